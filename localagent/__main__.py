@@ -1,0 +1,14 @@
+"""Entry point of `localagent` and `python -m localagent`."""
+
+import sys
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    from localagent.cli import main as cli_main
+
+    return cli_main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The agent: the loop, its planners, and how a change is checked."""

@@ -1,0 +1,1 @@
+"""Planners: how a turn is carried out, one module each."""

@@ -1,0 +1,1 @@
+"""Pure functions on source text: reading edits from a reply and applying them."""

@@ -1,0 +1,1 @@
+"""The guard: permissions (may it?) and sandboxes (what can it touch?)."""

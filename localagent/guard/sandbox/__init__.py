@@ -1,0 +1,1 @@
+"""Sandboxes behind one protocol, one module a kind."""

@@ -1,0 +1,89 @@
+"""The `Sandbox` protocol: where commands run, and what they can touch.
+
+Every command runs in a `View` of the workspace: a copy-on-write picture of it (an overlay, or a
+copy where the kernel has none) in which the command can write as it likes. What it changed is
+read back with `changes()`; whoever opened the view decides whether any of it reaches the real
+workspace, through the journal. So a candidate can be checked without the user's tree being
+touched, and a shell command can be undone exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from localagent.changes import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to run.
+
+    `line` is run by `/bin/sh -c` in the folder `cwd` (relative to the workspace). Limits:
+    `seconds` of wall-clock time, `memory_bytes` a process, `output_bytes` kept of what it prints
+    (the head and the tail; the middle is dropped). `env` is added to the scrubbed environment.
+    """
+
+    line: str
+    cwd: str = "."
+    seconds: float = 120.0
+    memory_bytes: int = 4 << 30
+    output_bytes: int = 256 << 10
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a command did. `exit_code` is negative for a signal. `output` is stdout and stderr in
+    the order they came, decoded leniently, with a line saying what was dropped.
+
+    `not_found` says that the shell found no such command (exit code 127).
+    """
+
+    exit_code: int
+    output: str
+    seconds: float
+    timed_out: bool = False
+    cancelled: bool = False
+    dropped_bytes: int = 0
+
+    @property
+    def not_found(self) -> bool:
+        """True where the shell did not find the command."""
+        return self.exit_code == 127
+
+
+class View(Protocol):
+    """A copy-on-write picture of the workspace in which commands run."""
+
+    def put(self, changes: Sequence[Change]) -> None:
+        """Make `changes` in the view only. Call between commands."""
+
+    def run(
+        self,
+        command: Command,
+        on_output: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Completed:
+        """Run `command` to its end or limit; every process it started is gone afterwards."""
+
+    def changes(self) -> tuple[Change, ...]:
+        """How the view now differs from the workspace, sorted by path, caches left out."""
+
+
+class Sandbox(Protocol):
+    """A way to run commands apart from the rest of the machine."""
+
+    @property
+    def kind(self) -> str:
+        """Its name: "unshare", or "none"."""
+
+    @property
+    def confined(self) -> bool:
+        """True where commands have no network and cannot write outside the view."""
+
+    def open(self, root: Path, changes: Sequence[Change] = ()) -> AbstractContextManager[View]:
+        """A new view of the folder `root`, with `changes` put; discarded when left."""

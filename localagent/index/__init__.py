@@ -1,0 +1,1 @@
+"""Finding code: the `Index` protocol and its implementations."""

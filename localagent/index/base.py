@@ -1,0 +1,51 @@
+"""The `Index` protocol: how the agent finds code.
+
+Paths are relative to the workspace, with `/`; lines count from 1 and ends are inclusive. Nothing
+that .gitignore or the secret rules exclude is ever returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A definition: a function, method or class. `name` is qualified ("Stack.push")."""
+
+    name: str
+    kind: str
+    path: str
+    line: int
+    end_line: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A file that answers a query, best first by `score`; `reasons` say why, for people."""
+
+    path: str
+    score: float
+    reasons: tuple[str, ...]
+
+
+class Index(Protocol):
+    """Finds files and symbols of one workspace."""
+
+    def refresh(self) -> None:
+        """Take notice of what changed on disk."""
+
+    def files(self) -> Sequence[str]:
+        """All text files that may be shown to the model, sorted."""
+
+    def symbols(self, path: str) -> Sequence[Symbol]:
+        """The definitions of one file, in the order of their lines."""
+
+    def definitions(self, name: str) -> Sequence[Symbol]:
+        """The definitions with this name (its last part counts)."""
+
+    def search(self, query: str, limit: int = 10) -> Sequence[Hit]:
+        """The files that best answer `query`: a task, an error message, identifiers."""

@@ -1,0 +1,1 @@
+"""Models: the `Model` protocol, the lock file, the store, and the backends."""

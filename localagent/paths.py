@@ -1,0 +1,65 @@
+"""Where localagent keeps its state: XDG folders, all readable by their owner alone (0700).
+
+config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's own), prompts/
+data    $XDG_DATA_HOME/localagent     models/, sessions/
+cache   $XDG_CACHE_HOME/localagent    build/ (compiled wheels), kv/, scratch/
+state   $XDG_STATE_HOME/localagent    locks/, logs/
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_DEFAULTS = {
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_STATE_HOME": ".local/state",
+}
+
+
+def _base(variable: str) -> Path:
+    value = os.environ.get(variable, "")
+    # The XDG specification says that relative paths are to be ignored.
+    root = Path(value) if Path(value).is_absolute() else Path.home() / _DEFAULTS[variable]
+    return root / "localagent"
+
+
+def config_dir() -> Path:
+    """The folder of the user's settings. It may not exist."""
+    return _base("XDG_CONFIG_HOME")
+
+
+def data_dir() -> Path:
+    """The folder of models and sessions. It may not exist."""
+    return _base("XDG_DATA_HOME")
+
+
+def cache_dir() -> Path:
+    """The folder of what can be made again. It may not exist."""
+    return _base("XDG_CACHE_HOME")
+
+
+def state_dir() -> Path:
+    """The folder of locks and logs. It may not exist."""
+    return _base("XDG_STATE_HOME")
+
+
+def models_dir() -> Path:
+    """The folder that holds model files."""
+    return data_dir() / "models"
+
+
+def sessions_dir() -> Path:
+    """The folder that holds one folder a session."""
+    return data_dir() / "sessions"
+
+
+def private(folder: Path) -> Path:
+    """Make `folder` with its parents, readable by its owner alone, and return it.
+
+    Raises OSError where that is not possible.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder

@@ -1,0 +1,67 @@
+"""The `Tool` protocol.
+
+A call has two steps, so that a person can be shown exactly what would happen before it does:
+`prepare` validates the arguments and works out the effect without touching anything; the
+`Action` that it returns is carried out by `perform`, after permission was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from localagent.changes import Change
+from localagent.guard.sandbox.base import Sandbox
+from localagent.messages import ToolResult
+from localagent.workspace import Workspace
+
+Effect = Literal["read", "write", "execute"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool works on.
+
+    `apply` is the only way to change the workspace: it checkpoints, then writes. `cancelled` is
+    asked by tools that take long. `max_chars` bounds the half of a result that the model sees.
+    """
+
+    workspace: Workspace
+    sandbox: Sandbox
+    apply: Callable[[Sequence[Change]], None]
+    cancelled: Callable[[], bool] = lambda: False
+    max_chars: int = 4000
+    shell_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One prepared call.
+
+    `subject` is what permission is asked for: a path relative to the workspace, or a command
+    line. `preview` shows a person what would happen (a diff, a command). `changes` are the writes
+    that are known beforehand.
+    """
+
+    tool: str
+    effect: Effect
+    subject: str
+    preview: str
+    perform: Callable[[], ToolResult]
+    changes: tuple[Change, ...] = field(default=())
+
+
+class Tool(Protocol):
+    """One tool. Its description for the model is `prompts/tools/<name>.md`."""
+
+    @property
+    def name(self) -> str:
+        """The name that the model calls it by."""
+
+    def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
+        """Check the arguments and work out the effect; touch nothing.
+
+        Raises ToolError with a message that tells the model what would be right, and
+        OutsideWorkspace for a path that leads out of the workspace.
+        """

@@ -1,0 +1,1 @@
+"""Front ends: they draw events and answer questions."""
