@@ -1,1 +1,363 @@
-"""The workspace: the one folder that the agent may look at and change."""
+"""The workspace: the one folder that the agent may look at and change.
+
+A path inside it is written as text relative to its root, with `/` between the parts and every
+link resolved: one file has one name, so a rule on a path cannot be passed by through an alias.
+Names that are not UTF-8 are carried by `surrogateescape`, as `os.fsdecode` does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localagent.errors import OutsideWorkspace, WorkspaceError
+from localagent.guard.secrets import is_secret
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+IGNORE_FILE = ".localagentignore"
+
+# Folders of the kernel whose links lead to different places in different processes.
+_MAGIC = ("/proc", "/dev", "/sys")
+# Listing the files of a large repository takes git about a second; a minute means that it hangs.
+_GIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder, opened. `root` is resolved; `given` is the absolute spelling that it came by."""
+
+    root: Path
+    given: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> Workspace:
+        """The workspace at `path`: any readable folder, with or without git, empty or not.
+
+        Raises WorkspaceError for what is missing, not a folder, or unreadable.
+        """
+        try:
+            # The spelling without links resolved, to be recognised in absolute paths.
+            given = Path.cwd() / path
+            root = given.resolve(strict=True)
+            with os.scandir(root) as entries:
+                next(entries, None)
+        except (FileNotFoundError, ValueError):
+            raise WorkspaceError(f"there is no folder {_shown(path)}", "check the path") from None
+        except NotADirectoryError:
+            raise WorkspaceError(
+                f"{_shown(path)} is not a folder", "name the folder that the file lies in"
+            ) from None
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise WorkspaceError(
+                f"cannot read the folder {_shown(path)}: {reason}", "check its permissions"
+            ) from None
+        return cls(root, given)
+
+    @property
+    def writable(self) -> bool:
+        """Whether this user may write in the root folder."""
+        return os.access(self.root, os.W_OK)
+
+    def relative(self, path: str) -> str:
+        """The one name of `path` in this workspace; "." for the root. It need not exist.
+
+        `path` is relative to the root or absolute, as a person or a model would write it.
+        Raises OutsideWorkspace where it leads out, directly or through a link.
+        """
+        text = self._cleaned(path)
+        if Path(text).is_absolute():
+            self._refuse_magic(text, path)
+        # realpath resolves each link on the way, and takes what does not exist as it is.
+        resolved = os.path.realpath(self.root / text)
+        return self._inside(resolved, path)
+
+    def path(self, rel: str) -> Path:
+        """The absolute path of `rel`; its last part may be a link, which is not followed.
+
+        Raises OutsideWorkspace where the folder that holds it is not in the workspace.
+        """
+        head, _, tail = rel.rstrip("/").rpartition("/")
+        if tail in ("", ".", ".."):
+            return self.root / self.relative(rel)
+        if "\0" in tail or not _encodable(tail):
+            raise _outside(rel)
+        return self.root / self.relative(head or ".") / tail
+
+    def exists(self, rel: str) -> bool:
+        """Whether `rel` is in the workspace and exists; a dangling link does not."""
+        try:
+            return os.path.lexists(self.root / self.relative(rel))
+        except OutsideWorkspace:
+            return False
+
+    def read_bytes(self, rel: str, limit: int | None = None) -> bytes:
+        """The content of a regular file, or its first `limit` bytes.
+
+        Raises OutsideWorkspace, and OSError for what cannot be read or is not a regular file.
+        """
+        target = self.root / self.relative(rel)
+        # O_NONBLOCK: opening a named pipe must not wait for a writer. O_NOFOLLOW: the path was
+        # resolved, so a link that is there now was put there in between.
+        flags = os.O_RDONLY
+        for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY", "O_CLOEXEC"):
+            flags |= getattr(os, name, 0)
+        descriptor = os.open(target, flags)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(f"{rel} is a folder")
+            if not stat.S_ISREG(mode):
+                raise OSError(f"{rel} is not a regular file")
+            return file.read() if limit is None else file.read(limit)
+
+    def files(self) -> list[str]:
+        """All regular files that git tracks or would show as untracked, sorted.
+
+        Without git, or where git ignores the whole folder, .gitignore files are read instead.
+        What .localagentignore excludes, secret-looking files, links and `.git` are left out.
+        """
+        listed = self._git_files()
+        names: Iterable[str] = self._walk("") if listed is None else self._checked(listed)
+        spec = self._own_spec()
+        return sorted(
+            name
+            for name in names
+            if not is_secret(name) and not (spec and spec.match_file(name)) and not _in_git(name)
+        )
+
+    def ignored(self, rel: str) -> bool:
+        """Whether the rules keep `rel` out of `files()`, be it there or not."""
+        name = self.relative(rel)
+        if name == ".":
+            return False
+        spec = self._own_spec()
+        if is_secret(name) or _in_git(name) or (spec and spec.match_file(name)):
+            return True
+        if self._git_applies():
+            # "./" keeps a name that starts with ":" from being read as pathspec magic.
+            done = self._git("check-ignore", "-q", "--", f"./{name}")
+            if done is not None and done.returncode in (0, 1):
+                return done.returncode == 0
+        return self._ignored_by_files(name)
+
+    # Paths
+
+    def _cleaned(self, path: str) -> str:
+        """`path` without what people and models put around it."""
+        if "\0" in path or not _encodable(path):
+            raise _outside(path)
+        text = path if _exists_in(self.root, path) else path.strip()
+        first = text.replace("\\", "/").split("/", 1)[0]
+        if first.startswith("~") and not _exists_in(self.root, first):
+            raise _outside(path)
+        return text
+
+    def _refuse_magic(self, text: str, shown: str) -> None:
+        """Refuse absolute paths such as /proc/self/cwd, which mean other things to other people."""
+        normal = os.path.normpath(text)
+        if any(normal == magic or normal.startswith(magic + "/") for magic in _MAGIC) and not any(
+            Path(normal).is_relative_to(base) for base in (self.root, self.given)
+        ):
+            raise _outside(shown)
+
+    def _inside(self, resolved: str, shown: str) -> str:
+        try:
+            inside = Path(resolved).relative_to(self.root)
+        except ValueError:
+            raise _outside(shown) from None
+        # A colon names a second stream of a file, or a drive, on Windows.
+        if os.name == "nt" and ":" in str(inside):
+            raise _outside(shown)
+        return inside.as_posix()
+
+    # Listing
+
+    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+        """Run a git command that only reads; None where git is missing or hangs.
+
+        The repository may be hostile: its settings must not start programs (fsmonitor, hooks) or
+        reach out (lazy fetches of a partial clone), and our environment must not point elsewhere.
+        """
+        git = shutil.which("git")
+        if git is None or Path(git).resolve().is_relative_to(self.root):
+            return None
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        environment |= {
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_ALLOW_PROTOCOL": "",
+            "LC_ALL": "C",
+        }
+        safe = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+        try:
+            return subprocess.run(
+                [git, *safe, *arguments],
+                cwd=self.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_GIT_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+
+    def _git_applies(self) -> bool:
+        """Whether the root lies in a git work tree that does not ignore the whole of it."""
+        inside = self._git("rev-parse", "--is-inside-work-tree")
+        if inside is None or inside.stdout.strip() != b"true":
+            return False
+        ignored = self._git("check-ignore", "-q", "--", ".")
+        return ignored is not None and ignored.returncode != 0
+
+    def _git_files(self) -> list[str] | None:
+        """What git lists, unchecked; None where git does not apply here."""
+        if not self._git_applies():
+            return None
+        listing = ("--cached", "--others", "--exclude-standard", "--deduplicate")
+        done = self._git("ls-files", "-z", *listing)
+        if done is None or done.returncode != 0:
+            return None
+        return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+
+    def _checked(self, names: Iterable[str]) -> Iterator[str]:
+        """Those of `names` that are regular files, no folder on the way being a link.
+
+        A folder stands for a repository inside this one (a submodule, or an untracked clone),
+        whose files are listed by walking it.
+        """
+        real: dict[str, bool] = {"": True}
+        for name in names:
+            entry = name.rstrip("/")
+            if not self._real_folder(entry.rpartition("/")[0], real):
+                continue
+            try:
+                mode = os.lstat(f"{self.root}/{entry}").st_mode
+            except OSError:
+                continue
+            if stat.S_ISREG(mode):
+                yield entry
+            elif stat.S_ISDIR(mode):
+                yield from self._walk(entry)
+
+    def _real_folder(self, folder: str, known: dict[str, bool]) -> bool:
+        """Whether neither `folder` nor one above it is a link; `known` remembers the answers."""
+        if folder not in known:
+            try:
+                mode = os.lstat(f"{self.root}/{folder}").st_mode
+            except OSError:
+                mode = 0
+            above = folder.rpartition("/")[0]
+            known[folder] = stat.S_ISDIR(mode) and self._real_folder(above, known)
+        return known[folder]
+
+    def _walk(self, start: str) -> Iterator[str]:
+        """Every regular file below `start` that the .gitignore files there do not exclude."""
+        waiting: list[tuple[str, list[tuple[str, GitIgnoreSpec]]]] = [(start, [])]
+        while waiting:
+            folder, specs = waiting.pop()
+            try:
+                with os.scandir(self.root / folder) as found:
+                    entries = list(found)
+            except OSError:
+                continue
+            here = self._spec(f"{folder}/.gitignore" if folder else ".gitignore")
+            below = [*specs, (folder, here)] if here else specs
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if entry.name.lower() == ".git" or _excluded(name, is_folder, below):
+                    continue
+                if is_folder:
+                    waiting.append((name, below))
+                elif entry.is_file(follow_symlinks=False):
+                    yield name
+
+    def _ignored_by_files(self, name: str) -> bool:
+        """Whether the .gitignore files from the root down to `name` exclude it."""
+        specs: list[tuple[str, GitIgnoreSpec]] = []
+        folder = ""
+        parts = name.split("/")
+        for depth, part in enumerate(parts):
+            here = self._spec(f"{folder}/.gitignore" if folder else ".gitignore")
+            if here:
+                specs.append((folder, here))
+            folder = f"{folder}/{part}" if folder else part
+            is_folder = depth < len(parts) - 1 or (self.root / folder).is_dir()
+            if _excluded(folder, is_folder, specs):
+                return True
+        return False
+
+    def _own_spec(self) -> GitIgnoreSpec | None:
+        return self._spec(IGNORE_FILE)
+
+    def _spec(self, name: str) -> GitIgnoreSpec | None:
+        """The patterns of an ignore file; None where there are none."""
+        try:
+            if not (self.root / name).is_file():
+                return None
+            text = self.read_bytes(name, limit=1 << 20).decode("utf-8", "surrogateescape")
+        except (OSError, OutsideWorkspace):
+            return None
+        return _compile(text.removeprefix("\ufeff").splitlines())
+
+
+def _compile(lines: Iterable[str]) -> GitIgnoreSpec | None:
+    """The patterns of `lines`; a line that git would not understand is left out."""
+    from pathspec import GitIgnoreSpec
+
+    good = []
+    for line in lines:
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except ValueError:
+            continue
+        good.append(line)
+    return GitIgnoreSpec.from_lines(good) if good else None
+
+
+def _excluded(name: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
+    """Whether ignore files exclude `name`; the deepest one that has a matching pattern decides."""
+    for folder, spec in reversed(specs):
+        inner = name[len(folder) + 1 :] if folder else name
+        verdict = spec.check_file(f"{inner}/" if is_folder else inner).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _in_git(name: str) -> bool:
+    return ".git" in name.lower().split("/")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _exists_in(root: Path, text: str) -> bool:
+    return bool(text) and os.path.lexists(root / text)
+
+
+def _shown(path: str | Path) -> str:
+    """`path` on one line, fit for a terminal."""
+    return repr(str(path))
+
+
+def _outside(path: str) -> OutsideWorkspace:
+    return OutsideWorkspace(
+        f"{path[:200]!r} is outside the workspace", "name a path inside the workspace"
+    )
