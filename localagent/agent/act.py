@@ -1,0 +1,133 @@
+"""Acting: permission first, then the tool, then its result. Every write passes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from localagent.agent.turn import Turn
+from localagent.changes import Change
+from localagent.edits.diff import preview
+from localagent.errors import LocalAgentError, RefusedError, ToolError
+from localagent.events import Decision, Event, FileChanged, Question, ToolCalled, ToolReturned
+from localagent.messages import ToolCall, ToolResult
+from localagent.tools.base import Effect, ToolContext
+
+
+def permit(
+    turn: Turn, tool: str, effect: Effect, subject: str, shown: str
+) -> Generator[Event, None, Decision]:
+    """Decide whether `tool` may act on `subject`, asking the user where the rules say so.
+
+    The front end answers a `Question` before it pulls the next event; no answer means no.
+    """
+    verdict = turn.services.gate.decide(tool, effect, subject, turn.named)
+    if verdict.action != "ask":
+        decision = Decision(tool, subject, verdict.action == "allow", verdict.by, verdict.reason)
+        yield decision
+        return decision
+    number = turn.next("question")
+    yield Question(number, tool, subject, shown, verdict.reason)
+    if number in turn.answers:
+        allowed, reason = turn.answers.pop(number)
+        decision = Decision(tool, subject, allowed, "user", reason)
+    else:
+        decision = Decision(tool, subject, False, "nobody", "there was nobody to ask")
+    yield decision
+    return decision
+
+
+def refusal(decision: Decision) -> RefusedError:
+    """The error for a refused action, with what the user can do about it."""
+    why = f": {decision.reason}" if decision.reason else ""
+    hint = ""
+    if decision.by == "nobody":
+        hint = "answer the question in a terminal, name the file in the task, or pass --yes"
+    return RefusedError(f"{decision.tool} of {decision.subject} was refused{why}", hint)
+
+
+def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
+    """Refuse early, before minutes of work, where writing `path` could not be permitted later.
+
+    Raises RefusedError.
+    """
+    verdict = turn.services.gate.decide("edit", "write", path, turn.named)
+    if verdict.action == "deny":
+        decision = Decision("edit", path, False, verdict.by, verdict.reason)
+    elif verdict.action == "ask" and not turn.services.interactive:
+        decision = Decision("edit", path, False, "nobody", "there was nobody to ask")
+    else:
+        return
+    yield decision
+    raise refusal(decision)
+
+
+def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event, None, None]:
+    """Make `changes` in the workspace, after asking for each path.
+
+    Either all of them are made or none. Raises RefusedError where one is refused.
+    """
+    for change in changes:
+        shown = preview(turn.services.workspace, change)
+        decision = yield from permit(turn, tool, "write", change.path, shown)
+        if not decision.allowed:
+            raise refusal(decision)
+    yield from write(turn, changes)
+
+
+def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[FileChanged]]:
+    """Make `changes` that are already permitted, and report them."""
+    done = turn.services.journal.apply(changes)
+    turn.changed.extend(e.path for e in done if e.path not in turn.changed)
+    yield from done
+    return done
+
+
+def act(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
+    """Carry out one tool call of the model.
+
+    The model's mistakes and refusals become results that tell it what would be right.
+    """
+    number = turn.next("call")
+    yield ToolCalled(number, call.name, call.arguments)
+    try:
+        result = yield from _perform(turn, call)
+    except (ToolError, RefusedError) as error:
+        text = error.message + (f" ({error.hint})" if error.hint else "")
+        result = ToolResult(False, text, text)
+    yield ToolReturned(number, call.name, result.ok, result.for_model, result.for_person)
+    return result
+
+
+def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
+    tool = turn.services.tools.get(call.name)
+    if tool is None:
+        known = ", ".join(sorted(turn.services.tools))
+        raise ToolError(f"there is no tool {call.name!r}; the tools are: {known}")
+    done: list[FileChanged] = []
+    context = ToolContext(
+        workspace=turn.services.workspace,
+        sandbox=turn.services.sandbox,
+        apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
+        cancelled=turn.stop.is_set,
+        shell_seconds=_shell_seconds(turn),
+    )
+    action = tool.prepare(call.arguments, context)
+    decision = yield from permit(turn, call.name, action.effect, action.subject, action.preview)
+    if not decision.allowed:
+        raise refusal(decision)
+    failure: LocalAgentError | None = None
+    try:
+        result = action.perform()
+    except LocalAgentError as error:
+        failure = error
+    turn.changed.extend(e.path for e in done if e.path not in turn.changed)
+    yield from done
+    if failure is not None:
+        raise failure
+    return result
+
+
+def _shell_seconds(turn: Turn) -> float:
+    left = turn.seconds_left()
+    limit = turn.services.check_seconds
+    return limit if left is None else max(1.0, min(limit, left))

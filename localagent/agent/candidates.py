@@ -1,0 +1,69 @@
+"""Candidates: possible changes, and the board on which the search keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from localagent.agent.verify import CheckResult
+from localagent.changes import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible change of one file: its new text, who proposed it, and how it was judged.
+
+    `result` is None where there is no check to judge it.
+    """
+
+    number: int
+    strategy: str
+    path: str
+    text: str
+    change: Change
+    result: CheckResult | None = None
+
+
+@dataclass
+class Board:
+    """What the search has tried. `start` is the check's result on the workspace as it is."""
+
+    start: CheckResult | None
+    tried: list[Candidate] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+
+    def is_new(self, path: str, text: str) -> bool:
+        """True the first time that this text is offered for this path; blank lines and spaces at
+        line ends do not make a text new."""
+        plain = "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+        key = hashlib.sha256(f"{path}\0{plain}".encode()).hexdigest()
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def add(self, candidate: Candidate) -> bool:
+        """Record a judged candidate; True where it is better than all before it."""
+        better = self._score(candidate.result) > self.best_score
+        self.tried.append(candidate)
+        return better
+
+    @property
+    def best_score(self) -> tuple[bool, int, int]:
+        """The best score so far, the workspace as it is included."""
+        return max(self._score(r) for r in [self.start, *(c.result for c in self.tried)])
+
+    @property
+    def best(self) -> Candidate | None:
+        """The best candidate that was judged; the earlier and then the shorter one of equals."""
+        judged = [c for c in self.tried if c.result is not None]
+        return max(judged, key=lambda c: self._score(c.result), default=None)
+
+    @property
+    def solved(self) -> Candidate | None:
+        """The first candidate whose check passed."""
+        return next((c for c in self.tried if c.result is not None and c.result.ok), None)
+
+    @staticmethod
+    def _score(result: CheckResult | None) -> tuple[bool, int, int]:
+        return (False, -1, 0) if result is None else result.score

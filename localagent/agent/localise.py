@@ -1,0 +1,177 @@
+"""Localising: which file is to be changed, and what belongs beside it in front of the model.
+
+The order of evidence: files that the task names; source lines that failing tests ran and passing
+ones did not; frames of tracebacks; what the failing tests import; what the index finds.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from localagent.agent.turn import Turn
+from localagent.agent.verify import CheckResult
+from localagent.workspace import Workspace
+
+_TEST = re.compile(
+    r"(^|/)(tests?|__tests__|spec)/|(^|/)(test_[^/]*|conftest)\.py$|_test\.\w+$|\.(test|spec)\.\w+$"
+)
+_DOCS = frozenset({".md", ".rst", ".txt", ".adoc"})
+# A path as people write it: at least a name with a suffix, perhaps folders before it.
+_PATH = re.compile(
+    r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b"
+)
+_QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
+_ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
+
+
+def is_test(path: str) -> bool:
+    """Whether `path` looks like a test, by the habits of the common languages."""
+    return _TEST.search(path) is not None
+
+
+def is_docs(path: str) -> bool:
+    """Whether `path` is prose rather than code."""
+    return PurePosixPath(path).suffix.lower() in _DOCS
+
+
+def named_paths(prompt: str, workspace: Workspace, files: Sequence[str]) -> list[str]:
+    """The paths that the task names, in their order; some may not exist yet.
+
+    A bare file name stands for the one file of that name in the workspace. Raises
+    OutsideWorkspace for a path that leads out of it.
+    """
+    found: list[str] = []
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        by_name.setdefault(PurePosixPath(file).name, []).append(file)
+    for text in _path_like(prompt):
+        if text.startswith("/") and not text.startswith(str(workspace.root)) and not _exists(text):
+            continue  # a URL's path, "and/or" and the like; nothing on this machine
+        path = workspace.relative(text)
+        same_name = by_name.get(PurePosixPath(path).name, [])
+        if not workspace.exists(path) and len(same_name) == 1:
+            path = same_name[0]
+        if path not in found and path != ".":
+            found.append(path)
+    return found
+
+
+def _path_like(prompt: str) -> Iterable[str]:
+    """Strings of the task that could be paths: with a suffix, quoted and existing, or absolute."""
+    text = re.sub(r"\b\w+://\S+", " ", prompt)
+    places = [(m.start(1), m.group(1)) for m in _PATH.finditer(text)]
+    places += [(m.start(1), m.group(1)) for m in _ABSOLUTE.finditer(text)]
+    for match in _QUOTED.finditer(text):
+        inner = next(g for g in match.groups() if g is not None)
+        if "/" in inner and " " not in inner:
+            places.append((match.start(), inner))
+    for _, value in sorted(places):
+        if not re.fullmatch(r"[\d.]+|(e\.g|i\.e|etc|vs)\.?\w*", value):
+            yield value
+
+
+def _exists(path: str) -> bool:
+    from pathlib import Path
+
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
+def targets(turn: Turn, named: Sequence[str], start: CheckResult | None) -> list[str]:
+    """The files that may have to be changed, the likeliest first."""
+    wanted = [p for p in named if not is_test(p) and not is_docs(p)]
+    if wanted:
+        return wanted
+    only_named = [p for p in named if is_test(p) or is_docs(p)]
+    if only_named and start is None:
+        return only_named  # "add a test for X to test_x.py", "fix the typo in README.md"
+    ranked = [*_executed(start), *_frames(turn, start), *_imported(turn, start)]
+    query = turn.prompt + "\n" + "\n".join(t.message for t in (start.failing if start else ())[:5])
+    ranked += [hit.path for hit in turn.services.index.search(query, 10)]
+    sources = [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)]
+    return sources or only_named
+
+
+def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
+    """Python files whose executed lines would tell where the fault is; none without pytest."""
+    if not start.failing:
+        return []
+    files = [f for f in turn.services.index.files() if f.endswith(".py") and not is_test(f)]
+    return files[:2000]
+
+
+def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
+    """How suspicious each executed line is, by path and line, from 0 to 1.
+
+    Ochiai's coefficient over the tests' executed lines (Abreu et al., 2007): failed(l) /
+    sqrt(all failed x all tests that ran l).
+    """
+    ran: dict[tuple[str, int], list[int]] = {}
+    for test in result.tests:
+        failed = test.outcome == "failed"
+        for path, lines in test.lines.items():
+            for line in lines:
+                counts = ran.setdefault((path, line), [0, 0])
+                counts[failed] += 1
+    total = max(1, len(result.failing))
+    scores: dict[str, dict[int, float]] = {}
+    for (path, line), (passed, failed_count) in ran.items():
+        if failed_count:
+            score = failed_count / (total * (passed + failed_count)) ** 0.5
+            scores.setdefault(path, {})[line] = score
+    return scores
+
+
+def _executed(start: CheckResult | None) -> list[str]:
+    if start is None:
+        return []
+    scores = suspicion(start)
+    return sorted(scores, key=lambda path: (-max(scores[path].values()), path))
+
+
+def _frames(turn: Turn, start: CheckResult | None) -> list[str]:
+    """Source files in the failing tests' tracebacks, those nearest to the error first."""
+    if start is None:
+        return []
+    known = set(turn.services.index.files())
+    found: list[str] = []
+    for test in start.failing:
+        found += [path for path, _ in reversed(test.frames)]
+    found += [m.group(1) for m in re.finditer(r"([\w./-]+\.\w+)[:\"](?:, line )?\d", start.output)]
+    root = f"{turn.services.workspace.root}/"
+    return [p for p in (f.removeprefix(root).removeprefix("./") for f in found) if p in known]
+
+
+def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
+    """Workspace files that the failing tests import."""
+    if start is None:
+        return []
+    known = turn.services.index.files()
+    found: list[str] = []
+    for test_file in dict.fromkeys(t.id.split("::")[0] for t in start.failing):
+        for module in imports(turn.services.workspace, test_file):
+            tail = module.replace(".", "/")
+            found += [f for f in known if f.endswith((f"{tail}.py", f"{tail}/__init__.py"))]
+    return found
+
+
+def imports(workspace: Workspace, path: str) -> list[str]:
+    """The modules that a Python file imports, dotted; empty where it is none or does not parse."""
+    if not path.endswith(".py") or not workspace.exists(path):
+        return []
+    try:
+        tree = ast.parse(workspace.read_bytes(path))
+    except (SyntaxError, ValueError):
+        return []
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found

@@ -1,0 +1,41 @@
+"""The check as it is, before anything is changed: the same first step for every planner."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from localagent.agent import act
+from localagent.agent.problem import open_text
+from localagent.agent.turn import Turn
+from localagent.agent.verify import CheckResult, find_check, run_check
+from localagent.errors import UsageError
+from localagent.events import Event, Step, Warned
+
+
+def check_as_it_is(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult | None]]:
+    """Find the check and run it on the workspace as it is.
+
+    Raises UsageError where the user's own check command cannot run.
+    """
+    files = turn.services.index.files()
+    check = turn.check or find_check(files, lambda path: open_text(turn, path))
+    if not check:
+        yield Warned("no check was found, so the result cannot be verified (--check CMD names one)")
+        return "", None
+    allowed = yield from act.permit(turn, "check", "execute", check, check)
+    if not allowed.allowed:
+        if turn.check:
+            raise act.refusal(allowed)
+        yield Warned(f"the check {check!r} may not run, so the result cannot be verified")
+        return "", None
+    yield Step("check", "checking the workspace as it is")
+    start = yield from run_check(turn, check)
+    if not start.usable:
+        last = (start.output.splitlines() or ["no output"])[-1].strip()
+        if turn.check:
+            raise UsageError(f"the check command cannot run: {last}", "correct --check")
+        yield Warned(f"the check {check!r} cannot run ({last}), so the result is not verified")
+        return "", None
+    if start.timed_out:
+        yield Warned(f"the check did not end within {start.seconds:.0f} s")
+    return check, start

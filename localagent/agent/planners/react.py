@@ -1,0 +1,157 @@
+"""The `react` planner, for models that can hold a plan: tool calls in a loop.
+
+The conversation only ever grows, so that the model reads each token once. A reply without a tool
+call is told what one looks like; a call that repeats itself is refused; a "done" is believed only
+when the check passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from localagent.agent import act
+from localagent.agent.actions import parse_actions
+from localagent.agent.ask import ask
+from localagent.agent.classify import classify
+from localagent.agent.localise import is_docs, is_test, named_paths
+from localagent.agent.planners.base import Result
+from localagent.agent.planners.checking import check_as_it_is
+from localagent.agent.turn import Turn
+from localagent.agent.verify import CheckResult, run_check
+from localagent.errors import ContextOverflow, ToolError
+from localagent.events import Event, MessageAdded, Step
+from localagent.messages import Message, ToolCall
+from localagent.models.base import Request
+
+MAX_STEPS = 40
+REPLY_TOKENS = 1200
+# Replies in a row without a usable call, or calls in a row that repeat, before the turn ends.
+MAX_STUMBLES = 3
+TOOL_NAMES = ("read", "list", "search", "edit", "write", "shell")
+
+
+def system_prompt(turn: Turn) -> str:
+    """The fixed start of every conversation: rules and tools."""
+    prompts = turn.services.prompts
+    tools = [prompts.text(f"tools/{name}") for name in (*TOOL_NAMES, "done")]
+    return prompts.render("react/system", tools="\n\n".join(tools))
+
+
+class React:
+    """See the module's description."""
+
+    name = "react"
+
+    def plan(self, turn: Turn) -> Generator[Event, None, Result]:
+        """Carry out one turn."""
+        files = turn.services.index.files()
+        named = named_paths(turn.prompt, turn.services.workspace, files)
+        turn.named = frozenset(p for p in named if not is_test(p))
+        check, start = "", None
+        if classify(turn.prompt) != "answer":
+            check, start = yield from check_as_it_is(turn)
+        messages = [Message("system", system_prompt(turn)), *turn.conversation]
+        messages.append(Message("user", turn.prompt))
+        return (yield from _loop(turn, messages, check, start))
+
+
+def _loop(
+    turn: Turn, messages: list[Message], check: str, start: CheckResult | None
+) -> Generator[Event, None, Result]:
+    stumbles = 0
+    seen: set[tuple[str, str]] = set()
+    for step in range(1, MAX_STEPS + 1):
+        yield Step("think", f"step {step}")
+        request = Request(tuple(messages), max_tokens=REPLY_TOKENS, seed=turn.seed)
+        try:
+            reply = yield from ask(turn, "act", request)
+        except ContextOverflow:
+            return Result("unsolved", "the conversation no longer fits the model's window", check)
+        yield from _add(turn, messages, "assistant", reply.text)
+        call, problem = _read_call(reply.text)
+        if call is not None and call.name == "done":
+            result = yield from _done(turn, messages, check, call)
+            if result is not None:
+                return result
+            stumbles += 1
+        elif call is None:
+            stumbles += 1
+            if stumbles >= MAX_STUMBLES and not turn.changed and not check:
+                return Result("answered", reply.text.strip())
+            yield from _add(turn, messages, "user", problem or _no_action(turn))
+        else:
+            repeated = not _is_new(seen, call, turn)
+            stumbles = stumbles + 1 if repeated else 0
+            yield from _use(turn, messages, call, repeated)
+        if stumbles >= MAX_STUMBLES:
+            return (yield from _give_up(turn, check, "the model made no progress"))
+    return (yield from _give_up(turn, check, f"not done after {MAX_STEPS} steps"))
+
+
+def _add(turn: Turn, messages: list[Message], role: str, text: str) -> Generator[Event, None, None]:
+    message = Message("assistant" if role == "assistant" else "user", text)
+    messages.append(message)
+    yield MessageAdded(message.role, message.content)
+
+
+def _read_call(text: str) -> tuple[ToolCall | None, str]:
+    """The first tool call of a reply, or what to tell the model about it."""
+    try:
+        calls = parse_actions(text, (*TOOL_NAMES, "done"))
+    except ToolError as error:
+        return None, error.message
+    return (calls[0], "") if calls else (None, "")
+
+
+def _no_action(turn: Turn) -> str:
+    files = turn.services.index.files()
+    example = files[0] if files else "README.md"
+    return turn.services.prompts.render("react/no-action", example=example)
+
+
+def _is_new(seen: set[tuple[str, str]], call: ToolCall, turn: Turn) -> bool:
+    """True where this call was not made since the last change of the workspace."""
+    key = (repr((call.name, sorted(call.arguments.items()))), repr(turn.changed))
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
+def _use(
+    turn: Turn, messages: list[Message], call: ToolCall, repeated: bool
+) -> Generator[Event, None, None]:
+    if repeated:
+        yield from _add(turn, messages, "user", turn.services.prompts.text("react/repeated"))
+        return
+    result = yield from act.act(turn, call)
+    text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
+    yield from _add(turn, messages, "user", text)
+
+
+def _done(
+    turn: Turn, messages: list[Message], check: str, call: ToolCall
+) -> Generator[Event, None, Result | None]:
+    """Believe a "done" where the check passes; otherwise tell the model, and return None."""
+    summary = call.arguments.get("body", "").strip() or "done"
+    if not turn.changed and not check:
+        return Result("answered", summary)
+    if not check:
+        verified = all(is_docs(p) for p in turn.changed)
+        return Result("answered" if verified else "unverified", summary)
+    final = yield from run_check(turn, check, probe=False)
+    if final.ok:
+        return Result("solved", summary, check, "tool calls")
+    tail = "\n".join(final.output.splitlines()[-20:])[:1500]
+    text = turn.services.prompts.render("react/check-failed", output=tail)
+    yield from _add(turn, messages, "user", text)
+    return None
+
+
+def _give_up(turn: Turn, check: str, why: str) -> Generator[Event, None, Result]:
+    if check and turn.changed:
+        final = yield from run_check(turn, check, probe=False)
+        if final.ok:
+            return Result("solved", f"the check passes ({why})", check, "tool calls")
+    changed = "; its changes are kept, `localagent undo` takes them back" if turn.changed else ""
+    return Result("unsolved", why + changed, check)

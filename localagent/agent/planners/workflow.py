@@ -1,0 +1,194 @@
+"""The `workflow` planner, for small models: the harness decides, the model fills in.
+
+    classify → answer
+             → check as it is → localise → propose, check, repair → commit → confirm
+
+The model is asked for one small thing at a time; the project's tests judge it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from localagent.agent import act
+from localagent.agent.ask import Reply, ask, choose
+from localagent.agent.candidates import Board, Candidate
+from localagent.agent.classify import classify
+from localagent.agent.localise import (
+    is_docs,
+    is_test,
+    named_paths,
+    sources_to_trace,
+    targets,
+)
+from localagent.agent.planners.base import Result
+from localagent.agent.planners.checking import check_as_it_is
+from localagent.agent.problem import (
+    Problem,
+    beside_paths,
+    clip,
+    fenced,
+    open_file,
+    open_text,
+)
+from localagent.agent.search import search
+from localagent.agent.strategies.base import Strategy
+from localagent.agent.strategies.function import body, rewrite
+from localagent.agent.strategies.infill import infill
+from localagent.agent.strategies.whole import whole_file
+from localagent.agent.turn import Turn
+from localagent.agent.verify import CheckResult, run_check
+from localagent.errors import WorkspaceError
+from localagent.events import Event, MessageAdded, Step
+from localagent.messages import Message
+from localagent.models.base import Request
+
+# Files longer than this are edited function by function, not written anew (in lines).
+WHOLE_FILE_LINES = 150
+MAX_TARGETS = 3
+ANSWER_TOKENS = 600
+
+
+class Workflow:
+    """See the module's description. `seconds` bounds the search of one turn."""
+
+    name = "workflow"
+
+    def __init__(self, seconds: float = 600.0) -> None:
+        self._seconds = seconds
+
+    def plan(self, turn: Turn) -> Generator[Event, None, Result]:
+        """Carry out one turn; its summary becomes the assistant's message."""
+        result = yield from self._plan(turn)
+        yield MessageAdded("assistant", result.summary)
+        return result
+
+    def _plan(self, turn: Turn) -> Generator[Event, None, Result]:
+        named = named_paths(turn.prompt, turn.services.workspace, turn.services.index.files())
+        kind = yield from _classify(turn)
+        if kind == "answer":
+            return (yield from _answer(turn, named))
+        if not turn.services.workspace.writable:
+            raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
+        turn.named = frozenset(p for p in named if not is_test(p))
+        check, start = yield from check_as_it_is(turn)
+        if start is not None and start.ok and _asks_for_passing(turn.prompt):
+            return Result("solved", "the check passes already; nothing was changed", check)
+        paths = yield from _localise(turn, named, start)
+        if not paths:
+            return Result("unsolved", "no file to change was found; name one in the task", check)
+        for path in paths:
+            yield from act.ensure_allowed(turn, path)
+        found = yield from self._search(turn, paths, named, check, start)
+        if found is None:
+            return Result("unsolved", "no candidate passed the check; nothing was changed", check)
+        return (yield from _finish(turn, check, found))
+
+    def _search(
+        self,
+        turn: Turn,
+        paths: Sequence[str],
+        named: Sequence[str],
+        check: str,
+        start: CheckResult | None,
+    ) -> Generator[Event, None, Candidate | None]:
+        """Search file by file; the likeliest gets half of the time that is left."""
+        seconds = self._seconds
+        for path in paths:
+            old = open_file(turn, path)
+            problem = Problem(path, old, start, check, beside_paths(path, named, start))
+            yield Step("propose", f"writing {path}")
+            share = seconds if path == paths[-1] else seconds / 2
+            seconds -= share
+            found = yield from search(turn, problem, Board(start), _strategies(problem), share)
+            if found is not None:
+                return found
+        return None
+
+
+def _strategies(problem: Problem) -> list[Strategy]:
+    """What to try for a problem, in order."""
+    lines = problem.text.count("\n")
+    repairing = problem.start is not None and bool(problem.start.passed)
+    if not problem.path.endswith(".py"):
+        return [whole_file]
+    if lines > WHOLE_FILE_LINES:
+        return [rewrite, body, infill]
+    if repairing and lines > 10:
+        return [rewrite, body, infill, whole_file]
+    return [whole_file, infill]
+
+
+def _classify(turn: Turn) -> Generator[Event, None, str]:
+    kind = classify(turn.prompt)
+    if kind != "unclear":
+        return kind
+    yield Step("classify", "understanding the request")
+    text = turn.services.prompts.render("workflow/classify", prompt=turn.prompt.strip())
+    return (yield from choose(turn, "classify", [Message("user", text)], ["answer", "edit"]))
+
+
+def _asks_for_passing(prompt: str) -> bool:
+    words = prompt.lower()
+    return any(word in words for word in ("fix", "pass", "fail", "repair", "broken"))
+
+
+def _localise(
+    turn: Turn, named: Sequence[str], start: CheckResult | None
+) -> Generator[Event, None, list[str]]:
+    """The files to change, the likeliest first, at most MAX_TARGETS."""
+    yield Step("localise", "finding the code to change")
+    plain = [p for p in named if not is_test(p) and not is_docs(p)]
+    traced = start
+    if start is not None and start.failing:
+        wanted = plain or sources_to_trace(turn, start)
+        wanted = [p for p in wanted if p.endswith(".py")]
+        if wanted and start.passed:
+            traced = yield from run_check(turn, start.command, trace=wanted)
+    found = targets(turn, named, traced)
+    if plain or len(found) < 2 or (traced is not None and traced.failing):
+        return found[:MAX_TARGETS]
+    listing = "\n".join(f"{p}: {_outline(turn, p)}" for p in found[:6])
+    text = turn.services.prompts.render("workflow/choose-file", files=listing)
+    question = Message("user", f"{turn.prompt.strip()}\n\n{text}")
+    first = yield from choose(turn, "localise", [question], found[:6])
+    return [first, *(p for p in found if p != first)][:MAX_TARGETS]
+
+
+def _outline(turn: Turn, path: str) -> str:
+    return ", ".join(s.name for s in turn.services.index.symbols(path)[:12])
+
+
+def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
+    """Answer a question from the named files, or from those that the index finds."""
+    yield Step("search", "looking for what the question is about")
+    paths = [p for p in named if turn.services.workspace.exists(p)]
+    if not paths:
+        paths = [hit.path for hit in turn.services.index.search(turn.prompt, 3)]
+    budget = turn.services.model.info.profile.window - ANSWER_TOKENS - 300
+    parts: list[str] = []
+    for path in paths:
+        part = clip(turn, fenced(path, open_text(turn, path)), budget)
+        budget -= turn.services.model.count(part)
+        parts += [part] if part else []
+    question = turn.services.prompts.render("workflow/answer", question=turn.prompt.strip())
+    user = Message("user", "\n\n".join([*parts, question]))
+    system = Message("system", turn.services.prompts.text("workflow/system"))
+    reply: Reply = yield from ask(
+        turn, "answer", Request((system, user), max_tokens=ANSWER_TOKENS, seed=turn.seed)
+    )
+    return Result("answered", reply.text.strip())
+
+
+def _finish(turn: Turn, check: str, found: Candidate) -> Generator[Event, None, Result]:
+    """Make the chosen change and confirm it with the user's own command, nothing added."""
+    how = f"{found.strategy} {found.number}"
+    yield Step("apply", f"changing {found.path}")
+    yield from act.commit(turn, "edit", [found.change])
+    if not check:
+        outcome = "answered" if is_docs(found.path) else "unverified"
+        return Result(outcome, f"changed {found.path}; there was no check to run", "", how)
+    confirmed = yield from run_check(turn, check, probe=False)
+    if confirmed.ok:
+        return Result("solved", f"changed {found.path}; the check passes", check, how)
+    return Result("unsolved", f"changed {found.path}, but the check fails now", check, how)

@@ -1,0 +1,108 @@
+"""A pytest plug-in that reports each test's outcome as one JSON line at the end of the output.
+
+It runs inside the sandbox, in the interpreter of the project that is checked, next to the
+project's own plug-ins; so it uses the standard library alone and supports old Pythons. With
+LOCALAGENT_PROBE_TRACE (paths relative to the root, joined by os.pathsep) it also records which
+lines of these files each test ran. The agent reads it for hints on what to repair; whether a check
+passed is decided by its exit code alone.
+"""
+
+import json
+import os
+import sys
+
+MARK = "LOCALAGENT-PROBE "
+MESSAGE_CHARS = 600
+_tests = {}
+_lines = {}
+_current = []
+
+
+def _root_relative(path):
+    return os.path.relpath(path, os.environ.get("LOCALAGENT_PROBE_ROOT", os.getcwd()))
+
+
+def _traced():
+    return {p for p in os.environ.get("LOCALAGENT_PROBE_TRACE", "").split(os.pathsep) if p}
+
+
+_WANTED = _traced()
+_known = {}
+
+
+def _wanted(filename):
+    if filename not in _known:
+        name = _root_relative(filename).replace(os.sep, "/")
+        _known[filename] = name if name in _WANTED else ""
+    return _known[filename]
+
+
+def _local(frame, event, _arg):
+    if event == "line" and _current:
+        name = _wanted(frame.f_code.co_filename)
+        _lines.setdefault(_current[0], {}).setdefault(name, set()).add(frame.f_lineno)
+    return _local
+
+
+def _global(frame, _event, _arg):
+    return _local if _wanted(frame.f_code.co_filename) else None
+
+
+def pytest_runtest_logstart(nodeid, location):
+    _current[:] = [nodeid]
+    if _WANTED:
+        sys.settrace(_global)
+
+
+def pytest_runtest_logfinish(nodeid, location):
+    if _WANTED:
+        sys.settrace(None)
+    _current[:] = []
+
+
+def _message(report):
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = getattr(report, "longreprtext", "") or ""
+    errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+    shown = "\n".join(errors) or (crash.message if crash else text[-MESSAGE_CHARS:])
+    return shown[:MESSAGE_CHARS]
+
+
+def _frames(report):
+    """The traceback as [path, line] pairs, outermost first."""
+    found = []
+    trace = getattr(report.longrepr, "reprtraceback", None)
+    for entry in getattr(trace, "reprentries", []):
+        place = getattr(entry, "reprfileloc", None)
+        if place is not None:
+            found.append([str(place.path).replace(os.sep, "/"), place.lineno])
+    return found
+
+
+def pytest_runtest_logreport(report):
+    known = _tests.setdefault(report.nodeid, {"outcome": "passed"})
+    if report.failed:
+        known["outcome"] = "failed"
+        known["message"] = _message(report)
+        known["frames"] = _frames(report)
+    elif report.skipped:
+        known["outcome"] = "skipped"
+
+
+def pytest_collectreport(report):
+    if report.failed:
+        _tests[report.nodeid or "collection"] = {
+            "outcome": "failed",
+            "message": _message(report),
+            "frames": [],
+        }
+
+
+def pytest_unconfigure(config):
+    lines = {
+        test: {path: sorted(found) for path, found in files.items()}
+        for test, files in _lines.items()
+    }
+    sys.stdout.flush()
+    sys.__stdout__.write("\n" + MARK + json.dumps({"tests": _tests, "lines": lines}) + "\n")
+    sys.__stdout__.flush()

@@ -1,0 +1,120 @@
+"""Short infills at suspicious places, with the tests as judge; climbing by tests passed.
+
+Rewriting does not repair and filling in does (measured on the default model): the best candidate is
+taken, the failing assertion is put above the function as a comment, and a line or two are sampled
+at one place after the other, in the order of suspicion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from localagent.agent.candidates import Board, Candidate
+from localagent.agent.localise import suspicion
+from localagent.agent.problem import Problem
+from localagent.agent.strategies.base import Draft
+from localagent.agent.turn import Turn
+from localagent.agent.verify import CheckResult
+from localagent.models.base import Infill, Request
+
+SAMPLES = 4
+MAX_PLACES = 12
+MAX_TOKENS = 48
+
+
+def infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
+    """Replace a line, or insert one before it, at the most suspicious places of the best text."""
+    if not turn.services.model.info.profile.fim or problem.start is None:
+        return
+    while True:
+        text, result = _best(problem, board)
+        if result is None or not result.failing:
+            return
+        score = board.best_score
+        for draft in _around(turn, problem, text, result):
+            yield draft
+            if board.best_score > score:
+                break  # climb: the places of the better text are other ones
+        else:
+            return
+
+
+def _best(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
+    best: Candidate | None = board.best
+    start = problem.start
+    if best is None or best.result is None:
+        return problem.text, start
+    if start is not None and start.score >= best.result.score and problem.text.strip():
+        return problem.text, start
+    return best.text, best.result
+
+
+def _around(turn: Turn, problem: Problem, text: str, result: CheckResult) -> Iterator[Draft]:
+    """Infills at each place of `text`, all places replaced once before any is sampled again."""
+    lines = text.splitlines(keepends=True)
+    profile = turn.services.model.info.profile
+    places = _places(problem, lines, result)
+    note = _note(result)
+    for number in range(SAMPLES):
+        for line in places:
+            for replaced in (1, 0):
+                before, after = lines[: line - 1], lines[line - 1 + replaced :]
+                indent = _indent(lines[line - 1])
+                prefix = _with_note("".join(before), note, line) + indent
+                request = Request(
+                    Infill(prefix, "".join(after)),
+                    max_tokens=MAX_TOKENS,
+                    stop=("\n\n",),
+                    temperature=profile.temperature if number else 0.0,
+                    top_p=profile.top_p,
+                    top_k=profile.top_k,
+                    seed=turn.seed + number,
+                )
+                yield Draft("infill", request, _joining("".join(before) + indent, "".join(after)))
+
+
+def _joining(prefix: str, suffix: str) -> Callable[[str], list[str]]:
+    def build(reply: str) -> list[str]:
+        lines = reply.rstrip().splitlines()
+        shapes = ["\n".join(lines[:count]) for count in (1, 2, len(lines)) if count <= len(lines)]
+        return [prefix + shape + "\n" + suffix for shape in dict.fromkeys(shapes) if shape.strip()]
+
+    return build
+
+
+def _places(problem: Problem, lines: list[str], result: CheckResult) -> list[int]:
+    """Line numbers of `lines` to try, the most suspicious first."""
+    scores = suspicion(result).get(problem.path, {})
+    code = [n for n, line in enumerate(lines, 1) if _is_code(line)]
+    framed = [n for t in result.failing for path, n in t.frames if path == problem.path]
+
+    def key(line: int) -> tuple[int, float, int]:
+        return (-(line in framed), -scores.get(line, 0.0), -line)
+
+    ranked = [n for n in code if not scores or scores.get(n, 0.0) > 0.0]
+    return sorted(ranked, key=key)[:MAX_PLACES]
+
+
+def _is_code(line: str) -> bool:
+    text = line.strip()
+    return bool(text) and not text.startswith(("#", "def ", "class ", "@", "import ", "from ", '"'))
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _note(result: CheckResult) -> str:
+    message = result.failing[0].message
+    first = [line.strip() for line in message.splitlines() if line.strip()][:3]
+    return " ".join(first)[:200]
+
+
+def _with_note(prefix: str, note: str, line: int) -> str:
+    """`prefix` with the failing assertion as a comment above the function that holds the line."""
+    kept = prefix.splitlines(keepends=True)
+    for index in range(min(line, len(kept)) - 1, -1, -1):
+        if kept[index].lstrip().startswith(("def ", "async def ")):
+            comment = f"{_indent(kept[index])}# Must hold: {note}\n"
+            return "".join([*kept[:index], comment, *kept[index:]])
+    return f"# Must hold: {note}\n{prefix}"

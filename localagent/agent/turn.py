@@ -1,0 +1,148 @@
+"""One turn: what the user asked for, the services that carry it out, and the running tally.
+
+`Services` are protocols; the composition root (`app`) fills them in. A `Turn` is the one mutable
+thing that the functions of `agent/` share, and lives as long as the turn.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from localagent.changes import Change
+from localagent.context.prompts import Prompts
+from localagent.errors import Interrupted, LimitReached
+from localagent.events import FileChanged
+from localagent.guard.sandbox.base import Sandbox
+from localagent.index.base import Index
+from localagent.messages import Message
+from localagent.models.base import Model, Usage
+from localagent.tools.base import Effect, Tool
+from localagent.workspace import Workspace
+
+
+class Verdict(Protocol):
+    """What the permission rules say of one action, which rule, and why."""
+
+    @property
+    def action(self) -> Literal["allow", "ask", "deny"]:
+        """What is to be done."""
+
+    @property
+    def by(self) -> str:
+        """Who decided: "rule", "flag", "named", "nobody", …"""
+
+    @property
+    def reason(self) -> str:
+        """Why, for a person."""
+
+
+class Gate(Protocol):
+    """The permission rules, with the session's flags already applied."""
+
+    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Verdict:
+        """May `tool` act on `subject` (a path or a command)? `named` are the paths in the task."""
+
+
+class Journal(Protocol):
+    """The only way to change the workspace: keeps what was there, then writes."""
+
+    def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
+        """Carry out `changes`; returns what changed in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a turn works with."""
+
+    model: Model
+    workspace: Workspace
+    index: Index
+    sandbox: Sandbox
+    tools: Mapping[str, Tool]
+    gate: Gate
+    journal: Journal
+    prompts: Prompts
+    interactive: bool = False
+    check_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The user's limits: wall-clock seconds and generated tokens; None means no limit."""
+
+    seconds: float | None = None
+    tokens: int | None = None
+
+
+@dataclass
+class Turn:
+    """One request of the user, and what it has cost so far.
+
+    `answers` holds the front end's answers by question id. `conversation` are the messages of the
+    session up to this turn. `check` is the command that the user named, or "".
+    """
+
+    services: Services
+    number: int
+    prompt: str
+    check: str
+    conversation: list[Message]
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+    answers: dict[int, tuple[bool, str]] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+    started: float = field(default_factory=time.monotonic)
+    usage: Usage = field(default_factory=Usage)
+    changed: list[str] = field(default_factory=list)
+    read_rate: float = 0.0
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def next(self, counter: str) -> int:
+        """The next number of a counter, from 1."""
+        self.counters[counter] = self.counters.get(counter, 0) + 1
+        return self.counters[counter]
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the user's limit, or None; may be negative."""
+        if self.limits.seconds is None:
+            return None
+        return self.limits.seconds - (time.monotonic() - self.started)
+
+    def tokens_left(self) -> int | None:
+        """Tokens that may still be generated, or None."""
+        if self.limits.tokens is None:
+            return None
+        return self.limits.tokens - self.usage.completion_tokens
+
+    def ensure_within_limits(self) -> None:
+        """Raise Interrupted or LimitReached where the turn has to end now."""
+        if self.stop.is_set():
+            raise Interrupted("stopped by the user")
+        seconds = self.seconds_left()
+        if seconds is not None and seconds <= 0:
+            raise LimitReached(
+                f"the time limit of {self.limits.seconds:g} s is reached",
+                "raise --max-seconds, or ask for less at once",
+            )
+        tokens = self.tokens_left()
+        if tokens is not None and tokens <= 0:
+            raise LimitReached(
+                f"the limit of {self.limits.tokens} generated tokens is reached",
+                "raise --max-tokens, or ask for less at once",
+            )
+
+    def add(self, usage: Usage) -> None:
+        """Add one generation to the tally."""
+        mine = self.usage
+        self.usage = Usage(
+            mine.prompt_tokens + usage.prompt_tokens,
+            mine.reused_tokens + usage.reused_tokens,
+            mine.completion_tokens + usage.completion_tokens,
+            mine.prefill_seconds + usage.prefill_seconds,
+            mine.decode_seconds + usage.decode_seconds,
+        )

@@ -1,0 +1,141 @@
+"""A session: one conversation in one workspace, as a stream of events.
+
+    with open_session(options) as session:
+        for event in session.run("fix the failing test"):
+            if isinstance(event, Question):
+                session.answer(event.id, allowed=True)
+
+`run` records every event in the transcript before it hands it out. `cancel` is the one method that
+may be called from another thread or a signal handler.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from localagent.agent.loop import run_turn
+from localagent.agent.planners.base import Planner
+from localagent.agent.turn import Journal, Limits, Services, Turn
+from localagent.events import Event, MessageAdded, SessionStarted
+from localagent.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asked for on the command line; None means: as the settings say.
+
+    `scripted` names a file of scripted replies that takes the model's place.
+    """
+
+    workspace: Path
+    model: str | None = None
+    planner: str | None = None
+    check: str | None = None
+    yes: bool = False
+    max_seconds: float | None = None
+    max_tokens: int | None = None
+    resume: str | None = None
+    seed: int = 0
+    sandbox: str | None = None
+    interactive: bool = False
+    scripted: Path | None = None
+
+
+class Recorder(Protocol):
+    """Where events are kept."""
+
+    def append(self, event: Event) -> None:
+        """Keep one event."""
+
+    def close(self) -> None:
+        """Finish writing."""
+
+
+@dataclass
+class Session:
+    """One conversation. Built by `app.open_session`; `services.journal` is replaced each turn by
+    what `journal_for` gives for the turn's number.
+
+    `unfinished` is the prompt of a resumed session whose last turn did not end, or "".
+    """
+
+    started: SessionStarted
+    services: Services
+    planner: Planner
+    recorder: Recorder
+    journal_for: Callable[[int], Journal]
+    on_close: Callable[[], None]
+    limits: Limits = field(default_factory=Limits)
+    check: str = ""
+    seed: int = 0
+    turns: int = 0
+    conversation: list[Message] = field(default_factory=list)
+    unfinished: str = ""
+    _turn: Turn | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _announced: bool = False
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.started.session
+
+    def run(self, prompt: str) -> Iterator[Event]:
+        """Carry out one turn. The last event is TurnFinished, unless our own code fails."""
+        for event in self._events(prompt):
+            self.recorder.append(event)
+            if isinstance(event, MessageAdded):
+                self.conversation.append(Message(event.role, event.content))
+            yield event
+
+    def _events(self, prompt: str) -> Iterator[Event]:
+        if not self._announced:
+            self._announced = True
+            yield self.started
+        self.turns += 1
+        self.services.index.refresh()
+        self._turn = Turn(
+            services=replace(self.services, journal=self.journal_for(self.turns)),
+            number=self.turns,
+            prompt=prompt,
+            check=self.check,
+            conversation=list(self.conversation),
+            limits=self.limits,
+            seed=self.seed,
+            stop=self._stop,
+        )
+        yield from run_turn(self._turn, self.planner)
+
+    def answer(self, question: int, allowed: bool, reason: str = "") -> None:
+        """Answer a `Question` before the next event is pulled."""
+        if self._turn is not None:
+            self._turn.answers[question] = (allowed, reason)
+
+    def cancel(self) -> None:
+        """Stop the running turn; it ends with the outcome "interrupted"."""
+        self._stop.set()
+        self.services.model.cancel()
+
+    def close(self) -> None:
+        """Free the model, the workspace's lock and the transcript."""
+        try:
+            self.services.model.close()
+        finally:
+            self.recorder.close()
+            self.on_close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
