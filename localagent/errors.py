@@ -19,6 +19,7 @@ The tree, with the exit code that `localagent run` ends with:
     ├── LimitReached          5    a limit on time or tokens that the user set
     ├── Interrupted         130    the user stopped the turn
     └── ToolError             -    the model's mistake; becomes a tool result, never ends a run
+        └── EditError         -    an edit that cannot be read or does not fit the file
 
 The user's mistakes are one line and a hint. What is not in this tree is our own mistake, and shows
 a traceback.
@@ -122,3 +123,7 @@ class Interrupted(LocalAgentError):
 
 class ToolError(LocalAgentError):
     """The model used a tool wrongly; the message tells it what would be right."""
+
+
+class EditError(ToolError):
+    """An edit cannot be read, or does not fit the file; the message says what would fit."""

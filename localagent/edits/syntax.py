@@ -1,0 +1,78 @@
+"""Whether a file's text is well-formed, for the kinds of file where that is cheap to know."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import warnings
+from pathlib import PurePosixPath
+
+# Files that are JSON by name and hold comments by custom.
+_RELAXED_JSON = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", "api-extractor")
+# Parsing takes about a second a megabyte.
+_MAX_CHARS = 4_000_000
+
+
+def syntax_error(path: str, text: str) -> str | None:
+    """What is wrong with `text` ("line 3: invalid syntax: def f(:"), or None.
+
+    Knows Python, JSON and TOML by the ending of `path`; other kinds are never wrong.
+    """
+    if len(text) > _MAX_CHARS:
+        return None
+    name = PurePosixPath(path)
+    suffix = name.suffix.lower()
+    if suffix in (".py", ".pyi", ".pyw"):
+        return _python(text)
+    if (
+        suffix == ".json"
+        and not name.name.startswith(_RELAXED_JSON)
+        and ".vscode" not in name.parts
+    ):
+        return _json(text)
+    if suffix == ".toml":
+        return _toml(text)
+    return None
+
+
+def _python(text: str) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            # "\d" in a plain string warns, and that is the author's business.
+            warnings.simplefilter("ignore")
+            compile(text, "<edit>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        shown = (error.text or "").strip()
+        return f"line {error.lineno or 1}: {error.msg}" + (f": {shown[:80]}" if shown else "")
+    except ValueError as error:
+        return f"line 1: {error}"  # a zero byte, or a lone surrogate
+    except (RecursionError, MemoryError, OverflowError):
+        return "line 1: too deeply nested"
+    return None
+
+
+def _json(text: str) -> str | None:
+    try:
+        json.loads(text.removeprefix("\ufeff"))
+    except json.JSONDecodeError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except RecursionError:
+        return "line 1: too deeply nested"
+    except ValueError as error:  # a number with more digits than Python converts
+        return f"line 1: {error}"
+    return None
+
+
+def _toml(text: str) -> str | None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        reason, _, place = message.rpartition(" (at ")
+        line = place.removeprefix("line ").split(",")[0]
+        return f"line {line}: {reason}" if line.isdigit() else f"line 1: {message}"
+    except RecursionError:
+        return "line 1: too deeply nested"
+    except ValueError as error:
+        return f"line 1: {error}"
+    return None
