@@ -17,10 +17,10 @@ from localagent.agent.localise import is_docs, is_test, named_paths
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
 from localagent.agent.turn import Turn
-from localagent.agent.verify import CheckResult, run_check
+from localagent.agent.verify import run_check
 from localagent.errors import ContextOverflow, ToolError
 from localagent.events import Event, MessageAdded, Step
-from localagent.messages import Message, ToolCall
+from localagent.messages import Message, Role, ToolCall
 from localagent.models.base import Request
 
 MAX_STEPS = 40
@@ -47,17 +47,15 @@ class React:
         files = turn.services.index.files()
         named = named_paths(turn.prompt, turn.services.workspace, files)
         turn.named = frozenset(p for p in named if not is_test(p))
-        check, start = "", None
+        check = ""
         if classify(turn.prompt) != "answer":
-            check, start = yield from check_as_it_is(turn)
+            check, _ = yield from check_as_it_is(turn)
         messages = [Message("system", system_prompt(turn)), *turn.conversation]
         messages.append(Message("user", turn.prompt))
-        return (yield from _loop(turn, messages, check, start))
+        return (yield from _loop(turn, messages, check))
 
 
-def _loop(
-    turn: Turn, messages: list[Message], check: str, start: CheckResult | None
-) -> Generator[Event, None, Result]:
+def _loop(turn: Turn, messages: list[Message], check: str) -> Generator[Event, None, Result]:
     stumbles = 0
     seen: set[tuple[str, str]] = set()
     for step in range(1, MAX_STEPS + 1):
@@ -67,7 +65,7 @@ def _loop(
             reply = yield from ask(turn, "act", request)
         except ContextOverflow:
             return Result("unsolved", "the conversation no longer fits the model's window", check)
-        yield from _add(turn, messages, "assistant", reply.text)
+        yield from _add(messages, "assistant", reply.text)
         call, problem = _read_call(reply.text)
         if call is not None and call.name == "done":
             result = yield from _done(turn, messages, check, call)
@@ -78,7 +76,7 @@ def _loop(
             stumbles += 1
             if stumbles >= MAX_STUMBLES and not turn.changed and not check:
                 return Result("answered", reply.text.strip())
-            yield from _add(turn, messages, "user", problem or _no_action(turn))
+            yield from _add(messages, "user", problem or _no_action(turn))
         else:
             repeated = not _is_new(seen, call, turn)
             stumbles = stumbles + 1 if repeated else 0
@@ -88,10 +86,10 @@ def _loop(
     return (yield from _give_up(turn, check, f"not done after {MAX_STEPS} steps"))
 
 
-def _add(turn: Turn, messages: list[Message], role: str, text: str) -> Generator[Event, None, None]:
-    message = Message("assistant" if role == "assistant" else "user", text)
+def _add(messages: list[Message], role: Role, text: str) -> Generator[Event, None, None]:
+    message = Message(role, text)
     messages.append(message)
-    yield MessageAdded(message.role, message.content)
+    yield MessageAdded(role, text)
 
 
 def _read_call(text: str) -> tuple[ToolCall | None, str]:
@@ -122,11 +120,11 @@ def _use(
     turn: Turn, messages: list[Message], call: ToolCall, repeated: bool
 ) -> Generator[Event, None, None]:
     if repeated:
-        yield from _add(turn, messages, "user", turn.services.prompts.text("react/repeated"))
+        yield from _add(messages, "user", turn.services.prompts.text("react/repeated"))
         return
     result = yield from act.act(turn, call)
     text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
-    yield from _add(turn, messages, "user", text)
+    yield from _add(messages, "user", text)
 
 
 def _done(
@@ -144,7 +142,7 @@ def _done(
         return Result("solved", summary, check, "tool calls")
     tail = "\n".join(final.output.splitlines()[-20:])[:1500]
     text = turn.services.prompts.render("react/check-failed", output=tail)
-    yield from _add(turn, messages, "user", text)
+    yield from _add(messages, "user", text)
     return None
 
 

@@ -1,0 +1,25 @@
+"""Questions and changes are told apart by their words."""
+
+import pytest
+
+from localagent.agent.classify import classify
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("What does parse() return?", "answer"),
+        ("explain the retry loop", "answer"),
+        ("How do I add a new command?", "answer"),
+        ("the cache is never emptied?", "answer"),
+        ("fix the failing test", "edit"),
+        ("Implement what INSTRUCTIONS.md asks for in x.py so that the tests pass", "edit"),
+        ("please rename foo to bar", "edit"),
+        ("Can you add a --verbose flag?", "edit"),
+        ("the total should be rounded; repair that", "edit"),
+        ("hello", "unclear"),
+        ("", "unclear"),
+    ],
+)
+def test_kind(prompt: str, kind: str) -> None:
+    assert classify(prompt) == kind

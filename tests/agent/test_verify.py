@@ -1,0 +1,116 @@
+"""Reading a check's result: the exit code decides, the rest guides the search."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localagent.agent.localise import suspicion
+from localagent.agent.verify import PROBE_DIR, CheckResult, find_check, read_result
+from localagent.guard.sandbox.base import Completed
+
+
+def run_probe(folder: Path, trace: str = "") -> CheckResult:
+    """Run pytest with the probe on a real folder, as a check in a view would."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PROBE_DIR),
+        "PYTEST_PLUGINS": "localagent_probe",
+        "LOCALAGENT_PROBE_TRACE": trace,
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return read_result("pytest", Completed(done.returncode, done.stdout + done.stderr, 0.5))
+
+
+def test_probe_reports_each_test(workspace_dir: Path) -> None:
+    result = run_probe(workspace_dir)
+    assert not result.ok
+    assert (result.passed, result.failed) == (1, 1)
+    (failing,) = result.failing
+    assert failing.id == "calc_test.py::test_add"
+    assert "assert -1 == 5" in failing.message
+    assert ("calc_test.py", 5) in failing.frames
+    assert "LOCALAGENT-PROBE" not in result.output
+
+
+def test_probe_traces_lines_and_finds_the_fault(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "def price(n):\n    if n > 10:\n        return n * 2\n    return n\n"
+    )
+    (tmp_path / "shop_test.py").write_text(
+        "from shop import price\ndef test_small():\n    assert price(3) == 3\n"
+        "def test_large():\n    assert price(20) == 18\n"
+    )
+    scores = suspicion(run_probe(tmp_path, "shop.py"))["shop.py"]
+    assert max(scores, key=lambda line: scores[line]) == 3
+    assert scores[3] == 1.0
+    assert 0 < scores[2] < 1
+    assert 4 not in scores
+
+
+def test_probe_reports_collection_errors(tmp_path: Path) -> None:
+    (tmp_path / "x_test.py").write_text("import missing_module\ndef test_a(): pass\n")
+    result = run_probe(tmp_path)
+    assert not result.ok
+    assert result.failed == 1
+    assert "missing_module" in result.failing[0].message
+
+
+@pytest.mark.parametrize(
+    ("output", "passed", "failed"),
+    [
+        ("===== 3 failed, 11 passed in 0.2s =====", 11, 3),
+        ("12 passed in 0.1s", 12, 0),
+        ("Tests: 1 failed, 5 passed, 6 total", 5, 1),
+        ("test result: FAILED. 3 passed; 1 failed; 0 ignored", 3, 1),
+        ("# pass 7\n# fail 2", 7, 2),
+        ("ok", None, None),
+    ],
+)
+def test_counts_without_probe(output: str, passed: int | None, failed: int | None) -> None:
+    result = read_result("check", Completed(0, output, 0.1))
+    assert (result.passed, result.failed) == (passed, failed)
+
+
+def test_exit_code_decides_not_the_text() -> None:
+    forged = "LOCALAGENT-PROBE " + json.dumps({"tests": {"a": {"outcome": "passed"}}, "lines": {}})
+    result = read_result("check", Completed(1, forged, 0.1))
+    assert not result.ok
+    assert read_result("check", Completed(0, "", 0.1, timed_out=True)).ok is False
+
+
+@pytest.mark.parametrize(
+    "line", ["LOCALAGENT-PROBE {", "LOCALAGENT-PROBE []", "LOCALAGENT-PROBE 1"]
+)
+def test_a_broken_probe_line_is_passed_over(line: str) -> None:
+    assert read_result("check", Completed(0, line, 0.1)).tests == ()
+
+
+def test_missing_commands_are_not_usable() -> None:
+    assert not read_result("nope", Completed(127, "sh: 1: nope: not found", 0.1)).usable
+    text = "/usr/bin/python: No module named pytest"
+    assert not read_result("python -m pytest", Completed(1, text, 0.1)).usable
+    assert read_result("python -m pytest", Completed(1, "1 failed", 0.1)).usable
+
+
+@pytest.mark.parametrize(
+    ("files", "texts", "check"),
+    [
+        (["a.py", "tests/test_a.py"], {}, "python -m pytest -q"),
+        (["a.py", "a_test.py"], {}, "python -m pytest -q"),
+        (["package.json"], {"package.json": '{"scripts": {"test": "jest"}}'}, "npm test"),
+        (["package.json"], {"package.json": '{"scripts": {}}'}, ""),
+        (["package.json"], {"package.json": "{"}, ""),
+        (["go.mod", "a.go"], {}, "go test ./..."),
+        (["Cargo.toml"], {}, "cargo test"),
+        (["Makefile"], {"Makefile": "all:\n\ntest: all\n\t./t\n"}, "make test"),
+        (["Makefile"], {"Makefile": "all:\n"}, ""),
+        (["a.py"], {}, ""),
+    ],
+)
+def test_find_check(files: list[str], texts: dict[str, str], check: str) -> None:
+    assert find_check(files, lambda path: texts.get(path, "")) == check
