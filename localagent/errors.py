@@ -9,7 +9,8 @@ The tree, with the exit code that `localagent run` ends with:
     │   ├── ModelNotInstalled 2    a model of the lock that is not on this machine
     │   └── WorkspaceError    2    no folder, no access, locked by another session
     ├── RefusedError          3    a permission rule, the sandbox or the workspace border said no
-    │   └── OutsideWorkspace  3    a path that leads out of the workspace
+    │   ├── OutsideWorkspace  3    a path that leads out of the workspace
+    │   └── SandboxError      3    the sandbox could not be set up; the command did not run
     ├── BackendError          4    the model could not do its part
     │   ├── ModelFileError    4    a model file that is not what the lock pins
     │   ├── ModelLoadError    4    the backend could not load the model
@@ -69,6 +70,10 @@ class RefusedError(LocalAgentError):
 
 class OutsideWorkspace(RefusedError):
     """A path leads out of the workspace, directly or through a link."""
+
+
+class SandboxError(RefusedError):
+    """The sandbox could not be set up, so the command did not run."""
 
 
 class BackendError(LocalAgentError):

@@ -24,7 +24,8 @@ class Command:
 
     `line` is run by `/bin/sh -c` in the folder `cwd` (relative to the workspace). Limits:
     `seconds` of wall-clock time, `memory_bytes` a process, `output_bytes` kept of what it prints
-    (the head and the tail; the middle is dropped). `env` is added to the scrubbed environment.
+    (the head and the tail; the middle is dropped), `processes` at a time, `file_bytes` a file that
+    it writes. `env` is added to the scrubbed environment.
     """
 
     line: str
@@ -32,6 +33,8 @@ class Command:
     seconds: float = 120.0
     memory_bytes: int = 4 << 30
     output_bytes: int = 256 << 10
+    processes: int = 1024
+    file_bytes: int = 4 << 30
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -60,7 +63,7 @@ class View(Protocol):
     """A copy-on-write picture of the workspace in which commands run."""
 
     def put(self, changes: Sequence[Change]) -> None:
-        """Make `changes` in the view only. Call between commands."""
+        """Make `changes` in the view only. Call between commands; carried out before the next."""
 
     def run(
         self,
@@ -68,10 +71,19 @@ class View(Protocol):
         on_output: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Completed:
-        """Run `command` to its end or limit; every process it started is gone afterwards."""
+        """Run `command` to its end or limit; every process it started is gone afterwards.
+
+        Raises SandboxError where it could not be started at all.
+        """
 
     def changes(self) -> tuple[Change, ...]:
-        """How the view now differs from the workspace, sorted by path, caches left out."""
+        """How the view now differs from the workspace, sorted by path, caches left out.
+
+        A folder that is gone is told with all that was in it, one change each. A path that was
+        one kind and is another (a file where a folder was) is told by its new kind, after the
+        deletions of what was below it. Raises SandboxError where the changes are too large to
+        take over.
+        """
 
 
 class Sandbox(Protocol):
