@@ -21,7 +21,7 @@ from typing import Protocol
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
 from localagent.agent.turn import Journal, Limits, Services, Turn
-from localagent.events import Event, MessageAdded, SessionStarted
+from localagent.events import Event, MessageAdded, SessionStarted, Warned
 from localagent.messages import Message
 
 
@@ -59,7 +59,7 @@ class Recorder(Protocol):
 @dataclass
 class Session:
     """One conversation. Built by `app.open_session`; `services.journal` is replaced each turn by
-    what `journal_for` gives for the turn's number.
+    what `journal_for` gives for the turn's number. `warnings` are said with the first turn.
 
     `unfinished` is the prompt of a resumed session whose last turn did not end, or "".
     """
@@ -76,6 +76,7 @@ class Session:
     turns: int = 0
     conversation: list[Message] = field(default_factory=list)
     unfinished: str = ""
+    warnings: list[str] = field(default_factory=list)
     _turn: Turn | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _announced: bool = False
@@ -97,6 +98,7 @@ class Session:
         if not self._announced:
             self._announced = True
             yield self.started
+            yield from (Warned(text) for text in self.warnings)
         self.turns += 1
         self.services.index.refresh()
         self._turn = Turn(
