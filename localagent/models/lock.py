@@ -190,6 +190,14 @@ def parse(text: str, name: str) -> LockFile:
     return lock
 
 
+def checked(values: dict[str, Any], name: str) -> Entry:
+    """An entry made of `values`; `name` stands for it in errors. Raises LockError."""
+    try:
+        return Entry.model_validate(values)
+    except ValidationError as error:
+        raise LockError(f"{name}: {_first(error, values)}") from error
+
+
 def _first(error: ValidationError, raw: dict[str, Any]) -> str:
     """The first finding as 'model "x", key sha256: what is wrong'."""
     found = error.errors(include_url=False)[0]

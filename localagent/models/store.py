@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from localagent.errors import ModelFileError, ModelNotInstalled, UsageError
 from localagent.models.lock import Entry, LocalFile
@@ -33,6 +33,8 @@ from localagent.models.partial import (
     space_error,
 )
 from localagent.paths import models_dir, private, state_dir
+
+State = Literal["installed", "unverified", "incomplete", "altered", "missing"]
 
 # Kept free besides what a file needs, so that the machine goes on working. Bytes.
 _RESERVE = 64 << 20
@@ -53,6 +55,20 @@ def pinned_in_place(entry: Entry) -> bool:
     return location(entry) != models_dir() / entry.file
 
 
+def state(entry: Entry) -> State:
+    """What a look at size and times tells of the model's file, without reading it."""
+    path = location(entry)
+    try:
+        status = path.stat()
+    except OSError:
+        left = models_dir() / f"{entry.file}.partial"
+        return "incomplete" if left.exists() else "missing"
+    if status.st_size != entry.bytes:
+        return "altered"
+    seen = _noted(path) == _fingerprint(status, entry.sha256)
+    return "installed" if seen else "unverified"
+
+
 def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None) -> Path:
     """The model's file, verified. `deep` reads it all, also where nothing seems to have changed.
 
@@ -60,24 +76,20 @@ def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None)
     """
     path = location(entry)
     try:
-        with path.open("rb") as stream:
-            before = os.fstat(stream.fileno())
-            _check_size(entry, path, before)
-            if not deep and _noted(path) == _fingerprint(before, entry.sha256):
-                return path
-            digest = _digest(stream, before.st_size, report)
-            after = os.fstat(stream.fileno())
+        status = path.stat()
     except FileNotFoundError as error:
         raise _missing(entry, path) from error
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
-    if digest != entry.sha256 or before.st_mtime_ns != after.st_mtime_ns:
-        _note(path, None)
+    _check_size(entry, path, status)
+    if not deep and _noted(path) == _fingerprint(status, entry.sha256):
+        return path
+    _, digest = hash_file(path, report)
+    if digest != entry.sha256:
         raise ModelFileError(
             f"{path} is not what models.lock pins: its sha256 is {digest}, not {entry.sha256}",
             _replace_hint(entry),
         )
-    _note(path, _fingerprint(after, digest))
     return path
 
 
@@ -122,12 +134,15 @@ def remove(entry: Entry) -> int:
 def hash_file(path: Path, report: OnProgress | None = None) -> tuple[int, str]:
     """The size and sha256 of any file; noted, so that `path_for` need not read it again.
 
-    Raises OSError, and ModelFileError where it changes meanwhile.
+    Raises ModelFileError where it cannot be read or changes meanwhile.
     """
-    with path.open("rb") as stream:
-        before = os.fstat(stream.fileno())
-        digest = _digest(stream, before.st_size, report)
-        after = os.fstat(stream.fileno())
+    try:
+        with path.open("rb") as stream:
+            before = os.fstat(stream.fileno())
+            digest = _digest(stream, before.st_size, report)
+            after = os.fstat(stream.fileno())
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise ModelFileError(f"{path} changed while it was read", "wait until it is complete")
     _note(path, _fingerprint(after, digest))
