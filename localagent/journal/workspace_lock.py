@@ -1,0 +1,130 @@
+"""One writing session a workspace, by an advisory lock.
+
+The lock is a file in the state folder, locked with flock (msvcrt on Windows), so the kernel lets
+go of it when its holder dies, however it dies. What the file holds is for the message only.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from localagent.errors import WorkspaceError
+from localagent.paths import private, state_dir
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
+# On Windows a locked byte cannot be read, so one far behind the content is locked.
+_LOCKED_BYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a workspace; `pid` is 0 where that is not known yet."""
+
+    pid: int
+    session: str
+
+    def __str__(self) -> str:
+        return f"session {self.session or '?'} (process {self.pid or '?'})"
+
+
+class WorkspaceLock:
+    """A held lock. Let go with `release`, or use it as a context manager."""
+
+    def __init__(self, fd: int, session: str) -> None:
+        self._fd = fd
+        self.session = session
+
+    def release(self) -> None:
+        """Let go; a second call does nothing."""
+        if self._fd >= 0:
+            # The file stays: removing it would let two sessions lock two files of one name.
+            os.ftruncate(self._fd, 0)
+            _unlock(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> WorkspaceLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
+    """The lock on the workspace `root`, or who holds it. Does not wait.
+
+    Raises WorkspaceError where no lock file can be made.
+    """
+    real = os.path.realpath(root)
+    try:
+        path = private(state_dir() / "locks") / f"{_name(real)}.lock"
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        fd = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot lock the workspace: {error.strerror} ({error.filename})",
+            "check the space and the permissions of localagent's state folder",
+        ) from error
+    try:
+        _lock(fd)
+        content = {"pid": os.getpid(), "session": session_id, "workspace": real}
+        os.ftruncate(fd, 0)
+        os.write(fd, json.dumps(content).encode())
+    except OSError as error:
+        holder = _holder(fd)
+        os.close(fd)
+        if error.errno in _BUSY:
+            return holder
+        raise WorkspaceError(f"cannot lock the workspace: {error.strerror}", "") from error
+    return WorkspaceLock(fd, session_id)
+
+
+def _name(real: str) -> str:
+    return hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
+
+
+def _holder(fd: int) -> Holder:
+    """What the holder wrote; it may be between locking and writing."""
+    try:
+        os.lseek(fd, 0, os.SEEK_SET)
+        content = json.loads(os.read(fd, 1 << 16))
+        return Holder(int(content["pid"]), str(content["session"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder(0, "")
+
+
+if sys.platform == "win32":
+
+    def _lock(fd: int) -> None:
+        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        os.lseek(fd, 0, os.SEEK_SET)
+
+    def _unlock(fd: int) -> None:
+        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
+else:
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)

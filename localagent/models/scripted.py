@@ -1,0 +1,265 @@
+"""A model whose replies are written beforehand: for tests, demonstrations and users' own tests.
+
+Replies come from a list or from a file, by its suffix:
+
+    .toml    [[reply]] tables with the keys of `Reply`
+    .jsonl   one object with these keys a line
+    others   text: each reply begins with a line `--- reply`, optionally followed by keys as in a
+             TOML inline table, and goes on to the next such line:
+
+                 --- reply when = "classify", to = "chat"
+                 edit
+                 --- reply error = "WorkerDied"
+
+             Text before the first such line is a comment. The line break before the next
+             separator, or at the file's end, is not part of the reply.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from localagent import errors
+from localagent.errors import BackendError, ContextOverflow, UsageError
+from localagent.models.base import (
+    Chunk,
+    Finish,
+    Infill,
+    ModelInfo,
+    Profile,
+    Reading,
+    Request,
+    Text,
+    Usage,
+)
+
+# Words in pieces of four letters, each with the space before it; every other sign alone; runs of
+# white space. Every character belongs to exactly one token, so pieces join to the text.
+_TOKEN = re.compile(r" ?\w{1,4}| ?[^\w\s]|\s+?(?= ?\S)|\s+")
+_SEPARATOR = re.compile(r"^--- reply\b(.*)$", re.MULTILINE)
+
+SCRIPTED = ModelInfo("scripted", "scripted", "", Profile())
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply.
+
+    It is given to the first request that it fits and that no earlier reply of the script fits:
+    `when` is a regular expression searched for in the last message (of an infill: prefix, a line
+    break, suffix); `to` limits it to conversations or infills. It is used up then, unless
+    `repeat`. `error` names a BackendError ("WorkerDied") that is raised after the text.
+    """
+
+    text: str = ""
+    when: str = ""
+    to: Literal["", "chat", "infill"] = ""
+    repeat: bool = False
+    error: str = ""
+    message: str = ""
+
+
+class ScriptedModel:
+    """A `Model` that gives written replies and keeps what it was asked.
+
+    It honours max_tokens, stop, reply_start (taken off a reply that begins with it), the window
+    and `cancel`, and counts as reused what a request has in common with the one before. A
+    `grammar` is not enforced. `requests` and `prompts` (the same as text) grow by one a request.
+    """
+
+    def __init__(self, replies: Sequence[str | Reply], info: ModelInfo = SCRIPTED) -> None:
+        """Raises UsageError for a bad pattern or an unknown error in a reply."""
+        self._replies = [Reply(r) if isinstance(r, str) else r for r in replies]
+        for number, reply in enumerate(self._replies, 1):
+            _validate(reply, f"reply {number}")
+        self._info = info
+        self._used: set[int] = set()
+        self._cached = ""
+        self._cancelled = threading.Event()
+        self._closed = False
+        self.requests: list[Request] = []
+        self.prompts: list[str] = []
+
+    @classmethod
+    def from_file(cls, path: Path, info: ModelInfo = SCRIPTED) -> ScriptedModel:
+        """The script of a file. Raises UsageError where it is unreadable or malformed."""
+        return cls(load(path), info)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Who the model is."""
+        return self._info
+
+    def count(self, text: str) -> int:
+        """The number of pieces that `tokens` cuts `text` into."""
+        return len(tokens(text))
+
+    def generate(self, request: Request) -> Iterator[Chunk]:
+        """Stream the reply that fits `request`, a token a chunk.
+
+        Raises BackendError where no reply is left that fits, ContextOverflow, and a reply's own
+        error.
+        """
+        if self._closed:
+            raise BackendError("the scripted model was closed")
+        self._cancelled.clear()
+        self.requests.append(request)
+        self.prompts.append(rendered(request))
+        return self._stream(request)
+
+    def cancel(self) -> None:
+        """End the running generation at its next token."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """Refuse further requests."""
+        self._closed = True
+        self._cancelled.set()
+
+    def _stream(self, request: Request) -> Iterator[Chunk]:
+        prompt = rendered(request)
+        total = self.count(prompt)
+        if total + 1 > self._info.profile.window:
+            raise ContextOverflow(total, self._info.profile.window)
+        reused = _common(tokens(prompt), tokens(self._cached))
+        self._cached = prompt
+        yield Reading(reused, total, reused)
+        yield Reading(total, total, reused)
+        if request.max_tokens == 0:
+            yield Finish("length", Usage(total, reused))
+            return
+        reply = self._choose(request)
+        text = reply.text.removeprefix(request.reply_start)
+        for stop in request.stop:
+            text = text.partition(stop)[0] if stop else text
+        pieces = tokens(text)
+        written = 0
+        for piece in pieces[: request.max_tokens]:
+            if self._cancelled.is_set():
+                break
+            yield Text(piece)
+            written += 1
+            self._cached += piece
+        if self._cancelled.is_set():
+            yield Finish("cancelled", Usage(total, reused, written))
+            return
+        if reply.error:
+            raise _error(reply)
+        reason: Literal["stop", "length"] = "length" if written < len(pieces) else "stop"
+        yield Finish(reason, Usage(total, reused, written))
+
+    def _choose(self, request: Request) -> Reply:
+        infill = isinstance(request.prompt, Infill)
+        asked = _asked(request)
+        for number, reply in enumerate(self._replies):
+            if number in self._used or (reply.to and (reply.to == "infill") != infill):
+                continue
+            if reply.when and not re.search(reply.when, asked, re.DOTALL):
+                continue
+            if not reply.repeat:
+                self._used.add(number)
+            return reply
+        left = len(self._replies) - len(self._used)
+        raise BackendError(
+            f"the script has no reply for request {len(self.requests)}: {asked[-200:]!r}",
+            f"{left} of its {len(self._replies)} replies are left and none fits",
+        )
+
+
+def tokens(text: str) -> list[str]:
+    """`text` cut into pieces by a simple fixed rule: words in fours, signs, white space."""
+    return _TOKEN.findall(text)
+
+
+def rendered(request: Request) -> str:
+    """The whole prompt as text: a line with each message's role before it."""
+    if isinstance(request.prompt, Infill):
+        return f"<prefix>{request.prompt.prefix}<suffix>{request.prompt.suffix}<middle>"
+    said = "".join(f"<{m.role}>\n{m.content}\n" for m in request.prompt)
+    return f"{said}<assistant>\n{request.reply_start}"
+
+
+def load(path: Path) -> list[Reply]:
+    """The replies of a script file. Raises UsageError where it is unreadable or malformed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".toml":
+            tables = tomllib.loads(text).get("reply", [])
+        elif path.suffix == ".jsonl":
+            tables = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            tables = _sections(text)
+        return [_reply(table, f"{path}, reply {n}") for n, table in enumerate(tables, 1)]
+    except OSError as error:
+        raise UsageError(f"cannot read the script {path}: {error.strerror}") from error
+    except ValueError as error:  # of TOML, JSON and UTF-8 alike
+        raise UsageError(f"the script {path} is malformed: {error}") from error
+
+
+def _sections(text: str) -> list[dict[str, Any]]:
+    heads = list(_SEPARATOR.finditer(text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    tables = []
+    for head, end in zip(heads, ends, strict=True):
+        keys = tomllib.loads(f"keys = {{{head[1]}}}")["keys"]
+        body = text[head.end() + 1 : end]
+        tables.append({"text": body.removesuffix("\n"), **keys})
+    return tables
+
+
+def _reply(table: object, where: str) -> Reply:
+    known = {field.name for field in fields(Reply)}
+    if not isinstance(table, dict) or not set(table) <= known:
+        raise UsageError(f"{where}: expected the keys {', '.join(sorted(known))}", f"got {table!r}")
+    for name, value in table.items():
+        if not isinstance(value, bool if name == "repeat" else str):
+            raise UsageError(f"{where}: {name} has the wrong type: {value!r}")
+    reply = Reply(**table)
+    _validate(reply, where)
+    return reply
+
+
+def _validate(reply: Reply, where: str) -> None:
+    try:
+        re.compile(reply.when)
+    except re.error as error:
+        raise UsageError(f"{where}: {reply.when!r} is no regular expression: {error}") from error
+    if reply.to not in ("", "chat", "infill"):
+        raise UsageError(f"{where}: to is {reply.to!r}", 'expected "chat" or "infill"')
+    if reply.error:
+        _error(replace(reply, message=where))
+
+
+def _error(reply: Reply) -> BackendError:
+    cls = getattr(errors, reply.error, None)
+    if not isinstance(cls, type) or not issubclass(cls, BackendError):
+        raise UsageError(
+            f"{reply.message}: {reply.error} is no backend error",
+            "expected one of errors.py: BackendError, WorkerDied, WorkerHung, ModelLoadError, …",
+        )
+    if cls is ContextOverflow:
+        return ContextOverflow(1 << 20, 1 << 13)
+    return cls(reply.message or f"the script says {reply.error}")
+
+
+def _asked(request: Request) -> str:
+    if isinstance(request.prompt, Infill):
+        return f"{request.prompt.prefix}\n{request.prompt.suffix}"
+    return request.prompt[-1].content if request.prompt else ""
+
+
+def _common(one: list[str], other: list[str]) -> int:
+    """How many tokens both begin with."""
+    count = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
