@@ -6,11 +6,13 @@ from collections.abc import Generator, Sequence
 
 from localagent.agent.turn import Turn
 from localagent.changes import Change
-from localagent.edits.diff import preview
+from localagent.edits.diff import unified
+from localagent.edits.textfile import decode, is_binary
 from localagent.errors import LocalAgentError, RefusedError, ToolError
 from localagent.events import Decision, Event, FileChanged, Question, ToolCalled, ToolReturned
 from localagent.messages import ToolCall, ToolResult
 from localagent.tools.base import Effect, ToolContext
+from localagent.workspace import Workspace
 
 
 def permit(
@@ -80,6 +82,18 @@ def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
     yield from done
     return done
+
+
+def preview(workspace: Workspace, change: Change) -> str:
+    """What `change` would do, for a person: a unified diff, or a line where there is no text."""
+    if change.kind not in ("file", "absent"):
+        return f"{change.path} becomes a {change.kind}"
+    there = workspace.exists(change.path) and workspace.path(change.path).is_file()
+    before = workspace.read_bytes(change.path) if there else b""
+    if is_binary(before) or is_binary(change.data):
+        return f"{change.path}: binary, {len(before)} → {len(change.data)} bytes"
+    after = decode(change.data).text if change.kind == "file" else None
+    return unified(change.path, decode(before).text if there else None, after)
 
 
 def act(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:

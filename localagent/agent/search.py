@@ -14,12 +14,12 @@ from localagent.agent.candidates import Board, Candidate
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.base import Draft, Strategy
 from localagent.agent.turn import Turn
-from localagent.agent.verify import run_check
+from localagent.agent.verify import CheckResult, run_check
 from localagent.changes import Change, file_change
 from localagent.edits.apply import replace_file
 from localagent.edits.syntax import syntax_error
 from localagent.edits.textfile import encode
-from localagent.errors import LimitReached, ToolError
+from localagent.errors import EditError, LimitReached
 from localagent.events import CandidateProposed, CandidateRejected, Event
 
 # A candidate may take this many times as long as the check took at the start, and at least
@@ -65,41 +65,47 @@ def _try(
         return None
     try:
         texts = draft.build(reply.text)
-    except ToolError as error:
+    except EditError as error:
         yield CandidateRejected(number, error.message)
         return None
-    for text in texts:
-        reason = _unfit(problem, board, text)
-        if reason:
-            yield CandidateRejected(number, reason)
+    for place, text in enumerate(texts):
+        number = turn.next("candidate") if place else number
+        try:
+            change = _change(problem, board, text)
+        except EditError as error:
+            yield CandidateRejected(number, error.message)
             continue
-        candidate = yield from _judge(turn, problem, draft.strategy, number, text)
+        result = yield from _judge(turn, problem, draft.strategy, number, change)
+        candidate = Candidate(number, draft.strategy, problem.path, text, change, result)
         board.add(candidate)
-        if candidate.result is None or candidate.result.ok:
+        if result is None or result.ok:
             return candidate
-        number = turn.next("candidate") if text is not texts[-1] else number
     return None
 
 
-def _unfit(problem: Problem, board: Board, text: str) -> str:
-    """Why `text` is not worth checking, or ""."""
-    if text.strip() == problem.text.strip():
-        return "the file would stay as it is"
+def _change(problem: Problem, board: Board, text: str) -> Change:
+    """The change that gives the problem's file this text, in the file's own encoding.
+
+    Raises EditError where the text is not worth checking.
+    """
+    change = file_change(problem.path, encode(replace_file(problem.old, text)))
     fault = syntax_error(problem.path, text)
     if fault:
-        return fault
-    return "" if board.is_new(problem.path, text) else "it was tried before"
+        raise EditError(fault)
+    if not board.is_new(problem.path, text):
+        raise EditError("it was tried before")
+    return change
 
 
 def _judge(
-    turn: Turn, problem: Problem, strategy: str, number: int, text: str
-) -> Generator[Event, None, Candidate]:
-    change = change_to(problem, text)
+    turn: Turn, problem: Problem, strategy: str, number: int, change: Change
+) -> Generator[Event, None, CheckResult | None]:
     planned = turn.services.model.info.profile.candidates
     yield CandidateProposed(number, planned, strategy, [problem.path])
-    result = None
-    if problem.start is not None:
-        result = yield from run_check(
+    if problem.start is None:
+        return None
+    return (
+        yield from run_check(
             turn,
             problem.check,
             [change],
@@ -107,12 +113,7 @@ def _judge(
             seconds=_check_seconds(turn, problem.start.seconds, problem.start.timed_out),
             trace=[problem.path] if problem.path.endswith(".py") else [],
         )
-    return Candidate(number, strategy, problem.path, text, change, result)
-
-
-def change_to(problem: Problem, text: str) -> Change:
-    """The change that gives the problem's file this text, in the file's own encoding."""
-    return file_change(problem.path, encode(replace_file(problem.old, text)))
+    )
 
 
 def _check_seconds(turn: Turn, at_start: float, timed_out: bool) -> float:
