@@ -18,7 +18,7 @@ from localagent.models.lock import Entry, LocalFile, LockFile, ProfileSpec
 from localagent.models.partial import OnProgress
 
 if TYPE_CHECKING:
-    from localagent.models.llamacpp import Metadata
+    from localagent.models.llama_metadata import Metadata
 
 # Models below this many parameters lose a plan of many steps, so the harness plans for them.
 _SMALL = 4_000_000_000
@@ -107,7 +107,7 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     A file that the lock knows by its hash gets its place noted instead of a second entry. Raises
     UsageError for what is no readable, whole GGUF file, and for an id that is taken.
     """
-    from localagent.models.llamacpp import inspect
+    from localagent.models.llama_metadata import inspect
 
     path = path.expanduser().resolve()
     if not path.is_file():
@@ -152,8 +152,7 @@ def remove(model_id: str) -> Removed:
 
 def propose(metadata: Metadata, size: int) -> ProfileSpec:
     """How a model of `size` bytes with this metadata is probably best used."""
-    # Without a count, assume a 4-bit quantisation, with about 0.6 bytes a parameter.
-    small = (metadata.parameters or size / 0.6) < _SMALL
+    small = _parameters(metadata, size) < _SMALL
     able = not small and metadata.tools
     ceiling = 8192 if small else 16384
     window = min(metadata.context_length or ceiling, ceiling)
@@ -163,6 +162,15 @@ def propose(metadata: Metadata, size: int) -> ProfileSpec:
         window=max(window, 1024),
         fim=metadata.fim,
     )
+
+
+def _parameters(metadata: Metadata, size: int) -> float:
+    """The number of parameters: as the file tells, or a guess from its size in bytes."""
+    label = re.fullmatch(r"(\d+(?:\.\d+)?)([MB])", metadata.size_label)
+    if label:
+        return float(label[1]) * {"M": 1e6, "B": 1e9}[label[2]]
+    # Most files are quantised to 4 bits, with about 0.6 bytes a parameter in all.
+    return metadata.parameters or size / 0.6
 
 
 def _entry(
@@ -181,7 +189,7 @@ def _entry(
         "file": path.name if usable else f"{name}.gguf",
         "bytes": size,
         "sha256": sha256,
-        "chat_template_sha256": metadata.chat_template_sha256,
+        "chat_template_sha256": metadata.chat_template and metadata.chat_template_sha256,
         "licence": metadata.licence,
         "origin": f"added from {path}",
         "profile": propose(metadata, size),

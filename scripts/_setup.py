@@ -1,0 +1,18 @@
+"""Entry of scripts/demo, scripts/test and scripts/check: `python _setup.py COMMAND [ARGUMENTS]`.
+
+Written so that any Python 3 can read this file, to be able to say which version is needed.
+"""
+
+import os
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  # said, not assumed
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    sys.stderr.write("localagent needs Python 3.11 or newer, and this is " + version + ".\n")
+    sys.exit(2)
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from setuplib.main import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Sets up a checkout of localagent, with nothing but Python's standard library."""

@@ -1,0 +1,75 @@
+"""The demo: the local model repairs a copy of the sample, with the sample's tests as judge."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from setuplib import model, places
+from setuplib.console import Console, SetupError
+from setuplib.process import foreground
+
+SAMPLE = places.REPO / "localagent" / "sample"
+CHECK = "python -m pytest -q"
+TASK = "A test fails. Find the cause in the program and repair it; do not change the tests."
+
+
+def run(console: Console, options: list[str]) -> int:
+    """Copy the sample, show its failing test, let localagent repair it, and run the tests again.
+
+    `options` go to `localagent run`. The result is 0 only where it and the tests succeeded.
+    """
+    folder = _copy()
+    console.line(f"\nThe sample is in {folder}. Its tests now:\n")
+    if _tests(folder) == 0:
+        raise SetupError("the sample's tests pass before anything was repaired", "report this")
+    name, _, _ = model.pinned()
+    command = ["localagent", "run", TASK, "--check", CHECK, "--yes", "--model", name, *options]
+    console.line(f"\n$ cd {shlex.quote(str(folder))}\n$ {shlex.join(command)}\n")
+    program = [places.PYTHON, "-m", *command]
+    agent = foreground(program, places.environment(), folder)
+    if agent == 130:
+        raise KeyboardInterrupt
+    console.line("\nThe sample's tests, run once more without localagent:\n")
+    tests = _tests(folder)
+    undo = f"cd {shlex.quote(str(folder))} && {shlex.quote(str(places.BIN / 'localagent'))} undo"
+    console.line(f"\nto undo: {undo}" if agent == 0 else f"\nlocalagent ended with {agent}")
+    return agent or (1 if tests else 0)
+
+
+def _copy() -> Path:
+    given = os.environ.get("LOCALAGENT_DEMO_DIR")
+    folder = Path(given).resolve() if given else Path(tempfile.mkdtemp(prefix="localagent-demo-"))
+    if folder.is_dir() and any(folder.iterdir()):
+        raise SetupError(
+            f"LOCALAGENT_DEMO_DIR={folder} is not empty", "name a new folder, or empty this one"
+        )
+    ignore = shutil.ignore_patterns("__pycache__", ".pytest_cache")
+    shutil.copytree(SAMPLE, folder, dirs_exist_ok=True, ignore=ignore)
+    _repository(folder)
+    return folder
+
+
+def _repository(folder: Path) -> None:
+    """Make the copy a git repository of its own, so that the repair can be seen as a diff."""
+    if not shutil.which("git"):
+        return
+    git = ["git", "-C", str(folder)]
+    who = ["-c", "user.name=localagent demo", "-c", "user.email=demo@localhost"]
+    quiet = ["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]
+    for command in (
+        [*git, "init", "--quiet"],
+        [*git, "add", "--all"],
+        [*git, *who, *quiet, "commit", "--quiet", "-m", "the sample, with its bug"],
+    ):
+        subprocess.run(command, check=False, capture_output=True)
+
+
+def _tests(folder: Path) -> int:
+    command = [places.PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    env = {**places.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
+    return foreground(command, env, folder)

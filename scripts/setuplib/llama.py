@@ -1,0 +1,218 @@
+"""llama-cpp-python, compiled once for each version, set of flags, processor and compiler.
+
+The source comes from its hash-locked sdist, is unpacked into the cache once and compiled there in
+a folder that stays until the wheel is done: ninja then goes on where an interrupted compile
+stopped. The wheel is kept, so another checkout or environment installs it in a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from setuplib import host, places, venv
+from setuplib.console import Console, SetupError, duration, size
+from setuplib.process import Runner
+
+_LOCK = places.LOCKS / "llama.txt"
+# gcc 12 drops most of the stores that set up AMX's tile configuration, since its own header says
+# that the instruction reads 8 bytes of it (it reads 64): a crash at the first matrix product.
+# Without dead-store elimination the stores stay.
+_KEEP_STORES = ["-fno-tree-dse", "-fno-dse"]
+_CMAKE = [
+    "-DLLAVA_BUILD=OFF",
+    "-DLLAMA_BUILD_TOOLS=OFF",
+    "-DLLAMA_BUILD_EXAMPLES=OFF",
+    "-DLLAMA_BUILD_TESTS=OFF",
+    "-DLLAMA_BUILD_SERVER=OFF",
+]
+_STEP = re.compile(r"\s*\[(\d+)/(\d+)\]")
+BUILD_BYTES = 1_000_000_000  # sdist, unpacked source and objects; measured 0.6 GB
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what the compiled library is."""
+
+    version: str
+    sdist: str
+    compiler: host.Compiler
+    flags: tuple[str, ...]
+    cmake: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """A folder name: the version and a hash of the rest. Python's version is not part of it:
+        the wheel holds no extension module (py3-none-PLATFORM)."""
+        facts = [self.version, self.sdist, self.compiler.version, self.compiler.c]
+        facts += [*self.flags, *self.cmake, *machine()]
+        digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return f"{self.version}-{digest[:16]}"
+
+
+def recipe() -> Recipe:
+    """The recipe for this machine. Raises SetupError where there is no compiler."""
+    found = host.compiler()
+    flags = host.accepted_flags(found, _KEEP_STORES) if found.gnu else []
+    text = _LOCK.read_text(encoding="utf-8")
+    version = re.search(r"llama-cpp-python==(\S+)", text)
+    sdist = re.search(r"--hash=sha256:([0-9a-f]{64})", text)
+    assert version and sdist, "scripts/lock/llama.txt pins a version and a hash"
+    return Recipe(version[1], sdist[1], found, tuple(flags), tuple(_CMAKE))
+
+
+def machine() -> list[str]:
+    """What tells machines apart for which the compiler would make other code."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    kinds = ("flags", "Features", "CPU implementer", "CPU part")
+    found = sorted({line for line in lines if line.split("\t")[0].strip() in kinds})
+    return [platform.system(), platform.machine(), *platform.libc_ver(), *found]
+
+
+def needed() -> bool:
+    """True where the environment has no llama-cpp-python that was made for this machine."""
+    return venv.noted("llama") != _installed()
+
+
+def kept() -> bool:
+    """True where some wheel is kept, so that a compile is unlikely."""
+    return any(places.builds().glob("*/*.whl"))
+
+
+def _installed() -> dict[str, str]:
+    """What is noted once it is installed: enough to see in a millisecond that nothing changed."""
+    facts = [*machine(), *_KEEP_STORES, *_CMAKE, _LOCK.read_text(encoding="utf-8")]
+    return {"made for": hashlib.sha256("\n".join(facts).encode()).hexdigest()}
+
+
+def install(console: Console, runner: Runner) -> None:
+    """Install llama-cpp-python, compiling it first where no wheel of this recipe is kept."""
+    if not needed():
+        return
+    plan = recipe()
+    folder = places.builds() / plan.key
+    wheel = _wheel(folder) or _compile(plan, folder, console, runner)
+    with console.step("engine", "installing llama-cpp-python") as result:
+        command = [places.PYTHON, *venv.PIP, "install", "--no-deps", "--no-index"]
+        command += ["--force-reinstall", wheel]
+        runner.must(command, places.environment(), "llama-cpp-python could not be installed")
+        venv.note("llama", _installed())
+        result.append(f"llama-cpp-python {plan.version}")
+
+
+def _wheel(folder: Path) -> Path | None:
+    return next(iter(folder.glob("*.whl")), None)
+
+
+def _compile(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Path:
+    source = _source(plan, folder, console, runner)
+    with console.step("llama.cpp", "preparing the compile") as result:
+        begun = time.monotonic()
+
+        def show(line: str) -> None:
+            if step := _STEP.match(line):
+                spent = duration(time.monotonic() - begun)
+                console.progress(f"compiling {step[1]}/{step[2]}   {spent}")
+
+        made = folder / "made"
+        shutil.rmtree(made, ignore_errors=True)
+        command = [places.PYTHON, *venv.PIP, "wheel", "--verbose", "--no-deps", "--no-index"]
+        command += ["--no-build-isolation", "--no-cache-dir", "--wheel-dir", made, source]
+        failed = "llama.cpp could not be compiled"
+        hint = "the log says why; running it again goes on from here"
+        runner.must(command, _environment(plan, folder), failed, hint, show)
+        wheel = _wheel(made)
+        if wheel is None:
+            raise SetupError(f"{failed}: no wheel came out", log=str(runner.log_path))
+        kept = wheel.replace(folder / wheel.name)
+        _tidy()
+        result.append(f"compiled for this processor, {size(kept.stat().st_size)}")
+    return kept
+
+
+def _tidy() -> None:
+    """Remove what compiles leave, also unfinished ones for another compiler; wheels stay."""
+    for folder in places.builds().iterdir():
+        for left in ("made", "objects", "source", "sdist", "unpacking"):
+            shutil.rmtree(folder / left, ignore_errors=True)
+
+
+def _environment(plan: Recipe, folder: Path) -> dict[str, str]:
+    """The build's settings. A person's own CMAKE_ARGS and CFLAGS stay in force for other builds
+    only: this one has to be what its key says."""
+    # Copied, so that the path stays the same when another checkout goes on with the compile.
+    include = Path(shutil.copy(places.LOCKS / "nocommon.cmake", folder))
+    flags = " ".join(plan.flags)
+    return {
+        **places.environment(),
+        "CC": plan.compiler.c,
+        "CXX": plan.compiler.cxx,
+        "CFLAGS": flags,
+        "CXXFLAGS": flags,
+        "CMAKE_ARGS": shlex.join([*plan.cmake, f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={include}"]),
+        "CMAKE_GENERATOR": "Ninja",
+        "CMAKE_BUILD_PARALLEL_LEVEL": str(_jobs()),
+        "SKBUILD_BUILD_DIR": str(folder / "objects"),
+    }
+
+
+def _jobs() -> int:
+    """Compilers at once: one a processor, but each may take 1.5 GB of memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        memory = 4 << 30
+    return max(1, min(cores or 1, memory // 1_500_000_000))
+
+
+def _source(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Path:
+    """The unpacked source. It is unpacked once, so that the files keep their times and an
+    interrupted compile can go on."""
+    ready = folder / "source"
+    if ready.is_dir():
+        return ready
+    with console.step("llama.cpp", "downloading the source") as result:
+        archive = _sdist(folder, runner)
+        # pip compared the hash already; what is unpacked is compared again, by us.
+        if _sha256(archive) != plan.sdist:
+            archive.unlink()
+            raise SetupError("the source of llama-cpp-python is not the pinned one: removed")
+        console.progress("unpacking the source")
+        fresh = folder / "unpacking"
+        shutil.rmtree(fresh, ignore_errors=True)
+        with tarfile.open(archive) as tar:
+            # Known by its hash, so it is trusted; the safer filter came only with 3.11.4.
+            tar.extractall(fresh)
+        next(fresh.iterdir()).rename(ready)
+        fresh.rmdir()
+        result.append(f"source, {size(archive.stat().st_size)}")
+    return ready
+
+
+def _sdist(folder: Path, runner: Runner) -> Path:
+    place = folder / "sdist"
+    if found := next(iter(place.glob("*.tar.gz")), None):
+        return found
+    command = [places.PYTHON, *venv.PIP, "download", "--no-deps", "--no-build-isolation"]
+    command += ["--require-hashes", "--no-binary", "llama-cpp-python", "--progress-bar", "off"]
+    command += ["--no-cache-dir", "--dest", place, "--requirement", _LOCK]
+    failed = "the source of llama-cpp-python could not be downloaded"
+    runner.must(command, places.environment(), failed)
+    return next(place.glob("*.tar.gz"))
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

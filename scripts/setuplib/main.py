@@ -1,0 +1,141 @@
+"""The commands demo, test, check and setup, and the order of the setup's steps."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from setuplib import demo, host, llama, model, places, venv
+from setuplib.console import Console, SetupError, duration
+from setuplib.process import Runner, foreground, full_disk
+
+_VENV_BYTES = 600_000_000  # measured: 0.35 GB
+_RESERVE = 200_000_000
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command; the result is the exit code. Errors of the setup are one line each."""
+    commands: dict[str, Callable[[Console, list[str]], int]] = {
+        "demo": _demo,
+        "test": _test,
+        "check": _check,
+        "setup": _setup_only,
+    }
+    console = Console()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        return commands[argv[0]](console, list(argv[1:]))
+    except KeyboardInterrupt:
+        console.line("interrupted; run it again to go on from here")
+        return 130
+    except SetupError as error:
+        return _report(console, error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _report(console, full_disk("the setup stopped"))
+
+
+def _report(console: Console, error: SetupError) -> int:
+    console.line(f"error: {error.message}")
+    for label, text in (("what to do", error.hint), ("full log", error.log)):
+        if text:
+            console.line(f"  {label}: {text}")
+    return 2
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(number)
+
+
+def setup(console: Console, packages: Sequence[str], engine: bool) -> None:
+    """Bring the checkout to where it can run. With `engine` also llama.cpp and the model.
+
+    Done already, it costs milliseconds and says nothing but one line. Raises SetupError.
+    """
+    begun = time.monotonic()
+    host.warn_about_tools(console)
+    if engine and llama.needed():
+        host.compiler()  # before anything is downloaded
+    with _alone(console) as lock:
+        _check_space(engine)
+        runner = Runner(places.log(), lock)
+        venv.ensure(console, runner)
+        venv.install_locked(console, runner, packages)
+        if engine:
+            llama.install(console, runner)
+        venv.install_project(console, runner)
+        if engine:
+            model.fetch(console, lock)
+    total = duration(time.monotonic() - begun)
+    console.line(f"  ready        {'in ' + total if console.worked else 'nothing to do'}")
+
+
+def _check_space(engine: bool) -> None:
+    needs: list[tuple[Path, int, str]] = []
+    if venv.noted("project") is None:
+        needs.append((places.VENV, _VENV_BYTES, "packages"))
+    if engine and llama.needed() and not llama.kept():
+        needs.append((places.builds(), llama.BUILD_BYTES, "compiling llama.cpp"))
+    if engine and model.needed():
+        needs.append((places.models(), model.missing_bytes(), "the model"))
+    if needs:
+        host.check_space([*needs, (needs[0][0], _RESERVE, "reserve")])
+
+
+@contextlib.contextmanager
+def _alone(console: Console) -> Iterator[int]:
+    """Hold the lock that keeps two setups of one user apart; the second one waits."""
+    places.builds().mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(places.builds() / "setup.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.line("  waiting for another setup that is running (Ctrl-C to leave) …")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+        fcntl.flock(handle, fcntl.LOCK_UN)
+    finally:
+        os.close(handle)
+
+
+def _setup_only(console: Console, arguments: list[str]) -> int:
+    setup(console, ["build", "runtime", "test", *arguments], engine=True)
+    return 0
+
+
+def _demo(console: Console, arguments: list[str]) -> int:
+    setup(console, ["build", "runtime", "test"], engine=True)
+    return demo.run(console, arguments)
+
+
+def _test(console: Console, arguments: list[str]) -> int:
+    setup(console, ["build", "runtime", "test"], engine=True)
+    env = {**places.environment(), "LOCALAGENT_TEST_MODEL_DIR": str(places.models())}
+    return foreground([places.PYTHON, "-m", "pytest", *arguments], env, places.REPO)
+
+
+def _check(console: Console, arguments: list[str]) -> int:
+    setup(console, ["build", "runtime", "test", "dev"], engine=False)
+    python = str(places.PYTHON)
+    steps = [
+        ("format", [python, "-m", "ruff", "format", "--check", "."]),
+        ("lint", [python, "-m", "ruff", "check", "."]),
+        ("types", [python, "-m", "mypy"]),
+        ("tests", [python, "-m", "pytest", "-m", "not real_model and not slow", *arguments]),
+    ]
+    failed = []
+    for name, command in steps:
+        console.line(f"  {name}")
+        if foreground(command, places.environment(), places.REPO) != 0:
+            failed.append(name)
+    console.line(f"check: {'failed: ' + ', '.join(failed) if failed else 'all passed'}")
+    return 1 if failed else 0

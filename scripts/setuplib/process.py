@@ -1,0 +1,165 @@
+"""Running other programs: their output goes to the log, and they end when the setup ends."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from setuplib.console import SetupError
+
+_SECONDS_TO_END = 5.0
+OnLine = Callable[[str], None]
+
+
+def _ignore(line: str) -> None:
+    """For programs whose output only the log wants."""
+
+
+class Runner:
+    """Runs programs one at a time.
+
+    `lock` is the descriptor of the setup's lock: children inherit it, so that the lock stays held
+    while a compiler of a killed setup still writes into the build folder.
+    """
+
+    def __init__(self, log: Path, lock: int) -> None:
+        self.log_path, self.lock = log, lock
+        self.log: TextIO | None = None
+
+    def run(
+        self,
+        command: Sequence[object],
+        env: dict[str, str],
+        on_line: OnLine = _ignore,
+        cwd: Path | None = None,
+    ) -> tuple[int, list[str]]:
+        """The exit code and the last lines of a program's output (stdout and stderr together)."""
+        log = self._log()
+        words = [str(part) for part in command]
+        log.write(f"\n$ {shlex.join(words)}\n")
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+            pass_fds=(self.lock,),
+        )
+        last: list[str] = []
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                log.write(line)
+                last = [*last[-199:], line.rstrip()]
+                on_line(line)
+            return process.wait(), last
+        finally:
+            if process.poll() is None:
+                _end(process)
+            log.flush()
+
+    def must(
+        self,
+        command: Sequence[object],
+        env: dict[str, str],
+        failed: str,
+        hint: str = "",
+        on_line: OnLine = _ignore,
+        cwd: Path | None = None,
+    ) -> list[str]:
+        """Run a program that has to succeed. Raises SetupError with `failed` and its reason."""
+        code, last = self.run(command, env, on_line, cwd)
+        if code != 0:
+            raise explain(failed, last, hint, self.log_path)
+        return last
+
+    def _log(self) -> TextIO:
+        if self.log is None:
+            self.log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.log = self.log_path.open("w", encoding="utf-8", errors="replace")
+            self.log.write(time.strftime("setup of %Y-%m-%d %H:%M:%S\n"))
+        return self.log
+
+
+def foreground(
+    command: Sequence[object],
+    env: dict[str, str],
+    cwd: Path,
+    stdout: int | None = None,
+    lock: int | None = None,
+) -> int:
+    """The exit code of a program on this terminal (128 + n for signal n). Ctrl-C reaches it too;
+    a program that is still there some seconds later is ended. Raises KeyboardInterrupt."""
+    keep = () if lock is None else (lock,)
+    words = [str(part) for part in command]
+    process = subprocess.Popen(words, env=env, cwd=cwd, stdout=stdout, pass_fds=keep)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt as interrupt:
+        # From the keyboard, the terminal has told the program; from a signal, nobody has.
+        if interrupt.args:
+            process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(_SECONDS_TO_END)
+        process.kill()
+        process.wait()
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def explain(failed: str, lines: list[str], hint: str, log: Path) -> SetupError:
+    """The error for a program that failed, from what it printed."""
+    text = "\n".join(lines)
+    errors = [line for line in lines if "error" in line.lower()] or lines
+    reason = errors[-1].strip() if errors else "it printed nothing"
+    if os.strerror(errno.ENOSPC) in text or "disk full" in text.lower():
+        return full_disk(failed)
+    if "Killed signal" in text or "cannot allocate memory" in text.lower():
+        reason, hint = "out of memory", "free some memory, and run it again: it goes on from here"
+    elif "DO NOT MATCH THE HASHES" in text:
+        reason = "a downloaded file is not the pinned one"
+        hint = "the package index gives other files than those locked; nothing was installed"
+    elif any(sign in text for sign in ("Retrying (", "Max retries", "NewConnectionError")):
+        reason = "the package index does not answer"
+        hint = (
+            "check the network and pip's settings (pip config list; PIP_INDEX_URL, HTTPS_PROXY), "
+            "and run it again: it goes on from here"
+        )
+    elif "No matching distribution" in text:
+        reason = "the package index has no file for it: " + reason.removeprefix("ERROR: ")
+        hint = "this Python or platform may be too new or too rare; LOCALAGENT_PYTHON names another"
+    return SetupError(f"{failed}: {reason[:300]}", hint, str(log))
+
+
+def full_disk(failed: str) -> SetupError:
+    """The error for a disk that ran full."""
+    return SetupError(
+        f"{failed}: the disk is full",
+        "make room, or set XDG_CACHE_HOME and XDG_DATA_HOME to folders on a larger disk, and run "
+        "it again: it goes on from here",
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a program with all that it started: politely first, so that it can clean up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(_SECONDS_TO_END)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            break

@@ -1,0 +1,112 @@
+"""The virtual environment and what is installed in it, each part noted when it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from setuplib import places
+from setuplib.console import Console, SetupError
+from setuplib.process import Runner, full_disk
+
+_NOTES = places.VENV / "localagent-setup.json"
+# pip's answers to questions nobody asked, and no place outside the pinned ones.
+PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
+
+
+def ensure(console: Console, runner: Runner) -> None:
+    """Make the virtual environment, or make it anew where it was moved or its Python is gone."""
+    wanted = {"place": str(places.VENV), "python": sys.version}
+    if noted("venv") == wanted and places.PYTHON.exists():
+        return
+    with console.step("environment", f"creating {places.VENV}") as result:
+        shutil.rmtree(places.VENV, ignore_errors=True)
+        code, last = runner.run([sys.executable, "-m", "venv", places.VENV], places.environment())
+        if code != 0:
+            if "No space left" in "\n".join(last):
+                raise full_disk("the virtual environment could not be made")
+            raise SetupError(
+                f"{sys.executable} could not make a virtual environment",
+                "Debian, Ubuntu: apt install python3-venv",
+                str(runner.log_path),
+            )
+        note("venv", wanted)
+        version = ".".join(map(str, sys.version_info[:3]))
+        result.append(f"Python {version} in {places.VENV.name}")
+
+
+def install_locked(console: Console, runner: Runner, names: Sequence[str]) -> None:
+    """Install the packages of scripts/lock/NAME.txt, with exactly the hashes that stand there."""
+    files = [places.LOCKS / f"{name}.txt" for name in names]
+    todo = [file for file in files if noted(file.name) != _hash(file)]
+    if not todo:
+        return
+    with console.step("packages", "downloading and installing") as result:
+        command = [places.PYTHON, *PIP, "install", "--require-hashes", "--no-deps"]
+        command += ["--only-binary", ":all:", "--progress-bar", "off"]
+        for file in todo:
+            command += ["--requirement", file]
+        collected: list[str] = []
+
+        def show(line: str) -> None:
+            if line.startswith("Collecting "):
+                collected.append(line.split()[1].split("==")[0])
+                console.progress(f"downloading package {len(collected)}: {collected[-1]}")
+            elif line.startswith("Installing "):
+                console.progress(f"installing {len(collected)} packages")
+
+        failed = "the packages that localagent needs could not be installed"
+        runner.must(command, places.environment(), failed, on_line=show)
+        for file in todo:
+            note(file.name, _hash(file))
+        result.append(f"{len(collected)} packages, locked by hash")
+
+
+def install_project(console: Console, runner: Runner) -> None:
+    """Install this checkout in place, so that `localagent` runs from its files."""
+    wanted = {"place": str(places.REPO), "project": _hash(places.REPO / "pyproject.toml")}
+    if noted("project") == wanted:
+        return
+    with console.step("localagent", "installing this checkout") as result:
+        command = [places.PYTHON, *PIP, "install", "--no-deps", "--no-build-isolation"]
+        command += ["--no-index", "--editable", places.REPO]
+        runner.must(command, places.environment(), "localagent could not be installed")
+        note("project", wanted)
+        result.append("installed in place")
+
+
+def python_runs() -> bool:
+    """True where the environment's Python starts."""
+    try:
+        done = subprocess.run([places.PYTHON, "-c", ""], capture_output=True, timeout=60)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def noted(key: str) -> object:
+    """What was noted under `key` when that part was completed, or None."""
+    try:
+        return json.loads(_NOTES.read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def note(key: str, value: object) -> None:
+    """Note that a part is complete."""
+    try:
+        notes = json.loads(_NOTES.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        notes = {}
+    fresh = _NOTES.with_suffix(".new")
+    fresh.write_text(json.dumps({**notes, key: value}, indent=1), encoding="utf-8")
+    fresh.replace(_NOTES)
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
