@@ -1,0 +1,247 @@
+"""The llama.cpp backend: a model in a child process that may die without harm.
+
+The process starts at the first need (or with `start`), and again after it died. A request whose
+process dies before any text came is tried once more; where the process had never finished a step
+and died of a crash, the next one runs without the library's extra buffer types, which some builds
+get wrong (a compiler's bug on CPUs with AMX). The reasons are in docs/adr/0002-worker-process.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from localagent.errors import Interrupted, WorkerDied
+from localagent.messages import Message
+from localagent.models import wire
+from localagent.models.base import (
+    Chunk,
+    Finish,
+    Infill,
+    ModelInfo,
+    Notice,
+    Reading,
+    Request,
+    Text,
+    Usage,
+)
+from localagent.models.llama_metadata import Metadata, inspect
+from localagent.models.worker_link import Settings, Stopped, WorkerLink
+from localagent.models.worker_process import worker_command
+from localagent.paths import state_dir
+
+__all__ = ["LlamaCpp", "Metadata", "inspect"]
+
+SILENCE = 120.0
+"""Seconds without a word from the worker after which it counts as hung. It reports every few
+seconds while it loads and reads, and every token that it writes."""
+
+BATCH = 256
+"""Tokens that are read at a time. Measured on two CPUs: from 128 on, more gains a few percent; the
+less, the smoother the progress."""
+
+
+class LlamaCpp:
+    """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
+
+    `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
+    `gpu_layers` None leaves it to the library. `silence` is in seconds. `command` starts another
+    worker that speaks the same protocol. `logs` is the folder of the worker's logs.
+
+    One request runs at a time; another while it is unfinished is a RuntimeError. To stop taking
+    chunks from `generate` is allowed at any moment and cancels it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: ModelInfo,
+        *,
+        window: int | None = None,
+        threads: int = 0,
+        gpu_layers: int | None = None,
+        use_extra_bufts: bool = True,
+        batch: int = BATCH,
+        silence: float = SILENCE,
+        command: Sequence[str] | None = None,
+        logs: Path | None = None,
+    ) -> None:
+        self._info = info
+        settings = Settings(
+            path=path.resolve(),
+            window=info.profile.window if window is None else window,
+            threads=threads,
+            gpu_layers=gpu_layers,
+            batch=batch,
+            silence=silence,
+            command=tuple(command or worker_command()),
+            logs=logs or state_dir() / "logs",
+        )
+        self._link = WorkerLink(settings, use_extra_bufts)
+
+    def __enter__(self) -> LlamaCpp:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def info(self) -> ModelInfo:
+        """Who the model is."""
+        return self._info
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, or None while there is none."""
+        return self._link.pid
+
+    @property
+    def uses_extra_bufts(self) -> bool:
+        """Whether the extra buffer types are on; off after a crash that they may have caused."""
+        return self._link.extra_bufts
+
+    def start(self) -> None:
+        """Begin to load the model, in the background. Raises ModelLoadError."""
+        self._link.start()
+
+    def count(self, text: str) -> int:
+        """The number of tokens of `text`, taken as plain text. Raises as `generate` does."""
+        text = wire.clean(text)
+        reply = self._ask(lambda request_id: wire.CountText(id=request_id, text=text))
+        assert isinstance(reply, wire.Counted)
+        return reply.tokens
+
+    def render(self, messages: Sequence[Message], reply_start: str = "") -> str:
+        """What the model would be shown for this conversation. Raises as `generate` does."""
+        return self._rendered(messages, reply_start).text
+
+    def count_prompt(self, messages: Sequence[Message], reply_start: str = "") -> int:
+        """The tokens that this conversation takes in the window. Raises as `generate` does."""
+        return self._rendered(messages, reply_start).tokens
+
+    def generate(self, request: Request) -> Iterator[Chunk]:
+        """Generate a reply as a stream that ends with one `Finish`.
+
+        Raises WorkerDied, WorkerHung, ModelLoadError, ContextOverflow and, for a grammar or a
+        template that does not work, BackendError.
+        """
+        with self._link.turn():
+            try:
+                wrote = False
+                for chunk in self._attempt(request):
+                    wrote = wrote or isinstance(chunk, Text)
+                    yield chunk
+                return
+            except WorkerDied as error:
+                if wrote:
+                    raise
+                self._note(error)
+            yield from self._attempt(request)
+
+    def cancel(self) -> None:
+        """Stop the running generation within a second; it ends with `Finish("cancelled")`."""
+        self._link.cancel()
+
+    def close(self) -> None:
+        """End the process. The model must not be used afterwards."""
+        self._link.close()
+
+    def _attempt(self, request: Request) -> Iterator[Chunk]:
+        """One try of a generation."""
+        usage, pieces = Usage(), 0
+        yield from self._notices()
+        try:
+            self._link.request(lambda request_id: _generate(request_id, request))
+            yield from self._notices()
+            while True:
+                reply = self._link.reply()
+                if isinstance(reply, wire.Reading):
+                    usage = Usage(reply.total, reply.reused)
+                    yield Reading(reply.done, reply.total, reply.reused)
+                elif isinstance(reply, wire.Text):
+                    # One piece a token, and one for what was held back at the end.
+                    pieces += 1
+                    if pieces > request.max_tokens + 1:
+                        raise self._link.give_up("it wrote more than it was asked for")
+                    yield Text(reply.text)
+                elif isinstance(reply, wire.Finished):
+                    yield _finish(reply)
+                    return
+        except Stopped:
+            usage = Usage(usage.prompt_tokens, usage.reused_tokens, pieces)
+            yield Finish("cancelled", usage)
+
+    def _ask(self, make: Callable[[int], wire.Request]) -> wire.Reply:
+        """A request with one reply, tried again once where the worker dies."""
+        with self._link.turn():
+            try:
+                return self._one_reply(make)
+            except WorkerDied as error:
+                self._note(error)
+            return self._one_reply(make)
+
+    def _one_reply(self, make: Callable[[int], wire.Request]) -> wire.Reply:
+        try:
+            self._link.request(make)
+            return self._link.reply()
+        except Stopped:
+            raise Interrupted("stopped") from None
+
+    def _rendered(self, messages: Sequence[Message], reply_start: str) -> wire.Rendered:
+        chat, start = _chat(messages), wire.clean(reply_start)
+        reply = self._ask(
+            lambda request_id: wire.Render(id=request_id, messages=chat, reply_start=start)
+        )
+        assert isinstance(reply, wire.Rendered)
+        return reply
+
+    def _note(self, error: WorkerDied) -> None:
+        """Have the user told of a death that a restart makes good."""
+        if not self._link.notices:
+            self._link.notices.append(f"{error.message}; it was restarted")
+
+    def _notices(self) -> Iterator[Notice]:
+        while self._link.notices:
+            yield Notice(self._link.notices.pop(0))
+
+
+def _chat(messages: Sequence[Message]) -> tuple[wire.ChatMessage, ...]:
+    return tuple(wire.ChatMessage(role=m.role, content=wire.clean(m.content)) for m in messages)
+
+
+def _generate(request_id: int, request: Request) -> wire.Generate:
+    prompt = request.prompt
+    return wire.Generate(
+        id=request_id,
+        messages=() if isinstance(prompt, Infill) else _chat(prompt),
+        infill=(
+            wire.FillIn(prefix=wire.clean(prompt.prefix), suffix=wire.clean(prompt.suffix))
+            if isinstance(prompt, Infill)
+            else None
+        ),
+        max_tokens=request.max_tokens,
+        stop=tuple(wire.clean(stop) for stop in request.stop),
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        seed=request.seed % 2**32,
+        grammar=None if request.grammar is None else wire.clean(request.grammar),
+        reply_start=wire.clean(request.reply_start),
+    )
+
+
+def _finish(reply: wire.Finished) -> Finish:
+    usage = Usage(
+        prompt_tokens=reply.prompt_tokens,
+        reused_tokens=reply.reused_tokens,
+        completion_tokens=reply.completion_tokens,
+        prefill_seconds=reply.prefill_seconds,
+        decode_seconds=reply.decode_seconds,
+    )
+    return Finish(reply.reason, usage)

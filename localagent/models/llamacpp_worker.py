@@ -1,0 +1,437 @@
+"""The worker process: llama.cpp, behind the protocols of `worker_serve` and `worker_generate`.
+
+Started as `python -m localagent.models.llamacpp_worker`, and the one module that imports
+llama_cpp. It uses the low-level functions: the package's `Llama` class cannot turn the extra
+buffer types off, stop while it reads, or keep its hands off the process's descriptors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from localagent.models import wire
+from localagent.models.llama_machine import available_memory, gigabytes, physical_cores
+from localagent.models.worker_generate import RequestFailed
+from localagent.models.worker_serve import serve
+from localagent.models.worker_template import ChatTemplate, TemplateFailed
+
+_KV_BYTES = 2  # of one number in the KV cache: llama.cpp keeps it as f16
+_PROGRESS = 0.1  # seconds between two reports of loading
+
+
+class LlamaCpp:
+    """The native library."""
+
+    def __init__(self) -> None:
+        # Not at the top: it takes a quarter of a second, and may start threads, which `confine`
+        # must come before.
+        import llama_cpp
+
+        self.c: Any = llama_cpp
+        self.version = f"llama-cpp-python {llama_cpp.__version__}"
+        self._errors: list[str] = []
+        # The library keeps the bare pointer, so the callback has to be kept here.
+        self._log = llama_cpp.llama_log_callback(self._on_log)
+        llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
+        # Where the library is built as plug-ins, it looks for them in the current folder too.
+        os.chdir(Path(llama_cpp.__file__).parent / "lib")
+        llama_cpp.llama_backend_init()
+
+    def inspect(self, request: wire.Inspect) -> wire.Inspected:
+        """Read a model file's metadata and vocabulary."""
+        parameters = self.c.llama_model_default_params()
+        parameters.vocab_only = True
+        model = _Handle(self.c, self._open(request.path, parameters))
+        try:
+            return _inspected(request.id, model)
+        finally:
+            self.c.llama_model_free(model.model)
+
+    def load(
+        self, request: wire.Load, progress: Callable[[float], None], cancelled: Callable[[], bool]
+    ) -> LoadedModel:
+        """Load a model and make its context."""
+        free = available_memory()
+        size = _file_size(request.path)
+        _check_memory(size, 0, free)
+        parameters = self.c.llama_model_default_params()
+        parameters.use_extra_bufts = request.extra_bufts
+        if request.gpu_layers is not None:
+            parameters.n_gpu_layers = request.gpu_layers
+        reported = 0.0
+
+        def on_progress(done: float, _: object) -> bool:
+            nonlocal reported
+            if time.monotonic() - reported > _PROGRESS:
+                reported = time.monotonic()
+                progress(min(1.0, max(0.0, done)))
+            return not cancelled()
+
+        callback = self.c.llama_progress_callback(on_progress)
+        parameters.progress_callback = callback
+        pointer = self._open(request.path, parameters, cancelled)
+        try:
+            model = _Handle(self.c, pointer)
+            window = request.window or model.trained_window or 4096
+            _check_memory(size, window * model.kv_bytes_per_token, free)
+            return LoadedModel(model, request, window)
+        except RequestFailed:
+            self.c.llama_model_free(pointer)
+            raise
+
+    def _open(
+        self, path: bytes, parameters: Any, cancelled: Callable[[], bool] = lambda: False
+    ) -> int:
+        """The library's model for a file. Raises RequestFailed with what the library said."""
+        _check_magic(path)
+        self._errors.clear()
+        pointer: int | None = self.c.llama_model_load_from_file(path, parameters)
+        if pointer is not None:
+            return pointer
+        if cancelled():
+            raise RequestFailed("cancelled", "loading was cancelled")
+        said = [line for line in self._errors if "failed to load model" not in line]
+        reason = said[-1].rpartition("error loading model: ")[2] if said else "no reason was given"
+        raise RequestFailed(
+            "load",
+            f"cannot load {_name(path)}: {reason}",
+            "the file may be damaged or made for a newer llama.cpp: `localagent models verify`",
+        )
+
+    def _on_log(self, level: int, text: bytes, _: object) -> None:
+        if level >= 3 and level != 5:  # GGML_LOG_LEVEL_WARN, _ERROR; 5 continues another line
+            os.write(2, text)
+        if level == 4:
+            self._errors.append(text.decode("utf-8", "replace").strip())
+
+
+class _Handle:
+    """A model of the library, and what can be asked of it without a context."""
+
+    def __init__(self, c: Any, model: int) -> None:
+        self.c = c
+        self.model = model
+        self.vocab: int = c.llama_model_get_vocab(model)
+        self.architecture = self.text("general.architecture")
+
+    def text(self, key: str) -> str:
+        """A value of the metadata, or ""."""
+        size = 256
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = self.c.llama_model_meta_val_str(self.model, key.encode(), buffer, size)
+            if length < size:
+                return buffer.raw[: max(0, length)].decode("utf-8", "replace")
+            size = length + 1
+
+    def number(self, key: str) -> int:
+        """A number of this architecture's metadata, the largest of a list, or 0."""
+        text = self.text(f"{self.architecture}.{key}").strip("[]")
+        parts = [part.strip() for part in text.split(",")]
+        return max((int(part) for part in parts if part.isdecimal()), default=0)
+
+    @property
+    def trained_window(self) -> int:
+        return self.number("context_length")
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes that one token takes in the KV cache, in all layers."""
+        heads = self.number("attention.head_count")
+        width = self.number("embedding_length") // heads if heads else 0
+        both = (self.number("attention.key_length") or width) + (
+            self.number("attention.value_length") or width
+        )
+        shared = self.number("attention.head_count_kv") or heads
+        return self.number("block_count") * shared * both * _KV_BYTES
+
+    def token_text(self, token: int) -> str:
+        """The text of a token in the vocabulary, or "" where there is no such token."""
+        if token < 0:
+            return ""
+        text: bytes = self.c.llama_vocab_get_text(self.vocab, token)
+        return text.decode("utf-8", "replace")
+
+    def named(self, **tokens: str) -> dict[str, int]:
+        """Those of the named tokens that the vocabulary has; values are llama.cpp's names."""
+        found = {
+            name: int(getattr(self.c, f"llama_vocab_{function}")(self.vocab))
+            for name, function in tokens.items()
+        }
+        return {name: token for name, token in found.items() if token >= 0}
+
+    def fim_tokens(self) -> dict[str, int]:
+        return self.named(prefix="fim_pre", suffix="fim_suf", middle="fim_mid")
+
+    def controls(self) -> list[str]:
+        """The texts of all control tokens."""
+        c, vocab = self.c, self.vocab
+        attribute = c.llama_vocab_get_attr
+        wanted = c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN
+        count = c.llama_vocab_n_tokens(vocab)
+        return [self.token_text(i) for i in range(count) if attribute(vocab, i) & wanted]
+
+    def template(self) -> ChatTemplate:
+        """Its chat template, compiled. Raises RequestFailed."""
+        names = self.named(bos="bos", eos="eos")
+        bos, eos = (self.token_text(names.get(name, -1)) for name in ("bos", "eos"))
+        try:
+            return ChatTemplate(self.text("tokenizer.chat_template"), bos, eos, self.controls())
+        except TemplateFailed as error:
+            raise RequestFailed("load", str(error)) from None
+
+
+class LoadedModel:
+    """A model with a context: its weights, and a KV cache of one sequence."""
+
+    def __init__(self, handle: _Handle, request: wire.Load, window: int) -> None:
+        self._handle = handle
+        self._c = c = handle.c
+        self._vocab = handle.vocab
+        self.window, self.batch = window, request.batch
+        self.template = handle.template()
+        bos = handle.named(bos="bos").get("bos")
+        begins = bos is not None and c.llama_vocab_get_add_bos(handle.vocab)
+        self.begin: Sequence[int] = [bos] if begins and bos is not None else []
+        fim = handle.fim_tokens()
+        self.fim = (fim["prefix"], fim["suffix"], fim["middle"]) if len(fim) == 3 else None
+        threads = request.threads or physical_cores()
+        self._context = self._make_context(threads)
+        self._memory = c.llama_get_memory(self._context)
+        self.facts = wire.Loaded(
+            id=request.id,
+            window=window,
+            trained_window=handle.trained_window,
+            threads=threads,
+            extra_bufts=request.extra_bufts,
+        )
+        self._interrupted: Callable[[], bool] = lambda: False
+        self._abort = c.ggml_abort_callback(lambda _: self._interrupted())
+        self._no_abort = c.ggml_abort_callback()
+        self._one = (c.llama_token * 1)()
+        self._step = c.llama_batch_get_one(self._one, 1)
+        self._piece = ctypes.create_string_buffer(256)
+
+    def _make_context(self, threads: int) -> int:
+        c = self._c
+        parameters = c.llama_context_default_params()
+        parameters.n_ctx = self.window
+        parameters.n_batch = parameters.n_ubatch = self.batch
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.no_perf = True
+        context: int | None = c.llama_init_from_model(self._handle.model, parameters)
+        if context is None:
+            raise RequestFailed(
+                "load",
+                f"no context of {self.window} tokens could be made",
+                "choose a smaller window",
+            )
+        return context
+
+    def close(self) -> None:
+        """Free context and weights."""
+        self._c.llama_free(self._context)
+        self._c.llama_model_free(self._handle.model)
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """The tokens of `text`, without any that the vocabulary would add around it."""
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 8
+        tokens = (self._c.llama_token * size)()
+        count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, size, False, special)
+        if count < 0:
+            raise RequestFailed("backend", f"a text of {len(data)} bytes cannot be tokenized")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """A token's bytes; none for a control token."""
+        size = len(self._piece)
+        length = self._c.llama_token_to_piece(self._vocab, token, self._piece, size, 0, False)
+        if length < 0:
+            self._piece = ctypes.create_string_buffer(-length)
+            return self.piece(token)
+        return self._piece.raw[:length]
+
+    def is_end(self, token: int) -> bool:
+        """Whether a token ends the reply."""
+        return bool(self._c.llama_vocab_is_eog(self._vocab, token))
+
+    def keep(self, count: int) -> bool:
+        """Drop all but the first `count` tokens from the KV cache."""
+        if count and self._c.llama_memory_seq_rm(self._memory, 0, count, -1):
+            return True
+        # Recurrent models cannot go back to an earlier state.
+        self._c.llama_memory_clear(self._memory, False)
+        return count == 0
+
+    def read(self, tokens: Sequence[int], interrupted: Callable[[], bool]) -> bool:
+        """Decode tokens of the prompt; `interrupted` is asked between the graph's operations."""
+        c, count = self._c, len(tokens)
+        self._interrupted = interrupted
+        c.llama_set_abort_callback(self._context, self._abort, None)
+        array = (c.llama_token * count)(*tokens)
+        code = c.llama_decode(self._context, c.llama_batch_get_one(array, count))
+        c.llama_synchronize(self._context)
+        c.llama_set_abort_callback(self._context, self._no_abort, None)
+        if code not in (0, 2):  # 2: the callback ended it
+            raise _undecoded(code)
+        return bool(code == 0)
+
+    def step(self, token: int) -> None:
+        """Decode one token."""
+        self._one[0] = token
+        code = self._c.llama_decode(self._context, self._step)
+        if code:
+            raise _undecoded(code)
+
+    def sampler(self, request: wire.Generate) -> Sampler:
+        """A sampler for a request."""
+        return Sampler(self._c, self._context, self._vocab, request)
+
+
+class Sampler:
+    """Chooses tokens as a request wants: greedy, or top-k, top-p, temperature and a seed.
+
+    Under a grammar, a token is chosen freely first and then checked; only where the grammar
+    refuses it is the whole vocabulary checked and chosen from. The check of 150,000 tokens takes
+    longer than a small model's step, and most free choices fit. (llama.cpp's own programs do so.)
+    """
+
+    def __init__(self, c: Any, context: int, vocab: int, request: wire.Generate) -> None:
+        self._c, self._context = c, context
+        self._free = _chain(c, request)
+        self._bound = self._grammar = None
+        if request.grammar is not None:
+            self._grammar = c.llama_sampler_init_grammar(
+                vocab, request.grammar.encode("utf-8", "replace"), b"root"
+            )
+            if not self._grammar:
+                c.llama_sampler_free(self._free)
+                raise RequestFailed("backend", "the grammar is not valid GBNF with a rule `root`")
+            self._bound = _chain(c, request, self._grammar)
+        self._choice = (c.llama_token_data * 1)()
+        self._choices = c.llama_token_data_array(data=self._choice, size=1)
+
+    def sample(self) -> int:
+        """A token, by the logits of the last decoded one."""
+        token: int = self._c.llama_sampler_sample(self._free, self._context, -1)
+        if self._grammar is None:
+            return token
+        if self._allowed(token):
+            self._c.llama_sampler_accept(self._grammar, token)
+            return token
+        return int(self._c.llama_sampler_sample(self._bound, self._context, -1))
+
+    def _allowed(self, token: int) -> bool:
+        self._choice[0].id = token
+        self._choice[0].logit = 1.0
+        self._choices.selected = -1
+        self._choices.sorted = False
+        self._c.llama_sampler_apply(self._grammar, ctypes.byref(self._choices))
+        return bool(self._choice[0].logit == 1.0)
+
+    def close(self) -> None:
+        """Free it; a chain frees its parts."""
+        self._c.llama_sampler_free(self._free)
+        if self._bound is not None:
+            self._c.llama_sampler_free(self._bound)
+
+
+def _chain(c: Any, request: wire.Generate, grammar: int | None = None) -> int:
+    parameters = c.llama_sampler_chain_default_params()
+    parameters.no_perf = True
+    chain: int = c.llama_sampler_chain_init(parameters)
+    parts = [] if grammar is None else [grammar]
+    if request.temperature == 0:
+        parts.append(c.llama_sampler_init_greedy())
+    else:
+        parts += [
+            c.llama_sampler_init_top_k(request.top_k),
+            c.llama_sampler_init_top_p(request.top_p, 1),
+            c.llama_sampler_init_temp(request.temperature),
+            c.llama_sampler_init_dist(request.seed),
+        ]
+    for part in parts:
+        c.llama_sampler_chain_add(chain, part)
+    return chain
+
+
+def _inspected(request_id: int, model: _Handle) -> wire.Inspected:
+    c = model.c
+    # Not `llama_model_ftype`: without the weights it knows nothing.
+    kind = model.text("general.file_type")
+    name: bytes = (c.llama_ftype_name(int(kind)) or b"") if kind.isdecimal() else b""
+    special = model.named(bos="bos", eos="eos", eot="eot", pad="pad", newline="nl")
+    return wire.Inspected(
+        id=request_id,
+        architecture=model.architecture,
+        name=model.text("general.name"),
+        size_label=model.text("general.size_label"),
+        quantisation=_short_type(name.decode("utf-8", "replace")),
+        licence=model.text("general.license"),
+        context_length=model.trained_window,
+        layers=model.number("block_count"),
+        heads=model.number("attention.head_count"),
+        kv_heads=model.number("attention.head_count_kv"),
+        embedding=model.number("embedding_length"),
+        vocabulary=c.llama_vocab_n_tokens(model.vocab),
+        parameters=c.llama_model_n_params(model.model),
+        kv_bytes_per_token=model.kv_bytes_per_token,
+        chat_template=model.text("tokenizer.chat_template"),
+        special_tokens=special,
+        fim_tokens=model.fim_tokens(),
+    )
+
+
+def _short_type(name: str) -> str:
+    """A quantisation as file names have it: "Q4_K_M" for llama.cpp's "Q4_K - Medium"."""
+    base, _, kind = name.removeprefix("(guessed) ").partition(" - ")
+    return f"{base}_{kind[0]}" if kind in ("Small", "Medium", "Large") else base
+
+
+def _undecoded(code: int) -> RequestFailed:
+    return RequestFailed("backend", f"llama.cpp could not decode (code {code})")
+
+
+def _name(path: bytes) -> str:
+    return Path(os.fsdecode(path)).name
+
+
+def _file_size(path: bytes) -> int:
+    try:
+        return Path(os.fsdecode(path)).stat().st_size
+    except OSError as error:
+        raise RequestFailed("load", f"cannot read {_name(path)}: {error.strerror}") from None
+
+
+def _check_magic(path: bytes) -> None:
+    """Refuse what is no GGUF file, with a plainer message than the library's."""
+    try:
+        with Path(os.fsdecode(path)).open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise RequestFailed("load", f"cannot read {_name(path)}: {error.strerror}") from None
+    if magic != b"GGUF":
+        raise RequestFailed(
+            "load", f"{_name(path)} is not a GGUF file", "models come as files that end in .gguf"
+        )
+
+
+def _check_memory(size: int, cache: int, free: int | None) -> None:
+    """Refuse a model that would not fit: `size` bytes of weights and `cache` of KV cache."""
+    if free is not None and size + cache > free:
+        raise RequestFailed(
+            "load",
+            f"the model needs {gigabytes(size)} for its weights and {gigabytes(cache)} for its "
+            f"window, and {gigabytes(free)} of memory are free",
+            "close other programs, or choose a smaller model or window",
+        )
+
+
+if __name__ == "__main__":
+    serve(LlamaCpp)

@@ -1,0 +1,295 @@
+"""Messages between localagent and the process that runs the native model.
+
+Each message is one frame: its length in bytes as a big-endian 32-bit number, then a JSON object
+whose `op` names its kind. Requests go to the worker, replies come back; a reply carries the `id`
+of the request that it answers, and ids only grow. A request ends with exactly one of `Loaded`,
+`Inspected`, `Finished`, `Counted`, `Rendered` or `Failure`; `Loading`, `Reading` and `Text` may
+come before it. `Cancel` has no reply of its own: the request that it names ends sooner.
+
+Both sides validate what they read: anything that is not exactly such a message raises WireError,
+and the reader gives the other side up.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, BinaryIO, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+MAX_REQUEST = 64 << 20
+"""Most bytes of a request: a prompt fills a window of millions of tokens before it is as long."""
+
+MAX_REPLY = 16 << 20
+"""Most bytes of a reply: the longest is a model's metadata with its chat template."""
+
+_LENGTH = struct.Struct(">I")
+_T = TypeVar("_T")
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class WireError(Exception):
+    """The other side sent something that is not a message of this protocol."""
+
+
+class _Message(BaseModel):
+    # Bytes (paths) travel in base64, because a path need not be valid UTF-8.
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
+
+
+class ChatMessage(_Message):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Load(_Message):
+    """Load a model. `threads` 0 means one a physical core; `gpu_layers` None, the library's choice.
+
+    `window` and `batch` are in tokens; 0 for `window` takes what the model was trained for.
+    `extra_bufts` lets the library keep weights repacked for this CPU.
+    """
+
+    op: Literal["load"] = "load"
+    id: Count
+    path: bytes
+    window: Count
+    threads: Count
+    gpu_layers: int | None
+    extra_bufts: bool
+    batch: Annotated[int, Field(ge=1, le=8192)]
+
+
+class Inspect(_Message):
+    """Read a model file's metadata and vocabulary, without its weights."""
+
+    op: Literal["inspect"] = "inspect"
+    id: Count
+    path: bytes
+
+
+class FillIn(_Message):
+    """What stands before and after the text to write."""
+
+    prefix: str
+    suffix: str
+
+
+class Generate(_Message):
+    """One generation; the fields are those of `models.base.Request`."""
+
+    op: Literal["generate"] = "generate"
+    id: Count
+    messages: tuple[ChatMessage, ...]
+    infill: FillIn | None
+    max_tokens: Count
+    stop: tuple[str, ...]
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    top_p: Annotated[float, Field(ge=0, le=1)]
+    top_k: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    grammar: str | None
+    reply_start: str
+
+
+class CountText(_Message):
+    """How many tokens is `text`?"""
+
+    op: Literal["count"] = "count"
+    id: Count
+    text: str
+
+
+class Render(_Message):
+    """What text does the chat template make of these messages, and how many tokens is it?"""
+
+    op: Literal["render"] = "render"
+    id: Count
+    messages: tuple[ChatMessage, ...]
+    reply_start: str
+
+
+class Cancel(_Message):
+    """End request `id`, and every earlier one, as soon as possible."""
+
+    op: Literal["cancel"] = "cancel"
+    id: Count
+
+
+class Ready(_Message):
+    """The worker has started. `network` says whether it can still reach one."""
+
+    op: Literal["ready"] = "ready"
+    library: str
+    network: Literal["none", "open"]
+
+
+class Loading(_Message):
+    """The part of the model that has been loaded, 0 to 1."""
+
+    op: Literal["loading"] = "loading"
+    id: Count
+    done: float
+
+
+class Loaded(_Message):
+    """The model is loaded; `window` and `trained_window` are in tokens."""
+
+    op: Literal["loaded"] = "loaded"
+    id: Count
+    window: Count
+    trained_window: Count
+    threads: Count
+    extra_bufts: bool
+
+
+class Inspected(_Message):
+    """A model file's metadata; the fields are those of `models.llamacpp.Metadata`."""
+
+    op: Literal["inspected"] = "inspected"
+    id: Count
+    architecture: str
+    name: str
+    size_label: str
+    quantisation: str
+    licence: str
+    context_length: Count
+    layers: Count
+    heads: Count
+    kv_heads: Count
+    embedding: Count
+    vocabulary: Count
+    parameters: Count
+    kv_bytes_per_token: Count
+    chat_template: str
+    special_tokens: dict[str, int]
+    fim_tokens: dict[str, int]
+
+
+class Reading(_Message):
+    """Progress of reading the prompt, in tokens."""
+
+    op: Literal["reading"] = "reading"
+    id: Count
+    done: Count
+    total: Count
+    reused: Count
+
+
+class Text(_Message):
+    """A piece of the reply."""
+
+    op: Literal["text"] = "text"
+    id: Count
+    text: str
+
+
+class Finished(_Message):
+    """The end of a generation; times are in seconds."""
+
+    op: Literal["finished"] = "finished"
+    id: Count
+    reason: Literal["stop", "length", "cancelled"]
+    prompt_tokens: Count
+    reused_tokens: Count
+    completion_tokens: Count
+    prefill_seconds: float
+    decode_seconds: float
+
+
+class Counted(_Message):
+    """The number of tokens of a text."""
+
+    op: Literal["counted"] = "counted"
+    id: Count
+    tokens: Count
+
+
+class Rendered(_Message):
+    """A conversation as the model would see it, and the number of its tokens."""
+
+    op: Literal["rendered"] = "rendered"
+    id: Count
+    text: str
+    tokens: Count
+
+
+class Failure(_Message):
+    """The request could not be carried out; `needed` and `window` are set for an overflow."""
+
+    op: Literal["failure"] = "failure"
+    id: Count
+    kind: Literal["load", "cancelled", "overflow", "backend"]
+    message: str
+    hint: str = ""
+    needed: Count = 0
+    window: Count = 0
+
+
+Request = Load | Inspect | Generate | CountText | Render | Cancel
+Reply = (
+    Ready | Loading | Loaded | Inspected | Reading | Text | Finished | Counted | Rendered | Failure
+)
+
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="op")])
+_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="op")])
+
+
+def encode(message: Request | Reply) -> bytes:
+    """The frame of a message. Raises WireError where it is longer than the other side accepts."""
+    body = message.model_dump_json().encode()
+    limit = MAX_REQUEST if isinstance(message, Request) else MAX_REPLY
+    if len(body) > limit:
+        raise WireError(f"a message of {len(body)} bytes; {limit} is the limit")
+    return _LENGTH.pack(len(body)) + body
+
+
+def read_frame(stream: BinaryIO, limit: int) -> bytes | None:
+    """The next frame's body, or None at the stream's end.
+
+    Raises WireError for a frame over `limit` bytes, before reading it, and for one cut short.
+    """
+    head = stream.read(_LENGTH.size)
+    if not head:
+        return None
+    if len(head) < _LENGTH.size:
+        raise WireError("the stream ended inside a frame's head")
+    (length,) = _LENGTH.unpack(head)
+    if length > limit:
+        raise WireError(f"a frame of {length} bytes; {limit} is the limit")
+    body = stream.read(length)
+    if len(body) < length:
+        raise WireError(f"the stream ended {length - len(body)} bytes before a frame did")
+    return body
+
+
+def parse_request(body: bytes) -> Request:
+    """The request in a frame's body. Raises WireError where it is none."""
+    return _parse(_REQUEST, body)
+
+
+def parse_reply(body: bytes) -> Reply:
+    """The reply in a frame's body. Raises WireError where it is none."""
+    return _parse(_REPLY, body)
+
+
+def _parse(adapter: TypeAdapter[_T], body: bytes) -> _T:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise WireError(f"not a message: {place}: {first['msg']}") from None
+
+
+def clean(text: str) -> str:
+    """`text` with lone surrogates, which JSON cannot carry, replaced by question marks."""
+    return text.encode("utf-8", "replace").decode()

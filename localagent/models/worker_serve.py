@@ -1,0 +1,157 @@
+"""The worker's main loop: requests in, replies out, one after another.
+
+The main thread does the work; a second thread reads, so that a cancellation is seen while the
+native library is busy, and so that the worker ends the moment its parent is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
+
+from localagent.models import wire
+from localagent.models.worker_generate import Generator, Llm, RequestFailed
+from localagent.models.worker_setup import confine, private_streams
+
+_INSTALL = "install it again: pip install --force-reinstall --no-cache-dir llama-cpp-python"
+
+
+class Loaded(Llm, Protocol):
+    """A model that was loaded, and what of it was not known before."""
+
+    @property
+    def facts(self) -> wire.Loaded:
+        """The reply to the request that loaded it."""
+
+    def close(self) -> None:
+        """Free its memory."""
+
+
+class Native(Protocol):
+    """The native library."""
+
+    @property
+    def version(self) -> str:
+        """Its name and version."""
+
+    def inspect(self, request: wire.Inspect) -> wire.Inspected:
+        """Read a model file's metadata. Raises RequestFailed."""
+
+    def load(
+        self, request: wire.Load, progress: Callable[[float], None], cancelled: Callable[[], bool]
+    ) -> Loaded:
+        """Load a model. Raises RequestFailed, of kind "cancelled" where `cancelled` said so."""
+
+
+class _Inbox:
+    """The requests that have come in, in order, and which of them were cancelled."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._waiting: queue.SimpleQueue[wire.Request] = queue.SimpleQueue()
+        self._cancelled = -1
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+
+    def next(self) -> wire.Request:
+        return self._waiting.get()
+
+    def is_cancelled(self, request_id: int) -> bool:
+        return request_id <= self._cancelled
+
+    def _read(self) -> None:
+        try:
+            while (frame := wire.read_frame(self._stream, wire.MAX_REQUEST)) is not None:
+                request = wire.parse_request(frame)
+                if isinstance(request, wire.Cancel):
+                    self._cancelled = max(self._cancelled, request.id)
+                else:
+                    self._waiting.put(request)
+        except wire.WireError as error:
+            print(f"worker: {error}", file=sys.stderr, flush=True)  # noqa: T201 - its log
+            os._exit(70)
+        # The parent has closed the pipe, or is gone. The main thread may be inside the native
+        # library for seconds; there is nothing to save, so end without asking it.
+        os._exit(0)
+
+
+class _Worker:
+    """Carries out requests."""
+
+    def __init__(self, native: Native, inbox: _Inbox, replies: BinaryIO) -> None:
+        self._native = native
+        self._inbox = inbox
+        self._replies = replies
+        self._model: Loaded | None = None
+        self._generator: Generator | None = None
+
+    def send(self, reply: wire.Reply) -> None:
+        _write(self._replies, reply)
+
+    def carry_out(self, request: wire.Request) -> None:
+        try:
+            self.send(self._answer(request))
+        except RequestFailed as failure:
+            self.send(failure.reply(request.id))
+
+    def _answer(self, request: wire.Request) -> wire.Reply:
+        def cancelled() -> bool:
+            return self._inbox.is_cancelled(request.id)
+
+        if isinstance(request, wire.Inspect):
+            return self._native.inspect(request)
+        if isinstance(request, wire.Load):
+            return self._load(request, cancelled)
+        if self._generator is None:
+            raise RequestFailed("backend", "no model is loaded")
+        if isinstance(request, wire.Generate):
+            return self._generator.run(request, self.send, cancelled)
+        if isinstance(request, wire.Render):
+            return self._generator.render(request)
+        assert isinstance(request, wire.CountText)
+        tokens = self._generator.count(request.text)
+        return wire.Counted(id=request.id, tokens=tokens)
+
+    def _load(self, request: wire.Load, cancelled: Callable[[], bool]) -> wire.Loaded:
+        if self._model is not None:
+            self._model.close()
+            self._model = self._generator = None
+
+        def progress(done: float) -> None:
+            self.send(wire.Loading(id=request.id, done=done))
+
+        self._model = self._native.load(request, progress, cancelled)
+        self._generator = Generator(self._model)
+        return self._model.facts
+
+
+def _write(stream: BinaryIO, reply: wire.Reply) -> None:
+    try:
+        stream.write(wire.encode(reply))
+        stream.flush()
+    except OSError:  # the parent is gone
+        os._exit(0)
+
+
+def serve(open_native: Callable[[], Native]) -> None:
+    """Be the worker, until the parent closes the pipe. `open_native` loads the native library.
+
+    Returns only where the library cannot be loaded, which it tells the parent. An error that is
+    not the request's ends the process with a traceback.
+    """
+    requests, replies = private_streams()
+    network = confine()
+    inbox = _Inbox(requests)
+    try:
+        native = open_native()
+    except (ImportError, OSError, RuntimeError) as error:  # RuntimeError: llama_cpp's own
+        failure = RequestFailed("load", f"the native library cannot be loaded: {error}", _INSTALL)
+        _write(replies, failure.reply(0))
+        return
+    worker = _Worker(native, inbox, replies)
+    worker.send(wire.Ready(library=native.version, network=network))
+    while True:
+        worker.carry_out(inbox.next())
