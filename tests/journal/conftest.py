@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from localagent.changes import Change
 from localagent.journal.transcript import open_session
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
-import shutil
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from localagent.changes import Change, deletion, file_change
 from localagent.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
 from localagent.journal import checkpoint
@@ -173,9 +175,7 @@ def test_special_files_are_refused(root: Path, turn: Checkpoints) -> None:
                 turn.apply([deletion(path)])
 
 
-def test_a_file_changed_since_it_was_read_is_not_overwritten(
-    root: Path, turn: Checkpoints
-) -> None:
+def test_a_file_changed_since_it_was_read_is_not_overwritten(root: Path, turn: Checkpoints) -> None:
     read = sha((root / "src/main.py").read_bytes())
     (root / "src/main.py").write_bytes(b"by hand")
     with pytest.raises(WorkspaceError, match=r"src/main\.py was changed by someone else"):
@@ -298,9 +298,7 @@ def test_no_space_for_the_checkpoint(root: Path, small_disk: Path, picture_of: P
     assert picture_of(root) == before
 
 
-def test_a_read_only_file_system(
-    small_disk: Path, session_dir: Path, picture_of: Pictures
-) -> None:
+def test_a_read_only_file_system(small_disk: Path, session_dir: Path, picture_of: Pictures) -> None:
     (small_disk / "a").write_bytes(b"a")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     before = picture_of(small_disk)
@@ -347,6 +345,7 @@ def test_an_interrupt_takes_everything_back(
     assert picture_of(root) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")
 def test_a_folder_swapped_for_a_link_never_leads_out(
     root: Path, session_dir: Path, tmp_path: Path
 ) -> None:
@@ -354,22 +353,15 @@ def test_a_folder_swapped_for_a_link_never_leads_out(
     outside.mkdir()
     (outside / "file").write_bytes(b"not yours")
     (root / "d").mkdir()
+    (root / "d.link").symlink_to(outside)
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(root / "d"), os.fsencode(root / "d.link")
     stop = threading.Event()
 
     def flip() -> None:
+        exchange = 2  # RENAME_EXCHANGE: there is always either the folder or the link
         while not stop.is_set():
-            os.rename(root / "d", root / "d.real")
-            try:
-                os.symlink(outside, root / "d")
-                os.unlink(root / "d")
-            except OSError:
-                pass  # apply made a new folder in this very moment
-            while True:
-                try:
-                    os.rename(root / "d.real", root / "d")
-                    break
-                except OSError:
-                    shutil.rmtree(root / "d", ignore_errors=True)
+            assert libc.renameat2(-100, names[0], -100, names[1], exchange) == 0
 
     thread = threading.Thread(target=flip)
     thread.start()
