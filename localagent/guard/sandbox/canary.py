@@ -1,0 +1,50 @@
+"""A real command with real canaries, to see whether a sandbox confines on this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from localagent import paths
+from localagent.errors import SandboxError
+from localagent.guard.sandbox.base import Command, Sandbox
+
+_SEEN = "canary-is-well"
+# Shell built-ins only: the probe must not depend on what is installed. Each line that fails to
+# fail names itself. A network other than `lo` would show in /proc/net/dev (two lines of header).
+_SCRIPT = """
+echo changed > file || echo 'the workspace cannot be written'
+(echo x > "$OUTSIDE") 2>/dev/null && echo 'a folder outside can be written'
+lines=0; while read -r line; do lines=$((lines + 1)); done < /proc/net/dev
+[ "$lines" -eq 3 ] || echo 'there is a network'
+[ -d "/proc/$AGENT" ] && [ "$AGENT" -gt 4 ] && echo 'other processes can be seen'
+echo canary-is-well
+"""
+
+
+def probe(sandbox: Sandbox) -> str:
+    """Why `sandbox` does not work here, or "" where it does."""
+    # Not in /tmp, which is private to the command: a write there would not reach the canary.
+    base = paths.private(paths.cache_dir() / "probe")
+    with tempfile.TemporaryDirectory(dir=base) as name:
+        workspace, outside = Path(name, "workspace"), Path(name, "outside")
+        workspace.mkdir()
+        (workspace / "file").write_text("kept\n")
+        env = {"OUTSIDE": str(outside), "AGENT": str(os.getpid())}
+        try:
+            with sandbox.open(workspace) as view:
+                done = view.run(Command(_SCRIPT, seconds=20.0, env=env))
+                changes = view.changes()
+        except SandboxError as error:
+            return error.message.removeprefix("the sandbox could not run the command: ")
+        if done.output.strip() != _SEEN or done.exit_code:
+            return done.output.strip().removesuffix(_SEEN).strip() or "a test command failed"
+        if outside.exists() or (workspace / "file").read_text() != "kept\n":
+            return "a test command changed files outside its view"
+        if [(change.path, change.data) for change in changes] != [("file", b"changed\n")]:
+            return "the changes of a test command could not be read"
+    with suppress(OSError):
+        base.rmdir()
+    return ""

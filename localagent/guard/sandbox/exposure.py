@@ -1,0 +1,119 @@
+"""What a confined command gets to see of the machine: a list of places for the launcher.
+
+Everything is visible and read-only, as tools may lie anywhere, but for what is listed here: the
+folders and files in which people and programs keep secrets, localagent's own state, and sockets
+through which a program outside could be asked to do what the command itself cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from localagent import paths
+from localagent.errors import SandboxError
+
+# (kind, path, flag): see namespace.build.
+Place = tuple[str, str, bool]
+
+_SECRET_FOLDERS_OF_HOME = (
+    *(".ssh", ".aws", ".gnupg", ".config", ".kube", ".docker", ".azure", ".password-store"),
+    *(".mozilla", ".thunderbird", ".terraform.d", ".1password", ".oci", ".databricks", ".vault.d"),
+    *(".local/share/keyrings", ".local/share/kwalletd", ".cache/keyring", ".pki", ".minikube"),
+    *(".cache/huggingface/token", ".huggingface", ".claude", ".codex", ".gemini", ".snap"),
+)
+_SECRET_FILES_OF_HOME = (
+    *(".netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials", ".vault-token"),
+    *(".s3cfg", ".boto", ".databrickscfg", ".yarnrc", ".yarnrc.yml", ".dockercfg", ".htpasswd"),
+    *(".m2/settings.xml", ".m2/settings-security.xml", ".gradle/gradle.properties"),
+    *(".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".terraformrc"),
+    *(".bash_history", ".zsh_history", ".python_history", ".node_repl_history", ".psql_history"),
+    *(".mysql_history", ".sqlite_history", ".rediscli_history", ".lesshst", ".viminfo"),
+    *(".Xauthority", ".ICEauthority", ".k5login", ".fetchmailrc", ".msmtprc", ".authinfo"),
+)
+_SECRETS_OF_THE_SYSTEM = (
+    *("/run", "/var/run", "/etc/ssh", "/etc/ssl/private", "/etc/shadow", "/etc/shadow-"),
+    *("/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/krb5.keytab"),
+)
+_TMP = ("/tmp", "/var/tmp")
+# A workspace there would have to be both hidden and shown.
+_NEVER = ("/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc", "/sys", "/run", "/var/run")
+
+
+def places(workspace: Path) -> list[Place]:
+    """The places of a view of `workspace` (resolved), parents before children.
+
+    Raises SandboxError for a folder of the system that cannot be a workspace.
+    """
+    own = str(workspace)
+    if own in _NEVER or own.startswith(("/proc/", "/sys/", "/dev/")):
+        hint = "start localagent in a project's own folder"
+        raise SandboxError(f"the sandbox cannot take {own} for a workspace", hint)
+    tmp = {path for path in _TMP if Path(path).is_dir() and not Path(path).is_symlink()}
+    hidden = {path: kind for path, kind in _hidden() if path != own and path not in tmp}
+    shown = {path for path in _programs() if path != own and path not in hidden and path not in tmp}
+    covered = (*tmp, *hidden)
+    shown = {path for path in shown if _below_any(path, covered) and not _below(path, own)}
+    visible = (*shown, own)
+    found: list[Place] = [("tmp", path, False) for path in tmp]
+    for path, kind in hidden.items():
+        roomy = kind == "folder" and any(_below(other, path) for other in visible)
+        found.append((kind, path, roomy))
+    found += [("keep", path, False) for path in shown]
+    found.append(("workspace", own, False))
+    return sorted(found, key=lambda place: place[1].split("/"))
+
+
+def _hidden() -> Iterable[tuple[str, str]]:
+    """What is to be hidden, as far as it exists: pairs of a resolved path and its kind."""
+    home = Path.home()
+    own = (paths.config_dir(), paths.data_dir(), paths.cache_dir(), paths.state_dir())
+    names: list[str | Path] = [home / name for name in _SECRET_FOLDERS_OF_HOME]
+    names += [home / name for name in _SECRET_FILES_OF_HOME]
+    names += [*own, *_SECRETS_OF_THE_SYSTEM, *_sockets()]
+    for name in names:
+        try:
+            mode = os.stat(name).st_mode  # noqa: PTH116 - it follows links, and is asked often
+        except OSError:
+            continue
+        yield os.path.realpath(name), "folder" if stat.S_ISDIR(mode) else "file"
+
+
+def _sockets() -> list[str]:
+    """The sockets in the file system that some program listens on, in this network namespace.
+
+    A read-only mount does not keep anyone from connecting, and through Docker's socket or a
+    password agent's a command could leave the sandbox.
+    """
+    try:
+        lines = Path("/proc/net/unix").read_bytes().splitlines()[1:]
+    except OSError:
+        return []
+    # Num RefCount Protocol Flags Type St Inode Path; the path may have spaces.
+    columns = (line.split(b" ", 7) for line in (b" ".join(line.split(None, 7)) for line in lines))
+    names = {os.fsdecode(row[7]) for row in columns if len(row) == 8}
+    return [name for name in names if name.startswith("/")]
+
+
+def _programs() -> Iterable[str]:
+    """Folders with the programs that commands need, wherever they lie."""
+    found = [sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", "")]
+    found += [os.environ.get("CONDA_PREFIX", ""), "/run/current-system", "/run/opengl-driver"]
+    for entry in os.environ.get("PATH", "").split(os.pathsep):
+        # What a program needs lies beside its folder: bin/node and lib/node_modules.
+        found.append(str(Path(entry).parent) if Path(entry).name in ("bin", "sbin") else entry)
+        found.append(entry)
+    for path in found:
+        if Path(path).is_absolute() and Path(path).is_dir():
+            yield os.path.realpath(path)
+
+
+def _below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip("/") + "/")
+
+
+def _below_any(path: str, folders: Iterable[str]) -> bool:
+    return any(_below(path, folder) for folder in folders)

@@ -1,0 +1,217 @@
+"""The few Linux system calls that the sandbox needs and Python does not offer.
+
+Used by the launcher only, which runs it as a plain file without the rest of localagent: standard
+library alone, and nothing is loaded before it is called. Every function raises OSError with the
+name of the call. Numbers and constants are those of the kernel's headers (linux/mount.h,
+linux/prctl.h, linux/capability.h, linux/if.h); numbers from 424 on are the same on every
+architecture that Python runs on but Alpha.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+
+ATTR_RDONLY = 0x1
+ATTR_NOSUID = 0x2
+ATTR_NODEV = 0x4
+
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+_SYS_FSOPEN = 430
+_SYS_FSCONFIG = 431
+_SYS_FSMOUNT = 432
+_SYS_MOUNT_SETATTR = 442
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "i686": 288, "ppc64le": 271}
+
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 0x1
+_OPEN_TREE_CLOEXEC = os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else 0
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_FSOPEN_CLOEXEC = 0x1
+_FSMOUNT_CLOEXEC = 0x1
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_LAST_CAP = 63
+_CAPABILITY_VERSION_3 = 0x20080522
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, call: str, path: str = "") -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}", path or None)
+    return result
+
+
+def _long(value: int) -> ctypes.c_long:
+    return ctypes.c_long(value)
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces named by CLONE_NEW* `flags` for new ones."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    """Mount as mount(2) does."""
+    arguments = [os.fsencode(text) for text in (source, target, kind)]
+    data = os.fsencode(options) if options else None
+    _check(_libc.mount(*arguments, ctypes.c_ulong(flags), data), f"mount {kind}", target)
+
+
+def new_mount(kind: str, options: dict[str, str | None], attributes: int) -> int:
+    """A detached mount of a new file system, with ATTR_* `attributes`, as a descriptor.
+
+    `options` map a name to its value, or to None for a flag. Values need no escapes.
+    """
+    create = (_long(_SYS_FSOPEN), kind.encode(), _long(_FSOPEN_CLOEXEC))
+    context = _check(_libc.syscall(*create), f"fsopen {kind}")
+    try:
+        for name, value in options.items():
+            command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+            data = None if value is None else os.fsencode(value)
+            _fsconfig(context, command, name.encode(), data, f"{kind} option {name}")
+        _fsconfig(context, _FSCONFIG_CMD_CREATE, None, None, f"mount {kind}")
+        finish = (_long(context), _long(_FSMOUNT_CLOEXEC), _long(attributes))
+        return _check(_libc.syscall(_long(_SYS_FSMOUNT), *finish), f"fsmount {kind}")
+    finally:
+        os.close(context)
+
+
+def _fsconfig(
+    context: int, command: int, key: bytes | None, value: bytes | None, what: str
+) -> None:
+    arguments = (_long(context), _long(command), key, value, _long(0))
+    _check(_libc.syscall(_long(_SYS_FSCONFIG), *arguments), what)
+
+
+def clone_mount(path: str, recursive: bool = False) -> int:
+    """A detached copy of the mount at `path` (a folder or a file), as a descriptor."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    arguments = (_long(_AT_FDCWD), os.fsencode(path), _long(flags))
+    return _check(_libc.syscall(_long(_SYS_OPEN_TREE), *arguments), "open_tree", path)
+
+
+def attach_mount(descriptor: int, target: str) -> None:
+    """Put the detached mount `descriptor` at `target`, and close the descriptor."""
+    source = (_long(descriptor), b"")
+    where = (_long(_AT_FDCWD), os.fsencode(target), _long(_MOVE_MOUNT_F_EMPTY_PATH))
+    _check(_libc.syscall(_long(_SYS_MOVE_MOUNT), *source, *where), "move_mount", target)
+    os.close(descriptor)
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def set_mount(where: str | int, add: int = 0, clear: int = 0, recursive: bool = False) -> None:
+    """Set and clear ATTR_* of the mount at a path, or of a detached one given by descriptor."""
+    attributes = _MountAttr(add, clear, 0, 0)
+    flags = _AT_RECURSIVE if recursive else 0
+    if isinstance(where, int):
+        place = (_long(where), b"", _long(flags | _AT_EMPTY_PATH))
+    else:
+        place = (_long(_AT_FDCWD), os.fsencode(where), _long(flags))
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    number = _long(_SYS_MOUNT_SETATTR)
+    _check(_libc.syscall(number, *place, ctypes.byref(attributes), size), "mount_setattr")
+
+
+def _prctl(option: int, value: int) -> int:
+    zero = ctypes.c_ulong(0)
+    return int(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero))
+
+
+def die_with_parent(signal: int) -> None:
+    """Get `signal` when the parent process ends."""
+    _check(_prctl(_PR_SET_PDEATHSIG, signal), "prctl")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _check(_prctl(_PR_SET_CHILD_SUBREAPER, 1), "prctl")
+
+
+def hide_from_ptrace() -> None:
+    """Let no process without CAP_SYS_PTRACE look into this one."""
+    _check(_prctl(_PR_SET_DUMPABLE, 0), "prctl")
+
+
+class _CapHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapData(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def keep_capabilities(keep: tuple[int, ...]) -> None:
+    """Give up every capability but `keep` (numbers below 32), for this process and its heirs."""
+    for number in range(_LAST_CAP + 1):
+        if number not in keep and _prctl(_PR_CAPBSET_DROP, number) < 0:
+            break  # past the last capability that this kernel knows
+    low = sum(1 << number for number in keep)
+    data = (_CapData * 2)(_CapData(low, low, 0), _CapData(0, 0, 0))
+    header = _CapHeader(_CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(ctypes.byref(header), data), "capset")
+    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
+
+
+def leave_keyrings() -> None:
+    """Start an empty session keyring, so that the user's kernel keys are out of reach."""
+    number = _SYS_KEYCTL.get(os.uname().machine)
+    if number is not None:  # elsewhere the keys stay where they are
+        _libc.syscall(_long(number), _long(_KEYCTL_JOIN_SESSION_KEYRING), None)
+
+
+def raise_loopback() -> None:
+    """Bring the interface `lo` of the current network namespace up."""
+    af_inet, sock_dgram, siocgifflags, siocsifflags, iff_up = 2, 2, 0x8913, 0x8914, 0x1
+    descriptor = _check(_libc.socket(af_inet, sock_dgram, 0), "socket")
+    try:
+        # struct ifreq: a name of 16 bytes, then a union of which the flags are 2 bytes.
+        request = ctypes.create_string_buffer(b"lo", 40)
+        address = ctypes.byref(request)
+        _check(_libc.ioctl(descriptor, ctypes.c_ulong(siocgifflags), address), "ioctl")
+        flags = ctypes.c_short.from_buffer(request, 16)
+        flags.value |= iff_up
+        _check(_libc.ioctl(descriptor, ctypes.c_ulong(siocsifflags), address), "ioctl")
+    finally:
+        os.close(descriptor)
