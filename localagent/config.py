@@ -1,0 +1,177 @@
+"""Settings, and where each value came from.
+
+Sources, each overriding those before it:
+
+    default
+    user       config.toml in the user's config folder
+    project    .localagent/config.toml in the workspace; may only narrow
+    environment  LOCALAGENT_<KEY>
+    flag       --key
+    policy     an administrator's file; wins over everything
+
+A project's file comes with a repository that nobody has looked at, so it can lower limits, name a
+planner, add rules that ask or deny, and propose a check. The proposed check is kept apart
+(`proposed_check`): it must be shown or asked for before it is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from localagent.config_schema import KEYS, Action, RuleTable, read_file, validated
+from localagent.errors import ConfigError
+from localagent.paths import config_dir
+
+_PREFIX = "LOCALAGENT_"
+_PROJECT_KEYS = ("planner", "check", "max_seconds", "max_tokens", "permissions")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One permission rule. `tool` and `path` are patterns as in the shell, "*" for any.
+
+    Of all rules that match, the strictest counts (deny, then ask, then allow), so their order
+    does not matter and a project's rule can never widen another. `source` names where it stands.
+    """
+
+    action: Action
+    tool: str
+    path: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; None means: decided later (by the model's profile, or by looking)."""
+
+    model: str | None = None
+    planner: str | None = None
+    check: str | None = None
+    max_seconds: float | None = None
+    max_tokens: int | None = None
+    check_seconds: float = 120.0
+    search_seconds: float = 600.0
+    sandbox: str = "auto"
+    threads: int = 0
+    window: int | None = None
+    silence_seconds: float = 120.0
+    candidates: int | None = None
+    checkpoint_bytes: int = 512 << 20
+    permissions: tuple[Rule, ...] = ()
+    proposed_check: str | None = None
+    notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+    def source(self, key: str) -> str:
+        """Where the value of `key` came from: "default", a file, a variable or a flag."""
+        return self.sources.get(key, "default")
+
+
+def user_file() -> Path:
+    """The user's own settings. It may not exist."""
+    return config_dir() / "config.toml"
+
+
+def project_file(root: Path) -> Path:
+    """The settings that a workspace brings. It may not exist."""
+    return root / ".localagent" / "config.toml"
+
+
+def policy_file() -> Path:
+    """The administrator's settings. It may not exist.
+
+    No variable moves this place: who can set one could otherwise lift the policy.
+    """
+    if sys.platform == "win32":
+        return Path("C:/ProgramData/localagent/policy.toml")
+    return Path("/etc/localagent/policy.toml")
+
+
+def load(
+    workspace_root: Path | None,
+    flags: Mapping[str, Any] | None = None,
+    *,
+    policy: Path | None = None,
+) -> Settings:
+    """The settings for a workspace (None: outside of one). `flags` are by key, None for unset.
+
+    Raises ConfigError. What is ignored is said in `notes`.
+    """
+    settings = _merged(Settings(), read_file(user_file()), str(user_file()))
+    if workspace_root is not None:
+        settings = _narrowed(settings, project_file(workspace_root))
+    settings = _from_environment(settings)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            flag = f"--{key.replace('_', '-')}"
+            settings = _merged(settings, validated({key: value}, flag, strict=False), flag)
+    place = policy or policy_file()
+    return _merged(settings, read_file(place), f"policy {place}")
+
+
+def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
+    """`settings` with `values` over them; rules are added to those that are there."""
+    new = dict(values)
+    if "permissions" in new:
+        new["permissions"] = (*settings.permissions, *_rules(new["permissions"], source))
+    sources = {**settings.sources, **dict.fromkeys(values, source)}
+    return replace(settings, **new, sources=MappingProxyType(sources))
+
+
+def _rules(tables: tuple[RuleTable, ...], source: str) -> tuple[Rule, ...]:
+    return tuple(Rule(table.action, table.tool, table.path, source) for table in tables)
+
+
+def _narrowed(settings: Settings, path: Path) -> Settings:
+    """`settings` with what a project may say; the rest is refused or, where it would widen,
+    ignored with a note."""
+    values = read_file(path)
+    for key in values:
+        if key not in _PROJECT_KEYS:
+            raise ConfigError(
+                f"{path}: a project may not set {key}",
+                f"it may set {', '.join(_PROJECT_KEYS)}; put {key} into {user_file()}",
+            )
+    for rule in values.get("permissions", ()):
+        if rule.action == "allow":
+            raise ConfigError(
+                f"{path}: a project may not allow anything",
+                'use action = "ask" or "deny" there; allow belongs into ' + str(user_file()),
+            )
+    proposed = values.pop("check", None)
+    notes = [_widens(settings, values, key, path) for key in ("max_seconds", "max_tokens")]
+    settings = _merged(settings, values, str(path))
+    said = tuple(note for note in notes if note)
+    return replace(settings, proposed_check=proposed, notes=(*settings.notes, *said))
+
+
+def _widens(settings: Settings, values: dict[str, Any], key: str, path: Path) -> str:
+    """Drop a limit that is no lower than the one in force, and say so; "" where it is lower."""
+    mine = getattr(settings, key)
+    if key not in values or mine is None or values[key] < mine:
+        return ""
+    given = values.pop(key)
+    if given == mine:
+        return ""
+    return f"{path}: {key} = {given:g} is ignored; a project may only lower it (it is {mine:g})"
+
+
+def _from_environment(settings: Settings) -> Settings:
+    notes: list[str] = []
+    for name, text in sorted(os.environ.items()):
+        if not name.startswith(_PREFIX) or not text:
+            continue
+        key = name[len(_PREFIX) :].lower()
+        if key in KEYS and key != "permissions":
+            settings = _merged(settings, validated({key: text}, name, strict=False), name)
+        elif near := difflib.get_close_matches(key, [k for k in KEYS if k != key], 1, 0.8):
+            notes.append(f"{name} is ignored; did you mean {_PREFIX}{near[0].upper()}?")
+    return replace(settings, notes=(*settings.notes, *notes))

@@ -1,0 +1,189 @@
+"""What a settings file may say: every key, what it means and what it may hold.
+
+One pydantic model validates all sources.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from localagent.errors import ConfigError
+
+# Settings are written by hand; what is longer is no settings file.
+_MAX_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: what it does, what it may hold, and its value where nobody sets it."""
+
+    meaning: str
+    allowed: str
+    default: object = None
+
+
+KEYS: dict[str, Key] = {
+    "model": Key("the model, by its id in models.lock", "a model's id"),
+    "planner": Key(
+        "how the work is planned; unset: as the model's profile says", '"workflow" or "react"'
+    ),
+    "check": Key(
+        "the command that decides whether a task is solved; unset: found in the project",
+        "a command line that is not empty",
+    ),
+    "max_seconds": Key("the longest that a turn may take", "seconds, more than 0"),
+    "max_tokens": Key("the most tokens that a turn may generate", "a whole number, 1 or more"),
+    "check_seconds": Key("the longest that one check may take", "seconds, more than 0", 120.0),
+    "search_seconds": Key(
+        "the longest that the workflow planner looks for a solution", "seconds, more than 0", 600.0
+    ),
+    "sandbox": Key(
+        "where commands run; auto: the best kind that works here",
+        '"auto", "unshare" or "none"',
+        "auto",
+    ),
+    "threads": Key(
+        "threads for the model; 0: one for each physical core", "a whole number from 0 to 1024", 0
+    ),
+    "window": Key(
+        "tokens in the model's window; unset: as its profile says",
+        "a whole number from 1024 to 1048576",
+    ),
+    "silence_seconds": Key(
+        "silence after which the model's process counts as hung", "seconds, 5 or more", 120.0
+    ),
+    "candidates": Key(
+        "possible changes that are tried; unset: as the model's profile says",
+        "a whole number from 1 to 64",
+    ),
+    "checkpoint_bytes": Key(
+        "bytes that one session may keep for undo", "a whole number, 1048576 or more", 512 << 20
+    ),
+    "permissions": Key(
+        "rules on what may be done without asking",
+        '[[permissions]] tables with action = "allow", "ask" or "deny", tool and path',
+        (),
+    ),
+}
+
+NUMBERS = (
+    *("max_seconds", "max_tokens", "check_seconds", "search_seconds", "threads", "window"),
+    *("silence_seconds", "candidates", "checkpoint_bytes"),
+)
+RULE_KEYS = ("action", "tool", "path")
+Action = Literal["allow", "ask", "deny"]
+_Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class RuleTable(BaseModel):
+    """One `[[permissions]]` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: Action
+    tool: _Text = "*"
+    path: _Text = "*"
+
+
+class Values(BaseModel):
+    """What one source says; None means that it says nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: _Text | None = None
+    planner: Literal["workflow", "react"] | None = None
+    check: _Text | None = None
+    max_seconds: _Seconds | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    check_seconds: _Seconds | None = None
+    search_seconds: _Seconds | None = None
+    sandbox: Literal["auto", "unshare", "none"] | None = None
+    threads: Annotated[int, Field(ge=0, le=1024)] | None = None
+    window: Annotated[int, Field(ge=1024, le=1 << 20)] | None = None
+    silence_seconds: Annotated[float, Field(ge=5, allow_inf_nan=False)] | None = None
+    candidates: Annotated[int, Field(ge=1, le=64)] | None = None
+    checkpoint_bytes: Annotated[int, Field(ge=1 << 20)] | None = None
+    permissions: tuple[RuleTable, ...] | None = None
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The validated values of a settings file; empty where there is no such file.
+
+    Raises ConfigError with the file, the key and what is allowed.
+    """
+    try:
+        if not path.exists():
+            return {}
+        if not path.is_file():
+            raise ConfigError(f"{path} is not a file", "settings are read from a TOML file")
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path} is larger than {_MAX_BYTES >> 10} KiB")
+    try:
+        table = tomllib.loads(data.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    return validated(table, str(path), strict=True)
+
+
+def validated(table: Mapping[str, Any], where: str, *, strict: bool) -> dict[str, Any]:
+    """The values of `table` that are set, checked. `where` names the source in an error.
+
+    `strict` is for files, which have types; elsewhere every value begins as text.
+    """
+    for key in table:
+        if key not in KEYS:
+            raise unknown_key(key, where, KEYS)
+    if strict:
+        _check_numbers(table, where)
+    try:
+        found = Values.model_validate(dict(table))
+    except ValidationError as error:
+        raise _bad_value(error, where, table) from None
+    return {key: value for key in KEYS if (value := getattr(found, key)) is not None}
+
+
+def unknown_key(key: str, where: str, known: Mapping[str, object] | tuple[str, ...]) -> ConfigError:
+    """The error for a key that does not exist, with the nearest one."""
+    near = difflib.get_close_matches(key, list(known), 1)
+    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+    return ConfigError(f"{where}: there is no setting {key!r}", hint)
+
+
+def _check_numbers(table: Mapping[str, Any], where: str) -> None:
+    """Refuse text and truth values where a number belongs, which pydantic would convert."""
+    for key, value in table.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key in NUMBERS and not number:
+            raise _wrong(key, value, where)
+
+
+def _bad_value(error: ValidationError, where: str, table: Mapping[str, Any]) -> ConfigError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = first["loc"]
+    key = str(place[0])
+    if key == "permissions" and len(place) > 2:
+        field = str(place[2])
+        where = f"{where}: [[permissions]] number {int(place[1]) + 1}"
+        if field not in RULE_KEYS:
+            return unknown_key(field, where, RULE_KEYS)
+        given = "missing" if first["type"] == "missing" else repr(first["input"])
+        allowed = '"allow", "ask" or "deny"' if field == "action" else "a text that is not empty"
+        return ConfigError(f"{where}: {field} is {given}", f"it must be {allowed}")
+    return _wrong(key, table[key], where)
+
+
+def _wrong(key: str, value: object, where: str) -> ConfigError:
+    shown = repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "…"
+    return ConfigError(f"{where}: {key} is {shown}", f"it must be {KEYS[key].allowed}")

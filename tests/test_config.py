@@ -1,0 +1,184 @@
+"""Settings: their sources, what a project may say, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from localagent import config
+from localagent.config import Rule, Settings, load, project_file, user_file
+from localagent.config_schema import KEYS, NUMBERS, Values
+from localagent.errors import ConfigError
+
+REAL_POLICY_FILE = config.policy_file
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "project with space ü"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def no_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "policy_file", lambda: tmp_path / "no policy.toml")
+    for name in list(os.environ):
+        if name.startswith("LOCALAGENT_"):
+            monkeypatch.delenv(name)
+
+
+pytestmark = pytest.mark.usefixtures("no_policy")
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults_and_their_source(root: Path) -> None:
+    settings = load(root)
+    assert settings == Settings()
+    assert {settings.source(key) for key in KEYS} == {"default"}
+
+
+def test_the_tables_of_keys_agree() -> None:
+    assert set(KEYS) == set(Values.model_fields)
+    plain = Settings()
+    for key, about in KEYS.items():
+        assert getattr(plain, key) == about.default, key
+    assert {f.name for f in fields(Settings)} == {*KEYS, "proposed_check", "notes", "sources"}
+    assert set(NUMBERS) <= set(KEYS)
+
+
+def test_each_source_overrides_the_one_before(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = root.parent / "policy.toml"
+    assert load(root).max_tokens is None
+    write(user_file(), "max_tokens = 500\nmodel = 'mine'\n")
+    assert (load(root).max_tokens, load(root).source("max_tokens")) == (500, str(user_file()))
+    write(project_file(root), "max_tokens = 400\n")
+    assert load(root).source("max_tokens") == str(project_file(root))
+    monkeypatch.setenv("LOCALAGENT_MAX_TOKENS", "450")
+    assert (load(root).max_tokens, load(root).source("max_tokens")) == (
+        450,
+        "LOCALAGENT_MAX_TOKENS",
+    )
+    flagged = load(root, {"max_tokens": 460, "model": None})
+    assert (flagged.max_tokens, flagged.source("max_tokens")) == (460, "--max-tokens")
+    assert (flagged.model, flagged.source("model")) == ("mine", str(user_file()))
+    write(policy, "max_tokens = 10\n")
+    ruled = load(root, {"max_tokens": 460}, policy=policy)
+    assert (ruled.max_tokens, ruled.source("max_tokens")) == (10, f"policy {policy}")
+
+
+def test_a_project_lowers_limits_but_never_raises_them(root: Path) -> None:
+    write(user_file(), "max_seconds = 60\nmax_tokens = 100\n")
+    write(project_file(root), "max_seconds = 600\nmax_tokens = 50\nplanner = 'react'\n")
+    settings = load(root)
+    assert (settings.max_seconds, settings.max_tokens, settings.planner) == (60, 50, "react")
+    assert settings.source("max_seconds") == str(user_file())
+    assert len(settings.notes) == 1
+    assert "max_seconds = 600 is ignored" in settings.notes[0]
+
+
+def test_a_projects_check_is_only_a_proposal(root: Path) -> None:
+    write(user_file(), "check = 'pytest'\n")
+    write(project_file(root), "check = 'rm -rf build'\n")
+    settings = load(root)
+    assert settings.check == "pytest"
+    assert settings.proposed_check == "rm -rf build"
+    assert settings.source("check") == str(user_file())
+
+
+@pytest.mark.parametrize("key", sorted(set(KEYS) - set(config._PROJECT_KEYS)))
+def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
+    good = {"model": "'m'", "sandbox": "'none'", "checkpoint_bytes": "2000000"}
+    write(project_file(root), f"{key} = {good.get(key, '2048' if key == 'window' else '10')}\n")
+    with pytest.raises(ConfigError, match=f"a project may not set {key}") as caught:
+        load(root)
+    assert str(user_file()) in caught.value.hint
+
+
+def test_a_project_asks_or_denies_but_never_allows(root: Path) -> None:
+    write(user_file(), "[[permissions]]\naction = 'allow'\ntool = 'edit'\n")
+    write(project_file(root), "[[permissions]]\naction = 'deny'\npath = 'secrets/*'\n")
+    mine = Rule("allow", "edit", "*", str(user_file()))
+    theirs = Rule("deny", "*", "secrets/*", str(project_file(root)))
+    assert load(root).permissions == (mine, theirs)
+    write(project_file(root), "[[permissions]]\naction = 'allow'\n")
+    with pytest.raises(ConfigError, match="may not allow"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("max_second = 5\n", "no setting 'max_second'", "did you mean max_seconds?"),
+        ("quux = 5\n", "no setting 'quux'", "known are: model, planner"),
+        ("max_seconds = -5\n", "max_seconds is -5", "seconds, more than 0"),
+        ("max_seconds = nan\n", "max_seconds is nan", "seconds, more than 0"),
+        ("max_tokens = '5'\n", "max_tokens is '5'", "a whole number, 1 or more"),
+        ("max_tokens = 5.5\n", "max_tokens is 5.5", "a whole number, 1 or more"),
+        ("threads = true\n", "threads is True", "from 0 to 1024"),
+        ("planner = 'magic'\n", "planner is 'magic'", '"workflow" or "react"'),
+        ("check = ''\n", "check is ''", "not empty"),
+        ("check = 3\n", "check is 3", "not empty"),
+        ('check = "a\\nb"\n', "check is 'a", "not empty"),
+        ("sandbox = 'docker'\n", "sandbox is 'docker'", '"unshare"'),
+        ("permissions = 3\n", "permissions is 3", "[[permissions]]"),
+        ("permissions = [3]\n", "permissions is [3]", "[[permissions]]"),
+        ("[[permissions]]\ntool = 'x'\n", "number 1: action is missing", '"deny"'),
+        ("[[permissions]]\naction = 'may'\n", "number 1: action is 'may'", '"deny"'),
+        ("[[permissions]]\naction = 'ask'\nacton = 1\n", "'acton'", "did you mean action?"),
+        ("max_seconds = \n", "is not valid TOML", ""),
+        ("x" * 300_000, "larger than 256 KiB", ""),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(root: Path, text: str, message: str, hint: str) -> None:
+    path = write(user_file(), text)
+    with pytest.raises(ConfigError) as caught:
+        load(root)
+    assert message in caught.value.message
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+def test_a_bad_variable_or_flag_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="--max-seconds: max_seconds is 0"):
+        load(root, {"max_seconds": 0})
+    monkeypatch.setenv("LOCALAGENT_THREADS", "many")
+    with pytest.raises(ConfigError, match="LOCALAGENT_THREADS: threads is 'many'"):
+        load(root)
+
+
+def test_a_misspelt_variable_is_noted_and_others_are_left_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCALAGENT_THREAD", "3")
+    monkeypatch.setenv("LOCALAGENT_DEMO_DIR", "/x")
+    notes = load(root).notes
+    assert notes == ("LOCALAGENT_THREAD is ignored; did you mean LOCALAGENT_THREADS?",)
+
+
+def test_a_folder_or_unreadable_bytes_in_place_of_the_file(root: Path) -> None:
+    project_file(root).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is not a file"):
+        load(root)
+    user_file().parent.mkdir(parents=True)
+    user_file().write_bytes(b"model = '\xff'\n")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(None)
+
+
+def test_the_policy_is_at_a_place_that_no_variable_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = REAL_POLICY_FILE()
+    for name in ("XDG_CONFIG_HOME", "HOME", "LOCALAGENT_POLICY"):
+        monkeypatch.setenv(name, "/elsewhere")
+    assert before.is_absolute()
+    assert REAL_POLICY_FILE() == before
