@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - a quick start counts here, and pathlib is slow to import
+# ruff: noqa: PTH112, PTH123, PTH208
+# (a quick start counts here, and pathlib is slow to import)
 """The small program that stands between localagent and a command.
 
 It runs as `python -I -S` with the standard library alone, may be started ahead of time, and then

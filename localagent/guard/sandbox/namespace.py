@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - a quick start counts here, and pathlib is slow to import
+# ruff: noqa: PTH101, PTH102, PTH103, PTH106, PTH108, PTH110, PTH116, PTH118, PTH120, PTH123, PTH211
+# (a quick start counts here, and pathlib is slow to import)
 """What a confined command sees: namespaces, mounts and privileges.
 
 Runs in the launcher (see there), so it uses the standard library alone. `enter` is called before

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - os.* keeps names that are not UTF-8 as they are, and is quicker
+# ruff: noqa: PTH101, PTH115, PTH123, PTH208
+# (os.* keeps names that are not UTF-8 as they are, and is quicker)
 """Reading what changed from the upper folder of an overlay.
 
 An overlay keeps changed files whole in its upper folder. What was deleted is a character device
