@@ -8,7 +8,7 @@ from localagent.edits.diff import unified
 from localagent.events import FileChanged
 from localagent.journal.blobs import Blobs
 from localagent.journal.plan import Step
-from localagent.journal.rooted import State
+from localagent.journal.state import State
 
 _MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
 

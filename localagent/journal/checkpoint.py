@@ -20,10 +20,11 @@ from pathlib import Path
 from localagent.changes import Change
 from localagent.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
 from localagent.events import FileChanged
-from localagent.journal.blobs import Blobs
+from localagent.journal.blobs import Blobs, in_bulk, sync_all
 from localagent.journal.changed import file_changes
 from localagent.journal.plan import Plan, Step, plan
-from localagent.journal.rooted import Rooted, State
+from localagent.journal.rooted import Rooted
+from localagent.journal.state import State
 from localagent.journal.transition import carry_out, discard, explain, reading, revert
 from localagent.journal.turnlog import Apply, ApplyKind, TurnLog, all_logs, now_ns, turn_logs
 
@@ -183,13 +184,16 @@ def _keep(tree: Rooted, blobs: Blobs, steps: Sequence[Step], max_bytes: int) -> 
             f"beyond the {max_bytes >> 20} MiB that a session may keep",
             "raise checkpoint_mib in the settings, or start a new session",
         )
+    bulk = in_bulk(len(missing))
     for step in missing:
         with tree.content(step.path, step.before) as source:
-            if not blobs.keep(step.before.sha256, source):
+            if not blobs.keep(step.before.sha256, source, sync=not bulk):
                 raise WorkspaceError(
                     f"{step.path} was changed by someone else at this moment", "try again"
                 )
-    if missing:
+    if bulk:
+        sync_all()
+    elif missing:
         blobs.sync()
 
 

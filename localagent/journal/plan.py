@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from localagent.errors import RefusedError, WorkspaceError
-from localagent.journal.rooted import ABSENT, Rooted, State
+from localagent.journal.rooted import Rooted
+from localagent.journal.state import ABSENT, State
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755

@@ -16,12 +16,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO
 
 from localagent.errors import OutsideWorkspace
+from localagent.journal.attributes import adopt, own
+from localagent.journal.state import ABSENT, State
 
 _DIR_FDS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _MODES = os.name != "nt"  # Windows knows only a read-only flag
@@ -43,47 +45,6 @@ _CREATE = (
 )
 _CHUNK = 1 << 20
 _MAX_LINKS = 40  # as the kernel's own limit
-
-PathKind = Literal["file", "symlink", "dir", "absent", "special"]
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a path is. Two states are equal where kind, mode and content are.
-
-    `mode` is S_IMODE of files and folders, None where there is none to speak of. `sha256` is of
-    a file's bytes or of a link's target. `size` is in bytes; `stamp` (inode, size, mtime in ns)
-    tells cheaply whether a path was written since.
-    """
-
-    kind: PathKind
-    mode: int | None = None
-    sha256: str = ""
-    size: int = field(default=0, compare=False)
-    uid: int | None = field(default=None, compare=False)
-    gid: int | None = field(default=None, compare=False)
-    stamp: tuple[int, int, int] | None = field(default=None, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        if self.kind == "absent":
-            return {"kind": "absent"}
-        return {
-            "kind": self.kind,
-            "mode": self.mode,
-            "sha256": self.sha256,
-            "size": self.size,
-            "uid": self.uid,
-            "gid": self.gid,
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> State:
-        """The state that `to_dict` made `data` of. Raises KeyError or TypeError."""
-        return cls(**{name: data[name] for name in data if name != "stamp"})
-
-
-ABSENT = State("absent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,17 +229,18 @@ class Rooted:
 
     # Writing
 
-    def stage(self, path: str, temp: str, content: BinaryIO, after: State) -> None:
+    def stage(self, path: str, temp: str, content: BinaryIO, after: State, *, sync: bool) -> None:
         """Write `content` to the file `temp` beside `path`, with the mode, owner and extended
-        attributes that `path` shall have, down to the disk."""
+        attributes that `path` shall have, and with `sync` down to the disk."""
         with self._folder_of(path) as (folder, name):
             fd = os.open(folder.at(temp), _CREATE, 0o600, dir_fd=folder.fd)
             with os.fdopen(fd, "wb") as file:
                 while chunk := content.read(_CHUNK):
                     file.write(chunk)
                 file.flush()
-                _adopt(folder, name, file.fileno(), after)
-                os.fsync(file.fileno())
+                adopt(file.fileno(), folder.at(name), folder.fd, after)
+                if sync:
+                    os.fsync(file.fileno())
 
     def stage_link(self, path: str, temp: str, target: bytes) -> None:
         """Make a link named `temp` beside `path`."""
@@ -325,7 +287,7 @@ class Rooted:
         with self._opened(path) as fd:
             found = os.fstat(fd)
             if after.uid is not None and after.gid is not None:
-                _own(fd, found, after.uid, after.gid)
+                own(fd, found, after.uid, after.gid)
             if stat.S_IMODE(found.st_mode) != after.mode:
                 os.fchmod(fd, after.mode)
 
@@ -376,48 +338,6 @@ class Rooted:
             if here.is_symlink() or (is_junction is not None and is_junction()):
                 raise NotADirectoryError(errno.ENOTDIR, "a link on the path", str(here))
         return str(here)
-
-
-def _adopt(folder: _Folder, name: str, fd: int, after: State) -> None:
-    """Give the open file `fd` the attributes that `name` has and the mode that it shall have.
-
-    The mode comes last: a change of owner or of an access list changes it, too.
-    """
-    if after.uid is not None and after.gid is not None and hasattr(os, "fchown"):
-        _own(fd, os.fstat(fd), after.uid, after.gid)
-    _copy_xattrs(folder, name, fd)
-    if after.mode is not None and hasattr(os, "fchmod"):
-        os.fchmod(fd, after.mode)
-
-
-def _own(fd: int, found: os.stat_result, uid: int, gid: int) -> None:
-    """Change the owner as far as we may: root may all, others may choose among their groups."""
-    if (found.st_uid, found.st_gid) == (uid, gid):
-        return
-    try:
-        os.fchown(fd, uid if os.geteuid() == 0 else -1, gid)
-    except PermissionError:
-        pass
-
-
-def _copy_xattrs(folder: _Folder, name: str, fd: int) -> None:
-    """Copy extended attributes (access lists, labels) from `name`, those that we may copy."""
-    if not hasattr(os, "listxattr"):
-        return
-    try:
-        old = os.open(folder.at(name), _READ, dir_fd=folder.fd)
-    except OSError:
-        return  # a new file, or one that was a link
-    try:
-        for key in os.listxattr(old):
-            try:
-                os.setxattr(fd, key, os.getxattr(old, key))
-            except OSError:
-                continue  # reserved to the system, or not supported here
-    except OSError:
-        pass
-    finally:
-        os.close(old)
 
 
 def _outside(path: str) -> OutsideWorkspace:

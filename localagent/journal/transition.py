@@ -24,8 +24,10 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from localagent.errors import LocalAgentError, OutsideWorkspace, WorkspaceError
+from localagent.journal.blobs import in_bulk, sync_all
 from localagent.journal.plan import Step, plan
-from localagent.journal.rooted import Rooted, State
+from localagent.journal.rooted import Rooted
+from localagent.journal.state import State
 
 _OURS = 0o700  # what a folder must allow us while its content changes
 _NAME_MAX = 200  # bytes; file systems allow 255, some encodings take more room
@@ -52,7 +54,13 @@ def carry_out(tree: Rooted, steps: Sequence[Step], apply_id: str, content: Conte
     """
     _loosen(tree, steps)
     leaves = [s for s in steps if s.after.kind in ("file", "symlink")]
-    staged = {s.path for s in leaves if _stage(tree, s, apply_id, content, early=True)}
+    bulk = in_bulk(len(leaves))
+    ready = [s for s in leaves if _has_folder(tree, s.path)]
+    for step in ready:
+        _stage(tree, step, apply_id, content, sync=not bulk)
+    if bulk:
+        sync_all()
+    staged = {step.path for step in ready}
     for step in reversed(steps):
         if step.before.kind != "absent" and _gives_way(step):
             with _blaming(step.path):
@@ -64,7 +72,7 @@ def carry_out(tree: Rooted, steps: Sequence[Step], apply_id: str, content: Conte
                 tree.mkdir(step.path, (step.after.mode or 0) | _OURS)
     for step in leaves:
         if step.path not in staged:
-            _stage(tree, step, apply_id, content, early=False)
+            _stage(tree, step, apply_id, content, sync=True)
         with _blaming(step.path):
             _unchanged(tree, step)
             tree.rename(step.path, temp_name(step.path, apply_id))
@@ -139,18 +147,20 @@ def _loosen(tree: Rooted, steps: Sequence[Step]) -> None:
                 tree.set_folder(step.path, State("dir", mode | _OURS))
 
 
-def _stage(tree: Rooted, step: Step, apply_id: str, content: Content, *, early: bool) -> bool:
-    """Write the temporary file of `step`; when it is `early`, its folder may not be there yet."""
-    parent = step.path.rpartition("/")[0]
-    if early and parent and tree.glance(parent).kind != "dir":
-        return False
+def _has_folder(tree: Rooted, path: str) -> bool:
+    """Whether the folder that `path` is in is there already, so that it can be staged now."""
+    parent = path.rpartition("/")[0]
+    return not parent or tree.glance(parent).kind == "dir"
+
+
+def _stage(tree: Rooted, step: Step, apply_id: str, content: Content, *, sync: bool) -> None:
+    """Write the temporary file of `step`."""
     temp = temp_name(step.path, apply_id)
     with _blaming(step.path), content(step) as source:
         if step.after.kind == "symlink":
             tree.stage_link(step.path, temp, source.read())
         else:
-            tree.stage(step.path, temp, source, step.after)
-    return True
+            tree.stage(step.path, temp, source, step.after, sync=sync)
 
 
 def _unchanged(tree: Rooted, step: Step) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from localagent.journal import jsonl
 from localagent.journal.blobs import sync_folder
 from localagent.journal.plan import Step
-from localagent.journal.rooted import State
+from localagent.journal.state import State
 from localagent.paths import private
 
 ApplyKind = Literal["turn", "undo", "redo"]

@@ -16,7 +16,8 @@ from localagent.errors import UsageError, WorkspaceError
 from localagent.events import FileChanged
 from localagent.journal.checkpoint import commit, recover_workspace
 from localagent.journal.plan import Plan, plan
-from localagent.journal.rooted import Rooted, State
+from localagent.journal.rooted import Rooted
+from localagent.journal.state import State
 from localagent.journal.transcript import find_session
 from localagent.journal.transition import explain
 from localagent.journal.turnlog import Apply, Net, TurnLog, all_logs, last_done, net
