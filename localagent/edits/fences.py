@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(.*?)[ \t]*$")
 
@@ -59,6 +60,7 @@ class Fence:
         return words[0]
 
 
+@lru_cache(maxsize=4096)  # nested blocks make each line be looked at several times
 def mark(line: str) -> Mark | None:
     """The fence mark that `line` is, or None."""
     found = _FENCE.match(line)
@@ -70,33 +72,39 @@ def mark(line: str) -> Mark | None:
     return Mark(indent, marks, info)
 
 
-def closings(lines: Sequence[str], start: int, opening: Mark, stop: int | None = None) -> list[int]:
+def closings(
+    lines: Sequence[str], start: int, opening: Mark, stop: int | None = None, first: bool = False
+) -> list[int]:
     """The lines before `stop` that could close the block opened in line `start`, likeliest first.
 
-    Inner blocks with an info string are skipped where their closings add up.
+    Inner blocks with an info string are skipped where their closings add up. `first` asks for no
+    more than the likeliest.
     """
     end = len(lines) if stop is None else stop
-    depth, nested, flat, balanced = 1, False, [], []
+    depth = 1
+    flat: list[int] = []
+    balanced: list[int] = []
     for number in range(start + 1, end):
         found = mark(lines[number])
         if found is None:
             continue
         if opening.holds(found):
-            depth, nested = depth + 1, True
+            depth += 1
         elif opening.closed_by(found):
             flat.append(number)
             depth -= 1
             if depth == 0:
                 balanced.append(number)
                 depth = 1
-    if balanced or not nested:
-        return [*balanced, *(n for n in flat if n not in balanced)]
-    return flat
+                if first:
+                    return balanced
+    known = set(balanced)
+    return [*balanced, *(n for n in flat if n not in known)]
 
 
 def fences(reply: str) -> list[Fence]:
     """The fenced blocks of `reply` in order; what is inside one is not looked into."""
-    lines = reply.split("\n")
+    lines = reply.removesuffix("\n").split("\n")
     result = []
     number = 0
     while number < len(lines):
@@ -114,7 +122,7 @@ def fences(reply: str) -> list[Fence]:
 
 def _close(lines: Sequence[str], start: int, opening: Mark) -> tuple[int, bool]:
     """The line that ends a block, and whether it is a closing mark (else it is not part of it)."""
-    ends = closings(lines, start, opening)
+    ends = closings(lines, start, opening, first=True)
     first = ends[0] if ends else len(lines)
     balanced = _depth(lines, start, first, opening) == 0 if ends else False
     if not balanced:

@@ -28,7 +28,7 @@ class TestFences:
                 "x\n```python\na\n```\ny\n~~~js\nb\n~~~",
                 [("python", "a\n", True), ("js", "b\n", True)],
             ),
-            ("```python\na\n", [("python", "a\n\n", False)]),
+            ("```python\na\n", [("python", "a\n", False)]),
             ("```python\na", [("python", "a\n", False)]),
             ("````md\n```\na\n```\n````", [("md", "```\na\n```\n", True)]),
             ("```md\n```py\na\n```\n```", [("md", "```py\na\n```\n", True)]),
