@@ -182,7 +182,7 @@ def _keep(tree: Rooted, blobs: Blobs, steps: Sequence[Step], max_bytes: int) -> 
         raise RefusedError(
             f"changing {largest.path} would need {needed >> 20} MiB more to be kept for undo, "
             f"beyond the {max_bytes >> 20} MiB that a session may keep",
-            "raise checkpoint_mib in the settings, or start a new session",
+            "raise checkpoint_bytes in config.toml, or begin a new session",
         )
     bulk = in_bulk(len(missing))
     for step in missing:

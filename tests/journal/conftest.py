@@ -6,6 +6,7 @@ import os
 import random
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -84,6 +85,17 @@ def session_dir(root: Path) -> Path:
     """The folder of a new session in the workspace."""
     with open_session(root) as session:
         return session.folder
+
+
+@pytest.fixture
+def quick_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in memory where there is one, with localagent's data in it, too: for tests that
+    write much, and for which it makes no difference how long a sync takes."""
+    memory = Path("/dev/shm")
+    where = memory if os.access(memory, os.W_OK) else tmp_path
+    with tempfile.TemporaryDirectory(dir=where, prefix="localagent-test-") as folder:
+        monkeypatch.setenv("XDG_DATA_HOME", f"{folder}/data")
+        yield Path(folder)
 
 
 @pytest.fixture

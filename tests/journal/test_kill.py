@@ -119,15 +119,15 @@ def fresh(base: Path, picture: Picture, name: str) -> Path:
     return root
 
 
-def test_killed_while_applying(tmp_path: Path, picture_of: Pictures, make_batch: Batches) -> None:
+def test_killed_while_applying(quick_disk: Path, picture_of: Pictures, make_batch: Batches) -> None:
     rng = random.Random(20261122)
     killed = 0
     for series in range(10):
         start, batches, states, lines, seconds = _recorded(
-            tmp_path / f"series{series}", picture_of, make_batch, rng
+            quick_disk / f"series{series}", picture_of, make_batch, rng
         )
         for number in range(11):
-            root = fresh(tmp_path, start, f"w{series}-{number}")
+            root = fresh(quick_disk, start, f"w{series}-{number}")
             with open_session(root) as session:
                 folder = session.folder
             by_lines = rng.randint(1, lines) if number % 2 else None
@@ -178,13 +178,13 @@ def _recorded(
 
 
 def test_killed_while_undoing_and_recovering(
-    tmp_path: Path, picture_of: Pictures, make_batch: Batches
+    quick_disk: Path, picture_of: Pictures, make_batch: Batches
 ) -> None:
     """Undo, killed again and again and run again, arrives."""
     rng = random.Random(7)
     killed = 0
     for number in range(8):
-        root = fresh(tmp_path, {}, f"w{number}")
+        root = fresh(quick_disk, {}, f"w{number}")
         with open_session(root) as session:
             folder = session.folder
         apply_all(root, folder, [make_batch(rng) for _ in range(3)])

@@ -229,12 +229,12 @@ def test_kept_contents_that_are_gone(root: Path, session_dir: Path, picture_of: 
 )
 @given(seed=st.integers(0, 2**32), turns=st.integers(1, 4), sizes=st.integers(1, 3))
 def test_random_changes_are_undone_exactly(
-    home: Path, picture_of: Pictures, make_batch: Batches, seed: int, turns: int, sizes: int
+    quick_disk: Path, picture_of: Pictures, make_batch: Batches, seed: int, turns: int, sizes: int
 ) -> None:
     """Any tree, any changes in any turns: each undo leads back exactly, each redo forth; a batch
     that is refused changes nothing."""
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory(dir=home) as folder:
+    with tempfile.TemporaryDirectory(dir=quick_disk) as folder:
         root = Path(folder, "w")
         root.mkdir()
         with open_session(root) as session:
