@@ -28,6 +28,8 @@ IGNORE_FILE = ".localagentignore"
 _MAGIC = ("/proc", "/dev", "/sys")
 # Listing the files of a large repository takes git about a second; a minute means that it hangs.
 _GIT_SECONDS = 60.0
+# Where the user's own git settings are; other GIT_ variables would point git elsewhere.
+_GIT_SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,9 @@ class Workspace:
         git = shutil.which("git")
         if git is None or Path(git).resolve().is_relative_to(self.root):
             return None
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _GIT_SETTINGS
+        }
         environment |= {
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_TERMINAL_PROMPT": "0",

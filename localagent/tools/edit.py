@@ -1,0 +1,80 @@
+"""The `edit` tool: search/replace blocks, or one function, in an existing file."""
+
+from __future__ import annotations
+
+from localagent.edits.apply import apply_search_replace, replace_function
+from localagent.edits.blocks import FORMAT, code, search_replace_blocks
+from localagent.edits.fences import mark
+from localagent.edits.functions import definitions
+from localagent.edits.textfile import with_text
+from localagent.errors import EditError, ToolError
+from localagent.tools.arguments import ToolArguments, parse
+from localagent.tools.base import Action, ToolContext
+from localagent.tools.targets import Target, change_action, load
+
+
+class EditArguments(ToolArguments):
+    """Arguments of `edit`; `body` holds SEARCH/REPLACE blocks, or the code of `function`."""
+
+    path: str
+    body: str
+    function: str = ""
+
+
+class Edit:
+    """Changes parts of a file. All blocks of one call are applied, or none."""
+
+    name = "edit"
+
+    def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
+        """See `Tool.prepare`."""
+        given = parse(EditArguments, self.name, _with_path(arguments))
+        target = load(context.workspace, given.path)
+        text = _edited(target, given, context)
+        return change_action(self.name, context, target.path, target, with_text(target.file, text))
+
+
+def _with_path(arguments: dict[str, str]) -> dict[str, str]:
+    """The arguments with the path that the blocks name, where the call names none."""
+    if arguments.get("path") or "body" not in arguments:
+        return arguments
+    paths = {block.path for block in search_replace_blocks(arguments["body"]) if block.path}
+    return {**arguments, "path": paths.pop()} if len(paths) == 1 else arguments
+
+
+def _edited(target: Target, given: EditArguments, context: ToolContext) -> str:
+    """The whole text of the file after the edit."""
+    blocks = search_replace_blocks(given.body)
+    if blocks:
+        text = target.file.text
+        for number, block in enumerate(blocks, 1):
+            if block.path and context.workspace.relative(block.path) != target.path:
+                raise ToolError(f"this edits {target.path}; edit {block.path} in another call")
+            try:
+                text = apply_search_replace(text, block.search, block.replace)
+            except EditError as error:
+                which = f"block {number}: " if len(blocks) > 1 else ""
+                raise EditError(f"{which}{error.message}") from None
+        return text
+    body = _unfenced(given.body)
+    name = given.function or _only_definition(target, body)
+    if name:
+        return replace_function(target.file.text, name, body)
+    raise ToolError(f"edit needs blocks like this in its body:\n{FORMAT}")
+
+
+def _unfenced(body: str) -> str:
+    """`body` without a fence around it; one inside a docstring stays."""
+    return code(body) if mark(body.lstrip().split("\n", 1)[0]) else body
+
+
+def _only_definition(target: Target, body: str) -> str:
+    """The one definition that `body` consists of, where the file has it as well; else ""."""
+    if not target.path.endswith((".py", ".pyi")):
+        return ""
+    try:
+        new = [found.name for found in definitions(body) if not found.parents]
+        old = [found.name.rsplit(".", 1)[-1] for found in definitions(target.file.text)]
+    except EditError:
+        return ""
+    return new[0] if len(new) == 1 and old.count(new[0]) == 1 else ""

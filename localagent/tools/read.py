@@ -1,0 +1,80 @@
+"""The `read` tool: a file, or some of its lines, with line numbers."""
+
+from __future__ import annotations
+
+from pydantic import field_validator
+
+from localagent.messages import ToolResult
+from localagent.tools.arguments import ToolArguments, line_range, parse
+from localagent.tools.base import Action, ToolContext
+from localagent.tools.targets import Target, load
+
+# Large logs are read in parts, so more is allowed than may be edited.
+_MAX_BYTES = 16 << 20
+_MAX_LINE = 400
+
+
+class ReadArguments(ToolArguments):
+    """Arguments of `read`; `lines` is a range such as "10-40"."""
+
+    path: str
+    lines: str = ""
+
+    @field_validator("lines")
+    @classmethod
+    def _valid(cls, value: str) -> str:
+        line_range(value)
+        return value
+
+
+class Read:
+    """Shows lines of a text file as "12|text"."""
+
+    name = "read"
+
+    def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
+        """See `Tool.prepare`."""
+        given = parse(ReadArguments, self.name, arguments)
+        target = load(context.workspace, given.path, _MAX_BYTES)
+        wanted = line_range(given.lines)
+        return Action(
+            tool=self.name,
+            effect="read",
+            subject=target.path,
+            preview=f"read {target.path} {given.lines}".rstrip(),
+            perform=lambda: _show(target, wanted, context.max_chars),
+        )
+
+
+def _show(target: Target, wanted: tuple[int, int | None] | None, max_chars: int) -> ToolResult:
+    """The wanted lines, as many as fit into `max_chars`, and how to get the others."""
+    lines = target.file.text.removesuffix("\n").split("\n") if target.file.text else []
+    total = len(lines)
+    if not total:
+        return ToolResult(True, f"{target.path} is empty", f"{target.path}: empty")
+    first, last = wanted or (1, None)
+    if first > total:
+        text = f"{target.path} has {total} lines, so there is no line {first}"
+        return ToolResult(False, text, text)
+    last = min(last or total, total)
+    shown: list[str] = []
+    room = max_chars - 120
+    for number in range(first, last + 1):
+        line = lines[number - 1]
+        clipped = (
+            line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}… ({len(line)} characters)"
+        )
+        entry = f"{number}|{clipped}"
+        room -= len(entry) + 1
+        if room < 0 and shown:
+            break
+        shown.append(entry)
+    end = first + len(shown) - 1
+    head = f"{target.path}, lines {first}-{end} of {total}"
+    rest = ""
+    if end < last:
+        more = last - end
+        reach = min(total, end + max(len(shown), 40))
+        rest = f"\n… {more} more line{'s' * (more > 1)}, read lines={end + 1}-{reach}"
+    body = "\n".join(shown)
+    return ToolResult(True, f"{head}\n{body}{rest}", head)

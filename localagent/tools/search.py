@@ -1,0 +1,236 @@
+"""The `search` tool: a pattern in the files of the workspace."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from localagent.errors import ToolError
+from localagent.messages import ToolResult
+from localagent.tools.arguments import ToolArguments, parse
+from localagent.tools.base import Action, ToolContext
+from localagent.tools.targets import locate, nearest
+from localagent.workspace import Workspace
+
+_WORKER = Path(__file__).with_name("search_worker.py")
+# Ten seconds are enough for some 100,000 source files; a pattern that needs more has gone wrong.
+_SECONDS = 10.0
+_HITS_A_FILE = 20
+_MAX_BYTES = 2 << 20
+_MAX_LINE = 160
+
+
+class SearchArguments(ToolArguments):
+    """Arguments of `search`. `path` is a file, a folder or a glob."""
+
+    pattern: str
+    path: str = "."
+    mode: Literal["regex", "literal"] = "regex"
+
+    @field_validator("pattern")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("it is empty")
+        return value
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one run of the worker found. `hits` are (file, all hits, [(line, text), …])."""
+
+    hits: list[tuple[str, int, list[tuple[int, str]]]] = field(default_factory=list)
+    skipped: int = 0
+    error: str = ""
+    timed_out: bool = False
+
+
+class Search:
+    """Finds lines by a regular expression, or by a literal text where that fails."""
+
+    name = "search"
+
+    def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
+        """See `Tool.prepare`."""
+        given = parse(SearchArguments, self.name, arguments)
+        files, subject = _scope(context.workspace, given.path)
+        return Action(
+            tool=self.name,
+            effect="read",
+            subject=subject,
+            preview=f"search {given.pattern!r} in {subject}",
+            perform=lambda: _search(given, files, context),
+        )
+
+
+def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
+    """The files to search, and how to call them."""
+    bare = path.strip()
+    if re.search(r"[*?\[]", bare):
+        from pathspec import GitIgnoreSpec
+
+        glob = bare.removeprefix("./")
+        if glob.startswith(("/", "..", "~")):
+            glob = workspace.relative(glob)
+        try:
+            spec = GitIgnoreSpec.from_lines([glob])
+        except ValueError:
+            raise ToolError(f"{path!r} is no glob; write for example src/**/*.py") from None
+        files = [name for name in workspace.files() if spec.match_file(name)]
+        if not files:
+            raise ToolError(f"no file matches {path!r}; use list to see what there is")
+        return files, glob
+    rel = locate(workspace, bare or ".")
+    if not workspace.exists(rel):
+        raise ToolError(f"there is no {rel}{nearest(workspace, rel)}")
+    if not (workspace.root / rel).is_dir():
+        return [rel], rel
+    prefix = "" if rel == "." else f"{rel}/"
+    return [name for name in workspace.files() if name.startswith(prefix)], rel
+
+
+def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) -> ToolResult:
+    """Search as asked; with no hits, search for the literal text, then in any case."""
+    literal = given.mode == "literal"
+    found = _run(given.pattern, literal, False, files, context)
+    note = ""
+    if found.error:
+        note = f"(not a valid pattern: {found.error}; searched for the literal text)"
+        literal = True
+        found = _run(given.pattern, True, False, files, context)
+    elif not found.hits and not literal and re.escape(given.pattern) != given.pattern:
+        again = _run(given.pattern, True, False, files, context)
+        if again.hits:
+            found, literal, note = again, True, "(as a literal text)"
+    if not found.hits and not found.timed_out:
+        again = _run(given.pattern, literal, True, files, context)
+        if again.hits:
+            found, note = again, f"{note} (in any case)".strip()
+    return _shown(given, found, note, len(files), context.max_chars)
+
+
+def _run(
+    pattern: str, literal: bool, ignore_case: bool, files: Sequence[str], context: ToolContext
+) -> _Found:
+    """Run the worker to its end, its time limit, or until the user stops it."""
+    request = json.dumps(
+        {
+            "root": str(context.workspace.root),
+            "files": list(files),
+            "pattern": pattern,
+            "literal": literal,
+            "ignore_case": ignore_case,
+            "max_hits": _HITS_A_FILE,
+            "max_bytes": _MAX_BYTES,
+        }
+    )
+    # -I: neither the workspace nor the environment can put modules in the way.
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_WORKER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=_WORKER.parent,
+    ) as worker:
+        chunks: list[bytes] = []
+        reader = threading.Thread(target=_exchange, args=(worker, request.encode(), chunks))
+        reader.start()
+        timed_out = not _wait(reader, context.cancelled)
+        worker.kill()
+        reader.join()
+    return _read(b"".join(chunks), timed_out)
+
+
+def _exchange(worker: subprocess.Popen[bytes], request: bytes, chunks: list[bytes]) -> None:
+    """Send the request and collect the answer; ends when the worker does."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    try:
+        worker.stdin.write(request)
+        worker.stdin.close()
+    except OSError:  # the worker was killed
+        pass
+    while chunk := worker.stdout.read1(1 << 16):  # type: ignore[attr-defined]  # it is buffered
+        chunks.append(chunk)
+
+
+def _wait(thread: threading.Thread, cancelled: Callable[[], bool]) -> bool:
+    """Wait for `thread` as long as a search may take; False where it did not end."""
+    waited = 0.0
+    while waited < _SECONDS and not cancelled():
+        thread.join(0.1)
+        if not thread.is_alive():
+            return True
+        waited += 0.1
+    return False
+
+
+def _read(output: bytes, timed_out: bool) -> _Found:
+    """The worker's answer; what came before its time was up counts."""
+    found = _Found(timed_out=timed_out)
+    for line in output.split(b"\n"):
+        try:
+            value: Any = json.loads(line)
+        except ValueError:
+            continue  # the last line of a worker that was stopped
+        if isinstance(value, list):
+            name, total, shown = value
+            found.hits.append((name, total, [(number, text) for number, text in shown]))
+        else:
+            found.error = value.get("error", "")
+            found.skipped = value.get("skipped", 0)
+    return found
+
+
+def _shown(
+    given: SearchArguments, found: _Found, note: str, files: int, max_chars: int
+) -> ToolResult:
+    """The hits, as many as fit, shared among the files, and where the others are."""
+    limit = f" (stopped after {_SECONDS:g} s; name a path)" if found.timed_out else ""
+    if not found.hits:
+        where = f"{given.path} ({files} file{'s' * (files != 1)})"
+        text = f"{given.pattern!r} is nowhere in {where}{limit}"
+        return ToolResult(not found.timed_out, text, text)
+    total = sum(count for _, count, _ in found.hits)
+    lines = f"{total} line{'s' * (total != 1)} in {len(found.hits)} file"
+    head = f"{lines}{'s' * (len(found.hits) != 1)}{limit} {note}".rstrip()
+    room = max_chars - len(head) - 250
+    a_file = max(2, min(_HITS_A_FILE, room // 80 // len(found.hits)))
+    shown: list[str] = []
+    left: list[str] = []
+    for name, count, hits in found.hits:
+        entries = [
+            f"{_one_line(name)}:{number}: {_clipped(text)}" for number, text in hits[:a_file]
+        ]
+        kept = 0
+        for entry in entries:
+            if room - len(entry) - 1 < 0:
+                break
+            room -= len(entry) + 1
+            shown.append(entry)
+            kept += 1
+        if kept < count:
+            left.append(f"{_one_line(name)} ({count - kept})")
+    rest = ""
+    if left:
+        more = f", and {len(left) - 5} files" if len(left) > 5 else ""
+        rest = f"\n… more in {', '.join(left[:5])}{more}; narrow it with path="
+    return ToolResult(True, "\n".join([head, *shown]) + rest[:240], f"{given.pattern!r}: {head}")
+
+
+def _clipped(text: str) -> str:
+    bare = text.strip()
+    return bare if len(bare) <= _MAX_LINE else bare[:_MAX_LINE] + "…"
+
+
+def _one_line(name: str) -> str:
+    return name.replace("\n", "\\n")

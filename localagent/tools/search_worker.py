@@ -1,0 +1,87 @@
+"""Searches files for a pattern, as a process of its own.
+
+Python's `re` can need exponential time for a pattern that a model makes up, and a thread inside
+it cannot be stopped. A process can, so `search` runs this file by its path and kills it when its
+time is up. It imports nothing but the standard library.
+
+Reads one JSON object from stdin: `root`, `files`, `pattern`, `literal`, `ignore_case`, `max_hits`
+(a file), `max_bytes` (a file). Writes one JSON line a file with hits: `[file, hits, [[line, text],
+…]]`, and at the end `{"files": searched, "skipped": too large}`; or `{"error": …}` for a pattern
+that does not compile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import Any
+
+_MAX_TEXT = 300
+
+
+def main() -> None:
+    """Read the request, search, write what is found as it is found."""
+    request = json.loads(sys.stdin.buffer.read())
+    out = sys.stdout
+    flags = re.MULTILINE | (re.IGNORECASE if request["ignore_case"] else 0)
+    pattern = re.escape(request["pattern"]) if request["literal"] else request["pattern"]
+    try:
+        compiled = re.compile(pattern, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        out.write(json.dumps({"error": str(error)}) + "\n")
+        return
+    searched = skipped = 0
+    for name in request["files"]:
+        text = _text(os.path.join(request["root"], name), request["max_bytes"])  # noqa: PTH118
+        if text is None:
+            skipped += 1
+            continue
+        searched += 1
+        found = _hits(compiled, text, request["max_hits"])
+        if found[1]:
+            out.write(json.dumps([name, *found]) + "\n")
+            out.flush()
+    out.write(json.dumps({"files": searched, "skipped": skipped}) + "\n")
+
+
+def _text(path: str, max_bytes: int) -> str | None:
+    """The text of a file; None where it is too large, binary or unreadable."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            data = file.read(max_bytes + 1)
+    except OSError:
+        return None
+    if len(data) > max_bytes or b"\0" in data[:8000]:
+        return None
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _hits(compiled: re.Pattern[str], text: str, max_hits: int) -> tuple[int, list[Any]]:
+    """How many lines a pattern begins in, and the first of them."""
+    total = 0
+    line = 1
+    at = 0
+    last = 0
+    shown: list[Any] = []
+    for match in compiled.finditer(text):
+        if match.start() == len(text) and match.group() == "":
+            break  # the empty match after the last line
+        line += text.count("\n", at, match.start())
+        at = match.start()
+        if line == last:
+            continue
+        last = line
+        total += 1
+        if len(shown) < max_hits:
+            start = text.rfind("\n", 0, at) + 1
+            end = text.find("\n", at)
+            whole = text[start : end if end != -1 else len(text)]
+            offset = max(0, at - start - _MAX_TEXT // 2)
+            shown.append([line, whole[offset : offset + _MAX_TEXT]])
+    return total, shown
+
+
+if __name__ == "__main__":
+    main()

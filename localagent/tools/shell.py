@@ -1,0 +1,100 @@
+"""The `shell` tool: a command in a sandboxed view of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from localagent.changes import Change
+from localagent.errors import ToolError
+from localagent.guard.sandbox.base import Command, Completed
+from localagent.messages import ToolResult
+from localagent.tools.arguments import ToolArguments, parse
+from localagent.tools.base import Action, ToolContext
+
+_SHOWN_CHANGES = 12
+
+
+class ShellArguments(ToolArguments):
+    """Arguments of `shell`; `body` is what /bin/sh runs."""
+
+    body: str
+
+
+class Shell:
+    """Runs a command in a picture of the workspace; what it changed is then applied for real."""
+
+    name = "shell"
+
+    def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
+        """See `Tool.prepare`."""
+        given = parse(ShellArguments, self.name, arguments)
+        line = given.body.strip()
+        if not line:
+            raise ToolError("shell needs a command in its block")
+        if "\0" in line:
+            raise ToolError("a command cannot hold a zero byte")
+        return Action(
+            tool=self.name,
+            effect="execute",
+            subject=line,
+            preview=f"$ {line}",
+            perform=lambda: _run(line, context),
+        )
+
+
+def _run(line: str, context: ToolContext) -> ToolResult:
+    with context.sandbox.open(context.workspace.root) as view:
+        done = view.run(Command(line, seconds=context.shell_seconds), cancelled=context.cancelled)
+        found = view.changes()
+    # What runs later outside the sandbox, such as a git hook, must not come from inside it.
+    changes = [change for change in found if ".git" not in change.path.lower().split("/")]
+    if changes and not done.cancelled:
+        context.apply(changes)
+    notes = _notes(done, changes, len(found) - len(changes))
+    room = context.max_chars - len(notes) - 40
+    output = shortened(done.output.strip("\n"), max(room, 200))
+    head = f"exit code {done.exit_code}"
+    parts = [head, output, notes]
+    person = f"$ {line}\n{head}, {done.seconds:.1f} s"
+    ok = done.exit_code == 0 and not done.timed_out and not done.cancelled
+    return ToolResult(ok, "\n".join(part for part in parts if part), f"{person}\n{notes}".rstrip())
+
+
+def _notes(done: Completed, changes: Sequence[Change], dropped: int) -> str:
+    """What there is to say besides the output, one line each."""
+    lines = []
+    if done.cancelled:
+        lines.append("stopped by the user; nothing that it changed was kept")
+    elif done.timed_out:
+        lines.append(f"stopped after {done.seconds:.0f} s, the time limit")
+    elif done.not_found:
+        lines.append("there is no such command here")
+    if changes and not done.cancelled:
+        names = [
+            f"{change.path} (deleted)" if change.kind == "absent" else change.path
+            for change in changes
+            if change.kind != "dir"
+        ]
+        more = f" and {len(names) - _SHOWN_CHANGES} more" if len(names) > _SHOWN_CHANGES else ""
+        if names:
+            lines.append(f"changed: {', '.join(names[:_SHOWN_CHANGES])}{more}")
+    if dropped:
+        lines.append("changes to git's own files were not kept")
+    return "\n".join(lines)
+
+
+def shortened(text: str, max_chars: int) -> str:
+    """`text`, or its first third and its end, where errors stand, with a line on what is left out.
+
+    Cuts at line ends where lines are not too long.
+    """
+    if len(text) <= max_chars:
+        return text
+    room = max_chars - 60
+    head = text[: room // 3]
+    tail = text[len(text) - (room - room // 3) :]
+    head = head[: head.rfind("\n")] if "\n" in head[len(head) // 2 :] else head
+    at = tail.find("\n", 0, len(tail) // 2)
+    tail = tail[at + 1 :] if at != -1 else tail
+    left_out = text[len(head) : len(text) - len(tail)].strip("\n").count("\n") + 1
+    return f"{head}\n… {left_out} lines left out …\n{tail}"

@@ -1,0 +1,150 @@
+"""The files that tools work on: found, allowed and decoded, or a ToolError that helps."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localagent.changes import Change, file_change
+from localagent.edits.diff import unified
+from localagent.edits.syntax import syntax_error
+from localagent.edits.textfile import TextFile, decode, encode, is_binary
+from localagent.errors import ToolError
+from localagent.guard.secrets import is_secret
+from localagent.messages import ToolResult
+from localagent.tools.base import Action, ToolContext
+from localagent.workspace import Workspace
+
+# Files above this are data, not source.
+MAX_BYTES = 2 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A file as it is: its path in the workspace, its bytes and its text."""
+
+    path: str
+    data: bytes
+    file: TextFile
+
+
+def locate(workspace: Workspace, path: str) -> str:
+    """The workspace path meant by `path`.
+
+    Raises OutsideWorkspace, and ToolError for what the model may not see: git's own files and
+    secrets.
+    """
+    rel = workspace.relative(path)
+    if ".git" in rel.lower().split("/"):
+        raise ToolError(f"{rel} belongs to git and is left alone; use the shell for git commands")
+    if is_secret(rel):
+        raise ToolError(f"{rel} looks like it holds secrets and is left alone")
+    return rel
+
+
+def load(workspace: Workspace, path: str, max_bytes: int = MAX_BYTES) -> Target:
+    """The existing text file at `path`.
+
+    Raises OutsideWorkspace, and ToolError for what is missing (naming what is near), a folder,
+    binary or too large.
+    """
+    rel = locate(workspace, path)
+    target = workspace.root / rel
+    if target.is_dir():
+        raise ToolError(f"{rel} is a folder; use list, or name a file in it")
+    if not workspace.exists(rel):
+        raise ToolError(f"there is no file {rel}{nearest(workspace, rel)}")
+    try:
+        data = workspace.read_bytes(rel, limit=max_bytes + 1)
+    except OSError as error:
+        raise ToolError(f"{rel} cannot be read: {error.strerror or error}") from None
+    if is_binary(data):
+        raise ToolError(f"{rel} is a binary file ({describe(data)}, {_size(workspace, rel)} bytes)")
+    if len(data) > max_bytes:
+        raise ToolError(f"{rel} has {_size(workspace, rel)} bytes, too many; use search, or shell")
+    return Target(rel, data, decode(data))
+
+
+def nearest(workspace: Workspace, rel: str) -> str:
+    """What to say after "there is no file": the paths that are most like `rel`."""
+    files = workspace.files()
+    if not files:
+        return "; the workspace has no files"
+    name = rel.rsplit("/", 1)[-1].lower()
+    same = [f for f in files if f.rsplit("/", 1)[-1].lower() == name]
+    close = same[:3] or difflib.get_close_matches(rel, files[:20_000], n=3, cutoff=0.6)
+    if not close:
+        names = {f.rsplit("/", 1)[-1]: f for f in files}
+        near = difflib.get_close_matches(name, list(names)[:20_000], n=3, cutoff=0.6)
+        close = [names[n] for n in near]
+    return f"; there is {', '.join(close)}" if close else "; use list to see what there is"
+
+
+def describe(data: bytes) -> str:
+    """What kind of binary file starts with `data`. Magic numbers from the formats' own specs."""
+    kinds = (
+        (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"),
+        (b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip archive or office document"),
+        (b"\x7fELF", "a program"), (b"MZ", "a program"), (b"\x1f\x8b", "gzip data"),
+        (b"SQLite format 3", "an SQLite database"), (b"GGUF", "a model"),
+        (b"\x00asm", "WebAssembly"), (b"\xca\xfe\xba\xbe", "a Java class or program"),
+    )  # fmt: skip
+    return next((kind for magic, kind in kinds if data.startswith(magic)), "of unknown kind")
+
+
+def _size(workspace: Workspace, rel: str) -> int:
+    return (workspace.root / rel).stat().st_size
+
+
+def change_action(
+    tool: str, context: ToolContext, path: str, before: Target | None, after: TextFile
+) -> Action:
+    """The action that makes `path` hold `after`; `before` is what it holds now (None: nothing).
+
+    Raises ToolError where the text no longer parses: nobody is asked about such an edit.
+    """
+    wrong = syntax_error(path, after.text)
+    if wrong is not None and (before is None or syntax_error(path, before.file.text) is None):
+        raise ToolError(f"{path} would not parse after this; nothing was changed: {wrong}")
+    change = file_change(path, encode(after))
+    diff = unified(path, before.file.text if before else None, after.text)
+    return Action(
+        tool=tool,
+        effect="write",
+        subject=path,
+        preview=diff,
+        perform=_performer(context, path, before, change, diff),
+        changes=(change,),
+    )
+
+
+def _performer(
+    context: ToolContext, path: str, before: Target | None, change: Change, diff: str
+) -> Callable[[], ToolResult]:
+    def perform() -> ToolResult:
+        ensure_unchanged(context.workspace, path, before)
+        context.apply([change])
+        added, removed = count(diff)
+        verb = "created" if before is None else "changed"
+        text = f"{verb} {path} (+{added} -{removed} lines)"
+        return ToolResult(True, text, text)
+
+    return perform
+
+
+def ensure_unchanged(workspace: Workspace, path: str, before: Target | None) -> None:
+    """Raise ToolError where `path` is not what it was when the edit was prepared."""
+    try:
+        now = workspace.read_bytes(path) if workspace.exists(path) else None
+    except OSError as error:
+        raise ToolError(f"{path} cannot be read: {error.strerror or error}") from None
+    if now != (before.data if before else None):
+        raise ToolError(f"{path} was changed by someone else in the meantime; read it again")
+
+
+def count(diff: str) -> tuple[int, int]:
+    """The lines that a unified diff adds and removes."""
+    body = diff.split("\n")[2:]
+    added = sum(line.startswith("+") for line in body)
+    return added, sum(line.startswith("-") for line in body)

@@ -1,0 +1,48 @@
+"""The `write` tool: a whole file, new or in place of the old one."""
+
+from __future__ import annotations
+
+from localagent.edits.apply import replace_file
+from localagent.errors import ToolError
+from localagent.tools.arguments import ToolArguments, parse
+from localagent.tools.base import Action, ToolContext
+from localagent.tools.targets import change_action, load, locate
+from localagent.workspace import Workspace
+
+
+class WriteArguments(ToolArguments):
+    """Arguments of `write`; `body` is the whole content."""
+
+    path: str
+    body: str = ""
+
+
+class Write:
+    """Writes a whole file; folders on the way are made. An old file keeps how it is stored."""
+
+    name = "write"
+
+    def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
+        """See `Tool.prepare`."""
+        given = parse(WriteArguments, self.name, arguments)
+        workspace = context.workspace
+        path = locate(workspace, given.path)
+        before = load(workspace, path) if _is_there(workspace, path) else None
+        if before is not None and not given.body.strip():
+            raise ToolError(f"write needs the content of {path} in its block")
+        after = replace_file(before.file if before else None, given.body)
+        return change_action(self.name, context, path, before, after)
+
+
+def _is_there(workspace: Workspace, path: str) -> bool:
+    """Whether `path` exists. Raises ToolError where it cannot be a file."""
+    if path == "." or path.endswith("/"):
+        raise ToolError("write needs the path of a file")
+    above = workspace.root / path
+    for folder in above.parents:
+        if folder == workspace.root:
+            break
+        if folder.exists() and not folder.is_dir():
+            shown = folder.relative_to(workspace.root).as_posix()
+            raise ToolError(f"{shown} is a file, so nothing can be written below it")
+    return workspace.exists(path)

@@ -1,0 +1,87 @@
+"""The `shell` tool, in a real sandbox, with a real journal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localagent.errors import ToolError
+from localagent.messages import ToolResult
+from localagent.tools.base import ToolContext
+from localagent.tools.registry import standard_tools
+from localagent.tools.shell import shortened
+
+Use = Callable[..., ToolResult]
+
+
+def test_output_and_exit_code(use: Use) -> None:
+    result = use("shell", body="echo out; echo err >&2; exit 3\n")
+    assert not result.ok
+    assert result.for_model == "exit code 3\nout\nerr"
+    assert result.for_person.startswith("$ echo out")
+
+
+def test_changes_reach_the_workspace_when_it_is_over(use: Use, root: Path) -> None:
+    result = use("shell", body="echo new > new.txt; rm notes.txt; mkdir empty; echo x >> README.md")
+    assert result.ok
+    assert "changed: README.md, new.txt, notes.txt (deleted)" in result.for_model
+    assert (root / "new.txt").read_text() == "new\n"
+    assert not (root / "notes.txt").exists()
+
+
+def test_prepare_runs_nothing(context: ToolContext, root: Path) -> None:
+    action = standard_tools()["shell"].prepare({"body": "\ntouch ran\n"}, context)
+    assert (action.effect, action.subject, action.preview) == (
+        "execute",
+        "touch ran",
+        "$ touch ran",
+    )
+    assert not (root / "ran").exists()
+
+
+def test_gits_own_files_are_left_alone(use: Use, root: Path) -> None:
+    result = use(
+        "shell", body="mkdir -p .git/hooks && echo evil > .git/hooks/pre-commit; echo a > a"
+    )
+    assert "changed: a" in result.for_model
+    assert "git's own files were not kept" in result.for_model
+    assert not (root / ".git").exists()
+
+
+def test_time_limit(context: ToolContext) -> None:
+    short = dataclasses.replace(context, shell_seconds=0.5)
+    result = standard_tools()["shell"].prepare({"body": "echo hi; sleep 60"}, short).perform()
+    assert not result.ok
+    assert "the time limit" in result.for_model
+    assert "hi" in result.for_model
+
+
+def test_cancelled_changes_are_not_kept(context: ToolContext, root: Path) -> None:
+    stopped = dataclasses.replace(context, cancelled=lambda: True)
+    action = standard_tools()["shell"].prepare({"body": "echo a > a; sleep 60"}, stopped)
+    assert "stopped by the user" in action.perform().for_model
+    assert not (root / "a").exists()
+
+
+def test_no_such_command(use: Use) -> None:
+    assert "no such command" in use("shell", body="surely-not-a-command").for_model
+
+
+@pytest.mark.parametrize("body", ["", " \n", "echo a\0b"])
+def test_refused(use: Use, body: str) -> None:
+    with pytest.raises(ToolError):
+        use("shell", body=body)
+
+
+@given(st.text("ab\n", max_size=400), st.integers(100, 300))
+def test_shortened(text: str, limit: int) -> None:
+    short = shortened(text, limit)
+    assert len(short) <= max(limit, 0) + 20
+    assert short == text or "lines left out" in short
+    if short != text:
+        assert text.endswith(short.split(" lines left out …\n")[1])
