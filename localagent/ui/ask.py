@@ -1,0 +1,92 @@
+"""Asking the user before something is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from localagent.events import Question
+from localagent.ui.clean import clean, one_line
+from localagent.ui.diff import drawn, looks_like_diff
+from localagent.ui.layout import hanging
+from localagent.ui.screen import Screen
+from localagent.ui.words import count
+
+# A command is always shown whole: what is folded away could be the part that matters.
+_MAX_DIFF_LINES = 400
+# Tools that change files: "always" means every file. For the rest it means exactly the same again.
+_FILE_TOOLS = ("edit", "write")
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the user said."""
+
+    allowed: bool
+    reason: str = ""
+
+
+class Asker:
+    """Shows what would happen and reads y, n or a. `read` returns a line, "" at the end of input.
+
+    "a" answers alike questions of this session; it is remembered nowhere else.
+    """
+
+    def __init__(self, screen: Screen, read: Callable[[], str]) -> None:
+        self._screen = screen
+        self._read = read
+        self._always: set[tuple[str, str]] = set()
+
+    def ask(self, question: Question) -> Answer:
+        """Show `question` and return the answer; an unclear answer is a no."""
+        scope = _scope(question)
+        if scope in self._always:
+            return Answer(True, "allowed for this session")
+        self._show(question)
+        for _ in range(_TRIES):
+            self._screen.stream(f"  y yes, n no, a always for {_words(scope)}: ", "bold")
+            line = self._read()
+            reply = line.strip().lower()
+            if reply in ("a", "always"):
+                self._always.add(scope)
+            if reply in ("y", "yes", "a", "always"):
+                return Answer(True)
+            if reply in ("n", "no", "") or not line:
+                break
+        return Answer(False, "you said no")
+
+    def _show(self, question: Question) -> None:
+        what = f"may I {_verb(question.tool)} {one_line(question.subject)}?"
+        body = Text(what, style="bold yellow")
+        if question.reason:
+            body.append(f" ({one_line(question.reason)})", style="yellow")
+        self._screen.line()
+        self._screen.line(hanging(Text("?", style="bold yellow"), body))
+        if looks_like_diff(question.preview):
+            lines = list(drawn(question.preview))
+            shown = lines[:_MAX_DIFF_LINES]
+        else:
+            shown = lines = [Text(line) for line in clean(question.preview).rstrip().split("\n")]
+        for line in shown:
+            self._screen.line(Text("    ").append_text(line), wrap=False)
+        if len(lines) > len(shown):
+            hidden = count(len(lines) - len(shown), "more line")
+            self._screen.line(Text(f"    ... {hidden} not shown", style="yellow"))
+
+
+def _scope(question: Question) -> tuple[str, str]:
+    return (question.tool, "" if question.tool in _FILE_TOOLS else question.subject)
+
+
+def _words(scope: tuple[str, str]) -> str:
+    tool, subject = scope
+    return "this command" if tool in ("shell", "check") else "this" if subject else f"every {tool}"
+
+
+def _verb(tool: str) -> str:
+    return {"shell": "run", "check": "run the check", "edit": "change", "write": "write"}.get(
+        tool, f"use {one_line(tool)} on"
+    )

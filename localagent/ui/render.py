@@ -1,0 +1,260 @@
+"""The terminal view: draws the event stream, one line for each thing that happened.
+
+What is going on now is the live line; what is done is a finished line; the end is a summary. Model
+output, command output and file names are cleaned (`ui.clean`) before they are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.text import Text
+
+from localagent.events import (
+    CandidateProposed,
+    CandidateRejected,
+    CheckFinished,
+    CheckStarted,
+    Decision,
+    Event,
+    Failed,
+    FileChanged,
+    ModelAsked,
+    ModelReading,
+    ModelReplied,
+    Question,
+    SessionStarted,
+    Step,
+    TextDelta,
+    ToolCalled,
+    ToolReturned,
+    TurnFinished,
+    TurnStarted,
+    Warned,
+)
+from localagent.ui.clean import one_line
+from localagent.ui.diff import counts
+from localagent.ui.layout import hanging, indented
+from localagent.ui.screen import Screen
+from localagent.ui.stream import ReplyStream
+from localagent.ui.summary import Report, draw_summary
+from localagent.ui.words import count, duration, remaining, tests
+
+# Requests whose reply is one word picked from a list: there is nothing to watch.
+_CHOICES = ("classify", "localise")
+# Requests whose replies are a line or two, many of them: no line on what each cost.
+_SHORT = ("infill", *_CHOICES)
+# Steps that are only a number; the tool calls between them tell more.
+_UNNAMED = ("think",)
+_DOING = {
+    "classify": "understanding the request",
+    "localise": "choosing the file",
+    "infill": "filling in",
+    "answer": "answering",
+}
+
+
+class Renderer:
+    """Draws events on a `Screen`. `undo` is the command that the summary names."""
+
+    def __init__(self, screen: Screen, undo: str = "localagent undo") -> None:
+        self._screen = screen
+        self._undo = undo
+        self._report = Report()
+        self._candidate = ""
+        self._purpose = ""
+        self._reply: ReplyStream | None = None
+        self._draw: dict[type, Callable[[Any], None]] = {
+            SessionStarted: self._session,
+            TurnStarted: self._turn,
+            Step: self._step,
+            ModelAsked: self._asked,
+            ModelReading: self._reading,
+            TextDelta: self._delta,
+            ModelReplied: self._replied,
+            ToolCalled: self._called,
+            ToolReturned: self._returned,
+            Question: self._question,
+            Decision: self._decision,
+            CandidateProposed: self._proposed,
+            CandidateRejected: self._rejected,
+            CheckStarted: self._checking,
+            CheckFinished: self._checked,
+            FileChanged: self._changed,
+            Warned: self._warned,
+            Failed: self._failed,
+            TurnFinished: self._finished,
+        }
+
+    def draw(self, event: Event) -> None:
+        """Draw one event; those that a person need not see are passed over."""
+        method = self._draw.get(type(event))
+        if method is not None:
+            method(event)
+
+    def _mark(self, symbol: str, style: str, text: Text | str, *, indent: int = 0) -> None:
+        body = text if isinstance(text, Text) else Text(text)
+        self._screen.line(hanging(Text(symbol, style=style), body, indent=indent))
+
+    def _session(self, event: SessionStarted) -> None:
+        self._report.session = event.session
+        symbols = self._screen.symbols
+        if event.sandbox == "none":
+            guard = Text("no sandbox: every command asks", style="yellow")
+        else:
+            guard = Text(f"{symbols.lock} {one_line(event.sandbox)}, no network", style="green")
+        mode = [Text("read only", style="yellow")] if event.read_only else []
+        again = [Text("resumed")] if event.resumed else []
+        parts = [
+            Text("localagent", style="bold"),
+            Text(one_line(event.model)),
+            Text(one_line(event.planner)),
+            guard,
+            *mode,
+            *again,
+        ]
+        self._screen.line(Text(f" {symbols.dot} ").join(parts))
+        self._screen.line(Text(one_line(event.workspace, 1000), style="dim"), wrap=False)
+
+    def _turn(self, event: TurnStarted) -> None:
+        self._report = Report(session=self._report.session)
+        self._candidate = ""
+        self._screen.line()
+        self._mark(">", "bold", Text(one_line(event.prompt, 400), style="bold"))
+
+    def _step(self, event: Step) -> None:
+        self._candidate = ""
+        text = one_line(event.detail or event.name)
+        if event.name not in _UNNAMED:
+            self._mark(self._screen.symbols.step, "cyan", text)
+        self._screen.status(text)
+
+    def _asked(self, event: ModelAsked) -> None:
+        self._purpose = event.purpose
+        watched = self._screen.live_line and event.purpose not in _CHOICES
+        whole = event.purpose == "answer"
+        self._reply = ReplyStream(self._screen, whole=whole) if watched else None
+        self._screen.status(_DOING.get(event.purpose, "asking the model"))
+
+    def _reading(self, event: ModelReading) -> None:
+        if event.done >= event.total:
+            self._screen.status(_DOING.get(self._purpose, "waiting for the first word"))
+            return
+        reused = f" ({event.reused:,} reused)" if event.reused else ""
+        left = "" if event.seconds_left is None else f", {remaining(event.seconds_left)}"
+        text = f"reading {event.done:,} of {event.total:,} tokens{reused}{left}"
+        self._screen.status(text, timed=event.seconds_left is None)
+
+    def _delta(self, event: TextDelta) -> None:
+        if self._reply is not None:
+            self._reply.feed(event.text)
+
+    def _replied(self, event: ModelReplied) -> None:
+        if self._reply is not None:
+            self._reply.end()
+            self._report.answer_shown = event.purpose == "answer"
+            self._reply = None
+        if event.purpose in _SHORT:
+            return
+        read = event.prompt_tokens - event.reused_tokens
+        reused = f" ({event.reused_tokens:,} reused)" if event.reused_tokens else ""
+        cost = (
+            f"read {read:,} tokens{reused} in {duration(event.prefill_seconds)}, "
+            f"wrote {event.completion_tokens:,} in {duration(event.decode_seconds)}"
+        )
+        if event.finish == "length":
+            cost += ", cut off at the limit"
+        self._screen.line(indented(Text(cost, style="dim"), 2))
+
+    def _called(self, event: ToolCalled) -> None:
+        self._candidate = ""
+        self._report.calls[event.call] = _call(event)
+        self._screen.status(self._report.calls[event.call])
+
+    def _returned(self, event: ToolReturned) -> None:
+        symbols = self._screen.symbols
+        called = self._report.calls.pop(event.call, one_line(event.tool))
+        lines = [line for line in event.for_person.split("\n") if line.strip()]
+        text = Text(called)
+        if lines:
+            more = f" (+{count(len(lines) - 1, 'line')})" if len(lines) > 1 else ""
+            text.append(f"  {one_line(lines[0], 120)}{more}", style="dim" if event.ok else "red")
+        sign, style = (symbols.tool, "cyan") if event.ok else (symbols.bad, "red")
+        self._mark(sign, style, text)
+
+    def _question(self, event: Question) -> None:
+        self._screen.clear_status()
+        self._report.asked = event
+
+    def _decision(self, event: Decision) -> None:
+        if event.allowed:
+            return
+        why = f": {one_line(event.reason)}" if event.reason else ""
+        self._mark(
+            self._screen.symbols.bad,
+            "red",
+            f"not allowed: {one_line(event.tool)} {one_line(event.subject)}{why}",
+        )
+        if event.by == "nobody":
+            self._screen.line(indented(Text("--yes allows what would be asked", style="dim"), 2))
+
+    def _proposed(self, event: CandidateProposed) -> None:
+        self._candidate = f"candidate {event.number}"
+        if event.number <= event.of:
+            self._candidate += f" of {event.of}"
+        self._screen.status(f"{self._candidate}: {one_line(', '.join(event.paths))}")
+
+    def _rejected(self, event: CandidateRejected) -> None:
+        text = f"candidate {event.number}: {one_line(event.reason)}"
+        self._mark(self._screen.symbols.bad, "dim", Text(text, style="dim"))
+
+    def _checking(self, event: CheckStarted) -> None:
+        what = self._candidate if event.candidate and self._candidate else "the workspace"
+        self._screen.status(f"checking {what}: {one_line(event.command)}")
+
+    def _checked(self, event: CheckFinished) -> None:
+        symbols = self._screen.symbols
+        self._report.checks.append(event)
+        found = tests(event.tests_passed, event.tests_failed)
+        if not found:
+            found = "passed" if event.ok else f"failed (exit code {event.exit_code})"
+        elif not event.ok and not event.tests_failed:
+            found += f", but exit code {event.exit_code}"
+        what = self._candidate if event.candidate and self._candidate else "check"
+        sign, style = (symbols.ok, "green") if event.ok else (symbols.bad, "red")
+        text = Text(f"{what}: {found}").append(f"  {duration(event.seconds)}", style="dim")
+        self._mark(sign, style, text)
+
+    def _changed(self, event: FileChanged) -> None:
+        self._report.changes.append(event)
+        added, removed = counts(event.diff)
+        what = "changed" if event.after_sha256 else "deleted"
+        what = what if event.before_sha256 else "created"
+        text = Text(f"{what} {one_line(event.path)}")
+        if event.diff:
+            text.append(f"  +{added} -{removed}", style="dim")
+        self._mark(self._screen.symbols.tool, "cyan", text)
+
+    def _warned(self, event: Warned) -> None:
+        text = Text(one_line(event.text, 1000), style="yellow")
+        self._mark(self._screen.symbols.warn, "yellow", text)
+
+    def _failed(self, event: Failed) -> None:
+        self._report.failure = event
+        self._mark(self._screen.symbols.bad, "red", Text(one_line(event.message, 1000), "red"))
+        if event.hint:
+            self._screen.line(indented(Text(one_line(event.hint, 1000)), 2))
+
+    def _finished(self, event: TurnFinished) -> None:
+        self._screen.clear_status()
+        draw_summary(self._screen, event, self._report, self._undo)
+
+
+def _call(event: ToolCalled) -> str:
+    """ "read inventory/stock.py": the tool with its short arguments."""
+    parts = [one_line(event.tool)]
+    for value in event.arguments.values():
+        lines = value.count("\n") + 1
+        parts.append(f"({lines} lines)" if lines > 1 else one_line(value, 60))
+    return " ".join(part for part in parts if part)

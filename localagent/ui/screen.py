@@ -1,0 +1,152 @@
+"""The terminal: finished lines, one live line that moves, and text that streams.
+
+Nothing but one line is ever drawn over, so what was printed can be scrolled, copied and logged, and
+an interrupt leaves no hidden cursor behind. Without a terminal there is no live line and there are
+no control codes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console, OverflowMethod, RenderableType
+from rich.text import Text
+
+from localagent.ui.words import ASCII, Symbols, duration
+
+ERASE = "\r\x1b[2K"
+_REDRAW_SECONDS = 0.1  # more is not seen, and each costs a write to the terminal
+_TICK_SECONDS = 0.25
+_SHOW_ELAPSED = 3.0
+
+
+class Screen:
+    """Draws on a rich console. `live` says whether it may draw over a line.
+
+    `tick` keeps the live line moving from a thread of its own while no events come.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        live: bool,
+        symbols: Symbols = ASCII,
+        tick: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.console = console
+        self.symbols = symbols
+        self.live_line = live
+        self._tick = tick and live
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._status = ""
+        self._status_since = 0.0
+        self._timed = False
+        self._drawn = False
+        self._drawn_at = float("-inf")
+        self._frame = 0
+        self._open_line = False
+        self._stop = threading.Event()
+        self._ticker: threading.Thread | None = None
+
+    def line(self, item: RenderableType = "", *, wrap: bool = True) -> None:
+        """Print a finished line, or anything that rich can draw, above the live line."""
+        with self._lock:
+            self._finish_line()
+            self._erase()
+            self.console.print(item, soft_wrap=not wrap)
+            self.console.file.flush()
+
+    def status(self, text: str, *, timed: bool = True) -> None:
+        """Set the live line; `timed` adds the seconds since it said something else."""
+        if not self.live_line:
+            return
+        with self._lock:
+            self._finish_line()
+            if text != self._status:
+                self._status_since = self._clock()
+            self._status, self._timed = text, timed
+            if self._clock() - self._drawn_at >= _REDRAW_SECONDS:
+                self._draw()
+            self._start_ticker()
+
+    def clear_status(self) -> None:
+        """Take the live line away."""
+        with self._lock:
+            self._status = ""
+            self._erase()
+            self.console.file.flush()
+
+    def stream(self, text: str, style: str = "dim") -> None:
+        """Print cleaned text as it comes, without a line break of its own."""
+        with self._lock:
+            self._status = ""
+            self._erase()
+            self.console.print(Text(text, style=style), end="", soft_wrap=True)
+            self.console.file.flush()
+            self._open_line = not text.endswith("\n")
+
+    def close(self) -> None:
+        """Leave the terminal at the start of an empty line, and stop the thread."""
+        self._stop.set()
+        if self._ticker is not None:
+            self._ticker.join()
+        with self._lock:
+            self._finish_line()
+            self.clear_status()
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _finish_line(self) -> None:
+        if self._open_line:
+            self.console.file.write("\n")
+            self._open_line = False
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self.console.file.write(ERASE)
+            self._drawn = False
+
+    def _draw(self) -> None:
+        frames = self.symbols.frames
+        self._frame = (self._frame + 1) % len(frames)
+        shown = f"{frames[self._frame]} {self._status}"
+        elapsed = self._clock() - self._status_since
+        if self._timed and elapsed >= _SHOW_ELAPSED:
+            shown += f", {duration(elapsed)}"
+        line = Text(shown, style="cyan", no_wrap=True, overflow="ellipsis")
+        overflow: OverflowMethod = "crop" if self.symbols is ASCII else "ellipsis"
+        # A line as wide as the terminal would wrap, and could not be drawn over.
+        line.truncate(max(self.console.width - 1, 1), overflow=overflow)
+        self.console.file.write(ERASE)
+        self.console.print(line, end="", soft_wrap=True)
+        self.console.file.flush()
+        self._drawn, self._drawn_at = True, self._clock()
+
+    def _start_ticker(self) -> None:
+        if self._tick and self._ticker is None:
+            self._ticker = threading.Thread(target=self._run, name="live line", daemon=True)
+            self._ticker.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_TICK_SECONDS):
+            with self._lock:
+                if self._status and not self._open_line:
+                    try:
+                        self._draw()
+                    except OSError:  # the terminal is gone; the main thread finds out by itself
+                        return

@@ -1,0 +1,147 @@
+"""The end of a turn: the diff, what was checked, what it cost, and the outcome in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.text import Text
+
+from localagent.events import CheckFinished, Failed, FileChanged, Outcome, Question, TurnFinished
+from localagent.ui.clean import clean, one_line
+from localagent.ui.diff import drawn
+from localagent.ui.layout import hanging, indented, labelled
+from localagent.ui.screen import Screen
+from localagent.ui.words import count, duration, tests
+
+MAX_DIFF_LINES = 200
+MAX_OUTPUT_LINES = 12
+
+_WORDS: dict[Outcome, tuple[str, str]] = {
+    "solved": ("solved: the check passed", "green"),
+    "answered": ("done", "green"),
+    "unverified": ("changed, but not verified: there was no check to run", "yellow"),
+    "unsolved": ("not solved", "red"),
+    "refused": ("refused", "red"),
+    "failed": ("the model failed", "red"),
+    "limit": ("stopped at a limit", "yellow"),
+    "interrupted": ("interrupted", "yellow"),
+    "error": ("not done", "red"),
+}
+_STRATEGIES = {
+    "file": "writing the whole file",
+    "function": "rewriting one function",
+    "body": "writing one function's body",
+    "infill": "filling in a few lines",
+}
+
+
+@dataclass
+class Report:
+    """What the events of one turn have told so far."""
+
+    session: str = ""
+    calls: dict[int, str] = field(default_factory=dict)
+    checks: list[CheckFinished] = field(default_factory=list)
+    changes: list[FileChanged] = field(default_factory=list)
+    failure: Failed | None = None
+    asked: Question | None = None
+    answer_shown: bool = False
+
+
+def draw_summary(screen: Screen, event: TurnFinished, report: Report, undo: str) -> None:
+    """Draw the end of a turn."""
+    screen.line()
+    _draw_changes(screen, report.changes)
+    if event.outcome == "unsolved":
+        _draw_failing_output(screen, report.checks)
+    _draw_outcome(screen, event, report)
+    screen.line(labelled(_facts(event, report, undo)))
+
+
+def _draw_changes(screen: Screen, changes: list[FileChanged]) -> None:
+    left = MAX_DIFF_LINES
+    for change in changes:
+        if not change.diff:
+            screen.line(Text(f"{one_line(change.path)}: no text to show"))
+            continue
+        lines = list(drawn(change.diff))
+        for line in lines[: max(left, 0)]:
+            screen.line(line, wrap=False)
+        if len(lines) > left:
+            hidden = count(len(lines) - max(left, 0), "more line")
+            screen.line(Text(f"... {hidden} of {one_line(change.path)}", style="dim"))
+        left -= len(lines)
+    if changes:
+        screen.line()
+
+
+def _draw_failing_output(screen: Screen, checks: list[CheckFinished]) -> None:
+    """The end of the last failing check's output."""
+    failing = [check for check in checks if not check.ok and check.output.strip()]
+    if not failing:
+        return
+    lines = clean(failing[-1].output).strip("\n").split("\n")
+    if len(lines) > MAX_OUTPUT_LINES:
+        hidden = count(len(lines) - MAX_OUTPUT_LINES, "line")
+        screen.line(indented(Text(f"... {hidden} before this", style="dim"), 2))
+    for line in lines[-MAX_OUTPUT_LINES:]:
+        screen.line(Text(f"  {line}", style="dim"), wrap=False)
+    screen.line()
+
+
+def _draw_outcome(screen: Screen, event: TurnFinished, report: Report) -> None:
+    words, colour = _WORDS[event.outcome]
+    symbols = screen.symbols
+    if event.outcome == "answered":
+        if event.changed:
+            words = "changed; nothing there needs checking"
+        if not report.answer_shown and event.summary:
+            screen.line(Text(clean(event.summary)))
+            screen.line()
+    if event.outcome == "unsolved" and event.summary:
+        words += f": {one_line(event.summary, 400)}"
+    if event.outcome not in ("solved", "answered", "unverified") and not event.changed:
+        words += "; nothing was changed"
+    sign = {"green": symbols.ok, "yellow": symbols.warn, "red": symbols.bad}[colour]
+    screen.line(hanging(Text(sign, style=f"bold {colour}"), Text(words, style=f"bold {colour}")))
+
+
+def _facts(event: TurnFinished, report: Report, undo: str) -> list[tuple[str, Text]]:
+    rows: list[tuple[str, Text]] = []
+    if event.check:
+        rows.append(("check", _check(event.check, report.checks)))
+    if event.how and event.changed:
+        rows.append(("found by", Text(_how(event.how))))
+    if event.changed:
+        rows.append(("changed", Text(one_line(", ".join(event.changed), 1000))))
+    read = event.prompt_tokens - event.reused_tokens
+    took = Text(duration(event.seconds))
+    if event.prompt_tokens or event.completion_tokens:
+        took.append(
+            f"; {count(read, 'token')} read, {event.reused_tokens:,} reused, "
+            f"{event.completion_tokens:,} written"
+        )
+    rows.append(("took", took))
+    if report.session:
+        rows.append(("session", Text(one_line(report.session))))
+    if event.changed:
+        rows.append(("undo", Text(undo)))
+    return rows
+
+
+def _check(command: str, checks: list[CheckFinished]) -> Text:
+    text = Text(one_line(command))
+    last = next((c for c in reversed(checks) if c.command == command), None)
+    if last is None:
+        return text
+    found = tests(last.tests_passed, last.tests_failed)
+    found = found or ("passed" if last.ok else f"exit code {last.exit_code}")
+    return text.append(f": {found}", style="green" if last.ok else "red")
+
+
+def _how(how: str) -> str:
+    """ "infill 7" in words: "filling in a few lines (candidate 7)"."""
+    name, _, number = how.partition(" ")
+    if name in _STRATEGIES and number.isdigit():
+        return f"{_STRATEGIES[name]} (candidate {number})"
+    return one_line(how)

@@ -1,0 +1,71 @@
+"""Questions: what is shown, and which answers count as a yes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from localagent.events import Question
+from localagent.ui.ask import Answer, Asker
+from localagent.ui.screen import Screen
+
+
+def asker(*replies: str) -> tuple[Asker, Callable[[], str], list[str]]:
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    left = list(replies)
+    asked = Asker(Screen(console, live=False), lambda: left.pop(0) if left else "")
+    return asked, lambda: console.file.getvalue(), left  # type: ignore[attr-defined]
+
+
+def shell(command: str, number: int = 1) -> Question:
+    return Question(number, "shell", command, command, "no rule allows it")
+
+
+@pytest.mark.parametrize("reply", ["y\n", "yes\n", " Y \n"])
+def test_yes(reply: str) -> None:
+    ask, shown, _ = asker(reply)
+    assert ask.ask(shell("make")) == Answer(True)
+    assert "may I run make? (no rule allows it)" in shown()
+
+
+@pytest.mark.parametrize("replies", [["n\n"], ["\n"], [], ["what\n", "?\n", "hm\n", "y\n"]])
+def test_everything_else_is_a_no(replies: list[str]) -> None:
+    ask, _, _ = asker(*replies)
+    assert not ask.ask(shell("make")).allowed
+
+
+def test_always_holds_for_the_same_command_only() -> None:
+    ask, _, left = asker("a\n", "n\n", "y\n")
+    assert ask.ask(shell("make")).allowed
+    assert ask.ask(shell("make")).allowed
+    assert len(left) == 2, "the second time it was not asked"
+    assert not ask.ask(shell("make install")).allowed
+
+
+def test_always_holds_for_every_file_of_an_edit() -> None:
+    ask, shown, left = asker("always\n", "n\n")
+    assert ask.ask(Question(1, "edit", "a.py", "", "")).allowed
+    assert ask.ask(Question(2, "edit", "b.py", "", "")).allowed
+    assert left == ["n\n"]
+    assert "always for every edit" in shown()
+    assert not ask.ask(Question(3, "write", "b.py", "", "")).allowed
+
+
+def test_a_command_is_shown_whole_and_cleaned() -> None:
+    command = "true " + "x" * 3000 + "\nrm -rf \x1b[8m/ # last"
+    ask, shown, _ = asker("n\n")
+    ask.ask(shell(command))
+    assert "rm -rf \\x1b[8m/ # last" in shown()
+    assert "x" * 3000 in shown()
+    assert "\x1b" not in shown()
+
+
+def test_a_long_diff_says_what_it_leaves_out() -> None:
+    diff = "--- a/x\n+++ b/x\n@@ -0,0 +1,500 @@\n" + "".join(f"+line {n}\n" for n in range(500))
+    ask, shown, _ = asker("n\n")
+    ask.ask(Question(1, "write", "x", diff, ""))
+    assert "    +line 0\n" in shown()
+    assert "... 103 more lines not shown" in shown()

@@ -1,0 +1,190 @@
+"""The terminal view of recorded event streams, compared with screens that were looked at.
+
+`UPDATE_GOLDEN=1 python -m pytest tests/ui/test_render.py` writes the screens anew; look at them
+(`cat tests/ui/golden/*.txt`) before you keep them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from localagent.events import (
+    Event,
+    ModelAsked,
+    ModelReading,
+    ModelReplied,
+    Step,
+    TextDelta,
+    TurnFinished,
+    from_dict,
+)
+from localagent.ui.render import Renderer
+from localagent.ui.screen import ERASE, Screen
+from localagent.ui.words import ASCII, UNICODE
+
+HERE = Path(__file__).parent
+NAMES = sorted(path.stem for path in (HERE / "recordings").glob("*.jsonl"))
+
+
+def recorded(name: str) -> list[Event]:
+    lines = (HERE / "recordings" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [from_dict(json.loads(line)) for line in lines]
+
+
+def screen(
+    width: int, *, colour: bool = False, live: bool = False, ascii_only: bool = False
+) -> Screen:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=colour or live,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    symbols = ASCII if ascii_only else UNICODE
+    return Screen(
+        console, live=live, symbols=symbols, tick=False, clock=iter(range(10**6)).__next__
+    )
+
+
+def drawn(events: Iterable[Event], on: Screen) -> str:
+    renderer = Renderer(on)
+    for event in events:
+        renderer.draw(event)
+    on.close()
+    text = on.console.file.getvalue()  # type: ignore[attr-defined]
+    # rich fills wrapped lines with spaces
+    return re.sub(r"[ ]+$", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [80, 40])
+@pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
+def test_golden_screens(name: str, width: int, colour: bool) -> None:
+    shown = drawn(recorded(name), screen(width, colour=colour))
+    path = HERE / "golden" / f"{name}-{width}-{'colour' if colour else 'plain'}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(shown, encoding="utf-8", newline="\n")
+    assert shown == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [80, 40, 20])
+def test_lines_fit_the_width(name: str, width: int) -> None:
+    """But for what must not be broken: diffs, output and paths, which the terminal wraps."""
+    events = [e for e in recorded(name) if type(e).__name__ not in ("FileChanged", "CheckFinished")]
+    wide = [
+        line
+        for line in drawn(events, screen(width)).splitlines()
+        if cell_len(line) > width and not line.startswith("/")
+    ]
+    assert wide == []
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_no_control_code_of_others_reaches_the_terminal(live: bool) -> None:
+    shown = drawn(recorded("hostile"), screen(80, live=live))
+    harmless = shown.replace(ERASE, "") if live else shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u200b\ud800-\udfff]", harmless)
+
+
+def test_without_a_terminal_there_are_no_control_codes_at_all() -> None:
+    for name in NAMES:
+        assert "\x1b" not in drawn(recorded(name), screen(80))
+        assert "\r" not in drawn(recorded(name), screen(80))
+
+
+def test_ascii_signs_where_the_locale_has_no_others() -> None:
+    for name in NAMES:
+        if name not in ("hostile",):
+            assert drawn(recorded(name), screen(80, ascii_only=True)).isascii(), name
+
+
+def test_the_live_line_moves_and_is_gone_at_the_end() -> None:
+    on = screen(60, live=True)
+    events: list[Event] = [ModelAsked("file", "…")]
+    events += [ModelReading(n, 1000, 100, (1000 - n) / 50) for n in range(100, 1000, 300)]
+    text = drawn(events, on)
+    states = [part for part in text.split(ERASE) if part]
+    assert [re.sub(r"^\S+ ", "", state) for state in states] == [
+        "asking the model",
+        "reading 100 of 1,000 tokens (100 reused), about 18 s left",
+        "reading 400 of 1,000 tokens (100 reused), about 12 s left",
+        "reading 700 of 1,000 tokens (100 reused), about 6 s left",
+    ]
+    assert text.endswith(ERASE)
+    assert len({state[0] for state in states}) == len(states), "the sign turns"
+
+
+def test_the_live_line_never_wraps() -> None:
+    text = drawn([Step("think", "x" * 300)], screen(40, live=True))
+    assert max(cell_len(part) for part in text.split(ERASE)) == 39
+
+
+def test_a_reply_streams_and_a_long_one_is_folded() -> None:
+    reply = "".join(f"line {n}\n" for n in range(100))
+    pieces = [TextDelta(reply[i : i + 5]) for i in range(0, len(reply), 5)]
+    text = drawn([ModelAsked("file", ""), *pieces, replied(reply)], screen(80, live=True))
+    last = text.split(ERASE)[-1]
+    assert "    line 0\n    line 1\n" in text
+    assert "    line 39\n" in text
+    assert "line 40" not in text
+    assert "writing: 41 lines" in text
+    assert last.startswith("    ... 60 more lines\n")
+
+
+def test_an_answer_streams_whole_and_is_not_repeated() -> None:
+    reply = "\n\n".join(f"paragraph {n}" for n in range(60))
+    events = [
+        ModelAsked("answer", ""),
+        *[TextDelta(reply[i : i + 9]) for i in range(0, len(reply), 9)],
+        replied(reply, "answer"),
+        finished("answered", reply),
+    ]
+    text = drawn(events, screen(80, live=True))
+    assert text.count("paragraph 59") == 1
+    assert drawn(events, screen(80)).count("paragraph 59") == 1
+
+
+def replied(text: str, purpose: str = "file") -> ModelReplied:
+    return ModelReplied(purpose, text, "stop", 10, 0, 5, 0.1, 0.2)
+
+
+def finished(outcome: str, summary: str) -> TurnFinished:
+    return TurnFinished(1, outcome, 0, summary, "", "", [], 1.0, 10, 0, 5)  # type: ignore[arg-type]
+
+
+def test_solved_is_said_only_where_a_check_passed() -> None:
+    words = {
+        outcome: drawn([finished(outcome, "s")], screen(80))
+        for outcome in ("answered", "unverified", "unsolved", "refused", "failed", "limit")
+    }
+    assert not [o for o, text in words.items() if "solved: the check passed" in text]
+    assert "solved: the check passed" in drawn([finished("solved", "s")], screen(80))
+    assert "not solved: s; nothing was changed" in words["unsolved"]
+
+
+def test_drawing_a_fast_model_is_cheap() -> None:
+    """A generous bound (0.5 ms a token, 5 % of a core at 100 tokens a second) on what is about
+    a tenth of it here."""
+    import time
+
+    on = screen(80, live=True)
+    renderer = Renderer(on)
+    renderer.draw(ModelAsked("answer", ""))
+    before = time.process_time()
+    for n in range(4000):
+        renderer.draw(TextDelta(f"word{n} " if n % 10 else "\n"))
+    assert time.process_time() - before < 4000 * 0.0005 * 4
