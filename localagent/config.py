@@ -25,8 +25,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from localagent.config_schema import KEYS, Action, RuleTable, read_file, validated
+from localagent.config_schema import KEYS, RuleTable, read_file, validated
 from localagent.errors import ConfigError
+from localagent.guard.permissions import Rule
 from localagent.paths import config_dir
 
 _PREFIX = "LOCALAGENT_"
@@ -35,22 +36,12 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One permission rule. `tool` and `path` are patterns as in the shell, "*" for any.
-
-    Of all rules that match, the strictest counts (deny, then ask, then allow), so their order
-    does not matter and a project's rule can never widen another. `source` names where it stands.
-    """
-
-    action: Action
-    tool: str
-    path: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings; None means: decided later (by the model's profile, or by looking)."""
+    """All settings; None means: decided later (by the model's profile, or by looking).
+
+    `permissions` are the administrator's rules and then the user's, in the order in which they are
+    asked; `project_permissions` come on top and can only narrow.
+    """
 
     model: str | None = None
     planner: str | None = None
@@ -59,13 +50,14 @@ class Settings:
     max_tokens: int | None = None
     check_seconds: float = 120.0
     search_seconds: float = 600.0
-    sandbox: str = "auto"
+    sandbox: str | None = None
     threads: int = 0
     window: int | None = None
     silence_seconds: float = 120.0
     candidates: int | None = None
     checkpoint_bytes: int = 512 << 20
     permissions: tuple[Rule, ...] = ()
+    project_permissions: tuple[Rule, ...] = ()
     proposed_check: str | None = None
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
@@ -118,16 +110,18 @@ def load(
 
 
 def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
-    """`settings` with `values` over them; rules are added to those that are there."""
+    """`settings` with `values` over them; their rules come before those that are there."""
     new = dict(values)
     if "permissions" in new:
-        new["permissions"] = (*settings.permissions, *_rules(new["permissions"], source))
+        new["permissions"] = (*_rules(new["permissions"]), *settings.permissions)
+    if new.get("sandbox") == "auto":
+        new["sandbox"] = None
     sources = {**settings.sources, **dict.fromkeys(values, source)}
     return replace(settings, **new, sources=MappingProxyType(sources))
 
 
-def _rules(tables: tuple[RuleTable, ...], source: str) -> tuple[Rule, ...]:
-    return tuple(Rule(table.action, table.tool, table.path, source) for table in tables)
+def _rules(tables: tuple[RuleTable, ...]) -> tuple[Rule, ...]:
+    return tuple(Rule(table.tool, table.match, table.action) for table in tables)
 
 
 def _narrowed(settings: Settings, path: Path) -> Settings:
@@ -140,7 +134,8 @@ def _narrowed(settings: Settings, path: Path) -> Settings:
                 f"{path}: a project may not set {key}",
                 f"it may set {', '.join(_PROJECT_KEYS)}; put {key} into {user_file()}",
             )
-    for rule in values.get("permissions", ()):
+    rules = values.pop("permissions", ())
+    for rule in rules:
         if rule.action == "allow":
             raise ConfigError(
                 f"{path}: a project may not allow anything",
@@ -150,7 +145,12 @@ def _narrowed(settings: Settings, path: Path) -> Settings:
     notes = [_widens(settings, values, key, path) for key in ("max_seconds", "max_tokens")]
     settings = _merged(settings, values, str(path))
     said = tuple(note for note in notes if note)
-    return replace(settings, proposed_check=proposed, notes=(*settings.notes, *said))
+    return replace(
+        settings,
+        proposed_check=proposed,
+        project_permissions=_rules(rules),
+        notes=(*settings.notes, *said),
+    )
 
 
 def _widens(settings: Settings, values: dict[str, Any], key: str, path: Path) -> str:

@@ -45,9 +45,8 @@ KEYS: dict[str, Key] = {
         "the longest that the workflow planner looks for a solution", "seconds, more than 0", 600.0
     ),
     "sandbox": Key(
-        "where commands run; auto: the best kind that works here",
+        "where commands run; unset or auto: the best kind that works here",
         '"auto", "unshare" or "none"',
-        "auto",
     ),
     "threads": Key(
         "threads for the model; 0: one for each physical core", "a whole number from 0 to 1024", 0
@@ -68,7 +67,7 @@ KEYS: dict[str, Key] = {
     ),
     "permissions": Key(
         "rules on what may be done without asking",
-        '[[permissions]] tables with action = "allow", "ask" or "deny", tool and path',
+        '[[permissions]] tables with action = "allow", "ask" or "deny", tool and match',
         (),
     ),
 }
@@ -77,20 +76,20 @@ NUMBERS = (
     *("max_seconds", "max_tokens", "check_seconds", "search_seconds", "threads", "window"),
     *("silence_seconds", "candidates", "checkpoint_bytes"),
 )
-RULE_KEYS = ("action", "tool", "path")
+RULE_KEYS = ("action", "tool", "match")
 Action = Literal["allow", "ask", "deny"]
 _Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class RuleTable(BaseModel):
-    """One `[[permissions]]` table."""
+    """One `[[permissions]]` table; `match` is a pattern for paths or commands."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     action: Action
     tool: _Text = "*"
-    path: _Text = "*"
+    match: _Text = "*"
 
 
 class Values(BaseModel):

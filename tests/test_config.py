@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from localagent import config
-from localagent.config import Rule, Settings, load, project_file, user_file
+from localagent.config import Settings, load, project_file, user_file
 from localagent.config_schema import KEYS, NUMBERS, Values
 from localagent.errors import ConfigError
+from localagent.guard.permissions import Rule
 
 REAL_POLICY_FILE = config.policy_file
 
@@ -51,7 +52,9 @@ def test_the_tables_of_keys_agree() -> None:
     plain = Settings()
     for key, about in KEYS.items():
         assert getattr(plain, key) == about.default, key
-    assert {f.name for f in fields(Settings)} == {*KEYS, "proposed_check", "notes", "sources"}
+    assert {f.name for f in fields(Settings)} == {
+        *(*KEYS, "project_permissions", "proposed_check", "notes", "sources")
+    }
     assert set(NUMBERS) <= set(KEYS)
 
 
@@ -105,13 +108,26 @@ def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
 
 def test_a_project_asks_or_denies_but_never_allows(root: Path) -> None:
     write(user_file(), "[[permissions]]\naction = 'allow'\ntool = 'edit'\n")
-    write(project_file(root), "[[permissions]]\naction = 'deny'\npath = 'secrets/*'\n")
-    mine = Rule("allow", "edit", "*", str(user_file()))
-    theirs = Rule("deny", "*", "secrets/*", str(project_file(root)))
-    assert load(root).permissions == (mine, theirs)
+    write(project_file(root), "[[permissions]]\naction = 'deny'\nmatch = 'secrets/*'\n")
+    settings = load(root)
+    assert settings.permissions == (Rule("edit", "*", "allow"),)
+    assert settings.project_permissions == (Rule("*", "secrets/*", "deny"),)
     write(project_file(root), "[[permissions]]\naction = 'allow'\n")
     with pytest.raises(ConfigError, match="may not allow"):
         load(root)
+
+
+def test_the_policys_rules_are_asked_before_the_users(root: Path) -> None:
+    write(user_file(), "[[permissions]]\naction = 'allow'\n")
+    policy = write(root.parent / "policy.toml", "[[permissions]]\naction = 'ask'\n")
+    rules = load(root, policy=policy).permissions
+    assert [rule.action for rule in rules] == ["ask", "allow"]
+
+
+def test_auto_takes_back_a_chosen_sandbox(root: Path) -> None:
+    write(user_file(), "sandbox = 'none'\n")
+    assert load(root).sandbox == "none"
+    assert load(root, {"sandbox": "auto"}).sandbox is None
 
 
 @pytest.mark.parametrize(
