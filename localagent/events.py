@@ -284,7 +284,7 @@ def from_dict(data: dict[str, Any]) -> Event:
         if not _fits(value, hints[name]):
             raise ValueError(f"{data['type']}.{name} has the wrong type: {value!r}")
     try:
-        event: Event = cls(**known)
+        event: Event = cls(**known)  # type: ignore[assignment]  # TYPES holds events only
     except TypeError as error:
         raise ValueError(f"incomplete {data['type']} event: {error}") from None
     return event

@@ -42,7 +42,7 @@ def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
         code = EXIT_CODES[result.outcome]
     except LocalAgentError as error:
         yield Failed(type(error).__name__, error.message, error.hint)
-        outcome = next((o for cls, o in _OUTCOMES if isinstance(error, cls)), "error")
+        outcome: Outcome = next((o for cls, o in _OUTCOMES if isinstance(error, cls)), "error")
         result, code = Result(outcome, error.message), error.exit_code
     yield _finished(turn, result, code)
 

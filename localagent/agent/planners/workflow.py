@@ -39,7 +39,7 @@ from localagent.agent.strategies.whole import whole_file
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.errors import WorkspaceError
-from localagent.events import Event, MessageAdded, Step
+from localagent.events import Event, MessageAdded, Outcome, Step
 from localagent.messages import Message
 from localagent.models.base import Request
 
@@ -186,7 +186,7 @@ def _finish(turn: Turn, check: str, found: Candidate) -> Generator[Event, None, 
     yield Step("apply", f"changing {found.path}")
     yield from act.commit(turn, "edit", [found.change])
     if not check:
-        outcome = "answered" if is_docs(found.path) else "unverified"
+        outcome: Outcome = "answered" if is_docs(found.path) else "unverified"
         return Result(outcome, f"changed {found.path}; there was no check to run", "", how)
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:

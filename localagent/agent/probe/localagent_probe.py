@@ -10,65 +10,66 @@ passed is decided by its exit code alone.
 import json
 import os
 import sys
+from typing import Any, Dict, List, Set  # the generic forms of older Pythons
 
 MARK = "LOCALAGENT-PROBE "
 MESSAGE_CHARS = 600
-_tests = {}
-_lines = {}
-_current = []
+_tests: Dict[str, Dict[str, Any]] = {}
+_lines: Dict[str, Dict[str, Set[int]]] = {}
+_current: List[str] = []
 
 
-def _root_relative(path):
+def _root_relative(path: str) -> str:
     return os.path.relpath(path, os.environ.get("LOCALAGENT_PROBE_ROOT", os.getcwd()))
 
 
-def _traced():
+def _traced() -> Set[str]:
     return {p for p in os.environ.get("LOCALAGENT_PROBE_TRACE", "").split(os.pathsep) if p}
 
 
 _WANTED = _traced()
-_known = {}
+_known: Dict[str, str] = {}
 
 
-def _wanted(filename):
+def _wanted(filename: str) -> str:
     if filename not in _known:
         name = _root_relative(filename).replace(os.sep, "/")
         _known[filename] = name if name in _WANTED else ""
     return _known[filename]
 
 
-def _local(frame, event, _arg):
+def _local(frame: Any, event: str, _arg: Any) -> Any:
     if event == "line" and _current:
         name = _wanted(frame.f_code.co_filename)
         _lines.setdefault(_current[0], {}).setdefault(name, set()).add(frame.f_lineno)
     return _local
 
 
-def _global(frame, _event, _arg):
+def _global(frame: Any, _event: str, _arg: Any) -> Any:
     return _local if _wanted(frame.f_code.co_filename) else None
 
 
-def pytest_runtest_logstart(nodeid, location):
+def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
     _current[:] = [nodeid]
     if _WANTED:
         sys.settrace(_global)
 
 
-def pytest_runtest_logfinish(nodeid, location):
+def pytest_runtest_logfinish(nodeid: str, location: Any) -> None:
     if _WANTED:
         sys.settrace(None)
     _current[:] = []
 
 
-def _message(report):
+def _message(report: Any) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = getattr(report, "longreprtext", "") or ""
     errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     shown = "\n".join(errors) or (crash.message if crash else text[-MESSAGE_CHARS:])
-    return shown[:MESSAGE_CHARS]
+    return str(shown)[:MESSAGE_CHARS]
 
 
-def _frames(report):
+def _frames(report: Any) -> List[List[Any]]:
     """The traceback as [path, line] pairs, outermost first."""
     found = []
     trace = getattr(report.longrepr, "reprtraceback", None)
@@ -79,7 +80,7 @@ def _frames(report):
     return found
 
 
-def pytest_runtest_logreport(report):
+def pytest_runtest_logreport(report: Any) -> None:
     known = _tests.setdefault(report.nodeid, {"outcome": "passed"})
     if report.failed:
         known["outcome"] = "failed"
@@ -89,7 +90,7 @@ def pytest_runtest_logreport(report):
         known["outcome"] = "skipped"
 
 
-def pytest_collectreport(report):
+def pytest_collectreport(report: Any) -> None:
     if report.failed:
         _tests[report.nodeid or "collection"] = {
             "outcome": "failed",
@@ -98,11 +99,10 @@ def pytest_collectreport(report):
         }
 
 
-def pytest_unconfigure(config):
+def pytest_unconfigure(config: Any) -> None:
     lines = {
         test: {path: sorted(found) for path, found in files.items()}
         for test, files in _lines.items()
     }
-    sys.stdout.flush()
-    sys.__stdout__.write("\n" + MARK + json.dumps({"tests": _tests, "lines": lines}) + "\n")
-    sys.__stdout__.flush()
+    report = json.dumps({"tests": _tests, "lines": lines})
+    print("\n" + MARK + report, file=sys.__stdout__, flush=True)

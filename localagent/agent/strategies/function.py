@@ -50,7 +50,7 @@ def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
     profile = turn.services.model.info.profile
     for symbol in suspects(turn, problem):
         tail = turn.services.prompts.render(
-            "workflow/function", name=symbol.name, path=problem.path
+            "workflow/function", function=symbol.name, path=problem.path
         )
         user = Message("user", f"{shared[-1].content}\n{tail}")
         for number in range(2):

@@ -1,0 +1,260 @@
+"""The composition root: the one place that names concrete classes.
+
+Everything here puts parts together; what the parts do is described where they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from localagent import __version__
+from localagent.agent.planners.base import Planner
+from localagent.agent.planners.react import React
+from localagent.agent.planners.workflow import Workflow
+from localagent.agent.turn import Limits, Services
+from localagent.changes import Change
+from localagent.config import Settings
+from localagent.config import load as load_settings
+from localagent.context.prompts import Prompts
+from localagent.errors import UsageError, WorkspaceError
+from localagent.events import Event, FileChanged, SessionStarted, TurnFinished, TurnStarted
+from localagent.guard.permissions import Permissions, Verdict
+from localagent.guard.sandbox.base import Sandbox
+from localagent.guard.sandbox.select import Choice, choose
+from localagent.index.simple import SimpleIndex
+from localagent.journal import transcript
+from localagent.journal.checkpoint import Checkpoints, recover_workspace
+from localagent.journal.replay import Difference, ReplayModel, compare
+from localagent.journal.undo import Undone
+from localagent.journal.undo import redo as redo_turn
+from localagent.journal.undo import undo as undo_turn
+from localagent.journal.workspace_lock import Holder, WorkspaceLock, acquire
+from localagent.models import lock as models_lock
+from localagent.models import store
+from localagent.models.base import Model, ModelInfo, Profile
+from localagent.models.scripted import ScriptedModel
+from localagent.paths import config_dir, sessions_dir
+from localagent.session import RunOptions, Session
+from localagent.tools.base import Effect
+from localagent.tools.registry import standard_tools
+from localagent.workspace import Workspace
+
+PLANNERS: dict[str, Callable[[Settings], Planner]] = {
+    "workflow": lambda settings: Workflow(settings.search_seconds),
+    "react": lambda _settings: React(),
+}
+
+
+def open_session(options: RunOptions) -> Session:
+    """Put a session together.
+
+    Raises UsageError, ConfigError, LockError, BackendError, WorkspaceError, SandboxError.
+    """
+    workspace = Workspace.open(options.workspace)
+    settings = load_settings(workspace.root, _flags(options))
+    past = transcript.read(options.resume) if options.resume else None
+    model = _model(options, settings)
+    planner = settings.planner or model.info.profile.planner
+    if planner not in PLANNERS:
+        raise UsageError(f"there is no planner {planner!r}", f"one of: {', '.join(PLANNERS)}")
+    selection = choose(settings.sandbox)
+    recorder = transcript.open_session(workspace.root, past.session if past else None)
+    lock = acquire(workspace.root, recorder.session)
+    own = lock if isinstance(lock, WorkspaceLock) else None
+    gate = SessionGate(settings, options, selection.sandbox, read_only=own is None)
+    return Session(
+        started=SessionStarted(
+            session=recorder.session,
+            workspace=str(workspace.root),
+            model=model.info.id,
+            model_sha256=model.info.sha256,
+            planner=planner,
+            sandbox=selection.sandbox.kind,
+            version=__version__,
+            read_only=own is None,
+            resumed=past is not None,
+        ),
+        services=Services(
+            model=model,
+            workspace=workspace,
+            index=SimpleIndex(workspace),
+            sandbox=selection.sandbox,
+            tools=standard_tools(),
+            gate=gate,
+            journal=NoTurn(),
+            prompts=Prompts([config_dir() / "prompts"]),
+            interactive=options.interactive,
+            check_seconds=settings.check_seconds,
+        ),
+        planner=PLANNERS[planner](settings),
+        recorder=recorder,
+        journal_for=lambda turn: Checkpoints(
+            workspace.root, recorder.folder, turn, settings.checkpoint_bytes
+        ),
+        on_close=own.release if own else _nothing,
+        limits=Limits(settings.max_seconds, settings.max_tokens),
+        check=settings.check or "",
+        seed=options.seed,
+        turns=past.last_turn if past else 0,
+        conversation=past.messages() if past else [],
+        unfinished=_unfinished(past) if past else "",
+        warnings=[*settings.notes, *_warnings(settings, selection, lock, workspace)],
+    )
+
+
+def undo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
+    """Take back a turn's changes (the last one's by default); see `journal.undo`."""
+    return undo_turn(Workspace.open(workspace).root, target, force=force)
+
+
+def redo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
+    """Take back an undo; see `journal.undo`."""
+    return redo_turn(Workspace.open(workspace).root, target, force=force)
+
+
+def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
+    """Run a recorded session again, the model's replies taken from its transcript and the tools
+    real, on a workspace that is as it was before.
+
+    Yields the new events; last, where an observation differs from the recorded one, a Difference.
+    """
+    recorded = transcript.read(session)
+    started = next((e for e in recorded.events if isinstance(e, SessionStarted)), None)
+    if started is None:
+        raise UsageError(f"session {session} holds nothing to replay")
+    prompts = [e for e in recorded.events if isinstance(e, TurnStarted)]
+    model = ReplayModel(recorded.events, _recorded_info(started))
+    options = RunOptions(workspace, planner=started.planner, yes=True)
+    seen: list[Event] = []
+    with replace_model(open_session(replace(options, scripted=Path(os.devnull))), model) as again:
+        for turn in prompts:
+            again.check = turn.check
+            for event in again.run(turn.prompt):
+                seen.append(event)
+                yield event
+    difference = compare(recorded.events, seen)
+    if difference is not None:
+        yield difference
+
+
+def replace_model(session: Session, model: Model) -> Session:
+    """`session` with another model; for replays and tests."""
+    session.services.model.close()
+    session.services = replace(session.services, model=model)
+    return session
+
+
+class SessionGate:
+    """The permission rules, with what the session's flags and its sandbox say already applied."""
+
+    def __init__(
+        self, settings: Settings, options: RunOptions, sandbox: Sandbox, *, read_only: bool
+    ) -> None:
+        self._rules = Permissions(
+            settings.permissions, settings.project_permissions, interactive=options.interactive
+        )
+        self._yes = options.yes
+        self._confined = sandbox.confined
+        self._read_only = read_only
+
+    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Verdict:
+        """See `agent.turn.Gate`."""
+        return self._rules.decide(
+            tool,
+            effect,
+            subject,
+            named=named,
+            yes=self._yes,
+            confined=self._confined,
+            read_only=self._read_only,
+        )
+
+
+class NoTurn:
+    """The journal outside of a turn: nothing can be changed there."""
+
+    def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
+        """Always raises WorkspaceError."""
+        raise WorkspaceError(f"no turn is running, so {len(changes)} change(s) cannot be made")
+
+
+def _nothing() -> None:
+    """What is done on closing a session that holds no lock."""
+
+
+def _flags(options: RunOptions) -> dict[str, Any]:
+    """The settings that flags override; None where a flag was not given."""
+    return {
+        "model": options.model,
+        "planner": options.planner,
+        "check": options.check,
+        "max_seconds": options.max_seconds,
+        "max_tokens": options.max_tokens,
+        "sandbox": options.sandbox,
+    }
+
+
+def _model(options: RunOptions, settings: Settings) -> Model:
+    """The model of the lock, verified, or a scripted one."""
+    if options.scripted is not None:
+        return ScriptedModel.from_file(options.scripted)
+    entry = models_lock.load().entry(settings.model)
+    path = store.path_for(entry)
+    profile = entry.profile.profile()
+    profile = replace(
+        profile,
+        window=settings.window or profile.window,
+        candidates=settings.candidates or profile.candidates,
+    )
+    from localagent.models.llamacpp import LlamaCpp
+
+    return LlamaCpp(
+        path,
+        ModelInfo(entry.id, entry.backend, entry.sha256, profile),
+        threads=settings.threads,
+        silence=settings.silence_seconds,
+    )
+
+
+def _warnings(
+    settings: Settings, selection: Choice, lock: WorkspaceLock | Holder, workspace: Workspace
+) -> list[str]:
+    """What the user should know before the first turn; unfinished changes are taken back here."""
+    found: list[str] = []
+    if not selection.sandbox.confined:
+        found.append(f"commands run without a sandbox: {selection.reason}")
+    if settings.proposed_check:
+        found.append(
+            f"the project proposes a check; to use it: --check '{settings.proposed_check}'"
+        )
+    if isinstance(lock, Holder):
+        found.append(f"the workspace is in use by {lock}; this session can only read")
+        return found
+    recovered = recover_workspace(workspace.root, sessions_dir())
+    if recovered.turns:
+        found.append(f"took back what was left unfinished by {', '.join(recovered.turns)}")
+    if recovered.left:
+        found.append(f"changed since by somebody else, so left alone: {', '.join(recovered.left)}")
+    return found
+
+
+def _unfinished(past: transcript.Transcript) -> str:
+    """The prompt of the last turn where it did not end, or ""."""
+    prompt = ""
+    for event in past.events:
+        if isinstance(event, TurnStarted):
+            prompt = event.prompt
+        elif isinstance(event, TurnFinished) and event.outcome not in ("interrupted", "limit"):
+            prompt = ""
+    return prompt
+
+
+def _recorded_info(started: SessionStarted) -> ModelInfo:
+    """Who the model of a recorded session was; its profile where the lock still has it."""
+    known = {entry.id: entry.profile.profile() for entry in models_lock.load().entries}
+    profile = known.get(started.model, Profile())
+    return ModelInfo(started.model, "replay", started.model_sha256, profile)
