@@ -1,0 +1,37 @@
+"""What kind of file a path is, by its name: test, prose, or something that is no text."""
+
+from __future__ import annotations
+
+import re
+
+_TEST = re.compile(
+    r"(?:^|/)(?:tests?|testing|__tests__|spec|specs|testdata|fixtures)/"
+    r"|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.\w+$"
+    r"|(?:^|/)[^/]*[._-](?:test|spec)\.\w+$"
+    r"|(?:^|/)[^/]*(?:Tests?|Spec|IT)\.(?:java|kt|cs|scala|swift|php)$"
+)
+_DOCS = (".md", ".mdx", ".rst", ".txt", ".adoc", ".org")
+_NO_TEXT = (
+    *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".ico", ".icns", ".tif", ".tiff", ".psd"),
+    *(".mp3", ".mp4", ".wav", ".ogg", ".flac", ".avi", ".mov", ".webm", ".mkv"),
+    *(".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz", ".jar", ".war", ".whl"),
+    *(".exe", ".dll", ".so", ".dylib", ".a", ".o", ".obj", ".lib", ".class", ".pyc", ".wasm"),
+    *(".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".odt", ".ods"),
+    *(".woff", ".woff2", ".ttf", ".otf", ".eot", ".sqlite", ".sqlite3", ".db", ".gguf", ".npy"),
+    *(".npz", ".parquet", ".pkl", ".pickle", ".pt", ".onnx", ".safetensors", ".bin", ".dat"),
+)
+
+
+def is_test(path: str) -> bool:
+    """Whether `path` looks like a test, by the habits of the common languages."""
+    return _TEST.search(path) is not None
+
+
+def is_docs(path: str) -> bool:
+    """Whether `path` is prose rather than code."""
+    return path.lower().endswith(_DOCS)
+
+
+def may_be_text(path: str) -> bool:
+    """False where the name's ending says that the file is no text."""
+    return not path.lower().endswith(_NO_TEXT)
