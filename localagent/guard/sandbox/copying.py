@@ -34,7 +34,8 @@ class Copy:
         self._root = root
         # How each entry was when it had just been copied; None for what was linked.
         self._made: dict[str, os.stat_result | None] = {}
-        folders = _folders_with_files(Workspace.open(root).files())
+        self._workspace = Workspace.open(root)
+        folders = _folders_with_files(self._workspace.files())
         tree.mkdir()
         self._fill("", folders)
         tree.chmod(stat.S_IMODE(root.stat().st_mode) | 0o700)
@@ -49,7 +50,7 @@ class Copy:
                 target = self.tree / name
                 if not stat.S_ISDIR(found.st_mode):
                     self._copy_file(name, found)
-                elif name in folders:
+                elif name in folders or not self._workspace.ignored(name):
                     target.mkdir()
                     self._fill(name, folders)
                     target.chmod(stat.S_IMODE(found.st_mode) | 0o700)

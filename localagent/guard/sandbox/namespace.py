@@ -129,11 +129,12 @@ def build(job: Job) -> None:
     devices = [(name, sys_.clone_mount(f"/dev/{name}")) for name in _devices()]
     sys_.set_mount("/", add=_LOCKED_DOWN, recursive=True)
     _make_dev(devices, job["tmp_bytes"])
+    rooms = []
     for (kind, path, roomy), source in zip(job["places"], sources, strict=True):
-        _place(kind, path, source, roomy)
-    for kind, path, roomy in job["places"]:
-        if kind == "folder" and roomy:
-            sys_.set_mount(path, add=sys_.ATTR_RDONLY)
+        if _place(kind, path, source, roomy) and roomy:
+            rooms.append(path)
+    for path in rooms:
+        sys_.set_mount(path, add=sys_.ATTR_RDONLY)
     os.makedirs(job["home"], 0o700, exist_ok=True)
     for link, target in job["links"]:
         os.makedirs(os.path.dirname(link), exist_ok=True)
@@ -185,9 +186,10 @@ def _overlay(workspace: str) -> int:
         os.close(lower)
 
 
-def _place(kind: str, path: str, source: int, roomy: bool) -> None:
+def _place(kind: str, path: str, source: int, roomy: bool) -> bool:
+    """Put a detached mount in its place; False where there is nothing to be hidden any more."""
     if kind in ("keep", "workspace"):
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(path, exist_ok=True)  # its parent may be hidden by now
     try:
         if roomy:  # something below stays visible, and needs a place to be mounted on
             sys_.mount("tmpfs", path, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, "mode=755,size=64k")
@@ -195,7 +197,9 @@ def _place(kind: str, path: str, source: int, roomy: bool) -> None:
         else:
             sys_.attach_mount(source, path)
     except (FileNotFoundError, NotADirectoryError):
-        os.close(source)  # what was to be hidden is hidden already, or went away
+        os.close(source)  # it lies in a folder that is hidden, or went away
+        return False
+    return True
 
 
 def _devices() -> list[str]:
@@ -275,10 +279,10 @@ def _put_file(target: str, data: bytes, mode: int, before: os.stat_result | None
     os.chmod(target, mode)
     after = os.stat(target)
     # Python (and make) take a compiled file for current when size and second of the source are
-    # those that they noted, so the two versions must not agree in both.
+    # those that they noted, so no two versions may agree in both.
     same_size = before is not None and before.st_size == after.st_size
-    if before is not None and same_size and int(before.st_mtime) == int(after.st_mtime):
-        os.utime(target, (after.st_atime, after.st_mtime + 1))
+    if before is not None and same_size and int(after.st_mtime) <= int(before.st_mtime):
+        os.utime(target, (after.st_atime, int(before.st_mtime) + 1))
 
 
 def limit_processes(limit: int) -> bool:

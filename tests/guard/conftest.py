@@ -1,0 +1,87 @@
+"""Sandboxes for the guard's tests, and a project for them to work on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localagent.guard.sandbox.canary import probe
+from localagent.guard.sandbox.plain import PlainSandbox
+from localagent.guard.sandbox.unshare import UnshareSandbox
+
+
+@pytest.fixture
+def unshare(home: Path) -> Iterator[UnshareSandbox]:
+    """The confining sandbox; the test is skipped where the machine has none."""
+    if sys.platform != "linux":
+        pytest.skip("needs Linux")
+    sandbox = UnshareSandbox()
+    try:
+        if reason := probe(sandbox):
+            pytest.skip(f"no confining sandbox here: {reason}")
+        yield sandbox
+    finally:
+        sandbox.close()
+
+
+@pytest.fixture
+def plain(home: Path) -> Iterator[PlainSandbox]:
+    sandbox = PlainSandbox()
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(params=["unshare", "none"])
+def sandbox(request: pytest.FixtureRequest) -> UnshareSandbox | PlainSandbox:
+    """Every kind of sandbox in turn."""
+    return request.getfixturevalue({"unshare": "unshare", "none": "plain"}[request.param])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with files, folders, links and modes to find again."""
+    folder = tmp_path / "project"
+    (folder / "src/deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("a\n")
+    (folder / "src/b.py").write_text("b = 1\n")
+    (folder / "src/deep/c").write_bytes(bytes(range(256)))
+    (folder / "run.sh").write_text("#!/bin/sh\necho ran\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "link").symlink_to("a.txt")
+    (folder / "dangling").symlink_to("nowhere")
+    return folder
+
+
+@pytest.fixture
+def untouched(project: Path) -> Iterator[None]:
+    """Fails the test if the project is not byte for byte what it was, times included."""
+    before = snapshot(project)
+    yield
+    assert snapshot(project) == before
+
+
+@pytest.fixture
+def look() -> Callable[[Path], dict[str, object]]:
+    return snapshot
+
+
+def snapshot(root: Path) -> dict[str, object]:
+    """Every entry below `root` with its kind, mode, content, time and inode."""
+    found: dict[str, object] = {}
+    for folder, names, files in os.walk(root):
+        for name in [*names, *files]:
+            path = Path(folder, name)
+            stat = path.lstat()
+            content: object = None
+            if path.is_symlink():
+                content = os.readlink(path)
+            elif path.is_file():
+                content = path.read_bytes()
+            key = str(path.relative_to(root))
+            found[key] = (oct(stat.st_mode), content, stat.st_mtime_ns, stat.st_ino)
+    found["."] = (oct(root.lstat().st_mode), None, root.lstat().st_mtime_ns, root.lstat().st_ino)
+    return found

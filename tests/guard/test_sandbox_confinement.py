@@ -1,0 +1,418 @@
+"""What a confined command cannot do. Every canary is a real attempt."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from localagent import paths
+from localagent.errors import SandboxError
+from localagent.guard.sandbox import exposure, namespace
+from localagent.guard.sandbox.base import Command
+from localagent.guard.sandbox.unshare import UnshareSandbox
+
+pytestmark = pytest.mark.sandbox
+
+
+def python(unshare: UnshareSandbox, root: Path, code: str, **values: object) -> dict[str, object]:
+    """Run `code` in a view; it fills the dictionary `found`, which comes back."""
+    text = f"found = {{}}\nvalues = {values!r}\n{textwrap.dedent(code)}\nimport json\n"
+    text += "print('RESULT', json.dumps(found))\n"
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(text)}"
+    with unshare.open(root) as view:
+        done = view.run(Command(line, seconds=60.0))
+    assert done.exit_code == 0, done.output
+    return json.loads(done.output.rpartition("RESULT ")[2])
+
+
+def test_no_network(unshare: UnshareSandbox, project: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
+        tcp.setblocking(False)
+        code = """
+        import socket
+        def attempt(name, function):
+            try:
+                function()
+            except OSError as error:
+                found[name] = type(error).__name__
+            else:
+                found[name] = "reached"
+        def send(family, address):
+            with socket.socket(family, socket.SOCK_DGRAM) as s:
+                s.sendto(b"x", address)
+        def connect(*address):
+            socket.create_connection(address, timeout=5).close()
+        attempt("host", lambda: connect("127.0.0.1", values["tcp"]))
+        attempt("tcp", lambda: connect("192.0.2.1", 80))
+        attempt("tcp6", lambda: connect("2001:db8::1", 80))
+        attempt("udp", lambda: send(socket.AF_INET, ("192.0.2.1", 53)))
+        attempt("udp6", lambda: send(socket.AF_INET6, ("2001:db8::1", 53)))
+        attempt("dns", lambda: socket.getaddrinfo("example.com", 80))
+        attempt("raw", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))
+        attempt("packet", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+        send(socket.AF_INET, ("127.0.0.1", values["udp"]))
+        with socket.create_server(("127.0.0.1", 0)) as own:
+            attempt("own", lambda: connect(*own.getsockname()))
+        found["interfaces"] = [name for _, name in socket.if_nameindex()]
+        """
+        ports = {"tcp": tcp.getsockname()[1], "udp": udp.getsockname()[1]}
+        found = python(unshare, project, code, **ports)
+        for server in (lambda: tcp.accept(), lambda: udp.recv(1)):
+            with pytest.raises(BlockingIOError):
+                server()
+    assert found.pop("own") == "reached"
+    assert found.pop("interfaces") == ["lo"]
+    assert "reached" not in found.values() and len(found) == 8
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram", "abstract"])
+@pytest.mark.parametrize("where", ["tmp", "workspace", "home"])
+def test_no_unix_sockets_of_other_programs(
+    unshare: UnshareSandbox, project: Path, home: Path, kind: str, where: str
+) -> None:
+    folder = {"tmp": Path("/tmp"), "workspace": project, "home": home}[where]
+    name = str(folder / f"s-{os.getpid()}.sock")
+    address = f"\0{name}" if kind == "abstract" else name
+    type_ = socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_UNIX, type_) as server:
+        server.bind(address)
+        try:
+            if kind != "datagram":
+                server.listen()
+            code = """
+            import socket
+            with socket.socket(socket.AF_UNIX, values["type"]) as s:
+                try:
+                    s.connect(values["address"])
+                    found["reached"] = True
+                except OSError:
+                    found["reached"] = False
+            """
+            found = python(unshare, project, code, address=address, type=int(type_))
+        finally:
+            Path(name).unlink(missing_ok=True)
+    assert found == {"reached": False}
+
+
+def test_nothing_outside_can_be_written(
+    unshare: UnshareSandbox, project: Path, home: Path, look: Callable[[Path], dict[str, object]]
+) -> None:
+    places = [home, project.parent, paths.private(paths.state_dir()), Path(__file__).parent]
+    ours = "localagent/scratch"  # the sandbox itself works there
+
+    def seen() -> list[object]:
+        found = [look(place) for place in places if place != project.parent]
+        return [
+            {k: v for k, v in each.items() if ours not in k and k != ".cache/localagent"}
+            for each in found
+        ]
+
+    before = seen()
+    tried = [*map(str, places), "/", "/etc", "/usr", "/usr/bin", "/var", "/proc/sys/kernel", "/dev"]
+    tried += ["/sys", "/run", str(Path(sys.prefix))]
+    code = """
+    import os
+    for place in values["tried"]:
+        for name, act in {
+            "make": lambda path: open(path, "x").close(),
+            "folder": os.mkdir,
+            "link": lambda path: os.symlink("x", path),
+        }.items():
+            try:
+                act(os.path.join(place, f"localagent-canary-{name}"))
+            except OSError:
+                pass
+    for path in ("/etc/passwd", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/bin/sh"):
+        try:
+            open(path, "ab").close()
+            found[path] = "writable"
+        except OSError:
+            pass
+        try:
+            os.chmod(path, 0o777)
+            found[path] = "modes"
+        except OSError:
+            pass
+    found["devices"] = sorted(os.listdir("/dev"))
+    try:
+        os.mknod("/tmp/disk", 0o60666, os.makedev(254, 0))
+        found["mknod"] = True
+    except OSError:
+        pass
+    """
+    found = python(unshare, project, code, tried=tried)
+    assert not {"vda", "sda", "mem", "kmsg", "kvm", "fuse"} & set(found.pop("devices"))
+    assert found == {}
+    for place in tried:
+        assert not list(Path(place).glob("localagent-canary*")), place
+    assert seen() == before
+
+
+def test_secrets_and_our_own_state_are_hidden(
+    unshare: UnshareSandbox, project: Path, home: Path
+) -> None:
+    secrets = [".ssh/id_rsa", ".aws/credentials", ".config/gh/hosts.yml", ".netrc", ".npmrc"]
+    secrets += [".git-credentials", ".docker/config.json", ".gnupg/private", ".bash_history"]
+    files = [home / name for name in secrets]
+    own = (paths.config_dir(), paths.data_dir(), paths.cache_dir(), paths.state_dir())
+    files += [folder / "marked" for folder in own]
+    # The workspace is the home itself, so nothing but the covers stands between.
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("TOP-SECRET")
+    (home / "readable").write_text("hello")
+    code = """
+    import os
+    for path in values["files"]:
+        try:
+            found[path] = open(path).read()
+        except OSError:
+            pass
+    for place in values["folders"]:
+        found[place] = os.listdir(place) if os.path.isdir(place) else []
+    """
+    names = [str(file) for file in files] + [str(home / "readable")]
+    folders = [str(home / ".ssh"), str(home / ".aws"), "/run", *map(str, own)]
+    unshare.close()  # its scratch lies in the workspace, and must move
+    found = python(unshare, home, code, files=names, folders=folders)
+    assert found.pop(str(home / "readable")) == "hello"
+    assert set(map(str, found.values())) <= {"", "[]"}
+
+
+def test_system_secrets_are_hidden(unshare: UnshareSandbox, project: Path) -> None:
+    with unshare.open(project) as view:
+        done = view.run(Command("cat /etc/shadow /etc/gshadow; ls -A /run /etc/ssh 2>/dev/null"))
+    assert "root:" not in done.output
+
+
+def test_the_agent_cannot_be_seen_or_touched(unshare: UnshareSandbox, project: Path) -> None:
+    code = """
+    import ctypes, os, signal
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    found["pids"] = max(pids) < 200 and len(pids) < 10
+    try:
+        os.kill(values["agent"], 0)
+        found["signal"] = values["agent"] in pids
+    except OSError:
+        found["signal"] = False
+    libc = ctypes.CDLL(None, use_errno=True)
+    found["ptrace"] = libc.ptrace(16, 1, 0, 0) == 0  # PTRACE_ATTACH to process 1
+    os.kill(1, signal.SIGKILL)  # ignored: process 1 belongs to us
+    try:
+        found["environ"] = open("/proc/1/environ").read()
+    except OSError:
+        found["environ"] = ""
+    """
+    found = python(unshare, project, code, agent=os.getpid())
+    assert found == {"pids": True, "signal": False, "ptrace": False, "environ": ""}
+
+
+def test_no_privileges(unshare: UnshareSandbox, project: Path) -> None:
+    code = """
+    import ctypes, os
+    status = dict(line.split(":\\t") for line in open("/proc/self/status").read().splitlines()
+                  if ":\\t" in line)
+    found["caps"] = int(status["CapEff"], 16) | int(status["CapBnd"], 16)
+    found["nnp"] = status["NoNewPrivs"].strip()
+    libc = ctypes.CDLL(None, use_errno=True)
+    found["users"] = libc.unshare(0x10000000) == 0
+    found["mounts"] = libc.unshare(0x00020000) == 0
+    found["umount"] = libc.umount2(values["mount"].encode(), 2) == 0
+    found["remount"] = libc.mount(b"", b"/", b"", 0x20 | 0x1000, b"") == 0
+    found["chroot"] = libc.chroot(b"/tmp") == 0
+    found["uid"] = os.getuid()
+    """
+    found = python(unshare, project, code, mount=str(project))
+    # CHOWN, DAC_OVERRIDE, FOWNER and FSETID, for root alone.
+    assert found.pop("caps") == (0b11011 if os.getuid() == 0 else 0)
+    assert found.pop("nnp") == "1" and found.pop("uid") == os.getuid()
+    assert not any(found.values()), found
+
+
+def test_fork_bombs_are_bounded(unshare: UnshareSandbox, project: Path) -> None:
+    code = """
+    import os, time
+    count = 0
+    try:
+        while count < 1000:
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            count += 1
+    except OSError:
+        pass
+    print("count", count)
+    """
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(textwrap.dedent(code))}"
+    with unshare.open(project) as view:
+        done = view.run(Command(line, seconds=60.0, processes=320))
+        bomb = view.run(Command("b() { b | b & }; b; sleep 2", seconds=1.0, processes=320))
+    # Process 1, its kin and some reserved numbers count as well; an older kernel kills instead.
+    assert done.exit_code == -9 or 10 <= int(done.output.split()[-1]) <= 320
+    assert bomb.timed_out or bomb.exit_code != 0
+
+
+def test_counting_processes_where_the_kernel_does_not(
+    unshare: UnshareSandbox, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of root before Linux 6.14: process 1 counts, and ends everything above the limit."""
+    if os.getuid() != 0:
+        pytest.skip("the kernel bounds everyone but root by itself")
+    site = Path(namespace.__file__).parents[3]
+    code = (
+        f"import sys; sys.path.append({str(site)!r})\n"
+        "from localagent.guard.sandbox import namespace, launcher\n"
+        "namespace.limit_processes = lambda limit: False\n"
+        "launcher.main()"
+    )
+    monkeypatch.setattr("localagent.guard.sandbox.launch._CODE", code)
+    unshare.close()
+    line = "for i in $(seq 60); do sleep 60 & done; echo all; sleep 60"
+    with unshare.open(project) as view:
+        few = view.run(Command("sleep 0.2; echo fine", seconds=60.0, processes=20))
+        many = view.run(Command(line, seconds=60.0, processes=20))
+    assert (few.exit_code, few.output) == (0, "fine\n")
+    assert many.exit_code == -9 and not many.timed_out
+
+
+def test_kernel_keys_are_out_of_reach(unshare: UnshareSandbox, project: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers below are those of x86_64")
+    secret = b"TOP-SECRET"
+    add_key, keyctl = 248, 250
+    made = libc.syscall(add_key, b"user", b"localagent-canary", secret, len(secret), -3)
+    if made < 0:
+        pytest.skip("no keyring here")
+    code = """
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(100)
+    key = libc.syscall(249, b"user", b"localagent-canary", None, 0)
+    libc.syscall(250, 11, key if key > 0 else values["key"], buffer, 100, 0)
+    found["key"] = buffer.value.decode()
+    """
+    found = python(unshare, project, code, key=made)
+    libc.syscall(keyctl, 3, made)  # revoke
+    assert found == {"key": ""}
+
+
+def test_scratch_is_hidden_and_tmp_is_private(unshare: UnshareSandbox, project: Path) -> None:
+    marker = Path(f"/tmp/localagent-marker-{os.getpid()}")
+    marker.write_text("x")
+    try:
+        with unshare.open(project) as view:
+            line = f"cat {marker}; echo y > /tmp/own && cat /tmp/own; echo z > /dev/shm/q; ls /tmp"
+            done = view.run(Command(line))
+    finally:
+        marker.unlink()
+    assert "y\n" in done.output and marker.name + "\n" not in done.output
+    assert not Path("/tmp/own").exists() and not Path("/dev/shm/q").exists()
+
+
+def test_servers_and_terminals_work_inside(unshare: UnshareSandbox, project: Path) -> None:
+    code = """
+    import os, pty, multiprocessing, tempfile
+    leader, follower = pty.openpty()
+    found["tty"] = os.isatty(follower)
+    with multiprocessing.Pool(2) as pool:
+        found["pool"] = pool.map(abs, [-1, -2])
+    with tempfile.NamedTemporaryFile() as file:
+        found["tmp"] = file.name.startswith("/tmp/")
+    found["random"] = len(os.urandom(4))
+    found["home"] = os.path.isdir(os.path.expanduser("~"))
+    """
+    found = python(unshare, project, code)
+    assert found == {"tty": True, "pool": [1, 2], "tmp": True, "random": 4, "home": True}
+
+
+@pytest.mark.parametrize("root", ["/", "/tmp", "/proc/self", "/dev"])
+def test_folders_of_the_system_are_no_workspaces(unshare: UnshareSandbox, root: str) -> None:
+    with pytest.raises(SandboxError, match="workspace"), unshare.open(Path(root)):
+        pass
+
+
+def test_a_set_up_that_fails_is_an_error_of_its_own(
+    unshare: UnshareSandbox, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = [("keep", "/no/such/folder", False)]
+    monkeypatch.setattr("localagent.guard.sandbox.unshare.places", lambda root: broken)
+    with pytest.raises(SandboxError, match="/no/such/folder"), unshare.open(project) as view:
+        view.run(Command("echo ran"))
+
+
+def test_a_workspace_that_cannot_be_overlaid_is_copied(
+    unshare: UnshareSandbox, project: Path, look: Callable[[Path], dict[str, object]]
+) -> None:
+    before = look(project)
+    unshare.overlay_failed(project)
+    with unshare.open(project) as view:
+        done = view.run(Command("cat a.txt; echo n > n; rm src/b.py; touch /etc/x; pwd"))
+        assert done.output.startswith("a\n") and done.output.endswith(f"{project}\n")
+        assert [change.path for change in view.changes()] == ["n", "src/b.py"]
+    assert look(project) == before and not Path("/etc/x").exists()
+
+
+def test_a_mount_inside_the_workspace_leads_to_a_copy(
+    unshare: UnshareSandbox, tmp_path: Path
+) -> None:
+    """An overlay cannot cover a mount that a more privileged namespace made."""
+    if os.getuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("needs root to mount something")
+    root = tmp_path / "w"
+    (root / "inner").mkdir(parents=True)
+    (root / "f").write_text("f")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", str(root / "inner")])
+    if mounted.returncode:
+        pytest.skip("cannot mount here")
+    try:
+        (root / "inner/g").write_text("g")
+        with unshare.open(root) as view:
+            done = view.run(Command("cat f inner/g; echo h > inner/h"))
+            changes = [change.path for change in view.changes()]
+        assert (done.output, changes) == ("fg", ["inner/h"])
+        assert not (root / "inner/h").exists()
+    finally:
+        subprocess.run(["umount", str(root / "inner")], check=True)
+
+
+def test_programs_in_hidden_folders_stay_usable(
+    unshare: UnshareSandbox, project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with node under ~/.config/nvm, or a virtual environment below /tmp."""
+    tool = home / ".config/nvm/v1/bin/tool"
+    tool.parent.mkdir(parents=True)
+    tool.write_text('#!/bin/sh\ncat "$(dirname "$0")/../lib"\n')
+    tool.chmod(0o755)
+    (home / ".config/nvm/v1/lib").write_text("found\n")
+    (home / ".config/token").write_text("TOP-SECRET")
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    with unshare.open(project) as view:
+        done = view.run(Command(f"tool; cat {home}/.config/token; touch {tool.parent}/x"))
+    assert done.output.startswith("found\n") and "TOP-SECRET" not in done.output
+    assert not (tool.parent / "x").exists()
+
+
+def test_sockets_that_programs_listen_on_are_known(tmp_path: Path) -> None:
+    name = tmp_path / "with space.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(name))
+        server.listen()
+        assert str(name) in exposure._sockets()

@@ -1,0 +1,180 @@
+"""Applying a view's changes to a copy of the workspace gives exactly what the command saw."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from localagent.changes import Change, deletion
+from localagent.guard.sandbox.base import Command, Sandbox
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(os.name != "posix", reason="needs modes and links"),
+]
+NAMES = st.sampled_from(["a", "b", "c d", "é"])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+MODES = st.sampled_from([0o644, 0o600, 0o755, 0o400])
+STEPS = st.one_of(
+    st.tuples(st.just("write"), PATHS, st.sampled_from(["", "x", "yy", "x" * 5000])),
+    st.tuples(st.just("append"), PATHS, st.just("z")),
+    st.tuples(st.just("remove"), PATHS, st.just("")),
+    st.tuples(st.just("move"), PATHS, PATHS),
+    st.tuples(st.just("mode"), PATHS, MODES),
+    st.tuples(st.just("link"), PATHS, PATHS),
+    st.tuples(st.just("hard"), PATHS, PATHS),
+    st.tuples(st.just("folder"), PATHS, st.just("")),
+    st.tuples(st.just("touch"), PATHS, st.just("")),
+    st.tuples(st.just("again"), PATHS, st.just("")),
+)
+# Runs in the view and, for the first tree, outside. Steps that cannot be done are left out.
+WORKER = """
+import os, shutil, sys
+def do(kind, path, other):
+    if kind in ("write", "append"):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        open(path, "w" if kind == "write" else "a").write(other)
+    elif kind == "remove":
+        shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+    elif kind == "move":
+        shutil.move(path, other)
+    elif kind == "mode":
+        os.chmod(path, other | (0o700 if os.path.isdir(path) else 0))
+    elif kind == "link":
+        os.symlink(other, path)
+    elif kind == "hard":
+        os.link(path, other)
+    elif kind == "folder":
+        os.makedirs(path)
+    elif kind == "touch":
+        os.utime(path)
+    elif kind == "again":  # a folder made anew is opaque: nothing of the old one shows
+        shutil.rmtree(path)
+        os.mkdir(path)
+        open(path + "/new", "w").write("n")
+def work(steps):
+    for step in steps:
+        try:
+            do(*step)
+        except (OSError, shutil.Error):
+            pass
+"""
+SHOW = """
+import base64, json
+found = []
+for folder, names, files in os.walk("."):
+    for name in names + files:
+        path = os.path.join(folder, name)
+        if os.path.islink(path):
+            found.append([path, "link", os.readlink(path), 0])
+        elif os.path.isdir(path):
+            found.append([path, "dir", "", os.stat(path).st_mode & 0o777])
+        else:
+            data = base64.b64encode(open(path, "rb").read()).decode()
+            found.append([path, "file", data, os.stat(path).st_mode & 0o777])
+print(json.dumps(sorted(found)))
+"""
+
+
+def show(root: Path) -> str:
+    """What SHOW prints of a folder, by a process that runs outside any sandbox."""
+    code = "import os\n" + SHOW
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def apply(root: Path, changes: Sequence[Change]) -> None:
+    """Deletions first, children before parents; then the rest, parents before children."""
+    for change in reversed(changes):
+        path = root / change.path
+        if change.kind == "absent" or path.is_symlink() or path.is_file():
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+            elif path.is_dir():
+                path.rmdir()
+    for change in changes:
+        path = root / change.path
+        if change.kind == "dir":
+            path.mkdir(exist_ok=True)
+            path.chmod(change.mode or 0o755)
+        elif change.kind == "symlink":
+            path.symlink_to(os.fsdecode(change.data))
+        elif change.kind == "file":
+            if path.is_dir():
+                path.rmdir()
+            path.write_bytes(change.data)
+            path.chmod(0o644 if change.mode is None else change.mode)
+
+
+def check(sandbox: Sandbox, first: list[object], steps: list[object]) -> None:
+    scope: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as name:
+        root, copy = Path(name, "root"), Path(name, "copy")
+        root.mkdir()
+        here = Path.cwd()
+        os.chdir(root)
+        try:
+            exec(WORKER, scope)
+            scope["work"](first)  # type: ignore[operator]
+        finally:
+            os.chdir(here)
+        shutil.copytree(root, copy, symlinks=True)
+        before = show(root)
+        code = f"{WORKER}\nwork({steps!r})\n{SHOW}"
+        with sandbox.open(root) as view:
+            done = view.run(
+                Command(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", seconds=60.0)
+            )
+            assert done.exit_code == 0, done.output
+            changes = view.changes()
+        assert show(root) == before
+        paths = [change.path for change in changes]
+        assert paths == sorted(set(paths))
+        apply(copy, changes)
+        assert show(copy) == done.output
+        # The same changes, put into a fresh view, give the same picture, and are its changes.
+        with sandbox.open(root, changes) as view:
+            code = f"import os\n{SHOW}"
+            again = view.run(
+                Command(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", seconds=60.0)
+            )
+            assert again.output == done.output
+            assert view.changes() == changes
+
+
+RELAXED = settings(
+    max_examples=20,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # each example takes real commands; no shrinking
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@RELAXED
+@given(first=st.lists(STEPS, max_size=12), steps=st.lists(STEPS, max_size=12))
+def test_round_trip(sandbox: Sandbox, first: list[object], steps: list[object]) -> None:
+    check(sandbox, first, steps)
+
+
+def test_a_folder_replaced_by_a_new_one(sandbox: Sandbox) -> None:
+    first = [("write", "a/b/x", "1"), ("write", "a/y", "2")]
+    check(sandbox, first, [("again", "a", "")])
+    check(sandbox, first, [("remove", "a", ""), ("write", "a/y", "2")])
+    check(sandbox, first, [("move", "a", "c d")])
+
+
+def test_deleting_more_than_there_is_harms_nothing(sandbox: Sandbox, project: Path) -> None:
+    with sandbox.open(project, [deletion("no/such"), deletion("a.txt/below")]) as view:
+        assert view.run(Command("cat a.txt")).output == "a\n"
+        assert view.changes() == ()
