@@ -106,19 +106,25 @@ class Workspace:
 
         Raises OutsideWorkspace, and OSError for what cannot be read or is not a regular file.
         """
-        target = self.root / self.relative(rel)
+        return self.read_listed(self.relative(rel), limit)
+
+    def read_listed(self, name: str, limit: int | None = None) -> bytes:
+        """The content of a file that `files()` named, or its first `limit` bytes.
+
+        Quicker than `read_bytes`, since the name is known to be resolved. Raises OSError.
+        """
         # O_NONBLOCK: opening a named pipe must not wait for a writer. O_NOFOLLOW: the path was
         # resolved, so a link that is there now was put there in between.
         flags = os.O_RDONLY
-        for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY", "O_CLOEXEC"):
-            flags |= getattr(os, name, 0)
-        descriptor = os.open(target, flags)
+        for flag in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY", "O_CLOEXEC"):
+            flags |= getattr(os, flag, 0)
+        descriptor = os.open(f"{self.root}/{name}", flags)
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(mode):
-                raise IsADirectoryError(f"{rel} is a folder")
+                raise IsADirectoryError(f"{name} is a folder")
             if not stat.S_ISREG(mode):
-                raise OSError(f"{rel} is not a regular file")
+                raise OSError(f"{name} is not a regular file")
             return file.read() if limit is None else file.read(limit)
 
     def files(self) -> list[str]:

@@ -11,6 +11,22 @@ _TEST = re.compile(
     r"|(?:^|/)[^/]*(?:Tests?|Spec|IT)\.(?:java|kt|cs|scala|swift|php)$"
 )
 _DOCS = (".md", ".mdx", ".rst", ".txt", ".adoc", ".org")
+_DATA = (
+    *(
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".csv",
+        ".tsv",
+        ".xml",
+        ".svg",
+        ".lock",
+        ".sum",
+        ".map",
+        ".log",
+    ),
+    *(".po", ".pot", ".snap", ".min.js", ".min.css", ".ipynb", ".geojson"),
+)
 _NO_TEXT = (
     *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".ico", ".icns", ".tif", ".tiff", ".psd"),
     *(".mp3", ".mp4", ".wav", ".ogg", ".flac", ".avi", ".mov", ".webm", ".mkv"),
@@ -30,6 +46,11 @@ def is_test(path: str) -> bool:
 def is_docs(path: str) -> bool:
     """Whether `path` is prose rather than code."""
     return path.lower().endswith(_DOCS)
+
+
+def is_data(path: str) -> bool:
+    """Whether `path` is text that programs write or read, rather than people."""
+    return path.lower().endswith(_DATA)
 
 
 def may_be_text(path: str) -> bool:

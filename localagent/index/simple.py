@@ -8,8 +8,10 @@ quotes the test more often than the code at fault, and it is the code that is to
 
 from __future__ import annotations
 
+import codecs
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -17,9 +19,9 @@ from pathlib import PurePosixPath
 from localagent.edits.textfile import decode, is_binary
 from localagent.errors import OutsideWorkspace
 from localagent.index.base import Hit, Symbol
-from localagent.index.kinds import is_docs, is_test, may_be_text
+from localagent.index.kinds import is_data, is_docs, is_test, may_be_text
 from localagent.index.outline import outline
-from localagent.index.query import Query, parse_query, term_pattern
+from localagent.index.query import Query, count_term, parse_query
 from localagent.workspace import Workspace
 
 # Larger files are data or generated.
@@ -29,6 +31,8 @@ MAX_QUERY_BYTES = 64 << 20
 # Symbols are looked at in the files that are best by their words alone.
 _OUTLINED = 40
 _SATURATION, _LENGTH = 1.2, 0.5  # BM25's k1 and b; b is low, for long source files are no worse
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 Stamp = tuple[int, int]
 
@@ -88,8 +92,9 @@ class SimpleIndex:
         if not last:
             return []
         found: list[Symbol] = []
-        for path, text in self._texts():
-            if last in text:
+        wanted = last.encode()
+        for path, data in self._contents():
+            if wanted in data:
                 found += [s for s in self.symbols(path) if s.name.rsplit(".", 1)[-1] == last]
         return sorted(found, key=lambda s: (is_test(s.path), s.path, s.line))
 
@@ -102,7 +107,7 @@ class SimpleIndex:
         self._score_symbols(asked, scores, idf)
         self._score_frames(asked, scores)
         for path, score in scores.items():
-            if is_docs(path) and not score.named:
+            if (is_docs(path) or is_data(path)) and not score.named:
                 score.value *= 0.3
         ranked = sorted(
             (item for item in scores.items() if item[1].value > 0),
@@ -114,22 +119,17 @@ class SimpleIndex:
 
     def _score_words(self, asked: Query, scores: dict[str, _Score]) -> dict[str, float]:
         """Score the files by their words; returns each term's rarity."""
-        patterns = {term: term_pattern(term) for term in asked.terms}
         found: dict[str, _Matches] = {}
         total = size = 0
-        for path, text in self._texts() if patterns else ():
-            total, size = total + 1, size + len(text)
-            lower = text.lower()
-            counts = {
-                term: count
-                for term, pattern in patterns.items()
-                if _may_hold(lower, term) and (count := sum(1 for _ in pattern.finditer(text)))
-            }
+        for path, data in self._contents() if asked.terms else ():
+            total, size = total + 1, size + len(data)
+            lower = data.lower()
+            counts = {term: count_term(data, lower, term) for term in asked.terms}
+            counts = {term: count for term, count in counts.items() if count}
             if counts:
-                found[path] = _Matches(counts, len(text))
-        idf = {
-            term: _idf(total, sum(term in m.counts for m in found.values())) for term in patterns
-        }
+                found[path] = _Matches(counts, len(data))
+        having = Counter(term for matches in found.values() for term in matches.counts)
+        idf = {term: _idf(total, having[term]) for term in asked.terms}
         average = size / total if total else 1.0
         for path, matches in found.items():
             norm = _SATURATION * (1 - _LENGTH + _LENGTH * matches.size / max(average, 1.0))
@@ -143,7 +143,6 @@ class SimpleIndex:
 
     def _score_names(self, asked: Query, scores: dict[str, _Score], idf: dict[str, float]) -> None:
         """Raise the files that the query names, by path or by a word of it."""
-        patterns = {term: term_pattern(term) for term in asked.terms}
         highest = max((score.value for score in scores.values()), default=1.0)
         for path in self.files():
             for written in asked.paths:
@@ -153,12 +152,15 @@ class SimpleIndex:
                     score.named = True
                     score.reasons.insert(0, f"the query names {written}")
                     break
-            if path not in scores and not patterns:
-                continue
-            words = [term for term, pattern in patterns.items() if pattern.search(path)]
+            data = os.fsencode(path)
+            lower = data.lower()
+            stem = PurePosixPath(path).stem.lower()
+            words = [term for term in asked.terms if count_term(data, lower, term)]
             if words:
                 score = scores.setdefault(path, _Score())
-                score.value += sum(1.5 * asked.terms[w] * max(idf.get(w, 1.0), 0.5) for w in words)
+                for word in words:
+                    rarity = asked.terms[word] * max(idf[word], 0.5)
+                    score.value += (3.0 if word == stem else 1.5) * rarity
                 score.reasons.append(f"its path has {', '.join(words[:3])}")
 
     def _score_frames(self, asked: Query, scores: dict[str, _Score]) -> None:
@@ -207,8 +209,8 @@ class SimpleIndex:
         hits = [path for path in known if path.endswith("/" + inside)]
         return hits[0] if len(hits) == 1 else None
 
-    def _texts(self) -> Iterator[tuple[str, str]]:
-        """The text of all files within the bounds, those changed last first."""
+    def _contents(self) -> Iterator[tuple[str, bytes]]:
+        """The bytes of all text files within the bounds, those changed last first."""
         stamps = ((self._stamp(path), path) for path in self.files())
         found = [(stamp, path) for stamp, path in stamps if stamp and stamp[1] <= MAX_FILE_BYTES]
         room = MAX_QUERY_BYTES
@@ -216,9 +218,14 @@ class SimpleIndex:
             room -= stamp[1]
             if room < 0:
                 return
-            text = self._text(path)
-            if text is not None:
-                yield path, text
+            try:
+                data = self._workspace.read_listed(path, MAX_FILE_BYTES)
+            except OSError:
+                continue
+            if data.startswith(_UTF16):
+                data = decode(data).text.encode()
+            if not is_binary(data):
+                yield path, data
 
     def _stamp(self, path: str) -> Stamp | None:
         """When a file was changed (nanoseconds) and its size (bytes); None where there is none."""
@@ -235,13 +242,6 @@ class SimpleIndex:
         except (OSError, OutsideWorkspace):
             return None
         return None if is_binary(data) else decode(data).text
-
-
-def _may_hold(lower: str, term: str) -> bool:
-    """A quick test before the exact pattern."""
-    if "_" in term:
-        return term in lower or term.replace("_", "") in lower
-    return (term.removesuffix("s") if len(term) > 4 else term) in lower
 
 
 def _idf(total: int, having: int) -> float:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localagent.index.kinds import is_docs, is_test, may_be_text
-from localagent.index.query import parse_query, term_pattern
+from localagent.index.query import count_term, parse_query
 from localagent.index.simple import SimpleIndex
 from localagent.workspace import Workspace
 
@@ -169,14 +169,19 @@ class TestQuery:
         )
 
     @pytest.mark.parametrize(
-        "text", ["total", "Total", "sub_total", "subTotal", "totals", "total2"]
+        "text",
+        ["total", "Total", "TOTAL", "sub_total", "subTotal", "totals", "total2", "getTotals()"],
     )
-    def test_patterns_find(self, text: str) -> None:
-        assert term_pattern("total").search(text)
+    def test_words_found(self, text: str) -> None:
+        assert count_term(text.encode(), text.lower().encode(), "total") == 1
 
-    @pytest.mark.parametrize("text", ["totally", "subtotal", "tot"])
-    def test_patterns_pass_over(self, text: str) -> None:
-        assert not term_pattern("total").search(text)
+    @pytest.mark.parametrize("text", ["totally", "subtotal", "tot", ""])
+    def test_words_passed_over(self, text: str) -> None:
+        assert count_term(text.encode(), text.lower().encode(), "total") == 0
+
+    def test_identifiers_found_in_either_writing(self) -> None:
+        text = b"parseHeader(parse_header) + parse_headers + xparse_header"
+        assert count_term(text, text.lower(), "parse_header") == 2
 
 
 @pytest.mark.parametrize(
