@@ -5,7 +5,6 @@ Everything here puts parts together; what the parts do is described where they a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,15 +48,15 @@ PLANNERS: dict[str, Callable[[Settings], Planner]] = {
 }
 
 
-def open_session(options: RunOptions) -> Session:
-    """Put a session together.
+def open_session(options: RunOptions, model: Model | None = None) -> Session:
+    """Put a session together; `model` takes the place of the one that the options name.
 
     Raises UsageError, ConfigError, LockError, BackendError, WorkspaceError, SandboxError.
     """
     workspace = Workspace.open(options.workspace)
     settings = load_settings(workspace.root, _flags(options))
     past = transcript.read(options.resume) if options.resume else None
-    model = _model(options, settings)
+    model = model or _model(options, settings)
     planner = settings.planner or model.info.profile.planner
     if planner not in PLANNERS:
         raise UsageError(f"there is no planner {planner!r}", f"one of: {', '.join(PLANNERS)}")
@@ -130,7 +129,7 @@ def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
     model = ReplayModel(recorded.events, _recorded_info(started))
     options = RunOptions(workspace, planner=started.planner, yes=True)
     seen: list[Event] = []
-    with replace_model(open_session(replace(options, scripted=Path(os.devnull))), model) as again:
+    with open_session(options, model) as again:
         for turn in prompts:
             again.check = turn.check
             for event in again.run(turn.prompt):
@@ -139,13 +138,6 @@ def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
     difference = compare(recorded.events, seen)
     if difference is not None:
         yield difference
-
-
-def replace_model(session: Session, model: Model) -> Session:
-    """`session` with another model; for replays and tests."""
-    session.services.model.close()
-    session.services = replace(session.services, model=model)
-    return session
 
 
 class SessionGate:

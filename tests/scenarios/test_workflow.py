@@ -1,0 +1,299 @@
+"""The workflow planner from a prompt to its last event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from localagent.app import redo, undo
+from localagent.events import (
+    CandidateRejected,
+    CheckFinished,
+    Event,
+    Failed,
+    FileChanged,
+    MessageAdded,
+    Question,
+    TurnFinished,
+    Warned,
+)
+from localagent.models.base import Infill, Profile
+from localagent.models.scripted import Reply
+
+E = TypeVar("E")
+TASK = "Fix calc.py so that the tests in calc_test.py pass"
+GOOD = "def add(a, b):\n    return a + b\n"
+BAD = "def add(a, b):\n    return a * b\n"
+
+
+def only(events: list[Event], cls: type[E]) -> list[E]:
+    return [e for e in events if isinstance(e, cls)]
+
+
+def finished(events: list[Event]) -> TurnFinished:
+    assert isinstance(events[-1], TurnFinished)
+    assert len(only(events, TurnFinished)) == 1
+    return events[-1]
+
+
+def test_the_first_candidate_that_passes_is_applied(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [BAD, GOOD])
+    events = run.turn(TASK)
+    end = finished(events)
+    assert (end.outcome, end.exit_code, end.changed) == ("solved", 0, ["calc.py"])
+    assert (workspace_dir / "calc.py").read_text() == GOOD
+    candidates = [c for c in only(events, CheckFinished) if c.candidate]
+    assert [(c.candidate, c.ok) for c in candidates] == [(1, False), (2, True)]
+    assert only(events, FileChanged)[0].diff.count("\n+") == 2  # the header and the new line
+
+
+def test_undo_and_redo_restore_every_byte(start: Callable, workspace_dir: Path) -> None:
+    before = (workspace_dir / "calc.py").read_bytes()
+    run = start(workspace_dir, [GOOD])
+    run.turn(TASK)
+    run.session.close()
+    undone = undo(workspace_dir)
+    assert [c.path for c in undone.changed] == ["calc.py"]
+    assert (workspace_dir / "calc.py").read_bytes() == before
+    redo(workspace_dir)
+    assert (workspace_dir / "calc.py").read_text() == GOOD
+
+
+def test_nothing_is_changed_where_no_candidate_passes(start: Callable, workspace_dir: Path) -> None:
+    before = sorted((p.name, p.read_bytes()) for p in workspace_dir.iterdir() if p.is_file())
+    run = start(workspace_dir, [BAD, "not python at all (", BAD, "def add(a, b):\n    return 0\n"])
+    events = run.turn(TASK)
+    end = finished(events)
+    assert (end.outcome, end.exit_code, end.changed) == ("unsolved", 1, [])
+    reasons = [r.reason for r in only(events, CandidateRejected)]
+    assert len(reasons) == 2
+    assert "tried before" in reasons[1]
+    after = sorted((p.name, p.read_bytes()) for p in workspace_dir.iterdir() if p.is_file())
+    assert after == before
+
+
+def test_infills_climb_from_the_best_candidate(start: Callable, workspace_dir: Path) -> None:
+    (workspace_dir / "calc.py").write_text("def add(a, b):\n    pass\n")
+    profile = Profile(fim=True, candidates=1)
+    replies = [Reply(BAD, to="chat"), Reply("return a + b", to="infill", repeat=True)]
+    run = start(workspace_dir, replies, profile=profile)
+    end = finished(run.turn(TASK))
+    assert end.outcome == "solved"
+    assert end.how.startswith("infill")
+    infills = [r.prompt for r in run.model.requests if isinstance(r.prompt, Infill)]
+    assert "# Must hold:" in infills[0].prefix
+
+
+def test_a_passing_check_is_not_worked_on(start: Callable, workspace_dir: Path) -> None:
+    (workspace_dir / "calc.py").write_text(GOOD)
+    run = start(workspace_dir, [])
+    end = finished(run.turn(TASK))
+    assert (end.outcome, end.exit_code) == ("solved", 0)
+    assert "already" in end.summary
+    assert run.model.requests == []
+
+
+def test_a_question_is_answered_and_nothing_is_changed(
+    start: Callable, workspace_dir: Path
+) -> None:
+    run = start(workspace_dir, ["It subtracts."])
+    end = finished(run.turn("What does add in calc.py do?"))
+    assert (end.outcome, end.exit_code, end.summary) == ("answered", 0, "It subtracts.")
+    assert "return a - b" in run.model.prompts[0]
+
+
+def test_an_unclear_request_is_classified_by_the_model(
+    start: Callable, workspace_dir: Path
+) -> None:
+    run = start(workspace_dir, ["answer", "Hello."])
+    assert finished(run.turn("hello there")).summary == "Hello."
+    assert run.model.requests[0].grammar == 'root ::= "answer" | "edit"'
+
+
+def test_the_file_is_found_through_the_failing_test(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [GOOD])
+    assert finished(run.turn("fix the failing test")).outcome == "solved"
+    assert (workspace_dir / "calc.py").read_text() == GOOD
+
+
+class TestPermission:
+    def test_a_named_file_may_be_changed_without_asking(
+        self, start: Callable, workspace_dir: Path
+    ) -> None:
+        run = start(workspace_dir, [GOOD], yes=False)
+        assert finished(run.turn(TASK)).outcome == "solved"
+
+    def test_another_file_is_refused_where_nobody_can_be_asked(
+        self, start: Callable, workspace_dir: Path
+    ) -> None:
+        run = start(workspace_dir, [GOOD], yes=False)
+        events = run.turn("fix the failing test")
+        end = finished(events)
+        assert (end.outcome, end.exit_code, end.changed) == ("refused", 3, [])
+        assert "--yes" in only(events, Failed)[0].hint
+        assert run.model.requests == []  # refused before any work
+
+    @pytest.mark.parametrize("allowed", [True, False])
+    def test_the_user_is_asked_with_the_diff(
+        self, start: Callable, workspace_dir: Path, allowed: bool
+    ) -> None:
+        run = start(workspace_dir, [GOOD], yes=False, interactive=True)
+        events = run.turn("fix the failing test", lambda _question: allowed)
+        assert "+    return a + b" in only(events, Question)[0].preview
+        end = finished(events)
+        assert end.outcome == ("solved" if allowed else "refused")
+        assert ((workspace_dir / "calc.py").read_text() == GOOD) is allowed
+
+    def test_an_unanswered_question_means_no(self, start: Callable, workspace_dir: Path) -> None:
+        run = start(workspace_dir, [GOOD], yes=False, interactive=True)
+        assert finished(run.turn("fix the failing test")).outcome == "refused"
+
+
+class TestBadInput:
+    def test_outside(self, start: Callable, workspace_dir: Path) -> None:
+        run = start(workspace_dir, [])
+        events = run.turn("fix ../other.py")
+        assert finished(events).exit_code == 3
+        assert only(events, Failed)[0].kind == "OutsideWorkspace"
+
+    def test_outside_through_a_link(self, start: Callable, workspace_dir: Path) -> None:
+        (workspace_dir / "link").symlink_to("/etc")
+        events = start(workspace_dir, []).turn("fix link/passwd.py")
+        assert finished(events).exit_code == 3
+
+    def test_an_existing_absolute_path(self, start: Callable, workspace_dir: Path) -> None:
+        assert finished(start(workspace_dir, []).turn("change /etc/passwd")).exit_code == 3
+
+    def test_a_binary_file(self, start: Callable, workspace_dir: Path) -> None:
+        (workspace_dir / "data.py").write_bytes(b"\0\1\2\xff" * 100)
+        events = start(workspace_dir, []).turn("fix data.py")
+        assert finished(events).exit_code == 2
+        assert "binary" in only(events, Failed)[0].message
+
+    def test_a_check_that_does_not_exist(self, start: Callable, workspace_dir: Path) -> None:
+        events = start(workspace_dir, [], check="no-such-program").turn(TASK)
+        assert finished(events).exit_code == 2
+        assert "cannot run" in only(events, Failed)[0].message
+
+    def test_a_check_that_prints_a_lot(self, start: Callable, workspace_dir: Path) -> None:
+        check = "yes | head -c 100000000; python -m pytest -q"
+        events = start(workspace_dir, [GOOD], check=check).turn(TASK)
+        assert finished(events).outcome == "solved"
+        assert all(len(c.output) < 10_000 for c in only(events, CheckFinished))
+
+    def test_no_check(self, start: Callable, tmp_path: Path) -> None:
+        folder = tmp_path / "empty"
+        folder.mkdir()
+        run = start(folder, ["print('hi')\n"], check=None)
+        events = run.turn("create hello.py that prints hi")
+        end = finished(events)
+        assert (end.outcome, end.exit_code) == ("unverified", 1)
+        assert (folder / "hello.py").read_text() == "print('hi')\n"
+        assert any("verified" in w.text for w in only(events, Warned))
+
+    def test_an_empty_folder_without_a_named_file(self, start: Callable, tmp_path: Path) -> None:
+        folder = tmp_path / "empty"
+        folder.mkdir()
+        end = finished(start(folder, [], check=None).turn("fix the bug"))
+        assert (end.outcome, end.exit_code) == ("unsolved", 1)
+
+    def test_a_path_with_spaces_and_unicode(self, start: Callable, tmp_path: Path) -> None:
+        folder = tmp_path / "mein Projekt, 1:2 ü"
+        folder.mkdir()
+        (folder / "calc.py").write_text("def add(a, b):\n    return a - b\n")
+        (folder / "calc_test.py").write_text(
+            "from calc import add\ndef test_add():\n    assert add(2, 3) == 5\n"
+        )
+        assert finished(start(folder, [GOOD]).turn(TASK)).outcome == "solved"
+
+
+class TestLimits:
+    def test_tokens(self, start: Callable, workspace_dir: Path) -> None:
+        run = start(workspace_dir, [BAD, BAD, BAD, BAD], max_tokens=5)
+        end = finished(run.turn(TASK))
+        assert (end.outcome, end.exit_code) == ("limit", 5)
+        assert end.completion_tokens <= 5
+
+    def test_time(self, start: Callable, workspace_dir: Path) -> None:
+        run = start(workspace_dir, [BAD], check="sleep 60", max_seconds=2.0)
+        assert finished(run.turn(TASK)).exit_code == 5
+
+    def test_cancelled(self, start: Callable, workspace_dir: Path) -> None:
+        run = start(workspace_dir, [BAD, GOOD])
+        events = []
+        for event in run.session.run(TASK):
+            events.append(event)
+            if isinstance(event, CheckFinished):
+                run.session.cancel()
+        assert finished(events).exit_code == 130
+
+
+def test_a_dead_worker_is_asked_again(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [Reply(error="WorkerDied"), GOOD])
+    events = run.turn(TASK)
+    assert finished(events).outcome == "solved"
+    assert any("asking again" in w.text for w in only(events, Warned))
+
+
+def test_a_worker_that_keeps_dying_ends_the_turn(start: Callable, workspace_dir: Path) -> None:
+    before = (workspace_dir / "calc.py").read_bytes()
+    run = start(workspace_dir, [Reply(error="WorkerDied", repeat=True)])
+    end = finished(run.turn(TASK))
+    assert (end.outcome, end.exit_code) == ("failed", 4)
+    assert (workspace_dir / "calc.py").read_bytes() == before
+
+
+def test_a_second_session_can_only_read(start: Callable, workspace_dir: Path) -> None:
+    first = start(workspace_dir, [GOOD])
+    second = start(workspace_dir, ["It subtracts."])
+    assert second.session.started.read_only
+    events = second.turn(TASK)
+    assert finished(events).exit_code == 3
+    assert finished(second.turn("What does add do?")).outcome == "answered"
+    assert finished(first.turn(TASK)).outcome == "solved"
+
+
+def test_a_dirty_git_tree_is_kept(start: Callable, workspace_dir: Path) -> None:
+    import subprocess
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=workspace_dir, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "start")
+    (workspace_dir / "notes.txt").write_text("mine\n")
+    (workspace_dir / "calc_test.py").write_text(
+        (workspace_dir / "calc_test.py").read_text() + "\n# mine\n"
+    )
+    git("add", "notes.txt")
+    index = (workspace_dir / ".git" / "index").read_bytes()
+    assert finished(start(workspace_dir, [GOOD]).turn(TASK)).outcome == "solved"
+    assert (workspace_dir / ".git" / "index").read_bytes() == index
+    assert "# mine" in (workspace_dir / "calc_test.py").read_text()
+
+
+def test_resume_continues_the_conversation(start: Callable, workspace_dir: Path) -> None:
+    first = start(workspace_dir, [GOOD])
+    first.turn(TASK)
+    first.session.close()
+    again = start(workspace_dir, ["It adds."], resume=first.session.id)
+    events = again.turn("What does add in calc.py do?")
+    assert again.session.started.resumed
+    assert finished(events).turn == 2
+    assert again.session.conversation[0].content == TASK
+    assert only(events, MessageAdded)[-1].content == "It adds."
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\n"])
+def test_line_endings_are_kept(start: Callable, workspace_dir: Path, newline: str) -> None:
+    text = "def add(a, b):\n    return a - b\n".replace("\n", newline)
+    (workspace_dir / "calc.py").write_bytes(text.encode())
+    start(workspace_dir, [GOOD]).turn(TASK)
+    assert (workspace_dir / "calc.py").read_bytes() == GOOD.replace("\n", newline).encode()
