@@ -1,0 +1,114 @@
+"""The command line: reads the arguments, runs one command, and turns errors into exit codes.
+
+Nothing heavy is imported before a command needs it; the commands are in `localagent.commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from localagent import __version__
+from localagent.commands import config, docs, models, replay, run, sessions, undo
+from localagent.commands.output import fail, keep_printable
+from localagent.errors import LocalAgentError, UsageError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports a program that the signal ended
+FAULT = 70  # EX_SOFTWARE of sysexits.h: a mistake in localagent itself
+
+_DESCRIPTION = """\
+A coding agent for the terminal that runs a local model, checks its work with
+your tests, and lets nothing leave the machine."""
+_EPILOG = """\
+examples:
+  localagent run "fix the failing test"
+  localagent run "add a --verbose flag to main.py" --check "make test"
+  localagent undo
+  localagent models fetch
+
+exit codes:
+  0    done and checked, or nothing needed checking
+  1    not solved, or changed but not verified
+  2    usage or configuration
+  3    refused by permission or sandbox
+  4    the model or its backend failed
+  5    a limit on time or tokens was reached
+  70   a fault in localagent itself; a traceback says where
+  130  interrupted
+  141  the reader of the output is gone
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are those of the rest of localagent."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+def build_parser() -> Parser:
+    """The parser of all commands; `execute` of the parsed arguments runs one."""
+    parser = Parser(
+        prog="localagent",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"localagent {__version__}")
+    parser.set_defaults(execute=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for module in (run, undo, sessions, replay, models, config, docs):
+        module.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line `argv` (without the program's name) and return its exit code."""
+    keep_printable()
+    args = argparse.Namespace()
+    try:
+        parser = build_parser()
+        parser.parse_args(argv, args)
+        if args.execute is None:
+            sys.stdout.write(parser.format_help())
+            sys.stdout.write('\nTo begin: localagent run "what is to be done"\n')
+            code = 0
+        else:
+            code = int(args.execute(args))
+        sys.stdout.flush()
+    except SystemExit as end:  # argparse, after --help and --version
+        code = end.code if isinstance(end.code, int) else 0
+    except LocalAgentError as error:
+        fail(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        _forget_output()
+        code = BROKEN_PIPE
+    except Exception:  # noqa: BLE001 - the last resort: say where the fault and the transcript are
+        code = _fault(args)
+    return code
+
+
+def _fault(args: argparse.Namespace) -> int:
+    import traceback
+
+    traceback.print_exc()
+    transcript = getattr(args, "transcript", None)
+    where = f"; the session is recorded in {transcript}" if transcript else ""
+    sys.stderr.write(f"localagent: this is a fault in localagent itself{where}\n")
+    return FAULT
+
+
+def _forget_output() -> None:
+    """Point stdout at nothing, so that Python does not fail again when it flushes at exit."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

@@ -1,0 +1,66 @@
+"""`localagent config`: every setting, its value, and where that came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from localagent.commands.options import add_command, add_directory
+from localagent.commands.output import note, say, table
+
+if TYPE_CHECKING:
+    from localagent.commands.options import Commands
+    from localagent.config import Settings
+
+_EPILOG = """\
+Settings come from, each overriding those before: the defaults, config.toml in
+the user's config folder, .localagent/config.toml in the workspace (which can
+only narrow), LOCALAGENT_<KEY> in the environment, flags, and an
+administrator's policy. The page on settings: localagent docs config
+"""
+
+
+def register(commands: Commands) -> None:
+    """Add the command and its subcommand."""
+    text = "Show the settings."
+    parser = add_command(
+        commands, "config", "settings, and where they come from", description=text, epilog=_EPILOG
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    action = add_command(actions, "show", "every setting, its value and its source")
+    add_directory(action)
+    action.set_defaults(execute=show)
+
+
+def show(args: argparse.Namespace) -> int:
+    """One line for each setting."""
+    from localagent import config
+    from localagent.config_schema import KEYS
+
+    settings = config.load(args.directory)
+    rows = [(key, _shown(settings, key), settings.source(key)) for key in KEYS]
+    table(rows)
+    for rule in (*settings.permissions, *settings.project_permissions):
+        say(f"  {rule.action} {rule.tool} {rule.pattern}")
+    if settings.proposed_check is not None:
+        say(f"the project proposes the check {settings.proposed_check!r} (not used by itself)")
+    for text in settings.notes:
+        note(text)
+    say()
+    say(f"files: {config.user_file()}")
+    say(f"       {config.project_file(args.directory)}")
+    say(f"       {config.policy_file()} (administrator)")
+    return 0
+
+
+def _shown(settings: Settings, key: str) -> str:
+    value = getattr(settings, key)
+    if key == "permissions":
+        count = len(settings.permissions) + len(settings.project_permissions)
+        return f"{count} rules" if count != 1 else "1 rule"
+    if value is None:
+        return "(unset)"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value:g}" if isinstance(value, float) else str(value)

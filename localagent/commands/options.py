@@ -1,0 +1,35 @@
+"""Options and layout that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from localagent.cli import Parser
+
+    Commands = argparse._SubParsersAction[Parser]
+
+
+def add_command(commands: Commands, name: str, summary: str, **more: Any) -> Parser:
+    """A command whose texts keep their line breaks. `more` goes to the parser."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        **more,
+    )
+
+
+def add_directory(parser: argparse.ArgumentParser) -> None:
+    """The option -C."""
+    parser.add_argument(
+        "-C",
+        dest="directory",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="work in the folder DIR (default: here)",
+    )

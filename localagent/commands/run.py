@@ -1,0 +1,212 @@
+"""`localagent run`: one task, from the arguments to the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from localagent.commands.interrupt import Interrupts
+from localagent.commands.options import add_command, add_directory
+from localagent.errors import LocalAgentError, UsageError
+from localagent.paths import sessions_dir
+
+if TYPE_CHECKING:
+    from localagent.commands.options import Commands
+    from localagent.events import Event, Question
+    from localagent.session import RunOptions, Session
+    from localagent.ui.ask import Asker
+
+_DESCRIPTION = """\
+Carry out one task in the workspace: find the code, change it, check the change
+and show it. localagent undo takes the change back."""
+_EPILOG = """\
+examples:
+  localagent run "fix the failing test"
+  localagent run "implement what INSTRUCTIONS.md asks for" --check "pytest -q"
+  localagent run "what does parse() return for an empty line?"
+  git diff | localagent run -
+  localagent run --json "fix the failing test" > events.ndjson
+
+Without a terminal nobody can be asked: what needs permission is then denied,
+unless --yes is given. Exit codes: see localagent --help.
+"""
+
+
+class View(Protocol):
+    """What draws events."""
+
+    def draw(self, event: Event) -> None:
+        """Draw one event."""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands, "run", "carry out a task", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.set_defaults(execute=execute)
+    parser.add_argument(
+        "task",
+        metavar="TASK",
+        nargs="?",
+        help='what is to be done, in plain words; "-" reads it from stdin',
+    )
+    _add_work_options(parser)
+    _add_limit_options(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="write the events to stdout, one JSON object a line"
+    )
+    add_directory(parser)
+    parser.add_argument(
+        "--scripted",
+        metavar="FILE",
+        type=Path,
+        help="take the model's replies from FILE (tests, demonstrations)",
+    )
+
+
+def _add_work_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--check", metavar="CMD", help="the command whose success means that the task is solved"
+    )
+    parser.add_argument("--model", metavar="ID", help="a model of localagent models list")
+    parser.add_argument(
+        "--planner", choices=("workflow", "react"), help="how to work (default: the model's own)"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="allow what would be asked; never what is denied"
+    )
+    parser.add_argument(
+        "--resume", metavar="ID", help="go on with a session; TASK may then be left out"
+    )
+
+
+def _add_limit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-seconds", metavar="N", type=float, help="stop after N seconds")
+    parser.add_argument("--max-tokens", metavar="N", type=int, help="stop after N generated tokens")
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="for the model's choices (default: 0)"
+    )
+    parser.add_argument(
+        "--sandbox", metavar="KIND", help="where commands run: auto, unshare or none"
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the task; returns the exit code that the turn ended with."""
+    task = _task(args)
+    piped = args.task == "-"
+    interactive = not (args.json or piped) and sys.stdin.isatty() and sys.stdout.isatty()
+    with Interrupts() as interrupts, ExitStack() as stack:
+        view, asker = _front_end(args, interactive, stack)
+        try:
+            session = stack.enter_context(_open(args, interactive))
+            interrupts.cancel = session.cancel
+            args.transcript = sessions_dir() / session.id
+            prompt = task or _unfinished(session, args.resume)
+        except LocalAgentError as error:
+            if args.json:
+                from localagent.events import Failed
+
+                view.draw(Failed(type(error).__name__, error.message, error.hint))
+            raise
+        return follow(session, prompt, view, asker, interrupts)
+
+
+def follow(
+    session: Session, prompt: str, view: View, asker: Asker | None, interrupts: Interrupts
+) -> int:
+    """Draw the events of one turn, answer its questions, and return its exit code."""
+    from localagent.events import Question, TurnFinished
+
+    code = 0
+    for event in session.run(prompt):
+        view.draw(event)
+        if isinstance(event, Question) and asker is not None:
+            _answer(session, event, asker, interrupts)
+        elif isinstance(event, TurnFinished):
+            code = event.exit_code
+    return code
+
+
+def _answer(session: Session, question: Question, asker: Asker, interrupts: Interrupts) -> None:
+    interrupts.asking = True
+    try:
+        answer = asker.ask(question)
+        session.answer(question.id, answer.allowed, answer.reason)
+    except KeyboardInterrupt:
+        session.cancel()
+        session.answer(question.id, False, "interrupted")
+    finally:
+        interrupts.asking = False
+
+
+def _task(args: argparse.Namespace) -> str:
+    """The task's text; "" where a resumed session may have one. Raises UsageError."""
+    text = args.task or ""
+    if text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+    if not text.strip() and not (args.resume and args.task is None):
+        raise UsageError("the task is empty", 'say what is to be done: localagent run "…"')
+    return text.strip()
+
+
+def _unfinished(session: Session, name: str) -> str:
+    if not session.unfinished:
+        raise UsageError(
+            f"session {name} has no unfinished task", "say what is to be done next as TASK"
+        )
+    return session.unfinished
+
+
+def _open(args: argparse.Namespace, interactive: bool) -> Session:
+    from localagent.app import open_session
+
+    return open_session(_options(args, interactive))
+
+
+def _options(args: argparse.Namespace, interactive: bool) -> RunOptions:
+    from localagent.session import RunOptions
+
+    return RunOptions(
+        workspace=args.directory,
+        model=args.model,
+        planner=args.planner,
+        check=args.check,
+        yes=args.yes,
+        max_seconds=args.max_seconds,
+        max_tokens=args.max_tokens,
+        resume=args.resume,
+        seed=args.seed,
+        sandbox=args.sandbox,
+        interactive=interactive,
+        scripted=args.scripted,
+    )
+
+
+def _front_end(
+    args: argparse.Namespace, interactive: bool, stack: ExitStack
+) -> tuple[View, Asker | None]:
+    if args.json:
+        from localagent.ui.jsonlines import JsonLines
+
+        return JsonLines(sys.stdout), None
+    from localagent.ui.ask import Asker
+    from localagent.ui.render import Renderer
+    from localagent.ui.terminal import terminal_screen
+
+    screen = stack.enter_context(terminal_screen(sys.stdout))
+    asker = Asker(screen, sys.stdin.readline) if interactive else None
+    return Renderer(screen, _undo_command(args.directory)), asker
+
+
+def _undo_command(directory: Path) -> str:
+    """The command that undoes the turn, as it can be pasted."""
+    import shlex
+
+    if directory.resolve() == Path.cwd():
+        return "localagent undo"
+    return f"localagent undo -C {shlex.quote(str(directory))}"

@@ -1,0 +1,27 @@
+"""The screen for a real output stream: what it can do is found out here."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from rich.console import Console
+
+from localagent.ui.screen import Screen
+from localagent.ui.words import symbols_for
+
+
+def terminal_screen(stream: TextIO) -> Screen:
+    """A screen on `stream`. rich heeds NO_COLOR, TERM and the width; a live line needs a terminal
+    that can be drawn over. Without a terminal there are no control codes, whatever the environment
+    says (FORCE_COLOR)."""
+    terminal = stream.isatty()
+    console = Console(
+        file=stream,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_terminal=terminal,
+        soft_wrap=False,
+    )
+    live = terminal and not console.is_dumb_terminal and not console.legacy_windows
+    return Screen(console, live=live, symbols=symbols_for(console.encoding))
