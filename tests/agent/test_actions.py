@@ -131,6 +131,12 @@ class TestForms:
         assert only("```search pattern=def total path=src\n```")[1]["pattern"] == "def total"
         assert only("```search\ndef total\n```")[1] == {"pattern": "def total"}
 
+    def test_options_are_no_pattern(self) -> None:
+        assert only("```grep -n total src\n```") == ("search", {})
+
+    def test_tags_inside_a_file_are_kept(self) -> None:
+        assert only("```write path=a\n<think>x</think>\n```")[1]["body"] == "<think>x</think>\n"
+
     def test_done(self) -> None:
         assert only("```done\nFixed it.\n```") == ("done", {"body": "Fixed it.\n"})
         assert only("```done\n```") == ("done", {"body": ""})

@@ -1,0 +1,1 @@
+"""Reading tool calls: one module a form."""
