@@ -8,28 +8,19 @@ Names that are not UTF-8 are carried by `surrogateescape`, as `os.fsdecode` does
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from localagent import gitfiles, ignorefiles
 from localagent.errors import OutsideWorkspace, WorkspaceError
 from localagent.guard.secrets import is_secret
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".localagentignore"
 
 # Folders of the kernel whose links lead to different places in different processes.
 _MAGIC = ("/proc", "/dev", "/sys")
-# Listing the files of a large repository takes git about a second; a minute means that it hangs.
-_GIT_SECONDS = 60.0
-# Where the user's own git settings are; other GIT_ variables would point git elsewhere.
-_GIT_SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +124,9 @@ class Workspace:
         Without git, or where git ignores the whole folder, .gitignore files are read instead.
         What .localagentignore excludes, secret-looking files, links and `.git` are left out.
         """
-        listed = self._git_files()
-        names: Iterable[str] = self._walk("") if listed is None else self._checked(listed)
-        spec = self._own_spec()
+        listed = gitfiles.listed(self.root)
+        names = ignorefiles.walk(self.root) if listed is None else self._checked(listed)
+        spec = ignorefiles.patterns(self.root, IGNORE_FILE)
         return sorted(
             name
             for name in names
@@ -147,15 +138,11 @@ class Workspace:
         name = self.relative(rel)
         if name == ".":
             return False
-        spec = self._own_spec()
+        spec = ignorefiles.patterns(self.root, IGNORE_FILE)
         if is_secret(name) or _in_git(name) or (spec and spec.match_file(name)):
             return True
-        if self._git_applies():
-            # "./" keeps a name that starts with ":" from being read as pathspec magic.
-            done = self._git("check-ignore", "-q", "--", f"./{name}")
-            if done is not None and done.returncode in (0, 1):
-                return done.returncode == 0
-        return self._ignored_by_files(name)
+        by_git = gitfiles.ignored(self.root, name)
+        return ignorefiles.ignored(self.root, name) if by_git is None else by_git
 
     # Paths
 
@@ -187,59 +174,6 @@ class Workspace:
             raise _outside(shown)
         return inside.as_posix()
 
-    # Listing
-
-    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
-        """Run a git command that only reads; None where git is missing or hangs.
-
-        The repository may be hostile: its settings must not start programs (fsmonitor, hooks) or
-        reach out (lazy fetches of a partial clone), and our environment must not point elsewhere.
-        """
-        git = shutil.which("git")
-        if git is None or Path(git).resolve().is_relative_to(self.root):
-            return None
-        environment = {
-            k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _GIT_SETTINGS
-        }
-        environment |= {
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_NO_LAZY_FETCH": "1",
-            "GIT_ALLOW_PROTOCOL": "",
-            "LC_ALL": "C",
-        }
-        safe = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
-        try:
-            return subprocess.run(
-                [git, *safe, *arguments],
-                cwd=self.root,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_GIT_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-
-    def _git_applies(self) -> bool:
-        """Whether the root lies in a git work tree that does not ignore the whole of it."""
-        inside = self._git("rev-parse", "--is-inside-work-tree")
-        if inside is None or inside.stdout.strip() != b"true":
-            return False
-        ignored = self._git("check-ignore", "-q", "--", ".")
-        return ignored is not None and ignored.returncode != 0
-
-    def _git_files(self) -> list[str] | None:
-        """What git lists, unchecked; None where git does not apply here."""
-        if not self._git_applies():
-            return None
-        listing = ("--cached", "--others", "--exclude-standard", "--deduplicate")
-        done = self._git("ls-files", "-z", *listing)
-        if done is None or done.returncode != 0:
-            return None
-        return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
-
     def _checked(self, names: Iterable[str]) -> Iterator[str]:
         """Those of `names` that are regular files, no folder on the way being a link.
 
@@ -258,7 +192,7 @@ class Workspace:
             if stat.S_ISREG(mode):
                 yield entry
             elif stat.S_ISDIR(mode):
-                yield from self._walk(entry)
+                yield from ignorefiles.walk(self.root, entry)
 
     def _real_folder(self, folder: str, known: dict[str, bool]) -> bool:
         """Whether neither `folder` nor one above it is a link; `known` remembers the answers."""
@@ -270,80 +204,6 @@ class Workspace:
             above = folder.rpartition("/")[0]
             known[folder] = stat.S_ISDIR(mode) and self._real_folder(above, known)
         return known[folder]
-
-    def _walk(self, start: str) -> Iterator[str]:
-        """Every regular file below `start` that the .gitignore files there do not exclude."""
-        waiting: list[tuple[str, list[tuple[str, GitIgnoreSpec]]]] = [(start, [])]
-        while waiting:
-            folder, specs = waiting.pop()
-            try:
-                with os.scandir(self.root / folder) as found:
-                    entries = list(found)
-            except OSError:
-                continue
-            here = self._spec(f"{folder}/.gitignore" if folder else ".gitignore")
-            below = [*specs, (folder, here)] if here else specs
-            for entry in entries:
-                name = f"{folder}/{entry.name}" if folder else entry.name
-                is_folder = entry.is_dir(follow_symlinks=False)
-                if entry.name.lower() == ".git" or _excluded(name, is_folder, below):
-                    continue
-                if is_folder:
-                    waiting.append((name, below))
-                elif entry.is_file(follow_symlinks=False):
-                    yield name
-
-    def _ignored_by_files(self, name: str) -> bool:
-        """Whether the .gitignore files from the root down to `name` exclude it."""
-        specs: list[tuple[str, GitIgnoreSpec]] = []
-        folder = ""
-        parts = name.split("/")
-        for depth, part in enumerate(parts):
-            here = self._spec(f"{folder}/.gitignore" if folder else ".gitignore")
-            if here:
-                specs.append((folder, here))
-            folder = f"{folder}/{part}" if folder else part
-            is_folder = depth < len(parts) - 1 or (self.root / folder).is_dir()
-            if _excluded(folder, is_folder, specs):
-                return True
-        return False
-
-    def _own_spec(self) -> GitIgnoreSpec | None:
-        return self._spec(IGNORE_FILE)
-
-    def _spec(self, name: str) -> GitIgnoreSpec | None:
-        """The patterns of an ignore file; None where there are none."""
-        try:
-            if not (self.root / name).is_file():
-                return None
-            text = self.read_bytes(name, limit=1 << 20).decode("utf-8", "surrogateescape")
-        except (OSError, OutsideWorkspace):
-            return None
-        return _compile(text.removeprefix("\ufeff").splitlines())
-
-
-def _compile(lines: Iterable[str]) -> GitIgnoreSpec | None:
-    """The patterns of `lines`; a line that git would not understand is left out."""
-    from pathspec import GitIgnoreSpec
-
-    good = []
-    for line in lines:
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError:
-            continue
-        good.append(line)
-    return GitIgnoreSpec.from_lines(good) if good else None
-
-
-def _excluded(name: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
-    """Whether ignore files exclude `name`; the deepest one that has a matching pattern decides."""
-    for folder, spec in reversed(specs):
-        inner = name[len(folder) + 1 :] if folder else name
-        verdict = spec.check_file(f"{inner}/" if is_folder else inner).include
-        if verdict is not None:
-            return verdict
-    return False
 
 
 def _in_git(name: str) -> bool:

@@ -1,0 +1,80 @@
+"""Asking git which files there are, without letting the repository do anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+# Listing the files of a large repository takes git about a second; a minute means that it hangs.
+_SECONDS = 60.0
+# Where the user's own git settings are; other GIT_ variables would point git elsewhere.
+_SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+
+
+def applies(root: Path) -> bool:
+    """Whether `root` lies in a git work tree that does not ignore the whole of it."""
+    inside = _git(root, "rev-parse", "--is-inside-work-tree")
+    if inside is None or inside.stdout.strip() != b"true":
+        return False
+    ignored = _git(root, "check-ignore", "-q", "--", ".")
+    return ignored is not None and ignored.returncode != 0
+
+
+def listed(root: Path) -> list[str] | None:
+    """What git tracks below `root` or would show as untracked; None where git does not apply.
+
+    The names are git's own and unchecked: some may be gone, links, or folders (submodules as
+    "sub", other repositories as "other/").
+    """
+    if not applies(root):
+        return None
+    listing = ("--cached", "--others", "--exclude-standard", "--deduplicate")
+    done = _git(root, "ls-files", "-z", *listing)
+    if done is None or done.returncode != 0:
+        return None
+    return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+
+
+def ignored(root: Path, name: str) -> bool | None:
+    """Whether git ignores `name`, be it there or not; None where git does not apply."""
+    if not applies(root):
+        return None
+    # "./" keeps a name that starts with ":" from being read as pathspec magic.
+    done = _git(root, "check-ignore", "-q", "--", f"./{name}")
+    return done.returncode == 0 if done is not None and done.returncode in (0, 1) else None
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+    """Run a git command that only reads; None where git is missing or hangs.
+
+    The repository may be hostile: its settings must not start programs (fsmonitor, hooks) or
+    reach out (lazy fetches of a partial clone), and our environment must not point elsewhere.
+    """
+    git = shutil.which("git")
+    if git is None or Path(git).resolve().is_relative_to(root):
+        return None
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _SETTINGS
+    }
+    environment |= {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "",
+        "LC_ALL": "C",
+    }
+    safe = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+    try:
+        return subprocess.run(
+            [git, *safe, *arguments],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
