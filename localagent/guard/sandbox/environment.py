@@ -69,4 +69,6 @@ def _path() -> str:
 def tool_links(home: str) -> list[tuple[str, str]]:
     """Links that a private `home` needs: pairs of the link's path and its target."""
     real = Path.home()
-    return [(f"{home}/{name}", str(real / name)) for name in _TOOLS if (real / name).is_dir()]
+    found = ((f"{home}/{name}", f"{real}/{name}") for name in _TOOLS)
+    # Not Path.is_dir, which raises for what this user may not look at.
+    return [(link, target) for link, target in found if os.path.isdir(target)]  # noqa: PTH112

@@ -1,3 +1,5 @@
+# ruff: noqa: PTH112, PTH116, PTH117, PTH119, PTH120
+# (pathlib raises for what this user may not look at, and this runs for every view)
 """What a confined command gets to see of the machine: a list of places for the launcher.
 
 Everything is visible and read-only, as tools may lie anywhere, but for what is listed here: the
@@ -69,14 +71,13 @@ def places(workspace: Path) -> list[Place]:
 
 def _hidden() -> Iterable[tuple[str, str]]:
     """What is to be hidden, as far as it exists: pairs of a resolved path and its kind."""
-    home = Path.home()
+    home = str(Path.home())
     own = (paths.config_dir(), paths.data_dir(), paths.cache_dir(), paths.state_dir())
-    names: list[str | Path] = [home / name for name in _SECRET_FOLDERS_OF_HOME]
-    names += [home / name for name in _SECRET_FILES_OF_HOME]
-    names += [*own, *_SECRETS_OF_THE_SYSTEM, *_sockets()]
+    names = [f"{home}/{name}" for name in (*_SECRET_FOLDERS_OF_HOME, *_SECRET_FILES_OF_HOME)]
+    names += [*map(str, own), *_SECRETS_OF_THE_SYSTEM, *_sockets()]
     for name in names:
         try:
-            mode = os.stat(name).st_mode  # noqa: PTH116 - it follows links, and is asked often
+            mode = os.stat(name).st_mode
         except OSError:
             continue
         yield os.path.realpath(name), "folder" if stat.S_ISDIR(mode) else "file"
@@ -104,10 +105,11 @@ def _programs() -> Iterable[str]:
     found += [os.environ.get("CONDA_PREFIX", ""), "/run/current-system", "/run/opengl-driver"]
     for entry in os.environ.get("PATH", "").split(os.pathsep):
         # What a program needs lies beside its folder: bin/node and lib/node_modules.
-        found.append(str(Path(entry).parent) if Path(entry).name in ("bin", "sbin") else entry)
+        if os.path.basename(entry) in ("bin", "sbin"):
+            found.append(os.path.dirname(entry))
         found.append(entry)
-    for path in found:
-        if Path(path).is_absolute() and Path(path).is_dir():
+    for path in dict.fromkeys(found):
+        if os.path.isabs(path) and os.path.isdir(path):
             yield os.path.realpath(path)
 
 
