@@ -76,12 +76,15 @@ class Meter:
     begun: float = field(default_factory=time.monotonic)
     first: int | None = None
     last: float = 0.0
+    most: int = 0
 
     def at(self, done: int) -> None:
         """Report that `done` bytes are there."""
         now = time.monotonic()
         if self.first is None:
             self.first, self.begun = done, now
+        # A part is counted when it arrives and again when it is read out of its wheel.
+        done = self.most = max(done, self.most)
         if self.report is None or (now - self.last < 0.1 and done < self.total):
             return
         self.last = now

@@ -55,7 +55,7 @@ class Console:
             self.stream.flush()
         elif now - self.said >= 30:
             self.said = now
-            self.line(f"{shown}   {duration(now - self.begun)}")
+            self.line(shown)
 
     def line(self, text: str = "") -> None:
         """One whole line."""

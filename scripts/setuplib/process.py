@@ -88,7 +88,7 @@ class Runner:
     def _log(self) -> TextIO:
         if self.log is None:
             self.log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.log = self.log_path.open("w", encoding="utf-8", errors="replace")
+            self.log = self.log_path.open("w", 1, encoding="utf-8", errors="replace")
             self.log.write(time.strftime("setup of %Y-%m-%d %H:%M:%S\n"))
         return self.log
 

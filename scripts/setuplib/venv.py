@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +26,14 @@ def ensure(console: Console, runner: Runner) -> None:
         return
     with console.step("environment", f"creating {places.VENV}") as result:
         shutil.rmtree(places.VENV, ignore_errors=True)
-        code, last = runner.run([sys.executable, "-m", "venv", places.VENV], places.environment())
+        # This may be the environment's own Python; the one that it was made from is wanted.
+        python = getattr(sys, "_base_executable", sys.executable)
+        code, last = runner.run([python, "-m", "venv", places.VENV], os.environ.copy())
         if code != 0:
             if "No space left" in "\n".join(last):
                 raise full_disk("the virtual environment could not be made")
             raise SetupError(
-                f"{sys.executable} could not make a virtual environment",
+                f"{python} could not make a virtual environment",
                 "Debian, Ubuntu: apt install python3-venv",
                 str(runner.log_path),
             )
@@ -78,15 +80,6 @@ def install_project(console: Console, runner: Runner) -> None:
         runner.must(command, places.environment(), "localagent could not be installed")
         note("project", wanted)
         result.append("installed in place")
-
-
-def python_runs() -> bool:
-    """True where the environment's Python starts."""
-    try:
-        done = subprocess.run([places.PYTHON, "-c", ""], capture_output=True, timeout=60)
-    except OSError:
-        return False
-    return done.returncode == 0
 
 
 def noted(key: str) -> object:
