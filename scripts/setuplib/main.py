@@ -130,12 +130,14 @@ def _check(console: Console, arguments: list[str]) -> int:
         ("format", [python, "-m", "ruff", "format", "--check", "."]),
         ("lint", [python, "-m", "ruff", "check", "."]),
         ("types", [python, "-m", "mypy"]),
+        ("types of the setup", [python, "-m", "mypy", "-p", "setuplib"]),
         ("tests", [python, "-m", "pytest", "-m", "not real_model and not slow", *arguments]),
     ]
+    env = {**places.environment(), "MYPYPATH": str(places.REPO / "scripts")}
     failed = []
     for name, command in steps:
         console.line(f"  {name}")
-        if foreground(command, places.environment(), places.REPO) != 0:
+        if foreground(command, env, places.REPO) != 0:
             failed.append(name)
     console.line(f"check: {'failed: ' + ', '.join(failed) if failed else 'all passed'}")
     return 1 if failed else 0

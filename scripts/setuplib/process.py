@@ -16,6 +16,7 @@ from typing import TextIO
 from setuplib.console import SetupError
 
 _SECONDS_TO_END = 5.0
+_NO_ANSWER = ("Retrying (", "Max retries", "ConnectionError", "Could not fetch URL")
 OnLine = Callable[[str], None]
 
 
@@ -131,7 +132,7 @@ def explain(failed: str, lines: list[str], hint: str, log: Path) -> SetupError:
     elif "DO NOT MATCH THE HASHES" in text:
         reason = "a downloaded file is not the pinned one"
         hint = "the package index gives other files than those locked; nothing was installed"
-    elif any(sign in text for sign in ("Retrying (", "Max retries", "NewConnectionError")):
+    elif any(sign in text for sign in _NO_ANSWER):
         reason = "the package index does not answer"
         hint = (
             "check the network and pip's settings (pip config list; PIP_INDEX_URL, HTTPS_PROXY), "
@@ -154,12 +155,15 @@ def full_disk(failed: str) -> SetupError:
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End a program with all that it started: politely first, so that it can clean up."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _signal_all(process, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_SECONDS_TO_END)
             break
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
+    _signal_all(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_all(process: subprocess.Popen[str], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
