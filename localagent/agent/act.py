@@ -8,7 +8,7 @@ from localagent.agent.turn import Turn
 from localagent.changes import Change
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary
-from localagent.errors import LocalAgentError, RefusedError, ToolError
+from localagent.errors import LocalAgentError, RefusedError, ToolError, WorkspaceError
 from localagent.events import Decision, Event, FileChanged, Question, ToolCalled, ToolReturned
 from localagent.messages import ToolCall, ToolResult
 from localagent.tools.base import Effect, ToolContext
@@ -29,6 +29,7 @@ def permit(
         return decision
     number = turn.next("question")
     yield Question(number, tool, subject, shown, verdict.reason)
+    turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
     if number in turn.answers:
         allowed, reason = turn.answers.pop(number)
         decision = Decision(tool, subject, allowed, "user", reason)
@@ -105,7 +106,7 @@ def act(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
     yield ToolCalled(number, call.name, call.arguments)
     try:
         result = yield from _perform(turn, call)
-    except (ToolError, RefusedError) as error:
+    except (ToolError, RefusedError, WorkspaceError) as error:
         text = error.message + (f" ({error.hint})" if error.hint else "")
         result = ToolResult(False, text, text)
     yield ToolReturned(number, call.name, result.ok, result.for_model, result.for_person)

@@ -9,32 +9,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
+from localagent.index.kinds import is_docs, is_test
 from localagent.workspace import Workspace
 
-_TEST = re.compile(
-    r"(^|/)(tests?|__tests__|spec)/|(^|/)(test_[^/]*|conftest)\.py$|_test\.\w+$|\.(test|spec)\.\w+$"
-)
-_DOCS = frozenset({".md", ".rst", ".txt", ".adoc"})
 # A path as people write it: at least a name with a suffix, perhaps folders before it.
 _PATH = re.compile(
     r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b"
 )
 _QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
 _ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
-
-
-def is_test(path: str) -> bool:
-    """Whether `path` looks like a test, by the habits of the common languages."""
-    return _TEST.search(path) is not None
-
-
-def is_docs(path: str) -> bool:
-    """Whether `path` is prose rather than code."""
-    return PurePosixPath(path).suffix.lower() in _DOCS
 
 
 def named_paths(prompt: str, workspace: Workspace, files: Sequence[str]) -> list[str]:
@@ -74,8 +61,6 @@ def _path_like(prompt: str) -> Iterable[str]:
 
 
 def _exists(path: str) -> bool:
-    from pathlib import Path
-
     try:
         return Path(path).exists()
     except OSError:
@@ -108,21 +93,21 @@ def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
 def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
     """How suspicious each executed line is, by path and line, from 0 to 1.
 
-    Ochiai's coefficient over the tests' executed lines (Abreu et al., 2007): failed(l) /
-    sqrt(all failed x all tests that ran l).
+    DStar with the exponent 2 (Wong et al., 2014) as a share: f² / (f² + p + m), where f failing
+    and p passing tests ran the line, and m failing ones did not. It favours lines that all failing
+    tests have in common, as one fault is likelier than several.
     """
     ran: dict[tuple[str, int], list[int]] = {}
     for test in result.tests:
         failed = test.outcome == "failed"
         for path, lines in test.lines.items():
             for line in lines:
-                counts = ran.setdefault((path, line), [0, 0])
-                counts[failed] += 1
-    total = max(1, len(result.failing))
+                ran.setdefault((path, line), [0, 0])[failed] += 1
+    total = len(result.failing)
     scores: dict[str, dict[int, float]] = {}
-    for (path, line), (passed, failed_count) in ran.items():
-        if failed_count:
-            score = failed_count / (total * (passed + failed_count)) ** 0.5
+    for (path, line), (passed, failing) in ran.items():
+        if failing:
+            score = failing**2 / (failing**2 + passed + total - failing)
             scores.setdefault(path, {})[line] = score
     return scores
 

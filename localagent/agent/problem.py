@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from localagent.agent.localise import is_docs, is_test
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.edits.textfile import TextFile, decode, is_binary
 from localagent.errors import UsageError
+from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message
 
 _LANGUAGES = {

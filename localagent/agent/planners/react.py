@@ -11,15 +11,16 @@ from collections.abc import Generator
 
 from localagent.agent import act
 from localagent.agent.actions import parse_actions
-from localagent.agent.ask import ask
+from localagent.agent.ask import Reply, ask
 from localagent.agent.classify import classify
-from localagent.agent.localise import is_docs, is_test, named_paths
+from localagent.agent.localise import named_paths
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
 from localagent.agent.turn import Turn
 from localagent.agent.verify import run_check
 from localagent.errors import ContextOverflow, ToolError
 from localagent.events import Event, MessageAdded, Step
+from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message, Role, ToolCall
 from localagent.models.base import Request
 
@@ -66,7 +67,7 @@ def _loop(turn: Turn, messages: list[Message], check: str) -> Generator[Event, N
         except ContextOverflow:
             return Result("unsolved", "the conversation no longer fits the model's window", check)
         yield from _add(messages, "assistant", reply.text)
-        call, problem = _read_call(reply.text)
+        call, problem = _read_call(reply)
         if call is not None and call.name == "done":
             result = yield from _done(turn, messages, check, call)
             if result is not None:
@@ -92,12 +93,14 @@ def _add(messages: list[Message], role: Role, text: str) -> Generator[Event, Non
     yield MessageAdded(role, text)
 
 
-def _read_call(text: str) -> tuple[ToolCall | None, str]:
+def _read_call(reply: Reply) -> tuple[ToolCall | None, str]:
     """The first tool call of a reply, or what to tell the model about it."""
     try:
-        calls = parse_actions(text, (*TOOL_NAMES, "done"))
+        calls = parse_actions(reply.text, (*TOOL_NAMES, "done"))
     except ToolError as error:
         return None, error.message
+    if calls and calls[0].name in ("edit", "write") and reply.finish == "length":
+        return None, f"your {calls[0].name} was cut off; make the change in smaller parts"
     return (calls[0], "") if calls else (None, "")
 
 

@@ -15,8 +15,6 @@ from localagent.agent.ask import Reply, ask, choose
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.classify import classify
 from localagent.agent.localise import (
-    is_docs,
-    is_test,
     named_paths,
     sources_to_trace,
     targets,
@@ -40,6 +38,7 @@ from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.errors import WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
+from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message
 from localagent.models.base import Request
 
