@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -51,3 +52,17 @@ def workspace_dir(tmp_path: Path) -> Path:
         "def test_zero():\n    assert add(0, 0) == 0\n"
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """A real model file: the small one where it is there, else the default one.
+
+    `scripts/test` names their folder in LOCALAGENT_TEST_MODEL_DIR and provides the default one.
+    """
+    folder = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR", "/nonexistent"))
+    for size in ("0.5b", "1.5b"):
+        path = folder / f"qwen2.5-coder-{size}-instruct-q4_k_m.gguf"
+        if path.is_file():
+            return path
+    pytest.skip(f"no model in {folder}; scripts/test sets LOCALAGENT_TEST_MODEL_DIR")

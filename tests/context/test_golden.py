@@ -1,0 +1,114 @@
+"""Every text that the model sees, as golden files. `LOCALAGENT_UPDATE_GOLDEN=1` rewrites them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from localagent.agent.ask import transcript_form
+from localagent.agent.candidates import Board, Candidate
+from localagent.agent.planners.react import system_prompt
+from localagent.agent.problem import Problem, beside_paths, open_file
+from localagent.agent.strategies.function import body, rewrite
+from localagent.agent.strategies.infill import infill
+from localagent.agent.strategies.whole import whole_file
+from localagent.agent.turn import Services, Turn
+from localagent.agent.verify import CheckResult, TestResult
+from localagent.app import NoTurn
+from localagent.changes import file_change
+from localagent.context.prompts import Prompts
+from localagent.guard.sandbox.plain import PlainSandbox
+from localagent.index.simple import SimpleIndex
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.scripted import ScriptedModel
+from localagent.workspace import Workspace
+
+GOLDEN = Path(__file__).parent / "golden"
+FAILING = CheckResult(
+    command="python -m pytest -q",
+    ok=False,
+    exit_code=1,
+    timed_out=False,
+    seconds=0.5,
+    output="1 failed, 1 passed",
+    tests=(
+        TestResult(
+            "calc_test.py::test_add",
+            "failed",
+            "assert -1 == 5\n  where -1 = add(2, 3)",
+            (("calc_test.py", 5),),
+            {"calc.py": frozenset({2})},
+        ),
+        TestResult("calc_test.py::test_zero", "passed", lines={"calc.py": frozenset({2})}),
+    ),
+    passed=1,
+    failed=1,
+)
+
+
+@pytest.fixture
+def turn(workspace_dir: Path) -> Turn:
+    """A turn in the small project, with a task that names its files."""
+    workspace = Workspace.open(workspace_dir)
+    info = ModelInfo("scripted", "scripted", "", Profile(fim=True))
+    services = Services(
+        model=ScriptedModel([], info),
+        workspace=workspace,
+        index=SimpleIndex(workspace),
+        sandbox=PlainSandbox(),
+        tools={},
+        gate=None,  # type: ignore[arg-type]  # nothing is permitted or refused here
+        journal=NoTurn(),
+        prompts=Prompts(),
+    )
+    return Turn(services, 1, "Fix calc.py so that the tests in calc_test.py pass", "", [])
+
+
+@pytest.fixture
+def problem(turn: Turn) -> Problem:
+    old = open_file(turn, "calc.py")
+    return Problem("calc.py", old, FAILING, FAILING.command, beside_paths("calc.py", [], FAILING))
+
+
+def compare(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("LOCALAGENT_UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text + "\n")
+    assert text + "\n" == path.read_text(), f"{name} changed; look at it, then update the file"
+
+
+def test_system_prompt_of_react(turn: Turn) -> None:
+    compare("react-system", system_prompt(turn))
+
+
+def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
+    board = Board(FAILING)
+    tried = Candidate(1, "file", "calc.py", "x", file_change("calc.py", b"x"), FAILING)
+    for number, draft in enumerate(whole_file(turn, problem, board)):
+        compare(f"whole-{number}", transcript_form(draft.request))
+        board.add(tried)
+    assert number == 3
+
+
+def test_a_new_file(turn: Turn, problem: Problem) -> None:
+    new = replace(problem, path="new.py", old=None, start=None, beside=())
+    draft = next(whole_file(turn, new, Board(None)))
+    compare("whole-new-file", transcript_form(draft.request))
+
+
+@pytest.mark.parametrize("strategy", [rewrite, body, infill])
+def test_first_request_of(turn: Turn, problem: Problem, strategy) -> None:
+    draft = next(strategy(turn, problem, Board(FAILING)))
+    compare(f"{strategy.__name__}-first", transcript_form(draft.request))
+
+
+def test_requests_of_a_strategy_share_their_start(turn: Turn, problem: Problem) -> None:
+    texts = [transcript_form(d.request) for d in whole_file(turn, problem, Board(FAILING))]
+    shared = os.path.commonprefix(texts)
+    assert shared.endswith(
+        "# Reply\nWrite the complete new content of `calc.py`, in one code block"
+    )

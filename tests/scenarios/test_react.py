@@ -1,0 +1,121 @@
+"""The react planner: tool calls in a loop, a growing conversation, an honest end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from localagent.events import Event, ToolReturned, TurnFinished
+
+READ = "I look at it.\n```read path=calc.py\n```"
+EDIT = """```edit path=calc.py
+<<<<<<< SEARCH
+    return a - b
+=======
+    return a + b
+>>>>>>> REPLACE
+```"""
+TEST = "```shell\npython -m pytest -q\n```"
+DONE = "```done\nadd adds now\n```"
+TASK = "Fix calc.py so that the tests in calc_test.py pass"
+
+
+def finished(events: list[Event]) -> TurnFinished:
+    assert isinstance(events[-1], TurnFinished)
+    return events[-1]
+
+
+def results(events: list[Event]) -> list[ToolReturned]:
+    return [e for e in events if isinstance(e, ToolReturned)]
+
+
+def test_read_edit_test_done(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [READ, EDIT, TEST, DONE], planner="react")
+    events = run.turn(TASK)
+    end = finished(events)
+    assert (end.outcome, end.exit_code, end.summary) == ("solved", 0, "add adds now")
+    assert [(r.tool, r.ok) for r in results(events)] == [
+        ("read", True),
+        ("edit", True),
+        ("shell", True),
+    ]
+    assert "2 passed" in results(events)[2].for_model
+
+
+def test_each_prompt_is_a_prefix_of_the_next(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [READ, EDIT, TEST, DONE, "```done\nit adds\n```"], planner="react")
+    run.turn(TASK)
+    run.turn("What does add do?")
+    texts = [
+        "".join(f"<{m.role}>{m.content}" for m in request.prompt) for request in run.model.requests
+    ]
+    assert len(texts) == 5
+    for earlier, later in zip(texts, texts[1:], strict=False):
+        assert later.startswith(earlier)
+
+
+def test_done_is_believed_only_when_the_check_passes(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [DONE, EDIT, DONE], planner="react")
+    end = finished(run.turn(TASK))
+    assert end.outcome == "solved"
+    assert "the check fails" in run.model.prompts[1]
+
+
+def test_claims_without_work_are_not_solved(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [DONE, DONE, DONE], planner="react")
+    end = finished(run.turn(TASK))
+    assert (end.outcome, end.exit_code, end.changed) == ("unsolved", 1, [])
+
+
+def test_prose_is_told_what_a_call_looks_like(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, ["I would fix it.", EDIT, DONE], planner="react")
+    assert finished(run.turn(TASK)).outcome == "solved"
+    assert "no tool call" in run.model.prompts[1]
+
+
+def test_a_json_call_is_understood(start: Callable, workspace_dir: Path) -> None:
+    call = '<tool_call>{"name": "read", "arguments": {"path": "calc.py"}}</tool_call>'
+    run = start(workspace_dir, [call, EDIT, DONE], planner="react")
+    events = run.turn(TASK)
+    assert results(events)[0].ok
+    assert finished(events).outcome == "solved"
+
+
+def test_a_repeated_call_is_stopped(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [READ] * 6, planner="react")
+    events = run.turn(TASK)
+    assert finished(events).outcome == "unsolved"
+    assert len(results(events)) == 1
+
+
+def test_mistakes_say_what_would_be_right(start: Callable, workspace_dir: Path) -> None:
+    broken = "```write path=calc.py\ndef add(a, b:\n    return a + b\n```"
+    missing = "```read path=clac.py\n```"
+    outside = "```read path=../secret.txt\n```"
+    run = start(workspace_dir, [broken, missing, outside, EDIT, DONE], planner="react")
+    events = run.turn(TASK)
+    first, second, third = results(events)[:3]
+    assert not first.ok and "line 1" in first.for_model
+    assert not second.ok and "calc.py" in second.for_model
+    assert not third.ok and "outside" in third.for_model
+    assert finished(events).outcome == "solved"
+
+
+def test_a_question_needs_no_tool(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, ["It subtracts."] * 3, planner="react", check=None)
+    assert finished(run.turn("What does add do?")).outcome == "answered"
+
+
+def test_what_a_command_changed_can_be_undone(start: Callable, workspace_dir: Path) -> None:
+    from localagent.app import undo
+
+    before = {p.name: p.read_bytes() for p in workspace_dir.iterdir() if p.is_file()}
+    shell = "```shell\nrm calc_test.py; echo x > new.txt; sed -i s/-/+/ calc.py\n```"
+    run = start(workspace_dir, [shell, DONE], planner="react", check=None)
+    run.turn("tidy up the folder")
+    assert not (workspace_dir / "calc_test.py").exists()
+    assert (workspace_dir / "new.txt").exists()
+    run.session.close()
+    undo(workspace_dir)
+    after = {p.name: p.read_bytes() for p in workspace_dir.iterdir() if p.is_file()}
+    assert after == before
