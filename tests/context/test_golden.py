@@ -108,7 +108,7 @@ def test_first_request_of(turn: Turn, problem: Problem, strategy) -> None:
 
 def test_requests_of_a_strategy_share_their_start(turn: Turn, problem: Problem) -> None:
     texts = [transcript_form(d.request) for d in whole_file(turn, problem, Board(FAILING))]
-    shared = os.path.commonprefix(texts)
+    shared = os.path.commonprefix(texts)  # noqa: RUF071 - characters are what is meant
     assert shared.endswith(
         "# Reply\nWrite the complete new content of `calc.py`, in one code block"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from localagent.events import Event, ToolReturned, TurnFinished
@@ -50,7 +51,7 @@ def test_each_prompt_is_a_prefix_of_the_next(start: Callable, workspace_dir: Pat
         "".join(f"<{m.role}>{m.content}" for m in request.prompt) for request in run.model.requests
     ]
     assert len(texts) == 5
-    for earlier, later in zip(texts, texts[1:], strict=False):
+    for earlier, later in pairwise(texts):
         assert later.startswith(earlier)
 
 
