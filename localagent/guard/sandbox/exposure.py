@@ -100,8 +100,13 @@ def _sockets() -> list[str]:
 
 
 def _programs() -> Iterable[str]:
-    """Folders with the programs that commands need, wherever they lie."""
-    found = [sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", "")]
+    """Folders with the programs that commands need, wherever they lie.
+
+    This package is one of them: it may be a checkout in a hidden folder such as /tmp, and checks
+    load its probe.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    found = [package, sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", "")]
     found += [os.environ.get("CONDA_PREFIX", ""), "/run/current-system", "/run/opengl-driver"]
     for entry in os.environ.get("PATH", "").split(os.pathsep):
         # What a program needs lies beside its folder: bin/node and lib/node_modules.
