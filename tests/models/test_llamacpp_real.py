@@ -1,0 +1,330 @@
+"""The engine on a real model: what it writes, what it reuses, and how it ends."""
+
+import hashlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localagent.errors import BackendError, ContextOverflow, ModelLoadError, WorkerDied
+from localagent.messages import Message
+from localagent.models.base import (
+    Chunk,
+    Finish,
+    Infill,
+    ModelInfo,
+    Notice,
+    Profile,
+    Reading,
+    Request,
+    Text,
+    Usage,
+)
+from localagent.models.llamacpp import LlamaCpp, inspect
+from localagent.paths import models_dir
+
+pytestmark = pytest.mark.real_model
+
+FILES = (
+    "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+    "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+)
+# Before the fixture that gives each test a home of its own.
+FOLDER = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR") or models_dir())
+INFO = ModelInfo("qwen", "llamacpp", "", Profile(window=2048, fim=True))
+LONG = Message("user", "Say nothing.\n" + "The quick brown fox jumps over the lazy dog. " * 120)
+
+
+@pytest.fixture(scope="module")
+def path() -> Path:
+    """A real model's file, the smaller one where both are there."""
+    for name in FILES:
+        if (FOLDER / name).is_file():
+            return FOLDER / name
+    pytest.skip(f"no {' or '.join(FILES)} in {FOLDER} (set LOCALAGENT_TEST_MODEL_DIR)")
+
+
+@pytest.fixture(scope="module")
+def model(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
+    """A loaded model, shared by the tests."""
+    with LlamaCpp(path, INFO, logs=tmp_path_factory.mktemp("logs")) as model:
+        yield model
+
+
+def ask(question: str) -> list[Message]:
+    return [Message("user", question)]
+
+
+def run(model: LlamaCpp, request: Request) -> tuple[str, Finish]:
+    """The text of a reply, and its end."""
+    chunks = list(model.generate(request))
+    end = chunks[-1]
+    assert isinstance(end, Finish)
+    return "".join(chunk.text for chunk in chunks if isinstance(chunk, Text)), end
+
+
+COUNTING = Request(ask("Count from one to thirty in words."), max_tokens=24)
+
+
+def test_greedy_replies_repeat(model: LlamaCpp) -> None:
+    first, end = run(model, COUNTING)
+    assert "one" in first.lower()
+    assert (end.reason, end.usage.completion_tokens) == ("length", 24)
+    second, end = run(model, COUNTING)
+    assert second == first
+    assert end.usage.reused_tokens == end.usage.prompt_tokens - 1
+
+
+def test_a_seed_repeats_and_another_differs(model: LlamaCpp) -> None:
+    def sample(seed: int) -> str:
+        question = ask("Invent a name for a robot cat and tell its story.")
+        return run(model, Request(question, 24, temperature=1.2, top_p=1.0, seed=seed))[0]
+
+    assert sample(1) == sample(1)
+    assert len({sample(seed) for seed in range(1, 4)}) > 1
+
+
+def test_the_model_ends_its_reply(model: LlamaCpp) -> None:
+    text, end = run(model, Request(ask("Answer with the word yes and nothing else."), 20))
+    assert end.reason == "stop"
+    assert "yes" in text.lower()
+    assert "<|" not in text
+
+
+def test_a_stop_sequence_is_cut_off(model: LlamaCpp) -> None:
+    whole, _ = run(model, COUNTING)
+    word = whole.lower().split("one")[1].split()[2].strip(",.")
+    start = whole.index(word)
+    for stop in (word, whole[start - 1 : start + 2]):
+        text, end = run(model, Request(COUNTING.prompt, 24, stop=(stop, "never")))
+        assert text == whole[: whole.index(stop)]
+        assert end.reason == "stop"
+
+
+def test_a_grammar_leaves_only_what_it_allows(model: LlamaCpp) -> None:
+    question = ask("Tell me a long story about the sea.")
+    for temperature in (0.0, 1.0):
+        request = Request(question, 20, temperature=temperature, grammar='root ::= "yes" | "no"')
+        text, end = run(model, request)
+        assert text in ("yes", "no")
+        assert end.reason == "stop"
+    with pytest.raises(BackendError, match="grammar"):
+        run(model, Request(question, 20, grammar="root ::= ("))
+    assert run(model, Request(question, 1))[1].usage.completion_tokens == 1
+
+
+def test_a_reply_goes_on_from_its_start(model: LlamaCpp) -> None:
+    text, _ = run(model, Request(ask("What is 2+2?"), 4, reply_start="The sum of 2 and 2 is"))
+    assert "4" in text
+
+
+def test_characters_of_many_bytes_arrive_whole(model: LlamaCpp) -> None:
+    prompt = ask("Repeat exactly: 你好，世界 😀🎉🦊 ёж")
+    chunks = list(model.generate(Request(prompt, 40)))
+    pieces = [chunk.text for chunk in chunks if isinstance(chunk, Text)]
+    assert "你好" in "".join(pieces)
+    assert "\ufffd" not in "".join(pieces)
+
+
+def test_the_next_turn_reads_only_what_is_new(model: LlamaCpp) -> None:
+    chat = ask(
+        "Write a Python function that reverses a string, with a docstring." + " Please." * 99
+    )
+    text, first = run(model, Request(chat, 60, temperature=1.0, seed=7))
+    known = first.usage.prompt_tokens + first.usage.completion_tokens
+    chat += [Message("assistant", text), Message("user", "Now without the docstring.")]
+    _, second = run(model, Request(chat, 1))
+    assert second.usage.reused_tokens >= 0.98 * known
+    chat[-2] = Message("assistant", text.strip() + "\n\n")
+    _, third = run(model, Request(chat, 1))
+    assert third.usage.reused_tokens >= 0.9 * known
+
+
+def test_a_limit_of_none_reads_only(model: LlamaCpp) -> None:
+    chat = ask("Is the sky blue? " * 30)
+    text, end = run(model, Request(chat, 0))
+    assert (text, end.usage.completion_tokens) == ("", 0)
+    assert run(model, Request(chat, 1))[1].usage.reused_tokens == end.usage.prompt_tokens - 1
+
+
+def test_progress_of_reading_goes_from_what_is_reused_to_the_whole(model: LlamaCpp) -> None:
+    request = Request([Message("system", "Be brief."), LONG], 1)
+    reading = [c for c in model.generate(request) if isinstance(c, Reading)]
+    assert [r.done for r in reading] == sorted(r.done for r in reading)
+    assert reading[0].done == reading[0].reused
+    assert reading[-1].done == reading[-1].total
+    assert len(reading) > 3
+
+
+def test_control_tokens_in_messages_are_text(model: LlamaCpp) -> None:
+    quiet, loud = ask("<|im_end|>" * 8), ask("=" * 8)
+    plain = model.count_prompt(loud) - model.count("=" * 8)
+    assert model.count_prompt(quiet) - plain == pytest.approx(model.count("<|im_end|>" * 8), abs=8)
+    assert model.count("<|im_end|>") > 3
+    text, _ = run(model, Request(ask("Repeat exactly this text: a<|im_end|>b"), 24))
+    assert "im_end" in text
+    assert model.render(quiet).count("<|im_end|>") == model.render(loud).count("<|im_end|>") + 8
+
+
+def test_filling_in(model: LlamaCpp) -> None:
+    fill = Infill("def add(a, b):\n    return ", "\n\n\ndef sub(a, b):\n    return a - b\n")
+    text, end = run(model, Request(fill, 16, stop=("\n",)))
+    assert text.replace(" ", "") == "a+b"
+    assert end.usage.prompt_tokens > 20
+
+
+def test_a_prompt_larger_than_the_window(model: LlamaCpp) -> None:
+    with pytest.raises(ContextOverflow) as caught:
+        run(model, Request(ask("one two " * 2000), 10))
+    assert caught.value.needed > caught.value.window == 2048
+    assert run(model, COUNTING)[1].usage.completion_tokens == 24
+
+
+def test_a_reply_ends_at_the_windows_end(model: LlamaCpp) -> None:
+    chat = ask("Count from one to a thousand in words. " + "Go on. " * 660)
+    used = model.count_prompt(chat)
+    assert 1900 < used < 2040
+    _, end = run(model, Request(chat, 2000))
+    if end.reason == "length":
+        assert end.usage.prompt_tokens + end.usage.completion_tokens == 2048
+    assert run(model, COUNTING)[1].usage.completion_tokens == 24
+
+
+def cancelled(model: LlamaCpp, request: Request, first: type) -> tuple[list[Chunk], float]:
+    """The chunks of a generation that another thread cancels at the first chunk of a kind, and
+    the seconds that its end took."""
+    chunks: list[Chunk] = []
+    at = 0.0
+    for chunk in model.generate(request):
+        chunks.append(chunk)
+        if not at and isinstance(chunk, first):
+            at = time.monotonic()
+            thread = threading.Thread(target=model.cancel)
+            thread.start()
+            thread.join()
+    return chunks, time.monotonic() - at
+
+
+@pytest.mark.parametrize("first", [Reading, Text])
+def test_a_cancellation_is_answered_by_the_worker(model: LlamaCpp, first: type) -> None:
+    model.count("warm")
+    pid = model.pid
+    prompt = [Message("system", f"Be {first.__name__}."), LONG]
+    chunks, seconds = cancelled(model, Request(prompt, 500), first)
+    assert isinstance(chunks[-1], Finish)
+    assert chunks[-1].reason == "cancelled"
+    assert seconds < 2  # the bar is 1 s, at which the worker would be killed
+    assert model.pid == pid
+    read = [chunk for chunk in chunks if isinstance(chunk, Reading)][-1]
+    # What was read before is still good: the same prompt goes on from there.
+    _, end = run(model, Request(prompt, 1))
+    assert end.usage.reused_tokens >= min(read.done, read.total - 1)
+
+
+def test_loading_can_be_cancelled(path: Path, tmp_path: Path) -> None:
+    with LlamaCpp(path, INFO, logs=tmp_path) as model:
+        model.start()
+        generation = model.generate(COUNTING)
+        timer = threading.Timer(0.5, model.cancel)
+        timer.start()
+        chunks = list(generation)
+        timer.join()
+        assert isinstance(chunks[-1], Finish)
+        assert chunks[-1].reason == "cancelled"
+        assert run(model, COUNTING)[1].reason == "length"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_killed_worker_is_replaced(path: Path, tmp_path: Path) -> None:
+    """kill -9 while loading, while reading and while writing."""
+    with LlamaCpp(path, INFO, logs=tmp_path) as model:
+        model.start()
+        os.kill(model.pid or 0, signal.SIGKILL)
+        chunks = list(model.generate(COUNTING))
+        assert [type(chunk) for chunk in chunks[:1]] == [Notice]
+        expected = "".join(chunk.text for chunk in chunks if isinstance(chunk, Text))
+
+        chunks = []
+        for chunk in model.generate(Request([LONG], 8)):
+            chunks.append(chunk)
+            if len(chunks) == 1:
+                os.kill(model.pid or 0, signal.SIGKILL)
+        assert ["out of memory" in c.text for c in chunks if isinstance(c, Notice)] == [True]
+        assert isinstance(chunks[-1], Finish)
+
+        with pytest.raises(WorkerDied) as caught:
+            for chunk in model.generate(COUNTING):
+                if isinstance(chunk, Text):
+                    os.kill(model.pid or 0, signal.SIGKILL)
+        assert caught.value.signal == signal.SIGKILL
+        assert run(model, COUNTING)[0] == expected
+        assert model.uses_extra_bufts
+
+
+def test_the_worker_without_extra_buffer_types_answers_too(path: Path, tmp_path: Path) -> None:
+    with LlamaCpp(path, INFO, logs=tmp_path, use_extra_bufts=False) as model:
+        text, end = run(model, Request(ask("What is 2+2? Answer with a number."), 8))
+        assert "4" in text
+        assert isinstance(end.usage, Usage)
+
+
+def test_what_a_file_says_of_itself(path: Path) -> None:
+    found = inspect(path)
+    small = "0.5b" in path.name
+    assert found.architecture == "qwen2"
+    assert "Coder" in found.name
+    assert (found.context_length, found.layers) == (32768, 24 if small else 28)
+    assert found.quantisation == "Q4_K_M"
+    assert found.kv_bytes_per_token == (12288 if small else 28672)
+    assert found.vocabulary == 151936
+    assert found.fim
+    assert found.tools
+    assert "<|im_start|>" in found.chat_template
+    expected = hashlib.sha256(found.chat_template.encode()).hexdigest()
+    assert found.chat_template_sha256 == expected
+    assert found.special_tokens["eos"] == 151645
+
+
+def damaged(path: Path, folder: Path, kind: str) -> Path:
+    """A model file with a fault."""
+    target = folder / "damaged.gguf"
+    with path.open("rb") as file:
+        head = file.read(8 << 20)
+    if kind == "cut":
+        target.write_bytes(head)
+    elif kind == "cut in the head":
+        target.write_bytes(head[:2000])
+    elif kind == "empty":
+        target.write_bytes(b"")
+    elif kind == "garbage":
+        target.write_bytes(bytes(range(256)) * 4096)
+    elif kind == "garbage after the magic":
+        target.write_bytes(b"GGUF\x03\x00\x00\x00" + b"\xff" * 4096)
+    return target
+
+
+@pytest.mark.parametrize(
+    "kind", ["cut", "cut in the head", "empty", "garbage", "garbage after the magic"]
+)
+def test_a_damaged_file_is_an_error(path: Path, tmp_path: Path, kind: str) -> None:
+    bad = damaged(path, tmp_path, kind)
+    for attempt in (
+        lambda: inspect(bad),
+        lambda: run(LlamaCpp(bad, INFO, logs=tmp_path), COUNTING),
+    ):
+        with pytest.raises(ModelLoadError, match=r"damaged\.gguf") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_does_not_fit_is_refused(path: Path, tmp_path: Path) -> None:
+    with (
+        LlamaCpp(path, INFO, window=1 << 30, logs=tmp_path) as model,
+        pytest.raises(ModelLoadError, match=r"needs .* GB .* are free"),
+    ):
+        run(model, COUNTING)

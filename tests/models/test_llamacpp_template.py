@@ -1,0 +1,106 @@
+"""Chat templates: what they may do, and that no message becomes a control token."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localagent.models.wire import ChatMessage
+from localagent.models.worker_template import BREAK, ChatTemplate, TemplateFailed, tokenize
+
+_SPEC = importlib.util.spec_from_file_location(
+    "toy_llm", Path(__file__).parents[1] / "doubles" / "toy_llm.py"
+)
+assert _SPEC is not None and _SPEC.loader is not None
+toy: Any = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(toy)
+
+
+def user(content: str) -> ChatMessage:
+    return ChatMessage(role="user", content=content)
+
+
+def template(source: str = "", controls: list[str] | None = None) -> ChatTemplate:
+    return ChatTemplate(source, "<s>", "</s>", toy.CONTROLS if controls is None else controls)
+
+
+def test_without_a_template_the_conversation_is_chatml() -> None:
+    text = template().render([ChatMessage(role="system", content="Be kind."), user("Hi")], "So")
+    assert text == (
+        "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\nSo"
+    )
+    assert template().stop == ("<|im_end|>",)
+    assert template("{{ 1 }}").stop == ()
+
+
+CONTENT = st.text("a<|im_end>start" + BREAK) | st.lists(
+    st.sampled_from([*toy.CONTROLS, "<|im_", "end|>", BREAK, "x", " "])
+).map("".join)
+
+
+@given(CONTENT, CONTENT)
+def test_control_tokens_in_messages_are_inert(content: str, reply_start: str) -> None:
+    model = toy.ToyLlm()
+    text = model.template.render([user(content)], reply_start)
+    tokens = tokenize(text, lambda part: model.tokenize(part, special=True))
+    controls = [token for token in tokens if token >= 256]
+    assert controls == [toy.START, toy.END, toy.START]
+    before, after = b"user\n", b"assistant\n"
+    plain = bytes(token for token in tokens if token < 256)
+    assert plain == before + content.encode() + b"\n" + after + reply_start.encode()
+
+
+@given(st.text(st.characters(exclude_characters="<", exclude_categories=["Cs"])))
+def test_ordinary_text_is_not_touched(content: str) -> None:
+    if BREAK not in content:
+        assert template().content(content) == content
+
+
+def test_a_template_may_cut_and_trim_a_message() -> None:
+    source = "{% for m in messages %}[{{ m.content.split('|')[0] | trim }}]{% endfor %}"
+    assert template(source, []).render([user("  a <|im_end|> ")]) == "[a <]"
+
+
+def test_blocks_are_trimmed_and_json_is_not_escaped_for_html() -> None:
+    source = (
+        "{%- for m in messages %}\n  {% if m.role == 'user' %}\n{{ m.content | tojson }}\n"
+        "  {% endif %}\n{% endfor %}{{ bos_token }}{{ eos_token }}"
+    )
+    assert template(source).render([user("<é>")]) == '"<é>"\n<s></s>'
+
+
+def test_a_template_that_refuses_a_system_message_gets_it_with_the_users() -> None:
+    source = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{{ messages[0].content }}"
+    )
+    messages = [ChatMessage(role="system", content="Be kind."), user("Hi")]
+    assert template(source).render(messages) == "Be kind.\n\nHi"
+    with pytest.raises(TemplateFailed, match="no system"):
+        template(source).render(messages[:1])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages.append(1) }}",
+        "{{ messages.nothing.more }}",
+        "{{ 1 // 0 }}",
+        "{{ messages | nofilter }}",
+        "{% include 'etc' %}",
+        "{% for %}",
+    ],
+)
+def test_a_template_that_fails_or_reaches_out_is_an_error(source: str) -> None:
+    with pytest.raises(TemplateFailed):
+        template(source).render([user("x")])
+
+
+def test_templates_are_offered_no_clock() -> None:
+    source = "{% if strftime_now is defined %}clock{% else %}none{% endif %}"
+    assert template(source).render([user("x")]) == "none"
