@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -101,7 +102,7 @@ def execute(args: argparse.Namespace) -> int:
     piped = args.task == "-"
     interactive = not (args.json or piped) and sys.stdin.isatty() and sys.stdout.isatty()
     with Interrupts() as interrupts, ExitStack() as stack:
-        view, asker = _front_end(args, interactive, stack)
+        view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
         try:
             session = stack.enter_context(_open(args, interactive))
             interrupts.cancel = session.cancel
@@ -188,7 +189,7 @@ def _options(args: argparse.Namespace, interactive: bool) -> RunOptions:
 
 
 def _front_end(
-    args: argparse.Namespace, interactive: bool, stack: ExitStack
+    args: argparse.Namespace, read_line: Callable[[], str] | None, stack: ExitStack
 ) -> tuple[View, Asker | None]:
     if args.json:
         from localagent.ui.jsonlines import JsonLines
@@ -199,7 +200,7 @@ def _front_end(
     from localagent.ui.terminal import terminal_screen
 
     screen = stack.enter_context(terminal_screen(sys.stdout))
-    asker = Asker(screen, sys.stdin.readline) if interactive else None
+    asker = Asker(screen, read_line) if read_line else None
     return Renderer(screen, _undo_command(args.directory)), asker
 
 

@@ -93,9 +93,9 @@ class Renderer:
         if method is not None:
             method(event)
 
-    def _mark(self, symbol: str, style: str, text: Text | str, *, indent: int = 0) -> None:
+    def _mark(self, symbol: str, style: str, text: Text | str) -> None:
         body = text if isinstance(text, Text) else Text(text)
-        self._screen.line(hanging(Text(symbol, style=style), body, indent=indent))
+        self._screen.line(hanging(Text(symbol, style=style), body))
 
     def _session(self, event: SessionStarted) -> None:
         self._report.session = event.session

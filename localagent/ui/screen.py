@@ -15,6 +15,7 @@ from types import TracebackType
 from rich.console import Console, OverflowMethod, RenderableType
 from rich.text import Text
 
+from localagent.ui.layout import Hanging
 from localagent.ui.words import ASCII, Symbols, duration
 
 ERASE = "\r\x1b[2K"
@@ -59,6 +60,8 @@ class Screen:
         with self._lock:
             self._finish_line()
             self._erase()
+            if wrap and isinstance(item, Text):
+                item = Hanging(Text(), item)
             self.console.print(item, soft_wrap=not wrap)
             self.console.file.flush()
 
@@ -95,7 +98,7 @@ class Screen:
         """Leave the terminal at the start of an empty line, and stop the thread."""
         self._stop.set()
         if self._ticker is not None:
-            self._ticker.join()
+            self._ticker.join(timeout=1)  # an interrupt may have left the lock held
         with self._lock:
             self._finish_line()
             self.clear_status()

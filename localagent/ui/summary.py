@@ -55,7 +55,8 @@ def draw_summary(screen: Screen, event: TurnFinished, report: Report, undo: str)
     if event.outcome == "unsolved":
         _draw_failing_output(screen, report.checks)
     _draw_outcome(screen, event, report)
-    screen.line(labelled(_facts(event, report, undo)))
+    for row in labelled(_facts(event, report, undo)):
+        screen.line(row)
 
 
 def _draw_changes(screen: Screen, changes: list[FileChanged]) -> None:
