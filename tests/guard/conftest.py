@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.guard.sandbox.canary import probe
+from localagent.errors import SandboxError
+from localagent.guard.sandbox.base import Command
 from localagent.guard.sandbox.plain import PlainSandbox
 from localagent.guard.sandbox.unshare import UnshareSandbox
 
@@ -20,9 +21,14 @@ def unshare(home: Path) -> Iterator[UnshareSandbox]:
     if sys.platform != "linux":
         pytest.skip("needs Linux")
     sandbox = UnshareSandbox()
+    folder = home / "first"
+    folder.mkdir()
     try:
-        if reason := probe(sandbox):
-            pytest.skip(f"no confining sandbox here: {reason}")
+        try:
+            with sandbox.open(folder) as view:
+                view.run(Command("true"))
+        except SandboxError as error:
+            pytest.skip(f"no confining sandbox here: {error}")
         yield sandbox
     finally:
         sandbox.close()

@@ -84,9 +84,13 @@ class _PlainView:
                 Path(link).symlink_to(target, target_is_directory=True)
 
     def put(self, changes: Sequence[Change]) -> None:
+        tree = os.path.realpath(self._copy.tree)
         for change in changes:
-            target = str(self._copy.tree / change.path)
-            put(target, change.kind, change.data, change.mode)
+            target = Path(tree, change.path)
+            # A link of the workspace, or what stands for an ignored folder, leads to real files.
+            if not Path(os.path.realpath(target.parent)).is_relative_to(tree):
+                raise SandboxError(f"{change.path} leads out of the copy of the workspace")
+            put(str(target), change.kind, change.data, change.mode)
 
     def run(
         self,

@@ -1,0 +1,224 @@
+"""Choosing a sandbox, and the pieces that need no sandbox to be tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localagent import paths
+from localagent.changes import Change, file_change
+from localagent.errors import SandboxError, UsageError
+from localagent.guard.sandbox import select
+from localagent.guard.sandbox.base import Command
+from localagent.guard.sandbox.canary import probe
+from localagent.guard.sandbox.environment import scrubbed
+from localagent.guard.sandbox.overlay import is_cache
+from localagent.guard.sandbox.plain import PlainSandbox
+from localagent.guard.sandbox.process import Captured
+from localagent.guard.sandbox.scratch import Scratch, remove_tree
+from localagent.guard.sandbox.unshare import UnshareSandbox
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+
+
+def test_an_unknown_kind_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="unshare, none"):
+        try:
+            select.choose("docker")
+        except UsageError as error:
+            raise UsageError(f"{error.message} {error.hint}") from None
+
+
+def test_none_is_never_confined_and_says_why() -> None:
+    choice = select.choose("none")
+    assert (choice.sandbox.kind, choice.sandbox.confined, bool(choice.reason)) == (
+        "none",
+        False,
+        True,
+    )
+
+
+def test_the_probe_sees_through_a_sandbox_that_does_not_confine(plain: PlainSandbox) -> None:
+    assert probe(plain) != ""
+    assert not list(paths.cache_dir().glob("probe/*"))
+
+
+@linux
+@pytest.mark.sandbox
+def test_the_result_of_the_probe_is_kept(
+    unshare: UnshareSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert probe(unshare) == ""
+    assert select.choose().sandbox.kind == "unshare"
+
+    def never(sandbox: object) -> str:
+        raise AssertionError("probed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(select, "probe", never)
+        assert select.choose().sandbox.kind == "unshare"
+        # Another version, or a file that cannot be read, is probed again.
+        patch.setattr(select, "__version__", "other")
+        with pytest.raises(AssertionError, match="probed again"):
+            select.choose()
+    (paths.state_dir() / "sandbox.json").write_text("{")
+    assert select.choose().sandbox.kind == "unshare"
+    assert json.loads((paths.state_dir() / "sandbox.json").read_text())["base"]
+
+
+@linux
+def test_where_the_probe_fails_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "probe", lambda sandbox: "namespaces are switched off")
+    choice = select.choose()
+    assert (choice.sandbox.kind, choice.reason) == ("none", "namespaces are switched off")
+    with pytest.raises(SandboxError, match="switched off"):
+        select.choose("unshare")
+
+
+@linux
+@pytest.mark.sandbox
+def test_a_launcher_that_cannot_enter_leads_to_none(
+    unshare: UnshareSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that forbids namespaces: the real launcher, with a call that fails."""
+    code = (
+        "import sys; sys.path.append({root!r})\n"
+        "from localagent.guard.sandbox import syscalls, launcher\n"
+        "def fails(flags): raise PermissionError(1, 'unshare: Operation not permitted')\n"
+        "syscalls.unshare = fails\n"
+        "launcher.main()"
+    )
+    monkeypatch.setattr("localagent.guard.sandbox.launch._CODE", code)
+    choice = select.choose()
+    assert choice.sandbox.kind == "none" and "Operation not permitted" in choice.reason
+
+
+# The plain sandbox
+
+
+def test_ignored_folders_are_linked_and_the_rest_is_copied(
+    plain: PlainSandbox, tmp_path: Path
+) -> None:
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("node_modules/\n*.log\n")
+    (tmp_path / "node_modules/x").mkdir(parents=True)
+    (tmp_path / "node_modules/x/y.js").write_text("y")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.log").write_text("log")
+    (tmp_path / ".env").write_text("A=1")
+    line = "cat node_modules/x/y.js a.log .env; echo z > empty/z; echo > a.log; ls -d .git"
+    with plain.open(tmp_path) as view:
+        done = view.run(Command(line))
+        assert done.output.startswith("ylogA=1") and "cannot access" in done.output
+        assert [change.path for change in view.changes()] == ["a.log", "empty/z"]
+        assert (tmp_path / "a.log").read_text() == "log"
+
+
+def test_a_deleted_link_deletes_what_it_stood_for(plain: PlainSandbox, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("build/\n")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/out").write_text("o")
+    with plain.open(tmp_path) as view:
+        view.run(Command("rm -r build"))
+        assert view.changes() == (Change("build", "absent"), Change("build/out", "absent"))
+
+
+def test_plain_puts_outside_are_not_made(plain: PlainSandbox, project: Path) -> None:
+    (project / "out").symlink_to(project.parent)
+    with pytest.raises(SandboxError), plain.open(project, [file_change("out/evil", b"x")]):
+        pass
+    assert not (project.parent / "evil").exists()
+
+
+# Output
+
+
+@given(
+    st.lists(st.binary(max_size=40) | st.text(max_size=12).map(str.encode), max_size=12),
+    st.integers(1, 64),
+)
+def test_output_is_kept_at_both_ends(chunks: list[bytes], limit: int) -> None:
+    seen: list[str] = []
+    captured = Captured(limit, seen.append)
+    for chunk in chunks:
+        captured.feed(chunk)
+    whole = b"".join(chunks)
+    half = max(limit // 2, 1)
+    if len(whole) <= 2 * half:
+        assert captured.dropped == 0 and captured.text() == whole.decode("utf-8", "replace")
+        return
+    assert captured.dropped == len(whole) - 2 * half
+    head, note, tail = captured.text().partition(
+        f"\n[... {captured.dropped:,} bytes left out ...]\n"
+    )
+    assert note
+    assert whole.decode("utf-8", "replace").startswith(head) or "\ufffd" in head
+    assert whole.decode("utf-8", "replace").endswith(tail) or "\ufffd" in tail
+    assert "".join(seen) == whole[:limit].decode("utf-8", "replace").removesuffix("\ufffd") or (
+        "\ufffd" in "".join(seen)
+    )
+
+
+def test_characters_are_not_cut_in_two() -> None:
+    captured = Captured(9)
+    captured.feed("ääääääää".encode())
+    assert captured.text() == "ää\n[... 8 bytes left out ...]\nää"
+
+
+# Pieces
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a/__pycache__/b.txt", True),
+        ("x.pyc", True),
+        ("node_modules/.cache/a", True),
+        (".mypy_cache", True),
+        ("node_modules/a.js", False),
+        ("cache/a.py", False),
+    ],
+)
+def test_caches(path: str, expected: bool) -> None:
+    assert is_cache(path) is expected
+
+
+def test_relative_folders_leave_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.pathsep.join(["", ".", "bin", "/usr/bin"]))
+    assert scrubbed("/h", "/t", {})["PATH"] == "/usr/bin"
+
+
+def test_a_scratch_base_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "base").symlink_to(tmp_path / "real")
+    with pytest.raises(SandboxError, match="not a folder"):
+        Scratch(tmp_path / "base")
+
+
+def test_very_deep_folders_are_removed(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    code = "import os\nfor _ in range(1100):\n    os.mkdir('dddd'); os.chdir('dddd')"
+    subprocess.run([sys.executable, "-c", code], cwd=top, check=True)
+    remove_tree(top)
+    assert not top.exists()
+
+
+def test_nothing_heavy_is_imported_by_the_launcher() -> None:
+    code = (
+        "import sys; from localagent.guard.sandbox import launcher; "
+        "print([name for name in ('json', 're', 'subprocess', 'shutil', 'pathlib') "
+        "if name in sys.modules])"
+    )
+    root = str(Path(select.__file__).parents[3])
+    arguments = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({root!r}); {code}"]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.stdout.strip() in ("[]", "['re']"), done.stderr
