@@ -32,7 +32,7 @@ from localagent.agent.problem import (
 from localagent.agent.search import search
 from localagent.agent.strategies.base import Strategy
 from localagent.agent.strategies.function import body, rewrite
-from localagent.agent.strategies.infill import infill
+from localagent.agent.strategies.infill import infill, quick_infill
 from localagent.agent.strategies.whole import whole_file
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
@@ -112,9 +112,9 @@ def _strategies(problem: Problem) -> list[Strategy]:
     if not problem.path.endswith(".py"):
         return [whole_file]
     if lines > WHOLE_FILE_LINES:
-        return [rewrite, body, infill]
+        return [quick_infill, rewrite, body, infill]
     if repairing and lines > 10:
-        return [rewrite, body, infill, whole_file]
+        return [quick_infill, rewrite, body, infill, whole_file]
     return [whole_file, infill]
 
 
