@@ -132,7 +132,7 @@ def _completed(lines: list[str], captured: Captured, followed: Followed) -> Comp
         reason = said.get("E") or captured.text().strip().rpartition("\n")[2] or "it ended early"
         raise SandboxError(
             f"the sandbox could not run the command: {reason}",
-            "localagent doctor says what this machine's sandbox can do",
+            "localagent/docs/sandbox.md says what the sandbox needs",
         )
     if "E" in said and exit_code == 126:
         raise SandboxError(f"the command could not be started: {said['E']}")

@@ -51,7 +51,7 @@ def choose(kind: str | None = None) -> Choice:
     return Choice(PlainSandbox(), reason)
 
 
-_HINT = "see the page on the sandbox (localagent docs sandbox), or use --sandbox none"
+_HINT = "localagent/docs/sandbox.md says what it needs and what to do"
 
 
 def _unshare_base() -> tuple[Path | None, str]:
