@@ -100,6 +100,36 @@ def test_a_launcher_that_cannot_enter_leads_to_none(
     assert choice.sandbox.kind == "none" and "Operation not permitted" in choice.reason
 
 
+@linux
+@pytest.mark.sandbox
+def test_root_can_do_without_user_namespaces(
+    unshare: UnshareSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    code = (
+        "import sys; sys.path.append({root!r})\n"
+        "from localagent.guard.sandbox import syscalls, launcher\n"
+        "real = syscalls.unshare\n"
+        "def without(flags):\n"
+        "    if flags & syscalls.CLONE_NEWUSER: raise OSError(28, 'no user namespaces')\n"
+        "    real(flags)\n"
+        "syscalls.unshare = without\n"
+        "launcher.main()"
+    )
+    before = Path("/proc/sys/user/max_user_namespaces").read_text()
+    monkeypatch.setattr("localagent.guard.sandbox.launch._CODE", code)
+    unshare.close()
+    assert probe(unshare) == ""
+    with unshare.open(paths.private(paths.data_dir() / "w")) as view:
+        line = "readlink /proc/self/ns/user; grep CapEff /proc/self/status; touch x"
+        done = view.run(Command(line))
+        assert [change.path for change in view.changes()] == ["x"]
+    same = os.readlink("/proc/self/ns/user")
+    assert done.output.split() == [same, "CapEff:", f"{0b11011:016x}"]
+    assert Path("/proc/sys/user/max_user_namespaces").read_text() == before
+
+
 # The plain sandbox
 
 

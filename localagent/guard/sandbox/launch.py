@@ -11,7 +11,6 @@ import marshal
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,11 +55,10 @@ class Launcher:
             raise SandboxError(f"cannot start {sys.executable}: {error.strerror}") from None
         finally:
             os.close(status)
-        self._thread = threading.get_ident()
 
     @property
     def ready(self) -> bool:
-        """Whether it waits for a job of the calling process."""
+        """Whether it still waits for a job."""
         return self._process.poll() is None
 
     def run(
