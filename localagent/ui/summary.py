@@ -102,7 +102,7 @@ def _draw_outcome(screen: Screen, event: TurnFinished, report: Report) -> None:
     if event.outcome == "unsolved" and event.summary:
         words += f": {one_line(event.summary, 400)}"
     if event.outcome not in ("solved", "answered", "unverified") and not event.changed:
-        words += "; nothing was changed"
+        words += " (nothing was changed)"
     sign = {"green": symbols.ok, "yellow": symbols.warn, "red": symbols.bad}[colour]
     screen.line(hanging(Text(sign, style=f"bold {colour}"), Text(words, style=f"bold {colour}")))
 

@@ -177,7 +177,7 @@ def test_solved_is_said_only_where_a_check_passed() -> None:
     }
     assert not [o for o, text in words.items() if "solved: the check passed" in text]
     assert "solved: the check passed" in drawn([finished("solved", "s")], screen(80))
-    assert "not solved: s; nothing was changed" in words["unsolved"]
+    assert "not solved: s (nothing was changed)" in words["unsolved"]
 
 
 def test_drawing_a_fast_model_is_cheap() -> None:
