@@ -252,3 +252,20 @@ def test_nothing_heavy_is_imported_by_the_launcher() -> None:
     arguments = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({root!r}); {code}"]
     done = subprocess.run(arguments, capture_output=True, text=True)
     assert done.stdout.strip() in ("[]", "['re']"), done.stderr
+
+
+def test_choosing_imports_nothing_that_only_linux_has() -> None:
+    """On other systems these modules do not exist, or fail while they are imported."""
+    code = (
+        "import sys\n"
+        "for name in ('fcntl', 'resource', 'ctypes'): sys.modules[name] = None\n"
+        "import os; del os.fork, os.geteuid, os.getxattr\n"
+        "from localagent.guard import permissions\n"
+        "from localagent.guard.sandbox import select, plain\n"
+        "print(select.KINDS)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(select.__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "('unshare', 'none')\n", done.stderr

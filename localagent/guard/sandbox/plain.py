@@ -20,8 +20,8 @@ from localagent.errors import SandboxError
 from localagent.guard.sandbox.base import Command, Completed, View
 from localagent.guard.sandbox.copying import Copy
 from localagent.guard.sandbox.environment import scrubbed, tool_links
-from localagent.guard.sandbox.namespace import put
 from localagent.guard.sandbox.process import Captured, follow
+from localagent.guard.sandbox.putting import put
 from localagent.guard.sandbox.scratch import Scratch, bases
 
 
