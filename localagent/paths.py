@@ -57,9 +57,11 @@ def sessions_dir() -> Path:
 
 
 def private(folder: Path) -> Path:
-    """Make `folder` with its parents, readable by its owner alone, and return it.
+    """Make `folder` and the parents that are missing, readable by their owner alone; return it.
 
     Raises OSError where that is not possible.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in (*reversed(folder.parents), folder):  # `parents=True` would leave them to the umask
+        if not path.exists():
+            path.mkdir(mode=0o700, exist_ok=True)
     return folder
