@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
+from localagent.agent.repetition import repeats
 from localagent.agent.turn import Turn
 from localagent.errors import Interrupted, WorkerDied, WorkerHung
 from localagent.events import (
@@ -32,6 +33,8 @@ from localagent.models.base import (
 # A request that killed its worker this many times is not tried again: the cause is the request or
 # the machine, and the session ends with exit code 4.
 ATTEMPTS = 3
+# Characters between two looks at whether the reply goes round in circles.
+LOOK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +80,24 @@ def _generate(turn: Turn, purpose: str, request: Request) -> Generator[Event, No
     if left is not None:
         request = replace(request, max_tokens=min(request.max_tokens, left))
     yield ModelAsked(purpose, transcript_form(request))
-    pieces: list[str] = []
+    text = ""
+    stuck = False
     started = time.monotonic()
     for chunk in turn.services.model.generate(request):
         if isinstance(chunk, Finish):
-            return (yield from _finish(turn, purpose, "".join(pieces), chunk))
+            if stuck and chunk.reason == "cancelled":
+                chunk = replace(chunk, reason="length")
+            return (yield from _finish(turn, purpose, text, chunk))
         if isinstance(chunk, Text):
-            pieces.append(chunk.text)
+            text += chunk.text
             yield TextDelta(chunk.text)
+            # Looked at now and then: it costs more than a token's share of time.
+            stuck = stuck or (len(text) % LOOK < len(chunk.text) and repeats(text))
         elif isinstance(chunk, Reading):
             yield _reading(turn, chunk, time.monotonic() - started)
         elif isinstance(chunk, Notice):
             yield Warned(chunk.text)
-        if turn.stop.is_set() or _overdue(turn):
+        if stuck or turn.stop.is_set() or _overdue(turn):
             turn.services.model.cancel()
     raise AssertionError("a generation ended without Finish")
 
