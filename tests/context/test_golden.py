@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from localagent.agent.planners.react import system_prompt
 from localagent.agent.problem import Problem, beside_paths, open_file
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill
-from localagent.agent.strategies.whole import whole_file
+from localagent.agent.strategies.whole import whole_file, whole_file_again
 from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, TestResult
 from localagent.app import NoTurn
@@ -88,7 +89,8 @@ def test_system_prompt_of_react(turn: Turn) -> None:
 def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
     board = Board(FAILING)
     tried = Candidate(1, "file", "calc.py", "x", file_change("calc.py", b"x"), FAILING)
-    for number, draft in enumerate(whole_file(turn, problem, board)):
+    drafts = chain(whole_file(turn, problem, board), whole_file_again(turn, problem, board))
+    for number, draft in enumerate(drafts):
         compare(f"whole-{number}", transcript_form(draft.request))
         board.add(tried)
     assert number == 3
@@ -107,7 +109,9 @@ def test_first_request_of(turn: Turn, problem: Problem, strategy) -> None:
 
 
 def test_requests_of_a_strategy_share_their_start(turn: Turn, problem: Problem) -> None:
-    texts = [transcript_form(d.request) for d in whole_file(turn, problem, Board(FAILING))]
+    board = Board(FAILING)
+    drafts = chain(whole_file(turn, problem, board), whole_file_again(turn, problem, board))
+    texts = [transcript_form(draft.request) for draft in drafts]
     shared = os.path.commonprefix(texts)  # noqa: RUF071 - characters are what is meant
     assert shared.endswith(
         "# Reply\nWrite the complete new content of `calc.py`, in one code block"

@@ -20,12 +20,19 @@ from localagent.models.base import Request
 MIN_REPLY_TOKENS = 1000
 
 
-def whole_file(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
-    """The whole file: plainly, with a plan first, with the failed cases in view, and sampled."""
+def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
+    """The whole file, asked for plainly, greedily."""
+    shared = context_messages(turn, problem)
+    tail = turn.services.prompts.render("workflow/file", path=problem.path)
+    yield _draft(turn, problem, shared, tail, 0.0, 0)
+
+
+def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
+    """The whole file, asked for differently: with a plan first, with the failed cases, sampled."""
     render = turn.services.prompts.render
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
-    for number in range(profile.candidates):
+    for number in range(1, profile.candidates):
         temperature = 0.0
         if number == 1:
             tail = render("workflow/file-plan", path=problem.path)
@@ -34,7 +41,7 @@ def whole_file(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
             tail = render("workflow/file-cases", path=problem.path, failures=text)
         else:
             tail = render("workflow/file", path=problem.path)
-            temperature = profile.temperature if number else 0.0
+            temperature = profile.temperature
         yield _draft(turn, problem, shared, tail, temperature, number)
 
 
