@@ -106,6 +106,12 @@ class LlamaCpp:
         """Whether the extra buffer types are on; off after a crash that they may have caused."""
         return self._link.extra_bufts
 
+    @property
+    def network(self) -> str:
+        """What network the process has: "none" (the kernel sees to it), "open", or "" before it
+        has started."""
+        return self._link.network
+
     def start(self) -> None:
         """Begin to load the model, in the background. Raises ModelLoadError."""
         self._link.start()

@@ -63,6 +63,8 @@ class WorkerLink:
         self.notices: list[str] = []
         self.extra_bufts = extra_bufts
         self.facts: wire.Loaded | None = None
+        self.network = ""
+        """What network the worker has, "none" or "open"; "" before one has started."""
         self._settings = settings
         self._worker: WorkerProcess | None = None
         self._kill: weakref.finalize[..., WorkerLink] | None = None
@@ -139,10 +141,11 @@ class WorkerLink:
                 raise self._hung() from None
             except Ended as end:
                 raise self._dead(end) from None
-            if reply is None or isinstance(reply, wire.Ready):
-                continue
-            self._check(reply)
-            return reply
+            if isinstance(reply, wire.Ready):
+                self.network = reply.network
+            elif reply is not None:
+                self._check(reply)
+                return reply
 
     def give_up(self, reason: str) -> WorkerDied:
         """End a worker that does not keep to the protocol; return the error to raise."""

@@ -106,6 +106,20 @@ def test_a_sound_worker_answers_counts_and_renders(make: Make, tmp_path: Path) -
         list(model.generate(HELLO))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces")
+def test_the_worker_says_what_network_it_has(make: Make) -> None:
+    model = make("none")
+    assert model.network == ""
+    works(model)
+    own = os.readlink("/proc/self/ns/net")
+    try:
+        other = os.readlink(f"/proc/{model.pid}/ns/net")
+    except PermissionError:  # in a user namespace of its own
+        assert model.network == "none"
+    else:
+        assert model.network == ("open" if other == own else "none")
+
+
 @pytest.mark.parametrize("fault", ["SIGKILL@load", "SIGABRT@load", "SIGKILL@read", "SIGSEGV@read"])
 def test_a_death_before_any_text_is_made_good_once(make: Make, tmp_path: Path, fault: str) -> None:
     model = make(fault)
