@@ -124,9 +124,10 @@ class Session:
         self.services.model.cancel()
 
     def close(self) -> None:
-        """Free the model, the workspace's lock and the transcript."""
+        """Free the model, the sandbox, the workspace's lock and the transcript."""
         try:
             self.services.model.close()
+            self.services.sandbox.close()
         finally:
             self.recorder.close()
             self.on_close()

@@ -99,3 +99,6 @@ class Sandbox(Protocol):
 
     def open(self, root: Path, changes: Sequence[Change] = ()) -> AbstractContextManager[View]:
         """A new view of the folder `root`, with `changes` put; discarded when left."""
+
+    def close(self) -> None:
+        """Free what is kept ready between views. It can be opened again afterwards."""
