@@ -32,6 +32,7 @@ def test_probe_reports_each_test(workspace_dir: Path) -> None:
     assert (result.passed, result.failed) == (1, 1)
     (failing,) = result.failing
     assert failing.id == "calc_test.py::test_add"
+    assert failing.message.startswith("assert add(2, 3) == 5\n")
     assert "assert -1 == 5" in failing.message
     assert ("calc_test.py", 5) in failing.frames
     assert "LOCALAGENT-PROBE" not in result.output
@@ -58,6 +59,16 @@ def test_probe_reports_collection_errors(tmp_path: Path) -> None:
     assert not result.ok
     assert result.failed == 1
     assert "missing_module" in result.failing[0].message
+
+
+def test_probe_shows_the_line_of_a_unittest_assertion(tmp_path: Path) -> None:
+    (tmp_path / "x_test.py").write_text(
+        "import unittest\nclass XTest(unittest.TestCase):\n    def test_up(self):\n"
+        "        self.assertEqual('ab'.upper(), 'Ab')\n"
+    )
+    first, second, *_ = run_probe(tmp_path).failing[0].message.splitlines()
+    assert first == "self.assertEqual('ab'.upper(), 'Ab')"
+    assert second == "AssertionError: 'AB' != 'Ab'"
 
 
 @pytest.mark.parametrize(

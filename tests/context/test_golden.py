@@ -39,7 +39,7 @@ FAILING = CheckResult(
         TestResult(
             "calc_test.py::test_add",
             "failed",
-            "assert -1 == 5\n  where -1 = add(2, 3)",
+            "assert add(2, 3) == 5\nassert -1 == 5\n where -1 = add(2, 3)",
             (("calc_test.py", 5),),
             {"calc.py": frozenset({2})},
         ),

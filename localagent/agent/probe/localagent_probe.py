@@ -66,7 +66,18 @@ def _message(report: Any) -> str:
     text = getattr(report, "longreprtext", "") or ""
     errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     shown = "\n".join(errors) or (crash.message if crash else text[-MESSAGE_CHARS:])
-    return str(shown)[:MESSAGE_CHARS]
+    return "{}\n{}".format(_failing_line(text), shown).strip()[:MESSAGE_CHARS]
+
+
+def _failing_line(text: str) -> str:
+    """The source line that failed: the last one before the error in a short traceback."""
+    source = ""
+    for line in text.splitlines():
+        if line.startswith("E "):
+            return source
+        if line.startswith(("    ", "> ")):
+            source = line.lstrip("> ").strip()
+    return ""
 
 
 def _frames(report: Any) -> List[List[Any]]:

@@ -17,7 +17,7 @@ from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.models.base import Infill, Request
 
-SAMPLES = 4
+SAMPLES = 12
 QUICK_PLACES = 4
 MAX_PLACES = 12
 MAX_TOKENS = 48
@@ -74,8 +74,8 @@ def _around(
     lines = text.splitlines(keepends=True)
     profile = turn.services.model.info.profile
     places = _places(problem, lines, result)[:most]
-    note = _note(result)
     for number in range(samples):
+        note = _note(result, number)
         for line in places:
             for replaced in (1, 0):
                 before, after = lines[: line - 1], lines[line - 1 + replaced :]
@@ -124,8 +124,9 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _note(result: CheckResult) -> str:
-    message = result.failing[0].message
+def _note(result: CheckResult, number: int) -> str:
+    """One failing assertion; another one each time round, as variety has to come from asking."""
+    message = result.failing[number % len(result.failing)].message
     first = [line.strip() for line in message.splitlines() if line.strip()][:3]
     return " ".join(first)[:200]
 
