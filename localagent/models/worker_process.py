@@ -196,18 +196,9 @@ def _root() -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """The environment in which the worker finds the same package as its parent.
-
-    OMP_WAIT_POLICY: llama.cpp's threads meet hundreds of times a token. Spinning there, the
-    default, is ruinous as soon as another process wants a core: measured on two cores beside a
-    compiler, 1 to 4 tokens a second against 10 to 15 when they sleep. scripts/bench has it.
-    """
+    """The environment in which the worker finds the same package as its parent."""
     places = [str(_root()), os.environ.get("PYTHONPATH", "")]
-    return {
-        "OMP_WAIT_POLICY": "passive",
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, places)),
-    }
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def _open_log(path: Path | None) -> BinaryIO:
