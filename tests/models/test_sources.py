@@ -19,13 +19,26 @@ from localagent.models.lock import Entry
 from localagent.models.partial import Progress
 from localagent.paths import models_dir
 
+# The second piece is not opened, so that the signal always comes between two pieces.
 FETCH = """
-import sys
+import sys, time
 from pathlib import Path
 from localagent.models import sources, store
 from localagent.models.lock import Entry
+from localagent.paths import models_dir
+
+class Held:
+    def __init__(self, pieces):
+        self.pieces = pieces
+    def __getattr__(self, name):
+        return getattr(self.pieces, name)
+    def open(self, *arguments):
+        if (models_dir() / "test-model.gguf.partial.json").exists():
+            time.sleep(600)
+        return self.pieces.open(*arguments)
+
 entry = Entry.model_validate_json(Path(sys.argv[1]).read_text())
-store.install(entry, sources.source_for(entry))
+store.install(entry, Held(sources.source_for(entry)))
 """
 
 
