@@ -150,7 +150,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class CandidateProposed:
-    """A possible change; `strategy` says how it was asked for, `of` the most that are planned."""
+    """A possible change; `strategy` says how it was asked for, `of` the most that are planned
+    (0 where that is open)."""
 
     number: int
     of: int

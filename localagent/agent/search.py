@@ -100,7 +100,7 @@ def _change(problem: Problem, board: Board, text: str) -> Change:
 def _judge(
     turn: Turn, problem: Problem, strategy: str, number: int, change: Change
 ) -> Generator[Event, None, CheckResult | None]:
-    planned = turn.services.model.info.profile.candidates
+    planned = turn.services.model.info.profile.candidates if strategy == "file" else 0
     yield CandidateProposed(number, planned, strategy, [problem.path])
     if problem.start is None:
         return None
