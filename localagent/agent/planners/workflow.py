@@ -73,7 +73,7 @@ class Workflow:
         check, start = yield from check_as_it_is(turn)
         if start is not None and start.ok and _asks_for_passing(turn.prompt):
             return Result("solved", "the check passes already; nothing was changed", check)
-        paths = yield from _localise(turn, named, start)
+        paths, start = yield from _localise(turn, named, start)
         if not paths:
             return Result("unsolved", "no file to change was found; name one in the task", check)
         for path in paths:
@@ -134,8 +134,9 @@ def _asks_for_passing(prompt: str) -> bool:
 
 def _localise(
     turn: Turn, named: Sequence[str], start: CheckResult | None
-) -> Generator[Event, None, list[str]]:
-    """The files to change, the likeliest first, at most MAX_TARGETS."""
+) -> Generator[Event, None, tuple[list[str], CheckResult | None]]:
+    """The files to change, the likeliest first, at most MAX_TARGETS; and the check's result, now
+    with the lines that each test ran where they could be traced."""
     yield Step("localise", "finding the code to change")
     plain = [p for p in named if not is_test(p) and not is_docs(p)]
     traced = start
@@ -146,12 +147,12 @@ def _localise(
             traced = yield from run_check(turn, start.command, trace=wanted)
     found = targets(turn, named, traced)
     if plain or len(found) < 2 or (traced is not None and traced.failing):
-        return found[:MAX_TARGETS]
+        return found[:MAX_TARGETS], traced
     listing = "\n".join(f"{p}: {_outline(turn, p)}" for p in found[:6])
     text = turn.services.prompts.render("workflow/choose-file", files=listing)
     question = Message("user", f"{turn.prompt.strip()}\n\n{text}")
     first = yield from choose(turn, "localise", [question], found[:6])
-    return [first, *(p for p in found if p != first)][:MAX_TARGETS]
+    return [first, *(p for p in found if p != first)][:MAX_TARGETS], traced
 
 
 def _outline(turn: Turn, path: str) -> str:
