@@ -68,10 +68,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ModelAsked:
-    """The model is asked. `purpose` names the step; `prompt` is the whole text that it is shown."""
+    """The model is asked. `purpose` names the step; `prompt` is the whole text that it is shown.
+
+    `stream` numbers requests that are made together, from 0; their replies come in any order.
+    """
 
     purpose: str
     prompt: str
+    stream: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class TextDelta:
     """A piece of the reply, as it is written."""
 
     text: str
+    stream: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class ModelReplied:
     completion_tokens: int
     prefill_seconds: float
     decode_seconds: float
+    stream: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,18 @@ class ReplayModel:
             raise _failure(answer)
         return self._stream(answer, request.reply_start)
 
+    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+        """The next recorded replies, in the order in which they were finished then."""
+        for _ in requests:
+            place = min(self._place(), len(requests) - 1)
+            for chunk in self.generate(requests[place]):
+                yield place, chunk
+
+    def _place(self) -> int:
+        """Which of the requests that were made together the next recorded reply answers."""
+        answer = self._answers[self._next] if self._next < len(self._answers) else None
+        return answer.stream if isinstance(answer, ModelReplied) else 0
+
     def _stream(self, answer: ModelReplied, reply_start: str) -> Iterator[Chunk]:
         usage = Usage(
             answer.prompt_tokens,

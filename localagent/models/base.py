@@ -1,13 +1,13 @@
 """The `Model` protocol: what the agent knows of a language model.
 
-A backend (`llamacpp`, `scripted`) implements `Model`. One generation runs at a time; `generate`
+A backend (`llamacpp`, `ollama`, `scripted`) implements `Model`. One call runs at a time; `generate`
 is a generator of chunks that ends with exactly one `Finish`, and `cancel` is the one method that
 may be called from another thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -22,6 +22,7 @@ class Profile:
 
     `window` is in tokens. `fim` says that the model was trained to fill in the middle.
     `edit_format` is the shape that code comes back in ("whole", "function", "search-replace").
+    `parallel` is the most replies that are worth writing side by side.
     """
 
     planner: str = "workflow"
@@ -29,6 +30,7 @@ class Profile:
     window: int = 8192
     fim: bool = False
     candidates: int = 4
+    parallel: int = 8
     temperature: float = 0.7
     top_p: float = 0.9
     top_k: int = 40
@@ -60,6 +62,9 @@ class Request:
     `reply_start` is put at the start of the assistant's reply, and is not part of the chunks.
     `grammar` is GBNF with the rule `root`. `temperature` 0 means greedy. `max_tokens` limits the
     reply; a limit of 0 reads the prompt and generates nothing.
+
+    The first `fixed` messages are the same in every session (rules, tools), and a prompt that
+    `continues` begins later ones of its session; a backend may keep what it read of either on disk.
     """
 
     prompt: Sequence[Message] | Infill
@@ -71,6 +76,8 @@ class Request:
     seed: int = 0
     grammar: str | None = None
     reply_start: str = ""
+    fixed: int = 0
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,15 @@ class Finish:
 Chunk = Reading | Text | Notice | Finish
 
 
+def one_by_one(
+    generate: Callable[[Request], Iterator[Chunk]], requests: Sequence[Request]
+) -> Iterator[tuple[int, Chunk]]:
+    """`Model.generate_all` of a backend that writes one reply at a time."""
+    for place, request in enumerate(requests):
+        for chunk in generate(request):
+            yield place, chunk
+
+
 class Model(Protocol):
     """A language model that runs on this machine."""
 
@@ -137,6 +153,14 @@ class Model(Protocol):
 
         Raises BackendError (WorkerDied, WorkerHung, ModelLoadError, ContextOverflow). After such
         an error the model is usable again: the next call starts it anew.
+        """
+
+    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+        """Generate replies to several requests, side by side where the backend can.
+
+        Yields pairs of the request's place in `requests` and its chunk; the chunks of one request
+        come in their order, and each request ends with one `Finish`. Who stops taking them ends
+        those that still run. Raises as `generate` does.
         """
 
     def cancel(self) -> None:

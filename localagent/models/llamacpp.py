@@ -25,6 +25,7 @@ from localagent.models.base import (
     Request,
     Text,
     Usage,
+    one_by_one,
 )
 from localagent.models.llama_metadata import Metadata, inspect
 from localagent.models.worker_link import Settings, Stopped, WorkerLink
@@ -149,6 +150,10 @@ class LlamaCpp:
                     raise
                 self._note(error)
             yield from self._attempt(request)
+
+    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+        """The replies one after another, for now."""
+        return one_by_one(self.generate, requests)
 
     def cancel(self) -> None:
         """Stop the running generation within a second; it ends with `Finish("cancelled")`."""

@@ -54,6 +54,7 @@ class ProfileSpec(_Strict):
     window: int = Field(default=8192, ge=1024, le=1 << 20)
     fim: bool = False
     candidates: int = Field(default=4, ge=1, le=64)
+    parallel: int = Field(default=8, ge=1, le=64)
     temperature: float = Field(default=0.7, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
     top_k: int = Field(default=40, ge=0)

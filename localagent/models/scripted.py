@@ -38,6 +38,7 @@ from localagent.models.base import (
     Request,
     Text,
     Usage,
+    one_by_one,
 )
 
 # Words in pieces of four letters, each with the space before it; every other sign alone; runs of
@@ -113,6 +114,10 @@ class ScriptedModel:
         self.requests.append(request)
         self.prompts.append(rendered(request))
         return self._stream(request)
+
+    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+        """The replies one after another, each as `generate` gives it."""
+        return one_by_one(self.generate, requests)
 
     def cancel(self) -> None:
         """End the running generation at its next token."""
