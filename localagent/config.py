@@ -39,8 +39,9 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 class Settings:
     """All settings; None means: decided later (by the model's profile, or by looking).
 
-    `permissions` are the administrator's rules and then the user's, in the order in which they are
-    asked; `project_permissions` come on top and can only narrow.
+    `roles` maps a role to a model's id; main's is `model`. `permissions` are the administrator's
+    rules and then the user's, in the order in which they are asked; `project_permissions` come on
+    top and can only narrow.
     """
 
     model: str | None = None
@@ -56,6 +57,8 @@ class Settings:
     silence_seconds: float = 120.0
     candidates: int | None = None
     checkpoint_bytes: int = 512 << 20
+    roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    fallback: tuple[str, ...] = ()
     permissions: tuple[Rule, ...] = ()
     project_permissions: tuple[Rule, ...] = ()
     proposed_check: str | None = None
@@ -110,10 +113,13 @@ def load(
 
 
 def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
-    """`settings` with `values` over them; their rules come before those that are there."""
+    """`settings` with `values` over them; their rules come before those that are there, and a
+    role that they do not name stays as it is."""
     new = dict(values)
     if "permissions" in new:
         new["permissions"] = (*_rules(new["permissions"]), *settings.permissions)
+    if "roles" in new:
+        new["roles"] = MappingProxyType({**settings.roles, **new["roles"]})
     if new.get("sandbox") == "auto":
         new["sandbox"] = None
     sources = {**settings.sources, **dict.fromkeys(values, source)}

@@ -10,9 +10,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from localagent.errors import ConfigError
 
@@ -65,6 +66,14 @@ KEYS: dict[str, Key] = {
     "checkpoint_bytes": Key(
         "bytes that one session may keep for undo", "a whole number, 1048576 or more", 512 << 20
     ),
+    "roles": Key(
+        "models for single jobs: small (titles, commit messages), planner (choices while planning)",
+        "a table with main, small and planner, each a model's id",
+        MappingProxyType({}),
+    ),
+    "fallback": Key(
+        "models that take over, in this order, when one fails", "a list of models' ids", ()
+    ),
     "permissions": Key(
         "rules on what may be done without asking",
         '[[permissions]] tables with action = "allow", "ask" or "deny", tool and match',
@@ -77,6 +86,7 @@ NUMBERS = (
     *("silence_seconds", "candidates", "checkpoint_bytes"),
 )
 RULE_KEYS = ("action", "tool", "match")
+ROLES = ("main", "small", "planner")
 Action = Literal["allow", "ask", "deny"]
 _Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -98,6 +108,8 @@ class Values(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: _Text | None = None
+    roles: dict[Literal["main", "small", "planner"], _Text] | None = None
+    fallback: tuple[_Text, ...] | None = None
     planner: Literal["workflow", "react"] | None = None
     check: _Text | None = None
     max_seconds: _Seconds | None = None
@@ -111,6 +123,23 @@ class Values(BaseModel):
     candidates: Annotated[int, Field(ge=1, le=64)] | None = None
     checkpoint_bytes: Annotated[int, Field(ge=1 << 20)] | None = None
     permissions: tuple[RuleTable, ...] | None = None
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        """A variable's text: "small=ID, planner=ID"."""
+        if not isinstance(value, str):
+            return value
+        pairs = (part.partition("=") for part in value.split(",") if part.strip())
+        return {role.strip(): model.strip() for role, _, model in pairs}
+
+    @field_validator("fallback", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        """A variable's text: "ID, ID"."""
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -145,12 +174,28 @@ def validated(table: Mapping[str, Any], where: str, *, strict: bool) -> dict[str
         if key not in KEYS:
             raise unknown_key(key, where, KEYS)
     if strict:
-        _check_numbers(table, where)
+        _check_types(table, where)
     try:
         found = Values.model_validate(dict(table))
     except ValidationError as error:
         raise _bad_value(error, where, table) from None
-    return {key: value for key in KEYS if (value := getattr(found, key)) is not None}
+    values = {key: value for key in KEYS if (value := getattr(found, key)) is not None}
+    if "roles" in values:
+        _take_main(values, where)
+    return values
+
+
+def _take_main(values: dict[str, Any], where: str) -> None:
+    """`main` in roles is `model` by another name, so it becomes that."""
+    roles = dict(values.pop("roles"))
+    main = roles.pop("main", None)
+    if main is not None and values.setdefault("model", main) != main:
+        raise ConfigError(
+            f"{where}: model is {values['model']!r} and main in roles is {main!r}",
+            "they mean the same; set one of them",
+        )
+    if roles:
+        values["roles"] = roles
 
 
 def unknown_key(key: str, where: str, known: Mapping[str, object] | tuple[str, ...]) -> ConfigError:
@@ -160,11 +205,14 @@ def unknown_key(key: str, where: str, known: Mapping[str, object] | tuple[str, .
     return ConfigError(f"{where}: there is no setting {key!r}", hint)
 
 
-def _check_numbers(table: Mapping[str, Any], where: str) -> None:
-    """Refuse text and truth values where a number belongs, which pydantic would convert."""
+def _check_types(table: Mapping[str, Any], where: str) -> None:
+    """Refuse text and truth values where a number belongs, and text where a table or a list does:
+    pydantic would convert them."""
     for key, value in table.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key in NUMBERS and not number:
+        if (key in NUMBERS and not number) or (
+            key in ("roles", "fallback") and isinstance(value, str)
+        ):
             raise _wrong(key, value, where)
 
 
@@ -172,6 +220,8 @@ def _bad_value(error: ValidationError, where: str, table: Mapping[str, Any]) -> 
     first = error.errors(include_url=False, include_context=False)[0]
     place = first["loc"]
     key = str(place[0])
+    if key == "roles" and len(place) > 2:
+        return unknown_key(str(place[1]), f"{where}: roles", ROLES)
     if key == "permissions" and len(place) > 2:
         field = str(place[2])
         where = f"{where}: [[permissions]] number {int(place[1]) + 1}"

@@ -78,6 +78,32 @@ def test_each_source_overrides_the_one_before(root: Path, monkeypatch: pytest.Mo
     assert (ruled.max_tokens, ruled.source("max_tokens")) == (10, f"policy {policy}")
 
 
+def test_roles_are_overridden_one_by_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(user_file(), "fallback = ['a', 'b']\n[roles]\nmain = 'm'\nsmall = 's'\nplanner = 'p'\n")
+    settings = load(root)
+    assert (settings.model, settings.roles) == ("m", {"small": "s", "planner": "p"})
+    assert (settings.fallback, settings.source("roles")) == (("a", "b"), str(user_file()))
+    monkeypatch.setenv("LOCALAGENT_ROLES", "small = t,")
+    monkeypatch.setenv("LOCALAGENT_FALLBACK", "c, d")
+    settings = load(root, {"model": "n"})
+    assert (settings.model, settings.roles) == ("n", {"small": "t", "planner": "p"})
+    assert (settings.fallback, settings.source("fallback")) == (("c", "d"), "LOCALAGENT_FALLBACK")
+    policy = write(root.parent / "policy.toml", "[roles]\nsmall = 'u'\n")
+    assert load(root, policy=policy).roles == {"small": "u", "planner": "p"}
+
+
+def test_a_projects_main_role_is_its_model(root: Path) -> None:
+    write(project_file(root), "[roles]\nmain = 'm'\n")
+    with pytest.raises(ConfigError, match="a project may not set model"):
+        load(root)
+
+
+def test_a_bad_role_in_a_variable_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALAGENT_ROLES", "tiny=x")
+    with pytest.raises(ConfigError, match="LOCALAGENT_ROLES: roles: there is no setting 'tiny'"):
+        load(root)
+
+
 def test_a_project_lowers_limits_but_never_raises_them(root: Path) -> None:
     write(user_file(), "max_seconds = 60\nmax_tokens = 100\n")
     write(project_file(root), "max_seconds = 600\nmax_tokens = 50\nplanner = 'react'\n")
@@ -100,6 +126,7 @@ def test_a_projects_check_is_only_a_proposal(root: Path) -> None:
 @pytest.mark.parametrize("key", sorted(set(KEYS) - set(config._PROJECT_KEYS)))
 def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good = {"model": "'m'", "sandbox": "'none'", "checkpoint_bytes": "2000000"}
+    good |= {"roles": "{small = 'm'}", "fallback": "['m']"}
     write(project_file(root), f"{key} = {good.get(key, '2048' if key == 'window' else '10')}\n")
     with pytest.raises(ConfigError, match=f"a project may not set {key}") as caught:
         load(root)
@@ -145,6 +172,12 @@ def test_auto_takes_back_a_chosen_sandbox(root: Path) -> None:
         ("check = 3\n", "check is 3", "not empty"),
         ('check = "a\\nb"\n', "check is 'a", "not empty"),
         ("sandbox = 'docker'\n", "sandbox is 'docker'", '"unshare"'),
+        ("fallback = 'a'\n", "fallback is 'a'", "a list of models' ids"),
+        ("fallback = ['']\n", "fallback is ['']", "a list of models' ids"),
+        ("roles = 'main=a'\n", "roles is 'main=a'", "a table with main"),
+        ("[roles]\nsmal = 'a'\n", "'smal'", "did you mean small?"),
+        ("[roles]\nsmall = 3\n", "roles is {'small': 3}", "each a model's id"),
+        ("model = 'a'\n[roles]\nmain = 'b'\n", "model is 'a' and main in roles is 'b'", "the same"),
         ("permissions = 3\n", "permissions is 3", "[[permissions]]"),
         ("permissions = [3]\n", "permissions is [3]", "[[permissions]]"),
         ("[[permissions]]\ntool = 'x'\n", "number 1: action is missing", '"deny"'),

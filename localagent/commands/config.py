@@ -59,6 +59,10 @@ def _shown(settings: Settings, key: str) -> str:
     if key == "permissions":
         count = len(settings.permissions) + len(settings.project_permissions)
         return f"{count} rules" if count != 1 else "1 rule"
+    if key == "roles":
+        return ", ".join(f"{role} = {model}" for role, model in value.items()) or "(unset)"
+    if key == "fallback":
+        return ", ".join(value) or "(none)"
     if value is None:
         return "(unset)"
     if isinstance(value, str):
