@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.commands.options import add_command
-from localagent.commands.output import fail, say, table
+from localagent.commands.output import fail, note, say, table
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
+    from localagent.models.scan import Found, Scan
 
 _DESCRIPTION = """\
 The models that localagent knows are pinned by size and sha256 in models.lock.
@@ -21,8 +25,13 @@ examples:
   localagent models fetch
   localagent models fetch qwen2.5-coder-0.5b-instruct
   localagent models fetch --from /media/usb
+  localagent models scan
   localagent models add ~/models/another.gguf
 """
+_SCAN = """\
+Find the GGUF files that are on this machine already: those of Ollama,
+LM Studio, Hugging Face, llama.cpp, GPT4All and Jan, and those in the folders
+that you name. Only looks; localagent models add PATH pins one where it is."""
 _STATES = {
     "installed": "installed",
     "unverified": "there, not verified yet",
@@ -58,6 +67,14 @@ def register(commands: Commands) -> None:
     action.add_argument("path", metavar="PATH", type=Path, help="a GGUF file")
     action.add_argument("--id", metavar="ID", help="what to call it (default: by its name)")
     action.set_defaults(execute=add)
+    action = add_command(
+        actions, "scan", "find the GGUF files that are on this machine", description=_SCAN
+    )
+    action.add_argument(
+        "folders", metavar="FOLDER", nargs="*", type=Path, help="look here, too; or a file"
+    )
+    action.add_argument("--json", action="store_true", help="write one JSON object to stdout")
+    action.set_defaults(execute=scan)
     action = add_command(actions, "use", "make a model the default")
     action.add_argument("id", metavar="ID", help="a model of the list")
     action.set_defaults(execute=use)
@@ -127,6 +144,8 @@ def add(args: argparse.Namespace) -> int:
     if not added.changed:
         say(f"{added.entry.id} is known and installed already: {added.path}")
         return 0
+    if args.id and args.id != added.entry.id:
+        say(f"models.lock knows these bytes as {added.entry.id}, so that is what it is called")
     profile = added.entry.profile
     say(f"pinned {added.entry.id}: {added.path}")
     say(
@@ -135,6 +154,55 @@ def add(args: argparse.Namespace) -> int:
     )
     say(f"localagent models use {added.entry.id} makes it the default")
     return 0
+
+
+def scan(args: argparse.Namespace) -> int:
+    """Two or three lines for each file that was found."""
+    from localagent.models.scan import scan as look
+
+    result = look(args.folders)
+    if args.json:
+        say(json.dumps(_as_json(result), ensure_ascii=True))
+        return 0
+    for found in result.found:
+        say(f"{found.owner}  {', '.join(found.names)}")
+        say(f"    {_described(found)}")
+        say(f"    {_use_of(found)}")
+    for text in result.notes:
+        note(text)
+    places = ", ".join(str(place.path) for place in result.looked_at)
+    say(
+        f"looked in {places}" if places else "none of the programs that are known keeps models here"
+    )
+    return 0
+
+
+def _described(found: Found) -> str:
+    """What a file is: "Some Coder 7B · 7.6B · Q4_K_M · 4.7 GB · window 32,768"."""
+    from localagent.ui.words import size
+
+    header = found.header
+    facts = [size(found.size)]
+    if header is not None:
+        window = f"window {header.context_length:,}" if header.context_length else ""
+        facts = [header.name, header.size_label, header.quantisation, *facts, window]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _use_of(found: Found) -> str:
+    """What can be done with a file."""
+    if found.unusable:
+        return f"cannot be used: {found.unusable} ({found.path})"
+    if found.pinned:
+        return f"pinned as {found.pinned}: {found.path}"
+    same = f"   (the same as {found.same_as})" if found.same_as else ""
+    return f"localagent models add {shlex.quote(str(found.path))}{same}"
+
+
+def _as_json(result: Scan) -> dict[str, object]:
+    found = [{**asdict(found), "path": str(found.path)} for found in result.found]
+    places = [{"owner": place.owner, "path": str(place.path)} for place in result.looked_at]
+    return {"found": found, "looked_at": places, "notes": result.notes}
 
 
 def use(args: argparse.Namespace) -> int:

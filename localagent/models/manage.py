@@ -183,7 +183,8 @@ def _entry(
             raise UsageError(f"another model is called {name}", "choose another id")
         name = f"{name}-{sha256[:6]}"
     files = {entry.file.casefold() for entry in known.entries}
-    usable = re.match(r"[A-Za-z0-9_]", path.name) and path.name.casefold() not in files
+    # Where Ollama keeps it, a model's name is its hash.
+    usable = re.match(r"[A-Za-z0-9_].*\.gguf$", path.name) and path.name.casefold() not in files
     values = {
         "id": name,
         "file": path.name if usable else f"{name}.gguf",
