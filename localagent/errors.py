@@ -10,12 +10,15 @@ The tree, with the exit code that `localagent run` ends with:
     │   └── WorkspaceError    2    no folder, no access, locked by another session
     ├── RefusedError          3    a permission rule, the sandbox or the workspace border said no
     │   ├── OutsideWorkspace  3    a path that leads out of the workspace
-    │   └── SandboxError      3    the sandbox could not be set up; the command did not run
+    │   ├── SandboxError      3    the sandbox could not be set up; the command did not run
+    │   └── NotLocal          3    a model's server, or what it asks, is not on this machine
     ├── BackendError          4    the model could not do its part
     │   ├── ModelFileError    4    a model file that is not what the lock pins
-    │   ├── ModelLoadError    4    the backend could not load the model
-    │   ├── WorkerDied        4    the model's process ended in mid-request
-    │   ├── WorkerHung        4    the model's process fell silent
+    │   ├── ModelLoadError    4    the backend could not load the model, or is not there
+    │   ├── WorkerDied        4    the model's process or server ended in mid-request
+    │   ├── WorkerHung        4    the model's process or server fell silent
+    │   ├── ServerError       4    a model's server that failed, is too old or talks nonsense
+    │   ├── PromptTruncated   4    a model's server that read only a part of the prompt
     │   └── ContextOverflow   4    the prompt does not fit the model's window
     ├── LimitReached          5    a limit on time or tokens that the user set
     ├── Interrupted         130    the user stopped the turn
@@ -76,6 +79,10 @@ class SandboxError(RefusedError):
     """The sandbox could not be set up, so the command did not run."""
 
 
+class NotLocal(RefusedError):
+    """A prompt would have left this machine, for a host that nobody allowed."""
+
+
 class BackendError(LocalAgentError):
     """The model or its backend failed."""
 
@@ -83,15 +90,15 @@ class BackendError(LocalAgentError):
 
 
 class ModelFileError(BackendError):
-    """A model file differs from what the lock pins."""
+    """A model differs from what the lock pins."""
 
 
 class ModelLoadError(BackendError):
-    """The backend could not load the model."""
+    """The backend could not load the model, or its server does not answer."""
 
 
 class WorkerDied(BackendError):
-    """The model's process ended in mid-request; `signal` is the signal's number, or 0."""
+    """The model's process or server ended in mid-request; `signal` is the signal's number, or 0."""
 
     def __init__(self, message: str, hint: str = "", signal: int = 0) -> None:
         super().__init__(message, hint)
@@ -99,7 +106,15 @@ class WorkerDied(BackendError):
 
 
 class WorkerHung(BackendError):
-    """The model's process said nothing for longer than it may."""
+    """The model's process or server said nothing for longer than it may."""
+
+
+class ServerError(BackendError):
+    """A model's server failed, is too old, or does not keep to its protocol."""
+
+
+class PromptTruncated(BackendError):
+    """A model's server left out a part of the prompt, so that its reply is worth nothing."""
 
 
 class ContextOverflow(BackendError):

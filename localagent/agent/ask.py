@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -66,12 +65,14 @@ def choose(
     turn: Turn, purpose: str, messages: Sequence[Message], options: Sequence[str]
 ) -> Generator[Event, None, str]:
     """Let the model pick one of `options` under a grammar: the reply is always one of them."""
-    grammar = "root ::= " + " | ".join(json.dumps(option, ensure_ascii=False) for option in options)
     longest = max(turn.services.model.count(option) for option in options)
-    request = Request(tuple(messages), max_tokens=longest + 4, grammar=grammar, seed=turn.seed)
+    request = Request(
+        tuple(messages), max_tokens=longest + 4, choices=tuple(options), seed=turn.seed
+    )
     reply = yield from ask(turn, purpose, request)
     matching = [option for option in options if option == reply.text.strip()]
-    # A backend without grammars may drift; the first option is the harness's own best guess.
+    # A backend that cannot hold the model to the options may drift; the first is the harness's own
+    # best guess.
     return matching[0] if matching else options[0]
 
 

@@ -22,7 +22,8 @@ class Profile:
 
     `window` is in tokens. `fim` says that the model was trained to fill in the middle.
     `edit_format` is the shape that code comes back in ("whole", "function", "search-replace").
-    `parallel` is the most replies that are worth writing side by side.
+    `parallel` is the most replies that are worth writing side by side. `think` is how many tokens a
+    model that thinks first may spend on that; 0 turns it off, where the backend can.
     """
 
     planner: str = "workflow"
@@ -31,6 +32,7 @@ class Profile:
     fim: bool = False
     candidates: int = 4
     parallel: int = 8
+    think: int = 0
     temperature: float = 0.7
     top_p: float = 0.9
     top_k: int = 40
@@ -60,8 +62,9 @@ class Request:
 
     `prompt` is a conversation (rendered by the model's own chat template) or an `Infill`.
     `reply_start` is put at the start of the assistant's reply, and is not part of the chunks.
-    `grammar` is GBNF with the rule `root`. `temperature` 0 means greedy. `max_tokens` limits the
-    reply; a limit of 0 reads the prompt and generates nothing.
+    `choices` are the texts of which the reply is exactly one; empty: it is free. `grammar` is GBNF
+    with the rule `root`; a backend without GBNF (Ollama) ignores it. `temperature` 0 means greedy.
+    `max_tokens` limits the reply; a limit of 0 reads the prompt and generates nothing.
 
     The first `fixed` messages are the same in every session (rules, tools), and a prompt that
     `continues` begins later ones of its session; a backend may keep what it read of either on disk.
@@ -75,6 +78,7 @@ class Request:
     top_k: int = 40
     seed: int = 0
     grammar: str | None = None
+    choices: tuple[str, ...] = ()
     reply_start: str = ""
     fixed: int = 0
     continues: bool = False
@@ -146,13 +150,15 @@ class Model(Protocol):
         """Who the model is."""
 
     def count(self, text: str) -> int:
-        """The number of tokens of `text` by the model's own tokenizer."""
+        """The number of tokens of `text` by the model's own tokenizer, or a careful estimate where
+        the backend does not offer it."""
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Generate a reply as a stream that ends with one `Finish`.
 
-        Raises BackendError (WorkerDied, WorkerHung, ModelLoadError, ContextOverflow). After such
-        an error the model is usable again: the next call starts it anew.
+        Raises BackendError (WorkerDied, WorkerHung, ModelLoadError, ContextOverflow; on Ollama also
+        ServerError, PromptTruncated, ModelFileError), ModelNotInstalled or NotLocal. After an error
+        the model is usable again: the next call starts anew.
         """
 
     def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:

@@ -8,6 +8,7 @@ get wrong (a compiler's bug on CPUs with AMX). The reasons are in docs/adr/0002-
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -222,6 +223,14 @@ class LlamaCpp:
             yield Notice(self._link.notices.pop(0))
 
 
+def _grammar(request: Request) -> str | None:
+    """The request's grammar; its choices as one. GBNF's strings escape as JSON's do."""
+    if request.choices:
+        options = (json.dumps(choice, ensure_ascii=False) for choice in request.choices)
+        return wire.clean("root ::= " + " | ".join(options))
+    return None if request.grammar is None else wire.clean(request.grammar)
+
+
 def _chat(messages: Sequence[Message]) -> tuple[wire.ChatMessage, ...]:
     return tuple(wire.ChatMessage(role=m.role, content=wire.clean(m.content)) for m in messages)
 
@@ -242,7 +251,7 @@ def _generate(request_id: int, request: Request) -> wire.Generate:
         top_p=request.top_p,
         top_k=request.top_k,
         seed=request.seed % 2**32,
-        grammar=None if request.grammar is None else wire.clean(request.grammar),
+        grammar=_grammar(request),
         reply_start=wire.clean(request.reply_start),
     )
 
