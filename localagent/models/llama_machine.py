@@ -1,13 +1,63 @@
-"""What this machine has for a model: processor cores and memory."""
+"""What this machine has for a model: processor cores, memory, graphics processors."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+# What makes llama.cpp's arithmetic fast, by the names that Linux has for it.
+_FLAGS = (
+    *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16"),
+    *("amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "i8mm", "sve", "sve2"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A graphics processor that llama.cpp can use; sizes in bytes. `unified` where its memory is
+    the machine's own, as with Apple's."""
+
+    name: str
+    free: int
+    total: int
+    unified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a model can have: `free` bytes of memory (None: not known), physical `cores`, `gpus`."""
+
+    free: int | None
+    cores: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+def this_machine(gpus: Sequence[Gpu] = ()) -> Machine:
+    """This machine as it is now; only llama.cpp can tell the `gpus`."""
+    return Machine(available_memory(), physical_cores(), tuple(gpus))
+
+
+def processor() -> tuple[str, tuple[str, ...]]:
+    """The processor's name, and those of its abilities that matter here; "" and none where the
+    system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "", ()
+    found: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip(), value.strip())
+    words = set((found.get("flags") or found.get("Features") or "").split())
+    return found.get("model name", ""), tuple(flag for flag in _FLAGS if flag in words)
 
 
 def physical_cores() -> int:
