@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from localagent import __version__
 from localagent.agent.planners.base import Planner
@@ -20,7 +21,14 @@ from localagent.config import Settings
 from localagent.config import load as load_settings
 from localagent.context.prompts import Prompts
 from localagent.errors import UsageError, WorkspaceError
-from localagent.events import Event, FileChanged, SessionStarted, TurnFinished, TurnStarted
+from localagent.events import (
+    Event,
+    FileChanged,
+    ModelSwitched,
+    SessionStarted,
+    TurnFinished,
+    TurnStarted,
+)
 from localagent.guard.permissions import Permissions, Verdict
 from localagent.guard.sandbox.base import Sandbox
 from localagent.guard.sandbox.select import Choice, choose
@@ -35,6 +43,8 @@ from localagent.journal.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.models import lock as models_lock
 from localagent.models import store
 from localagent.models.base import Model, ModelInfo, Profile
+from localagent.models.lock import Entry
+from localagent.models.router import MAIN, Pinned, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.paths import config_dir, sessions_dir
 from localagent.session import RunOptions, Session
@@ -48,18 +58,20 @@ PLANNERS: dict[str, Callable[[Settings], Planner]] = {
 }
 
 
-def open_session(options: RunOptions, model: Model | None = None) -> Session:
-    """Put a session together; `model` takes the place of the one that the options name.
+def open_session(options: RunOptions, model: Model | Router | None = None) -> Session:
+    """Put a session together; `model` takes the place of those that options and settings name.
 
     Raises UsageError, ConfigError, LockError, BackendError, WorkspaceError, SandboxError.
     """
     workspace = Workspace.open(options.workspace)
     settings = load_settings(workspace.root, _flags(options))
     past = transcript.read(options.resume) if options.resume else None
-    model = model or _model(options, settings)
-    planner = settings.planner or model.info.profile.planner
-    if planner not in PLANNERS:
-        raise UsageError(f"there is no planner {planner!r}", f"one of: {', '.join(PLANNERS)}")
+    models = _router(model, options.scripted, settings)
+    models.model()
+    models.switches()  # SessionStarted names the model that it came to
+    info = models.info()
+    planner = settings.planner or info.profile.planner
+    planner_for(planner, settings)
     selection = choose(settings.sandbox)
     recorder = transcript.open_session(workspace.root, past.session if past else None)
     lock = acquire(workspace.root, recorder.session)
@@ -69,8 +81,8 @@ def open_session(options: RunOptions, model: Model | None = None) -> Session:
         started=SessionStarted(
             session=recorder.session,
             workspace=str(workspace.root),
-            model=model.info.id,
-            model_sha256=model.info.sha256,
+            model=info.id,
+            model_sha256=info.sha256,
             planner=planner,
             sandbox=selection.sandbox.kind,
             version=__version__,
@@ -78,7 +90,8 @@ def open_session(options: RunOptions, model: Model | None = None) -> Session:
             resumed=past is not None,
         ),
         services=Services(
-            model=model,
+            model=models.role(MAIN),
+            planning=models.role("planner"),
             workspace=workspace,
             index=SimpleIndex(workspace),
             sandbox=selection.sandbox,
@@ -89,7 +102,9 @@ def open_session(options: RunOptions, model: Model | None = None) -> Session:
             interactive=options.interactive,
             check_seconds=settings.check_seconds,
         ),
-        planner=PLANNERS[planner](settings),
+        models=models,
+        planner=settings.planner or "",
+        planner_for=lambda name: planner_for(name, settings),
         recorder=recorder,
         journal_for=lambda turn: Checkpoints(
             workspace.root, recorder.folder, turn, settings.checkpoint_bytes
@@ -101,7 +116,11 @@ def open_session(options: RunOptions, model: Model | None = None) -> Session:
         turns=past.last_turn if past else 0,
         conversation=past.messages() if past else [],
         unfinished=_unfinished(past) if past else "",
-        warnings=[*settings.notes, *_warnings(settings, selection, lock, workspace)],
+        warnings=[
+            *settings.notes,
+            *models.notices(),
+            *_warnings(settings, selection, lock, workspace),
+        ],
     )
 
 
@@ -125,16 +144,20 @@ def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
     started = next((e for e in recorded.events if isinstance(e, SessionStarted)), None)
     if started is None:
         raise UsageError(f"session {session} holds nothing to replay")
-    prompts = [e for e in recorded.events if isinstance(e, TurnStarted)]
-    model = ReplayModel(recorded.events, _recorded_info(started))
-    options = RunOptions(workspace, planner=started.planner, yes=True)
+    model = ReplayModel(recorded.events, _recorded_info(started.model, started.model_sha256))
+    options = RunOptions(workspace, yes=True)
     seen: list[Event] = []
     with open_session(options, model) as again:
-        for turn in prompts:
-            again.check = turn.check
-            for event in again.run(turn.prompt):
-                seen.append(event)
-                yield event
+        for event in recorded.events:
+            if isinstance(event, SessionStarted) or _is_main_switch(event):
+                model.become(_recorded_info(event.model, event.model_sha256))
+                again.planner = event.planner
+            if not isinstance(event, TurnStarted):
+                continue
+            again.check = event.check
+            for new in again.run(event.prompt):
+                seen.append(new)
+                yield new
     difference = compare(recorded.events, seen)
     if difference is not None:
         yield difference
@@ -190,26 +213,67 @@ def _flags(options: RunOptions) -> dict[str, Any]:
     }
 
 
-def _model(options: RunOptions, settings: Settings) -> Model:
-    """The model of the lock, verified, or a scripted one."""
-    if options.scripted is not None:
-        return ScriptedModel.from_file(options.scripted)
-    entry = models_lock.load().entry(settings.model)
+def planner_for(name: str, settings: Settings) -> Planner:
+    """The planner of that name. Raises UsageError."""
+    if name not in PLANNERS:
+        raise UsageError(f"there is no planner {name!r}", f"one of: {', '.join(PLANNERS)}")
+    return PLANNERS[name](settings)
+
+
+def open_models(workspace: Path, model: str | None = None, scripted: Path | None = None) -> Router:
+    """The models for work outside of a session, by the settings of `workspace`; none is loaded.
+
+    `model` serves every role where it is given. Raises UsageError, ConfigError, LockError.
+    """
+    settings = load_settings(workspace, {"model": model})
+    if model is not None:
+        settings = replace(settings, roles={})
+    return _router(None, scripted, settings)
+
+
+def open_model(entry: Entry, settings: Settings) -> Model:
+    """The model of an entry, its file verified; it is loaded when it is first asked.
+
+    Raises ModelNotInstalled, ModelFileError.
+    """
     path = store.path_for(entry)
+    from localagent.models.llamacpp import LlamaCpp
+
+    return LlamaCpp(
+        path,
+        model_info(entry, settings),
+        threads=settings.threads,
+        silence=settings.silence_seconds,
+    )
+
+
+def model_info(entry: Entry, settings: Settings) -> ModelInfo:
+    """Who the model of an entry is, with what the settings change of its profile."""
     profile = entry.profile.profile()
     profile = replace(
         profile,
         window=settings.window or profile.window,
         candidates=settings.candidates or profile.candidates,
     )
-    from localagent.models.llamacpp import LlamaCpp
+    return ModelInfo(entry.id, entry.backend, entry.sha256, profile)
 
-    return LlamaCpp(
-        path,
-        ModelInfo(entry.id, entry.backend, entry.sha256, profile),
-        threads=settings.threads,
-        silence=settings.silence_seconds,
-    )
+
+def _router(model: Model | Router | None, scripted: Path | None, settings: Settings) -> Router:
+    """The models that a session may use: those of the lock, or the given one alone."""
+    if scripted is not None and model is None:
+        model = ScriptedModel.from_file(scripted)
+    if isinstance(model, Router):
+        return model
+    if model is not None:
+        return Router.of(model)
+    lock = models_lock.load()
+    catalogue = {
+        entry.id: Pinned(
+            model_info(entry, settings), entry.bytes, partial(open_model, entry, settings)
+        )
+        for entry in lock.entries
+    }
+    return Router(catalogue, settings.model or lock.default, settings.roles, settings.fallback)
 
 
 def _warnings(
@@ -245,8 +309,12 @@ def _unfinished(past: transcript.Transcript) -> str:
     return prompt
 
 
-def _recorded_info(started: SessionStarted) -> ModelInfo:
-    """Who the model of a recorded session was; its profile where the lock still has it."""
+def _is_main_switch(event: Event) -> TypeGuard[ModelSwitched]:
+    """Whether another model took over the work."""
+    return isinstance(event, ModelSwitched) and event.role == MAIN
+
+
+def _recorded_info(model: str, sha256: str) -> ModelInfo:
+    """Who a model of a recorded session was; its profile where the lock still has it."""
     known = {entry.id: entry.profile.profile() for entry in models_lock.load().entries}
-    profile = known.get(started.model, Profile())
-    return ModelInfo(started.model, "replay", started.model_sha256, profile)
+    return ModelInfo(model, "replay", sha256, known.get(model, Profile()))

@@ -42,6 +42,25 @@ class SessionStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSwitched:
+    """Another model serves `role` ("main", "small", "planner") from now on, and, where that is
+    main, `planner` plans. `why` is "chosen" or the error of the one before."""
+
+    role: str
+    model: str
+    model_sha256: str
+    planner: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTitled:
+    """What the session is about, in a few words."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnStarted:
     """The user asked for something. Turns of a session count from 1."""
 
@@ -241,6 +260,8 @@ class TurnFinished:
 
 Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it below
     SessionStarted,
+    ModelSwitched,
+    SessionTitled,
     TurnStarted,
     MessageAdded,
     Step,

@@ -21,8 +21,11 @@ from typing import Protocol
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
 from localagent.agent.turn import Journal, Limits, Services, Turn
-from localagent.events import Event, MessageAdded, SessionStarted, Warned
+from localagent.errors import LocalAgentError
+from localagent.events import Event, MessageAdded, ModelSwitched, SessionStarted, Warned
 from localagent.messages import Message
+from localagent.models.base import ModelInfo
+from localagent.models.router import MAIN, Router
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,16 @@ class Session:
     """One conversation. Built by `app.open_session`; `services.journal` is replaced each turn by
     what `journal_for` gives for the turn's number. `warnings` are said with the first turn.
 
+    Each turn is planned by `planner`, or where that is "" as the profile of the model says.
+
     `unfinished` is the prompt of a resumed session whose last turn did not end, or "".
     """
 
     started: SessionStarted
     services: Services
-    planner: Planner
+    models: Router
+    planner: str
+    planner_for: Callable[[str], Planner]
     recorder: Recorder
     journal_for: Callable[[int], Journal]
     on_close: Callable[[], None]
@@ -80,6 +87,8 @@ class Session:
     _turn: Turn | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _announced: bool = False
+    _running: bool = False
+    _wanted: str = ""
 
     @property
     def id(self) -> str:
@@ -88,17 +97,23 @@ class Session:
 
     def run(self, prompt: str) -> Iterator[Event]:
         """Carry out one turn. The last event is TurnFinished, unless our own code fails."""
-        for event in self._events(prompt):
-            self.recorder.append(event)
-            if isinstance(event, MessageAdded):
-                self.conversation.append(Message(event.role, event.content))
-            yield event
+        self._running = True
+        try:
+            for event in self._events(prompt):
+                for each in (*self._switched(), event):
+                    self.recorder.append(each)
+                    if isinstance(each, MessageAdded):
+                        self.conversation.append(Message(each.role, each.content))
+                    yield each
+        finally:
+            self._running = False
 
     def _events(self, prompt: str) -> Iterator[Event]:
         if not self._announced:
-            self._announced = True
             yield self.started
+            self._announced = True
             yield from (Warned(text) for text in self.warnings)
+        yield from self._switch_now()
         self.turns += 1
         self.services.index.refresh()
         self._turn = Turn(
@@ -111,7 +126,40 @@ class Session:
             seed=self.seed,
             stop=self._stop,
         )
-        yield from run_turn(self._turn, self.planner)
+        yield from run_turn(self._turn, self.planner_for(self._planner_name()))
+
+    def switch(self, model_id: str) -> ModelInfo:
+        """Go on with another model of the lock: at once, or after the turn that runs.
+
+        The conversation is kept, as messages; the new model's own template renders them. Raises
+        UsageError for an unknown id and, where no turn runs, ModelNotInstalled and BackendError;
+        the old model stays then.
+        """
+        if self._running:
+            info = self.models.known(model_id)
+            self._wanted = model_id
+            return info
+        return self.models.switch(model_id)
+
+    def _switch_now(self) -> Iterator[Event]:
+        """Carry out what `switch` was asked for during the last turn."""
+        wanted, self._wanted = self._wanted, ""
+        if wanted:
+            try:
+                self.models.switch(wanted)
+            except LocalAgentError as error:
+                yield Warned(f"{error.message}; {self.models.current()} stays")
+
+    def _switched(self) -> list[Event]:
+        """The changes of models since the last event, once SessionStarted was said."""
+        made = self.models.switches() if self._announced else []
+        return [
+            ModelSwitched(s.role, s.info.id, s.info.sha256, self._planner_name(), s.why)
+            for s in made
+        ]
+
+    def _planner_name(self) -> str:
+        return self.planner or self.models.info(MAIN).profile.planner
 
     def answer(self, question: int, allowed: bool, reason: str = "") -> None:
         """Answer a `Question` before the next event is pulled."""
@@ -121,12 +169,12 @@ class Session:
     def cancel(self) -> None:
         """Stop the running turn; it ends with the outcome "interrupted"."""
         self._stop.set()
-        self.services.model.cancel()
+        self.models.cancel()
 
     def close(self) -> None:
-        """Free the model, the sandbox, the workspace's lock and the transcript."""
+        """Free the models, the sandbox, the workspace's lock and the transcript."""
         try:
-            self.services.model.close()
+            self.models.close()
             self.services.sandbox.close()
         finally:
             self.recorder.close()

@@ -22,6 +22,7 @@ from localagent.models.base import (
     Finish,
     FinishReason,
     Infill,
+    Model,
     Notice,
     Reading,
     Request,
@@ -45,15 +46,18 @@ class Reply:
     usage: Usage
 
 
-def ask(turn: Turn, purpose: str, request: Request) -> Generator[Event, None, Reply]:
-    """Ask the model; a worker that dies or hangs is asked again, up to `ATTEMPTS` times in all.
+def ask(
+    turn: Turn, purpose: str, request: Request, model: Model | None = None
+) -> Generator[Event, None, Reply]:
+    """Ask the model (default: the turn's); where its worker dies or hangs it is asked again, up to
+    `ATTEMPTS` times in all.
 
     Raises BackendError, LimitReached, Interrupted.
     """
     for attempt in range(1, ATTEMPTS + 1):
         turn.ensure_within_limits()
         try:
-            return (yield from _generate(turn, purpose, request))
+            return (yield from _generate(turn, purpose, request, model or turn.services.model))
         except (WorkerDied, WorkerHung) as error:
             if attempt == ATTEMPTS:
                 raise
@@ -64,19 +68,23 @@ def ask(turn: Turn, purpose: str, request: Request) -> Generator[Event, None, Re
 def choose(
     turn: Turn, purpose: str, messages: Sequence[Message], options: Sequence[str]
 ) -> Generator[Event, None, str]:
-    """Let the model pick one of `options` under a grammar: the reply is always one of them."""
-    longest = max(turn.services.model.count(option) for option in options)
+    """Let the model that plans pick one of `options` under a grammar: the reply is always one of
+    them."""
+    model = turn.services.planning or turn.services.model
+    longest = max(model.count(option) for option in options)
     request = Request(
         tuple(messages), max_tokens=longest + 4, choices=tuple(options), seed=turn.seed
     )
-    reply = yield from ask(turn, purpose, request)
+    reply = yield from ask(turn, purpose, request, model)
     matching = [option for option in options if option == reply.text.strip()]
     # A backend that cannot hold the model to the options may drift; the first is the harness's own
     # best guess.
     return matching[0] if matching else options[0]
 
 
-def _generate(turn: Turn, purpose: str, request: Request) -> Generator[Event, None, Reply]:
+def _generate(
+    turn: Turn, purpose: str, request: Request, model: Model
+) -> Generator[Event, None, Reply]:
     left = turn.tokens_left()
     if left is not None:
         request = replace(request, max_tokens=min(request.max_tokens, left))
@@ -84,7 +92,7 @@ def _generate(turn: Turn, purpose: str, request: Request) -> Generator[Event, No
     text = ""
     stuck = False
     started = time.monotonic()
-    for chunk in turn.services.model.generate(request):
+    for chunk in model.generate(request):
         if isinstance(chunk, Finish):
             if stuck and chunk.reason == "cancelled":
                 chunk = replace(chunk, reason="length")
@@ -99,7 +107,7 @@ def _generate(turn: Turn, purpose: str, request: Request) -> Generator[Event, No
         elif isinstance(chunk, Notice):
             yield Warned(chunk.text)
         if stuck or turn.stop.is_set() or _overdue(turn):
-            turn.services.model.cancel()
+            model.cancel()
     raise AssertionError("a generation ended without Finish")
 
 

@@ -56,7 +56,8 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a turn works with."""
+    """What a turn works with. `planning` makes the choices while the work is planned; None: as
+    `model`."""
 
     model: Model
     workspace: Workspace
@@ -68,6 +69,7 @@ class Services:
     prompts: Prompts
     interactive: bool = False
     check_seconds: float = 120.0
+    planning: Model | None = None
 
 
 @dataclass(frozen=True, slots=True)

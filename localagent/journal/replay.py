@@ -92,6 +92,10 @@ class ReplayModel:
         """Who the model is."""
         return self._info
 
+    def become(self, info: ModelInfo) -> None:
+        """Be another model from here on, as the recorded session was."""
+        self._info = info
+
     def count(self, text: str) -> int:
         """As ScriptedModel.count; the recorded model's own tokenizer is not needed to replay."""
         return len(tokens(text))
