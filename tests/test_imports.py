@@ -18,19 +18,19 @@ PACKAGE = ROOT / "localagent"
 LAYERS: tuple[tuple[str, ...], ...] = (
     # The last two are patterns on names, pure functions that import nothing.
     ("errors", "messages", "changes", "events", "paths", "edits", "guard.secrets", "index.kinds"),
-    ("workspace", "gitfiles", "ignorefiles"),
+    ("workspace", "gitfiles", "gitstaged", "ignorefiles"),
     ("models", "tools", "index", "guard", "journal"),
     ("context",),
     ("agent",),
     ("config", "config_schema"),
     ("session",),
-    ("app",),
+    ("app", "doctor"),
     ("ui", "commands", "cli", "__main__"),
 )
 # Which modules may import a package from outside; the fewer, the easier it is to replace.
 OUTSIDE: dict[str, tuple[str, ...]] = {
     "llama_cpp": ("models.llamacpp_worker",),
-    "numpy": (),
+    "numpy": ("models.worker_sampler",),
     "rich": ("ui",),
     "prompt_toolkit": (),
     "watchdog": (),
@@ -38,7 +38,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "jinja2": ("models.worker_template",),
     "pathspec": ("ignorefiles", "tools.search"),
     # Trust edges only: settings, the lock, the worker's messages, tool arguments.
-    "pydantic": ("config_schema", "models.lock", "models.wire", "tools"),
+    "pydantic": ("config_schema", "models.lock", "models.wire", "models.worker_kvfiles", "tools"),
     "tomli_w": ("models.lock",),
 }
 # What exists on Linux (or Unix) only, and so must be imported where it is used.

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from localagent.errors import Interrupted, WorkerDied
+from localagent.errors import BackendError, Interrupted, WorkerDied
 from localagent.messages import Message
 from localagent.models import wire
 from localagent.models.base import (
@@ -26,12 +27,11 @@ from localagent.models.base import (
     Request,
     Text,
     Usage,
-    one_by_one,
 )
 from localagent.models.llama_metadata import Metadata, inspect
 from localagent.models.worker_link import Settings, Stopped, WorkerLink
 from localagent.models.worker_process import worker_command
-from localagent.paths import state_dir
+from localagent.paths import cache_dir, state_dir
 
 __all__ = ["LlamaCpp", "Metadata", "inspect"]
 
@@ -44,12 +44,22 @@ BATCH = 256
 less, the smoother the progress."""
 
 
+KEEP = 3.0
+"""Seconds that closing may take for writing the KV cache: at 100 MB a second, 10,000 tokens."""
+
+KV_BYTES = 2 << 30
+"""Bytes of all KV caches on disk together: some 70,000 tokens of the default model."""
+
+
 class LlamaCpp:
     """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
 
     `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
-    `gpu_layers` None leaves it to the library. `silence` is in seconds. `command` starts another
-    worker that speaks the same protocol. `logs` is the folder of the worker's logs.
+    `gpu_layers` None leaves it to the library. `kv_type` is "f16" or "q8_0". `kv_bytes` is what the
+    KV caches kept on disk may hold, 0 for none; `drafts` allows guesses that are checked. `nice` is
+    added to the niceness of the process. `silence` is in seconds. `command` starts another worker
+    that speaks the same protocol. `logs` and `cache` are the folders of the worker's logs and of
+    the KV caches.
 
     One request runs at a time; another while it is unfinished is a RuntimeError. To stop taking
     chunks from `generate` is allowed at any moment and cancels it.
@@ -65,17 +75,29 @@ class LlamaCpp:
         gpu_layers: int | None = None,
         use_extra_bufts: bool = True,
         batch: int = BATCH,
+        kv_type: str = "f16",
+        kv_bytes: int = KV_BYTES,
+        drafts: bool = True,
+        nice: int = 0,
         silence: float = SILENCE,
         command: Sequence[str] | None = None,
         logs: Path | None = None,
+        cache: Path | None = None,
     ) -> None:
         self._info = info
+        self._drafts = drafts
         settings = Settings(
             path=path.resolve(),
             window=info.profile.window if window is None else window,
             threads=threads,
             gpu_layers=gpu_layers,
             batch=batch,
+            parallel=info.profile.parallel,
+            kv_type=kv_type,
+            kv_bytes=kv_bytes,
+            kv_folder=cache or cache_dir() / "kv",
+            nice=nice,
+            model=info.sha256,
             silence=silence,
             command=tuple(command or worker_command()),
             logs=logs or state_dir() / "logs",
@@ -139,55 +161,75 @@ class LlamaCpp:
         Raises WorkerDied, WorkerHung, ModelLoadError, ContextOverflow and, for a grammar or a
         template that does not work, BackendError.
         """
+        for _, chunk in self.generate_all([request]):
+            yield chunk
+
+    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+        """Generate replies side by side, at most `profile.parallel` at a time; as `generate`."""
         with self._link.turn():
             try:
                 wrote = False
-                for chunk in self._attempt(request):
-                    wrote = wrote or isinstance(chunk, Text)
-                    yield chunk
+                for place, chunk in self._attempt(requests):
+                    wrote = wrote or isinstance(chunk, Text | Finish)
+                    yield place, chunk
                 return
             except WorkerDied as error:
                 if wrote:
                     raise
                 self._note(error)
-            yield from self._attempt(request)
+            yield from self._attempt(requests)
 
-    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
-        """The replies one after another, for now."""
-        return one_by_one(self.generate, requests)
+    def keep(self) -> int:
+        """Keep the KV cache of the latest prompt that `continues` on disk, for the next process.
+
+        Returns the number of tokens kept: 0 where no model is loaded, a generation is running, the
+        process has died, or it takes longer than KEEP seconds, which ends the process.
+        """
+        if self._link.facts is None or self._link.busy:
+            return 0
+        with self._link.turn():
+            try:
+                self._link.request(lambda request_id: wire.Keep(id=request_id))
+                self._link.hurry(KEEP)
+                reply = self._link.reply()
+            except (BackendError, Stopped):
+                return 0  # a convenience only
+        return reply.tokens if isinstance(reply, wire.Kept) else 0
 
     def cancel(self) -> None:
         """Stop the running generation within a second; it ends with `Finish("cancelled")`."""
         self._link.cancel()
 
     def close(self) -> None:
-        """End the process. The model must not be used afterwards."""
+        """Keep what a later session can go on from, and end the process. The model must not be
+        used afterwards."""
+        self.keep()
         self._link.close()
 
-    def _attempt(self, request: Request) -> Iterator[Chunk]:
+    def _attempt(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
         """One try of a generation."""
-        usage, pieces = Usage(), 0
+        streams = [_Stream(request) for request in requests]
         yield from self._notices()
         try:
-            self._link.request(lambda request_id: _generate(request_id, request))
+            self._link.request(lambda request_id: self._generate(request_id, requests))
             yield from self._notices()
-            while True:
-                reply = self._link.reply()
-                if isinstance(reply, wire.Reading):
-                    usage = Usage(reply.total, reply.reused)
-                    yield Reading(reply.done, reply.total, reply.reused)
-                elif isinstance(reply, wire.Text):
-                    # One piece a token, and one for what was held back at the end.
-                    pieces += 1
-                    if pieces > request.max_tokens + 1:
-                        raise self._link.give_up("it wrote more than it was asked for")
-                    yield Text(reply.text)
-                elif isinstance(reply, wire.Finished):
-                    yield _finish(reply)
-                    return
+            while not isinstance(reply := self._link.reply(), wire.Done):
+                if not isinstance(reply, wire.Reading | wire.Text | wire.Finished):
+                    raise self._link.give_up("it answered what it was not asked")
+                if reply.run >= len(streams) or streams[reply.run].ended:
+                    raise self._link.give_up("it answered what it was not asked")
+                chunk = streams[reply.run].chunk(reply)
+                if chunk is None:
+                    raise self._link.give_up("it wrote more than it was asked for")
+                yield reply.run, chunk
         except Stopped:
-            usage = Usage(usage.prompt_tokens, usage.reused_tokens, pieces)
-            yield Finish("cancelled", usage)
+            for place, stream in enumerate(streams):
+                if not stream.ended:
+                    yield place, Finish("cancelled", stream.usage)
+
+    def _generate(self, request_id: int, requests: Sequence[Request]) -> wire.Generate:
+        runs = tuple(_run(request, self._drafts) for request in requests)
+        return wire.Generate(id=request_id, runs=runs)
 
     def _ask(self, make: Callable[[int], wire.Request]) -> wire.Reply:
         """A request with one reply, tried again once where the worker dies."""
@@ -218,9 +260,31 @@ class LlamaCpp:
         if not self._link.notices:
             self._link.notices.append(f"{error.message}; it was restarted")
 
-    def _notices(self) -> Iterator[Notice]:
+    def _notices(self) -> Iterator[tuple[int, Notice]]:
         while self._link.notices:
-            yield Notice(self._link.notices.pop(0))
+            yield 0, Notice(self._link.notices.pop(0))
+
+
+class _Stream:
+    """What came of one run so far."""
+
+    def __init__(self, request: Request) -> None:
+        self._most = request.max_tokens + 1  # pieces: one a token, and what was held back
+        self._pieces = 0
+        self.usage = Usage()
+        self.ended = False
+
+    def chunk(self, reply: wire.Reading | wire.Text | wire.Finished) -> Chunk | None:
+        """The chunk of a reply, or None where it is more than was asked for."""
+        if isinstance(reply, wire.Reading):
+            self.usage = Usage(reply.total, reply.reused)
+            return Reading(reply.done, reply.total, reply.reused)
+        if isinstance(reply, wire.Finished):
+            self.ended = True
+            return _finish(reply)
+        self._pieces += 1
+        self.usage = replace(self.usage, completion_tokens=self._pieces)
+        return Text(reply.text) if self._pieces <= self._most else None
 
 
 def _grammar(request: Request) -> str | None:
@@ -235,10 +299,9 @@ def _chat(messages: Sequence[Message]) -> tuple[wire.ChatMessage, ...]:
     return tuple(wire.ChatMessage(role=m.role, content=wire.clean(m.content)) for m in messages)
 
 
-def _generate(request_id: int, request: Request) -> wire.Generate:
+def _run(request: Request, draft: bool) -> wire.Run:
     prompt = request.prompt
-    return wire.Generate(
-        id=request_id,
+    return wire.Run(
         messages=() if isinstance(prompt, Infill) else _chat(prompt),
         infill=(
             wire.FillIn(prefix=wire.clean(prompt.prefix), suffix=wire.clean(prompt.suffix))
@@ -253,6 +316,9 @@ def _generate(request_id: int, request: Request) -> wire.Generate:
         seed=request.seed % 2**32,
         grammar=_grammar(request),
         reply_start=wire.clean(request.reply_start),
+        fixed=request.fixed,
+        continues=request.continues,
+        draft=draft,
     )
 
 

@@ -16,12 +16,14 @@ from typing import Any
 
 from localagent.models import wire
 from localagent.models.llama_machine import available_memory, gigabytes, physical_cores
-from localagent.models.worker_generate import RequestFailed
 from localagent.models.worker_handle import Handle, inspected
-from localagent.models.worker_sampler import Sampler
+from localagent.models.worker_llm import Outcome, RequestFailed, Row
+from localagent.models.worker_sampler import Greedy, Sampler
 from localagent.models.worker_serve import serve
 
 _PROGRESS = 0.1  # seconds between two reports of loading
+_IDLE = 16  # sequences beside those that are being written: what is remembered of earlier prompts
+_OUTCOMES: dict[int, Outcome] = {0: "done", 1: "full", 2: "stopped"}
 
 
 class LlamaCpp:
@@ -83,7 +85,8 @@ class LlamaCpp:
         try:
             model = Handle(self.c, pointer)
             window = request.window or model.trained_window or 4096
-            _check_memory(size, window * model.kv_bytes_per_token, free)
+            cells = window + beside(window, request.parallel)
+            _check_memory(size, cells * model.kv_bytes_per_token, free)
             return LoadedModel(model, request, window)
         except RequestFailed:
             self.c.llama_model_free(pointer)
@@ -116,13 +119,15 @@ class LlamaCpp:
 
 
 class LoadedModel:
-    """A model with a context: its weights, and a KV cache of one sequence."""
+    """A model with a context: its weights, and a KV cache whose cells sequences can share."""
 
     def __init__(self, handle: Handle, request: wire.Load, window: int) -> None:
         self._handle = handle
         self._c = c = handle.c
         self._vocab = handle.vocab
-        self.window, self.batch = window, request.batch
+        self._vocabulary = c.llama_vocab_n_tokens(handle.vocab)
+        self.window, self.batch, self.parallel = window, request.batch, request.parallel
+        self.sequences = request.parallel + _IDLE
         self.template = handle.template()
         bos = handle.named(bos="bos").get("bos")
         begins = bos is not None and c.llama_vocab_get_add_bos(handle.vocab)
@@ -130,7 +135,7 @@ class LoadedModel:
         fim = handle.fim_tokens()
         self.fim = (fim["prefix"], fim["suffix"], fim["middle"]) if len(fim) == 3 else None
         threads = request.threads or physical_cores()
-        self._context = self._make_context(threads)
+        self._context = self._make_context(threads, request)
         self._memory = c.llama_get_memory(self._context)
         self.facts = wire.Loaded(
             id=request.id,
@@ -142,16 +147,19 @@ class LoadedModel:
         self._interrupted: Callable[[], bool] = lambda: False
         self._abort = c.ggml_abort_callback(lambda _: self._interrupted())
         self._no_abort = c.ggml_abort_callback()
-        self._one = (c.llama_token * 1)()
-        self._step = c.llama_batch_get_one(self._one, 1)
+        self._rows = c.llama_batch_init(self.batch, 0, 1)
         self._piece = ctypes.create_string_buffer(256)
 
-    def _make_context(self, threads: int) -> int:
+    def _make_context(self, threads: int, request: wire.Load) -> int:
         c = self._c
         parameters = c.llama_context_default_params()
-        parameters.n_ctx = self.window
+        parameters.n_ctx = self.window + beside(self.window, self.parallel)
         parameters.n_batch = parameters.n_ubatch = self.batch
         parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_seq_max = self.sequences
+        parameters.kv_unified = True
+        if request.kv_type == "q8_0":
+            parameters.type_k = parameters.type_v = c.GGML_TYPE_Q8_0
         parameters.no_perf = True
         context: int | None = c.llama_init_from_model(self._handle.model, parameters)
         if context is None:
@@ -164,6 +172,7 @@ class LoadedModel:
 
     def close(self) -> None:
         """Free context and weights."""
+        self._c.llama_batch_free(self._rows)
         self._c.llama_free(self._context)
         self._c.llama_model_free(self._handle.model)
 
@@ -190,41 +199,81 @@ class LoadedModel:
         """Whether a token ends the reply."""
         return bool(self._c.llama_vocab_is_eog(self._vocab, token))
 
-    def keep(self, count: int) -> bool:
-        """Drop all but the first `count` tokens from the KV cache."""
-        if count and self._c.llama_memory_seq_rm(self._memory, 0, count, -1):
+    def keep(self, seq: int, count: int) -> bool:
+        """Drop all but a sequence's first `count` tokens."""
+        if self._c.llama_memory_seq_rm(self._memory, seq, count, -1):
             return True
         # Recurrent models cannot go back to an earlier state.
-        self._c.llama_memory_clear(self._memory, False)
+        self._c.llama_memory_seq_rm(self._memory, seq, -1, -1)
         return count == 0
 
-    def read(self, tokens: Sequence[int], interrupted: Callable[[], bool]) -> bool:
-        """Decode tokens of the prompt; `interrupted` is asked between the graph's operations."""
-        c, count = self._c, len(tokens)
-        self._interrupted = interrupted
-        c.llama_set_abort_callback(self._context, self._abort, None)
-        array = (c.llama_token * count)(*tokens)
-        code = c.llama_decode(self._context, c.llama_batch_get_one(array, count))
-        c.llama_synchronize(self._context)
-        c.llama_set_abort_callback(self._context, self._no_abort, None)
-        if code not in (0, 2):  # 2: the callback ended it
-            raise _undecoded(code)
-        return bool(code == 0)
+    def copy(self, source: int, target: int, count: int) -> bool:
+        """Let `target` share the first `count` tokens of `source`."""
+        c, memory = self._c, self._memory
+        c.llama_memory_seq_cp(memory, source, target, 0, count)
+        if c.llama_memory_seq_pos_max(memory, target) == count - 1:
+            return True
+        c.llama_memory_seq_rm(memory, target, -1, -1)  # a recurrent model's is all or nothing
+        return False
 
-    def step(self, token: int) -> None:
-        """Decode one token."""
-        self._one[0] = token
-        code = self._c.llama_decode(self._context, self._step)
-        if code:
-            raise _undecoded(code)
+    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
+        """Decode rows; `interrupted` is asked between the graph's operations."""
+        c, batch = self._c, self._rows
+        for place, row in enumerate(rows):
+            batch.token[place] = row.token
+            batch.pos[place] = row.position
+            batch.n_seq_id[place] = 1
+            batch.seq_id[place][0] = row.seq
+            batch.logits[place] = row.wanted
+        batch.n_tokens = len(rows)
+        if interrupted is None:
+            code = c.llama_decode(self._context, batch)
+        else:
+            self._interrupted = interrupted
+            c.llama_set_abort_callback(self._context, self._abort, None)
+            code = c.llama_decode(self._context, batch)
+            c.llama_synchronize(self._context)
+            c.llama_set_abort_callback(self._context, self._no_abort, None)
+        outcome = _OUTCOMES.get(code)
+        if outcome is None:
+            raise RequestFailed("backend", f"llama.cpp could not decode (code {code})")
+        return outcome
 
-    def sampler(self, request: wire.Generate) -> Sampler:
-        """A sampler for a request."""
-        return Sampler(self._c, self._context, self._vocab, request)
+    def sampler(self, run: wire.Run) -> Sampler | Greedy:
+        """A sampler for a run."""
+        if run.temperature == 0 and run.grammar is None:
+            return Greedy(self._c, self._context, self._vocabulary)
+        return Sampler(self._c, self._context, self._vocab, run)
+
+    def save(self, seq: int, path: Path, tokens: Sequence[int]) -> None:
+        """Write a sequence's KV cache to a file."""
+        array = (self._c.llama_token * len(tokens))(*tokens)
+        name = os.fsencode(path)
+        if not self._c.llama_state_seq_save_file(self._context, name, seq, array, len(tokens)):
+            raise OSError(f"{path.name} cannot be written")
+
+    def restore(self, seq: int, path: Path, tokens: Sequence[int]) -> bool:
+        """Read what `save` wrote into an empty sequence."""
+        c = self._c
+        array = (c.llama_token * len(tokens))()
+        count = ctypes.c_size_t()
+        name = os.fsencode(path)
+        read = c.llama_state_seq_load_file(
+            self._context, name, seq, array, len(tokens), ctypes.byref(count)
+        )
+        if read and list(array[: count.value]) == list(tokens):
+            return True
+        c.llama_memory_seq_rm(self._memory, seq, -1, -1)
+        return False
+
+    def use_threads(self, count: int) -> None:
+        """Use so many threads from now on."""
+        self._c.llama_set_n_threads(self._context, count, count)
 
 
-def _undecoded(code: int) -> RequestFailed:
-    return RequestFailed("backend", f"llama.cpp could not decode (code {code})")
+def beside(window: int, parallel: int) -> int:
+    """Cells of the KV cache beside those of one whole window, for other sequences."""
+    return min(window, 4096) if parallel > 1 else 0
 
 
 def _name(path: bytes) -> str:

@@ -3,8 +3,11 @@
 Each message is one frame: its length in bytes as a big-endian 32-bit number, then a JSON object
 whose `op` names its kind. Requests go to the worker, replies come back; a reply carries the `id`
 of the request that it answers, and ids only grow. A request ends with exactly one of `Loaded`,
-`Inspected`, `Finished`, `Counted`, `Rendered` or `Failure`; `Loading`, `Reading` and `Text` may
-come before it. `Cancel` has no reply of its own: the request that it names ends sooner.
+`Inspected`, `Done`, `Counted`, `Rendered`, `Kept` or `Failure`; `Loading`, `Reading`, `Text` and
+`Finished` may come before it. `Cancel` has no reply of its own: what it names ends sooner.
+
+One `Generate` asks for several replies (runs), which are written side by side; `run` is the place
+of one of them. Each run ends with one `Finished`, in any order, and then `Done` ends the request.
 
 Both sides validate what they read: anything that is not exactly such a message raises WireError,
 and the reader gives the other side up.
@@ -51,11 +54,22 @@ class ChatMessage(_Message):
     content: str
 
 
+class Kv(_Message):
+    """Where the KV cache is kept on disk: a folder, what names the model and its settings there,
+    and the most bytes of all files in the folder."""
+
+    folder: bytes
+    key: str
+    limit: Count
+
+
 class Load(_Message):
     """Load a model. `threads` 0 means one a physical core; `gpu_layers` None, the library's choice.
 
     `window` and `batch` are in tokens; 0 for `window` takes what the model was trained for.
-    `extra_bufts` lets the library keep weights repacked for this CPU.
+    `parallel` is the most runs that are written side by side, `kv_type` the type of the KV cache's
+    numbers. `extra_bufts` lets the library keep weights repacked for this CPU. `nice` is added to
+    the process's niceness.
     """
 
     op: Literal["load"] = "load"
@@ -66,6 +80,10 @@ class Load(_Message):
     gpu_layers: int | None
     extra_bufts: bool
     batch: Annotated[int, Field(ge=1, le=8192)]
+    parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    kv_type: Literal["f16", "q8_0"] = "f16"
+    nice: Annotated[int, Field(ge=0, le=19)] = 0
+    kv: Kv | None = None
 
 
 class Inspect(_Message):
@@ -83,11 +101,12 @@ class FillIn(_Message):
     suffix: str
 
 
-class Generate(_Message):
-    """One generation; the fields are those of `models.base.Request`."""
+class Run(_Message):
+    """One reply that is asked for; the fields are those of `models.base.Request`.
 
-    op: Literal["generate"] = "generate"
-    id: Count
+    `draft` allows several tokens to be guessed and checked at once, where that pays.
+    """
+
     messages: tuple[ChatMessage, ...]
     infill: FillIn | None
     max_tokens: Count
@@ -98,6 +117,17 @@ class Generate(_Message):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     grammar: str | None
     reply_start: str
+    fixed: Count = 0
+    continues: bool = False
+    draft: bool = True
+
+
+class Generate(_Message):
+    """Write replies, side by side."""
+
+    op: Literal["generate"] = "generate"
+    id: Count
+    runs: Annotated[tuple[Run, ...], Field(min_length=1, max_length=1024)]
 
 
 class CountText(_Message):
@@ -117,11 +147,19 @@ class Render(_Message):
     reply_start: str
 
 
+class Keep(_Message):
+    """Keep on disk what was read of the latest prompt that `continues`."""
+
+    op: Literal["keep"] = "keep"
+    id: Count
+
+
 class Cancel(_Message):
-    """End request `id`, and every earlier one, as soon as possible."""
+    """End request `id`, and every earlier one, as soon as possible; or only one of its runs."""
 
     op: Literal["cancel"] = "cancel"
     id: Count
+    run: Count | None = None
 
 
 class Ready(_Message):
@@ -175,10 +213,11 @@ class Inspected(_Message):
 
 
 class Reading(_Message):
-    """Progress of reading the prompt, in tokens."""
+    """Progress of reading a run's prompt, in tokens."""
 
     op: Literal["reading"] = "reading"
     id: Count
+    run: Count
     done: Count
     total: Count
     reused: Count
@@ -189,20 +228,37 @@ class Text(_Message):
 
     op: Literal["text"] = "text"
     id: Count
+    run: Count
     text: str
 
 
 class Finished(_Message):
-    """The end of a generation; times are in seconds."""
+    """The end of a run; times are in seconds, those of shared steps divided among the runs."""
 
     op: Literal["finished"] = "finished"
     id: Count
+    run: Count
     reason: Literal["stop", "length", "cancelled"]
     prompt_tokens: Count
     reused_tokens: Count
     completion_tokens: Count
     prefill_seconds: float
     decode_seconds: float
+
+
+class Done(_Message):
+    """The end of a generation: all of its runs are finished."""
+
+    op: Literal["done"] = "done"
+    id: Count
+
+
+class Kept(_Message):
+    """How many tokens were kept on disk."""
+
+    op: Literal["kept"] = "kept"
+    id: Count
+    tokens: Count
 
 
 class Counted(_Message):
@@ -234,10 +290,10 @@ class Failure(_Message):
     window: Count = 0
 
 
-Request = Load | Inspect | Generate | CountText | Render | Cancel
-Reply = (
-    Ready | Loading | Loaded | Inspected | Reading | Text | Finished | Counted | Rendered | Failure
-)
+Request = Load | Inspect | Generate | CountText | Render | Keep | Cancel
+Last = Loaded | Inspected | Done | Counted | Rendered | Kept | Failure
+"""What ends a request."""
+Reply = Ready | Loading | Reading | Text | Finished | Last
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="op")])
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="op")])

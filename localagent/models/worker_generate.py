@@ -1,118 +1,51 @@
-"""One generation in the worker: read the prompt, write the reply.
+"""Generations in the worker: prompts become tokens and are read, replies are written side by side.
 
-The native library is behind the protocols `Llm` and `Sampler`, so what is here can be run with a
-toy in its place.
+The native library is behind the protocols of `worker_llm`, so what is here can be run with a toy
+in its place.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 
 from localagent.models import wire
-from localagent.models.worker_prompt import PromptCache
-from localagent.models.worker_template import BREAK, ChatTemplate, TemplateFailed, tokenize
-from localagent.models.worker_text import ReplyText
+from localagent.models.worker_draft import Drafter
+from localagent.models.worker_kvfiles import KvFiles
+from localagent.models.worker_llm import Llm, RequestFailed, Row
+from localagent.models.worker_prompt import Memory, common_prefix
+from localagent.models.worker_run import Run
+from localagent.models.worker_slots import Slot, Slots
+from localagent.models.worker_template import BREAK, TemplateFailed, tokenize
 
 HEARTBEAT = 5.0
 """Seconds after which progress inside one batch is reported, so that a slow one is not a hang."""
 
+_MIN_STORED = 64  # tokens; less is read again faster than a file is found
+
 Send = Callable[[wire.Reply], None]
-FinishReason = Literal["stop", "length", "cancelled"]
-
-
-class RequestFailed(Exception):
-    """A request that cannot be carried out; the worker stays usable."""
-
-    def __init__(
-        self,
-        kind: Literal["load", "cancelled", "overflow", "backend"],
-        message: str,
-        hint: str = "",
-        needed: int = 0,
-        window: int = 0,
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.hint = hint
-        self.needed = needed
-        self.window = window
-
-    def reply(self, request_id: int) -> wire.Failure:
-        """The message that tells the parent."""
-        return wire.Failure(
-            id=request_id,
-            kind=self.kind,
-            message=wire.clean(self.message),
-            hint=self.hint,
-            needed=self.needed,
-            window=self.window,
-        )
-
-
-class Sampler(Protocol):
-    """Chooses the next token."""
-
-    def sample(self) -> int:
-        """A token, by the logits of the last decoded one."""
-
-    def close(self) -> None:
-        """Free it."""
-
-
-class Llm(Protocol):
-    """A loaded model with one sequence of tokens in its KV cache."""
-
-    @property
-    def window(self) -> int:
-        """The most tokens that the KV cache holds."""
-
-    @property
-    def batch(self) -> int:
-        """The most tokens of one `decode`."""
-
-    @property
-    def template(self) -> ChatTemplate:
-        """The model's chat template."""
-
-    @property
-    def begin(self) -> Sequence[int]:
-        """The tokens that every prompt begins with: the BOS token, or none."""
-
-    @property
-    def fim(self) -> tuple[int, int, int] | None:
-        """The tokens before prefix, suffix and middle, where the vocabulary has them."""
-
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """The tokens of `text`; texts of control tokens become these only where `special`."""
-
-    def piece(self, token: int) -> bytes:
-        """A token's bytes; none for a control token."""
-
-    def is_end(self, token: int) -> bool:
-        """Whether a token ends the reply."""
-
-    def keep(self, count: int) -> bool:
-        """Drop all but the first `count` tokens from the KV cache; False: it had to drop all."""
-
-    def read(self, tokens: Sequence[int], interrupted: Callable[[], bool]) -> bool:
-        """Decode at most `batch` tokens; False where `interrupted` (asked often) ended it."""
-
-    def step(self, token: int) -> None:
-        """Decode one token."""
-
-    def sampler(self, request: wire.Generate) -> Sampler:
-        """A sampler for a request. Raises RequestFailed for a bad grammar."""
+Cancelled = Callable[[int], bool]
+"""Whether the run at a place of the request was cancelled."""
 
 
 class Generator:
-    """Carries out generations, one after another, on one model."""
+    """Carries out requests, one after another, on one model.
 
-    def __init__(self, llm: Llm) -> None:
+    `threads` says, whenever it is asked, how many threads to use. `files` keep the KV cache.
+    """
+
+    def __init__(
+        self,
+        llm: Llm,
+        files: KvFiles | None = None,
+        threads: Callable[[], int] | None = None,
+    ) -> None:
         self._llm = llm
-        self._cache = PromptCache()
+        self._slots = Slots(llm, files)
+        self._drafter = Drafter()
+        self._threads = threads
+        self._used_threads = 0
 
     def count(self, text: str) -> int:
         """The number of tokens of a plain text."""
@@ -124,127 +57,247 @@ class Generator:
         tokens = len(self._tokens(text, True))
         return wire.Rendered(id=request.id, text=text.replace(BREAK, ""), tokens=tokens)
 
-    def run(
-        self, request: wire.Generate, send: Send, cancelled: Callable[[], bool]
-    ) -> wire.Finished:
-        """Carry out a generation; `send` gets what comes before its end. Raises RequestFailed."""
-        began = time.monotonic()
-        tokens = self._prompt(request)
-        wanted = min(1, request.max_tokens)
-        if len(tokens) + wanted > self._llm.window:
-            needed = len(tokens) + wanted
-            raise RequestFailed("overflow", "", needed=needed, window=self._llm.window)
-        sampler = self._llm.sampler(request) if wanted else None
+    def keep(self) -> int:
+        """Keep the latest prompt that goes on, with its reply, on disk; the number of tokens."""
+        slot = self._slots.latest
+        if slot is None or slot.busy or slot.held < _MIN_STORED:
+            return 0
+        return self._slots.store(slot, slot.held)
+
+    def run(self, request: wire.Generate, send: Send, cancelled: Cancelled) -> wire.Done:
+        """Carry out a request; `send` gets what comes before its end. Raises RequestFailed."""
+        runs: list[Run] = []
         try:
-            # The last token is read again even where it is held, because its logits are wanted.
-            reused = self._keep(min(self._cache.held, max(0, len(tokens) - wanted)))
-            read = self._read(request, tokens, reused, send, cancelled)
-            decoding = time.monotonic()
-            written = 0
-            reason: FinishReason = "length" if read else "cancelled"
-            if read and sampler is not None:
-                written, reason = self._write(request, sampler, send, cancelled)
-        except RequestFailed:
-            self._keep(0)
-            raise
+            for place, asked in enumerate(request.runs):
+                runs.append(self._prepared(place, asked))
+            self._carry_out(request.id, runs, send, cancelled)
         finally:
-            if sampler is not None:
-                sampler.close()
-        return wire.Finished(
-            id=request.id,
-            reason=reason,
-            prompt_tokens=len(tokens),
-            reused_tokens=reused,
-            completion_tokens=written,
-            prefill_seconds=decoding - began,
-            decode_seconds=time.monotonic() - decoding,
-        )
+            for run in runs:
+                if run.reason is None:  # an error has ended it
+                    self._leave(run)
+                    run.close()
+        return wire.Done(id=request.id)
 
-    def _read(
-        self,
-        request: wire.Generate,
-        tokens: Sequence[int],
-        reused: int,
-        send: Send,
-        cancelled: Callable[[], bool],
-    ) -> bool:
-        """Read `tokens` from `reused` on; False where it was cancelled.
+    def _carry_out(
+        self, request_id: int, runs: Iterable[Run], send: Send, cancelled: Cancelled
+    ) -> None:
+        waiting, active = deque(runs), list[Run]()
+        most = self._llm.parallel
+        while waiting or active:
+            if waiting and len(active) < most:
+                run = waiting.popleft()
+                self._begin(request_id, run, send, cancelled)
+                if run.crowded and active:  # its turn comes when others are over
+                    most = len(active)
+                    run.crowded = False
+                    self._leave(run)
+                    waiting.appendleft(run)
+                    continue
+                if run.crowded:
+                    run.reason = "length"
+                active.append(run)
+            else:
+                self._step(request_id, active, send, cancelled)
+            for run in [run for run in active if run.reason is not None]:
+                active.remove(run)
+                self._end(request_id, run, send)
 
-        The last token is read by itself: then the first logits come from the same arithmetic
-        whether the tokens before it were read now or held, and asking the same again gives the
-        same reply.
+    def _prepared(self, place: int, request: wire.Run) -> Run:
+        """A run with the tokens of its prompt. Raises RequestFailed."""
+        memory = self._prompt(request)
+        needed = len(memory.tokens) + min(1, request.max_tokens)
+        if needed > self._llm.window:
+            raise RequestFailed("overflow", "", needed=needed, window=self._llm.window)
+        sampler = self._llm.sampler(request) if request.max_tokens else None
+        return Run(place, request, memory, sampler, self._llm)
+
+    def _begin(self, request_id: int, run: Run, send: Send, cancelled: Cancelled) -> None:
+        """Find a place for a run and read its prompt.
+
+        The prompt's last token is left to the first step, even where it is held: its logits are
+        wanted, and come from the same arithmetic whether what is before it was read or held.
         """
-        total, done = len(tokens), reused
+        if cancelled(run.place):
+            run.reason = "cancelled"
+            return
+        began = time.monotonic()
+        end = len(run.prompt) - min(1, run.request.max_tokens)
+        slot = run.slot = self._slots.place(run.memory, end)
+        run.reused = slot.held
+        self._report(request_id, run, slot.held, send)
+        fixed = self._fixed(run)
+        if _MIN_STORED <= fixed < end and self._slots.stores(run.prompt[:fixed]):
+            self._read(request_id, run, fixed, send, cancelled)
+            if slot.held == fixed:
+                self._slots.store(slot, fixed)
+        self._read(request_id, run, end, send, cancelled)
+        if slot.held < end:
+            run.reason = None if run.crowded else "cancelled"
+            return
+        self._report(request_id, run, len(run.prompt), send)
+        if run.sampler is None:
+            run.reason = "length"
+        run.prefill_seconds = time.monotonic() - began
+
+    def _fixed(self, run: Run) -> int:
+        """The number of tokens that the messages that every session begins with are; or 0."""
+        request = run.request
+        if not request.fixed or request.infill is not None:
+            return 0
+        try:
+            text = self._llm.template.render(request.messages[: request.fixed], last=False)
+        except TemplateFailed:
+            return 0
+        return common_prefix(self._tokens(text, True), run.prompt)
+
+    def _read(self, request_id: int, run: Run, end: int, send: Send, cancelled: Cancelled) -> None:
+        """Read the prompt up to token `end`, or as far as it gets before it is cancelled."""
+        slot = run.slot
+        assert slot is not None
         heard = time.monotonic()
 
-        def report() -> None:
-            nonlocal heard
-            heard = time.monotonic()
-            send(wire.Reading(id=request.id, done=done, total=total, reused=reused))
-
         def interrupted() -> bool:
+            nonlocal heard
             if time.monotonic() - heard > HEARTBEAT:
-                report()
-            return cancelled()
+                heard = time.monotonic()
+                self._report(request_id, run, slot.held, send)
+            return cancelled(run.place)
 
-        report()
-        while done < total:
-            end = min(done + self._llm.batch, max(total - 1, done + 1))
-            if cancelled() or not self._llm.read(tokens[done:end], interrupted):
-                self._keep(done)
-                return False
-            done = self._cache.held = end
-            if done != total - 1:
-                report()
-        return True
+        while slot.held < end:
+            stop = min(slot.held + self._llm.batch, end)
+            rows = [Row(run.prompt[n], n, slot.seq, False) for n in range(slot.held, stop)]
+            if cancelled(run.place) or not self._decode(rows, [run], interrupted):
+                return
+            slot.held = stop
+            if stop < len(run.prompt) - 1:
+                heard = time.monotonic()
+                self._report(request_id, run, stop, send)
 
-    def _write(
-        self,
-        request: wire.Generate,
-        sampler: Sampler,
-        send: Send,
-        cancelled: Callable[[], bool],
-    ) -> tuple[int, FinishReason]:
-        """Write the reply; return the number of its tokens and why it ended."""
-        llm, text = self._llm, ReplyText((*request.stop, *self._llm.template.stop))
-        room = min(request.max_tokens, llm.window - self._cache.held)
-        tokens: list[int] = []
-        reason: FinishReason = "length"
-        while True:
-            if cancelled():
-                reason = "cancelled"
+    def _step(
+        self, request_id: int, active: Sequence[Run], send: Send, cancelled: Cancelled
+    ) -> None:
+        """Write the next token of each run, or several of them."""
+        for run in active:
+            if cancelled(run.place):
+                run.reason = "cancelled"
+        active = [run for run in active if run.reason is None]
+        if not active:
+            return
+        began = time.monotonic()
+        drafts = [self._draft(run, alone=len(active) == 1) for run in active]
+        rows: list[Row] = []
+        firsts: list[int] = []
+        for run, draft in zip(active, drafts, strict=True):
+            assert run.slot is not None
+            firsts.append(len(rows))
+            tokens = [run.pending, *draft]
+            start = run.slot.held
+            rows += [Row(t, start + n, run.slot.seq, True) for n, t in enumerate(tokens)]
+        if not self._decode(rows, active, None):
+            active[-1].reason = "length"  # the window is full of the others
+            return
+        for run, draft, first in zip(active, drafts, firsts, strict=True):
+            self._take(request_id, run, draft, first, send)
+        seconds = time.monotonic() - began
+        self._drafter.took(len(rows), seconds)
+        for run in active:
+            run.decode_seconds += seconds / len(active)
+
+    def _take(
+        self, request_id: int, run: Run, draft: Sequence[int], first: int, send: Send
+    ) -> None:
+        """Choose the tokens that follow the decoded ones, as far as the draft was right.
+
+        A choice that would perhaps be another one in a step of one row is left to such a step.
+        """
+        slot, sampler = run.slot, run.sampler
+        assert slot is not None and sampler is not None
+        right = checked = 0
+        run.alone = False
+        for row in range(len(draft) + 1):
+            if draft and not sampler.is_sure(first + row):
+                run.alone = True
                 break
-            token = sampler.sample()
-            if llm.is_end(token):
-                reason = "stop"
-                break
-            tokens.append(token)
-            piece = text.add(llm.piece(token))
+            slot.held += 1
+            token = sampler.sample(first + row)
+            piece = run.take(token)
             if piece:
-                send(wire.Text(id=request.id, text=piece))
-            if text.stopped:
-                reason = "stop"
+                send(wire.Text(id=request_id, run=run.place, text=piece))
+            if row < len(draft):
+                checked += 1
+                right += token == draft[row]
+            if run.reason is not None or row == len(draft) or token != draft[row]:
                 break
-            if len(tokens) >= room:
-                break
-            llm.step(token)
-            self._cache.held += 1
-        rest = text.finish()
+        if draft:
+            self._drafter.learn(checked, right)
+            self._llm.keep(slot.seq, slot.held)
+
+    def _draft(self, run: Run, *, alone: bool) -> Sequence[int]:
+        request = run.request
+        plain = request.draft and request.grammar is None and request.temperature == 0
+        if not (alone and plain) or run.alone:
+            return ()
+        return self._drafter.draft(run.tokens, min(run.room, self._llm.batch) - 1)
+
+    def _decode(
+        self, rows: Sequence[Row], runs: Sequence[Run], interrupted: Callable[[], bool] | None
+    ) -> bool:
+        """Decode rows of `runs`; False where it was interrupted, or a run was ended for want of
+        room in the KV cache."""
+        self._adapt()
+        while True:
+            outcome = self._llm.decode(rows, interrupted)
+            if outcome == "done":
+                return True
+            for run in runs:
+                assert run.slot is not None
+                self._llm.keep(run.slot.seq, run.slot.held)
+            if outcome == "stopped":
+                return False
+            if not self._slots.give_up_one():
+                runs[-1].crowded = True
+                return False
+
+    def _adapt(self) -> None:
+        if self._threads is None:
+            return
+        wanted = self._threads()
+        if wanted != self._used_threads:
+            self._llm.use_threads(wanted)
+            self._used_threads = wanted
+            self._drafter.forget_times()
+
+    def _report(self, request_id: int, run: Run, done: int, send: Send) -> None:
+        total = len(run.prompt)
+        send(wire.Reading(id=request_id, run=run.place, done=done, total=total, reused=run.reused))
+
+    def _end(self, request_id: int, run: Run, send: Send) -> None:
+        """A run is over: say so, and leave its sequence to others."""
+        rest = run.end()
         if rest:
-            send(wire.Text(id=request.id, text=rest))
-        content = llm.template.content
-        self._cache.reply(tokens, text.text, text.ends, len(text.sent), content)
-        return len(tokens), reason
+            send(wire.Text(id=request_id, run=run.place, text=rest))
+        if run.slot is not None:
+            self._forget_unsaid(run.slot)
+            self._slots.free(run.slot)
+            if run.request.continues:
+                self._slots.latest = run.slot
+        send(run.finished(request_id))
 
-    def _keep(self, count: int) -> int:
-        """Keep the first `count` tokens in the KV cache, if that can be; how many are left."""
-        self._cache.held = count if self._llm.keep(count) else 0
-        return self._cache.held
+    def _forget_unsaid(self, slot: Slot) -> None:
+        """Drop what is held of tokens that are not part of the reply (a stop sequence's)."""
+        self._slots.keep(slot, min(slot.held, len(slot.memory.tokens)))
 
-    def _prompt(self, request: wire.Generate) -> list[int]:
+    def _leave(self, run: Run) -> None:
+        """Take a run out of its sequence, and drop all that this holds."""
+        if run.slot is not None:
+            self._slots.clear(run.slot)
+            run.slot.busy = False
+            run.slot = None
+
+    def _prompt(self, request: wire.Run) -> Memory:
         if request.infill is None:
             text = self._render(request.messages, request.reply_start)
-            return self._cache.prompt(text, self._tokens)
+            return self._slots.memory(text, self._tokens)
         if self._llm.fim is None:
             raise RequestFailed(
                 "backend",
@@ -256,9 +309,7 @@ class Generator:
             self._llm.tokenize(part, special=False)
             for part in (request.infill.prefix, request.infill.suffix, request.reply_start)
         ]
-        tokens = [*self._llm.begin, before, *plain[0], after, *plain[1], middle, *plain[2]]
-        self._cache.raw_prompt(tokens)
-        return tokens
+        return Memory([*self._llm.begin, before, *plain[0], after, *plain[1], middle, *plain[2]])
 
     def _render(self, messages: Sequence[wire.ChatMessage], reply_start: str) -> str:
         try:

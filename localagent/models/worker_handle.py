@@ -9,7 +9,7 @@ import ctypes
 from typing import Any
 
 from localagent.models import wire
-from localagent.models.worker_generate import RequestFailed
+from localagent.models.worker_llm import RequestFailed
 from localagent.models.worker_template import ChatTemplate, TemplateFailed
 
 _KV_BYTES = 2  # of one number in the KV cache: llama.cpp keeps it as f16

@@ -26,7 +26,6 @@ CANCEL = 1.0
 """Seconds that the worker has to answer a cancellation before it is killed."""
 
 _KEPT_LOGS = 8
-_LAST = wire.Loaded | wire.Finished | wire.Counted | wire.Rendered | wire.Failure
 
 SAFER = (
     "the model's process crashed at its first step; it was restarted with safer settings "
@@ -40,13 +39,22 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the worker is started and what it loads; as for `llamacpp.LlamaCpp`."""
+    """How the worker is started and what it loads; as for `llamacpp.LlamaCpp`.
+
+    `model` is the file's sha256, or "" where it is not known.
+    """
 
     path: Path
     window: int
     threads: int
     gpu_layers: int | None
     batch: int
+    parallel: int
+    kv_type: str
+    kv_bytes: int
+    kv_folder: Path
+    nice: int
+    model: str
     silence: float
     command: tuple[str, ...]
     logs: Path
@@ -164,6 +172,15 @@ class WorkerLink:
                     self._worker.send(wire.Cancel(id=self._current))
                 self._worker.wake()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is going on."""
+        return self._turn.locked()
+
+    def hurry(self, seconds: float) -> None:
+        """Give the running request so long; a worker that takes longer is ended."""
+        self._cancel_at = time.monotonic() + seconds
+
     def close(self) -> None:
         """End the worker for good."""
         with self._guard:
@@ -237,7 +254,7 @@ class WorkerLink:
             self._proven = True
         elif isinstance(reply, wire.Reading):
             self._proven = self._proven or reply.done > reply.reused
-        elif isinstance(reply, _LAST):
+        elif isinstance(reply, wire.Last):
             if self._current == self._load_id:
                 self._load_id = 0
             self._current = 0
@@ -297,7 +314,24 @@ class WorkerLink:
             gpu_layers=settings.gpu_layers,
             extra_bufts=self.extra_bufts,
             batch=settings.batch,
+            parallel=settings.parallel,
+            kv_type="q8_0" if settings.kv_type == "q8_0" else "f16",
+            nice=settings.nice,
+            kv=self._kv(),
         )
+
+    def _kv(self) -> wire.Kv | None:
+        """Where the KV cache is kept on disk; nowhere where it is not known what the model is."""
+        settings = self._settings
+        if not settings.kv_bytes or not settings.model:
+            return None
+        try:
+            folder = private(settings.kv_folder)
+        except OSError:
+            return None
+        # All that a state depends on beside its tokens. The library's version is added there.
+        key = (settings.model, settings.kv_type, self.extra_bufts, settings.gpu_layers)
+        return wire.Kv(folder=os.fsencode(folder), key=repr(key), limit=settings.kv_bytes)
 
     def _log_hint(self, before: str = "") -> str:
         return f"{before}its log is {self._log}" if self._log else ""

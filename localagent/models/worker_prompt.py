@@ -8,50 +8,34 @@ text, the tokens are taken as they are, and only the rest is tokenized.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 Tokenize = Callable[[str, bool], list[int]]
 """The tokens of a text; the flag says that it is the beginning of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    """The first `chars` of the text are the first `tokens` of the tokens, the reply's included."""
+class Mark:
+    """The first `chars` of the text, whose sha256 is `digest`, are the first `tokens` of the
+    tokens: the text itself need not be kept, also not on disk."""
 
     chars: int
+    digest: str
     tokens: int
 
 
-class PromptCache:
-    """The tokens of the last prompt and reply, and how many of them the KV cache holds."""
+@dataclass
+class Memory:
+    """The tokens of one prompt and its reply, and where in their text a reply ended.
 
-    def __init__(self) -> None:
-        self._text: str | None = None  # of a prompt that was no conversation: None
-        self._marks: list[_Mark] = []
-        self.tokens: list[int] = []
-        self.held = 0
+    `text` is what the prompt and reply were, None for a prompt that is no conversation.
+    """
 
-    def prompt(self, text: str, tokenize: Tokenize) -> list[int]:
-        """The tokens of a prompt's text. They become `tokens`; `held` is what can be reused."""
-        known = self._text or ""
-        while self._marks and not text.startswith(known[: self._marks[-1].chars]):
-            self._marks.pop()
-        mark = self._marks[-1] if self._marks else _Mark(0, 0)
-        tokens = self.tokens[: mark.tokens] + tokenize(text[mark.chars :], mark.chars == 0)
-        self._take(tokens)
-        self._text = text
-        return tokens
-
-    def raw_prompt(self, tokens: list[int]) -> None:
-        """Take a prompt that is no conversation, so that no later one continues its text."""
-        self._take(tokens)
-        self._text = None
-        self._marks = []
-
-    def forget(self) -> None:
-        """Forget everything: the KV cache was emptied."""
-        self.raw_prompt([])
+    tokens: list[int] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    text: str | None = None
 
     def reply(
         self,
@@ -76,19 +60,38 @@ class PromptCache:
                 kept = index + 1
                 if end >= stripped:
                     marks[end] = kept
-        if self._text is not None:
-            start, before = len(self._text), len(self.tokens)
-            self._marks += [
-                _Mark(start + len(as_content(text[:end])), before + count)
-                for end, count in marks.items()
-            ]
-            self._text += as_content(text[: max(marks, default=0)])
+        if self.text is not None:
+            before, count = self.text, len(self.tokens)
+            for end, after in marks.items():
+                said = before + as_content(text[:end])
+                self.marks.append(Mark(len(said), _digest(said), count + after))
+            self.text = before + as_content(text[: max(marks, default=0)])
         self.tokens += tokens[:kept]
-        self.held = min(self.held, len(self.tokens))
 
-    def _take(self, tokens: list[int]) -> None:
-        self.held = common_prefix(self.tokens[: self.held], tokens)
-        self.tokens = list(tokens)
+    def first(self, count: int) -> Memory:
+        """What is remembered of the first `count` tokens, without the text."""
+        marks = [mark for mark in self.marks if mark.tokens <= count]
+        return Memory(self.tokens[:count], marks)
+
+
+def best_mark(known: Iterable[Memory], text: str, tokenize: Tokenize) -> Memory:
+    """The memory of a prompt's text: the longest beginning that one of `known` has a mark for
+    becomes the tokens of that one, the rest is tokenized."""
+    best: tuple[int, Memory | None] = (0, None)
+    for memory in known:
+        for mark in memory.marks:
+            if mark.chars > best[0] and _digest(text[: mark.chars]) == mark.digest:
+                best = (mark.chars, memory)
+    chars, source = best
+    if source is None:
+        return Memory(tokenize(text, True), [], text)
+    marks = [mark for mark in source.marks if mark.chars <= chars]
+    count = max(mark.tokens for mark in marks if mark.chars == chars)
+    return Memory(source.tokens[:count] + tokenize(text[chars:], False), marks, text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

@@ -11,11 +11,15 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from localagent.models import wire
-from localagent.models.worker_generate import Generator, Llm, RequestFailed
+from localagent.models.worker_generate import Generator
+from localagent.models.worker_kvfiles import KvFiles
+from localagent.models.worker_llm import Llm, RequestFailed
 from localagent.models.worker_setup import confine, private_streams
+from localagent.models.worker_threads import Neighbour
 
 _INSTALL = "install it again: pip install --force-reinstall --no-cache-dir llama-cpp-python"
 
@@ -54,20 +58,21 @@ class _Inbox:
         self._stream = stream
         self._waiting: queue.SimpleQueue[wire.Request] = queue.SimpleQueue()
         self._cancelled = -1
+        self._cancelled_runs: set[tuple[int, int]] = set()
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     def next(self) -> wire.Request:
         return self._waiting.get()
 
-    def is_cancelled(self, request_id: int) -> bool:
-        return request_id <= self._cancelled
+    def is_cancelled(self, request_id: int, run: int = -1) -> bool:
+        return request_id <= self._cancelled or (request_id, run) in self._cancelled_runs
 
     def _read(self) -> None:
         try:
             while (frame := wire.read_frame(self._stream, wire.MAX_REQUEST)) is not None:
                 request = wire.parse_request(frame)
                 if isinstance(request, wire.Cancel):
-                    self._cancelled = max(self._cancelled, request.id)
+                    self._cancel(request)
                 else:
                     self._waiting.put(request)
         except wire.WireError as error:
@@ -76,6 +81,13 @@ class _Inbox:
         # The parent has closed the pipe, or is gone. The main thread may be inside the native
         # library for seconds; there is nothing to save, so end without asking it.
         os._exit(0)
+
+    def _cancel(self, request: wire.Cancel) -> None:
+        if request.run is None:
+            self._cancelled = max(self._cancelled, request.id)
+            self._cancelled_runs = {c for c in self._cancelled_runs if c[0] > self._cancelled}
+        else:
+            self._cancelled_runs.add((request.id, request.run))
 
 
 class _Worker:
@@ -108,7 +120,11 @@ class _Worker:
         if self._generator is None:
             raise RequestFailed("backend", "no model is loaded")
         if isinstance(request, wire.Generate):
-            return self._generator.run(request, self.send, cancelled)
+            return self._generator.run(
+                request, self.send, lambda run: self._inbox.is_cancelled(request.id, run)
+            )
+        if isinstance(request, wire.Keep):
+            return wire.Kept(id=request.id, tokens=self._generator.keep())
         if isinstance(request, wire.Render):
             return self._generator.render(request)
         assert isinstance(request, wire.CountText)
@@ -123,8 +139,16 @@ class _Worker:
         def progress(done: float) -> None:
             self.send(wire.Loading(id=request.id, done=done))
 
+        if hasattr(os, "nice"):
+            os.nice(max(0, request.nice - os.nice(0)))
         self._model = self._native.load(request, progress, cancelled)
-        self._generator = Generator(self._model)
+        kv = request.kv
+        files = None
+        if kv is not None:
+            key = f"{kv.key} {self._native.version}"
+            files = KvFiles(Path(os.fsdecode(kv.folder)), key, kv.limit)
+        threads = Neighbour(self._model.facts.threads)
+        self._generator = Generator(self._model, files, threads)
         return self._model.facts
 
 

@@ -45,6 +45,7 @@ def confine() -> Literal["none", "open"]:
     worker could not send anything even if the native library were made to by a model file.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)
     _no_core_file()
     if sys.platform != "linux":
         return "open"

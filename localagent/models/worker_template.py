@@ -64,25 +64,28 @@ class ChatTemplate:
         """`text` as it stands in a rendered prompt: with BREAK in what looks like a control."""
         return self._control.sub(lambda match: match[1] + BREAK, text)
 
-    def render(self, messages: Sequence[ChatMessage], reply_start: str = "") -> str:
-        """The prompt's text, up to the place where the model writes on after `reply_start`.
+    def render(
+        self, messages: Sequence[ChatMessage], reply_start: str = "", *, last: bool = True
+    ) -> str:
+        """The prompt's text, up to the place where the model writes on after `reply_start`; or,
+        unless these are the `last` messages, up to where further ones would follow.
 
         Raises TemplateFailed. A template that refuses a system message gets it at the top of the
         first user message.
         """
         try:
-            return self._render(messages) + self.content(reply_start)
+            return self._render(messages, last) + self.content(reply_start)
         except TemplateFailed:
             folded = _without_system(messages)
             if folded is None:
                 raise
-            return self._render(folded) + self.content(reply_start)
+            return self._render(folded, last) + self.content(reply_start)
 
-    def _render(self, messages: Sequence[ChatMessage]) -> str:
+    def _render(self, messages: Sequence[ChatMessage], last: bool) -> str:
         values = [{"role": m.role, "content": self.content(m.content)} for m in messages]
         try:
             return self._template.render(
-                messages=values, add_generation_prompt=True, **self._tokens
+                messages=values, add_generation_prompt=last, **self._tokens
             )
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             # Templates are programs: their mistakes surface as Python's own errors.

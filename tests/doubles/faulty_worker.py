@@ -17,7 +17,7 @@ from typing import BinaryIO
 from toy_llm import ToyLlm
 
 from localagent.models import wire, worker_serve
-from localagent.models.worker_generate import RequestFailed
+from localagent.models.worker_llm import Outcome, RequestFailed, Row
 
 FOLDER, FAULT = Path(sys.argv[1]), sys.argv[2]
 
@@ -58,19 +58,19 @@ class FaultyLlm(ToyLlm):
         super().__init__(b"hello world", endless=FAULT == "endless")
         self._delicate = FAULT == "needs-safe" and extra_bufts
 
-    def read(self, tokens: Sequence[int], interrupted: Callable[[], bool]) -> bool:
+    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
         if self._delicate:
             os.kill(os.getpid(), signal.SIGSEGV)
-        strike("read")
-        if FAULTY and FAULT == "crawl":
+        reading = interrupted is not None
+        if reading:
+            strike("read")
+        elif self.samplers[-1].written:
+            strike("write")
+        if interrupted is not None and FAULTY and FAULT == "crawl":
             while not interrupted():
                 threading.Event().wait(0.01)
-            return False
-        return super().read(tokens, interrupted)
-
-    def step(self, token: int) -> None:
-        strike("write")
-        super().step(token)
+            return "stopped"
+        return super().decode(rows, interrupted)
 
 
 class FaultyNative:

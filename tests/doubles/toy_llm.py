@@ -1,17 +1,19 @@
 """A language model without a model: its tokens are bytes, and it writes what it was told to.
 
-It stands where llama.cpp stands, behind the worker's own protocols, and keeps its KV cache as a
-plain list, so that tests can see what the worker made of it.
+It stands where llama.cpp stands, behind the worker's own protocols, and keeps its KV cache as
+plain lists, so that tests can see what the worker made of it.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 
 from localagent.models import wire
-from localagent.models.worker_generate import RequestFailed
+from localagent.models.worker_llm import Outcome, RequestFailed, Row
 from localagent.models.worker_template import ChatTemplate
 
 CONTROLS = ["<|im_start|>", "<|im_end|>", "<|fim_pre|>", "<|fim_suf|>", "<|fim_mid|>"]
@@ -19,19 +21,31 @@ START, END, PREFIX, SUFFIX, MIDDLE = range(256, 261)
 
 
 class ToySampler:
-    def __init__(self, tokens: Iterator[int]) -> None:
+    """Writes its text; it is sure of all but the places in `unsure`."""
+
+    def __init__(self, tokens: Iterator[int], unsure: Collection[int] = ()) -> None:
         self.tokens = tokens
+        self.written = 0
+        self.unsure = set(unsure)
         self.closed = False
 
-    def sample(self) -> int:
+    def sample(self, row: int) -> int:
+        self.written += 1
         return next(self.tokens, END)
+
+    def is_sure(self, row: int) -> bool:
+        return self.written not in self.unsure
 
     def close(self) -> None:
         self.closed = True
 
 
 class ToyLlm:
-    """Writes `reply`, again and again where `endless`."""
+    """Writes `reply`, again and again where `endless`; in a run with a seed, the seed's own.
+
+    Sequences are lists of tokens; `cells` is how many different ones all may hold together, where
+    a copied beginning counts once.
+    """
 
     def __init__(
         self,
@@ -42,20 +56,35 @@ class ToyLlm:
         batch: int = 16,
         template: str = "",
         fim: bool = True,
+        parallel: int = 4,
+        cells: int = 100_000,
+        whole: bool = False,
     ) -> None:
         self.reply = reply
         self.endless = endless
         self.window = window
         self.batch = batch
+        self.parallel = parallel
+        self.sequences = parallel + 3
+        self.cells = cells
+        self.whole = whole  # a sequence can only be dropped whole, as a recurrent model's
         self.template = ChatTemplate(template, "", "<|im_end|>", CONTROLS)
         self.begin: Sequence[int] = ()
         self.fim = (PREFIX, SUFFIX, MIDDLE) if fim else None
-        self.kv: list[int] = []
+        self.sequence: list[list[int]] = [[] for _ in range(self.sequences)]
+        self.steps: list[list[Row]] = []
+        self.threads: list[int] = []
+        self.unsure: Collection[int] = ()
         self.samplers: list[ToySampler] = []
         self.after_read: Callable[[], None] = lambda: None
         self.facts = wire.Loaded(
             id=0, window=window, trained_window=window, threads=1, extra_bufts=True
         )
+
+    @property
+    def kv(self) -> list[int]:
+        """The longest sequence."""
+        return max(self.sequence, key=len)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         if not special:
@@ -73,34 +102,68 @@ class ToyLlm:
     def is_end(self, token: int) -> bool:
         return token == END
 
-    def keep(self, count: int) -> bool:
-        assert count <= len(self.kv)
-        del self.kv[count:]
-        return True
-
-    def read(self, tokens: Sequence[int], interrupted: Callable[[], bool]) -> bool:
-        assert 0 < len(tokens) <= self.batch
-        self._take(tokens[: len(tokens) // 2])
-        if interrupted():
+    def keep(self, seq: int, count: int) -> bool:
+        held = self.sequence[seq]
+        if self.whole and 0 < count < len(held):
+            held.clear()
             return False
-        self._take(tokens[len(tokens) // 2 :])
-        self.after_read()
+        del held[count:]
         return True
 
-    def step(self, token: int) -> None:
-        self._take([token])
+    def copy(self, source: int, target: int, count: int) -> bool:
+        assert not self.sequence[target]
+        assert count <= len(self.sequence[source])
+        if self.whole and count < len(self.sequence[source]):
+            return False
+        self.sequence[target] = self.sequence[source][:count]
+        return True
 
-    def sampler(self, request: wire.Generate) -> ToySampler:
-        if request.grammar == "bad":
+    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
+        assert 0 < len(rows) <= self.batch
+        self.steps.append(list(rows))
+        half = len(rows) // 2
+        reading = interrupted is not None
+        for number, row in enumerate(rows):
+            if number == half and interrupted is not None and interrupted():
+                return "stopped"
+            held = self.sequence[row.seq]
+            assert row.position == len(held), "a token out of its place"
+            held.append(row.token)
+            assert len(held) <= self.window
+            if self._used() > self.cells:
+                return "full"
+        if reading:
+            self.after_read()
+        return "done"
+
+    def sampler(self, run: wire.Run) -> ToySampler:
+        if run.grammar == "bad":
             raise RequestFailed("backend", "the grammar is bad")
-        self.samplers.append(
-            ToySampler(itertools.cycle(self.reply) if self.endless else iter(self.reply))
-        )
+        reply = self.reply + (f" {run.seed}".encode() if run.seed else b"")
+        tokens = itertools.cycle(reply) if self.endless else iter(reply)
+        self.samplers.append(ToySampler(tokens, self.unsure))
         return self.samplers[-1]
 
-    def close(self) -> None:
-        self.kv.clear()
+    def save(self, seq: int, path: Path, tokens: Sequence[int]) -> None:
+        assert self.sequence[seq] == list(tokens)
+        path.write_text(json.dumps(self.sequence[seq]))
 
-    def _take(self, tokens: Sequence[int]) -> None:
-        self.kv += tokens
-        assert len(self.kv) <= self.window
+    def restore(self, seq: int, path: Path, tokens: Sequence[int]) -> bool:
+        assert not self.sequence[seq]
+        held = json.loads(path.read_text())
+        if held != list(tokens):
+            return False
+        self.sequence[seq] = held
+        return True
+
+    def use_threads(self, count: int) -> None:
+        self.threads.append(count)
+
+    def close(self) -> None:
+        for held in self.sequence:
+            held.clear()
+
+    def _used(self) -> int:
+        """Cells in use: beginnings that sequences have in common are shared."""
+        found = {tuple(held[:end]) for held in self.sequence for end in range(1, len(held) + 1)}
+        return len(found)

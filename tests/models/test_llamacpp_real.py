@@ -328,3 +328,101 @@ def test_a_model_that_does_not_fit_is_refused(path: Path, tmp_path: Path) -> Non
         pytest.raises(ModelLoadError, match=r"needs .* GB .* are free"),
     ):
         run(model, ESSAY)
+
+
+# Several replies at once, guesses, and the cache on disk
+
+CODE = "".join(
+    f"def area_{n}(width: float, height: float) -> float:\n    return width * height * {n}\n\n\n"
+    for n in range(1, 7)
+)
+COPY = Request(
+    ask(f"Repeat this file without a change:\n```python\n{CODE}```"),
+    max_tokens=160,
+    reply_start="```python\n",
+)
+
+
+def run_all(model: LlamaCpp, requests: list[Request]) -> tuple[list[str], dict[int, Finish]]:
+    texts, ends = [""] * len(requests), dict[int, Finish]()
+    for place, chunk in model.generate_all(requests):
+        assert place not in ends
+        if isinstance(chunk, Text):
+            texts[place] += chunk.text
+        elif isinstance(chunk, Finish):
+            ends[place] = chunk
+    return texts, ends
+
+
+def test_replies_side_by_side_read_the_prompt_once(model: LlamaCpp) -> None:
+    question = [LONG, *ask("Invent a name for a robot cat.")]
+    requests = [Request(question, 16, temperature=1.2, top_p=1.0, seed=n) for n in range(4)]
+    texts, ends = run_all(model, requests)
+    assert len(ends) == 4
+    assert len(set(texts)) > 1
+    read = [end.usage.prompt_tokens - end.usage.reused_tokens for end in ends.values()]
+    assert sorted(read)[:3] == [1, 1, 1]
+
+
+def test_different_prompts_side_by_side_are_answered_each(model: LlamaCpp) -> None:
+    words = ("apple", "bridge", "candle")
+    requests = [Request(ask(f"Answer with the word {word} and nothing else."), 8) for word in words]
+    texts, _ = run_all(model, requests)
+    for word, text in zip(words, texts, strict=True):
+        assert word in text.lower()
+
+
+def test_who_stops_listening_ends_all(model: LlamaCpp) -> None:
+    requests = [Request(ESSAY.prompt, 500, temperature=1.0, seed=n) for n in range(4)]
+    chunks = model.generate_all(requests)
+    next(chunk for _, chunk in chunks if isinstance(chunk, Text))
+    chunks.close()  # type: ignore[attr-defined]
+    assert run(model, Request(ESSAY.prompt, 2))[1].usage.completion_tokens == 2
+
+
+def test_guesses_change_nothing(path: Path, tmp_path: Path) -> None:
+    replies = []
+    for drafts in (False, True):
+        with LlamaCpp(path, INFO, drafts=drafts, logs=tmp_path) as model:
+            replies.append(run(model, COPY)[0])
+    assert replies[0] == replies[1]
+    assert "def area_4" in replies[0]
+
+
+def test_an_infill_leaves_the_conversation_in_the_cache(model: LlamaCpp) -> None:
+    _, first = run(model, Request([LONG], 4))
+    run(model, Request(Infill("def add(a, b):\n    ", "\n"), 8))
+    _, again = run(model, Request([LONG], 4))
+    assert again.usage.reused_tokens == first.usage.prompt_tokens - 1
+
+
+def test_another_process_begins_where_this_one_left_off(path: Path, tmp_path: Path) -> None:
+    info = ModelInfo("qwen", "llamacpp", "5" * 64, Profile(window=2048))
+    rules = Message("system", LONG.content)
+
+    def opened() -> LlamaCpp:
+        return LlamaCpp(path, info, logs=tmp_path, cache=tmp_path / "kv")
+
+    with opened() as model:
+        first = Request([rules, *ask("Name a bird.")], 12, fixed=1, continues=True)
+        reply, end = run(model, first)
+        assert end.usage.reused_tokens == 0
+        kept = model.keep()
+    said = end.usage.prompt_tokens + end.usage.completion_tokens
+    assert said - 1 <= kept <= said
+    chat = [*first.prompt, Message("assistant", reply), *ask("Another one?")]  # type: ignore[misc]
+    with opened() as model:
+        _, on = run(model, Request(chat, 12, fixed=1))
+        assert on.usage.reused_tokens >= kept - 1
+    with opened() as model:
+        _, other = run(model, Request([rules, *ask("Name a fish.")], 12, fixed=1))
+        assert other.usage.prompt_tokens - other.usage.reused_tokens < 30
+
+
+def test_what_is_kept_can_be_read_by_its_owner_alone(path: Path, tmp_path: Path) -> None:
+    info = ModelInfo("qwen", "llamacpp", "6" * 64, Profile(window=2048))
+    with LlamaCpp(path, info, logs=tmp_path, cache=tmp_path / "kv") as model:
+        run(model, Request([Message("system", LONG.content), *ask("Hi")], 1, fixed=1))
+    found = list((tmp_path / "kv").rglob("*"))
+    assert any(file.suffix == ".kv" for file in found)
+    assert all(file.stat().st_mode & 0o077 == 0 for file in found)

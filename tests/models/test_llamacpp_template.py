@@ -1,22 +1,12 @@
 """Chat templates: what they may do, and that no message becomes a control token."""
 
-import importlib.util
-from pathlib import Path
-from typing import Any
-
 import pytest
+import toy_llm as toy
 from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.models.wire import ChatMessage
 from localagent.models.worker_template import BREAK, ChatTemplate, TemplateFailed, tokenize
-
-_SPEC = importlib.util.spec_from_file_location(
-    "toy_llm", Path(__file__).parents[1] / "doubles" / "toy_llm.py"
-)
-assert _SPEC is not None and _SPEC.loader is not None
-toy: Any = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(toy)
 
 
 def user(content: str) -> ChatMessage:

@@ -31,8 +31,7 @@ def test_a_request_comes_out_as_it_went_in(path: bytes, window: int, threads: in
 def test_a_conversation_comes_out_as_it_went_in(
     contents: list[str], stop: list[str], start: str
 ) -> None:
-    message = wire.Generate(
-        id=1,
+    run = wire.Run(
         messages=tuple(wire.ChatMessage(role="user", content=text) for text in contents),
         infill=None,
         max_tokens=5,
@@ -44,13 +43,14 @@ def test_a_conversation_comes_out_as_it_went_in(
         grammar=None,
         reply_start=start,
     )
+    message = wire.Generate(id=1, runs=(run, run))
     frame = wire.read_frame(io.BytesIO(wire.encode(message)), wire.MAX_REQUEST)
     assert frame is not None
     assert wire.parse_request(frame) == message
 
 
 def test_frames_follow_one_another_to_the_end_of_the_stream() -> None:
-    replies = [wire.Text(id=1, text="a"), wire.Counted(id=2, tokens=7)]
+    replies = [wire.Text(id=1, run=0, text="a"), wire.Counted(id=2, tokens=7)]
     stream = io.BytesIO(b"".join(wire.encode(reply) for reply in replies))
     frames = [wire.read_frame(stream, 100) for _ in range(3)]
     assert [wire.parse_reply(frame) for frame in frames if frame is not None] == replies
@@ -59,7 +59,7 @@ def test_frames_follow_one_another_to_the_end_of_the_stream() -> None:
 
 @pytest.mark.parametrize("kept", [1, 3, 4, 10])
 def test_a_stream_that_ends_inside_a_frame_is_an_error(kept: int) -> None:
-    frame = wire.encode(wire.Text(id=1, text="some text"))
+    frame = wire.encode(wire.Text(id=1, run=0, text="some text"))
     with pytest.raises(wire.WireError, match="ended"):
         wire.read_frame(io.BytesIO(frame[:kept]), 1000)
 
@@ -73,7 +73,7 @@ def test_a_frame_over_the_limit_is_refused_before_it_is_read() -> None:
 
 def test_a_message_over_the_limit_is_not_sent() -> None:
     with pytest.raises(wire.WireError, match="the limit"):
-        wire.encode(wire.Text(id=1, text="x" * wire.MAX_REPLY))
+        wire.encode(wire.Text(id=1, run=0, text="x" * wire.MAX_REPLY))
 
 
 @given(st.binary(max_size=60))
@@ -102,7 +102,7 @@ def test_a_reply_must_be_exactly_one_of_the_replies(body: bytes) -> None:
 @given(st.text())
 def test_any_text_can_be_cleaned_and_sent(text: str) -> None:
     sent = wire.clean(text)
-    assert wire.parse_reply(wire.encode(wire.Text(id=0, text=sent))[4:]) == wire.Text(
-        id=0, text=sent
+    assert wire.parse_reply(wire.encode(wire.Text(id=0, run=0, text=sent))[4:]) == wire.Text(
+        id=0, run=0, text=sent
     )
     assert len(sent) == len(text)

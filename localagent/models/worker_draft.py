@@ -1,0 +1,98 @@
+"""Prompt lookup: where output copies input, the next tokens are guessed and checked at once.
+
+The last tokens are looked up in what came before; what followed there is the draft (A. Saxena,
+"Prompt Lookup Decoding", 2023). A step of several rows costs more than one of a single row, so a
+draft is made only where it should gain: by the times that steps of each size have taken here, and
+by how often drafts after so long a match were right.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import pairwise
+
+SIZES = (4, 8, 12, 16)
+"""Rows of a step with a draft: multiples of four, in which the library's kernels work."""
+
+_SHORTEST, _LONGEST = 3, 24  # tokens of a match
+# The part of drafted tokens that are right after a match of at least so many tokens, before it is
+# known here. In code that is copied, a long match goes on nearly always.
+_RIGHT = {_SHORTEST: 0.4, 6: 0.7, 12: 0.93, _LONGEST: 0.97}
+_COST = 0.3  # of each further row, as a part of a single row's step, before it was measured
+_NEW = 0.25  # weight of a new measurement
+_GAIN = 1.1  # a draft must promise at least so much
+
+
+class Drafter:
+    """Makes drafts, and learns from what became of them."""
+
+    def __init__(self) -> None:
+        self._right = dict(_RIGHT)
+        self._times: dict[int, float] = {}
+        self._match = _SHORTEST
+
+    def draft(self, tokens: Sequence[int], room: int) -> Sequence[int]:
+        """What probably follows `tokens`, at most `room` tokens; nothing where it does not pay."""
+        found, length = _lookup(tokens)
+        if not found or 1 not in self._times:
+            return ()
+        self._match = max(least for least in self._right if least <= length)
+        size = self._best_size(self._right[self._match], min(room, len(tokens) - found) + 1)
+        return tokens[found : found + size - 1]
+
+    def learn(self, checked: int, right: int) -> None:
+        """Of the last draft `checked` tokens were checked and `right` were right."""
+        if checked:
+            old = self._right[self._match]
+            self._right[self._match] = min(0.99, old + _NEW * (right / checked - old))
+
+    def took(self, rows: int, seconds: float) -> None:
+        """A step of `rows` took so long."""
+        if rows == 1 or rows in SIZES:
+            old = self._times.get(rows, seconds)
+            # A step that was held up by something else says nothing of its size.
+            self._times[rows] = old + _NEW * (min(seconds, 3 * old) - old)
+
+    def forget_times(self) -> None:
+        """The machine is another one now: with more or fewer threads."""
+        self._times.clear()
+
+    def _best_size(self, right: float, most: int) -> int:
+        """The rows that give most tokens a second; 1 for no draft."""
+        best, rate = 1, _GAIN / self._times[1]
+        for size in SIZES:
+            if size <= most:
+                tokens = (1 - right**size) / (1 - right)
+                if tokens / self._time(size) > rate:
+                    best, rate = size, tokens / self._time(size)
+        return best
+
+    def _time(self, size: int) -> float:
+        known = sorted(self._times)
+        if size in self._times:
+            return self._times[size]
+        for low, high in pairwise(known):
+            if low < size < high:
+                part = (size - low) / (high - low)
+                return self._times[low] + part * (self._times[high] - self._times[low])
+        last = known[-1]
+        return self._times[last] + (size - last) * _COST * self._times[1]
+
+
+def _lookup(tokens: Sequence[int]) -> tuple[int, int]:
+    """Where the tokens go on that stood after the latest earlier place that ended like these, and
+    how many tokens were alike; (0, 0) where there is none."""
+    words = array("i", tokens)
+    data, size = words.tobytes(), words.itemsize
+    last = data[-_SHORTEST * size :]
+    place = data.rfind(last, 0, len(data) - size)
+    while place >= 0 and place % size:
+        place = data.rfind(last, 0, place + len(last) - 1)
+    if place < 0 or len(tokens) <= _SHORTEST:
+        return 0, 0
+    found = place // size + _SHORTEST
+    length = _SHORTEST
+    while length < min(found, _LONGEST) and tokens[found - length - 1] == tokens[-length - 1]:
+        length += 1
+    return found, length

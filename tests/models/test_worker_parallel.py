@@ -1,0 +1,186 @@
+"""Several replies side by side, on a toy model whose sequences can be looked at."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_llm as toy
+from toy_runs import Run, run_of
+
+from localagent.models import wire
+from localagent.models.worker_generate import Generator
+from localagent.models.worker_kvfiles import KvFiles
+
+PLAIN = [("system", "Be good. " * 20), ("user", "Hi")]
+
+
+def several(*runs: wire.Run) -> wire.Generate:
+    return wire.Generate(id=1, runs=runs)
+
+
+def samples(count: int, chat: Any = PLAIN, **values: Any) -> wire.Generate:
+    return several(*(run_of(chat, temperature=0.5, seed=n, **values) for n in range(1, count + 1)))
+
+
+def test_replies_to_one_prompt_are_written_in_common_steps_after_reading_it_once() -> None:
+    model = toy.ToyLlm(b"hello", batch=64)
+    run = Run(Generator(model), samples(4))
+    assert [run.text_of(n) for n in range(4)] == ["hello 1", "hello 2", "hello 3", "hello 4"]
+    total = run.ends[0].prompt_tokens
+    assert [run.ends[n].reused_tokens for n in range(4)] == [0, total - 1, total - 1, total - 1]
+    read = [row for step in model.steps for row in step if not row.wanted]
+    assert len(read) == total - 1
+    wrote = [step for step in model.steps if step[0].wanted]
+    assert [len(step) for step in wrote] == [4] * 8  # seven letters and the end
+
+
+def test_more_replies_than_fit_take_their_turns() -> None:
+    model = toy.ToyLlm(b"hello", parallel=2, batch=64)
+    run = Run(Generator(model), samples(5))
+    assert [run.text_of(n) for n in range(5)] == [f"hello {n}" for n in range(1, 6)]
+    assert max(len(step) for step in model.steps if step[0].wanted) == 2
+    assert all(sampler.closed for sampler in model.samplers)
+
+
+def test_one_run_is_cancelled_and_the_others_go_on() -> None:
+    model = toy.ToyLlm(b"hello", batch=64)
+    run = Run(
+        Generator(model), samples(3), lambda run, place: place == 1 and len(run.text_of(1)) >= 2
+    )
+    assert [run.ends[n].reason for n in range(3)] == ["stop", "cancelled", "stop"]
+    assert (run.text_of(0), run.text_of(1), run.text_of(2)) == ("hello 1", "he", "hello 3")
+
+
+def test_a_cancelled_request_ends_every_run_also_those_that_wait() -> None:
+    model = toy.ToyLlm(endless=True, parallel=2, batch=64)
+    run = Run(Generator(model), samples(5), lambda run, place: len(run.text_of(0)) >= 3)
+    assert {end.reason for end in run.ends.values()} == {"cancelled"}
+    assert len(run.ends) == 5
+
+
+def test_an_infill_between_two_turns_leaves_the_conversation_in_the_cache() -> None:
+    model = toy.ToyLlm(b"hello", batch=64)
+    generator = Generator(model)
+    first = Run(generator, several(run_of(PLAIN)))
+    for _ in range(3):
+        Run(generator, several(run_of(wire.FillIn(prefix="a = ", suffix="\n"))))
+    again = Run(generator, several(run_of([*PLAIN, ("assistant", "hello"), ("user", "More")])))
+    assert again.end.reused_tokens == first.end.prompt_tokens + 5
+
+
+def test_what_has_cost_most_is_given_up_last() -> None:
+    model = toy.ToyLlm(b"hi", batch=64, parallel=1)
+    generator = Generator(model)
+    Run(generator, several(run_of(PLAIN)))
+    for number in range(30):
+        Run(generator, several(run_of(wire.FillIn(prefix=f"{number} = ", suffix="\n"))))
+        if number % 10 == 9:
+            again = Run(generator, several(run_of(PLAIN)))
+            assert again.end.reused_tokens == again.end.prompt_tokens - 1
+
+
+def test_a_full_cache_gives_up_what_is_idle() -> None:
+    model = toy.ToyLlm(b"hi", batch=64, cells=300, window=250)
+    generator = Generator(model)
+    for letter in "abcdef":
+        run = Run(generator, several(run_of([("user", letter * 150)])))
+        assert run.text == "hi"
+
+
+def test_runs_that_do_not_fit_together_are_written_one_after_another() -> None:
+    model = toy.ToyLlm(b"hi", batch=64, cells=300, window=250)
+    chats = [[("user", letter * 150)] for letter in "abcd"]
+    run = Run(Generator(model), several(*(run_of(chat) for chat in chats)))
+    assert [run.text_of(n) for n in range(4)] == ["hi"] * 4
+    assert {end.reason for end in run.ends.values()} == {"stop"}
+
+
+def test_a_model_that_cannot_go_back_reads_again() -> None:
+    model = toy.ToyLlm(b"hello", batch=64, whole=True)
+    generator = Generator(model)
+    first = Run(generator, samples(3))
+    assert [first.text_of(n) for n in range(3)] == ["hello 1", "hello 2", "hello 3"]
+    on = [*PLAIN, ("assistant", first.text_of(0)), ("user", "More")]
+    assert Run(generator, several(run_of(on))).text == "hello"
+
+
+def test_threads_follow_the_machine() -> None:
+    model = toy.ToyLlm(b"hello")
+    wanted = iter([2, 2, 1, 1, 1, 2] + [2] * 20)
+    Run(Generator(model, threads=lambda: next(wanted)), several(run_of([("user", "Hi")])))
+    assert model.threads == [2, 1, 2]
+
+
+# Guesses that are checked
+
+
+def copying(reply: bytes, **values: Any) -> Any:
+    return toy.ToyLlm(reply, batch=512, **values)
+
+
+TEXT = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen. " * 3
+LONG = [("user", f"Say this again: {TEXT}")]
+
+
+@pytest.mark.parametrize("unsure", [(), (3, 40, 41, 90), tuple(range(0, 300, 7)), range(300)])
+def test_guessing_changes_nothing_but_the_number_of_steps(unsure: Any) -> None:
+    plain, quick = copying(TEXT.encode()), copying(TEXT.encode())
+    quick.unsure = unsure
+    slow = Run(Generator(plain), several(run_of(LONG, max_tokens=400, draft=False)))
+    fast = Run(Generator(quick), several(run_of(LONG, max_tokens=400)))
+    assert fast.text == slow.text == TEXT
+    assert fast.end.reason == slow.end.reason == "stop"
+    assert max(quick.sequence, key=len) == max(plain.sequence, key=len)
+    if not unsure:
+        assert len(quick.steps) < len(plain.steps) / 3
+
+
+def test_guessing_keeps_to_the_limit_and_to_stop_sequences() -> None:
+    for values in ({"max_tokens": 50}, {"max_tokens": 400, "stop": ("eight",)}):
+        run = Run(Generator(copying(TEXT.encode())), several(run_of(LONG, **values)))
+        plain = Run(Generator(copying(TEXT.encode())), several(run_of(LONG, draft=False, **values)))
+        assert (run.text, run.end.reason) == (plain.text, plain.end.reason)
+
+
+def test_what_was_guessed_is_there_for_the_next_turn() -> None:
+    model = copying(TEXT.encode())
+    generator = Generator(model)
+    first = Run(generator, several(run_of(LONG, max_tokens=400)))
+    again = [*LONG, ("assistant", first.text), ("user", "Thanks")]
+    second = Run(generator, several(run_of(again)))
+    assert second.end.reused_tokens >= first.end.prompt_tokens + len(first.text) - 1
+
+
+# The cache on disk
+
+
+def test_the_fixed_beginning_is_read_once_for_all_processes(tmp_path: Path) -> None:
+    def ask(question: str) -> Run:
+        generator = Generator(toy.ToyLlm(batch=64), KvFiles(tmp_path, "toy", 1 << 20))
+        chat = [PLAIN[0], ("user", question)]
+        return Run(generator, several(run_of(chat, fixed=1)))
+
+    first, second = ask("Hi"), ask("Something else")
+    assert first.end.reused_tokens == 0
+    assert second.end.reused_tokens >= len(PLAIN[0][1])
+    assert second.text == "hello"
+
+
+def test_a_kept_session_goes_on_in_another_process(tmp_path: Path) -> None:
+    files = KvFiles(tmp_path, "toy", 1 << 20)
+    generator = Generator(toy.ToyLlm(b"unable"), files)
+    first = Run(generator, several(run_of(PLAIN, continues=True)))
+    Run(generator, several(run_of(wire.FillIn(prefix="a" * 90, suffix="b" * 90))))
+    kept = generator.keep()
+    assert kept == first.end.prompt_tokens + 6
+    other = Generator(toy.ToyLlm(b"ok"), KvFiles(tmp_path, "toy", 1 << 20))
+    chat = [*PLAIN, ("assistant", "unable"), ("user", "Why?")]
+    assert Run(other, several(run_of(chat))).end.reused_tokens == kept
+
+
+def test_without_a_session_nothing_is_kept(tmp_path: Path) -> None:
+    generator = Generator(toy.ToyLlm(), KvFiles(tmp_path, "toy", 1 << 20))
+    assert generator.keep() == 0
+    Run(generator, several(run_of(PLAIN)))
+    assert generator.keep() == 0
+    assert Generator(toy.ToyLlm()).keep() == 0

@@ -1,0 +1,71 @@
+"""How many threads are used beside other programs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from localagent.models.worker_threads import PERIOD, Neighbour, busy_seconds, own_seconds
+
+
+class Machine:
+    """A clock, and processors of which others and the worker use a part."""
+
+    def __init__(self) -> None:
+        self.now = self.used = self.own = 0.0
+
+    def run(self, others: float, own: float, seconds: float = 1.0) -> None:
+        self.now += seconds
+        self.own += own * seconds
+        self.used += (own + others) * seconds
+
+    def neighbour(self, most: int = 4, cores: int = 4) -> Neighbour:
+        return Neighbour(
+            most, cores, busy=lambda: self.used, own=lambda: self.own, clock=lambda: self.now
+        )
+
+
+def test_an_idle_machine_is_used_whole_and_a_busy_one_left_to_others() -> None:
+    machine = Machine()
+    threads = machine.neighbour()
+    assert threads() == 4
+    for others, expected in ((0.1, 4), (0.9, 3), (2.0, 2), (6.0, 1), (0.0, 4)):
+        machine.run(others, own=min(4.0, 4 - others))
+        assert threads() == expected
+
+
+def test_a_look_is_taken_only_so_often() -> None:
+    machine = Machine()
+    threads = machine.neighbour()
+    threads()
+    machine.run(3.0, 1.0, PERIOD / 2)
+    assert threads() == 4
+    machine.run(3.0, 1.0, PERIOD / 2)
+    assert threads() == 1
+
+
+def test_no_more_threads_than_wanted_and_one_at_least() -> None:
+    machine = Machine()
+    threads = machine.neighbour(most=2)
+    threads()
+    machine.run(1.0, 2.0)
+    assert threads() == 2
+    machine.run(9.0, 2.0)
+    assert threads() == 1
+
+
+def test_where_the_system_does_not_tell_all_threads_are_used() -> None:
+    assert Neighbour(3, busy=lambda: None)() == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/stat is Linux's")
+def test_the_kernel_counts_what_another_process_uses() -> None:
+    busy, own = busy_seconds(), own_seconds()
+    assert busy is not None
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    subprocess.run([sys.executable, "-c", burn], check=True, env={**os.environ})
+    after = busy_seconds()
+    assert after is not None
+    assert after - busy >= 0.4
+    assert own_seconds() - own < 0.4
