@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from localagent import __version__
-from localagent.commands import config, docs, models, replay, run, sessions, undo
+from localagent.commands import config, docs, doctor, models, replay, run, sessions, undo
 from localagent.commands.output import fail, keep_printable
 from localagent.errors import LocalAgentError, UsageError
 
@@ -29,6 +29,7 @@ examples:
   localagent run "add a --verbose flag to main.py" --check "make test"
   localagent undo
   localagent models fetch
+  localagent doctor
 
 exit codes:
   0    done and checked, or nothing needed checking
@@ -63,7 +64,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"localagent {__version__}")
     parser.set_defaults(execute=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, undo, sessions, replay, models, config, docs):
+    for module in (run, undo, sessions, replay, models, config, doctor, docs):
         module.register(commands)
     return parser
 

@@ -27,6 +27,22 @@ def disk_use(session: str) -> int:
     return _size(sessions_dir() / session)
 
 
+def candidates(max_bytes: int, keep: int = 10) -> list[Pruned]:
+    """What `prune` would delete, oldest first; nothing is changed."""
+    sessions = list_sessions()
+    sizes = {found.session: disk_use(found.session) for found in sessions}
+    total = sum(sizes.values())
+    chosen: list[Pruned] = []
+    for found in reversed(sessions[keep:]):
+        if total <= max_bytes:
+            break
+        if _at_work(found.session, found.workspace):
+            continue
+        total -= sizes[found.session]
+        chosen.append(Pruned(found.session, sizes[found.session]))
+    return chosen
+
+
 def prune(max_bytes: int, keep: int = 10) -> list[Pruned]:
     """Delete the oldest sessions, whole, until all together take at most `max_bytes`.
 
@@ -35,15 +51,8 @@ def prune(max_bytes: int, keep: int = 10) -> list[Pruned]:
     that is killed is completed by the next. Raises WorkspaceError where deleting fails.
     """
     _finish_deleting()
-    sessions = list_sessions()
-    sizes = {found.session: disk_use(found.session) for found in sessions}
-    total = sum(sizes.values())
-    pruned: list[Pruned] = []
-    for found in reversed(sessions[keep:]):
-        if total <= max_bytes:
-            break
-        if _at_work(found.session, found.workspace):
-            continue
+    chosen = candidates(max_bytes, keep)
+    for found in chosen:
         folder = sessions_dir() / found.session
         try:
             # Renamed first: a session that is half deleted must not be taken for a whole one.
@@ -51,9 +60,7 @@ def prune(max_bytes: int, keep: int = 10) -> list[Pruned]:
         except OSError as error:
             raise WorkspaceError(f"cannot delete {folder}: {error.strerror}") from error
         _finish_deleting()
-        total -= sizes[found.session]
-        pruned.append(Pruned(found.session, sizes[found.session]))
-    return pruned
+    return chosen
 
 
 def _finish_deleting() -> None:

@@ -102,6 +102,14 @@ def available_memory() -> int | None:
     return min(found[0], _container_memory(found[0])) if found else None
 
 
+def total_memory() -> int | None:
+    """Bytes that the machine has, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return None
+
+
 def _container_memory(most: int) -> int:
     """What a container's limit leaves, in bytes, at most `most`; its page cache counts as free."""
     try:

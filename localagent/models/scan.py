@@ -102,9 +102,10 @@ class _Pins:
     """The lock's models, by the file that they are and by their hash."""
 
     def __init__(self, known: lock.Lock) -> None:
-        self.by_hash = {entry.sha256: entry.id for entry in known.entries}
+        files = [entry for entry in known.entries if entry.sha256]  # Ollama's own have none
+        self.by_hash = {entry.sha256: entry.id for entry in files}
         self.by_file: dict[tuple[int, int], str] = {}
-        for entry in known.entries:
+        for entry in files:
             try:
                 status = store.location(entry).stat()
             except OSError:

@@ -10,7 +10,7 @@ from localagent.changes import deletion, file_change
 from localagent.errors import UsageError
 from localagent.journal import transcript
 from localagent.journal.checkpoint import Checkpoints
-from localagent.journal.prune import disk_use, prune
+from localagent.journal.prune import candidates, disk_use, prune
 from localagent.journal.transcript import open_session, session_ids
 from localagent.journal.undo import undo
 from localagent.journal.workspace_lock import WorkspaceLock, acquire
@@ -41,6 +41,13 @@ def test_the_oldest_go_first(root: Path, four: list[str]) -> None:
     assert sorted(p.name for p in sessions_dir().iterdir()) == sorted(four[2:])
     undo(root)
     assert (root / "big").read_bytes() == bytes([3]) * (1 << 20)
+
+
+def test_what_would_go_is_told_first(four: list[str]) -> None:
+    would = candidates(int(2.5 * (1 << 20)), keep=1)
+    assert [p.session for p in would] == four[:2]
+    assert session_ids() == sorted(four)
+    assert prune(int(2.5 * (1 << 20)), keep=1) == would
 
 
 def test_the_newest_stay_in_any_case(four: list[str]) -> None:

@@ -17,6 +17,8 @@ import pytest
 
 from localagent.errors import ModelFileError
 from localagent.models import lock, store
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.llamacpp import LlamaCpp
 from localagent.models.lock import Entry, LocalFile, LockFile
 from localagent.models.scan import Scan, scan
 from localagent.models.scan_files import MAX_DEPTH
@@ -306,6 +308,25 @@ def test_a_blob_of_ollama_s_is_pinned_in_place_and_refused_when_it_changes(
     refused = run("verify", "toy")
     assert refused.returncode == 4
     assert "models.lock pins" in refused.stderr
+
+
+@pytest.mark.real_model
+def test_a_blob_of_ollama_s_is_loaded_and_read(home: Path, model_path: Path, run: Run) -> None:
+    """Under its name in Ollama's store, a hash without a suffix."""
+    entry = next(e for e in lock.load().entries if e.file == model_path.name)
+    blob = home / ".ollama/models/blobs" / f"sha256-{entry.sha256}"
+    blob.parent.mkdir(parents=True)
+    try:
+        os.link(model_path, blob)
+    except OSError:
+        shutil.copyfile(model_path, blob)
+    added = run("add", str(blob), "--id", "mine")
+    assert added.returncode == 0, added.stderr
+    assert f"models.lock knows these bytes as {entry.id}" in added.stdout
+    assert store.path_for(lock.load().entry(entry.id)) == blob
+    info = ModelInfo(entry.id, "llamacpp", entry.sha256, Profile(window=1024))
+    with LlamaCpp(blob, info) as model:
+        assert model.count("hello world") == 2
 
 
 def test_the_places_follow_the_environment(tmp_path: Path) -> None:

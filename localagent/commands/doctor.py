@@ -1,0 +1,169 @@
+"""`localagent doctor`: what this machine has, what localagent would do, what it keeps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from localagent.commands.options import add_command, add_directory
+from localagent.commands.output import say, table
+
+if TYPE_CHECKING:
+    from localagent.commands.options import Commands
+    from localagent.doctor.report import Problem, Report
+    from localagent.journal.prune import Pruned
+
+_DESCRIPTION = """\
+Say what this machine has and what localagent would do on it: processor and
+memory, settings, folders, sandbox, and how the model would be loaded, with the
+reasons. Each problem comes with what to do. No network is used."""
+_EPILOG = """\
+examples:
+  localagent doctor
+  localagent doctor --disk
+  localagent doctor --disk --prune --keep 20
+
+exit codes:
+  0  a run would work
+  1  it would not
+"""
+_MAX_BYTES = 1 << 30
+_KEEP = 10
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "doctor",
+        "what this machine has, and whether a run would work",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    add_directory(parser)
+    parser.add_argument("--json", action="store_true", help="write one JSON object to stdout")
+    disk = parser.add_argument_group("disk")
+    disk.add_argument("--disk", action="store_true", help="show what localagent keeps")
+    disk.add_argument(
+        "--prune",
+        action="store_true",
+        help="with --disk: delete the oldest sessions, after listing them and asking",
+    )
+    disk.add_argument(
+        "--max-bytes",
+        metavar="N",
+        type=_count,
+        default=_MAX_BYTES,
+        help=f"what all sessions may take (default: {_MAX_BYTES})",
+    )
+    disk.add_argument(
+        "--keep",
+        metavar="N",
+        type=_count,
+        default=_KEEP,
+        help=f"the newest sessions that stay in any case (default: {_KEEP})",
+    )
+    disk.add_argument("--yes", action="store_true", help="delete without asking")
+    parser.set_defaults(execute=execute)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Examine, or look after the disk."""
+    if args.disk or args.prune:
+        return _disk(args)
+    from localagent.doctor.examine import examine
+
+    report = examine(args.directory)
+    if args.json:
+        say(json.dumps(_as_json(report)))
+    else:
+        _show(report)
+    return 0 if report.works else 1
+
+
+def _show(report: Report) -> None:
+    for part in report.parts:
+        say(part.name)
+        for line in part.lines:
+            say(f"  {line}")
+        for problem in part.problems:
+            _show_problem(problem)
+    fatal = sum(problem.fatal for problem in report.problems)
+    if report.works:
+        say("a run would work")
+    else:
+        say(f"a run would not work: {fatal} problem{'s' if fatal > 1 else ''}, see above")
+
+
+def _show_problem(problem: Problem) -> None:
+    say(f"  {'PROBLEM' if problem.fatal else 'note'}: {problem.what}")
+    if problem.hint:
+        say(f"    to do: {problem.hint}")
+
+
+def _as_json(report: Report) -> dict[str, object]:
+    parts = [
+        {"name": part.name, **part.data, "problems": [asdict(p) for p in part.problems]}
+        for part in report.parts
+    ]
+    return {"works": report.works, "parts": parts}
+
+
+def _disk(args: argparse.Namespace) -> int:
+    """Show what is kept; delete sessions where that is asked for."""
+    from localagent.doctor.state import disk
+    from localagent.journal.prune import candidates, prune
+    from localagent.ui.words import count, size
+
+    kept = disk()
+    would = candidates(args.max_bytes, args.keep) if args.prune else []
+    if args.json:
+        gone = prune(args.max_bytes, args.keep) if args.prune and args.yes else []
+        folders = [{**asdict(item), "path": str(item.path)} for item in kept]
+        listed = {"would_delete": [asdict(p) for p in would], "deleted": [asdict(p) for p in gone]}
+        say(json.dumps({"folders": folders, **(listed if args.prune else {})}))
+        return 0
+    rows = [(k.name, size(k.bytes), count(k.files, "file"), str(k.path)) for k in kept]
+    table([*rows, ("in all", size(sum(k.bytes for k in kept)), "", "")])
+    if not args.prune:
+        return 0
+    _list(would)
+    if would and (args.yes or _agreed()):
+        gone = prune(args.max_bytes, args.keep)
+        say(f"deleted {count(len(gone), 'session')}: {size(sum(p.bytes for p in gone))} freed")
+    return 0
+
+
+def _list(would: list[Pruned]) -> None:
+    from localagent.ui.words import count, size
+
+    if not would:
+        say("no session is to be deleted: they are within the bounds, the newest, or at work")
+        return
+    total = size(sum(p.bytes for p in would))
+    say(f"to be deleted: {count(len(would), 'session')}, {total}")
+    say("they can then no longer be undone, resumed or replayed")
+    table([(f"  {p.session}", size(p.bytes)) for p in would])
+
+
+def _agreed() -> bool:
+    """Ask; where nobody can be asked, the answer is no."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say("nothing was deleted: nobody can be asked here; --yes deletes them")
+        return False
+    sys.stdout.write("delete them? [y/N] ")
+    sys.stdout.flush()
+    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not agreed:
+        say("nothing was deleted")
+    return agreed

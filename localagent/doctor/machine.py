@@ -1,0 +1,67 @@
+"""The machine, and where commands run on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+from localagent import __version__
+from localagent.doctor.report import Part, Problem
+from localagent.errors import LocalAgentError
+from localagent.guard.sandbox.select import choose
+from localagent.models.llama_machine import (
+    available_memory,
+    gigabytes,
+    physical_cores,
+    processor,
+    total_memory,
+)
+
+
+def machine() -> Part:
+    """Versions, processor, memory."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    name, flags = processor()
+    cores, free, total = physical_cores(), available_memory(), total_memory()
+    amx = " (AMX: yes)" if "amx_int8" in flags else ""
+    lines = [
+        f"localagent {__version__}, {python} ({sys.executable})",
+        f"{system}",
+        f"{name or 'processor'}: {cores} cores for localagent, {os.cpu_count() or '?'} processors",
+        f"instructions of interest: {' '.join(flags)}{amx}" if flags else "",
+        f"memory: {gigabytes(free)} free" if free is not None else "memory: not told how much",
+    ]
+    if free is not None and total is not None:
+        lines[-1] += f" of {gigabytes(total)}"
+    data = {
+        "localagent": __version__,
+        "python": python,
+        "platform": system,
+        "processor": name,
+        "flags": flags,
+        "cores": cores,
+        "memory_free": free,
+        "memory_total": total,
+    }
+    return Part("machine", tuple(line for line in lines if line), (), data)
+
+
+def sandbox(kind: str | None) -> Part:
+    """Which sandbox commands would run in, and why; `kind` is what the settings ask for."""
+    try:
+        choice = choose(kind)
+    except LocalAgentError as error:
+        return Part("sandbox", (), (Problem(error.message, error.hint),), {"kind": None})
+    chosen = choice.sandbox
+    data = {"kind": chosen.kind, "confined": chosen.confined, "reason": choice.reason}
+    if chosen.confined:
+        line = f"{chosen.kind}: commands have no network and write only to a view of the workspace"
+        return Part("sandbox", (line,), (), data)
+    problem = Problem(
+        f"commands would run without a sandbox: {choice.reason}; each one is asked for",
+        "localagent docs sandbox says what a sandbox needs",
+        fatal=False,
+    )
+    return Part("sandbox", (f"{chosen.kind}",), (problem,), data)

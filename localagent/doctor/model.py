@@ -1,0 +1,111 @@
+"""The models that a run would use: whether they are there, and how they would be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from localagent.config import Settings
+from localagent.doctor.report import Part, Problem
+from localagent.errors import LocalAgentError, ModelLoadError
+from localagent.models import gguf, lock, store
+from localagent.models.fit import Plan, Wish, plan, shape
+from localagent.models.llama_library import Library, library
+from localagent.models.llama_machine import Gpu, gigabytes, this_machine
+from localagent.models.lock import Entry
+
+_STATES = {
+    "installed": "there, as pinned when it was last read",
+    "unverified": "there; it will be read and compared with its pin before it is loaded",
+    "incomplete": "partly fetched",
+    "altered": "there, but not the pinned file",
+    "missing": "not on this machine",
+}
+
+
+def models(settings: Settings) -> list[Part]:
+    """A part for the native library, and one for each model that the settings name."""
+    try:
+        known = lock.load()
+        main = known.entry(settings.model)
+    except LocalAgentError as error:
+        return [Part("model", (), (Problem(error.message, error.hint),))]
+    others = [name for name in (*settings.roles.values(), *settings.fallback) if name != main.id]
+    entries: list[Entry | Problem] = [main]
+    for name in dict.fromkeys(others):
+        try:
+            entries.append(known.entry(name))
+        except LocalAgentError as error:
+            entries.append(Problem(error.message, error.hint))
+    used = [entry for entry in entries if isinstance(entry, Entry)]
+    native, part = _native(used)
+    gpus = native.gpus if native else ()
+    wrong = tuple(problem for problem in entries if isinstance(problem, Problem))
+    parts = [_model(entry, settings, gpus, fatal=entry is main) for entry in used]
+    return [part, *parts, *([Part("roles", (), wrong)] if wrong else [])]
+
+
+def _native(used: Iterable[Entry]) -> tuple[Library | None, Part]:
+    """What llama-cpp-python says; nothing is asked where no model needs it."""
+    if all(entry.backend != "llamacpp" for entry in used):
+        return None, Part("llama.cpp", ("not needed: no model of the settings uses it",))
+    try:
+        found = library()
+    except ModelLoadError as error:
+        return None, Part("llama.cpp", (), (Problem(error.message, error.hint),))
+    built = f"built for {', '.join(found.backends)}" if found.backends else "built without GPU"
+    network = "cannot reach the network" if found.network == "none" else "is not kept from it"
+    lines = (f"{found.version}, {built}", f"its process {network}")
+    data = {
+        "version": found.version,
+        "gpu_backends": found.backends,
+        "gpus": [asdict(gpu) for gpu in found.gpus],
+        "network": found.network,
+    }
+    return found, Part("llama.cpp", lines, (), data)
+
+
+def _model(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bool) -> Part:
+    """One model. What is wrong with it is `fatal` for the main one."""
+    name = f"model {entry.id}"
+    if entry.backend != "llamacpp":
+        line = f"{entry.backend} runs it; it is not asked here"
+        return Part(name, (line,), (), {"id": entry.id, "backend": entry.backend})
+    state, path = store.state(entry), store.location(entry)
+    lines = [f"{path} ({gigabytes(entry.bytes)}): {_STATES[state]}"]
+    data = {"id": entry.id, "backend": entry.backend, "path": str(path), "state": state}
+    if state not in ("installed", "unverified"):
+        return Part(name, tuple(lines), (_absent(entry, state, fatal=fatal),), data)
+    try:
+        found = _plan(entry, settings, gpus)
+    except (gguf.GgufError, OSError) as error:
+        problem = Problem(f"{path} cannot be read: {error}", _verify(entry), fatal)
+        return Part(name, tuple(lines), (problem,), data)
+    except ModelLoadError as error:
+        return Part(name, tuple(lines), (Problem(error.message, error.hint, fatal),), data)
+    return Part(name, (*lines, *found.reasons), (), {**data, "plan": asdict(found)})
+
+
+def _plan(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...]) -> Plan:
+    profile = entry.profile.profile()
+    wish = Wish(
+        window=settings.window or profile.window,
+        parallel=profile.parallel,
+        threads=settings.threads,
+    )
+    return plan(shape(gguf.read(store.location(entry))), wish, this_machine(gpus))
+
+
+def _absent(entry: Entry, state: store.State, *, fatal: bool) -> Problem:
+    if state == "altered":
+        return Problem(f"the file of {entry.id} is not the pinned one", _verify(entry), fatal)
+    what = f"the model {entry.id} is not on this machine ({gigabytes(entry.bytes)})"
+    if store.pinned_in_place(entry):
+        hint = "bring the file back, or pin its new place: localagent models add PATH"
+    else:
+        hint = f"localagent models fetch {entry.id}"
+    return Problem(what, hint, fatal)
+
+
+def _verify(entry: Entry) -> str:
+    return f"localagent models verify {entry.id} says what differs"

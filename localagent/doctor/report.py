@@ -1,0 +1,43 @@
+"""What an examination found, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it should be, and what to do. `fatal` where a run would fail."""
+
+    what: str
+    hint: str = ""
+    fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One area: lines for a person, the same as `data` for a program, and its problems."""
+
+    name: str
+    lines: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All parts."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Those of all parts, in order."""
+        return tuple(problem for part in self.parts for problem in part.problems)
+
+    @property
+    def works(self) -> bool:
+        """Whether a run would work."""
+        return not any(problem.fatal for problem in self.problems)
