@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from localagent.agent.repetition import repeats
@@ -46,6 +47,11 @@ class Reply:
     usage: Usage
 
 
+Done = Callable[[int, Reply], Generator[Event, None, bool]]
+"""What is done with a reply as soon as it is complete; the number is that of its request. True ends
+those that are still being written."""
+
+
 def ask(
     turn: Turn, purpose: str, request: Request, model: Model | None = None
 ) -> Generator[Event, None, Reply]:
@@ -54,15 +60,36 @@ def ask(
 
     Raises BackendError, LimitReached, Interrupted.
     """
+    replies: list[Reply] = []
+
+    def done(_: int, reply: Reply) -> Generator[Event, None, bool]:
+        replies.append(reply)
+        yield from ()
+        return True
+
+    yield from ask_all(turn, purpose, [request], done, model)
+    return replies[0]
+
+
+def ask_all(
+    turn: Turn,
+    purpose: str,
+    requests: Sequence[Request],
+    done: Done,
+    model: Model | None = None,
+) -> Generator[Event, None, None]:
+    """Ask several things at once; `done` is carried out as each reply is complete, while the others
+    are written on. Tries again and raises as `ask`."""
+    left = dict(enumerate(requests))
     for attempt in range(1, ATTEMPTS + 1):
         turn.ensure_within_limits()
         try:
-            return (yield from _generate(turn, purpose, request, model or turn.services.model))
+            yield from _generate(turn, purpose, left, done, model or turn.services.model)
+            return
         except (WorkerDied, WorkerHung) as error:
             if attempt == ATTEMPTS:
                 raise
             yield Warned(f"{error.message}; asking again ({attempt + 1} of {ATTEMPTS})")
-    raise AssertionError("unreachable")
 
 
 def choose(
@@ -83,32 +110,43 @@ def choose(
 
 
 def _generate(
-    turn: Turn, purpose: str, request: Request, model: Model
-) -> Generator[Event, None, Reply]:
-    left = turn.tokens_left()
-    if left is not None:
-        request = replace(request, max_tokens=min(request.max_tokens, left))
-    yield ModelAsked(purpose, transcript_form(request))
-    text = ""
-    stuck = False
+    turn: Turn, purpose: str, left: dict[int, Request], done: Done, model: Model
+) -> Generator[Event, None, None]:
+    """One try; requests that are answered are taken out of `left`."""
+    tokens = turn.tokens_left()
+    if tokens is not None:
+        share = max(1, tokens // len(left))
+        left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
+    streams = list(left)
+    for stream, request in left.items():
+        yield ModelAsked(purpose, transcript_form(request), stream)
+    texts = dict.fromkeys(streams, "")
+    stuck: set[int] = set()
     started = time.monotonic()
-    for chunk in model.generate(request):
-        if isinstance(chunk, Finish):
-            if stuck and chunk.reason == "cancelled":
-                chunk = replace(chunk, reason="length")
-            return (yield from _finish(turn, purpose, text, chunk))
-        if isinstance(chunk, Text):
-            text += chunk.text
-            yield TextDelta(chunk.text)
-            # Looked at now and then: it costs more than a token's share of time.
-            stuck = stuck or (len(text) % LOOK < len(chunk.text) and repeats(text))
-        elif isinstance(chunk, Reading):
-            yield _reading(turn, chunk, time.monotonic() - started)
-        elif isinstance(chunk, Notice):
-            yield Warned(chunk.text)
-        if stuck or turn.stop.is_set() or _overdue(turn):
-            model.cancel()
-    raise AssertionError("a generation ended without Finish")
+    with contextlib.closing(model.generate_all(list(left.values()))) as chunks:
+        for place, chunk in chunks:
+            stream = streams[place]
+            if isinstance(chunk, Finish):
+                if stream in stuck and chunk.reason == "cancelled":
+                    chunk = replace(chunk, reason="length")
+                reply = yield from _finish(turn, purpose, stream, texts[stream], chunk)
+                del left[stream]
+                if (yield from done(stream, reply)):
+                    return
+            elif isinstance(chunk, Text):
+                text = texts[stream] = texts[stream] + chunk.text
+                yield TextDelta(chunk.text, stream)
+                # Looked at now and then: it costs more than a token's share of time.
+                looked = len(text) % LOOK < len(chunk.text)
+                if looked and stream not in stuck and repeats(text):
+                    stuck.add(stream)
+                    model.cancel(place)
+            elif isinstance(chunk, Reading):
+                yield _reading(turn, chunk, time.monotonic() - started)
+            elif isinstance(chunk, Notice):
+                yield Warned(chunk.text)
+            if turn.stop.is_set() or _overdue(turn):
+                model.cancel()
 
 
 def _overdue(turn: Turn) -> bool:
@@ -125,7 +163,9 @@ def _reading(turn: Turn, chunk: Reading, seconds: float) -> ModelReading:
     return ModelReading(chunk.done, chunk.total, chunk.reused, left)
 
 
-def _finish(turn: Turn, purpose: str, text: str, chunk: Finish) -> Generator[Event, None, Reply]:
+def _finish(
+    turn: Turn, purpose: str, stream: int, text: str, chunk: Finish
+) -> Generator[Event, None, Reply]:
     usage = chunk.usage
     turn.add(usage)
     yield ModelReplied(
@@ -137,6 +177,7 @@ def _finish(turn: Turn, purpose: str, text: str, chunk: Finish) -> Generator[Eve
         usage.completion_tokens,
         round(usage.prefill_seconds, 3),
         round(usage.decode_seconds, 3),
+        stream,
     )
     if chunk.reason == "cancelled":
         turn.ensure_within_limits()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -116,7 +116,7 @@ class ReplayModel:
             raise _failure(answer)
         return self._stream(answer, request.reply_start)
 
-    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+    def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """The next recorded replies, in the order in which they were finished then."""
         for _ in requests:
             place = min(self._place(), len(requests) - 1)
@@ -145,7 +145,7 @@ class ReplayModel:
         reasons: dict[str, FinishReason] = {"length": "length", "cancelled": "cancelled"}
         yield Finish(reasons.get(answer.finish, "stop"), usage)
 
-    def cancel(self) -> None:
+    def cancel(self, place: int | None = None) -> None:  # noqa: ARG002 - one at a time
         """End the running generation."""
         self._cancelled.set()
 

@@ -7,7 +7,7 @@ may be called from another thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -135,7 +135,7 @@ Chunk = Reading | Text | Notice | Finish
 
 def one_by_one(
     generate: Callable[[Request], Iterator[Chunk]], requests: Sequence[Request]
-) -> Iterator[tuple[int, Chunk]]:
+) -> Generator[tuple[int, Chunk], None, None]:
     """`Model.generate_all` of a backend that writes one reply at a time."""
     for place, request in enumerate(requests):
         for chunk in generate(request):
@@ -161,7 +161,7 @@ class Model(Protocol):
         the model is usable again: the next call starts anew.
         """
 
-    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+    def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """Generate replies to several requests, side by side where the backend can.
 
         Yields pairs of the request's place in `requests` and its chunk; the chunks of one request
@@ -169,8 +169,9 @@ class Model(Protocol):
         those that still run. Raises as `generate` does.
         """
 
-    def cancel(self) -> None:
-        """Stop the running generation within a second; it ends with `Finish("cancelled")`."""
+    def cancel(self, place: int | None = None) -> None:
+        """Stop the running generation within a second, or only the reply to the request at `place`;
+        what was stopped ends with `Finish("cancelled")`."""
 
     def close(self) -> None:
         """Free the model. It must not be used afterwards."""

@@ -9,7 +9,7 @@ get wrong (a compiler's bug on CPUs with AMX). The reasons are in docs/adr/0002-
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -164,7 +164,7 @@ class LlamaCpp:
         for _, chunk in self.generate_all([request]):
             yield chunk
 
-    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+    def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """Generate replies side by side, at most `profile.parallel` at a time; as `generate`."""
         with self._link.turn():
             try:
@@ -196,9 +196,12 @@ class LlamaCpp:
                 return 0  # a convenience only
         return reply.tokens if isinstance(reply, wire.Kept) else 0
 
-    def cancel(self) -> None:
-        """Stop the running generation within a second; it ends with `Finish("cancelled")`."""
-        self._link.cancel()
+    def cancel(self, place: int | None = None) -> None:
+        """Stop the running generation within a second, or only the reply to one request of it."""
+        if place is None:
+            self._link.cancel()
+        else:
+            self._link.cancel_run(place)
 
     def close(self) -> None:
         """Keep what a later session can go on from, and end the process. The model must not be

@@ -13,7 +13,8 @@ catalogue does not hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from localagent.errors import (
@@ -182,10 +183,10 @@ class Router:
         made, self._switches = self._switches, []
         return made
 
-    def cancel(self) -> None:
-        """Stop what runs. May be called from another thread."""
+    def cancel(self, place: int | None = None) -> None:
+        """Stop what runs, or only one reply of it. May be called from another thread."""
         for model in list(self._open.values()):
-            model.cancel()
+            model.cancel(place)
 
     def close(self) -> None:
         """Close all models; a second call does nothing."""
@@ -256,35 +257,36 @@ class RoleModel:
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """As the model's own; a request that nothing came of goes to the next one."""
-        for _, chunk in self._run(lambda model: ((0, c) for c in model.generate(request))):
+        for _, chunk in self._run(lambda model: model.generate_all([request])):
             yield chunk
 
-    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+    def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """As the model's own; requests that nothing came of go to the next one."""
         return self._run(lambda model: model.generate_all(requests))
 
-    def cancel(self) -> None:
+    def cancel(self, place: int | None = None) -> None:
         """Stop what runs, on whichever model."""
-        self._router.cancel()
+        self._router.cancel(place)
 
     def close(self) -> None:
         """Close the models of all roles."""
         self._router.close()
 
     def _run(
-        self, start: Callable[[Model], Iterator[tuple[int, Chunk]]]
-    ) -> Iterator[tuple[int, Chunk]]:
+        self, start: Callable[[Model], Generator[tuple[int, Chunk], None, None]]
+    ) -> Generator[tuple[int, Chunk], None, None]:
         begun = False  # whether a reply was already being written
         while True:
             model, name = self._router.model(self._role), self._router.current(self._role)
             for text in self._router.notices():
                 yield 0, Notice(text)
             try:
-                for place, chunk in start(model):
-                    begun = begun or isinstance(chunk, Text)
-                    if isinstance(chunk, Finish):
-                        self._router.worked(name)
-                    yield place, chunk
+                with contextlib.closing(start(model)) as chunks:
+                    for place, chunk in chunks:
+                        begun = begun or isinstance(chunk, Text | Finish)
+                        if isinstance(chunk, Finish):
+                            self._router.worked(name)
+                        yield place, chunk
                 return
             except _UNUSABLE as error:
                 if not self._router.give_up(self._role, name, error) or begun:

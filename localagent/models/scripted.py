@@ -21,7 +21,7 @@ import json
 import re
 import threading
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -115,11 +115,11 @@ class ScriptedModel:
         self.prompts.append(rendered(request))
         return self._stream(request)
 
-    def generate_all(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+    def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """The replies one after another, each as `generate` gives it."""
         return one_by_one(self.generate, requests)
 
-    def cancel(self) -> None:
+    def cancel(self, place: int | None = None) -> None:  # noqa: ARG002 - one at a time
         """End the running generation at its next token."""
         self._cancelled.set()
 

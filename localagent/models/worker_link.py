@@ -172,6 +172,12 @@ class WorkerLink:
                     self._worker.send(wire.Cancel(id=self._current))
                 self._worker.wake()
 
+    def cancel_run(self, run: int) -> None:
+        """End one run of the running request soon; nothing where none is running."""
+        with self._guard:
+            if self._worker is not None and self._current:
+                self._worker.send(wire.Cancel(id=self._current, run=run))
+
     @property
     def busy(self) -> bool:
         """Whether a turn is going on."""
