@@ -98,7 +98,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             tools=standard_tools(),
             gate=gate,
             journal=NoTurn(),
-            prompts=Prompts([config_dir() / "prompts"]),
+            prompts=open_prompts(),
             interactive=options.interactive,
             check_seconds=settings.check_seconds,
         ),
@@ -229,6 +229,11 @@ def open_models(workspace: Path, model: str | None = None, scripted: Path | None
     if model is not None:
         settings = replace(settings, roles={})
     return _router(None, scripted, settings)
+
+
+def open_prompts() -> Prompts:
+    """The texts that models see; the user's own come first."""
+    return Prompts([config_dir() / "prompts"])
 
 
 def open_model(entry: Entry, settings: Settings) -> Model:

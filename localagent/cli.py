@@ -12,7 +12,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from localagent import __version__
-from localagent.commands import config, docs, doctor, models, replay, run, sessions, undo
+from localagent.commands import (
+    commit_message,
+    config,
+    docs,
+    doctor,
+    models,
+    replay,
+    run,
+    sessions,
+    undo,
+)
 from localagent.commands.output import fail, keep_printable
 from localagent.errors import LocalAgentError, UsageError
 
@@ -64,7 +74,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"localagent {__version__}")
     parser.set_defaults(execute=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, undo, sessions, replay, models, config, doctor, docs):
+    for module in (run, undo, sessions, replay, commit_message, models, config, doctor, docs):
         module.register(commands)
     return parser
 

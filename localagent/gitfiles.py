@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 # Listing the files of a large repository takes git about a second; a minute means that it hangs.
@@ -15,10 +16,10 @@ _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 def applies(root: Path) -> bool:
     """Whether `root` lies in a git work tree that does not ignore the whole of it."""
-    inside = _git(root, "rev-parse", "--is-inside-work-tree")
+    inside = ask_git(root, "rev-parse", "--is-inside-work-tree")
     if inside is None or inside.stdout.strip() != b"true":
         return False
-    ignored = _git(root, "check-ignore", "-q", "--", ".")
+    ignored = ask_git(root, "check-ignore", "-q", "--", ".")
     return ignored is not None and ignored.returncode != 0
 
 
@@ -31,7 +32,7 @@ def listed(root: Path) -> list[str] | None:
     if not applies(root):
         return None
     listing = ("--cached", "--others", "--exclude-standard", "--deduplicate")
-    done = _git(root, "ls-files", "-z", *listing)
+    done = ask_git(root, "ls-files", "-z", *listing)
     if done is None or done.returncode != 0:
         return None
     return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
@@ -42,35 +43,27 @@ def ignored(root: Path, name: str) -> bool | None:
     if not applies(root):
         return None
     # "./" keeps a name that starts with ":" from being read as pathspec magic.
-    done = _git(root, "check-ignore", "-q", "--", f"./{name}")
+    done = ask_git(root, "check-ignore", "-q", "--", f"./{name}")
     return done.returncode == 0 if done is not None and done.returncode in (0, 1) else None
 
 
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+def ask_git(
+    root: Path, *arguments: str, keep: Sequence[str] = ()
+) -> subprocess.CompletedProcess[bytes] | None:
     """Run a git command that only reads; None where git is missing or hangs.
 
     The repository may be hostile: its settings must not start programs (fsmonitor, hooks) or
-    reach out (lazy fetches of a partial clone), and our environment must not point elsewhere.
+    reach out (lazy fetches of a partial clone), and our environment must not point elsewhere, but
+    for the variables that `keep` names.
     """
-    git = shutil.which("git")
-    if git is None or Path(git).resolve().is_relative_to(root):
+    command = git_command(root)
+    if command is None:
         return None
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _SETTINGS
-    }
-    environment |= {
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "",
-        "LC_ALL": "C",
-    }
-    safe = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
     try:
         return subprocess.run(
-            [git, *safe, *arguments],
+            [*command, *arguments],
             cwd=root,
-            env=environment,
+            env=git_environment(keep),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,
@@ -78,3 +71,27 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | No
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
+
+
+def git_command(root: Path) -> list[str] | None:
+    """git with settings that let the repository at `root` start nothing; None where it is missing.
+
+    A git that lies in the repository itself is not used.
+    """
+    git = shutil.which("git")
+    if git is None or Path(git).resolve().is_relative_to(root):
+        return None
+    return [git, "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"]
+
+
+def git_environment(keep: Sequence[str] = ()) -> dict[str, str]:
+    """The environment for git: of its own variables only its settings' and those of `keep`."""
+    kept = (*_SETTINGS, *keep)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in kept}
+    return environment | {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "",
+        "LC_ALL": "C",
+    }

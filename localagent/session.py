@@ -20,12 +20,23 @@ from typing import Protocol
 
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
+from localagent.agent.title import write_title
 from localagent.agent.turn import Journal, Limits, Services, Turn
 from localagent.errors import LocalAgentError
-from localagent.events import Event, MessageAdded, ModelSwitched, SessionStarted, Warned
+from localagent.events import (
+    Event,
+    MessageAdded,
+    ModelSwitched,
+    SessionStarted,
+    SessionTitled,
+    Warned,
+)
 from localagent.messages import Message
 from localagent.models.base import ModelInfo
 from localagent.models.router import MAIN, Router
+
+# A title is worth no more waiting than this, in seconds.
+TITLE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +171,27 @@ class Session:
 
     def _planner_name(self) -> str:
         return self.planner or self.models.info(MAIN).profile.planner
+
+    def write_title(self) -> str:
+        """After the first turn, a title by the model of the role "small", recorded; "" where that
+        role has no model of its own, or its model does not manage.
+
+        Without such a model a session goes by its first task, in the user's own words: main's
+        model would lose what it has read, and the user would wait for a worse text.
+        """
+        wanted = self.turns == 1 and self.models.has_own("small") and not self._stop.is_set()
+        if self._turn is None or not wanted:
+            return ""
+        try:
+            small = self.models.model("small")  # itself: no other one is to do it in its place
+            if self.models.current("small") == self.models.current():
+                return ""
+            title = write_title(small, self.services.prompts, self._turn.prompt, TITLE_SECONDS)
+            if title:
+                self.recorder.append(SessionTitled(title))
+        except LocalAgentError:
+            return ""
+        return title
 
     def answer(self, question: int, allowed: bool, reason: str = "") -> None:
         """Answer a `Question` before the next event is pulled."""

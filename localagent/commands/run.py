@@ -130,6 +130,7 @@ def follow(
             _answer(session, event, asker, interrupts)
         elif isinstance(event, TurnFinished):
             code = event.exit_code
+    session.write_title()
     return code
 
 

@@ -45,7 +45,7 @@ def register(commands: Commands) -> None:
 
 
 def list_sessions(args: argparse.Namespace) -> int:
-    """One line for each session: id, outcome, changed files, first task."""
+    """One line for each session: id, outcome, changed files, title or first task."""
     from localagent.journal import transcript
 
     found = transcript.list_sessions(None if args.all else args.directory)
@@ -56,7 +56,14 @@ def list_sessions(args: argparse.Namespace) -> int:
         files = f"{len(session.files)} changed" if session.files else ""
         where = f"{session.workspace}: " if args.all else ""
         outcome = session.outcome or ("unfinished" if session.turns else "empty")
-        rows.append((session.session, outcome, files, one_line(where + session.prompt, 100)))
+        rows.append(
+            (
+                session.session,
+                outcome,
+                files,
+                one_line(where + (session.title or session.prompt), 100),
+            )
+        )
     table(rows)
     return 0
 

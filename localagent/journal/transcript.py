@@ -86,7 +86,8 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """One line of a list of sessions. `outcome` is the last turn's, "" where it did not end."""
+    """One line of a list of sessions. `outcome` is the last turn's, "" where it did not end;
+    `title` is "" where nobody wrote one."""
 
     session: str
     started: str
@@ -95,6 +96,7 @@ class SessionSummary:
     outcome: str
     files: tuple[str, ...]
     turns: int
+    title: str = ""
 
 
 class TranscriptWriter:
@@ -255,7 +257,7 @@ def list_sessions(workspace: Path | None = None) -> list[SessionSummary]:
 
 
 def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
-    prompt = outcome = ""
+    prompt = outcome = title = ""
     files: set[str] = set()
     turns = 0
     for record in _records_of_turns(sessions_dir() / name / FILE):
@@ -264,16 +266,19 @@ def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
             turns, outcome = turns + 1, ""
         elif record["type"] == "turn_finished":
             outcome = str(record.get("outcome", ""))
+        elif record["type"] == "session_titled":
+            title = str(record.get("title", ""))
         elif isinstance(path := record.get("path"), str):
             files.add(path)
     started, workspace = str(about.get("started", "")), str(about.get("workspace", ""))
-    return SessionSummary(name, started, workspace, prompt, outcome, tuple(sorted(files)), turns)
+    changed = tuple(sorted(files))
+    return SessionSummary(name, started, workspace, prompt, outcome, changed, turns, title)
 
 
 def _records_of_turns(path: Path) -> Iterator[dict[str, Any]]:
     """The records that a summary needs. The others, with whole prompts in them, are told by a
     look at the line and not parsed, which makes long lists quick."""
-    wanted = {"turn_started", "turn_finished", "file_changed"}
+    wanted = {"turn_started", "turn_finished", "file_changed", "session_titled"}
     marks = [f'"type":"{name}"'.encode() for name in wanted]
     try:
         with path.open("rb") as file:

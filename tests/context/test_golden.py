@@ -11,16 +11,19 @@ import pytest
 
 from localagent.agent.ask import transcript_form
 from localagent.agent.candidates import Board, Candidate
+from localagent.agent.commit_message import write_message
 from localagent.agent.planners.react import system_prompt
 from localagent.agent.problem import Problem, beside_paths, open_file
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill
 from localagent.agent.strategies.whole import whole_file, whole_file_again
+from localagent.agent.title import write_title
 from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, TestResult
 from localagent.app import NoTurn
 from localagent.changes import file_change
 from localagent.context.prompts import Prompts
+from localagent.gitstaged import Staged
 from localagent.guard.sandbox.plain import PlainSandbox
 from localagent.index.simple import SimpleIndex
 from localagent.models.base import ModelInfo, Profile
@@ -116,3 +119,18 @@ def test_requests_of_a_strategy_share_their_start(turn: Turn, problem: Problem) 
     assert shared.endswith(
         "# Reply\nWrite the complete new content of `calc.py`, in one code block"
     )
+
+
+@pytest.mark.parametrize("lines", [1, 100], ids=["short", "long"])
+def test_commit_message(lines: int) -> None:
+    diff = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
+    files = [Staged("calc.py", "M", "", lines, 1), Staged("logo.png", "A")]
+    model = ScriptedModel(["Fix the sign"])
+    write_message(model, Prompts(), files, lambda _: diff, 60)
+    compare(f"commit-message-{lines}", model.prompts[0])
+
+
+def test_title() -> None:
+    model = ScriptedModel(["Fix the sign"])
+    write_title(model, Prompts(), "Fix calc.py so that the tests in calc_test.py pass\n", 60)
+    compare("title", model.prompts[0])

@@ -240,3 +240,41 @@ def test_a_session_with_a_switch_can_be_replayed(opened: Opener, workspace_dir: 
     assert kinds(again, TurnFinished) == ["TurnFinished", "TurnFinished"]
     assert [e.purpose for e in again if isinstance(e, ModelReplied)] == ["act", "act", "answer"]
     assert type(again[-1]).__name__ == "TurnFinished"  # no Difference
+
+
+class TestTitles:
+    def test_the_small_model_names_the_session_after_its_first_turn(self, opened: Opener) -> None:
+        small = scripted("tiny", ['Title: "Explaining what add in calc.py really does to numbers"'])
+        one = scripted("one", [done("it subtracts"), done("yes")])
+        session = opened(one, small, roles={"small": "tiny"})
+        list(session.run(QUESTION))
+        title = session.write_title()
+        assert title == "Explaining what add in calc.py really does to"
+        assert QUESTION in small.prompts[0]
+        list(session.run("Really?"))
+        assert session.write_title() == ""  # only once
+        (listed,) = transcript.list_sessions()
+        assert (listed.title, listed.prompt) == (title, QUESTION)
+
+    def test_without_a_model_of_its_own_no_model_is_asked(self, opened: Opener) -> None:
+        one = scripted("one", [done("it subtracts")])
+        session = opened(one)
+        list(session.run(QUESTION))
+        assert session.write_title() == ""
+        assert len(one.requests) == 1
+
+    @pytest.mark.parametrize("error", ["WorkerDied", "ModelLoadError"])
+    def test_a_small_model_that_fails_does_no_harm(self, opened: Opener, error: str) -> None:
+        small = scripted("tiny", [Reply(error=error)])
+        one = scripted("one", [done("it subtracts")])
+        session = opened(one, small, roles={"small": "tiny"})
+        assert outcome(list(session.run(QUESTION))) == "answered"
+        assert session.write_title() == ""
+        assert len(one.requests) == 1
+
+    def test_main_is_not_asked_where_the_small_model_is_gone(self, opened: Opener) -> None:
+        one = scripted("one", [done("it subtracts")])
+        session = opened(one, broken={"tiny": ModelNotInstalled("no")}, roles={"small": "tiny"})
+        list(session.run(QUESTION))
+        assert session.write_title() == ""
+        assert len(one.requests) == 1

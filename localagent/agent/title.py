@@ -1,0 +1,21 @@
+"""A session's title in the words of a small model."""
+
+from __future__ import annotations
+
+from localagent.agent.message_text import tidy
+from localagent.agent.once import ask_once
+from localagent.context.prompts import Prompts
+from localagent.messages import Message
+from localagent.models.base import Model, Request
+
+WORDS = 8
+_CHARACTERS = 1200
+_TOKENS = 24
+
+
+def write_title(model: Model, prompts: Prompts, task: str, seconds: float) -> str:
+    """A title of at most 8 words, or "" where the model gave none. Raises BackendError."""
+    text = prompts.render("small/title", task=task.strip()[:_CHARACTERS])
+    reply = ask_once(model, Request((Message("user", text),), max_tokens=_TOKENS), seconds)
+    title = tidy(reply, body=False) or ""
+    return " ".join(title.splitlines()[0].split()[:WORDS]) if title else ""

@@ -1,0 +1,141 @@
+"""`localagent commit-message`: a message for what is staged, also as a git hook."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localagent.commands.commit_hook import install, may_write, put
+from localagent.commands.options import add_command, add_directory
+from localagent.commands.output import note, say
+from localagent.errors import LocalAgentError, UsageError
+
+if TYPE_CHECKING:
+    from localagent.agent.commit_message import Written
+    from localagent.commands.options import Commands
+
+_SECONDS = 120.0
+_NAMED = 5
+_DESCRIPTION = """\
+Write a commit message for what is staged, with the model of the role "small"
+(the main one where that is not set), and print it."""
+_EPILOG = """\
+examples:
+  localagent commit-message
+  git commit -e -m "$(localagent commit-message)"
+  localagent commit-message --install
+
+The hook fills in the message that git commit opens in the editor. It leaves
+merges, amends and messages given with -m or -F alone, and never stops a
+commit. git commit --no-verify does not skip it; remove the hook's file to be
+rid of it.
+
+Of a long diff the model sees a part of each file. Files that look like they
+hold secrets are not shown to it.
+"""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "commit-message",
+        "write a message for what is staged",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.set_defaults(execute=execute)
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--hook",
+        nargs="+",
+        metavar=("FILE", "SOURCE"),
+        help="as git calls prepare-commit-msg: write the message into FILE",
+    )
+    way.add_argument("--install", action="store_true", help="set up the hook in this repository")
+    parser.add_argument("--model", metavar="ID", help="a model of localagent models list")
+    parser.add_argument(
+        "--max-seconds",
+        metavar="N",
+        type=float,
+        default=_SECONDS,
+        help=f"stop the model after N seconds (default: {_SECONDS:g})",
+    )
+    add_directory(parser)
+    parser.add_argument(
+        "--scripted",
+        metavar="FILE",
+        type=Path,
+        help="take the model's replies from FILE (tests, demonstrations)",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the message; with `--hook` write it into the file, with `--install` set that up."""
+    if args.install:
+        say(f"installed {install(args.directory)}")
+        return 0
+    if args.hook:
+        _hook(args)
+        return 0
+    if not args.max_seconds > 0:
+        raise UsageError("--max-seconds must be more than 0")
+    written = _written(args)
+    _tell(written)
+    say(written.text)
+    return 0
+
+
+def _hook(args: argparse.Namespace) -> None:
+    """Write the message where git will look for it. Whatever goes wrong, the commit goes on."""
+    try:
+        file, source = Path(args.hook[0]), args.hook[1] if len(args.hook) > 1 else ""
+        if may_write(file, source):
+            note("writing the commit message …")
+            written = _written(args)
+            _tell(written)
+            put(file, written.text)
+    except LocalAgentError as error:
+        note(f"no commit message: {error.message}")
+    except KeyboardInterrupt:
+        note("no commit message: interrupted")
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop a commit
+        note(f"no commit message: a fault in localagent itself ({error!r})")
+
+
+def _written(args: argparse.Namespace) -> Written:
+    """The message for what is staged. What cannot be read is found before a model is loaded."""
+    from localagent import gitstaged
+
+    files = gitstaged.staged(args.directory)
+    from localagent.agent.commit_message import write_message
+    from localagent.app import open_models, open_prompts
+
+    models = open_models(args.directory, args.model, args.scripted)
+    try:
+        return write_message(
+            models.role("small"),
+            open_prompts(),
+            files,
+            lambda file: gitstaged.diff_of(args.directory, file),
+            args.max_seconds,
+        )
+    finally:
+        for text in models.notices():
+            note(text)
+        models.close()
+
+
+def _tell(written: Written) -> None:
+    if not written.by_model:
+        note("the model gave no usable message; this one only names the files")
+    if written.clipped:
+        note(f"the model saw only a part of {_names(written.clipped)}")
+    if written.secret:
+        note(f"not shown to the model, as they may hold secrets: {_names(written.secret)}")
+
+
+def _names(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more
