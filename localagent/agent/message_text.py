@@ -25,10 +25,23 @@ _LABEL = re.compile(
 _REFUSAL = re.compile(r"(?:i'm sorry|i am sorry|sorry|i cannot|i can't|as an ai)\b", re.IGNORECASE)
 # What no message begins with: lines of a diff, tags of a template, code.
 _NO_MESSAGE = re.compile(r"(?:diff --git|@@|\+\+\+|---|[+<{\[|\\]|index [0-9a-f]{7})")
+# "Fix: Add x": a kind of change in front of what is a sentence without it.
+_KIND = re.compile(r"(?:fix|feat|feature|chore|refactor|docs|test|style)\s*:\s*", re.IGNORECASE)
 # Nobody but a person may say who signed or wrote something.
 _TRAILER = re.compile(r"[\w-]+-by\s*:", re.IGNORECASE)
 _VERBS = (
-    *("add", "allow", "avoid", "change", "clarify", "clean", "correct", "create", "document"),
+    *(
+        "add",
+        "adjust",
+        "allow",
+        "avoid",
+        "change",
+        "clarify",
+        "clean",
+        "correct",
+        "create",
+        "document",
+    ),
     *("enable", "ensure", "extend", "extract", "fix", "handle", "implement", "improve", "include"),
     *("introduce", "limit", "make", "merge", "move", "pin", "prevent", "raise", "reduce"),
     *("refactor", "refine", "remove", "rename", "replace", "return", "rework", "simplify"),
@@ -97,8 +110,9 @@ def _usable(subject: str) -> bool:
 
 
 def _imperative(subject: str) -> str:
-    """ "Added x", "Adds x" and "adding x" as "Add x"; other words stay as they are."""
-    first, _, rest = subject.partition(" ")
+    """ "Added x", "Adds x", "adding x" and "Fix: add x" as "Add x"; others stay as they are."""
+    bare = _KIND.sub("", subject, count=1) if _KIND.match(subject) else subject
+    first, _, rest = bare.partition(" ")
     verb = _base(first.lower())
     if verb is None:
         return subject[:1].upper() + subject[1:] if first.islower() and first.isalpha() else subject

@@ -40,6 +40,8 @@ def test_a_subject_is_found_in_what_is_around_it(reply: str) -> None:
         ("Removing dead code", "Remove dead code"),
         ("Simplifies parsing", "Simplify parsing"),
         ("Stopped the clock early", "Stop the clock early"),
+        ("Fix: Adjusts the end of the day", "Adjust the end of the day"),
+        ("fix: the sign in add", "fix: the sign in add"),
         ("parser: handle empty lines", "parser: handle empty lines"),
         ("String handling in parse", "String handling in parse"),
         ("Use `x` in parse()", "Use `x` in parse()"),
