@@ -115,7 +115,8 @@ def _imperative(subject: str) -> str:
     first, _, rest = bare.partition(" ")
     verb = _base(first.lower())
     if verb is None:
-        return subject[:1].upper() + subject[1:] if first.islower() and first.isalpha() else subject
+        word = subject.partition(" ")[0]  # of "parser: read dates" nothing is changed
+        return subject[:1].upper() + subject[1:] if word.isalpha() else subject
     return f"{verb.capitalize()} {rest}"
 
 
