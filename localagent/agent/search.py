@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 
-from localagent.agent.ask import ask
+from localagent.agent.ask import Reply, ask_all
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.base import Draft, Strategy
@@ -44,8 +44,8 @@ def search(
     """
     end = time.monotonic() + seconds
     for strategy in strategies:
-        for draft in strategy(turn, problem, board):
-            found = yield from _try(turn, problem, board, draft)
+        for drafts in strategy(turn, problem, board):
+            found = yield from _try(turn, problem, board, drafts, end)
             if found is not None:
                 return found
             if time.monotonic() > end:
@@ -55,12 +55,27 @@ def search(
 
 
 def _try(
-    turn: Turn, problem: Problem, board: Board, draft: Draft
+    turn: Turn, problem: Problem, board: Board, drafts: Sequence[Draft], end: float
 ) -> Generator[Event, None, Candidate | None]:
-    """Ask for one draft and judge what comes back."""
-    reply = yield from ask(turn, draft.strategy, draft.request)
+    """Ask for drafts, side by side, and judge each as it comes; the first that passes ends it."""
+    found: list[Candidate] = []
+
+    def judged(place: int, reply: Reply) -> Generator[Event, None, bool]:
+        candidate = yield from _judge_reply(turn, problem, board, drafts[place], reply)
+        found.extend([candidate] if candidate else [])
+        return bool(found) or time.monotonic() > end
+
+    requests = [draft.request for draft in drafts]
+    yield from ask_all(turn, drafts[0].strategy, requests, judged)
+    return found[0] if found else None
+
+
+def _judge_reply(
+    turn: Turn, problem: Problem, board: Board, draft: Draft, reply: Reply
+) -> Generator[Event, None, Candidate | None]:
+    """Judge what a reply makes of the file; the candidate, where the check passes."""
     number = turn.next("candidate")
-    if reply.finish == "length" and draft.strategy != "infill":
+    if reply.finish == "length" and not draft.may_be_cut:
         yield CandidateRejected(number, "the reply was cut off or repeated itself")
         return None
     try:

@@ -110,7 +110,7 @@ def test_an_unclear_request_is_classified_by_the_model(
 ) -> None:
     run = start(workspace_dir, ["answer", "Hello."])
     assert finished(run.turn("hello there")).summary == "Hello."
-    assert run.model.requests[0].grammar == 'root ::= "answer" | "edit"'
+    assert run.model.requests[0].choices == ("answer", "edit")
 
 
 def test_the_file_is_found_through_the_failing_test(start: Callable, workspace_dir: Path) -> None:

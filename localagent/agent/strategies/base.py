@@ -1,8 +1,8 @@
-"""What a strategy yields: a request to the model, and how its reply becomes a file's new text."""
+"""What a strategy yields: requests to the model, and how each reply becomes a file's new text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from localagent.agent.candidates import Board
@@ -14,11 +14,14 @@ from localagent.models.base import Request
 @dataclass(frozen=True, slots=True)
 class Draft:
     """One question to the model. `build` turns the reply's text into the new texts of the file to
-    judge, in order; it raises EditError where the reply cannot be used."""
+    judge, in order; it raises EditError where the reply cannot be used. A reply that reached its
+    limit of tokens is used only if it `may_be_cut`."""
 
     strategy: str
     request: Request
     build: Callable[[str], list[str]]
+    may_be_cut: bool = False
 
 
-Strategy = Callable[[Turn, Problem, Board], Iterator[Draft]]
+Strategy = Callable[[Turn, Problem, Board], Iterator[Sequence[Draft]]]
+"""Yields drafts that are asked for side by side."""

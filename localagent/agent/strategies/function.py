@@ -44,7 +44,7 @@ def suspects(turn: Turn, problem: Problem) -> list[Symbol]:
     return [s for s in ranked if score(s) > (0.0, 0)][:MAX_FUNCTIONS] or ranked[:1]
 
 
-def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
+def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
     """Ask for the corrected function, with the file in view: greedily, then sampled."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
@@ -53,6 +53,7 @@ def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
             "workflow/function", function=symbol.name, path=problem.path
         )
         user = Message("user", f"{shared[-1].content}\n{tail}")
+        drafts = []
         for number in range(2):
             request = Request(
                 (*shared[:-1], user),
@@ -64,10 +65,11 @@ def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
                 seed=turn.seed + number,
                 reply_start=f"```{problem.language}\n",
             )
-            yield Draft("function", request, _replacing(problem, symbol))
+            drafts.append(Draft("function", request, _replacing(problem, symbol)))
+        yield drafts
 
 
-def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
+def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
     """Have the body filled in anew between the signature and what follows the function."""
     profile = turn.services.model.info.profile
     if not profile.fim or not problem.path.endswith(".py"):
@@ -79,6 +81,7 @@ def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
             continue
         prefix = "".join(lines[:head])
         suffix = "".join(lines[symbol.end_line :])
+        drafts = []
         for number in range(3):
             request = Request(
                 Infill(prefix, suffix),
@@ -89,7 +92,8 @@ def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
                 top_k=profile.top_k,
                 seed=turn.seed + number,
             )
-            yield Draft("body", request, _joining(prefix, suffix))
+            drafts.append(Draft("body", request, _joining(prefix, suffix)))
+        yield drafts
 
 
 def _joining(prefix: str, suffix: str) -> Callable[[str], list[str]]:

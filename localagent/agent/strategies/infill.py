@@ -7,7 +7,7 @@ at one place after the other, in the order of suspicion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.localise import suspicion
@@ -23,7 +23,7 @@ MAX_PLACES = 12
 MAX_TOKENS = 48
 
 
-def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
+def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """A first, greedy look at the few most suspicious places, where most tests pass already.
 
     Its prompts are a tenth as long as those that show tests and task, so on a small machine it
@@ -34,14 +34,14 @@ def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
         yield from _climb(turn, problem, board, QUICK_PLACES, 1)
 
 
-def infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
+def infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """Replace a line, or insert one before it, at the most suspicious places of the best text."""
     yield from _climb(turn, problem, board, MAX_PLACES, SAMPLES)
 
 
 def _climb(
     turn: Turn, problem: Problem, board: Board, places: int, samples: int
-) -> Iterator[Draft]:
+) -> Iterator[Sequence[Draft]]:
     if not turn.services.model.info.profile.fim or problem.start is None:
         return
     while True:
@@ -49,8 +49,8 @@ def _climb(
         if result is None or not result.failing:
             return
         score = board.best_score
-        for draft in _around(turn, problem, text, result, places, samples):
-            yield draft
+        for drafts in _around(turn, problem, text, result, places, samples):
+            yield drafts
             if board.best_score > score:
                 break  # climb: the places of the better text are other ones
         else:
@@ -69,28 +69,45 @@ def _best(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
 
 def _around(
     turn: Turn, problem: Problem, text: str, result: CheckResult, most: int, samples: int
-) -> Iterator[Draft]:
-    """Infills at each place of `text`, all places replaced once before any is sampled again."""
+) -> Iterator[Sequence[Draft]]:
+    """Infills at each place of `text`: all places greedily before any is sampled. What is asked for
+    at one place shares its prefix, so it is asked for side by side."""
     lines = text.splitlines(keepends=True)
-    profile = turn.services.model.info.profile
     places = _places(problem, lines, result)[:most]
-    for number in range(samples):
-        note = _note(result, number)
+    together = max(1, turn.services.model.info.profile.parallel // 2)
+    # Once greedily, then in as many rounds as fill the model's sequences.
+    rounds = [
+        range(1),
+        *(range(n, min(n + together, samples)) for n in range(1, samples, together)),
+    ]
+    for round_number, numbers in enumerate(rounds):
+        note = _note(result, round_number)
         for line in places:
-            for replaced in (1, 0):
-                before, after = lines[: line - 1], lines[line - 1 + replaced :]
-                indent = _indent(lines[line - 1])
-                prefix = _with_note("".join(before), note, line) + indent
-                request = Request(
-                    Infill(prefix, "".join(after)),
-                    max_tokens=MAX_TOKENS,
-                    stop=("\n\n",),
-                    temperature=profile.temperature if number else 0.0,
-                    top_p=profile.top_p,
-                    top_k=profile.top_k,
-                    seed=turn.seed + number,
-                )
-                yield Draft("infill", request, _joining("".join(before) + indent, "".join(after)))
+            yield [
+                _draft(turn, lines, line, replaced, note, number)
+                for replaced in (1, 0)
+                for number in numbers
+            ]
+
+
+def _draft(
+    turn: Turn, lines: Sequence[str], line: int, replaced: int, note: str, number: int
+) -> Draft:
+    """Sample `number` of an infill at `line`, in place of so many lines; number 0 is greedy."""
+    profile = turn.services.model.info.profile
+    before, after = lines[: line - 1], lines[line - 1 + replaced :]
+    indent = _indent(lines[line - 1])
+    request = Request(
+        Infill(_with_note("".join(before), note, line) + indent, "".join(after)),
+        max_tokens=MAX_TOKENS,
+        stop=("\n\n",),
+        temperature=profile.temperature if number else 0.0,
+        top_p=profile.top_p,
+        top_k=profile.top_k,
+        seed=turn.seed + number,
+    )
+    build = _joining("".join(before) + indent, "".join(after))
+    return Draft("infill", request, build, may_be_cut=True)
 
 
 def _joining(prefix: str, suffix: str) -> Callable[[str], list[str]]:

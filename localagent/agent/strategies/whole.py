@@ -7,7 +7,7 @@ code, a small model gives it back letter for letter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem, context_messages, failures
@@ -20,18 +20,19 @@ from localagent.models.base import Request
 MIN_REPLY_TOKENS = 1000
 
 
-def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Draft]:
+def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
     """The whole file, asked for plainly, greedily."""
     shared = context_messages(turn, problem)
     tail = turn.services.prompts.render("workflow/file", path=problem.path)
-    yield _draft(turn, problem, shared, tail, 0.0, 0)
+    yield [_draft(turn, problem, shared, tail, 0.0, 0)]
 
 
-def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Draft]:
+def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """The whole file, asked for differently: with a plan first, with the failed cases, sampled."""
     render = turn.services.prompts.render
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
+    drafts: list[Draft] = []
     for number in range(1, profile.candidates):
         temperature = 0.0
         if number == 1:
@@ -42,7 +43,9 @@ def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Dra
         else:
             tail = render("workflow/file", path=problem.path)
             temperature = profile.temperature
-        yield _draft(turn, problem, shared, tail, temperature, number)
+        drafts.append(_draft(turn, problem, shared, tail, temperature, number))
+    if drafts:
+        yield drafts
 
 
 def _draft(
