@@ -34,11 +34,19 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "rich": ("ui",),
     "prompt_toolkit": (),
     "watchdog": (),
-    "ollama": (),
+    "ollama": ("models.ollama_client",),
+    "httpx": ("models.ollama_client", "models.ollama_transport"),
     "jinja2": ("models.worker_template",),
     "pathspec": ("ignorefiles", "tools.search"),
-    # Trust edges only: settings, the lock, the worker's messages, tool arguments.
-    "pydantic": ("config_schema", "models.lock", "models.wire", "models.worker_kvfiles", "tools"),
+    # Trust edges only: settings, the lock, a worker's or server's messages, tool arguments.
+    "pydantic": (
+        "config_schema",
+        "models.lock",
+        "models.ollama_wire",
+        "models.wire",
+        "models.worker_kvfiles",
+        "tools",
+    ),
     "tomli_w": ("models.lock",),
 }
 # What exists on Linux (or Unix) only, and so must be imported where it is used.

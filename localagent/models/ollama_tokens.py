@@ -44,10 +44,10 @@ class Tokens:
 
     def check(self, parts: Sequence[str], count: int, window: int) -> None:
         """Raises PromptTruncated where `count` tokens cannot be all of the prompt's `parts`."""
-        least = int(_DOUBT * sum(len(_CERTAIN.findall(part)) for part in parts))
+        least = _certain(parts)
         before, were = self._before
         if before and tuple(parts[: len(before)]) == before:
-            least = max(least, were - _FRAME)
+            least = max(least, were - _FRAME + _certain(parts[len(before) :]))
         if count >= window:  # how a prompt looks that was cut to fit
             least = max(least, window + 1)
         if count < least:
@@ -66,6 +66,10 @@ class Tokens:
             # The smallest ratio of all prompts, so that the estimate stays on the careful side.
             self._bytes_each = min(self._bytes_each, seen) if self._known else seen
             self._known = True
+
+
+def _certain(parts: Sequence[str]) -> int:
+    return int(_DOUBT * sum(len(_CERTAIN.findall(part)) for part in parts))
 
 
 def _size(text: str) -> int:

@@ -273,7 +273,7 @@ class Handler(BaseHTTPRequestHandler):
         self.ollama.writing.set()
         for number, (kind, token) in enumerate(self._kinds(model, body, reply)):
             if number == 2 and self._spoil(fault):
-                return
+                return None
             self._pause()
             self._line(_piece(model, chat, kind, token, fault))
         if fault == "no-end":
