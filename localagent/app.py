@@ -239,8 +239,17 @@ def open_prompts() -> Prompts:
 def open_model(entry: Entry, settings: Settings) -> Model:
     """The model of an entry, its file verified; it is loaded when it is first asked.
 
-    Raises ModelNotInstalled, ModelFileError.
+    Raises ModelNotInstalled, ModelFileError; for one of Ollama's NotLocal, UsageError.
     """
+    if entry.backend == "ollama":
+        from localagent.models.ollama import Ollama
+
+        return Ollama(
+            entry.name,
+            model_info(entry, settings),
+            host=settings.ollama_host,
+            silence=settings.silence_seconds,
+        )
     path = store.path_for(entry)
     from localagent.models.llamacpp import LlamaCpp
 
@@ -260,7 +269,7 @@ def model_info(entry: Entry, settings: Settings) -> ModelInfo:
         window=settings.window or profile.window,
         candidates=settings.candidates or profile.candidates,
     )
-    return ModelInfo(entry.id, entry.backend, entry.sha256, profile)
+    return ModelInfo(entry.id, entry.backend, entry.pin, profile)
 
 
 def _router(model: Model | Router | None, scripted: Path | None, settings: Settings) -> Router:

@@ -55,6 +55,7 @@ class Settings:
     threads: int = 0
     window: int | None = None
     silence_seconds: float = 120.0
+    ollama_host: str = "http://127.0.0.1:11434"
     candidates: int | None = None
     checkpoint_bytes: int = 512 << 20
     roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)

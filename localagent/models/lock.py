@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from localagent.errors import LockError, UsageError
 from localagent.models.base import Profile
@@ -39,7 +46,11 @@ _EXPECTED = {
     "chat_template_sha256": "must be 64 hexadecimal digits in lower case",
     "version": "must be a version number",
     "planner": "must be a planner's name",
+    "name": "must be a model's name as Ollama writes it, such as qwen2.5-coder:7b",
+    "digest": "must be 64 hexadecimal digits in lower case",
 }
+# What pins a model of each backend; an entry has these keys and not those of the others.
+_PINS = {"llamacpp": ("file", "bytes", "sha256"), "ollama": ("name", "digest")}
 
 
 class _Strict(BaseModel):
@@ -58,6 +69,7 @@ class ProfileSpec(_Strict):
     temperature: float = Field(default=0.7, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
     top_k: int = Field(default=40, ge=0)
+    think: int = Field(default=0, ge=0, le=1 << 20)
 
     def profile(self) -> Profile:
         """The same as a plain value."""
@@ -106,21 +118,40 @@ Source = Annotated[WheelParts | LocalFile, Field(discriminator="kind")]
 
 
 class Entry(_Strict):
-    """One model. `bytes` is the file's size; `file` its name in the model folder.
+    """One model, pinned by `_PINS` of its backend; the other keys are "" and 0.
 
+    `bytes` is the file's size; `file` its name in the model folder. `name` and `digest` are a
+    model's in Ollama: the digest is the sha256 of its manifest, which names every layer by its own.
     `chat_template_sha256` is that of the template's UTF-8 text, or "" where the file has none.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
-    file: str = Field(pattern=r"^[A-Za-z0-9_][^/\\\x00-\x1f]{0,199}$")
-    bytes: int = Field(gt=0)
-    sha256: str = Field(pattern=_SHA256)
+    file: str = Field(default="", pattern=r"^[A-Za-z0-9_][^/\\\x00-\x1f]{0,199}$")
+    bytes: int = Field(default=0, gt=0)
+    sha256: str = Field(default="", pattern=_SHA256)
+    name: str = Field(default="", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:/-]{0,349}$")
+    digest: str = Field(default="", pattern=_SHA256)
     chat_template_sha256: str = Field(default="", pattern=r"^(?:[0-9a-f]{64})?$")
     licence: str = ""
     origin: str = ""
-    backend: Literal["llamacpp"] = "llamacpp"
+    backend: Literal["llamacpp", "ollama"] = "llamacpp"
     profile: ProfileSpec = ProfileSpec()
     sources: tuple[Source, ...] = Field(default=(), alias="source", strict=False)
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Entry:
+        for backend, keys in _PINS.items():
+            for key in keys:
+                if bool(getattr(self, key)) != (backend == self.backend):
+                    needed = ", ".join(_PINS[self.backend])
+                    word = "is missing" if backend == self.backend else "does not belong here"
+                    raise ValueError(f"{key} {word}: {self.backend!r} is pinned by {needed}")
+        return self
+
+    @property
+    def pin(self) -> str:
+        """What the model is, as one hash: its file's sha256, or its digest in Ollama."""
+        return self.sha256 or self.digest
 
 
 class LockFile(_Strict):
@@ -209,7 +240,7 @@ def _first(error: ValidationError, raw: dict[str, Any]) -> str:
         name = entry.get("id") if isinstance(entry, dict) else None
         where = f'model "{name}", ' if isinstance(name, str) else f"model {place[1] + 1}, "
         place = place[2:]
-    key = ".".join(str(part) for part in place) or "(top level)"
+    key = ".".join(str(part) for part in place) or ("backend" if where else "(top level)")
     message = found["msg"].removeprefix("Value error, ")
     if found["type"] == "string_pattern_mismatch":
         message = _EXPECTED.get(str(place[-1]), message)
@@ -223,7 +254,7 @@ def _no_duplicates(entries: Sequence[Entry], name: str) -> None:
         if entry.id in ids:
             raise LockError(f'{name}: model "{entry.id}" stands there twice', "remove one of them")
         ids.add(entry.id)
-        other = files.setdefault(entry.file.casefold(), entry.sha256)
+        other = files.setdefault(entry.file.casefold(), entry.sha256)  # "" for all of Ollama's
         if other != entry.sha256:
             raise LockError(
                 f'{name}: model "{entry.id}", key file: another model has a file of this name',
@@ -237,7 +268,7 @@ def merge(shipped: LockFile, user: LockFile | None, user_name: str = "models.loc
     entries = []
     for entry in shipped.models:
         mine = own.pop(entry.id, None)
-        if mine is not None and (mine.sha256, mine.bytes) != (entry.sha256, entry.bytes):
+        if mine is not None and (mine.pin, mine.bytes) != (entry.pin, entry.bytes):
             raise LockError(
                 f'{user_name}: model "{entry.id}" is one of the shipped models, with other bytes',
                 "give your model another id",
@@ -291,7 +322,12 @@ def save_user(lock: LockFile) -> Path:
 
 def dump(lock: LockFile) -> str:
     """The lock as TOML text; `parse` reads it back to an equal value."""
-    return tomli_w.dumps(lock.model_dump(by_alias=True, exclude_none=True, mode="json"))
+    content = lock.model_dump(by_alias=True, exclude_none=True, mode="json")
+    for entry in content["model"]:
+        for key in ("file", "bytes", "sha256", "name", "digest"):
+            if not entry[key]:
+                del entry[key]
+    return tomli_w.dumps(content)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -31,24 +31,25 @@ class Row:
     entry: Entry
     default: bool
     state: store.State
-    path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verifying one model found; `error` is None where the file is the pinned one."""
+    """What verifying one model found; `error` is None where it is the pinned one. `place` is its
+    file's path, or its name in Ollama."""
 
     entry: Entry
-    path: Path
+    place: str
     error: LocalAgentError | None
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A model that was pinned. `changed` is False where it was known and in place before."""
+    """A model that was pinned. `changed` is False where it was known and in place before; `place`
+    as for a verdict."""
 
     entry: Entry
-    path: Path
+    place: str
     lock_path: Path
     changed: bool
 
@@ -65,10 +66,7 @@ class Removed:
 def list_models() -> list[Row]:
     """All models of the lock, in its order."""
     known = lock.load()
-    return [
-        Row(entry, entry.id == known.default, store.state(entry), store.location(entry))
-        for entry in known.entries
-    ]
+    return [Row(entry, entry.id == known.default, store.state(entry)) for entry in known.entries]
 
 
 def fetch(
@@ -78,27 +76,41 @@ def fetch(
     path. Resumes; does nothing where it is installed. Raises what `store.install` raises.
     """
     entry = lock.load().entry(model_id)
+    if not entry.file:
+        raise UsageError(f"Ollama keeps {entry.id} itself", f"ollama pull {entry.name} fetches it")
     if given is None and store.state(entry) in ("installed", "unverified"):
         return store.path_for(entry, report=report)
     return store.install(entry, sources.source_for(entry, given), report)
 
 
-def verify(model_id: str | None = None, report: OnProgress | None = None) -> Iterator[Verdict]:
-    """Read a model's file, or every file that is there, and compare it with the lock.
+def verify(
+    model_id: str | None = None, report: OnProgress | None = None, host: str = ""
+) -> Iterator[Verdict]:
+    """Read a model's file, or every file that is there, and compare it with the lock; ask the
+    Ollama server at `host` for what it keeps.
 
     With an id, a missing file is an error as well.
     """
     known = lock.load()
     for entry in [known.entry(model_id)] if model_id else known.entries:
-        path = store.location(entry)
         if model_id is None and store.state(entry) in ("missing", "incomplete"):
             continue
+        place = str(store.location(entry)) if entry.file else f"{entry.name} in Ollama"
         try:
-            store.path_for(entry, deep=True, report=report)
+            _compare(entry, report, host)
         except LocalAgentError as error:
-            yield Verdict(entry, path, error)
+            yield Verdict(entry, place, error)
         else:
-            yield Verdict(entry, path, None)
+            yield Verdict(entry, place, None)
+
+
+def _compare(entry: Entry, report: OnProgress | None, host: str) -> None:
+    if entry.file:
+        store.path_for(entry, deep=True, report=report)
+        return
+    from localagent.models import served
+
+    served.verify(entry, host)
 
 
 def add(path: Path, model_id: str | None = None, report: OnProgress | None = None) -> Added:
@@ -117,14 +129,27 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     known = lock.load()
     twin = next((entry for entry in known.entries if entry.sha256 == sha256), None)
     if twin and store.state(twin) == "installed":
-        return Added(twin, store.location(twin), lock.user_path(), changed=False)
+        return Added(twin, str(store.location(twin)), lock.user_path(), changed=False)
     here = LocalFile(kind="file", path=str(path))
     if twin:
         entry = twin.model_copy(update={"sources": (here,)})
     else:
         entry = _entry(path, metadata, size, sha256, model_id, known)
     saved = _save(entry.model_copy(update={"sources": (here,)}))
-    return Added(entry, path, saved, changed=True)
+    return Added(entry, str(path), saved, changed=True)
+
+
+def add_served(name: str, host: str, model_id: str | None = None) -> Added:
+    """Pin what the Ollama server at `host` has under `name`, in the user's lock, with a proposed
+    profile. Raises UsageError for an id that is taken, and what `served.ask` raises.
+    """
+    from localagent.models import served
+
+    found, known = served.ask(host, name), lock.load()
+    twin = served.twin(found, known)
+    entry = twin or served.entry(found, model_id, known)
+    saved = lock.user_path() if twin else _save(entry)
+    return Added(entry, f"{entry.name} in Ollama", saved, changed=twin is None)
 
 
 def use(model_id: str) -> Entry:
@@ -137,10 +162,10 @@ def use(model_id: str) -> Entry:
 def remove(model_id: str) -> Removed:
     """Remove a model's file from the model folder; unpin it where it was added with `add`.
 
-    A file that was pinned in place stays where it is.
+    A file that was pinned in place stays where it is, and so does what an Ollama server keeps.
     """
     entry = lock.load().entry(model_id)
-    freed = store.remove(entry)
+    freed = store.remove(entry) if entry.file else 0
     own = lock.load_user()
     left = tuple(e for e in own.models if e.id != entry.id or not _added(e))
     unpinned = len(left) < len(own.models)
@@ -210,7 +235,7 @@ def _slug(name: str) -> str:
 
 
 def _added(entry: Entry) -> bool:
-    return any(isinstance(source, LocalFile) for source in entry.sources)
+    return not entry.file or any(isinstance(source, LocalFile) for source in entry.sources)
 
 
 def _shipped(model_id: str) -> bool:

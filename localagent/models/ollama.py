@@ -50,11 +50,12 @@ COMEBACK = 15.0
 class Ollama:
     """A model in an Ollama server; implements `base.Model`.
 
-    `name` is the model's in Ollama; `info.sha256` is the digest that it must have there. `allowed`
-    are hosts beside this machine. `silence` and `prefill` are seconds, `slowest` tokens a second:
-    the longest silence between two tokens is `silence`, and before the first one it is `prefill`
-    plus the prompt's tokens at the rate `slowest`. `answer` is how long a call without the model
-    may take, `comeback` how long a server may be away for a restart.
+    `name` is the model's in Ollama; `info.sha256` is the digest that it must have there.
+    `allowed_hosts` are names and addresses beside this machine. `silence` and `prefill` are
+    seconds, `slowest` tokens a second: the longest silence between two tokens is `silence`, and
+    before the first one it is `prefill` plus the prompt's tokens at the rate `slowest`. `answer` is
+    how long a call without the model may take, `comeback` how long a server may be away for a
+    restart.
 
     One call runs at a time; another while it is unfinished is a RuntimeError. To stop taking chunks
     is allowed at any moment and ends the requests. Raises UsageError and NotLocal for `host`.
@@ -66,7 +67,7 @@ class Ollama:
         info: ModelInfo,
         *,
         host: str = HOST,
-        allowed: Collection[str] = (),
+        allowed_hosts: Collection[str] = (),
         silence: float = SILENCE,
         prefill: float | None = None,
         slowest: float = SLOWEST,
@@ -74,7 +75,7 @@ class Ollama:
         comeback: float = COMEBACK,
     ) -> None:
         self._name, self._info = name, info
-        self._client = Client(host, allowed)
+        self._client = Client(host, allowed_hosts)
         self._watch = Watch(silence, PREFILL * silence if prefill is None else prefill, slowest)
         self._answer, self._comeback = answer, comeback
         self._tokens = Tokens()

@@ -107,11 +107,11 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
 
 def as_pinned(tag: Tagged, digest: str, entry_id: str) -> None:
     """Raises ModelFileError where the server's model is not the one with this digest."""
-    if _digest(tag.digest) != digest:
+    if plain(tag.digest) != digest:
         raise ModelFileError(
             f"{tag.name or tag.model} in Ollama is not what models.lock pins as {entry_id}: its "
-            f"digest is {_digest(tag.digest)[:12] or 'not told'}, not {digest[:12]}",
-            "if you updated it yourself: localagent models remove ID, then models add --ollama",
+            f"digest is {plain(tag.digest)[:12] or 'not told'}, not {digest[:12]}",
+            f"if you updated it: localagent models remove {entry_id}, then models add --ollama again",
         )
 
 
@@ -150,5 +150,6 @@ def _not_elsewhere(name: str, where: str) -> None:
         )
 
 
-def _digest(text: str) -> str:
+def plain(text: str) -> str:
+    """A digest without the name of its kind."""
     return text.removeprefix("sha256:").lower()

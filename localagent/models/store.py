@@ -34,7 +34,7 @@ from localagent.models.partial import (
 )
 from localagent.paths import models_dir, private, state_dir
 
-State = Literal["installed", "unverified", "incomplete", "altered", "missing"]
+State = Literal["installed", "unverified", "incomplete", "altered", "missing", "served"]
 
 # Kept free besides what a file needs, so that the machine goes on working. Bytes.
 _RESERVE = 64 << 20
@@ -56,7 +56,10 @@ def pinned_in_place(entry: Entry) -> bool:
 
 
 def state(entry: Entry) -> State:
-    """What a look at size and times tells of the model's file, without reading it."""
+    """What a look at size and times tells of the model's file, without reading it; "served" for one
+    without a file here, which a server keeps."""
+    if not entry.file:
+        return "served"
     path = location(entry)
     try:
         status = path.stat()

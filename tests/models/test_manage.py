@@ -82,7 +82,7 @@ def test_verify_finds_what_was_altered(pinned: Entry, usb: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     verdicts = list(manage.verify())
     assert [type(v.error) for v in verdicts] == [ModelFileError]
-    assert [v.path for v in verdicts] == [path]
+    assert [v.place for v in verdicts] == [str(path)]
 
 
 def test_use_sets_the_default_for_good(pinned: Entry) -> None:
