@@ -20,7 +20,7 @@ from localagent.changes import Change
 from localagent.config import Settings
 from localagent.config import load as load_settings
 from localagent.context.prompts import Prompts
-from localagent.errors import UsageError, WorkspaceError
+from localagent.errors import ModelLoadError, UsageError, WorkspaceError
 from localagent.events import (
     Event,
     FileChanged,
@@ -43,7 +43,9 @@ from localagent.journal.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.models import lock as models_lock
 from localagent.models import store
 from localagent.models.base import Model, ModelInfo, Profile
+from localagent.models.gguf import GgufError
 from localagent.models.lock import Entry
+from localagent.models.planned import planned
 from localagent.models.router import MAIN, Pinned, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.paths import config_dir, sessions_dir
@@ -253,11 +255,30 @@ def open_model(entry: Entry, settings: Settings) -> Model:
     path = store.path_for(entry)
     from localagent.models.llamacpp import LlamaCpp
 
+    info = model_info(entry, settings)
+    try:
+        fit = planned(
+            path,
+            info.profile,
+            threads=settings.threads,
+            gpu_layers=settings.gpu_layers,
+            memory=settings.memory_bytes,
+        )
+    except GgufError as error:
+        raise ModelLoadError(
+            f"cannot load {path.name}: {error}", f"localagent models verify {entry.id}"
+        ) from None
     return LlamaCpp(
         path,
-        model_info(entry, settings),
+        replace(info, profile=replace(info.profile, window=fit.window)),
         threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+        batch=fit.batch,
+        kv_type=fit.kv_type,
+        kv_bytes=settings.kv_cache_bytes,
+        nice=settings.nice,
         silence=settings.silence_seconds,
+        notes=[fit.reasons[0]] if fit.window < info.profile.window else [],
     )
 
 

@@ -53,6 +53,10 @@ class Settings:
     search_seconds: float = 600.0
     sandbox: str | None = None
     threads: int = 0
+    gpu_layers: int | None = None
+    nice: int = 0
+    memory_bytes: int | None = None
+    kv_cache_bytes: int = 2 << 30
     window: int | None = None
     silence_seconds: float = 120.0
     ollama_host: str = "http://127.0.0.1:11434"

@@ -52,6 +52,24 @@ KEYS: dict[str, Key] = {
     "threads": Key(
         "threads for the model; 0: one for each physical core", "a whole number from 0 to 1024", 0
     ),
+    "gpu_layers": Key(
+        "layers of the model on the GPU; unset: as many as memory allows",
+        "a whole number from 0 to 10000",
+    ),
+    "nice": Key(
+        "how far the model's process stands back behind other programs",
+        "a whole number from 0 (not at all) to 19",
+        0,
+    ),
+    "memory_bytes": Key(
+        "the most memory that a model may take; unset: what is free",
+        "a whole number, 268435456 or more",
+    ),
+    "kv_cache_bytes": Key(
+        "bytes on disk for what models have read; 0: nothing is kept",
+        "a whole number, 0 or more",
+        2 << 30,
+    ),
     "window": Key(
         "tokens in the model's window; unset: as its profile says",
         "a whole number from 1024 to 1048576",
@@ -90,6 +108,7 @@ KEYS: dict[str, Key] = {
 
 NUMBERS = (
     *("max_seconds", "max_tokens", "check_seconds", "search_seconds", "threads", "window"),
+    *("gpu_layers", "nice", "memory_bytes", "kv_cache_bytes"),
     *("silence_seconds", "candidates", "checkpoint_bytes"),
 )
 RULE_KEYS = ("action", "tool", "match")
@@ -125,6 +144,10 @@ class Values(BaseModel):
     search_seconds: _Seconds | None = None
     sandbox: Literal["auto", "unshare", "none"] | None = None
     threads: Annotated[int, Field(ge=0, le=1024)] | None = None
+    gpu_layers: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    nice: Annotated[int, Field(ge=0, le=19)] | None = None
+    memory_bytes: Annotated[int, Field(ge=256 << 20)] | None = None
+    kv_cache_bytes: Annotated[int, Field(ge=0)] | None = None
     window: Annotated[int, Field(ge=1024, le=1 << 20)] | None = None
     silence_seconds: Annotated[float, Field(ge=5, allow_inf_nan=False)] | None = None
     ollama_host: _Text | None = None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from localagent.config import Settings
 from localagent.doctor.report import Part, Problem
 from localagent.errors import LocalAgentError, ModelLoadError
 from localagent.models import gguf, lock, store
-from localagent.models.fit import Plan, Wish, plan, shape
+from localagent.models.fit import Plan
 from localagent.models.llama_library import Library, library
-from localagent.models.llama_machine import Gpu, gigabytes, this_machine
+from localagent.models.llama_machine import Gpu, gigabytes
 from localagent.models.lock import Entry
+from localagent.models.planned import planned
 
 _STATES = {
     "installed": "there, as pinned when it was last read",
@@ -88,12 +89,14 @@ def _model(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bo
 
 def _plan(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...]) -> Plan:
     profile = entry.profile.profile()
-    wish = Wish(
-        window=settings.window or profile.window,
-        parallel=profile.parallel,
+    return planned(
+        store.location(entry),
+        replace(profile, window=settings.window or profile.window),
         threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+        memory=settings.memory_bytes,
+        gpus=gpus,
     )
-    return plan(shape(gguf.read(store.location(entry))), wish, this_machine(gpus))
 
 
 def _absent(entry: Entry, state: store.State, *, fatal: bool) -> Problem:

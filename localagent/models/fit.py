@@ -23,6 +23,9 @@ SMALLEST = 1024
 ROOMY = 4096
 """The window that is kept at full precision if possible: a file, its tests and a reply."""
 
+KV_SIZE: dict[KvType, float] = {"f16": 1.0, "q8_0": 34 / 64}
+"""Bytes for each byte of f16: in q8_0, 32 numbers take 34 bytes instead of 64."""
+
 BATCH, GPU_BATCH, SMALL_BATCH = 256, 512, 64
 """Tokens that are read at a time: `llamacpp.BATCH`; llama.cpp's default, which a GPU can use; and
 what saves memory where it is short."""
@@ -31,7 +34,6 @@ PROCESS = 128 << 20
 """Bytes of the worker besides what is computed here: Python, the library, the vocabulary."""
 
 _STEP = 256  # llama.cpp rounds a KV cache up to this many tokens
-_Q8 = 34 / 64  # bytes of q8_0 for a byte of f16: 32 numbers take 34 bytes instead of 64
 _MIB = 1 << 20
 
 
@@ -159,7 +161,7 @@ class _Need:
         self.window, self.kv_type, self.batch = window, kv_type, batch
         tokens = -(-cells(window, wish.parallel) // _STEP) * _STEP
         full = tokens * model.kv_bytes_per_token
-        self.kv = full if kv_type == "f16" else int(full * _Q8)
+        self.kv = int(full * KV_SIZE[kv_type])
         # Compared with llama.cpp's own "compute buffer size" for the default model: 151.4 MiB at
         # a batch of 256, 37.8 at 64, whatever the window; this gives 164.5 and 41.2. The logits
         # of a whole batch are the bulk of it; then the mask, and the logits that are kept.

@@ -59,7 +59,7 @@ class LlamaCpp:
     KV caches kept on disk may hold, 0 for none; `drafts` allows guesses that are checked. `nice` is
     added to the niceness of the process. `silence` is in seconds. `command` starts another worker
     that speaks the same protocol. `logs` and `cache` are the folders of the worker's logs and of
-    the KV caches.
+    the KV caches. `notes` are what the user should be told with the first reply.
 
     One request runs at a time; another while it is unfinished is a RuntimeError. To stop taking
     chunks from `generate` is allowed at any moment and cancels it.
@@ -83,6 +83,7 @@ class LlamaCpp:
         command: Sequence[str] | None = None,
         logs: Path | None = None,
         cache: Path | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self._info = info
         self._drafts = drafts
@@ -103,6 +104,7 @@ class LlamaCpp:
             logs=logs or state_dir() / "logs",
         )
         self._link = WorkerLink(settings, use_extra_bufts)
+        self._link.notices.extend(notes)
 
     def __enter__(self) -> LlamaCpp:
         return self

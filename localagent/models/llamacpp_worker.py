@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from localagent.models import wire
+from localagent.models.fit import KV_SIZE, cells
 from localagent.models.llama_machine import available_memory, gigabytes, physical_cores
 from localagent.models.worker_handle import Handle, inspected
 from localagent.models.worker_llm import Outcome, RequestFailed, Row
@@ -85,8 +86,8 @@ class LlamaCpp:
         try:
             model = Handle(self.c, pointer)
             window = request.window or model.trained_window or 4096
-            cells = window + beside(window, request.parallel)
-            _check_memory(size, cells * model.kv_bytes_per_token, free)
+            kv = cells(window, request.parallel) * model.kv_bytes_per_token
+            _check_memory(size, round(kv * KV_SIZE[request.kv_type]), free)
             return LoadedModel(model, request, window)
         except RequestFailed:
             self.c.llama_model_free(pointer)
@@ -153,7 +154,7 @@ class LoadedModel:
     def _make_context(self, threads: int, request: wire.Load) -> int:
         c = self._c
         parameters = c.llama_context_default_params()
-        parameters.n_ctx = self.window + beside(self.window, self.parallel)
+        parameters.n_ctx = cells(self.window, self.parallel)
         parameters.n_batch = parameters.n_ubatch = self.batch
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.n_seq_max = self.sequences
@@ -269,11 +270,6 @@ class LoadedModel:
     def use_threads(self, count: int) -> None:
         """Use so many threads from now on."""
         self._c.llama_set_n_threads(self._context, count, count)
-
-
-def beside(window: int, parallel: int) -> int:
-    """Cells of the KV cache beside those of one whole window, for other sequences."""
-    return min(window, 4096) if parallel > 1 else 0
 
 
 def _name(path: bytes) -> str:
