@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 
+import engine
 import exercises
+import startup
 
 
 def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
-    one = commands.add_parser("exercises", help="solve exercises of exercism/python")
-    exercises.add_arguments(one)
-    one.set_defaults(run=exercises.run)
+    for module in (engine, exercises, startup):
+        name = module.__name__
+        one = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0].split(": ")[1])
+        module.add_arguments(one)
+        one.set_defaults(run=module.run)
     options = parser.parse_args()
     return options.run(options)
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
+from rows import REPO, machine, rows_of, write_row
+
 TASK = "Implement what INSTRUCTIONS.md asks for in {solution} so that the tests in {tests} pass"
 CHECK = "python -m pytest -q"
 
@@ -40,17 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the exercises that the output file does not hold yet, then print the table."""
     names = options.only or _names(options.names)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     mark = {"label": options.label, "seed": options.seed, "model": options.model or "default"}
-    done = {row["name"] for row in _rows(options.out) if mark.items() <= row.items()}
+    done = {row["name"] for row in rows_of(options.out) if mark.items() <= row.items()}
     for name in names:
         if name in done:
             continue
-        row = {**mark, "name": name, **_machine(), **_solve(options, name)}
-        with options.out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        row = {**mark, "name": name, **machine(), **_solve(options, name)}
+        write_row(options.out, row)
         print(_line(row), flush=True)
-    rows = [r for r in _rows(options.out) if mark.items() <= r.items() and r["name"] in names]
+    rows = [r for r in rows_of(options.out) if mark.items() <= r.items() and r["name"] in names]
     _table(rows)
     return 0
 
@@ -60,25 +57,6 @@ def _names(path: Path | None) -> list[str]:
         raise SystemExit("exercises: give --names FILE or --only NAME …")
     lines = (line.strip() for line in path.read_text().splitlines())
     return [line for line in lines if line and not line.startswith("#")]
-
-
-def _rows(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-
-
-def _machine() -> dict:
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(REPO), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-    return {
-        "commit": git("rev-parse", "--short", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
-        "machine": f"{platform.machine()} {os.cpu_count()} cpus",
-        "python": platform.python_version(),
-    }
 
 
 def prepare(root: Path, name: str, folder: Path) -> tuple[str, str]:

@@ -49,19 +49,24 @@ class React:
         named = named_paths(turn.prompt, turn.services.workspace, files)
         turn.named = frozenset(p for p in named if not is_test(p))
         check = ""
-        if classify(turn.prompt) != "answer":
+        question = classify(turn.prompt) == "answer"
+        if not question:
             check, _ = yield from check_as_it_is(turn)
         messages = [Message("system", system_prompt(turn)), *turn.conversation]
         messages.append(Message("user", turn.prompt))
-        return (yield from _loop(turn, messages, check))
+        return (yield from _loop(turn, messages, check, question))
 
 
-def _loop(turn: Turn, messages: list[Message], check: str) -> Generator[Event, None, Result]:
+def _loop(
+    turn: Turn, messages: list[Message], check: str, question: bool
+) -> Generator[Event, None, Result]:
     stumbles = 0
     seen: set[tuple[str, str]] = set()
     for step in range(1, MAX_STEPS + 1):
         yield Step("think", f"step {step}")
-        request = Request(tuple(messages), max_tokens=REPLY_TOKENS, seed=turn.seed)
+        request = Request(
+            tuple(messages), max_tokens=REPLY_TOKENS, seed=turn.seed, fixed=1, continues=True
+        )
         try:
             reply = yield from ask(turn, "act", request)
         except ContextOverflow:
@@ -75,7 +80,9 @@ def _loop(turn: Turn, messages: list[Message], check: str) -> Generator[Event, N
             stumbles += 1
         elif call is None:
             stumbles += 1
-            if stumbles >= MAX_STUMBLES and not turn.changed and not check:
+            # To a question, text without a call is the answer.
+            plain = question and not problem and bool(reply.text.strip())
+            if (plain or stumbles >= MAX_STUMBLES) and not turn.changed and not check:
                 return Result("answered", reply.text.strip())
             yield from _add(messages, "user", problem or _no_action(turn))
         else:

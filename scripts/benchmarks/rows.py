@@ -1,0 +1,50 @@
+"""The rows of all benchmarks: JSON lines that say on what, and with what, they were measured."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@functools.cache
+def machine() -> dict:
+    """The commit, whether the tree was changed, and the machine."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(REPO), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    return {
+        "commit": git("rev-parse", "--short", "HEAD"),
+        "dirty": bool(git("status", "--porcelain")),
+        "machine": f"{platform.machine()} {_processor()} {os.cpu_count()} cpus",
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "")
+
+
+def write_row(path: Path, row: dict) -> None:
+    """Append a row."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def rows_of(path: Path) -> list[dict]:
+    """All rows of a file; none where it does not exist."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]

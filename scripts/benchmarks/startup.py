@@ -1,0 +1,41 @@
+"""`scripts/bench startup`: processor time of commands that need no model."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rows import REPO, machine, write_row
+
+COMMANDS = (("--version",), ("--help",), ("run", "--help"), ("models", "list"), ("sessions",))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scripts/bench startup`."""
+    parser.add_argument("--repeat", type=int, default=5, help="the least of so many is taken")
+    parser.add_argument("--out", type=Path, default=REPO / ".bench" / "startup.jsonl")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure each command, beside Python's own start."""
+    bare = min(_seconds(["-c", "pass"]) for _ in range(options.repeat))
+    for command in COMMANDS:
+        words = ["-m", "localagent", *command]
+        seconds = min(_seconds(words) for _ in range(options.repeat))
+        name = " ".join(command)
+        row = {"command": name, "cpu_seconds": round(seconds, 3), "python_seconds": round(bare, 3)}
+        write_row(options.out, {**row, "ratio": round(seconds / bare, 1), **machine()})
+        print(f"{name:<16} {seconds:.3f} s of processor time, {seconds / bare:.1f} times python's")
+    return 0
+
+
+def _seconds(words: list[str]) -> float:
+    before = os.times()
+    subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
+    after = os.times()
+    return (after.children_user - before.children_user) + (
+        after.children_system - before.children_system
+    )
