@@ -146,7 +146,7 @@ class Bench:
         return rates
 
     def start(self) -> dict:
-        """From the command to the first token, with 1,200 tokens of rules not on disk and on disk."""
+        """From the command to the first token; 1,200 tokens of rules are not on disk, then they are."""
         with tempfile.TemporaryDirectory() as folder:
             home, project = Path(folder, "home"), Path(folder, "project")
             project.mkdir()
