@@ -21,11 +21,13 @@ from localagent.edits.syntax import syntax_error
 from localagent.edits.textfile import encode
 from localagent.errors import EditError, LimitReached
 from localagent.events import CandidateProposed, CandidateRejected, Event
+from localagent.models.base import Usage
 
 # A candidate may take this many times as long as the check took at the start, and at least
 # MIN_CHECK_SECONDS: small models write endless loops.
 SLOWER = 4.0
 MIN_CHECK_SECONDS = 15.0
+_NOTHING_ASKED = Reply("", "stop", Usage())
 # Candidates in a row whose check did not end, before the check itself is taken to hang.
 MAX_TIMEOUTS = 3
 
@@ -61,12 +63,20 @@ def _try(
     found: list[Candidate] = []
 
     def judged(place: int, reply: Reply) -> Generator[Event, None, bool]:
-        candidate = yield from _judge_reply(turn, problem, board, drafts[place], reply)
+        candidate = yield from _judge_reply(turn, problem, board, asking[place], reply)
         found.extend([candidate] if candidate else [])
         return bool(found) or time.monotonic() > end
 
-    requests = [draft.request for draft in drafts]
-    yield from ask_all(turn, drafts[0].strategy, requests, judged)
+    asking = [draft for draft in drafts if draft.request is not None]
+    for draft in drafts:
+        if draft.request is None:
+            turn.ensure_within_limits()
+            candidate = yield from _judge_reply(turn, problem, board, draft, _NOTHING_ASKED)
+            if candidate is not None:
+                return candidate
+    requests = [draft.request for draft in asking if draft.request is not None]
+    if requests:
+        yield from ask_all(turn, asking[0].strategy, requests, judged)
     return found[0] if found else None
 
 

@@ -40,6 +40,11 @@ class Found:
         """The index of the line after its last."""
         return self.node.end_lineno or self.node.lineno
 
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a class; otherwise a function or a method."""
+        return isinstance(self.node, ast.ClassDef)
+
 
 @dataclass(frozen=True, slots=True)
 class _Code:
@@ -156,9 +161,7 @@ def _find(found: list[Found], wanted: str) -> Found:
 def _find_new(code: _Code, old: Found) -> Found:
     """The definition in the new code that replaces `old`."""
     found = list(_definitions(code.body))
-    same_kind = [
-        f for f in found if _is_class(f) == _is_class(old) and (old.parents or not f.parents)
-    ]
+    same_kind = [f for f in found if f.is_class == old.is_class and (old.parents or not f.parents)]
     hits = [f for f in same_kind if f.name == old.name]
     hits = hits or [f for f in same_kind if f.node.name == old.node.name]
     if not hits:
@@ -167,10 +170,6 @@ def _find_new(code: _Code, old: Found) -> Found:
             f"the code must hold the whole definition of {old.name}; it has {_shortened(names)}"
         )
     return hits[-1]  # a model that corrects itself does so further down
-
-
-def _is_class(found: Found) -> bool:
-    return isinstance(found.node, ast.ClassDef)
 
 
 def _is_overload(node: Definition) -> bool:
@@ -285,7 +284,7 @@ def _names(body: Sequence[ast.stmt]) -> set[str]:
 def _new_methods(code: _Code, new: Found, old: Found, indent: str, unit: str) -> list[str]:
     """Methods that came along, which the class of `old` lacks: they follow it."""
     owner = old.parents[-1] if old.parents else None
-    if not isinstance(owner, ast.ClassDef) or _is_class(old):
+    if not isinstance(owner, ast.ClassDef) or old.is_class:
         return []
     has = _names(owner.body)
     siblings = new.parents[-1].body if new.parents else code.body

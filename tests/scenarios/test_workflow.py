@@ -87,6 +87,29 @@ def test_infills_climb_from_the_best_candidate(start: Callable, workspace_dir: P
     assert "# Must hold:" in infills[0].prefix
 
 
+def test_the_right_parts_of_two_candidates_are_put_together(
+    start: Callable, workspace_dir: Path
+) -> None:
+    (workspace_dir / "calc_test.py").unlink()
+    (workspace_dir / "pair.py").write_text("def one():\n    pass\n\n\ndef two():\n    pass\n")
+    (workspace_dir / "pair_test.py").write_text(
+        "from pair import one, two\n\n\ndef test_one():\n    assert one() == 1\n\n\n"
+        "def test_two():\n    assert two() == 2\n\n\n"
+        "def test_both():\n    assert one() + two() == 3\n"
+    )
+    first = "def one():\n    return 1\n\n\ndef two():\n    return 3\n"
+    second = (
+        "def half():\n    return 1\n\n\ndef one():\n    return 9\n\n\n"
+        "def two():\n    return half() * 2\n"
+    )
+    run = start(workspace_dir, [first, second], profile=Profile(candidates=2))
+    end = finished(run.turn("Implement pair.py so that the tests in pair_test.py pass"))
+    assert (end.outcome, end.how) == ("solved", "mix 3")
+    text = (workspace_dir / "pair.py").read_text()
+    assert "return 1" in text and "return half() * 2" in text and "return 9" not in text
+    assert len(run.model.requests) == 2
+
+
 def test_a_passing_check_is_not_worked_on(start: Callable, workspace_dir: Path) -> None:
     (workspace_dir / "calc.py").write_text(GOOD)
     run = start(workspace_dir, [])

@@ -33,6 +33,7 @@ from localagent.agent.search import search
 from localagent.agent.strategies.base import Strategy
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill, quick_infill
+from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.whole import whole_file, whole_file_again
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
@@ -114,8 +115,8 @@ def _strategies(problem: Problem) -> list[Strategy]:
     if lines > WHOLE_FILE_LINES:
         return [quick_infill, rewrite, body, infill]
     if repairing and lines > 10:
-        return [quick_infill, rewrite, body, infill, whole_file, whole_file_again]
-    return [whole_file, quick_infill, whole_file_again, infill]
+        return [quick_infill, rewrite, body, infill, whole_file, whole_file_again, mix]
+    return [whole_file, quick_infill, whole_file_again, mix, infill]
 
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:

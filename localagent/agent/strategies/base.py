@@ -15,10 +15,11 @@ from localagent.models.base import Request
 class Draft:
     """One question to the model. `build` turns the reply's text into the new texts of the file to
     judge, in order; it raises EditError where the reply cannot be used. A reply that reached its
-    limit of tokens is used only if it `may_be_cut`."""
+    limit of tokens is used only if it `may_be_cut`. Without a `request` nothing is asked, and
+    `build` is given an empty reply."""
 
     strategy: str
-    request: Request
+    request: Request | None
     build: Callable[[str], list[str]]
     may_be_cut: bool = False
 
