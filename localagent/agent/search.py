@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from localagent.agent.ask import Reply, ask_all
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.problem import Problem
-from localagent.agent.strategies.base import Draft, Strategy
+from localagent.agent.strategies.base import Draft, Plan
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.changes import Change, file_change
@@ -27,32 +27,44 @@ from localagent.models.base import Usage
 # MIN_CHECK_SECONDS: small models write endless loops.
 SLOWER = 4.0
 MIN_CHECK_SECONDS = 15.0
+_USED_UP: list[Draft] = []
 _NOTHING_ASKED = Reply("", "stop", Usage())
 # Candidates in a row whose check did not end, before the check itself is taken to hang.
 MAX_TIMEOUTS = 3
 
 
 def search(
-    turn: Turn,
-    problem: Problem,
-    board: Board,
-    strategies: Sequence[Strategy],
-    seconds: float,
+    turn: Turn, problem: Problem, board: Board, plan: Plan, seconds: float
 ) -> Generator[Event, None, Candidate | None]:
-    """Try `strategies` in order until a candidate passes the check or `seconds` are over.
+    """Try strategies until a candidate passes the check or `seconds` are over.
 
-    Returns the candidate that passed; without a check, the first that parses; otherwise None, with
-    what was tried on the board. Raises LimitReached where the check itself seems to hang.
+    Those that come first are used up one after another; the others then take turns, and one that
+    made the best candidate better goes on. Returns the candidate that passed; without a check, the
+    first that parses; otherwise None, with what was tried on the board. Raises LimitReached where
+    the check itself seems to hang.
     """
     end = time.monotonic() + seconds
-    for strategy in strategies:
+    for strategy in plan.first:
         for drafts in strategy(turn, problem, board):
+            if not drafts:
+                break
             found = yield from _try(turn, problem, board, drafts, end)
-            if found is not None:
+            if found is not None or time.monotonic() > end:
                 return found
-            if time.monotonic() > end:
-                return None
-            _ensure_check_ends(problem, board)
+    turns = [strategy(turn, problem, board) for strategy in plan.turns]
+    idle = 0  # strategies in a row that had nothing to ask
+    while idle < len(turns):
+        current = turns.pop(0)
+        better, asked = True, False
+        while better and (drafts := next(current, _USED_UP)):
+            score = board.best_score
+            found = yield from _try(turn, problem, board, drafts, end)
+            if found is not None or time.monotonic() > end:
+                return found
+            better, asked = board.best_score > score, True
+        if drafts is not _USED_UP:
+            turns.append(current)
+            idle = 0 if asked else idle + 1
     return None
 
 
@@ -77,6 +89,7 @@ def _try(
     requests = [draft.request for draft in asking if draft.request is not None]
     if requests:
         yield from ask_all(turn, asking[0].strategy, requests, judged)
+    _ensure_check_ends(problem, board)
     return found[0] if found else None
 
 

@@ -16,7 +16,7 @@ from localagent.agent.planners.react import system_prompt
 from localagent.agent.problem import Problem, beside_paths, open_file
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill
-from localagent.agent.strategies.whole import whole_file, whole_file_again
+from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.title import write_title
 from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, TestResult
@@ -57,7 +57,7 @@ FAILING = CheckResult(
 def turn(workspace_dir: Path) -> Turn:
     """A turn in the small project, with a task that names its files."""
     workspace = Workspace.open(workspace_dir)
-    info = ModelInfo("scripted", "scripted", "", Profile(fim=True))
+    info = ModelInfo("scripted", "scripted", "", Profile(fim=True, candidates=6))
     services = Services(
         model=ScriptedModel([], info),
         workspace=workspace,
@@ -92,29 +92,32 @@ def test_system_prompt_of_react(turn: Turn) -> None:
 def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
     board = Board(FAILING)
     tried = Candidate(1, "file", "calc.py", "x", file_change("calc.py", b"x"), FAILING)
-    drafts = chain(whole_file(turn, problem, board), whole_file_again(turn, problem, board))
+    drafts = [*next(whole_file(turn, problem, board))]
+    board.add(tried)
+    drafts += next(whole_file_again(turn, problem, board))
+    assert len(drafts) == 6
     for number, draft in enumerate(drafts):
         compare(f"whole-{number}", transcript_form(draft.request))
-        board.add(tried)
-    assert number == 3
+    (first, *_) = next(whole_file_cases(turn, problem, board))
+    compare("whole-cases", transcript_form(first.request))
 
 
 def test_a_new_file(turn: Turn, problem: Problem) -> None:
     new = replace(problem, path="new.py", old=None, start=None, beside=())
-    draft = next(whole_file(turn, new, Board(None)))
+    (draft,) = next(whole_file(turn, new, Board(None)))
     compare("whole-new-file", transcript_form(draft.request))
 
 
 @pytest.mark.parametrize("strategy", [rewrite, body, infill])
 def test_first_request_of(turn: Turn, problem: Problem, strategy) -> None:
-    draft = next(strategy(turn, problem, Board(FAILING)))
+    (draft, *_) = next(strategy(turn, problem, Board(FAILING)))
     compare(f"{strategy.__name__}-first", transcript_form(draft.request))
 
 
 def test_requests_of_a_strategy_share_their_start(turn: Turn, problem: Problem) -> None:
     board = Board(FAILING)
-    drafts = chain(whole_file(turn, problem, board), whole_file_again(turn, problem, board))
-    texts = [transcript_form(draft.request) for draft in drafts]
+    batches = chain(whole_file(turn, problem, board), whole_file_again(turn, problem, board))
+    texts = [transcript_form(draft.request) for drafts in batches for draft in drafts]
     shared = os.path.commonprefix(texts)  # noqa: RUF071 - characters are what is meant
     assert shared.endswith(
         "# Reply\nWrite the complete new content of `calc.py`, in one code block"

@@ -30,11 +30,11 @@ from localagent.agent.problem import (
     open_text,
 )
 from localagent.agent.search import search
-from localagent.agent.strategies.base import Strategy
+from localagent.agent.strategies.base import Plan
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill, quick_infill
 from localagent.agent.strategies.mix import mix
-from localagent.agent.strategies.whole import whole_file, whole_file_again
+from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.errors import WorkspaceError
@@ -106,17 +106,19 @@ class Workflow:
         return None
 
 
-def _strategies(problem: Problem) -> list[Strategy]:
-    """What to try for a problem, in order."""
+def _strategies(problem: Problem) -> Plan:
+    """What to try for a problem."""
     lines = problem.text.count("\n")
     repairing = problem.start is not None and bool(problem.start.passed)
     if not problem.path.endswith(".py"):
-        return [whole_file, whole_file_again]
+        return Plan([whole_file, whole_file_again], [whole_file_cases])
     if lines > WHOLE_FILE_LINES:
-        return [quick_infill, rewrite, body, infill]
+        return Plan([quick_infill, rewrite, body], [infill, mix])
     if repairing and lines > 10:
-        return [quick_infill, rewrite, body, infill, whole_file, whole_file_again, mix]
-    return [whole_file, quick_infill, whole_file_again, mix, infill]
+        return Plan(
+            [quick_infill, rewrite, body], [infill, whole_file_again, mix, whole_file_cases]
+        )
+    return Plan([whole_file, quick_infill, whole_file_again, mix], [infill, whole_file_cases, mix])
 
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:

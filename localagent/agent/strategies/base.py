@@ -25,4 +25,14 @@ class Draft:
 
 
 Strategy = Callable[[Turn, Problem, Board], Iterator[Sequence[Draft]]]
-"""Yields drafts that are asked for side by side."""
+"""Yields drafts that are asked for side by side; an empty list where there is nothing to ask before
+another strategy has found something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which strategies a search uses: those of `first` are used up in this order, then those of
+    `turns` take turns."""
+
+    first: Sequence[Strategy]
+    turns: Sequence[Strategy]

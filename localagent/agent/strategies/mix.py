@@ -22,19 +22,21 @@ MOST = 8
 
 
 def mix(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Put other candidates' functions into the best one, as long as that makes it better."""
+    """Put other candidates' functions into the best one, as long as that makes it better; again
+    when there are others."""
     if not problem.path.endswith(".py"):
         return
     while True:
         best, score = board.best, board.best_score
         if best is None or best.result is None or best.result.ok:
-            return
+            yield []
+            continue
         for donor, name in _transplants(problem, best, board.tried)[:MOST]:
             yield [Draft("mix", None, _replacing(best.text, donor.text, name))]
             if board.best_score > score:
                 break
         else:
-            return
+            yield []
 
 
 def _transplants(

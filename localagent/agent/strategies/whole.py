@@ -8,6 +8,7 @@ code, a small model gives it back letter for letter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem, context_messages, failures
@@ -18,6 +19,9 @@ from localagent.models.base import Request
 
 # A new file of this many tokens is about 120 lines; a longer file may also double.
 MIN_REPLY_TOKENS = 1000
+SHOWN_CASES = 6
+ROUNDS = 12
+"""How often the whole file is asked for with other cases: as many as fit into ten minutes."""
 
 
 def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
@@ -28,24 +32,48 @@ def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence
 
 
 def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """The whole file, asked for differently: with a plan first, with the failed cases, sampled."""
-    render = turn.services.prompts.render
+    """The whole file, asked for differently, side by side: with the cases that the best attempt
+    got wrong, with steps first, in another style, and sampled."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
-    drafts: list[Draft] = []
-    for number in range(1, profile.candidates):
-        temperature = 0.0
-        if number == 1:
-            tail = render("workflow/file-plan", path=problem.path)
-        elif number == 2 and board.best is not None and failures(board.best.result):
-            text = failures(board.best.result, 6)
-            tail = render("workflow/file-cases", path=problem.path, failures=text)
-        else:
-            tail = render("workflow/file", path=problem.path)
-            temperature = profile.temperature
-        drafts.append(_draft(turn, problem, shared, tail, temperature, number))
-    if drafts:
-        yield drafts
+    tails = [tail for tail in (_cases(turn, problem, board, 0), *_ways(turn, problem)) if tail]
+    drafts = [
+        _draft(turn, problem, shared, tail, 0.0, 1) for tail in tails[: profile.candidates - 1]
+    ]
+    plain = turn.services.prompts.render("workflow/file", path=problem.path)
+    for number in range(len(drafts) + 1, profile.candidates):
+        drafts.append(_draft(turn, problem, shared, plain, profile.temperature, number))
+    yield drafts
+
+
+def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """The whole file, again and again, each time with other cases that the best attempt by now got
+    wrong, sampled."""
+    shared = context_messages(turn, problem)
+    profile = turn.services.model.info.profile
+    for number in range(1, ROUNDS + 1):
+        tail = _cases(turn, problem, board, number)
+        if not tail:
+            return
+        seeds = range(number * profile.candidates, (number + 1) * profile.candidates)
+        yield [_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds]
+
+
+def _ways(turn: Turn, problem: Problem) -> list[str]:
+    names = ("file-plan", "file-loops", "file-helpers")
+    return [turn.services.prompts.render(f"workflow/{name}", path=problem.path) for name in names]
+
+
+def _cases(turn: Turn, problem: Problem, board: Board, skipped: int) -> str:
+    """The question with the cases that the best attempt got wrong, `skipped` of them moved to the
+    end; "" where there are none."""
+    result = board.best.result if board.best is not None else None
+    if result is None or not result.failing:
+        return ""
+    start = skipped % len(result.failing)
+    turned = replace(result, tests=(*result.failing[start:], *result.failing[:start]))
+    text = failures(turned, SHOWN_CASES)
+    return turn.services.prompts.render("workflow/file-cases", path=problem.path, failures=text)
 
 
 def _draft(
