@@ -143,7 +143,9 @@ def test_the_readmes_search_for_code_that_reaches_out_finds_what_it_says() -> No
     package = ROOT / "localagent"
     found = [p for p in package.rglob("*.py") if pattern.search(p.read_text(encoding="utf-8"))]
     names = {p.relative_to(package).as_posix() for p in found}
-    assert names == {shown[2], shown[3]} == {"models/ollama_client.py", "models/ollama_transport.py"}
+    assert (
+        names == {shown[2], shown[3]} == {"models/ollama_client.py", "models/ollama_transport.py"}
+    )
 
 
 def test_no_file_names_a_package_indexs_host() -> None:

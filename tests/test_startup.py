@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("llama_cpp", "ollama", "httpx", "prompt_toolkit", "rich", "pydantic", "numpy", "jinja2", "pathspec")
+HEAVY = (
+    "llama_cpp",
+    "ollama",
+    "httpx",
+    "prompt_toolkit",
+    "rich",
+    "pydantic",
+    "numpy",
+    "jinja2",
+    "pathspec",
+)
 
 
 def fresh(code: str) -> str:

@@ -92,10 +92,10 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
             f"the Ollama server {client.host} has no model {name}",
             f"ollama pull {name} fetches it; ollama list shows what is there",
         )
-    _not_elsewhere(name, found[0].remote)
+    not_elsewhere(name, found[0].remote)
     body = {"model": name, "name": name}  # the second for servers before 0.6
     show = await client.ask(Show, "/api/show", Patience(answer, answer), body)
-    _not_elsewhere(name, show.remote)
+    not_elsewhere(name, show.remote)
     known = Facts(version, found[0], show)
     if known.too_old:
         raise ServerError(
@@ -111,7 +111,7 @@ def as_pinned(tag: Tagged, digest: str, entry_id: str) -> None:
         raise ModelFileError(
             f"{tag.name or tag.model} in Ollama is not what models.lock pins as {entry_id}: its "
             f"digest is {plain(tag.digest)[:12] or 'not told'}, not {digest[:12]}",
-            f"if you updated it: localagent models remove {entry_id}, then models add --ollama again",
+            f"if you updated it: localagent models remove {entry_id}, and add it again",
         )
 
 
@@ -129,6 +129,16 @@ async def window(client: Client, name: str, wanted: int, answer: float = ANSWER)
         )
 
 
+def not_elsewhere(name: str, where: str) -> None:
+    """Raises NotLocal where `where`, a remote host as the server tells it, is not empty."""
+    if where:
+        place = "".join(c for c in where if c.isprintable())[:200]
+        raise NotLocal(
+            f"{name} does not run on this machine: Ollama would send every prompt to {place}",
+            "choose a model that ollama list shows with a size",
+        )
+
+
 def full(name: str) -> str:
     """The name with its tag, in the form in which two names of one model are equal."""
     tagged = ":" in name.rpartition("/")[2]
@@ -138,16 +148,7 @@ def full(name: str) -> str:
 def _not_by_name(name: str) -> None:
     tag = name.rpartition("/")[2].rpartition(":")[2].lower()
     if tag == "cloud" or tag.endswith("-cloud"):
-        _not_elsewhere(name, "the cloud of Ollama's maker")
-
-
-def _not_elsewhere(name: str, where: str) -> None:
-    if where:
-        place = "".join(c for c in where if c.isprintable())[:200]
-        raise NotLocal(
-            f"{name} does not run on this machine: Ollama would send every prompt to {place}",
-            "choose a model that ollama list shows with a size",
-        )
+        not_elsewhere(name, "the cloud of Ollama's maker")
 
 
 def plain(text: str) -> str:

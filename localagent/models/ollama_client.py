@@ -32,6 +32,7 @@ from localagent.models.ollama_wire import Piece, Running, Show, Tags, Version
 Shape = TypeVar("Shape", Version, Tags, Show, Running, Piece)
 Lines = AsyncGenerator[dict[str, Any], None]
 
+_LOG = "its log says more (journalctl -u ollama, or where ollama serve runs)"
 _TOO_LONG = ("context length", "context size", "context window")
 _NO_MEMORY = ("system memory", "out of memory", "cuda error", "failed to load model")
 _DEAD = ("runner has", "runner process", "running the model", "unexpectedly stopped")
@@ -160,8 +161,9 @@ def _translated(host: str) -> Iterator[None]:
         ) from None
     except httpx.TransportError as error:
         raise WorkerDied(
-            f"the Ollama server {host} ended the connection in the middle of an answer",
-            _line(str(error)) and f"it said no more than: {_line(str(error))}",
+            f"the Ollama server {host} ended the connection in the middle of an answer "
+            f"({_line(str(error)) or type(error).__name__})",
+            _LOG,
         ) from None
     except (httpx.RequestError, ValueError, TypeError, AttributeError, RecursionError) as error:
         # The last ones are what the package comes to over a line that is no JSON object.
@@ -183,11 +185,9 @@ def _refusal(host: str, status: int, said: str) -> BackendError | ModelNotInstal
     if any(phrase in words for phrase in _NO_MEMORY):
         return ModelLoadError(f"Ollama could not load the model: {said}", "ollama ps shows others")
     if any(phrase in words for phrase in _DEAD):
-        return WorkerDied(f"Ollama's own process for the model ended: {said}")
+        return WorkerDied(f"Ollama's own process for the model ended: {said}", _LOG)
     when = "in the middle of a reply" if status < 0 else f"with status {status}"
-    hint = "its log says more (journalctl -u ollama, or where ollama serve runs)"
-    if "insert" in words:
-        hint = "set fim = false in the model's profile in models.lock"
+    hint = "set fim = false in the model's profile in models.lock" if "insert" in words else _LOG
     return ServerError(f"the Ollama server {host} failed {when}: {said or 'no reason given'}", hint)
 
 

@@ -10,8 +10,9 @@ import json
 import time
 from typing import Literal
 
-from localagent.errors import ContextOverflow, NotLocal, ServerError
+from localagent.errors import ContextOverflow, ServerError
 from localagent.models.base import Chunk, Finish, FinishReason, Request, Text, Usage
+from localagent.models.ollama_check import not_elsewhere
 from localagent.models.ollama_request import Target, limit, parts, thinks
 from localagent.models.ollama_tokens import Tokens
 from localagent.models.ollama_wire import Piece
@@ -53,8 +54,7 @@ class Reply:
         Raises NotLocal, PromptTruncated, ContextOverflow, and ServerError for a reply that is
         longer than it may be.
         """
-        if piece.remote:
-            raise NotLocal(f"{self._target.name} is answered by {piece.remote}: it is not local")
+        not_elsewhere(self._target.name, piece.remote)
         if self._pieces == 0:
             self._first = time.monotonic() - self._started
         self._count(piece)

@@ -69,7 +69,8 @@ class Border(httpx.AsyncBaseTransport):
         """Send one request; see the class."""
         if _place(request.url) != _place(self._host):
             raise NotLocal(
-                f"a request to {request.url.host} was refused: the server is {self._host}"
+                f"a request to {request.url.host} was refused: the server is {self._host}",
+                "set ollama_host to the server itself",
             )
         # The package takes a key for its maker's cloud from the environment.
         request.headers.pop("authorization", None)

@@ -37,6 +37,7 @@ class Pulled:
     name: str
     digest: str = DIGEST
     size: int = 986_061_892
+    size_label: str = "1.5B"
     parameters: str = 'stop                           "<|im_end|>"'
     template: str = "{{ if .Suffix }}…{{ .Suffix }}{{ end }}{{ range .Messages }}…{{ end }}"
     capabilities: tuple[str, ...] = ("completion", "tools", "insert")
@@ -198,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
             "parameters": model.parameters,
             "template": model.template,
             "license": "Apache License\nVersion 2.0",
-            "details": {"parameter_size": "1.5B", "quantization_level": "Q4_K_M"},
+            "details": _details(model),
             "model_info": {"toy.context_length": model.trained, "general.architecture": "toy"},
         }
         if self.ollama.numbers >= (0, 6, 4):
@@ -436,11 +437,15 @@ def _tag(model: Pulled) -> dict[str, Any]:
         "modified_at": "2026-11-01T10:00:00.5Z",
         "size": model.size,
         "digest": model.digest,
-        "details": {"parameter_size": "1.5B", "quantization_level": "Q4_K_M"},
+        "details": _details(model),
     }
     if model.remote_host and model.remote_only_in != "show":
         told |= {"remote_host": model.remote_host, "remote_model": model.name}
     return told
+
+
+def _details(model: Pulled) -> dict[str, str]:
+    return {"parameter_size": model.size_label, "quantization_level": "Q4_K_M"}
 
 
 def _piece(model: Pulled, chat: bool, kind: str, token: str, fault: str) -> dict[str, Any]:

@@ -211,6 +211,7 @@ class TestThinking:
     def test_it_is_bounded(self, server: Server) -> None:
         """The server would let it go on for as long as the reply may be."""
         server.models = [Pulled("toy:1b", capabilities=("thinking",), thinks="hm " * 200)]
+        server.pace = 0.005
         chunks = ask(server, think=20)
         assert (text(chunks), finish(chunks).reason) == ("", "length")
         assert server.gone.wait(5)

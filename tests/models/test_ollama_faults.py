@@ -75,6 +75,7 @@ def error(asked: Ollama, request: Request = ASK) -> LocalAgentError:
         chunks.extend(asked.generate(request))
     assert not [chunk for chunk in chunks if isinstance(chunk, Finish)]
     for line in (caught.value.message, caught.value.hint):
+        assert line
         assert line.isprintable()
         assert len(line) < 500
     return caught.value
