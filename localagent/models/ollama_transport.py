@@ -22,7 +22,7 @@ LINE = 16 << 20
 as numbers, about 7 bytes each."""
 
 TOTAL = 256 << 20
-"""Bytes of one answer: 1,000,000 tokens at 150 to 250 bytes each, as they are streamed."""
+"""Bytes of one answer: a line for each token has about 130, so this is never reached honestly."""
 
 
 def checked_host(setting: str, allowed: Collection[str] = ()) -> str:
