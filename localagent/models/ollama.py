@@ -40,8 +40,8 @@ PREFILL = 5
 """Silences that may pass before the first token: Ollama says nothing while it loads and reads."""
 
 SLOWEST = 10.0
-"""Tokens a second; who reads more slowly than that, beyond `PREFILL`, counts as hung. Two cores read
-50 to 75 for a model of 1.5 billion parameters (on llama.cpp), so some 12 for one of 7 billion."""
+"""Tokens a second; who reads more slowly than that, beyond `PREFILL`, counts as hung. Two cores
+read 50 to 75 for a model of 1.5 billion parameters (on llama.cpp), so some 12 for 7 billion."""
 
 COMEBACK = 15.0
 """Seconds in which a server that has worked may be restarted."""
