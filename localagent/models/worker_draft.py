@@ -12,13 +12,13 @@ from array import array
 from collections.abc import Sequence
 from itertools import pairwise
 
-SIZES = (4, 8, 12, 16)
+SIZES = (4, 8, 12, 16, 24, 32)
 """Rows of a step with a draft: multiples of four, in which the library's kernels work."""
 
-_SHORTEST, _LONGEST = 3, 24  # tokens of a match
-# The part of drafted tokens that are right after a match of at least so many tokens, before it is
-# known here. In code that is copied, a long match goes on nearly always.
-_RIGHT = {_SHORTEST: 0.4, 6: 0.7, 12: 0.93, _LONGEST: 0.97}
+# The part of drafted tokens that are right after a match of so many tokens, before it is known
+# here. In code that is copied, a long match goes on nearly always.
+_RIGHT = {32: 0.97, 16: 0.95, 8: 0.85, 4: 0.6, 3: 0.4}
+_LENGTHS = tuple(_RIGHT)
 _COST = 0.3  # of each further row, as a part of a single row's step, before it was measured
 _NEW = 0.25  # weight of a new measurement
 _GAIN = 1.1  # a draft must promise at least so much
@@ -30,14 +30,14 @@ class Drafter:
     def __init__(self) -> None:
         self._right = dict(_RIGHT)
         self._times: dict[int, float] = {}
-        self._match = _SHORTEST
+        self._match = _LENGTHS[-1]
 
     def draft(self, tokens: Sequence[int], room: int) -> Sequence[int]:
         """What probably follows `tokens`, at most `room` tokens; nothing where it does not pay."""
         found, length = _lookup(tokens)
         if not found or 1 not in self._times:
             return ()
-        self._match = max(least for least in self._right if least <= length)
+        self._match = length
         size = self._best_size(self._right[self._match], min(room, len(tokens) - found) + 1)
         return tokens[found : found + size - 1]
 
@@ -81,18 +81,17 @@ class Drafter:
 
 
 def _lookup(tokens: Sequence[int]) -> tuple[int, int]:
-    """Where the tokens go on that stood after the latest earlier place that ended like these, and
-    how many tokens were alike; (0, 0) where there is none."""
+    """Where the tokens go on that stood after the longest match of the last ones, the latest of
+    equals, and how many tokens matched; (0, 0) where there is none."""
     words = array("i", tokens)
     data, size = words.tobytes(), words.itemsize
-    last = data[-_SHORTEST * size :]
-    place = data.rfind(last, 0, len(data) - size)
-    while place >= 0 and place % size:
-        place = data.rfind(last, 0, place + len(last) - 1)
-    if place < 0 or len(tokens) <= _SHORTEST:
-        return 0, 0
-    found = place // size + _SHORTEST
-    length = _SHORTEST
-    while length < min(found, _LONGEST) and tokens[found - length - 1] == tokens[-length - 1]:
-        length += 1
-    return found, length
+    for length in _LENGTHS:
+        if length >= len(tokens):
+            continue
+        last = data[-length * size :]
+        place = data.rfind(last, 0, len(data) - size)
+        while place >= 0 and place % size:
+            place = data.rfind(last, 0, place + len(last) - 1)
+        if place >= 0:
+            return place // size + length, length
+    return 0, 0

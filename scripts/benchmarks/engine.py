@@ -111,13 +111,9 @@ class Bench:
 
     def copy(self) -> dict:
         """A file of 150 lines written again with three lines changed, with guesses and without."""
-        lines = [
-            f"def area_{n}(width, height):\n    return width * height * {n}\n\n" for n in range(50)
-        ]
-        text = "".join(lines)
-        task = (
-            "Write this file again. Rename area_7, area_21 and area_40 to room_7, room_21, room_40."
-        )
+        source = (REPO / "localagent" / "models" / "fit.py").read_text()
+        text = "".join(source.splitlines(keepends=True)[:150])
+        task = "Write this file again. Rename `plan` to `fitted`, and `shape` to `outline`."
         chat = [Message("user", f"```python\n{text}```\n{task}")]
         request = Request(chat, max_tokens=1600, stop=("\n```",), reply_start="```python\n")
         return self._drafted(request)
@@ -146,7 +142,7 @@ class Bench:
         return rates
 
     def start(self) -> dict:
-        """From the command to the first token; 1,200 tokens of rules are not on disk, then they are."""
+        """From the command to the first token; 1,200 tokens of rules not on disk, then there."""
         with tempfile.TemporaryDirectory() as folder:
             home, project = Path(folder, "home"), Path(folder, "project")
             project.mkdir()
