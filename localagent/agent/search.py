@@ -11,7 +11,8 @@ from collections.abc import Generator, Sequence
 
 from localagent.agent.ask import Reply, ask_all
 from localagent.agent.candidates import Board, Candidate
-from localagent.agent.problem import Problem
+from localagent.agent.overfit import is_overfit
+from localagent.agent.problem import Problem, open_text
 from localagent.agent.strategies.base import Draft, Plan
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
@@ -21,6 +22,7 @@ from localagent.edits.syntax import syntax_error
 from localagent.edits.textfile import encode
 from localagent.errors import EditError, LimitReached
 from localagent.events import CandidateProposed, CandidateRejected, Event
+from localagent.index.kinds import is_test
 from localagent.models.base import Usage
 
 # A candidate may take this many times as long as the check took at the start, and at least
@@ -109,7 +111,7 @@ def _judge_reply(
     for place, text in enumerate(texts):
         number = turn.next("candidate") if place else number
         try:
-            change = _change(problem, board, text)
+            change = _change(turn, problem, board, text)
         except EditError as error:
             yield CandidateRejected(number, error.message)
             continue
@@ -121,7 +123,7 @@ def _judge_reply(
     return None
 
 
-def _change(problem: Problem, board: Board, text: str) -> Change:
+def _change(turn: Turn, problem: Problem, board: Board, text: str) -> Change:
     """The change that gives the problem's file this text, in the file's own encoding.
 
     Raises EditError where the text is not worth checking.
@@ -132,6 +134,10 @@ def _change(problem: Problem, board: Board, text: str) -> Change:
         raise EditError(fault)
     if not board.is_new(problem.path, text):
         raise EditError("it was tried before")
+    if problem.path.endswith(".py"):
+        tests = [open_text(turn, path) for path in problem.beside if is_test(path)]
+        if is_overfit(text, tests) and not is_overfit(problem.text, tests):
+            raise EditError("it answers the tests' own inputs one by one")
     return change
 
 
