@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+import actions
 import engine
 import exercises
 import startup
@@ -14,7 +15,7 @@ def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
-    for module in (engine, exercises, startup):
+    for module in (actions, engine, exercises, startup):
         name = module.__name__
         one = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0].split(": ")[1])
         module.add_arguments(one)

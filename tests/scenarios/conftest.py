@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,19 @@ class Run:
         return new
 
 
+def ensure_prompts_only_grow(run: Run) -> None:
+    """Each prompt that continues a session begins, byte for byte, with the whole one before it, so
+    that the model reads nothing twice."""
+    prompts = [p for p, r in zip(run.model.prompts, run.model.requests, strict=True) if r.continues]
+    for before, after in pairwise(prompts):
+        assert after.startswith(before), "a prompt does not go on from the one before it"
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., Run]]:
     """`start(folder, replies, **options)` opens a session; it is closed after the test."""
     opened: list[Session] = []
+    runs: list[Run] = []
 
     def start(
         folder: Path,
@@ -63,8 +73,11 @@ def start() -> Iterator[Callable[..., Run]]:
         settings = replace(RunOptions(folder, check=CHECK, yes=True), **options)
         session = open_session(settings, model)
         opened.append(session)
-        return Run(session, model)
+        runs.append(Run(session, model))
+        return runs[-1]
 
     yield start
     for session in opened:
         session.close()
+    for run in runs:
+        ensure_prompts_only_grow(run)

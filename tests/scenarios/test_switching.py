@@ -125,7 +125,8 @@ def test_the_planner_is_the_new_models_unless_it_is_set(
 
 
 def test_a_switch_during_a_turn_waits_for_the_next(opened: Opener) -> None:
-    one, two = scripted("one", ["hm", done("it subtracts")]), scripted("two", [done("indeed")])
+    look = "```read path=calc.py\n```"
+    one, two = scripted("one", [look, done("it subtracts")]), scripted("two", [done("indeed")])
     session = opened(one, two)
     for event in session.run(QUESTION):
         if isinstance(event, ModelReplied):

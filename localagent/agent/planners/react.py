@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from localagent.agent import act
+from localagent.agent.action_grammar import ACTION
 from localagent.agent.actions import parse_actions
 from localagent.agent.ask import Reply, ask
 from localagent.agent.classify import classify
@@ -65,7 +66,13 @@ def _loop(
     for step in range(1, MAX_STEPS + 1):
         yield Step("think", f"step {step}")
         request = Request(
-            tuple(messages), max_tokens=REPLY_TOKENS, seed=turn.seed, fixed=1, continues=True
+            tuple(messages),
+            max_tokens=REPLY_TOKENS,
+            seed=turn.seed,
+            # A question may be answered in plain text.
+            grammar=None if question else ACTION,
+            fixed=1,
+            continues=True,
         )
         try:
             reply = yield from ask(turn, "act", request)
