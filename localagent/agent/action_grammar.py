@@ -11,7 +11,7 @@ from __future__ import annotations
 ACTION = r"""
 root    ::= prose "```" call "```"
 prose   ::= (said "\n"){0,3}
-said    ::= ([^`\n] | "`" [^`\n]+ "`")*
+said    ::= ([^`\n] | "`" [^`\n]+ "`"){0,240}
 call    ::= read | list | search | edit | write | "shell\n" body | "done\n" body
 read    ::= "read path=" path (" lines=" [0-9]+ "-" [0-9]+)? "\n"
 list    ::= "list" (" path=" path)? "\n"

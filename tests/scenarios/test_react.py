@@ -120,3 +120,11 @@ def test_what_a_command_changed_can_be_undone(start: Callable, workspace_dir: Pa
     undo(workspace_dir)
     after = {p.name: p.read_bytes() for p in workspace_dir.iterdir() if p.is_file()}
     assert after == before
+
+
+def test_a_command_that_was_cut_off_is_not_run(start: Callable, workspace_dir: Path) -> None:
+    endless = "```shell\n" + "".join(f"touch made-{n}\n" for n in range(2000))
+    run = start(workspace_dir, [endless, EDIT, DONE], planner="react")
+    assert finished(run.turn(TASK)).outcome == "solved"
+    assert not list(workspace_dir.glob("made-*"))
+    assert any("cut off" in m.content for m in run.session.conversation)

@@ -113,7 +113,7 @@ def _read_call(reply: Reply) -> tuple[ToolCall | None, str]:
         calls = parse_actions(reply.text, (*TOOL_NAMES, "done"))
     except ToolError as error:
         return None, error.message
-    if calls and calls[0].name in ("edit", "write") and reply.finish == "length":
+    if calls and calls[0].name in ("edit", "write", "shell") and reply.finish == "length":
         return None, f"your {calls[0].name} was cut off; make the change in smaller parts"
     return (calls[0], "") if calls else (None, "")
 
