@@ -53,6 +53,22 @@ def test_probe_traces_lines_and_finds_the_fault(tmp_path: Path) -> None:
     assert 4 not in scores
 
 
+def test_probe_stops_tracing_a_test_that_runs_long(tmp_path: Path) -> None:
+    (tmp_path / "count.py").write_text(
+        "def up(end):\n    n = 0\n    while n < end:\n        n += 1\n    return n\n"
+    )
+    (tmp_path / "count_test.py").write_text(
+        "import sys\nfrom count import up\n"
+        "def test_long():\n    up(200_000)\n    assert sys.gettrace() is None\n"
+        "def test_many_calls():\n    sum(up(0) for _ in range(100_000))\n"
+        "    assert sys.gettrace() is None\n"
+        "def test_short():\n    assert sys.gettrace() is not None\n    assert up(2) == 2\n"
+    )
+    result = run_probe(tmp_path, "count.py")
+    assert [t.outcome for t in result.tests] == ["passed"] * 3
+    assert all({2, 3} <= test.lines["count.py"] for test in result.tests)
+
+
 def test_probe_reports_collection_errors(tmp_path: Path) -> None:
     (tmp_path / "x_test.py").write_text("import missing_module\ndef test_a(): pass\n")
     result = run_probe(tmp_path)

@@ -14,9 +14,13 @@ from typing import Any, Dict, List, Set  # the generic forms of older Pythons
 
 MARK = "LOCALAGENT-PROBE "
 MESSAGE_CHARS = 600
+# Steps of one test that are traced. A traced step takes ten times as long as another, so a test
+# that counts to millions would not end; by then its lines are known.
+MAX_STEPS = 100_000
 _tests: Dict[str, Dict[str, Any]] = {}
 _lines: Dict[str, Dict[str, Set[int]]] = {}
 _current: List[str] = []
+_steps = [0]
 
 
 def _root_relative(path: str) -> str:
@@ -39,6 +43,10 @@ def _wanted(filename: str) -> str:
 
 
 def _local(frame: Any, event: str, _arg: Any) -> Any:
+    _steps[0] += 1
+    if _steps[0] > MAX_STEPS:
+        sys.settrace(None)
+        return None
     if event == "line" and _current:
         name = _wanted(frame.f_code.co_filename)
         _lines.setdefault(_current[0], {}).setdefault(name, set()).add(frame.f_lineno)
@@ -46,11 +54,16 @@ def _local(frame: Any, event: str, _arg: Any) -> Any:
 
 
 def _global(frame: Any, _event: str, _arg: Any) -> Any:
+    _steps[0] += 1
+    if _steps[0] > MAX_STEPS:
+        sys.settrace(None)
+        return None
     return _local if _wanted(frame.f_code.co_filename) else None
 
 
 def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
     _current[:] = [nodeid]
+    _steps[0] = 0
     if _WANTED:
         sys.settrace(_global)
 

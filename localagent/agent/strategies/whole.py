@@ -52,9 +52,8 @@ def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
     for number in range(1, ROUNDS + 1):
-        tail = _cases(turn, problem, board, number)
-        if not tail:
-            return
+        plain = turn.services.prompts.render("workflow/file", path=problem.path)
+        tail = _cases(turn, problem, board, number) or plain
         seeds = range(number * profile.candidates, (number + 1) * profile.candidates)
         yield [_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds]
 
