@@ -81,12 +81,18 @@ def snapshot(root: Path) -> dict[str, object]:
     for folder, names, files in os.walk(root):
         for name in [*names, *files]:
             path = Path(folder, name)
-            stat = path.lstat()
             content: object = None
-            if path.is_symlink():
-                content = os.readlink(path)
-            elif path.is_file():
-                content = path.read_bytes()
+            try:
+                stat = path.lstat()
+                if path.is_symlink():
+                    content = os.readlink(path)
+                elif path.is_file():
+                    content = path.read_bytes()
+            except FileNotFoundError:
+                # A sandbox clears its own folder away in the background.
+                if "localagent/scratch" in str(path):
+                    continue
+                raise
             key = str(path.relative_to(root))
             found[key] = (oct(stat.st_mode), content, stat.st_mtime_ns, stat.st_ino)
     found["."] = (oct(root.lstat().st_mode), None, root.lstat().st_mtime_ns, root.lstat().st_ino)
