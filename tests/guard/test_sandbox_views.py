@@ -23,7 +23,7 @@ pytestmark = [
 ]
 PYTHON = shlex.quote(sys.executable)
 # Long enough that a slow machine is no failure, short enough that a hang is one.
-SOON = 20.0
+SOON = 60.0
 
 
 def run(sandbox: Sandbox, root: Path, line: str, **limits: object) -> Completed:
