@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.commands.commit_hook import install, may_write, put
-from localagent.commands.options import add_command, add_directory
+from localagent.commands.options import add_command, add_directory, add_scripted
 from localagent.commands.output import note, say
 from localagent.errors import LocalAgentError, UsageError
 
@@ -63,12 +63,7 @@ def register(commands: Commands) -> None:
         help=f"stop the model after N seconds (default: {_SECONDS:g})",
     )
     add_directory(parser)
-    parser.add_argument(
-        "--scripted",
-        metavar="FILE",
-        type=Path,
-        help="take the model's replies from FILE (tests, demonstrations)",
-    )
+    add_scripted(parser)
 
 
 def execute(args: argparse.Namespace) -> int:

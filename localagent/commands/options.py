@@ -33,3 +33,13 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
         default=Path(),
         help="work in the folder DIR (default: here)",
     )
+
+
+def add_scripted(parser: argparse.ArgumentParser) -> None:
+    """The option --scripted."""
+    parser.add_argument(
+        "--scripted",
+        metavar="FILE",
+        type=Path,
+        help="take the model's replies from FILE (tests, demonstrations)",
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from localagent.commands.interrupt import Interrupts
-from localagent.commands.options import add_command, add_directory
+from localagent.commands.options import add_command, add_directory, add_scripted
 from localagent.errors import LocalAgentError, UsageError
 from localagent.paths import sessions_dir
 
@@ -61,12 +61,7 @@ def register(commands: Commands) -> None:
         "--json", action="store_true", help="write the events to stdout, one JSON object a line"
     )
     add_directory(parser)
-    parser.add_argument(
-        "--scripted",
-        metavar="FILE",
-        type=Path,
-        help="take the model's replies from FILE (tests, demonstrations)",
-    )
+    add_scripted(parser)
 
 
 def _add_work_options(parser: argparse.ArgumentParser) -> None:
