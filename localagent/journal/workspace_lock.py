@@ -13,7 +13,6 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from localagent.errors import WorkspaceError
 from localagent.paths import private, state_dir
@@ -58,12 +57,7 @@ class WorkspaceLock:
     def __enter__(self) -> WorkspaceLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.release()
 
 

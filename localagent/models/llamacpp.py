@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from localagent.errors import BackendError, Interrupted, WorkerDied
 from localagent.messages import Message
@@ -109,12 +108,7 @@ class LlamaCpp:
     def __enter__(self) -> LlamaCpp:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     @property

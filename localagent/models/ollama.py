@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
-from types import TracebackType
 
 from localagent.errors import (
     BackendError,
@@ -91,12 +90,7 @@ class Ollama:
     def __enter__(self) -> Ollama:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     @property
