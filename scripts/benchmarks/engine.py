@@ -18,14 +18,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import median_high
 
 from rows import REPO, machine, rows_of, write_row
 
 from localagent.messages import Message
 from localagent.models import lock, store
 from localagent.models.base import Finish, ModelInfo, Request, Text, Usage
+from localagent.models.fit import BATCH
 from localagent.models.llama_machine import physical_cores
-from localagent.models.llamacpp import BATCH, LlamaCpp
+from localagent.models.llamacpp import LlamaCpp
 
 WINDOW = 8192
 QUESTION = "What does the HTTP status 404 mean? Answer in one short sentence, without any tool."
@@ -80,10 +82,10 @@ class Bench:
                 _, (usage,) = ask(model, [request])
                 ours.append(usage)
             raw.append(self._raw(usage.prompt_tokens, 64, 1))
-        read = median(u.prompt_tokens / u.prefill_seconds for u in ours)
-        wrote = median(u.completion_tokens / u.decode_seconds for u in ours)
-        raw_read = median(usage.prompt_tokens / r["prefill"] for r in raw)
-        raw_wrote = median(64 / r["decode"] for r in raw)
+        read = median_high(u.prompt_tokens / u.prefill_seconds for u in ours)
+        wrote = median_high(u.completion_tokens / u.decode_seconds for u in ours)
+        raw_read = median_high(usage.prompt_tokens / r["prefill"] for r in raw)
+        raw_wrote = median_high(64 / r["decode"] for r in raw)
         return {
             "read": round(read, 1), "raw_read": round(raw_read, 1), "wrote": round(wrote, 1),
             "raw_wrote": round(raw_wrote, 1), "read_ratio": round(read / raw_read, 3),
@@ -155,7 +157,8 @@ class Bench:
             models.mkdir(parents=True)
             models.joinpath("models").symlink_to(store.path_for(self._entry).parent)
             cold, tokens = self._first_token(home, project)
-            warm = median(self._first_token(home, project)[0] for _ in range(self._options.repeat))
+            tries = range(self._options.repeat)
+            warm = median_high(self._first_token(home, project)[0] for _ in tries)
         return {
             "cold_s": round(cold, 2), "warm_s": round(warm, 2), "prompt_tokens": tokens,
             "ratio": round(cold / warm, 1),
@@ -231,12 +234,6 @@ def ask(model: LlamaCpp, requests: Sequence[Request]) -> tuple[str, list[Usage]]
         elif isinstance(chunk, Finish):
             usages[place] = chunk.usage
     return text, usages
-
-
-def median(values: Iterator[float]) -> float:
-    """The middle one."""
-    found = sorted(values)
-    return found[len(found) // 2]
 
 
 @contextmanager

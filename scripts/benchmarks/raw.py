@@ -3,7 +3,7 @@
 All times are in seconds.
 
 A process of its own for each job, with the low-level functions only: no worker, no pipe, no slots.
-`JOB` is JSON: window, batch, threads, extra_bufts, prompt (tokens), write (tokens), streams, busy.
+`JOB` is JSON: window, batch, threads, extra_bufts, prompt (tokens), write (tokens), streams.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ def main(path: str, job: dict) -> None:
     parameters.no_perf = True
     context = c.llama_init_from_model(model, parameters)
     times = {"load": time.perf_counter() - began}
-    vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(model))
     rows = c.llama_batch_init(job["batch"], 0, 1)
 
     def decode(tokens: list[tuple[int, int, int, bool]]) -> None:
@@ -63,7 +62,6 @@ def main(path: str, job: dict) -> None:
         decode([(token, position, seq, True) for seq, token in enumerate(tokens)])
         tokens = [c.llama_sampler_sample(sampler, context, n) for n in range(streams)]
     times["decode"] = time.perf_counter() - began
-    assert vocabulary
     print(json.dumps(times))
 
 
