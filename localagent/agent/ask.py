@@ -20,6 +20,7 @@ from localagent.events import (
 )
 from localagent.messages import Message
 from localagent.models.base import (
+    ATTEMPTS,
     Finish,
     FinishReason,
     Infill,
@@ -31,9 +32,6 @@ from localagent.models.base import (
     Usage,
 )
 
-# A request that killed its worker this many times is not tried again: the cause is the request or
-# the machine, and the session ends with exit code 4.
-ATTEMPTS = 3
 # Characters between two looks at whether the reply goes round in circles.
 LOOK = 64
 

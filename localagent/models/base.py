@@ -7,6 +7,7 @@ may be called from another thread.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,6 +15,13 @@ from typing import Literal, Protocol
 from localagent.messages import Message
 
 FinishReason = Literal["stop", "length", "cancelled"]
+
+KvType = Literal["f16", "q8_0"]
+"""Types of the numbers in the KV cache that are used."""
+
+ATTEMPTS = 3
+"""How often a request that kills its worker is tried: after that the cause is the request or the
+machine, and another model takes over where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,13 @@ class Finish:
 
 
 Chunk = Reading | Text | Notice | Finish
+
+
+def only(chunks: Generator[tuple[int, Chunk], None, None]) -> Generator[Chunk, None, None]:
+    """`Model.generate` of a backend, by its `generate_all` of one request; ends it when closed."""
+    with contextlib.closing(chunks):
+        for _, chunk in chunks:
+            yield chunk
 
 
 def one_by_one(

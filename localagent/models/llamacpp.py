@@ -20,13 +20,16 @@ from localagent.models.base import (
     Chunk,
     Finish,
     Infill,
+    KvType,
     ModelInfo,
     Notice,
     Reading,
     Request,
     Text,
     Usage,
+    only,
 )
+from localagent.models.fit import BATCH
 from localagent.models.llama_metadata import Metadata, inspect
 from localagent.models.worker_link import Settings, Stopped, WorkerLink
 from localagent.models.worker_process import worker_command
@@ -37,11 +40,6 @@ __all__ = ["LlamaCpp", "Metadata", "inspect"]
 SILENCE = 120.0
 """Seconds without a word from the worker after which it counts as hung. It reports every few
 seconds while it loads and reads, and every token that it writes."""
-
-BATCH = 256
-"""Tokens that are read at a time. Measured on two CPUs: from 128 on, more gains a few percent; the
-less, the smoother the progress."""
-
 
 KEEP = 3.0
 """Seconds that closing may take for writing the KV cache: at 100 MB a second, 10,000 tokens."""
@@ -74,7 +72,7 @@ class LlamaCpp:
         gpu_layers: int | None = None,
         use_extra_bufts: bool = True,
         batch: int = BATCH,
-        kv_type: str = "f16",
+        kv_type: KvType = "f16",
         kv_bytes: int = KV_BYTES,
         drafts: bool = True,
         nice: int = 0,
@@ -157,8 +155,7 @@ class LlamaCpp:
         Raises WorkerDied, WorkerHung, ModelLoadError, ContextOverflow and, for a grammar or a
         template that does not work, BackendError.
         """
-        for _, chunk in self.generate_all([request]):
-            yield chunk
+        return only(self.generate_all([request]))
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """Generate replies side by side, at most `profile.parallel` at a time; as `generate`."""
@@ -213,9 +210,11 @@ class LlamaCpp:
             self._link.request(lambda request_id: self._generate(request_id, requests))
             yield from self._notices()
             while not isinstance(reply := self._link.reply(), wire.Done):
-                if not isinstance(reply, wire.Reading | wire.Text | wire.Finished):
-                    raise self._link.give_up("it answered what it was not asked")
-                if reply.run >= len(streams) or streams[reply.run].ended:
+                if (
+                    not isinstance(reply, wire.Reading | wire.Text | wire.Finished)
+                    or reply.run >= len(streams)
+                    or streams[reply.run].ended
+                ):
                     raise self._link.give_up("it answered what it was not asked")
                 chunk = streams[reply.run].chunk(reply)
                 if chunk is None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Generator, Sequence
-from contextlib import closing
 
 from localagent.errors import (
     BackendError,
@@ -21,7 +20,7 @@ from localagent.errors import (
     WorkerDied,
 )
 from localagent.models import ollama_check, ollama_request
-from localagent.models.base import Chunk, ModelInfo, Notice, Request
+from localagent.models.base import Chunk, ModelInfo, Notice, Request, only
 from localagent.models.ollama_call import Call, Emit, Watch, not_begun
 from localagent.models.ollama_check import Facts
 from localagent.models.ollama_client import Client, Group
@@ -104,9 +103,7 @@ class Ollama:
 
     def generate(self, request: Request) -> Generator[Chunk, None, None]:
         """Generate a reply as a stream that ends with one `Finish`; raises as `generate_all`."""
-        with closing(self.generate_all([request])) as chunks:
-            for _, chunk in chunks:
-                yield chunk
+        return only(self.generate_all([request]))
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """Generate replies side by side, at most `profile.parallel` at a time.

@@ -29,12 +29,20 @@ from localagent.errors import (
     WorkerDied,
     WorkerHung,
 )
-from localagent.models.base import Chunk, Finish, Model, ModelInfo, Notice, Request, Text
+from localagent.models.base import (
+    ATTEMPTS,
+    Chunk,
+    Finish,
+    Model,
+    ModelInfo,
+    Notice,
+    Request,
+    Text,
+    only,
+)
 from localagent.models.llama_machine import available_memory, gigabytes
 
 MAIN = "main"
-ATTEMPTS = 3
-"""Failures in a row after which a model is given up: as many tries as `agent.ask` makes."""
 
 NEED = 1.5
 """Memory that a model takes, in file sizes: the default one at 8,192 tokens is a file of 1.1 GB,
@@ -257,8 +265,7 @@ class RoleModel:
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """As the model's own; a request that nothing came of goes to the next one."""
-        for _, chunk in self._run(lambda model: model.generate_all([request])):
-            yield chunk
+        return only(self._run(lambda model: model.generate_all([request])))
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """As the model's own; requests that nothing came of go to the next one."""

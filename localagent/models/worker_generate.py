@@ -125,7 +125,7 @@ class Generator:
         slot = run.slot = self._slots.place(run.memory, end)
         run.reused = slot.held
         self._report(request_id, run, slot.held, send)
-        fixed = self._fixed(run)
+        fixed = self._fixed(run) if self._slots.keeps_files else 0
         if _MIN_STORED <= fixed < end and self._slots.stores(run.prompt[:fixed]):
             self._read(request_id, run, fixed, send, cancelled)
             if slot.held == fixed:

@@ -36,9 +36,12 @@ class Handle:
 
     def number(self, key: str) -> int:
         """A number of this architecture's metadata, the largest of a list, or 0."""
+        return max(self._numbers(key), default=0)
+
+    def _numbers(self, key: str) -> list[int]:
         text = self.text(f"{self.architecture}.{key}").strip("[]")
         parts = [part.strip() for part in text.split(",")]
-        return max((int(part) for part in parts if part.isdecimal()), default=0)
+        return [int(part) for part in parts if part.isdecimal()]
 
     @property
     def trained_window(self) -> int:
@@ -52,8 +55,11 @@ class Handle:
         both = (self.number("attention.key_length") or width) + (
             self.number("attention.value_length") or width
         )
-        shared = self.number("attention.head_count_kv") or heads
-        return self.number("block_count") * shared * both * _KV_BYTES
+        # A list has a number for each layer, 0 where a layer keeps no cache.
+        each = self._numbers("attention.head_count_kv")
+        shared = max(each, default=0) or heads
+        cached = sum(each) if len(each) > 1 else self.number("block_count") * shared
+        return cached * both * _KV_BYTES
 
     def token_text(self, token: int) -> str:
         """The text of a token in the vocabulary, or "" where there is no such token."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from localagent.errors import BackendError, ModelLoadError, WorkerDied, WorkerHung
 from localagent.models import wire
+from localagent.models.base import KvType
 from localagent.models.worker_errors import died, failed, is_crash
 from localagent.models.worker_process import Ended, Silent, WorkerProcess
 from localagent.paths import private
@@ -50,7 +51,7 @@ class Settings:
     gpu_layers: int | None
     batch: int
     parallel: int
-    kv_type: str
+    kv_type: KvType
     kv_bytes: int
     kv_folder: Path
     nice: int
@@ -321,7 +322,7 @@ class WorkerLink:
             extra_bufts=self.extra_bufts,
             batch=settings.batch,
             parallel=settings.parallel,
-            kv_type="q8_0" if settings.kv_type == "q8_0" else "f16",
+            kv_type=settings.kv_type,
             nice=settings.nice,
             kv=self._kv(),
         )

@@ -107,6 +107,11 @@ class Slots:
         """Whether these tokens should be stored and are not yet."""
         return self._files is not None and not self._files.has(tokens)
 
+    @property
+    def keeps_files(self) -> bool:
+        """Whether anything is kept on disk."""
+        return self._files is not None
+
     def _best(self, tokens: Sequence[int]) -> tuple[Slot | None, int]:
         best, most = None, 0
         for slot in self.all:
