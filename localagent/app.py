@@ -253,9 +253,11 @@ def open_model(entry: Entry, settings: Settings) -> Model:
             silence=settings.silence_seconds,
         )
     path = store.path_for(entry)
+    from localagent.models.llama_library import usable_gpus
     from localagent.models.llamacpp import LlamaCpp
 
     info = model_info(entry, settings)
+    gpus = usable_gpus()
     try:
         fit = planned(
             path,
@@ -263,6 +265,7 @@ def open_model(entry: Entry, settings: Settings) -> Model:
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
             memory=settings.memory_bytes,
+            gpus=gpus,
         )
     except GgufError as error:
         raise ModelLoadError(
@@ -272,7 +275,7 @@ def open_model(entry: Entry, settings: Settings) -> Model:
         path,
         replace(info, profile=replace(info.profile, window=fit.window)),
         threads=settings.threads,
-        gpu_layers=settings.gpu_layers,
+        gpu_layers=fit.gpu_layers if gpus else settings.gpu_layers,
         batch=fit.batch,
         kv_type=fit.kv_type,
         kv_bytes=settings.kv_cache_bytes,

@@ -73,9 +73,15 @@ def library(command: Sequence[str] | None = None, silence: float = 60.0) -> Libr
     return Library(reply.library, reply.network, backends(), gpus(reply))
 
 
-def gpus(_ready: wire.Ready) -> tuple[Gpu, ...]:
-    """The GPUs that the worker found. It does not tell them yet, so: none."""
-    return ()
+def gpus(ready: wire.Ready) -> tuple[Gpu, ...]:
+    """The GPUs that the worker found."""
+    return tuple(Gpu(d.name, d.free, d.total, d.unified) for d in ready.devices)
+
+
+def usable_gpus() -> tuple[Gpu, ...]:
+    """The GPUs, where the library was built for any; it is asked only then, as that takes half a
+    second. Raises ModelLoadError as `library`."""
+    return library().gpus if backends() else ()
 
 
 def backends(folder: Path | None = None) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Any
 from localagent.models import wire
 from localagent.models.fit import KV_SIZE, cells
 from localagent.models.llama_machine import available_memory, gigabytes, physical_cores
+from localagent.models.worker_devices import devices
 from localagent.models.worker_handle import Handle, inspected
 from localagent.models.worker_llm import Outcome, RequestFailed, Row
 from localagent.models.worker_sampler import Greedy, Sampler
@@ -47,8 +48,10 @@ class LlamaCpp:
         self._log = llama_cpp.llama_log_callback(self._on_log)
         llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
         # Where the library is built as plug-ins, it looks for them in the current folder too.
-        os.chdir(Path(llama_cpp.__file__).parent / "lib")
+        folder = Path(llama_cpp.__file__).parent / "lib"
+        os.chdir(folder)
         llama_cpp.llama_backend_init()
+        self.devices = devices(folder)
 
     def inspect(self, request: wire.Inspect) -> wire.Inspected:
         """Read a model file's metadata and vocabulary."""
@@ -64,7 +67,8 @@ class LlamaCpp:
         self, request: wire.Load, progress: Callable[[float], None], cancelled: Callable[[], bool]
     ) -> LoadedModel:
         """Load a model and make its context."""
-        free = available_memory()
+        # What of a model is on a GPU is the plan's to know (`fit`).
+        free = None if self.devices and request.gpu_layers != 0 else available_memory()
         size = _file_size(request.path)
         _check_memory(size, 0, free)
         parameters = self.c.llama_model_default_params()

@@ -20,6 +20,8 @@ from typing import Annotated, BinaryIO, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from localagent.models.base import KvType
+
 MAX_REQUEST = 64 << 20
 """Most bytes of a request: a prompt fills a window of millions of tokens before it is as long."""
 
@@ -81,7 +83,7 @@ class Load(_Message):
     extra_bufts: bool
     batch: Annotated[int, Field(ge=1, le=8192)]
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    kv_type: Literal["f16", "q8_0"] = "f16"
+    kv_type: KvType = "f16"
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     kv: Kv | None = None
 
@@ -162,12 +164,23 @@ class Cancel(_Message):
     run: Count | None = None
 
 
+class Device(_Message):
+    """A graphics processor that the library can use; sizes in bytes. `unified` where its memory is
+    the machine's own."""
+
+    name: str
+    free: Count
+    total: Count
+    unified: bool
+
+
 class Ready(_Message):
     """The worker has started. `network` says whether it can still reach one."""
 
     op: Literal["ready"] = "ready"
     library: str
     network: Literal["none", "open"]
+    devices: tuple[Device, ...] = ()
 
 
 class Loading(_Message):

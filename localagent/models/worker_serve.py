@@ -42,6 +42,10 @@ class Native(Protocol):
     def version(self) -> str:
         """Its name and version."""
 
+    @property
+    def devices(self) -> tuple[wire.Device, ...]:
+        """The graphics processors that it can use."""
+
     def inspect(self, request: wire.Inspect) -> wire.Inspected:
         """Read a model file's metadata. Raises RequestFailed."""
 
@@ -176,6 +180,6 @@ def serve(open_native: Callable[[], Native]) -> None:
         _write(replies, failure.reply(0))
         return
     worker = _Worker(native, inbox, replies)
-    worker.send(wire.Ready(library=native.version, network=network))
+    worker.send(wire.Ready(library=native.version, network=network, devices=native.devices))
     while True:
         worker.carry_out(inbox.next())

@@ -75,6 +75,7 @@ class FaultyLlm(ToyLlm):
 
 class FaultyNative:
     version = "toy"
+    devices: tuple[wire.Device, ...] = ()
 
     def inspect(self, request: wire.Inspect) -> wire.Inspected:
         strike("inspect")

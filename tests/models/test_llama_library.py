@@ -11,6 +11,7 @@ import pytest
 from localagent.errors import ModelLoadError
 from localagent.models import wire
 from localagent.models.llama_library import backends, library
+from localagent.models.llama_machine import Gpu
 
 
 def worker(code: str) -> list[str]:
@@ -23,8 +24,11 @@ def says(message: wire.Reply) -> list[str]:
 
 
 def test_what_the_worker_says() -> None:
-    found = library(says(wire.Ready(library="llama-cpp-python 9.9", network="none")))
-    assert (found.version, found.network, found.gpus) == ("llama-cpp-python 9.9", "none", ())
+    card = wire.Device(name="NVIDIA H100", free=79, total=80, unified=False)
+    ready = wire.Ready(library="llama-cpp-python 9.9", network="none", devices=(card,))
+    found = library(says(ready))
+    assert (found.version, found.network) == ("llama-cpp-python 9.9", "none")
+    assert found.gpus == (Gpu("NVIDIA H100", 79, 80),)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("llama_cpp"), reason="needs llama-cpp-python")
