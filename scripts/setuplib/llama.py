@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from setuplib import host, places, venv
+from setuplib import gpu, host, places, venv
 from setuplib.console import Console, SetupError, duration, size
 from setuplib.process import Runner
 
@@ -47,6 +47,7 @@ class Recipe:
     compiler: host.Compiler
     flags: tuple[str, ...]
     cmake: tuple[str, ...]
+    gpu_compiler: str = ""
 
     @property
     def key(self) -> str:
@@ -54,19 +55,23 @@ class Recipe:
         the wheel holds no extension module (py3-none-PLATFORM)."""
         facts = [self.version, self.sdist, self.compiler.version, self.compiler.c]
         facts += [*self.flags, *self.cmake, *machine()]
+        facts += [self.gpu_compiler] if self.gpu_compiler else []
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()
         return f"{self.version}-{digest[:16]}"
 
 
 def recipe() -> Recipe:
-    """The recipe for this machine. Raises SetupError where there is no compiler."""
+    """The recipe for this machine and the chosen kind of GPU. Raises SetupError where a compiler
+    is missing."""
     found = host.compiler()
+    kind = gpu.chosen()
     flags = host.accepted_flags(found, _KEEP_STORES) if found.gnu else []
     text = _LOCK.read_text(encoding="utf-8")
     version = re.search(r"llama-cpp-python==(\S+)", text)
     sdist = re.search(r"--hash=sha256:([0-9a-f]{64})", text)
     assert version and sdist, "scripts/lock/llama.txt pins a version and a hash"
-    return Recipe(version[1], sdist[1], found, tuple(flags), tuple(_CMAKE))
+    cmake = (*_CMAKE, *gpu.KINDS[kind])
+    return Recipe(version[1], sdist[1], found, tuple(flags), cmake, gpu.compiler(kind))
 
 
 def machine() -> list[str]:
@@ -92,7 +97,8 @@ def kept() -> bool:
 
 def _installed() -> dict[str, str]:
     """What is noted once it is installed: enough to see in a millisecond that nothing changed."""
-    facts = [*machine(), *_KEEP_STORES, *_CMAKE, _LOCK.read_text(encoding="utf-8")]
+    facts = [*machine(), *_KEEP_STORES, *_CMAKE, *gpu.KINDS[gpu.chosen()]]
+    facts.append(_LOCK.read_text(encoding="utf-8"))
     return {"made for": hashlib.sha256("\n".join(facts).encode()).hexdigest()}
 
 
@@ -137,7 +143,9 @@ def _compile(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Pa
             raise SetupError(f"{failed}: no wheel came out", log=str(runner.log_path))
         kept = wheel.replace(folder / wheel.name)
         _tidy()
-        result.append(f"compiled for this processor, {size(kept.stat().st_size)}")
+        kind = gpu.chosen()
+        what = "this processor" if kind == "none" else f"this processor and {kind}"
+        result.append(f"compiled for {what}, {size(kept.stat().st_size)}")
     return kept
 
 

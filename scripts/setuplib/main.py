@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from setuplib import demo, host, llama, model, places, venv
+from setuplib import demo, gpu, host, llama, model, places, venv
 from setuplib.console import Console, SetupError, duration
 from setuplib.process import Runner, foreground, full_disk
 
@@ -55,19 +55,23 @@ def _interrupt(number: int, _frame: object) -> None:
     raise KeyboardInterrupt(number)
 
 
-def setup(console: Console, packages: Sequence[str], engine: bool) -> None:
+def setup(console: Console, packages: Sequence[str], engine: bool, kind: str | None = None) -> None:
     """Bring the checkout to where it can run. With `engine` also llama.cpp and the model.
 
+    `kind` is what llama.cpp is compiled for from now on (see `gpu`); None leaves that as it is.
     Done already, it costs milliseconds and says nothing but one line. Raises SetupError.
     """
     begun = time.monotonic()
     host.warn_about_tools(console)
-    if engine and llama.needed():
+    if engine and (llama.needed() or kind is not None):
         host.compiler()  # before anything is downloaded
+        gpu.compiler(gpu.chosen() if kind is None else kind)
     with _alone(console) as lock:
         _check_space(engine)
         runner = Runner(places.log(), lock)
         venv.ensure(console, runner)
+        if kind is not None:
+            venv.note("gpu", kind)
         venv.install_locked(console, runner, packages)
         if engine:
             llama.install(console, runner)
@@ -108,13 +112,15 @@ def _alone(console: Console) -> Iterator[int]:
 
 
 def _setup_only(console: Console, arguments: list[str]) -> int:
-    setup(console, ["build", "runtime", "test", *arguments], engine=True)
+    kind, packages = gpu.take(arguments)
+    setup(console, ["build", "runtime", "test", *packages], engine=True, kind=kind)
     return 0
 
 
 def _demo(console: Console, arguments: list[str]) -> int:
-    setup(console, ["build", "runtime", "test"], engine=True)
-    return demo.run(console, arguments)
+    kind, options = gpu.take(arguments)
+    setup(console, ["build", "runtime", "test"], engine=True, kind=kind)
+    return demo.run(console, options)
 
 
 def _test(console: Console, arguments: list[str]) -> int:

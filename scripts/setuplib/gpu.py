@@ -1,0 +1,85 @@
+"""What llama.cpp is compiled for beside the processor: `--gpu cuda | vulkan | metal | none`.
+
+The choice is noted in the environment, so that a later setup keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuplib import venv
+from setuplib.console import SetupError
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "cuda": ("-DGGML_CUDA=ON",),
+    "vulkan": ("-DGGML_VULKAN=ON",),
+    "metal": ("-DGGML_METAL=ON", "-DGGML_METAL_EMBED_LIBRARY=ON"),
+}
+"""The flags of each kind. "none" leaves it to llama.cpp, which takes Metal on a Mac."""
+
+_COMPILERS = {
+    "cuda": (
+        "nvcc",
+        "install NVIDIA's CUDA toolkit, and put the folder of nvcc (often /usr/local/cuda/bin) "
+        "into PATH",
+    ),
+    "vulkan": (
+        "glslc",
+        "Debian, Ubuntu: apt install glslc libvulkan-dev    Fedora: dnf install glslc "
+        "vulkan-loader-devel    or LunarG's Vulkan SDK",
+    ),
+}
+
+
+def take(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The kind that `--gpu` names, or None, and the arguments without it. Raises SetupError."""
+    rest = list(arguments)
+    for place, argument in enumerate(rest):
+        if argument == "--gpu":
+            if place + 1 == len(rest):
+                raise SetupError("--gpu needs a kind", _known())
+            kind = rest[place + 1]
+            del rest[place : place + 2]
+        elif argument.startswith("--gpu="):
+            kind = argument.partition("=")[2]
+            del rest[place]
+        else:
+            continue
+        if kind not in KINDS:
+            raise SetupError(f"llama.cpp is not compiled for {kind!r} here", _known())
+        return kind, rest
+    return None, rest
+
+
+def chosen() -> str:
+    """The kind that the environment is for."""
+    noted = venv.noted("gpu")
+    return noted if isinstance(noted, str) and noted in KINDS else "none"
+
+
+def compiler(kind: str) -> str:
+    """What the compiler of a kind says of its version, or "" where none is needed.
+
+    Raises SetupError where it is missing.
+    """
+    if kind == "metal" and sys.platform != "darwin":
+        raise SetupError("Metal is Apple's; it cannot be compiled here", _known())
+    if kind not in _COMPILERS:
+        return ""
+    name, hint = _COMPILERS[kind]
+    found = shutil.which(os.environ.get("CUDACXX", name) if kind == "cuda" else name)
+    if found is None:
+        raise SetupError(f"{name} is not in PATH; --gpu {kind} needs it to compile", hint)
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=60)
+    if said.returncode != 0:
+        raise SetupError(f"{Path(found)} does not run: {said.stderr[:200]}", hint)
+    return said.stdout
+
+
+def _known() -> str:
+    return f"known are {', '.join(KINDS)}"
