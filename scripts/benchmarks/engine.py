@@ -209,12 +209,13 @@ class Bench:
             threads=threads,
             drafts=drafts,
             use_extra_bufts=not self._options.plain_weights,
+            flash=False,
         )
 
     def _raw(self, prompt: int, write: int, streams: int) -> dict[str, float]:
         job = {
             "window": WINDOW, "batch": BATCH, "threads": self._threads, "streams": streams,
-            "extra_bufts": not self._options.plain_weights,
+            "extra_bufts": not self._options.plain_weights, "flash": False,
             # Any tokens of the vocabulary take as long as others.
             "prompt": [1000 + n % 5000 for n in range(prompt)], "write": write,
         }  # fmt: skip

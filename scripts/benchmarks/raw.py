@@ -3,7 +3,7 @@
 All times are in seconds.
 
 A process of its own for each job, with the low-level functions only: no worker, no pipe, no slots.
-`JOB` is JSON: window, batch, threads, extra_bufts, prompt (tokens), write (tokens), streams.
+`JOB` is JSON: window, batch, threads, extra_bufts, flash, prompt (tokens), write (tokens), streams.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main(path: str, job: dict) -> None:
     parameters.n_threads = parameters.n_threads_batch = job["threads"]
     parameters.n_seq_max = job["streams"]
     parameters.kv_unified = True
+    parameters.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_AUTO if job["flash"] else 0
     parameters.no_perf = True
     context = c.llama_init_from_model(model, parameters)
     times = {"load": time.perf_counter() - began}

@@ -112,6 +112,22 @@ def test_what_tells_processors_apart_does_not_change_while_running() -> None:
         assert any(fact.startswith(("flags", "Features")) for fact in facts)
 
 
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        (["flags\t\t: fpu sse2 avx512f"], False),
+        (["flags\t\t: fpu amx_bf16 amx_tile amx_int8"], True),
+        ([], True),
+        (["Features\t: fp asimd"], True),
+    ],
+)
+def test_stores_are_kept_only_where_amx_needs_them(
+    monkeypatch: pytest.MonkeyPatch, lines: list[str], kept: bool
+) -> None:
+    monkeypatch.setattr(llama, "machine", lambda: ["Linux", "x86_64", *lines])
+    assert bool(llama._wanted_flags()) is kept
+
+
 def test_gnu_and_clang_are_told_apart() -> None:
     assert compiler().gnu
     assert not compiler("Apple clang version 15.0.0").gnu
