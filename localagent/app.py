@@ -273,11 +273,12 @@ def open_model(entry: Entry, settings: Settings) -> Model:
         ) from None
     return LlamaCpp(
         path,
-        replace(info, profile=replace(info.profile, window=fit.window)),
+        replace(info, profile=replace(info.profile, window=fit.window, parallel=fit.parallel)),
         threads=settings.threads,
         gpu_layers=fit.gpu_layers if gpus else settings.gpu_layers,
         batch=fit.batch,
         kv_type=fit.kv_type,
+        flash=fit.flash,
         kv_bytes=settings.kv_cache_bytes,
         nice=settings.nice,
         silence=settings.silence_seconds,

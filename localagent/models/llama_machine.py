@@ -33,16 +33,19 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a model can have: `free` bytes of memory (None: not known), physical `cores`, `gpus`."""
+    """What a model can have: `free` bytes of memory (None: not known), physical `cores`, `gpus`.
+    `tiles` where the processor multiplies matrices by tiles (AMX)."""
 
     free: int | None
     cores: int
     gpus: tuple[Gpu, ...] = ()
+    tiles: bool = False
 
 
 def this_machine(gpus: Sequence[Gpu] = ()) -> Machine:
     """This machine as it is now; only llama.cpp can tell the `gpus`."""
-    return Machine(available_memory(), physical_cores(), tuple(gpus))
+    tiles = "amx_int8" in processor()[1]
+    return Machine(available_memory(), physical_cores(), tuple(gpus), tiles)
 
 
 def processor() -> tuple[str, tuple[str, ...]]:

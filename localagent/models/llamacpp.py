@@ -52,7 +52,8 @@ class LlamaCpp:
     """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
 
     `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
-    `gpu_layers` None leaves it to the library. `kv_type` is "f16" or "q8_0". `kv_bytes` is what the
+    `gpu_layers` None leaves it to the library. `kv_type` is "f16" or "q8_0"; the latter
+    needs `flash`, attention that does not keep its scores. `kv_bytes` is what the
     KV caches kept on disk may hold, 0 for none; `drafts` allows guesses that are checked. `nice` is
     added to the niceness of the process. `silence` is in seconds. `command` starts another worker
     that speaks the same protocol. `logs` and `cache` are the folders of the worker's logs and of
@@ -73,6 +74,7 @@ class LlamaCpp:
         use_extra_bufts: bool = True,
         batch: int = BATCH,
         kv_type: KvType = "f16",
+        flash: bool = True,
         kv_bytes: int = KV_BYTES,
         drafts: bool = True,
         nice: int = 0,
@@ -92,6 +94,7 @@ class LlamaCpp:
             batch=batch,
             parallel=info.profile.parallel,
             kv_type=kv_type,
+            flash=flash,
             kv_bytes=kv_bytes,
             kv_folder=cache or cache_dir() / "kv",
             nice=nice,

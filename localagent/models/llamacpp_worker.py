@@ -163,6 +163,8 @@ class LoadedModel:
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.n_seq_max = self.sequences
         parameters.kv_unified = True
+        flash = c.LLAMA_FLASH_ATTN_TYPE_AUTO if request.flash else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.flash_attn_type = flash
         if request.kv_type == "q8_0":
             parameters.type_k = parameters.type_v = c.GGML_TYPE_Q8_0
         parameters.no_perf = True

@@ -70,8 +70,8 @@ class Load(_Message):
 
     `window` and `batch` are in tokens; 0 for `window` takes what the model was trained for.
     `parallel` is the most runs that are written side by side, `kv_type` the type of the KV cache's
-    numbers. `extra_bufts` lets the library keep weights repacked for this CPU. `nice` is added to
-    the process's niceness.
+    numbers, `flash` whether attention is computed without keeping its scores. `extra_bufts` lets
+    the library keep weights repacked for this CPU. `nice` is added to the process's niceness.
     """
 
     op: Literal["load"] = "load"
@@ -84,6 +84,7 @@ class Load(_Message):
     batch: Annotated[int, Field(ge=1, le=8192)]
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
     kv_type: KvType = "f16"
+    flash: bool = True
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     kv: Kv | None = None
 

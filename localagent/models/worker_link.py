@@ -52,6 +52,7 @@ class Settings:
     batch: int
     parallel: int
     kv_type: KvType
+    flash: bool
     kv_bytes: int
     kv_folder: Path
     nice: int
@@ -323,6 +324,7 @@ class WorkerLink:
             batch=settings.batch,
             parallel=settings.parallel,
             kv_type=settings.kv_type,
+            flash=settings.flash,
             nice=settings.nice,
             kv=self._kv(),
         )
@@ -337,7 +339,13 @@ class WorkerLink:
         except OSError:
             return None
         # All that a state depends on beside its tokens. The library's version is added there.
-        key = (settings.model, settings.kv_type, self.extra_bufts, settings.gpu_layers)
+        key = (
+            settings.model,
+            settings.kv_type,
+            settings.flash,
+            self.extra_bufts,
+            settings.gpu_layers,
+        )
         return wire.Kv(folder=os.fsencode(folder), key=repr(key), limit=settings.kv_bytes)
 
     def _log_hint(self, before: str = "") -> str:

@@ -22,6 +22,7 @@ MIB = 1 << 20
 QWEN = Shape(
     file_bytes=1_117_320_768,
     layers=28,
+    heads=12,
     kv_bytes_per_token=28_672,
     kv_quantisable=True,
     trained_window=32_768,
@@ -51,6 +52,25 @@ def test_a_roomy_machine_gives_what_is_asked_for() -> None:
         "memory: about 1.7 GB with weights of 1.1 GB; 22.0 GB are free, 0.5 GB of it for other "
         "programs",
     )
+
+
+def test_scores_are_kept_on_a_processor_unless_memory_is_short() -> None:
+    found = at(22 * GB)
+    assert not found.flash
+    wide = replace(QWEN, heads=64)  # whose scores are larger than the logits
+    kept = plan(wide, WISH, Machine(22 * GB, 4))
+    assert not kept.flash and kept.compute > 2 * found.compute
+    short = plan(wide, WISH, Machine(int((kept.host - MIB) / 0.9), 4))
+    assert (short.window, short.kv_type, short.flash) == (8192, "f16", True)
+    assert at(22 * GB, WISH, QWEN, Gpu("H100", 80 * GB, 80 * GB)).flash
+
+
+def test_few_replies_side_by_side_where_rows_are_dear() -> None:
+    wish = Wish(window=8192, parallel=8)
+    assert plan(QWEN, wish, Machine(22 * GB, 4)).parallel == 4
+    assert plan(QWEN, wish, Machine(22 * GB, 4, tiles=True)).parallel == 8
+    assert plan(QWEN, wish, Machine(22 * GB, 4, (Gpu("H100", GB, GB),))).parallel == 8
+    assert plan(QWEN, Wish(8192, 2), Machine(22 * GB, 4)).parallel == 2
 
 
 def test_unknown_memory_is_no_reason_to_shrink() -> None:
@@ -188,7 +208,7 @@ def test_a_header_gives_the_shape() -> None:
         "x.context_length": 512,
     }
     found = shape(header(RawHeader(3, values, {"tokenizer.ggml.tokens": 7}, 1, 99, 1), 1000))
-    assert found == Shape(1000, 2, 2 * 3 * 80 * 2, False, 512, 120, 7, 99)
+    assert found == Shape(1000, 2, 3, 2 * 3 * 80 * 2, False, 512, 120, 7, 99)
 
 
 def test_this_machine_is_told() -> None:
