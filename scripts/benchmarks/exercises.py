@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rows import REPO, machine, rows_of, write_row
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the exercises that the output file does not hold yet, then print the table."""
-    names = options.only or _names(options.names)
+    names = options.only or names_of(options.names)
     mark = {"label": options.label, "seed": options.seed, "model": options.model or "default"}
     done = {row["name"] for row in rows_of(options.out) if mark.items() <= row.items()}
     for name in names:
@@ -52,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _names(path: Path | None) -> list[str]:
+def names_of(path: Path | None) -> list[str]:
+    """The names in a file; lines that begin with # are left out."""
     if path is None:
         raise SystemExit("exercises: give --names FILE or --only NAME …")
     lines = (line.strip() for line in path.read_text().splitlines())
@@ -76,7 +79,7 @@ def _solve(options: argparse.Namespace, name: str) -> dict:
         folder = Path(temporary)
         solution, tests = prepare(options.root, name, folder)
         before = (folder / tests).read_bytes()
-        task = TASK.format(solution=solution, tests=tests)
+        task = task_of(solution, tests)
         command = [sys.executable, "-m", "localagent", "run", task, "--check", CHECK, "--json"]
         command += ["--max-seconds", str(options.seconds), "--seed", str(options.seed)]
         command += ["--model", options.model] if options.model else []
@@ -84,17 +87,29 @@ def _solve(options: argparse.Namespace, name: str) -> dict:
         started = time.monotonic()
         ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - started
-        judged = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-            cwd=folder, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-        untouched = (folder / tests).read_bytes() == before
         return {
-            "solved": judged.returncode == 0 and untouched,
+            "solved": judge(folder, tests, before),
             "exit_code": ran.returncode,
             "seconds": round(seconds, 1),
             **_from_events(ran.stdout),
         }
+
+
+def judge(folder: Path, tests: str, before: bytes) -> bool:
+    """Whether the tests pass, and are those that they were."""
+    try:
+        judged = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+            cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return judged.returncode == 0 and (folder / tests).read_bytes() == before
+
+
+def task_of(solution: str, tests: str) -> str:
+    """The prompt of an exercise."""
+    return TASK.format(solution=solution, tests=tests)
 
 
 def _from_events(text: str) -> dict:
@@ -131,3 +146,27 @@ def _table(rows: list[dict]) -> None:
     solved = sum(r["solved"] for r in rows)
     total = sum(r["seconds"] for r in rows)
     print(f"\nsolved {solved} of {len(rows)} in {total:.0f} s")
+    for line in summary(rows):
+        print(line)
+
+
+def summary(rows: Sequence[Mapping]) -> list[str]:
+    """What solved how many, and how many were solved within which time."""
+    solved = [row for row in rows if row["solved"]]
+    steps = Counter(_step(row) for row in solved)
+    within = {
+        limit: sum(row["seconds"] <= limit for row in solved)
+        for limit in (15, 30, 60, 90, 120, 180, 240, 300, 600)
+    }
+    return [
+        "by: " + ", ".join(f"{step} {count}" for step, count in steps.most_common()),
+        "within: " + ", ".join(f"{limit} s {count}" for limit, count in within.items()),
+    ]
+
+
+def _step(row: Mapping) -> str:
+    """What solved an exercise: a strategy, or the one greedy attempt that all others follow."""
+    if not row["how"]:
+        return "nothing (its tests passed before)"
+    strategy, _, number = row["how"].partition(" ")
+    return "one greedy attempt" if (strategy, number) == ("file", "1") else strategy
