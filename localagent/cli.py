@@ -17,9 +17,11 @@ from localagent.commands import (
     config,
     docs,
     doctor,
+    index,
     models,
     replay,
     run,
+    search,
     sessions,
     undo,
 )
@@ -54,6 +56,12 @@ exit codes:
 """
 
 
+_COMMANDS = (
+    *(run, undo, sessions, replay, commit_message),
+    *(search, index, models, config, doctor, docs),
+)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are those of the rest of localagent."""
 
@@ -74,7 +82,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"localagent {__version__}")
     parser.set_defaults(execute=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (run, undo, sessions, replay, commit_message, models, config, doctor, docs):
+    for module in _COMMANDS:
         module.register(commands)
     return parser
 

@@ -2,7 +2,7 @@
 
 config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's own), prompts/
 data    $XDG_DATA_HOME/localagent     models/, sessions/
-cache   $XDG_CACHE_HOME/localagent    build/ (compiled wheels), kv/, scratch/
+cache   $XDG_CACHE_HOME/localagent    build/ (compiled wheels), index/, kv/, scratch/
 state   $XDG_STATE_HOME/localagent    locks/, logs/
 """
 

@@ -16,13 +16,16 @@ _FRAMES = (
     re.compile(r'File "([^"\n]+)", line (\d+)'),
     re.compile(r"(?:^|[\s(])((?:[\w@+~.-]*/)*[\w@+~.-]+\.\w+):(\d+)(?=[:,)\s]|$)", re.M),
 )
-# Words that are in every task, and words that are in every program.
-_STOP_WORDS = """
+# Words that are in every text.
+_ENGLISH = """
     a an and are as at be but by can cannot could do does done for from get gets has have how i
     if in into is it its just let like make makes may me must my need needs new no not now of off
     on only or other our out please shall should so some such than that the their them then there
     these they this to too up us use used uses using want was we what when where which while who
     why will with without work works would you your
+"""
+# Words that are in every task, or in every program.
+_USUAL = """
     add added adds all any change changed code correct create file files fix fixed fails failing
     fail failed find function functions implement implemented method methods pass passes passing
     program project remove return returned returns right run runs same see show so task test tests
@@ -30,7 +33,8 @@ _STOP_WORDS = """
     def class import self cls line traceback recent call last most exception raise raised
     instructions md py
 """
-_STOP = frozenset(_STOP_WORDS.split())
+_FEW = frozenset(_ENGLISH.split())
+_STOP = _FEW | frozenset(_USUAL.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,9 @@ class Query:
     frames: tuple[tuple[str, int], ...]
 
 
-def parse_query(text: str) -> Query:
-    """Read a task, an error message or a list of identifiers."""
+def parse_query(text: str, *, usual: bool = False) -> Query:
+    """Read a task, an error message or a list of identifiers; `usual` keeps the words that are in
+    every task or program, for a search that knows how rare each is."""
     text = text[:_MAX_CHARS]
     frames = [
         (path.replace("\\", "/"), int(line[:9]))
@@ -54,10 +59,10 @@ def parse_query(text: str) -> Query:
     ]
     paths = dict.fromkeys(match.rstrip(".") for match in _PATH.findall(text))
     paths |= dict.fromkeys(match.replace(".", "/") for match in _MODULE.findall(text))
-    return Query(_terms(text), tuple(paths), tuple(frames))
+    return Query(_terms(text, _FEW if usual else _STOP), tuple(paths), tuple(frames))
 
 
-def _terms(text: str) -> dict[str, float]:
+def _terms(text: str, stop: frozenset[str]) -> dict[str, float]:
     weights: dict[str, float] = {}
     quoted = set(re.findall(r"[`'\"]([A-Za-z_]\w*)(?:\(\))?[`'\"]", text))
     for word in _WORD.findall(text):
@@ -66,7 +71,7 @@ def _terms(text: str) -> dict[str, float]:
         if compound and len(word) > 3:
             _raise(weights, word.lower(), 3.0)
         for part in parts if compound else [word.lower().strip("_")]:
-            if len(part) > 2 and part not in _STOP and not part.isdigit():
+            if len(part) > 2 and part not in stop and not part.isdigit():
                 _raise(weights, part, 2.0 if word in quoted and not compound else 1.0)
     heaviest = sorted(weights.items(), key=lambda item: -item[1])[:_MAX_TERMS]
     return dict(heaviest)

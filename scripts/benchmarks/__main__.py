@@ -9,6 +9,8 @@ import actions
 import compare
 import engine
 import exercises
+import index
+import localise
 import startup
 
 
@@ -16,7 +18,7 @@ def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
-    for module in (actions, compare, engine, exercises, startup):
+    for module in (actions, compare, engine, exercises, index, localise, startup):
         name = module.__name__
         one = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0].split(": ")[1])
         module.add_arguments(one)

@@ -1,0 +1,162 @@
+"""Bringing an index up to date: what changed is read, in several processes where it is much.
+
+The one writer is this process; the others read files and compute. An interrupted build goes on
+where it stopped, since what is done is in the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from localagent.index import words
+from localagent.index.digest import MAX_BYTES, digest
+from localagent.index.scan import Changes, Listed, believed, changes
+from localagent.index.store import Entry, Known, Store, drop
+from localagent.workspace import Workspace
+
+ALONE = 400
+"""Files up to which no other process is started: that takes as long as reading so many."""
+
+_JOB_BYTES = 1 << 20  # of source in one job, and in one transaction
+_JOB_FILES = 64
+_AHEAD = 3  # jobs for each process that wait or are being done: they bound the memory
+
+Progress = Callable[[int, int], None]
+"""Told how many files are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was done: files read, forgotten, and found to be the same after all."""
+
+    read: int
+    removed: int
+    same: int
+    total: int
+
+
+def bring_up_to_date(
+    file: Path,
+    workspace: Workspace,
+    progress: Progress = lambda _done, _total: None,
+    processes: int = 0,
+) -> tuple[Store, Summary]:
+    """Open the index in `file` and make it equal to what is on disk.
+
+    It is made from nothing where it is worn, or holds words of files that must not be shown any
+    more. `processes` 0: as many as there are processors. Raises OSError and sqlite3.Error where the
+    index cannot be written.
+    """
+    store = Store(file, workspace.root)
+    try:
+        todo = changes(workspace, store.known())
+        if todo.hidden or store.worn():
+            store.close()
+            drop(file)
+            store = Store(file, workspace.root)
+            todo = changes(workspace, {})
+        return store, _carry_out(workspace, store, todo, progress, processes)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _carry_out(
+    workspace: Workspace, store: Store, todo: Changes, progress: Progress, processes: int
+) -> Summary:
+    known = store.known()
+    if todo.gone:
+        store.remove(todo.gone)
+    read = same = 0
+    progress(0, len(todo.changed))
+    for entries in _entries(workspace, todo, processes):
+        fresh = [entry for entry in entries if not _equal(entry, known.get(entry.path))]
+        touched = [entry for entry in entries if _equal(entry, known.get(entry.path))]
+        store.put(fresh, touched)
+        read, same = read + len(fresh), same + len(touched)
+        progress(read + same, len(todo.changed))
+    if not store.complete:
+        store.finished()
+    return Summary(read, len(todo.gone), same, todo.total)
+
+
+def entry(workspace: Workspace, file: Listed) -> Entry | None:
+    """What to put into the index for a file; None where it cannot be read, or is gone."""
+    try:
+        data = workspace.read_listed(file.path, MAX_BYTES + 1)
+    except OSError:
+        return None
+    made = digest(file.path, data)
+    names = " ".join(symbol.name.replace(".", " ") for symbol in made.symbols)
+    return Entry(
+        file.path,
+        believed(file),
+        file.size,
+        made,
+        words.stored(words.counted(file.path.replace("/", " "))),
+        words.stored(words.counted(names)),
+    )
+
+
+def _equal(entry: Entry, known: Known | None) -> bool:
+    """Whether a file's content is what it was; a big one is compared by its size as well."""
+    return (
+        known is not None
+        and (entry.digest.hash, entry.digest.kind) == (known.hash, known.kind)
+        and (known.kind != "big" or entry.size == known.size)
+    )
+
+
+def _entries(workspace: Workspace, todo: Changes, processes: int) -> Iterator[list[Entry]]:
+    jobs = list(_jobs(todo.changed))
+    if len(todo.changed) <= ALONE:
+        for job in jobs:
+            yield _done(workspace, job)
+        return
+    count = processes or os.cpu_count() or 1
+    # "spawn": a fork of a process with threads (a model's, a terminal's) may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, context, initializer=_be_quiet) as pool:
+        running: deque[Future[list[Entry]]] = deque()
+        try:
+            for job in jobs:
+                running.append(pool.submit(_done, workspace, job))
+                if len(running) >= _AHEAD * count:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _jobs(files: Sequence[Listed]) -> Iterator[list[Listed]]:
+    """Files in groups of about the same size; the first ones are small, to be searched soon."""
+    job: list[Listed] = []
+    size, limit = 0, _JOB_BYTES // 8
+    for file in files:
+        job.append(file)
+        size += min(file.size, MAX_BYTES)
+        if size >= limit or len(job) >= _JOB_FILES:
+            yield job
+            job, size, limit = [], 0, min(_JOB_BYTES, 2 * limit)
+    if job:
+        yield job
+
+
+def _done(workspace: Workspace, job: Sequence[Listed]) -> list[Entry]:
+    found = (entry(workspace, file) for file in job)
+    return [one for one in found if one is not None]
+
+
+def _be_quiet() -> None:
+    """Leave the processor to others: the index is never what somebody waits for."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(10)

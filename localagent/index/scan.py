@@ -1,0 +1,80 @@
+"""What changed on disk since the index was last brought up to date."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from localagent.index.kinds import is_data, is_docs, is_test, may_be_text
+from localagent.index.store import Known
+from localagent.workspace import Workspace
+
+RACY = 2_000_000_000
+"""Nanoseconds. A file that was changed so shortly before it was read may change again without its
+time changing, on a file system with coarse times; its time is not believed the next time."""
+
+NEVER = -1
+"""A modification time that no file has: the file is compared by its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file on disk: modification time in nanoseconds, size in bytes."""
+
+    path: str
+    mtime: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to do: read `changed` (new ones among them, the most useful first) and forget `gone`.
+    `hidden` are those of `gone` that still exist, but must not be shown any more."""
+
+    changed: tuple[Listed, ...]
+    gone: tuple[str, ...]
+    hidden: tuple[str, ...]
+    total: int
+
+
+def changes(workspace: Workspace, known: Mapping[str, Known]) -> Changes:
+    """Compare the workspace's files with the known ones by time and size."""
+    files = listed(workspace)
+    changed = [file for file in files if not _same(file, known.get(file.path))]
+    there = {file.path for file in files}
+    gone = tuple(path for path in known if path not in there)
+    hidden = tuple(path for path in gone if os.path.lexists(f"{workspace.root}/{path}"))
+    return Changes(tuple(sorted(changed, key=_order)), gone, hidden, len(files))
+
+
+def listed(workspace: Workspace) -> list[Listed]:
+    """All files that may be text and may be shown."""
+    found = []
+    for path in workspace.files():
+        if not may_be_text(path):
+            continue
+        try:
+            status = os.stat(f"{workspace.root}/{path}", follow_symlinks=False)  # noqa: PTH116
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(status.st_mode):
+            found.append(Listed(path, status.st_mtime_ns, status.st_size))
+    return found
+
+
+def believed(file: Listed) -> int:
+    """The modification time to keep of a file that is read now."""
+    return NEVER if time.time_ns() - file.mtime < RACY else file.mtime
+
+
+def _same(file: Listed, known: Known | None) -> bool:
+    return known is not None and (file.mtime, file.size) == (known.mtime, known.size)
+
+
+def _order(file: Listed) -> tuple[int, int]:
+    """Code before tests, prose and data; what was changed last comes first."""
+    kinds: Sequence[bool] = (is_test(file.path), is_docs(file.path), is_data(file.path))
+    return sum(place * kind for place, kind in enumerate(kinds, 1)), -file.mtime

@@ -1,0 +1,325 @@
+"""The index on disk: one SQLite file for each repository, without the source text.
+
+    files ─┬─ chunks ──── chunk_words (FTS5: the words of each piece, by the chunk's id)
+           ├─ symbols
+           └───────────── file_words, names (FTS5, by the file's id)
+
+The full-text tables are contentless: they hold which words a text has, and not the text. SQLite
+before 3.43 cannot delete from such a table, so what was changed or removed leaves its words behind
+under ids that no row has any more, until the index is made anew (`worn`). Ids are never used twice.
+
+A reader sees whole files only: each is replaced within one transaction. Two processes may write;
+one waits for the other. A file of another version, or a damaged one, is removed and made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from localagent.index.base import Symbol
+from localagent.index.digest import Digest
+from localagent.paths import cache_dir, private
+
+VERSION = 1
+"""Of the tables and of what is put into them; another one's file is made anew."""
+
+WAIT = 10.0
+"""Seconds that a writer waits for another one."""
+
+_WORN = 0.5
+"""Dead chunks for each live one from which on a fresh index is better."""
+
+# Words come apart by blanks alone: they are letters, digits and "_" already.
+_WORDS = "content='', tokenize='unicode61 remove_diacritics 0 tokenchars _'"
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path BLOB NOT NULL UNIQUE,
+    mtime INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    lines INTEGER NOT NULL
+);
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    file INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    end_line INTEGER NOT NULL
+);
+CREATE INDEX chunks_file ON chunks (file);
+CREATE TABLE symbols (
+    file INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    last TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    end_line INTEGER NOT NULL,
+    signature TEXT NOT NULL
+);
+CREATE INDEX symbols_file ON symbols (file);
+CREATE INDEX symbols_last ON symbols (last);
+CREATE VIRTUAL TABLE file_words USING fts5 (words, {words});
+CREATE VIRTUAL TABLE chunk_words USING fts5 (words, {words});
+CREATE VIRTUAL TABLE names USING fts5 (symbols, path, {words});
+CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_words, row);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file as the index has it; `mtime` in nanoseconds, `size` in bytes."""
+
+    id: int
+    mtime: int
+    size: int
+    hash: bytes
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file to put into the index."""
+
+    path: str
+    mtime: int
+    size: int
+    digest: Digest
+    path_words: str
+    symbol_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is: `dead` are chunks whose words are still in the full-text tables, `bytes`
+    is the file's size on disk."""
+
+    files: int
+    lines: int
+    chunks: int
+    symbols: int
+    dead: int
+    bytes: int
+
+
+def index_folder() -> Path:
+    """Where the indexes of all repositories lie."""
+    return cache_dir() / "index"
+
+
+def index_file(root: Path) -> Path:
+    """Where the index of the repository at `root` lies."""
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:20]
+    return index_folder() / f"{name}.sqlite"
+
+
+class Store:
+    """The index of one repository, opened. Use it from one thread.
+
+    Raises OSError where its folder cannot be made, and sqlite3.Error for a disk that is full.
+    """
+
+    def __init__(self, file: Path, root: Path) -> None:
+        self.file = file
+        self._root = root
+        private(file.parent)
+        self._db = self._opened()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for queries."""
+        return self._db
+
+    @property
+    def complete(self) -> bool:
+        """Whether all files have been read once."""
+        return self._meta("complete") == "1"
+
+    def known(self) -> dict[str, Known]:
+        """All files, by path."""
+        rows = self._db.execute("SELECT path, id, mtime, size, hash, kind FROM files")
+        return {os.fsdecode(path): Known(*rest) for path, *rest in rows}
+
+    def put(self, entries: Iterable[Entry], touched: Iterable[Entry] = ()) -> None:
+        """Put files in, in place of what was known of them, all or none; those that were only
+        `touched` keep their rows and get their new times."""
+        with self._writing():
+            for entry in entries:
+                self._forget([entry.path])
+                self._insert(entry)
+            self._db.executemany(
+                "UPDATE files SET mtime = ?, size = ? WHERE path = ?",
+                [(entry.mtime, entry.size, os.fsencode(entry.path)) for entry in touched],
+            )
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Forget files that are gone, or must not be shown any more."""
+        with self._writing():
+            self._forget(paths)
+
+    def finished(self) -> None:
+        """All files have been read."""
+        with self._writing():
+            self._set_meta("complete", "1")
+
+    def worn(self) -> bool:
+        """Whether so much was changed that a fresh index would be smaller and better."""
+        counts = self.counts()
+        return counts.dead > 1000 and counts.dead > _WORN * counts.chunks
+
+    def counts(self) -> Counts:
+        """How much there is."""
+        files, lines = self._db.execute(
+            "SELECT count(*), coalesce(sum(lines), 0) FROM files"
+        ).fetchone()
+        (chunks,) = self._db.execute("SELECT count(*) FROM chunks").fetchone()
+        (symbols,) = self._db.execute("SELECT count(*) FROM symbols").fetchone()
+        last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+        size = sum(
+            path.stat().st_size for path in (self.file, _beside(self.file, "-wal")) if path.exists()
+        )
+        return Counts(files, lines, chunks, symbols, (last[0] if last else 0) - chunks, size)
+
+    def symbols(self, path: str) -> list[Symbol]:
+        """The definitions of one file, in the order of their lines."""
+        return self._symbols("WHERE files.path = ? ORDER BY line", os.fsencode(path))
+
+    def definitions(self, last: str) -> list[Symbol]:
+        """The definitions with this name, without what it is qualified by."""
+        return self._symbols("WHERE last = ? ORDER BY files.path, line", last)
+
+    # The file
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._connected()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                raise
+            drop(self.file)  # it is damaged, of another version, or no database at all
+            return self._connected()
+
+    def _connected(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.file, timeout=WAIT, isolation_level=None)
+        try:
+            os.chmod(self.file, 0o600)  # noqa: PTH101
+            db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may lose the last files that were put in; they are read again then.
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA cache_size = -65536")
+            db.execute("PRAGMA temp_store = MEMORY")
+            self._db = db
+            with self._writing():
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    for statement in _TABLES.format(words=_WORDS).strip().rstrip(";").split(";\n"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {VERSION}")
+                    self._set_meta("root", os.fsencode(self._root).hex())
+            if version not in (0, VERSION) or self._meta("root") != os.fsencode(self._root).hex():
+                raise sqlite3.DatabaseError("another version")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _meta(self, key: str) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else ""
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # Rows
+
+    def _forget(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            row = self._db.execute(
+                "SELECT id FROM files WHERE path = ?", (os.fsencode(path),)
+            ).fetchone()
+            if row is not None:
+                for table in ("chunks", "symbols"):
+                    self._db.execute(f"DELETE FROM {table} WHERE file = ?", row)
+                self._db.execute("DELETE FROM files WHERE id = ?", row)
+
+    def _insert(self, entry: Entry) -> None:
+        db, digest = self._db, entry.digest
+        file = db.execute(
+            "INSERT INTO files (path, mtime, size, hash, kind, lines) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                os.fsencode(entry.path), entry.mtime, entry.size,
+                digest.hash, digest.kind, digest.lines,
+            ),
+        ).lastrowid  # fmt: skip
+        db.execute("INSERT INTO names (rowid, symbols, path) VALUES (?, ?, ?)",
+                   (file, entry.symbol_words, entry.path_words))  # fmt: skip
+        if not digest.pieces:
+            return
+        db.execute("INSERT INTO file_words (rowid, words) VALUES (?, ?)", (file, digest.words))
+        for piece in digest.pieces:
+            chunk = db.execute(
+                "INSERT INTO chunks (file, name, line, end_line) VALUES (?, ?, ?, ?)",
+                (file, piece.name, piece.line, piece.end_line),
+            ).lastrowid
+            db.execute("INSERT INTO chunk_words (rowid, words) VALUES (?, ?)", (chunk, piece.words))
+        db.executemany(
+            "INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (file, s.name, s.name.rsplit(".", 1)[-1], s.kind, s.line, s.end_line, s.signature)
+                for s in digest.symbols
+            ],
+        )
+
+    def _symbols(self, where: str, value: object) -> list[Symbol]:
+        rows = self._db.execute(
+            "SELECT name, symbols.kind, files.path, line, end_line, signature"
+            f" FROM symbols JOIN files ON files.id = symbols.file {where}",
+            (value,),
+        )
+        return [
+            Symbol(name, kind, os.fsdecode(path), line, end, signature)
+            for name, kind, path, line, end, signature in rows
+        ]
+
+
+def drop(file: Path) -> None:
+    """Remove an index."""
+    for path in (file, _beside(file, "-wal"), _beside(file, "-shm")):
+        path.unlink(missing_ok=True)
+
+
+def indexes() -> Sequence[Path]:
+    """The files of all indexes."""
+    return sorted(index_folder().glob("*.sqlite"))
+
+
+def _beside(file: Path, ending: str) -> Path:
+    return file.with_name(file.name + ending)

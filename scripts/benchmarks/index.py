@@ -1,0 +1,126 @@
+"""`scripts/bench index`: how long the index of a repository takes to make, keep up and ask.
+
+Nothing is written into the repository but one file that is changed and put back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rows import REPO, machine, write_row
+
+from localagent.index.build import bring_up_to_date
+from localagent.index.disk import DiskIndex
+from localagent.workspace import Workspace
+
+QUERIES = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scripts/bench index`."""
+    parser.add_argument("repository", type=Path)
+    parser.add_argument("--processes", type=int, default=0, help="default: one for each processor")
+    parser.add_argument("--out", type=Path, default=REPO / ".bench" / "index.jsonl")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Build, scan again, ask and update; one row, one line for each figure."""
+    workspace = Workspace.open(options.repository)
+    with tempfile.TemporaryDirectory(prefix="bench-index-") as temporary:
+        file = Path(temporary) / "index.sqlite"
+        row = {"repository": workspace.root.name, **_built(workspace, file, options.processes)}
+        row |= _asked(workspace, file) | _updated(workspace, file)
+    for key, value in row.items():
+        print(f"{key:<22} {value}")
+    write_row(options.out, {**row, **machine()})
+    return 0
+
+
+def _built(workspace: Workspace, file: Path, processes: int) -> dict:
+    first = 0.0
+
+    def progress(done: int, _total: int) -> None:
+        nonlocal first
+        if done and not first:
+            first = time.perf_counter() - began
+
+    began = time.perf_counter()
+    store, _ = bring_up_to_date(file, workspace, progress, processes)
+    seconds = time.perf_counter() - began
+    counts = store.counts()
+    store.close()
+    again = _median(lambda: bring_up_to_date(file, workspace)[0].close())
+    source = sum((workspace.root / path).stat().st_size for path in workspace.files())
+    own, workers = (
+        resource.getrusage(who).ru_maxrss / 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return {
+        "files": counts.files,
+        "lines": counts.lines,
+        "pieces": counts.chunks,
+        "symbols": counts.symbols,
+        "build_s": round(seconds, 2),
+        "searchable_after_s": round(first, 2),
+        "rescan_s": round(again, 3),
+        "index_mb": round(file.stat().st_size / 1e6, 1),
+        "of_source": round(file.stat().st_size / max(1, source), 2),
+        "memory_mb": round(own),
+        "memory_of_a_process_mb": round(workers),
+    }
+
+
+def _asked(workspace: Workspace, file: Path) -> dict:
+    """Questions of a few words that stand near each other in some file."""
+    rng = random.Random(1)
+    index = DiskIndex(workspace, file)
+    texts = [path for path in index.files() if (workspace.root / path).stat().st_size < 200_000]
+    times = []
+    for _ in range(QUERIES):
+        words = workspace.read_bytes(rng.choice(texts)).decode("utf-8", "replace").split()
+        start = rng.randrange(max(1, len(words) - 12))
+        began = time.perf_counter()
+        index.search(" ".join(words[start : start + 12])[:400])
+        times.append(1000 * (time.perf_counter() - began))
+    index.close()
+    times.sort()
+    return {
+        "query_median_ms": round(statistics.median(times), 1),
+        "query_p95_ms": round(times[int(0.95 * len(times))], 1),
+    }
+
+
+def _updated(workspace: Workspace, file: Path) -> dict:
+    """One file changed: until it is searchable, the scan of all files included."""
+    path = next(p for p in workspace.files() if p.endswith((".py", ".go", ".c", ".js", ".md")))
+    place = workspace.root / path
+    before = place.read_bytes()
+    try:
+        numbers = iter(range(1000))
+
+        def change() -> None:
+            place.write_bytes(before + f"\n# changed_{next(numbers)}\n".encode())
+            bring_up_to_date(file, workspace)[0].close()
+
+        cpu = time.process_time()
+        seconds = _median(change)
+        cpu = (time.process_time() - cpu) / 5
+    finally:
+        place.write_bytes(before)
+    return {"update_s": round(seconds, 3), "update_cpu_s": round(cpu, 3)}
+
+
+def _median(what: Callable[[], None]) -> float:
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        what()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)

@@ -1,0 +1,256 @@
+"""`scripts/bench localise`: does the index find the files that bug fixes of a repository changed?
+
+Each fix is a question: its message without file names. The corpus is the code before it. The files
+that it changed are right. `git log` of the repositories given by path is searched for commits whose
+message speaks of a fix and that change one to five files of code that are no tests. Beside the
+index, plain BM25 over whole files is asked, in the same run.
+
+R@k is the part of the changed files among the first k, MRR the mean of one over the first right
+rank, both in per cent; "hunks" the part of the changed hunks that lie in the best passages which
+fit into 4,000 tokens. "unnamed" counts only fixes whose message names neither a changed file's stem
+nor a changed function.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from rows import REPO, machine, write_row
+
+from localagent.index.disk import DiskIndex
+from localagent.index.kinds import is_data, is_docs, is_test
+from localagent.index.store import drop
+from localagent.workspace import Workspace
+
+_FIX = re.compile(r"\b(?:fix(?:e[sd])?|bug|regression|crash|broken|incorrect|wrong)\b", re.I)
+_PATH = re.compile(
+    r"[\w./-]*/[\w./-]+|[\w-]+\.(?:py|pyi|rst|md|txt|toml|cfg|c|h|go|js|ts|rs|java)\b"
+)
+_TRAILER = re.compile(r"^(?:[A-Z][\w-]+-by|Change-Id|Closes|Refs?): .*$|\(#\d+\)|#\d+", re.M)
+_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@ ?(.*)$")
+_CODE = (".py", ".go", ".js", ".ts", ".rs", ".java", ".c", ".h", ".cc", ".cpp", ".rb", ".php")
+_TOKENS = 4000
+_CHARS = 3.5
+"""Characters of code in a token of the default model, on average."""
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A commit: the question, its parent, and the changed lines of each changed file."""
+
+    commit: str
+    parent: str
+    question: str
+    changed: dict[str, list[tuple[int, int]]]
+    functions: frozenset[str]
+
+    @property
+    def names_it(self) -> bool:
+        """Whether the question names a changed file or function."""
+        words = set(re.findall(r"\w+", self.question.lower()))
+        stems = {PurePosixPath(path).stem.lower() for path in self.changed}
+        return bool(words & (stems | self.functions))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scripts/bench localise`."""
+    parser.add_argument("repositories", nargs="+", type=Path, help="git repositories, with history")
+    parser.add_argument("--most", type=int, default=60, help="fixes of each, the newest first")
+    parser.add_argument("--out", type=Path, default=REPO / ".bench" / "localise.jsonl")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask for each fix, and print a table."""
+    results: list[dict] = []
+    for repository in options.repositories:
+        found = list(_asked(repository.resolve(), options.most))
+        results += found
+        _print(_name(repository), found)
+    _print("all", results)
+    _print("all, unnamed", [r for r in results if not r["named"]])
+    row = {
+        "repositories": [_name(path) for path in options.repositories],
+        "fixes": len(results),
+        **{ranker: _scores(results, ranker) for ranker in ("plain", "index")},
+        "unnamed": _scores([r for r in results if not r["named"]], "index"),
+        **machine(),
+    }
+    write_row(options.out, row)
+    return 0
+
+
+def _name(repository: Path) -> str:
+    path = repository.resolve()
+    return path.parent.name if path.name in ("repo", ".git") else path.name
+
+
+def _asked(repository: Path, most: int) -> Iterator[dict]:
+    with tempfile.TemporaryDirectory(prefix="localise-") as temporary:
+        tree, file = Path(temporary) / "tree", Path(temporary) / "index.sqlite"
+        _git(
+            repository, "clone", "--quiet", "--shared", "--no-checkout", str(repository), str(tree)
+        )
+        for fix in _fixes(tree, most):
+            _git(tree, "checkout", "--quiet", "--force", fix.parent)
+            index = DiskIndex(Workspace.open(tree), file)
+            try:
+                yield _result(index, tree, fix)
+            finally:
+                index.close()
+        drop(file)
+
+
+def _result(index: DiskIndex, tree: Path, fix: Fix) -> dict:
+    found = index.ranked(fix.question, 60)
+    ours = [one.path for one in found if _counts(one.path)]
+    theirs = _plain(tree, [p for p in index.files() if _counts(p)], fix.question)
+    return {
+        "commit": fix.commit,
+        "named": fix.names_it,
+        "hunks": _covered(index, tree, fix),
+        "index": [_rank(ours, path) for path in fix.changed],
+        "plain": [_rank(theirs, path) for path in fix.changed],
+    }
+
+
+def _rank(ranked: Sequence[str], path: str) -> int:
+    """From 1; 0 where it was not found."""
+    return ranked.index(path) + 1 if path in ranked else 0
+
+
+def _counts(path: str) -> bool:
+    return path.endswith(_CODE) and not (is_test(path) or is_docs(path) or is_data(path))
+
+
+def _covered(index: DiskIndex, tree: Path, fix: Fix) -> float:
+    """The part of the changed hunks that the best passages in 4,000 tokens hold."""
+    room = _TOKENS * _CHARS
+    shown: dict[str, list[tuple[int, int]]] = {}
+    for passage in index.passages(fix.question, 200):
+        if not _counts(passage.path):
+            continue
+        lines = (tree / passage.path).read_text(errors="replace").split("\n")
+        size = sum(len(line) + 1 for line in lines[passage.line - 1 : passage.end_line])
+        if size > room:
+            break
+        room -= size
+        shown.setdefault(passage.path, []).append((passage.line, passage.end_line))
+    hunks = [(path, first, last) for path, all_ in fix.changed.items() for first, last in all_]
+    held = [
+        any(first <= end and start <= last for start, end in shown.get(path, ()))
+        for path, first, last in hunks
+    ]
+    return sum(held) / len(held)
+
+
+# The fixes
+
+
+def _fixes(tree: Path, most: int) -> Iterator[Fix]:
+    count = 0
+    log = _git(tree, "log", "--no-merges", "--format=%H", "-i", "-E", "--grep=fix|bug|crash|wrong")
+    for commit in log.split():
+        fix = _fix(tree, commit)
+        if fix is not None:
+            yield fix
+            count += 1
+            if count >= most:
+                return
+
+
+def _fix(tree: Path, commit: str) -> Fix | None:
+    parents, _, message = _git(tree, "log", "-1", "--format=%P%n%B", commit).partition("\n")
+    subject = message.split("\n", 1)[0]
+    question = _TRAILER.sub("", _PATH.sub("", message)).strip()
+    if len(parents.split()) != 1 or not _FIX.search(subject) or len(question.split()) < 4:
+        return None
+    diff = _git(tree, "diff", "--unified=0", "--no-renames", "--diff-filter=M", parents, commit)
+    changed, functions = _changed(diff)
+    return Fix(commit, parents, question, changed, functions) if 1 <= len(changed) <= 5 else None
+
+
+def _changed(diff: str) -> tuple[dict[str, list[tuple[int, int]]], frozenset[str]]:
+    """The changed lines of the old side of each file that counts, and names in hunk headers."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    functions: set[str] = set()
+    path = ""
+    for line in diff.split("\n"):
+        if line.startswith("--- a/"):
+            path = line[6:]
+        elif (match := _HUNK.match(line)) and _counts(path):
+            first, count = int(match[1]), int(match[2] or 1)
+            found.setdefault(path, []).append((max(1, first), max(1, first + max(count, 1) - 1)))
+            name = re.search(r"(?:def|func|class|function|fn)\s+(\w+)", match[3])
+            functions |= {name[1].lower()} if name else set()
+    return found, frozenset(functions)
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "replace")
+
+
+# Plain BM25 (Robertson and Zaragoza, 2009; k1 1.2, b 0.75) over whole files and words
+
+
+def _plain(tree: Path, files: Sequence[str], question: str) -> list[str]:
+    documents = {path: _words_of(tree / path, (tree / path).stat().st_mtime_ns) for path in files}
+    average = sum(d.total() for d in documents.values()) / max(1, len(documents))
+    asked = set(_WORD.findall(question.lower()))
+    having = Counter(word for d in documents.values() for word in asked if word in d)
+    scores = {
+        path: sum(
+            math.log(1 + (len(documents) - having[word] + 0.5) / (having[word] + 0.5))
+            * d[word] * 2.2 / (d[word] + 1.2 * (0.25 + 0.75 * d.total() / average))
+            for word in asked
+            if d[word]
+        )
+        for path, d in documents.items()
+    }  # fmt: skip
+    return sorted(scores, key=lambda path: -scores[path])[:60]
+
+
+_WORD = re.compile(r"\w+")
+
+
+@cache
+def _words_of(path: Path, _mtime: int) -> Counter[str]:
+    return Counter(_WORD.findall(path.read_text(errors="replace").lower()))
+
+
+# The table
+
+
+def _scores(results: Sequence[dict], ranker: str) -> dict[str, float]:
+    if not results:
+        return {}
+
+    def mean(values: Iterator[float]) -> float:
+        return round(100 * sum(values) / len(results), 1)
+
+    def within(limit: int) -> float:
+        return mean(sum(0 < n <= limit for n in r[ranker]) / len(r[ranker]) for r in results)
+
+    firsts = (min((n for n in r[ranker] if n), default=0) for r in results)
+    return {
+        **{f"R@{limit}": within(limit) for limit in (1, 5, 10)},
+        "MRR": mean(1 / n if n else 0.0 for n in firsts),
+        "hunks": mean(r["hunks"] for r in results) if ranker == "index" else 0.0,
+    }
+
+
+def _print(name: str, results: Sequence[dict]) -> None:
+    for ranker in ("plain", "index"):
+        scores = _scores(results, ranker)
+        shown = "  ".join(f"{key} {value:5.1f}" for key, value in scores.items() if value)
+        print(f"{name:<22} {len(results):>4} fixes  {ranker:<6} {shown}", flush=True)

@@ -1,0 +1,76 @@
+"""`localagent search` and `localagent index`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    (root / "tests").mkdir(parents=True)
+    (root / "money.py").write_text("def round_cents(value):\n    return round(value, 2)\n")
+    (root / "tests" / "test_money.py").write_text("from money import round_cents\n")
+    return root
+
+
+def localagent(
+    project: Path, *words: str, given: str = "", home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(home or project.parent / "cache")}
+    return subprocess.run(
+        [sys.executable, "-m", "localagent", *words, "-C", str(project)],
+        input=given, capture_output=True, text=True, env=environment, timeout=60,
+    )  # fmt: skip
+
+
+def test_search_shows_files_and_passages(project: Path) -> None:
+    done = localagent(project, "search", "cents are rounded wrongly")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "money.py  (round_cents has words of it)",
+        "  1-2  round_cents",
+        "tests/test_money.py",
+        "  1-1",
+    ]
+
+
+def test_search_reads_a_traceback_from_stdin_and_writes_json(project: Path) -> None:
+    trace = f'File "{project}/money.py", line 2, in round_cents\nTypeError: no number\n'
+    done = localagent(project, "search", "-", "--json", "--limit", "1", given=trace)
+    (found,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found["path"] == "money.py" and found["passages"][0]["line"] == 2
+    assert "the traceback passes line 2" in found["reasons"]
+
+
+def test_nothing_found_and_nothing_asked(project: Path) -> None:
+    done = localagent(project, "search", "zzzzzz")
+    assert (done.returncode, done.stdout) == (1, "nothing was found\n")
+    done = localagent(project, "search", "  ")
+    assert done.returncode == 2 and "the question is empty" in done.stderr
+
+
+def test_index_is_made_shown_and_removed(project: Path) -> None:
+    assert "no index yet" in localagent(project, "index").stdout
+    built = localagent(project, "index", "build").stdout.splitlines()
+    assert built[0].startswith("2 files, 3 lines, 2 pieces, 1 definition: ")
+    assert Path(built[1]).is_file()
+    assert localagent(project, "index", "--json").stdout.startswith('{"file": ')
+    status = json.loads(localagent(project, "index", "status", "--json").stdout)
+    assert (status["files"], status["dead"]) == (2, 0)
+    assert localagent(project, "index", "drop").stdout == "removed\n"
+    assert not Path(built[1]).exists()
+    assert localagent(project, "index", "drop").stdout == "no index\n"
+
+
+def test_an_index_that_cannot_be_written_is_said(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file where a folder should be")
+    done = localagent(project, "search", "cents", home=tmp_path / "blocked")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr

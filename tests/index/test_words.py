@@ -1,0 +1,42 @@
+"""The words of code, as they are stored and asked for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localagent.index import words
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("parseHTTPHeader", ("parsehttpheader", "parse", "http", "header")),
+        ("foo_bar_names", ("foo_bar_names", "foo", "bar", "name")),
+        ("sha256sum", ("sha256sum", "sha", "sum")),
+        ("__init__", ("init",)),
+        ("retries", ("retrie",)),
+        ("class", ("class",)),
+        ("Überprüfung", ("überprüfung",)),
+        ("x1", ()),
+        ("_", ()),
+        ("a" * 65, ()),
+    ],
+)
+def test_of_a_name(name: str, expected: tuple[str, ...]) -> None:
+    assert words.of_name(name) == expected
+
+
+def test_counted_and_stored() -> None:
+    found = words.counted("count(count, count_all) # count them, count them, count them")
+    assert found["count"] == 6 and found["count_all"] == 1 and found["them"] == 3
+    assert words.stored(found).split().count("count") == words.MOST
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{2,30}", fullmatch=True))
+def test_a_name_in_a_text_is_found_by_a_query_for_it(text: str) -> None:
+    for name in (name for name in text.split() if name.isidentifier()):
+        for word in words.of_name(name):
+            assert word == word.lower() and " " not in word
+            assert set(words.of_query(word)) & set(words.counted(name))
