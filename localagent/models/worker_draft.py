@@ -16,8 +16,9 @@ SIZES = (4, 8, 12, 16, 24, 32)
 """Rows of a step with a draft: multiples of four, in which the library's kernels work."""
 
 # The part of drafted tokens that are right after a match of so many tokens, before it is known
-# here. In code that is copied, a long match goes on nearly always.
-_RIGHT = {32: 0.97, 16: 0.95, 8: 0.85, 4: 0.6, 3: 0.4}
+# here. In code that is copied, a long match goes on nearly always. A shorter one than 8 is no sign
+# of copying: drafts in prose gained nothing, and each may tip a choice between near equals.
+_RIGHT = {32: 0.97, 16: 0.95, 8: 0.85}
 _LENGTHS = tuple(_RIGHT)
 _COST = 0.3  # of each further row, as a part of a single row's step, before it was measured
 _NEW = 0.25  # weight of a new measurement
