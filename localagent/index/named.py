@@ -18,8 +18,11 @@ def raise_named(found: dict[str, Ranked], asked: Query, files: Sequence[str]) ->
     """Put the files that the query names before all others; returns their paths."""
     highest = _highest(found)
     named: set[str] = set()
-    for path in files if asked.paths else ():
-        written = next((w for w in asked.paths if is_path(path, w)), None)
+    # Looked for first, as it costs a hundredth: a repository has many thousands of files.
+    stems = [(written, f"/{PurePosixPath(written).stem}") for written in asked.paths]
+    for path in files if stems else ():
+        rooted = f"/{path}"
+        written = next((w for w, stem in stems if stem in rooted and is_path(path, w)), None)
         if written is not None:
             one = found.setdefault(path, Ranked(path, 0.0))
             one.score += highest + NAMED
