@@ -16,10 +16,11 @@ from localagent.index.base import Hit, Symbol
 from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, digest
 from localagent.index.kinds import is_test, may_be_text
-from localagent.index.named import of_frame, raise_frames, raise_named
+from localagent.index.named import raise_frames, raise_named
 from localagent.index.query import parse_query
 from localagent.index.ranking import Passage, Ranked, by_words, order, words_of
 from localagent.index.store import Counts, Store, index_file
+from localagent.index.written import of_frame
 from localagent.workspace import Workspace
 
 

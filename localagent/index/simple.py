@@ -22,6 +22,7 @@ from localagent.index.base import Hit, Symbol
 from localagent.index.kinds import is_data, is_docs, is_test, may_be_text
 from localagent.index.outline import outline
 from localagent.index.query import Query, count_term, parse_query
+from localagent.index.written import named_among, of_frame
 from localagent.workspace import Workspace
 
 # Larger files are data or generated.
@@ -144,14 +145,13 @@ class SimpleIndex:
     def _score_names(self, asked: Query, scores: dict[str, _Score], idf: dict[str, float]) -> None:
         """Raise the files that the query names, by path or by a word of it."""
         highest = max((score.value for score in scores.values()), default=1.0)
+        named = dict(named_among(self.files(), asked.paths))
         for path in self.files():
-            for written in asked.paths:
-                if _is_path(path, written):
-                    score = scores.setdefault(path, _Score())
-                    score.value += highest + 10.0
-                    score.named = True
-                    score.reasons.insert(0, f"the query names {written}")
-                    break
+            if path in named:
+                score = scores.setdefault(path, _Score())
+                score.value += highest + 10.0
+                score.named = True
+                score.reasons.insert(0, f"the query names {named[path]}")
             data = os.fsencode(path)
             lower = data.lower()
             stem = PurePosixPath(path).stem.lower()
@@ -172,7 +172,7 @@ class SimpleIndex:
         total = len(asked.frames)
         seen: set[str] = set()
         for depth, (written, line) in enumerate(reversed(asked.frames)):
-            path = self._of_frame(written, known)
+            path = of_frame(self._workspace, written, known)
             if path is None or path in seen:
                 continue
             seen.add(path)
@@ -197,17 +197,6 @@ class SimpleIndex:
                 score.reasons.insert(0, f"defines {', '.join(hits[:3])}")
 
     # Files
-
-    def _of_frame(self, written: str, known: Sequence[str]) -> str | None:
-        """The file of this workspace that a frame's path means."""
-        try:
-            inside = self._workspace.relative(written)
-        except OutsideWorkspace:
-            return None
-        if inside in known:
-            return inside
-        hits = [path for path in known if path.endswith("/" + inside)]
-        return hits[0] if len(hits) == 1 else None
 
     def _contents(self) -> Iterator[tuple[str, bytes]]:
         """The bytes of all text files within the bounds, those changed last first."""
@@ -247,15 +236,3 @@ class SimpleIndex:
 def _idf(total: int, having: int) -> float:
     """How rare a term is among `total` files, of which `having` have it."""
     return math.log(1 + (total - having + 0.5) / (having + 0.5))
-
-
-def _is_path(path: str, written: str) -> bool:
-    """Whether `written` (a path, the end of one, or a dotted module) means `path`."""
-    bare = written.removeprefix("./").strip("/")
-    if not bare:
-        return False
-    stem = str(PurePosixPath(path).with_suffix(""))
-    return any(
-        name == bare or name.endswith("/" + bare) or bare.endswith("/" + name)
-        for name in (path, stem if "/" in bare else path)
-    )

@@ -1,0 +1,44 @@
+"""Which file is meant by a path as people, programs and models write it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from localagent.errors import OutsideWorkspace
+from localagent.workspace import Workspace
+
+
+def named_among(files: Sequence[str], written: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those of `files` that some of `written` means, each with the first that does."""
+    # Looked for first, as it costs a hundredth: a repository has many thousands of files.
+    stems = [(text, f"/{PurePosixPath(text).stem}") for text in written]
+    for path in files if stems else ():
+        rooted = f"/{path}"
+        found = next((text for text, stem in stems if stem in rooted and is_path(path, text)), None)
+        if found is not None:
+            yield path, found
+
+
+def of_frame(workspace: Workspace, written: str, files: Sequence[str]) -> str | None:
+    """The file of this workspace that a frame's path means."""
+    try:
+        inside = workspace.relative(written)
+    except OutsideWorkspace:
+        return None
+    if inside in files:
+        return inside
+    hits = [path for path in files if path.endswith("/" + inside)]
+    return hits[0] if len(hits) == 1 else None
+
+
+def is_path(path: str, written: str) -> bool:
+    """Whether `written` (a path, the end of one, or a dotted module) means `path`."""
+    bare = written.removeprefix("./").strip("/")
+    if not bare:
+        return False
+    stem = str(PurePosixPath(path).with_suffix(""))
+    return any(
+        name == bare or name.endswith("/" + bare) or bare.endswith("/" + name)
+        for name in (path, stem if "/" in bare else path)
+    )
