@@ -10,7 +10,7 @@ import contextlib
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +34,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was done: files read, forgotten, and found to be the same after all."""
+    """What was done: how many files were read, and found to be the same after all; `files` are all
+    that may be shown, sorted."""
 
     read: int
-    removed: int
     same: int
-    total: int
+    files: tuple[str, ...]
 
 
 def bring_up_to_date(
@@ -56,38 +56,44 @@ def bring_up_to_date(
     """
     store = Store(file, workspace.root)
     try:
-        todo = changes(workspace, store.known())
+        known = store.known()
+        todo = changes(workspace, known)
         if todo.hidden or store.worn():
             store.close()
             drop(file)
             store = Store(file, workspace.root)
-            todo = changes(workspace, {})
-        return store, _carry_out(workspace, store, todo, progress, processes)
+            known = {}
+            todo = changes(workspace, known)
+        summary = _carry_out(store, known, todo, _entries(workspace, todo, processes), progress)
+        return store, summary
     except BaseException:
         store.close()
         raise
 
 
 def _carry_out(
-    workspace: Workspace, store: Store, todo: Changes, progress: Progress, processes: int
+    store: Store,
+    known: Mapping[str, Known],
+    todo: Changes,
+    read_in: Iterable[Sequence[Entry]],
+    progress: Progress,
 ) -> Summary:
-    known = store.known()
     if todo.gone:
         store.remove(todo.gone)
     read = same = 0
     progress(0, len(todo.changed))
-    for entries in _entries(workspace, todo, processes):
-        fresh = [entry for entry in entries if not _equal(entry, known.get(entry.path))]
-        touched = [entry for entry in entries if _equal(entry, known.get(entry.path))]
+    for entries in read_in:
+        fresh: list[Entry] = []
+        touched: list[Entry] = []
+        for entry in entries:
+            (touched if _equal(entry, known.get(entry.path)) else fresh).append(entry)
         store.put(fresh, touched)
         read, same = read + len(fresh), same + len(touched)
         progress(read + same, len(todo.changed))
-    if not store.complete:
-        store.finished()
-    return Summary(read, len(todo.gone), same, todo.total)
+    return Summary(read, same, todo.files)
 
 
-def entry(workspace: Workspace, file: Listed) -> Entry | None:
+def _entry(workspace: Workspace, file: Listed) -> Entry | None:
     """What to put into the index for a file; None where it cannot be read, or is gone."""
     try:
         data = workspace.read_listed(file.path, MAX_BYTES + 1)
@@ -152,7 +158,7 @@ def _jobs(files: Sequence[Listed]) -> Iterator[list[Listed]]:
 
 
 def _done(workspace: Workspace, job: Sequence[Listed]) -> list[Entry]:
-    found = (entry(workspace, file) for file in job)
+    found = (_entry(workspace, file) for file in job)
     return [one for one in found if one is not None]
 
 

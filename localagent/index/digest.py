@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localagent.edits.textfile import decode, is_binary
@@ -46,34 +48,41 @@ class Digest:
 
 def digest(path: str, data: bytes) -> Digest:
     """The digest of a file at `path`, whose whole content, or first `MAX_BYTES` + 1, is `data`."""
-    kind = _kind(data)
-    if kind != "text":
-        return _empty(data, kind)
-    text = decode(data).text
-    lines = text.count("\n") + (not text.endswith("\n") and bool(text))
-    if len(text) > MAX_LINE * max(1, lines):
-        return _empty(data, "minified")
+    hashed = hashlib.blake2b(data, digest_size=16).digest()
+    kind, text = _read(data)
+    if not text:
+        return Digest(hashed, kind, 0, "", (), ())
+    lines = _lines(text)
     symbols = outline(path, text)
     split = text.split("\n")
     pieces = []
+    whole: Counter[str] = Counter()
     for chunk in chunks(symbols, lines):
-        body = "\n".join(split[chunk.line - 1 : chunk.end_line])
-        found = words.counted(body)
+        found = words.counted("\n".join(split[chunk.line - 1 : chunk.end_line]))
+        whole.update(found)
         # The class that a method is in stands elsewhere.
         found.update(words.counted(chunk.name.replace(".", " ")))
         pieces.append(Piece(chunk.name, chunk.line, chunk.end_line, words.stored(found)))
-    whole = words.stored(words.counted(text))
-    digested = hashlib.blake2b(data, digest_size=16).digest()
-    kind = "generated" if _GENERATED.search(text[:1000]) else kind
-    return Digest(digested, kind, lines, whole, tuple(pieces), tuple(symbols))
+    return Digest(hashed, kind, lines, words.stored(whole), tuple(pieces), tuple(symbols))
 
 
-def _kind(data: bytes) -> str:
+def definitions(path: str, data: bytes) -> Sequence[Symbol]:
+    """The definitions of a file, as its digest has them."""
+    _, text = _read(data)
+    return outline(path, text)
+
+
+def _read(data: bytes) -> tuple[str, str]:
+    """The kind of a file, and its text where that is looked at, or ""."""
     if is_binary(data):
-        return "binary"
-    return "big" if len(data) > MAX_BYTES else "text"
+        return "binary", ""
+    if len(data) > MAX_BYTES:
+        return "big", ""
+    text = decode(data).text
+    if len(text) > MAX_LINE * max(1, _lines(text)):
+        return "minified", ""
+    return "generated" if _GENERATED.search(text[:1000]) else "text", text
 
 
-def _empty(data: bytes, kind: str) -> Digest:
-    hashed = hashlib.blake2b(data, digest_size=16).digest()
-    return Digest(hashed, kind, 0, "", (), ())
+def _lines(text: str) -> int:
+    return text.count("\n") + (not text.endswith("\n") and bool(text))

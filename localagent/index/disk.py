@@ -14,8 +14,8 @@ from pathlib import Path
 from localagent.errors import OutsideWorkspace
 from localagent.index.base import Hit, Symbol
 from localagent.index.build import Progress, bring_up_to_date
-from localagent.index.digest import MAX_BYTES, digest
-from localagent.index.kinds import is_test, may_be_text
+from localagent.index.digest import MAX_BYTES, definitions
+from localagent.index.kinds import is_test
 from localagent.index.named import raise_frames, raise_named
 from localagent.index.query import parse_query
 from localagent.index.ranking import Passage, Ranked, by_words, order, words_of
@@ -41,7 +41,7 @@ class DiskIndex:
         self._file = file or index_file(workspace.root)
         self._progress = progress
         self._store: Store | None = None
-        self._files: list[str] | None = None
+        self._files: Sequence[str] = ()  # as of the last refresh
 
     def close(self) -> None:
         """Close the file."""
@@ -58,8 +58,8 @@ class DiskIndex:
     def refresh(self) -> None:
         """Take notice of what changed on disk."""
         self.close()
-        self._files = None
-        self._store, _ = bring_up_to_date(self._file, self._workspace, self._progress)
+        self._store, done = bring_up_to_date(self._file, self._workspace, self._progress)
+        self._files = done.files
 
     @property
     def file(self) -> Path:
@@ -72,8 +72,7 @@ class DiskIndex:
 
     def files(self) -> Sequence[str]:
         """All files that may be text, sorted."""
-        if self._files is None:
-            self._files = [name for name in self._workspace.files() if may_be_text(name)]
+        self._opened()
         return self._files
 
     def symbols(self, path: str) -> Sequence[Symbol]:
@@ -82,7 +81,7 @@ class DiskIndex:
             data = self._workspace.read_bytes(path, MAX_BYTES + 1)
         except (OSError, OutsideWorkspace):
             return []
-        return digest(path, data).symbols
+        return definitions(path, data)
 
     def definitions(self, name: str) -> Sequence[Symbol]:
         """The definitions with this name, those outside of tests first."""

@@ -32,22 +32,24 @@ class Listed:
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What to do: read `changed` (new ones among them, the most useful first) and forget `gone`.
-    `hidden` are those of `gone` that still exist, but must not be shown any more."""
+    `hidden` are those of `gone` that still exist, but must not be shown any more. `files` are all
+    that may be shown, sorted."""
 
     changed: tuple[Listed, ...]
     gone: tuple[str, ...]
     hidden: tuple[str, ...]
-    total: int
+    files: tuple[str, ...]
 
 
 def changes(workspace: Workspace, known: Mapping[str, Known]) -> Changes:
     """Compare the workspace's files with the known ones by time and size."""
     files = listed(workspace)
     changed = [file for file in files if not _same(file, known.get(file.path))]
-    there = {file.path for file in files}
+    names = tuple(file.path for file in files)
+    there = set(names)
     gone = tuple(path for path in known if path not in there)
     hidden = tuple(path for path in gone if os.path.lexists(f"{workspace.root}/{path}"))
-    return Changes(tuple(sorted(changed, key=_order)), gone, hidden, len(files))
+    return Changes(tuple(sorted(changed, key=_order)), gone, hidden, names)
 
 
 def listed(workspace: Workspace) -> list[Listed]:

@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,6 @@ CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_words, row);
 class Known:
     """A file as the index has it; `mtime` in nanoseconds, `size` in bytes."""
 
-    id: int
     mtime: int
     size: int
     hash: bytes
@@ -110,15 +109,10 @@ class Counts:
     bytes: int
 
 
-def index_folder() -> Path:
-    """Where the indexes of all repositories lie."""
-    return cache_dir() / "index"
-
-
 def index_file(root: Path) -> Path:
     """Where the index of the repository at `root` lies."""
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:20]
-    return index_folder() / f"{name}.sqlite"
+    return cache_dir() / "index" / f"{name}.sqlite"
 
 
 class Store:
@@ -148,14 +142,9 @@ class Store:
         """The database, for queries."""
         return self._db
 
-    @property
-    def complete(self) -> bool:
-        """Whether all files have been read once."""
-        return self._meta("complete") == "1"
-
     def known(self) -> dict[str, Known]:
         """All files, by path."""
-        rows = self._db.execute("SELECT path, id, mtime, size, hash, kind FROM files")
+        rows = self._db.execute("SELECT path, mtime, size, hash, kind FROM files")
         return {os.fsdecode(path): Known(*rest) for path, *rest in rows}
 
     def put(self, entries: Iterable[Entry], touched: Iterable[Entry] = ()) -> None:
@@ -174,11 +163,6 @@ class Store:
         """Forget files that are gone, or must not be shown any more."""
         with self._writing():
             self._forget(paths)
-
-    def finished(self) -> None:
-        """All files have been read."""
-        with self._writing():
-            self._set_meta("complete", "1")
 
     def worn(self) -> bool:
         """Whether so much was changed that a fresh index would be smaller and better."""
@@ -314,11 +298,6 @@ def drop(file: Path) -> None:
     """Remove an index."""
     for path in (file, _beside(file, "-wal"), _beside(file, "-shm")):
         path.unlink(missing_ok=True)
-
-
-def indexes() -> Sequence[Path]:
-    """The files of all indexes."""
-    return sorted(index_folder().glob("*.sqlite"))
 
 
 def _beside(file: Path, ending: str) -> Path:
