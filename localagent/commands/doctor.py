@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from localagent.commands.options import add_command, add_directory
+from localagent.commands.options import add_command, add_directory, whole_number
 from localagent.commands.output import say, table
 
 if TYPE_CHECKING:
@@ -55,26 +55,19 @@ def register(commands: Commands) -> None:
     disk.add_argument(
         "--max-bytes",
         metavar="N",
-        type=_count,
+        type=whole_number(0),
         default=_MAX_BYTES,
         help=f"what all sessions may take (default: {_MAX_BYTES})",
     )
     disk.add_argument(
         "--keep",
         metavar="N",
-        type=_count,
+        type=whole_number(0),
         default=_KEEP,
         help=f"the newest sessions that stay in any case (default: {_KEEP})",
     )
     disk.add_argument("--yes", action="store_true", help="delete without asking")
     parser.set_defaults(execute=execute)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
 
 
 def execute(args: argparse.Namespace) -> int:

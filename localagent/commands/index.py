@@ -50,6 +50,7 @@ def register(commands: Commands) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Carry out the action."""
+    from localagent.commands.indexing import opened, plain_errors
     from localagent.index.store import Store, drop, index_file
     from localagent.workspace import Workspace
 
@@ -57,27 +58,20 @@ def execute(args: argparse.Namespace) -> int:
     file = index_file(workspace.root)
     there = file.exists()
     if args.action == "drop":
-        drop(file)
+        with plain_errors(workspace):
+            drop(file)
         _tell(args, {"file": str(file), "dropped": there}, "removed" if there else "no index")
         return 0
     if args.action == "build":
-        return _build(args)
-    if not there:
+        with opened(workspace) as index:
+            counts = index.counts()
+    elif there:
+        with plain_errors(workspace), Store(file, workspace.root) as store:
+            counts = store.counts()
+    else:
         none = "no index yet: localagent index build, or any localagent search, makes it"
         _tell(args, {"file": str(file), "files": 0}, none)
         return 0
-    with Store(file, workspace.root) as store:
-        counts = store.counts()
-    _tell(args, {"file": str(file), **asdict(counts)}, _shown(counts), str(file))
-    return 0
-
-
-def _build(args: argparse.Namespace) -> int:
-    from localagent.commands.indexing import opened
-
-    with opened(args.directory) as index:
-        index.refresh()
-        counts, file = index.counts(), index.file
     _tell(args, {"file": str(file), **asdict(counts)}, _shown(counts), str(file))
     return 0
 

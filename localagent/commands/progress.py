@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from localagent.models.partial import Progress
 
 _ERASE = "\r\x1b[2K"
+_MANY = 500  # files; fewer are read before a line could be seen
 _WORDS = {"reading": "reading", "fetching": "fetching", "verifying": "verifying"}
 
 
@@ -34,6 +35,13 @@ class ProgressLine:
             text += f", {remaining(progress.seconds_left)}"
         sys.stderr.write(f"{_ERASE}{text}" if self._terminal else f"{text}\n")
         sys.stderr.flush()
+
+    def files(self, done: int, total: int) -> None:
+        """Show how many files are read, on a terminal, where they are many."""
+        if self._terminal and total >= _MANY:
+            self._last = ("reading", -1)
+            sys.stderr.write(f"{_ERASE}reading {done:,} of {total:,} files")
+            sys.stderr.flush()
 
     def clear(self) -> None:
         """Take the line away."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING
 
-from localagent.commands.options import add_command, add_directory
+from localagent.commands.options import add_command, add_directory, whole_number
 from localagent.commands.output import say
 from localagent.errors import UsageError
 
@@ -41,28 +42,22 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("query", metavar="QUERY", help='what to look for; "-" reads it from stdin')
     parser.add_argument(
-        "--limit", metavar="N", type=_positive, default=10, help="files to show (default: 10)"
+        "--limit", metavar="N", type=whole_number(1), default=10, help="files to show (default: 10)"
     )
     parser.add_argument("--json", action="store_true", help="write one JSON object a file")
     add_directory(parser)
     parser.set_defaults(execute=execute)
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
-
-
 def execute(args: argparse.Namespace) -> int:
     """Search, and show what was found."""
     from localagent.commands.indexing import opened
+    from localagent.workspace import Workspace
 
     query = _read() if args.query == "-" else args.query
     if not query.strip():
         raise UsageError("the question is empty", 'localagent search "what to look for"')
-    with opened(args.directory) as index:
+    with opened(Workspace.open(args.directory)) as index:
         index.refresh()
         found = index.ranked(query, args.limit)
     for one in found:
@@ -76,8 +71,6 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _read() -> str:
-    import sys
-
     return sys.stdin.buffer.read(1 << 20).decode("utf-8", "replace")
 
 

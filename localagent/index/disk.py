@@ -61,11 +61,6 @@ class DiskIndex:
         self._store, done = bring_up_to_date(self._file, self._workspace, self._progress)
         self._files = done.files
 
-    @property
-    def file(self) -> Path:
-        """Where the index lies."""
-        return self._file
-
     def counts(self) -> Counts:
         """How much there is in it."""
         return self._opened().counts()

@@ -74,3 +74,22 @@ def test_an_index_that_cannot_be_written_is_said(project: Path, tmp_path: Path) 
     done = localagent(project, "search", "cents", home=tmp_path / "blocked")
     assert done.returncode == 2
     assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["index"], ["index", "build"], ["index", "drop"], ["search", "x"]]
+)
+def test_what_lies_in_the_place_of_an_index_is_said(project: Path, words: list[str]) -> None:
+    place = Path(localagent(project, "index", "build").stdout.splitlines()[1])
+    place.unlink()
+    (place / "inside").mkdir(parents=True)
+    done = localagent(project, *words)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_number_that_is_none_is_said_plainly(project: Path) -> None:
+    for text in ("0", "many"):
+        done = localagent(project, "search", "cents", "--limit", text)
+        assert done.returncode == 2
+        assert f"--limit: '{text}' is not a whole number of at least 1" in done.stderr
