@@ -17,10 +17,12 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from exercises import judge, names_of, prepare, task_of
-from rows import REPO, machine, rows_of, write_row
+from exercises import CHECK, judge, names_of, prepare, task_of
+from rows import REPO, resumed
 
 AGENTS = {
     "aider": (
@@ -61,21 +63,16 @@ def run(options: argparse.Namespace) -> int:
     names = options.only or names_of(options.names)
     for agent, command in agents.items():
         mark = {"agent": agent, "model": options.model, "limit": options.seconds}
-        done = {row["name"] for row in rows_of(options.out) if mark.items() <= row.items()}
-        for name in names:
-            if name in done:
-                continue
-            row = {**mark, "name": name, **machine(), **_solve(options, command, name)}
-            write_row(options.out, row)
-            print(f"{agent:<16} {name:<26} {_said(row)} {row['seconds']:>7.1f} s", flush=True)
-        rows = [r for r in rows_of(options.out) if mark.items() <= r.items() and r["name"] in names]
+        measure = partial(_solve, options, command)
+        rows = resumed(options.out, mark, names, measure, _line)
         solved, total = sum(r["solved"] for r in rows), sum(r["seconds"] for r in rows)
         print(f"{agent}: solved {solved} of {len(rows)} in {total:.0f} s")
     return 0
 
 
-def _said(row: dict) -> str:
-    return "solved" if row["solved"] else "-     "
+def _line(row: Mapping) -> str:
+    mark = "solved" if row["solved"] else "-"
+    return f"{row['agent']:<16} {row['name']:<26} {mark:<6} {row['seconds']:>7.1f} s"
 
 
 def _ensure_here(server: str) -> None:
@@ -88,17 +85,15 @@ def _ensure_here(server: str) -> None:
 def _agents(given: list[str]) -> dict[str, str]:
     """The agents to run and their commands; those that are not installed are said."""
     named = dict(item.partition("=")[::2] for item in given)
-    chosen = {name: command or AGENTS.get(name, "") for name, command in named.items()}
-    for name, command in (chosen or AGENTS).items():
+    chosen = {name: command or AGENTS.get(name, "") for name, command in named.items()} or AGENTS
+    found: dict[str, str] = {}
+    for name, command in chosen.items():
         if not command:
             raise SystemExit(f"compare: how is {name} called? --agent {name}='COMMAND'")
-    found = {
-        name: command
-        for name, command in (chosen or AGENTS).items()
-        if shutil.which(shlex.split(command)[0])
-    }
-    for name in (chosen or AGENTS).keys() - found.keys():
-        print(f"{name} is not installed")
+        if shutil.which(shlex.split(command)[0]):
+            found[name] = command
+        else:
+            print(f"{name} is not installed")
     return found
 
 
@@ -111,7 +106,7 @@ def _solve(options: argparse.Namespace, command: str, name: str) -> dict:
             "model": options.model,
             "task": task_of(solution, tests),
             "solution": solution,
-            "check": "python -m pytest -q",
+            "check": CHECK,
         }
         words = [word.format(**values) for word in shlex.split(command)]
         env = {

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rows import REPO, machine, rows_of, write_row
+from rows import REPO, resumed
 
 TASK = "Implement what INSTRUCTIONS.md asks for in {solution} so that the tests in {tests} pass"
 CHECK = "python -m pytest -q"
@@ -42,15 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the exercises that the output file does not hold yet, then print the table."""
     names = options.only or names_of(options.names)
     mark = {"label": options.label, "seed": options.seed, "model": options.model or "default"}
-    done = {row["name"] for row in rows_of(options.out) if mark.items() <= row.items()}
-    for name in names:
-        if name in done:
-            continue
-        row = {**mark, "name": name, **machine(), **_solve(options, name)}
-        write_row(options.out, row)
-        print(_line(row), flush=True)
-    rows = [r for r in rows_of(options.out) if mark.items() <= r.items() and r["name"] in names]
-    _table(rows)
+    _table(resumed(options.out, mark, names, lambda name: _solve(options, name), _line))
     return 0
 
 

@@ -28,7 +28,6 @@ from rows import REPO, machine, write_row
 
 from localagent.index.disk import DiskIndex
 from localagent.index.kinds import is_data, is_docs, is_test
-from localagent.index.store import drop
 from localagent.workspace import Workspace
 
 _FIX = re.compile(r"\b(?:fix(?:e[sd])?|bug|regression|crash|broken|incorrect|wrong)\b", re.I)
@@ -101,12 +100,8 @@ def _asked(repository: Path, most: int) -> Iterator[dict]:
         )
         for fix in _fixes(tree, most):
             _git(tree, "checkout", "--quiet", "--force", fix.parent)
-            index = DiskIndex(Workspace.open(tree), file)
-            try:
+            with DiskIndex(Workspace.open(tree), file) as index:
                 yield _result(index, tree, fix)
-            finally:
-                index.close()
-        drop(file)
 
 
 def _result(index: DiskIndex, tree: Path, fix: Fix) -> dict:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -48,3 +49,21 @@ def rows_of(path: Path) -> list[dict]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+
+
+def resumed(
+    path: Path,
+    mark: Mapping,
+    names: Sequence[str],
+    measure: Callable[[str], Mapping],
+    line: Callable[[Mapping], str],
+) -> list[dict]:
+    """The rows with this mark of all names. What the file does not hold yet is measured, appended
+    and shown, so a run can be interrupted and goes on where it was."""
+    done = {row["name"] for row in rows_of(path) if mark.items() <= row.items()}
+    for name in names:
+        if name not in done:
+            row = {**mark, "name": name, **machine(), **measure(name)}
+            write_row(path, row)
+            print(line(row), flush=True)
+    return [r for r in rows_of(path) if mark.items() <= r.items() and r["name"] in names]
