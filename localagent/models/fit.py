@@ -159,8 +159,9 @@ def _tries(model: Shape, wanted: int, machine: Machine) -> Iterator[_Way]:
     steps = list(_windows(wanted))
     roomy = [window for window in steps if window >= min(ROOMY, wanted)]
     batch = GPU_BATCH if machine.gpus else BATCH
+    kinds = (True,) if machine.gpus else (False, True)
     for window in roomy:
-        yield from (_Way(window, "f16", batch, flash) for flash in (bool(machine.gpus), True))
+        yield from (_Way(window, "f16", batch, flash) for flash in kinds)
     least: KvType = "f16"
     if model.kv_quantisable:
         least = "q8_0"
