@@ -58,7 +58,6 @@ def execute(args: argparse.Namespace) -> int:
     if not query.strip():
         raise UsageError("the question is empty", 'localagent search "what to look for"')
     with opened(Workspace.open(args.directory)) as index:
-        index.refresh()
         found = index.ranked(query, args.limit)
     for one in found:
         if args.json:
