@@ -30,6 +30,7 @@ def plain_errors(workspace: Workspace) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         raise WorkspaceError(
-            f"the index of {workspace.root} cannot be written: {error}",
-            "make room on the disk, or name another place with XDG_CACHE_HOME",
+            f"the index of {workspace.root} cannot be used: {error}",
+            "make room on the disk, name another place with XDG_CACHE_HOME, or remove it with"
+            " localagent index drop: it is made again",
         ) from error

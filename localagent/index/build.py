@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -50,18 +51,28 @@ def bring_up_to_date(
 ) -> tuple[Store, Summary]:
     """Open the index in `file` and make it equal to what is on disk.
 
-    It is made from nothing where it is worn, or holds words of files that must not be shown any
-    more. `processes` 0: as many as there are processors. Raises OSError and sqlite3.Error where the
-    index cannot be written.
+    It is made from nothing where it is worn, damaged, or holds words of files that must not be
+    shown any more. `processes` 0: as many as there are processors. Raises OSError and sqlite3.Error
+    where the index cannot be written.
     """
+    try:
+        return _brought_up_to_date(file, workspace, progress, processes)
+    except sqlite3.OperationalError:
+        raise  # busy, or no room: nothing is wrong with the file
+    except sqlite3.DatabaseError:
+        drop(file)
+        return _brought_up_to_date(file, workspace, progress, processes)
+
+
+def _brought_up_to_date(
+    file: Path, workspace: Workspace, progress: Progress, processes: int
+) -> tuple[Store, Summary]:
     store = Store(file, workspace.root)
     try:
         known = store.known()
         todo = changes(workspace, known)
         if todo.hidden or store.worn():
-            store.close()
-            drop(file)
-            store = Store(file, workspace.root)
+            store.clear()
             known = {}
             todo = changes(workspace, known)
         summary = _carry_out(store, known, todo, _entries(workspace, todo, processes), progress)

@@ -9,7 +9,9 @@ before 3.43 cannot delete from such a table, so what was changed or removed leav
 under ids that no row has any more, until the index is made anew (`worn`). Ids are never used twice.
 
 A reader sees whole files only: each is replaced within one transaction. Two processes may write;
-one waits for the other. A file of another version, or a damaged one, is removed and made anew.
+one waits for the other. An index that is worn is emptied in its place, in one transaction. Only one
+of another version, and a damaged one, is removed and made anew; a lock keeps any other process from
+opening one half of the old (its write-ahead log is a file of its own) with one half of the new.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localagent.filelock import locked
 from localagent.index.base import Symbol
 from localagent.index.digest import Digest
 from localagent.paths import cache_dir, private
@@ -37,6 +40,7 @@ _WORN = 0.5
 
 # Words come apart by blanks alone: they are letters, digits and "_" already.
 _WORDS = "content='', tokenize='unicode61 remove_diacritics 0 tokenchars _'"
+_FULL_TEXT = ("file_words", "chunk_words", "names")
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -164,6 +168,18 @@ class Store:
         with self._writing():
             self._forget(paths)
 
+    def clear(self) -> None:
+        """Forget everything; other processes may have it open."""
+        db = self._db
+        db.execute("PRAGMA secure_delete = ON")  # of what must not be shown no word stays
+        with self._writing():
+            for table in _FULL_TEXT:
+                db.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+            for table in ("files", "chunks", "symbols", "sqlite_sequence"):
+                db.execute(f"DELETE FROM {table}")
+        db.execute("PRAGMA secure_delete = OFF")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def worn(self) -> bool:
         """Whether so much was changed that a fresh index would be smaller and better."""
         counts = self.counts()
@@ -193,13 +209,14 @@ class Store:
     # The file
 
     def _opened(self) -> sqlite3.Connection:
-        try:
-            return self._connected()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise
-            drop(self.file)  # it is damaged, of another version, or no database at all
-            return self._connected()
+        with locked(_lock(self.file)):
+            try:
+                return self._connected()
+            except sqlite3.OperationalError:
+                raise  # it is busy, or the disk is full: nothing is wrong with the file
+            except sqlite3.DatabaseError:
+                _remove(self.file)  # it is damaged, of another version, or no database at all
+                return self._connected()
 
     def _connected(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.file, timeout=WAIT, isolation_level=None)
@@ -211,19 +228,22 @@ class Store:
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA temp_store = MEMORY")
             self._db = db
-            with self._writing():
-                (version,) = db.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    for statement in _TABLES.format(words=_WORDS).strip().rstrip(";").split(";\n"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {VERSION}")
-                    self._set_meta("root", os.fsencode(self._root).hex())
-            if version not in (0, VERSION) or self._meta("root") != os.fsencode(self._root).hex():
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                self._make_tables()
+            elif version != VERSION or self._meta("root") != os.fsencode(self._root).hex():
                 raise sqlite3.DatabaseError("another version")
         except BaseException:
             db.close()
             raise
         return db
+
+    def _make_tables(self) -> None:
+        with self._writing():
+            for statement in _TABLES.format(words=_WORDS).strip().rstrip(";").split(";\n"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+            self._set_meta("root", os.fsencode(self._root).hex())
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -295,9 +315,18 @@ class Store:
 
 
 def drop(file: Path) -> None:
-    """Remove an index."""
+    """Remove an index; a process that has it open goes on with what it has."""
+    with contextlib.suppress(FileNotFoundError), locked(_lock(file)):
+        _remove(file)
+
+
+def _remove(file: Path) -> None:
     for path in (file, _beside(file, "-wal"), _beside(file, "-shm")):
         path.unlink(missing_ok=True)
+
+
+def _lock(file: Path) -> Path:
+    return _beside(file, ".lock")
 
 
 def _beside(file: Path, ending: str) -> Path:

@@ -73,7 +73,7 @@ def test_an_index_that_cannot_be_written_is_said(project: Path, tmp_path: Path) 
     (tmp_path / "blocked").write_text("a file where a folder should be")
     done = localagent(project, "search", "cents", home=tmp_path / "blocked")
     assert done.returncode == 2
-    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    assert "cannot be used" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_lies_in_the_place_of_an_index_is_said(project: Path, words: list[s
     (place / "inside").mkdir(parents=True)
     done = localagent(project, *words)
     assert done.returncode == 2
-    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    assert "cannot be used" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_number_that_is_none_is_said_plainly(project: Path) -> None:

@@ -185,6 +185,16 @@ def test_a_damaged_index_is_made_anew(root: Path, file: Path, content: bytes) ->
     assert paths(root, file, "parse a header")[0] == "src/parse.py"
 
 
+def test_damage_that_shows_only_in_the_work_is_mended(root: Path, file: Path) -> None:
+    for n in range(200):
+        (root / "src" / f"g{n}.py").write_text(f"def shared_{n}(): pass\n")
+    paths(root, file, "x")
+    data = bytearray(file.read_bytes())
+    data[3 * 4096 :] = b"\xff" * (len(data) - 3 * 4096)  # the first pages open well
+    file.write_bytes(data)
+    assert paths(root, file, "parse a header")[0] == "src/parse.py"
+
+
 def test_an_index_of_another_version_is_made_anew(root: Path, file: Path) -> None:
     paths(root, file, "x")
     db = sqlite3.connect(file)
@@ -238,7 +248,7 @@ def test_killed_and_with_two_writers_it_stays_whole(root: Path, file: Path, tmp_
         (root / "src" / f"g{n}.py").write_text(f"def shared_{n}(): pass\n")
     script = tmp_path / "build.py"
     script.write_text(BUILD)
-    command = [sys.executable, script, file, root]
+    command = [sys.executable, str(script), str(file), str(root)]
     rng = random.Random(3)
     for _ in range(4):
         both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
@@ -252,6 +262,40 @@ def test_killed_and_with_two_writers_it_stays_whole(root: Path, file: Path, tmp_
     fresh = tmp_path / "fresh.sqlite"
     bring_up_to_date(fresh, workspace)[0].close()
     assert rows(file, workspace.root) == rows(fresh, workspace.root)
+    assert sqlite3.connect(file).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+MADE_ANEW = """
+import sys
+from pathlib import Path
+from localagent.index.build import bring_up_to_date
+from localagent.index.store import Store, drop
+from localagent.workspace import Workspace
+Store.worn = lambda self: True
+if __name__ == "__main__":
+    file, root = map(Path, sys.argv[1:3])
+    for n in range(25):
+        if n % 5 == int(sys.argv[3]):
+            drop(file)
+        bring_up_to_date(file, Workspace.open(root))[0].close()
+        path = root / "src" / f"g{n % 5}.py"
+        path.write_text(path.read_text() + "def shared_more(): pass\\n")
+"""
+
+
+def test_made_anew_by_several_at_once_it_stays_whole(
+    root: Path, file: Path, tmp_path: Path
+) -> None:
+    for n in range(5):
+        (root / "src" / f"g{n}.py").write_text(f"def shared_{n}(): pass\n")
+    script = tmp_path / "anew.py"
+    script.write_text(MADE_ANEW)
+    command = [sys.executable, str(script), str(file), str(root)]
+    together = [
+        subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE, text=True) for n in range(3)
+    ]
+    assert [process.communicate()[1] for process in together] == ["", "", ""]
+    bring_up_to_date(file, Workspace.open(root))[0].close()
     assert sqlite3.connect(file).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 

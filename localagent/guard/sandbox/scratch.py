@@ -15,12 +15,12 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from localagent import paths
 from localagent.errors import SandboxError
+from localagent.filelock import locked
 
 _LOCK = "lock"
 _PREFIX = "agent-"
@@ -51,7 +51,7 @@ class Scratch:
         try:
             paths.private(base)
             _must_be_ours(base)
-            with _locked(base / _LOCK):
+            with locked(base / _LOCK):
                 _remove_dead(base)
                 self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
                 held = _try_lock(self.folder / _LOCK)
@@ -116,20 +116,6 @@ def _try_lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of the base, for as long as a folder is made or the dead are removed."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove_dead(base: Path) -> None:
