@@ -17,7 +17,17 @@ PACKAGE = ROOT / "localagent"
 # prefix names a module's layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # The last two are patterns on names, pure functions that import nothing.
-    ("errors", "messages", "changes", "events", "paths", "edits", "guard.secrets", "index.kinds"),
+    (
+        "errors",
+        "messages",
+        "changes",
+        "events",
+        "paths",
+        "filelock",
+        "edits",
+        "guard.secrets",
+        "index.kinds",
+    ),
     ("workspace", "gitfiles", "gitstaged", "ignorefiles"),
     ("models", "tools", "index", "guard", "journal"),
     ("context",),
