@@ -16,9 +16,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from localagent.errors import OutsideWorkspace
 from localagent.index import words
 from localagent.index.digest import MAX_BYTES, digest
-from localagent.index.scan import Changes, Listed, believed, changes
+from localagent.index.scan import Changes, Listed, believed, changes, same, there
 from localagent.index.store import Entry, Known, Store, drop
 from localagent.workspace import Workspace
 
@@ -80,6 +81,39 @@ def _brought_up_to_date(
     except BaseException:
         store.close()
         raise
+
+
+def update(
+    store: Store, workspace: Workspace, known: Mapping[str, Known], paths: Iterable[str]
+) -> tuple[list[Listed], list[str]]:
+    """Make the index equal to what is on disk for these `paths` alone: of what was put in, and of
+    what is gone, this tells.
+
+    `known` is what the index has. Whoever asks sees to it that no rule on what may be shown was
+    changed. Raises sqlite3.Error where the index cannot be written.
+    """
+    changed: list[Listed] = []
+    gone: list[str] = []
+    for path in paths:
+        file = there(workspace, path) if path in known or not _hidden(workspace, path) else None
+        if file is None and path in known:
+            gone.append(path)
+        elif file is not None and not same(file, known.get(path)):
+            changed.append(file)
+    if gone:
+        store.remove(gone)
+    for job in _jobs(changed):
+        entries = _done(workspace, job)
+        touched = [entry for entry in entries if _equal(entry, known.get(entry.path))]
+        store.put([entry for entry in entries if entry not in touched], touched)
+    return changed, gone
+
+
+def _hidden(workspace: Workspace, path: str) -> bool:
+    try:
+        return workspace.relative(path) != path or workspace.ignored(path)
+    except OutsideWorkspace:
+        return True
 
 
 def _carry_out(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from localagent.index.base import Symbol
 
-LONGEST = 80
-"""Lines of one piece; longer functions and passages are cut."""
+LONGEST = 40
+"""Lines of one piece; longer functions and passages are cut. With 80 lines 68.0 per cent of the
+changed hunks of 280 fixes are in the 4,000 tokens of the best passages, with 40 69.9."""
 
 _SHORT = 4  # lines between definitions that belong to the next one: decorators, comments, blanks
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,7 +40,6 @@ class Digest:
     hash: bytes
     kind: str
     lines: int
-    words: str
     pieces: tuple[Piece, ...]
     symbols: tuple[Symbol, ...]
 
@@ -51,19 +49,17 @@ def digest(path: str, data: bytes) -> Digest:
     hashed = hashlib.blake2b(data, digest_size=16).digest()
     kind, text = _read(data)
     if not text:
-        return Digest(hashed, kind, 0, "", (), ())
+        return Digest(hashed, kind, 0, (), ())
     lines = _lines(text)
     symbols = outline(path, text)
     split = text.split("\n")
     pieces = []
-    whole: Counter[str] = Counter()
     for chunk in chunks(symbols, lines):
         found = words.counted("\n".join(split[chunk.line - 1 : chunk.end_line]))
-        whole.update(found)
         # The class that a method is in stands elsewhere.
         found.update(words.counted(chunk.name.replace(".", " ")))
         pieces.append(Piece(chunk.name, chunk.line, chunk.end_line, words.stored(found)))
-    return Digest(hashed, kind, lines, words.stored(whole), tuple(pieces), tuple(symbols))
+    return Digest(hashed, kind, lines, tuple(pieces), tuple(symbols))
 
 
 def definitions(path: str, data: bytes) -> Sequence[Symbol]:

@@ -20,15 +20,23 @@ from localagent.index.named import raise_frames, raise_named
 from localagent.index.query import parse_query
 from localagent.index.ranking import Passage, Ranked, by_words, order, words_of
 from localagent.index.store import Counts, Store, index_file
+from localagent.index.updater import Updater
 from localagent.index.written import of_frame
 from localagent.workspace import Workspace
+
+PATIENCE = 2.0
+"""Seconds that a turn waits for a live index; after that it goes on with what is there."""
+
+_FILES = 100  # that passages are taken from
 
 
 class DiskIndex:
     """See `Index`. `file` is where the index lies (default: in the user's cache).
 
-    `progress` is told how many files are read when it is brought up to date. Everything raises
-    OSError and sqlite3.Error where the index cannot be written.
+    It is brought up to date when it is first asked and on `refresh`; `progress` is told then how
+    many files are read. Where it is `live`, a thread keeps it fresh from the start: it answers with
+    what is there so far. Everything raises OSError and sqlite3.Error where the index cannot be
+    used, but a live one finds only what a query names then, and `notice` tells.
     """
 
     def __init__(
@@ -36,18 +44,23 @@ class DiskIndex:
         workspace: Workspace,
         file: Path | None = None,
         progress: Progress = lambda _done, _total: None,
+        *,
+        live: bool = False,
     ) -> None:
         self._workspace = workspace
         self._file = file or index_file(workspace.root)
         self._progress = progress
+        self._updater = Updater(workspace, self._file) if live else None
+        if self._updater is not None:
+            self._updater.start()
         self._store: Store | None = None
         self._files: Sequence[str] = ()  # as of the last refresh
 
     def close(self) -> None:
         """Close the file."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        self._close_store()
+        if self._updater is not None:
+            self._updater.close()
 
     def __enter__(self) -> DiskIndex:
         return self
@@ -56,19 +69,39 @@ class DiskIndex:
         self.close()
 
     def refresh(self) -> None:
-        """Take notice of what changed on disk."""
-        self.close()
-        self._store, done = bring_up_to_date(self._file, self._workspace, self._progress)
-        self._files = done.files
+        """Take notice of what changed on disk; a live one goes on after `PATIENCE` seconds."""
+        self._close_store()
+        if self._updater is None:
+            self._store, done = bring_up_to_date(self._file, self._workspace, self._progress)
+            self._files = done.files
+            return
+        self._updater.refresh(PATIENCE)
+        if not self._updater.failed:
+            self._store = Store(self._file, self._workspace.root)
+
+    def notice(self) -> str:
+        """What the user should know of a live index that does not find everything, or ""."""
+        if self._updater is None:
+            return ""
+        if self._updater.failed:
+            return (
+                f"the index cannot be used ({self._updater.failed}):"
+                " only files that you name are found"
+            )
+        if self._updater.building is not None:
+            done, total = self._updater.building
+            return f"the index is still being made, {done:,} of {total:,} files so far"
+        return ""
 
     def counts(self) -> Counts:
         """How much there is in it."""
-        return self._opened().counts()
+        store = self._opened()
+        return store.counts() if store is not None else Counts(0, 0, 0, 0, 0, 0)
 
     def files(self) -> Sequence[str]:
         """All files that may be text, sorted."""
         self._opened()
-        return self._files
+        return self._files if self._updater is None else self._updater.files
 
     def symbols(self, path: str) -> Sequence[Symbol]:
         """The definitions of one file as it is now; none for what is not there, or is no text."""
@@ -80,8 +113,9 @@ class DiskIndex:
 
     def definitions(self, name: str) -> Sequence[Symbol]:
         """The definitions with this name, those outside of tests first."""
+        store = self._opened()
         last = name.strip().removesuffix("()").rsplit(".", 1)[-1]
-        found = self._opened().definitions(last) if last else []
+        found = store.definitions(last) if store is not None and last else []
         return sorted(found, key=lambda s: (is_test(s.path), s.path, s.line))
 
     def search(self, query: str, limit: int = 10) -> Sequence[Hit]:
@@ -92,15 +126,15 @@ class DiskIndex:
         ]
 
     def passages(self, query: str, limit: int = 10) -> Sequence[Passage]:
-        """The pieces that best answer `query`: of the best files in turn, at most three each."""
-        found = [p for ranked in self.ranked(query, limit) for p in ranked.passages[:3]]
-        return found[:limit]
+        """The pieces that best answer `query`, best first, in files that answer it as well."""
+        found = [passage for one in self.ranked(query, _FILES) for passage in one.passages]
+        return sorted(found, key=lambda p: (is_test(p.path), -p.score, p.path, p.line))[:limit]
 
     def ranked(self, query: str, limit: int = 10) -> list[Ranked]:
         """The files that best answer `query`, with their best passages and reasons."""
         asked = parse_query(query, usual=True)
         store = self._opened()
-        found = by_words(store.connection, asked)
+        found = by_words(store.connection, asked) if store is not None else {}
         named = raise_named(found, asked, self.files())
         frames = [
             (path, line)
@@ -110,11 +144,17 @@ class DiskIndex:
         raise_frames(found, frames)
         best = order(found.values(), named)[:limit]
         for one in best:
-            one.reasons += words_of(one, [s.name for s in store.symbols(one.path)], asked)
+            names = [s.name for s in store.symbols(one.path)] if store is not None else []
+            one.reasons += words_of(one, names, asked)
         return best
 
-    def _opened(self) -> Store:
-        if self._store is None:
+    def _opened(self) -> Store | None:
+        """The index for reading; None where a live one cannot be used."""
+        if self._store is None and not (self._updater is not None and self._updater.failed):
             self.refresh()
-        assert self._store is not None
         return self._store
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None

@@ -44,7 +44,7 @@ class Changes:
 def changes(workspace: Workspace, known: Mapping[str, Known]) -> Changes:
     """Compare the workspace's files with the known ones by time and size."""
     files = listed(workspace)
-    changed = [file for file in files if not _same(file, known.get(file.path))]
+    changed = [file for file in files if not same(file, known.get(file.path))]
     names = tuple(file.path for file in files)
     there = set(names)
     gone = tuple(path for path in known if path not in there)
@@ -54,26 +54,30 @@ def changes(workspace: Workspace, known: Mapping[str, Known]) -> Changes:
 
 def listed(workspace: Workspace) -> list[Listed]:
     """All files that may be text and may be shown."""
-    found = []
-    for path in workspace.files():
-        if not may_be_text(path):
-            continue
-        try:
-            status = os.stat(f"{workspace.root}/{path}", follow_symlinks=False)  # noqa: PTH116
-        except (OSError, ValueError):
-            continue
-        if stat.S_ISREG(status.st_mode):
-            found.append(Listed(path, status.st_mtime_ns, status.st_size))
-    return found
+    found = (there(workspace, path) for path in workspace.files())
+    return [file for file in found if file is not None]
+
+
+def there(workspace: Workspace, path: str) -> Listed | None:
+    """A file as it is on disk; None for what is gone, is no regular file, or is no text."""
+    if not may_be_text(path):
+        return None
+    try:
+        status = os.stat(f"{workspace.root}/{path}", follow_symlinks=False)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    regular = stat.S_ISREG(status.st_mode)
+    return Listed(path, status.st_mtime_ns, status.st_size) if regular else None
+
+
+def same(file: Listed, known: Known | None) -> bool:
+    """Whether time and size are those that the index has."""
+    return known is not None and (file.mtime, file.size) == (known.mtime, known.size)
 
 
 def believed(file: Listed) -> int:
     """The modification time to keep of a file that is read now."""
     return NEVER if time.time_ns() - file.mtime < RACY else file.mtime
-
-
-def _same(file: Listed, known: Known | None) -> bool:
-    return known is not None and (file.mtime, file.size) == (known.mtime, known.size)
 
 
 def _order(file: Listed) -> tuple[int, int]:

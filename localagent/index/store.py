@@ -2,7 +2,7 @@
 
     files ─┬─ chunks ──── chunk_words (FTS5: the words of each piece, by the chunk's id)
            ├─ symbols
-           └───────────── file_words, names (FTS5, by the file's id)
+           └───────────── names (FTS5: words of path and symbols, by the file's id)
 
 The full-text tables are contentless: they hold which words a text has, and not the text. SQLite
 before 3.43 cannot delete from such a table, so what was changed or removed leaves its words behind
@@ -29,7 +29,7 @@ from localagent.index.base import Symbol
 from localagent.index.digest import Digest
 from localagent.paths import cache_dir, private
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of what is put into them; another one's file is made anew."""
 
 WAIT = 10.0
@@ -40,7 +40,7 @@ _WORN = 0.5
 
 # Words come apart by blanks alone: they are letters, digits and "_" already.
 _WORDS = "content='', tokenize='unicode61 remove_diacritics 0 tokenchars _'"
-_FULL_TEXT = ("file_words", "chunk_words", "names")
+_FULL_TEXT = ("chunk_words", "names")
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -71,7 +71,6 @@ CREATE TABLE symbols (
 );
 CREATE INDEX symbols_file ON symbols (file);
 CREATE INDEX symbols_last ON symbols (last);
-CREATE VIRTUAL TABLE file_words USING fts5 (words, {words});
 CREATE VIRTUAL TABLE chunk_words USING fts5 (words, {words});
 CREATE VIRTUAL TABLE names USING fts5 (symbols, path, {words});
 CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_words, row);
@@ -146,9 +145,17 @@ class Store:
         """The database, for queries."""
         return self._db
 
-    def known(self) -> dict[str, Known]:
-        """All files, by path."""
-        rows = self._db.execute("SELECT path, mtime, size, hash, kind FROM files")
+    def known(self, paths: Iterable[str] | None = None) -> dict[str, Known]:
+        """All files, or those of `paths` that are there, by path."""
+        select = "SELECT path, mtime, size, hash, kind FROM files"
+        if paths is None:
+            rows = self._db.execute(select).fetchall()
+        else:
+            found = (
+                self._db.execute(f"{select} WHERE path = ?", (os.fsencode(path),)).fetchone()
+                for path in paths
+            )
+            rows = [row for row in found if row is not None]
         return {os.fsdecode(path): Known(*rest) for path, *rest in rows}
 
     def put(self, entries: Iterable[Entry], touched: Iterable[Entry] = ()) -> None:
@@ -285,9 +292,6 @@ class Store:
         ).lastrowid  # fmt: skip
         db.execute("INSERT INTO names (rowid, symbols, path) VALUES (?, ?, ?)",
                    (file, entry.symbol_words, entry.path_words))  # fmt: skip
-        if not digest.pieces:
-            return
-        db.execute("INSERT INTO file_words (rowid, words) VALUES (?, ?)", (file, digest.words))
         for piece in digest.pieces:
             chunk = db.execute(
                 "INSERT INTO chunks (file, name, line, end_line) VALUES (?, ?, ?, ?)",
