@@ -32,7 +32,7 @@ from localagent.events import (
 from localagent.guard.permissions import Permissions, Verdict
 from localagent.guard.sandbox.base import Sandbox
 from localagent.guard.sandbox.select import Choice, choose
-from localagent.index.simple import SimpleIndex
+from localagent.index.disk import DiskIndex
 from localagent.journal import transcript
 from localagent.journal.checkpoint import Checkpoints, recover_workspace
 from localagent.journal.replay import Difference, ReplayModel, compare
@@ -95,7 +95,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             model=models.role(MAIN),
             planning=models.role("planner"),
             workspace=workspace,
-            index=SimpleIndex(workspace),
+            index=DiskIndex(workspace, live=True),
             sandbox=selection.sandbox,
             tools=standard_tools(),
             gate=gate,

@@ -126,6 +126,8 @@ class Session:
         yield from self._switch_now()
         self.turns += 1
         self.services.index.refresh()
+        if notice := self.services.index.notice():
+            yield Warned(notice)
         self._turn = Turn(
             services=replace(self.services, journal=self.journal_for(self.turns)),
             number=self.turns,
@@ -206,6 +208,7 @@ class Session:
         """Free the models, the sandbox, the workspace's lock and the transcript."""
         try:
             self.models.close()
+            self.services.index.close()
             self.services.sandbox.close()
         finally:
             self.recorder.close()

@@ -38,6 +38,12 @@ class Index(Protocol):
     def refresh(self) -> None:
         """Take notice of what changed on disk."""
 
+    def notice(self) -> str:
+        """What the user should know where not everything is found, or ""."""
+
+    def close(self) -> None:
+        """Stop; nothing is asked any more."""
+
     def files(self) -> Sequence[str]:
         """All text files that may be shown to the model, sorted."""
 

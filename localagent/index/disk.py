@@ -8,7 +8,9 @@ What is told of one file (`symbols`) is always read from the file itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from localagent.errors import OutsideWorkspace
@@ -93,6 +95,10 @@ class DiskIndex:
             return f"the index is still being made, {done:,} of {total:,} files so far"
         return ""
 
+    def limited(self) -> str:
+        """Why a live index notices changes at the start of a turn only, or ""."""
+        return self._updater.limited if self._updater is not None else ""
+
     def counts(self) -> Counts:
         """How much there is in it."""
         store = self._opened()
@@ -132,7 +138,7 @@ class DiskIndex:
 
     def ranked(self, query: str, limit: int = 10) -> list[Ranked]:
         """The files that best answer `query`, with their best passages and reasons."""
-        asked = parse_query(query, usual=True)
+        asked = parse_query(query)
         store = self._opened()
         found = by_words(store.connection, asked) if store is not None else {}
         named = raise_named(found, asked, self.files())
@@ -142,11 +148,15 @@ class DiskIndex:
             if (path := of_frame(self._workspace, written, self.files())) is not None
         ]
         raise_frames(found, frames)
-        best = order(found.values(), named)[:limit]
+        best = list(islice(filter(self._is_there, order(found.values(), named)), limit))
         for one in best:
             names = [s.name for s in store.symbols(one.path)] if store is not None else []
             one.reasons += words_of(one, names, asked)
         return best
+
+    def _is_there(self, one: Ranked) -> bool:
+        """Whether a file still exists: it may be gone since the index was brought up to date."""
+        return os.path.lexists(self._workspace.root / one.path)
 
     def _opened(self) -> Store | None:
         """The index for reading; None where a live one cannot be used."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 _MAX_CHARS = 20_000
 _MAX_TERMS = 60
-_MAX_COUNT = 50
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PATH = re.compile(r"[\w@+~.-]*(?:/[\w@+~.-]+)+|[\w@+~-]+\.[A-Za-z]\w{0,7}\b")
@@ -24,17 +23,7 @@ _ENGLISH = """
     these they this to too up us use used uses using want was we what when where which while who
     why will with without work works would you your
 """
-# Words that are in every task, or in every program.
-_USUAL = """
-    add added adds all any change changed code correct create file files fix fixed fails failing
-    fail failed find function functions implement implemented method methods pass passes passing
-    program project remove return returned returns right run runs same see show so task test tests
-    update wrong write bug error errors expected assert assertion true false none null
-    def class import self cls line traceback recent call last most exception raise raised
-    instructions md py
-"""
-_FEW = frozenset(_ENGLISH.split())
-_STOP = _FEW | frozenset(_USUAL.split())
+_STOP = frozenset(_ENGLISH.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +37,11 @@ class Query:
     frames: tuple[tuple[str, int], ...]
 
 
-def parse_query(text: str, *, usual: bool = False) -> Query:
-    """Read a task, an error message or a list of identifiers; `usual` keeps the words that are in
-    every task or program, for a search that knows how rare each is."""
+def parse_query(text: str) -> Query:
+    """Read a task, an error message or a list of identifiers.
+
+    Words that are in every task or program stay: the search knows how rare each is.
+    """
     text = text[:_MAX_CHARS]
     frames = [
         (path.replace("\\", "/"), int(line[:9]))
@@ -59,10 +50,10 @@ def parse_query(text: str, *, usual: bool = False) -> Query:
     ]
     paths = dict.fromkeys(match.rstrip(".") for match in _PATH.findall(text))
     paths |= dict.fromkeys(match.replace(".", "/") for match in _MODULE.findall(text))
-    return Query(_terms(text, _FEW if usual else _STOP), tuple(paths), tuple(frames))
+    return Query(_terms(text), tuple(paths), tuple(frames))
 
 
-def _terms(text: str, stop: frozenset[str]) -> dict[str, float]:
+def _terms(text: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     quoted = set(re.findall(r"[`'\"]([A-Za-z_]\w*)(?:\(\))?[`'\"]", text))
     for word in _WORD.findall(text):
@@ -71,7 +62,7 @@ def _terms(text: str, stop: frozenset[str]) -> dict[str, float]:
         if compound and len(word) > 3:
             _raise(weights, word.lower(), 3.0)
         for part in parts if compound else [word.lower().strip("_")]:
-            if len(part) > 2 and part not in stop and not part.isdigit():
+            if len(part) > 2 and part not in _STOP and not part.isdigit():
                 _raise(weights, part, 2.0 if word in quoted and not compound else 1.0)
     heaviest = sorted(weights.items(), key=lambda item: -item[1])[:_MAX_TERMS]
     return dict(heaviest)
@@ -79,44 +70,3 @@ def _terms(text: str, stop: frozenset[str]) -> dict[str, float]:
 
 def _raise(weights: dict[str, float], term: str, weight: float) -> None:
     weights[term] = max(weight, weights.get(term, 0.0))
-
-
-def count_term(data: bytes, lower: bytes, term: str) -> int:
-    """How often `term` stands in code, counted up to 50 (more would not change a score).
-
-    `lower` is `data.lower()`. A word counts on its own, as a part of a snake_case or camelCase
-    name, and in the plural; an identifier counts in either writing. Bytes are searched, and not
-    by a regular expression, because a query goes through all of a repository.
-    """
-    if "_" in term or not term.isalpha():
-        needles = dict.fromkeys((term.encode(), term.replace("_", "").encode()))
-        return sum(_count(data, lower, needle, whole=True) for needle in needles)
-    return _count(data, lower, _singular(term).encode(), whole=False)
-
-
-def _singular(term: str) -> str:
-    return term.removesuffix("s") if len(term) > 4 and not term.endswith("ss") else term
-
-
-def _count(data: bytes, lower: bytes, needle: bytes, whole: bool) -> int:
-    count = 0
-    start = lower.find(needle)
-    while start != -1 and count < _MAX_COUNT:
-        count += _stands(data, start, start + len(needle), whole)
-        start = lower.find(needle, start + 1)
-    return count
-
-
-def _stands(data: bytes, start: int, end: int, whole: bool) -> bool:
-    """Whether what is at `start` to `end` is a word (`whole`: an identifier) of its own."""
-    before, after = data[start - 1 : start] if start else b"", data[end : end + 3]
-    if whole:
-        return not before.isalnum() and not after[:1].isalnum()
-    hump = data[start : start + 1].isupper() and (before.islower() or before.isdigit())
-    if before.isalpha() and not hump:
-        return False
-    if after[:2] == b"es":
-        after = after[2:]
-    elif after[:1] == b"s":
-        after = after[1:]
-    return not after[:1].islower()

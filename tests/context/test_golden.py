@@ -25,7 +25,7 @@ from localagent.changes import file_change
 from localagent.context.prompts import Prompts
 from localagent.gitstaged import Staged
 from localagent.guard.sandbox.plain import PlainSandbox
-from localagent.index.simple import SimpleIndex
+from localagent.index.disk import DiskIndex
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import ScriptedModel
 from localagent.workspace import Workspace
@@ -61,7 +61,7 @@ def turn(workspace_dir: Path) -> Turn:
     services = Services(
         model=ScriptedModel([], info),
         workspace=workspace,
-        index=SimpleIndex(workspace),
+        index=DiskIndex(workspace),
         sandbox=PlainSandbox(),
         tools={},
         gate=None,  # type: ignore[arg-type]  # nothing is permitted or refused here
