@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
+from localagent.context.builder import text_of
+from localagent.context.excerpt import excerpt, fenced, language
 from localagent.edits.textfile import TextFile, decode, is_binary
 from localagent.errors import UsageError
+from localagent.index.base import Symbol
 from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message
 
-_LANGUAGES = {
-    ".py": "python",
-    ".js": "javascript",
-    ".ts": "typescript",
-    ".go": "go",
-    ".rs": "rust",
-    ".java": "java",
-    ".c": "c",
-    ".h": "c",
-    ".cpp": "cpp",
-    ".sh": "bash",
-    ".rb": "ruby",
-    ".json": "json",
-    ".toml": "toml",
-    ".yaml": "yaml",
-    ".yml": "yaml",
-    ".md": "markdown",
-    ".html": "html",
-    ".css": "css",
-    ".sql": "sql",
-}
+OWN_SHARE = 0.75
+"""Of what there is room for, for a file that is too long to be shown whole; the rest is for tests
+and prose."""
+
+PASSAGES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +47,6 @@ class Problem:
         return language(self.path)
 
 
-def language(path: str) -> str:
-    """The info string of a code fence for `path`; empty where it is not known."""
-    return _LANGUAGES.get(PurePosixPath(path).suffix.lower(), "")
-
-
 def open_file(turn: Turn, path: str) -> TextFile | None:
     """The workspace's file at `path`, or None where there is none yet.
 
@@ -83,32 +63,29 @@ def open_file(turn: Turn, path: str) -> TextFile | None:
     return decode(data)
 
 
-def fenced(path: str, text: str) -> str:
-    """A file as the model is shown it: its path and a fence longer than any inside it."""
-    longest = max((len(m) for m in re.findall(r"^`{3,}", text, re.M)), default=2)
-    fence = "`" * max(3, longest + 1)
-    return f"`{path}`:\n{fence}{language(path)}\n{text.rstrip()}\n{fence}"
-
-
-def context_messages(turn: Turn, problem: Problem, *, with_code: bool = True) -> list[Message]:
+def context_messages(
+    turn: Turn, problem: Problem, *, with_code: bool = True, focus: Sequence[Symbol] = ()
+) -> list[Message]:
     """The part of the prompt that all proposals for this problem share, byte for byte.
 
-    What does not fit two thirds of the window is clipped, the least useful first, and says so.
+    What does not fit two thirds of the window is left out, the least useful first, and says so; of
+    a file that is too long, the definitions in `focus` stay.
     """
     prompts = turn.services.prompts
+    count = turn.services.model.count
     window = turn.services.model.info.profile.window
-    budget = window * 2 // 3 - turn.services.model.count(turn.prompt) - 150
+    budget = window * 2 // 3 - count(turn.prompt) - 150
     shown: list[str] = []
     if problem.old is not None and with_code:
-        shown.append(fenced(problem.path, problem.text))
-    budget -= sum(turn.services.model.count(text) for text in shown)
+        shown.append(_own_code(turn, problem, focus, budget))
+    budget -= sum(count(text) for text in shown)
     beside: list[str] = []
     for path in problem.beside:
-        text = open_text(turn, path)
+        text = text_of(turn.services.workspace, path)
         part = clip(turn, fenced(path, text), budget)
         if part:
             beside.append(part)
-            budget -= turn.services.model.count(part)
+            budget -= count(part)
     # The file itself comes last, nearest to the reply that has to replace it.
     system = Message("system", prompts.text("workflow/system"))
     user = prompts.render(
@@ -120,13 +97,21 @@ def context_messages(turn: Turn, problem: Problem, *, with_code: bool = True) ->
     return [system, Message("user", user)]
 
 
-def open_text(turn: Turn, path: str) -> str:
-    """The text of a file that is only shown; empty where it is missing or no text."""
-    workspace = turn.services.workspace
-    if not workspace.exists(path) or workspace.path(path).is_dir():
-        return ""
-    data = workspace.read_bytes(path)
-    return "" if is_binary(data) else decode(data).text
+def _own_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: int) -> str:
+    """The file to change: whole, or of a long one what is in `focus` and then what the task and the
+    failures are about."""
+    whole = fenced(problem.path, problem.text)
+    count = turn.services.model.count
+    if count(whole) <= budget:
+        return whole
+    index = turn.services.index
+    wanted = [(s.line, s.end_line) for s in focus]
+    query = f"{turn.prompt}\n{failures(problem.start)}"
+    passages = index.passages(query, PASSAGES)
+    wanted += [(p.line, p.end_line) for p in passages if p.path == problem.path]
+    tokens = int(budget * OWN_SHARE)
+    symbols = index.symbols(problem.path)
+    return excerpt(problem.path, problem.text, symbols, wanted, tokens, count)[0]
 
 
 def clip(turn: Turn, text: str, tokens: int) -> str:

@@ -12,11 +12,12 @@ from collections.abc import Generator, Sequence
 from localagent.agent.ask import Reply, ask_all
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.overfit import is_overfit
-from localagent.agent.problem import Problem, open_text
+from localagent.agent.problem import Problem
 from localagent.agent.strategies.base import Draft, Plan
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.changes import Change, file_change
+from localagent.context.builder import text_of
 from localagent.edits.apply import replace_file
 from localagent.edits.syntax import syntax_error
 from localagent.edits.textfile import encode
@@ -135,7 +136,7 @@ def _change(turn: Turn, problem: Problem, board: Board, text: str) -> Change:
     if not board.is_new(problem.path, text):
         raise EditError("it was tried before")
     if problem.path.endswith(".py"):
-        tests = [open_text(turn, path) for path in problem.beside if is_test(path)]
+        tests = [text_of(turn.services.workspace, path) for path in problem.beside if is_test(path)]
         if is_overfit(text, tests) and not is_overfit(problem.text, tests):
             raise EditError("it answers the tests' own inputs one by one")
     return change

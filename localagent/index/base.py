@@ -32,6 +32,17 @@ class Hit:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a file, of lines `line` to `end_line`; `name` is the definition's, or ""."""
+
+    path: str
+    name: str
+    line: int
+    end_line: int
+    score: float
+
+
 class Index(Protocol):
     """Finds files and symbols of one workspace."""
 
@@ -55,3 +66,6 @@ class Index(Protocol):
 
     def search(self, query: str, limit: int = 10) -> Sequence[Hit]:
         """The files that best answer `query`: a task, an error message, identifiers."""
+
+    def passages(self, query: str, limit: int = 10) -> Sequence[Passage]:
+        """The pieces of files that best answer `query`, best first."""

@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 
 from localagent.errors import OutsideWorkspace
-from localagent.index.base import Hit, Symbol
+from localagent.index.base import Hit, Passage, Symbol
 from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, definitions
 from localagent.index.kinds import is_test
 from localagent.index.named import raise_frames, raise_named
 from localagent.index.query import parse_query
-from localagent.index.ranking import Passage, Ranked, by_words, order, words_of
+from localagent.index.ranking import Ranked, by_words, order, words_of
 from localagent.index.store import Counts, Store, index_file
 from localagent.index.updater import Updater
 from localagent.index.written import of_frame

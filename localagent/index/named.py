@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from localagent.index.base import Passage
 from localagent.index.query import Query
-from localagent.index.ranking import Passage, Ranked
+from localagent.index.ranking import Ranked
 from localagent.index.written import named_among
 
 NAMED, FRAME = 10.0, 5.0

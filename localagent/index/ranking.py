@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from localagent.index import words
+from localagent.index.base import Passage
 from localagent.index.kinds import is_data, is_docs, is_test
 from localagent.index.query import Query
 
@@ -43,17 +44,6 @@ LARGE = 20_000
 
 _FILES = 300
 _PIECES = 1500
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A piece of a file, of lines `line` to `end_line`; `name` is the definition's, or ""."""
-
-    path: str
-    name: str
-    line: int
-    end_line: int
-    score: float
 
 
 @dataclass(slots=True)

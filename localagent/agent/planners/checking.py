@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from localagent.agent import act
-from localagent.agent.problem import open_text
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, find_check, run_check
+from localagent.context.builder import text_of
 from localagent.errors import UsageError
 from localagent.events import Event, Step, Warned
 
@@ -18,7 +18,7 @@ def check_as_it_is(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
     Raises UsageError where the user's own check command cannot run.
     """
     files = turn.services.index.files()
-    check = turn.check or find_check(files, lambda path: open_text(turn, path))
+    check = turn.check or find_check(files, lambda path: text_of(turn.services.workspace, path))
     if not check:
         yield Warned("no check was found, so the result cannot be verified (--check CMD names one)")
         return "", None

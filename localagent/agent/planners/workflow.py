@@ -24,10 +24,7 @@ from localagent.agent.planners.checking import check_as_it_is
 from localagent.agent.problem import (
     Problem,
     beside_paths,
-    clip,
-    fenced,
     open_file,
-    open_text,
 )
 from localagent.agent.search import search
 from localagent.agent.strategies.base import Plan
@@ -37,6 +34,7 @@ from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
+from localagent.context.builder import gather
 from localagent.errors import WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
 from localagent.index.kinds import is_docs, is_test
@@ -47,6 +45,9 @@ from localagent.models.base import Request
 WHOLE_FILE_LINES = 150
 MAX_TARGETS = 3
 ANSWER_TOKENS = 600
+ANSWER_SHARE = 0.35
+"""Of the window, for the code that a question is answered from: more takes a small machine longer
+to read than a person waits."""
 
 
 class Workflow:
@@ -163,18 +164,18 @@ def _outline(turn: Turn, path: str) -> str:
 
 
 def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
-    """Answer a question from the named files, or from those that the index finds."""
+    """Answer a question from what it names, and from what the index finds."""
     yield Step("search", "looking for what the question is about")
-    paths = [p for p in named if turn.services.workspace.exists(p)]
-    if not paths:
-        paths = [hit.path for hit in turn.services.index.search(turn.prompt, 3)]
-    budget = turn.services.model.info.profile.window - ANSWER_TOKENS - 300
-    parts: list[str] = []
-    for path in paths:
-        part = clip(turn, fenced(path, open_text(turn, path)), budget)
-        budget -= turn.services.model.count(part)
-        parts += [part] if part else []
-    question = turn.services.prompts.render("workflow/answer", question=turn.prompt.strip())
+    services = turn.services
+    budget = int(services.model.info.profile.window * ANSWER_SHARE)
+    found = gather(
+        turn.prompt, services.workspace, services.index, services.model.count, budget, named
+    )
+    # The best comes last, nearest to the question.
+    parts = [one.text for one in reversed(found.shown)]
+    if found.map:
+        parts.insert(0, services.prompts.render("workflow/map", map=found.map))
+    question = services.prompts.render("workflow/answer", question=turn.prompt.strip())
     user = Message("user", "\n\n".join([*parts, question]))
     system = Message("system", turn.services.prompts.text("workflow/system"))
     reply: Reply = yield from ask(

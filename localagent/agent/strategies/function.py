@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from localagent.agent.candidates import Board
 from localagent.agent.localise import suspicion
 from localagent.agent.problem import Problem, context_messages
+from localagent.agent.strategies.around import around
 from localagent.agent.strategies.base import Draft
 from localagent.agent.turn import Turn
 from localagent.edits.apply import replace_function
@@ -46,9 +47,10 @@ def suspects(turn: Turn, problem: Problem) -> list[Symbol]:
 
 def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
     """Ask for the corrected function, with the file in view: greedily, then sampled."""
-    shared = context_messages(turn, problem)
+    found = suspects(turn, problem)
+    shared = context_messages(turn, problem, focus=found)
     profile = turn.services.model.info.profile
-    for symbol in suspects(turn, problem):
+    for symbol in found:
         tail = turn.services.prompts.render(
             "workflow/function", function=symbol.name, path=problem.path
         )
@@ -81,10 +83,11 @@ def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft
             continue
         prefix = "".join(lines[:head])
         suffix = "".join(lines[symbol.end_line :])
+        near = Infill(*around(lines, head + 1, symbol.end_line + 1))
         drafts = []
         for number in range(3):
             request = Request(
-                Infill(prefix, suffix),
+                near,
                 max_tokens=2 * _tokens(turn, problem, symbol) + 60,
                 stop=("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__"),
                 temperature=profile.temperature if number else 0.0,

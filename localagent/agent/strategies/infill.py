@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.localise import suspicion
 from localagent.agent.problem import Problem
+from localagent.agent.strategies.around import around
 from localagent.agent.strategies.base import Draft
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
@@ -97,8 +98,9 @@ def _draft(
     profile = turn.services.model.info.profile
     before, after = lines[: line - 1], lines[line - 1 + replaced :]
     indent = _indent(lines[line - 1])
+    prefix, suffix = around(lines, line, line + replaced)
     request = Request(
-        Infill(_with_note("".join(before), note, line) + indent, "".join(after)),
+        Infill(_with_note(prefix, note, line) + indent, suffix),
         max_tokens=MAX_TOKENS,
         stop=("\n\n",),
         temperature=profile.temperature if number else 0.0,

@@ -1,0 +1,178 @@
+"""The code that the model is shown for a request: the most useful first, within a budget of tokens.
+
+what the request names   whole, or its parts that answer the request
+passages                 of the frames of a failure and of the index, best first
+a map                    signatures of what lies near, where room is left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from localagent.context.excerpt import Count, Span, excerpt, joined, render
+from localagent.edits.textfile import decode, is_binary
+from localagent.errors import OutsideWorkspace
+from localagent.index.base import Index, Passage, Symbol
+from localagent.workspace import Workspace
+
+NAMED_SHARE = 0.6
+"""Of the budget, for what the request names; passages of other files get the rest at least."""
+
+MAP_SHARE = 0.15
+"""Of the budget, at most, for the map."""
+
+_PASSAGES = 60
+_MISSES = 8  # passages in a row that do not fit, until no more are tried
+_MAPPED = 8  # files
+_SIGNATURES = (12, 6, 3)  # of one file: as many as fit
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A file, or parts of it, as the model is shown it; `reason` says why, for people."""
+
+    path: str
+    spans: tuple[Span, ...]
+    text: str
+    tokens: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was chosen, the most useful first, and the map (a line for each file), "" without."""
+
+    shown: tuple[Shown, ...]
+    map: str
+    map_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """All of it."""
+        return sum(one.tokens for one in self.shown) + self.map_tokens
+
+
+@dataclass(slots=True)
+class _File:
+    """A file that is being filled."""
+
+    lines: Sequence[str]
+    symbols: Sequence[Symbol]
+    spans: list[Span]
+    text: str = ""
+    tokens: int = 0
+
+
+def gather(
+    query: str,
+    workspace: Workspace,
+    index: Index,
+    count: Count,
+    budget: int,
+    named: Sequence[str] = (),
+) -> Gathered:
+    """Choose what answers `query`, with the files that it names, in at most `budget` tokens."""
+    passages = list(index.passages(query, _PASSAGES))
+    shown = _named(named, workspace, index, passages, count, int(budget * NAMED_SHARE))
+    left = budget - sum(one.tokens for one in shown)
+    others = [p for p in passages if p.path not in named]
+    files = _filled(others, workspace, index, count, left - int(budget * MAP_SHARE))
+    reasons = {hit.path: "; ".join(hit.reasons) for hit in index.search(query, _PASSAGES)}
+    shown += [
+        Shown(path, tuple(file.spans), file.text, file.tokens, reasons.get(path, ""))
+        for path, file in files.items()
+    ]
+    left = min(budget - sum(one.tokens for one in shown), int(budget * MAP_SHARE))
+    near = dict.fromkeys([*(p for p in named if index.symbols(p)), *(p.path for p in passages)])
+    drawn = _map(list(near), {one.path: one.spans for one in shown}, index, count, left)
+    return Gathered(tuple(shown), drawn, count(drawn) if drawn else 0)
+
+
+def text_of(workspace: Workspace, path: str) -> str:
+    """The text of a file that is only shown; empty where it is missing or no text."""
+    try:
+        data = workspace.read_bytes(path)
+    except (OSError, OutsideWorkspace):
+        return ""
+    return "" if is_binary(data) else decode(data).text
+
+
+def _named(
+    named: Iterable[str],
+    workspace: Workspace,
+    index: Index,
+    passages: Sequence[Passage],
+    count: Count,
+    budget: int,
+) -> list[Shown]:
+    found: list[Shown] = []
+    for path in named:
+        text = text_of(workspace, path)
+        if not text.strip():
+            continue
+        symbols = index.symbols(path)
+        wanted = [(p.line, p.end_line) for p in passages if p.path == path]
+        wanted += [(s.line, s.end_line) for s in symbols] or [(1, min(40, text.count("\n") + 1))]
+        shown, spans = excerpt(path, text, symbols, wanted, budget, count)
+        if shown:
+            tokens = count(shown)
+            budget -= tokens
+            found.append(Shown(path, tuple(spans), shown, tokens, "the request names it"))
+    return found
+
+
+def _filled(
+    passages: Iterable[Passage], workspace: Workspace, index: Index, count: Count, budget: int
+) -> dict[str, _File]:
+    """Passages in the order given, as many as fit."""
+    files: dict[str, _File] = {}
+    misses = 0
+    for passage in passages:
+        file = files.get(passage.path)
+        if file is None:
+            lines = text_of(workspace, passage.path).splitlines()
+            file = _File(lines, index.symbols(passage.path), [])
+        last = min(passage.end_line, len(file.lines))
+        if passage.line > last:
+            continue  # the file is shorter now
+        spans = joined([*file.spans, (passage.line, last)])
+        text = render(passage.path, file.lines, file.symbols, spans)
+        tokens = count(text)
+        if tokens - file.tokens > budget:
+            misses += 1
+            if misses >= _MISSES:
+                break
+            continue
+        misses = 0
+        budget -= tokens - file.tokens
+        file.spans, file.text, file.tokens = spans, text, tokens
+        files[passage.path] = file
+    return files
+
+
+def _map(
+    paths: Sequence[str],
+    shown: dict[str, tuple[Span, ...]],
+    index: Index,
+    count: Count,
+    budget: int,
+) -> str:
+    """The signatures of what is not shown of these files, a line for each file."""
+    lines: list[str] = []
+    for path in paths[:_MAPPED]:
+        spans = shown.get(path, ())
+        hidden = [
+            symbol.signature or symbol.name
+            for symbol in index.symbols(path)
+            if not any(first <= symbol.line <= last for first, last in spans)
+        ]
+        if not hidden:
+            continue
+        for most in _SIGNATURES:
+            more = "; …" if len(hidden) > most else ""
+            line = f"`{path}`: {'; '.join(hidden[:most])}{more}"
+            if count("\n".join([*lines, line])) <= budget:
+                lines.append(line)
+                break
+    return "\n".join(lines)
