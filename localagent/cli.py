@@ -15,6 +15,7 @@ from localagent import __version__
 from localagent.commands import (
     commit_message,
     config,
+    context,
     docs,
     doctor,
     index,
@@ -58,7 +59,7 @@ exit codes:
 
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
-    *(search, index, models, config, doctor, docs),
+    *(search, context, index, models, config, doctor, docs),
 )
 
 
