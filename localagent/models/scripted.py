@@ -210,6 +210,8 @@ def load(path: Path) -> list[Reply]:
 
 def _sections(text: str) -> list[dict[str, Any]]:
     heads = list(_SEPARATOR.finditer(text))
+    if not heads:
+        raise ValueError("no line begins with --- reply")
     ends = [head.start() for head in heads[1:]] + [len(text)]
     tables = []
     for head, end in zip(heads, ends, strict=True):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from localagent.events import Event, ToolReturned, TurnFinished
+from localagent.events import Event, Step, ToolReturned, TurnFinished
+from localagent.models.base import Profile
 
 READ = "I look at it.\n```read path=calc.py\n```"
 EDIT = """```edit path=calc.py
@@ -128,3 +129,28 @@ def test_a_command_that_was_cut_off_is_not_run(start: Callable, workspace_dir: P
     assert finished(run.turn(TASK)).outcome == "solved"
     assert not list(workspace_dir.glob("made-*"))
     assert any("cut off" in m.content for m in run.session.conversation)
+
+
+def test_room_is_made_where_the_conversation_no_longer_fits(
+    start: Callable, workspace_dir: Path
+) -> None:
+    for n in range(6):
+        (workspace_dir / f"long{n}.py").write_text(f"# {n}\n" + "value = 1\n" * 250)
+    reads = [f"```read path=long{n}.py\n```" for n in range(6)]
+    run = start(workspace_dir, [*reads, EDIT, DONE], planner="react", profile=Profile(window=8000))
+    events = run.turn(TASK)
+    assert finished(events).outcome == "solved"
+    made = [e for e in events if isinstance(e, Step) and e.name == "compact"]
+    assert made and "making room" in made[0].detail
+    last = run.model.prompts[-1]
+    assert "The result of read path=long0.py was left out" in last
+    assert TASK in last
+
+
+def test_a_conversation_that_cannot_be_made_to_fit_ends_plainly(
+    start: Callable, workspace_dir: Path
+) -> None:
+    run = start(workspace_dir, [DONE], planner="react", profile=Profile(window=1300))
+    end = finished(run.turn(TASK + "\n" + "and so on " * 900))
+    assert end.outcome == "unsolved"
+    assert "no longer fits the window" in end.summary

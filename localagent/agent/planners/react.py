@@ -7,7 +7,9 @@ when the check passes.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import cache
 
 from localagent.agent import act
 from localagent.agent.action_grammar import ACTION
@@ -19,6 +21,7 @@ from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
 from localagent.agent.turn import Turn
 from localagent.agent.verify import run_check
+from localagent.context.compaction import Conversation, compacted, tokens
 from localagent.errors import ContextOverflow, ToolError
 from localagent.events import Event, MessageAdded, Step
 from localagent.index.kinds import is_docs, is_test
@@ -30,6 +33,14 @@ REPLY_TOKENS = 1200
 # Replies in a row without a usable call, or calls in a row that repeat, before the turn ends.
 MAX_STUMBLES = 3
 TOOL_NAMES = ("read", "list", "search", "edit", "write", "shell")
+
+
+@dataclass(slots=True)
+class _Talk:
+    """The messages, and the place of what the user asks now."""
+
+    messages: list[Message]
+    asked: int
 
 
 def system_prompt(turn: Turn) -> str:
@@ -61,23 +72,14 @@ class React:
 def _loop(
     turn: Turn, messages: list[Message], check: str, question: bool
 ) -> Generator[Event, None, Result]:
+    talk = _Talk(messages, len(messages) - 1)
     stumbles = 0
     seen: set[tuple[str, str]] = set()
     for step in range(1, MAX_STEPS + 1):
         yield Step("think", f"step {step}")
-        request = Request(
-            tuple(messages),
-            max_tokens=REPLY_TOKENS,
-            seed=turn.seed,
-            # A question may be answered in plain text.
-            grammar=None if question else ACTION,
-            fixed=1,
-            continues=True,
-        )
-        try:
-            reply = yield from ask(turn, "act", request)
-        except ContextOverflow:
-            return Result("unsolved", "the conversation no longer fits the model's window", check)
+        reply = yield from _asked(turn, talk, question)
+        if reply is None:
+            return (yield from _give_up(turn, check, "the conversation no longer fits the window"))
         yield from _add(messages, "assistant", reply.text)
         call, problem = _read_call(reply)
         if call is not None and call.name == "done":
@@ -99,6 +101,57 @@ def _loop(
         if stumbles >= MAX_STUMBLES:
             return (yield from _give_up(turn, check, "the model made no progress"))
     return (yield from _give_up(turn, check, f"not done after {MAX_STEPS} steps"))
+
+
+def _asked(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, None, Reply | None]:
+    """The model's next reply; room is made where the conversation needs it. None where no room can
+    be made."""
+    model = turn.services.model
+    count = cache(model.count)
+    window = model.info.profile.window
+    fits = tokens(talk.messages, count) + REPLY_TOKENS <= window
+    for _ in range(2):
+        if fits or (yield from _make_room(turn, talk, count)):
+            try:
+                return (yield from ask(turn, "act", _request(turn, talk.messages, question)))
+            except ContextOverflow:
+                fits = False
+    return None
+
+
+def _request(turn: Turn, messages: list[Message], question: bool) -> Request:
+    return Request(
+        tuple(messages),
+        max_tokens=REPLY_TOKENS,
+        seed=turn.seed,
+        # A question may be answered in plain text.
+        grammar=None if question else ACTION,
+        fixed=1,
+        continues=True,
+    )
+
+
+def _make_room(
+    turn: Turn, talk: _Talk, count: Callable[[str], int]
+) -> Generator[Event, None, bool]:
+    """Shorten the conversation in place; False where nothing can be left out."""
+    old = Conversation(tuple(talk.messages), talk.asked)
+    window = turn.services.model.info.profile.window
+    new = compacted(old, turn.services.prompts, _call_in, count, window)
+    if new is None:
+        return False
+    before, after = tokens(old.messages, count), tokens(new.messages, count)
+    yield Step("compact", f"making room: {before:,} tokens of conversation become {after:,}")
+    talk.messages[:], talk.asked = new.messages, new.asked
+    return True
+
+
+def _call_in(text: str) -> ToolCall | None:
+    try:
+        calls = parse_actions(text, (*TOOL_NAMES, "done"))
+    except ToolError:
+        return None
+    return calls[0] if calls else None
 
 
 def _add(messages: list[Message], role: Role, text: str) -> Generator[Event, None, None]:
