@@ -20,7 +20,7 @@ from localagent.index.digest import MAX_BYTES, definitions
 from localagent.index.kinds import is_test
 from localagent.index.named import raise_frames, raise_named
 from localagent.index.query import parse_query
-from localagent.index.ranking import Ranked, by_words, order, words_of
+from localagent.index.ranking import Answer, Ranked, by_words, order, words_of
 from localagent.index.store import Counts, Store, index_file
 from localagent.index.updater import Updater
 from localagent.index.written import of_frame
@@ -140,7 +140,8 @@ class DiskIndex:
         """The files that best answer `query`, with their best passages and reasons."""
         asked = parse_query(query)
         store = self._opened()
-        found = by_words(store.connection, asked) if store is not None else {}
+        answer = by_words(store.connection, asked) if store is not None else Answer({})
+        found = answer.files
         named = raise_named(found, asked, self.files())
         frames = [
             (path, line)
@@ -149,6 +150,7 @@ class DiskIndex:
         ]
         raise_frames(found, frames)
         best = list(islice(filter(self._is_there, order(found.values(), named)), limit))
+        answer.fill(best)
         for one in best:
             names = [s.name for s in store.symbols(one.path)] if store is not None else []
             one.reasons += words_of(one, names, asked)

@@ -18,7 +18,7 @@ import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from localagent.index import words
 from localagent.index.base import Passage
@@ -46,22 +46,64 @@ _FILES = 300
 _PIECES = 1500
 
 
+_Row = tuple[str, int, int, float]  # a piece: its name, first and last line, BM25
+
+
 @dataclass(slots=True)
 class Ranked:
-    """A file with its score; `passages` are its best ones. `reasons` say why, for people."""
+    """A file with its score; `passages` are its best ones. `reasons` say why, for people. `worth`
+    is what it counts beside code with the same words."""
 
     path: str
     score: float
+    worth: float = 1.0
     passages: list[Passage] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
 
-def by_words(db: sqlite3.Connection, asked: Query) -> dict[str, Ranked]:
-    """The files that have words of the query, by path."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the words of a query find. Files are by path; their passages are made when they are
+    asked for, since few of the files are shown."""
+
+    files: dict[str, Ranked]
+    _pieces: Mapping[str, Sequence[_Row]] = field(default_factory=dict)
+    _rare: Mapping[str, float] = field(default_factory=dict)
+
+    def fill(self, chosen: Sequence[Ranked]) -> None:
+        """Add the passages of these files, each file's best first."""
+        rows = {one.path: self._pieces.get(one.path, ()) for one in chosen}
+        names = {name for found in rows.values() for name, *_ in found if name}
+        by_name = {name: self._of_name(name) for name in names}
+        best_name = max(by_name.values(), default=0.0) or 1.0
+        best_piece = max((row[-1] for found in rows.values() for row in found), default=1.0)
+        best_file = max((one.score for one in self.files.values()), default=0.0) or 1.0
+        for one in chosen:
+            found = [
+                Passage(
+                    one.path,
+                    name,
+                    line,
+                    end,
+                    one.worth * (score / best_piece + NAME * by_name.get(name, 0.0) / best_name)
+                    + FILE * one.score / best_file,
+                )
+                for name, line, end, score in rows[one.path]
+            ]
+            one.passages += sorted(found, key=lambda p: -p.score)
+
+    def _of_name(self, name: str) -> float:
+        """The rareness of the words that a definition's name shares with the query."""
+        found = {word for part in name.split(".") for word in words.of_name(part)}
+        return sum(self._rare.get(word, 0.0) for word in found)
+
+
+def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
+    """The files that have words of the query."""
     chosen = _chosen(db, asked)
     match = " OR ".join(f'"{word}"' for word in chosen)
     if not match:
-        return {}
+        return Answer({})
     pieces = _pieces(db, match)
     parts = (
         (1.0, {file: _decayed(best) for file, best in pieces.items()}),
@@ -73,7 +115,24 @@ def by_words(db: sqlite3.Connection, asked: Query) -> dict[str, Ranked]:
         highest = max(scores.values(), default=0.0)
         for file, score in scores.items():
             totals[file] += weight * score / highest
-    return _ranked(db, totals, pieces, _name_scores(db, chosen, pieces.values()))
+    best = sorted(totals, key=lambda file: -totals[file])[:_FILES]
+    marks = ",".join("?" * len(best))
+    rows = db.execute(f"SELECT id, path, kind FROM files WHERE id IN ({marks})", best)
+    paths = {file: (os.fsdecode(raw), kind) for file, raw, kind in rows}
+    total = _ever(db)
+    worths = {path: _worth(path, kind) for path, kind in paths.values()}
+    return Answer(
+        {
+            path: Ranked(path, totals[file] * worths[path], worths[path])
+            for file, (path, _) in paths.items()
+        },
+        {path: pieces.get(file, ()) for file, (path, _) in paths.items()},
+        {word: math.log(1 + total / (1 + count)) for word, count in chosen.items()},
+    )
+
+
+def _worth(path: str, kind: str) -> float:
+    return PROSE if kind == "generated" or is_docs(path) or is_data(path) else 1.0
 
 
 def words_of(one: Ranked, names: Sequence[str], asked: Query) -> list[str]:
@@ -94,8 +153,7 @@ def _chosen(db: sqlite3.Connection, asked: Query) -> dict[str, int]:
     """The words to look up, each with how many pieces have it."""
     terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:MOST_TERMS]
     having = {word: _having(db, word) for term in terms for word in words.of_query(term)}
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    total = row[0] if row else 0
+    total = _ever(db)
     if total < LARGE:
         return having
     rare = sorted(filter(having.get, having), key=lambda word: having[word])
@@ -104,13 +162,19 @@ def _chosen(db: sqlite3.Connection, asked: Query) -> dict[str, int]:
     return {word: count for word, count in having.items() if not count or word in chosen}
 
 
+def _ever(db: sqlite3.Connection) -> int:
+    """How many pieces there were, the dead ones among them."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+    return row[0] if row else 0
+
+
 def _having(db: sqlite3.Connection, word: str) -> int:
     row = db.execute("SELECT doc FROM chunk_terms WHERE term = ?", (word,)).fetchone()
     return row[0] if row else 0
 
 
-def _decayed(pieces: Sequence[Passage]) -> float:
-    return sum(piece.score * DECAY**place for place, piece in enumerate(pieces))
+def _decayed(pieces: Sequence[_Row]) -> float:
+    return sum(score * DECAY**place for place, (*_, score) in enumerate(pieces))
 
 
 def _scores(db: sqlite3.Connection, score: str, match: str) -> dict[int, float]:
@@ -122,25 +186,8 @@ def _scores(db: sqlite3.Connection, score: str, match: str) -> dict[int, float]:
     return {file: score for file, score in rows if score > 0}
 
 
-def _name_scores(
-    db: sqlite3.Connection, chosen: Mapping[str, int], pieces: Iterable[Sequence[Passage]]
-) -> dict[str, float]:
-    """How well the name of a passage answers: the rareness of the words it shares with the query,
-    the best one 1."""
-    (total,) = db.execute("SELECT count(*) FROM chunks").fetchone()
-    rare = {word: math.log(1 + total / (1 + count)) for word, count in chosen.items()}
-    names = {piece.name for best in pieces for piece in best if piece.name}
-    scores = {name: sum(rare.get(w, 0.0) for w in _name_words(name)) for name in names}
-    highest = max(scores.values(), default=0.0) or 1.0
-    return {name: score / highest for name, score in scores.items()}
-
-
-def _name_words(name: str) -> set[str]:
-    return {word for part in name.split(".") for word in words.of_name(part)}
-
-
-def _pieces(db: sqlite3.Connection, match: str) -> dict[int, list[Passage]]:
-    """The best passages of each file, their paths left empty; those of dead ids are left out."""
+def _pieces(db: sqlite3.Connection, match: str) -> dict[int, list[_Row]]:
+    """The best pieces of each file, by the file's id; those of dead ids are left out."""
     rows = db.execute(
         "SELECT file, name, line, end_line, score FROM"
         " (SELECT rowid AS id, -bm25(chunk_words) AS score FROM chunk_words"
@@ -148,38 +195,7 @@ def _pieces(db: sqlite3.Connection, match: str) -> dict[int, list[Passage]]:
         " JOIN chunks USING (id) ORDER BY score DESC",
         (match,),
     )
-    found: dict[int, list[Passage]] = defaultdict(list)
-    for file, *rest in rows:
-        found[file].append(Passage("", *rest))
-    return found
-
-
-def _ranked(
-    db: sqlite3.Connection,
-    totals: Mapping[int, float],
-    pieces: Mapping[int, list[Passage]],
-    by_name: Mapping[str, float],
-) -> dict[str, Ranked]:
-    highest_piece = max((best[0].score for best in pieces.values()), default=1.0)
-    highest = max(totals.values(), default=1.0)
-    best = sorted(totals, key=lambda file: -totals[file])[:_FILES]
-    marks = ",".join("?" * len(best))
-    rows = db.execute(f"SELECT id, path, kind FROM files WHERE id IN ({marks})", best).fetchall()
-    found: dict[str, Ranked] = {}
-    for file, raw, kind in rows:
-        path = os.fsdecode(raw)
-        worth = 1.0
-        if kind == "generated" or is_docs(path) or is_data(path):
-            worth = PROSE
-        of_file = FILE * totals[file] / highest
-        passages = [
-            replace(
-                p,
-                path=path,
-                score=worth * (p.score / highest_piece + NAME * by_name.get(p.name, 0.0) + of_file),
-            )
-            for p in pieces.get(file, [])
-        ]
-        passages.sort(key=lambda p: -p.score)
-        found[path] = Ranked(path, worth * totals[file], passages)
+    found: dict[int, list[_Row]] = defaultdict(list)
+    for file, *row in rows:
+        found[file].append(tuple(row))
     return found

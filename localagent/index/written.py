@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from localagent.errors import OutsideWorkspace
@@ -10,14 +11,30 @@ from localagent.workspace import Workspace
 
 
 def named_among(files: Sequence[str], written: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Those of `files` that some of `written` means, each with the first that does."""
-    # Looked for first, as it costs a hundredth: a repository has many thousands of files.
-    stems = [(text, f"/{PurePosixPath(text).stem}") for text in written]
-    for path in files if stems else ():
-        rooted = f"/{path}"
-        found = next((text for text, stem in stems if stem in rooted and is_path(path, text)), None)
+    """Those of `files` (sorted) that some of `written` means, each with the first that does."""
+    if not written:
+        return
+    by_last = _by_last(tuple(files))
+    likely = {path for text in written for path in by_last.get(_last(text), ())}
+    for path in sorted(likely):
+        found = next((text for text in written if is_path(path, text)), None)
         if found is not None:
             yield path, found
+
+
+@lru_cache(maxsize=4)
+def _by_last(files: tuple[str, ...]) -> dict[str, list[str]]:
+    """Paths by their last part, with and without its ending: a repository has many thousands."""
+    found: dict[str, list[str]] = {}
+    for path in files:
+        last = _last(path)
+        for name in {last, PurePosixPath(last).stem}:
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def of_frame(workspace: Workspace, written: str, files: Sequence[str]) -> str | None:
