@@ -26,6 +26,9 @@ from localagent.commands import (
     sessions,
     undo,
 )
+from localagent.commands import (
+    map as outline,
+)
 from localagent.commands.output import fail, keep_printable
 from localagent.errors import LocalAgentError, UsageError
 
@@ -59,7 +62,7 @@ exit codes:
 
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
-    *(search, context, index, models, config, doctor, docs),
+    *(search, context, outline, index, models, config, doctor, docs),
 )
 
 

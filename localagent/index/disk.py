@@ -19,6 +19,7 @@ from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, definitions
 from localagent.index.kinds import is_test
 from localagent.index.named import raise_frames, raise_named
+from localagent.index.overview import Mapped, overview
 from localagent.index.query import parse_query
 from localagent.index.ranking import Answer, Ranked, by_words, order, words_of
 from localagent.index.store import Counts, Store, index_file
@@ -123,6 +124,11 @@ class DiskIndex:
         last = name.strip().removesuffix("()").rsplit(".", 1)[-1]
         found = store.definitions(last) if store is not None and last else []
         return sorted(found, key=lambda s: (is_test(s.path), s.path, s.line))
+
+    def overview(self, below: str = "") -> list[Mapped]:
+        """See `index.overview`."""
+        store = self._opened()
+        return overview(store, below) if store is not None else []
 
     def search(self, query: str, limit: int = 10) -> Sequence[Hit]:
         """The files that best answer `query`, best first."""

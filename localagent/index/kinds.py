@@ -10,6 +10,7 @@ _TEST = re.compile(
     r"|(?:^|/)[^/]*[._-](?:test|spec)\.\w+$"
     r"|(?:^|/)[^/]*(?:Tests?|Spec|IT)\.(?:java|kt|cs|scala|swift|php)$"
 )
+_VENDORED = re.compile(r"(?:^|/)(?:_?vendor|vendored|third[_-]party|node_modules)/")
 _DOCS = (".md", ".mdx", ".rst", ".txt", ".adoc", ".org")
 _DATA = (
     *(
@@ -41,6 +42,11 @@ _NO_TEXT = (
 def is_test(path: str) -> bool:
     """Whether `path` looks like a test, by the habits of the common languages."""
     return _TEST.search(path) is not None
+
+
+def is_vendored(path: str) -> bool:
+    """Whether `path` lies in a folder that is for copies of other projects' code."""
+    return _VENDORED.search(path) is not None
 
 
 def is_docs(path: str) -> bool:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from localagent.index import words
 from localagent.index.base import Passage
-from localagent.index.kinds import is_data, is_docs, is_test
+from localagent.index.kinds import is_data, is_docs, is_test, is_vendored
 from localagent.index.query import Query
 
 SYMBOLS, PATH = 0.15, 0.3
@@ -31,7 +31,8 @@ DECAY = 0.7
 
 NAME, FILE = 0.15, 0.3
 PROSE = 0.3
-"""What prose, data and generated files count, against code with the same words."""
+"""What prose, data, generated files and copies of other projects count, against code with the same
+words."""
 
 MOST_TERMS = 40
 FEW_TERMS = 16
@@ -132,7 +133,8 @@ def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
 
 
 def _worth(path: str, kind: str) -> float:
-    return PROSE if kind == "generated" or is_docs(path) or is_data(path) else 1.0
+    less = kind == "generated" or is_docs(path) or is_data(path) or is_vendored(path)
+    return PROSE if less else 1.0
 
 
 def words_of(one: Ranked, names: Sequence[str], asked: Query) -> list[str]:

@@ -209,6 +209,10 @@ class Store:
         """The definitions of one file, in the order of their lines."""
         return self._symbols("WHERE files.path = ? ORDER BY line", os.fsencode(path))
 
+    def all_symbols(self) -> list[Symbol]:
+        """All definitions, file by file in the order of their lines."""
+        return self._symbols("WHERE files.path <> ? ORDER BY files.path, line", b"")
+
     def definitions(self, last: str) -> list[Symbol]:
         """The definitions with this name, without what it is qualified by."""
         return self._symbols("WHERE last = ? ORDER BY files.path, line", last)

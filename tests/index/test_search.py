@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localagent.index.disk import DiskIndex
-from localagent.index.kinds import is_docs, is_test, may_be_text
+from localagent.index.kinds import is_docs, is_test, is_vendored, may_be_text
 from localagent.index.query import parse_query
 from localagent.workspace import Workspace
 
@@ -188,5 +188,7 @@ def test_is_no_test(path: str) -> None:
 def test_other_kinds() -> None:
     assert is_docs("README.md")
     assert not is_docs("a.py")
+    assert is_vendored("vendor/a.go") and is_vendored("x/node_modules/y.js")
+    assert not is_vendored("vendors.py")
     assert may_be_text("Makefile")
     assert not may_be_text("a.PNG")
