@@ -75,7 +75,7 @@ def targets(turn: Turn, named: Sequence[str], start: CheckResult | None) -> list
     only_named = [p for p in named if is_test(p) or is_docs(p)]
     if only_named and start is None:
         return only_named  # "add a test for X to test_x.py", "fix the typo in README.md"
-    ranked = [*_executed(start), *_frames(turn, start), *_imported(turn, start)]
+    ranked = [*_executed(turn, start), *_frames(turn, start), *_imported(turn, start)]
     query = turn.prompt + "\n" + "\n".join(t.message for t in (start.failing if start else ())[:5])
     ranked += [hit.path for hit in turn.services.index.search(query, 10)]
     sources = [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)]
@@ -112,11 +112,43 @@ def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
     return scores
 
 
-def _executed(start: CheckResult | None) -> list[str]:
+def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
+    """The files whose lines the failing tests ran, the most suspicious first.
+
+    Where a call only passes through, caller and callee are equally suspicious. What is imported
+    comes first then: a caller that is at fault mostly has lines that the callee has not.
+    """
     if start is None:
         return []
-    scores = suspicion(start)
-    return sorted(scores, key=lambda path: (-max(scores[path].values()), path))
+    scores = {path: max(lines.values()) for path, lines in suspicion(start).items()}
+    top = max(scores.values(), default=0.0)
+    level = _levels(turn, [path for path, score in scores.items() if score == top])
+    return sorted(scores, key=lambda path: (-scores[path], level.get(path, 0), path))
+
+
+def _levels(turn: Turn, paths: Sequence[str]) -> dict[str, int]:
+    """For each Python file how long the longest chain of imports is that it begins among these."""
+    inner = {
+        path: {
+            other
+            for module in imports(turn.services.workspace, path)
+            for other in paths
+            if other != path and _is_module(other, module)
+        }
+        for path in paths
+    }
+    levels = dict.fromkeys(paths, 0)
+    for _ in paths:  # as many rounds as the longest chain can have; a circle ends as well
+        for path, below in inner.items():
+            levels[path] = max((levels[other] + 1 for other in below), default=0)
+    return levels
+
+
+def _is_module(path: str, module: str) -> bool:
+    tail = module.replace(".", "/")
+    return any(
+        path == name or path.endswith(f"/{name}") for name in (f"{tail}.py", f"{tail}/__init__.py")
+    )
 
 
 def _frames(turn: Turn, start: CheckResult | None) -> list[str]:
@@ -140,8 +172,7 @@ def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
     found: list[str] = []
     for test_file in dict.fromkeys(t.id.split("::")[0] for t in start.failing):
         for module in imports(turn.services.workspace, test_file):
-            tail = module.replace(".", "/")
-            found += [f for f in known if f.endswith((f"{tail}.py", f"{tail}/__init__.py"))]
+            found += [f for f in known if _is_module(f, module)]
     return found
 
 

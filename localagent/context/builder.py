@@ -19,7 +19,7 @@ from localagent.workspace import Workspace
 NAMED_SHARE = 0.6
 """Of the budget, for what the request names; passages of other files get the rest at least."""
 
-MAP_SHARE = 0.15
+MAP_SHARE = 0.08
 """Of the budget, at most, for the map."""
 
 _PASSAGES = 60

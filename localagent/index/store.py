@@ -29,7 +29,7 @@ from localagent.index.base import Symbol
 from localagent.index.digest import Digest
 from localagent.paths import cache_dir, private
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of what is put into them; another one's file is made anew."""
 
 WAIT = 10.0

@@ -1,8 +1,9 @@
 """The words of code: what the full-text search stores and what a query is turned into.
 
 An identifier counts as a whole and by its parts: `parseHTTPHeader` gives `parsehttpheader`,
-`parse`, `http` and `header`. Measured on 284 bug-fix commits (issue 4's table), that finds 2 more
-of 100 files than whole identifiers alone.
+`pars`, `http` and `head`. Measured on 284 bug-fix commits (issue 4's table), parts find 2 more of
+100 files than whole identifiers alone; stems in place of singulars 4 more among the first ten (160
+fixes of click, black, celery and scrapy).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _NAME = re.compile(r"[^\W\d]\w*")
 _BREAK = re.compile(
     r"_+|(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][^\W\d_A-Z])|(?<=[^\d_])(?=\d)|(?<=\d)(?=[^\d_])"
 )
+
+_ENDINGS = ("ing", "ed", "er")
 
 LONGEST = 64
 """Characters of a name; longer ones are data."""
@@ -38,8 +41,8 @@ def of_name(name: str) -> tuple[str, ...]:
         return ()
     parts = [part.lower() for part in _BREAK.split(name) if len(part) > 2 and not part.isdigit()]
     if not parts or parts == [whole]:
-        return (_singular(whole),)
-    return (whole, *map(_singular, parts))
+        return (_stem(whole),)
+    return (whole, *map(_stem, parts))
 
 
 def counted(text: str) -> Counter[str]:
@@ -60,9 +63,19 @@ def stored(words: Counter[str]) -> str:
 
 def of_query(term: str) -> tuple[str, ...]:
     """The stored words that answer a word of a query, which is in lower case."""
-    return tuple(dict.fromkeys((term, _singular(term))))
+    return tuple(dict.fromkeys((term, _stem(term))))
 
 
-def _singular(word: str) -> str:
-    """`word` without the "s" of a plural; a query's words are treated in the same way."""
-    return word[:-1] if len(word) > 4 and word[-1] == "s" and word[-2] != "s" else word
+def _stem(word: str) -> str:
+    """`word` without what English adds to it: "caching", "cached" and "caches" are "cach"."""
+    if len(word) > 4 and word.endswith(("ies", "ied")):
+        return word[:-3] + "y"
+    if len(word) > 4 and word[-1] == "s" and word[-2] not in "su":
+        word = word[:-1]
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) > len(ending) + 3:
+            word = word[: -len(ending)]
+            doubled = word[-1] == word[-2] and word[-1] not in "lsz"  # "stopp", but not "fall"
+            word = word[:-1] if doubled else word
+            break
+    return word[:-1] if len(word) > 3 and word[-1] == "e" else word

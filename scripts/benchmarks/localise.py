@@ -6,9 +6,9 @@ message speaks of a fix and that change one to five files of code that are no te
 index, plain BM25 over whole files is asked, in the same run.
 
 R@k is the part of the changed files among the first k, MRR the mean of one over the first right
-rank, both in per cent; "hunks" the part of the changed hunks that lie in the best passages which
-fit into 4,000 tokens. "unnamed" counts only fixes whose message names neither a changed file's stem
-nor a changed function.
+rank, both in per cent; "hunks" the part of the changed hunks that a model is shown in 4,000 tokens
+(`localagent context`). "unnamed" counts only fixes whose message names neither a changed file's
+stem nor a changed function.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 
 from rows import REPO, machine, write_row
 
+from localagent.context.builder import gather
 from localagent.index.disk import DiskIndex
 from localagent.index.kinds import is_data, is_docs, is_test
 from localagent.workspace import Workspace
@@ -127,24 +128,20 @@ def _counts(path: str) -> bool:
 
 
 def _covered(index: DiskIndex, tree: Path, fix: Fix) -> float:
-    """The part of the changed hunks that the best passages in 4,000 tokens hold."""
-    room = _TOKENS * _CHARS
-    shown: dict[str, list[tuple[int, int]]] = {}
-    for passage in index.passages(fix.question, 200):
-        if not _counts(passage.path):
-            continue
-        lines = (tree / passage.path).read_text(errors="replace").split("\n")
-        size = sum(len(line) + 1 for line in lines[passage.line - 1 : passage.end_line])
-        if size > room:
-            break
-        room -= size
-        shown.setdefault(passage.path, []).append((passage.line, passage.end_line))
+    """The part of the changed hunks that is shown to a model with 4,000 tokens for code."""
+    workspace = Workspace.open(tree)
+    found = gather(fix.question, workspace, index, _tokens_of, _TOKENS)
+    shown = {one.path: one.spans for one in found.shown}
     hunks = [(path, first, last) for path, all_ in fix.changed.items() for first, last in all_]
     held = [
         any(first <= end and start <= last for start, end in shown.get(path, ()))
         for path, first, last in hunks
     ]
     return sum(held) / len(held)
+
+
+def _tokens_of(text: str) -> int:
+    return math.ceil(len(text) / _CHARS)
 
 
 # The fixes

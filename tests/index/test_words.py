@@ -14,11 +14,11 @@ from localagent.index import words
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("parseHTTPHeader", ("parsehttpheader", "parse", "http", "header")),
-        ("foo_bar_names", ("foo_bar_names", "foo", "bar", "name")),
+        ("parseHTTPHeader", ("parsehttpheader", "pars", "http", "head")),
+        ("foo_bar_names", ("foo_bar_names", "foo", "bar", "nam")),
         ("sha256sum", ("sha256sum", "sha", "sum")),
         ("__init__", ("init",)),
-        ("retries", ("retrie",)),
+        ("retries", ("retry",)),
         ("class", ("class",)),
         ("Überprüfung", ("überprüfung",)),
         ("x1", ()),
@@ -43,3 +43,20 @@ def test_a_name_in_a_text_is_found_by_a_query_for_it(text: str) -> None:
         for word in words.of_name(name):
             assert word == word.lower() and " " not in word
             assert set(words.of_query(word)) & set(words.counted(name))
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("cache", "caches", "cached", "caching"),
+        ("stop", "stops", "stopped", "stopping"),
+        ("retry", "retries", "retried"),
+        ("parse", "parser", "parsing", "parses"),
+        ("token", "tokens"),
+        ("call", "calls", "called", "caller", "calling"),
+        ("class",),
+        ("status",),
+    ],
+)
+def test_forms_of_a_word_are_one(forms: tuple[str, ...]) -> None:
+    assert len({words.of_name(form) for form in forms}) == 1

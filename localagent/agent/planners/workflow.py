@@ -44,6 +44,8 @@ from localagent.models.base import Request
 # Files longer than this are edited function by function, not written anew (in lines).
 WHOLE_FILE_LINES = 150
 MAX_TARGETS = 3
+QUICK_PART = 12
+"""One of so many parts of the time is for a first look at each of several files."""
 ANSWER_TOKENS = 600
 ANSWER_SHARE = 0.35
 """Of the window, for the code that a question is answered from: more takes a small machine longer
@@ -93,15 +95,29 @@ class Workflow:
         check: str,
         start: CheckResult | None,
     ) -> Generator[Event, None, Candidate | None]:
-        """Search file by file; the likeliest gets half of the time that is left."""
+        """Search file by file; the likeliest gets half of the time that is left. Where several may
+        be at fault, a line or two are filled in in each before any is written anew."""
+        problems = [
+            Problem(path, open_file(turn, path), start, check, beside_paths(path, named, start))
+            for path in paths
+        ]
+        tries: list[tuple[Problem, Board, Plan, float]] = []
+        boards = [Board(start) for _ in problems]
         seconds = self._seconds
-        for path in paths:
-            old = open_file(turn, path)
-            problem = Problem(path, old, start, check, beside_paths(path, named, start))
-            yield Step("propose", f"writing {path}")
-            share = seconds if path == paths[-1] else seconds / 2
+        if len(problems) > 1:
+            quick = Plan([quick_infill], [])
+            tries += [
+                (problem, board, quick, seconds / QUICK_PART)
+                for problem, board in zip(problems, boards, strict=True)
+            ]
+            seconds -= sum(share for *_, share in tries)
+        for problem, board in zip(problems, boards, strict=True):
+            share = seconds if problem is problems[-1] else seconds / 2
             seconds -= share
-            found = yield from search(turn, problem, Board(start), _strategies(problem), share)
+            tries.append((problem, board, _strategies(problem), share))
+        for problem, board, plan, share in tries:
+            yield Step("propose", f"writing {problem.path}")
+            found = yield from search(turn, problem, board, plan, share)
             if found is not None:
                 return found
         return None
