@@ -19,6 +19,7 @@ from pathlib import Path
 from localagent.errors import OutsideWorkspace
 from localagent.index import words
 from localagent.index.digest import MAX_BYTES, digest
+from localagent.index.gone import remove_gone
 from localagent.index.scan import Changes, Listed, believed, changes, same, there
 from localagent.index.store import Entry, Known, Store, drop
 from localagent.workspace import Workspace
@@ -71,6 +72,8 @@ def _brought_up_to_date(
     store = Store(file, workspace.root)
     try:
         known = store.known()
+        if not known:  # a new one: the time to look for those that nobody needs
+            remove_gone(file.parent)
         todo = changes(workspace, known)
         if todo.hidden or store.worn():
             store.clear()

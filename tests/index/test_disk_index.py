@@ -195,6 +195,22 @@ def test_damage_that_shows_only_in_the_work_is_mended(root: Path, file: Path) ->
     assert paths(root, file, "parse a header")[0] == "src/parse.py"
 
 
+def test_indexes_of_folders_that_are_gone_are_removed(tmp_path: Path) -> None:
+    kept, gone = tmp_path / "kept", tmp_path / "gone"
+    for folder in (kept, gone):
+        folder.mkdir()
+        (folder / "a.py").write_text("def alpha(): pass\n")
+        assert paths(folder, tmp_path / "cache" / f"{folder.name}.sqlite", "alpha") == ["a.py"]
+    (tmp_path / "cache" / "odd.sqlite").write_text("no database")
+    (gone / "a.py").unlink()
+    gone.rmdir()
+    third = tmp_path / "third"
+    third.mkdir()
+    paths(third, tmp_path / "cache" / "third.sqlite", "alpha")
+    left = {file.name for file in (tmp_path / "cache").glob("*.sqlite")}
+    assert left == {"kept.sqlite", "odd.sqlite", "third.sqlite"}
+
+
 def test_an_index_of_another_version_is_made_anew(root: Path, file: Path) -> None:
     paths(root, file, "x")
     db = sqlite3.connect(file)
