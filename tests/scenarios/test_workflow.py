@@ -320,3 +320,15 @@ def test_line_endings_are_kept(start: Callable, workspace_dir: Path, newline: st
     (workspace_dir / "calc.py").write_bytes(text.encode())
     start(workspace_dir, [GOOD]).turn(TASK)
     assert (workspace_dir / "calc.py").read_bytes() == GOOD.replace("\n", newline).encode()
+
+
+def test_a_question_goes_on_from_the_one_before(start: Callable, workspace_dir: Path) -> None:
+    (workspace_dir / "money.py").write_text("def round_cents(value):\n    return round(value, 2)\n")
+    run = start(workspace_dir, ["It rounds to two places.", "In calc_test.py."])
+    run.turn("What does round_cents do?")
+    run.turn("And why is that?")
+    first, second = run.model.prompts
+    assert "What does round_cents do?" not in first.split("round_cents", 1)[0]
+    assert "It rounds to two places." in second
+    assert "def round_cents(value):" in second  # found again, by the question before
+    assert second.index("It rounds to two places.") < second.index("And why is that?")

@@ -9,8 +9,10 @@ The model is asked for one small thing at a time; the project's tests judge it.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import partial
 
 from localagent.agent import act
+from localagent.agent.actions import parse_actions
 from localagent.agent.ask import Reply, ask, choose
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.classify import classify
@@ -35,7 +37,8 @@ from localagent.agent.strategies.whole import whole_file, whole_file_again, whol
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.context.builder import gather
-from localagent.errors import WorkspaceError
+from localagent.context.earlier import earlier, exchanges, with_subject
+from localagent.errors import ToolError, WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
 from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message
@@ -50,6 +53,8 @@ ANSWER_TOKENS = 600
 ANSWER_SHARE = 0.35
 """Of the window, for the code that a question is answered from: more takes a small machine longer
 to read than a person waits."""
+EARLIER_SHARE = 0.1
+"""Of the window, for what was said before."""
 
 
 class Workflow:
@@ -184,9 +189,11 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     yield Step("search", "looking for what the question is about")
     services = turn.services
     budget = int(services.model.info.profile.window * ANSWER_SHARE)
-    found = gather(
-        turn.prompt, services.workspace, services.index, services.model.count, budget, named
-    )
+    count = services.model.count
+    before = exchanges(turn.conversation, partial(_is_call, tools=tuple(services.tools)))
+    said = earlier(before, count, int(services.model.info.profile.window * EARLIER_SHARE))
+    query = with_subject(turn.prompt, before)
+    found = gather(query, services.workspace, services.index, count, budget, named)
     # The best comes last, nearest to the question.
     parts = [one.text for one in reversed(found.shown)]
     if found.map:
@@ -195,9 +202,16 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     user = Message("user", "\n\n".join([*parts, question]))
     system = Message("system", turn.services.prompts.text("workflow/system"))
     reply: Reply = yield from ask(
-        turn, "answer", Request((system, user), max_tokens=ANSWER_TOKENS, seed=turn.seed)
+        turn, "answer", Request((system, *said, user), max_tokens=ANSWER_TOKENS, seed=turn.seed)
     )
     return Result("answered", reply.text.strip())
+
+
+def _is_call(text: str, tools: Sequence[str]) -> bool:
+    try:
+        return bool(parse_actions(text, tools))
+    except ToolError:
+        return True
 
 
 def _finish(turn: Turn, check: str, found: Candidate) -> Generator[Event, None, Result]:
