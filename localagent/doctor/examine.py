@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from localagent import config
+from localagent.doctor.index import index_part
 from localagent.doctor.machine import machine, sandbox
 from localagent.doctor.model import models
 from localagent.doctor.report import Part, Problem, Report
@@ -18,10 +19,11 @@ def examine(directory: Path) -> Report:
     probe of the sandbox notes for the next run."""
     parts = [machine()]
     try:
-        root = Workspace.open(directory).root
-        settings = config.load(root)
+        workspace = Workspace.open(directory)
+        settings = config.load(workspace.root)
     except LocalAgentError as error:
         problem = Problem(error.message, error.hint)
         return Report((*parts, Part("settings", (), (problem,)), folders()))
-    parts += [settings_part(root, settings), folders(), sandbox(settings.sandbox)]
+    parts += [settings_part(workspace.root, settings), folders(), sandbox(settings.sandbox)]
+    parts.append(index_part(workspace))
     return Report((*parts, *models(settings)))

@@ -90,6 +90,10 @@ class Watcher:
         observer.start()
         for one in watched:
             observer.schedule(handler, str(self._root / one.folder), recursive=one.recursive)
+        # Below a watched folder watchdog is silent about a limit that is reached; one more folder,
+        # which nothing is heard from, tells.
+        one_more = observer.schedule(FileSystemEventHandler(), self._root.anchor, recursive=False)
+        observer.unschedule(one_more)
 
     def _changed(self, event: FileSystemEvent) -> None:
         if event.event_type in ("opened", "closed_no_write"):

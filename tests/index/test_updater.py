@@ -153,10 +153,13 @@ if __name__ == "__main__":
 """
 
 
-def test_a_limit_on_watches_is_said_and_nothing_is_missed(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("above", ["", "src/deep/"], ids=["one by one", "as a tree"])
+def test_a_limit_on_watches_is_said_and_nothing_is_missed(
+    root: Path, tmp_path: Path, above: str
+) -> None:
     for n in range(80):
-        (root / f"d{n}").mkdir()
-        (root / f"d{n}" / "x.py").write_text("x = 1\n")
+        (root / f"{above}d{n}").mkdir(parents=True)
+        (root / f"{above}d{n}" / "x.py").write_text("x = 1\n")
     script = tmp_path / "limited.py"
     script.write_text(LIMITED)
     limit = 'echo 50 > /proc/sys/user/max_inotify_watches || exit 77; exec "$@"'

@@ -1,0 +1,40 @@
+"""The index of the workspace, and whether changes of its files are heard."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+from localagent.doctor.report import Part, Problem
+from localagent.index.store import Store, index_file
+from localagent.index.watcher import Watcher, to_watch
+from localagent.workspace import Workspace
+
+_HINT = (
+    "raise it (sysctl fs.inotify.max_user_watches=524288); until then changes are noticed at the"
+    " start of each task only"
+)
+
+
+def index_part(workspace: Workspace) -> Part:
+    """Whether there is an index, and whether the system lets its files be watched."""
+    file = index_file(workspace.root)
+    lines = [f"file: {file}", _size(workspace)]
+    watched = to_watch(workspace.root, workspace.files())
+    watcher = Watcher(workspace.root, watched, lambda _path: None)
+    watcher.close()
+    data = {"file": str(file), "watched": len(watched), "limited": watcher.limited}
+    if watcher.limited:
+        problem = Problem(f"files cannot be watched: {watcher.limited}", _HINT, fatal=False)
+        return Part("index", tuple(lines), (problem,), data)
+    lines.append("changes are heard while a session lasts")
+    return Part("index", tuple(lines), (), data)
+
+
+def _size(workspace: Workspace) -> str:
+    file = index_file(workspace.root)
+    if file.exists():
+        with contextlib.suppress(OSError, sqlite3.Error), Store(file, workspace.root) as store:
+            counts = store.counts()
+            return f"{counts.files:,} files, {counts.lines:,} lines"
+    return "not made yet; the first session or search makes it"
