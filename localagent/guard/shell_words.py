@@ -194,6 +194,6 @@ class _Splitter:
         if not words:
             return
         name = words[0].rpartition("/")[2]
-        if name in _RESERVED or _ASSIGNMENT.match(words[0]) or "$" in words[0]:
+        if not words[0] or name in _RESERVED or _ASSIGNMENT.match(words[0]) or "$" in words[0]:
             raise _NotUnderstood
         self._found.append(" ".join(words))

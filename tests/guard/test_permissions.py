@@ -202,6 +202,8 @@ def test_path_patterns_agree_with_git(tmp_path: Path) -> None:
         ("echo $(open", None),
         ("a)", None),
         ("a >/dev/nullx", None),
+        ("''", None),
+        ('"" rm x', None),
         ("", None),
     ],
 )
