@@ -32,7 +32,8 @@ Cancelled = Callable[[int], bool]
 class Generator:
     """Carries out requests, one after another, on one model.
 
-    `threads` says, whenever it is asked, how many threads to use. `files` keep the KV cache.
+    `threads` says, whenever it is asked, how many threads to use. `files` keep the KV cache. `clock`, in
+    seconds, tells how long steps take, by which it is decided whether guesses pay.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Generator:
         llm: Llm,
         files: KvFiles | None = None,
         threads: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._llm = llm
+        self._clock = clock
         self._slots = Slots(llm, files)
         self._drafter = Drafter()
         self._threads = threads
@@ -183,7 +186,7 @@ class Generator:
         active = [run for run in active if run.reason is None]
         if not active:
             return
-        began = time.monotonic()
+        began = self._clock()
         drafts = [self._draft(run, alone=len(active) == 1) for run in active]
         rows: list[Row] = []
         firsts: list[int] = []
@@ -198,7 +201,7 @@ class Generator:
             return
         for run, draft, first in zip(active, drafts, firsts, strict=True):
             self._take(request_id, run, draft, first, send)
-        seconds = time.monotonic() - began
+        seconds = self._clock() - began
         self._drafter.took(len(rows), seconds)
         for run in active:
             run.decode_seconds += seconds / len(active)
