@@ -32,8 +32,8 @@ Cancelled = Callable[[int], bool]
 class Generator:
     """Carries out requests, one after another, on one model.
 
-    `threads` says, whenever it is asked, how many threads to use. `files` keep the KV cache. `clock`, in
-    seconds, tells how long steps take, by which it is decided whether guesses pay.
+    `threads` says, whenever it is asked, how many threads to use. `files` keep the KV cache.
+    `clock`, in seconds, tells how long steps take, by which it is decided whether guesses pay.
     """
 
     def __init__(
