@@ -106,9 +106,7 @@ def update(
     if gone:
         store.remove(gone)
     for job in _jobs(changed):
-        entries = _done(workspace, job)
-        touched = [entry for entry in entries if _equal(entry, known.get(entry.path))]
-        store.put([entry for entry in entries if entry not in touched], touched)
+        _put(store, known, _done(workspace, job))
     return changed, gone
 
 
@@ -131,14 +129,20 @@ def _carry_out(
     read = same = 0
     progress(0, len(todo.changed))
     for entries in read_in:
-        fresh: list[Entry] = []
-        touched: list[Entry] = []
-        for entry in entries:
-            (touched if _equal(entry, known.get(entry.path)) else fresh).append(entry)
-        store.put(fresh, touched)
-        read, same = read + len(fresh), same + len(touched)
+        fresh, touched = _put(store, known, entries)
+        read, same = read + fresh, same + touched
         progress(read + same, len(todo.changed))
     return Summary(read, same, todo.files)
+
+
+def _put(store: Store, known: Mapping[str, Known], entries: Sequence[Entry]) -> tuple[int, int]:
+    """Put files in; how many are others than before, and how many were only touched."""
+    fresh: list[Entry] = []
+    touched: list[Entry] = []
+    for entry in entries:
+        (touched if _equal(entry, known.get(entry.path)) else fresh).append(entry)
+    store.put(fresh, touched)
+    return len(fresh), len(touched)
 
 
 def _entry(workspace: Workspace, file: Listed) -> Entry | None:

@@ -24,6 +24,7 @@ from localagent.index import words
 from localagent.index.base import Passage
 from localagent.index.kinds import is_data, is_docs, is_test, is_vendored
 from localagent.index.query import Query
+from localagent.index.store import pieces_ever
 
 SYMBOLS, PATH = 0.15, 0.3
 DECAY = 0.7
@@ -120,7 +121,7 @@ def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
     marks = ",".join("?" * len(best))
     rows = db.execute(f"SELECT id, path, kind FROM files WHERE id IN ({marks})", best)
     paths = {file: (os.fsdecode(raw), kind) for file, raw, kind in rows}
-    total = _ever(db)
+    total = pieces_ever(db)
     worths = {path: _worth(path, kind) for path, kind in paths.values()}
     return Answer(
         {
@@ -155,19 +156,13 @@ def _chosen(db: sqlite3.Connection, asked: Query) -> dict[str, int]:
     """The words to look up, each with how many pieces have it."""
     terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:MOST_TERMS]
     having = {word: _having(db, word) for term in terms for word in words.of_query(term)}
-    total = _ever(db)
+    total = pieces_ever(db)
     if total < LARGE:
         return having
     rare = sorted(filter(having.get, having), key=lambda word: having[word])
     chosen = [word for word in rare[:FEW_TERMS] if having[word] <= COMMON * total] or rare[:2]
     # A word that no piece has may still be in a path.
     return {word: count for word, count in having.items() if not count or word in chosen}
-
-
-def _ever(db: sqlite3.Connection) -> int:
-    """How many pieces there were, the dead ones among them."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    return row[0] if row else 0
 
 
 def _having(db: sqlite3.Connection, word: str) -> int:

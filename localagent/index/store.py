@@ -199,11 +199,10 @@ class Store:
         ).fetchone()
         (chunks,) = self._db.execute("SELECT count(*) FROM chunks").fetchone()
         (symbols,) = self._db.execute("SELECT count(*) FROM symbols").fetchone()
-        last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
         size = sum(
             path.stat().st_size for path in (self.file, _beside(self.file, "-wal")) if path.exists()
         )
-        return Counts(files, lines, chunks, symbols, (last[0] if last else 0) - chunks, size)
+        return Counts(files, lines, chunks, symbols, pieces_ever(self._db) - chunks, size)
 
     def symbols(self, path: str) -> list[Symbol]:
         """The definitions of one file, in the order of their lines."""
@@ -211,7 +210,7 @@ class Store:
 
     def all_symbols(self) -> list[Symbol]:
         """All definitions, file by file in the order of their lines."""
-        return self._symbols("WHERE files.path <> ? ORDER BY files.path, line", b"")
+        return self._symbols("ORDER BY files.path, line")
 
     def definitions(self, last: str) -> list[Symbol]:
         """The definitions with this name, without what it is qualified by."""
@@ -310,16 +309,22 @@ class Store:
             ],
         )
 
-    def _symbols(self, where: str, value: object) -> list[Symbol]:
+    def _symbols(self, which: str, *values: object) -> list[Symbol]:
         rows = self._db.execute(
             "SELECT name, symbols.kind, files.path, line, end_line, signature"
-            f" FROM symbols JOIN files ON files.id = symbols.file {where}",
-            (value,),
+            f" FROM symbols JOIN files ON files.id = symbols.file {which}",
+            values,
         )
         return [
             Symbol(name, kind, os.fsdecode(path), line, end, signature)
             for name, kind, path, line, end, signature in rows
         ]
+
+
+def pieces_ever(db: sqlite3.Connection) -> int:
+    """How many pieces there were, the dead ones among them."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+    return row[0] if row else 0
 
 
 def drop(file: Path) -> None:
