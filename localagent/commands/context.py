@@ -12,10 +12,9 @@ from localagent.commands.output import note, say
 from localagent.errors import ModelNotInstalled, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from localagent.commands.options import Commands
     from localagent.context.builder import Gathered, Shown
+    from localagent.context.excerpt import Count
     from localagent.workspace import Workspace
 
 _DESCRIPTION = """\
@@ -88,9 +87,7 @@ def _estimate(text: str) -> int:
     return int(len(text) / _CHARS) + 1
 
 
-def _gathered(
-    question: str, workspace: Workspace, count: Callable[[str], int], budget: int
-) -> Gathered:
+def _gathered(question: str, workspace: Workspace, count: Count, budget: int) -> Gathered:
     from localagent.agent.localise import named_paths
     from localagent.commands.indexing import opened
     from localagent.context.builder import gather

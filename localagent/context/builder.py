@@ -7,8 +7,9 @@ a map                    signatures of what lies near, where room is left
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from localagent.context.excerpt import Count, Span, excerpt, joined, render
 from localagent.edits.textfile import decode, is_binary
@@ -21,6 +22,9 @@ NAMED_SHARE = 0.6
 
 MAP_SHARE = 0.08
 """Of the budget, at most, for the map."""
+
+Symbols = Callable[[str], Sequence[Symbol]]
+"""The definitions of a file."""
 
 _PASSAGES = 60
 _MISSES = 8  # passages in a row that do not fit, until no more are tried
@@ -73,19 +77,20 @@ def gather(
     named: Sequence[str] = (),
 ) -> Gathered:
     """Choose what answers `query`, with the files that it names, in at most `budget` tokens."""
-    passages = list(index.passages(query, _PASSAGES))
-    shown = _named(named, workspace, index, passages, count, int(budget * NAMED_SHARE))
+    passages = index.passages(query, _PASSAGES)
+    symbols = cache(index.symbols)  # a file is read and parsed each time it is asked
+    shown = _named(named, workspace, symbols, passages, count, int(budget * NAMED_SHARE))
     left = budget - sum(one.tokens for one in shown)
     others = [p for p in passages if p.path not in named]
-    files = _filled(others, workspace, index, count, left - int(budget * MAP_SHARE))
-    reasons = {hit.path: "; ".join(hit.reasons) for hit in index.search(query, _PASSAGES)}
+    files = _filled(others, workspace, symbols, count, left - int(budget * MAP_SHARE))
+    reasons = {passage.path: "; ".join(passage.reasons) for passage in others}
     shown += [
-        Shown(path, tuple(file.spans), file.text, file.tokens, reasons.get(path, ""))
+        Shown(path, tuple(file.spans), file.text, file.tokens, reasons[path])
         for path, file in files.items()
     ]
     left = min(budget - sum(one.tokens for one in shown), int(budget * MAP_SHARE))
-    near = dict.fromkeys([*(p for p in named if index.symbols(p)), *(p.path for p in passages)])
-    drawn = _map(list(near), {one.path: one.spans for one in shown}, index, count, left)
+    near = dict.fromkeys([*(p for p in named if symbols(p)), *(p.path for p in passages)])
+    drawn = _map(list(near), {one.path: one.spans for one in shown}, symbols, count, left)
     return Gathered(tuple(shown), drawn, count(drawn) if drawn else 0)
 
 
@@ -101,7 +106,7 @@ def text_of(workspace: Workspace, path: str) -> str:
 def _named(
     named: Iterable[str],
     workspace: Workspace,
-    index: Index,
+    symbols: Symbols,
     passages: Sequence[Passage],
     count: Count,
     budget: int,
@@ -111,10 +116,11 @@ def _named(
         text = text_of(workspace, path)
         if not text.strip():
             continue
-        symbols = index.symbols(path)
         wanted = [(p.line, p.end_line) for p in passages if p.path == path]
-        wanted += [(s.line, s.end_line) for s in symbols] or [(1, min(40, text.count("\n") + 1))]
-        shown, spans = excerpt(path, text, symbols, wanted, budget, count)
+        wanted += [(s.line, s.end_line) for s in symbols(path)] or [
+            (1, min(40, text.count("\n") + 1))
+        ]
+        shown, spans = excerpt(path, text, symbols(path), wanted, budget, count)
         if shown:
             tokens = count(shown)
             budget -= tokens
@@ -123,7 +129,7 @@ def _named(
 
 
 def _filled(
-    passages: Iterable[Passage], workspace: Workspace, index: Index, count: Count, budget: int
+    passages: Iterable[Passage], workspace: Workspace, symbols: Symbols, count: Count, budget: int
 ) -> dict[str, _File]:
     """Passages in the order given, as many as fit."""
     files: dict[str, _File] = {}
@@ -132,7 +138,7 @@ def _filled(
         file = files.get(passage.path)
         if file is None:
             lines = text_of(workspace, passage.path).splitlines()
-            file = _File(lines, index.symbols(passage.path), [])
+            file = _File(lines, symbols(passage.path), [])
         last = min(passage.end_line, len(file.lines))
         if passage.line > last:
             continue  # the file is shorter now
@@ -154,7 +160,7 @@ def _filled(
 def _map(
     paths: Sequence[str],
     shown: dict[str, tuple[Span, ...]],
-    index: Index,
+    symbols: Symbols,
     count: Count,
     budget: int,
 ) -> str:
@@ -164,7 +170,7 @@ def _map(
         spans = shown.get(path, ())
         hidden = [
             symbol.signature or symbol.name
-            for symbol in index.symbols(path)
+            for symbol in symbols(path)
             if not any(first <= symbol.line <= last for first, last in spans)
         ]
         if not hidden:

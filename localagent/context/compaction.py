@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from localagent.context.excerpt import Count
 from localagent.context.prompts import Prompts
 from localagent.messages import Message, ToolCall
 
@@ -27,7 +28,6 @@ _PER_MESSAGE = 8  # tokens of a chat template around each message
 _CHARS = 300  # of a text that stands for a turn
 _CHANGING = ("edit", "write")
 
-Count = Callable[[str], int]
 Read = Callable[[str], ToolCall | None]
 """The tool call in an assistant's message, or None."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from localagent.context.excerpt import Count
 from localagent.index.query import parse_query
 from localagent.messages import Message
 
@@ -31,7 +32,7 @@ def exchanges(conversation: Sequence[Message], is_call: Callable[[str], bool]) -
     return found
 
 
-def earlier(before: Sequence[Exchange], count: Callable[[str], int], budget: int) -> list[Message]:
+def earlier(before: Sequence[Exchange], count: Count, budget: int) -> list[Message]:
     """The last exchanges that fit into `budget` tokens, as messages, oldest first."""
     found: list[Message] = []
     for asked, said in reversed(before[-EXCHANGES:]):

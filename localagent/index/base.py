@@ -34,13 +34,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a file, of lines `line` to `end_line`; `name` is the definition's, or ""."""
+    """A piece of a file, of lines `line` to `end_line`; `name` is the definition's, or "".
+    `reasons` say why its file was found, for people."""
 
     path: str
     name: str
     line: int
     end_line: int
     score: float
+    reasons: tuple[str, ...] = ()
 
 
 class Index(Protocol):

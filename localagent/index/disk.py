@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -139,8 +140,10 @@ class DiskIndex:
 
     def passages(self, query: str, limit: int = 10) -> Sequence[Passage]:
         """The pieces that best answer `query`, best first, in files that answer it as well."""
-        found = [passage for one in self.ranked(query, _FILES) for passage in one.passages]
-        return sorted(found, key=lambda p: (is_test(p.path), -p.score, p.path, p.line))[:limit]
+        files = {one.path: one for one in self.ranked(query, _FILES)}
+        found = [passage for one in files.values() for passage in one.passages]
+        found.sort(key=lambda p: (is_test(p.path), -p.score, p.path, p.line))
+        return [replace(p, reasons=tuple(files[p.path].reasons)) for p in found[:limit]]
 
     def ranked(self, query: str, limit: int = 10) -> list[Ranked]:
         """The files that best answer `query`, with their best passages and reasons."""
