@@ -128,19 +128,27 @@ def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
 
 def _levels(turn: Turn, paths: Sequence[str]) -> dict[str, int]:
     """For each Python file how long the longest chain of imports is that it begins among these."""
+    by_name: dict[str, list[str]] = {}  # an import names a module, or a package by its folder
+    for path in paths:
+        place = PurePosixPath(path)
+        by_name.setdefault(place.stem, []).append(path)
+        by_name.setdefault(place.parent.name, []).append(path)
     inner = {
         path: {
             other
             for module in imports(turn.services.workspace, path)
-            for other in paths
+            for other in by_name.get(module.rpartition(".")[2], ())
             if other != path and _is_module(other, module)
         }
         for path in paths
     }
     levels = dict.fromkeys(paths, 0)
     for _ in paths:  # as many rounds as the longest chain can have; a circle ends as well
+        before = dict(levels)
         for path, below in inner.items():
             levels[path] = max((levels[other] + 1 for other in below), default=0)
+        if levels == before:
+            break
     return levels
 
 

@@ -64,7 +64,7 @@ def open_file(turn: Turn, path: str) -> TextFile | None:
 
 
 def context_messages(
-    turn: Turn, problem: Problem, *, with_code: bool = True, focus: Sequence[Symbol] = ()
+    turn: Turn, problem: Problem, *, focus: Sequence[Symbol] = ()
 ) -> list[Message]:
     """The part of the prompt that all proposals for this problem share, byte for byte.
 
@@ -76,7 +76,7 @@ def context_messages(
     window = turn.services.model.info.profile.window
     budget = window * 2 // 3 - count(turn.prompt) - 150
     shown: list[str] = []
-    if problem.old is not None and with_code:
+    if problem.old is not None:
         shown.append(_own_code(turn, problem, focus, budget))
     budget -= sum(count(text) for text in shown)
     beside: list[str] = []

@@ -7,7 +7,7 @@ when the check passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,6 +22,7 @@ from localagent.agent.planners.checking import check_as_it_is
 from localagent.agent.turn import Turn
 from localagent.agent.verify import run_check
 from localagent.context.compaction import Conversation, compacted, tokens
+from localagent.context.excerpt import Count
 from localagent.errors import ContextOverflow, ToolError
 from localagent.events import Event, MessageAdded, Step
 from localagent.index.kinds import is_docs, is_test
@@ -37,10 +38,12 @@ TOOL_NAMES = ("read", "list", "search", "edit", "write", "shell")
 
 @dataclass(slots=True)
 class _Talk:
-    """The messages, and the place of what the user asks now."""
+    """The messages, the place of what the user asks now, and the model's count of a text's tokens,
+    each text counted once."""
 
     messages: list[Message]
     asked: int
+    count: Count
 
 
 def system_prompt(turn: Turn) -> str:
@@ -72,7 +75,7 @@ class React:
 def _loop(
     turn: Turn, messages: list[Message], check: str, question: bool
 ) -> Generator[Event, None, Result]:
-    talk = _Talk(messages, len(messages) - 1)
+    talk = _Talk(messages, len(messages) - 1, cache(turn.services.model.count))
     stumbles = 0
     seen: set[tuple[str, str]] = set()
     for step in range(1, MAX_STEPS + 1):
@@ -106,12 +109,10 @@ def _loop(
 def _asked(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, None, Reply | None]:
     """The model's next reply; room is made where the conversation needs it. None where no room can
     be made."""
-    model = turn.services.model
-    count = cache(model.count)
-    window = model.info.profile.window
-    fits = tokens(talk.messages, count) + REPLY_TOKENS <= window
+    window = turn.services.model.info.profile.window
+    fits = tokens(talk.messages, talk.count) + REPLY_TOKENS <= window
     for _ in range(2):
-        if fits or (yield from _make_room(turn, talk, count)):
+        if fits or (yield from _make_room(turn, talk)):
             try:
                 return (yield from ask(turn, "act", _request(turn, talk.messages, question)))
             except ContextOverflow:
@@ -131,16 +132,14 @@ def _request(turn: Turn, messages: list[Message], question: bool) -> Request:
     )
 
 
-def _make_room(
-    turn: Turn, talk: _Talk, count: Callable[[str], int]
-) -> Generator[Event, None, bool]:
+def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
     """Shorten the conversation in place; False where nothing can be left out."""
     old = Conversation(tuple(talk.messages), talk.asked)
     window = turn.services.model.info.profile.window
-    new = compacted(old, turn.services.prompts, _call_in, count, window)
+    new = compacted(old, turn.services.prompts, _call_in, talk.count, window)
     if new is None:
         return False
-    before, after = tokens(old.messages, count), tokens(new.messages, count)
+    before, after = (tokens(one.messages, talk.count) for one in (old, new))
     yield Step("compact", f"making room: {before:,} tokens of conversation become {after:,}")
     talk.messages[:], talk.asked = new.messages, new.asked
     return True

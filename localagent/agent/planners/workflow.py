@@ -102,22 +102,18 @@ class Workflow:
     ) -> Generator[Event, None, Candidate | None]:
         """Search file by file; the likeliest gets half of the time that is left. Where several may
         be at fault, a line or two are filled in in each before any is written anew."""
-        problems = [
-            Problem(path, open_file(turn, path), start, check, beside_paths(path, named, start))
-            for path in paths
-        ]
+        pairs: list[tuple[Problem, Board]] = []
+        for path in paths:
+            old, beside = open_file(turn, path), beside_paths(path, named, start)
+            pairs.append((Problem(path, old, start, check, beside), Board(start)))
         tries: list[tuple[Problem, Board, Plan, float]] = []
-        boards = [Board(start) for _ in problems]
         seconds = self._seconds
-        if len(problems) > 1:
-            quick = Plan([quick_infill], [])
-            tries += [
-                (problem, board, quick, seconds / QUICK_PART)
-                for problem, board in zip(problems, boards, strict=True)
-            ]
-            seconds -= sum(share for *_, share in tries)
-        for problem, board in zip(problems, boards, strict=True):
-            share = seconds if problem is problems[-1] else seconds / 2
+        if len(pairs) > 1:
+            share = seconds / QUICK_PART
+            tries += [(*pair, Plan([quick_infill], []), share) for pair in pairs]
+            seconds -= share * len(pairs)
+        for problem, board in pairs:
+            share = seconds if problem.path == paths[-1] else seconds / 2
             seconds -= share
             tries.append((problem, board, _strategies(problem), share))
         for problem, board, plan, share in tries:
