@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_in
 
 
 @pytest.fixture
@@ -25,15 +25,8 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def localagent(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "localagent", "context", *words, "-C", str(project)],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-
-
 def scripted(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return localagent(project, *words, "--scripted", str(project.parent / "replies.txt"))
+    return run_in(project, "context", *words, "--scripted", str(project.parent / "replies.txt"))
 
 
 def test_what_is_chosen_and_why(project: Path) -> None:
@@ -61,7 +54,7 @@ def test_nothing_and_mistakes(project: Path) -> None:
 
 
 def test_without_a_model_tokens_are_estimated(project: Path, tmp_path: Path) -> None:
-    done = localagent(project, "how are vouchers counted?")
+    done = run_in(project, "context", "how are vouchers counted?")
     assert done.returncode == 0
     assert "long.py" in done.stdout
     assert "tokens are estimated" in done.stderr

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_in
 
 
 @pytest.fixture
@@ -27,10 +27,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def outline(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "localagent", "map", *words, "-C", str(project)],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    return run_in(project, "map", *words)
 
 
 def test_what_is_used_most_comes_first_and_tests_last(project: Path) -> None:

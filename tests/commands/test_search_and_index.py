@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_in
 
 
 @pytest.fixture
@@ -23,11 +22,8 @@ def project(tmp_path: Path) -> Path:
 def localagent(
     project: Path, *words: str, given: str = "", home: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(home or project.parent / "cache")}
-    return subprocess.run(
-        [sys.executable, "-m", "localagent", *words, "-C", str(project)],
-        input=given, capture_output=True, text=True, env=environment, timeout=60,
-    )  # fmt: skip
+    cache = home or project.parent / "cache"
+    return run_in(project, *words, given=given, XDG_CACHE_HOME=str(cache))
 
 
 def test_search_shows_files_and_passages(project: Path) -> None:

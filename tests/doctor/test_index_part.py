@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from few_watches import run_with_few_watches
 
 from localagent.doctor.index import index_part
 from localagent.index.disk import DiskIndex
@@ -32,15 +31,9 @@ print([p.what for p in part.problems], part.data["limited"])
 """
 
 
-def test_a_limit_on_watches_is_said(workspace_dir: Path, tmp_path: Path) -> None:
+def test_a_limit_on_watches_is_said(workspace_dir: Path) -> None:
     for n in range(20):
         (workspace_dir / f"d{n}").mkdir()
         (workspace_dir / f"d{n}" / "x.py").write_text("x = 1\n")
-    limit = 'echo 5 > /proc/sys/user/max_inotify_watches || exit 77; exec "$@"'
-    command = [sys.executable, "-c", LIMITED, str(workspace_dir)]
-    done = subprocess.run(
-        ["unshare", "-Ur", "sh", "-c", limit, "sh", *command], capture_output=True, text=True
-    )
-    if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip(f"no user namespace to limit watches in: {done.stderr}")
-    assert "files cannot be watched: inotify watch limit reached" in done.stdout, done.stderr
+    said = run_with_few_watches(5, [sys.executable, "-c", LIMITED, workspace_dir])
+    assert "files cannot be watched: inotify watch limit reached" in said

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from index_rows import rows
 
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
-from localagent.index.store import Store, drop, index_file
+from localagent.index.store import drop, index_file
 from localagent.workspace import Workspace
 
 FILES = {
@@ -45,30 +46,6 @@ def file(tmp_path: Path) -> Path:
 def paths(root: Path, file: Path, query: str) -> list[str]:
     with DiskIndex(Workspace.open(root), file) as index:
         return [hit.path for hit in index.search(query)]
-
-
-def rows(file: Path, root: Path) -> dict[str, list[tuple[object, ...]]]:
-    """All that an index holds, without ids and times."""
-    with Store(file, root) as store:
-        db = store.connection
-        return {
-            "files": db.execute(
-                "SELECT path, size, hash, kind, lines FROM files ORDER BY 1"
-            ).fetchall(),
-            "chunks": db.execute(
-                "SELECT path, name, line, end_line FROM chunks JOIN files ON files.id = file"
-                " ORDER BY 1, 3"
-            ).fetchall(),
-            "symbols": db.execute(
-                "SELECT path, name, line, end_line, signature FROM symbols"
-                " JOIN files ON files.id = file ORDER BY 1, 3, 2"
-            ).fetchall(),
-            "words": db.execute(
-                "SELECT path, line FROM chunk_words JOIN chunks ON chunks.id = chunk_words.rowid"
-                " JOIN files ON files.id = chunks.file WHERE chunk_words MATCH 'shared OR attempt'"
-                " ORDER BY 1, 2"
-            ).fetchall(),
-        }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from index_rows import rows
 
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
-from localagent.index.store import Store
 from localagent.workspace import Workspace
 
 STEPS = 1000
@@ -62,21 +62,6 @@ def step(rng: random.Random, root: Path, number: int) -> None:
     else:
         git(root, "stash", "-qu")
         git(root, "checkout", "-q", "--force", rng.choice(("one", "two", "three")))
-
-
-def rows(file: Path, root: Path) -> dict[str, list[tuple[object, ...]]]:
-    """All that an index holds, without ids and times."""
-    with Store(file, root) as store:
-        return {
-            table: store.connection.execute(
-                f"SELECT path, {columns} FROM {source} ORDER BY path, 2, 3, 4"
-            ).fetchall()
-            for table, columns, source in (
-                ("files", "size, hash, files.kind, lines", "files"),
-                ("chunks", "name, line, end_line", "chunks JOIN files ON files.id = file"),
-                ("symbols", "name, line, end_line", "symbols JOIN files ON files.id = file"),
-            )
-        }
 
 
 @pytest.mark.slow

@@ -184,6 +184,7 @@ def test_script_files(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("s.md", "no reply begins here\n"),
         ("s.md", "--- reply when = nonsense\n"),
         ("s.md", '--- reply when = "("\n'),
         ("s.md", '--- reply whenn = "x"\n'),
