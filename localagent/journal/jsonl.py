@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localagent.filelock import BUSY, lock_now
+
 
 @dataclass(frozen=True, slots=True)
 class Records:
@@ -21,13 +23,24 @@ class Records:
     damaged: int
 
 
-class Appender:
-    """A file that records are appended to. It is made with mode 0600; its folder must exist."""
+class InUse(Exception):
+    """A file is open elsewhere for that one writer alone."""
 
-    def __init__(self, path: Path) -> None:
-        """Open `path` for appending. Raises OSError."""
+
+class Appender:
+    """A file that records are appended to. It is made with mode 0600; its folder must exist.
+
+    With `alone`, nobody else can open it so while this one is open; where the file system has no
+    locks this is not held.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
+        """Open `path` for appending. Raises OSError, and InUse where somebody has it alone."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         self._fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+        if alone and not _locked(self._fd):
+            self.close()
+            raise InUse(path)
         size = os.fstat(self._fd).st_size
         if size:
             os.lseek(self._fd, size - 1, os.SEEK_SET)
@@ -65,6 +78,27 @@ class Appender:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def in_use(path: Path) -> bool:
+    """Whether somebody, also of this process, has `path` open for himself alone."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return False
+    try:
+        return not _locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock an open file; False where somebody else holds it."""
+    try:
+        lock_now(descriptor)
+    except OSError as error:
+        return error.errno not in BUSY  # no locks there
+    return True
 
 
 def read(path: Path) -> Records:

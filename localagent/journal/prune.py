@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.errors import WorkspaceError
-from localagent.journal.transcript import list_sessions
+from localagent.journal.transcript import find_session, is_in_use, list_sessions
 from localagent.journal.workspace_lock import Holder, acquire
 from localagent.paths import sessions_dir
 
@@ -36,7 +36,7 @@ def candidates(max_bytes: int, keep: int = 10) -> list[Pruned]:
     for found in reversed(sessions[keep:]):
         if total <= max_bytes:
             break
-        if _at_work(found.session, found.workspace):
+        if is_in_use(found.session) or _at_work(found.session, found.workspace):
             continue
         total -= sizes[found.session]
         chosen.append(Pruned(found.session, sizes[found.session]))
@@ -53,14 +53,31 @@ def prune(max_bytes: int, keep: int = 10) -> list[Pruned]:
     _finish_deleting()
     chosen = candidates(max_bytes, keep)
     for found in chosen:
-        folder = sessions_dir() / found.session
-        try:
-            # Renamed first: a session that is half deleted must not be taken for a whole one.
-            folder.rename(folder.with_name(_PREFIX + folder.name))
-        except OSError as error:
-            raise WorkspaceError(f"cannot delete {folder}: {error.strerror}") from error
-        _finish_deleting()
+        _remove(found.session)
     return chosen
+
+
+def delete(session: str) -> Pruned:
+    """Delete the session whose id is `session`, or begins or ends with it.
+
+    Raises UsageError where there is none, and WorkspaceError where it is at work or deleting fails.
+    """
+    name = find_session(session)
+    if is_in_use(name):
+        raise WorkspaceError(f"session {name} is in use by another process", "end it there first")
+    gone = Pruned(name, disk_use(name))
+    _remove(name)
+    return gone
+
+
+def _remove(session: str) -> None:
+    folder = sessions_dir() / session
+    try:
+        # Renamed first: a session that is half deleted must not be taken for a whole one.
+        folder.rename(folder.with_name(_PREFIX + folder.name))
+    except OSError as error:
+        raise WorkspaceError(f"cannot delete {folder}: {error.strerror}") from error
+    _finish_deleting()
 
 
 def _finish_deleting() -> None:

@@ -28,6 +28,7 @@ from localagent.events import (
     Event,
     MessageAdded,
     ModelReading,
+    SessionTitled,
     TextDelta,
     TurnFinished,
     TurnStarted,
@@ -40,6 +41,7 @@ from localagent.paths import data_dir, private, sessions_dir
 
 FILE = "transcript.jsonl"
 _ABOUT = "session.json"
+_TITLED = "session_titled"
 _NOT_STORED = (TextDelta, ModelReading)
 # Crockford's base 32: no letters that are taken for one another.
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -56,6 +58,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """The session that another one is a fork of: it has all of its turns up to `turn`."""
+
+    session: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """A session read back. `damaged` counts lines that could not be read: torn by a kill, or of
     a newer version."""
@@ -66,6 +76,7 @@ class Transcript:
     started: str
     entries: tuple[Entry, ...]
     damaged: int
+    parent: Parent | None = None
 
     @property
     def events(self) -> list[Event]:
@@ -82,11 +93,17 @@ class Transcript:
         """The number of the last turn, 0 before the first."""
         return max((e.turn for e in self.events if isinstance(e, TurnStarted)), default=0)
 
+    @property
+    def title(self) -> str:
+        """What the session is called, "" where nobody has named it."""
+        titles = [e.title for e in self.events if isinstance(e, SessionTitled)]
+        return titles[-1] if titles else ""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
     """One line of a list of sessions. `outcome` is the last turn's, "" where it did not end;
-    `title` is "" where nobody wrote one."""
+    `title` is "" where nobody wrote one; `used` is when the last turn began or ended."""
 
     session: str
     started: str
@@ -96,17 +113,26 @@ class SessionSummary:
     files: tuple[str, ...]
     turns: int
     title: str = ""
+    used: str = ""
+    parent: Parent | None = None
 
 
 class TranscriptWriter:
     """A session that is being recorded. `folder` is its own, for checkpoints, too."""
 
     def __init__(self, session: str, folder: Path, next_seq: int = 1) -> None:
+        """Raises WorkspaceError where another process goes on with the session now."""
         self.session = session
         self.folder = folder
         self.lost = 0
         self._seq = next_seq
-        self._file = jsonl.Appender(folder / FILE)
+        try:
+            self._file = jsonl.Appender(folder / FILE, alone=True)
+        except jsonl.InUse:
+            raise WorkspaceError(
+                f"session {session} is in use by another process",
+                f"end it there, or go on with a copy: localagent sessions fork {session}",
+            ) from None
 
     def append(self, event: Event) -> None:
         """Store `event`, unless it is of a kind that is not stored.
@@ -165,6 +191,13 @@ def open_session(workspace: Path, session: str | None = None) -> TranscriptWrite
 
 
 def _new_session(root: str) -> TranscriptWriter:
+    folder = new_folder()
+    describe(folder, root)
+    return TranscriptWriter(folder.name, folder)
+
+
+def new_folder() -> Path:
+    """An empty folder for a new session, named by its id. Raises OSError."""
     private(data_dir())
     sessions = private(sessions_dir())
     while True:
@@ -173,14 +206,20 @@ def _new_session(root: str) -> TranscriptWriter:
         folder = sessions / f"{now:%Y%m%d-%H%M}-{tail}"
         try:
             folder.mkdir(mode=0o700)
-            break
+            return folder
         except FileExistsError:
             continue
-    about = {"session": folder.name, "workspace": root, "started": _now()}
+
+
+def describe(folder: Path, workspace: str, parent: Parent | None = None) -> None:
+    """Write down which session is in a new folder. Raises OSError."""
+    about = {"session": folder.name, "workspace": workspace, "started": _now()}
+    if parent is not None:
+        about["parent"] = parent.session
+        about["parent_turn"] = str(parent.turn)
     fd = os.open(folder / _ABOUT, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "w", encoding="ascii") as file:
         json.dump(about, file)
-    return TranscriptWriter(folder.name, folder)
 
 
 def find_session(name: str, known: Sequence[str] | None = None) -> str:
@@ -236,7 +275,18 @@ def read(session: str) -> Transcript:
         seq = record.get("seq")
         entries.append(Entry(seq if isinstance(seq, int) else 0, str(record.get("time")), event))
     workspace, started = str(about.get("workspace", "")), str(about.get("started", ""))
-    return Transcript(name, folder, workspace, started, tuple(entries), damaged)
+    parent = _parent(about)
+    return Transcript(name, folder, workspace, started, tuple(entries), damaged, parent)
+
+
+def parent_of(session: str, sessions: Path | None = None) -> Parent | None:
+    """The session that the one of this whole id was forked from, or None."""
+    return _parent(_about((sessions or sessions_dir()) / session))
+
+
+def is_in_use(session: str) -> bool:
+    """Whether the session of this whole id is recorded to now, by this process or another."""
+    return jsonl.in_use(sessions_dir() / session / FILE)
 
 
 def list_sessions(workspace: Path | None = None) -> list[SessionSummary]:
@@ -251,38 +301,51 @@ def list_sessions(workspace: Path | None = None) -> list[SessionSummary]:
 
 
 def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
-    prompt = outcome = title = ""
+    prompt = outcome = title = used = ""
     files: set[str] = set()
     turns = 0
-    for record in _records_of_turns(sessions_dir() / name / FILE):
+    for record in records(name, ("turn_started", "turn_finished", "file_changed", _TITLED)):
         if record["type"] == "turn_started":
             prompt = prompt or str(record.get("prompt", ""))
             turns, outcome = turns + 1, ""
         elif record["type"] == "turn_finished":
             outcome = str(record.get("outcome", ""))
-        elif record["type"] == "session_titled":
+        elif record["type"] == _TITLED:
             title = str(record.get("title", ""))
+            continue
         elif isinstance(path := record.get("path"), str):
             files.add(path)
+        used = str(record.get("time", ""))
     started, workspace = str(about.get("started", "")), str(about.get("workspace", ""))
     changed = tuple(sorted(files))
-    return SessionSummary(name, started, workspace, prompt, outcome, changed, turns, title)
+    return SessionSummary(
+        *(name, started, workspace, prompt, outcome, changed, turns, title),
+        used=used or started,
+        parent=_parent(about),
+    )
 
 
-def _records_of_turns(path: Path) -> Iterator[dict[str, Any]]:
-    """The records that a summary needs. The others, with whole prompts in them, are told by a
-    look at the line and not parsed, which makes long lists quick."""
-    wanted = {"turn_started", "turn_finished", "file_changed", "session_titled"}
-    marks = [f'"type":"{name}"'.encode() for name in wanted]
+def records(session: str, types: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The stored events of the given types, of the session of this whole id. The others, with
+    whole prompts in them, are told by a look at the line and not parsed, which makes long lists
+    quick."""
+    marks = [f'"type":"{name}"'.encode() for name in types]
     try:
-        with path.open("rb") as file:
+        with (sessions_dir() / session / FILE).open("rb") as file:
             for line in file:
                 if any(mark in line for mark in marks):
                     record = jsonl.parse(line)
-                    if record is not None and record.get("type") in wanted:
+                    if record is not None and record.get("type") in types:
                         yield record
     except OSError:
         return
+
+
+def _parent(about: dict[str, Any]) -> Parent | None:
+    session, turn = about.get("parent"), str(about.get("parent_turn", ""))
+    if not isinstance(session, str) or not _ID.fullmatch(session) or not turn.isdigit():
+        return None
+    return Parent(session, int(turn))
 
 
 def _about(folder: Path) -> dict[str, Any]:

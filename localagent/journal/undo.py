@@ -15,10 +15,11 @@ from pathlib import Path
 from localagent.errors import UsageError, WorkspaceError
 from localagent.events import FileChanged
 from localagent.journal.checkpoint import commit, recover_workspace
+from localagent.journal.fork import exists, lineage
 from localagent.journal.plan import Plan, plan
 from localagent.journal.rooted import Rooted
 from localagent.journal.state import State
-from localagent.journal.transcript import find_session
+from localagent.journal.transcript import Parent, find_session, session_ids
 from localagent.journal.transition import explain
 from localagent.journal.turnlog import Apply, Net, TurnLog, all_logs, last_done, net
 from localagent.journal.workspace_lock import Holder, WorkspaceLock, acquire
@@ -201,11 +202,29 @@ def _named(turns: list[_Turn], which: str) -> Iterable[_Turn]:
         session, number = ("", number) if len(number) <= 4 else (which, "")
     found = [turn for turn in turns if not number or turn.log.turn == int(number)]
     if session:
-        known = sorted({turn.log.session for turn in turns})
-        name = find_session(session, known)
-        return [turn for turn in found if turn.log.session == name]
+        return _of(session, found, turns)
     newest = max((turn.log.session for turn in found), default="")
     return [turn for turn in found if turn.log.session == newest]
+
+
+def _of(session: str, found: list[_Turn], turns: list[_Turn]) -> list[_Turn]:
+    """Those of `found` that are a session's, with the turns that it has from where it was forked.
+
+    Raises UsageError where these were deleted, and for an unknown session.
+    """
+    known = sorted({*session_ids(), *(turn.log.session for turn in turns)})
+    line = list(lineage(find_session(session, known)))
+    of_it = [turn for turn in found if any(_from(turn, one) for one in line)]
+    if not of_it and len(line) > 1 and not exists(line[-1].session):
+        raise UsageError(
+            f"what was changed before {line[0].session} was forked can no longer be undone",
+            f"session {line[-1].session}, where it was made, is deleted",
+        )
+    return of_it
+
+
+def _from(turn: _Turn, session: Parent) -> bool:
+    return turn.log.session == session.session and turn.log.turn <= session.turn
 
 
 def _existing(turns: list[_Turn]) -> str:

@@ -6,25 +6,15 @@ go of it when its holder dies, however it dies. What the file holds is for the m
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.errors import WorkspaceError
+from localagent.filelock import BUSY, lock_now, unlock
 from localagent.paths import private, state_dir
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-_BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
-# On Windows a locked byte cannot be read, so one far behind the content is locked.
-_LOCKED_BYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class WorkspaceLock:
         if self._fd >= 0:
             # The file stays: removing it would let two sessions lock two files of one name.
             os.ftruncate(self._fd, 0)
-            _unlock(self._fd)
+            unlock(self._fd)
             os.close(self._fd)
             self._fd = -1
 
@@ -77,14 +67,14 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
             "check the space and the permissions of localagent's state folder",
         ) from error
     try:
-        _lock(fd)
+        lock_now(fd)
         content = {"pid": os.getpid(), "session": session_id, "workspace": real}
         os.ftruncate(fd, 0)
         os.write(fd, json.dumps(content).encode())
     except OSError as error:
         holder = _holder(fd)
         os.close(fd)
-        if error.errno in _BUSY:
+        if error.errno in BUSY:
             return holder
         raise WorkspaceError(f"cannot lock the workspace: {error.strerror}", "") from error
     return WorkspaceLock(fd, session_id)
@@ -102,23 +92,3 @@ def _holder(fd: int) -> Holder:
         return Holder(int(content["pid"]), str(content["session"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder(0, "")
-
-
-if sys.platform == "win32":
-
-    def _lock(fd: int) -> None:
-        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        os.lseek(fd, 0, os.SEEK_SET)
-
-    def _unlock(fd: int) -> None:
-        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-
-else:
-
-    def _lock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_UN)

@@ -1,0 +1,55 @@
+"""The formats that a session can be exported in, by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from localagent.errors import UsageError
+from localagent.events import to_dict
+from localagent.journal.transcript import Transcript
+from localagent.ui.export.markdown import markdown
+from localagent.ui.export.page import page
+from localagent.ui.export.story import story
+
+
+def exported(session: Transcript, name: str) -> str:
+    """The whole session in the format `name`, one of FORMATS, with a newline at its end.
+
+    Raises UsageError for another name.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"there is no format {name!r}", f"one of: {', '.join(FORMATS)}")
+    return FORMATS[name](session)
+
+
+def _jsonl(session: Transcript) -> str:
+    return "".join(f"{json.dumps(record)}\n" for record in _records(session))
+
+
+def _json(session: Transcript) -> str:
+    about: dict[str, Any] = {
+        "session": session.session,
+        "title": session.title,
+        "workspace": session.workspace,
+        "started": session.started,
+        "parent": session.parent and session.parent.session,
+        "parent_turn": session.parent and session.parent.turn,
+        "damaged": session.damaged,
+        "events": _records(session),
+    }
+    return json.dumps(about, indent=1) + "\n"
+
+
+def _records(session: Transcript) -> list[dict[str, Any]]:
+    return [{"seq": e.seq, "time": e.time, **to_dict(e.event)} for e in session.entries]
+
+
+FORMATS: dict[str, Callable[[Transcript], str]] = {
+    "jsonl": _jsonl,
+    "json": _json,
+    "markdown": lambda session: markdown(story(session)),
+    "html": lambda session: page(story(session)),
+}
+"""Each format's name, and what makes it."""
