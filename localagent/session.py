@@ -117,6 +117,8 @@ class Session:
                     yield each
         finally:
             self._running = False
+            # What stopped this turn does not stop the next one.
+            self._stop = threading.Event()
 
     def _events(self, prompt: str) -> Iterator[Event]:
         if not self._announced:
@@ -180,8 +182,8 @@ class Session:
         Without such a model a session goes by its first task, in the user's own words: main's
         model would lose what it has read, and the user would wait for a worse text.
         """
-        wanted = self.turns == 1 and self.models.has_own("small") and not self._stop.is_set()
-        if self._turn is None or not wanted:
+        wanted = self.turns == 1 and self.models.has_own("small")
+        if self._turn is None or self._turn.stop.is_set() or not wanted:
             return ""
         try:
             small = self.models.model("small")  # itself: no other one is to do it in its place
@@ -200,7 +202,8 @@ class Session:
             self._turn.answers[question] = (allowed, reason)
 
     def cancel(self) -> None:
-        """Stop the running turn; it ends with the outcome "interrupted"."""
+        """Stop the running turn, or the next one where none runs; it ends with the outcome
+        "interrupted"."""
         self._stop.set()
         self.models.cancel()
 

@@ -1,0 +1,1 @@
+"""The interactive session without a terminal: what a line that the user enters brings about."""
