@@ -47,7 +47,7 @@ class Asker:
             return Answer(True, "allowed for this session")
         self._show(question)
         for _ in range(_TRIES):
-            self._screen.stream(f"  y yes, n no, a always for {_words(scope)}: ", "bold")
+            self._screen.ask(f"  y yes, n no, a always for {_words(scope)}: ")
             line = self._read()
             reply = line.strip().lower()
             if reply in ("a", "always"):
@@ -60,11 +60,11 @@ class Asker:
 
     def _show(self, question: Question) -> None:
         what = f"may I {_verb(question.tool)} {one_line(question.subject)}?"
-        body = Text(what, style="bold yellow")
+        body = Text(what, style="warn.strong")
         if question.reason:
-            body.append(f" ({one_line(question.reason)})", style="yellow")
+            body.append(f" ({one_line(question.reason)})", style="warn")
         self._screen.line()
-        self._screen.line(hanging(Text("?", style="bold yellow"), body))
+        self._screen.line(hanging(Text("?", style="warn.strong"), body))
         if looks_like_diff(question.preview):
             lines = list(drawn(question.preview))
             shown = lines[:_MAX_DIFF_LINES]
@@ -74,7 +74,7 @@ class Asker:
             self._screen.line(Text("    ").append_text(line), wrap=False)
         if len(lines) > len(shown):
             hidden = count(len(lines) - len(shown), "more line")
-            self._screen.line(Text(f"    ... {hidden} not shown", style="yellow"))
+            self._screen.line(Text(f"    ... {hidden} not shown", style="warn"))
 
 
 def _scope(question: Question) -> tuple[str, str]:

@@ -43,6 +43,6 @@ def labelled(rows: Sequence[tuple[str, Text]], *, indent: int = 2) -> list[Hangi
     """Rows of a dim label and a text that hangs beside it."""
     width = max(len(label) for label, _ in rows)
     return [
-        Hanging(Text.assemble(" " * indent, (f"{label:<{width}}", "dim"), "  "), text)
+        Hanging(Text.assemble(" " * indent, (f"{label:<{width}}", "faint"), "  "), text)
         for label, text in rows
     ]

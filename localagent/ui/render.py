@@ -36,8 +36,8 @@ from localagent.events import (
 from localagent.ui.clean import one_line
 from localagent.ui.diff import counts
 from localagent.ui.layout import hanging, indented
-from localagent.ui.screen import Screen
-from localagent.ui.stream import ReplyStream
+from localagent.ui.screen import Surface
+from localagent.ui.stream import AnswerStream, CodeStream
 from localagent.ui.summary import Report, draw_summary
 from localagent.ui.words import count, duration, remaining, tests
 
@@ -56,15 +56,17 @@ _DOING = {
 
 
 class Renderer:
-    """Draws events on a `Screen`. `undo` is the command that the summary names."""
+    """Draws events on a surface. `undo` is the command that the summary names."""
 
-    def __init__(self, screen: Screen, undo: str = "localagent undo") -> None:
+    def __init__(self, screen: Surface, undo: str = "localagent undo") -> None:
         self._screen = screen
         self._undo = undo
         self._report = Report()
         self._candidate = ""
         self._purpose = ""
-        self._reply: ReplyStream | None = None
+        self._reply: AnswerStream | CodeStream | None = None
+        self._streams: set[int] = set()
+        self._followed = 0
         self._draw: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session,
             TurnStarted: self._turn,
@@ -101,13 +103,13 @@ class Renderer:
         self._report.session = event.session
         symbols = self._screen.symbols
         if event.sandbox == "none":
-            guard = Text("no sandbox: every command asks", style="yellow")
+            guard = Text("no sandbox: every command asks", style="warn")
         else:
-            guard = Text(f"{symbols.lock} {one_line(event.sandbox)}, no network", style="green")
-        mode = [Text("read only", style="yellow")] if event.read_only else []
+            guard = Text(f"{symbols.lock} {one_line(event.sandbox)}, no network", style="ok")
+        mode = [Text("read only", style="warn")] if event.read_only else []
         again = [Text("resumed")] if event.resumed else []
         parts = [
-            Text("localagent", style="bold"),
+            Text("localagent", style="strong"),
             Text(one_line(event.model)),
             Text(one_line(event.planner)),
             guard,
@@ -115,26 +117,29 @@ class Renderer:
             *again,
         ]
         self._screen.line(Text(f" {symbols.dot} ").join(parts))
-        self._screen.line(Text(one_line(event.workspace, 1000), style="dim"), wrap=False)
+        self._screen.line(Text(one_line(event.workspace, 1000), style="faint"), wrap=False)
 
     def _turn(self, event: TurnStarted) -> None:
         self._report = Report(session=self._report.session)
         self._candidate = ""
         self._screen.line()
-        self._mark(">", "bold", Text(one_line(event.prompt, 400), style="bold"))
+        self._mark(">", "strong", Text(one_line(event.prompt, 400), style="strong"))
 
     def _step(self, event: Step) -> None:
         self._candidate = ""
         text = one_line(event.detail or event.name)
         if event.name not in _UNNAMED:
-            self._mark(self._screen.symbols.step, "cyan", text)
+            self._mark(self._screen.symbols.step, "mark", text)
         self._screen.status(text)
 
     def _asked(self, event: ModelAsked) -> None:
         self._purpose = event.purpose
-        watched = self._screen.live_line and event.purpose not in _CHOICES
-        whole = event.purpose == "answer"
-        self._reply = ReplyStream(self._screen, whole=whole) if watched else None
+        if not self._streams:  # of replies that are written together, the first is followed
+            watched = self._screen.live_line and event.purpose not in _CHOICES
+            kind = AnswerStream if event.purpose == "answer" else CodeStream
+            self._reply = kind(self._screen) if watched else None
+            self._followed = event.stream
+        self._streams.add(event.stream)
         self._screen.status(_DOING.get(event.purpose, "asking the model"))
 
     def _reading(self, event: ModelReading) -> None:
@@ -147,14 +152,14 @@ class Renderer:
         self._screen.status(text, timed=event.seconds_left is None)
 
     def _delta(self, event: TextDelta) -> None:
-        if self._reply is not None:
+        if self._reply is not None and event.stream == self._followed:
             self._reply.feed(event.text)
 
     def _replied(self, event: ModelReplied) -> None:
-        if self._reply is not None:
-            self._reply.end()
-            self._report.answer_shown = event.purpose == "answer"
-            self._reply = None
+        self._streams.discard(event.stream)
+        if event.stream == self._followed:
+            self._end_reply()
+            self._report.answer_shown |= event.purpose == "answer" and self._screen.live_line
         if event.purpose in _SHORT:
             return
         read = event.prompt_tokens - event.reused_tokens
@@ -165,7 +170,12 @@ class Renderer:
         )
         if event.finish == "length":
             cost += ", cut off at the limit"
-        self._screen.line(indented(Text(cost, style="dim"), 2))
+        self._screen.line(indented(Text(cost, style="faint"), 2))
+
+    def _end_reply(self) -> None:
+        if self._reply is not None:
+            self._reply.end()
+            self._reply = None
 
     def _called(self, event: ToolCalled) -> None:
         self._candidate = ""
@@ -179,8 +189,8 @@ class Renderer:
         text = Text(called)
         if lines:
             more = f" (+{count(len(lines) - 1, 'line')})" if len(lines) > 1 else ""
-            text.append(f"  {one_line(lines[0], 120)}{more}", style="dim" if event.ok else "red")
-        sign, style = (symbols.tool, "cyan") if event.ok else (symbols.bad, "red")
+            text.append(f"  {one_line(lines[0], 120)}{more}", style="faint" if event.ok else "bad")
+        sign, style = (symbols.tool, "mark") if event.ok else (symbols.bad, "bad")
         self._mark(sign, style, text)
 
     def _question(self, event: Question) -> None:
@@ -193,11 +203,11 @@ class Renderer:
         why = f": {one_line(event.reason)}" if event.reason else ""
         self._mark(
             self._screen.symbols.bad,
-            "red",
+            "bad",
             f"not allowed: {one_line(event.tool)} {one_line(event.subject)}{why}",
         )
         if event.by == "nobody":
-            self._screen.line(indented(Text("--yes allows what would be asked", style="dim"), 2))
+            self._screen.line(indented(Text("--yes allows what would be asked", style="faint"), 2))
 
     def _proposed(self, event: CandidateProposed) -> None:
         self._candidate = f"candidate {event.number}"
@@ -207,7 +217,7 @@ class Renderer:
 
     def _rejected(self, event: CandidateRejected) -> None:
         text = f"candidate {event.number}: {one_line(event.reason)}"
-        self._mark(self._screen.symbols.bad, "dim", Text(text, style="dim"))
+        self._mark(self._screen.symbols.bad, "faint", Text(text, style="faint"))
 
     def _checking(self, event: CheckStarted) -> None:
         what = self._candidate if event.candidate and self._candidate else "the workspace"
@@ -222,8 +232,8 @@ class Renderer:
         elif not event.ok and not event.tests_failed:
             found += f", but exit code {event.exit_code}"
         what = self._candidate if event.candidate and self._candidate else "check"
-        sign, style = (symbols.ok, "green") if event.ok else (symbols.bad, "red")
-        text = Text(f"{what}: {found}").append(f"  {duration(event.seconds)}", style="dim")
+        sign, style = (symbols.ok, "ok") if event.ok else (symbols.bad, "bad")
+        text = Text(f"{what}: {found}").append(f"  {duration(event.seconds)}", style="faint")
         self._mark(sign, style, text)
 
     def _changed(self, event: FileChanged) -> None:
@@ -233,16 +243,16 @@ class Renderer:
         what = what if event.before_sha256 else "created"
         text = Text(f"{what} {one_line(event.path)}")
         if event.diff:
-            text.append(f"  +{added} -{removed}", style="dim")
-        self._mark(self._screen.symbols.tool, "cyan", text)
+            text.append(f"  +{added} -{removed}", style="faint")
+        self._mark(self._screen.symbols.tool, "mark", text)
 
     def _warned(self, event: Warned) -> None:
-        text = Text(one_line(event.text, 1000), style="yellow")
-        self._mark(self._screen.symbols.warn, "yellow", text)
+        text = Text(one_line(event.text, 1000), style="warn")
+        self._mark(self._screen.symbols.warn, "warn", text)
 
     def _failed(self, event: Failed) -> None:
         self._report.failure = event
-        self._mark(self._screen.symbols.bad, "red", Text(one_line(event.message, 1000), "red"))
+        self._mark(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
         if event.hint:
             self._screen.line(indented(Text(one_line(event.hint, 1000)), 2))
 

@@ -1,10 +1,14 @@
-"""A reply as it is written: shown dim and indented, folded where it grows long."""
+"""A reply as it is written: an answer as Markdown, code dim, indented, and folded where it grows
+long."""
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from localagent.ui.clean import StreamCleaner
-from localagent.ui.screen import Screen
-from localagent.ui.words import count
+from localagent.ui.markdown import MarkdownStream
+from localagent.ui.screen import Surface
+from localagent.ui.words import ASCII, count
 
 MAX_LINES = 40
 """Lines of a reply that are shown; after them the live line counts. The change itself is shown
@@ -13,45 +17,83 @@ whole at the end, and the reply is in the transcript."""
 _INDENT = "    "
 
 
-class ReplyStream:
-    """Draws one reply. `whole` shows all of it, in the normal colour: an answer to a person."""
+class AnswerStream:
+    """Draws an answer to a person: all of it, as Markdown."""
 
-    def __init__(self, screen: Screen, *, whole: bool = False) -> None:
-        self._screen = screen
-        self._whole = whole
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
         self._cleaner = StreamCleaner()
-        self._lines = 0
-        self._at_start = True
+        unicode = surface.symbols is not ASCII
+        self._markdown = MarkdownStream(surface.width - 1, unicode=unicode)
         self._blank = 0
+        self._any = False
 
     def feed(self, piece: str) -> None:
         """Draw the next piece."""
         text = self._cleaner.feed(piece)
-        shown = "".join(self._take(part) for part in text.splitlines(keepends=True))
-        if shown:
-            self._screen.stream(shown, "" if self._whole else "dim")
-        elif self._folded():
-            self._screen.status(f"writing: {count(self._lines, 'line')}")
+        self._markdown.width = max(self._surface.width - 1, 8)
+        for row in self._markdown.feed(text):
+            self._row(row.text)
+        self._surface.partial(self._markdown.partial())
+
+    def end(self) -> None:
+        """The answer is over."""
+        for row in self._markdown.close():
+            self._row(row.text)
+        self._surface.clear_status()
+
+    def _row(self, text: Text) -> None:
+        if not text.plain.strip():  # blank lines wait, so that none begins or ends the answer
+            self._blank += self._any
+            return
+        for _ in range(min(self._blank, 2)):
+            self._surface.line()
+        self._blank, self._any = 0, True
+        self._surface.line(text, wrap=False)
+
+
+class CodeStream:
+    """Draws a reply that is code, or a tool's call: what is not for reading."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+        self._cleaner = StreamCleaner()
+        self._line = ""
+        self._lines = 0
+        self._blank = 0
+
+    def feed(self, piece: str) -> None:
+        """Draw the next piece."""
+        *whole, last = (self._line + self._cleaner.feed(piece)).split("\n")
+        for line in whole:
+            self._take(line)
+        self._line = last
+        if self._folded():
+            self._surface.status(f"writing: {count(self._lines, 'line')}")
+        elif last:
+            self._surface.partial(Text(_INDENT + last[-1000:], "faint"))
 
     def end(self) -> None:
         """The reply is over."""
-        if self._folded():
-            more = count(self._lines - MAX_LINES + (not self._at_start), "more line")
-            self._screen.stream(f"{_INDENT}... {more}\n")
+        if self._line.strip():
+            self._take(self._line)
+        self._surface.clear_status()
+        if self._lines > MAX_LINES:
+            more = count(self._lines - MAX_LINES, "more line")
+            self._surface.line(Text(f"{_INDENT}... {more}", "faint"), wrap=False)
 
     def _folded(self) -> bool:
-        return not self._whole and self._lines >= MAX_LINES
+        return self._lines >= MAX_LINES
 
-    def _take(self, part: str) -> str:
-        """What is drawn of a part that holds at most one line break, at its end."""
+    def _take(self, line: str) -> None:
         folded = self._folded()
-        ended = part.endswith("\n")
-        if self._at_start and part == "\n":  # blank lines wait, so that none ends the reply
+        self._lines += 1
+        if folded:
+            return
+        if not line.strip():  # blank lines wait, so that none ends the reply
             self._blank += 1
-            self._lines += 1
-            return ""
-        blank, self._blank = "\n" * self._blank, 0
-        shown = blank + (_INDENT if self._at_start else "") + part
-        self._at_start = ended
-        self._lines += ended
-        return "" if folded else shown
+            return
+        for _ in range(self._blank):
+            self._surface.line()
+        self._blank = 0
+        self._surface.line(Text(_INDENT + line, "faint"), wrap=False)

@@ -10,22 +10,22 @@ from localagent.events import CheckFinished, Failed, FileChanged, Outcome, Quest
 from localagent.ui.clean import clean, one_line
 from localagent.ui.diff import drawn
 from localagent.ui.layout import hanging, indented, labelled
-from localagent.ui.screen import Screen
+from localagent.ui.screen import Surface
 from localagent.ui.words import count, duration, tests
 
 MAX_DIFF_LINES = 200
 MAX_OUTPUT_LINES = 12
 
 _WORDS: dict[Outcome, tuple[str, str]] = {
-    "solved": ("solved: the check passed", "green"),
-    "answered": ("done", "green"),
-    "unverified": ("changed, but not verified: there was no check to run", "yellow"),
-    "unsolved": ("not solved", "red"),
-    "refused": ("refused", "red"),
-    "failed": ("the model failed", "red"),
-    "limit": ("stopped at a limit", "yellow"),
-    "interrupted": ("interrupted", "yellow"),
-    "error": ("not done", "red"),
+    "solved": ("solved: the check passed", "ok"),
+    "answered": ("done", "ok"),
+    "unverified": ("changed, but not verified: there was no check to run", "warn"),
+    "unsolved": ("not solved", "bad"),
+    "refused": ("refused", "bad"),
+    "failed": ("the model failed", "bad"),
+    "limit": ("stopped at a limit", "warn"),
+    "interrupted": ("interrupted", "warn"),
+    "error": ("not done", "bad"),
 }
 _STRATEGIES = {
     "file": "writing the whole file",
@@ -48,7 +48,7 @@ class Report:
     answer_shown: bool = False
 
 
-def draw_summary(screen: Screen, event: TurnFinished, report: Report, undo: str) -> None:
+def draw_summary(screen: Surface, event: TurnFinished, report: Report, undo: str) -> None:
     """Draw the end of a turn."""
     screen.line()
     _draw_changes(screen, report.changes)
@@ -59,7 +59,7 @@ def draw_summary(screen: Screen, event: TurnFinished, report: Report, undo: str)
         screen.line(row)
 
 
-def _draw_changes(screen: Screen, changes: list[FileChanged]) -> None:
+def _draw_changes(screen: Surface, changes: list[FileChanged]) -> None:
     left = MAX_DIFF_LINES
     for change in changes:
         if not change.diff:
@@ -70,13 +70,13 @@ def _draw_changes(screen: Screen, changes: list[FileChanged]) -> None:
             screen.line(line, wrap=False)
         if len(lines) > left:
             hidden = count(len(lines) - max(left, 0), "more line")
-            screen.line(Text(f"... {hidden} of {one_line(change.path)}", style="dim"))
+            screen.line(Text(f"... {hidden} of {one_line(change.path)}", style="faint"))
         left -= len(lines)
     if changes:
         screen.line()
 
 
-def _draw_failing_output(screen: Screen, checks: list[CheckFinished]) -> None:
+def _draw_failing_output(screen: Surface, checks: list[CheckFinished]) -> None:
     """The end of the last failing check's output."""
     failing = [check for check in checks if not check.ok and check.output.strip()]
     if not failing:
@@ -84,13 +84,13 @@ def _draw_failing_output(screen: Screen, checks: list[CheckFinished]) -> None:
     lines = clean(failing[-1].output).strip("\n").split("\n")
     if len(lines) > MAX_OUTPUT_LINES:
         hidden = count(len(lines) - MAX_OUTPUT_LINES, "line")
-        screen.line(indented(Text(f"... {hidden} before this", style="dim"), 2))
+        screen.line(indented(Text(f"... {hidden} before this", style="faint"), 2))
     for line in lines[-MAX_OUTPUT_LINES:]:
-        screen.line(Text(f"  {line}", style="dim"), wrap=False)
+        screen.line(Text(f"  {line}", style="faint"), wrap=False)
     screen.line()
 
 
-def _draw_outcome(screen: Screen, event: TurnFinished, report: Report) -> None:
+def _draw_outcome(screen: Surface, event: TurnFinished, report: Report) -> None:
     words, colour = _WORDS[event.outcome]
     symbols = screen.symbols
     if event.outcome == "answered":
@@ -103,8 +103,10 @@ def _draw_outcome(screen: Screen, event: TurnFinished, report: Report) -> None:
         words += f": {one_line(event.summary, 400)}"
     if event.outcome not in ("solved", "answered", "unverified") and not event.changed:
         words += " (nothing was changed)"
-    sign = {"green": symbols.ok, "yellow": symbols.warn, "red": symbols.bad}[colour]
-    screen.line(hanging(Text(sign, style=f"bold {colour}"), Text(words, style=f"bold {colour}")))
+    sign = {"ok": symbols.ok, "warn": symbols.warn, "bad": symbols.bad}[colour]
+    screen.line(
+        hanging(Text(sign, style=f"{colour}.strong"), Text(words, style=f"{colour}.strong"))
+    )
 
 
 def _facts(event: TurnFinished, report: Report, undo: str) -> list[tuple[str, Text]]:
@@ -137,7 +139,7 @@ def _check(command: str, checks: list[CheckFinished]) -> Text:
         return text
     found = tests(last.tests_passed, last.tests_failed)
     found = found or ("passed" if last.ok else f"exit code {last.exit_code}")
-    return text.append(f": {found}", style="green" if last.ok else "red")
+    return text.append(f": {found}", style="ok" if last.ok else "bad")
 
 
 def _how(how: str) -> str:

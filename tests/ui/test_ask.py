@@ -67,5 +67,5 @@ def test_a_long_diff_says_what_it_leaves_out() -> None:
     diff = "--- a/x\n+++ b/x\n@@ -0,0 +1,500 @@\n" + "".join(f"+line {n}\n" for n in range(500))
     ask, shown, _ = asker("n\n")
     ask.ask(Question(1, "write", "x", diff, ""))
-    assert "    +line 0\n" in shown()
+    assert "      1 +line 0\n" in shown()
     assert "... 103 more lines not shown" in shown()

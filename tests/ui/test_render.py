@@ -137,15 +137,21 @@ def test_the_live_line_never_wraps() -> None:
     assert max(cell_len(part) for part in text.split(ERASE)) == 39
 
 
+def settled(text: str) -> str:
+    """What stays on the screen: of each line what was drawn last."""
+    return "\n".join(line.rpartition(ERASE)[2] for line in text.split("\n"))
+
+
 def test_a_reply_streams_and_a_long_one_is_folded() -> None:
     reply = "".join(f"line {n}\n" for n in range(100))
     pieces = [TextDelta(reply[i : i + 5]) for i in range(0, len(reply), 5)]
     text = drawn([ModelAsked("file", ""), *pieces, replied(reply)], screen(80, live=True))
     last = text.split(ERASE)[-1]
-    assert "    line 0\n    line 1\n" in text
-    assert "    line 39\n" in text
+    assert "    line 0\n    line 1\n" in settled(text)
+    assert "    line 39\n" in settled(text)
     assert "line 40" not in text
     assert "writing: 41 lines" in text
+    assert "writing" not in settled(text)
     assert last.startswith("    ... 60 more lines\n")
 
 
@@ -157,13 +163,23 @@ def test_an_answer_streams_whole_and_is_not_repeated() -> None:
         replied(reply, "answer"),
         finished("answered", reply),
     ]
-    text = drawn(events, screen(80, live=True))
+    text = settled(drawn(events, screen(80, live=True)))
     assert text.count("paragraph 59") == 1
+    assert "paragraph 58\n\nparagraph 59\n" in text
     assert drawn(events, screen(80)).count("paragraph 59") == 1
 
 
-def replied(text: str, purpose: str = "file") -> ModelReplied:
-    return ModelReplied(purpose, text, "stop", 10, 0, 5, 0.1, 0.2)
+def test_of_replies_that_are_written_together_the_first_is_followed() -> None:
+    events: list[Event] = [ModelAsked("file", "", 0), ModelAsked("file", "", 1)]
+    events += [TextDelta("one\n", 0), TextDelta("two\n", 1), TextDelta("and on\n", 0)]
+    events += [replied("two", stream=1), replied("one", stream=0)]
+    shown = settled(drawn(events, screen(80, live=True)))
+    assert "    one\n    and on\n" in shown
+    assert "    two" not in shown
+
+
+def replied(text: str, purpose: str = "file", stream: int = 0) -> ModelReplied:
+    return ModelReplied(purpose, text, "stop", 10, 0, 5, 0.1, 0.2, stream)
 
 
 def finished(outcome: str, summary: str) -> TurnFinished:
