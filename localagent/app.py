@@ -29,8 +29,9 @@ from localagent.events import (
     TurnFinished,
     TurnStarted,
 )
-from localagent.guard.permissions import Permissions, Verdict
-from localagent.guard.sandbox.base import Sandbox
+from localagent.guard.gate import SessionGate
+from localagent.guard.grants import WorkspaceGrants
+from localagent.guard.permissions import Permissions
 from localagent.guard.sandbox.select import Choice, choose
 from localagent.index.disk import DiskIndex
 from localagent.journal import transcript
@@ -50,7 +51,6 @@ from localagent.models.router import MAIN, Pinned, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.paths import config_dir, sessions_dir
 from localagent.session import RunOptions, Session
-from localagent.tools.base import Effect
 from localagent.tools.registry import standard_tools
 from localagent.workspace import Workspace
 
@@ -78,7 +78,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
     recorder = transcript.open_session(workspace.root, past.session if past else None)
     lock = acquire(workspace.root, recorder.session)
     own = lock if isinstance(lock, WorkspaceLock) else None
-    gate = SessionGate(settings, options, selection.sandbox, read_only=own is None)
+    gate = _gate(workspace, settings, options, confined=selection.sandbox.confined, own=own)
     return Session(
         started=SessionStarted(
             session=recorder.session,
@@ -126,6 +126,32 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
     )
 
 
+def _gate(
+    workspace: Workspace,
+    settings: Settings,
+    options: RunOptions,
+    *,
+    confined: bool,
+    own: WorkspaceLock | None,
+) -> SessionGate:
+    """The permission gate of a session. Raises UsageError for a mode that is not possible."""
+    grants = WorkspaceGrants(workspace.root)
+    rules = Permissions(
+        settings.permissions,
+        settings.project_permissions,
+        interactive=options.interactive,
+        grants=grants,
+    )
+    return SessionGate(
+        rules,
+        grants,
+        mode=settings.mode,
+        yes=options.yes,
+        confined=confined,
+        read_only=own is None,
+    )
+
+
 def undo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
     """Take back a turn's changes (the last one's by default); see `journal.undo`."""
     return undo_turn(Workspace.open(workspace).root, target, force=force)
@@ -165,32 +191,6 @@ def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
         yield difference
 
 
-class SessionGate:
-    """The permission rules, with what the session's flags and its sandbox say already applied."""
-
-    def __init__(
-        self, settings: Settings, options: RunOptions, sandbox: Sandbox, *, read_only: bool
-    ) -> None:
-        self._rules = Permissions(
-            settings.permissions, settings.project_permissions, interactive=options.interactive
-        )
-        self._yes = options.yes
-        self._confined = sandbox.confined
-        self._read_only = read_only
-
-    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Verdict:
-        """See `agent.turn.Gate`."""
-        return self._rules.decide(
-            tool,
-            effect,
-            subject,
-            named=named,
-            yes=self._yes,
-            confined=self._confined,
-            read_only=self._read_only,
-        )
-
-
 class NoTurn:
     """The journal outside of a turn: nothing can be changed there."""
 
@@ -212,6 +212,7 @@ def _flags(options: RunOptions) -> dict[str, Any]:
         "max_seconds": options.max_seconds,
         "max_tokens": options.max_tokens,
         "sandbox": options.sandbox,
+        "mode": options.mode,
     }
 
 

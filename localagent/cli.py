@@ -20,6 +20,7 @@ from localagent.commands import (
     doctor,
     index,
     models,
+    permissions,
     replay,
     run,
     search,
@@ -62,7 +63,7 @@ exit codes:
 
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
-    *(search, context, outline, index, models, config, doctor, docs),
+    *(search, context, outline, index, models, permissions, config, doctor, docs),
 )
 
 

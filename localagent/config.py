@@ -10,8 +10,8 @@ Sources, each overriding those before it:
     policy     an administrator's file; wins over everything
 
 A project's file comes with a repository that nobody has looked at, so it can lower limits, name a
-planner, add rules that ask or deny, and propose a check. The proposed check is kept apart
-(`proposed_check`): it must be shown or asked for before it is run.
+planner and a stricter mode, add rules that ask or deny, and propose a check. The proposed check is
+kept apart (`proposed_check`): it must be shown or asked for before it is run.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from typing import Any
 
 from localagent.config_schema import KEYS, RuleTable, read_file, validated
 from localagent.errors import ConfigError
+from localagent.events import MODES, Mode
 from localagent.guard.permissions import Rule
 from localagent.paths import config_dir
 
 _PREFIX = "LOCALAGENT_"
-_PROJECT_KEYS = ("planner", "check", "max_seconds", "max_tokens", "permissions")
+_PROJECT_KEYS = ("planner", "mode", "check", "max_seconds", "max_tokens", "permissions")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -46,6 +47,7 @@ class Settings:
 
     model: str | None = None
     planner: str | None = None
+    mode: Mode = "ask"
     check: str | None = None
     max_seconds: float | None = None
     max_tokens: int | None = None
@@ -154,6 +156,7 @@ def _narrowed(settings: Settings, path: Path) -> Settings:
             )
     proposed = values.pop("check", None)
     notes = [_widens(settings, values, key, path) for key in ("max_seconds", "max_tokens")]
+    notes.append(_freer(settings, values, path))
     settings = _merged(settings, values, str(path))
     said = tuple(note for note in notes if note)
     return replace(
@@ -173,6 +176,15 @@ def _widens(settings: Settings, values: dict[str, Any], key: str, path: Path) ->
     if given == mine:
         return ""
     return f"{path}: {key} = {given:g} is ignored; a project may only lower it (it is {mine:g})"
+
+
+def _freer(settings: Settings, values: dict[str, Any], path: Path) -> str:
+    """Drop a mode that is freer than the one in force, and say so; "" where it is not."""
+    mine, given = settings.mode, values.get("mode", settings.mode)
+    if MODES.index(given) <= MODES.index(mine):
+        return ""
+    del values["mode"]
+    return f"{path}: mode = {given!r} is ignored; a project may only be stricter (it is {mine!r})"
 
 
 def _from_environment(settings: Settings) -> Settings:

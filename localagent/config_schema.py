@@ -35,6 +35,11 @@ KEYS: dict[str, Key] = {
     "planner": Key(
         "how the work is planned; unset: as the model's profile says", '"workflow" or "react"'
     ),
+    "mode": Key(
+        "how much may be done without asking",
+        '"plan", "ask", "auto-edit" or "auto"',
+        "ask",
+    ),
     "check": Key(
         "the command that decides whether a task is solved; unset: found in the project",
         "a command line that is not empty",
@@ -137,6 +142,7 @@ class Values(BaseModel):
     roles: dict[Literal["main", "small", "planner"], _Text] | None = None
     fallback: tuple[_Text, ...] | None = None
     planner: Literal["workflow", "react"] | None = None
+    mode: Literal["plan", "ask", "auto-edit", "auto"] | None = None
     check: _Text | None = None
     max_seconds: _Seconds | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None

@@ -25,6 +25,13 @@ Outcome = Literal[
     "error",  # the request could not be carried out as put
 ]
 
+Mode = Literal["plan", "ask", "auto-edit", "auto"]
+"""How much may be done without asking: nothing but reading and searching; what the rules allow;
+edits, too; everything that no rule denies, where a sandbox confines commands."""
+
+MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
+"""From the strictest to the freest."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
@@ -51,6 +58,13 @@ class ModelSwitched:
     model_sha256: str
     planner: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChanged:
+    """How much may be done without asking from now on; a session begins with "ask"."""
+
+    mode: Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +275,7 @@ class TurnFinished:
 Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it below
     SessionStarted,
     ModelSwitched,
+    ModeChanged,
     SessionTitled,
     TurnStarted,
     MessageAdded,

@@ -20,11 +20,13 @@ from typing import Protocol
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
 from localagent.agent.title import write_title
-from localagent.agent.turn import Journal, Limits, Services, Turn
+from localagent.agent.turn import Answer, Journal, Limits, Services, Turn
 from localagent.errors import LocalAgentError
 from localagent.events import (
     Event,
     MessageAdded,
+    Mode,
+    ModeChanged,
     ModelSwitched,
     SessionStarted,
     SessionTitled,
@@ -57,6 +59,7 @@ class RunOptions:
     sandbox: str | None = None
     interactive: bool = False
     scripted: Path | None = None
+    mode: Mode | None = None
 
 
 class Recorder(Protocol):
@@ -99,6 +102,7 @@ class Session:
     _announced: bool = False
     _running: bool = False
     _wanted: str = ""
+    _mode: Mode = "ask"  # as it was last recorded
 
     @property
     def id(self) -> str:
@@ -110,7 +114,7 @@ class Session:
         self._running = True
         try:
             for event in self._events(prompt):
-                for each in (*self._switched(), event):
+                for each in (*self._switched(), *self._mode_changed(), event):
                     self.recorder.append(each)
                     if isinstance(each, MessageAdded):
                         self.conversation.append(Message(each.role, each.content))
@@ -172,6 +176,19 @@ class Session:
             for s in made
         ]
 
+    def _mode_changed(self) -> list[Event]:
+        """The change of the mode since the last event, once SessionStarted was said."""
+        mode = self.mode
+        if not self._announced or mode == self._mode:
+            return []
+        self._mode = mode
+        return [ModeChanged(mode)]
+
+    @property
+    def mode(self) -> Mode:
+        """How much may be done without asking. `services.gate` changes it."""
+        return self.services.gate.mode
+
     def _planner_name(self) -> str:
         return self.planner or self.models.info(MAIN).profile.planner
 
@@ -196,10 +213,24 @@ class Session:
             return ""
         return title
 
-    def answer(self, question: int, allowed: bool, reason: str = "") -> None:
-        """Answer a `Question` before the next event is pulled."""
+    def answer(
+        self,
+        question: int,
+        allowed: bool,
+        reason: str = "",
+        *,
+        remember: bool = False,
+        edited: str = "",
+    ) -> None:
+        """Answer a `Question` before the next event is pulled; see `agent.turn.Answer`."""
         if self._turn is not None:
-            self._turn.answers[question] = (allowed, reason)
+            self._turn.answers[question] = Answer(allowed, reason, remember, edited)
+
+    def remembers(self, question: int) -> tuple[str, ...]:
+        """What "remember" would allow for an open question, one line each; nothing where it cannot
+        be remembered."""
+        asked = None if self._turn is None else self._turn.asked.get(question)
+        return self.services.gate.rememberable(*asked) if asked else ()
 
     def cancel(self) -> None:
         """Stop the running turn, or the next one where none runs; it ends with the outcome

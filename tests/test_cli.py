@@ -183,7 +183,8 @@ def test_config_show_tells_every_source(run: Run, home: Path, workspace_dir: Pat
     (workspace_dir / ".localagent").mkdir()
     (workspace_dir / ".localagent/config.toml").write_text("max_seconds = 90\ncheck = 'x'\n")
     shown = run("config", "show", LOCALAGENT_WINDOW="4096", LOCALAGENT_THREADZ="1")
-    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in shown.stdout.splitlines()[:14]}
+    rows = [line.split(maxsplit=1) for line in shown.stdout.splitlines() if line[:1].isalpha()]
+    lines = {row[0]: row[1] for row in rows}
     assert lines["threads"].split() == ["2", str(home / ".config/localagent/config.toml")]
     assert lines["window"].split() == ["4096", "LOCALAGENT_WINDOW"]
     assert lines["max_seconds"].split()[0] == "90"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
-from localagent.agent.turn import Turn
+from localagent.agent.turn import Answer, Turn
 from localagent.changes import Change
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary
@@ -20,7 +21,8 @@ def permit(
 ) -> Generator[Event, None, Decision]:
     """Decide whether `tool` may act on `subject`, asking the user where the rules say so.
 
-    The front end answers a `Question` before it pulls the next event; no answer means no.
+    The front end answers a `Question` before it pulls the next event; no answer means no. Where the
+    user changed a command, the decision's subject is the command that may run.
     """
     verdict = turn.services.gate.decide(tool, effect, subject, turn.named)
     if verdict.action != "ask":
@@ -28,15 +30,32 @@ def permit(
         yield decision
         return decision
     number = turn.next("question")
+    turn.asked[number] = (effect, subject)
     yield Question(number, tool, subject, shown, verdict.reason)
+    del turn.asked[number]
     turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
     if number in turn.answers:
-        allowed, reason = turn.answers.pop(number)
-        decision = Decision(tool, subject, allowed, "user", reason)
+        decision = _answered(turn, tool, effect, subject, turn.answers.pop(number))
     else:
         decision = Decision(tool, subject, False, "nobody", "there was nobody to ask")
     yield decision
     return decision
+
+
+def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answer) -> Decision:
+    """The decision that an answer makes. A command that the user changed is still bound by what the
+    rules deny."""
+    gate = turn.services.gate
+    reason, edited = answer.reason, answer.edited.strip()
+    if answer.allowed and effect == "execute" and edited and edited != subject:
+        subject = edited
+        verdict = gate.decide(tool, effect, subject, turn.named)
+        if verdict.action == "deny":
+            return Decision(tool, subject, False, verdict.by, verdict.reason)
+    if answer.allowed and answer.remember and gate.rememberable(effect, subject):
+        gate.remember(effect, subject)
+        reason = "; ".join(part for part in (reason, "remembered") if part)
+    return Decision(tool, subject, answer.allowed, "user", reason)
 
 
 def refusal(decision: Decision) -> RefusedError:
@@ -130,6 +149,9 @@ def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
     decision = yield from permit(turn, call.name, action.effect, action.subject, action.preview)
     if not decision.allowed:
         raise refusal(decision)
+    edited = decision.subject != action.subject
+    if edited:
+        action = tool.prepare({**call.arguments, "body": decision.subject}, context)
     failure: LocalAgentError | None = None
     try:
         result = action.perform()
@@ -139,6 +161,11 @@ def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
     yield from done
     if failure is not None:
         raise failure
+    if edited:
+        text = turn.services.prompts.render(
+            "react/edited", command=decision.subject, result=result.for_model
+        )
+        result = replace(result, for_model=text)
     return result
 
 

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 from localagent.changes import Change
 from localagent.context.prompts import Prompts
 from localagent.errors import Interrupted, LimitReached
-from localagent.events import FileChanged
+from localagent.events import FileChanged, Mode
 from localagent.guard.sandbox.base import Sandbox
 from localagent.index.base import Index
 from localagent.messages import Message
@@ -40,11 +40,44 @@ class Verdict(Protocol):
         """Why, for a person."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the user said to a `Question`.
+
+    `reason` goes to the model. `remember`: do not ask for exactly this again in this workspace,
+    also in later sessions. `edited` is the command as the user changed it, or "" where it runs as
+    it was shown.
+    """
+
+    allowed: bool
+    reason: str = ""
+    remember: bool = False
+    edited: str = ""
+
+
 class Gate(Protocol):
     """The permission rules, with the session's flags already applied."""
 
+    @property
+    def mode(self) -> Mode:
+        """How much may be done without asking."""
+
+    def set_mode(self, mode: Mode) -> None:
+        """Judge by another mode from now on; from any thread. Raises UsageError for one that is
+        not possible here."""
+
+    def possible(self) -> tuple[Mode, ...]:
+        """The modes that are possible here, the strictest first."""
+
     def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Verdict:
         """May `tool` act on `subject` (a path or a command)? `named` are the paths in the task."""
+
+    def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
+        """What exactly would be remembered of an action, one line each; nothing where it cannot
+        be, as its effect cannot be told from the command."""
+
+    def remember(self, effect: Effect, subject: str) -> None:
+        """Do not ask for exactly this again in this workspace. Raises WorkspaceError."""
 
 
 class Journal(Protocol):
@@ -84,7 +117,8 @@ class Limits:
 class Turn:
     """One request of the user, and what it has cost so far.
 
-    `answers` holds the front end's answers by question id. `conversation` are the messages of the
+    `asked` holds what the questions are about, `answers` the front end's answers, both by question
+    id. `conversation` are the messages of the
     session up to this turn. `check` is the command that the user named, or "".
     """
 
@@ -96,7 +130,8 @@ class Turn:
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
-    answers: dict[int, tuple[bool, str]] = field(default_factory=dict)
+    asked: dict[int, tuple[Effect, str]] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
     started: float = field(default_factory=time.monotonic)
     usage: Usage = field(default_factory=Usage)

@@ -76,6 +76,12 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
         "--yes", action="store_true", help="allow what would be asked; never what is denied"
     )
     parser.add_argument(
+        "--mode",
+        choices=("plan", "ask", "auto-edit", "auto"),
+        help="what may be done without asking: nothing but reading; what rules allow "
+        "(default); edits, too; what no rule denies, in a sandbox",
+    )
+    parser.add_argument(
         "--resume", metavar="ID", help="go on with a session; TASK may then be left out"
     )
 
@@ -181,6 +187,7 @@ def _options(args: argparse.Namespace, interactive: bool) -> RunOptions:
         sandbox=args.sandbox,
         interactive=interactive,
         scripted=args.scripted,
+        mode=args.mode,
     )
 
 

@@ -5,6 +5,11 @@ in order, and the first that matches decides. A project's rules come on top and 
 of the two decisions the stricter one holds, where deny is stricter than ask and ask than allow.
 Without a matching rule the defaults decide. Some refusals no rule can lift.
 
+The mode of a session shifts what is asked, never what a rule denies: "plan" denies all that changes
+or runs something, "auto-edit" does not ask about edits, and "auto" about nothing that no rule of
+the project asks about, as long as a sandbox confines commands. Secrets are asked about in each.
+What the user said yes to and had remembered (`grants`) is not asked again.
+
 This is one of two gates. It says whether an action is wanted; what a command can reach is up to
 the sandbox alone, since the text of a command does not tell what it does.
 """
@@ -16,15 +21,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
+from localagent.events import Mode
 from localagent.guard.secrets import is_secret
 from localagent.guard.shell_words import simple_commands
 
 RuleAction = Literal["allow", "ask", "deny"]
 Effect = Literal["read", "write", "execute"]
-# Who decided: the defaults, a rule of the user, a rule of the project, or the flag --yes.
-By = Literal["default", "rule", "project", "flag"]
+# Who decided: the defaults, a rule of the user, a rule of the project, the flag --yes, the mode of
+# the session, or what the user had remembered.
+By = Literal["default", "rule", "project", "flag", "mode", "remembered"]
 
 CHECK_TOOL = "check"
 _STRICTNESS: dict[RuleAction, int] = {"allow": 0, "ask": 1, "deny": 2}
@@ -54,6 +61,13 @@ class Verdict:
     reason: str
 
 
+class Grants(Protocol):
+    """What the user had remembered."""
+
+    def hold(self, effect: Effect, subject: str) -> bool:
+        """Whether the user said that exactly this need not be asked again."""
+
+
 class Permissions:
     """The rules of the user and of the project.
 
@@ -70,12 +84,14 @@ class Permissions:
         interactive: bool = True,
         ignore_case: bool = os.name == "nt",
         secret: Callable[[str], bool] = is_secret,
+        grants: Grants | None = None,
     ) -> None:
         self._rules = tuple(rules)
         self._project_rules = tuple(project_rules)
         self._interactive = interactive
         self._ignore_case = ignore_case
         self._secret = secret
+        self._grants = grants
 
     def decide(
         self,
@@ -87,22 +103,26 @@ class Permissions:
         yes: bool = False,
         confined: bool = False,
         read_only: bool = False,
+        mode: Mode = "ask",
     ) -> Verdict:
         """Decide on one action.
 
         `subject` is a path relative to the workspace or, for the effect "execute", a command
         line. `named` are the paths that the user named in the task. `yes` is the user's flag; it
         answers what would be asked, and lifts no refusal. `confined` says that the sandbox
-        confines commands, `read_only` that another session holds the workspace.
+        confines commands, `read_only` that another session holds the workspace. `mode` is the
+        session's.
         """
         if effect != "execute":
-            subject = _normal(subject)
-        refusal = self._refusal(tool, effect, subject, read_only)
+            subject = normal_path(subject)
+        refusal = self._refusal(tool, effect, subject, read_only) or _planning(tool, effect, mode)
         if refusal is not None:
             return refusal
         verdict = self._by_rules(tool, effect, subject, confined) or self._by_default(
             tool, effect, subject, named, confined
         )
+        if verdict.action == "ask":
+            verdict = self._freed(verdict, effect, subject, mode, confined)
         narrowed = self._narrowed(verdict, tool, effect, subject)
         if narrowed.action == "ask" and yes:
             return Verdict("allow", "flag", "--yes was given")
@@ -156,6 +176,21 @@ class Permissions:
             return Verdict("allow", "default", "you named it")
         return Verdict("ask", "default", "you did not name it")
 
+    def _freed(
+        self, verdict: Verdict, effect: Effect, subject: str, mode: Mode, confined: bool
+    ) -> Verdict:
+        """What becomes of a question by what is remembered and by the mode."""
+        if effect == "execute" and not confined:
+            return verdict
+        if self._grants is not None and self._grants.hold(effect, subject):
+            return Verdict("allow", "remembered", "you said that this need not be asked")
+        if self._is_secret(effect, subject):
+            return verdict
+        edits = effect == "write" and verdict.by == "default" and mode in ("auto-edit", "auto")
+        if edits or (mode == "auto" and confined):
+            return Verdict("allow", "mode", f"the mode is {mode}")
+        return verdict
+
     def _narrowed(self, verdict: Verdict, tool: str, effect: Effect, subject: str) -> Verdict:
         for rule in self._project_rules:
             stricter = _STRICTNESS[rule.action] > _STRICTNESS[verdict.action]
@@ -175,8 +210,15 @@ class Permissions:
         return effect != "execute" and self._secret(subject)
 
     def _same_path(self, one: str, other: str) -> bool:
-        other = _normal(other)
+        other = normal_path(other)
         return one.casefold() == other.casefold() if self._ignore_case else one == other
+
+
+def _planning(tool: str, effect: Effect, mode: Mode) -> Verdict | None:
+    """The refusal of the mode "plan". A check changes nothing: its view is thrown away."""
+    if mode != "plan" or effect == "read" or tool == CHECK_TOOL:
+        return None
+    return Verdict("deny", "mode", "the mode is plan: reading and searching only")
 
 
 def command_matches(pattern: str, line: str, *, every: bool) -> bool:
@@ -248,7 +290,7 @@ def _path_glob(pattern: str, ignore_case: bool) -> re.Pattern[str]:
     return re.compile("".join(found), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
-def _normal(path: str) -> str:
+def normal_path(path: str) -> str:
     """The path with `/`, and without "." and doubled slashes; ".." is resolved as text."""
     parts: list[str] = []
     text = path.replace("\\", "/") if os.name == "nt" else path

@@ -54,7 +54,24 @@ def simple_commands(line: str) -> list[str] | None:
     return found or None
 
 
+def written_commands(line: str) -> list[str] | None:
+    """The simple commands of `line`, each exactly as it is written there, with its quotes and what
+    is substituted in it. None as for `simple_commands`, and where commands are grouped.
+
+    The words alone do not tell `rm '*'` from `rm *`.
+    """
+    splitter = _Splitter(line, 0)
+    try:
+        splitter.commands()
+    except _NotUnderstood:
+        return None
+    return (splitter.written or None) if not splitter.grouped else None
+
+
 class _Splitter:
+    """`written` are the commands of the outermost level as they stand in the text; `grouped` says
+    that some are in brackets."""
+
     def __init__(self, text: str, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise _NotUnderstood
@@ -64,6 +81,9 @@ class _Splitter:
         self._found: list[str] = []
         self._words: list[str] = []
         self._word: list[str] | None = None
+        self._began = 0
+        self.written: list[str] = []
+        self.grouped = False
 
     def commands(self) -> list[str]:
         while self._at < len(self._text):
@@ -77,6 +97,7 @@ class _Splitter:
         if separator is not None:
             self._end_command()
             self._at += len(separator)
+            self._began = self._at
         elif char in " \t\r":
             self._end_word()
             self._at += 1
@@ -86,6 +107,7 @@ class _Splitter:
         elif char == "(":
             if self._words or self._word is not None:
                 raise _NotUnderstood  # a function, an array or an extended pattern
+            self.grouped = True
             self._found += self._inner(self._closing(self._at + 1))
         elif char in "<>":
             self._redirection()
@@ -197,3 +219,4 @@ class _Splitter:
         if not words[0] or name in _RESERVED or _ASSIGNMENT.match(words[0]) or "$" in words[0]:
             raise _NotUnderstood
         self._found.append(" ".join(words))
+        self.written.append(self._text[self._began : self._at].strip())

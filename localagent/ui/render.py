@@ -20,6 +20,7 @@ from localagent.events import (
     Event,
     Failed,
     FileChanged,
+    ModeChanged,
     ModelAsked,
     ModelReading,
     ModelReplied,
@@ -69,6 +70,7 @@ class Renderer:
         self._followed = 0
         self._draw: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session,
+            ModeChanged: self._mode,
             TurnStarted: self._turn,
             Step: self._step,
             ModelAsked: self._asked,
@@ -118,6 +120,9 @@ class Renderer:
         ]
         self._screen.line(Text(f" {symbols.dot} ").join(parts))
         self._screen.line(Text(one_line(event.workspace, 1000), style="faint"), wrap=False)
+
+    def _mode(self, event: ModeChanged) -> None:
+        self._mark(self._screen.symbols.step, "cyan", f"mode: {one_line(event.mode)}")
 
     def _turn(self, event: TurnStarted) -> None:
         self._report = Report(session=self._report.session)

@@ -28,6 +28,7 @@ def check_as_it_is(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
             raise act.refusal(allowed)
         yield Warned(f"the check {check!r} may not run, so the result cannot be verified")
         return "", None
+    check = allowed.subject  # as the user may have changed it
     yield Step("check", "checking the workspace as it is")
     start = yield from run_check(turn, check)
     if not start.usable:

@@ -19,13 +19,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from localagent.events import Event
+from localagent.agent.turn import Answer
+from localagent.events import MODES, Event, Mode
 
-Mode = Literal["plan", "ask", "auto-edit", "auto"]
-"""How much may be done without asking: nothing but reading and searching; what the rules allow;
-edits, too; everything that the rules do not deny (only where a sandbox confines commands)."""
-
-MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
+__all__ = ["MODES", "Answer", "Chat", "Choice", "CommandInfo", "Completion", "Item", "Mode"]
+__all__ += ["Shown", "Status", "Wish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +78,6 @@ class Wish:
 
 
 Item = Event | Shown | Wish
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the user said to a `Question`.
-
-    `reason` goes to the model. `remember`: do not ask for exactly this again in this workspace,
-    also in later sessions (`Chat.remembers` says what "this" is). `edited` is the command as the
-    user changed it, or "" where it runs as it was shown.
-    """
-
-    allowed: bool
-    reason: str = ""
-    remember: bool = False
-    edited: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +147,8 @@ class Chat(Protocol):
         """
 
     def answer(self, question: int, answer: Answer) -> None:
-        """Answer a `Question` before the next item is pulled."""
+        """Answer a `Question` before the next item is pulled. A command (the tools "shell" and
+        "check") may be handed back edited."""
 
     def remembers(self, question: int) -> tuple[str, ...]:
         """What exactly "remember" would allow for this open question, one line each; empty where

@@ -13,7 +13,7 @@ from localagent.events import Event
 from localagent.models.base import Model
 from localagent.models.router import Router
 from localagent.session import RunOptions, Session
-from localagent.ui.chat.base import Answer, CommandInfo, Item, Shown, Status, Wish
+from localagent.ui.chat.base import Answer, CommandInfo, Item, Mode, Shown, Status, Wish
 from localagent.ui.chat.standing import Branch, Standing
 
 
@@ -83,7 +83,33 @@ class LiveChat:
 
     def answer(self, question: int, answer: Answer) -> None:
         """See `Chat.answer`."""
-        self._session.answer(question, answer.allowed, answer.reason)
+        self._session.answer(
+            question,
+            answer.allowed,
+            answer.reason,
+            remember=answer.remember,
+            edited=answer.edited,
+        )
+
+    def remembers(self, question: int) -> tuple[str, ...]:
+        """See `Chat.remembers`."""
+        return self._session.remembers(question)
+
+    @property
+    def mode(self) -> Mode:
+        """See `Chat.mode`."""
+        return self._session.mode
+
+    def set_mode(self, mode: Mode) -> None:
+        """See `Chat.set_mode`."""
+        self._session.services.gate.set_mode(mode)
+
+    def cycle_mode(self) -> Mode:
+        """See `Chat.cycle_mode`."""
+        possible = self._session.services.gate.possible()
+        following = possible[(possible.index(self.mode) + 1) % len(possible)]
+        self.set_mode(following)
+        return following
 
     def fulfil(self, wish: int, value: str | None) -> None:
         """See `Chat.fulfil`."""
@@ -114,7 +140,7 @@ class LiveChat:
             model=info.id,
             where=info.backend,
             planner=session.planner or info.profile.planner,
-            mode="ask",
+            mode=self.mode,
             window_used=standing.window_used,
             window=info.profile.window,
             tokens_per_second=standing.tokens_per_second,
