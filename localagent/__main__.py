@@ -5,9 +5,13 @@ import sys
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    from localagent import start
     from localagent.cli import main as cli_main
 
-    return cli_main(sys.argv[1:])
+    try:
+        return cli_main(sys.argv[1:], start.prepare)
+    finally:
+        start.finish()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from localagent.changes import Change
 from localagent.config import Settings
 from localagent.config import load as load_settings
 from localagent.context.prompts import Prompts
-from localagent.errors import ModelLoadError, UsageError, WorkspaceError
+from localagent.errors import ModelLoadError, SandboxError, UsageError, WorkspaceError
 from localagent.events import (
     Event,
     FileChanged,
@@ -29,6 +29,7 @@ from localagent.events import (
     TurnFinished,
     TurnStarted,
 )
+from localagent.guard import egress
 from localagent.guard.gate import SessionGate
 from localagent.guard.grants import WorkspaceGrants
 from localagent.guard.permissions import Permissions
@@ -75,6 +76,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
     planner = settings.planner or info.profile.planner
     planner_for(planner, settings)
     selection = choose(settings.sandbox)
+    _check_sandbox(selection, settings)
     recorder = transcript.open_session(workspace.root, past.session if past else None)
     lock = acquire(workspace.root, recorder.session)
     own = lock if isinstance(lock, WorkspaceLock) else None
@@ -90,6 +92,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             version=__version__,
             read_only=own is None,
             resumed=past is not None,
+            egress=str(state) if (state := egress.state()).locked else "",
         ),
         services=Services(
             model=models.role(MAIN),
@@ -199,6 +202,18 @@ class NoTurn:
         raise WorkspaceError(f"no turn is running, so {len(changes)} change(s) cannot be made")
 
 
+def _check_sandbox(selection: Choice, settings: Settings) -> None:
+    """Raises SandboxError where the policy wants another kind than the one that was chosen."""
+    wanted, kind = settings.policy.sandboxes, selection.sandbox.kind
+    if wanted and kind not in wanted:
+        reason = f" ({selection.reason})" if selection.reason else ""
+        raise SandboxError(
+            f"the sandbox here would be {kind!r}{reason}, and the administrator's policy "
+            f"{settings.policy} wants {' or '.join(wanted)}; so nothing runs",
+            "localagent doctor says what works on this machine",
+        )
+
+
 def _nothing() -> None:
     """What is done on closing a session that holds no lock."""
 
@@ -251,6 +266,7 @@ def open_model(entry: Entry, settings: Settings) -> Model:
             entry.name,
             model_info(entry, settings),
             host=settings.ollama_host,
+            allowed_hosts=settings.policy.allowed_hosts,
             silence=settings.silence_seconds,
         )
     path = store.path_for(entry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from localagent import __version__
@@ -92,11 +92,17 @@ def build_parser() -> Parser:
     return parser
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command line `argv` (without the program's name) and return its exit code."""
+def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = None) -> int:
+    """Run the command line `argv` (without the program's name) and return its exit code.
+
+    `prepare` is called with it before anything else is done; see `start`. It locks the process
+    for good, so that a caller who goes on afterwards (a test) leaves it out.
+    """
     keep_printable()
     args = argparse.Namespace()
     try:
+        if prepare is not None:
+            prepare(argv)
         parser = build_parser()
         parser.parse_args(argv, args)
         if args.execute is None:

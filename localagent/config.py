@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +27,9 @@ from typing import Any
 from localagent.config_schema import KEYS, RuleTable, read_file, validated
 from localagent.errors import ConfigError
 from localagent.events import MODES, Mode
+from localagent.guard import policy as policies
 from localagent.guard.permissions import Rule
+from localagent.guard.policy import Policy
 from localagent.paths import config_dir
 
 _PREFIX = "LOCALAGENT_"
@@ -71,6 +72,7 @@ class Settings:
     proposed_check: str | None = None
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    policy: Policy = field(default_factory=Policy)
 
     def source(self, key: str) -> str:
         """Where the value of `key` came from: "default", a file, a variable or a flag."""
@@ -87,16 +89,6 @@ def project_file(root: Path) -> Path:
     return root / ".localagent" / "config.toml"
 
 
-def policy_file() -> Path:
-    """The administrator's settings. It may not exist.
-
-    No variable moves this place: who can set one could otherwise lift the policy.
-    """
-    if sys.platform == "win32":
-        return Path("C:/ProgramData/localagent/policy.toml")
-    return Path("/etc/localagent/policy.toml")
-
-
 def load(
     workspace_root: Path | None,
     flags: Mapping[str, Any] | None = None,
@@ -104,9 +96,12 @@ def load(
     policy: Path | None = None,
 ) -> Settings:
     """The settings for a workspace (None: outside of one). `flags` are by key, None for unset.
+    `policy` takes the place of the policy in force (tests).
 
-    Raises ConfigError. What is ignored is said in `notes`.
+    Raises ConfigError, also for a flag that the policy contradicts. What else is ignored is said
+    in `notes`.
     """
+    ruling = policies.in_force() if policy is None else policies.read((policy,))
     settings = _merged(Settings(), read_file(user_file()), str(user_file()))
     if workspace_root is not None:
         settings = _narrowed(settings, project_file(workspace_root))
@@ -115,8 +110,42 @@ def load(
         if value is not None:
             flag = f"--{key.replace('_', '-')}"
             settings = _merged(settings, validated({key: value}, flag, strict=False), flag)
-    place = policy or policy_file()
-    return _merged(settings, read_file(place), f"policy {place}")
+    return _ruled(settings, ruling)
+
+
+def check_policy(policy: Policy) -> None:
+    """Raises ConfigError where the policy locks what is no setting or has no such value."""
+    for file, table in policy.settings.items():
+        validated(table, str(file), strict=True)
+
+
+def _ruled(settings: Settings, policy: Policy) -> Settings:
+    """`settings` with the administrator's over them."""
+    notes = []
+    for file, table in policy.settings.items():
+        values = validated(table, str(file), strict=True)
+        notes += _overruled(settings, values, file)
+        settings = _merged(settings, values, f"policy {file}")
+    return replace(settings, notes=(*settings.notes, *notes), policy=policy)
+
+
+def _overruled(settings: Settings, values: Mapping[str, Any], file: Path) -> list[str]:
+    """What the policy takes from the user, said. Raises ConfigError where it is a flag: who gives
+    one must not believe that it holds."""
+    notes = []
+    for key, value in values.items():
+        source, mine = settings.source(key), getattr(settings, key)
+        ruled = None if key == "sandbox" and value == "auto" else value
+        if key in ("permissions", "roles") or source == "default" or mine == ruled:
+            continue
+        if source.startswith("--"):
+            raise ConfigError(
+                f"{source} {mine} is not possible: the administrator's policy {file} sets "
+                f"{key} = {value}",
+                "localagent config show says what the policy sets",
+            )
+        notes.append(f"{key} of {source} is ignored: the policy {file} sets it to {value}")
+    return notes
 
 
 def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:

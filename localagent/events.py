@@ -35,7 +35,8 @@ MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The first event of every run. `read_only` says that another session holds the workspace."""
+    """The first event of every run. `read_only` says that another session holds the workspace,
+    `egress` how the process is kept from the network ("" where it is not)."""
 
     session: str
     workspace: str
@@ -46,6 +47,7 @@ class SessionStarted:
     version: str
     read_only: bool
     resumed: bool = False
+    egress: str = ""
 
 
 @dataclass(frozen=True, slots=True)

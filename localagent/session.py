@@ -32,6 +32,7 @@ from localagent.events import (
     SessionTitled,
     Warned,
 )
+from localagent.guard.attempts import ATTEMPTS
 from localagent.messages import Message
 from localagent.models.base import ModelInfo
 from localagent.models.router import MAIN, Router
@@ -114,7 +115,8 @@ class Session:
         self._running = True
         try:
             for event in self._events(prompt):
-                for each in (*self._switched(), *self._mode_changed(), event):
+                before = (*self._switched(), *self._mode_changed(), *self._refused())
+                for each in (*before, event):
                     self.recorder.append(each)
                     if isinstance(each, MessageAdded):
                         self.conversation.append(Message(each.role, each.content))
@@ -188,6 +190,11 @@ class Session:
     def mode(self) -> Mode:
         """How much may be done without asking. `services.gate` changes it."""
         return self.services.gate.mode
+
+    def _refused(self) -> list[Event]:
+        """Warnings of what the egress lock refused since the last event."""
+        new = ATTEMPTS.untold() if self._announced else ()
+        return [Warned(f"the egress lock refused to {attempt}") for attempt in new]
 
     def _planner_name(self) -> str:
         return self.planner or self.models.info(MAIN).profile.planner

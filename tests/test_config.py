@@ -12,9 +12,10 @@ from localagent import config
 from localagent.config import Settings, load, project_file, user_file
 from localagent.config_schema import KEYS, NUMBERS, Values
 from localagent.errors import ConfigError
+from localagent.guard import policy as policies
 from localagent.guard.permissions import Rule
 
-REAL_POLICY_FILE = config.policy_file
+REAL_PLACES = policies.places
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "policy_file", lambda: tmp_path / "no policy.toml")
+    monkeypatch.setattr(policies, "places", lambda: (tmp_path / "no policy.toml",))
     for name in list(os.environ):
         if name.startswith("LOCALAGENT_"):
             monkeypatch.delenv(name)
@@ -53,7 +54,7 @@ def test_the_tables_of_keys_agree() -> None:
     for key, about in KEYS.items():
         assert getattr(plain, key) == about.default, key
     assert {f.name for f in fields(Settings)} == {
-        *(*KEYS, "project_permissions", "proposed_check", "notes", "sources")
+        *(*KEYS, "project_permissions", "proposed_check", "notes", "sources", "policy")
     }
     assert set(NUMBERS) <= set(KEYS)
 
@@ -74,7 +75,7 @@ def test_each_source_overrides_the_one_before(root: Path, monkeypatch: pytest.Mo
     assert (flagged.max_tokens, flagged.source("max_tokens")) == (460, "--max-tokens")
     assert (flagged.model, flagged.source("model")) == ("mine", str(user_file()))
     write(policy, "max_tokens = 10\n")
-    ruled = load(root, {"max_tokens": 460}, policy=policy)
+    ruled = load(root, policy=policy)
     assert (ruled.max_tokens, ruled.source("max_tokens")) == (10, f"policy {policy}")
 
 
@@ -227,8 +228,8 @@ def test_a_folder_or_unreadable_bytes_in_place_of_the_file(root: Path) -> None:
 
 
 def test_the_policy_is_at_a_place_that_no_variable_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = REAL_POLICY_FILE()
+    before = REAL_PLACES()
     for name in ("XDG_CONFIG_HOME", "HOME", "LOCALAGENT_POLICY"):
         monkeypatch.setenv(name, "/elsewhere")
-    assert before.is_absolute()
-    assert REAL_POLICY_FILE() == before
+    assert before[0].is_absolute()
+    assert REAL_PLACES() == before

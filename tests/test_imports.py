@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "config_schema"),
     ("session",),
     ("app", "doctor"),
-    ("ui", "commands", "cli", "__main__"),
+    ("ui", "commands", "cli", "start", "__main__"),
 )
 # Which modules may import a package from outside; the fewer, the easier it is to replace.
 OUTSIDE: dict[str, tuple[str, ...]] = {

@@ -37,12 +37,15 @@ def show(args: argparse.Namespace) -> int:
     """One line for each setting."""
     from localagent import config
     from localagent.config_schema import KEYS
+    from localagent.guard import policy as policies
 
     settings = config.load(args.directory)
-    rows = [(key, _shown(settings, key), settings.source(key)) for key in KEYS]
+    rows = [(key, _shown(settings, key), _source(settings, key)) for key in KEYS]
     table(rows)
     for rule in (*settings.permissions, *settings.project_permissions):
         say(f"  {rule.action} {rule.tool} {rule.pattern}")
+    for text in _policy(settings):
+        say(f"policy: {text}")
     if settings.proposed_check is not None:
         say(f"the project proposes the check {settings.proposed_check!r} (not used by itself)")
     for text in settings.notes:
@@ -50,8 +53,27 @@ def show(args: argparse.Namespace) -> int:
     say()
     say(f"files: {config.user_file()}")
     say(f"       {config.project_file(args.directory)}")
-    say(f"       {config.policy_file()} (administrator)")
+    for file in policies.places():
+        there = "" if file in settings.policy.files else ", not there"
+        say(f"       {file} (administrator{there})")
     return 0
+
+
+def _source(settings: Settings, key: str) -> str:
+    """Where a value came from, and whether anybody here can change it."""
+    source = settings.source(key)
+    return f"{source} (locked by the administrator)" if source.startswith("policy ") else source
+
+
+def _policy(settings: Settings) -> list[str]:
+    """What the administrator says beside settings."""
+    policy = settings.policy
+    said = ["offline: models fetch is refused"] if policy.offline else []
+    if policy.allowed_hosts:
+        said.append(f"allowed as Ollama's host: {', '.join(policy.allowed_hosts)}")
+    if policy.sandboxes:
+        said.append(f"commands run in these sandboxes only: {', '.join(policy.sandboxes)}")
+    return said
 
 
 def _shown(settings: Settings, key: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from localagent.commands.options import add_command
 from localagent.commands.output import fail, note, say, table
-from localagent.errors import UsageError
+from localagent.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
@@ -113,8 +113,14 @@ def list_models(_args: argparse.Namespace) -> int:
 def fetch(args: argparse.Namespace) -> int:
     """Install a model; goes on where an earlier try stopped."""
     from localagent.commands.progress import ProgressLine
+    from localagent.config import load
     from localagent.models import manage
 
+    if args.given is None and (policy := load(None).policy).offline:
+        raise RefusedError(
+            f"the administrator's policy {policy} says offline, so nothing is fetched",
+            "bring the file here, and: localagent models fetch ID --from PATH",
+        )
     with ProgressLine() as progress:
         path = manage.fetch(args.id, args.given, progress.report)
     say(f"installed and verified: {path}")
@@ -128,8 +134,11 @@ def verify(args: argparse.Namespace) -> int:
     from localagent.models import manage
 
     code = found = 0
+    settings = load(None)
     with ProgressLine() as progress:
-        for verdict in manage.verify(args.id, progress.report, load(None).ollama_host):
+        for verdict in manage.verify(
+            args.id, progress.report, settings.ollama_host, settings.policy.allowed_hosts
+        ):
             progress.clear()
             found += 1
             if verdict.error is None:
@@ -151,7 +160,10 @@ def add(args: argparse.Namespace) -> int:
     if (args.path is None) == (args.ollama is None):
         raise UsageError("name one model to add", "a GGUF file, or --ollama and a name")
     if args.ollama is not None:
-        added = manage.add_served(args.ollama, load(None).ollama_host, args.id)
+        settings = load(None)
+        added = manage.add_served(
+            args.ollama, settings.ollama_host, args.id, settings.policy.allowed_hosts
+        )
     else:
         with ProgressLine() as progress:
             added = manage.add(args.path, args.id, progress.report)

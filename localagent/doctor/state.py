@@ -10,6 +10,7 @@ from pathlib import Path
 from localagent import config
 from localagent.config import Settings
 from localagent.doctor.report import Part, Problem
+from localagent.guard import policy as policies
 from localagent.models.llama_machine import gigabytes
 from localagent.paths import cache_dir, config_dir, data_dir, models_dir, sessions_dir, state_dir
 
@@ -28,7 +29,7 @@ class Kept:
 
 def settings_part(root: Path, settings: Settings) -> Part:
     """The settings files, in the order in which they are read, and what was ignored."""
-    files = (config.user_file(), config.project_file(root), config.policy_file())
+    files = (config.user_file(), config.project_file(root), *policies.places())
     read = [str(path) for path in files if path.is_file()]
     lines = [f"{path}: {'read' if str(path) in read else 'not there'}" for path in files]
     variables = sorted({s for s in settings.sources.values() if s.startswith("LOCALAGENT_")})

@@ -7,7 +7,7 @@ prints them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,10 +84,13 @@ def fetch(
 
 
 def verify(
-    model_id: str | None = None, report: OnProgress | None = None, host: str = ""
+    model_id: str | None = None,
+    report: OnProgress | None = None,
+    host: str = "",
+    allowed: Collection[str] = (),
 ) -> Iterator[Verdict]:
     """Read a model's file, or every file that is there, and compare it with the lock; ask the
-    Ollama server at `host` for what it keeps.
+    Ollama server at `host`, on this machine or among those `allowed`, for what it keeps.
 
     With an id, a missing file is an error as well.
     """
@@ -97,20 +100,20 @@ def verify(
             continue
         place = str(store.location(entry)) if entry.file else f"{entry.name} in Ollama"
         try:
-            _compare(entry, report, host)
+            _compare(entry, report, host, allowed)
         except LocalAgentError as error:
             yield Verdict(entry, place, error)
         else:
             yield Verdict(entry, place, None)
 
 
-def _compare(entry: Entry, report: OnProgress | None, host: str) -> None:
+def _compare(entry: Entry, report: OnProgress | None, host: str, allowed: Collection[str]) -> None:
     if entry.file:
         store.path_for(entry, deep=True, report=report)
         return
     from localagent.models import served
 
-    served.verify(entry, host)
+    served.verify(entry, host, allowed)
 
 
 def add(path: Path, model_id: str | None = None, report: OnProgress | None = None) -> Added:
@@ -139,13 +142,15 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     return Added(entry, str(path), saved, changed=True)
 
 
-def add_served(name: str, host: str, model_id: str | None = None) -> Added:
+def add_served(
+    name: str, host: str, model_id: str | None = None, allowed: Collection[str] = ()
+) -> Added:
     """Pin what the Ollama server at `host` has under `name`, in the user's lock, with a proposed
     profile. Raises UsageError for an id that is taken, and what `served.ask` raises.
     """
     from localagent.models import served
 
-    found, known = served.ask(host, name), lock.load()
+    found, known = served.ask(host, name, allowed), lock.load()
     twin = served.twin(found, known)
     entry = twin or served.entry(found, model_id, known)
     saved = lock.user_path() if twin else _save(entry)

@@ -26,7 +26,8 @@ from localagent.errors import (
     WorkerDied,
     WorkerHung,
 )
-from localagent.models.ollama_transport import Border, checked_host
+from localagent.models.ollama_host import checked_host
+from localagent.models.ollama_transport import Border
 from localagent.models.ollama_wire import Piece, Running, Show, Tags, Version
 
 Shape = TypeVar("Shape", Version, Tags, Show, Running, Piece)

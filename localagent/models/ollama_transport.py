@@ -6,16 +6,13 @@ and read a line of any length. Here is what keeps them from it.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import AsyncIterator, Collection
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator
 
 import httpx
 
-from localagent.errors import NotLocal, ServerError, UsageError
-
-PORT = 11434
-"""Where Ollama listens unless told otherwise."""
+from localagent.errors import NotLocal, ServerError
+from localagent.guard import egress
+from localagent.guard.door import REFUSED
 
 LINE = 16 << 20
 """Bytes of one line or document. The longest honest one ends `/api/generate`: the prompt's tokens
@@ -25,37 +22,9 @@ TOTAL = 256 << 20
 """Bytes of one answer: a line for each token has about 130, so this is never reached honestly."""
 
 
-def checked_host(setting: str, allowed: Collection[str] = ()) -> str:
-    """The server's address as a URL, such as "http://127.0.0.1:11434".
-
-    `setting` may leave out the scheme and the port. `localhost` becomes 127.0.0.1, so that no name
-    service is asked. Raises UsageError for what is no address, and NotLocal for one that is neither
-    on this machine nor among the `allowed` names and addresses.
-    """
-    text = setting if "://" in setting else f"http://{setting}"
-    wrong = UsageError(
-        f"ollama_host is {setting!r}", "it must be an address such as http://127.0.0.1:11434"
-    )
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else PORT)
-    except ValueError:
-        raise wrong from None
-    extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username
-    if parts.scheme not in ("http", "https") or not host or extra:
-        raise wrong
-    if host == "localhost":
-        host = "127.0.0.1"
-    if not (_loopback(host) or host in {name.lower() for name in allowed}):
-        raise NotLocal(
-            f"the Ollama server {host} is not on this machine, so nothing is sent there",
-            "set ollama_host to an address of this machine, such as http://127.0.0.1:11434",
-        )
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 class Border(httpx.AsyncBaseTransport):
-    """Carries requests to `host` (of `checked_host`) and nowhere else.
+    """Carries requests to `host` (of `ollama_host.checked_host`) and nowhere else: directly, or
+    through the door that the egress lock left for it.
 
     Raises NotLocal where the server points elsewhere, ServerError where it sends too much.
     """
@@ -63,7 +32,9 @@ class Border(httpx.AsyncBaseTransport):
     def __init__(self, host: str) -> None:
         self._host = httpx.URL(host)
         # Certificates are not loaded for a connection that has none.
-        self._inner = httpx.AsyncHTTPTransport(verify=self._host.scheme == "https", trust_env=False)
+        self._inner = httpx.AsyncHTTPTransport(
+            verify=self._host.scheme == "https", trust_env=False, uds=_door(self._host)
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; see the class."""
@@ -90,6 +61,8 @@ class Border(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
     def _check(self, response: httpx.Response) -> None:
+        if REFUSED in response.headers:
+            raise httpx.ConnectError("nobody answers behind the door")
         if 300 <= response.status_code < 400:
             target = "".join(c for c in response.headers.get("location", "") if c.isprintable())
             raise NotLocal(
@@ -127,12 +100,11 @@ class _Bounded(httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
+def _door(url: httpx.URL) -> str | None:
+    """The unix socket that leads to the server, where this process has no network."""
+    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    return egress.state().doors.get(egress.Destination(url.host, port))
+
+
 def _place(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

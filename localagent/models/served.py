@@ -7,7 +7,7 @@ of each of its layers (weights, template, parameters).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from localagent.errors import UsageError
 from localagent.models import lock
@@ -21,13 +21,14 @@ _SMALL = 4e9
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
-def ask(host: str, name: str) -> Facts:
-    """What the server at `host` says of the model `name`; the model is not loaded.
+def ask(host: str, name: str, allowed: Collection[str] = ()) -> Facts:
+    """What the server at `host` says of the model `name`; the model is not loaded. `allowed`
+    are hosts beside this machine.
 
     Raises UsageError for `host`, NotLocal, ModelNotInstalled, ModelLoadError where nobody answers,
     ServerError, WorkerHung.
     """
-    client, loop = Client(host), Loop()
+    client, loop = Client(host, allowed), Loop()
 
     async def look(emit: Callable[[Facts], None]) -> None:
         try:
@@ -42,9 +43,9 @@ def ask(host: str, name: str) -> Facts:
     return found
 
 
-def verify(entry: Entry, host: str) -> None:
+def verify(entry: Entry, host: str, allowed: Collection[str] = ()) -> None:
     """Raises ModelFileError where the server's model is not the pinned one, and as `ask`."""
-    as_pinned(ask(host, entry.name).tag, entry.digest, entry.id)
+    as_pinned(ask(host, entry.name, allowed).tag, entry.digest, entry.id)
 
 
 def entry(found: Facts, model_id: str | None, known: Lock) -> Entry:

@@ -10,7 +10,7 @@ from localagent.errors import LocalAgentError, NotLocal, UsageError
 from localagent.messages import Message
 from localagent.models.base import ModelInfo, Profile, Request
 from localagent.models.ollama import Ollama
-from localagent.models.ollama_transport import checked_host
+from localagent.models.ollama_host import checked_host
 from tests.doubles.ollama_server import DIGEST, Pulled
 from tests.doubles.ollama_server import Ollama as Server
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from localagent import paths
 from localagent.errors import SandboxError
+from localagent.guard import egress
 
 # (kind, path, flag): see namespace.build.
 Place = tuple[str, str, bool]
@@ -84,13 +85,15 @@ def _hidden() -> Iterable[tuple[str, str]]:
 
 
 def _sockets() -> list[str]:
-    """The sockets in the file system that some program listens on, in this network namespace.
+    """The sockets in the file system that some program listens on: in this network namespace, and
+    in the one that the egress lock left.
 
     A read-only mount does not keep anyone from connecting, and through Docker's socket or a
     password agent's a command could leave the sandbox.
     """
     try:
         lines = Path("/proc/net/unix").read_bytes().splitlines()[1:]
+        lines += egress.outside_sockets().splitlines()[1:]
     except OSError:
         return []
     # Num RefCount Protocol Flags Type St Inode Path; the path may have spaces.

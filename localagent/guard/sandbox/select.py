@@ -16,6 +16,7 @@ from pathlib import Path
 
 from localagent import __version__, paths
 from localagent.errors import SandboxError, UsageError
+from localagent.guard import egress
 from localagent.guard.sandbox.base import Sandbox
 from localagent.guard.sandbox.canary import probe
 from localagent.guard.sandbox.plain import PlainSandbox
@@ -92,7 +93,9 @@ def _key() -> str:
     """What the result of the probe depends on: the boot, the code, the user and the folders."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     user = [os.geteuid(), str(paths.cache_dir()), sys.executable]
-    namespaces = [str(Path(f"/proc/self/ns/{name}").readlink()) for name in ("user", "mnt")]
+    # The egress lock makes a user namespace for each process; what counts is where it came from.
+    users = egress.state().outside.user_namespace or os.readlink("/proc/self/ns/user")  # noqa: PTH115
+    namespaces = [users, os.readlink("/proc/self/ns/mnt")]  # noqa: PTH115
     text = json.dumps([boot, __version__, user, namespaces, _code_stamp()])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,0 +1,88 @@
+"""What happens before any command: the administrator's policy is read, and the egress lock closed.
+
+Before any file of a project, any plug-in and any prompt is read, so that nothing of these can have
+a say. Cheap, as every start pays for it: nothing is validated that is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from localagent.errors import LocalAgentError
+from localagent.guard import egress, policy
+from localagent.paths import config_dir
+
+if TYPE_CHECKING:
+    from localagent.guard.policy import Policy
+
+# The one command whose child (pip) may reach out, unless --from names a file or the policy says
+# offline.
+_FETCH = ("models", "fetch")
+# These tell of the program itself and do nothing.
+_HARMLESS = ((), ("--version",), ("--help",), ("-h",))
+
+
+def prepare(argv: Sequence[str]) -> None:
+    """Lock this process for the command line `argv`. Raises ConfigError for a policy that cannot
+    be read or is wrong."""
+    words = tuple(argv)
+    if words in _HARMLESS:
+        return
+    ruling = policy.latch()
+    if ruling.files:
+        from localagent.config import check_policy
+
+        check_policy(ruling)
+    fetches = words[:2] == _FETCH and not any(word.startswith("--from") for word in words)
+    egress.lock(_servers(words, ruling), kernel=ruling.offline or not fetches)
+
+
+def finish() -> None:
+    """Tell of refused attempts that nothing has told the user of."""
+    from localagent.guard.attempts import ATTEMPTS
+
+    for attempt in ATTEMPTS.untold():
+        text = ascii(f"refused: {attempt}")[1:-1]  # whatever a name holds, it stays one line
+        sys.stderr.write(f"localagent: {text}\n")
+
+
+def _servers(words: Sequence[str], ruling: Policy) -> tuple[egress.Destination, ...]:
+    """The Ollama server, where a model of one is known or about to be; with none, no server is
+    ever dialled. An address that is not allowed gets no door; who asks for it is told why."""
+    if "--ollama" not in words and not _knows_ollama():
+        return ()
+    from urllib.parse import urlsplit
+
+    from localagent.models.ollama_host import checked_host
+
+    try:
+        url = urlsplit(checked_host(_setting(ruling), ruling.allowed_hosts))
+    except LocalAgentError:
+        return ()
+    return (egress.Destination(url.hostname or "", url.port or 0),)
+
+
+def _knows_ollama() -> bool:
+    """Whether the user's models.lock may have a model of Ollama's."""
+    try:
+        return b"ollama" in (config_dir() / "models.lock").read_bytes()
+    except OSError:
+        return False
+
+
+def _setting(ruling: Policy) -> str:
+    """`ollama_host` by the order of config.load, without its checks: what is wrong is said there.
+    A project has no say in it."""
+    found = "http://127.0.0.1:11434"
+    try:
+        table = tomllib.loads((config_dir() / "config.toml").read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError):
+        table = {}
+    tables = [table, {"ollama_host": os.environ.get("LOCALAGENT_OLLAMA_HOST")}]
+    for values in (*tables, *ruling.settings.values()):
+        found = str(values.get("ollama_host") or found)
+    return found
