@@ -26,12 +26,13 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from localagent.guard.sandbox import namespace, syscalls
+from localagent.guard.sandbox import namespace, seccomp, syscalls
 
 # The keys of a job: confined, argv (None: the changes are put and nothing is run), env, cwd,
 # limits (pairs of an RLIMIT_* name and a value), processes, and what `namespace.build` reads.
 Job = dict[str, Any]
 
+_FILTER = seccomp.program(shared=False)  # made while nobody waits for it
 _TICK = 0.05  # seconds between looks where the kernel cannot wake us
 
 
@@ -222,6 +223,8 @@ def _become(job: Job, status: int) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         os.chdir(job["cwd"])
         _say(status, "R")
+        if job["confined"]:
+            seccomp.install(_FILTER)
         os.execve(job["argv"][0], job["argv"], job["env"])
     except OSError as error:
         _say(status, f"E {error}")

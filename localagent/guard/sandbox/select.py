@@ -52,6 +52,15 @@ def choose(kind: str | None = None) -> Choice:
     return Choice(PlainSandbox(), reason)
 
 
+def make(kind: str, base: Path | None = None) -> Sandbox:
+    """A sandbox of the kind, untried; `base` is where its scratch folders lie."""
+    if kind == "unshare":
+        from localagent.guard.sandbox.unshare import UnshareSandbox
+
+        return UnshareSandbox(base)
+    return PlainSandbox(base)
+
+
 _HINT = "localagent/docs/sandbox.md says what it needs and what to do"
 
 

@@ -40,6 +40,11 @@ _SYS_FSMOUNT = 432
 _SYS_MOUNT_SETATTR = 442
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "i686": 288, "ppc64le": 271}
 
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SECCOMP_SET_MODE_FILTER = 1
+_SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x8
+_BYTES_OF_AN_INSTRUCTION = 8
+
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
@@ -215,3 +220,17 @@ def raise_loopback() -> None:
         _check(_libc.ioctl(descriptor, ctypes.c_ulong(siocsifflags), address), "ioctl")
     finally:
         os.close(descriptor)
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+
+
+def seccomp_install(code: bytes, listen: bool) -> int:
+    """Install a filter on system calls; with `listen`, a descriptor on which calls are reported."""
+    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
+    number = _SYS_SECCOMP[os.uname().machine]
+    flags = _SECCOMP_FILTER_FLAG_NEW_LISTENER if listen else 0
+    filter_ = _Program(len(code) // _BYTES_OF_AN_INSTRUCTION, code)
+    arguments = (_long(number), _long(_SECCOMP_SET_MODE_FILTER), _long(flags))
+    return _check(_libc.syscall(*arguments, ctypes.byref(filter_)), "seccomp")
