@@ -142,7 +142,8 @@ def test_the_readmes_search_for_code_that_reaches_out_finds_what_it_says() -> No
     names = {p.relative_to(package).as_posix() for p in found}
     lock = {"guard/egress.py", "guard/egress_linux.py", "guard/door.py"}
     client = {"models/ollama_client.py", "models/ollama_transport.py"}
-    assert names == set(re.findall(r"`([a-z_/.]+)`", shown[2])) == lock | client
+    canaries = {"guard/sandbox/attempts.py", "guard/sandbox/targets.py"}
+    assert names == set(re.findall(r"`([a-z_/.]+)`", shown[2])) == lock | client | canaries
 
 
 def test_no_file_names_a_package_indexs_host() -> None:
