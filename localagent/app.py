@@ -29,10 +29,14 @@ from localagent.events import (
     TurnFinished,
     TurnStarted,
 )
+from localagent.extend.project import Brought, brought, project_prompts
+from localagent.extend.rules import session_rules
 from localagent.guard import egress
+from localagent.guard.consent import Consent
 from localagent.guard.gate import SessionGate
 from localagent.guard.grants import WorkspaceGrants
 from localagent.guard.permissions import Permissions
+from localagent.guard.project_files import ProjectFile
 from localagent.guard.sandbox.select import Choice, choose
 from localagent.index.disk import DiskIndex
 from localagent.journal import transcript
@@ -69,6 +73,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
     workspace = Workspace.open(options.workspace)
     settings = load_settings(workspace.root, _flags(options))
     past = transcript.read(options.resume) if options.resume else None
+    project = brought(workspace, settings.project_files)
     models = _router(model, options.scripted, settings)
     models.model()
     models.switches()  # SessionStarted names the model that it came to
@@ -103,7 +108,8 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             tools=standard_tools(),
             gate=gate,
             journal=NoTurn(),
-            prompts=open_prompts(),
+            prompts=open_prompts(project),
+            rules=session_rules(workspace, project, settings.project_files),
             interactive=options.interactive,
             check_seconds=settings.check_seconds,
         ),
@@ -123,6 +129,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
         unfinished=_unfinished(past) if past else "",
         warnings=[
             *settings.notes,
+            *project.notices,
             *models.notices(),
             *_warnings(settings, selection, lock, workspace),
         ],
@@ -153,6 +160,17 @@ def _gate(
         confined=confined,
         read_only=own is None,
     )
+
+
+def pending_consent(workspace: Path) -> tuple[Consent, tuple[ProjectFile, ...]]:
+    """What `workspace` brings that changes what the agent does and that the user said nothing on
+    yet, and where his answer is remembered: `agree` or `refuse`, before a session is opened.
+
+    Raises WorkspaceError, ConfigError.
+    """
+    opened = Workspace.open(workspace)
+    settings = load_settings(opened.root)
+    return Consent(opened.root), brought(opened, settings.project_files).pending
 
 
 def undo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
@@ -249,9 +267,10 @@ def open_models(workspace: Path, model: str | None = None, scripted: Path | None
     return _router(None, scripted, settings)
 
 
-def open_prompts() -> Prompts:
-    """The texts that models see; the user's own come first."""
-    return Prompts([config_dir() / "prompts"])
+def open_prompts(project: Brought | None = None) -> Prompts:
+    """The texts that models see: the user's own come first, then the project's, as far as the user
+    agreed to them."""
+    return Prompts([config_dir() / "prompts"], project_prompts(project) if project else {})
 
 
 def open_model(entry: Entry, settings: Settings) -> Model:

@@ -25,6 +25,7 @@ from localagent.commands import (
     run,
     search,
     sessions,
+    trust,
     undo,
 )
 from localagent.commands import (
@@ -63,7 +64,7 @@ exit codes:
 
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
-    *(search, context, outline, index, models, permissions, config, doctor, docs),
+    *(search, context, outline, index, models, permissions, config, trust, doctor, docs),
 )
 
 

@@ -65,6 +65,7 @@ class Settings:
     ollama_host: str = "http://127.0.0.1:11434"
     candidates: int | None = None
     checkpoint_bytes: int = 512 << 20
+    project_files: str = "ask"
     roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     fallback: tuple[str, ...] = ()
     permissions: tuple[Rule, ...] = ()

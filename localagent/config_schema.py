@@ -96,6 +96,12 @@ KEYS: dict[str, Key] = {
     "checkpoint_bytes": Key(
         "bytes that one session may keep for undo", "a whole number, 1048576 or more", 512 << 20
     ),
+    "project_files": Key(
+        "what a project brings that changes what the agent does (AGENTS.md, prompts, commands, "
+        "plug-ins): used after you agreed to it, or never",
+        '"ask" or "never"',
+        "ask",
+    ),
     "roles": Key(
         "models for single jobs: small (titles, commit messages), planner (choices while planning)",
         "a table with main, small and planner, each a model's id",
@@ -159,6 +165,7 @@ class Values(BaseModel):
     ollama_host: _Text | None = None
     candidates: Annotated[int, Field(ge=1, le=64)] | None = None
     checkpoint_bytes: Annotated[int, Field(ge=1 << 20)] | None = None
+    project_files: Literal["ask", "never"] | None = None
     permissions: tuple[RuleTable, ...] | None = None
 
     @field_validator("roles", mode="before")

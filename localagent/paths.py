@@ -1,7 +1,8 @@
 """Where localagent keeps its state: XDG folders, all readable by their owner alone (0700).
 
-config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's own), prompts/, grants/
-data    $XDG_DATA_HOME/localagent     models/, sessions/
+config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's own), AGENTS.md,
+                                      prompts/, grants/
+data    $XDG_DATA_HOME/localagent     models/, sessions/, trust/
 cache   $XDG_CACHE_HOME/localagent    build/ (compiled wheels), index/, kv/, scratch/
 state   $XDG_STATE_HOME/localagent    locks/, logs/
 """

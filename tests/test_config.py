@@ -129,6 +129,7 @@ def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good = {"model": "'m'", "sandbox": "'none'", "checkpoint_bytes": "2000000"}
     good |= {"memory_bytes": "300000000"}
     good |= {"roles": "{small = 'm'}", "fallback": "['m']", "ollama_host": "'127.0.0.1'"}
+    good |= {"project_files": "'never'"}
     write(project_file(root), f"{key} = {good.get(key, '2048' if key == 'window' else '10')}\n")
     with pytest.raises(ConfigError, match=f"a project may not set {key}") as caught:
         load(root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from localagent.agent.house_rules import folder_rules, with_rules
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.context.builder import text_of
@@ -74,7 +75,10 @@ def context_messages(
     prompts = turn.services.prompts
     count = turn.services.model.count
     window = turn.services.model.info.profile.window
-    budget = window * 2 // 3 - count(turn.prompt) - 150
+    rules = with_rules(turn, prompts.text("workflow/system"))
+    if of_folder := folder_rules(turn, problem.path):
+        rules = f"{rules}\n\n{of_folder}"
+    budget = window * 2 // 3 - count(turn.prompt) - count(rules) - 80
     shown: list[str] = []
     if problem.old is not None:
         shown.append(_own_code(turn, problem, focus, budget))
@@ -87,7 +91,7 @@ def context_messages(
             beside.append(part)
             budget -= count(part)
     # The file itself comes last, nearest to the reply that has to replace it.
-    system = Message("system", prompts.text("workflow/system"))
+    system = Message("system", rules)
     user = prompts.render(
         "workflow/context",
         task=turn.prompt.strip(),

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from localagent.changes import Change
 from localagent.context.prompts import Prompts
+from localagent.context.rules import Rules
 from localagent.errors import Interrupted, LimitReached
 from localagent.events import FileChanged, Mode
 from localagent.guard.sandbox.base import Sandbox
@@ -103,6 +104,7 @@ class Services:
     interactive: bool = False
     check_seconds: float = 120.0
     planning: Model | None = None
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True)

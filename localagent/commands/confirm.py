@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from localagent.commands.output import prompt
 from localagent.errors import RefusedError
 
 
@@ -16,6 +17,5 @@ def confirmed(question: str, yes: bool, what: str) -> bool:
         return True
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise RefusedError(f"nothing was {what}: nobody can be asked here", "--yes does not ask")
-    sys.stdout.write(f"{question} [y/N] ")
-    sys.stdout.flush()
+    prompt(f"{question} [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

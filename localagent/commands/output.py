@@ -22,6 +22,12 @@ def say(text: str = "") -> None:
     sys.stdout.write(clean(text) + "\n")
 
 
+def prompt(text: str) -> None:
+    """Write what a user is asked to stdout, without a newline, cleaned."""
+    sys.stdout.write(clean(text))
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """Write one line to stderr, cleaned: what is not the command's result."""
     sys.stderr.write(clean(f"localagent: {text}") + "\n")

@@ -103,6 +103,10 @@ def execute(args: argparse.Namespace) -> int:
     piped = args.task == "-"
     interactive = not (args.json or piped) and sys.stdin.isatty() and sys.stdout.isatty()
     with Interrupts() as interrupts, ExitStack() as stack:
+        if interactive:
+            from localagent.commands.consent import ask_about_project
+
+            ask_about_project(args.directory, interrupts.read_line)
         view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
         try:
             session = stack.enter_context(_open(args, interactive))

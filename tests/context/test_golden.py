@@ -23,6 +23,7 @@ from localagent.agent.verify import CheckResult, TestResult
 from localagent.app import NoTurn
 from localagent.changes import file_change
 from localagent.context.prompts import Prompts
+from localagent.context.rules import Rules, RuleText
 from localagent.gitstaged import Staged
 from localagent.guard.sandbox.plain import PlainSandbox
 from localagent.index.disk import DiskIndex
@@ -87,6 +88,27 @@ def compare(name: str, text: str) -> None:
 
 def test_system_prompt_of_react(turn: Turn) -> None:
     compare("react-system", system_prompt(turn))
+
+
+def with_rules(turn: Turn) -> Turn:
+    """The turn in a project with rules of all kinds, one of them too long."""
+    long = "\n".join(f"- rule {number} of the project" for number in range(80))
+    folder = RuleText("pkg/AGENTS.md", "What is in pkg is generated.\n")
+    rules = Rules(
+        [
+            RuleText("/home/ada/AGENTS.md", "Answer in English.\n", own=True),
+            RuleText("AGENTS.md", f"# House rules\n\n{long}\n"),
+        ],
+        lambda path: folder if path.startswith("pkg/") else None,
+    )
+    return replace(turn, services=replace(turn.services, rules=rules))
+
+
+def test_rules(turn: Turn, problem: Problem) -> None:
+    ruled = with_rules(turn)
+    compare("rules-react", system_prompt(ruled))
+    (draft,) = next(whole_file(ruled, replace(problem, path="pkg/x.py"), Board(FAILING)))
+    compare("rules-whole", transcript_form(draft.request))
 
 
 def test_whole_file_requests(turn: Turn, problem: Problem) -> None:

@@ -16,6 +16,7 @@ from localagent.agent.action_grammar import ACTION
 from localagent.agent.actions import parse_actions
 from localagent.agent.ask import Reply, ask
 from localagent.agent.classify import classify
+from localagent.agent.house_rules import folder_rules, notices, with_rules
 from localagent.agent.localise import named_paths
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
@@ -47,10 +48,10 @@ class _Talk:
 
 
 def system_prompt(turn: Turn) -> str:
-    """The fixed start of every conversation: rules and tools."""
+    """The fixed start of every conversation: rules and tools, and the user's and project's own."""
     prompts = turn.services.prompts
     tools = [prompts.text(f"tools/{name}") for name in (*TOOL_NAMES, "done")]
-    return prompts.render("react/system", tools="\n\n".join(tools))
+    return with_rules(turn, prompts.render("react/system", tools="\n\n".join(tools)))
 
 
 class React:
@@ -68,6 +69,7 @@ class React:
         if not question:
             check, _ = yield from check_as_it_is(turn)
         messages = [Message("system", system_prompt(turn)), *turn.conversation]
+        yield from notices(turn)
         messages.append(Message("user", turn.prompt))
         return (yield from _loop(turn, messages, check, question))
 
@@ -193,7 +195,11 @@ def _use(
         return
     result = yield from act.act(turn, call)
     text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
+    rules = folder_rules(turn, call.arguments.get("path", "")) if result.ok else ""
+    if rules and not any(rules in message.content for message in messages):
+        text = f"{text}\n\n{rules}"
     yield from _add(messages, "user", text)
+    yield from notices(turn)
 
 
 def _done(

@@ -16,6 +16,7 @@ from localagent.agent.actions import parse_actions
 from localagent.agent.ask import Reply, ask, choose
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.classify import classify
+from localagent.agent.house_rules import notices, with_rules
 from localagent.agent.localise import (
     named_paths,
     sources_to_trace,
@@ -118,6 +119,7 @@ class Workflow:
             tries.append((problem, board, _strategies(problem), share))
         for problem, board, plan, share in tries:
             yield Step("propose", f"writing {problem.path}")
+            yield from notices(turn, problem.path)
             found = yield from search(turn, problem, board, plan, share)
             if found is not None:
                 return found
@@ -196,7 +198,8 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
         parts.insert(0, services.prompts.render("workflow/map", map=found.map))
     question = services.prompts.render("workflow/answer", question=turn.prompt.strip())
     user = Message("user", "\n\n".join([*parts, question]))
-    system = Message("system", turn.services.prompts.text("workflow/system"))
+    system = Message("system", with_rules(turn, services.prompts.text("workflow/system")))
+    yield from notices(turn)
     reply: Reply = yield from ask(
         turn, "answer", Request((system, *said, user), max_tokens=ANSWER_TOKENS, seed=turn.seed)
     )

@@ -1,0 +1,35 @@
+"""The user's and the project's rules (`context/rules.py`), for the prompts of a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from localagent.agent.turn import Turn
+from localagent.events import Warned
+
+
+def with_rules(turn: Turn, system: str) -> str:
+    """The system's text with the rules that every prompt begins with."""
+    services = turn.services
+    info = services.model.info
+    text = services.rules.fixed(
+        services.prompts, info.id, services.model.count, info.profile.window
+    )
+    return f"{system}\n\n{text}" if text else system
+
+
+def folder_rules(turn: Turn, path: str) -> str:
+    """The rules of the folder that the file at `path` is in, or ""."""
+    services = turn.services
+    info = services.model.info
+    return services.rules.of(
+        path, services.prompts, info.id, services.model.count, info.profile.window
+    )
+
+
+def notices(turn: Turn, path: str = "") -> Iterator[Warned]:
+    """What the user should know of the rules, and of those for the file at `path`, once."""
+    with_rules(turn, "")
+    if path:
+        folder_rules(turn, path)
+    yield from (Warned(text) for text in turn.services.rules.notices())

@@ -1,0 +1,1 @@
+"""What users and projects add to localagent: rules, commands, prompts, tools, planners."""

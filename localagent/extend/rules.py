@@ -1,0 +1,58 @@
+"""The rules of a session: the user's own, the project's as far as the user agreed to them."""
+
+from __future__ import annotations
+
+from localagent.context.rules import Rules, RuleText
+from localagent.errors import ConfigError
+from localagent.extend.project import Brought, nearest_rules
+from localagent.guard.consent import Consent
+from localagent.guard.project_files import MAX_BYTES, RULES
+from localagent.paths import config_dir
+from localagent.workspace import Workspace
+
+
+def session_rules(workspace: Workspace, project: Brought, setting: str) -> Rules:
+    """The rules for a session in `workspace`. Raises ConfigError where the user's own cannot be
+    read."""
+    texts = [RuleText(str(config_dir() / RULES), own_rules(), own=True)]
+    texts += [RuleText(file.path, file.text) for file in project.of("rules")]
+    known: dict[str, RuleText | None] = {}
+
+    def folder(path: str) -> RuleText | None:
+        """What was found first holds for the session, so that its prompts stay the same."""
+        if setting == "never":
+            return None
+        if path not in known:
+            known[path] = _of_folder(workspace, path)
+        return known[path]
+
+    return Rules(texts, folder)
+
+
+def own_rules() -> str:
+    """The user's rules for every project, "" without. Raises ConfigError."""
+    path = config_dir() / RULES
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path} is larger than {MAX_BYTES >> 10} KiB", "rules should be short")
+    return data.decode("utf-8-sig", "replace")
+
+
+def _of_folder(workspace: Workspace, path: str) -> RuleText | None:
+    file = nearest_rules(workspace, path)
+    if file is None:
+        return None
+    state = Consent(workspace.root).state(file)
+    if state == "agreed":
+        return RuleText(file.path, file.text)
+    notice = (
+        f"{file.path} is not used: you have not agreed to it as it is now "
+        f"(localagent trust add {file.path})"
+    )
+    return RuleText(file.path, "", notice="" if state == "refused" else notice)
