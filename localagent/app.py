@@ -20,6 +20,7 @@ from localagent.changes import Change
 from localagent.config import Settings
 from localagent.config import load as load_settings
 from localagent.context.prompts import Prompts
+from localagent.edits.textfile import sha256
 from localagent.errors import ModelLoadError, SandboxError, UsageError, WorkspaceError
 from localagent.events import (
     Event,
@@ -40,6 +41,8 @@ from localagent.guard.project_files import ProjectFile
 from localagent.guard.sandbox.select import Choice, choose
 from localagent.index.disk import DiskIndex
 from localagent.journal import transcript
+from localagent.journal.audit import AuditLog
+from localagent.journal.audit_prune import prune as prune_audit
 from localagent.journal.checkpoint import Checkpoints, recover_workspace
 from localagent.journal.replay import Difference, ReplayModel, compare
 from localagent.journal.undo import Undone
@@ -55,7 +58,7 @@ from localagent.models.planned import planned
 from localagent.models.router import MAIN, Pinned, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.paths import config_dir, sessions_dir
-from localagent.session import RunOptions, Session
+from localagent.session import Recorder, RunOptions, Session
 from localagent.tools.registry import standard_tools
 from localagent.workspace import Workspace
 
@@ -116,7 +119,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
         models=models,
         planner=settings.planner or "",
         planner_for=lambda name: planner_for(name, settings),
-        recorder=recorder,
+        recorder=_recorders(recorder, settings, info),
         journal_for=lambda turn: Checkpoints(
             workspace.root, recorder.folder, turn, settings.checkpoint_bytes
         ),
@@ -175,12 +178,25 @@ def pending_consent(workspace: Path) -> tuple[Consent, tuple[ProjectFile, ...]]:
 
 def undo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
     """Take back a turn's changes (the last one's by default); see `journal.undo`."""
-    return undo_turn(Workspace.open(workspace).root, target, force=force)
+    root = Workspace.open(workspace).root
+    return _logged("undo", root, undo_turn(root, target, force=force))
 
 
 def redo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
     """Take back an undo; see `journal.undo`."""
-    return redo_turn(Workspace.open(workspace).root, target, force=force)
+    root = Workspace.open(workspace).root
+    return _logged("redo", root, redo_turn(root, target, force=force))
+
+
+def _logged(what: str, root: Path, done: Undone) -> Undone:
+    """Put an undo or redo into the audit log of the session whose turn it was."""
+    if load_settings(root).audit != "off":
+        with AuditLog(done.session) as log:
+            log.write({"type": what, "turn": done.turn})
+            for change in done.changed:
+                log.append(change)
+            log.sync()
+    return done
 
 
 def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
@@ -212,6 +228,24 @@ def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
         yield difference
 
 
+class Recorders:
+    """Several places where events are kept, asked in order: what the first cannot keep is not
+    handed on."""
+
+    def __init__(self, *places: Recorder) -> None:
+        self._places = places
+
+    def append(self, event: Event) -> None:
+        """Keep one event everywhere. Raises WorkspaceError."""
+        for place in self._places:
+            place.append(event)
+
+    def close(self) -> None:
+        """Close all."""
+        for place in self._places:
+            place.close()
+
+
 class NoTurn:
     """The journal outside of a turn: nothing can be changed there."""
 
@@ -230,6 +264,29 @@ def _check_sandbox(selection: Choice, settings: Settings) -> None:
             f"{settings.policy} wants {' or '.join(wanted)}; so nothing runs",
             "localagent doctor says what works on this machine",
         )
+
+
+def _recorders(
+    recorder: transcript.TranscriptWriter, settings: Settings, info: ModelInfo
+) -> Recorder:
+    """The audit log, unless it is switched off, and then the transcript."""
+    if settings.audit == "off":
+        return recorder
+    prune_audit(settings.audit_days, settings.audit_bytes)
+    facts = {
+        "backend": info.backend,
+        "template_sha256": _template(info.id),
+        "policy": {str(file): sha256(file.read_bytes()) for file in settings.policy.files},
+        "audit": settings.audit,
+    }
+    log = AuditLog(recorder.session, texts=settings.audit == "texts", facts=facts)
+    return Recorders(log, recorder)
+
+
+def _template(model: str) -> str:
+    """The pinned hash of a model's chat template; "" where models.lock does not have it."""
+    known = (e.chat_template_sha256 for e in models_lock.load().entries if e.id == model)
+    return next(known, "")
 
 
 def _nothing() -> None:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from localagent import __version__
 from localagent.commands import (
+    audit,
     commit_message,
     config,
     context,
@@ -64,7 +65,7 @@ exit codes:
 
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
-    *(search, context, outline, index, models, permissions, config, trust, doctor, docs),
+    *(search, context, outline, index, models, permissions, config, trust, doctor, audit, docs),
 )
 
 

@@ -66,6 +66,9 @@ class Settings:
     candidates: int | None = None
     checkpoint_bytes: int = 512 << 20
     project_files: str = "ask"
+    audit: str = "hashes"
+    audit_days: int = 0
+    audit_bytes: int = 1 << 30
     roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     fallback: tuple[str, ...] = ()
     permissions: tuple[Rule, ...] = ()

@@ -102,6 +102,21 @@ KEYS: dict[str, Key] = {
         '"ask" or "never"',
         "ask",
     ),
+    "audit": Key(
+        "what the audit log holds of prompts, replies and outputs: hashes, or their texts, too",
+        '"hashes", "texts" or "off" (no log)',
+        "hashes",
+    ),
+    "audit_days": Key(
+        "days that a session stays in the audit log; 0: for ever",
+        "a whole number from 0 to 36500",
+        0,
+    ),
+    "audit_bytes": Key(
+        "bytes that the audit log may take, the oldest sessions go first; 0: no bound",
+        "a whole number, 0 or more",
+        1 << 30,
+    ),
     "roles": Key(
         "models for single jobs: small (titles, commit messages), planner (choices while planning)",
         "a table with main, small and planner, each a model's id",
@@ -120,7 +135,7 @@ KEYS: dict[str, Key] = {
 NUMBERS = (
     *("max_seconds", "max_tokens", "check_seconds", "search_seconds", "threads", "window"),
     *("gpu_layers", "nice", "memory_bytes", "kv_cache_bytes"),
-    *("silence_seconds", "candidates", "checkpoint_bytes"),
+    *("silence_seconds", "candidates", "checkpoint_bytes", "audit_days", "audit_bytes"),
 )
 RULE_KEYS = ("action", "tool", "match")
 ROLES = ("main", "small", "planner")
@@ -166,6 +181,9 @@ class Values(BaseModel):
     candidates: Annotated[int, Field(ge=1, le=64)] | None = None
     checkpoint_bytes: Annotated[int, Field(ge=1 << 20)] | None = None
     project_files: Literal["ask", "never"] | None = None
+    audit: Literal["hashes", "texts", "off"] | None = None
+    audit_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
+    audit_bytes: Annotated[int, Field(ge=0)] | None = None
     permissions: tuple[RuleTable, ...] | None = None
 
     @field_validator("roles", mode="before")

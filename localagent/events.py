@@ -190,6 +190,24 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """An attempt that was stopped by more than a rule. `kind` says at which border ("path": out of
+    the workspace; others name the guard), `subject` what was tried, as it was written."""
+
+    kind: str
+    subject: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """The model is shown a file of the workspace, or parts of it; the hash is of the whole file."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateProposed:
     """A possible change; `strategy` says how it was asked for, `of` the most that are planned
     (0 where that is open)."""
@@ -290,6 +308,8 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
     ToolReturned,
     Question,
     Decision,
+    Blocked,
+    FileRead,
     CandidateProposed,
     CandidateRejected,
     CheckStarted,

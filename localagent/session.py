@@ -23,6 +23,7 @@ from localagent.agent.title import write_title
 from localagent.agent.turn import Answer, Journal, Limits, Services, Turn
 from localagent.errors import LocalAgentError
 from localagent.events import (
+    Blocked,
     Event,
     MessageAdded,
     Mode,
@@ -192,9 +193,13 @@ class Session:
         return self.services.gate.mode
 
     def _refused(self) -> list[Event]:
-        """Warnings of what the egress lock refused since the last event."""
-        new = ATTEMPTS.untold() if self._announced else ()
-        return [Warned(f"the egress lock refused to {attempt}") for attempt in new]
+        """What the egress lock refused since the last event, for the audit log and for people."""
+        found: list[Event] = []
+        for attempt in ATTEMPTS.untold() if self._announced else ():
+            asked = f"{attempt.code}, thread {attempt.thread}"
+            found.append(Blocked("network", f"{attempt.what} {attempt.where}", asked))
+            found.append(Warned(f"the egress lock refused to {attempt}"))
+        return found
 
     def _planner_name(self) -> str:
         return self.planner or self.models.info(MAIN).profile.planner
@@ -251,6 +256,8 @@ class Session:
             self.models.close()
             self.services.index.close()
             self.services.sandbox.close()
+            for event in self._refused():  # what nobody pulls any more is recorded all the same
+                self.recorder.append(event)
         finally:
             self.recorder.close()
             self.on_close()

@@ -127,7 +127,7 @@ def test_a_projects_check_is_only_a_proposal(root: Path) -> None:
 @pytest.mark.parametrize("key", sorted(set(KEYS) - set(config._PROJECT_KEYS)))
 def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good = {"model": "'m'", "sandbox": "'none'", "checkpoint_bytes": "2000000"}
-    good |= {"memory_bytes": "300000000"}
+    good |= {"memory_bytes": "300000000", "audit": "'off'"}
     good |= {"roles": "{small = 'm'}", "fallback": "['m']", "ollama_host": "'127.0.0.1'"}
     good |= {"project_files": "'never'"}
     write(project_file(root), f"{key} = {good.get(key, '2048' if key == 'window' else '10')}\n")

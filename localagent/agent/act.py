@@ -9,8 +9,22 @@ from localagent.agent.turn import Answer, Turn
 from localagent.changes import Change
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary
-from localagent.errors import LocalAgentError, RefusedError, ToolError, WorkspaceError
-from localagent.events import Decision, Event, FileChanged, Question, ToolCalled, ToolReturned
+from localagent.errors import (
+    LocalAgentError,
+    OutsideWorkspace,
+    RefusedError,
+    ToolError,
+    WorkspaceError,
+)
+from localagent.events import (
+    Blocked,
+    Decision,
+    Event,
+    FileChanged,
+    Question,
+    ToolCalled,
+    ToolReturned,
+)
 from localagent.messages import ToolCall, ToolResult
 from localagent.tools.base import Effect, ToolContext
 from localagent.workspace import Workspace
@@ -128,6 +142,9 @@ def act(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
     except (ToolError, RefusedError, WorkspaceError) as error:
         text = error.message + (f" ({error.hint})" if error.hint else "")
         result = ToolResult(False, text, text)
+        if isinstance(error, OutsideWorkspace):
+            yield Blocked("path", call.arguments.get("path", call.name), error.message)
+    yield from turn.seen()
     yield ToolReturned(number, call.name, result.ok, result.for_model, result.for_person)
     return result
 
@@ -142,6 +159,7 @@ def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
         workspace=turn.services.workspace,
         sandbox=turn.services.sandbox,
         apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
+        saw=turn.saw,
         cancelled=turn.stop.is_set,
         shell_seconds=_shell_seconds(turn),
     )

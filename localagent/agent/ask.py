@@ -116,6 +116,7 @@ def _generate(
         share = max(1, tokens // len(left))
         left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
     streams = list(left)
+    yield from turn.seen()
     for stream, request in left.items():
         yield ModelAsked(purpose, transcript_form(request), stream)
     texts = dict.fromkeys(streams, "")

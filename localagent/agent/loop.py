@@ -18,9 +18,18 @@ from localagent.errors import (
     Interrupted,
     LimitReached,
     LocalAgentError,
+    OutsideWorkspace,
     RefusedError,
 )
-from localagent.events import Event, Failed, MessageAdded, Outcome, TurnFinished, TurnStarted
+from localagent.events import (
+    Blocked,
+    Event,
+    Failed,
+    MessageAdded,
+    Outcome,
+    TurnFinished,
+    TurnStarted,
+)
 
 # 0 done and checked (or nothing needed checking), 1 not solved; errors carry their own code.
 EXIT_CODES: dict[Outcome, int] = {"solved": 0, "answered": 0, "unverified": 1, "unsolved": 1}
@@ -41,6 +50,8 @@ def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
         result = yield from planner.plan(turn)
         code = EXIT_CODES[result.outcome]
     except LocalAgentError as error:
+        if isinstance(error, OutsideWorkspace):
+            yield Blocked("path", "a path of the task", error.message)
         yield Failed(type(error).__name__, error.message, error.hint)
         outcome: Outcome = next((o for cls, o in _OUTCOMES if isinstance(error, cls)), "error")
         result, code = Result(outcome, error.message), error.exit_code

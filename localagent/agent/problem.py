@@ -10,7 +10,7 @@ from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.context.builder import text_of
 from localagent.context.excerpt import excerpt, fenced, language
-from localagent.edits.textfile import TextFile, decode, is_binary
+from localagent.edits.textfile import TextFile, decode, is_binary, sha256
 from localagent.errors import UsageError
 from localagent.index.base import Symbol
 from localagent.index.kinds import is_docs, is_test
@@ -61,6 +61,7 @@ def open_file(turn: Turn, path: str) -> TextFile | None:
     data = workspace.read_bytes(path)
     if is_binary(data):
         raise UsageError(f"{path} is a binary file; localagent edits text files only")
+    turn.saw(path, sha256(data))
     return decode(data)
 
 
@@ -85,7 +86,7 @@ def context_messages(
     budget -= sum(count(text) for text in shown)
     beside: list[str] = []
     for path in problem.beside:
-        text = text_of(turn.services.workspace, path)
+        text = text_of(turn.services.workspace, path, turn.saw)
         part = clip(turn, fenced(path, text), budget)
         if part:
             beside.append(part)

@@ -16,7 +16,7 @@ from localagent.changes import Change
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules
 from localagent.errors import Interrupted, LimitReached
-from localagent.events import FileChanged, Mode
+from localagent.events import FileChanged, FileRead, Mode
 from localagent.guard.sandbox.base import Sandbox
 from localagent.index.base import Index
 from localagent.messages import Message
@@ -140,11 +140,22 @@ class Turn:
     changed: list[str] = field(default_factory=list)
     read_rate: float = 0.0
     counters: dict[str, int] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def next(self, counter: str) -> int:
         """The next number of a counter, from 1."""
         self.counters[counter] = self.counters.get(counter, 0) + 1
         return self.counters[counter]
+
+    def saw(self, path: str, sha256: str) -> None:
+        """Take down that the model is shown the file of this hash, or a part of it."""
+        self._seen.setdefault((path, sha256), False)
+
+    def seen(self) -> list[FileRead]:
+        """What `saw` was told since the last call; the same content counts once a turn."""
+        new = [key for key, told in self._seen.items() if not told]
+        self._seen.update(dict.fromkeys(new, True))
+        return [FileRead(path, digest) for path, digest in new]
 
     def seconds_left(self) -> float | None:
         """Seconds until the user's limit, or None; may be negative."""

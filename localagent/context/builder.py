@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from localagent.context.excerpt import Count, Span, excerpt, joined, render
-from localagent.edits.textfile import decode, is_binary
+from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.errors import OutsideWorkspace
 from localagent.index.base import Index, Passage, Symbol
 from localagent.workspace import Workspace
@@ -22,6 +22,9 @@ NAMED_SHARE = 0.6
 
 MAP_SHARE = 0.08
 """Of the budget, at most, for the map."""
+
+Saw = Callable[[str, str], None]
+"""Is told of each file that is shown, with the SHA-256 of what it holds."""
 
 Symbols = Callable[[str], Sequence[Symbol]]
 """The definitions of a file."""
@@ -75,14 +78,19 @@ def gather(
     count: Count,
     budget: int,
     named: Sequence[str] = (),
+    saw: Saw | None = None,
 ) -> Gathered:
     """Choose what answers `query`, with the files that it names, in at most `budget` tokens."""
+    read: dict[str, str] = {}
     passages = index.passages(query, _PASSAGES)
     symbols = cache(index.symbols)  # a file is read and parsed each time it is asked
-    shown = _named(named, workspace, symbols, passages, count, int(budget * NAMED_SHARE))
+    shown = _named(
+        named, workspace, symbols, passages, count, int(budget * NAMED_SHARE), read.__setitem__
+    )
     left = budget - sum(one.tokens for one in shown)
     others = [p for p in passages if p.path not in named]
-    files = _filled(others, workspace, symbols, count, left - int(budget * MAP_SHARE))
+    left -= int(budget * MAP_SHARE)
+    files = _filled(others, workspace, symbols, count, left, read.__setitem__)
     reasons = {passage.path: "; ".join(passage.reasons) for passage in others}
     shown += [
         Shown(path, tuple(file.spans), file.text, file.tokens, reasons[path])
@@ -91,16 +99,23 @@ def gather(
     left = min(budget - sum(one.tokens for one in shown), int(budget * MAP_SHARE))
     near = dict.fromkeys([*(p for p in named if symbols(p)), *(p.path for p in passages)])
     drawn = _map(list(near), {one.path: one.spans for one in shown}, symbols, count, left)
+    if saw is not None:
+        for one in shown:
+            saw(one.path, read[one.path])
     return Gathered(tuple(shown), drawn, count(drawn) if drawn else 0)
 
 
-def text_of(workspace: Workspace, path: str) -> str:
+def text_of(workspace: Workspace, path: str, saw: Saw | None = None) -> str:
     """The text of a file that is only shown; empty where it is missing or no text."""
     try:
         data = workspace.read_bytes(path)
     except (OSError, OutsideWorkspace):
         return ""
-    return "" if is_binary(data) else decode(data).text
+    if is_binary(data):
+        return ""
+    if saw is not None:
+        saw(path, sha256(data))
+    return decode(data).text
 
 
 def _named(
@@ -110,10 +125,11 @@ def _named(
     passages: Sequence[Passage],
     count: Count,
     budget: int,
+    read: Saw,
 ) -> list[Shown]:
     found: list[Shown] = []
     for path in named:
-        text = text_of(workspace, path)
+        text = text_of(workspace, path, read)
         if not text.strip():
             continue
         wanted = [(p.line, p.end_line) for p in passages if p.path == path]
@@ -129,7 +145,12 @@ def _named(
 
 
 def _filled(
-    passages: Iterable[Passage], workspace: Workspace, symbols: Symbols, count: Count, budget: int
+    passages: Iterable[Passage],
+    workspace: Workspace,
+    symbols: Symbols,
+    count: Count,
+    budget: int,
+    read: Saw,
 ) -> dict[str, _File]:
     """Passages in the order given, as many as fit."""
     files: dict[str, _File] = {}
@@ -137,7 +158,7 @@ def _filled(
     for passage in passages:
         file = files.get(passage.path)
         if file is None:
-            lines = text_of(workspace, passage.path).splitlines()
+            lines = text_of(workspace, passage.path, read).splitlines()
             file = _File(lines, symbols(passage.path), [])
         last = min(passage.end_line, len(file.lines))
         if passage.line > last:

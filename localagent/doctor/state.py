@@ -11,6 +11,7 @@ from localagent import config
 from localagent.config import Settings
 from localagent.doctor.report import Part, Problem
 from localagent.guard import policy as policies
+from localagent.journal.audit import audit_dir
 from localagent.models.llama_machine import gigabytes
 from localagent.paths import cache_dir, config_dir, data_dir, models_dir, sessions_dir, state_dir
 
@@ -89,6 +90,7 @@ def disk() -> list[Kept]:
         "settings": config_dir(),
         "models": models_dir(),
         "sessions": sessions_dir(),
+        "audit log": audit_dir(),
         "cache": cache_dir(),
         "locks and logs": state_dir(),
     }

@@ -8,6 +8,7 @@ for all bytes.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -123,3 +124,8 @@ def _new_endings(file: TextFile, text: str) -> tuple[str, ...]:
         for i, j in zip(range(i1, i2), range(j1, j2), strict=False):
             result[j] = ends[i]
     return tuple(result[:-1])
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()

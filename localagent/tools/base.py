@@ -23,13 +23,15 @@ Effect = Literal["read", "write", "execute"]
 class ToolContext:
     """What a tool works on.
 
-    `apply` is the only way to change the workspace: it checkpoints, then writes. `cancelled` is
-    asked by tools that take long. `max_chars` bounds the half of a result that the model sees.
+    `apply` is the only way to change the workspace: it checkpoints, then writes. `saw` is told of
+    each file that the model is shown, with its SHA-256. `cancelled` is asked by tools that take
+    long. `max_chars` bounds the half of a result that the model sees.
     """
 
     workspace: Workspace
     sandbox: Sandbox
     apply: Callable[[Sequence[Change]], None]
+    saw: Callable[[str, str], None] = lambda _path, _sha256: None
     cancelled: Callable[[], bool] = lambda: False
     max_chars: int = 4000
     shell_seconds: float = 120.0

@@ -6,7 +6,7 @@ from localagent.edits.apply import apply_search_replace, replace_function
 from localagent.edits.blocks import FORMAT, code, search_replace_blocks
 from localagent.edits.fences import mark
 from localagent.edits.functions import definitions
-from localagent.edits.textfile import with_text
+from localagent.edits.textfile import sha256, with_text
 from localagent.errors import EditError, ToolError
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
@@ -30,6 +30,9 @@ class Edit:
         """See `Tool.prepare`."""
         given = parse(EditArguments, self.name, _with_path(arguments))
         target = load(context.workspace, given.path)
+        context.saw(
+            target.path, sha256(target.data)
+        )  # an edit that does not fit is told what is near
         text = _edited(target, given, context)
         return change_action(self.name, context, target.path, target, with_text(target.file, text))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
+from localagent.edits.textfile import sha256
 from localagent.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, line_range, parse
 from localagent.tools.base import Action, ToolContext
@@ -42,12 +43,15 @@ class Read:
             effect="read",
             subject=target.path,
             preview=f"read {target.path} {given.lines}".rstrip(),
-            perform=lambda: _show(target, wanted, context.max_chars),
+            perform=lambda: _show(target, wanted, context),
         )
 
 
-def _show(target: Target, wanted: tuple[int, int | None] | None, max_chars: int) -> ToolResult:
-    """The wanted lines, as many as fit into `max_chars`, and how to get the others."""
+def _show(
+    target: Target, wanted: tuple[int, int | None] | None, context: ToolContext
+) -> ToolResult:
+    """The wanted lines, as many as fit, and how to get the others."""
+    context.saw(target.path, sha256(target.data))
     lines = target.file.text.removesuffix("\n").split("\n") if target.file.text else []
     total = len(lines)
     if not total:
@@ -58,7 +62,7 @@ def _show(target: Target, wanted: tuple[int, int | None] | None, max_chars: int)
         return ToolResult(False, text, text)
     last = min(last or total, total)
     shown: list[str] = []
-    room = max_chars - 120
+    room = context.max_chars - 120
     for number in range(first, last + 1):
         line = lines[number - 1]
         clipped = (

@@ -46,9 +46,11 @@ class SearchArguments(ToolArguments):
 
 @dataclass(slots=True)
 class _Found:
-    """What one run of the worker found. `hits` are (file, all hits, [(line, text), …])."""
+    """What one run of the worker found. `hits` are (file, all hits, [(line, text), …]), `hashes`
+    the SHA-256 of these files."""
 
     hits: list[tuple[str, int, list[tuple[int, str]]]] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
     skipped: int = 0
     error: str = ""
     timed_out: bool = False
@@ -115,6 +117,8 @@ def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) 
         again = _run(given.pattern, literal, True, files, context)
         if again.hits:
             found, note = again, f"{note} (in any case)".strip()
+    for name, digest in found.hashes.items():
+        context.saw(name, digest)
     return _shown(given, found, note, len(files), context.max_chars)
 
 
@@ -183,7 +187,7 @@ def _read(output: bytes, timed_out: bool) -> _Found:
         except ValueError:
             continue  # the last line of a worker that was stopped
         if isinstance(value, list):
-            name, total, shown = value
+            name, total, shown, found.hashes[name] = value
             found.hits.append((name, total, [(number, text) for number, text in shown]))
         else:
             found.error = value.get("error", "")

@@ -6,12 +6,13 @@ time is up. It imports nothing but the standard library.
 
 Reads one JSON object from stdin: `root`, `files`, `pattern`, `literal`, `ignore_case`, `max_hits`
 (a file), `max_bytes` (a file). Writes one JSON line a file with hits: `[file, hits, [[line, text],
-…]]`, and at the end `{"files": searched, "skipped": too large}`; or `{"error": …}` for a pattern
-that does not compile.
+…], sha256 of the file]`, and at the end `{"files": searched, "skipped": too large}`; or
+`{"error": …}` for a pattern that does not compile.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -34,20 +35,21 @@ def main() -> None:
         return
     searched = skipped = 0
     for name in request["files"]:
-        text = _text(os.path.join(request["root"], name), request["max_bytes"])  # noqa: PTH118
-        if text is None:
+        data = _data(os.path.join(request["root"], name), request["max_bytes"])  # noqa: PTH118
+        if data is None:
             skipped += 1
             continue
         searched += 1
+        text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         found = _hits(compiled, text, request["max_hits"])
         if found[1]:
-            out.write(json.dumps([name, *found]) + "\n")
+            out.write(json.dumps([name, *found, hashlib.sha256(data).hexdigest()]) + "\n")
             out.flush()
     out.write(json.dumps({"files": searched, "skipped": skipped}) + "\n")
 
 
-def _text(path: str, max_bytes: int) -> str | None:
-    """The text of a file; None where it is too large, binary or unreadable."""
+def _data(path: str, max_bytes: int) -> bytes | None:
+    """The bytes of a file of text; None where it is too large, binary or unreadable."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             data = file.read(max_bytes + 1)
@@ -55,7 +57,7 @@ def _text(path: str, max_bytes: int) -> str | None:
         return None
     if len(data) > max_bytes or b"\0" in data[:8000]:
         return None
-    return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return data
 
 
 def _hits(compiled: re.Pattern[str], text: str, max_hits: int) -> tuple[int, list[Any]]:

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 import actions
+import audit
 import compare
 import engine
 import exercises
@@ -18,7 +19,7 @@ def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
-    for module in (actions, compare, engine, exercises, index, localise, startup):
+    for module in (actions, audit, compare, engine, exercises, index, localise, startup):
         name = module.__name__
         one = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0].split(": ")[1])
         module.add_arguments(one)

@@ -191,7 +191,7 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     before = exchanges(turn.conversation, partial(_is_call, tools=tuple(services.tools)))
     said = earlier(before, count, int(services.model.info.profile.window * EARLIER_SHARE))
     query = with_subject(turn.prompt, before)
-    found = gather(query, services.workspace, services.index, count, budget, named)
+    found = gather(query, services.workspace, services.index, count, budget, named, saw=turn.saw)
     # The best comes last, nearest to the question.
     parts = [one.text for one in reversed(found.shown)]
     if found.map:
