@@ -20,6 +20,7 @@ HEAVY = (
     "numpy",
     "jinja2",
     "pathspec",
+    "tree_sitter",
 )
 
 

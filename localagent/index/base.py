@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from localagent.grammars.structure import CALLABLE
+
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A definition: a function, method or class. `name` is qualified ("Stack.push")."""
+    """A definition: a function, method, class or the like. `name` is qualified ("Stack.push").
+    `summary` is the first line of what documents it, where it was read from the file itself."""
 
     name: str
     kind: str
@@ -21,6 +24,17 @@ class Symbol:
     line: int
     end_line: int
     signature: str
+    summary: str = ""
+
+    @property
+    def is_callable(self) -> bool:
+        """Whether it holds statements: a function, a method, a macro."""
+        return self.kind in CALLABLE
+
+    @property
+    def last(self) -> str:
+        """Its name without what it is qualified by."""
+        return self.name.rsplit(".", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,32 @@
 """Bringing an index up to date: what changed is read, in several processes where it is much.
 
-The one writer is this process; the others read files and compute. An interrupted build goes on
-where it stopped, since what is done is in the store.
+The one writer is this process; others (`reading`) read files and compute. An interrupted build
+goes on where it stopped, since what is done is in the store.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.errors import OutsideWorkspace
-from localagent.index import words
-from localagent.index.digest import MAX_BYTES, digest
+from localagent.index.digest import MAX_BYTES
+from localagent.index.entry import Entry, Listed
 from localagent.index.gone import remove_gone
-from localagent.index.scan import Changes, Listed, believed, changes, same, there
-from localagent.index.store import Entry, Known, Store, drop
+from localagent.index.reading import Readers
+from localagent.index.scan import Changes, changes, same, there
+from localagent.index.store import Known, Store, drop
 from localagent.workspace import Workspace
 
 ALONE = 400
-"""Files up to which no other process is started: that takes as long as reading so many."""
+"""Files up to which one process reads: to start more takes as long as reading so many."""
 
 _JOB_BYTES = 1 << 20  # of source in one job, and in one transaction
 _JOB_FILES = 64
-_AHEAD = 3  # jobs for each process that wait or are being done: they bound the memory
 
 Progress = Callable[[int, int], None]
 """Told how many files are done, and of how many."""
@@ -79,15 +76,22 @@ def _brought_up_to_date(
             store.clear()
             known = {}
             todo = changes(workspace, known)
-        summary = _carry_out(store, known, todo, _entries(workspace, todo, processes), progress)
-        return store, summary
+        wanted = processes or os.cpu_count() or 1
+        readers = Readers(workspace, wanted if len(todo.changed) > ALONE else 1)
+        with contextlib.closing(readers):
+            read_in = readers.read(_jobs(todo.changed))
+            return store, _carry_out(store, known, todo, read_in, progress)
     except BaseException:
         store.close()
         raise
 
 
 def update(
-    store: Store, workspace: Workspace, known: Mapping[str, Known], paths: Iterable[str]
+    store: Store,
+    workspace: Workspace,
+    known: Mapping[str, Known],
+    paths: Iterable[str],
+    readers: Readers,
 ) -> tuple[list[Listed], list[str]]:
     """Make the index equal to what is on disk for these `paths` alone: of what was put in, and of
     what is gone, this tells.
@@ -105,8 +109,8 @@ def update(
             changed.append(file)
     if gone:
         store.remove(gone)
-    for job in _jobs(changed):
-        _put(store, known, _done(workspace, job))
+    for entries in readers.read(_jobs(changed)):
+        _put(store, known, entries)
     return changed, gone
 
 
@@ -145,24 +149,6 @@ def _put(store: Store, known: Mapping[str, Known], entries: Sequence[Entry]) -> 
     return len(fresh), len(touched)
 
 
-def _entry(workspace: Workspace, file: Listed) -> Entry | None:
-    """What to put into the index for a file; None where it cannot be read, or is gone."""
-    try:
-        data = workspace.read_listed(file.path, MAX_BYTES + 1)
-    except OSError:
-        return None
-    made = digest(file.path, data)
-    names = " ".join(symbol.name.replace(".", " ") for symbol in made.symbols)
-    return Entry(
-        file.path,
-        believed(file),
-        file.size,
-        made,
-        words.stored(words.counted(file.path.replace("/", " "))),
-        words.stored(words.counted(names)),
-    )
-
-
 def _equal(entry: Entry, known: Known | None) -> bool:
     """Whether a file's content is what it was; a big one is compared by its size as well."""
     return (
@@ -170,29 +156,6 @@ def _equal(entry: Entry, known: Known | None) -> bool:
         and (entry.digest.hash, entry.digest.kind) == (known.hash, known.kind)
         and (known.kind != "big" or entry.size == known.size)
     )
-
-
-def _entries(workspace: Workspace, todo: Changes, processes: int) -> Iterator[list[Entry]]:
-    jobs = list(_jobs(todo.changed))
-    if len(todo.changed) <= ALONE:
-        for job in jobs:
-            yield _done(workspace, job)
-        return
-    count = processes or os.cpu_count() or 1
-    # "spawn": a fork of a process with threads (a model's, a terminal's) may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, initializer=_be_quiet) as pool:
-        running: deque[Future[list[Entry]]] = deque()
-        try:
-            for job in jobs:
-                running.append(pool.submit(_done, workspace, job))
-                if len(running) >= _AHEAD * count:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
 
 
 def _jobs(files: Sequence[Listed]) -> Iterator[list[Listed]]:
@@ -207,14 +170,3 @@ def _jobs(files: Sequence[Listed]) -> Iterator[list[Listed]]:
             job, size, limit = [], 0, min(_JOB_BYTES, 2 * limit)
     if job:
         yield job
-
-
-def _done(workspace: Workspace, job: Sequence[Listed]) -> list[Entry]:
-    found = (_entry(workspace, file) for file in job)
-    return [one for one in found if one is not None]
-
-
-def _be_quiet() -> None:
-    """Leave the processor to others: the index is never what somebody waits for."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(10)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from localagent.edits.textfile import decode, is_binary
+from localagent.grammars.languages import language_of
+from localagent.grammars.parsed import is_parsed, structure_of
+from localagent.grammars.structure import Structure, Use, structure
 from localagent.index import words
 from localagent.index.base import Symbol
 from localagent.index.chunks import chunks
@@ -34,38 +37,70 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What is kept of a file. `hash` is of its bytes; `kind` is "text", "generated", "binary",
-    "big" or "minified", and only for the first two there is more."""
+    """What is kept of a file. `hash` is of its bytes; `kind` is "text", "generated", "unparsed"
+    (its parser died on it), "binary", "big" or "minified", and only for the first three there is
+    more. `calls` and `imports` are names, each once."""
 
     hash: bytes
     kind: str
     lines: int
     pieces: tuple[Piece, ...]
     symbols: tuple[Symbol, ...]
+    calls: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
 
 
-def digest(path: str, data: bytes) -> Digest:
-    """The digest of a file at `path`, whose whole content, or first `MAX_BYTES` + 1, is `data`."""
+def digest(path: str, data: bytes, *, parse: bool = True) -> Digest:
+    """The digest of a file at `path`, whose whole content, or first `MAX_BYTES` + 1, is `data`.
+
+    It is parsed in this process, unless `parse` is False: then its parser has died on it before.
+    """
     hashed = hashlib.blake2b(data, digest_size=16).digest()
     kind, text = _read(data)
     if not text:
         return Digest(hashed, kind, 0, (), ())
-    lines = _lines(text)
-    symbols = outline(path, text)
-    split = text.split("\n")
-    pieces = []
-    for chunk in chunks(symbols, lines):
-        found = words.counted("\n".join(split[chunk.line - 1 : chunk.end_line]))
-        # The class that a method is in stands elsewhere.
-        found.update(words.counted(chunk.name.replace(".", " ")))
-        pieces.append(Piece(chunk.name, chunk.line, chunk.end_line, words.stored(found)))
-    return Digest(hashed, kind, lines, tuple(pieces), tuple(symbols))
+    read = _structure(path, kind, text) if parse else None
+    kind = kind if parse else "unparsed"
+    symbols = outline(path, text, read)
+    return Digest(
+        hashed,
+        kind,
+        _lines(text),
+        tuple(_pieces(text, symbols)),
+        tuple(symbols),
+        _names(read.calls) if read else (),
+        _names(read.imports) if read else (),
+    )
 
 
 def definitions(path: str, data: bytes) -> Sequence[Symbol]:
-    """The definitions of a file, as its digest has them."""
-    _, text = _read(data)
-    return outline(path, text)
+    """The definitions of a file, as its digest has them; it is parsed in a process beside this."""
+    kind, text = _read(data)
+    read = structure_of(path, _encoded(text)) if text and kind == "text" else None
+    return outline(path, text, read)
+
+
+def _structure(path: str, kind: str, text: str) -> Structure | None:
+    encoded = _encoded(text)
+    parsed = kind == "text" and is_parsed(path, encoded)
+    return structure(language_of(path), encoded) if parsed else None
+
+
+def _pieces(text: str, symbols: Sequence[Symbol]) -> Iterator[Piece]:
+    split = text.split("\n")
+    for chunk in chunks(symbols, _lines(text)):
+        found = words.counted("\n".join(split[chunk.line - 1 : chunk.end_line]))
+        # The class that a method is in stands elsewhere.
+        found.update(words.counted(chunk.name.replace(".", " ")))
+        yield Piece(chunk.name, chunk.line, chunk.end_line, words.stored(found))
+
+
+def _names(uses: Sequence[Use]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(use.name for use in uses))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _read(data: bytes) -> tuple[str, str]:

@@ -1,7 +1,9 @@
 """The definitions of a source file.
 
-Python is parsed. For the other main languages patterns find what is certain to be a definition,
-and the end of one is an estimate: the line before the next that is indented no deeper.
+They come from its grammar (`grammars`) where there is one. Without, as for a generated file or one
+that its parser died on, Python is read by its own parser, and in the other main languages patterns
+find what is certain to be a definition; the end of one is an estimate then: the line before the
+next that is indented no deeper.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from localagent.grammars.structure import Structure
 from localagent.index.base import Symbol
 from localagent.index.patterns import LANGUAGES, PATTERNS
 
@@ -20,12 +23,18 @@ _MAX_SIGNATURE = 160
 _PYTHON_LINES = re.compile(r"^(?P<indent>\s*)(?P<kind>class|(?:async\s+)?def)\s+(?P<name>\w+)")
 
 
-def outline(path: str, text: str) -> list[Symbol]:
-    """The functions, methods and classes of a file, in the order of their lines.
+def outline(path: str, text: str, read: Structure | None = None) -> list[Symbol]:
+    """The functions, methods and classes of a file, in the order of their lines; as its grammar
+    `read` them, or as they are found without.
 
     Functions inside functions belong to the outer one and are left out. Empty for languages that
     are not known.
     """
+    if read is not None:
+        return [
+            Symbol(d.name, d.kind, path, d.line, d.end_line, d.signature, d.summary)
+            for d in read.definitions
+        ]
     if len(text) > _MAX_CHARS:
         return []
     suffix = PurePosixPath(path).suffix.lower()

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from localagent.index.entry import Listed
 from localagent.index.kinds import is_data, is_docs, is_test, may_be_text
 from localagent.index.store import Known
 from localagent.workspace import Workspace
-
-RACY = 2_000_000_000
-"""Nanoseconds. A file that was changed so shortly before it was read may change again without its
-time changing, on a file system with coarse times; its time is not believed the next time."""
-
-NEVER = -1
-"""A modification time that no file has: the file is compared by its content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file on disk: modification time in nanoseconds, size in bytes."""
-
-    path: str
-    mtime: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +57,6 @@ def there(workspace: Workspace, path: str) -> Listed | None:
 def same(file: Listed, known: Known | None) -> bool:
     """Whether time and size are those that the index has."""
     return known is not None and (file.mtime, file.size) == (known.mtime, known.size)
-
-
-def believed(file: Listed) -> int:
-    """The modification time to keep of a file that is read now."""
-    return NEVER if time.time_ns() - file.mtime < RACY else file.mtime
 
 
 def _order(file: Listed) -> tuple[int, int]:

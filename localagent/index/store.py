@@ -2,7 +2,11 @@
 
     files ─┬─ chunks ──── chunk_words (FTS5: the words of each piece, by the chunk's id)
            ├─ symbols
-           └───────────── names (FTS5: words of path and symbols, by the file's id)
+           ├───────────── names (FTS5: words of path and symbols, by the file's id)
+           └───────────── uses  (FTS5: names that it calls, and modules, by the file's id)
+
+`uses` tells in which files a name is called, and not where: that is read from the file itself, so
+it is true to the file as it is now, and takes a hundredth of the source's size and not a tenth.
 
 The full-text tables are contentless: they hold which words a text has, and not the text. SQLite
 before 3.43 cannot delete from such a table, so what was changed or removed leaves its words behind
@@ -26,10 +30,10 @@ from pathlib import Path
 
 from localagent.filelock import locked
 from localagent.index.base import Symbol
-from localagent.index.digest import Digest
+from localagent.index.entry import Entry
 from localagent.paths import cache_dir, private
 
-VERSION = 3
+VERSION = 4
 """Of the tables and of what is put into them; another one's file is made anew."""
 
 WAIT = 10.0
@@ -40,7 +44,7 @@ _WORN = 0.5
 
 # Words come apart by blanks alone: they are letters, digits and "_" already.
 _WORDS = "content='', tokenize='unicode61 remove_diacritics 0 tokenchars _'"
-_FULL_TEXT = ("chunk_words", "names")
+_FULL_TEXT = ("chunk_words", "names", "uses")
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -73,6 +77,8 @@ CREATE INDEX symbols_file ON symbols (file);
 CREATE INDEX symbols_last ON symbols (last);
 CREATE VIRTUAL TABLE chunk_words USING fts5 (words, {words});
 CREATE VIRTUAL TABLE names USING fts5 (symbols, path, {words});
+CREATE VIRTUAL TABLE uses USING fts5 (calls, imports, detail=column, {words});
+CREATE VIRTUAL TABLE called USING fts5vocab (uses, col);
 CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_words, row);
 """
 
@@ -85,18 +91,6 @@ class Known:
     size: int
     hash: bytes
     kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file to put into the index."""
-
-    path: str
-    mtime: int
-    size: int
-    digest: Digest
-    path_words: str
-    symbol_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +289,9 @@ class Store:
         ).lastrowid  # fmt: skip
         db.execute("INSERT INTO names (rowid, symbols, path) VALUES (?, ?, ?)",
                    (file, entry.symbol_words, entry.path_words))  # fmt: skip
+        if digest.calls or digest.imports:
+            db.execute("INSERT INTO uses (rowid, calls, imports) VALUES (?, ?, ?)",
+                       (file, " ".join(digest.calls), " ".join(digest.imports)))  # fmt: skip
         for piece in digest.pieces:
             chunk = db.execute(
                 "INSERT INTO chunks (file, name, line, end_line) VALUES (?, ?, ?, ?)",

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from localagent.index.build import bring_up_to_date, update
 from localagent.index.kinds import may_be_text
+from localagent.index.reading import Readers
 from localagent.index.store import Known, Store
 from localagent.index.watcher import Watched, Watcher, to_watch
 from localagent.workspace import IGNORE_FILE, Workspace
@@ -57,6 +58,7 @@ class Updater:
         self._answered = 0
         self._closing = False
         self._store: Store | None = None
+        self._readers = Readers(workspace)
         self._known: dict[str, Known] = {}
         self._watched: tuple[Watched, ...] = ()
         self._watcher: Watcher | None = None
@@ -99,7 +101,7 @@ class Updater:
         except (OSError, sqlite3.Error) as error:
             self._fail(str(error))
         finally:
-            for open_ in (self._watcher, self._store):
+            for open_ in (self._watcher, self._store, self._readers):
                 if open_ is not None:
                     open_.close()
 
@@ -140,7 +142,7 @@ class Updater:
         self._watch()
 
     def _update(self, store: Store, paths: Collection[str]) -> None:
-        changed, gone = update(store, self._workspace, self._known, paths)
+        changed, gone = update(store, self._workspace, self._known, paths, self._readers)
         names = {file.path for file in changed}
         for path in (*names, *gone):
             self._known.pop(path, None)

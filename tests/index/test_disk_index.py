@@ -16,7 +16,7 @@ from index_rows import rows
 
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
-from localagent.index.store import drop, index_file
+from localagent.index.store import Store, drop, index_file
 from localagent.workspace import Workspace
 
 FILES = {
@@ -321,3 +321,47 @@ def test_an_index_worn_by_changes_is_made_anew(root: Path, file: Path) -> None:
         store.close()
         assert counts.dead <= 1.1 * counts.chunks + 1000
     assert index_file(root).parent.name == "index"
+
+
+CRASHING = """
+import os, sys
+from pathlib import Path
+from localagent.index import digest, reading
+from localagent.index.build import bring_up_to_date
+from localagent.workspace import Workspace
+
+whole = digest.structure
+def structure(language, data):  # a grammar with a fault
+    if b"crash" in data:
+        os.abort()
+    return whole(language, data)
+
+def entries(workspace, job, *, parse=True):
+    digest.structure = structure
+    return untouched(workspace, job, parse=parse)
+
+untouched, reading.entries = reading.entries, entries
+if __name__ == "__main__":
+    sys.modules["crashing"] = sys.modules["__main__"]
+    entries.__module__ = "crashing"
+    store, done = bring_up_to_date(Path(sys.argv[1]), Workspace.open(sys.argv[2]))
+    print(done.read)
+"""
+
+
+def test_a_file_that_kills_its_parser_is_taken_in_unparsed(
+    root: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "src" / "bad.go").write_text("package lib\n\nfunc crash_here() {\n}\n")
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ran = subprocess.run(
+        [sys.executable, tmp_path / "crashing.py", file, root], capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["6"], ran.stderr
+    with Store(file, Workspace.open(root).root) as store:
+        kinds = dict(store.connection.execute("SELECT path, kind FROM files"))
+        assert kinds[b"src/bad.go"] == "unparsed"
+        assert set(kinds.values()) == {"text", "unparsed"}
+        assert [s.name for s in store.symbols("src/bad.go")] == ["crash_here"]
+        assert store.symbols("src/lib.go")

@@ -145,7 +145,9 @@ def test_an_empty_workspace(tmp_path: Path) -> None:
     assert list(index.search("cart")) == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(query=st.one_of(st.text(max_size=80), st.lists(st.sampled_from(
     ["cart", "shop/cart.py", 'File "', '", line ', "9" * 30, ":3:", "Cart.", "(", "_", "/", "\n"]
 )).map(" ".join)))  # fmt: skip

@@ -47,7 +47,9 @@ def step(rng: random.Random, root: Path, number: int) -> None:
     place = root / f"p{rng.randrange(4)}" / f"f{rng.randrange(12)}.py"
     if kind == "write" or not files:
         place.parent.mkdir(exist_ok=True)
-        body = "".join(f"def step_{number}_{n}(): return {n}\n" for n in range(rng.randrange(6)))
+        body = "".join(
+            f"def step_{number}_{n}(): return call_{n}({n})\n" for n in range(rng.randrange(6))
+        )
         place.write_text(body)
     elif kind == "rename":
         place.parent.mkdir(exist_ok=True)
