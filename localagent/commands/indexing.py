@@ -13,13 +13,16 @@ from localagent.workspace import Workspace
 
 
 @contextlib.contextmanager
-def opened(workspace: Workspace) -> Iterator[DiskIndex]:
-    """The index of a workspace. Raises WorkspaceError where it cannot be made."""
+def opened(workspace: Workspace, patience: float | None = None) -> Iterator[DiskIndex]:
+    """The index of a workspace; with what is there after `patience` seconds. Raises WorkspaceError
+    where it cannot be made."""
     with (
         plain_errors(workspace),
         ProgressLine() as progress,
-        DiskIndex(workspace, progress=progress.files) as index,
+        DiskIndex(workspace, progress=progress.files, patience=patience) as index,
     ):
+        index.files()  # so that it is brought up to date, and the progress line is gone
+        progress.clear()
         yield index
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.commands.options import add_command, add_directory, whole_number
@@ -13,15 +14,35 @@ from localagent.errors import UsageError
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
+    from localagent.index.found import Place
     from localagent.index.ranking import Ranked
 
 _DESCRIPTION = """\
 Find the files and functions that a question is about: a task, an error message
-or traceback, names. No model is used. The index is brought up to date first."""
+or traceback, names. No model is used. The index is brought up to date first;
+where that takes more than two seconds, the answer comes from what is in it so
+far, and that is said."""
 _EPILOG = """\
+forms, one at a time:
+  def:NAME          where it is defined (Stack.push names a method)
+  ref:NAME          where it is used
+  calls:NAME        who calls it, or makes an object of it
+  imports:MODULE    who imports a module (a.b, a/b) or a file
+  tests:PATH        the tests of a file
+  text:"a text"     the lines that have it
+  re:EXPRESSION     the lines that match a regular expression
+
+filters, with a form, or with words:
+  path:src/**       in these files; a folder stands for all that is below it
+  lang:go           in this language
+  kind:test         code, test or docs; or class, interface, struct, enum, type,
+                    function, method, macro, module, of what is defined
+  Several values (lang:js,ts) mean any of them; -path:docs leaves out.
+
 examples:
   localagent search "where are retries counted"
   localagent search "ValueError: unknown locale" --limit 3
+  localagent search "calls:parse_header path:src -kind:test"
   make test 2>&1 | tail -50 | localagent search -
 
 exit codes:
@@ -29,6 +50,8 @@ exit codes:
   1  nothing was
 """
 _PASSAGES = 3
+_PATIENCE = 2.0
+"""Seconds until the answer comes from what is in the index so far."""
 
 
 def register(commands: Commands) -> None:
@@ -42,9 +65,12 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("query", metavar="QUERY", help='what to look for; "-" reads it from stdin')
     parser.add_argument(
-        "--limit", metavar="N", type=whole_number(1), default=10, help="files to show (default: 10)"
+        "--limit",
+        metavar="N",
+        type=whole_number(1),
+        help="files to show (default: 10), or places of a form (default: 50)",
     )
-    parser.add_argument("--json", action="store_true", help="write one JSON object a file")
+    parser.add_argument("--json", action="store_true", help="write one JSON object for each")
     add_directory(parser)
     parser.set_defaults(execute=execute)
 
@@ -52,25 +78,60 @@ def register(commands: Commands) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Search, and show what was found."""
     from localagent.commands.indexing import opened
+    from localagent.index.asked import Asked, Filter, read_asked
+    from localagent.index.found import PLACES, places
     from localagent.workspace import Workspace
 
     query = _read() if args.query == "-" else args.query
-    if not query.strip():
+    asked = Asked("", "", query, Filter()) if args.query == "-" else read_asked(query)
+    if not asked.form and not asked.words.strip():
         raise UsageError("the question is empty", 'localagent search "what to look for"')
-    with opened(Workspace.open(args.directory)) as index:
-        found = index.ranked(query, args.limit)
-    for one in found:
-        if args.json:
-            say(json.dumps(_as_json(one)))
+    workspace = Workspace.open(args.directory)
+    with opened(workspace, _PATIENCE) as index:
+        if asked.form:
+            limit = args.limit or PLACES
+            found: Sequence[Place] = places(index, workspace, asked, limit + 1)
+            _show_places(found[:limit], args.json)
+            _say_more(len(found) > limit, args.json)
+            count = len(found)
         else:
-            _show(one)
-    if not found and not args.json:
+            ranked = index.ranked(asked.words, args.limit or 10, asked.filter)
+            _show_ranked(ranked, args.json)
+            count = len(ranked)
+        notice = index.notice()
+    if notice:
+        sys.stderr.write(f"{notice}: localagent index build goes on to the end\n")
+    if not count and not args.json:
         say("nothing was found")
-    return 0 if found else 1
+    return 0 if count else 1
 
 
 def _read() -> str:
     return sys.stdin.buffer.read(1 << 20).decode("utf-8", "replace")
+
+
+def _show_places(found: Iterable[Place], as_json: bool) -> None:
+    for one in found:
+        if as_json:
+            say(json.dumps(one.as_json()))
+            continue
+        line = f":{one.line}" if one.line else ""
+        say(f"{one.path}{line}  {one.text}".rstrip())
+        if one.note:
+            say(f"    {one.note}")
+
+
+def _say_more(more: bool, as_json: bool) -> None:
+    if more and not as_json:
+        say("… and more: --limit, or a filter (path:, lang:, kind:)")
+
+
+def _show_ranked(found: Iterable[Ranked], as_json: bool) -> None:
+    for one in found:
+        if as_json:
+            say(json.dumps(_as_json(one)))
+        else:
+            _show(one)
 
 
 def _show(one: Ranked) -> None:

@@ -59,6 +59,18 @@ class Passage:
     reasons: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A line that uses a name, or has a text. `role` is "call", "import" or "mention"; `owner` is
+    the definition that the line is in, or ""; `text` is the line, clipped."""
+
+    path: str
+    line: int
+    role: str
+    owner: str
+    text: str
+
+
 class Index(Protocol):
     """Finds files and symbols of one workspace."""
 
@@ -85,3 +97,12 @@ class Index(Protocol):
 
     def passages(self, query: str, limit: int = 10) -> Sequence[Passage]:
         """The pieces of files that best answer `query`, best first."""
+
+    def callers(self, name: str, limit: int = 20) -> Sequence[Reference]:
+        """Where a function is called, or an object of a class is made; tests last."""
+
+    def imports(self, path: str) -> Sequence[str]:
+        """The files of the workspace that a file imports, in the order of its lines."""
+
+    def tests_for(self, path: str) -> Sequence[str]:
+        """The tests of a file, the likeliest first."""

@@ -9,24 +9,29 @@ What is told of one file (`symbols`) is always read from the file itself.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from localagent.errors import OutsideWorkspace
-from localagent.index.base import Hit, Passage, Symbol
+from localagent.index.asked import Filter
+from localagent.index.base import Hit, Passage, Reference, Symbol
 from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, definitions
-from localagent.index.kinds import is_test
+from localagent.index.kinds import is_test, may_be_text
 from localagent.index.named import raise_frames, raise_named
 from localagent.index.overview import Mapped, overview
 from localagent.index.query import parse_query
 from localagent.index.ranking import Answer, Ranked, by_words, order, words_of
+from localagent.index.relations import Relations
 from localagent.index.store import Counts, Store, index_file
 from localagent.index.updater import Updater
 from localagent.index.written import of_frame
 from localagent.workspace import Workspace
+
+EVERYTHING = Filter()
 
 PATIENCE = 2.0
 """Seconds that a turn waits for a live index; after that it goes on with what is there."""
@@ -34,13 +39,18 @@ PATIENCE = 2.0
 _FILES = 100  # that passages are taken from
 
 
+class _Enough(Exception):
+    """It takes longer than whoever asks will wait."""
+
+
 class DiskIndex:
     """See `Index`. `file` is where the index lies (default: in the user's cache).
 
     It is brought up to date when it is first asked and on `refresh`; `progress` is told then how
-    many files are read. Where it is `live`, a thread keeps it fresh from the start: it answers with
-    what is there so far. Everything raises OSError and sqlite3.Error where the index cannot be
-    used, but a live one finds only what a query names then, and `notice` tells.
+    many files are read. Where that takes more than `patience` seconds, it goes on with what is
+    there so far, and `notice` tells. Where it is `live`, a thread keeps it fresh from the start: it
+    answers with what is there so far. Everything raises OSError and sqlite3.Error where the index
+    cannot be used, but a live one finds only what a query names then, and `notice` tells.
     """
 
     def __init__(
@@ -50,14 +60,18 @@ class DiskIndex:
         progress: Progress = lambda _done, _total: None,
         *,
         live: bool = False,
+        patience: float | None = None,
     ) -> None:
         self._workspace = workspace
         self._file = file or index_file(workspace.root)
         self._progress = progress
+        self._patience = patience
+        self._unfinished: tuple[int, int] | None = None
         self._updater = Updater(workspace, self._file) if live else None
         if self._updater is not None:
             self._updater.start()
         self._store: Store | None = None
+        self._relations: Relations | None = None
         self._files: Sequence[str] = ()  # as of the last refresh
 
     def close(self) -> None:
@@ -76,25 +90,40 @@ class DiskIndex:
         """Take notice of what changed on disk; a live one goes on after `PATIENCE` seconds."""
         self._close_store()
         if self._updater is None:
-            self._store, done = bring_up_to_date(self._file, self._workspace, self._progress)
-            self._files = done.files
+            self._bring_up_to_date()
             return
         self._updater.refresh(PATIENCE)
         if not self._updater.failed:
             self._store = Store(self._file, self._workspace.root)
 
+    def _bring_up_to_date(self) -> None:
+        until = time.monotonic() + (self._patience or 0.0)
+
+        def progress(done: int, total: int) -> None:
+            self._progress(done, total)
+            if self._patience is not None and 0 < done < total and time.monotonic() > until:
+                self._unfinished = (done, total)
+                raise _Enough
+
+        self._unfinished = None
+        try:
+            self._store, found = bring_up_to_date(self._file, self._workspace, progress)
+            self._files = found.files
+        except _Enough:
+            self._store = Store(self._file, self._workspace.root)
+            self._files = tuple(path for path in self._workspace.files() if may_be_text(path))
+
     def notice(self) -> str:
-        """What the user should know of a live index that does not find everything, or ""."""
+        """What the user should know of an index that does not find everything, or ""."""
         if self._updater is None:
-            return ""
+            return _so_far(*self._unfinished) if self._unfinished is not None else ""
         if self._updater.failed:
             return (
                 f"the index cannot be used ({self._updater.failed}):"
                 " only files that you name are found"
             )
         if self._updater.building is not None:
-            done, total = self._updater.building
-            return f"the index is still being made, {done:,} of {total:,} files so far"
+            return _so_far(*self._updater.building)
         return ""
 
     def limited(self) -> str:
@@ -121,10 +150,33 @@ class DiskIndex:
 
     def definitions(self, name: str) -> Sequence[Symbol]:
         """The definitions with this name, those outside of tests first."""
+        relations = self.relations()
+        return relations.definitions(name) if relations is not None else []
+
+    def callers(self, name: str, limit: int = 20) -> Sequence[Reference]:
+        """Where a function is called, or an object of a class is made; tests last."""
+        relations = self.relations()
+        found = relations.references(name, calls_only=True) if relations is not None else ()
+        return list(islice(found, limit))
+
+    def imports(self, path: str) -> Sequence[str]:
+        """The files of the workspace that a file imports, in the order of its lines."""
+        relations = self.relations()
+        return relations.imports(path) if relations is not None else []
+
+    def tests_for(self, path: str) -> Sequence[str]:
+        """The tests of a file, the likeliest first."""
+        relations = self.relations()
+        return relations.tests_for(path) if relations is not None else []
+
+    def relations(self) -> Relations | None:
+        """What the files are to each other; None where a live index cannot be used."""
         store = self._opened()
-        last = name.strip().removesuffix("()").rsplit(".", 1)[-1]
-        found = store.definitions(last) if store is not None and last else []
-        return sorted(found, key=lambda s: (is_test(s.path), s.path, s.line))
+        if store is None:
+            self._relations = None
+        elif self._relations is None:
+            self._relations = Relations(store, self._workspace)
+        return self._relations
 
     def overview(self, below: str = "") -> list[Mapped]:
         """See `index.overview`."""
@@ -145,8 +197,9 @@ class DiskIndex:
         found.sort(key=lambda p: (is_test(p.path), -p.score, p.path, p.line))
         return [replace(p, reasons=tuple(files[p.path].reasons)) for p in found[:limit]]
 
-    def ranked(self, query: str, limit: int = 10) -> list[Ranked]:
-        """The files that best answer `query`, with their best passages and reasons."""
+    def ranked(self, query: str, limit: int = 10, only: Filter = EVERYTHING) -> list[Ranked]:
+        """The files that best answer `query`, with their best passages and reasons; of those that
+        are wanted `only`."""
         asked = parse_query(query)
         store = self._opened()
         answer = by_words(store.connection, asked) if store is not None else Answer({})
@@ -158,7 +211,10 @@ class DiskIndex:
             if (path := of_frame(self._workspace, written, self.files())) is not None
         ]
         raise_frames(found, frames)
-        best = list(islice(filter(self._is_there, order(found.values(), named)), limit))
+        wanted = (one for one in order(found.values(), named) if only.file(one.path))
+        if only.of_symbols and store is not None:
+            wanted = (one for one in wanted if any(map(only.symbol, store.symbols(one.path))))
+        best = list(islice(filter(self._is_there, wanted), limit))
         answer.fill(best)
         for one in best:
             names = [s.name for s in store.symbols(one.path)] if store is not None else []
@@ -178,4 +234,8 @@ class DiskIndex:
     def _close_store(self) -> None:
         if self._store is not None:
             self._store.close()
-            self._store = None
+            self._store = self._relations = None
+
+
+def _so_far(done: int, total: int) -> str:
+    return f"the index is still being made, {done:,} of {total:,} files so far"

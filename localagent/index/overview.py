@@ -1,7 +1,7 @@
 """The repository's outline, what others use most first.
 
-A definition counts by how many pieces of the repository have its name, shared among those that
-define it; a file by its best definitions.
+A function counts by how many files call its name, a type by how many pieces of the repository have
+it, shared among those that define it; a file by its best definitions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLAIN = 10
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """A file with its definitions, in the order of their lines; `uses` has, for each, how many
-    pieces of the repository have its name."""
+    files call it, or pieces have its name."""
 
     path: str
     score: float
@@ -39,33 +39,45 @@ class Mapped:
         return [self.symbols[n] for n in sorted(order)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """How many pieces have a name, and how many files call one."""
+
+    mentioned: Counter[str]
+    called: Counter[str]
+
+
 def overview(store: Store, below: str = "") -> list[Mapped]:
     """The files with definitions in the folder `below` ("" for all), or that file; the most used
     first; tests, and copies of other projects, last."""
     symbols = store.all_symbols()
-    mentioned = _mentioned(store, {_last(s) for s in symbols})
+    used = _Used(
+        _mentioned(store, {_last(s) for s in symbols if not s.is_callable}),
+        _called(store, {s.last.lower() for s in symbols if s.is_callable}),
+    )
     definers = Counter(name for name, _ in {(_last(s), s.path) for s in symbols})
     files: dict[str, list[Symbol]] = defaultdict(list)
     for symbol in symbols:
         if not below or symbol.path == below or symbol.path.startswith(f"{below}/"):
             files[symbol.path].append(symbol)
-    found = [_mapped(path, own, mentioned, definers) for path, own in files.items()]
+    found = [_mapped(path, own, used, definers) for path, own in files.items()]
     return sorted(found, key=lambda m: (is_test(m.path) + is_vendored(m.path), -m.score, m.path))
 
 
-def _mapped(
-    path: str, symbols: Sequence[Symbol], mentioned: Counter[str], definers: Counter[str]
-) -> Mapped:
-    uses = [_uses(symbol, mentioned, definers) for symbol in symbols]
+def _mapped(path: str, symbols: Sequence[Symbol], used: _Used, definers: Counter[str]) -> Mapped:
+    uses = [_uses(symbol, used, definers) for symbol in symbols]
     best = sorted(uses, reverse=True)[:BEST]
     return Mapped(path, sum(math.log1p(n) for n in best), tuple(symbols), tuple(uses))
 
 
-def _uses(symbol: Symbol, mentioned: Counter[str], definers: Counter[str]) -> int:
+def _uses(symbol: Symbol, used: _Used, definers: Counter[str]) -> int:
     name = _last(symbol)
-    count = max(0, mentioned[name] - 1) // definers[name]  # its own piece has the name as well
+    if symbol.is_callable:
+        count = used.called[symbol.last.lower()] // definers[name]
+    else:
+        count = max(0, used.mentioned[name] - 1) // definers[name]  # its own piece has it as well
     # "path" or "run" stand in many texts that do not mean the function.
-    return count // PLAIN if symbol.name.rsplit(".", 1)[-1].islower() and "_" not in name else count
+    return count // PLAIN if symbol.last.islower() and "_" not in name else count
 
 
 def _mentioned(store: Store, names: set[str]) -> Counter[str]:
@@ -74,7 +86,13 @@ def _mentioned(store: Store, names: set[str]) -> Counter[str]:
     return Counter({term: count for term, count in rows if term in names})
 
 
+def _called(store: Store, names: set[str]) -> Counter[str]:
+    """How many files call each name; those of dead ids are counted as well."""
+    rows = store.connection.execute("SELECT term, doc FROM called WHERE col = 'calls'")
+    return Counter({term: count for term, count in rows if term in names})
+
+
 def _last(symbol: Symbol) -> str:
     """A definition's name as the full-text search has it; "" for one or two letters."""
-    found = words.of_name(symbol.name.rsplit(".", 1)[-1])
+    found = words.of_name(symbol.last)
     return found[0] if found else ""

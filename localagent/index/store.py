@@ -202,6 +202,11 @@ class Store:
         """The definitions of one file, in the order of their lines."""
         return self._symbols("WHERE files.path = ? ORDER BY line", os.fsencode(path))
 
+    def paths(self) -> frozenset[str]:
+        """All files."""
+        rows = self._db.execute("SELECT path FROM files")
+        return frozenset(os.fsdecode(path) for (path,) in rows)
+
     def all_symbols(self) -> list[Symbol]:
         """All definitions, file by file in the order of their lines."""
         return self._symbols("ORDER BY files.path, line")

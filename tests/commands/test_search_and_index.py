@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from command_line import run_in
+
+from localagent.cli import main
+from localagent.commands import search
 
 
 @pytest.fixture
@@ -43,6 +47,51 @@ def test_search_reads_a_traceback_from_stdin_and_writes_json(project: Path) -> N
     (found,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert found["path"] == "money.py" and found["passages"][0]["line"] == 2
     assert "the traceback passes line 2" in found["reasons"]
+
+
+def test_forms_and_filters(project: Path) -> None:
+    (project / "bill.py").write_text(
+        "from money import round_cents\n\ndef bill(x):\n    # Sums up.\n    return round_cents(x)\n"
+    )
+    done = localagent(project, "search", "calls:round_cents")
+    assert done.stdout.splitlines() == ["bill.py:5  return round_cents(x)", "    in bill"]
+    done = localagent(project, "search", "def:round_cents", "--json")
+    assert json.loads(done.stdout) == {
+        "path": "money.py", "line": 1, "end_line": 2, "kind": "function", "name": "round_cents",
+        "text": "def round_cents(value)",
+    }  # fmt: skip
+    done = localagent(project, "search", "tests:money.py")
+    assert done.stdout.splitlines() == ["tests/test_money.py"]
+    done = localagent(project, "search", "ref:round_cents path:bill.py", "--limit", "1")
+    assert done.stdout.splitlines() == [
+        "bill.py:1  from money import round_cents",
+        "… and more: --limit, or a filter (path:, lang:, kind:)",
+    ]
+    done = localagent(project, "search", "cents kind:test")
+    assert done.stdout.splitlines()[0] == "tests/test_money.py"
+    done = localagent(project, "search", "lang:cobol cents")
+    assert done.returncode == 2 and done.stderr.startswith("localagent: error: no language 'cobol'")
+    assert localagent(project, "search", "calls:nobody").stdout == "nothing was found\n"
+
+
+def test_an_index_that_is_not_finished_answers_and_says_so(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(120):
+        (project / f"m{n}.py").write_text(f"def cents_{n}(): pass\n")
+    for path in project.rglob("*.py"):
+        os.utime(path, (1e9, 1e9))  # what was written just now is read again the next time
+    monkeypatch.setattr(search, "_PATIENCE", 0.0)
+    monkeypatch.chdir(project)
+    assert main(["search", "cents"]) == 0
+    out, err = capsys.readouterr()
+    assert out
+    assert err == (
+        "the index is still being made, 64 of 122 files so far:"
+        " localagent index build goes on to the end\n"
+    )
+    assert main(["search", "cents"]) == 0
+    assert "still being made" not in capsys.readouterr().err  # it went on where it was
 
 
 def test_nothing_found_and_nothing_asked(project: Path) -> None:

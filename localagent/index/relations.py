@@ -1,0 +1,183 @@
+"""What a repository's files are to each other: who defines, calls, imports and tests what.
+
+The index tells which files use a name; where, and in what function, is read from the files as they
+are now.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
+
+from localagent.edits.textfile import decode, is_binary
+from localagent.errors import OutsideWorkspace
+from localagent.grammars.parsed import mentions_of, structure_of
+from localagent.index import words
+from localagent.index.base import Reference, Symbol
+from localagent.index.digest import MAX_BYTES
+from localagent.index.kinds import is_test, is_vendored
+from localagent.index.modules import is_module, modules_of, names_of
+from localagent.index.store import Store
+from localagent.workspace import Workspace
+
+MOST_FILES = 200
+"""Files that are read for one question, a repository's own code first: a name like "get" is in
+thousands, and nobody reads as many answers."""
+
+_MAX_TEXT = 160
+
+
+class Relations:
+    """Answers for the index `store` of a workspace."""
+
+    def __init__(self, store: Store, workspace: Workspace) -> None:
+        self._store = store
+        self._workspace = workspace
+        self._paths = store.paths()
+
+    def definitions(self, name: str) -> list[Symbol]:
+        """The definitions with this name ("push", "Stack.push"), those outside of tests first."""
+        wanted = cleaned(name)
+        last = wanted.rsplit(".", 1)[-1]
+        found = self._store.definitions(last) if last else []
+        qualified = [s for s in found if f".{s.name}".endswith(f".{wanted}")]
+        return sorted(qualified or found, key=lambda s: (*self.later(s.path), s.line))
+
+    def references(
+        self, name: str, *, calls_only: bool = False, only: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[Reference]:
+        """Where a name is used, file by file, definitions left out; or only where it is called."""
+        last = cleaned(name).rsplit(".", 1)[-1]
+        paths = self._calling(last) if calls_only else self._having(last)
+        for path in sorted(filter(only, paths), key=self.later)[:MOST_FILES]:
+            yield from self._in_file(path, last, calls_only)
+
+    def imports(self, path: str) -> list[str]:
+        """The files of this workspace that a file imports, in the order of its lines."""
+        read = structure_of(path, self._data(path))
+        if read is None:
+            return []
+        found = (f for use in read.imports for f in modules_of(use.name, path, self._paths))
+        return [other for other in dict.fromkeys(found) if other != path]
+
+    def importers(self, module: str) -> list[Reference]:
+        """Who imports a module, by its name ("a.b", "a/b") or its file, the own code first."""
+        own = module if module in self._paths else ""
+        found: list[Reference] = []
+        for path in sorted(self._importing(module), key=self.later):
+            data = self._data(path)
+            read = structure_of(path, data)
+            for use in read.imports if read is not None else ():
+                hits = is_module(own, use.name, path) if own else _same_module(use.name, module)
+                if hits and path != own:
+                    found.append(Reference(path, use.line, "import", "", _line(data, use.line)))
+                    break
+            if len(found) >= MOST_FILES:
+                break
+        return found
+
+    def tests_for(self, path: str) -> list[str]:
+        """The tests of a file: those named like it, then those that import it, then those that
+        call what it defines, most first."""
+        named = [p for p in self._paths if is_test(p) and _is_named_like(p, path)]
+        importing = [one.path for one in self.importers(path) if is_test(one.path)]
+        calls: dict[str, int] = {}
+        for symbol in self._store.symbols(path):
+            users = [p for p in self._calling(symbol.last) if is_test(p)]
+            for user in users if len(users) <= 20 else ():
+                calls[user] = calls.get(user, 0) + 1
+        calling = sorted(calls, key=lambda p: (-calls[p], p))
+        return [p for p in dict.fromkeys([*named, *importing, *calling]) if p != path]
+
+    @staticmethod
+    def later(path: str) -> tuple[int, str]:
+        """To sort by: tests come after a repository's own code, copies of others' last."""
+        return is_test(path) + 2 * is_vendored(path), path
+
+    # Files
+
+    def _in_file(self, path: str, name: str, calls_only: bool) -> Iterator[Reference]:
+        data = self._data(path)
+        around: Sequence[Symbol] | None = None
+        for one in mentions_of(path, data, name):
+            if one.role == "definition" or (calls_only and one.role != "call"):
+                continue
+            around = self._store.symbols(path) if around is None else around
+            inside = [s for s in around if s.line <= one.line <= s.end_line]
+            owner = inside[-1].name if inside else ""
+            yield Reference(path, one.line, one.role, owner, _line(data, one.line))
+
+    def _data(self, path: str) -> bytes:
+        try:
+            data = self._workspace.read_bytes(path, MAX_BYTES + 1)
+        except (OSError, OutsideWorkspace):
+            return b""
+        return b"" if is_binary(data) else decode(data).text.encode("utf-8", "replace")
+
+    # The index
+
+    def _calling(self, name: str) -> set[str]:
+        return self._matching("calls", [name])
+
+    def _importing(self, module: str) -> set[str]:
+        """Files that import something with the last names of a module or file."""
+        return {path for name in names_of(module) for path in self._matching("imports", [name])}
+
+    def _having(self, name: str) -> set[str]:
+        """Files with the name anywhere; for one of two letters, those that call it."""
+        whole = words.of_name(name)
+        if not whole:
+            return self._calling(name)
+        rows = self._store.connection.execute(
+            "SELECT DISTINCT files.path FROM chunk_words JOIN chunks ON chunks.id ="
+            " chunk_words.rowid JOIN files ON files.id = chunks.file WHERE chunk_words MATCH ?",
+            (f'"{whole[0]}"',),
+        )
+        return {os.fsdecode(path) for (path,) in rows}
+
+    def _matching(self, column: str, names: Sequence[str]) -> set[str]:
+        wanted = " AND ".join(f'"{name}"' for name in names if re.search(r"\w", name))
+        if not wanted:
+            return set()
+        try:
+            rows = self._store.connection.execute(
+                "SELECT files.path FROM uses JOIN files ON files.id = uses.rowid"
+                " WHERE uses MATCH ?",
+                (f"{column} : ({wanted})",),
+            ).fetchall()
+        except sqlite3.OperationalError:  # a name that is none
+            return set()
+        return {os.fsdecode(path) for (path,) in rows}
+
+
+def cleaned(name: str) -> str:
+    """A name as people write it ("Stack.push()", "a::b"), with dots between its parts."""
+    bare = re.split(r"[(<\s]", name.strip().strip("`'\""), maxsplit=1)[0]
+    return re.sub(r"::|->|#", ".", bare).strip(".:")
+
+
+def _same_module(written: str, asked: str) -> bool:
+    """Whether an import of `written` is one of `asked`, or of something in it."""
+    have, want = _parts(written), _parts(asked)
+    size = len(want)
+    return bool(want) and any(have[n : n + size] == want for n in range(len(have) - size + 1))
+
+
+def _parts(module: str) -> list[str]:
+    return [part for part in re.split(r"[^\w@-]+", module) if part]
+
+
+def _is_named_like(test: str, path: str) -> bool:
+    stem = PurePosixPath(path).name.partition(".")[0].lower()
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", PurePosixPath(test).name.partition(".")[0]).lower()
+    bare = re.sub(r"^(?:test|tests|spec)_|[_.-]?(?:tests?|spec)$", "", name)
+    return bool(stem) and bare == re.sub(r"(?<=[a-z])(?=[A-Z])", "_", stem)
+
+
+def _line(data: bytes, line: int) -> str:
+    lines = data.split(b"\n")
+    text = lines[line - 1].decode("utf-8", "replace").strip() if line <= len(lines) else ""
+    return text[:_MAX_TEXT]
