@@ -20,6 +20,7 @@ from localagent.commands import (
     docs,
     doctor,
     index,
+    init,
     models,
     permissions,
     replay,
@@ -65,7 +66,8 @@ exit codes:
 
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
-    *(search, context, outline, index, models, permissions, config, trust, doctor, audit, docs),
+    *(search, context, outline, index, models, permissions, config, init, trust, doctor, audit),
+    docs,
 )
 
 
