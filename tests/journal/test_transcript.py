@@ -30,7 +30,7 @@ def an_event(cls: type[Any]) -> Any:
     values: dict[str, Any] = {
         "int": 1, "float": 1.5, "bool": True, "str": text, "list[str]": [text],
         "dict[str, str]": {"k": text}, "int | None": None, "str | None": text,
-        "float | None": 0.5, "Outcome": "solved",
+        "float | None": 0.5, "Outcome": "solved", "Mode": "ask",
     }  # fmt: skip
     made = {f.name: values.get(str(f.type), "user") for f in fields(cls)}
     return cls(**made)
