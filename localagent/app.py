@@ -30,6 +30,7 @@ from localagent.events import (
     TurnFinished,
     TurnStarted,
 )
+from localagent.extend import prompt_commands as commands
 from localagent.extend.project import Brought, brought, project_prompts
 from localagent.extend.rules import session_rules
 from localagent.guard import egress
@@ -174,6 +175,15 @@ def pending_consent(workspace: Path) -> tuple[Consent, tuple[ProjectFile, ...]]:
     opened = Workspace.open(workspace)
     settings = load_settings(opened.root)
     return Consent(opened.root), brought(opened, settings.project_files).pending
+
+
+def prompt_commands(workspace: Path) -> commands.PromptCommands:
+    """The user's own commands and those of the project at `workspace` that he agreed to; see
+    `extend.prompt_commands`. Raises WorkspaceError, ConfigError."""
+    opened = Workspace.open(workspace)
+    settings = load_settings(opened.root)
+    locked = any("mode" in table for table in settings.policy.settings.values())
+    return commands.prompt_commands(brought(opened, settings.project_files), locked)
 
 
 def undo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:

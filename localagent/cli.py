@@ -23,6 +23,7 @@ from localagent.commands import (
     init,
     models,
     permissions,
+    prompt_commands,
     replay,
     run,
     search,
@@ -66,8 +67,8 @@ exit codes:
 
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
-    *(search, context, outline, index, models, permissions, config, init, trust, doctor, audit),
-    docs,
+    *(search, context, outline, index, models, permissions, config, init),
+    *(prompt_commands, trust, doctor, audit, docs),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +17,7 @@ from localagent.paths import sessions_dir
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
     from localagent.events import Event, Question
+    from localagent.extend.prompt_commands import PromptCommand
     from localagent.session import RunOptions, Session
     from localagent.ui.ask import Asker
 
@@ -29,6 +30,7 @@ examples:
   localagent run "implement what INSTRUCTIONS.md asks for" --check "pytest -q"
   localagent run "what does parse() return for an empty line?"
   git diff | localagent run -
+  localagent run --command review src/app.py
   localagent run --json "fix the failing test" > events.ndjson
 
 Without a terminal nobody can be asked: what needs permission is then denied,
@@ -52,8 +54,14 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "task",
         metavar="TASK",
-        nargs="?",
-        help='what is to be done, in plain words; "-" reads it from stdin',
+        nargs="*",
+        help='what is to be done, in plain words; "-" reads it from stdin; with --command its '
+        "arguments",
+    )
+    parser.add_argument(
+        "--command",
+        metavar="NAME",
+        help="the task is a command of localagent commands list, with TASK as its arguments",
     )
     _add_work_options(parser)
     _add_limit_options(parser)
@@ -99,20 +107,25 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the task; returns the exit code that the turn ended with."""
-    task = _task(args)
-    piped = args.task == "-"
+    task = "" if args.command else _task(args)
+    piped = args.task == ["-"]
     interactive = not (args.json or piped) and sys.stdin.isatty() and sys.stdout.isatty()
     with Interrupts() as interrupts, ExitStack() as stack:
         if interactive:
             from localagent.commands.consent import ask_about_project
 
             ask_about_project(args.directory, interrupts.read_line)
+        command = _command(args) if args.command else None
+        if command is not None:
+            task = command.task(_stdin() if piped else args.task)
         view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
         try:
             session = stack.enter_context(_open(args, interactive))
             interrupts.cancel = session.cancel
             args.transcript = sessions_dir() / session.id
             prompt = task or _unfinished(session, args.resume)
+            if command is not None and args.mode is None:
+                session.services.gate.set_mode(command.mode_from(session.mode))
         except LocalAgentError as error:
             if args.json:
                 from localagent.events import Failed
@@ -153,12 +166,29 @@ def _answer(session: Session, question: Question, asker: Asker, interrupts: Inte
 
 def _task(args: argparse.Namespace) -> str:
     """The task's text; "" where a resumed session may have one. Raises UsageError."""
-    text = args.task or ""
-    if text == "-":
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
-    if not text.strip() and not (args.resume and args.task is None):
+    if len(args.task) > 1:
+        raise UsageError("the task is more than one argument", f"quote it: {_quoted(args.task)}")
+    text = _stdin() if args.task == ["-"] else "".join(args.task)
+    if not text.strip() and not (args.resume and not args.task):
         raise UsageError("the task is empty", 'say what is to be done: localagent run "…"')
     return text.strip()
+
+
+def _stdin() -> str:
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
+def _quoted(words: Sequence[str]) -> str:
+    import shlex
+
+    return f"localagent run {shlex.quote(' '.join(words))}"
+
+
+def _command(args: argparse.Namespace) -> PromptCommand:
+    """The command that is to be carried out. Raises UsageError, ConfigError, WorkspaceError."""
+    from localagent.app import prompt_commands
+
+    return prompt_commands(args.directory).get(args.command)
 
 
 def _unfinished(session: Session, name: str) -> str:
