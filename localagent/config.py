@@ -33,7 +33,8 @@ from localagent.guard.policy import Policy
 from localagent.paths import config_dir
 
 _PREFIX = "LOCALAGENT_"
-_PROJECT_KEYS = ("planner", "mode", "check", "max_seconds", "max_tokens", "permissions")
+PROJECT_KEYS = ("planner", "mode", "check", "max_seconds", "max_tokens", "permissions")
+"""What a project's file may set."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -174,19 +175,8 @@ def _narrowed(settings: Settings, path: Path) -> Settings:
     """`settings` with what a project may say; the rest is refused or, where it would widen,
     ignored with a note."""
     values = read_file(path)
-    for key in values:
-        if key not in _PROJECT_KEYS:
-            raise ConfigError(
-                f"{path}: a project may not set {key}",
-                f"it may set {', '.join(_PROJECT_KEYS)}; put {key} into {user_file()}",
-            )
+    not_for_projects(values, path)
     rules = values.pop("permissions", ())
-    for rule in rules:
-        if rule.action == "allow":
-            raise ConfigError(
-                f"{path}: a project may not allow anything",
-                'use action = "ask" or "deny" there; allow belongs into ' + str(user_file()),
-            )
     proposed = values.pop("check", None)
     notes = [_widens(settings, values, key, path) for key in ("max_seconds", "max_tokens")]
     notes.append(_freer(settings, values, path))
@@ -198,6 +188,22 @@ def _narrowed(settings: Settings, path: Path) -> Settings:
         project_permissions=_rules(rules),
         notes=(*settings.notes, *said),
     )
+
+
+def not_for_projects(values: Mapping[str, Any], path: Path) -> None:
+    """Raises ConfigError for what a project's file may not say."""
+    for key in values:
+        if key not in PROJECT_KEYS:
+            raise ConfigError(
+                f"{path}: a project may not set {key}",
+                f"it may set {', '.join(PROJECT_KEYS)}; put {key} into {user_file()}",
+            )
+    for rule in values.get("permissions", ()):
+        if rule.action == "allow":
+            raise ConfigError(
+                f"{path}: a project may not allow anything",
+                'use action = "ask" or "deny" there; allow belongs into ' + str(user_file()),
+            )
 
 
 def _widens(settings: Settings, values: dict[str, Any], key: str, path: Path) -> str:

@@ -137,6 +137,8 @@ NUMBERS = (
     *("gpu_layers", "nice", "memory_bytes", "kv_cache_bytes"),
     *("silence_seconds", "candidates", "checkpoint_bytes", "audit_days", "audit_bytes"),
 )
+TABLES = ("roles",)
+"""Settings that are tables, whose entries can be set one by one."""
 RULE_KEYS = ("action", "tool", "match")
 ROLES = ("main", "small", "planner")
 Action = Literal["allow", "ask", "deny"]
@@ -273,7 +275,7 @@ def _check_types(table: Mapping[str, Any], where: str) -> None:
     for key, value in table.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if (key in NUMBERS and not number) or (
-            key in ("roles", "fallback") and isinstance(value, str)
+            key in (*TABLES, "fallback") and isinstance(value, str)
         ):
             raise _wrong(key, value, where)
 

@@ -124,7 +124,7 @@ def test_a_projects_check_is_only_a_proposal(root: Path) -> None:
     assert settings.source("check") == str(user_file())
 
 
-@pytest.mark.parametrize("key", sorted(set(KEYS) - set(config._PROJECT_KEYS)))
+@pytest.mark.parametrize("key", sorted(set(KEYS) - set(config.PROJECT_KEYS)))
 def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good = {"model": "'m'", "sandbox": "'none'", "checkpoint_bytes": "2000000"}
     good |= {"memory_bytes": "300000000", "audit": "'off'"}

@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "tools", "index", "guard", "journal"),
     ("context",),
     ("agent",),
-    ("config", "config_schema", "extend"),
+    ("config", "config_change", "config_schema", "extend"),
     ("session",),
     ("app", "doctor"),
     ("ui", "commands", "cli", "start", "__main__"),

@@ -1,4 +1,4 @@
-"""`localagent config`: every setting, its value, and where that came from."""
+"""`localagent config`: the settings, and where each came from; `config_change` changes them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from localagent.commands import config_change
 from localagent.commands.options import add_command, add_directory
 from localagent.commands.output import note, say, table
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from localagent.config import Settings
 
 _EPILOG = """\
+examples:
+  localagent config show
+  localagent config show mode
+  localagent config set max_seconds 900
+  localagent config set roles.small qwen2.5-coder-0.5b-instruct
+  localagent config unset max_seconds
+
 Settings come from, each overriding those before: the defaults, config.toml in
 the user's config folder, .localagent/config.toml in the workspace (which can
 only narrow), LOCALAGENT_<KEY> in the environment, flags, and an
@@ -22,26 +30,29 @@ administrator's policy. The page on settings: localagent docs config
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its subcommand."""
-    text = "Show the settings."
+    """Add the command and its subcommands."""
+    text = "Show and change the settings."
     parser = add_command(
         commands, "config", "settings, and where they come from", description=text, epilog=_EPILOG
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     action = add_command(actions, "show", "every setting, its value and its source")
+    action.add_argument("keys", metavar="KEY", nargs="*", help="only these, and what they mean")
     add_directory(action)
     action.set_defaults(execute=show)
+    config_change.register(actions)
 
 
 def show(args: argparse.Namespace) -> int:
-    """One line for each setting."""
+    """One line for each setting, and what else holds; of those that are named, what they mean."""
     from localagent import config
     from localagent.config_schema import KEYS
     from localagent.guard import policy as policies
 
     settings = config.load(args.directory)
-    rows = [(key, _shown(settings, key), _source(settings, key)) for key in KEYS]
-    table(rows)
+    if args.keys:
+        return _explain(settings, args.keys)
+    table([row(settings, key) for key in KEYS])
     for rule in (*settings.permissions, *settings.project_permissions):
         say(f"  {rule.action} {rule.tool} {rule.pattern}")
     for text in _policy(settings):
@@ -56,6 +67,27 @@ def show(args: argparse.Namespace) -> int:
     for file in policies.places():
         there = "" if file in settings.policy.files else ", not there"
         say(f"       {file} (administrator{there})")
+    return 0
+
+
+def row(settings: Settings, key: str) -> tuple[str, str, str]:
+    """A setting, its value and where that came from."""
+    return key, _shown(settings, key), _source(settings, key)
+
+
+def _explain(settings: Settings, keys: list[str]) -> int:
+    from localagent.config_schema import KEYS, unknown_key
+
+    for key in keys:
+        if key not in KEYS:
+            raise unknown_key(key, "config", KEYS)
+    for key in keys:
+        say("  ".join(row(settings, key)))
+        say(f"  {KEYS[key].meaning}")
+        say(f"  it may be {KEYS[key].allowed}")
+        for rule in settings.permissions + settings.project_permissions:
+            if key == "permissions":
+                say(f"  {rule.action} {rule.tool} {rule.pattern}")
     return 0
 
 
