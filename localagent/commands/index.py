@@ -51,7 +51,7 @@ def register(commands: Commands) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Carry out the action."""
     from localagent.commands.indexing import opened, plain_errors
-    from localagent.index.store import Store, drop, index_file
+    from localagent.index.store import drop, index_file, peek
     from localagent.workspace import Workspace
 
     workspace = Workspace.open(args.directory)
@@ -66,8 +66,13 @@ def execute(args: argparse.Namespace) -> int:
         with opened(workspace) as index:
             counts = index.counts()
     elif there:
-        with plain_errors(workspace), Store(file, workspace.root) as store:
-            counts = store.counts()
+        with plain_errors(workspace):
+            seen = peek(file)
+        if seen is None:
+            other = "of another version of localagent; the next build or search makes it anew"
+            _tell(args, {"file": str(file), "files": 0}, other, str(file))
+            return 0
+        counts = seen
     else:
         none = "no index yet: localagent index build, or any localagent search, makes it"
         _tell(args, {"file": str(file), "files": 0}, none)

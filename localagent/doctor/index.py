@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
+from pathlib import Path
 
 from localagent.doctor.report import Part, Problem
-from localagent.index.store import Store, index_file
+from localagent.index.store import index_file, peek
 from localagent.index.watcher import Watcher, to_watch
 from localagent.workspace import Workspace
 
@@ -19,7 +19,7 @@ _HINT = (
 def index_part(workspace: Workspace) -> Part:
     """Whether there is an index, and whether the system lets its files be watched."""
     file = index_file(workspace.root)
-    lines = [f"file: {file}", _size(workspace)]
+    lines = [f"file: {file}", _size(file)]
     watched = to_watch(workspace.root, workspace.files())
     watcher = Watcher(workspace.root, watched, lambda _path: None)
     watcher.close()
@@ -31,10 +31,14 @@ def index_part(workspace: Workspace) -> Part:
     return Part("index", tuple(lines), (), data)
 
 
-def _size(workspace: Workspace) -> str:
-    file = index_file(workspace.root)
-    if file.exists():
-        with contextlib.suppress(OSError, sqlite3.Error), Store(file, workspace.root) as store:
-            counts = store.counts()
-            return f"{counts.files:,} files, {counts.lines:,} lines"
-    return "not made yet; the first session or search makes it"
+def _size(file: Path) -> str:
+    """What is in the index; it is only looked at."""
+    if not file.exists():
+        return "not made yet; the first session or search makes it"
+    try:
+        counts = peek(file)
+    except (OSError, sqlite3.Error) as error:
+        return f"it cannot be read ({error}); the next session or search makes it anew"
+    if counts is None:
+        return "of another version of localagent; the next session or search makes it anew"
+    return f"{counts.files:,} files, {counts.lines:,} lines"

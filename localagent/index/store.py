@@ -188,15 +188,7 @@ class Store:
 
     def counts(self) -> Counts:
         """How much there is."""
-        files, lines = self._db.execute(
-            "SELECT count(*), coalesce(sum(lines), 0) FROM files"
-        ).fetchone()
-        (chunks,) = self._db.execute("SELECT count(*) FROM chunks").fetchone()
-        (symbols,) = self._db.execute("SELECT count(*) FROM symbols").fetchone()
-        size = sum(
-            path.stat().st_size for path in (self.file, _beside(self.file, "-wal")) if path.exists()
-        )
-        return Counts(files, lines, chunks, symbols, pieces_ever(self._db) - chunks, size)
+        return counted(self._db, self.file)
 
     def symbols(self, path: str) -> list[Symbol]:
         """The definitions of one file, in the order of their lines."""
@@ -327,6 +319,27 @@ def pieces_ever(db: sqlite3.Connection) -> int:
     """How many pieces there were, the dead ones among them."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     return row[0] if row else 0
+
+
+def counted(db: sqlite3.Connection, file: Path) -> Counts:
+    """How much there is in the index that is open as `db`."""
+    files, lines = db.execute("SELECT count(*), coalesce(sum(lines), 0) FROM files").fetchone()
+    (chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
+    (symbols,) = db.execute("SELECT count(*) FROM symbols").fetchone()
+    size = sum(path.stat().st_size for path in (file, _beside(file, "-wal")) if path.exists())
+    return Counts(files, lines, chunks, symbols, pieces_ever(db) - chunks, size)
+
+
+def peek(file: Path) -> Counts | None:
+    """How much there is in an index, which is left as it is; None for one of another version.
+
+    Raises sqlite3.Error for what is no index, and OSError for what cannot be read.
+    """
+    # Where no log lies beside it nobody writes, and it can be read without making one.
+    how = "mode=ro" if _beside(file, "-wal").exists() else "mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?{how}", timeout=1, uri=True)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        return counted(db, file) if version == VERSION else None
 
 
 def drop(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from few_watches import run_with_few_watches
 
 from localagent.doctor.index import index_part
 from localagent.index.disk import DiskIndex
+from localagent.index.store import index_file
 from localagent.workspace import Workspace
 
 
@@ -20,6 +22,31 @@ def test_before_and_after_it_is_made(workspace_dir: Path) -> None:
     with DiskIndex(workspace) as index:
         index.refresh()
     assert "files" in index_part(workspace).lines[1]
+
+
+def test_it_is_only_looked_at(workspace_dir: Path) -> None:
+    workspace = Workspace.open(workspace_dir)
+    with DiskIndex(workspace) as index:
+        index.refresh()
+    file = index_file(workspace.root)
+    before = {p.name: p.read_bytes() for p in file.parent.iterdir()}
+    index_part(workspace)
+    assert {p.name: p.read_bytes() for p in file.parent.iterdir()} == before
+    with sqlite3.connect(file) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = {p.name: p.read_bytes() for p in file.parent.iterdir()}
+    assert "another version" in index_part(workspace).lines[1]
+    assert {p.name: p.read_bytes() for p in file.parent.iterdir()} == before
+    file.write_text("no database, but long enough to look at" * 100)
+    assert "cannot be read" in index_part(workspace).lines[1]
+
+
+def test_while_it_is_written(workspace_dir: Path) -> None:
+    workspace = Workspace.open(workspace_dir)
+    with DiskIndex(workspace, live=True) as index:
+        index.refresh()
+        assert "files" in index_part(workspace).lines[1]
 
 
 LIMITED = """
