@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from localagent.agent.import_levels import levels
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.index.kinds import is_docs, is_test
@@ -142,14 +143,7 @@ def _levels(turn: Turn, paths: Sequence[str]) -> dict[str, int]:
         }
         for path in paths
     }
-    levels = dict.fromkeys(paths, 0)
-    for _ in paths:  # as many rounds as the longest chain can have; a circle ends as well
-        before = dict(levels)
-        for path, below in inner.items():
-            levels[path] = max((levels[other] + 1 for other in below), default=0)
-        if levels == before:
-            break
-    return levels
+    return levels(inner)
 
 
 def _is_module(path: str, module: str) -> bool:

@@ -61,6 +61,8 @@ class Updater:
         self._readers = Readers(workspace)
         self._known: dict[str, Known] = {}
         self._watched: tuple[Watched, ...] = ()
+        self._watched_files: tuple[str, ...] | None = None
+        self._folders_changed = False
         self._watcher: Watcher | None = None
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
 
@@ -156,6 +158,11 @@ class Updater:
             raise _Closed
 
     def _watch(self) -> None:
+        # To look at every folder takes as long as to compare every file.
+        changed, self._folders_changed = self._folders_changed, False
+        if self.files == self._watched_files and not changed:
+            return
+        self._watched_files = self.files
         wanted = to_watch(self._workspace.root, self.files)
         if wanted == self._watched:
             return
@@ -169,6 +176,7 @@ class Updater:
     def _hear(self, path: str) -> None:
         with self._state:
             self._hints.add(path)
+            self._folders_changed = self._folders_changed or not path
             self._state.notify_all()
 
     def _fail(self, reason: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from few_watches import run_with_few_watches
 
+from localagent.index import updater
 from localagent.index.disk import DiskIndex
 from localagent.index.watcher import Watched, to_watch
 from localagent.workspace import Workspace
@@ -85,6 +86,28 @@ def test_folders_that_come_and_go(index: DiskIndex, root: Path, tmp_path: Path) 
     assert soon(lambda: found(index, "zeta kappa") == [])
 
 
+def test_folders_are_looked_at_only_where_some_changed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def counted(*args: object) -> tuple[Watched, ...]:
+        looked.append(1)
+        return to_watch(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(updater, "to_watch", counted)
+    with DiskIndex(Workspace.open(root), tmp_path / "cache" / "i.sqlite", live=True) as index:
+        index.refresh()
+        index.refresh()  # after the hint that follows the start of the watcher
+        before = len(looked)
+        for n in range(5):
+            (root / "src" / "a.py").write_text(f"def gamma_{n}(): pass\n")
+            index.refresh()
+        assert len(looked) == before
+        (root / "src" / "node_modules" / "x").mkdir(parents=True)
+        assert soon(lambda: len(looked) > before)
+
+
 def test_what_must_not_be_shown_stays_out(index: DiskIndex, root: Path) -> None:
     (root / ".env").write_text("TOKEN=eta\n")
     (root / "src" / "link.py").symlink_to("/etc/passwd")
@@ -140,6 +163,7 @@ def test_closing_in_the_middle_of_a_build(root: Path, tmp_path: Path) -> None:
 
 LIMITED = """
 import sys
+from localagent.index import updater
 from localagent.index.disk import DiskIndex
 from localagent.workspace import Workspace
 from pathlib import Path
