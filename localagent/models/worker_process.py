@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import localagent
+from localagent.childpython import environment, python
 from localagent.models import wire
 
 WORKER = "localagent.models.llamacpp_worker"
@@ -43,12 +44,8 @@ class Ended(Exception):
 
 
 def worker_command() -> list[str]:
-    """The command that starts the worker.
-
-    -P: the current folder is not a place to import from. It may be a repository that someone else
-    wrote, with a file named like a module.
-    """
-    return [sys.executable, "-P", "-m", WORKER]
+    """The command that starts the worker."""
+    return python("-m", WORKER)
 
 
 class WorkerProcess:
@@ -197,8 +194,9 @@ def _root() -> Path:
 
 def _environment() -> dict[str, str]:
     """The environment in which the worker finds the same package as its parent."""
-    places = [str(_root()), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    inherited = environment()
+    places = [str(_root()), inherited.get("PYTHONPATH", "")]
+    return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def _open_log(path: Path | None) -> BinaryIO:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
+from localagent.childpython import plain_python
 from localagent.errors import ToolError
 from localagent.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, parse
@@ -137,9 +137,8 @@ def _run(
             "max_bytes": _MAX_BYTES,
         }
     )
-    # -I: neither the workspace nor the environment can put modules in the way.
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_WORKER)],
+        plain_python(str(_WORKER)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

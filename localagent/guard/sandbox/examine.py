@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localagent import paths
+from localagent.childpython import python
 from localagent.errors import SandboxError
 from localagent.guard.sandbox.base import Command, Sandbox
 
@@ -56,7 +57,7 @@ def examine(kind: str, base: Path | None = None) -> list[Canary]:
         search = [variables.get("PYTHONPATH", ""), str(root)]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, search))
         done = subprocess.run(
-            [sys.executable, "-m", __name__, kind],
+            python("-m", __name__, kind),
             env=variables,
             cwd=home,
             capture_output=True,

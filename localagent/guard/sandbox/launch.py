@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from localagent.childpython import plain_python
 from localagent.errors import SandboxError
 from localagent.guard.sandbox.base import Command, Completed
 from localagent.guard.sandbox.process import Captured, Followed, follow
@@ -40,7 +41,7 @@ class Launcher:
         self._status, status = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", code, str(status)],
+                plain_python("-c", code, str(status)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

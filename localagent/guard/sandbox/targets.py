@@ -13,11 +13,11 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from localagent import paths
+from localagent.childpython import plain_python
 
 _SECRET_FILES = (
     *(".ssh/id_ed25519", ".aws/credentials", ".gnupg/private-keys-v1.d/key", ".kube/config"),
@@ -197,7 +197,7 @@ class Targets:
     # A process, and what it shares with all
 
     def _process(self) -> None:
-        command = [sys.executable, "-c", _VICTIM, str(self._home / ".ssh/id_ed25519")]
+        command = plain_python("-c", _VICTIM, str(self._home / ".ssh/id_ed25519"))
         self._victim = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
