@@ -78,6 +78,8 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
     settings = load_settings(workspace.root, _flags(options))
     past = transcript.read(options.resume) if options.resume else None
     project = brought(workspace, settings.project_files)
+    prompts = open_prompts(project)
+    told = prompts.check()
     models = _router(model, options.scripted, settings)
     models.model()
     models.switches()  # SessionStarted names the model that it came to
@@ -112,7 +114,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             tools=standard_tools(),
             gate=gate,
             journal=NoTurn(),
-            prompts=open_prompts(project),
+            prompts=prompts,
             rules=session_rules(workspace, project, settings.project_files),
             interactive=options.interactive,
             check_seconds=settings.check_seconds,
@@ -134,6 +136,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
         warnings=[
             *settings.notes,
             *project.notices,
+            *told,
             *models.notices(),
             *_warnings(settings, selection, lock, workspace),
         ],
@@ -338,6 +341,12 @@ def open_prompts(project: Brought | None = None) -> Prompts:
     """The texts that models see: the user's own come first, then the project's, as far as the user
     agreed to them."""
     return Prompts([config_dir() / "prompts"], project_prompts(project) if project else {})
+
+
+def prompts_of(workspace: Path) -> Prompts:
+    """The texts that models see in `workspace`. Raises WorkspaceError, ConfigError."""
+    opened = Workspace.open(workspace)
+    return open_prompts(brought(opened, load_settings(opened.root).project_files))
 
 
 def open_model(entry: Entry, settings: Settings) -> Model:

@@ -24,6 +24,7 @@ from localagent.commands import (
     models,
     permissions,
     prompt_commands,
+    prompts,
     replay,
     run,
     search,
@@ -68,7 +69,7 @@ exit codes:
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
     *(search, context, outline, index, models, permissions, config, init),
-    *(prompt_commands, trust, doctor, audit, docs),
+    *(prompt_commands, prompts, trust, doctor, audit, docs),
 )
 
 
