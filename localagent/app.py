@@ -86,7 +86,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
     info = models.info()
     planner = settings.planner or info.profile.planner
     planner_for(planner, settings)
-    selection = choose(settings.sandbox)
+    selection = choose(settings.sandbox, settings.policy.sandboxes)
     _check_sandbox(selection, settings)
     recorder = transcript.open_session(workspace.root, past.session if past else None)
     lock = acquire(workspace.root, recorder.session)

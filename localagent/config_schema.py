@@ -52,7 +52,7 @@ KEYS: dict[str, Key] = {
     ),
     "sandbox": Key(
         "where commands run; unset or auto: the best kind that works here",
-        '"auto", "unshare" or "none"',
+        '"auto", "unshare", "bubblewrap", "landlock" or "none"',
     ),
     "threads": Key(
         "threads for the model; 0: one for each physical core", "a whole number from 0 to 1024", 0
@@ -171,7 +171,7 @@ class Values(BaseModel):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     check_seconds: _Seconds | None = None
     search_seconds: _Seconds | None = None
-    sandbox: Literal["auto", "unshare", "none"] | None = None
+    sandbox: Literal["auto", "unshare", "bubblewrap", "landlock", "none"] | None = None
     threads: Annotated[int, Field(ge=0, le=1024)] | None = None
     gpu_layers: Annotated[int, Field(ge=0, le=10_000)] | None = None
     nice: Annotated[int, Field(ge=0, le=19)] | None = None

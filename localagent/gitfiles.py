@@ -47,14 +47,26 @@ def ignored(root: Path, name: str) -> bool | None:
     return done.returncode == 0 if done is not None and done.returncode in (0, 1) else None
 
 
+def ignored_among(root: Path, names: Sequence[str]) -> set[str] | None:
+    """Which of `names` git ignores, asked at once; None where git does not apply."""
+    if not applies(root):
+        return None
+    text = b"".join(os.fsencode(f"./{name}") + b"\0" for name in names)
+    done = ask_git(root, "check-ignore", "-z", "--stdin", text=text)
+    if done is None or done.returncode not in (0, 1):
+        return None
+    found = (os.fsdecode(name) for name in done.stdout.split(b"\0") if name)
+    return {name.removeprefix("./") for name in found}
+
+
 def ask_git(
-    root: Path, *arguments: str, keep: Sequence[str] = ()
+    root: Path, *arguments: str, keep: Sequence[str] = (), text: bytes = b""
 ) -> subprocess.CompletedProcess[bytes] | None:
     """Run a git command that only reads; None where git is missing or hangs.
 
     The repository may be hostile: its settings must not start programs (fsmonitor, hooks) or
     reach out (lazy fetches of a partial clone), and our environment must not point elsewhere, but
-    for the variables that `keep` names.
+    for the variables that `keep` names. `text` is its input.
     """
     command = git_command(root)
     if command is None:
@@ -64,7 +76,7 @@ def ask_git(
             [*command, *arguments],
             cwd=root,
             env=git_environment(keep),
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             timeout=_SECONDS,
             check=False,

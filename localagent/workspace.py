@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +143,15 @@ class Workspace:
             return True
         by_git = gitfiles.ignored(self.root, name)
         return ignorefiles.ignored(self.root, name) if by_git is None else by_git
+
+    def ignored_among(self, names: Sequence[str]) -> set[str]:
+        """Those of `names` that are `ignored`; they must be as `files()` would spell them."""
+        by_git = gitfiles.ignored_among(self.root, names)
+        if by_git is None:
+            return {name for name in names if self.ignored(name)}
+        spec = ignorefiles.patterns(self.root, IGNORE_FILE)
+        more = {n for n in names if is_secret(n) or (spec and spec.match_file(n))}
+        return by_git | more
 
     # Paths
 

@@ -101,7 +101,9 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
         "--seed", metavar="N", type=int, default=0, help="for the model's choices (default: 0)"
     )
     parser.add_argument(
-        "--sandbox", metavar="KIND", help="where commands run: auto, unshare or none"
+        "--sandbox",
+        metavar="KIND",
+        help="where commands run: auto, unshare, bubblewrap, landlock or none",
     )
 
 

@@ -67,6 +67,8 @@ def _notes(done: Completed, changes: Sequence[Change], dropped: int) -> str:
         lines.append("stopped by the user; nothing that it changed was kept")
     elif done.timed_out:
         lines.append(f"stopped after {done.seconds:.0f} s, the time limit")
+    elif done.stopped:
+        lines.append(f"stopped: {done.stopped}")
     elif done.not_found:
         lines.append("there is no such command here")
     if changes and not done.cancelled:

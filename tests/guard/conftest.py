@@ -10,28 +10,33 @@ from pathlib import Path
 import pytest
 
 from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command
+from localagent.guard.sandbox.base import Command, Sandbox
 from localagent.guard.sandbox.plain import PlainSandbox
+from localagent.guard.sandbox.select import KINDS, make
 from localagent.guard.sandbox.unshare import UnshareSandbox
+
+
+def working(kind: str, folder: Path) -> Sandbox:
+    """A sandbox of the kind; the test is skipped where it does not work."""
+    if sys.platform != "linux":
+        pytest.skip("needs Linux")
+    folder.mkdir(exist_ok=True)
+    try:
+        sandbox = make(kind)
+        with sandbox.open(folder) as view:
+            view.run(Command("true"))
+    except SandboxError as error:
+        pytest.skip(f"no confining sandbox here: {error}")
+    return sandbox
 
 
 @pytest.fixture
 def unshare(home: Path) -> Iterator[UnshareSandbox]:
     """The confining sandbox; the test is skipped where the machine has none."""
-    if sys.platform != "linux":
-        pytest.skip("needs Linux")
-    sandbox = UnshareSandbox()
-    folder = home / "first"
-    folder.mkdir()
-    try:
-        try:
-            with sandbox.open(folder) as view:
-                view.run(Command("true"))
-        except SandboxError as error:
-            pytest.skip(f"no confining sandbox here: {error}")
-        yield sandbox
-    finally:
-        sandbox.close()
+    sandbox = working("unshare", home / "first")
+    assert isinstance(sandbox, UnshareSandbox)
+    yield sandbox
+    sandbox.close()
 
 
 @pytest.fixture
@@ -41,10 +46,26 @@ def plain(home: Path) -> Iterator[PlainSandbox]:
     sandbox.close()
 
 
-@pytest.fixture(params=["unshare", "none"])
-def sandbox(request: pytest.FixtureRequest) -> UnshareSandbox | PlainSandbox:
+# What they do at the borders is tried by the canaries in each run.
+_SLOW = ("bubblewrap", "landlock")
+
+
+@pytest.fixture(
+    params=[pytest.param(k, marks=pytest.mark.slow if k in _SLOW else ()) for k in KINDS]
+)
+def sandbox(request: pytest.FixtureRequest, home: Path) -> Iterator[Sandbox]:
     """Every kind of sandbox in turn."""
-    return request.getfixturevalue({"unshare": "unshare", "none": "plain"}[request.param])
+    sandbox = PlainSandbox() if request.param == "none" else working(request.param, home / "first")
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(params=KINDS[:-1])
+def confining(request: pytest.FixtureRequest, home: Path) -> Iterator[Sandbox]:
+    """Every kind that confines commands, in turn."""
+    sandbox = working(request.param, home / "first")
+    yield sandbox
+    sandbox.close()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ if sys.platform != "linux":
     pytest.skip("the canaries are for Linux", allow_module_level=True)
 
 from localagent.errors import SandboxError
+from localagent.guard.sandbox import bounds, targets
 from localagent.guard.sandbox.attempts import ATTEMPTS
 from localagent.guard.sandbox.examine import Canary, examine
 from localagent.guard.sandbox.select import KINDS
@@ -67,7 +68,7 @@ def _found(kind: str, base: Path) -> dict[str, Canary] | str:
         return error.message
 
 
-@pytest.mark.parametrize("name", ATTEMPTS)
+@pytest.mark.parametrize("name", [*ATTEMPTS, *bounds.NAMES])
 @pytest.mark.parametrize("kind", CONFINING)
 def test_denied(kind: str, name: str, base: Path) -> None:
     found = _found(kind, base)
@@ -82,6 +83,21 @@ def test_the_attempts_are_real_ones(base: Path) -> None:
     real = {name for name, canary in found.items() if not canary.denied}
     assert real >= _ALWAYS_REAL
     assert len(real) >= _FEWEST_REAL and len(ATTEMPTS) >= 60
+
+
+def test_nothing_is_left_behind(base: Path) -> None:
+    """Not by a trial that ended, and not for long by one that was killed."""
+    left = Path("/tmp", f"{targets.new_marker()}-secret")
+    left.touch()
+    os.utime(left, (1, 1))
+    before = _leftovers()
+    examine("none", base)
+    assert left in before and not _leftovers() & before and not list(base.iterdir())
+
+
+def _leftovers() -> set[Path]:
+    places = (Path(folder) for folder in ("/tmp", "/var/tmp", "/dev/shm"))
+    return {path for place in places for path in place.glob("localagent-canary-*")}
 
 
 def test_as_an_ordinary_user(base: Path) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +18,20 @@ import pytest
 from localagent import paths
 from localagent.errors import SandboxError
 from localagent.guard.sandbox import exposure, namespace
-from localagent.guard.sandbox.base import Command
+from localagent.guard.sandbox.base import Command, Sandbox
 from localagent.guard.sandbox.unshare import UnshareSandbox
+
+from .conftest import working
 
 pytestmark = pytest.mark.sandbox
 
 
-def python(unshare: UnshareSandbox, root: Path, code: str, **values: object) -> dict[str, object]:
+def python(sandbox: Sandbox, root: Path, code: str, **values: object) -> dict[str, object]:
     """Run `code` in a view; it fills the dictionary `found`, which comes back."""
     text = f"found = {{}}\nvalues = {values!r}\n{textwrap.dedent(code)}\nimport json\n"
     text += "print('RESULT', json.dumps(found))\n"
     line = f"{shlex.quote(sys.executable)} -c {shlex.quote(text)}"
-    with unshare.open(root) as view:
+    with sandbox.open(root) as view:
         done = view.run(Command(line, seconds=60.0))
     assert done.exit_code == 0, done.output
     return json.loads(done.output.rpartition("RESULT ")[2])
@@ -353,7 +355,14 @@ def test_tmp_is_private(unshare: UnshareSandbox, project: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def test_servers_and_terminals_work_inside(unshare: UnshareSandbox, project: Path) -> None:
+@pytest.fixture(params=["unshare", "bubblewrap"])
+def namespaced(request: pytest.FixtureRequest, home: Path) -> Iterator[Sandbox]:
+    sandbox = working(request.param, home / "first")
+    yield sandbox
+    sandbox.close()
+
+
+def test_pools_and_terminals_work_inside(namespaced: Sandbox, project: Path) -> None:
     code = """
     import os, pty, multiprocessing, tempfile
     leader, follower = pty.openpty()
@@ -365,8 +374,66 @@ def test_servers_and_terminals_work_inside(unshare: UnshareSandbox, project: Pat
     found["random"] = len(os.urandom(4))
     found["home"] = os.path.isdir(os.path.expanduser("~"))
     """
-    found = python(unshare, project, code)
+    found = python(namespaced, project, code)
     assert found == {"tty": True, "pool": [1, 2], "tmp": True, "random": 4, "home": True}
+
+
+def test_servers_modes_and_times_work_inside(confining: Sandbox, project: Path) -> None:
+    """Most of these go through the broker under Landlock."""
+    code = """
+    import os, shutil, socket, subprocess, tempfile, threading
+    def talk(family, address, type=socket.SOCK_STREAM):
+        with socket.socket(family, type) as server:
+            server.bind(address)
+            server.listen()
+            with socket.socket(family) as client:
+                client.settimeout(20)
+                client.connect(server.getsockname())
+                client.sendall(b"hello")
+                with server.accept()[0] as other:
+                    return other.recv(5) == b"hello"
+    tmp = tempfile.mkdtemp()
+    found["all"] = talk(socket.AF_INET, ("", 0))
+    found["loopback"] = talk(socket.AF_INET, ("127.0.0.1", 0))
+    found["name"] = talk(socket.AF_INET, ("localhost", 0))
+    found["six"] = not socket.has_ipv6 or talk(socket.AF_INET6, ("::1", 0))
+    found["unix"] = talk(socket.AF_UNIX, f"{tmp}/s") and talk(socket.AF_UNIX, "s")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        found["refused"] = socket.socket().connect_ex(closed.getsockname()) == 111
+    os.chmod("a.txt", 0o640)
+    os.chown("a.txt", os.getuid(), os.getgid())
+    os.utime("a.txt", (5, 6))
+    found["mode"] = oct(os.stat("a.txt").st_mode)[-3:], os.stat("a.txt").st_mtime
+    shutil.copy2("a.txt", f"{tmp}/a")
+    found["copied"] = os.stat(f"{tmp}/a").st_mtime
+    threads = [threading.Thread(target=lambda: found.setdefault("thread", 1)) for _ in range(20)]
+    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    found["child"] = subprocess.run(["sh", "-c", "echo $(echo in)"], capture_output=True).returncode
+    """
+    found = python(confining, project, code)
+    assert found.pop("mode") == ["640", 6] and found.pop("copied") == 6
+    assert (found.pop("thread"), found.pop("child")) == (1, 0)
+    assert all(found.values()) and len(found) == 6
+
+
+def test_paths_of_the_project_are_understood(confining: Sandbox, project: Path) -> None:
+    with confining.open(project) as view:
+        done = view.run(Command(f"cat {project}/a.txt; echo y > {project}/new; pwd; id -u"))
+        assert done.output.splitlines() == ["a", str(project), str(os.getuid())]
+        assert [change.path for change in view.changes()] == ["new"]
+
+
+def test_limits_on_all_processes_together_are_told(confining: Sandbox, project: Path) -> None:
+    hungry = f"{shlex.quote(sys.executable)} -c 'x = bytearray(b\"x\") * (60 << 20); input()'"
+    line = f"for i in 1 2 3 4; do sleep 30 | {hungry} & done; wait"
+    with confining.open(project) as view:
+        done = view.run(Command(line, seconds=60.0, total_memory_bytes=128 << 20))
+        assert done.exit_code == -9 and "128 MiB of memory" in done.stopped and not done.timed_out
+        line = "while :; do head -c 1000000 /dev/zero >> f; done"
+        done = view.run(Command(line, seconds=60.0, disk_bytes=8 << 20))
+        assert "8 MiB to the disk" in done.stopped
+        assert view.run(Command("rm f; echo well")).output == "well\n"
 
 
 @pytest.mark.parametrize("root", ["/", "/tmp", "/proc/self", "/dev"])

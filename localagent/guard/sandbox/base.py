@@ -23,18 +23,21 @@ class Command:
     """A command to run.
 
     `line` is run by `/bin/sh -c` in the folder `cwd` (relative to the workspace). Limits:
-    `seconds` of wall-clock time, `memory_bytes` a process, `output_bytes` kept of what it prints
-    (the head and the tail; the middle is dropped), `processes` at a time, `file_bytes` a file that
-    it writes. `env` is added to the scrubbed environment.
+    `seconds` of wall-clock time, `memory_bytes` a process and `total_memory_bytes` all together,
+    `output_bytes` kept of what it prints (the head and the tail; the middle is dropped),
+    `processes` at a time, `file_bytes` a file that it writes and `disk_bytes` all that it writes.
+    `env` is added to the scrubbed environment.
     """
 
     line: str
     cwd: str = "."
     seconds: float = 120.0
     memory_bytes: int = 4 << 30
+    total_memory_bytes: int = 8 << 30
     output_bytes: int = 256 << 10
     processes: int = 1024
     file_bytes: int = 4 << 30
+    disk_bytes: int = 8 << 30
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -43,7 +46,8 @@ class Completed:
     """What a command did. `exit_code` is negative for a signal. `output` is stdout and stderr in
     the order they came, decoded leniently, with a line saying what was dropped.
 
-    `not_found` says that the shell found no such command (exit code 127).
+    `not_found` says that the shell found no such command (exit code 127). `stopped` says in words
+    which limit on all its processes together it passed, if it was ended for that.
     """
 
     exit_code: int
@@ -52,6 +56,7 @@ class Completed:
     timed_out: bool = False
     cancelled: bool = False
     dropped_bytes: int = 0
+    stopped: str = ""
 
     @property
     def not_found(self) -> bool:
@@ -91,7 +96,7 @@ class Sandbox(Protocol):
 
     @property
     def kind(self) -> str:
-        """Its name: "unshare", or "none"."""
+        """Its name: "unshare", "bubblewrap", "landlock" or "none"."""
 
     @property
     def confined(self) -> bool:

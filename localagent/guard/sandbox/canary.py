@@ -1,8 +1,13 @@
-"""A real command with real canaries, to see whether a sandbox confines on this machine."""
+"""A real command with a few canaries, to see whether a sandbox confines on this machine.
+
+All the canaries, for whoever wants to see them: examine.py.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -12,15 +17,12 @@ from localagent.errors import SandboxError
 from localagent.guard.sandbox.base import Command, Sandbox
 
 _SEEN = "canary-is-well"
-# Shell built-ins only: the probe must not depend on what is installed. A network other than `lo`
-# would show in /proc/net/dev, which has two lines of header. Whether the write outside reached
-# the real folder is looked up afterwards: it may go into the private /tmp.
+# Whether the write outside reached the real folder is looked up afterwards: it may go into the
+# private /tmp.
 _SCRIPT = """
 echo changed > file || echo 'the workspace cannot be written'
 (echo x > "$OUTSIDE") 2>/dev/null
-lines=0; while read -r line; do lines=$((lines + 1)); done < /proc/net/dev
-[ "$lines" -eq 3 ] || echo 'there is a network'
-[ -d "/proc/$AGENT" ] && [ "$AGENT" -gt 4 ] && echo 'other processes can be seen'
+"$PYTHON" -I -S "$ATTEMPTS" quick "$AGENT" "$NETWORK" "$SOCKET" || echo 'python does not run'
 echo canary-is-well
 """
 
@@ -32,7 +34,15 @@ def probe(sandbox: Sandbox) -> str:
         workspace, outside = Path(name, "workspace"), Path(name, "outside")
         workspace.mkdir()
         (workspace / "file").write_text("kept\n")
-        env = {"OUTSIDE": str(outside), "AGENT": str(os.getpid())}
+        os.mknod(place := Path(name, "socket"), stat.S_IFSOCK | 0o600)
+        env = {
+            "OUTSIDE": str(outside),
+            "AGENT": str(os.getpid()),
+            "PYTHON": sys.executable,
+            "ATTEMPTS": str(Path(__file__).with_name("attempts.py")),
+            "SOCKET": str(place),
+            "NETWORK": os.readlink("/proc/self/ns/net"),  # noqa: PTH115
+        }
         try:
             with sandbox.open(workspace) as view:
                 done = view.run(Command(_SCRIPT, seconds=20.0, env=env))

@@ -1,7 +1,10 @@
 """A view of the workspace as a copy of its files, for where there is no overlay.
 
-What git ignores and has a folder of its own (.venv, node_modules, build) is linked, not copied:
-tools need it and it may be large. `.git` is left out.
+What git ignores and has a folder of its own (.venv, node_modules, build) is copied where it is
+small and else linked, which leaves it readable: tools need it. Of `.git` all is copied but the
+objects, which the copy's own objects name as their alternates (gitrepository-layout(5)): git works
+in the copy, writes there, and cannot reach the real repository. A `.git` that lies elsewhere (of a
+worktree) is left out.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from localagent.changes import Change
@@ -23,6 +27,9 @@ from localagent.guard.sandbox.overlay import (
 )
 from localagent.workspace import Workspace
 
+_NOT_COPIED = (".git/objects", ".git/modules", ".git/lfs", ".git/worktrees")
+# An ignored folder is copied up to these sizes; copying it takes less time than starting a command.
+_SMALL_ENTRIES, _SMALL_BYTES = 500, 8 << 20
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file with another
 
 
@@ -34,30 +41,68 @@ class Copy:
         self._root = root
         # How each entry was when it had just been copied; None for what was linked.
         self._made: dict[str, os.stat_result | None] = {}
+        self._objects = ""
         self._workspace = Workspace.open(root)
-        folders = _folders_with_files(self._workspace.files())
+        self._shown = _folders_with_files(self._workspace.files())
+        self._others = self._look_at_others()
         tree.mkdir()
-        self._fill("", folders)
+        self._fill("")
+        self._hide_links_from_git()
         tree.chmod(stat.S_IMODE(root.stat().st_mode) | 0o700)
 
-    def _fill(self, rel: str, folders: frozenset[str]) -> None:
+    def _look_at_others(self) -> dict[str, bool]:
+        """The folders beside those with files of the workspace, and whether they are ignored."""
+        found: list[str] = []
+        for rel in ("", *self._shown):
+            with os.scandir(self._root / rel) as entries:
+                names = (e.name for e in entries if e.is_dir(follow_symlinks=False))
+                found += (f"{rel}/{name}" if rel else name for name in names if name != ".git")
+        others = [name for name in found if name not in self._shown]
+        ignored = self._workspace.ignored_among(others)
+        return {name: name in ignored for name in others}
+
+    def _fill(self, rel: str, whole: bool = False) -> None:
+        """Copy the folder `rel`; `whole` says that it is an ignored one, with all that is in it."""
         with os.scandir(self._root / rel) as entries:
             for entry in entries:
                 name = f"{rel}/{entry.name}" if rel else entry.name
                 if entry.name == ".git":
+                    if not rel and entry.is_dir(follow_symlinks=False):
+                        self._copy_git()
                     continue
                 found = entry.stat(follow_symlinks=False)
                 target = self.tree / name
                 if not stat.S_ISDIR(found.st_mode):
                     self._copy_file(name, found)
-                elif name in folders or not self._workspace.ignored(name):
+                    continue
+                ignored = whole or self._ignored(name)
+                if ignored and is_cache(name):
+                    continue
+                if not ignored or whole or _is_small(self._root / name):
                     target.mkdir()
-                    self._fill(name, folders)
+                    self._fill(name, ignored)
                     target.chmod(stat.S_IMODE(found.st_mode) | 0o700)
                     self._made[name] = target.lstat()
-                elif not is_cache(name):
+                else:
                     _link(self._root / name, target)
                     self._made[name] = None
+
+    def _ignored(self, name: str) -> bool:
+        if name in self._shown:
+            return False
+        known = self._others.get(name)
+        return self._workspace.ignored(name) if known is None else known
+
+    def _hide_links_from_git(self) -> None:
+        """A pattern such as "build/" means folders alone, and no link that stands for one."""
+        links = [name for name, made in self._made.items() if made is None]
+        if links and ".git" in self._made:
+            exclude = self.tree / ".git/info/exclude"
+            exclude.parent.mkdir(exist_ok=True)
+            with exclude.open("a") as file:
+                file.writelines(f"\n/{name}" for name in links)
+            self._made[".git/info/exclude"] = exclude.lstat()
+            self._made[".git/info"] = exclude.parent.lstat()
 
     def _copy_file(self, name: str, found: os.stat_result) -> None:
         source, target = self._root / name, self.tree / name
@@ -73,6 +118,38 @@ class Copy:
             return
         if os.path.lexists(target):
             self._made[name] = target.lstat()
+
+    def _copy_git(self) -> None:
+        """The repository's folder; see the module's docstring."""
+        self._copy_git_folder(".git")
+        real = os.path.realpath(self._root / ".git/objects")
+        if not Path(real).is_dir():
+            return
+        for name in (".git/objects", ".git/objects/info"):
+            (self.tree / name).mkdir()
+        (self.tree / ".git/objects/info/alternates").write_text(f"{real}\n")
+        for name in (".git/objects", ".git/objects/info", ".git/objects/info/alternates"):
+            self._made[name] = (self.tree / name).lstat()
+        self._objects = real
+
+    def _copy_git_folder(self, rel: str) -> None:
+        target = self.tree / rel
+        target.mkdir()
+        with os.scandir(self._root / rel) as entries:
+            for entry in entries:
+                name = f"{rel}/{entry.name}"
+                if name in _NOT_COPIED:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    self._copy_git_folder(name)
+                else:
+                    self._copy_file(name, entry.stat(follow_symlinks=False))
+        self._made[rel] = target.lstat()
+
+    def linked(self) -> list[str]:
+        """The real paths that the copy leads to: ignored folders, and git's objects."""
+        found = [str(self._root / name) for name, made in self._made.items() if made is None]
+        return [*found, self._objects] if self._objects else found
 
     def changes(self) -> tuple[Change, ...]:
         """How the copy differs from what was copied, sorted by path, caches left out."""
@@ -129,6 +206,19 @@ class Copy:
             )
         except OSError:
             return False
+
+
+def _is_small(folder: Path) -> bool:
+    entries, size = 0, 0
+    for parent, folders, files in os.walk(folder):
+        entries += len(folders) + len(files)
+        if entries > _SMALL_ENTRIES:
+            return False
+        with suppress(OSError):
+            size += sum(Path(parent, name).lstat().st_size for name in files)
+        if size > _SMALL_BYTES:
+            return False
+    return True
 
 
 def _folders_with_files(files: list[str]) -> frozenset[str]:

@@ -47,23 +47,27 @@ def examine(kind: str, base: Path | None = None) -> list[Canary]:
     """
     if sys.platform != "linux":
         raise SandboxError("there are canaries for Linux only")
-    from localagent.guard.sandbox.targets import environment
+    from localagent.guard.sandbox.targets import environment, new_marker, sweep
 
     root = Path(__file__).resolve().parents[3]
+    marker = new_marker()
     with tempfile.TemporaryDirectory(dir=base or paths.private(paths.cache_dir())) as name:
         home = Path(name, "home")
         home.mkdir()
-        variables = environment(home)
+        variables = environment(home, marker)
         search = [variables.get("PYTHONPATH", ""), str(root)]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, search))
-        done = subprocess.run(
-            python("-m", __name__, kind),
-            env=variables,
-            cwd=home,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        try:
+            done = subprocess.run(
+                python("-m", __name__, kind),
+                env=variables,
+                cwd=home,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+            )
+        finally:
+            sweep(marker)
     lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
     if not lines:
         reason = done.stderr.strip().rpartition("\n")[2] or "it ended early"
@@ -85,7 +89,7 @@ def main() -> None:
 
 
 def _attack(sandbox: Sandbox) -> list[Canary]:
-    from localagent.guard.sandbox import attempts
+    from localagent.guard.sandbox import attempts, bounds
     from localagent.guard.sandbox.targets import Targets
 
     with Targets(Path.home(), list(attempts.ATTEMPTS)) as targets:
@@ -95,13 +99,14 @@ def _attack(sandbox: Sandbox) -> list[Canary]:
         with sandbox.open(targets.workspace) as view:
             line = f"exec '{sys.executable}' -I -S '{attempts.__file__}'"
             done = view.run(Command(line, seconds=_SECONDS, output_bytes=1 << 20))
+            rows = bounds.tried(view, os.environ["CANARY_MARKER"]) if sandbox.confined else []
         told = [line for line in done.output.splitlines() if line.startswith("{")]
         if done.exit_code or len(told) != len(attempts.ATTEMPTS) - len(skip):
             raise SandboxError(f"the canaries did not end well: {done.output[-500:]}")
         seen = targets.reached()
         sandbox.close()
     found = [json.loads(line) for line in told]
-    return [
+    reached = [
         Canary(
             row["name"],
             row["what"],
@@ -110,6 +115,7 @@ def _attack(sandbox: Sandbox) -> list[Canary]:
         )
         for row in found
     ]
+    return [*reached, *(Canary(*row) for row in rows)]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ through which a program outside could be asked to do what the command itself can
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -68,6 +69,40 @@ def places(workspace: Path) -> list[Place]:
     found += [("keep", path, False) for path in shown]
     found.append(("workspace", own, False))
     return sorted(found, key=lambda place: place[1].split("/"))
+
+
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+def rules(workspace: Path) -> list[tuple[str, str]]:
+    """The same for Landlock, which knows only what is allowed: kinds ("read", "device") and paths.
+
+    A folder in which something is hidden is opened up: what else is in it is allowed one by one,
+    and itself it cannot be listed. The workspace is not among it; its copy has to be added.
+    """
+    places(workspace)  # raises for what cannot be a workspace
+    shown = set(_programs())
+    closed = {path for path, _ in _hidden()} | {*_TMP, "/dev", str(workspace)}
+    opened = {parent for path in closed for parent in _parents(path)}
+    found = [("read", path) for path in shown if path not in closed | opened]
+    waiting = ["/"]
+    while waiting:
+        folder = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.path in closed or entry.is_symlink():
+                    continue
+                if entry.path in opened:
+                    waiting.append(entry.path)
+                else:
+                    found.append(("read", entry.path))
+    return [*found, *(("device", f"/dev/{name}") for name in _DEVICES)]
+
+
+def _parents(path: str) -> Iterable[str]:
+    while (parent := os.path.dirname(path)) != path:
+        yield parent
+        path = parent
 
 
 def _hidden() -> Iterable[tuple[str, str]]:

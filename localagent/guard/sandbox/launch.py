@@ -116,6 +116,33 @@ class Launcher:
         return data.decode(errors="replace").splitlines()
 
 
+class Launchers:
+    """Launchers for one command after another, the next one started ahead of time."""
+
+    def __init__(self) -> None:
+        self._waiting: Launcher | None = None
+
+    def take(self) -> Launcher:
+        """A launcher that waits for a job."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            if waiting.ready:
+                return waiting
+            waiting.dismiss()
+        return Launcher()
+
+    def prepare(self) -> None:
+        """Start the launcher of the next command, while nobody waits for it."""
+        if self._waiting is None:
+            self._waiting = Launcher()
+
+    def close(self) -> None:
+        """End the waiting launcher."""
+        if self._waiting is not None:
+            self._waiting.dismiss()
+            self._waiting = None
+
+
 def _environment() -> dict[str, str]:
     """What the interpreter itself may need to start."""
     return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -125,7 +152,7 @@ def _completed(lines: list[str], captured: Captured, followed: Followed) -> Comp
     said = {line[:1]: line[2:] for line in lines}
     if "X" in said:
         exit_code = os.waitstatus_to_exitcode(int(said["X"]))
-    elif followed.timed_out or followed.cancelled or ("R" in said and "E" not in said):
+    elif "K" in said or followed.timed_out or followed.cancelled or _ended_unheard(said):
         exit_code = _KILLED
     else:
         reason = said.get("E") or captured.text().strip().rpartition("\n")[2] or "it ended early"
@@ -142,7 +169,34 @@ def _completed(lines: list[str], captured: Captured, followed: Followed) -> Comp
         timed_out=followed.timed_out,
         cancelled=followed.cancelled,
         dropped_bytes=captured.dropped,
+        stopped=said.get("K", ""),
     )
+
+
+def _ended_unheard(said: dict[str, str]) -> bool:
+    """Whether the command began, and nobody was left to tell how it ended."""
+    return "R" in said and "E" not in said
+
+
+def common(
+    command: Command,
+    env: dict[str, str],
+    cwd: str,
+    written: list[str],
+    *,
+    count_processes: bool,
+) -> dict[str, Any]:
+    """What the jobs of all kinds hold; `written` are the folders that the command fills."""
+    return {
+        "argv": ["/bin/sh", "-c", command.line],
+        "env": env,
+        "cwd": cwd,
+        "limits": limits(command, count_processes=count_processes),
+        "processes": command.processes,
+        "memory": command.total_memory_bytes,
+        "written": written,
+        "disk": command.disk_bytes,
+    }
 
 
 def limits(command: Command, *, count_processes: bool) -> list[tuple[str, int]]:

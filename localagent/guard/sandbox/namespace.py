@@ -38,14 +38,16 @@ Job = dict[str, Any]
 
 
 def enter() -> None:
-    """Leave every namespace of the machine; the next child is process 1 of a new one.
+    """Leave the namespaces of the machine; the next child is process 1 of new ones.
+
+    The launcher keeps the machine's mounts: it watches by /proc and by the scratch folder, which
+    `build` covers.
 
     A user namespace is used wherever there can be one, also by root: what is root in it has no
     power outside. Root alone can do without.
     """
     flags = (
-        sys_.CLONE_NEWNS
-        | sys_.CLONE_NEWPID
+        sys_.CLONE_NEWPID
         | sys_.CLONE_NEWNET
         | sys_.CLONE_NEWIPC
         | sys_.CLONE_NEWUTS
@@ -123,6 +125,7 @@ def build(job: Job) -> None:
     flag, parents before children. Kinds are "tmp" (becomes private), "folder" and "file" (hidden;
     the flag says that something below a folder stays), "keep" (stays as it is) and "workspace".
     """
+    sys_.unshare(sys_.CLONE_NEWNS)
     sys_.mount("", "/", "", sys_.MS_REC | sys_.MS_PRIVATE)
     os.chdir(job["scratch"])
     sources = [_source(kind, path, job) for kind, path, _ in job["places"]]

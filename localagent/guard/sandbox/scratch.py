@@ -78,6 +78,33 @@ class Scratch:
         self._finish()
 
 
+class Scratches:
+    """The scratch folders of one sandbox; `base` is where they lie rather than in `bases()`."""
+
+    def __init__(self, base: Path | None = None) -> None:
+        self._base = base
+        self._made: dict[Path, Scratch] = {}
+
+    def outside(self, workspace: Path) -> Scratch:
+        """The scratch outside of `workspace`: a view must not lie in what it shows.
+
+        Raises SandboxError where there is none.
+        """
+        candidates = [self._base] if self._base else []
+        for base in [*candidates, *bases()]:
+            if not base.resolve().is_relative_to(workspace):
+                if base not in self._made:
+                    self._made[base] = Scratch(base)
+                return self._made[base]
+        raise SandboxError(f"there is no room for a scratch folder outside {workspace}")
+
+    def close(self) -> None:
+        """Remove them all. They can be made again afterwards."""
+        for scratch in self._made.values():
+            scratch.close()
+        self._made.clear()
+
+
 def _covers(folder: Path) -> Path:
     covers = folder / "covers"
     (covers / "folder").mkdir(parents=True)

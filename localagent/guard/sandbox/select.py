@@ -1,7 +1,7 @@
 """Choosing a sandbox: the first that really confines a test command on this machine.
 
-The probe takes about a tenth of a second, so its result is kept in the state folder for as long
-as the machine is up: settings of the kernel can change at a restart, and so can localagent.
+The probe takes about a tenth of a second, so what it found is kept in the state folder: settings
+of the kernel can change at a restart, and so can localagent.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +25,16 @@ from localagent.guard.sandbox.canary import probe
 from localagent.guard.sandbox.plain import PlainSandbox
 from localagent.guard.sandbox.scratch import bases
 
-KINDS = ("unshare", "none")
+KINDS = ("unshare", "bubblewrap", "landlock", "none")
+"""All kinds, the one that keeps commands furthest away first."""
+
+_CONFINING = KINDS[:-1]
+_RETRY_SECONDS = 900.0  # until a kind that failed is tried again
+_MENDS = {
+    "unshare": "it needs Linux 5.12 and user namespaces, or root",
+    "bubblewrap": "install the package bubblewrap; it needs user namespaces",
+    "landlock": "it needs Linux 6.12 with Landlock, on x86-64 or 64-bit ARM",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +45,30 @@ class Choice:
     reason: str = ""
 
 
-def choose(kind: str | None = None) -> Choice:
-    """The sandbox `kind`, or the best that works here.
+def choose(kind: str | None = None, allowed: Sequence[str] = ()) -> Choice:
+    """The sandbox `kind`, or the best that works here (None or "auto"); of those `allowed`, where
+    a policy names any.
 
     Raises UsageError for an unknown kind, and SandboxError where the one asked for does not work.
     """
+    if kind == "auto":
+        kind = None
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"there is no sandbox kind {kind!r}", f"one of: {', '.join(KINDS)}")
+        raise UsageError(f"there is no sandbox kind {kind!r}", f"one of: auto, {', '.join(KINDS)}")
     if kind == "none":
         return Choice(PlainSandbox(), "it was asked for")
-    base, reason = _unshare_base()
-    if base is not None:
-        from localagent.guard.sandbox.unshare import UnshareSandbox
-
-        return Choice(UnshareSandbox(base))
-    if kind == "unshare":
-        raise SandboxError(f"the sandbox does not work here: {reason}", _HINT)
-    return Choice(PlainSandbox(), reason)
+    tried = Tried.read()
+    reasons: list[str] = []
+    best = [each for each in _CONFINING if not allowed or each in allowed]
+    for each in best if kind is None else [kind]:
+        base, reason = tried.base(each, again=kind is not None)
+        if base is not None:
+            return Choice(make(each, base), "; ".join(reasons))
+        if kind is not None:
+            mend = f"{_MENDS[kind]}; localagent docs sandbox says more"
+            raise SandboxError(f"the sandbox {kind} does not work here: {reason}", mend)
+        reasons.append(f"{each}: {reason}")
+    return Choice(PlainSandbox(), "; ".join(dict.fromkeys(reasons)))
 
 
 def make(kind: str, base: Path | None = None) -> Sandbox:
@@ -58,30 +77,69 @@ def make(kind: str, base: Path | None = None) -> Sandbox:
         from localagent.guard.sandbox.unshare import UnshareSandbox
 
         return UnshareSandbox(base)
+    if kind == "bubblewrap":
+        from localagent.guard.sandbox.bubblewrap import BubblewrapSandbox
+
+        return BubblewrapSandbox(base)
+    if kind == "landlock":
+        from localagent.guard.sandbox.landlock import LandlockSandbox
+
+        return LandlockSandbox(base)
     return PlainSandbox(base)
 
 
-_HINT = "localagent/docs/sandbox.md says what it needs and what to do"
+class Tried:
+    """What the probe found for each kind: the scratch base with which it works, or why none does.
+
+    Kept in the state folder. What worked is believed as long as the machine is up; a failure may be
+    cured before, so it is believed for a while, and not at all where the kind was asked for.
+    """
+
+    def __init__(self, found: dict[str, tuple[str, str, float]]) -> None:
+        self._found = found
+
+    @classmethod
+    def read(cls) -> Tried:
+        """What is kept, where it still holds."""
+        try:
+            data = json.loads(_record().read_text())
+            if data["key"] == _key():
+                rows = data["kinds"].items()
+                return cls({k: (str(b), str(r), float(t)) for k, (b, r, t) in rows if k in KINDS})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        return cls({})
+
+    def base(self, kind: str, *, again: bool) -> tuple[Path | None, str]:
+        """The scratch base with which `kind` works, or why there is none; `again`: a failure that
+        is kept does not count."""
+        if sys.platform != "linux":
+            return None, "it needs Linux"
+        base, reason, when = self._found.get(kind, ("", "", 0.0))
+        if base:
+            return Path(base), ""
+        if reason and not again and 0 <= time.time() - when < _RETRY_SECONDS:
+            return None, reason
+        works, reason = _probe(kind)
+        self._found[kind] = (str(works or ""), reason, time.time())
+        self._keep()
+        return works, reason
+
+    def _keep(self) -> None:
+        with suppress(OSError):
+            record = paths.private(_record().parent) / _record().name
+            beside = record.with_name(f"sandbox.{os.getpid()}")
+            beside.write_text(json.dumps({"key": _key(), "kinds": self._found}))
+            beside.replace(record)
 
 
-def _unshare_base() -> tuple[Path | None, str]:
-    """The scratch base with which the sandbox "unshare" works, or why there is none."""
-    if sys.platform != "linux":
-        return None, "it needs Linux"
-    kept = _kept()
-    if kept is not None:
-        return kept
-    found = _probe_bases()
-    _keep(*found)
-    return found
-
-
-def _probe_bases() -> tuple[Path | None, str]:
-    from localagent.guard.sandbox.unshare import UnshareSandbox
-
+def _probe(kind: str) -> tuple[Path | None, str]:
     first = ""
     for base in bases():
-        sandbox = UnshareSandbox(base)
+        try:
+            sandbox = make(kind, base)
+        except SandboxError as error:
+            return None, error.message
         try:
             reason = probe(sandbox)
         except (OSError, SandboxError) as error:
@@ -91,6 +149,8 @@ def _probe_bases() -> tuple[Path | None, str]:
         if not reason:
             return base, ""
         first = first or reason
+        if kind != "unshare":
+            break  # copies need nothing of a file system
     return None, first
 
 
@@ -101,7 +161,7 @@ def _record() -> Path:
 def _key() -> str:
     """What the result of the probe depends on: the boot, the code, the user and the folders."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    user = [os.geteuid(), str(paths.cache_dir()), sys.executable]
+    user = [os.geteuid(), str(paths.cache_dir()), sys.executable, shutil.which("bwrap")]
     # The egress lock makes a user namespace for each process; what counts is where it came from.
     users = egress.state().outside.user_namespace or os.readlink("/proc/self/ns/user")  # noqa: PTH115
     namespaces = [users, os.readlink("/proc/self/ns/mnt")]  # noqa: PTH115
@@ -111,26 +171,5 @@ def _key() -> str:
 
 def _code_stamp() -> list[int]:
     folder = Path(__file__).parent
-    return [(folder / name).stat().st_mtime_ns for name in ("launcher.py", "namespace.py")]
-
-
-def _kept() -> tuple[Path | None, str] | None:
-    try:
-        data = json.loads(_record().read_text())
-        if data["key"] == _key():
-            return (Path(data["base"]) if data["base"] else None), str(data["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
-
-
-def _keep(base: Path | None, reason: str) -> None:
-    # Only success is kept: a failure may be cured while the machine is up.
-    if base is None:
-        return
-    with suppress(OSError):
-        data = {"key": _key(), "base": str(base), "reason": reason}
-        record = paths.private(_record().parent) / "sandbox.json"
-        beside = record.with_name(f"sandbox.{os.getpid()}")
-        beside.write_text(json.dumps(data))
-        beside.replace(record)
+    names = ("launcher.py", "namespace.py", "landlock_rules.py", "bubblewrap.py")
+    return [(folder / name).stat().st_mtime_ns for name in names]

@@ -41,6 +41,9 @@ _SYS_MOUNT_SETATTR = 442
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "i686": 288, "ppc64le": 271}
 
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SYS_LANDLOCK = 444  # to make rules; 445 to add one, 446 to hold to them
+_SYS_PIDFD_GETFD = 438
+_SOL_SOCKET = 1
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x8
 _BYTES_OF_AN_INSTRUCTION = 8
@@ -234,3 +237,111 @@ def seccomp_install(code: bytes, listen: bool) -> int:
     filter_ = _Program(len(code) // _BYTES_OF_AN_INSTRUCTION, code)
     arguments = (_long(number), _long(_SECCOMP_SET_MODE_FILTER), _long(flags))
     return _check(_libc.syscall(*arguments, ctypes.byref(filter_)), "seccomp")
+
+
+# Landlock (linux/landlock.h); the numbers are the same on every architecture.
+
+LANDLOCK_NET_ALL = 0b11  # bind and connect, TCP
+LANDLOCK_SCOPE_ALL = 0b11  # abstract sockets, signals
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (
+        ("handled_access_fs", ctypes.c_uint64),
+        ("handled_access_net", ctypes.c_uint64),
+        ("scoped", ctypes.c_uint64),
+    )
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+
+def landlock_version() -> int:
+    """The version of Landlock's interface; raises OSError where the kernel has none."""
+    arguments = (_long(_SYS_LANDLOCK), None, ctypes.c_size_t(0), _long(1))
+    return _check(_libc.syscall(*arguments), "landlock")
+
+
+def landlock_ruleset(files: int, network: int, scopes: int) -> int:
+    """A set of rules that denies these rights, as a descriptor."""
+    ruleset = _Ruleset(files, network, scopes)
+    size = ctypes.c_size_t(ctypes.sizeof(ruleset))
+    arguments = (_long(_SYS_LANDLOCK), ctypes.byref(ruleset), size, _long(0))
+    return _check(_libc.syscall(*arguments), "landlock_create_ruleset")
+
+
+def landlock_allow(ruleset: int, path: int, rights: int) -> None:
+    """Give `rights` to all below the descriptor `path`."""
+    rule = _Beneath(rights, path)
+    arguments = (_long(_SYS_LANDLOCK + 1), _long(ruleset), _long(1), ctypes.byref(rule), _long(0))
+    _check(_libc.syscall(*arguments), "landlock_add_rule")
+
+
+def landlock_restrict(ruleset: int) -> None:
+    """Hold this process and its heirs to the rules. Gives up new privileges for good."""
+    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
+    arguments = (_long(_SYS_LANDLOCK + 2), _long(ruleset), _long(0))
+    _check(_libc.syscall(*arguments), "landlock_restrict_self")
+
+
+# For the broker (seccomp_unotify(2))
+
+
+def ioctl(descriptor: int, request: int, argument: ctypes.Array[ctypes.c_char]) -> int:
+    """ioctl(2) with a buffer."""
+    return _check(_libc.ioctl(descriptor, ctypes.c_ulong(request), argument), "ioctl")
+
+
+def take_descriptor(process: int, descriptor: int) -> int:
+    """A copy of another process's descriptor; `process` is a descriptor too (pidfd)."""
+    arguments = (_long(_SYS_PIDFD_GETFD), _long(process), _long(descriptor), _long(0))
+    return _check(_libc.syscall(*arguments), "pidfd_getfd")
+
+
+def read_memory(pid: int, address: int, count: int) -> bytes:
+    """Up to `count` bytes of another process; stops at the first page that is not there."""
+    buffer = ctypes.create_string_buffer(count)
+    local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), count)
+    remote = (ctypes.c_size_t * 2)(address, count)
+    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    got = _libc.process_vm_readv(pid, local, one, remote, one, none)
+    return buffer.raw[: _check(got, "process_vm_readv")]
+
+
+def set_times(path: str, times: bytes | None) -> None:
+    """utimensat(2), with the two `struct timespec` as they are; None means now."""
+    arguments = (_AT_FDCWD, os.fsencode(path), times, 0)
+    _check(_libc.utimensat(*arguments), "utimensat")
+
+
+def connect(descriptor: int, address: bytes) -> None:
+    """connect(2) with a `struct sockaddr`."""
+    _check(_libc.connect(descriptor, address, len(address)), "connect")
+
+
+def bind(descriptor: int, address: bytes) -> None:
+    """bind(2) with a `struct sockaddr`."""
+    _check(_libc.bind(descriptor, address, len(address)), "bind")
+
+
+def listen(descriptor: int, backlog: int) -> None:
+    """listen(2)."""
+    _check(_libc.listen(descriptor, backlog), "listen")
+
+
+def socket_address(descriptor: int) -> bytes:
+    """The `struct sockaddr` that a socket is bound to."""
+    buffer = ctypes.create_string_buffer(128)
+    size = ctypes.c_uint32(128)
+    _check(_libc.getsockname(descriptor, buffer, ctypes.byref(size)), "getsockname")
+    return buffer.raw[: size.value]
+
+
+def socket_option(descriptor: int, option: int) -> int:
+    """A number among the options of level SOL_SOCKET."""
+    value, size = ctypes.c_int(), ctypes.c_uint32(4)
+    where = (ctypes.byref(value), ctypes.byref(size))
+    _check(_libc.getsockopt(descriptor, _SOL_SOCKET, option, *where), "getsockopt")
+    return value.value

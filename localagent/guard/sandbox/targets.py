@@ -1,8 +1,10 @@
 # ruff: noqa: PIE800
 """What the canaries try to reach: servers, files, secrets and a process, made for them.
 
-`Targets` builds it all in a home of its own, and tells afterwards what was reached of it. Linux
-only. See attempts.py for the attempts and examine.py for who puts both together.
+`Targets` builds it all in a home of its own, and tells afterwards what was reached of it. A few
+lie in folders that all programs share; they bear the marker, and `sweep` removes them whatever
+became of who made them. Linux only. See attempts.py for the attempts and examine.py for who puts
+both together.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import secrets
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ _SECRET_FILES = (
 # signals and notes each by its number.
 _VICTIM = """
 import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with who made it
 secret = ctypes.create_string_buffer(os.environ["CANARY_TOKEN"].encode())
 file = os.open(sys.argv[1], os.O_RDONLY)
 os.chdir(os.path.dirname(sys.argv[1]))
@@ -47,6 +51,10 @@ _SIGNALS = {  # SIGRTMIN is another number with every C library
     "io-signal": "SIGRTMIN+3",
 }
 _IPC_PRIVATE, _IPC_RMID = 0, 0
+_MQ = {"x86_64": (240, 241), "aarch64": (180, 181)}  # mq_open, mq_unlink
+_SHARED = ("/tmp", "/var/tmp", "/dev/shm")
+_MARKER = "localagent-canary-"
+_STALE_SECONDS = 600.0  # no trial takes as long
 
 
 class Targets:
@@ -61,7 +69,7 @@ class Targets:
         self._home = home
         self._outside = home / "outside"
         self._names = names
-        self._marker = f"localagent-canary-{secrets.token_hex(6)}"
+        self._marker = os.environ["CANARY_MARKER"]
         self._stack = contextlib.ExitStack()
         self._kept: dict[str, tuple[Path, object]] = {}
         self._silent: dict[str, socket.socket] = {}
@@ -134,10 +142,7 @@ class Targets:
             self._absent(name if name == "var-tmp" else f"{name}-write", Path(folder, self._marker))
             path = Path(folder, f"{self._marker}-secret")
             self._file("", path, self.secret)
-            self._stack.callback(path.unlink, missing_ok=True)
             self._values[f"{name.replace('-', '_')}_file"] = str(path)
-        for folder in ("/tmp", "/var/tmp", "/dev/shm"):
-            self._stack.callback(Path(folder, self._marker).unlink, missing_ok=True)
 
     def _file(self, name: str, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +189,6 @@ class Targets:
             server = self._stack.enter_context(socket.socket(socket.AF_UNIX, kind))
             if not address.startswith("\0"):
                 Path(address).parent.mkdir(parents=True, exist_ok=True)
-                self._stack.callback(Path(address).unlink, missing_ok=True)
             server.bind(address)
             if kind == socket.SOCK_STREAM:
                 server.listen(100)
@@ -226,12 +230,11 @@ class Targets:
         if segment >= 0:
             address = libc.shmat(segment, None, 0)
             ctypes.memmove(address, self.secret.encode(), len(self.secret))
-            self._stack.callback(libc.shmctl, segment, _IPC_RMID, None)
+            libc.shmctl(segment, _IPC_RMID, None)  # it is gone when this process is
         self._values["sysv"] = segment
-        queue, unlink = (240, 241) if os.uname().machine == "x86_64" else (180, 181)
-        name = self._marker.encode()
-        libc.syscall(queue, name, os.O_CREAT | os.O_RDWR, 0o600, None)
-        self._stack.callback(libc.syscall, unlink, name)
+        queue, _ = _MQ.get(os.uname().machine, (0, 0))
+        if queue:
+            libc.syscall(queue, self._marker.encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
         self._values["key"] = _session_key(libc, self.secret)
 
 
@@ -255,12 +258,44 @@ def _look(path: Path) -> object:
     return content, found.st_mode, owner, found.st_nlink, found.st_mtime_ns, found.st_ino
 
 
-def environment(home: Path) -> dict[str, str]:
+def new_marker() -> str:
+    """What is in the name of everything that a trial puts where others put things, too."""
+    return f"{_MARKER}{secrets.token_hex(6)}"
+
+
+def sweep(marker: str) -> None:
+    """Remove what the trial `marker` left in shared folders, and what earlier ones left that were
+    killed."""
+    _, unlink = _MQ.get(os.uname().machine, (0, 0))
+    if unlink:
+        ctypes.CDLL(None).syscall(unlink, marker.encode())
+    for folder in _SHARED:
+        with contextlib.suppress(OSError):
+            for path in Path(folder).glob(f"{_MARKER}*"):
+                if path.name.startswith(marker) or _stale(path):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
+
+def _stale(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and time.time() - found.st_mtime > _STALE_SECONDS
+
+
+def environment(home: Path, marker: str) -> dict[str, str]:
     """The environment of a process that attacks are made from: many secrets, and this home."""
     secret = f"canary-{secrets.token_hex(8)}"
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
     planted = {
-        **{"CANARY_TOKEN": secret, "AWS_SECRET_ACCESS_KEY": secret, "GITHUB_TOKEN": secret},
+        **{
+            "CANARY_TOKEN": secret,
+            "CANARY_MARKER": marker,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "GITHUB_TOKEN": secret,
+        },
         **{"http_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": f"http://u:{secret}@127.0.0.1:9"},
         **{"SSH_AUTH_SOCK": str(home / "agent.sock"), "DOCKER_HOST": "unix:///run/docker.sock"},
         **{"DBUS_SESSION_BUS_ADDRESS": f"unix:path={home}/bus.sock", "DISPLAY": ":9"},

@@ -24,8 +24,8 @@ from localagent.guard.sandbox import copying, overlay
 from localagent.guard.sandbox.base import Command, Completed, View
 from localagent.guard.sandbox.environment import scrubbed, tool_links
 from localagent.guard.sandbox.exposure import Place, places
-from localagent.guard.sandbox.launch import Launcher, limits
-from localagent.guard.sandbox.scratch import Scratch, bases, remove_tree
+from localagent.guard.sandbox.launch import Launchers, common
+from localagent.guard.sandbox.scratch import Scratches, remove_tree
 
 _HOME = "/tmp/.localagent-home"
 _TMP_BYTES = 2 << 30  # of /tmp and of /dev/shm, which lie in memory
@@ -42,9 +42,8 @@ class UnshareSandbox:
     confined = True
 
     def __init__(self, base: Path | None = None) -> None:
-        self._base = base
-        self._scratches: dict[Path, Scratch] = {}
-        self._waiting: Launcher | None = None
+        self._scratches = Scratches(base)
+        self.launchers = Launchers()
         self._no_overlay: set[Path] = set()
 
     @contextmanager
@@ -52,7 +51,7 @@ class UnshareSandbox:
         """A new view of `root`; see the protocol. Raises SandboxError for an unusable folder."""
         workspace = root.resolve()
         found = places(workspace)
-        scratch = self._scratch(workspace)
+        scratch = self._scratches.outside(workspace)
         folder = scratch.new()
         try:
             view = _UnshareView(self, workspace, folder, scratch.covers, found)
@@ -63,26 +62,8 @@ class UnshareSandbox:
 
     def close(self) -> None:
         """Remove the scratch folders and end the waiting launcher; also done at exit."""
-        if self._waiting is not None:
-            self._waiting.dismiss()
-            self._waiting = None
-        for scratch in self._scratches.values():
-            scratch.close()
-        self._scratches.clear()
-
-    def launcher(self) -> Launcher:
-        """A launcher that waits for a job."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            if waiting.ready:
-                return waiting
-            waiting.dismiss()
-        return Launcher()
-
-    def prepare_next(self) -> None:
-        """Start the launcher of the next command, while nobody waits for it."""
-        if self._waiting is None:
-            self._waiting = Launcher()
+        self.launchers.close()
+        self._scratches.close()
 
     def overlay_failed(self, workspace: Path) -> None:
         """Remember that `workspace` cannot be overlaid."""
@@ -91,16 +72,6 @@ class UnshareSandbox:
     def can_overlay(self, workspace: Path) -> bool:
         """Whether an overlay of `workspace` is worth trying."""
         return workspace not in self._no_overlay
-
-    def _scratch(self, workspace: Path) -> Scratch:
-        """The scratch outside `workspace`: an overlay's layers must not lie in each other."""
-        candidates = [self._base] if self._base else []
-        for base in [*candidates, *bases()]:
-            if not base.resolve().is_relative_to(workspace):
-                if base not in self._scratches:
-                    self._scratches[base] = Scratch(base)
-                return self._scratches[base]
-        raise SandboxError(f"there is no room for a scratch folder outside {workspace}")
 
 
 class _UnshareView:
@@ -153,7 +124,7 @@ class _UnshareView:
         on_output: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Completed:
-        launcher = self._sandbox.launcher()
+        launcher = self._sandbox.launchers.take()
         try:
             done = launcher.run(self._job(command, argv), command, on_output, cancelled)
         except SandboxError as error:
@@ -165,7 +136,7 @@ class _UnshareView:
             return self._launch(command, argv, on_output, cancelled)
         self._used = True
         self._pending.clear()
-        self._sandbox.prepare_next()
+        self._sandbox.launchers.prepare()
         return done
 
     def _job(self, command: Command, argv: list[str] | None) -> dict[str, Any]:
@@ -173,13 +144,13 @@ class _UnshareView:
         if work.exists():  # what a mount leaves there keeps the next one from starting
             remove_tree(work)
         work.mkdir()
+        env = scrubbed(_HOME, "/tmp", command.env)
+        cwd = os.path.normpath(self._workspace / command.cwd)
+        written = [str(self._folder)]
         return {
-            "confined": True,
+            **common(command, env, cwd, written, count_processes=True),
+            "kind": "namespace",
             "argv": argv,
-            "env": scrubbed(_HOME, "/tmp", command.env),
-            "cwd": os.path.normpath(self._workspace / command.cwd),
-            "limits": limits(command, count_processes=True),
-            "processes": command.processes,
             "scratch": str(self._folder),
             "covers": str(self._covers),
             "home": _HOME,

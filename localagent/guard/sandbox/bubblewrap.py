@@ -1,0 +1,134 @@
+"""The sandbox "bubblewrap": namespaces made by the program `bwrap`, where it is installed.
+
+For systems on which a program of one's own may make no user namespaces, but bwrap may: by a profile
+of AppArmor, or as a set-user-id program. The view is a copy, mounted at the workspace's own path;
+what is hidden, limits and the filter on system calls are those of the other kinds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from localagent.changes import Change
+from localagent.errors import SandboxError
+from localagent.guard.sandbox.base import Command, Completed, View
+from localagent.guard.sandbox.copies import Copies, CopyView
+from localagent.guard.sandbox.environment import scrubbed, tool_links
+from localagent.guard.sandbox.exposure import Place, places
+from localagent.guard.sandbox.launch import Launchers, common
+
+_HOME = "/tmp/.localagent-home"
+_TMP_BYTES = 2 << 30  # of /tmp, which lies in memory
+# CAP_* that root keeps, as in namespace.py.
+_FILE_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
+# The number of processes is limited inside, where the user's others do not count: -u is bash's
+# letter for it, -p dash's.
+_LINE = 'ulimit -u "$1" 2>/dev/null || ulimit -p "$1"; exec /bin/sh -c "$2"'
+
+
+class BubblewrapSandbox:
+    """Commands confined by bwrap. `base` is where scratch folders lie.
+
+    Used by one thread at a time. Raises SandboxError where there is no bwrap.
+    """
+
+    kind = "bubblewrap"
+    confined = True
+
+    def __init__(self, base: Path | None = None) -> None:
+        found = shutil.which("bwrap")
+        if found is None:
+            raise SandboxError("there is no program bwrap", "install the package bubblewrap")
+        self._program = os.path.realpath(found)
+        self._copies = Copies(base)
+        self._launchers = Launchers()
+
+    @contextmanager
+    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[View]:
+        """A new view of `root`; see the protocol. Raises SandboxError for an unusable folder."""
+        found = places(root.resolve())
+
+        def run(
+            view: CopyView,
+            command: Command,
+            on_output: Callable[[str], None] | None,
+            cancelled: Callable[[], bool] | None,
+        ) -> Completed:
+            return self._run(found, view, command, on_output, cancelled)
+
+        with self._copies.open(root, changes, run) as view:
+            yield view
+
+    def close(self) -> None:
+        """Remove the scratch folders and end the waiting launcher; also done at exit."""
+        self._launchers.close()
+        self._copies.close()
+
+    def _run(
+        self,
+        found: list[Place],
+        view: CopyView,
+        command: Command,
+        on_output: Callable[[str], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> Completed:
+        if not Path(view.tree, command.cwd).is_dir():  # bwrap would end as the command could
+            raise SandboxError(f"the command could not be started: no folder {command.cwd}")
+        env = scrubbed(_HOME, "/tmp", command.env)
+        written = [str(view.tree.parent)]
+        limit = str(command.processes) if command.processes else "unlimited"
+        cwd = os.path.normpath(view.workspace / command.cwd)
+        job = {
+            **common(command, env, "/", written, count_processes=False),
+            "kind": "bubblewrap",
+            "argv": [
+                *(self._program, *_always(), *_mounts(found, view), "--chdir", cwd, "--"),
+                *("/bin/sh", "-c", _LINE, "sh", limit, command.line),
+            ],
+        }
+        done = self._launchers.take().run(job, command, on_output, cancelled)
+        self._launchers.prepare()
+        return done
+
+
+def _always() -> list[str]:
+    """What does not depend on the view. STATUS and FILTER become numbers in the launcher."""
+    found = ["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
+    found += ["--new-session", "--hostname", "sandbox", "--json-status-fd", "STATUS"]
+    found += ["--seccomp", "FILTER", "--cap-drop", "ALL"]
+    if os.geteuid() == 0:
+        for name in _FILE_CAPABILITIES:
+            found += ["--cap-add", name]
+    return found
+
+
+def _mounts(found: list[Place], view: CopyView) -> list[str]:
+    options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    options += ["--remount-ro", "/proc"]  # to the kernel, root inside still is user 0
+    rooms: list[str] = []
+    covered: list[str] = []  # what is below these is gone already
+    for kind, path, roomy in found:
+        if kind == "tmp":
+            options += ["--size", str(_TMP_BYTES), "--perms", "1777", "--tmpfs", path]
+        elif kind == "workspace":
+            options += ["--bind", str(view.tree), path]
+        elif kind == "keep":
+            options += ["--ro-bind", path, path]
+        elif roomy:
+            options += ["--size", str(64 << 10), "--perms", "0755", "--tmpfs", path]
+            rooms.append(path)
+        elif not any(path.startswith(f"{folder}/") for folder in covered):
+            options += ["--ro-bind", str(view.covers / kind), path]
+            covered.append(path)
+    for path in rooms:
+        options += ["--remount-ro", path]
+    options += ["--perms", "0700", "--dir", _HOME]
+    for link, target in tool_links(_HOME):
+        options += ["--symlink", target, link]
+    for path in view.copy.linked():
+        options += ["--ro-bind-try", path, path]
+    return options

@@ -1,0 +1,152 @@
+# ruff: noqa: PTH110, PTH123, PTH208
+# (runs in the launcher, where pathlib is slow to import)
+"""Limits on all processes of a command together: memory, and what it writes to the disk.
+
+The kernel's own limits count for a process or a file. Control groups would count for all, but an
+ordinary user has none to give on many systems; so the launcher looks, ten times a second. Runs in
+the launcher, standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TELLS_CHILDREN = os.path.exists("/proc/thread-self/children")  # CONFIG_PROC_CHILDREN
+# A command is stopped before a disk or the memory is full to the brim, whoever filled it.
+_LEAST_DISK = 256 << 20
+_LEAST_MEMORY = 128 << 20
+
+
+def descendants(root: int) -> list[int]:
+    """The processes that come from `root`, itself included."""
+    found, waiting = [], [root]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        found.append(pid)
+        for thread in threads:
+            waiting += _children(pid, thread)
+    return found
+
+
+def _children(pid: int, thread: str) -> list[int]:
+    if not _TELLS_CHILDREN:
+        return _children_by_search(pid) if thread == str(pid) else []
+    try:
+        with open(f"/proc/{pid}/task/{thread}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []  # it ended
+
+
+def _children_by_search(parent: int) -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # After the name in parentheses: state, parent.
+                    if int(file.read().rpartition(b")")[2].split()[1]) == parent:
+                        found.append(int(name))
+            except (OSError, IndexError):
+                continue
+    return found
+
+
+def count_tasks(root: int) -> int:
+    """Processes and threads that come from `root`, without itself."""
+    found = 0
+    for pid in descendants(root):
+        try:
+            found += len(os.listdir(f"/proc/{pid}/task"))
+        except OSError:
+            continue
+    return found - 1
+
+
+class Watch:
+    """Watches all that comes from the process `root`; bytes and a number of processes, 0 for no
+    limit.
+
+    `folders` lie on one disk; what the command writes goes there.
+    """
+
+    def __init__(
+        self, root: int, memory: int, folders: list[str], disk: int, processes: int = 0
+    ) -> None:
+        self._root = root
+        self._processes = processes
+        self._memory = memory
+        self._folders = folders
+        self._disk = disk
+        self._free = self._free_disk()
+
+    def over(self) -> str:
+        """What limit is passed, in words for the user; "" where none is."""
+        found = descendants(self._root)
+        if self._processes and len(found) > self._processes:
+            return f"it had more than {self._processes} processes"
+        if self._memory:
+            if sum(map(_private_memory, found)) > self._memory:
+                return f"its processes together took more than {self._memory >> 20} MiB of memory"
+            if _available_memory() < _LEAST_MEMORY:
+                return "the machine's memory was nearly full"
+        if self._disk and self._folders:
+            free = self._free_disk()
+            if self._free - free > self._disk and self._written() > self._disk:
+                return f"it wrote more than {self._disk >> 20} MiB to the disk"
+            if free < _LEAST_DISK < self._free:
+                return "the disk was nearly full"
+        return ""
+
+    def _free_disk(self) -> int:
+        if not self._folders:
+            return 0
+        try:
+            found = os.statvfs(self._folders[0])
+        except OSError:
+            return 0
+        return found.f_bavail * found.f_frsize
+
+    def _written(self) -> int:
+        return sum(_size(folder) for folder in self._folders)
+
+
+def _size(folder: str) -> int:
+    """The bytes on the disk of all below a folder."""
+    total, waiting = 0, [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError:
+            continue
+    return total
+
+
+def _private_memory(pid: int) -> int:
+    """What a process has in memory for itself; what it shares would be counted again and again."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            _, resident, shared, *_ = map(int, file.read().split())
+    except (OSError, ValueError):
+        return 0
+    return (resident - shared) * _PAGE
+
+
+def _available_memory() -> int:
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) << 10
+    except (OSError, ValueError):
+        pass
+    return _LEAST_MEMORY
