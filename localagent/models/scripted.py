@@ -46,6 +46,13 @@ from localagent.models.base import (
 _TOKEN = re.compile(r" ?\w{1,4}| ?[^\w\s]|\s+?(?= ?\S)|\s+")
 _SEPARATOR = re.compile(r"^--- reply\b(.*)$", re.MULTILINE)
 
+# What keys of a reply hold that are no text.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "repeat": bool,
+    "reading": (int, float),
+    "pace": (int, float),
+}
+
 SCRIPTED = ModelInfo("scripted", "scripted", "", Profile())
 
 
@@ -57,6 +64,7 @@ class Reply:
     `when` is a regular expression searched for in the last message (of an infill: prefix, a line
     break, suffix); `to` limits it to conversations or infills. It is used up then, unless
     `repeat`. `error` names a BackendError ("WorkerDied") that is raised after the text.
+    `reading` is how long the prompt takes to be read, `pace` how long each token takes, in seconds.
     """
 
     text: str = ""
@@ -65,6 +73,8 @@ class Reply:
     repeat: bool = False
     error: str = ""
     message: str = ""
+    reading: float = 0.0
+    pace: float = 0.0
 
 
 class ScriptedModel:
@@ -136,18 +146,18 @@ class ScriptedModel:
         reused = _common(tokens(prompt), tokens(self._cached))
         self._cached = prompt
         yield Reading(reused, total, reused)
-        yield Reading(total, total, reused)
+        reply = self._choose(request) if request.max_tokens else Reply()
+        yield from self._read(reused, total, reply.reading)
         if request.max_tokens == 0:
             yield Finish("length", Usage(total, reused))
             return
-        reply = self._choose(request)
         text = reply.text.removeprefix(request.reply_start)
         for stop in request.stop:
             text = text.partition(stop)[0] if stop else text
         pieces = tokens(text)
         written = 0
         for piece in pieces[: request.max_tokens]:
-            if self._cancelled.is_set():
+            if self._cancelled.wait(reply.pace):
                 break
             yield Text(piece)
             written += 1
@@ -159,6 +169,15 @@ class ScriptedModel:
             raise _error(reply)
         reason: Literal["stop", "length"] = "length" if written < len(pieces) else "stop"
         yield Finish(reason, Usage(total, reused, written))
+
+    def _read(self, reused: int, total: int, seconds: float) -> Iterator[Reading]:
+        """The progress of reading the prompt, ten times in all where that takes a while."""
+        for tenth in range(1, 10) if seconds else ():
+            if self._cancelled.wait(seconds / 10):
+                return
+            yield Reading(reused + (total - reused) * tenth // 10, total, reused)
+        if not self._cancelled.is_set():
+            yield Reading(total, total, reused)
 
     def _choose(self, request: Request) -> Reply:
         infill = isinstance(request.prompt, Infill)
@@ -226,7 +245,8 @@ def _reply(table: object, where: str) -> Reply:
     if not isinstance(table, dict) or not set(table) <= known:
         raise UsageError(f"{where}: expected the keys {', '.join(sorted(known))}", f"got {table!r}")
     for name, value in table.items():
-        if not isinstance(value, bool if name == "repeat" else str):
+        kind = _KINDS.get(name, str)
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
             raise UsageError(f"{where}: {name} has the wrong type: {value!r}")
     reply = Reply(**table)
     _validate(reply, where)

@@ -206,3 +206,15 @@ def test_bad_scripts(tmp_path: Path, name: str, text: str) -> None:
 def test_a_script_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the script"):
         load(tmp_path / "none.md")
+
+
+def test_a_reply_may_take_its_time_and_is_cancelled_meanwhile() -> None:
+    model = ScriptedModel([Reply("never said", reading=600.0), Reply("said", pace=0.001)])
+    chunks = model.generate(Request((Message("user", "one"),)))
+    assert isinstance(next(chunks), Reading)
+    model.cancel()
+    *_, finish = chunks
+    assert isinstance(finish, Finish)
+    assert finish.reason == "cancelled"
+    again = list(model.generate(Request((Message("user", "two"),))))
+    assert [chunk.text for chunk in again if isinstance(chunk, Text)] == ["said"]
