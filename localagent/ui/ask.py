@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rich.text import Text
 
 from localagent.events import Question
+from localagent.ui.chat.base import Answer
 from localagent.ui.clean import clean, one_line
 from localagent.ui.diff import drawn, looks_like_diff
 from localagent.ui.layout import hanging
-from localagent.ui.screen import Screen
+from localagent.ui.screen import Screen, Surface
 from localagent.ui.words import count
 
 # A command is always shown whole: what is folded away could be the part that matters.
@@ -19,14 +19,6 @@ _MAX_DIFF_LINES = 400
 # Tools that change files: "always" means every file. For the rest it means exactly the same again.
 _FILE_TOOLS = ("edit", "write")
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the user said."""
-
-    allowed: bool
-    reason: str = ""
 
 
 class Asker:
@@ -45,7 +37,7 @@ class Asker:
         scope = _scope(question)
         if scope in self._always:
             return Answer(True, "allowed for this session")
-        self._show(question)
+        show_question(self._screen, question)
         for _ in range(_TRIES):
             self._screen.ask(f"  y yes, n no, a always for {_words(scope)}: ")
             line = self._read()
@@ -58,23 +50,25 @@ class Asker:
                 break
         return Answer(False, "you said no")
 
-    def _show(self, question: Question) -> None:
-        what = f"may I {_verb(question.tool)} {one_line(question.subject)}?"
-        body = Text(what, style="warn.strong")
-        if question.reason:
-            body.append(f" ({one_line(question.reason)})", style="warn")
-        self._screen.line()
-        self._screen.line(hanging(Text("?", style="warn.strong"), body))
-        if looks_like_diff(question.preview):
-            lines = list(drawn(question.preview))
-            shown = lines[:_MAX_DIFF_LINES]
-        else:
-            shown = lines = [Text(line) for line in clean(question.preview).rstrip().split("\n")]
-        for line in shown:
-            self._screen.line(Text("    ").append_text(line), wrap=False)
-        if len(lines) > len(shown):
-            hidden = count(len(lines) - len(shown), "more line")
-            self._screen.line(Text(f"    ... {hidden} not shown", style="warn"))
+
+def show_question(surface: Surface, question: Question) -> None:
+    """Draw what would be run or changed."""
+    what = f"may I {verb(question.tool)} {one_line(question.subject)}?"
+    body = Text(what, style="warn.strong")
+    if question.reason:
+        body.append(f" ({one_line(question.reason)})", style="warn")
+    surface.line()
+    surface.line(hanging(Text("?", style="warn.strong"), body))
+    if looks_like_diff(question.preview):
+        lines = list(drawn(question.preview))
+        shown = lines[:_MAX_DIFF_LINES]
+    else:
+        shown = lines = [Text(line) for line in clean(question.preview).rstrip().split("\n")]
+    for line in shown:
+        surface.line(Text("    ").append_text(line), wrap=False)
+    if len(lines) > len(shown):
+        hidden = count(len(lines) - len(shown), "more line")
+        surface.line(Text(f"    ... {hidden} not shown", style="warn"))
 
 
 def _scope(question: Question) -> tuple[str, str]:
@@ -86,7 +80,8 @@ def _words(scope: tuple[str, str]) -> str:
     return "this command" if tool in ("shell", "check") else "this" if subject else f"every {tool}"
 
 
-def _verb(tool: str) -> str:
+def verb(tool: str) -> str:
+    """What a tool does, as in "may I change x.py?"."""
     return {"shell": "run", "check": "run the check", "edit": "change", "write": "write"}.get(
         tool, f"use {one_line(tool)} on"
     )

@@ -38,7 +38,7 @@ from localagent.ui.clean import one_line
 from localagent.ui.diff import counts
 from localagent.ui.layout import hanging, indented
 from localagent.ui.screen import Surface
-from localagent.ui.stream import AnswerStream, CodeStream
+from localagent.ui.stream import ActStream, AnswerStream, CodeStream
 from localagent.ui.summary import Report, draw_summary
 from localagent.ui.words import count, duration, remaining, tests
 
@@ -46,6 +46,7 @@ from localagent.ui.words import count, duration, remaining, tests
 _CHOICES = ("classify", "localise")
 # Requests whose replies are a line or two, many of them: no line on what each cost.
 _SHORT = ("infill", *_CHOICES)
+_PROMPT_LINES = 6  # of a pasted text, that are shown again
 # Steps that are only a number; the tool calls between them tell more.
 _UNNAMED = ("think",)
 _DOING = {
@@ -56,16 +57,27 @@ _DOING = {
 }
 
 
-class Renderer:
-    """Draws events on a surface. `undo` is the command that the summary names."""
+_STREAMS: dict[str, type[AnswerStream] | type[ActStream]] = {
+    "answer": AnswerStream,
+    "act": ActStream,
+}
 
-    def __init__(self, screen: Surface, undo: str = "localagent undo") -> None:
+
+class Renderer:
+    """Draws events on a surface. `undo` is the command that the summary names. With `inside`, what
+    stands on the status line and the prompt of an interactive session is left out."""
+
+    def __init__(
+        self, screen: Surface, undo: str = "localagent undo", *, inside: bool = False
+    ) -> None:
         self._screen = screen
         self._undo = undo
+        self._inside = inside
+        self.echoed = ""  # a prompt that stands on the screen already
         self._report = Report()
         self._candidate = ""
         self._purpose = ""
-        self._reply: AnswerStream | CodeStream | None = None
+        self._reply: AnswerStream | ActStream | CodeStream | None = None
         self._streams: set[int] = set()
         self._followed = 0
         self._draw: dict[type, Callable[[Any], None]] = {
@@ -102,6 +114,8 @@ class Renderer:
         self._screen.line(hanging(Text(symbol, style=style), body))
 
     def _session(self, event: SessionStarted) -> None:
+        if self._inside:
+            return
         self._report.session = event.session
         symbols = self._screen.symbols
         if event.sandbox == "none":
@@ -127,8 +141,10 @@ class Renderer:
     def _turn(self, event: TurnStarted) -> None:
         self._report = Report(session=self._report.session)
         self._candidate = ""
-        self._screen.line()
-        self._mark(">", "strong", Text(one_line(event.prompt, 400), style="strong"))
+        echoed, self.echoed = self.echoed, ""
+        if event.prompt != echoed:
+            self._screen.line()
+            draw_prompt(self._screen, event.prompt)
 
     def _step(self, event: Step) -> None:
         self._candidate = ""
@@ -141,7 +157,7 @@ class Renderer:
         self._purpose = event.purpose
         if not self._streams:  # of replies that are written together, the first is followed
             watched = self._screen.live_line and event.purpose not in _CHOICES
-            kind = AnswerStream if event.purpose == "answer" else CodeStream
+            kind = _STREAMS.get(event.purpose, CodeStream)
             self._reply = kind(self._screen) if watched else None
             self._followed = event.stream
         self._streams.add(event.stream)
@@ -165,7 +181,7 @@ class Renderer:
         if event.stream == self._followed:
             self._end_reply()
             self._report.answer_shown |= event.purpose == "answer" and self._screen.live_line
-        if event.purpose in _SHORT:
+        if event.purpose in _SHORT or (self._inside and event.finish != "length"):
             return
         read = event.prompt_tokens - event.reused_tokens
         reused = f" ({event.reused_tokens:,} reused)" if event.reused_tokens else ""
@@ -180,6 +196,8 @@ class Renderer:
     def _end_reply(self) -> None:
         if self._reply is not None:
             self._reply.end()
+            if isinstance(self._reply, ActStream):
+                self._report.answer_shown |= self._reply.concluded
             self._reply = None
 
     def _called(self, event: ToolCalled) -> None:
@@ -191,6 +209,8 @@ class Renderer:
         symbols = self._screen.symbols
         called = self._report.calls.pop(event.call, one_line(event.tool))
         lines = [line for line in event.for_person.split("\n") if line.strip()]
+        if lines and lines[0].startswith("$ "):  # the command itself
+            called = one_line(lines.pop(0), 200)
         text = Text(called)
         if lines:
             more = f" (+{count(len(lines) - 1, 'line')})" if len(lines) > 1 else ""
@@ -263,13 +283,23 @@ class Renderer:
 
     def _finished(self, event: TurnFinished) -> None:
         self._screen.clear_status()
-        draw_summary(self._screen, event, self._report, self._undo)
+        draw_summary(self._screen, event, self._report, self._undo, brief=self._inside)
+
+
+def draw_prompt(surface: Surface, prompt: str) -> None:
+    """Draw what the user entered; of a long text the beginning."""
+    lines = prompt.strip().splitlines() or [""]
+    shown = "\n".join(one_line(line, 400) for line in lines[:_PROMPT_LINES])
+    body = Text(shown, style="strong")
+    if len(lines) > _PROMPT_LINES:
+        body.append(f"\n... {count(len(lines) - _PROMPT_LINES, 'more line')}", style="faint")
+    surface.line(hanging(Text(">", style="strong"), body))
 
 
 def _call(event: ToolCalled) -> str:
     """ "read inventory/stock.py": the tool with its short arguments."""
     parts = [one_line(event.tool)]
     for value in event.arguments.values():
-        lines = value.count("\n") + 1
-        parts.append(f"({lines} lines)" if lines > 1 else one_line(value, 60))
+        lines = value.strip("\n").count("\n") + 1
+        parts.append(f"({lines} lines)" if lines > 1 else one_line(value.strip(), 60))
     return " ".join(part for part in parts if part)

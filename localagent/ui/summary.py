@@ -48,8 +48,13 @@ class Report:
     answer_shown: bool = False
 
 
-def draw_summary(screen: Surface, event: TurnFinished, report: Report, undo: str) -> None:
-    """Draw the end of a turn."""
+def draw_summary(
+    screen: Surface, event: TurnFinished, report: Report, undo: str, *, brief: bool = False
+) -> None:
+    """Draw the end of a turn; `brief` makes one line of it where nothing was to be done."""
+    if brief and event.outcome == "answered" and not event.changed and report.answer_shown:
+        screen.line(indented(Text.assemble("took ", _took(event), style="faint"), 2))
+        return
     screen.line()
     _draw_changes(screen, report.changes)
     if event.outcome == "unsolved":
@@ -117,6 +122,15 @@ def _facts(event: TurnFinished, report: Report, undo: str) -> list[tuple[str, Te
         rows.append(("found by", Text(_how(event.how))))
     if event.changed:
         rows.append(("changed", Text(one_line(", ".join(event.changed), 1000))))
+    rows.append(("took", _took(event)))
+    if report.session:
+        rows.append(("session", Text(one_line(report.session))))
+    if event.changed:
+        rows.append(("undo", Text(undo)))
+    return rows
+
+
+def _took(event: TurnFinished) -> Text:
     read = event.prompt_tokens - event.reused_tokens
     took = Text(duration(event.seconds))
     if event.prompt_tokens or event.completion_tokens:
@@ -124,12 +138,7 @@ def _facts(event: TurnFinished, report: Report, undo: str) -> list[tuple[str, Te
             f"; {count(read, 'token')} read, {event.reused_tokens:,} reused, "
             f"{event.completion_tokens:,} written"
         )
-    rows.append(("took", took))
-    if report.session:
-        rows.append(("session", Text(one_line(report.session))))
-    if event.changed:
-        rows.append(("undo", Text(undo)))
-    return rows
+    return took
 
 
 def _check(command: str, checks: list[CheckFinished]) -> Text:
