@@ -127,6 +127,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             workspace.root, recorder.folder, turn, settings.checkpoint_bytes
         ),
         on_close=own.release if own else _nothing,
+        lock=own,
         limits=Limits(settings.max_seconds, settings.max_tokens),
         check=settings.check or "",
         seed=options.seed,
@@ -189,16 +190,28 @@ def prompt_commands(workspace: Path) -> commands.PromptCommands:
     return commands.prompt_commands(brought(opened, settings.project_files), locked)
 
 
-def undo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
+def undo(
+    workspace: Path,
+    target: str | None = None,
+    *,
+    force: bool = False,
+    lock: WorkspaceLock | None = None,
+) -> Undone:
     """Take back a turn's changes (the last one's by default); see `journal.undo`."""
     root = Workspace.open(workspace).root
-    return _logged("undo", root, undo_turn(root, target, force=force))
+    return _logged("undo", root, undo_turn(root, target, force=force, lock=lock))
 
 
-def redo(workspace: Path, target: str | None = None, *, force: bool = False) -> Undone:
+def redo(
+    workspace: Path,
+    target: str | None = None,
+    *,
+    force: bool = False,
+    lock: WorkspaceLock | None = None,
+) -> Undone:
     """Take back an undo; see `journal.undo`."""
     root = Workspace.open(workspace).root
-    return _logged("redo", root, redo_turn(root, target, force=force))
+    return _logged("redo", root, redo_turn(root, target, force=force, lock=lock))
 
 
 def _logged(what: str, root: Path, done: Undone) -> Undone:

@@ -34,6 +34,7 @@ from localagent.events import (
     Warned,
 )
 from localagent.guard.attempts import ATTEMPTS
+from localagent.journal.workspace_lock import WorkspaceLock
 from localagent.messages import Message
 from localagent.models.base import ModelInfo
 from localagent.models.router import MAIN, Router
@@ -81,6 +82,7 @@ class Session:
 
     Each turn is planned by `planner`, or where that is "" as the profile of the model says.
 
+    `lock` is the workspace's, None where another session holds it.
     `unfinished` is the prompt of a resumed session whose last turn did not end, or "".
     """
 
@@ -92,6 +94,7 @@ class Session:
     recorder: Recorder
     journal_for: Callable[[int], Journal]
     on_close: Callable[[], None]
+    lock: WorkspaceLock | None = None
     limits: Limits = field(default_factory=Limits)
     check: str = ""
     seed: int = 0

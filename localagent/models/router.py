@@ -116,6 +116,10 @@ class Router:
         """Whether the role was given a model of its own."""
         return role in self._roles
 
+    def names(self) -> list[str]:
+        """The ids of all models that could be used, installed or not."""
+        return list(self._catalogue)
+
     def role(self, role: str) -> RoleModel:
         """The model of `role`; it stays the same object when another model takes the role over."""
         return RoleModel(self, role if self.has_own(role) else MAIN)
