@@ -14,6 +14,7 @@ from typing import NoReturn
 from localagent import __version__
 from localagent.commands import (
     audit,
+    chat,
     commit_message,
     config,
     context,
@@ -47,6 +48,8 @@ A coding agent for the terminal that runs a local model, checks its work with
 your tests, and lets nothing leave the machine."""
 _EPILOG = """\
 examples:
+  localagent                    an interactive session here
+  localagent --continue         go on with the last one
   localagent run "fix the failing test"
   localagent run "add a --verbose flag to main.py" --check "make test"
   localagent undo
@@ -91,6 +94,7 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"localagent {__version__}")
+    chat.add_options(parser)
     parser.set_defaults(execute=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for module in _COMMANDS:
@@ -112,10 +116,9 @@ def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = 
         parser = build_parser()
         parser.parse_args(argv, args)
         if args.execute is None:
-            sys.stdout.write(parser.format_help())
-            sys.stdout.write('\nTo begin: localagent run "what is to be done"\n')
-            code = 0
+            code = chat.execute(args, parser.format_help())
         else:
+            chat.refuse_options(args)
             code = int(args.execute(args))
         sys.stdout.flush()
     except SystemExit as end:  # argparse, after --help and --version

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from localagent.config_schema import KEYS, RuleTable, read_file, validated
+from localagent.config_schema import DEFAULT_STATUS, KEYS, RuleTable, read_file, validated
 from localagent.errors import ConfigError
 from localagent.events import MODES, Mode
 from localagent.guard import policy as policies
@@ -72,6 +72,10 @@ class Settings:
     audit_bytes: int = 1 << 30
     roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     fallback: tuple[str, ...] = ()
+    theme: str = "auto"
+    edit_mode: str = "emacs"
+    keys: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    status_line: tuple[str, ...] = DEFAULT_STATUS
     permissions: tuple[Rule, ...] = ()
     project_permissions: tuple[Rule, ...] = ()
     proposed_check: str | None = None

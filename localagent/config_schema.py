@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -19,6 +19,12 @@ from localagent.errors import ConfigError
 
 # Settings are written by hand; what is longer is no settings file.
 _MAX_BYTES = 256 << 10
+
+
+DEFAULT_STATUS = (
+    *("mode", "model", "window", "speed", "sandbox"),
+    *("branch", "planner", "reused", "time"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,23 @@ KEYS: dict[str, Key] = {
     "fallback": Key(
         "models that take over, in this order, when one fails", "a list of models' ids", ()
     ),
+    "theme": Key(
+        "colours of the terminal; auto: dark, or light where the terminal tells so (COLORFGBG)",
+        '"auto", "dark", "light", "high-contrast" or "none"',
+        "auto",
+    ),
+    "edit_mode": Key("keys that edit the input line", '"emacs" or "vi"', "emacs"),
+    "keys": Key(
+        "other keys for the session's actions (/keys lists both)",
+        'a table such as { expand = "c-t", editor = "f4 | c-x c-e" }',
+        MappingProxyType({}),
+    ),
+    "status_line": Key(
+        "what the line under the prompt tells, the most important first",
+        "a list of mode, model, planner, window, speed, reused, sandbox, branch, check, session, "
+        "time",
+        DEFAULT_STATUS,
+    ),
     "permissions": Key(
         "rules on what may be done without asking",
         '[[permissions]] tables with action = "allow", "ask" or "deny", tool and match',
@@ -137,10 +160,24 @@ NUMBERS = (
     *("gpu_layers", "nice", "memory_bytes", "kv_cache_bytes"),
     *("silence_seconds", "candidates", "checkpoint_bytes", "audit_days", "audit_bytes"),
 )
-TABLES = ("roles",)
+TABLES = ("roles", "keys")
 """Settings that are tables, whose entries can be set one by one."""
 RULE_KEYS = ("action", "tool", "match")
 ROLES = ("main", "small", "planner")
+StatusPart = Literal[
+    "mode",
+    "model",
+    "planner",
+    "window",
+    "speed",
+    "reused",
+    "sandbox",
+    "branch",
+    "check",
+    "session",
+    "time",
+]
+STATUS_PARTS: tuple[str, ...] = get_args(StatusPart)
 Action = Literal["allow", "ask", "deny"]
 _Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -186,9 +223,13 @@ class Values(BaseModel):
     audit: Literal["hashes", "texts", "off"] | None = None
     audit_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
     audit_bytes: Annotated[int, Field(ge=0)] | None = None
+    theme: Literal["auto", "dark", "light", "high-contrast", "none"] | None = None
+    edit_mode: Literal["emacs", "vi"] | None = None
+    keys: dict[str, str] | None = None
+    status_line: tuple[StatusPart, ...] | None = None
     permissions: tuple[RuleTable, ...] | None = None
 
-    @field_validator("roles", mode="before")
+    @field_validator("roles", "keys", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
         """A variable's text: "small=ID, planner=ID"."""
@@ -197,7 +238,7 @@ class Values(BaseModel):
         pairs = (part.partition("=") for part in value.split(",") if part.strip())
         return {role.strip(): model.strip() for role, _, model in pairs}
 
-    @field_validator("fallback", mode="before")
+    @field_validator("fallback", "status_line", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
         """A variable's text: "ID, ID"."""
@@ -275,7 +316,7 @@ def _check_types(table: Mapping[str, Any], where: str) -> None:
     for key, value in table.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if (key in NUMBERS and not number) or (
-            key in (*TABLES, "fallback") and isinstance(value, str)
+            key in (*TABLES, "fallback", "status_line") and isinstance(value, str)
         ):
             raise _wrong(key, value, where)
 

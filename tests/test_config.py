@@ -128,6 +128,8 @@ def test_a_projects_check_is_only_a_proposal(root: Path) -> None:
 def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good = {"model": "'m'", "sandbox": "'none'", "checkpoint_bytes": "2000000"}
     good |= {"memory_bytes": "300000000", "audit": "'off'"}
+    good |= {"memory_bytes": "300000000", "theme": "'dark'", "edit_mode": "'vi'"}
+    good |= {"keys": "{mode = 'f2'}", "status_line": "['mode']"}
     good |= {"roles": "{small = 'm'}", "fallback": "['m']", "ollama_host": "'127.0.0.1'"}
     good |= {"project_files": "'never'"}
     write(project_file(root), f"{key} = {good.get(key, '2048' if key == 'window' else '10')}\n")

@@ -1,0 +1,420 @@
+"""The interactive session as a user sees it, in a real terminal. Replies are scripted.
+
+`UPDATE_GOLDEN=1 python -m pytest tests/ui/tui/test_session.py` writes the screens anew; look at
+them (`cat tests/ui/tui/golden/*.txt`) before you keep them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tmux_terminal import PATIENCE, SHELL_PROMPT, Tmux, timeless
+from tui_replies import ANSWER, READING, SLOW, SOLUTION
+
+from localagent.events import MessageAdded, ModelAsked, TurnFinished, TurnStarted
+from localagent.journal.transcript import list_sessions, read
+
+GOLDEN = Path(__file__).parent / "golden"
+CHECK = "grep -q 'a + b' calc.py"
+Open = Callable[..., Tmux]
+Script = Callable[[str], str]
+
+
+def golden(name: str, screen: str) -> None:
+    shown = timeless(screen)
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(shown, encoding="utf-8")
+    assert shown == path.read_text(encoding="utf-8")
+
+
+def events(kind: type) -> list:
+    """The stored events of this kind, of the only session there is."""
+    (session,) = list_sessions()
+    return [event for event in read(session.session).events if isinstance(event, kind)]
+
+
+def outcomes() -> list[str]:
+    return [event.outcome for event in events(TurnFinished)]
+
+
+def started(open_terminal: Open, *words: str, **options: object) -> Tmux:
+    terminal = open_terminal(**options)
+    terminal.start(*words)
+    terminal.ready()
+    return terminal
+
+
+@pytest.mark.parametrize("width", [100, 40])
+def test_the_first_screen(open_terminal: Open, scripted: Script, width: int) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=width)
+    shown = terminal.ready()
+    assert len(shown.split("\n\n")[0].splitlines()) <= 6
+    golden(f"first-{width}", shown)
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_a_question_is_answered(open_terminal: Open, scripted: Script, width: int) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=width, height=40)
+    terminal.send("what does add do?")
+    golden(f"answered-{width}", terminal.until("took 0"))
+
+
+def test_a_task_with_approval(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
+    words = ("--scripted", scripted(SOLUTION), "--check", CHECK, "--sandbox", "none")
+    terminal = started(open_terminal, *words, width=80, height=50)
+    terminal.send("fix add in calc.py")
+    golden("asked-80", terminal.until("e  edit"))
+    terminal.answer("y")
+    golden("solved-80", terminal.until("took"))
+    assert "a + b" in (workspace_dir / "calc.py").read_text()
+
+
+def shell(*commands: str) -> str:
+    calls = "".join(f"--- reply\n```shell\n{command}\n```\n" for command in commands)
+    return calls + "--- reply repeat = true\n```done\nit is there\n```\n"
+
+
+def asked(open_terminal: Open, scripted: Script, *commands: str) -> Tmux:
+    words = ("--scripted", scripted(shell(*commands)), "--planner", "react", "--check", "true")
+    terminal = started(open_terminal, *words, height=50)
+    terminal.send("Create what is missing.")
+    terminal.until("y  yes")
+    return terminal
+
+
+def test_no_is_an_answer(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
+    terminal = asked(open_terminal, scripted, "touch made.txt")
+    terminal.answer("n")
+    terminal.until("not allowed")
+    assert not (workspace_dir / "made.txt").exists()
+
+
+def test_why_not_goes_to_the_model(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    terminal = asked(open_terminal, scripted, "touch made.txt")
+    terminal.answer("r")
+    terminal.until("why not?")
+    terminal.send("write it with python")
+    terminal.until("took")
+    assert "write it with python" in events(ModelAsked)[-1].prompt
+    assert not (workspace_dir / "made.txt").exists()
+
+
+def test_a_command_is_edited_before_it_runs(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    terminal = asked(open_terminal, scripted, "touch made.txt")
+    terminal.answer("e")
+    terminal.until("run: touch made.txt")
+    terminal.keys("C-w")
+    terminal.send("other.txt")
+    terminal.until("took")
+    assert (workspace_dir / "other.txt").exists()
+    assert not (workspace_dir / "made.txt").exists()
+
+
+def test_what_is_remembered_is_not_asked_again(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    terminal = asked(open_terminal, scripted, "touch made.txt", "touch made.txt", "touch b.txt")
+    terminal.answer("a")
+    shown = terminal.until("may I run touch b.txt")
+    assert shown.count("may I run touch made.txt") == 1
+    terminal.answer("y")
+    terminal.until("took")
+    assert (workspace_dir / "b.txt").exists()
+
+
+def test_the_mode_is_switched(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
+    terminal.keys("BTab")
+    terminal.until("auto-edit mode")
+
+
+def test_stopped_while_it_writes(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(SLOW))
+    terminal.send("what does add do?")
+    terminal.until("line 3 of")
+    terminal.type("a draft")
+    terminal.until("> a draft")
+    terminal.keys("C-c")
+    shown = terminal.until("interrupted")
+    assert "line 3 of" in shown
+    assert "> a draft" in terminal.until("> a draft"), "the draft is kept"
+    assert outcomes() == ["interrupted"]
+
+
+def test_stopped_while_it_reads(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(READING))
+    terminal.send("what does add do?")
+    terminal.until("reading")
+    terminal.keys("C-c")
+    terminal.until("interrupted")
+    terminal.send("and now?")
+    terminal.until("said later")
+    assert outcomes()[0] == "interrupted"
+
+
+def test_what_is_typed_meanwhile_waits_for_its_turn(open_terminal: Open, scripted: Script) -> None:
+    script = ANSWER.replace("repeat = true", "pace = 0.05", 1) + ANSWER
+    terminal = started(open_terminal, "--scripted", scripted(script), height=50)
+    terminal.send("what does add do?")
+    terminal.until("The function")
+    terminal.send("and what else does it do?")
+    terminal.until("then: and what else")
+    terminal.until("> and what else", gone="then:")
+    terminal.until("took", gone="answering")
+    assert events(TurnStarted)[0].prompt == "what does add do?"
+
+
+def test_a_paste_of_two_thousand_lines(open_terminal: Open, scripted: Script) -> None:
+    text = "".join(f"pasted line {n}\n" for n in range(2000))
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
+    terminal.type("What is this? ")
+    terminal.paste(text)
+    terminal.until("[pasted 2,000 lines]")
+    terminal.keys("BSpace")
+    terminal.until("What is this?", gone="pasted")
+    terminal.paste(text)
+    terminal.until("[pasted 2,000 lines]")
+    terminal.keys("Enter")
+    terminal.until("1,994 more lines")
+    terminal.until("took")
+    terminal.until("ask mode")
+    (turn,) = events(TurnStarted)
+    assert turn.prompt == f"What is this? {text}".strip()
+
+
+def test_a_short_paste_keeps_its_lines(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
+    terminal.paste("first\nsecond")
+    terminal.until("> first\n  second")
+    terminal.keys("M-Enter")
+    terminal.type("third\\")
+    terminal.keys("Enter")
+    terminal.type("fourth")
+    terminal.until("  third\n  fourth")
+    terminal.keys("Enter")
+    terminal.until("took")
+    assert events(TurnStarted)[0].prompt == "first\nsecond\nthird\nfourth"
+
+
+def test_commands_are_completed(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
+    terminal.type("/hel")
+    shown = terminal.until("/help  ")
+    assert "> /hel" in shown
+    terminal.keys("Tab")
+    terminal.until("> /help")
+    terminal.keys("Enter")
+    terminal.until("/quit")
+
+
+def test_files_are_completed(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
+    terminal.type("look at @calc_")
+    terminal.until("@calc_test.py")
+    terminal.keys("Tab")
+    terminal.until("> look at @calc_test.py")
+    terminal.keys("Enter")
+    terminal.type(" please")
+    terminal.until("> look at @calc_test.py please")
+
+
+def test_resized_while_it_streams(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(SLOW), width=100)
+    terminal.send("what does add do?")
+    terminal.until("line 3 of")
+    for width in (45, 120, 60):
+        terminal.resize(width, 30)
+    number = int(re.findall(r"line (\d+) of", terminal.screen())[-1])
+    terminal.until(f"line {number + 5} of")
+    terminal.keys("C-c")
+    shown = terminal.until("interrupted", scrollback=True)
+    assert shown.count(" mode ·") == 1, "nothing is left of the status lines before"
+    said = [int(n) for n in re.findall(r"line (\d+) of", shown)]
+    assert said == list(range(len(said))), "no line is lost or doubled"
+
+
+def test_a_backend_that_dies_costs_one_turn(open_terminal: Open, scripted: Script) -> None:
+    script = '--- reply error = "WorkerDied", to = "chat"\nhalf of\n' * 4 + ANSWER
+    terminal = started(open_terminal, "--scripted", scripted(script), height=60)
+    terminal.send("what does add do?")
+    terminal.until("the model failed")
+    terminal.send("again, what does add do?")
+    terminal.until("took")
+    terminal.keys("C-d")
+    terminal.until("to go on with this session")
+
+
+def test_a_session_is_resumed(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
+    script = scripted(ANSWER)
+    terminal = started(open_terminal, "--scripted", script)
+    terminal.send("what does add do?")
+    terminal.until("took")
+    terminal.keys("C-d")
+    terminal.until("to go on with this session: localagent --resume")
+    terminal.start("--scripted", script, "--continue")
+    terminal.until("ask mode", gone="opening")
+    terminal.send("and what else?")
+    terminal.until("> and what else?")
+    terminal.until("took", gone="answering")
+    terminal.keys("C-d")
+    terminal.until("to go on")
+    assert [e.prompt for e in events(TurnStarted)] == ["what does add do?", "and what else?"]
+    assert [m.content for m in events(MessageAdded)].count("what does add do?") <= 1
+    assert "what does add do?" in events(ModelAsked)[-1].prompt
+
+
+def test_what_was_entered_is_found_again(open_terminal: Open, scripted: Script) -> None:
+    script = scripted(ANSWER)
+    terminal = started(open_terminal, "--scripted", script)
+    terminal.send("what does add do?")
+    terminal.until("took")
+    terminal.keys("C-d")
+    terminal.until("to go on")
+    terminal.start("--scripted", script)
+    terminal.ready()
+    terminal.keys("C-r")
+    terminal.type("does")
+    terminal.until("search: does")
+    terminal.keys("Enter")
+    terminal.until("> what does add do?", gone="search")
+
+
+def test_a_draft_is_put_aside_and_comes_back(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
+    terminal.type("a thought")
+    terminal.until("> a thought")
+    terminal.keys("C-c")
+    terminal.until("Up brings it back", gone="> a thought")
+    terminal.keys("Up")
+    terminal.until("> a thought")
+    terminal.keys("C-c")
+    terminal.until("Up brings", gone="> a thought")
+    terminal.keys("C-c")
+    terminal.until("once more leaves")
+    terminal.keys("C-c")
+    terminal.until("to go on")
+
+
+def test_vi_keys_and_keys_of_ones_own(open_terminal: Open, scripted: Script, home: Path) -> None:
+    folder = home / ".config" / "localagent"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text('edit_mode = "vi"\n[keys]\nmode = "f2"\n')
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
+    terminal.type("one two")
+    terminal.until("> one two")
+    terminal.keys("Escape")
+    time.sleep(0.6)  # a lone Esc is one only once no other key followed it
+    terminal.type("0dw")
+    terminal.until("> two")
+    terminal.keys("F2")
+    terminal.until("auto-edit mode")
+
+
+def test_bad_settings_are_one_line(open_terminal: Open, home: Path) -> None:
+    folder = home / ".config" / "localagent"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text('[keys]\nexplode = "f2"\n')
+    terminal = open_terminal()
+    terminal.start()
+    shown = terminal.until("hint:")
+    assert "there is no action 'explode'" in shown
+    assert "Traceback" not in shown
+    usable(terminal)
+
+
+def usable(terminal: Tmux) -> None:
+    """The shell has its terminal back: it shows what is typed, and a line ends a command."""
+    terminal.until(SHELL_PROMPT)
+    terminal.type("stty -a; echo it is $((40 + 2))")
+    terminal.until("stty -a; echo it")
+    terminal.keys("Enter")
+    shown = terminal.until("it is 42")
+    flags = set(shown.replace(";", " ").split())
+    assert {"icanon", "echo", "icrnl", "opost", "isig"} <= flags
+
+
+@pytest.mark.parametrize("way", ["C-d", "TERM", "KILL", "fault"])
+def test_the_terminal_is_left_as_it_was(open_terminal: Open, scripted: Script, way: str) -> None:
+    terminal = open_terminal()
+    if way == "fault":
+        terminal.start(program=str(Path(__file__).parents[2] / "doubles" / "faulty_chat.py"))
+        terminal.until("mode")
+        terminal.send("anything")
+        shown = terminal.until("RuntimeError: a fault of ours")
+        assert "Traceback" in shown
+        usable(terminal)
+        return
+    terminal.start("--scripted", scripted(SLOW))
+    terminal.ready()
+    terminal.send("what does add do?")
+    terminal.until("line 3 of")
+    if way == "C-d":
+        terminal.keys("C-d")
+    else:
+        os.kill(terminal.pid(), getattr(signal, f"SIG{way}"))
+    usable(terminal)
+    assert events(TurnStarted)[0].prompt == "what does add do?"
+
+
+def test_a_closed_terminal_ends_the_session(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(SLOW))
+    terminal.send("what does add do?")
+    terminal.until("line 3 of")
+    process = terminal.pid()
+    terminal.close()
+    end = time.monotonic() + PATIENCE
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < end, "it goes on without its terminal"
+        time.sleep(0.05)
+    assert outcomes() == ["interrupted"]
+
+
+def test_no_colour_where_none_is_wanted(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), NO_COLOR="1")
+    terminal.send("what does add do?")
+    terminal.until("took")
+    codes = re.findall(r"\x1b\[([0-9;]*)m", terminal.screen(codes=True))
+    assert codes
+    assert not [c for c in codes for part in c.split(";") if re.fullmatch("[349][0-8]", part)]
+
+
+def test_signs_that_the_locale_has(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), LC_ALL="C", LANG="C")
+    terminal.send("what does add do?")
+    assert terminal.until("took").isascii()
+
+
+def test_the_last_output_is_shown_in_full(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    terminal = asked(open_terminal, scripted, "seq 30")
+    terminal.answer("y")
+    terminal.until("took")
+    terminal.keys("C-o")
+    terminal.until("\n  29\n")
+
+
+def test_the_editor_writes_the_message(
+    open_terminal: Open, scripted: Script, tmp_path: Path
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf "from the editor" >> "$1"\n')
+    editor.chmod(0o755)
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), VISUAL=str(editor))
+    terminal.type("begun ")
+    terminal.until("> begun")
+    terminal.keys("C-x", "C-e")
+    terminal.until("> begun from the editor")
