@@ -193,8 +193,12 @@ def _root() -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """The environment in which the worker finds the same package as its parent."""
-    inherited = environment()
+    """The environment in which the worker finds the same package as its parent.
+
+    numpy's OpenBLAS would start threads when it is imported, and a process with threads cannot go
+    into a user namespace (`worker_setup.confine`); nothing here multiplies matrices with numpy.
+    """
+    inherited = environment() | {"OPENBLAS_NUM_THREADS": "1"}
     places = [str(_root()), inherited.get("PYTHONPATH", "")]
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
