@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "guard.secrets",
         "index.kinds",
     ),
-    ("workspace", "gitfiles", "gitstaged", "ignorefiles"),
+    ("workspace", "gitadopt", "gitfiles", "gitstaged", "ignorefiles"),
     ("models", "tools", "index", "guard", "journal"),
     ("context",),
     ("agent",),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from localagent import gitadopt
 from localagent.changes import Change
 from localagent.errors import ToolError
 from localagent.guard.sandbox.base import Command, Completed
+from localagent.guard.shell_words import simple_commands
 from localagent.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 
 _SHOWN_CHANGES = 12
+_SHOWN_LEFT = 4
+_LISTING_SECONDS = 60.0
+_GIT = re.compile(r"(?:^|[;&|(\n])\s*git\s")
 
 
 class ShellArguments(ToolArguments):
@@ -43,14 +49,26 @@ class Shell:
 
 
 def _run(line: str, context: ToolContext) -> ToolResult:
-    with context.sandbox.open(context.workspace.root) as view:
-        done = view.run(Command(line, seconds=context.shell_seconds), cancelled=context.cancelled)
+    root = context.workspace.root
+    before = gitadopt.look(root) if _calls_git(line) else None
+    env = gitadopt.environment(root) if before is not None else {}
+    with context.sandbox.open(root) as view:
+        command = Command(line, seconds=context.shell_seconds, env=env)
+        done = view.run(command, cancelled=context.cancelled)
+        if before is not None and not done.cancelled:
+            view.run(Command(gitadopt.LIST_INDEX, seconds=_LISTING_SECONDS, env=env))
         found = view.changes()
     # What runs later outside the sandbox, such as a git hook, must not come from inside it.
     changes = [change for change in found if ".git" not in change.path.lower().split("/")]
+    others = [change for change in found if change not in changes]
     if changes and not done.cancelled:
         context.apply(changes)
-    notes = _notes(done, changes, len(found) - len(changes))
+    if before is not None and not done.cancelled:
+        why = f"localagent: {' '.join(line.split())[:100]}"
+        git = gitadopt.adopt(root, before, others, why)
+    else:
+        git = gitadopt.Adopted(left=tuple(change.path for change in others))
+    notes = _notes(done, changes, git)
     room = context.max_chars - len(notes) - 40
     output = shortened(done.output.strip("\n"), max(room, 200))
     head = f"exit code {done.exit_code}"
@@ -60,7 +78,15 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     return ToolResult(ok, "\n".join(part for part in parts if part), f"{person}\n{notes}".rstrip())
 
 
-def _notes(done: Completed, changes: Sequence[Change], dropped: int) -> str:
+def _calls_git(line: str) -> bool:
+    """Whether the line itself, as it was allowed, runs git; not what its programs do."""
+    commands = simple_commands(line)
+    if commands is None:
+        return _GIT.search(line) is not None
+    return any(command.split(" ", 1)[0] == "git" for command in commands)
+
+
+def _notes(done: Completed, changes: Sequence[Change], git: gitadopt.Adopted) -> str:
     """What there is to say besides the output, one line each."""
     lines = []
     if done.cancelled:
@@ -80,8 +106,12 @@ def _notes(done: Completed, changes: Sequence[Change], dropped: int) -> str:
         more = f" and {len(names) - _SHOWN_CHANGES} more" if len(names) > _SHOWN_CHANGES else ""
         if names:
             lines.append(f"changed: {', '.join(names[:_SHOWN_CHANGES])}{more}")
-    if dropped:
-        lines.append("changes to git's own files were not kept")
+    if git.kept:
+        lines.append(f"kept in git: {', '.join(git.kept[:_SHOWN_CHANGES])}")
+    if git.left:
+        some = ", ".join(git.left[:_SHOWN_LEFT])
+        more = f" and {len(git.left) - _SHOWN_LEFT} more" if len(git.left) > _SHOWN_LEFT else ""
+        lines.append(f"changes to git's own files were not kept: {some}{more}")
     return "\n".join(lines)
 
 

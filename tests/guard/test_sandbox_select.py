@@ -16,7 +16,7 @@ from localagent import paths
 from localagent.changes import Change, file_change
 from localagent.errors import SandboxError, UsageError
 from localagent.guard.sandbox import select
-from localagent.guard.sandbox.base import Command
+from localagent.guard.sandbox.base import Command, Sandbox
 from localagent.guard.sandbox.canary import probe
 from localagent.guard.sandbox.environment import scrubbed
 from localagent.guard.sandbox.overlay import is_cache
@@ -191,6 +191,27 @@ def test_ignored_folders_are_linked_and_the_rest_is_copied(
         assert done.output == "ylogA=1?? .env\n?? .gitignore\n?? empty/\n"
         assert [change.path for change in view.changes()] == ["a.log", "empty/z"]
         assert (tmp_path / "a.log").read_text() == "log"
+
+
+@linux
+@pytest.mark.sandbox
+def test_large_ignored_folders_can_be_read(confining: Sandbox, tmp_path: Path) -> None:
+    """In a copy they are the real ones, and read-only; git does not take them for new files."""
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("node_modules/\nbuild/\n")
+    (tmp_path / "node_modules/x").mkdir(parents=True)
+    for number in range(600):
+        (tmp_path / f"node_modules/x/{number}.js").write_text("y")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/small").write_text("old")
+    with confining.open(tmp_path) as view:
+        done = view.run(Command("cat node_modules/x/599.js build/small; git status -s; pwd"))
+        assert done.output.startswith("yold?? .gitignore\n/")
+        view.run(Command("echo new > build/small; echo z > node_modules/x/7.js"))
+        changed = [change.path for change in view.changes()]
+    assert changed in (["build/small"], ["build/small", "node_modules/x/7.js"])
+    assert (tmp_path / "node_modules/x/7.js").read_text() == "y"
+    assert (confining.kind == "unshare") == (len(changed) == 2)
 
 
 def test_a_deleted_link_deletes_what_it_stood_for(plain: PlainSandbox, tmp_path: Path) -> None:

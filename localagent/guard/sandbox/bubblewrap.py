@@ -22,6 +22,7 @@ from localagent.guard.sandbox.exposure import Place, places
 from localagent.guard.sandbox.launch import Launchers, common
 
 _HOME = "/tmp/.localagent-home"
+_OBJECTS = "/tmp/.localagent-objects"  # the repository's own
 _TMP_BYTES = 2 << 30  # of /tmp, which lies in memory
 # CAP_* that root keeps, as in namespace.py.
 _FILE_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
@@ -60,7 +61,7 @@ class BubblewrapSandbox:
         ) -> Completed:
             return self._run(found, view, command, on_output, cancelled)
 
-        with self._copies.open(root, changes, run) as view:
+        with self._copies.open(root, changes, run, _OBJECTS) as view:
             yield view
 
     def close(self) -> None:
@@ -129,6 +130,6 @@ def _mounts(found: list[Place], view: CopyView) -> list[str]:
     options += ["--perms", "0700", "--dir", _HOME]
     for link, target in tool_links(_HOME):
         options += ["--symlink", target, link]
-    for path in view.copy.linked():
-        options += ["--ro-bind-try", path, path]
+    for path, place in view.copy.linked():
+        options += ["--ro-bind-try", path, place]
     return options

@@ -36,13 +36,15 @@ class Run(Protocol):
 class CopyView:
     """A view of `workspace` in `folder`; `run_in` runs its commands. `covers`: see Scratch."""
 
-    def __init__(self, workspace: Path, folder: Path, covers: Path, run_in: Run) -> None:
+    def __init__(
+        self, workspace: Path, folder: Path, covers: Path, run_in: Run, mounted: str
+    ) -> None:
         self.workspace = workspace
         self.covers = covers
         self.tree = folder / "tree"
         self.tmp = folder / "tmp"
         self.home = folder / "home"
-        self.copy = Copy(workspace, self.tree)
+        self.copy = Copy(workspace, self.tree, mounted)
         self._run_in = run_in
         self.tmp.mkdir()
         self.home.mkdir()
@@ -82,14 +84,16 @@ class Copies:
         self._scratches = Scratches(base)
 
     @contextmanager
-    def open(self, root: Path, changes: Sequence[Change], run_in: Run) -> Iterator[View]:
-        """A new view of `root`. Raises SandboxError where there is no room for a copy."""
+    def open(
+        self, root: Path, changes: Sequence[Change], run_in: Run, mounted: str = ""
+    ) -> Iterator[View]:
+        """A new view of `root`; `mounted`: see Copy. Raises SandboxError where it has no room."""
         workspace = root.resolve()
         scratch = self._scratches.outside(workspace)
         folder = scratch.new()
         try:
             try:
-                view = CopyView(workspace, folder, scratch.covers, run_in)
+                view = CopyView(workspace, folder, scratch.covers, run_in, mounted)
                 view.put(changes)
             except OSError as error:
                 raise SandboxError(

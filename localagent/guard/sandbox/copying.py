@@ -34,10 +34,15 @@ _FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file with another
 
 
 class Copy:
-    """The copy `tree` (made here) of the folder `root`. Raises OSError where it cannot be made."""
+    """The copy `tree` (made here) of the folder `root`. Raises OSError where it cannot be made.
 
-    def __init__(self, root: Path, tree: Path) -> None:
+    `mounted` is for a copy that is mounted at `root` itself, where links to it would lead into
+    circles: folders stand for what is linked, to be mounted on, and git's objects are `mounted`.
+    """
+
+    def __init__(self, root: Path, tree: Path, mounted: str = "") -> None:
         self.tree = tree
+        self._mounted = mounted
         self._root = root
         # How each entry was when it had just been copied; None for what was linked.
         self._made: dict[str, os.stat_result | None] = {}
@@ -84,7 +89,10 @@ class Copy:
                     target.chmod(stat.S_IMODE(found.st_mode) | 0o700)
                     self._made[name] = target.lstat()
                 else:
-                    _link(self._root / name, target)
+                    if self._mounted:
+                        target.mkdir()
+                    else:
+                        _link(self._root / name, target)
                     self._made[name] = None
 
     def _ignored(self, name: str) -> bool:
@@ -127,7 +135,7 @@ class Copy:
             return
         for name in (".git/objects", ".git/objects/info"):
             (self.tree / name).mkdir()
-        (self.tree / ".git/objects/info/alternates").write_text(f"{real}\n")
+        (self.tree / ".git/objects/info/alternates").write_text(f"{self._mounted or real}\n")
         for name in (".git/objects", ".git/objects/info", ".git/objects/info/alternates"):
             self._made[name] = (self.tree / name).lstat()
         self._objects = real
@@ -146,10 +154,12 @@ class Copy:
                     self._copy_file(name, entry.stat(follow_symlinks=False))
         self._made[rel] = target.lstat()
 
-    def linked(self) -> list[str]:
-        """The real paths that the copy leads to: ignored folders, and git's objects."""
-        found = [str(self._root / name) for name, made in self._made.items() if made is None]
-        return [*found, self._objects] if self._objects else found
+    def linked(self) -> list[tuple[str, str]]:
+        """The real paths that the copy leads to, ignored folders and git's objects, each with the
+        path by which it does."""
+        names = (str(self._root / name) for name, made in self._made.items() if made is None)
+        found = [(name, name) for name in names]
+        return [*found, *([(self._objects, self._mounted or self._objects)] * bool(self._objects))]
 
     def changes(self) -> tuple[Change, ...]:
         """How the copy differs from what was copied, sorted by path, caches left out."""
@@ -174,7 +184,8 @@ class Copy:
                     continue
                 found = entry.stat(follow_symlinks=False)
                 seen.add(name)
-                if name in self._made and self._made[name] is None and entry.is_symlink():
+                stands = entry.is_dir() if self._mounted else entry.is_symlink()
+                if name in self._made and self._made[name] is None and stands:
                     continue
                 yield from self._entry(name, found, seen, budget)
 

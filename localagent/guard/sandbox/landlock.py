@@ -79,7 +79,7 @@ class LandlockSandbox:
             "rules": [
                 *found,
                 *(("write", folder) for folder in own),
-                *(("read", path) for path in view.copy.linked()),
+                *(("read", path) for path, _ in view.copy.linked()),
             ],
             "roots": own,
             "ports": self._ports,
