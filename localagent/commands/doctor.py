@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.commands.options import add_command, add_directory, whole_number
 from localagent.commands.output import say, table
+from localagent.errors import UsageError
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
@@ -23,12 +25,14 @@ reasons. Each problem comes with what to do. No network is used."""
 _EPILOG = """\
 examples:
   localagent doctor
+  localagent doctor --airgap
+  localagent doctor --airgap --report airgap.md
   localagent doctor --disk
   localagent doctor --disk --prune --keep 20
 
 exit codes:
-  0  a run would work
-  1  it would not
+  0  a run would work; with --airgap: every part of the guarantee holds
+  1  it would not; with --airgap: a part does not, and is named
 """
 _MAX_BYTES = 1 << 30
 _KEEP = 10
@@ -45,6 +49,15 @@ def register(commands: Commands) -> None:
     )
     add_directory(parser)
     parser.add_argument("--json", action="store_true", help="write one JSON object to stdout")
+    guarantee = parser.add_argument_group("guarantee")
+    guarantee.add_argument(
+        "--airgap",
+        action="store_true",
+        help="try whether anything can leave this machine: the lock, the sandbox, the model",
+    )
+    guarantee.add_argument(
+        "--report", metavar="FILE", help="with --airgap: also write a page to file (Markdown)"
+    )
     disk = parser.add_argument_group("disk")
     disk.add_argument("--disk", action="store_true", help="show what localagent keeps")
     disk.add_argument(
@@ -74,6 +87,8 @@ def execute(args: argparse.Namespace) -> int:
     """Examine, or look after the disk."""
     if args.disk or args.prune:
         return _disk(args)
+    if args.airgap or args.report:
+        return _airgap(args)
     from localagent.doctor.examine import examine
 
     report = examine(args.directory)
@@ -82,6 +97,41 @@ def execute(args: argparse.Namespace) -> int:
     else:
         _show(report)
     return 0 if report.works else 1
+
+
+def _airgap(args: argparse.Namespace) -> int:
+    """Try every part of the guarantee; tell which hold."""
+    from localagent.doctor.airgap import airgap
+    from localagent.doctor.examine import examine
+    from localagent.doctor.page import page
+
+    checks = airgap(args.directory)
+    held = all(check.holds for check in checks)
+    if args.report:
+        _write(args.report, page(checks, examine(args.directory).parts))
+    if args.json:
+        say(json.dumps({"holds": held, "checks": [asdict(check) for check in checks]}))
+        return 0 if held else 1
+    for check in checks:
+        say(f"{'holds' if check.holds else 'FAILS'}  {check.name}: {check.found}")
+        if not check.holds and check.mend:
+            say(f"    to do: {check.mend}")
+    failed = [check.name for check in checks if not check.holds]
+    if held:
+        say("every part of the guarantee holds: nothing leaves this machine")
+    else:
+        say(f"the guarantee does not hold: {', '.join(failed)}")
+    return 0 if held else 1
+
+
+def _write(name: str, text: str) -> None:
+    try:
+        with Path(name).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {name}: {error.strerror}", "name a file that is not there yet"
+        ) from None
 
 
 def _show(report: Report) -> None:

@@ -1,0 +1,169 @@
+"""The parts of the guarantee that nothing leaves this machine, each tried out: `doctor --airgap`.
+
+Every part is a `Check`. All have to hold; what does not says what to do. docs/threat-model.md says
+what each of them is for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from localagent import config
+from localagent.config import Settings
+from localagent.errors import LocalAgentError
+from localagent.guard import egress
+from localagent.guard.egress import State
+from localagent.guard.policy import Policy
+from localagent.guard.sandbox.examine import Canary, examine
+from localagent.guard.sandbox.select import choose
+from localagent.journal.audit_verify import verify
+from localagent.models import lock, served, store
+from localagent.models.llama_library import library
+from localagent.models.lock import Entry
+from localagent.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part: whether it holds, what was found, and what to do where it does not. `tried` are the
+    attempts that were made, as "name: what came of it"."""
+
+    name: str
+    holds: bool
+    found: str
+    mend: str = ""
+    tried: tuple[str, ...] = ()
+
+
+def airgap(directory: Path) -> list[Check]:
+    """All parts, tried for a run in `directory`; takes some seconds, and reads the models' files.
+
+    Raises ConfigError, WorkspaceError, LockError.
+    """
+    settings = config.load(Workspace.open(directory).root)
+    state = egress.state()
+    entries = _entries(settings)
+    checks = [
+        process(state),
+        destinations(state),
+        fetching(settings.policy),
+        *_commands(settings),
+    ]
+    if any(entry.backend == "llamacpp" for entry in entries):
+        checks.append(_worker())
+    checks += [_pinned(entry, settings) for entry in entries]
+    return [*checks, audit(settings)]
+
+
+def process(state: State) -> Check:
+    """Whether the kernel holds localagent's own process."""
+    mend = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
+    found = f"{state}{f' ({state.why})' if state.why else ''}"
+    return Check("process", state.by_kernel, found, mend)
+
+
+def destinations(state: State) -> Check:
+    """Whether only this machine can be dialled."""
+    far = [str(place) for place in state.destinations if not _loopback(place.host)]
+    if far:
+        mend = "take the host out of ollama_host and of allowed_hosts in the policy"
+        return Check("destinations", False, f"another machine is dialled: {', '.join(far)}", mend)
+    near = ", ".join(map(str, state.destinations))
+    return Check("destinations", True, near or "none: no address is ever dialled")
+
+
+def fetching(policy: Policy) -> Check:
+    """Whether `models fetch`, the one command that uses the network, is refused."""
+    mend = "put offline = true into /etc/localagent/policy.toml"
+    if policy.offline:
+        return Check("fetching", True, f"refused by the policy {policy}")
+    return Check("fetching", False, "localagent models fetch may use the network", mend)
+
+
+def canaries(kind: str, found: Iterable[Canary]) -> Check:
+    """Whether every attempt to get out of the sandbox was denied."""
+    made = list(found)
+    out = [f"{canary.what} ({canary.detail})" for canary in made if not canary.denied]
+    tried = tuple(f"{c.name}: {'denied' if c.denied else 'GOT OUT'}; {c.detail}" for c in made)
+    mend = "name another kind with the setting sandbox; localagent docs sandbox has them"
+    if out or not made:
+        said = f"{len(out)} of {len(made)} attempts got out of {kind}: {'; '.join(out[:5])}"
+        return Check("canaries", False, said, mend, tried)
+    return Check(
+        "canaries", True, f"{len(made)} attempts to get out of {kind}, all denied", "", tried
+    )
+
+
+def worker(network: str) -> Check:
+    """Whether the model's process has no network; `network` as it says itself."""
+    said = "none" if network == "none" else "it is not kept from the network"
+    mend = "allow user namespaces on this machine (localagent docs sandbox)"
+    return Check("model process", network == "none", said, mend)
+
+
+def audit(settings: Settings) -> Check:
+    """Whether there is an audit log, and it is as it was written."""
+    if settings.audit == "off":
+        mend = "localagent config set audit hashes"
+        return Check("audit log", False, "switched off by the setting audit", mend)
+    checked = verify()
+    if not checked.intact:
+        return Check("audit log", False, "changed since it was written", "localagent audit verify")
+    return Check("audit log", True, f"{checked.sessions} sessions, as they were written")
+
+
+def _commands(settings: Settings) -> list[Check]:
+    """The sandbox of commands, and what it really denies."""
+    mend = "localagent docs sandbox says what a sandbox needs"
+    try:
+        choice = choose(settings.sandbox, settings.policy.sandboxes)
+    except LocalAgentError as error:
+        return [Check("sandbox", False, error.message, error.hint)]
+    chosen = choice.sandbox
+    if not chosen.confined:
+        return [Check("sandbox", False, f"none: {choice.reason}", mend)]
+    first = Check("sandbox", True, chosen.kind)
+    try:
+        return [first, canaries(chosen.kind, examine(chosen.kind))]
+    except LocalAgentError as error:
+        return [first, Check("canaries", False, error.message, mend)]
+
+
+def _worker() -> Check:
+    try:
+        return worker(library().network)
+    except LocalAgentError as error:
+        return Check("model process", False, error.message, error.hint)
+
+
+def _entries(settings: Settings) -> list[Entry]:
+    """The models that the settings name."""
+    known = lock.load()
+    main = known.entry(settings.model)
+    names = dict.fromkeys((main.id, *settings.roles.values(), *settings.fallback))
+    return [known.entry(name) for name in names]
+
+
+def _pinned(entry: Entry, settings: Settings) -> Check:
+    """Whether a model is the pinned one: every byte of its file is read; Ollama is asked for the
+    digest, and whether the model is one of a cloud."""
+    name = f"model {entry.id}"
+    try:
+        if entry.file:
+            store.path_for(entry, deep=True)
+        else:
+            served.verify(entry, settings.ollama_host, settings.policy.allowed_hosts)
+    except LocalAgentError as error:
+        return Check(name, False, error.message, error.hint)
+    template = entry.chat_template_sha256 or "none pinned"
+    return Check(name, True, f"as pinned: {entry.pin}, chat template {template}")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
