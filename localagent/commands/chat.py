@@ -13,6 +13,9 @@ from localagent.errors import UsageError
 from localagent.paths import sessions_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from localagent.events import Event
     from localagent.session import RunOptions
     from localagent.ui.chat.base import Chat
     from localagent.ui.tui.app import Preferences
@@ -132,7 +135,7 @@ def _at_terminal(args: argparse.Namespace, folder: Path) -> int:
             workspace=folder,
             version=__version__,
             prepare=_preferences,
-            open_chat=lambda: _open(args, folder, interactive=True),
+            open_chat=lambda: _reopen(args, folder),
             first=first,
         )
         return Tui(start, term=os.environ.get("TERM", "xterm")).run()
@@ -146,6 +149,17 @@ def _preferences() -> Preferences:
     return Preferences(
         settings.theme, settings.edit_mode, dict(settings.keys), settings.status_line
     )
+
+
+def _reopen(args: argparse.Namespace, folder: Path) -> tuple[Chat, Iterable[Event]]:
+    """The chat, and the last turn of a session that is resumed."""
+    chat = _open(args, folder, interactive=True)
+    if not (args.chat_continue or args.chat_resume):
+        return chat, ()
+    from localagent.journal.transcript import read
+    from localagent.ui.recall import last_turn
+
+    return chat, last_turn(read(chat.status().session).events)
 
 
 def _open(args: argparse.Namespace, folder: Path, *, interactive: bool) -> Chat:

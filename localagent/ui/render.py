@@ -221,6 +221,8 @@ class Renderer:
     def _question(self, event: Question) -> None:
         self._screen.clear_status()
         self._report.asked = event
+        if self._inside:
+            self._report.seen.add(event.preview.strip())
 
     def _decision(self, event: Decision) -> None:
         if event.allowed:

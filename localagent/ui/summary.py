@@ -45,6 +45,8 @@ class Report:
     changes: list[FileChanged] = field(default_factory=list)
     failure: Failed | None = None
     asked: Question | None = None
+    seen: set[str] = field(default_factory=set)
+    """Diffs that are on the screen already, as the user was asked for them."""
     answer_shown: bool = False
 
 
@@ -56,7 +58,7 @@ def draw_summary(
         screen.line(indented(Text.assemble("took ", _took(event), style="faint"), 2))
         return
     screen.line()
-    _draw_changes(screen, report.changes)
+    _draw_changes(screen, [each for each in report.changes if each.diff.strip() not in report.seen])
     if event.outcome == "unsolved":
         _draw_failing_output(screen, report.checks)
     _draw_outcome(screen, event, report)

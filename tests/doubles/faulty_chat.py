@@ -32,7 +32,7 @@ def main() -> int:
     )
     with guarded(0):
         preferences = Preferences("auto", "emacs", {}, ("mode",))
-        return Tui(Start(Path.cwd(), "0.0.0", lambda: preferences, lambda: chat)).run()
+        return Tui(Start(Path.cwd(), "0.0.0", lambda: preferences, lambda: (chat, ()))).run()
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from localagent.errors import LocalAgentError
-from localagent.events import CheckFinished, Question, ToolReturned, TurnStarted
+from localagent.events import CheckFinished, Event, Question, ToolReturned, TurnStarted
 from localagent.ui.ask import show_question
 from localagent.ui.chat.base import Answer, Chat, Item, Shown, Wish
 from localagent.ui.clean import clean, one_line
@@ -55,9 +55,15 @@ class Output:
 
 
 class Agent:
-    """Owns the chat and the thread. `open_chat` takes a while, so it is called in that thread."""
+    """Owns the chat and the thread. `open_chat` takes a while, so it is called in that thread; with
+    the chat it hands out what of an earlier conversation is to be drawn again."""
 
-    def __init__(self, open_chat: Callable[[], Chat], surface: Surface, front: Front) -> None:
+    def __init__(
+        self,
+        open_chat: Callable[[], tuple[Chat, Iterable[Event]]],
+        surface: Surface,
+        front: Front,
+    ) -> None:
         self._open_chat = open_chat
         self._surface = surface
         self._front = front
@@ -100,9 +106,12 @@ class Agent:
     def _run(self) -> None:
         try:
             try:
-                self.chat = self._open_chat()
+                self.chat, earlier = self._open_chat()
                 self._front.opened()
                 self.chat.warm_up()
+                for event in earlier:
+                    self._keep(event)
+                    self._renderer.draw(event)
                 self._work(self.chat)
             finally:
                 if self.chat is not None:
@@ -134,6 +143,8 @@ class Agent:
             self._draw(chat, item)
 
     def _draw(self, chat: Chat, item: Item) -> None:
+        if isinstance(item, TurnStarted | Shown):
+            self._front.changed()  # one line less may be waiting
         if isinstance(item, Shown):
             draw_shown(self._surface, item)
         elif isinstance(item, Wish):

@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -23,7 +23,7 @@ from prompt_toolkit.output import ColorDepth
 from rich.text import Text
 
 from localagent.errors import LocalAgentError
-from localagent.events import Question
+from localagent.events import Event, Question
 from localagent.ui.chat.base import Answer, Chat, Shown, Wish
 from localagent.ui.shown import draw_shown
 from localagent.ui.theme import NAMES
@@ -32,7 +32,7 @@ from localagent.ui.tui.agent import Agent, Reply
 from localagent.ui.tui.editor import edited
 from localagent.ui.tui.keys import bindings, rows
 from localagent.ui.tui.line import open_buffer
-from localagent.ui.tui.outbox import Outbox
+from localagent.ui.tui.outbox import NOTHING, Outbox
 from localagent.ui.tui.output import InlineApplication, InlineOutput
 from localagent.ui.tui.state import Asking, Picking, State
 from localagent.ui.tui.statusline import status_line
@@ -43,6 +43,7 @@ from localagent.ui.words import symbols_for
 FLUSH_SECONDS = 0.06
 """The least time between two printings of what the agent draws; keys are echoed at once."""
 
+FRAMES_A_SECOND = 5  # of the sign that turns while something goes on
 _TICK_SECONDS = 0.25
 _CLOSING_SECONDS = 20.0  # for what a model has read to be written to the disk
 _ESCAPE_SECONDS = 0.05  # after which a lone Esc is no longer taken for the start of a key's code
@@ -64,12 +65,13 @@ class Preferences:
 @dataclass(frozen=True, slots=True)
 class Start:
     """How to begin. `prepare` reads the settings and `open_chat` opens the session; both take a
-    while, so they are called once the prompt is on the screen. `first` is entered for the user."""
+    while, so they are called once the prompt is on the screen; the latter hands out what of an
+    earlier conversation is to be drawn again as well. `first` is entered for the user."""
 
     workspace: Path
     version: str
     prepare: Callable[[], Preferences]
-    open_chat: Callable[[], Chat]
+    open_chat: Callable[[], tuple[Chat, Iterable[Event]]]
     first: str = ""
 
 
@@ -206,7 +208,7 @@ class Tui:
             pass
         return False
 
-    def _open(self) -> Chat:
+    def _open(self) -> tuple[Chat, Iterable[Event]]:
         preferences = self._start.prepare()
         bound = bindings(preferences.keys)
         self.post(lambda: self._prefer(preferences, bound))
@@ -239,6 +241,17 @@ class Tui:
             return Text(" opening the session, the model loads meanwhile: you can type", "faint")
         return status_line(chat.status(), self._parts, self.outbox.width, self.outbox.symbols)
 
+    def live_row(self) -> Text:
+        """What goes on now, in a row that moves."""
+        frame = int(time.monotonic() * FRAMES_A_SECOND)
+        waiting = self.agent.busy and self.state.asking is None and self.state.picking is None
+        if waiting and self.outbox.live is NOTHING:
+            chat = self.agent.chat
+            doing = chat.status().doing if chat else "opening the session"
+            sign = self.outbox.symbols.frames[frame % len(self.outbox.symbols.frames)]
+            return Text(f"{sign} {doing or 'working'}", "mark")
+        return self.outbox.live_text(frame)
+
     def _schedule(self) -> None:
         assert self._loop is not None
         wait = self._flush_at - time.monotonic()
@@ -259,7 +272,7 @@ class Tui:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             ticks += 1
-            if self.outbox.live.status or ticks % 80 == 0:
+            if self.agent.busy or ticks % 80 == 0:
                 self.app.invalidate()
 
     def _before_render(self) -> None:

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 RESET = b"\x1b[J\x1b[?2004l\x1b[?1l\x1b[?25h\x1b[0m\r\n"
 """Bracketed paste and application keys off, the cursor shown, colours as usual, a fresh line."""
@@ -21,7 +22,10 @@ _FAREWELL = b"."
 
 @contextmanager
 def guarded(terminal: int) -> Iterator[None]:
-    """Watch over `terminal`, a file descriptor. Call it before there are threads."""
+    """Watch over `terminal`, a file descriptor. Call it before there are threads.
+
+    What is typed while everything starts is kept as it is, for the prompt: Enter stays Enter.
+    """
     if sys.platform == "win32" or not os.isatty(terminal):
         yield
         return
@@ -34,8 +38,13 @@ def guarded(terminal: int) -> Iterator[None]:
         _wait_and_restore(watch, alive, terminal, settings)
     os.close(watch)
     try:
+        _quiet(terminal, settings)
         yield
     finally:
+        try:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
+        except termios.error:
+            pass  # the terminal is gone
         try:
             os.write(alive, _FAREWELL)
         except OSError:
@@ -44,7 +53,18 @@ def guarded(terminal: int) -> Iterator[None]:
         os.waitpid(child, 0)
 
 
-def _wait_and_restore(watch: int, alive: int, terminal: int, settings: object) -> None:
+def _quiet(terminal: int, settings: list[Any]) -> None:
+    """No echo, and keys one by one; Ctrl-C still interrupts."""
+    import termios
+
+    changed = [*settings[:6], [*settings[6]]]
+    changed[0] &= ~termios.ICRNL
+    changed[3] &= ~(termios.ICANON | termios.ECHO)
+    changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(terminal, termios.TCSANOW, changed)
+
+
+def _wait_and_restore(watch: int, alive: int, terminal: int, settings: list[Any]) -> None:
     """The child's whole life; never returns."""
     import termios
 
@@ -55,7 +75,7 @@ def _wait_and_restore(watch: int, alive: int, terminal: int, settings: object) -
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGTTOU", "SIGTTIN"):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         if os.read(watch, 1) != _FAREWELL:
-            termios.tcsetattr(terminal, termios.TCSADRAIN, settings)  # type: ignore[arg-type]
+            termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
             os.write(terminal, RESET)
     except (OSError, termios.error):
         pass  # the terminal is gone; there is nothing to put right

@@ -9,7 +9,6 @@ the status line
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -43,7 +42,6 @@ from localagent.ui.words import count
 MAX_INPUT_ROWS = 12
 MAX_COMPLETIONS = 8
 MAX_QUEUED = 3
-_FRAMES_A_SECOND = 5
 
 
 class Drawn(Protocol):
@@ -51,6 +49,9 @@ class Drawn(Protocol):
 
     outbox: Outbox
     state: State
+
+    def live_row(self) -> Text:
+        """What goes on now."""
 
     def status_text(self) -> Text:
         """The status line."""
@@ -145,7 +146,7 @@ class View:
         return Window(control, height=height, dont_extend_height=True)
 
     def _live_row(self) -> list[Text]:
-        return [self._drawn.outbox.live_text(int(time.monotonic() * _FRAMES_A_SECOND))]
+        return [self._drawn.live_row()]
 
     def _queued_rows(self) -> list[Text]:
         waiting = self._state.steered

@@ -265,10 +265,9 @@ def test_a_session_is_resumed(open_terminal: Open, scripted: Script, workspace_d
     terminal.keys("C-d")
     terminal.until("to go on with this session: localagent --resume")
     terminal.start("--scripted", script, "--continue")
-    terminal.until("ask mode", gone="opening")
+    golden("resumed", terminal.until("took", gone="--continue"))
     terminal.send("and what else?")
-    terminal.until("> and what else?")
-    terminal.until("took", gone="answering")
+    terminal.until("322 tokens")
     terminal.keys("C-d")
     terminal.until("to go on")
     assert [e.prompt for e in events(TurnStarted)] == ["what does add do?", "and what else?"]
@@ -321,6 +320,16 @@ def test_vi_keys_and_keys_of_ones_own(open_terminal: Open, scripted: Script, hom
     terminal.until("> two")
     terminal.keys("F2")
     terminal.until("auto-edit mode")
+
+
+def test_what_is_typed_while_it_starts_is_sent(open_terminal: Open, scripted: Script) -> None:
+    terminal = open_terminal()
+    terminal.start("--scripted", scripted(ANSWER))
+    terminal.until("localagent", gone="--scripted")
+    terminal.type("what does add do?")
+    terminal.keys("Enter")
+    terminal.until("took")
+    assert events(TurnStarted)[0].prompt == "what does add do?"
 
 
 def test_bad_settings_are_one_line(open_terminal: Open, home: Path) -> None:

@@ -1,0 +1,39 @@
+"""The last turn of a session that is resumed, as it is drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from localagent.events import (
+    Event,
+    ModelAsked,
+    ModelReading,
+    ModelReplied,
+    Question,
+    TextDelta,
+    TurnStarted,
+)
+
+# What was said to the user; other replies are code or choices.
+_SAID = ("answer", "act")
+
+
+def last_turn(events: Sequence[Event]) -> Iterator[Event]:
+    """The events of the last turn, as if they came now. A record holds whole replies without the
+    pieces in which they came; replies that are code, questions that were answered and the progress
+    of reading are left out."""
+    starts = [number for number, event in enumerate(events) if isinstance(event, TurnStarted)]
+    return _again(events[starts[-1] :] if starts else ())
+
+
+def _again(events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        if isinstance(event, ModelAsked | ModelReading | TextDelta | Question):
+            continue
+        if isinstance(event, ModelReplied):
+            if event.purpose in _SAID and event.stream == 0:
+                yield ModelAsked(event.purpose, "")
+                yield TextDelta(event.text)
+                yield event
+            continue
+        yield event
