@@ -16,7 +16,7 @@ PACKAGE = ROOT / "localagent"
 # From the bottom up; a module may import its own layer and those below it. The longest matching
 # prefix names a module's layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    # The last two are patterns on names, pure functions that import nothing.
+    # The last three are patterns on names, pure functions that import nothing.
     (
         "errors",
         "messages",
@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "edits",
         "guard.secrets",
         "index.kinds",
+        "index.frames",
     ),
     ("workspace", "gitadopt", "gitfiles", "gitstaged", "ignorefiles"),
     ("models", "tools", "index", "guard", "journal"),

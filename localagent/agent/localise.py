@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from localagent.agent.import_levels import levels
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
+from localagent.index.frames import frames
 from localagent.index.kinds import is_docs, is_test
 from localagent.workspace import Workspace
 
@@ -21,6 +22,7 @@ from localagent.workspace import Workspace
 _PATH = re.compile(
     r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b"
 )
+_OUTPUT_CHARS = 4000
 _QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
 _ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
 
@@ -77,10 +79,17 @@ def targets(turn: Turn, named: Sequence[str], start: CheckResult | None) -> list
     if only_named and start is None:
         return only_named  # "add a test for X to test_x.py", "fix the typo in README.md"
     ranked = [*_executed(turn, start), *_frames(turn, start), *_imported(turn, start)]
-    query = turn.prompt + "\n" + "\n".join(t.message for t in (start.failing if start else ())[:5])
+    query = turn.prompt + "\n" + _said(start)
     ranked += [hit.path for hit in turn.services.index.search(query, 10)]
     sources = [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)]
     return sources or only_named
+
+
+def _said(start: CheckResult | None) -> str:
+    """What the check said of its failures: of its output only where no test reported any."""
+    if start is None or start.ok:
+        return ""
+    return "\n".join(t.message for t in start.failing[:5]) or start.output[-_OUTPUT_CHARS:]
 
 
 def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
@@ -161,9 +170,24 @@ def _frames(turn: Turn, start: CheckResult | None) -> list[str]:
     found: list[str] = []
     for test in start.failing:
         found += [path for path, _ in reversed(test.frames)]
-    found += [m.group(1) for m in re.finditer(r"([\w./-]+\.\w+)[:\"](?:, line )?\d", start.output)]
+    found += [path for path, _ in reversed(frames(start.output))]
     root = f"{turn.services.workspace.root}/"
-    return [p for p in (f.removeprefix(root).removeprefix("./") for f in found) if p in known]
+    inside = (f.removeprefix(root).removeprefix("./") for f in found)
+    return [path for written in inside if (path := _meant(written, known))]
+
+
+def names_source(turn: Turn, start: CheckResult) -> bool:
+    """Whether what a failed check printed names a line of a source file that is no test."""
+    return not start.ok and any(not is_test(path) for path in _frames(turn, start))
+
+
+def _meant(written: str, known: Collection[str]) -> str:
+    """The file that a path of a frame means, whose folders may be missing or not be ours; "" where
+    that is not plain."""
+    if written in known:
+        return written
+    hits = [path for path in known if path.endswith(f"/{written}")]
+    return hits[0] if len(hits) == 1 else ""
 
 
 def _imported(turn: Turn, start: CheckResult | None) -> list[str]:

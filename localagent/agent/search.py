@@ -19,7 +19,7 @@ from localagent.agent.verify import CheckResult, run_check
 from localagent.changes import Change, file_change
 from localagent.context.builder import text_of
 from localagent.edits.apply import replace_file
-from localagent.edits.syntax import syntax_error
+from localagent.edits.syntax import added_fault, syntax_error
 from localagent.edits.textfile import encode
 from localagent.errors import EditError, LimitReached
 from localagent.events import CandidateProposed, CandidateRejected, Event
@@ -130,7 +130,7 @@ def _change(turn: Turn, problem: Problem, board: Board, text: str) -> Change:
     Raises EditError where the text is not worth checking.
     """
     change = file_change(problem.path, encode(replace_file(problem.old, text)))
-    fault = syntax_error(problem.path, text)
+    fault = syntax_error(problem.path, text) or added_fault(problem.path, problem.text, text)
     if fault:
         raise EditError(fault)
     if not board.is_new(problem.path, text):

@@ -7,8 +7,13 @@ import tomllib
 import warnings
 from pathlib import PurePosixPath
 
+from localagent.grammars.languages import WITHOUT_QUERIES, language_of
+from localagent.grammars.parsed import faults_of
+
 # Files that are JSON by name and hold comments by custom.
 _RELAXED_JSON = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", "api-extractor")
+_OTHERWISE = frozenset({"python", "toml", *WITHOUT_QUERIES})
+_MACROS = frozenset({"c", "cpp"})
 # Parsing takes about a second a megabyte.
 _MAX_CHARS = 4_000_000
 
@@ -33,6 +38,25 @@ def syntax_error(path: str, text: str) -> str | None:
     if suffix == ".toml":
         return _toml(text)
     return None
+
+
+def added_fault(path: str, before: str, after: str) -> str | None:
+    """What does not fit the grammar of the file's language in `after` and did in `before`, or None.
+
+    For languages that `syntax_error` does not know. A grammar does not know a program's macros, so
+    a file of C or C++ is only compared with what it was.
+    """
+    language = language_of(path)
+    if not language or language in _OTHERWISE or (not before.strip() and language in _MACROS):
+        return None
+    found = faults_of(path, after.encode("utf-8", "replace"))
+    if not found or len(found) <= len(faults_of(path, before.encode("utf-8", "replace"))):
+        return None
+    old = set(before.split("\n"))
+    lines = after.split("\n")
+    first = next((f for f in found if lines[f.line - 1 : f.line] and lines[f.line - 1] not in old),
+                 found[0])  # fmt: skip
+    return f"line {first.line}: {first.message}"
 
 
 def _python(text: str) -> str | None:

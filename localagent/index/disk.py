@@ -210,7 +210,7 @@ class DiskIndex:
             for written, line in asked.frames
             if (path := of_frame(self._workspace, written, self.files())) is not None
         ]
-        raise_frames(found, frames)
+        raise_frames(found, frames, store.piece if store is not None else _no_piece)
         wanted = (one for one in order(found.values(), named) if only.file(one.path))
         if only.of_symbols and store is not None:
             wanted = (one for one in wanted if any(map(only.symbol, store.symbols(one.path))))
@@ -235,6 +235,10 @@ class DiskIndex:
         if self._store is not None:
             self._store.close()
             self._store = self._relations = None
+
+
+def _no_piece(_path: str, _line: int) -> None:
+    """Without an index a line stands for itself."""
 
 
 def _so_far(done: int, total: int) -> str:

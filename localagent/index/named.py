@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from localagent.index.base import Passage
 from localagent.index.query import Query
@@ -25,7 +25,11 @@ def raise_named(found: dict[str, Ranked], asked: Query, files: Sequence[str]) ->
     return named
 
 
-def raise_frames(found: dict[str, Ranked], frames: Sequence[tuple[str, int]]) -> None:
+Piece = Callable[[str, int], tuple[str, int, int] | None]
+"""Which piece of a file a line is in: its definition's name, its first and last line."""
+
+
+def raise_frames(found: dict[str, Ranked], frames: Sequence[tuple[str, int]], piece: Piece) -> None:
     """Raise the files of a traceback (outermost first), the innermost frame most."""
     highest = _highest(found)
     seen: set[str] = set()
@@ -36,7 +40,8 @@ def raise_frames(found: dict[str, Ranked], frames: Sequence[tuple[str, int]]) ->
         one = found.setdefault(path, Ranked(path, 0.0))
         one.score += (highest + FRAME) * (1 - 0.5 * depth / len(frames))
         one.reasons.insert(0, f"the traceback passes line {line}")
-        one.passages.insert(0, Passage(path, "", line, line, one.score))
+        name, first, last = piece(path, line) or ("", line, line)
+        one.passages.insert(0, Passage(path, name, first, last, one.score))
 
 
 def _highest(found: dict[str, Ranked]) -> float:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from localagent.index.frames import frames
+
 _MAX_CHARS = 20_000
 _MAX_TERMS = 60
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PATH = re.compile(r"[\w@+~.-]*(?:/[\w@+~.-]+)+|[\w@+~-]+\.[A-Za-z]\w{0,7}\b")
 _MODULE = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b")
-_FRAMES = (
-    re.compile(r'File "([^"\n]+)", line (\d+)'),
-    re.compile(r"(?:^|[\s(])((?:[\w@+~.-]*/)*[\w@+~.-]+\.\w+):(\d+)(?=[:,)\s]|$)", re.M),
-)
 # Words that are in every text.
 _ENGLISH = """
     a an and are as at be but by can cannot could do does done for from get gets has have how i
@@ -43,14 +41,9 @@ def parse_query(text: str) -> Query:
     Words that are in every task or program stay: the search knows how rare each is.
     """
     text = text[:_MAX_CHARS]
-    frames = [
-        (path.replace("\\", "/"), int(line[:9]))
-        for pattern in _FRAMES
-        for path, line in pattern.findall(text)
-    ]
     paths = dict.fromkeys(match.rstrip(".") for match in _PATH.findall(text))
     paths |= dict.fromkeys(match.replace(".", "/") for match in _MODULE.findall(text))
-    return Query(_terms(text), tuple(paths), tuple(frames))
+    return Query(_terms(text), tuple(paths), tuple(frames(text)))
 
 
 def _terms(text: str) -> dict[str, float]:

@@ -194,6 +194,15 @@ class Store:
         """The definitions of one file, in the order of their lines."""
         return self._symbols("WHERE files.path = ? ORDER BY line", os.fsencode(path))
 
+    def piece(self, path: str, line: int) -> tuple[str, int, int] | None:
+        """The piece of a file that a line is in: its name, first and last line."""
+        row: tuple[str, int, int] | None = self._db.execute(
+            "SELECT name, line, end_line FROM chunks JOIN files ON files.id = chunks.file"
+            " WHERE path = ? AND line <= ? AND end_line >= ?",
+            (os.fsencode(path), line, line),
+        ).fetchone()
+        return row
+
     def paths(self) -> frozenset[str]:
         """All files."""
         rows = self._db.execute("SELECT path FROM files")

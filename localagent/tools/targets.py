@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from localagent.changes import Change, file_change
 from localagent.edits.diff import unified
-from localagent.edits.syntax import syntax_error
+from localagent.edits.syntax import added_fault, syntax_error
 from localagent.edits.textfile import TextFile, decode, encode, is_binary
 from localagent.errors import ToolError
 from localagent.guard.secrets import is_secret
@@ -106,6 +106,9 @@ def change_action(
     """
     wrong = syntax_error(path, after.text)
     if wrong is not None and (before is None or syntax_error(path, before.file.text) is None):
+        raise ToolError(f"{path} would not parse after this; nothing was changed: {wrong}")
+    wrong = added_fault(path, before.file.text if before else "", after.text)
+    if wrong is not None:
         raise ToolError(f"{path} would not parse after this; nothing was changed: {wrong}")
     change = file_change(path, encode(after))
     diff = unified(path, before.file.text if before else None, after.text)

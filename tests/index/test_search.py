@@ -168,8 +168,8 @@ class TestQuery:
 
     def test_frames(self) -> None:
         assert parse_query('File "a/b.py", line 3\nc.js:12:4\n').frames == (
-            ("a/b.py", 3),
             ("c.js", 12),
+            ("a/b.py", 3),
         )
 
 

@@ -19,6 +19,7 @@ from localagent.agent.classify import classify
 from localagent.agent.house_rules import notices, with_rules
 from localagent.agent.localise import (
     named_paths,
+    names_source,
     sources_to_trace,
     targets,
 )
@@ -169,7 +170,8 @@ def _localise(
         if wanted and start.passed:
             traced = yield from run_check(turn, start.command, trace=wanted)
     found = targets(turn, named, traced)
-    if plain or len(found) < 2 or (traced is not None and traced.failing):
+    told = traced is not None and (traced.failing or names_source(turn, traced))
+    if plain or len(found) < 2 or told:
         return found[:MAX_TARGETS], traced
     listing = "\n".join(f"{p}: {_outline(turn, p)}" for p in found[:6])
     text = turn.services.prompts.render("workflow/choose-file", files=listing)
