@@ -16,6 +16,7 @@ from localagent.commands import (
     audit,
     chat,
     commit_message,
+    completion,
     config,
     context,
     docs,
@@ -72,7 +73,7 @@ exit codes:
 _COMMANDS = (
     *(run, undo, sessions, replay, commit_message),
     *(search, context, outline, index, models, permissions, config, init),
-    *(prompt_commands, prompts, trust, doctor, audit, docs),
+    *(prompt_commands, prompts, trust, doctor, audit, docs, completion),
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,44 +28,30 @@ def run(workspace: Path, tmp_path: Path, *words: str) -> tuple[int, list[dict[st
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
+def export(cwd: Path, *words: str) -> int:
+    command = [sys.executable, "-m", "localagent", "prompts", "export", *words]
+    return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, timeout=60).returncode
+
+
 def test_every_text_is_listed_shown_and_exported(workspace_dir: Path, tmp_path: Path) -> None:
     listed = run_in(workspace_dir, "prompts", "list").stdout.splitlines()
     assert [line.split()[0] for line in listed] == shipped_names()
     for name in shipped_names()[:3]:
         shown = run_in(workspace_dir, "prompts", "show", name)
         assert shown.stdout == (SHIPPED / f"{name}.md").read_text()
-    command = (
-        "python",
-        "-m",
-        "localagent",
-        "prompts",
-        "export",
-        "--all",
-        "--to",
-        str(tmp_path / "x"),
-    )
-    done = export(workspace_dir, *command[4:])
-    assert done == 0
+    assert export(workspace_dir, "--all", "--to", str(tmp_path / "x")) == 0
     for name in shipped_names():
         assert (tmp_path / "x" / f"{name}.md").read_bytes() == (SHIPPED / f"{name}.md").read_bytes()
-
-
-def export(cwd: Path, *words: str) -> int:
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "localagent", "prompts", *words]
-    return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, timeout=60).returncode
 
 
 def test_the_users_text_is_used_and_not_written_over(
     workspace_dir: Path, tmp_path: Path, folder: Path
 ) -> None:
-    assert export(workspace_dir, "export", ANSWER) == 0
+    assert export(workspace_dir, ANSWER) == 0
     path = folder / f"{ANSWER}.md"
     assert path.read_bytes() == (SHIPPED / f"{ANSWER}.md").read_bytes()
     path.write_text("Answer as a pirate. {{question}}\n")
-    assert export(workspace_dir, "export", ANSWER) == 3
+    assert export(workspace_dir, ANSWER) == 3
     assert path.read_text().startswith("Answer as a pirate")
     (line,) = [
         line
