@@ -13,6 +13,21 @@ _SECONDS = 60.0
 # Where the user's own git settings are; other GIT_ variables would point git elsewhere.
 _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
+# What a repository's settings would have git start: each is given a value that starts nothing.
+# Programs for diffs have no such value; `diff` gets --no-ext-diff and --no-textconv. A remote is
+# refused by GIT_ALLOW_PROTOCOL, of which an empty list allows none.
+_SAFE = (
+    *("core.fsmonitor=false", "core.pager=cat", "core.editor=false", "sequence.editor=false"),
+    *("core.askPass=", "core.sshCommand=false", "core.gitProxy=", "core.alternateRefsCommand="),
+    *(
+        "credential.helper=",
+        "gpg.program=false",
+        "gpg.ssh.program=false",
+        "log.showSignature=false",
+    ),
+    *("protocol.allow=never", "submodule.recurse=false", "gc.auto=0", "maintenance.auto=false"),
+)
+
 
 def applies(root: Path) -> bool:
     """Whether `root` lies in a git work tree that does not ignore the whole of it."""
@@ -85,15 +100,17 @@ def ask_git(
         return None
 
 
-def git_command(root: Path) -> list[str] | None:
+def git_command(root: Path, *, hooks: bool = False) -> list[str] | None:
     """git with settings that let the repository at `root` start nothing; None where it is missing.
 
-    A git that lies in the repository itself is not used.
+    A git that lies in the repository itself is not used. With `hooks` its folder of hooks stays
+    known, for commands that run none.
     """
     git = shutil.which("git")
     if git is None or Path(git).resolve().is_relative_to(root):
         return None
-    return [git, "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"]
+    settings = _SAFE if hooks else (*_SAFE, f"core.hooksPath={os.devnull}")
+    return [git, *(word for setting in settings for word in ("-c", setting))]
 
 
 def git_environment(keep: Sequence[str] = ()) -> dict[str, str]:

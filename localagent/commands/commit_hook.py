@@ -10,6 +10,7 @@ from pathlib import Path
 
 from localagent.childpython import python
 from localagent.errors import UsageError
+from localagent.gitfiles import git_command, git_environment
 
 _MARK = "# localagent commit-message --install wrote this file; remove it to be rid of the hook."
 _SCISSORS = "# ------------------------ >8 ------------------------"
@@ -93,18 +94,20 @@ def _hooks_folder(root: Path) -> Path:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """What git says of the repository, its own settings included; no hook is run by asking."""
+    """What git says of the repository, its folder of hooks included; nothing is run by asking."""
+    command = git_command(root.resolve(), hooks=True)
+    if command is None or not root.is_dir():
+        raise UsageError("git is not installed, or there is no folder " + str(root))
     try:
         done = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", *arguments],
+            [*command, *arguments],
             cwd=root,
+            env=git_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
             check=False,
         )
-    except FileNotFoundError:
-        raise UsageError("git is not installed, or there is no folder " + str(root)) from None
     except (OSError, subprocess.TimeoutExpired):
         return None
     return os.fsdecode(done.stdout).strip() if done.returncode == 0 else None

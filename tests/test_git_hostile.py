@@ -1,0 +1,125 @@
+"""A repository whose settings name programs for all that git can start: asking git starts none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localagent import gitadopt, gitfiles
+from localagent.commands import commit_hook
+from localagent.errors import UsageError
+from localagent.gitstaged import Staged, diff_of, staged
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
+
+PROGRAMS = (
+    *("core.fsmonitor", "core.sshCommand", "core.pager", "core.editor", "core.askPass"),
+    *("core.gitProxy", "core.alternateRefsCommand", "sequence.editor", "credential.helper"),
+    *("diff.external", "diff.evil.textconv", "diff.evil.command", "gpg.program"),
+    *("gpg.ssh.program", "filter.evil.clean", "filter.evil.smudge", "filter.evil.process"),
+    *("pager.diff", "remote.origin.uploadpack", "remote.origin.vcs"),
+)
+HOOKS = (
+    *("pre-commit", "post-checkout", "post-index-change", "reference-transaction"),
+    *("prepare-commit-msg", "fsmonitor-watchman", "pre-auto-gc", "post-rewrite"),
+)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    """What each of the repository's programs writes to."""
+    return tmp_path / "started"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, marker: Path) -> Path:
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "calc.py").write_text("a = 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "first")
+    (folder / "calc.py").write_text("a = 2\n")
+    (folder / ".gitattributes").write_text("*.py diff=evil filter=evil\n")
+    git(folder, "add", ".")
+    (folder / "calc.py").write_text("a = 3\n")
+    program = folder / "program"
+    program.write_text(f"#!/bin/sh\necho \"$0 $*\" >> '{marker}'\n")
+    program.chmod(0o755)
+    hooks = folder / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for name in HOOKS:
+        (hooks / name).write_bytes(program.read_bytes())
+        (hooks / name).chmod(0o755)
+    for key in PROGRAMS[:-1]:
+        git(folder, "config", key, str(program))
+    # A partial clone: what is missing is fetched from its remote, here a program.
+    for key, value in (
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", f"ext::{program}"),
+        ("protocol.ext.allow", "always"),
+    ):
+        git(folder, "config", key, value)
+    marker.unlink(missing_ok=True)
+    return folder
+
+
+def lose(folder: Path) -> None:
+    """Take the committed content away, so that a diff needs it."""
+    name = git(folder, "-c", "core.fsmonitor=false", "rev-parse", "HEAD:calc.py").strip()
+    (folder / ".git/objects" / name[:2] / name[2:]).unlink()
+
+
+def test_the_programs_are_started_by_git_itself(hostile: Path, marker: Path) -> None:
+    for command in (["status"], ["diff", "--cached"]):
+        marker.unlink(missing_ok=True)
+        subprocess.run(["git", *command], cwd=hostile, capture_output=True)
+        assert marker.exists(), command
+    lose(hostile)
+    marker.unlink()
+    command = ["git", "-c", "core.fsmonitor=false", "cat-file", "-p", "HEAD:calc.py"]
+    subprocess.run(command, cwd=hostile, capture_output=True)
+    assert marker.exists(), "a missing object is fetched"
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -> None:
+    if missing:
+        lose(hostile)
+        marker.unlink(missing_ok=True)
+    assert "calc.py" in (gitfiles.listed(hostile) or [])
+    assert gitfiles.ignored(hostile, "calc.py") is False
+    assert gitfiles.ignored_among(hostile, ["calc.py"]) == set()
+    if missing:
+        assert diff_of(hostile, Staged("calc.py", "M", "", 1, 1)) == ""
+        gitfiles.ask_git(hostile, "cat-file", "-p", "HEAD:calc.py")
+    else:
+        (file,) = [file for file in staged(hostile) if file.path == "calc.py"]
+        assert diff_of(hostile, file) == "@@ -1 +1 @@\n-a = 1\n+a = 2"
+    assert gitadopt.look(hostile) is not None
+    assert gitadopt.environment(hostile)["GIT_CONFIG_COUNT"]
+    with pytest.raises(UsageError, match="there is a hook already"):
+        commit_hook.install(hostile)
+    assert not marker.exists(), marker.read_text()
+
+
+def test_a_git_in_the_repository_is_not_used(
+    hostile: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (hostile / "git").write_bytes((hostile / "program").read_bytes())
+    (hostile / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{hostile}{os.pathsep}{os.environ['PATH']}")
+    assert gitfiles.listed(hostile) is None
+    assert not marker.exists()
