@@ -37,6 +37,7 @@ from localagent.guard import egress
 from localagent.guard.consent import Consent
 from localagent.guard.gate import SessionGate
 from localagent.guard.grants import WorkspaceGrants
+from localagent.guard.marks import Marks
 from localagent.guard.permissions import Permissions
 from localagent.guard.project_files import ProjectFile
 from localagent.guard.sandbox.select import Choice, choose
@@ -118,6 +119,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             rules=session_rules(workspace, project, settings.project_files),
             interactive=options.interactive,
             check_seconds=settings.check_seconds,
+            marks=Marks(message.content for message in past.messages()) if past else Marks(),
         ),
         models=models,
         planner=settings.planner or "",

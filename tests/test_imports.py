@@ -16,7 +16,7 @@ PACKAGE = ROOT / "localagent"
 # From the bottom up; a module may import its own layer and those below it. The longest matching
 # prefix names a module's layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    # The last three are patterns on names, pure functions that import nothing.
+    # What is of a package above here are pure functions on names and texts.
     (
         "errors",
         "messages",
@@ -28,6 +28,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "grammars",
         "edits",
         "guard.secrets",
+        "guard.detector",
+        "guard.invisible",
+        "guard.marks",
         "index.kinds",
         "index.frames",
     ),

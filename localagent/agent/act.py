@@ -45,7 +45,7 @@ def permit(
         return decision
     number = turn.next("question")
     turn.asked[number] = (effect, subject)
-    yield Question(number, tool, subject, shown, verdict.reason)
+    yield Question(number, tool, subject, turn.services.marks.hide(shown), verdict.reason)
     del turn.asked[number]
     turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
     if number in turn.answers:
@@ -114,8 +114,13 @@ def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[
     """Make `changes` that are already permitted, and report them."""
     done = turn.services.journal.apply(changes)
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
-    yield from done
+    yield from _hidden(turn, done)
     return done
+
+
+def _hidden(turn: Turn, done: Sequence[FileChanged]) -> Sequence[FileChanged]:
+    """What changed, without the secrets that stand near it: diffs are kept in the transcript."""
+    return [replace(event, diff=turn.services.marks.hide(event.diff)) for event in done]
 
 
 def preview(workspace: Workspace, change: Change) -> str:
@@ -144,7 +149,10 @@ def act(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
         result = ToolResult(False, text, text)
         if isinstance(error, OutsideWorkspace):
             yield Blocked("path", call.arguments.get("path", call.name), error.message)
+    hide = turn.services.marks.hide
+    result = replace(result, for_model=hide(result.for_model), for_person=hide(result.for_person))
     yield from turn.seen()
+    yield from turn.hidden()
     yield ToolReturned(number, call.name, result.ok, result.for_model, result.for_person)
     return result
 
@@ -160,6 +168,7 @@ def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
         sandbox=turn.services.sandbox,
         apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
         saw=turn.saw,
+        marks=turn.services.marks,
         cancelled=turn.stop.is_set,
         shell_seconds=_shell_seconds(turn),
     )
@@ -176,7 +185,7 @@ def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
     except LocalAgentError as error:
         failure = error
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
-    yield from done
+    yield from _hidden(turn, done)
     if failure is not None:
         raise failure
     if edited:

@@ -18,6 +18,7 @@ from localagent.events import (
     TextDelta,
     Warned,
 )
+from localagent.guard.marks import Marks
 from localagent.messages import Message
 from localagent.models.base import (
     ATTEMPTS,
@@ -115,8 +116,10 @@ def _generate(
     if tokens is not None:
         share = max(1, tokens // len(left))
         left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
+    left.update({n: hidden(r, turn.services.marks) for n, r in left.items()})
     streams = list(left)
     yield from turn.seen()
+    yield from turn.hidden()
     for stream, request in left.items():
         yield ModelAsked(purpose, transcript_form(request), stream)
     texts = dict.fromkeys(streams, "")
@@ -146,6 +149,19 @@ def _generate(
                 yield Warned(chunk.text)
             if turn.stop.is_set() or _overdue(turn):
                 model.cancel()
+
+
+def hidden(request: Request, marks: Marks) -> Request:
+    """The request without secrets and invisible characters: all that a model is asked passes
+    through here."""
+    prompt = request.prompt
+    if isinstance(prompt, Infill):
+        shown: tuple[Message, ...] | Infill = Infill(
+            marks.hide(prompt.prefix), marks.hide(prompt.suffix)
+        )
+    else:
+        shown = tuple(replace(m, content=marks.hide(m.content)) for m in prompt)
+    return replace(request, prompt=shown, reply_start=marks.hide(request.reply_start))
 
 
 def _overdue(turn: Turn) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from localagent.agent.ask import hidden
+from localagent.guard.marks import Marks
 from localagent.models.base import Finish, Model, Request, Text
 
 
@@ -20,7 +22,7 @@ def ask_once(model: Model, request: Request, seconds: float) -> str:
     timer.start()
     try:
         text, cancelled = "", False
-        for chunk in model.generate(request):
+        for chunk in model.generate(hidden(request, Marks())):
             if isinstance(chunk, Text):
                 text += chunk.text
             elif isinstance(chunk, Finish):

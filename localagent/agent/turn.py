@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from localagent.changes import Change
+from localagent.context.builder import text_of
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules
 from localagent.errors import Interrupted, LimitReached
-from localagent.events import FileChanged, FileRead, Mode
+from localagent.events import FileChanged, FileRead, Mode, Warned
+from localagent.guard.marks import Marks
 from localagent.guard.sandbox.base import Sandbox
 from localagent.index.base import Index
 from localagent.messages import Message
@@ -91,7 +93,7 @@ class Journal(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a turn works with. `planning` makes the choices while the work is planned; None: as
-    `model`."""
+    `model`. `marks` hides secrets from the model."""
 
     model: Model
     workspace: Workspace
@@ -104,6 +106,7 @@ class Services:
     interactive: bool = False
     check_seconds: float = 120.0
     planning: Model | None = None
+    marks: Marks = field(default_factory=Marks)
     rules: Rules = field(default_factory=Rules)
 
 
@@ -148,14 +151,22 @@ class Turn:
         return self.counters[counter]
 
     def saw(self, path: str, sha256: str) -> None:
-        """Take down that the model is shown the file of this hash, or a part of it."""
-        self._seen.setdefault((path, sha256), False)
+        """Take down that the model is shown the file of this hash, or a part of it, which need not
+        show the secrets in it by their form."""
+        if (path, sha256) not in self._seen:
+            self._seen[path, sha256] = False
+            self.services.marks.learn(text_of(self.services.workspace, path))
 
     def seen(self) -> list[FileRead]:
         """What `saw` was told since the last call; the same content counts once a turn."""
         new = [key for key, told in self._seen.items() if not told]
         self._seen.update(dict.fromkeys(new, True))
         return [FileRead(path, digest) for path, digest in new]
+
+    def hidden(self) -> list[Warned]:
+        """What to tell the user of what was hidden from the model since the last call."""
+        told = self.services.marks.untold()
+        return [Warned(f"hidden from the model: {told}")] if told else []
 
     def seconds_left(self) -> float | None:
         """Seconds until the user's limit, or None; may be negative."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from localagent.agent.turn import Turn
 from localagent.changes import Change
 from localagent.events import CheckFinished, CheckStarted, Event
+from localagent.guard.invisible import without_escapes
 from localagent.guard.sandbox.base import Command, Completed
 
 PROBE_DIR = Path(__file__).resolve().parent / "probe"
@@ -125,7 +126,8 @@ def run_check(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )
     turn.ensure_within_limits()
-    result = read_result(command, done)
+    result = read_result(command, done, turn.services.marks.hide)
+    yield from turn.hidden()
     yield CheckFinished(
         command,
         candidate,
@@ -150,9 +152,13 @@ def _probe_environment(trace: Sequence[str]) -> dict[str, str]:
     }
 
 
-def read_result(command: str, done: Completed) -> CheckResult:
-    """Read what a finished check printed."""
+def read_result(
+    command: str, done: Completed, hide: Callable[[str], str] = lambda text: text
+) -> CheckResult:
+    """Read what a finished check printed; its texts are passed through `hide`."""
     output, tests = _split_probe(done.output)
+    output = hide(without_escapes(output))
+    tests = tuple(replace(test, message=hide(without_escapes(test.message))) for test in tests)
     ok = done.exit_code == 0 and not done.timed_out
     if tests:
         passed: int | None = sum(t.outcome == "passed" for t in tests)

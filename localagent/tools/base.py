@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from localagent.changes import Change
+from localagent.guard.marks import Marks
 from localagent.guard.sandbox.base import Sandbox
 from localagent.messages import ToolResult
 from localagent.workspace import Workspace
@@ -25,13 +26,15 @@ class ToolContext:
 
     `apply` is the only way to change the workspace: it checkpoints, then writes. `saw` is told of
     each file that the model is shown, with its SHA-256. `cancelled` is asked by tools that take
-    long. `max_chars` bounds the half of a result that the model sees.
+    long. `marks` hides secrets from the model and turns its marks back. `max_chars` bounds the half
+    of a result that the model sees.
     """
 
     workspace: Workspace
     sandbox: Sandbox
     apply: Callable[[Sequence[Change]], None]
     saw: Callable[[str, str], None] = lambda _path, _sha256: None
+    marks: Marks = field(default_factory=Marks)
     cancelled: Callable[[], bool] = lambda: False
     max_chars: int = 4000
     shell_seconds: float = 120.0

@@ -30,10 +30,10 @@ class Edit:
         """See `Tool.prepare`."""
         given = parse(EditArguments, self.name, _with_path(arguments))
         target = load(context.workspace, given.path)
-        context.saw(
-            target.path, sha256(target.data)
-        )  # an edit that does not fit is told what is near
-        text = _edited(target, given, context)
+        # An edit that does not fit is told what is near.
+        context.saw(target.path, sha256(target.data))
+        body = context.marks.reveal(given.body, target.file.text)
+        text = _edited(target, given.model_copy(update={"body": body}), context)
         return change_action(self.name, context, target.path, target, with_text(target.file, text))
 
 

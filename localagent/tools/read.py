@@ -52,14 +52,16 @@ def _show(
 ) -> ToolResult:
     """The wanted lines, as many as fit, and how to get the others."""
     context.saw(target.path, sha256(target.data))
-    lines = target.file.text.removesuffix("\n").split("\n") if target.file.text else []
+    text = target.file.text.removesuffix("\n")
+    # Before lines are cut: half of a secret has no form to be known by.
+    lines = context.marks.hide_in_lines(text) if target.file.text else []
     total = len(lines)
     if not total:
         return ToolResult(True, f"{target.path} is empty", f"{target.path}: empty")
     first, last = wanted or (1, None)
     if first > total:
-        text = f"{target.path} has {total} lines, so there is no line {first}"
-        return ToolResult(False, text, text)
+        wrong = f"{target.path} has {total} lines, so there is no line {first}"
+        return ToolResult(False, wrong, wrong)
     last = min(last or total, total)
     shown: list[str] = []
     room = context.max_chars - 120

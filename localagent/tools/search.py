@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from localagent.childpython import plain_python
-from localagent.errors import ToolError
+from localagent.errors import OutsideWorkspace, ToolError
 from localagent.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
@@ -119,7 +119,7 @@ def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) 
             found, note = again, f"{note} (in any case)".strip()
     for name, digest in found.hashes.items():
         context.saw(name, digest)
-    return _shown(given, found, note, len(files), context.max_chars)
+    return _shown(given, found, note, len(files), context)
 
 
 def _run(
@@ -195,7 +195,7 @@ def _read(output: bytes, timed_out: bool) -> _Found:
 
 
 def _shown(
-    given: SearchArguments, found: _Found, note: str, files: int, max_chars: int
+    given: SearchArguments, found: _Found, note: str, files: int, context: ToolContext
 ) -> ToolResult:
     """The hits, as many as fit, shared among the files, and where the others are."""
     limit = f" (stopped after {_SECONDS:g} s; name a path)" if found.timed_out else ""
@@ -206,13 +206,15 @@ def _shown(
     total = sum(count for _, count, _ in found.hits)
     lines = f"{total} line{'s' * (total != 1)} in {len(found.hits)} file"
     head = f"{lines}{'s' * (len(found.hits) != 1)}{limit} {note}".rstrip()
-    room = max_chars - len(head) - 250
+    room = context.max_chars - len(head) - 250
     a_file = max(2, min(_HITS_A_FILE, room // 80 // len(found.hits)))
     shown: list[str] = []
     left: list[str] = []
     for name, count, hits in found.hits:
+        hidden = _hidden_lines(context, name)
         entries = [
-            f"{_one_line(name)}:{number}: {_clipped(text)}" for number, text in hits[:a_file]
+            f"{_one_line(name)}:{number}: {_clipped(hidden.get(number, text))}"
+            for number, text in hits[:a_file]
         ]
         kept = 0
         for entry in entries:
@@ -228,6 +230,18 @@ def _shown(
         more = f", and {len(left) - 5} files" if len(left) > 5 else ""
         rest = f"\n… more in {', '.join(left[:5])}{more}; narrow it with path="
     return ToolResult(True, "\n".join([head, *shown]) + rest[:240], f"{given.pattern!r}: {head}")
+
+
+def _hidden_lines(context: ToolContext, name: str) -> dict[int, str]:
+    """The lines of a file in which a secret is hidden, whole: the worker gives parts of long lines,
+    and half of a secret has no form to be known by."""
+    try:
+        data = context.workspace.read_bytes(name, _MAX_BYTES)
+    except (OSError, OutsideWorkspace):
+        return {}
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    pairs = zip(text.split("\n"), context.marks.hide_in_lines(text), strict=True)
+    return {number: hidden for number, (line, hidden) in enumerate(pairs, 1) if line != hidden}
 
 
 def _clipped(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from localagent import gitadopt
 from localagent.changes import Change
 from localagent.errors import ToolError
+from localagent.guard.invisible import without_escapes
 from localagent.guard.sandbox.base import Command, Completed
 from localagent.guard.shell_words import simple_commands
 from localagent.messages import ToolResult
@@ -39,6 +40,8 @@ class Shell:
             raise ToolError("shell needs a command in its block")
         if "\0" in line:
             raise ToolError("a command cannot hold a zero byte")
+        if mark := context.marks.left_in(line):
+            raise ToolError(f"{mark} stands for something that is hidden from you; leave it out")
         return Action(
             tool=self.name,
             effect="execute",
@@ -70,7 +73,9 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         git = gitadopt.Adopted(left=tuple(change.path for change in others))
     notes = _notes(done, changes, git)
     room = context.max_chars - len(notes) - 40
-    output = shortened(done.output.strip("\n"), max(room, 200))
+    # Before it is shortened: half of a secret has no form to be known by.
+    output = context.marks.hide(without_escapes(done.output.strip("\n")))
+    output = shortened(output, max(room, 200))
     head = f"exit code {done.exit_code}"
     parts = [head, output, notes]
     person = f"$ {line}\n{head}, {done.seconds:.1f} s"

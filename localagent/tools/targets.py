@@ -102,8 +102,15 @@ def change_action(
 ) -> Action:
     """The action that makes `path` hold `after`; `before` is what it holds now (None: nothing).
 
-    Raises ToolError where the text no longer parses: nobody is asked about such an edit.
+    Raises ToolError where the text no longer parses, or holds a mark in the place of something
+    hidden: nobody is asked about such an edit.
     """
+    old = before.file.text if before else ""
+    if mark := context.marks.left_in(after.text, old):
+        raise ToolError(
+            f"{mark} stands for something that is hidden from you and that {path} does not have "
+            "there; nothing was changed: edit around it"
+        )
     wrong = syntax_error(path, after.text)
     if wrong is not None and (before is None or syntax_error(path, before.file.text) is None):
         raise ToolError(f"{path} would not parse after this; nothing was changed: {wrong}")

@@ -30,7 +30,8 @@ class Write:
         before = load(workspace, path) if _is_there(workspace, path) else None
         if before is not None and not given.body.strip():
             raise ToolError(f"write needs the content of {path} in its block")
-        after = replace_file(before.file if before else None, given.body)
+        body = context.marks.reveal(given.body, before.file.text) if before else given.body
+        after = replace_file(before.file if before else None, body)
         return change_action(self.name, context, path, before, after)
 
 

@@ -8,20 +8,7 @@ what they are ("\\x1b", "\\u202e").
 
 from __future__ import annotations
 
-# C0 controls but tab and newline, DEL, and C1 controls (0x9b alone begins an escape sequence).
-_CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
-# Marks of writing direction (the Unicode bidirectional algorithm's formatting characters, the
-# "Trojan Source" attack), line and paragraph separators, zero-width and invisible signs, and the
-# interlinear and tag characters.
-_INVISIBLE = (
-    *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F),
-    *range(0x2028, 0x202F),
-    *range(0x2060, 0x2070),
-    0xFEFF,
-    *range(0xFFF9, 0xFFFC),
-    *range(0xE0000, 0xE0080),
-)
-_SURROGATES = range(0xD800, 0xE000)
+from localagent.guard.invisible import CONTROLS, INVISIBLE, SURROGATES
 
 
 def _escaped(code: int) -> str:
@@ -31,7 +18,7 @@ def _escaped(code: int) -> str:
 
 
 _TABLE: dict[int, str] = {
-    **{code: _escaped(code) for code in (*_CONTROLS, *_INVISIBLE, *_SURROGATES)},
+    **{code: _escaped(code) for code in (*CONTROLS, *INVISIBLE, *SURROGATES)},
     ord("\n"): "\n",
     ord("\t"): "    ",
 }

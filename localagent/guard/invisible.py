@@ -1,0 +1,53 @@
+"""Characters that a reader does not see, or that make text read otherwise than it is.
+
+Escape sequences move a terminal's cursor; marks of writing direction reorder what is shown (the
+"Trojan Source" attack); zero-width and tag characters carry text that only a model reads.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 controls but tab and newline, DEL, and C1 controls (0x9b alone begins an escape sequence).
+CONTROLS = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))
+# Marks of writing direction (the Unicode bidirectional algorithm's formatting characters), line and
+# paragraph separators, zero-width and invisible signs, and the interlinear and tag characters.
+INVISIBLE = (
+    *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F),
+    *range(0x2028, 0x202F),
+    *range(0x2060, 0x2070),
+    0xFEFF,
+    *range(0xFFF9, 0xFFFC),
+    *range(0xE0000, 0xE0080),
+)
+SURROGATES = range(0xD800, 0xE000)
+
+
+def characters(*codes: int) -> str:
+    """The inside of a regular expression's [...] that matches these characters; runs of them become
+    ranges, as a set of thousands is slow."""
+    parts: list[list[int]] = []
+    for code in sorted(codes):
+        if parts and code == parts[-1][1] + 1:
+            parts[-1][1] = code
+        else:
+            parts.append([code, code])
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in parts)
+
+
+# ECMA-48: CSI sequences, OSC and other strings up to their end, and two-character escapes.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]"
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]"
+)
+
+
+def without_escapes(text: str) -> str:
+    """What a command printed, without the sequences that colour it or move the cursor; of a line
+    that was overwritten by carriage returns, the last state."""
+    if "\x1b" in text or "\x9b" in text:
+        text = _ESCAPES.sub("", text)
+    if "\r" in text:
+        lines = text.replace("\r\n", "\n").split("\n")
+        text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return text
