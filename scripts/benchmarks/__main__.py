@@ -12,6 +12,7 @@ import engine
 import exercises
 import index
 import localise
+import sandbox
 import startup
 
 
@@ -19,7 +20,7 @@ def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
-    for module in (actions, audit, compare, engine, exercises, index, localise, startup):
+    for module in (actions, audit, compare, engine, exercises, index, localise, sandbox, startup):
         name = module.__name__
         one = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0].split(": ")[1])
         module.add_arguments(one)

@@ -26,7 +26,7 @@ def working(kind: str, folder: Path) -> Sandbox:
         with sandbox.open(folder) as view:
             view.run(Command("true"))
     except SandboxError as error:
-        pytest.skip(f"no confining sandbox here: {error}")
+        pytest.skip(f"no sandbox {kind} here: {error}")
     return sandbox
 
 
