@@ -143,6 +143,8 @@ def verify(args: argparse.Namespace) -> int:
             found += 1
             if verdict.error is None:
                 say(f"as pinned: {verdict.entry.id}  {verdict.place}")
+                if verdict.entry.chat_template_sha256:
+                    say(f"    chat template {verdict.entry.chat_template_sha256}")
             else:
                 fail(verdict.error)
                 code = code or verdict.error.exit_code

@@ -6,6 +6,7 @@ process and is what `models add` goes by.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -68,6 +69,15 @@ def read(path: Path) -> Header:
             raise GgufError("it is not a regular file")
         raw = read_header(stream, status.st_size)
     return header(raw, status.st_size)
+
+
+def template_sha256(path: Path) -> str:
+    """The hash of the chat template's text; "" where the file has none. Raises GgufError and
+    OSError."""
+    with open(path, "rb", buffering=0, opener=_opener) as stream:
+        raw = read_header(stream, os.fstat(stream.fileno()).st_size)
+    template = _text(raw.values, "tokenizer.chat_template")
+    return hashlib.sha256(template.encode()).hexdigest() if template else ""
 
 
 def _opener(path: str, flags: int) -> int:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.errors import LocalAgentError, UsageError
-from localagent.models import lock, sources, store
+from localagent.errors import LocalAgentError, ModelFileError, UsageError
+from localagent.models import gguf, lock, sources, store
 from localagent.models.lock import Entry, LocalFile, LockFile, ProfileSpec
 from localagent.models.partial import OnProgress
 
@@ -109,11 +109,26 @@ def verify(
 
 def _compare(entry: Entry, report: OnProgress | None, host: str, allowed: Collection[str]) -> None:
     if entry.file:
-        store.path_for(entry, deep=True, report=report)
+        _check_template(entry, store.path_for(entry, deep=True, report=report))
         return
     from localagent.models import served
 
     served.verify(entry, host, allowed)
+
+
+def _check_template(entry: Entry, path: Path) -> None:
+    """Raises ModelFileError where the lock pins another chat template than the file's."""
+    pinned = entry.chat_template_sha256
+    try:
+        found = gguf.template_sha256(path) if pinned else ""
+    except (gguf.GgufError, OSError) as error:
+        raise ModelFileError(f"{path} cannot be read: {error}") from None
+    if found != pinned:
+        raise ModelFileError(
+            f"{path} has another chat template than models.lock pins: its sha256 is "
+            f"{found or 'none'}, not {pinned}",
+            "somebody changed chat_template_sha256 in models.lock",
+        )
 
 
 def add(path: Path, model_id: str | None = None, report: OnProgress | None = None) -> Added:
