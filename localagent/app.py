@@ -23,9 +23,13 @@ from localagent.context.prompts import Prompts
 from localagent.edits.textfile import sha256
 from localagent.errors import ModelLoadError, SandboxError, UsageError, WorkspaceError
 from localagent.events import (
+    ChangesUndone,
+    ConversationReplaced,
     Event,
     FileChanged,
+    ModeChanged,
     ModelSwitched,
+    Rewound,
     SessionStarted,
     TurnFinished,
     TurnStarted,
@@ -46,8 +50,9 @@ from localagent.journal import transcript
 from localagent.journal.audit import AuditLog
 from localagent.journal.audit_prune import prune as prune_audit
 from localagent.journal.checkpoint import Checkpoints, recover_workspace
-from localagent.journal.replay import Difference, ReplayModel, compare
-from localagent.journal.undo import Undone
+from localagent.journal.replay import Difference, ReplayModel, compare, steered
+from localagent.journal.talk import Talk
+from localagent.journal.undo import Undone, undo_from
 from localagent.journal.undo import redo as redo_turn
 from localagent.journal.undo import undo as undo_turn
 from localagent.journal.workspace_lock import Holder, WorkspaceLock, acquire
@@ -70,8 +75,13 @@ PLANNERS: dict[str, Callable[[Settings], Planner]] = {
 }
 
 
-def open_session(options: RunOptions, model: Model | Router | None = None) -> Session:
+def open_session(
+    options: RunOptions, model: Model | Router | None = None, after: Session | None = None
+) -> Session:
     """Put a session together; `model` takes the place of those that options and settings name.
+
+    It may come `after` another one of the same workspace, and then goes on with its models, its
+    sandbox, its index and the lock; that one may only be left then. Where this raises, it stays.
 
     Raises UsageError, ConfigError, LockError, BackendError, WorkspaceError, SandboxError.
     """
@@ -81,16 +91,19 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
     project = brought(workspace, settings.project_files)
     prompts = open_prompts(project)
     told = prompts.check()
-    models = _router(model, options.scripted, settings)
+    models = _router(model, options.scripted, settings) if after is None else after.models
     models.model()
     models.switches()  # SessionStarted names the model that it came to
     info = models.info()
     planner = settings.planner or info.profile.planner
     planner_for(planner, settings)
-    selection = choose(settings.sandbox, settings.policy.sandboxes)
+    if after is None:
+        selection = choose(settings.sandbox, settings.policy.sandboxes)
+    else:
+        selection = Choice(after.services.sandbox, "as before")
     _check_sandbox(selection, settings)
     recorder = transcript.open_session(workspace.root, past.session if past else None)
-    lock = acquire(workspace.root, recorder.session)
+    lock = _lock(workspace, recorder.session, after)
     own = lock if isinstance(lock, WorkspaceLock) else None
     gate = _gate(workspace, settings, options, confined=selection.sandbox.confined, own=own)
     return Session(
@@ -110,7 +123,7 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
             model=models.role(MAIN),
             planning=models.role("planner"),
             workspace=workspace,
-            index=DiskIndex(workspace, live=True),
+            index=DiskIndex(workspace, live=True) if after is None else after.services.index,
             sandbox=selection.sandbox,
             tools=standard_tools(),
             gate=gate,
@@ -128,20 +141,20 @@ def open_session(options: RunOptions, model: Model | Router | None = None) -> Se
         journal_for=lambda turn: Checkpoints(
             workspace.root, recorder.folder, turn, settings.checkpoint_bytes
         ),
-        on_close=own.release if own else _nothing,
+        undoing=WorkspaceUndoing(workspace.root, recorder.session, own),
         lock=own,
         limits=Limits(settings.max_seconds, settings.max_tokens),
         check=settings.check or "",
         seed=options.seed,
         turns=past.last_turn if past else 0,
-        conversation=past.messages() if past else [],
+        talk=past.talk() if past else Talk(),
         unfinished=_unfinished(past) if past else "",
         warnings=[
             *settings.notes,
             *project.notices,
             *told,
             *models.notices(),
-            *_warnings(settings, selection, lock, workspace),
+            *_warnings(settings, selection, lock, workspace, new=after is None),
         ],
     )
 
@@ -241,14 +254,11 @@ def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
     options = RunOptions(workspace, yes=True)
     seen: list[Event] = []
     with open_session(options, model) as again:
-        for event in recorded.events:
+        for place, event in enumerate(recorded.events):
             if isinstance(event, SessionStarted) or _is_main_switch(event):
                 model.become(_recorded_info(event.model, event.model_sha256))
                 again.planner = event.planner
-            if not isinstance(event, TurnStarted):
-                continue
-            again.check = event.check
-            for new in again.run(event.prompt):
+            for new in _done_again(again, event, recorded, place):
                 seen.append(new)
                 yield new
     difference = compare(recorded.events, seen)
@@ -272,6 +282,32 @@ class Recorders:
         """Close all."""
         for place in self._places:
             place.close()
+
+    def discard(self) -> None:
+        """Finish all, and keep nothing."""
+        for place in self._places:
+            place.discard()
+
+
+def _done_again(
+    again: Session, event: Event, recorded: transcript.Transcript, place: int
+) -> Iterator[Event]:
+    """What the user did then, for the event that tells of it."""
+    if isinstance(event, TurnStarted) and event.kind == "command":
+        yield from again.run_command(event.prompt)
+    elif isinstance(event, TurnStarted):
+        again.check = event.check
+        said = iter(steered(recorded.events[place + 1 :]))
+        again.steering = lambda: next(said, [])
+        yield from again.run(event.prompt)
+    elif isinstance(event, ChangesUndone) and event.session == recorded.session:
+        yield from again.undo(f"{again.id}:{event.turn}", again=event.again)
+    elif isinstance(event, Rewound):
+        yield from again.rewind(event.turn)
+    elif isinstance(event, ModeChanged) and event.mode in again.services.gate.possible():
+        again.services.gate.set_mode(event.mode)
+    elif isinstance(event, ConversationReplaced):
+        yield from again.replace_conversation(event.messages)
 
 
 class NoTurn:
@@ -317,8 +353,36 @@ def _template(model: str) -> str:
     return next(known, "")
 
 
-def _nothing() -> None:
-    """What is done on closing a session that holds no lock."""
+class WorkspaceUndoing:
+    """Implements `session.Undoing`. `lock` is the workspace's, where the session holds it."""
+
+    def __init__(self, root: Path, session: str, lock: WorkspaceLock | None) -> None:
+        self._root = root
+        self._session = session
+        self._lock = lock
+
+    def undo(self, which: str | None, force: bool) -> Undone:
+        """See `journal.undo.undo`."""
+        done = undo_turn(self._root, which, force=force, lock=self._lock)
+        return _logged("undo", self._root, done)
+
+    def redo(self, which: str | None, force: bool) -> Undone:
+        """See `journal.undo.redo`."""
+        done = redo_turn(self._root, which, force=force, lock=self._lock)
+        return _logged("redo", self._root, done)
+
+    def back_to(self, turn: int) -> list[Undone]:
+        """See `journal.undo.undo_from`."""
+        done = undo_from(self._root, self._session, turn, lock=self._lock)
+        return [_logged("undo", self._root, one) for one in done]
+
+
+def _lock(workspace: Workspace, session: str, after: Session | None) -> WorkspaceLock | Holder:
+    """The workspace's lock; the session before this one may hold it already."""
+    if after is None or after.lock is None:
+        return acquire(workspace.root, session)
+    after.lock.pass_on(session)
+    return after.lock
 
 
 def _flags(options: RunOptions) -> dict[str, Any]:
@@ -443,13 +507,19 @@ def _router(model: Model | Router | None, scripted: Path | None, settings: Setti
 
 
 def _warnings(
-    settings: Settings, selection: Choice, lock: WorkspaceLock | Holder, workspace: Workspace
+    settings: Settings,
+    selection: Choice,
+    lock: WorkspaceLock | Holder,
+    workspace: Workspace,
+    *,
+    new: bool,
 ) -> list[str]:
-    """What the user should know before the first turn; unfinished changes are taken back here."""
+    """What the user should know before the first turn; unfinished changes are taken back here.
+    Unless the session is `new`, not what the one before it has said."""
     found: list[str] = []
-    if not selection.sandbox.confined:
+    if new and not selection.sandbox.confined:
         found.append(f"commands run without a sandbox: {selection.reason}")
-    if settings.proposed_check:
+    if new and settings.proposed_check:
         found.append(
             f"the project proposes a check; to use it: --check '{settings.proposed_check}'"
         )

@@ -78,11 +78,13 @@ class SessionTitled:
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The user asked for something. Turns of a session count from 1."""
+    """The user asked for something: a task, or a command that is run for the user and no model.
+    Turns of a session count from 1."""
 
     turn: int
     prompt: str
     check: str = ""
+    kind: Literal["task", "command"] = "task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,40 @@ class MessageAdded:
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """What the user said in the middle of a turn, as it joins the conversation."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationReplaced:
+    """The conversation goes on from these messages instead, each with "role" and "content"."""
+
+    messages: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """The user went back to before `turn`: the conversation is as it was then. `undone` are the
+    turns, from then on, whose changes were taken back, as SESSION:TURN."""
+
+    turn: int
+    undone: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesUndone:
+    """The user took back what a turn of this or another session changed, or, where `again`, made
+    it once more."""
+
+    session: str
+    turn: int
+    changed: list[str]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +335,10 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
     SessionTitled,
     TurnStarted,
     MessageAdded,
+    Steered,
+    ConversationReplaced,
+    Rewound,
+    ChangesUndone,
     Step,
     ModelAsked,
     ModelReading,

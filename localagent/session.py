@@ -11,32 +11,39 @@ may be called from another thread or a signal handler.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
+from localagent.agent.planners.command import UserCommand
 from localagent.agent.title import write_title
 from localagent.agent.turn import Answer, Journal, Limits, Services, Turn
-from localagent.errors import LocalAgentError
+from localagent.errors import LocalAgentError, UsageError
 from localagent.events import (
     Blocked,
+    ChangesUndone,
+    ConversationReplaced,
     Event,
     MessageAdded,
     Mode,
     ModeChanged,
     ModelSwitched,
+    Rewound,
     SessionStarted,
     SessionTitled,
     Warned,
 )
 from localagent.guard.attempts import ATTEMPTS
+from localagent.journal.talk import Begun, Talk
+from localagent.journal.undo import Undone
 from localagent.journal.workspace_lock import WorkspaceLock
 from localagent.messages import Message
-from localagent.models.base import ModelInfo
+from localagent.models.base import ModelInfo, Reading, Request
 from localagent.models.router import MAIN, Router
 
 # A title is worth no more waiting than this, in seconds.
@@ -74,6 +81,31 @@ class Recorder(Protocol):
     def close(self) -> None:
         """Finish writing."""
 
+    def discard(self) -> None:
+        """Finish writing, and keep nothing."""
+
+
+Kind = Literal["task", "command"]
+_Events = Generator[Event, None, None]
+
+
+def _ignored(_done: int, _total: int) -> None:
+    """Progress that nobody wants to hear of."""
+
+
+class Undoing(Protocol):
+    """Taking back what turns changed, while this session holds the workspace; see
+    `journal.undo`."""
+
+    def undo(self, which: str | None, force: bool) -> Undone:
+        """Take back one turn's changes."""
+
+    def redo(self, which: str | None, force: bool) -> Undone:
+        """Make them again."""
+
+    def back_to(self, turn: int) -> list[Undone]:
+        """Take back all that this session changed from `turn` on, or nothing."""
+
 
 @dataclass
 class Session:
@@ -82,8 +114,9 @@ class Session:
 
     Each turn is planned by `planner`, or where that is "" as the profile of the model says.
 
-    `lock` is the workspace's, None where another session holds it.
-    `unfinished` is the prompt of a resumed session whose last turn did not end, or "".
+    `lock` is the workspace's, None where another session holds it. `unfinished` is the prompt of a
+    resumed session whose last turn did not end, or "". `steering` gives what the user has said
+    since it was last asked; turns ask it between two steps.
     """
 
     started: SessionStarted
@@ -93,15 +126,16 @@ class Session:
     planner_for: Callable[[str], Planner]
     recorder: Recorder
     journal_for: Callable[[int], Journal]
-    on_close: Callable[[], None]
-    lock: WorkspaceLock | None = None
+    undoing: Undoing
+    lock: WorkspaceLock | None
     limits: Limits = field(default_factory=Limits)
     check: str = ""
     seed: int = 0
     turns: int = 0
-    conversation: list[Message] = field(default_factory=list)
+    talk: Talk = field(default_factory=Talk)
     unfinished: str = ""
     warnings: list[str] = field(default_factory=list)
+    steering: Callable[[], list[str]] = list
     _turn: Turn | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _announced: bool = False
@@ -114,32 +148,53 @@ class Session:
         """The session's id."""
         return self.started.session
 
+    @property
+    def conversation(self) -> list[Message]:
+        """What was said so far."""
+        return self.talk.messages
+
     def run(self, prompt: str) -> Iterator[Event]:
         """Carry out one turn. The last event is TurnFinished, unless our own code fails."""
+        return self._carried_out(prompt, lambda: self.planner_for(self._planner_name()), "task")
+
+    def run_command(self, line: str, *, share: bool = True) -> Iterator[Event]:
+        """A turn that runs a command of the user's in the sandbox and asks no model. Its changes
+        can be undone as any turn's; with `share` its output joins the conversation."""
+        return self._carried_out(line, lambda: UserCommand(share), "command")
+
+    def _carried_out(self, prompt: str, planner: Callable[[], Planner], kind: Kind) -> _Events:
         self._running = True
         try:
-            for event in self._events(prompt):
-                before = (*self._switched(), *self._mode_changed(), *self._refused())
-                for each in (*before, event):
-                    self.recorder.append(each)
-                    if isinstance(each, MessageAdded):
-                        self.conversation.append(Message(each.role, each.content))
-                    yield each
+            yield from self._recorded(self._events(prompt, planner, kind))
         finally:
             self._running = False
             # What stopped this turn does not stop the next one.
             self._stop = threading.Event()
 
-    def _events(self, prompt: str) -> Iterator[Event]:
+    def _recorded(self, events: Iterator[Event]) -> _Events:
+        """The events, each recorded and taken into account before it is handed out."""
+        for event in events:
+            before = (*self._switched(), *self._mode_changed(), *self._refused())
+            for each in (*before, event):
+                self.recorder.append(each)
+                self.talk.see(each)
+                yield each
+
+    def _opening(self) -> Iterator[Event]:
+        """What comes before everything else, once."""
         if not self._announced:
             yield self.started
             self._announced = True
             yield from (Warned(text) for text in self.warnings)
+
+    def _events(self, prompt: str, planner: Callable[[], Planner], kind: Kind) -> Iterator[Event]:
+        yield from self._opening()
         yield from self._switch_now()
         self.turns += 1
-        self.services.index.refresh()
-        if notice := self.services.index.notice():
-            yield Warned(notice)
+        if kind == "task":
+            self.services.index.refresh()
+            if notice := self.services.index.notice():
+                yield Warned(notice)
         self._turn = Turn(
             services=replace(self.services, journal=self.journal_for(self.turns)),
             number=self.turns,
@@ -149,8 +204,88 @@ class Session:
             limits=self.limits,
             seed=self.seed,
             stop=self._stop,
+            steering=self.steering,
         )
-        yield from run_turn(self._turn, self.planner_for(self._planner_name()))
+        yield from run_turn(self._turn, planner(), kind)
+
+    def warm_up(self, progress: Callable[[int, int], None] = _ignored) -> None:
+        """Load the model and let it read what the next turn begins with, as far as that is known.
+
+        Returns when that is done, or was stopped by `models.cancel`; `progress` is told of tokens
+        read, and of how many there are. Raises as a model's `generate`.
+        """
+        planner = self.planner_for(self._planner_name())
+        messages = tuple(planner.opening(self.services, self.conversation))
+        request = Request(messages, max_tokens=0, fixed=1)
+        with contextlib.closing(self.services.model.generate_all([request])) as chunks:
+            for _, chunk in chunks:
+                if isinstance(chunk, Reading):
+                    progress(chunk.done, chunk.total)
+
+    def undo(
+        self, which: str | None = None, *, force: bool = False, again: bool = False
+    ) -> Generator[Event, None, Undone]:
+        """Take back what a turn changed (`which` as for `journal.undo`; default: the last that
+        changed something here), or, `again`, make it once more. The conversation is told.
+
+        Raises UsageError, WorkspaceError.
+        """
+        done = (self.undoing.redo if again else self.undoing.undo)(which, force)
+        yield from self._recorded(self._undone(done, again))
+        return done
+
+    def _undone(self, done: Undone, again: bool) -> Iterator[Event]:
+        yield from self._opening()
+        files = [change.path for change in done.changed]
+        yield ChangesUndone(done.session, done.turn, files, again)
+        if self.conversation and files:
+            name = "react/done-again" if again else "react/undone"
+            text = self.services.prompts.render(name, files=", ".join(files))
+            yield MessageAdded("user", text)
+
+    def rewind(self, turn: int | None = None) -> Generator[Event, None, Begun]:
+        """Go back to before a turn (default: the last): files as they were then, the conversation
+        cut there. Returns the turn that was gone back over.
+
+        Raises UsageError for a turn that is not part of the conversation (any more), and
+        WorkspaceError where a file was changed by somebody else since; nothing has changed then.
+        """
+        turns = self.talk.turns
+        if not turns:
+            raise UsageError("there is no turn to go back to")
+        begun = turns[-1] if turn is None else next((t for t in turns if t.turn == turn), None)
+        if begun is None:
+            known = ", ".join(str(t.turn) for t in turns)
+            raise UsageError(f"there is no turn {turn} to go back to", f"there are: {known}")
+        done = self.undoing.back_to(begun.turn)
+        names = [f"{one.session}:{one.turn}" for one in done]
+        yield from self._recorded(self._rewound(begun.turn, names))
+        return begun
+
+    def _rewound(self, turn: int, undone: list[str]) -> Iterator[Event]:
+        yield from self._opening()
+        yield Rewound(turn, undone)
+
+    def compact(self) -> Generator[Event, None, bool]:
+        """Shorten the conversation, as the planner does where it no longer fits; False where there
+        is nothing to leave out."""
+        planner = self.planner_for(self._planner_name())
+        tasks = [turn.at for turn in self.talk.turns if turn.kind == "task"]
+        shorter = planner.shortened(self.services, self.conversation, tasks[-1] if tasks else 0)
+        if shorter is None:
+            return False
+        yield from self.replace_conversation(
+            [{"role": m.role, "content": m.content} for m in shorter]
+        )
+        return True
+
+    def replace_conversation(self, messages: list[dict[str, str]]) -> _Events:
+        """Go on from these messages instead; see `ConversationReplaced`."""
+        yield from self._recorded(self._replaced(messages))
+
+    def _replaced(self, messages: list[dict[str, str]]) -> Iterator[Event]:
+        yield from self._opening()
+        yield ConversationReplaced(messages)
 
     def switch(self, model_id: str) -> ModelInfo:
         """Go on with another model of the lock: at once, or after the turn that runs.
@@ -262,8 +397,17 @@ class Session:
             for event in self._refused():  # what nobody pulls any more is recorded all the same
                 self.recorder.append(event)
         finally:
+            self.leave()
+            if self.lock is not None:
+                self.lock.release()
+
+    def leave(self) -> None:
+        """Finish the transcript only: another session goes on with the models, the sandbox, the
+        index and the workspace's lock. One in which nothing was said leaves nothing behind."""
+        if self._announced or self.started.resumed:
             self.recorder.close()
-            self.on_close()
+        else:
+            self.recorder.discard()
 
     def __enter__(self) -> Session:
         return self

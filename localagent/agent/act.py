@@ -29,16 +29,24 @@ from localagent.messages import ToolCall, ToolResult
 from localagent.tools.base import Effect, ToolContext
 from localagent.workspace import Workspace
 
+ENTERED_SECONDS = 24 * 3600.0
+"""The longest that a command of the user's may run."""
+
 
 def permit(
-    turn: Turn, tool: str, effect: Effect, subject: str, shown: str
+    turn: Turn, tool: str, effect: Effect, subject: str, shown: str, *, entered: bool = False
 ) -> Generator[Event, None, Decision]:
-    """Decide whether `tool` may act on `subject`, asking the user where the rules say so.
+    """Decide whether `tool` may act on `subject`, asking the user where the rules say so. What the
+    user `entered` is not asked, and no mode keeps it back.
 
     The front end answers a `Question` before it pulls the next event; no answer means no. Where the
     user changed a command, the decision's subject is the command that may run.
     """
     verdict = turn.services.gate.decide(tool, effect, subject, turn.named)
+    if entered and (verdict.action == "ask" or verdict.by == "mode"):
+        decision = Decision(tool, subject, True, "user", "you entered it")
+        yield decision
+        return decision
     if verdict.action != "ask":
         decision = Decision(tool, subject, verdict.action == "allow", verdict.by, verdict.reason)
         yield decision
@@ -135,15 +143,15 @@ def preview(workspace: Workspace, change: Change) -> str:
     return unified(change.path, decode(before).text if there else None, after)
 
 
-def act(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
-    """Carry out one tool call of the model.
+def act(turn: Turn, call: ToolCall, *, entered: bool = False) -> Generator[Event, None, ToolResult]:
+    """Carry out one tool call, of the model or, where it was `entered`, of the user.
 
     The model's mistakes and refusals become results that tell it what would be right.
     """
     number = turn.next("call")
     yield ToolCalled(number, call.name, call.arguments)
     try:
-        result = yield from _perform(turn, call)
+        result = yield from _perform(turn, call, entered)
     except (ToolError, RefusedError, WorkspaceError) as error:
         text = error.message + (f" ({error.hint})" if error.hint else "")
         result = ToolResult(False, text, text)
@@ -157,7 +165,7 @@ def act(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
     return result
 
 
-def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
+def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None, ToolResult]:
     tool = turn.services.tools.get(call.name)
     if tool is None:
         known = ", ".join(sorted(turn.services.tools))
@@ -170,10 +178,13 @@ def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
         saw=turn.saw,
         marks=turn.services.marks,
         cancelled=turn.stop.is_set,
-        shell_seconds=_shell_seconds(turn),
+        shell_seconds=_shell_seconds(turn, entered),
+        entered=entered,
     )
     action = tool.prepare(call.arguments, context)
-    decision = yield from permit(turn, call.name, action.effect, action.subject, action.preview)
+    decision = yield from permit(
+        turn, call.name, action.effect, action.subject, action.preview, entered=entered
+    )
     if not decision.allowed:
         raise refusal(decision)
     edited = decision.subject != action.subject
@@ -196,7 +207,8 @@ def _perform(turn: Turn, call: ToolCall) -> Generator[Event, None, ToolResult]:
     return result
 
 
-def _shell_seconds(turn: Turn) -> float:
+def _shell_seconds(turn: Turn, entered: bool) -> float:
+    """A command of the user's runs until the user stops it."""
     left = turn.seconds_left()
-    limit = turn.services.check_seconds
+    limit = ENTERED_SECONDS if entered else turn.services.check_seconds
     return limit if left is None else max(1.0, min(limit, left))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from localagent.agent.turn import Turn
+from localagent.agent.turn import Services, Turn
 from localagent.events import Warned
 
 
-def with_rules(turn: Turn, system: str) -> str:
+def with_rules(services: Services, system: str) -> str:
     """The system's text with the rules that every prompt begins with."""
-    services = turn.services
     info = services.model.info
     text = services.rules.fixed(
         services.prompts, info.id, services.model.count, info.profile.window
@@ -29,7 +28,7 @@ def folder_rules(turn: Turn, path: str) -> str:
 
 def notices(turn: Turn, path: str = "") -> Iterator[Warned]:
     """What the user should know of the rules, and of those for the file at `path`, once."""
-    with_rules(turn, "")
+    with_rules(turn.services, "")
     if path:
         folder_rules(turn, path)
     yield from (Warned(text) for text in turn.services.rules.notices())

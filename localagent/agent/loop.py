@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from typing import Literal
 
 from localagent.agent.planners.base import Planner, Result
 from localagent.agent.turn import Turn
@@ -42,10 +43,13 @@ _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
 )
 
 
-def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
+def run_turn(
+    turn: Turn, planner: Planner, kind: Literal["task", "command"] = "task"
+) -> Generator[Event, None, None]:
     """Carry out `turn` with `planner`."""
-    yield TurnStarted(turn.number, turn.prompt, turn.check)
-    yield MessageAdded("user", turn.prompt)
+    yield TurnStarted(turn.number, turn.prompt, turn.check, kind)
+    if kind == "task":
+        yield MessageAdded("user", turn.prompt)
     try:
         result = yield from planner.plan(turn)
         code = EXIT_CODES[result.outcome]

@@ -76,7 +76,7 @@ def context_messages(
     prompts = turn.services.prompts
     count = turn.services.model.count
     window = turn.services.model.info.profile.window
-    rules = with_rules(turn, prompts.text("workflow/system"))
+    rules = with_rules(turn.services, prompts.text("workflow/system"))
     if of_folder := folder_rules(turn, problem.path):
         rules = f"{rules}\n\n{of_folder}"
     budget = window * 2 // 3 - count(turn.prompt) - count(rules) - 80

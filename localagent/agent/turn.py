@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -123,8 +123,9 @@ class Turn:
     """One request of the user, and what it has cost so far.
 
     `asked` holds what the questions are about, `answers` the front end's answers, both by question
-    id. `conversation` are the messages of the
-    session up to this turn. `check` is the command that the user named, or "".
+    id. `conversation` are the messages of the session up to this turn. `steering` gives what the
+    user has said meanwhile, each text once; a planner that can takes it up between two steps.
+    `check` is the command that the user named, or "".
     """
 
     services: Services
@@ -135,6 +136,7 @@ class Turn:
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
+    steering: Callable[[], list[str]] = list
     asked: dict[int, tuple[Effect, str]] = field(default_factory=dict)
     answers: dict[int, Answer] = field(default_factory=dict)
     named: frozenset[str] = frozenset()

@@ -15,6 +15,7 @@ ends the turn: nothing is done that would not be in the log.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from datetime import UTC, datetime
@@ -117,6 +118,14 @@ class AuditLog:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def discard(self) -> None:
+        """Close the file, and remove it where nothing was ever written to it."""
+        empty = self._fd >= 0 and os.fstat(self._fd).st_size == 0
+        self.close()
+        if empty:
+            with contextlib.suppress(OSError):
+                (self._folder / f"{self.session}.jsonl").unlink()
 
     def __enter__(self) -> AuditLog:
         return self

@@ -24,7 +24,9 @@ from localagent.events import (
     ModelAsked,
     ModelReplied,
     ModelSwitched,
+    Rewound,
     SessionStarted,
+    Steered,
     ToolCalled,
     ToolReturned,
     TurnFinished,
@@ -42,7 +44,7 @@ _LONGEST = 4096
 # Events whose fields are told as they are.
 _WHOLE = (
     *(SessionStarted, ModelSwitched, ModeChanged, Decision, Blocked, FileRead),
-    *(Failed, Warned, TurnFinished),
+    *(Rewound, Failed, Warned, TurnFinished),
 )
 # The type of a record, where it is not that of the event.
 _NAMES = {
@@ -72,9 +74,12 @@ def _exchange(event: Event, texts: bool) -> dict[str, Any] | None:
             return {
                 "type": "prompt",
                 "turn": event.turn,
+                "kind": event.kind,
                 "check": event.check,
                 **_content("text", event.prompt, texts),
             }
+        case Steered():
+            return {"type": "steered", **_content("text", event.text, texts)}
         case ModelAsked():
             return {
                 "type": "asked",

@@ -24,7 +24,10 @@ from localagent.events import (
     ModelAsked,
     ModelReplied,
     SessionStarted,
+    Steered,
+    Step,
     ToolReturned,
+    TurnStarted,
     to_dict,
 )
 from localagent.models.base import (
@@ -151,6 +154,23 @@ class ReplayModel:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+def steered(events: Iterable[Event]) -> Iterator[list[str]]:
+    """What the user said in the middle of the turn that `events` go on with: for each step, the
+    texts that joined the conversation there."""
+    said: list[str] | None = None
+    for event in events:
+        if isinstance(event, TurnStarted):
+            break
+        if isinstance(event, Step) and event.name == "think":
+            if said is not None:
+                yield said
+            said = []
+        elif isinstance(event, Steered) and said is not None:
+            said.append(event.text)
+    if said is not None:
+        yield said
 
 
 def compare(recorded: Iterable[Event], new: Iterable[Event]) -> Difference | None:

@@ -12,6 +12,7 @@ file holds whole lines only.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -26,7 +27,6 @@ from typing import Any
 from localagent.errors import UsageError, WorkspaceError
 from localagent.events import (
     Event,
-    MessageAdded,
     ModelReading,
     SessionTitled,
     TextDelta,
@@ -36,6 +36,7 @@ from localagent.events import (
     to_dict,
 )
 from localagent.journal import jsonl
+from localagent.journal.talk import Talk
 from localagent.messages import Message
 from localagent.paths import data_dir, private, sessions_dir
 
@@ -85,8 +86,11 @@ class Transcript:
 
     def messages(self) -> list[Message]:
         """The conversation so far, from which a resumed session goes on."""
-        added = (event for event in self.events if isinstance(event, MessageAdded))
-        return [Message(event.role, event.content) for event in added]
+        return self.talk().messages
+
+    def talk(self) -> Talk:
+        """The conversation so far, with where its turns began."""
+        return Talk.of(self.events)
 
     @property
     def last_turn(self) -> int:
@@ -158,6 +162,14 @@ class TranscriptWriter:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it, with the session's folder where nothing else is in it."""
+        self.close()
+        with contextlib.suppress(OSError):
+            for name in (FILE, _ABOUT):
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def __enter__(self) -> TranscriptWriter:
         return self
@@ -306,7 +318,8 @@ def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
     turns = 0
     for record in records(name, ("turn_started", "turn_finished", "file_changed", _TITLED)):
         if record["type"] == "turn_started":
-            prompt = prompt or str(record.get("prompt", ""))
+            if record.get("kind", "task") == "task":
+                prompt = prompt or str(record.get("prompt", ""))
             turns, outcome = turns + 1, ""
         elif record["type"] == "turn_finished":
             outcome = str(record.get("outcome", ""))

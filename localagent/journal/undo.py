@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from localagent.errors import UsageError, WorkspaceError
+from localagent.errors import LocalAgentError, UsageError, WorkspaceError
 from localagent.events import FileChanged
 from localagent.journal.checkpoint import commit, recover_workspace
 from localagent.journal.fork import exists, lineage
@@ -101,6 +101,37 @@ def redo(
         return {s.path: Net(s.before, s.after, (s.before, s.after)) for s in steps}
 
     return _run("redo", Path(root), choose, goals, force, sessions, lock)
+
+
+def undo_from(
+    root: Path,
+    session: str,
+    turn: int,
+    *,
+    sessions: Path | None = None,
+    lock: WorkspaceLock | None = None,
+) -> list[Undone]:
+    """Take back what the turns of the session of this whole id changed in `root`, from `turn` on,
+    the last one first: all, or where one cannot be undone, none. Raises as `undo`."""
+    line = list(lineage(session))
+    later = [
+        one
+        for one in _turns(root, sessions or sessions_dir())
+        if one.live and one.log.turn >= turn and any(_from(one, each) for each in line)
+    ]
+    if not later:
+        return []
+    with _locked(root, "undo", lock) as held:
+        mine = held if isinstance(held, WorkspaceLock) else lock
+        done: list[Undone] = []
+        try:
+            for one in sorted(later, key=lambda one: one.log.turn, reverse=True):
+                done.append(undo(root, one.name, sessions=sessions, lock=mine))
+        except LocalAgentError:
+            for each in reversed(done):
+                redo(root, f"{each.session}:{each.turn}", sessions=sessions, lock=mine)
+            raise
+    return done
 
 
 def _run(

@@ -31,8 +31,9 @@ class Holder:
 class WorkspaceLock:
     """A held lock. Let go with `release`, or use it as a context manager."""
 
-    def __init__(self, fd: int, session: str) -> None:
+    def __init__(self, fd: int, session: str, workspace: str) -> None:
         self._fd = fd
+        self._workspace = workspace
         self.session = session
 
     def release(self) -> None:
@@ -43,6 +44,11 @@ class WorkspaceLock:
             unlock(self._fd)
             os.close(self._fd)
             self._fd = -1
+
+    def pass_on(self, session: str) -> None:
+        """Hold the lock for another session of this process from now on. Raises OSError."""
+        _sign(self._fd, session, self._workspace)
+        self.session = session
 
     def __enter__(self) -> WorkspaceLock:
         return self
@@ -68,20 +74,26 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
         ) from error
     try:
         lock_now(fd)
-        content = {"pid": os.getpid(), "session": session_id, "workspace": real}
-        os.ftruncate(fd, 0)
-        os.write(fd, json.dumps(content).encode())
+        _sign(fd, session_id, real)
     except OSError as error:
         holder = _holder(fd)
         os.close(fd)
         if error.errno in BUSY:
             return holder
         raise WorkspaceError(f"cannot lock the workspace: {error.strerror}", "") from error
-    return WorkspaceLock(fd, session_id)
+    return WorkspaceLock(fd, session_id, real)
 
 
 def _name(real: str) -> str:
     return hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
+
+
+def _sign(fd: int, session: str, workspace: str) -> None:
+    """Say in the file who holds the lock."""
+    content = {"pid": os.getpid(), "session": session, "workspace": workspace}
+    os.ftruncate(fd, 0)
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.write(fd, json.dumps(content).encode())
 
 
 def _holder(fd: int) -> Holder:

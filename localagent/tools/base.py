@@ -27,7 +27,8 @@ class ToolContext:
     `apply` is the only way to change the workspace: it checkpoints, then writes. `saw` is told of
     each file that the model is shown, with its SHA-256. `cancelled` is asked by tools that take
     long. `marks` hides secrets from the model and turns its marks back. `max_chars` bounds the half
-    of a result that the model sees.
+    of a result that the model sees. `entered` says that the user entered the call: the half for the
+    person then holds the output, too.
     """
 
     workspace: Workspace
@@ -38,6 +39,7 @@ class ToolContext:
     cancelled: Callable[[], bool] = lambda: False
     max_chars: int = 4000
     shell_seconds: float = 120.0
+    entered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

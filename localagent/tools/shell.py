@@ -19,6 +19,7 @@ _SHOWN_CHANGES = 12
 _SHOWN_LEFT = 4
 _LISTING_SECONDS = 60.0
 _GIT = re.compile(r"(?:^|[;&|(\n])\s*git\s")
+_SHOWN_CHARS = 100_000  # of the output of a command that the user entered
 
 
 class ShellArguments(ToolArguments):
@@ -74,11 +75,14 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     notes = _notes(done, changes, git)
     room = context.max_chars - len(notes) - 40
     # Before it is shortened: half of a secret has no form to be known by.
-    output = context.marks.hide(without_escapes(done.output.strip("\n")))
-    output = shortened(output, max(room, 200))
+    whole = context.marks.hide(without_escapes(done.output.strip("\n")))
+    output = shortened(whole, max(room, 200))
     head = f"exit code {done.exit_code}"
     parts = [head, output, notes]
     person = f"$ {line}\n{head}, {done.seconds:.1f} s"
+    if context.entered:
+        shown = shortened(whole, _SHOWN_CHARS)
+        person = "\n".join(part for part in (shown, f"{head}, {done.seconds:.1f} s") if part)
     ok = done.exit_code == 0 and not done.timed_out and not done.cancelled
     return ToolResult(ok, "\n".join(part for part in parts if part), f"{person}\n{notes}".rstrip())
 

@@ -14,8 +14,10 @@ from rich.text import Text
 from localagent.events import (
     CandidateProposed,
     CandidateRejected,
+    ChangesUndone,
     CheckFinished,
     CheckStarted,
+    ConversationReplaced,
     Decision,
     Event,
     Failed,
@@ -25,7 +27,9 @@ from localagent.events import (
     ModelReading,
     ModelReplied,
     Question,
+    Rewound,
     SessionStarted,
+    Steered,
     Step,
     TextDelta,
     ToolCalled,
@@ -83,6 +87,10 @@ class Renderer:
         self._draw: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session,
             ModeChanged: self._mode,
+            Steered: self._steered,
+            ChangesUndone: self._undone,
+            Rewound: self._rewound,
+            ConversationReplaced: self._replaced,
             TurnStarted: self._turn,
             Step: self._step,
             ModelAsked: self._asked,
@@ -138,13 +146,28 @@ class Renderer:
     def _mode(self, event: ModeChanged) -> None:
         self._mark(self._screen.symbols.step, "cyan", f"mode: {one_line(event.mode)}")
 
+    def _steered(self, event: Steered) -> None:
+        self._mark(">", "strong", Text(one_line(event.text, 400), style="strong"))
+
+    def _undone(self, event: ChangesUndone) -> None:
+        what = "made again" if event.again else "took back"
+        files = one_line(", ".join(event.changed) or "nothing", 1000)
+        self._mark(self._screen.symbols.step, "mark", f"{what}, of turn {event.turn}: {files}")
+
+    def _rewound(self, event: Rewound) -> None:
+        self._mark(self._screen.symbols.step, "mark", f"went back to before turn {event.turn}")
+
+    def _replaced(self, _event: ConversationReplaced) -> None:
+        self._mark(self._screen.symbols.step, "mark", "the conversation goes on from less")
+
     def _turn(self, event: TurnStarted) -> None:
         self._report = Report(session=self._report.session)
         self._candidate = ""
         echoed, self.echoed = self.echoed, ""
-        if event.prompt != echoed:
+        if echoed.lstrip("!").strip() != event.prompt:
             self._screen.line()
-            draw_prompt(self._screen, event.prompt)
+            sign = "!" if event.kind == "command" else ""
+            draw_prompt(self._screen, sign + event.prompt)
 
     def _step(self, event: Step) -> None:
         self._candidate = ""

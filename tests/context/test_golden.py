@@ -87,7 +87,18 @@ def compare(name: str, text: str) -> None:
 
 
 def test_system_prompt_of_react(turn: Turn) -> None:
-    compare("react-system", system_prompt(turn))
+    compare("react-system", system_prompt(turn.services))
+
+
+def test_what_the_user_did_in_a_session(turn: Turn) -> None:
+    prompts = turn.services.prompts
+    texts = [
+        prompts.render("react/command", command="git status", result="exit code 0\nclean"),
+        prompts.render("react/steered", text="Be short."),
+        prompts.render("react/undone", files="calc.py, pkg/x.py"),
+        prompts.render("react/done-again", files="calc.py"),
+    ]
+    compare("session", "\n---\n".join(texts))
 
 
 def with_rules(turn: Turn) -> Turn:
@@ -106,7 +117,7 @@ def with_rules(turn: Turn) -> Turn:
 
 def test_rules(turn: Turn, problem: Problem) -> None:
     ruled = with_rules(turn)
-    compare("rules-react", system_prompt(ruled))
+    compare("rules-react", system_prompt(ruled.services))
     (draft,) = next(whole_file(ruled, replace(problem, path="pkg/x.py"), Board(FAILING)))
     compare("rules-whole", transcript_form(draft.request))
 

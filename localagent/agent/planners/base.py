@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from localagent.agent.turn import Turn
+from localagent.agent.turn import Services, Turn
 from localagent.events import Event, Outcome
+from localagent.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,16 @@ class Planner(Protocol):
     @property
     def name(self) -> str:
         """Its name for `--planner`."""
+
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
+        """What the model will be shown first in the next turn, as far as that is known before its
+        prompt is: to be read while the user types."""
+
+    def shortened(
+        self, services: Services, conversation: Sequence[Message], last: int
+    ) -> list[Message] | None:
+        """The conversation with less in it, as room is made in it when it no longer fits, or None
+        where nothing can be left out. `last` is the place of the last task."""
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out `turn`, yielding events; raises LocalAgentError where it cannot go on."""

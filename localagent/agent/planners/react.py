@@ -7,7 +7,7 @@ when the check passes.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,12 +20,12 @@ from localagent.agent.house_rules import folder_rules, notices, with_rules
 from localagent.agent.localise import named_paths
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
-from localagent.agent.turn import Turn
+from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import run_check
 from localagent.context.compaction import Conversation, compacted, tokens
 from localagent.context.excerpt import Count
 from localagent.errors import ContextOverflow, ToolError
-from localagent.events import Event, MessageAdded, Step
+from localagent.events import Event, MessageAdded, Steered, Step
 from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message, Role, ToolCall
 from localagent.models.base import Request
@@ -47,17 +47,33 @@ class _Talk:
     count: Count
 
 
-def system_prompt(turn: Turn) -> str:
+def system_prompt(services: Services) -> str:
     """The fixed start of every conversation: rules and tools, and the user's and project's own."""
-    prompts = turn.services.prompts
+    prompts = services.prompts
     tools = [prompts.text(f"tools/{name}") for name in (*TOOL_NAMES, "done")]
-    return with_rules(turn, prompts.render("react/system", tools="\n\n".join(tools)))
+    return with_rules(services, prompts.render("react/system", tools="\n\n".join(tools)))
 
 
 class React:
     """See the module's description."""
 
     name = "react"
+
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
+        """See `Planner.opening`."""
+        return [Message("system", system_prompt(services)), *conversation]
+
+    def shortened(
+        self, services: Services, conversation: Sequence[Message], last: int
+    ) -> list[Message] | None:
+        """See `Planner.shortened`."""
+        if not conversation:
+            return None
+        messages = self.opening(services, conversation)
+        old = Conversation(tuple(messages), last + 1)
+        count = cache(services.model.count)
+        new = compacted(old, services.prompts, _call_in, count, 0)
+        return None if new is None else list(new.messages[1:])
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn."""
@@ -68,7 +84,7 @@ class React:
         question = classify(turn.prompt) == "answer"
         if not question:
             check, _ = yield from check_as_it_is(turn)
-        messages = [Message("system", system_prompt(turn)), *turn.conversation]
+        messages = self.opening(turn.services, turn.conversation)
         yield from notices(turn)
         messages.append(Message("user", turn.prompt))
         return (yield from _loop(turn, messages, check, question))
@@ -82,6 +98,7 @@ def _loop(
     seen: set[tuple[str, str]] = set()
     for step in range(1, MAX_STEPS + 1):
         yield Step("think", f"step {step}")
+        yield from _steered(turn, messages)
         reply = yield from _asked(turn, talk, question)
         if reply is None:
             return (yield from _give_up(turn, check, "the conversation no longer fits the window"))
@@ -106,6 +123,14 @@ def _loop(
         if stumbles >= MAX_STUMBLES:
             return (yield from _give_up(turn, check, "the model made no progress"))
     return (yield from _give_up(turn, check, f"not done after {MAX_STEPS} steps"))
+
+
+def _steered(turn: Turn, messages: list[Message]) -> Generator[Event, None, None]:
+    """What the user has said since the last step joins the conversation."""
+    for said in turn.steering():
+        yield Steered(said)
+        text = turn.services.prompts.render("react/steered", text=said)
+        yield from _add(messages, "user", text)
 
 
 def _asked(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, None, Reply | None]:

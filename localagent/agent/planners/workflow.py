@@ -36,7 +36,7 @@ from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill, quick_infill
 from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
-from localagent.agent.turn import Turn
+from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.context.builder import gather
 from localagent.context.earlier import earlier, exchanges, with_subject
@@ -66,6 +66,20 @@ class Workflow:
 
     def __init__(self, seconds: float = 600.0) -> None:
         self._seconds = seconds
+
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
+        """See `Planner.opening`: what comes after the rules differs from question to question."""
+        text = with_rules(services, services.prompts.text("workflow/system"))
+        return [Message("system", text)]
+
+    def shortened(
+        self,
+        services: Services,  # noqa: ARG002
+        conversation: Sequence[Message],  # noqa: ARG002
+        last: int,  # noqa: ARG002
+    ) -> list[Message] | None:
+        """See `Planner.shortened`: no more is shown of it than fits, anyway."""
+        return None
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; its summary becomes the assistant's message."""
@@ -200,7 +214,7 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
         parts.insert(0, services.prompts.render("workflow/map", map=found.map))
     question = services.prompts.render("workflow/answer", question=turn.prompt.strip())
     user = Message("user", "\n\n".join([*parts, question]))
-    system = Message("system", with_rules(turn, services.prompts.text("workflow/system")))
+    system = Message("system", with_rules(services, services.prompts.text("workflow/system")))
     yield from notices(turn)
     reply: Reply = yield from ask(
         turn, "answer", Request((system, *said, user), max_tokens=ANSWER_TOKENS, seed=turn.seed)

@@ -23,7 +23,7 @@ from localagent.agent.turn import Answer
 from localagent.events import MODES, Event, Mode
 
 __all__ = ["MODES", "Answer", "Chat", "Choice", "CommandInfo", "Completion", "Item", "Mode"]
-__all__ += ["Shown", "Status", "Wish"]
+__all__ += ["Shown", "Status", "Wish", "WishKind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,9 @@ class Choice:
     detail: str = ""
 
 
+WishKind = Literal["quit", "clear", "theme", "keys", "edit", "pick", "draft"]
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """Something that only a front end can do, handed back with `Chat.fulfil`.
@@ -71,7 +74,7 @@ class Wish:
     """
 
     id: int
-    kind: Literal["quit", "clear", "theme", "keys", "edit", "pick", "draft"]
+    kind: WishKind
     text: str = ""
     title: str = ""
     choices: tuple[Choice, ...] = ()

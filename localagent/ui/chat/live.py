@@ -4,49 +4,60 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from localagent.app import open_session, redo, undo
+from localagent.app import open_session
 from localagent.errors import LocalAgentError, UsageError
-from localagent.events import Event
-from localagent.journal.undo import Undone
+from localagent.events import Event, Mode, TurnFinished
 from localagent.models.base import Model
 from localagent.models.router import Router
 from localagent.session import RunOptions, Session
 from localagent.ui.chat.base import (
     Answer,
+    Choice,
     CommandInfo,
     Completion,
     Item,
-    Mode,
     Shown,
     Status,
     Wish,
+    WishKind,
 )
-from localagent.ui.chat.standing import Branch, Standing
+from localagent.ui.chat.commands import COMMANDS
+from localagent.ui.chat.commands.base import Command
+from localagent.ui.chat.queue import Queue
+from localagent.ui.chat.standing import Branch, Standing, where_it_runs
 
 
 def open_chat(options: RunOptions, model: Model | Router | None = None) -> LiveChat:
     """Open a session and the chat around it; the model is not loaded yet. Raises as
     `app.open_session`."""
-    return LiveChat(open_session(options, model))
+    options = replace(options, interactive=True)
+    return LiveChat(open_session(options, model), options)
 
 
 class LiveChat:
-    """Implements `base.Chat`."""
+    """Implements `base.Chat`. `session` is the one that goes on now, `options` what it was opened
+    with and what was changed since."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, options: RunOptions) -> None:
         self.session = session
-        self._standing = Standing()
+        self.options = options
+        self.standing = Standing()
+        self.outcome = ""
+        """How the last turn ended, "" before the first."""
         self._branch = Branch(session.services.workspace.root)
-        self._queue: deque[str] = deque()
+        self._where = where_it_runs(session.models.info())
+        self._queue = Queue()
         self._running = threading.Lock()
         self._cancelled = False
         self._wishes = 0
         self._fulfilled: dict[int, str | None] = {}
         self._warming: threading.Thread | None = None
-        self._commands = {command.info.name: command for command in _COMMANDS}
+        session.steering = self._queue.take_said
+
+    # Lines
 
     def submit(self, line: str) -> Iterator[Item]:
         """See `Chat.submit`."""
@@ -55,43 +66,55 @@ class LiveChat:
         self._cancelled = False
         try:
             yield from self._carry_out(line)
-            while self._queue and not self._cancelled:
-                yield from self._carry_out(self._queue.popleft())
+            while not self._cancelled and (waiting := self._queue.take()) is not None:
+                yield from self._carry_out(waiting)
         finally:
-            self._standing.rest()
+            self.standing.rest()
             self._running.release()
 
     def _carry_out(self, line: str) -> Iterator[Item]:
         text = line.strip()
-        if not text:
-            return
         try:
-            if _is_command(text):
-                yield from self._command(text[1:])
-            else:
-                self._finish_warming()
-                yield from self._turn(self.session.run(text))
-                self.session.write_title()
+            if is_command(text):
+                name, _, arguments = text[1:].partition(" ")
+                yield from self._command(name).run(self, arguments.strip())
+            elif text.startswith("!"):
+                yield from self._entered(text)
+            elif text:
+                yield from self.ask(text)
         except LocalAgentError as error:
             yield Shown("error", error.message, hint=error.hint)
 
-    def _turn(self, events: Iterator[Event]) -> Iterator[Event]:
+    def ask(self, text: str) -> Iterator[Event]:
+        """A turn for the model."""
+        self.finish_warming()
+        if not self._cancelled:
+            yield from self.follow(self.session.run(text))
+            self.session.write_title()
+
+    def _entered(self, text: str) -> Iterator[Event]:
+        line = text.lstrip("!").strip()
+        if not line:
+            raise UsageError("there is no command after the !", "for example: !git status")
+        yield from self.follow(self.session.run_command(line, share=not text.startswith("!!")))
+
+    def follow(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Hand out a session's events, and take note of them."""
         for event in events:
-            self._standing.see(event)
+            self.standing.see(event)
+            if isinstance(event, TurnFinished):
+                self.outcome = event.outcome
             yield event
 
-    def _command(self, text: str) -> Iterator[Item]:
-        name, _, arguments = text.partition(" ")
-        if name not in self._commands:
-            near = difflib.get_close_matches(name, list(self._commands), 1)
+    def _command(self, name: str) -> Command:
+        known = {command.name: command for command in COMMANDS}
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), 1)
             hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
             raise UsageError(f"there is no command /{name}", hint)
-        yield from self._commands[name].run(self, arguments.strip())
+        return known[name]
 
-    def wish(self, wish: Wish) -> Iterator[Wish]:
-        """Yield `wish` with a number of its own."""
-        self._wishes += 1
-        yield Wish(self._wishes, wish.kind, wish.text, wish.title, wish.choices)
+    # Questions and wishes
 
     def answer(self, question: int, answer: Answer) -> None:
         """See `Chat.answer`."""
@@ -106,6 +129,58 @@ class LiveChat:
     def remembers(self, question: int) -> tuple[str, ...]:
         """See `Chat.remembers`."""
         return self.session.remembers(question)
+
+    def wish(
+        self, kind: WishKind, text: str = "", title: str = "", choices: Sequence[Choice] = ()
+    ) -> Iterator[Wish]:
+        """Ask the front end for something; what it hands back is `fulfilled` then."""
+        self._wishes += 1
+        self._fulfilled.pop(self._wishes - 1, None)
+        yield Wish(self._wishes, kind, text, title, tuple(choices))
+
+    def fulfil(self, wish: int, value: str | None) -> None:
+        """See `Chat.fulfil`."""
+        self._fulfilled[wish] = value
+
+    def fulfilled(self) -> str | None:
+        """What came of the last wish."""
+        return self._fulfilled.pop(self._wishes, None)
+
+    # What may happen at any moment
+
+    def steer(self, line: str) -> None:
+        """See `Chat.steer`."""
+        self._queue.put(line)
+
+    def take_queued(self) -> list[str]:
+        """See `Chat.take_queued`."""
+        return self._queue.take_all()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether what the last `submit` carried out was stopped."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """See `Chat.cancel`."""
+        if self._running.locked():
+            self._cancelled = True
+            self.session.cancel()
+
+    def rewind(self, turn: int | None = None) -> str:
+        """See `Chat.rewind`."""
+        if not self._running.acquire(blocking=False):
+            raise UsageError("something is running", "stop it first")
+        try:
+            going_back = self.session.rewind(turn)
+            while True:
+                try:
+                    self.standing.see(next(going_back))
+                except StopIteration as end:
+                    begun = end.value
+                    return f"!{begun.prompt}" if begun.kind == "command" else str(begun.prompt)
+        finally:
+            self._running.release()
 
     @property
     def mode(self) -> Mode:
@@ -123,34 +198,13 @@ class LiveChat:
         self.set_mode(following)
         return following
 
-    def fulfil(self, wish: int, value: str | None) -> None:
-        """See `Chat.fulfil`."""
-        self._fulfilled[wish] = value
-
-    def steer(self, line: str) -> None:
-        """See `Chat.steer`."""
-        self._queue.append(line)
-
-    def take_queued(self) -> list[str]:
-        """See `Chat.take_queued`."""
-        taken: list[str] = []
-        while self._queue:
-            taken.append(self._queue.popleft())
-        return taken
-
-    def cancel(self) -> None:
-        """See `Chat.cancel`."""
-        if self._running.locked():
-            self._cancelled = True
-            self.session.cancel()
-
     def status(self) -> Status:
         """See `Chat.status`."""
-        session, standing = self.session, self._standing
+        session, standing = self.session, self.standing
         info = session.models.info()
         return Status(
             model=info.id,
-            where=info.backend,
+            where=self._where,
             planner=session.planner or info.profile.planner,
             mode=self.mode,
             window_used=standing.window_used,
@@ -173,7 +227,7 @@ class LiveChat:
 
     def commands(self) -> Sequence[CommandInfo]:
         """See `Chat.commands`."""
-        return [command.info for command in self._commands.values()]
+        return [command.info for command in COMMANDS]
 
     def complete(self, command: str, text: str) -> Sequence[Completion]:
         """See `Chat.complete`."""
@@ -182,17 +236,12 @@ class LiveChat:
             begun = [name for name in files if name.startswith(text)]
             inside = [name for name in files if text in name and not name.startswith(text)]
             return [Completion(name, "file") for name in (*begun, *inside)]
-        if command == "model":
-            names = [name for name in self.session.models.names() if name.startswith(text)]
-            return [Completion(name) for name in names]
-        return []
+        try:
+            return self._command(command).complete(self, text)
+        except LocalAgentError:
+            return []
 
-    def rewind(self, turn: int | None = None) -> str:  # noqa: ARG002 - the last one alone, so far
-        """Take back what the last turn changed; the conversation is kept."""
-        raise UsageError(
-            "the conversation cannot be cut yet",
-            "/undo takes back what the last turn changed; Up brings back what you wrote",
-        )
+    # The model, and the session
 
     def warm_up(self) -> None:
         """See `Chat.warm_up`."""
@@ -201,91 +250,42 @@ class LiveChat:
             self._warming.start()
 
     def _warm(self) -> None:
-        self._standing.doing = "loading the model"
+        self.standing.warming(0, 0)
         try:
-            self.session.services.model.count("")
+            self.session.warm_up(self.standing.warming)
         except LocalAgentError:
             pass  # the turn that needs the model says it
         finally:
-            self._standing.doing = ""
+            self.standing.warmed()
 
-    def _finish_warming(self) -> None:
+    def finish_warming(self) -> None:
         """Wait until the model is free: it does one thing at a time."""
-        while self._warming is not None and self._warming.is_alive() and not self._cancelled:
-            self._warming.join(0.05)
+        warming, self._warming = self._warming, None
+        while warming is not None and warming.is_alive():
+            if self._cancelled:
+                self.session.models.cancel()
+            warming.join(0.05)
+
+    def go_on_with(self, resume: str | None) -> None:
+        """Go on with another session, or with `resume` None with a new one, in the place of this
+        one. Raises as `app.open_session`; this one stays then."""
+        self.finish_warming()
+        before = self.session
+        options = replace(self.options, resume=resume, mode=self.mode)
+        after = open_session(options, after=before)
+        after.planner, after.check, after.limits = before.planner, before.check, before.limits
+        before.leave()
+        after.steering = self._queue.take_said
+        self.session, self.standing, self.outcome = after, Standing(), ""
 
     def close(self) -> None:
         """See `Chat.close`."""
-        self.cancel()
-        self.session.models.cancel()
+        self._cancelled = True
+        self.session.cancel()
+        self.finish_warming()
         self.session.close()
 
 
-Run = Callable[[LiveChat, str], Iterator[Item]]
-
-
-class Command:
-    """A command: what people are told of it, and what carries it out."""
-
-    def __init__(self, name: str, arguments: str, text: str, run: Run) -> None:
-        self.info = CommandInfo(name, arguments, text)
-        self.run = run
-
-
-def _is_command(text: str) -> bool:
+def is_command(text: str) -> bool:
     """Whether a line is a command, and not a task that begins with a path: "/etc/hosts is …"."""
     return text.startswith("/") and "/" not in text[1:].split(" ")[0]
-
-
-def _help(chat: LiveChat, _arguments: str) -> Iterator[Item]:
-    rows = [(f"/{c.name} {c.arguments}".rstrip(), c.help) for c in chat.commands()]
-    yield Shown("table", rows=tuple(rows))
-
-
-def _quit(chat: LiveChat, _arguments: str) -> Iterator[Item]:
-    yield from chat.wish(Wish(0, "quit"))
-
-
-def _undo(chat: LiveChat, which: str) -> Iterator[Item]:
-    session = chat.session
-    yield _told("undid", undo(session.services.workspace.root, which or None, lock=session.lock))
-
-
-def _redo(chat: LiveChat, which: str) -> Iterator[Item]:
-    session = chat.session
-    again = redo(session.services.workspace.root, which or None, lock=session.lock)
-    yield _told("did again", again)
-
-
-def _told(verb: str, done: Undone) -> Shown:
-    changed = ", ".join(change.path for change in done.changed)
-    return Shown("text", f"{verb} turn {done.turn} of session {done.session}: {changed}")
-
-
-def _model(chat: LiveChat, name: str) -> Iterator[Item]:
-    if name:
-        info = chat.session.switch(name)
-        yield Shown("note", f"the model is {info.id} from now on")
-        return
-    now = chat.status().model
-    rows = tuple((each, "in use" if each == now else "") for each in chat.session.models.names())
-    yield Shown("table", rows=rows, title="/model ID goes on with another one")
-
-
-def _theme(chat: LiveChat, name: str) -> Iterator[Item]:
-    yield from chat.wish(Wish(0, "theme", name))
-
-
-def _keys(chat: LiveChat, _arguments: str) -> Iterator[Item]:
-    yield from chat.wish(Wish(0, "keys"))
-
-
-_COMMANDS = (
-    Command("help", "", "what can be entered", _help),
-    Command("undo", "[TURN]", "take back what the last turn, or TURN, changed", _undo),
-    Command("redo", "[TURN]", "take back an undo", _redo),
-    Command("model", "[ID]", "the models, or another one", _model),
-    Command("theme", "[NAME]", "the colours: which there are, or another one", _theme),
-    Command("keys", "", "the key bindings", _keys),
-    Command("quit", "", "leave; the session can be resumed", _quit),
-)

@@ -20,6 +20,7 @@ from localagent.events import (
     TurnFinished,
     TurnStarted,
 )
+from localagent.models.base import ModelInfo
 from localagent.ui.words import tests
 
 BRANCH_SECONDS = 2.0
@@ -70,6 +71,17 @@ class Standing:
         else:
             self._see_model(event)
 
+    def warming(self, done: int, total: int) -> None:
+        """The model is loaded, or reads what comes first."""
+        if self._began is None:
+            self._began = time.monotonic()
+        self.doing = "reading ahead" if total else "loading the model"
+        self.reading = done / total if total > done else None
+
+    def warmed(self) -> None:
+        """That is done; it counts for no turn."""
+        self._began, self.doing, self.reading = None, "", None
+
     def rest(self) -> None:
         """Nothing runs any more."""
         if self._began is not None:
@@ -105,6 +117,15 @@ class Standing:
         self.window_used = self._prompt_tokens + self._written[stream]
         if now - self._writing_since > 0.5:
             self.tokens_per_second = sum(self._written.values()) / (now - self._writing_since)
+
+
+def where_it_runs(info: ModelInfo) -> str:
+    """Where a model runs: "gpu" or "cpu", or the backend where that is not known."""
+    if info.backend != "llamacpp":
+        return info.backend
+    from localagent.models.llama_library import backends
+
+    return "gpu" if backends() else "cpu"
 
 
 class Branch:

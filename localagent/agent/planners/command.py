@@ -1,0 +1,46 @@
+"""A turn that carries out a command of the user's and asks no model."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from localagent.agent import act
+from localagent.agent.planners.base import Result
+from localagent.agent.turn import Services, Turn
+from localagent.events import Event, MessageAdded
+from localagent.messages import Message, ToolCall
+
+
+class UserCommand:
+    """Runs the turn's prompt as the shell tool would; where `share`, the output joins the
+    conversation."""
+
+    name = "command"
+
+    def __init__(self, share: bool) -> None:
+        self._share = share
+
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
+        """See `Planner.opening`."""
+        return []
+
+    def shortened(
+        self,
+        services: Services,  # noqa: ARG002
+        conversation: Sequence[Message],  # noqa: ARG002
+        last: int,  # noqa: ARG002
+    ) -> list[Message] | None:
+        """See `Planner.shortened`: nothing is shown of it."""
+        return None
+
+    def plan(self, turn: Turn) -> Generator[Event, None, Result]:
+        """Carry out the command."""
+        call = ToolCall("shell", {"body": turn.prompt})
+        result = yield from act.act(turn, call, entered=True)
+        turn.ensure_within_limits()
+        if self._share:
+            text = turn.services.prompts.render(
+                "react/command", command=turn.prompt, result=result.for_model
+            )
+            yield MessageAdded("user", text)
+        return Result("answered", result.for_model.partition("\n")[0])

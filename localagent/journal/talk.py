@@ -1,0 +1,58 @@
+"""The conversation of a session, as its events make it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from localagent.events import ConversationReplaced, Event, MessageAdded, Rewound, TurnStarted
+from localagent.messages import Message, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A turn that is part of the conversation: what the user asked for, or the command, and how
+    many messages there were before."""
+
+    turn: int
+    prompt: str
+    kind: Literal["task", "command"]
+    at: int
+
+
+@dataclass
+class Talk:
+    """What was said, and where each turn began. Turns that the user went back over are not in it;
+    after the conversation was replaced, none from before can be gone back to."""
+
+    messages: list[Message] = field(default_factory=list)
+    turns: list[Begun] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Talk:
+        """The conversation that recorded events made."""
+        talk = cls()
+        for event in events:
+            talk.see(event)
+        return talk
+
+    def see(self, event: Event) -> None:
+        """Take one event into account."""
+        if isinstance(event, TurnStarted):
+            self.turns.append(Begun(event.turn, event.prompt, event.kind, len(self.messages)))
+        elif isinstance(event, MessageAdded):
+            self.messages.append(Message(event.role, event.content))
+        elif isinstance(event, ConversationReplaced):
+            self.messages = [_message(one) for one in event.messages]
+            self.turns = []
+        elif isinstance(event, Rewound):
+            gone = [turn for turn in self.turns if turn.turn >= event.turn]
+            if gone:
+                del self.messages[gone[0].at :]
+                self.turns = [turn for turn in self.turns if turn.turn < event.turn]
+
+
+def _message(data: dict[str, str]) -> Message:
+    roles: dict[str, Role] = {"system": "system", "assistant": "assistant"}
+    return Message(roles.get(data.get("role", ""), "user"), data.get("content", ""))

@@ -1,0 +1,45 @@
+"""Chats over real sessions: the real sandbox, journal and index; only the replies are scripted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.scripted import Reply, ScriptedModel
+from localagent.session import RunOptions
+from localagent.ui.chat.live import LiveChat, open_chat
+from tests.doubles.talk import Talk
+
+
+@pytest.fixture(autouse=True)
+def same_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks run with the interpreter that runs the tests, as it has pytest."""
+    folder = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def talk(workspace_dir: Path) -> Iterator[Callable[..., Talk]]:
+    """`talk(reply, …, **options)` opens a chat, by default of the react planner; it is closed
+    after the test."""
+    opened: list[LiveChat] = []
+
+    def start(
+        *replies: str | Reply, profile: Profile | None = None, folder: Path | None = None, **options
+    ) -> Talk:
+        model = ScriptedModel(
+            list(replies), ModelInfo("scripted", "scripted", "", profile or Profile())
+        )
+        given = replace(RunOptions(folder or workspace_dir, planner="react"), **options)
+        opened.append(open_chat(given, model))
+        return Talk(opened[-1], model)
+
+    yield start
+    for one in opened:
+        one.close()
