@@ -14,13 +14,16 @@ import index
 import localise
 import sandbox
 import startup
+import terminal
+
+_ALL = (actions, audit, compare, engine, exercises, index, localise, sandbox, startup, terminal)
 
 
 def main() -> int:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
-    for module in (actions, audit, compare, engine, exercises, index, localise, sandbox, startup):
+    for module in _ALL:
         name = module.__name__
         one = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0].split(": ")[1])
         module.add_arguments(one)

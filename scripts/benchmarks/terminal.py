@@ -1,0 +1,266 @@
+"""`scripts/bench terminal`: how the interactive session feels, measured from outside, at a pty.
+
+first    seconds from the start of the process to the prompt
+echo     seconds from a key to its character on the terminal, while an answer is written
+stop     seconds from Ctrl-C in the middle of an answer to its end
+stream   memory and processor time of the session's process over a long stream of answers
+
+With `--model` the answers are a real model's, written by all its threads; without it they are
+scripted, at 100 tokens a second. Nothing else should run: what the measuring process waits for a
+core counts as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pty
+import random
+import re
+import select
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from fcntl import ioctl
+from pathlib import Path
+from termios import TIOCSWINSZ
+
+from rows import REPO, machine, write_row
+
+PARTS = ("first", "echo", "stop", "stream")
+QUESTION = "what does every function here do? explain each one at length"
+PACE = 0.01  # seconds a token
+# Characters that no answer holds. Each is typed into a line that does not hold it yet, so that
+# drawing the line anew does not show it.
+KEYS = [chr(code) for code in range(0x100, 0x17F)]
+KEYS_A_LINE = 40
+_PATIENCE = 300.0
+_WORDS = "one two three four five six seven eight nine ten eleven twelve "
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `scripts/bench terminal`."""
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
+    parser.add_argument("--model", help="a model that is installed; default: scripted answers")
+    parser.add_argument("--keys", type=int, default=300, help="keys that are pressed for echo")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long stream lasts")
+    parser.add_argument("--repeat", type=int, default=5, help="starts, and stops, of which each")
+    parser.add_argument("--out", type=Path, default=REPO / ".bench" / "terminal.jsonl")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure the parts that were named, each in a session of its own."""
+    wrong = [part for part in options.parts if part not in PARTS]
+    if wrong:
+        print(f"there is no part {wrong[0]}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    measures = {"first": _first, "echo": _echo, "stop": _stop, "stream": _stream}
+    with tempfile.TemporaryDirectory(prefix="localagent-bench-") as folder:
+        project = _project(Path(folder))
+        for part in options.parts or PARTS:
+            figures = measures[part](project, options)
+            row = {"part": part, "model": options.model or "scripted", **figures, **machine()}
+            write_row(options.out, row)
+            print(
+                f"{part:<7}" + "  ".join(f"{name} {value}" for name, value in figures.items()),
+                flush=True,
+            )
+    return 0
+
+
+def _project(folder: Path) -> Path:
+    """A folder of code, and a script of long answers beside it."""
+    project = folder / "project"
+    project.mkdir()
+    for number in range(20):
+        code = f"def function_{number}(value):\n    return value * {number}\n"
+        (project / f"module_{number}.py").write_text(code)
+    lines = "\n\n".join(f"- item {n}: {_WORDS * 3}`code_{n}` and **more**" for n in range(200))
+    head = f'--- reply to = "chat", repeat = true, pace = {PACE}\n'
+    (folder / "answers.txt").write_text(head + lines)
+    return project
+
+
+@dataclass
+class Terminal:
+    """A localagent at a pty of 100 by 40."""
+
+    pid: int
+    fd: int
+    began: float
+    _seen: bytes = field(default=b"")
+
+    @classmethod
+    def start(cls, project: Path, options: argparse.Namespace) -> Terminal:
+        """Start a session in `project`."""
+        words = [sys.executable, "-m", "localagent", "-C", str(project), "--mode", "plan"]
+        words += (
+            ["--model", options.model]
+            if options.model
+            else ["--scripted", str(project.parent / "answers.txt")]
+        )
+        began = time.perf_counter()
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ.update(TERM="xterm-256color", LC_ALL="C.UTF-8", PYTHONPATH=str(REPO))
+            os.execv(words[0], words)
+        ioctl(fd, TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        return cls(pid, fd, began)
+
+    def press(self, keys: str) -> float:
+        """Press keys; what was shown before is forgotten. Returns the moment."""
+        self.rest(0.0)
+        self._seen = b""
+        os.write(self.fd, keys.encode())
+        return time.perf_counter()
+
+    def until(self, wanted: str, seconds: float = _PATIENCE) -> float:
+        """Read until `wanted` is there, and return the moment. Raises TimeoutError."""
+        end = time.perf_counter() + seconds
+        found = wanted.encode()
+        while found not in self._seen:
+            left = end - time.perf_counter()
+            if left <= 0:
+                raise TimeoutError(f"no {wanted!r} in {self._seen[-2000:]!r}")
+            self.rest(left, once=True)
+        return time.perf_counter()
+
+    def until_pressed(self, key: str) -> float:
+        """Press a key; the seconds until its character is there."""
+        pressed = self.press(key)
+        return self.until(key) - pressed
+
+    def quiet(self) -> bool:
+        """Whether no answer is written: for a second, hardly a word came."""
+        self._seen = b""
+        self.rest(1.0)
+        return len(re.findall(rb"[a-z]{3,}", self._seen)) <= 20
+
+    def rest(self, seconds: float, *, once: bool = False) -> None:
+        """Read what comes, for so long, or until something came."""
+        end = time.perf_counter() + seconds
+        while True:
+            left = max(end - time.perf_counter(), 0.0)
+            ready, _, _ = select.select([self.fd], [], [], left)
+            if not ready:
+                return
+            self._seen = (self._seen + os.read(self.fd, 1 << 16))[-(1 << 20) :]
+            if once:
+                return
+
+    def ask(self) -> None:
+        """Ask for a long answer, and wait until it is being written."""
+        self.press(f"{QUESTION}\r")
+        self.until("tok/s")
+        self._seen = b""
+
+    def close(self) -> None:
+        """Leave: stop what runs, then twice Ctrl-C."""
+        end = time.monotonic() + _PATIENCE
+        try:
+            for _ in range(3):
+                os.write(self.fd, b"\x03")
+                self.rest(0.3)
+            while time.monotonic() < end:
+                self.rest(0.1)
+        except OSError:  # the other end is closed
+            pass
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+    def __enter__(self) -> Terminal:
+        """Once the session is open."""
+        self.until("plan mode")
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def _first(project: Path, options: argparse.Namespace) -> dict:
+    """The prompt, and then the session with its model, from the start of the process."""
+    prompts, opened = [], []
+    for _ in range(options.repeat):
+        terminal = Terminal.start(project, options)
+        prompts.append(terminal.until("opening the session") - terminal.began)
+        opened.append(terminal.until("plan mode") - terminal.began)
+        terminal.close()
+    return {"prompt_s": _round(max(prompts)), "session_s": _round(max(opened))}
+
+
+def _echo(project: Path, options: argparse.Namespace) -> dict:
+    """Keys at a typist's pace, while answers are written one after another."""
+    waited: list[float] = []
+    chance = random.Random(0)
+    with Terminal.start(project, options) as terminal:
+        terminal.ask()
+        for number in range(options.keys):
+            if number % KEYS_A_LINE == 0:
+                terminal.press("\x15")  # Ctrl-U
+                terminal.rest(0.3)
+                if terminal.quiet():
+                    terminal.ask()
+            key = KEYS[number % len(KEYS)]
+            waited.append(terminal.until_pressed(key))
+            terminal.rest(chance.uniform(0.03, 0.15))
+    return {
+        "keys": len(waited),
+        "median_ms": _milliseconds(statistics.median(waited)),
+        "p99_ms": _milliseconds(sorted(waited)[int(len(waited) * 0.99)]),
+        "most_ms": _milliseconds(max(waited)),
+    }
+
+
+def _stop(project: Path, options: argparse.Namespace) -> dict:
+    took = []
+    with Terminal.start(project, options) as terminal:
+        for _ in range(options.repeat):
+            terminal.ask()
+            terminal.rest(1.0)
+            pressed = terminal.press("\x03")
+            took.append(terminal.until("interrupted") - pressed)
+            terminal.rest(2.5)  # a second Ctrl-C right after it would leave
+    return {"stops": len(took), "most_s": _round(max(took))}
+
+
+def _stream(project: Path, options: argparse.Namespace) -> dict:
+    """What the session's process takes while one answer follows the other. A scripted model is
+    part of that process, a real one is not."""
+    sizes: list[float] = []
+    with Terminal.start(project, options) as terminal:
+        terminal.ask()
+        began, before = time.perf_counter(), _cpu_seconds(terminal.pid)
+        while (lasted := time.perf_counter() - began) < options.seconds:
+            terminal.rest(1.0)
+            sizes.append(_resident_mb(terminal.pid))
+            if terminal.quiet():
+                terminal.ask()
+        cpu = _cpu_seconds(terminal.pid) - before
+    fifth = max(len(sizes) // 5, 1)
+    return {
+        "seconds": round(lasted),
+        "cpu_share": _round(cpu / lasted),
+        "memory_mb_at_a_fifth": round(statistics.median(sizes[fifth : 2 * fifth] or sizes)),
+        "memory_mb_at_the_end": round(statistics.median(sizes[-fifth:])),
+    }
+
+
+def _cpu_seconds(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 3)
