@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -177,7 +177,6 @@ StatusPart = Literal[
     "session",
     "time",
 ]
-STATUS_PARTS: tuple[str, ...] = get_args(StatusPart)
 Action = Literal["allow", "ask", "deny"]
 _Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -215,6 +215,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the user said to a `Question`; not an event.
+
+    `reason` goes to the model. `remember`: do not ask for exactly this again in this workspace,
+    also in later sessions. `edited` is the command as the user changed it, or "" where it runs as
+    it was shown.
+    """
+
+    allowed: bool
+    reason: str = ""
+    remember: bool = False
+    edited: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided on an action, and by whom ("rule", "flag", "user", "nobody")."""
 

@@ -17,6 +17,7 @@ from localagent.context.builder import text_of
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules
 from localagent.errors import Interrupted, LimitReached
+from localagent.events import Answer as Answer  # of a Question
 from localagent.events import FileChanged, FileRead, Mode, Warned
 from localagent.guard.marks import Marks
 from localagent.guard.sandbox.base import Sandbox
@@ -41,21 +42,6 @@ class Verdict(Protocol):
     @property
     def reason(self) -> str:
         """Why, for a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the user said to a `Question`.
-
-    `reason` goes to the model. `remember`: do not ask for exactly this again in this workspace,
-    also in later sessions. `edited` is the command as the user changed it, or "" where it runs as
-    it was shown.
-    """
-
-    allowed: bool
-    reason: str = ""
-    remember: bool = False
-    edited: str = ""
 
 
 class Gate(Protocol):

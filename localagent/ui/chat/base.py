@@ -19,8 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from localagent.agent.turn import Answer
-from localagent.events import MODES, Event, Mode
+from localagent.events import MODES, Answer, Event, Mode
 
 __all__ = ["MODES", "Answer", "Chat", "Choice", "CommandInfo", "Completion", "Item", "Mode"]
 __all__ += ["Shown", "Status", "Wish", "WishKind"]

@@ -317,7 +317,7 @@ class Tui:
     def _take_theme(self, name: str) -> None:
         if name in NAMES:
             self.retheme(name)
-            hint = f'to keep it: localagent config, or theme = "{name}" in config.toml'
+            hint = f"to keep it: localagent config set theme {name}"
             self.show(Shown("note", f"theme {name}; {hint}"))
         else:
             known = ", ".join(NAMES)

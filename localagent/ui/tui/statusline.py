@@ -7,7 +7,6 @@ from datetime import datetime
 
 from rich.text import Text
 
-from localagent.config_schema import STATUS_PARTS
 from localagent.ui.chat.base import Status
 from localagent.ui.clean import one_line
 from localagent.ui.words import Symbols
@@ -62,7 +61,7 @@ def _part(part: str, status: Status, symbols: Symbols) -> Text:
             return Text(status.session, "faint")
         case "time":
             return Text(f"{datetime.now():%H:%M}", "faint")
-    raise ValueError(f"{part} is none of {', '.join(STATUS_PARTS)}")
+    raise ValueError(f"a status line has no part {part!r}")
 
 
 def _thousands(tokens: int) -> str:
