@@ -85,6 +85,31 @@ def test_the_attempts_are_real_ones(base: Path) -> None:
     assert len(real) >= _FEWEST_REAL and len(ATTEMPTS) >= 60
 
 
+def test_in_a_container_without_namespaces_and_privileges(base: Path) -> None:
+    """Landlock is what works there: as root without a capability, and no namespace to be had."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from localagent.guard.sandbox.examine import examine\n"
+        "from localagent.guard.sandbox.select import choose\n"
+        "kind = choose().sandbox.kind\n"
+        "rows = examine(kind, Path(sys.argv[1])) if kind != 'none' else []\n"
+        "print(kind, len(rows), [row.name for row in rows if not row.denied])"
+    )
+    inside = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all "
+    inside += '--inh-caps=-all --no-new-privs "$@"'
+    done = subprocess.run(
+        ["unshare", "-U", "-r", "sh", "-c", inside, "sh", sys.executable, "-c", code, str(base)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    if "unshare:" in done.stderr or "setpriv:" in done.stderr:
+        pytest.skip(done.stderr)
+    if done.stdout.startswith("none"):
+        pytest.skip("this kernel's Landlock is too old")
+    assert done.stdout == f"landlock {len(ATTEMPTS) + len(bounds.NAMES)} []\n", done.stderr
+
+
 def test_nothing_is_left_behind(base: Path) -> None:
     """Not by a trial that ended, and not for long by one that was killed."""
     left = Path("/tmp", f"{targets.new_marker()}-secret")

@@ -191,13 +191,18 @@ class _CapData(ctypes.Structure):
 
 
 def keep_capabilities(keep: tuple[int, ...]) -> None:
-    """Give up every capability but `keep` (numbers below 32), for this process and its heirs."""
+    """Give up every capability but `keep` (numbers below 32), for this process and its heirs.
+
+    Of those it may have none to begin with, as root of a container.
+    """
     for number in range(_LAST_CAP + 1):
         if number not in keep and _prctl(_PR_CAPBSET_DROP, number) < 0:
             break  # past the last capability that this kernel knows
-    low = sum(1 << number for number in keep)
-    data = (_CapData * 2)(_CapData(low, low, 0), _CapData(0, 0, 0))
     header = _CapHeader(_CAPABILITY_VERSION_3, 0)
+    data = (_CapData * 2)()
+    _check(_libc.capget(ctypes.byref(header), data), "capget")
+    low = sum(1 << number for number in keep) & data[0].permitted
+    data = (_CapData * 2)(_CapData(low, low, 0), _CapData(0, 0, 0))
     _check(_libc.capset(ctypes.byref(header), data), "capset")
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
 
