@@ -32,6 +32,8 @@ _STRATEGIES = {
     "function": "rewriting one function",
     "body": "writing one function's body",
     "infill": "filling in a few lines",
+    "mutate": "changing one sign",
+    "mix": "putting two candidates together",
 }
 
 

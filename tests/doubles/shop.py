@@ -17,7 +17,7 @@ def {kind}_tax(price):
 
 def {kind}_total(price, fee):
     """What is paid in the end."""
-    return price {sign} fee + {kind}_tax(price)
+    return price + {fee}{kind}_tax(price)
 '''
 MODEL = '''"""A {kind} as it is kept."""
 
@@ -76,7 +76,7 @@ def test_free_sale():
 
 
 def write_shop(root: Path, broken: str) -> None:
-    """Write the shop below `root`; the rules of the kind `broken` subtract the fee."""
+    """Write the shop below `root`; the rules of the kind `broken` forget the fee."""
     (root / "shop").mkdir(parents=True)
     (root / "tests").mkdir()
     (root / "conftest.py").write_text("")
@@ -86,7 +86,7 @@ def write_shop(root: Path, broken: str) -> None:
             "kind": kind,
             "Kind": kind.title(),
             "rate": rate,
-            "sign": "-" if kind == broken else "+",
+            "fee": "" if kind == broken else "fee + ",
         }
         parts = {"rules": RULES, "model": MODEL, "service": SERVICE, "api": API}
         for part, text in parts.items():

@@ -27,6 +27,7 @@ E = TypeVar("E")
 TASK = "Fix calc.py so that the tests in calc_test.py pass"
 GOOD = "def add(a, b):\n    return a + b\n"
 BAD = "def add(a, b):\n    return a * b\n"
+FAR_OFF = "def add(a, b):\n    return bool(a)\n"  # no change of one sign mends it
 
 
 def only(events: list[Event], cls: type[E]) -> list[E]:
@@ -40,13 +41,15 @@ def finished(events: list[Event]) -> TurnFinished:
 
 
 def test_the_first_candidate_that_passes_is_applied(start: Callable, workspace_dir: Path) -> None:
-    run = start(workspace_dir, [BAD, GOOD])
+    (workspace_dir / "calc.py").write_text(FAR_OFF)
+    run = start(workspace_dir, ["def add(a, b):\n    return not a\n", GOOD])
     events = run.turn(TASK)
     end = finished(events)
     assert (end.outcome, end.exit_code, end.changed) == ("solved", 0, ["calc.py"])
     assert (workspace_dir / "calc.py").read_text() == GOOD
     candidates = [c for c in only(events, CheckFinished) if c.candidate]
-    assert [(c.candidate, c.ok) for c in candidates] == [(1, False), (2, True)]
+    assert [c.candidate for c in candidates] == list(range(1, len(candidates) + 1))
+    assert [c.ok for c in candidates] == [False] * (len(candidates) - 1) + [True]
     assert only(events, FileChanged)[0].diff.count("\n+") == 2  # the header and the new line
 
 
@@ -63,8 +66,10 @@ def test_undo_and_redo_restore_every_byte(start: Callable, workspace_dir: Path) 
 
 
 def test_nothing_is_changed_where_no_candidate_passes(start: Callable, workspace_dir: Path) -> None:
+    (workspace_dir / "calc.py").write_text(FAR_OFF)
     before = sorted((p.name, p.read_bytes()) for p in workspace_dir.iterdir() if p.is_file())
-    run = start(workspace_dir, [BAD, "not python at all (", Reply(BAD, repeat=True)])
+    bad = "def add(a, b):\n    return not a\n"
+    run = start(workspace_dir, [bad, "not python at all (", Reply(bad, repeat=True)])
     events = run.turn(TASK)
     end = finished(events)
     assert (end.outcome, end.exit_code, end.changed) == ("unsolved", 1, [])
@@ -85,6 +90,30 @@ def test_infills_climb_from_the_best_candidate(start: Callable, workspace_dir: P
     assert end.how.startswith("infill")
     infills = [r.prompt for r in run.model.requests if isinstance(r.prompt, Infill)]
     assert "# Must hold:" in infills[0].prefix
+
+
+def test_a_wrong_sign_is_mended_without_asking_for_it(start: Callable, workspace_dir: Path) -> None:
+    run = start(workspace_dir, [BAD])
+    end = finished(run.turn(TASK))
+    assert (end.outcome, end.how) == ("solved", "mutate 2")
+    assert (workspace_dir / "calc.py").read_text() == GOOD
+    assert len(run.model.requests) == 1
+
+
+def test_a_second_slip_is_mended_upon_the_first(start: Callable, workspace_dir: Path) -> None:
+    (workspace_dir / "calc.py").write_text(
+        "def add(a, b):\n    return a - b\n\n\ndef last(items):\n    return items[0]\n"
+        "\n\ndef big(n):\n    return n > 9\n\n\ndef small(n):\n    return not big(n)\n"
+    )
+    (workspace_dir / "calc_test.py").write_text(
+        "from calc import add, big, last, small\n\n\ndef test_add():\n    assert add(2, 3) == 5\n"
+        "\n\ndef test_last():\n    assert last([1, 2]) == 2\n"
+        "\n\ndef test_big():\n    assert big(10)\n\n\ndef test_small():\n    assert small(9)\n"
+    )
+    run = start(workspace_dir, [], profile=Profile(fim=False))
+    end = finished(run.turn(TASK))
+    assert end.outcome == "solved" and end.how.startswith("mutate")
+    assert run.model.requests == []
 
 
 def test_the_right_parts_of_two_candidates_are_put_together(

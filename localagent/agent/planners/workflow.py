@@ -35,6 +35,7 @@ from localagent.agent.strategies.base import Plan
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill, quick_infill
 from localagent.agent.strategies.mix import mix
+from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, run_check
@@ -148,12 +149,16 @@ def _strategies(problem: Problem) -> Plan:
     if not problem.path.endswith(".py"):
         return Plan([whole_file, whole_file_again], [whole_file_cases])
     if lines > WHOLE_FILE_LINES:
-        return Plan([quick_infill, rewrite, body], [infill, mix])
+        return Plan([quick_infill, mutate, rewrite, body], [infill, mutate, mix])
     if repairing and lines > 10:
         return Plan(
-            [quick_infill, rewrite, body], [infill, whole_file_again, mix, whole_file_cases]
+            [quick_infill, mutate, rewrite, body],
+            [infill, whole_file_again, mutate, mix, whole_file_cases],
         )
-    return Plan([whole_file, quick_infill, whole_file_again, mix], [infill, whole_file_cases, mix])
+    return Plan(
+        [whole_file, quick_infill, mutate, whole_file_again, mix],
+        [infill, mutate, whole_file_cases, mix],
+    )
 
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:

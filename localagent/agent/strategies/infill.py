@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from localagent.agent.candidates import Board, Candidate
-from localagent.agent.localise import suspicion
+from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.around import around
 from localagent.agent.strategies.base import Draft
+from localagent.agent.strategies.places import best_text, suspicious_lines
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.models.base import Infill, Request
@@ -30,7 +30,7 @@ def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
     Its prompts are a tenth as long as those that show tests and task, so on a small machine it
     takes seconds where these take a minute.
     """
-    _, result = _best(problem, board)
+    _, result = best_text(problem, board)
     if result is not None and (result.passed or 0) >= (result.failed or 0):
         yield from _climb(turn, problem, board, QUICK_PLACES, 1)
 
@@ -46,7 +46,7 @@ def _climb(
     if not turn.services.model.info.profile.fim or problem.start is None:
         return
     while True:
-        text, result = _best(problem, board)
+        text, result = best_text(problem, board)
         if result is None or not result.failing:
             return
         score = board.best_score
@@ -58,23 +58,13 @@ def _climb(
             return
 
 
-def _best(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
-    best: Candidate | None = board.best
-    start = problem.start
-    if best is None or best.result is None:
-        return problem.text, start
-    if start is not None and start.score >= best.result.score and problem.text.strip():
-        return problem.text, start
-    return best.text, best.result
-
-
 def _around(
     turn: Turn, problem: Problem, text: str, result: CheckResult, most: int, samples: int
 ) -> Iterator[Sequence[Draft]]:
     """Infills at each place of `text`: all places greedily before any is sampled. What is asked for
     at one place shares its prefix, so it is asked for side by side."""
     lines = text.splitlines(keepends=True)
-    places = _places(problem, lines, result)[:most]
+    places = suspicious_lines(problem, lines, result)[:most]
     together = max(1, turn.services.model.info.profile.parallel // 2)
     # Once greedily, then in as many rounds as fill the model's sequences.
     rounds = [
@@ -119,24 +109,6 @@ def _joining(prefix: str, suffix: str) -> Callable[[str], list[str]]:
         return [prefix + shape + "\n" + suffix for shape in dict.fromkeys(shapes) if shape.strip()]
 
     return build
-
-
-def _places(problem: Problem, lines: list[str], result: CheckResult) -> list[int]:
-    """Line numbers of `lines` to try, the most suspicious first."""
-    scores = suspicion(result).get(problem.path, {})
-    code = [n for n, line in enumerate(lines, 1) if _is_code(line)]
-    framed = [n for t in result.failing for path, n in t.frames if path == problem.path]
-
-    def key(line: int) -> tuple[int, float, int]:
-        return (-(line in framed), -scores.get(line, 0.0), -line)
-
-    ranked = [n for n in code if not scores or scores.get(n, 0.0) > 0.0]
-    return sorted(ranked, key=key)
-
-
-def _is_code(line: str) -> bool:
-    text = line.strip()
-    return bool(text) and not text.startswith(("#", "def ", "class ", "@", "import ", "from ", '"'))
 
 
 def _indent(line: str) -> str:

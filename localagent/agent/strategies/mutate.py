@@ -1,0 +1,65 @@
+"""Common slips mended without asking the model: an operator, a bound, an index, a variable.
+
+On a small machine a question takes seconds to minutes and a check a second at most. Where a file
+mostly works, what is wrong is often one sign, so the small changes of the most suspicious lines are
+tried before anything is asked for anew; what gets better is built upon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from localagent.agent.candidates import Board
+from localagent.agent.problem import Problem
+from localagent.agent.strategies.base import Draft
+from localagent.agent.strategies.places import best_text, suspicious_lines
+from localagent.agent.turn import Turn
+from localagent.agent.verify import CheckResult
+from localagent.edits.mutations import mutations
+
+LINES = 8
+A_LINE = 8
+"""Changes of one line that are tried, at most, of so many lines."""
+SECONDS = 30.0
+"""What the checks of one text's changes may take together, by what its own check took."""
+MIN_CHECK_SECONDS = 0.5
+
+
+def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """Change one thing at a time in the best text, where most tests pass; again when there is a
+    better one."""
+    tried: set[str] = set()
+    while problem.path.endswith(".py"):
+        text, result = best_text(problem, board)
+        if text in tried or not _mostly_works(result):
+            yield []
+            continue
+        tried.add(text)
+        score = board.best_score
+        for new in _changed(problem, text, result):
+            yield [Draft("mutate", None, _giving(new))]
+            if board.best_score > score:
+                break
+    yield []
+
+
+def _mostly_works(result: CheckResult | None) -> bool:
+    """Whether a small change may be all that is wanted. Tests that pass by chance are many where
+    nothing works yet."""
+    if result is None or result.ok or result.timed_out or not result.failing:
+        return False
+    return (result.passed or 0) >= (result.failed or 0)
+
+
+def _changed(problem: Problem, text: str, result: CheckResult | None) -> list[str]:
+    """The texts to try. One change of each line comes before the second of any."""
+    assert result is not None
+    lines = suspicious_lines(problem, text.splitlines(), result)[:LINES]
+    of_lines = [mutations(text, line)[:A_LINE] for line in lines]
+    rounds = range(max(map(len, of_lines), default=0))
+    ordered = [of_line[n] for n in rounds for of_line in of_lines if n < len(of_line)]
+    return ordered[: int(SECONDS / max(result.seconds, MIN_CHECK_SECONDS))]
+
+
+def _giving(text: str) -> Callable[[str], list[str]]:
+    return lambda _: [text]

@@ -1,0 +1,91 @@
+"""Small changes of one line: what is tried, and that nothing else is touched."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localagent.edits.mutations import mutations
+
+
+def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
+    text = f"{before}\n    {line}\n"
+    return [new.splitlines()[1].strip() for new in mutations(text, 2)]
+
+
+@pytest.mark.parametrize(
+    ("slip", "mended"),
+    [
+        ("return a - b", "return a + b"),
+        ("return b - a", "return a - b"),
+        ("return a < b", "return a <= b"),
+        ("return a not in items", "return a in items"),
+        ("return a is  not None", "return a is None"),
+        ("return a and b", "return a or b"),
+        ("return not a", "return a"),
+        ("return items[0]", "return items[-1]"),
+        ("return items[-1]", "return items[0]"),
+        ("return items[a]", "return items[a - 1]"),
+        ("return items[: a + 1]", "return items[: a]"),
+        ("return range(a)", "return range(a + 1)"),
+        ("return range(a)", "return range(1, a)"),
+        ("return min(a, b)", "return max(a, b)"),
+        ("return pow(a, b)", "return pow(b, a)"),
+        ("return a if b else items", "return items if b else a"),
+        ("return a * 2", "return a * 3"),
+        ("return f(a)", "return f(b)"),
+        ("a += b", "a -= b"),
+        ("items.append(a)", "items.extend(a)"),
+        ("return sorted(items)", "return sorted(items, reverse=True)"),
+        ("if a: pass", "if not a: pass"),
+        ("while a and b: pass", "while a or b: pass"),
+        ("return True", "return False"),
+        ('return f"the {items[-1]} was"', 'return f"the {items[0]} was"'),
+        ('return "é" + f"{{é}} {a}"', 'return "é" + f"{{é}} {b}"'),
+        ("return 1 < a < b", "return 1 < a <= b"),
+    ],
+)
+def test_common_slips_are_mended(slip: str, mended: str) -> None:
+    assert mended in changed(slip)
+
+
+def test_what_is_around_stays_as_it_was_written() -> None:
+    new = changed("return ( a  <b )and  'x' == f( a,b )  # why")
+    assert "return ( a  <=b )and  'x' == f( a,b )  # why" in new
+    assert "return ( a  <b )or  'x' == f( a,b )  # why" in new
+
+
+def test_the_likeliest_come_first() -> None:
+    new = changed("return items[a - 1] < b")
+    assert new[0] == "return items[a - 1] <= b"
+    assert new.index("return items[a] < b") < new.index("return items[b - 1] < b")
+
+
+@pytest.mark.parametrize("text", ["", "def f(:\n", "x = (\n  1,\n)\n", "\f\nx = 1\n", "\0"])
+def test_nothing_where_nothing_can_be(text: str) -> None:
+    assert mutations(text, 1) == []
+    assert mutations(text, 99) == []
+
+
+SOURCES = [
+    ast.unparse(ast.parse(text))
+    for text in (
+        "def f(a, *b, c=1):\n    for i in range(len(b)):\n        if b[i] > a and not c:\n"
+        "            a += b[i - 1] * (c - i)\n    return f'{a:>3} {b[0]!r}' if a else sorted(b)",
+        "class C:\n    def m(self, x):\n        while x and x != 3: x = x[1:-1]\n        return -x",
+    )
+]
+
+
+@given(st.sampled_from(SOURCES), st.integers(1, 8), st.sampled_from(["\n", "\r\n"]))
+def test_each_parses_and_differs_in_its_line_alone(text: str, line: int, end: str) -> None:
+    old = text.replace("\n", end)
+    new = mutations(old, line)
+    assert len(set(new)) == len(new)
+    for one in new:
+        ast.parse(one)
+        lines = zip(old.splitlines(True), one.splitlines(True), strict=True)
+        assert [n for n, (a, b) in enumerate(lines, 1) if a != b] == [line]
