@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from localagent.guard.sandbox import select
 from localagent.guard.sandbox.base import Command, Sandbox
 from localagent.guard.sandbox.canary import probe
 from localagent.guard.sandbox.environment import scrubbed
+from localagent.guard.sandbox.landlock import LandlockSandbox
 from localagent.guard.sandbox.overlay import is_cache
 from localagent.guard.sandbox.plain import PlainSandbox
 from localagent.guard.sandbox.process import Captured
@@ -212,6 +214,59 @@ def test_large_ignored_folders_can_be_read(confining: Sandbox, tmp_path: Path) -
     assert changed in (["build/small"], ["build/small", "node_modules/x/7.js"])
     assert (tmp_path / "node_modules/x/7.js").read_text() == "y"
     assert (confining.kind == "unshare") == (len(changed) == 2)
+
+
+def test_a_workspace_that_is_too_large_is_not_copied(
+    plain: PlainSandbox, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localagent.guard.sandbox.copying.MAX_BYTES", 200)
+    with pytest.raises(SandboxError, match="too large to be copied"), plain.open(project):
+        pass
+
+
+@linux
+@pytest.mark.sandbox
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
+def test_cargo_builds_elsewhere_where_its_folder_is_linked(kind: str, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("target/\n")
+    (tmp_path / "Cargo.toml").write_text("[package]\n")
+    (tmp_path / "target").mkdir()
+    try:
+        sandbox = select.choose(kind).sandbox
+    except SandboxError as error:
+        pytest.skip(error.message)
+    line = "mkdir -p ${CARGO_TARGET_DIR:-target}/x && echo ${CARGO_TARGET_DIR:-none}"
+    with sandbox.open(tmp_path) as view:
+        assert view.run(Command(line)).output == "none\n"
+    (tmp_path / "target/big").write_bytes(bytes(9 << 20))
+    with sandbox.open(tmp_path) as view:
+        assert view.run(Command(line)).output.endswith("/target\n")
+        assert view.changes() == ()
+    sandbox.close()
+
+
+@linux
+@pytest.mark.sandbox
+def test_landlock_opens_the_ports_that_it_is_told(tmp_path: Path) -> None:
+    """And no others, on no other address."""
+    try:
+        select.choose("landlock")
+    except SandboxError as error:
+        pytest.skip(error.message)
+    code = "import socket, sys\nfor host, port in (('127.0.0.1', 1), ('127.0.0.1', 2)):\n"
+    code += "    s = socket.socket(); s.settimeout(9)\n"
+    code += "    print(s.connect_ex((host, int(sys.argv[port]))))"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
+        ports = [server.getsockname()[1] for server in (one, other)]
+        sandbox = LandlockSandbox(ports=ports[:1])
+        line = f'{sys.executable} -c "{code}" {ports[0]} {ports[1]}'
+        with sandbox.open(tmp_path) as view:
+            assert view.run(Command(line)).output == "0\n13\n"
+        sandbox.close()
 
 
 def test_a_deleted_link_deletes_what_it_stood_for(plain: PlainSandbox, tmp_path: Path) -> None:

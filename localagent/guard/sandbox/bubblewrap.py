@@ -79,7 +79,7 @@ class BubblewrapSandbox:
     ) -> Completed:
         if not Path(view.tree, command.cwd).is_dir():  # bwrap would end as the command could
             raise SandboxError(f"the command could not be started: no folder {command.cwd}")
-        env = scrubbed(_HOME, "/tmp", command.env)
+        env = scrubbed(_HOME, "/tmp", view.copy.build_folder("/tmp") | command.env)
         written = [str(view.tree.parent)]
         limit = str(command.processes) if command.processes else "unlimited"
         cwd = os.path.normpath(view.workspace / command.cwd)

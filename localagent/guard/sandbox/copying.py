@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from localagent.changes import Change
+from localagent.errors import SandboxError
 from localagent.guard.sandbox.overlay import (
     Budget,
     deleted,
@@ -30,11 +31,13 @@ from localagent.workspace import Workspace
 _NOT_COPIED = (".git/objects", ".git/modules", ".git/lfs", ".git/worktrees")
 # An ignored folder is copied up to these sizes; copying it takes less time than starting a command.
 _SMALL_ENTRIES, _SMALL_BYTES = 500, 8 << 20
+MAX_BYTES = 4 << 30  # of a copy: a disk is no place for a second one of what is larger
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file with another
 
 
 class Copy:
-    """The copy `tree` (made here) of the folder `root`. Raises OSError where it cannot be made.
+    """The copy `tree` (made here) of the folder `root`. Raises OSError where it cannot be made, and
+    SandboxError where it is too large.
 
     `mounted` is for a copy that is mounted at `root` itself, where links to it would lead into
     circles: folders stand for what is linked, to be mounted on, and git's objects are `mounted`.
@@ -47,6 +50,7 @@ class Copy:
         # How each entry was when it had just been copied; None for what was linked.
         self._made: dict[str, os.stat_result | None] = {}
         self._objects = ""
+        self._bytes = 0
         self._workspace = Workspace.open(root)
         self._shown = _folders_with_files(self._workspace.files())
         self._others = self._look_at_others()
@@ -117,6 +121,12 @@ class Copy:
         if stat.S_ISLNK(found.st_mode):
             _link(source.readlink(), target)
         elif stat.S_ISREG(found.st_mode):
+            self._bytes += found.st_size
+            if self._bytes > MAX_BYTES:
+                raise SandboxError(
+                    f"the workspace is too large to be copied (more than {MAX_BYTES >> 20} MiB)",
+                    "the sandbox unshare needs no copy; let git ignore folders of large files",
+                )
             try:
                 _copy_content(source, target)
             except PermissionError:
@@ -153,6 +163,15 @@ class Copy:
                 else:
                     self._copy_file(name, entry.stat(follow_symlinks=False))
         self._made[rel] = target.lstat()
+
+    def build_folder(self, tmp: str) -> dict[str, str]:
+        """Variables that send what tools build to `tmp`, where their own folder is linked and so
+        cannot be written."""
+        names = [name for name, made in self._made.items() if made is None]
+        rust = [name for name in names if name.rpartition("/")[2] == "target"]
+        if any((self.tree / name).parent.joinpath("Cargo.toml").exists() for name in rust):
+            return {"CARGO_TARGET_DIR": f"{tmp}/target"}
+        return {}
 
     def linked(self) -> list[tuple[str, str]]:
         """The real paths that the copy leads to, ignored folders and git's objects, each with the

@@ -71,7 +71,7 @@ class LandlockSandbox:
         real, shown = str(view.workspace), own[0]
         # The view does not lie where the workspace does, and names of the one mean the other.
         command = replace(command, line=command.line.replace(real, shown))
-        env = scrubbed(own[2], own[1], command.env)
+        env = scrubbed(own[2], own[1], view.copy.build_folder(own[1]) | command.env)
         cwd = os.path.normpath(Path(shown, command.cwd))
         job = {
             **common(command, env, cwd, own, count_processes=False),
