@@ -22,6 +22,16 @@ IGNORE_FILE = ".localagentignore"
 # Folders of the kernel whose links lead to different places in different processes.
 _MAGIC = ("/proc", "/dev", "/sys")
 
+_BY_PARTS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)  # opening a named pipe must not wait for a writer
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_FOLDER = _READ | getattr(os, "O_DIRECTORY", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -71,7 +81,10 @@ class Workspace:
             self._refuse_magic(text, path)
         # realpath resolves each link on the way, and takes what does not exist as it is.
         resolved = os.path.realpath(self.root / text)
-        return self._inside(resolved, path)
+        name = self._inside(resolved, path)
+        # A name has to mean itself when it comes back: "x " would be taken for "x".
+        again = self._cleaned(name)
+        return name if again == name else self.relative(again)
 
     def path(self, rel: str) -> Path:
         """The absolute path of `rel`; its last part may be a link, which is not followed.
@@ -104,12 +117,7 @@ class Workspace:
 
         Quicker than `read_bytes`, since the name is known to be resolved. Raises OSError.
         """
-        # O_NONBLOCK: opening a named pipe must not wait for a writer. O_NOFOLLOW: the path was
-        # resolved, so a link that is there now was put there in between.
-        flags = os.O_RDONLY
-        for flag in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY", "O_CLOEXEC"):
-            flags |= getattr(os, flag, 0)
-        descriptor = os.open(f"{self.root}/{name}", flags)
+        descriptor = _opened(self.root, name)
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(mode):
@@ -213,6 +221,26 @@ class Workspace:
             above = folder.rpartition("/")[0]
             known[folder] = stat.S_ISDIR(mode) and self._real_folder(above, known)
         return known[folder]
+
+
+def _opened(root: Path, name: str) -> int:
+    """A descriptor of the file `name` below `root`, to be read.
+
+    The path was resolved, so a link in it was put there in between: it is opened part by part, and
+    no link is followed. Raises OSError.
+    """
+    if not _BY_PARTS:
+        return os.open(f"{root}/{name}", _READ)
+    *folders, last = name.split("/")
+    folder = os.open(root, _FOLDER)
+    try:
+        for part in folders:
+            below = os.open(part, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(last, _READ, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _in_git(name: str) -> bool:

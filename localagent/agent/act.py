@@ -171,12 +171,20 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         known = ", ".join(sorted(turn.services.tools))
         raise ToolError(f"there is no tool {call.name!r}; the tools are: {known}")
     done: list[FileChanged] = []
+    refused: dict[str, str] = {}
+
+    def denies(path: str) -> bool:
+        reason = "" if entered else _denied(turn, path)  # what users run changes what they like
+        refused.update({path: reason} if reason else {})
+        return bool(reason)
+
     context = ToolContext(
         workspace=turn.services.workspace,
         sandbox=turn.services.sandbox,
         apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
         saw=turn.saw,
         marks=turn.services.marks,
+        denies=denies,
         cancelled=turn.stop.is_set,
         shell_seconds=_shell_seconds(turn, entered),
         entered=entered,
@@ -197,6 +205,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         failure = error
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
     yield from _hidden(turn, done)
+    yield from [Blocked("path", path, reason) for path, reason in refused.items()]
     if failure is not None:
         raise failure
     if edited:
@@ -205,6 +214,13 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         )
         result = replace(result, for_model=text)
     return result
+
+
+def _denied(turn: Turn, path: str) -> str:
+    """Why no tool may change `path`, whatever command it is that did; "" where one may."""
+    decide = turn.services.gate.decide
+    verdicts = [decide(tool, "write", path, turn.named) for tool in ("edit", "write")]
+    return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
 
 
 def _shell_seconds(turn: Turn, entered: bool) -> float:

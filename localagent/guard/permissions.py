@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,7 +37,7 @@ By = Literal["default", "rule", "project", "flag", "mode", "remembered"]
 CHECK_TOOL = "check"
 _STRICTNESS: dict[RuleAction, int] = {"allow": 0, "ask": 1, "deny": 2}
 # Folders that nobody writes to through localagent: git's own data and localagent's settings.
-_UNTOUCHABLE = (".git", ".localagent")
+_UNTOUCHABLE = (".git", ".localagent", "git~1", "locala~1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,7 @@ class Permissions:
             if subject == ".." or subject.startswith(("../", "/")):
                 return Verdict("deny", "default", f"{subject} is outside the workspace")
             for part in subject.split("/"):
-                # Not every file system tells .GIT from .git.
-                if part.casefold() in _UNTOUCHABLE:
+                if _bare(part) in _UNTOUCHABLE:
                     reason = f"{part} is never changed through localagent"
                     return Verdict("deny", "default", reason)
         return None
@@ -169,7 +169,8 @@ class Permissions:
                 return Verdict("allow", "default", "a check, in a view that is thrown away")
             return Verdict("ask", "default", "commands are asked for")
         if self._secret(subject):
-            return Verdict("ask", "default", f"{subject} looks like it holds a secret")
+            reason = f"{subject} looks like it holds a secret"
+            return Verdict("deny" if effect == "write" else "ask", "default", reason)
         if effect == "read":
             return Verdict("allow", "default", "reading in the workspace is allowed")
         if any(self._same_path(subject, path) for path in named):
@@ -212,6 +213,14 @@ class Permissions:
     def _same_path(self, one: str, other: str) -> bool:
         other = normal_path(other)
         return one.casefold() == other.casefold() if self._ignore_case else one == other
+
+
+def _bare(part: str) -> str:
+    """A part of a path as the least exact file system takes it: without case, characters that are
+    not seen (HFS+), dots and blanks at the end, and the name of a stream (NTFS)."""
+    text = unicodedata.normalize("NFKC", part.partition(":")[0])
+    seen = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return seen.casefold().rstrip(" .")
 
 
 def _planning(tool: str, effect: Effect, mode: Mode) -> Verdict | None:

@@ -232,7 +232,7 @@ def _by_real_path(tree: Rooted, changes: Sequence[Change]) -> dict[str, Change]:
 
 def _clean(path: str) -> str:
     """`path` in its plain form. Raises OutsideWorkspace and RefusedError for what is none."""
-    if path.startswith("/") or "\0" in path or ".." in path.split("/"):
+    if path.startswith("/") or "\0" in path or ".." in path.split("/") or not _encodable(path):
         raise OutsideWorkspace(
             f"{path!r} is no path inside the workspace", "use a path relative to the workspace"
         )
@@ -244,6 +244,14 @@ def _clean(path: str) -> str:
             if _FORBIDDEN_ON_WINDOWS & set(part) or part != part.rstrip(" ."):
                 raise RefusedError(f"{path!r} is no file name on this system")
     return "/".join(parts)
+
+
+def _encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _goal(change: Change) -> State:

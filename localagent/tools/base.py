@@ -26,9 +26,9 @@ class ToolContext:
 
     `apply` is the only way to change the workspace: it checkpoints, then writes. `saw` is told of
     each file that the model is shown, with its SHA-256. `cancelled` is asked by tools that take
-    long. `marks` hides secrets from the model and turns its marks back. `max_chars` bounds the half
-    of a result that the model sees. `entered` says that the user entered the call: the half for the
-    person then holds the output, too.
+    long. `marks` hides secrets from the model and turns its marks back. `denies` says that no
+    change of a path is kept. `max_chars` bounds the half of a result that the model sees. `entered`
+    says that the user entered the call: the half for the person then holds the output, too.
     """
 
     workspace: Workspace
@@ -36,6 +36,7 @@ class ToolContext:
     apply: Callable[[Sequence[Change]], None]
     saw: Callable[[str, str], None] = lambda _path, _sha256: None
     marks: Marks = field(default_factory=Marks)
+    denies: Callable[[str], bool] = lambda _path: False
     cancelled: Callable[[], bool] = lambda: False
     max_chars: int = 4000
     shell_seconds: float = 120.0

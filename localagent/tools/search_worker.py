@@ -35,7 +35,7 @@ def main() -> None:
         return
     searched = skipped = 0
     for name in request["files"]:
-        data = _data(os.path.join(request["root"], name), request["max_bytes"])  # noqa: PTH118
+        data = _data(request["root"], name, request["max_bytes"])
         if data is None:
             skipped += 1
             continue
@@ -48,16 +48,35 @@ def main() -> None:
     out.write(json.dumps({"files": searched, "skipped": skipped}) + "\n")
 
 
-def _data(path: str, max_bytes: int) -> bytes | None:
-    """The bytes of a file of text; None where it is too large, binary or unreadable."""
+def _data(root: str, name: str, max_bytes: int) -> bytes | None:
+    """The bytes of a file of text; None where it is too large, binary or unreadable, or where a
+    part of its path has become a link."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(_opened(root, name), "rb") as file:
             data = file.read(max_bytes + 1)
     except OSError:
         return None
     if len(data) > max_bytes or b"\0" in data[:8000]:
         return None
     return data
+
+
+def _opened(root: str, name: str) -> int:
+    """As `workspace._opened`, which a process without localagent's modules cannot import."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if os.open not in os.supports_dir_fd:
+        return os.open(os.path.join(root, name), flags)  # noqa: PTH118
+    flags |= os.O_NOFOLLOW
+    *folders, last = name.split("/")
+    folder = os.open(root, flags | os.O_DIRECTORY)
+    try:
+        for part in folders:
+            below = os.open(part, flags | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(last, flags, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _hits(compiled: re.Pattern[str], text: str, max_hits: int) -> tuple[int, list[Any]]:

@@ -63,8 +63,10 @@ def _run(line: str, context: ToolContext) -> ToolResult:
             view.run(Command(gitadopt.LIST_INDEX, seconds=_LISTING_SECONDS, env=env))
         found = view.changes()
     # What runs later outside the sandbox, such as a git hook, must not come from inside it.
-    changes = [change for change in found if ".git" not in change.path.lower().split("/")]
-    others = [change for change in found if change not in changes]
+    others = [change for change in found if ".git" in change.path.lower().split("/")]
+    rest = [change for change in found if ".git" not in change.path.lower().split("/")]
+    denied = [change.path for change in rest if _denied(change, context)]
+    changes = [change for change in rest if change.path not in denied]
     if changes and not done.cancelled:
         context.apply(changes)
     if before is not None and not done.cancelled:
@@ -72,7 +74,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         git = gitadopt.adopt(root, before, others, why)
     else:
         git = gitadopt.Adopted(left=tuple(change.path for change in others))
-    notes = _notes(done, changes, git)
+    notes = _notes(done, changes, git, denied)
     room = context.max_chars - len(notes) - 40
     # Before it is shortened: half of a secret has no form to be known by.
     whole = context.marks.hide(without_escapes(done.output.strip("\n")))
@@ -87,6 +89,17 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     return ToolResult(ok, "\n".join(part for part in parts if part), f"{person}\n{notes}".rstrip())
 
 
+def _denied(change: Change, context: ToolContext) -> bool:
+    """Whether no tool may make this change, or one that would remove something below it."""
+    if context.denies(change.path):
+        return True
+    root = context.workspace.root
+    folder = root / change.path
+    if change.kind == "dir" or folder.is_symlink() or not folder.is_dir():
+        return False
+    return any(context.denies(path.relative_to(root).as_posix()) for path in folder.rglob("*"))
+
+
 def _calls_git(line: str) -> bool:
     """Whether the line itself, as it was allowed, runs git; not what its programs do."""
     commands = simple_commands(line)
@@ -95,7 +108,9 @@ def _calls_git(line: str) -> bool:
     return any(command.split(" ", 1)[0] == "git" for command in commands)
 
 
-def _notes(done: Completed, changes: Sequence[Change], git: gitadopt.Adopted) -> str:
+def _notes(
+    done: Completed, changes: Sequence[Change], git: gitadopt.Adopted, denied: Sequence[str]
+) -> str:
     """What there is to say besides the output, one line each."""
     lines = []
     if done.cancelled:
@@ -121,6 +136,8 @@ def _notes(done: Completed, changes: Sequence[Change], git: gitadopt.Adopted) ->
         some = ", ".join(git.left[:_SHOWN_LEFT])
         more = f" and {len(git.left) - _SHOWN_LEFT} more" if len(git.left) > _SHOWN_LEFT else ""
         lines.append(f"changes to git's own files were not kept: {some}{more}")
+    if denied:
+        lines.append(f"not kept, as no tool may change it: {', '.join(denied[:_SHOWN_CHANGES])}")
     return "\n".join(lines)
 
 

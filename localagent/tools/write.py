@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from localagent.edits.apply import replace_file
 from localagent.errors import ToolError
 from localagent.tools.arguments import ToolArguments, parse
@@ -43,7 +45,8 @@ def _is_there(workspace: Workspace, path: str) -> bool:
     for folder in above.parents:
         if folder == workspace.root:
             break
-        if folder.exists() and not folder.is_dir():
+        # os.path's functions do not raise for a name that is too long.
+        if os.path.exists(folder) and not os.path.isdir(folder):  # noqa: PTH110, PTH112
             shown = folder.relative_to(workspace.root).as_posix()
             raise ToolError(f"{shown} is a file, so nothing can be written below it")
     return workspace.exists(path)

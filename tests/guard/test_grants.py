@@ -75,7 +75,7 @@ def test_a_path_is_remembered_for_what_was_asked(tmp_path: Path) -> None:
     one = gate(tmp_path)
     one.remember("read", "./.env")
     assert action(one, "read", ".env") == "allow"
-    assert action(one, "write", ".env") == "ask"
+    assert action(one, "write", ".env") == "deny"
     one.remember("write", "a.py")
     assert action(one, "write", "sub/../a.py") == "allow"
     assert action(one, "write", "b.py") == "ask"
@@ -150,9 +150,9 @@ def test_a_damaged_file_allows_nothing(tmp_path: Path, home: Path, content: byte
     ("mode", "expected"),
     [
         ("plan", {"a.py": "deny", ".env": "deny", "make": "deny", "read .env": "ask"}),
-        ("ask", {"a.py": "ask", ".env": "ask", "make": "ask", "read .env": "ask"}),
-        ("auto-edit", {"a.py": "allow", ".env": "ask", "make": "ask", "read .env": "ask"}),
-        ("auto", {"a.py": "allow", ".env": "ask", "make": "allow", "read .env": "ask"}),
+        ("ask", {"a.py": "ask", ".env": "deny", "make": "ask", "read .env": "ask"}),
+        ("auto-edit", {"a.py": "allow", ".env": "deny", "make": "ask", "read .env": "ask"}),
+        ("auto", {"a.py": "allow", ".env": "deny", "make": "allow", "read .env": "ask"}),
     ],
 )
 def test_what_a_mode_allows(tmp_path: Path, mode: str, expected: dict[str, str]) -> None:

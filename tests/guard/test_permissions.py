@@ -29,8 +29,14 @@ def action(permissions: Permissions, tool: str, effect: str, subject: str, **fla
         ("read", "read", "src/main.py", "allow"),
         ("read", "read", ".env", "ask"),
         ("edit", "write", "src/main.py", "ask"),
-        ("edit", "write", ".env", "ask"),
+        ("edit", "write", ".env", "deny"),
         ("edit", "write", ".git/config", "deny"),
+        ("edit", "write", ".g\u200cit/config", "deny"),
+        ("edit", "write", ".git./config", "deny"),
+        ("edit", "write", ".git::$INDEX_ALLOCATION/config", "deny"),
+        ("edit", "write", "GIT~1/config", "deny"),
+        ("edit", "write", "\uff0e\uff47it/config", "deny"),
+        ("edit", "write", ".gitignore", "ask"),
         ("edit", "write", "sub/.GIT/hooks/post-commit", "deny"),
         ("edit", "write", ".localagent/config.toml", "deny"),
         ("edit", "write", "src/../.git/config", "deny"),
@@ -59,7 +65,14 @@ def test_case_counts_only_where_the_file_system_counts_it() -> None:
 
 
 def test_naming_a_secret_does_not_open_it() -> None:
-    assert action(Permissions(), "edit", "write", ".env", named=frozenset({".env"})) == "ask"
+    assert action(Permissions(), "edit", "write", ".env", named=frozenset({".env"})) == "deny"
+
+
+def test_only_a_rule_of_the_user_opens_a_secret_to_writing() -> None:
+    assert action(Permissions(), "edit", "write", ".env", yes=True, mode="auto") == "deny"
+    assert action(Permissions([Rule("edit", ".env", "allow")]), "edit", "write", ".env") == "allow"
+    project = Permissions(project_rules=[Rule("edit", ".env", "allow")])
+    assert action(project, "edit", "write", ".env") == "deny"
 
 
 def test_headless_secrets_are_denied_and_other_questions_stay_questions() -> None:

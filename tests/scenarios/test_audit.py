@@ -11,6 +11,7 @@ import pytest
 
 from localagent.app import undo
 from localagent.cli import main
+from localagent.events import ToolReturned
 from localagent.journal.audit import audit_dir
 from localagent.journal.audit_read import records
 from localagent.journal.audit_verify import verify
@@ -81,6 +82,25 @@ def test_a_session_of_tool_calls(
     assert "../../etc/passwd" in capsys.readouterr().out
     assert main(["audit", "verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["intact"] is True
+
+
+def test_what_no_tool_may_change_no_command_changes(start: Callable, workspace_dir: Path) -> None:
+    kept = workspace_dir / "sub" / ".env"
+    kept.parent.mkdir()
+    kept.write_text("K=1\n")
+    own = workspace_dir / ".localagent" / "notes.md"
+    own.parent.mkdir()
+    own.write_text("x\n")
+    line = "rm -rf .localagent sub; echo K=2 > .env; echo fine > fine.txt"
+    run = start(workspace_dir, [f"```shell\n{line}\n```", DONE], planner="react", check=None)
+    run.turn("tidy up the folder")
+    assert (workspace_dir / "fine.txt").read_text() == "fine\n"
+    assert (kept.read_text(), own.read_text()) == ("K=1\n", "x\n")
+    assert not (workspace_dir / ".env").exists()
+    blocked = {r["subject"] for r in of_type(records(run.session.id), "blocked")}
+    assert {".env", "sub/.env", ".localagent/notes.md"} <= blocked
+    told = [e for e in run.events if isinstance(e, ToolReturned)]
+    assert "not kept, as no tool may change it" in told[0].for_model
 
 
 def test_the_planner_for_small_models_tells_what_it_shows(
