@@ -216,6 +216,11 @@ class Store:
         """The definitions with this name, without what it is qualified by."""
         return self._symbols("WHERE last = ? ORDER BY files.path, line", last)
 
+    def begun(self, text: str, limit: int) -> list[Symbol]:
+        """Definitions whose names, without what they are qualified by, begin with `text`."""
+        end = f"{text}\U0010ffff"
+        return self._symbols("WHERE last >= ? AND last < ? ORDER BY last LIMIT ?", text, end, limit)
+
     # The file
 
     def _opened(self) -> sqlite3.Connection:

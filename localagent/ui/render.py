@@ -38,11 +38,11 @@ from localagent.events import (
     TurnStarted,
     Warned,
 )
-from localagent.ui.clean import one_line
+from localagent.ui.clean import clean, one_line
 from localagent.ui.diff import counts
 from localagent.ui.layout import hanging, indented
 from localagent.ui.screen import Surface
-from localagent.ui.stream import ActStream, AnswerStream, CodeStream
+from localagent.ui.stream import MAX_LINES, ActStream, AnswerStream, CodeStream
 from localagent.ui.summary import Report, draw_summary
 from localagent.ui.words import count, duration, remaining, tests
 
@@ -80,6 +80,7 @@ class Renderer:
         self.echoed = ""  # a prompt that stands on the screen already
         self._report = Report()
         self._candidate = ""
+        self._own_command = False
         self._purpose = ""
         self._reply: AnswerStream | ActStream | CodeStream | None = None
         self._streams: set[int] = set()
@@ -163,6 +164,7 @@ class Renderer:
     def _turn(self, event: TurnStarted) -> None:
         self._report = Report(session=self._report.session)
         self._candidate = ""
+        self._own_command = event.kind == "command"
         echoed, self.echoed = self.echoed, ""
         if echoed.lstrip("!").strip() != event.prompt:
             self._screen.line()
@@ -231,6 +233,9 @@ class Renderer:
     def _returned(self, event: ToolReturned) -> None:
         symbols = self._screen.symbols
         called = self._report.calls.pop(event.call, one_line(event.tool))
+        if self._own_command:
+            self._output(event)
+            return
         lines = [line for line in event.for_person.split("\n") if line.strip()]
         if lines and lines[0].startswith("$ "):  # the command itself
             called = one_line(lines.pop(0), 200)
@@ -240,6 +245,16 @@ class Renderer:
             text.append(f"  {one_line(lines[0], 120)}{more}", style="faint" if event.ok else "bad")
         sign, style = (symbols.tool, "mark") if event.ok else (symbols.bad, "bad")
         self._mark(sign, style, text)
+
+    def _output(self, event: ToolReturned) -> None:
+        """What came of a command that the user ran: it is what there is to see."""
+        lines = clean(event.for_person).rstrip("\n").split("\n")
+        for line in lines[:MAX_LINES]:
+            self._screen.line(Text(f"  {line}", "" if event.ok else "bad"), wrap=False)
+        if len(lines) > MAX_LINES:
+            more = count(len(lines) - MAX_LINES, "more line")
+            self._screen.line(Text(f"  ... {more}", "faint"))
+        self._report.answer_shown = True
 
     def _question(self, event: Question) -> None:
         self._screen.clear_status()

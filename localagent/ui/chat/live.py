@@ -26,6 +26,7 @@ from localagent.ui.chat.base import (
 )
 from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.commands.base import Command
+from localagent.ui.chat.mentions import mentions
 from localagent.ui.chat.queue import Queue
 from localagent.ui.chat.standing import Branch, Standing, where_it_runs
 
@@ -232,10 +233,7 @@ class LiveChat:
     def complete(self, command: str, text: str) -> Sequence[Completion]:
         """See `Chat.complete`."""
         if command == "@":
-            files = self.session.services.workspace.files()
-            begun = [name for name in files if name.startswith(text)]
-            inside = [name for name in files if text in name and not name.startswith(text)]
-            return [Completion(name, "file") for name in (*begun, *inside)]
+            return mentions(self.session.services.workspace, text)
         try:
             return self._command(command).complete(self, text)
         except LocalAgentError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from localagent.errors import LocalAgentError
-from localagent.events import CheckFinished, Event, Question, ToolReturned, TurnStarted
+from localagent.events import CheckFinished, Event, Question, Steered, ToolReturned, TurnStarted
 from localagent.ui.ask import show_question
 from localagent.ui.chat.base import Answer, Chat, Item, Shown, Wish
 from localagent.ui.clean import clean, one_line
@@ -143,7 +143,7 @@ class Agent:
             self._draw(chat, item)
 
     def _draw(self, chat: Chat, item: Item) -> None:
-        if isinstance(item, TurnStarted | Shown):
+        if isinstance(item, TurnStarted | Steered | Shown):
             self._front.changed()  # one line less may be waiting
         if isinstance(item, Shown):
             draw_shown(self._surface, item)

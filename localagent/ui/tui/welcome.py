@@ -14,9 +14,9 @@ from localagent.ui.screen import Surface
 
 _LINES = (
     ("Enter", "sends; Alt-Enter adds a line; @ names a file; /help lists the commands"),
-    ("Ctrl-C", "stops the model; /undo takes back what it did; Ctrl-D leaves"),
+    ("Ctrl-C", "stops the model; /undo, or Esc Esc, takes back what it did; Ctrl-D leaves"),
     ("y n", "answer when a change or command is asked for; Shift-Tab: how much is asked"),
-    ("/model", "changes the model; Tab completes; Ctrl-O shows the last output in full"),
+    ("/model", "changes the model; !command runs one in the sandbox; Ctrl-O: the last output"),
 )
 _SHORT = (
     ("Enter", "sends; /help has more"),

@@ -416,6 +416,29 @@ def test_the_last_output_is_shown_in_full(
     terminal.until("\n  29\n")
 
 
+def test_going_back_to_edit_the_last_message(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    before = (workspace_dir / "calc.py").read_text()
+    script = SOLUTION.replace("reply ", "reply when = 'add', ")
+    terminal = started(open_terminal, "--scripted", scripted(script), "--check", CHECK, height=60)
+    terminal.send("fix add in calc.py")
+    terminal.until("took")
+    assert (workspace_dir / "calc.py").read_text() != before
+    terminal.keys("Escape", "Escape")
+    golden("back", terminal.until("> fix add in calc.py\n ask mode"))
+    assert (workspace_dir / "calc.py").read_text() == before
+
+
+def test_a_command_of_ones_own_is_run(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=80)
+    terminal.send("!echo made > made.txt; seq 3")
+    golden("command", terminal.until("took"))
+    assert (workspace_dir / "made.txt").read_text() == "made\n"
+
+
 def test_the_editor_writes_the_message(
     open_terminal: Open, scripted: Script, tmp_path: Path
 ) -> None:
