@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,21 +67,11 @@ def failing(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 @pytest.fixture
-def cache() -> Iterator[Path]:
-    """A folder for caches that is not below /tmp, which sandboxes replace as a whole."""
-    places = [Path("/var/cache"), Path(__file__).parent]
-    place = next(path for path in places if os.access(path, os.W_OK))
-    folder = Path(tempfile.mkdtemp(prefix="la-", dir=place))
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
 def examined(
-    workspace_dir: Path, tmp_path: Path, toy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    workspace_dir: Path, tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Examined:
+    """The home and its cache folder lie below /tmp, which sandboxes replace as a whole."""
     monkeypatch.chdir(workspace_dir)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
     def start(
         command: list[str] = COMMAND, policy: str = OFFLINE, **env: str

@@ -1011,14 +1011,14 @@ def _(t: Target) -> object:
 @_try("fifo", "a pipe beside the workspace")
 def _(t: Target) -> object:
     os.mkfifo(f"{t['home']}/canary-fifo")
-    return True
+    return None  # looked up outside
 
 
 @_try("socket-file", "a socket beside the workspace")
 def _(t: Target) -> object:
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(f"{t['home']}/canary.sock")
-    return True
+    return None  # looked up outside
 
 
 @_try("system-files", "the system's files")

@@ -78,12 +78,15 @@ def examine(kind: str, base: Path | None = None) -> list[Canary]:
 def main() -> None:
     """Try the kind that the first argument names; one line of JSON for each canary."""
     from localagent.guard.sandbox.select import make
+    from localagent.guard.sandbox.targets import sweep
 
     try:
         sandbox = make(sys.argv[1])
         found = _attack(sandbox)
     except SandboxError as error:
         sys.exit(str(error))
+    finally:
+        sweep(os.environ["CANARY_MARKER"])  # whoever started this may have been ended
     for canary in found:
         print(json.dumps([canary.name, canary.what, canary.denied, canary.detail]))
 

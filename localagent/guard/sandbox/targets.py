@@ -126,7 +126,11 @@ class Targets:
         self._kept["secret-mode"] = (first := self._home / _SECRET_FILES[0], _look(first))
         self._file("bashrc", self._home / ".bashrc", "kept\n")
         self._file("authorized-keys", self._home / ".ssh/authorized_keys", "kept\n")
+        # These may succeed in a picture of the home, where that lies below the private /tmp: only
+        # what is seen from here counts.
         self._absent("home-file", self._home / "canary-new")
+        self._absent("fifo", self._home / "canary-fifo")
+        self._absent("socket-file", self._home / "canary.sock")
         journal = paths.private(paths.data_dir() / "sessions") / "journal"
         self._file("journal", journal, self.secret)
         self._file("settings", paths.private(paths.config_dir()) / "config.toml", "# kept\n")
