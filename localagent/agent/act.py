@@ -185,6 +185,9 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         saw=turn.saw,
         marks=turn.services.marks,
         denies=denies,
+        may_have=lambda pattern, files, regex: turn.services.index.may_have(
+            pattern, files, regex=regex
+        ),
         cancelled=turn.stop.is_set,
         shell_seconds=_shell_seconds(turn, entered),
         entered=entered,

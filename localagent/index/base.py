@@ -98,6 +98,10 @@ class Index(Protocol):
     def passages(self, query: str, limit: int = 10) -> Sequence[Passage]:
         """The pieces of files that best answer `query`, best first."""
 
+    def may_have(self, pattern: str, files: Sequence[str], *, regex: bool) -> Sequence[str]:
+        """Those of `files` in which `pattern` may be, in any case; a file that changed since the
+        index was brought up to date may always have it."""
+
     def callers(self, name: str, limit: int = 20) -> Sequence[Reference]:
         """Where a function is called, or an object of a class is made; tests last."""
 

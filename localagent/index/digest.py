@@ -14,6 +14,7 @@ from localagent.grammars.structure import Structure, Use, structure
 from localagent.index import words
 from localagent.index.base import Symbol
 from localagent.index.chunks import chunks
+from localagent.index.grams import filter_of
 from localagent.index.outline import outline
 
 MAX_BYTES = 1 << 20
@@ -39,7 +40,7 @@ class Piece:
 class Digest:
     """What is kept of a file. `hash` is of its bytes; `kind` is "text", "generated", "unparsed"
     (its parser died on it), "binary", "big" or "minified", and only for the first three there is
-    more. `calls` and `imports` are names, each once."""
+    more. `calls` and `imports` are names, each once; `grams` is the filter of its text."""
 
     hash: bytes
     kind: str
@@ -48,6 +49,7 @@ class Digest:
     symbols: tuple[Symbol, ...]
     calls: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    grams: bytes = b""
 
 
 def digest(path: str, data: bytes, *, parse: bool = True) -> Digest:
@@ -70,6 +72,7 @@ def digest(path: str, data: bytes, *, parse: bool = True) -> Digest:
         tuple(symbols),
         _names(read.calls) if read else (),
         _names(read.imports) if read else (),
+        filter_of(_encoded(text)),
     )
 
 

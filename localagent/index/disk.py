@@ -9,6 +9,7 @@ What is told of one file (`symbols`) is always read from the file itself.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,13 +21,16 @@ from localagent.index.asked import Filter
 from localagent.index.base import Hit, Passage, Reference, Symbol
 from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, definitions
+from localagent.index.grams import Filters
 from localagent.index.kinds import is_test, may_be_text
+from localagent.index.literals import literals_of
 from localagent.index.named import raise_frames, raise_named
 from localagent.index.overview import Mapped, overview
 from localagent.index.query import parse_query
 from localagent.index.ranking import Answer, Ranked, by_words, order, words_of
 from localagent.index.relations import Relations
-from localagent.index.store import Counts, Store, index_file
+from localagent.index.scan import same, there
+from localagent.index.store import Counts, Known, Store, index_file
 from localagent.index.updater import Updater
 from localagent.index.written import of_frame
 from localagent.workspace import Workspace
@@ -152,6 +156,28 @@ class DiskIndex:
         """The definitions with this name, those outside of tests first."""
         relations = self.relations()
         return relations.definitions(name) if relations is not None else []
+
+    def may_have(
+        self, pattern: str, files: Sequence[str], *, regex: bool, fresh: bool = False
+    ) -> Sequence[str]:
+        """Those of `files` in which `pattern` may be, in any case; a file that changed since the
+        index was brought up to date may always have it. Where it is `fresh` that is not looked at,
+        which takes longer than all else."""
+        filters = Filters(literals_of(pattern, regex=regex))
+        store = self._opened() if filters else None
+        if store is None:
+            return files
+        try:
+            without = store.without(filters)
+        except sqlite3.Error:  # it is only quicker with it
+            return files
+        return [
+            f for f in files if f not in without or not (fresh or self._is_as_it_was(f, without[f]))
+        ]
+
+    def _is_as_it_was(self, path: str, known: Known) -> bool:
+        file = there(self._workspace, path)
+        return file is not None and same(file, known)
 
     def callers(self, name: str, limit: int = 20) -> Sequence[Reference]:
         """Where a function is called, or an object of a class is made; tests last."""

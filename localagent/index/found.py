@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from localagent.index.asked import Asked
@@ -71,9 +71,16 @@ def _places(
         for path in filter(wanted, relations.tests_for(workspace.relative(asked.value))):
             yield Place(path, 0, 0, "test", "", "")
     else:
-        pattern = pattern_of(asked.value, regex=asked.form == "re")
-        paths = sorted(filter(wanted, index.files()), key=relations.later)
-        yield from map(_of_reference, lines_with(workspace, paths, pattern))
+        regex = asked.form == "re"
+        pattern = pattern_of(asked.value, regex=regex)
+        likely = index.may_have(asked.value, index.files(), regex=regex, fresh=True)
+        paths = sorted(filter(wanted, likely), key=relations.later)
+        kinds = asked.filter if asked.filter.of_symbols else None
+        for one in lines_with(workspace, paths, pattern):
+            around = relations.around(one.path, one.line)
+            if kinds is None or (around is not None and kinds.symbol(around)):
+                owner = around.name if around is not None else ""
+                yield _of_reference(replace(one, owner=owner))
 
 
 def _of_symbol(symbol: Symbol, index: DiskIndex) -> Place:

@@ -1,7 +1,6 @@
-"""Lines that have a text, or match a regular expression: read from the files, not from the index.
+"""Lines that have a text, or match a regular expression: read from the files, as they are now.
 
-No trigrams are kept: they would double the index, and the files of three million lines are read in
-a second or two.
+The index only tells which files need not be read (`grams`).
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from localagent.edits.textfile import is_binary
+from localagent.edits.textfile import decode, is_binary
 from localagent.errors import UsageError
 from localagent.index.base import Reference
 from localagent.index.digest import MAX_BYTES
@@ -20,10 +19,10 @@ MOST_IN_FILE = 20
 """Lines of one file: the next file says more than more of the same."""
 
 
-def pattern_of(text: str, *, regex: bool) -> re.Pattern[bytes]:
+def pattern_of(text: str, *, regex: bool) -> re.Pattern[str]:
     """What to look for. Raises UsageError for an expression that is none."""
     try:
-        return re.compile(text.encode() if regex else re.escape(text.encode()))
+        return re.compile(text if regex else re.escape(text))
     except re.error as error:
         raise UsageError(
             f"{text!r} is no regular expression: {error}", 'text:"…" looks for the text itself'
@@ -31,7 +30,7 @@ def pattern_of(text: str, *, regex: bool) -> re.Pattern[bytes]:
 
 
 def lines_with(
-    workspace: Workspace, paths: Iterable[str], pattern: re.Pattern[bytes]
+    workspace: Workspace, paths: Iterable[str], pattern: re.Pattern[str]
 ) -> Iterator[Reference]:
     """The lines of these files that have it, file by file."""
     for path in paths:
@@ -39,13 +38,12 @@ def lines_with(
             data = workspace.read_listed(path, MAX_BYTES + 1)
         except OSError:
             continue
-        if len(data) > MAX_BYTES or pattern.search(data) is None or is_binary(data):
+        if len(data) > MAX_BYTES or is_binary(data):
             continue
         found = 0
-        for number, line in enumerate(data.split(b"\n"), 1):
+        for number, line in enumerate(decode(data).text.split("\n"), 1):
             if pattern.search(line):
-                shown = line.decode("utf-8", "replace").strip()[:_MAX_TEXT]
-                yield Reference(path, number, "mention", "", shown)
+                yield Reference(path, number, "mention", "", line.strip()[:_MAX_TEXT])
                 found += 1
                 if found >= MOST_IN_FILE:
                     break

@@ -37,6 +37,7 @@ class Relations:
         self._store = store
         self._workspace = workspace
         self._paths = store.paths()
+        self._symbols: dict[str, list[Symbol]] = {}
 
     def definitions(self, name: str) -> list[Symbol]:
         """The definitions with this name ("push", "Stack.push"), those outside of tests first."""
@@ -92,6 +93,13 @@ class Relations:
         calling = sorted(calls, key=lambda p: (-calls[p], p))
         return [p for p in dict.fromkeys([*named, *importing, *calling]) if p != path]
 
+    def around(self, path: str, line: int) -> Symbol | None:
+        """The innermost definition that a line is in."""
+        if path not in self._symbols:
+            self._symbols[path] = self._store.symbols(path)
+        inside = [s for s in self._symbols[path] if s.line <= line <= s.end_line]
+        return inside[-1] if inside else None
+
     @staticmethod
     def later(path: str) -> tuple[int, str]:
         """To sort by: tests come after a repository's own code, copies of others' last."""
@@ -101,13 +109,11 @@ class Relations:
 
     def _in_file(self, path: str, name: str, calls_only: bool) -> Iterator[Reference]:
         data = self._data(path)
-        around: Sequence[Symbol] | None = None
         for one in mentions_of(path, data, name):
             if one.role == "definition" or (calls_only and one.role != "call"):
                 continue
-            around = self._store.symbols(path) if around is None else around
-            inside = [s for s in around if s.line <= one.line <= s.end_line]
-            owner = inside[-1].name if inside else ""
+            around = self.around(path, one.line)
+            owner = around.name if around is not None else ""
             yield Reference(path, one.line, one.role, owner, _line(data, one.line))
 
     def _data(self, path: str) -> bytes:

@@ -2,6 +2,7 @@
 
     files ─┬─ chunks ──── chunk_words (FTS5: the words of each piece, by the chunk's id)
            ├─ symbols
+           ├─ grams (a filter of the trigrams of each file: what it cannot hold)
            ├───────────── names (FTS5: words of path and symbols, by the file's id)
            └───────────── uses  (FTS5: names that it calls, and modules, by the file's id)
 
@@ -31,9 +32,10 @@ from pathlib import Path
 from localagent.filelock import locked
 from localagent.index.base import Symbol
 from localagent.index.entry import Entry
+from localagent.index.grams import Filters
 from localagent.paths import cache_dir, private
 
-VERSION = 4
+VERSION = 5
 """Of the tables and of what is put into them; another one's file is made anew."""
 
 WAIT = 10.0
@@ -75,6 +77,7 @@ CREATE TABLE symbols (
 );
 CREATE INDEX symbols_file ON symbols (file);
 CREATE INDEX symbols_last ON symbols (last);
+CREATE TABLE grams (file INTEGER PRIMARY KEY, bits BLOB NOT NULL);
 CREATE VIRTUAL TABLE chunk_words USING fts5 (words, {words});
 CREATE VIRTUAL TABLE names USING fts5 (symbols, path, {words});
 CREATE VIRTUAL TABLE uses USING fts5 (calls, imports, detail=column, {words});
@@ -176,7 +179,7 @@ class Store:
         with self._writing():
             for table in _FULL_TEXT:
                 db.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
-            for table in ("files", "chunks", "symbols", "sqlite_sequence"):
+            for table in ("files", "chunks", "symbols", "grams", "sqlite_sequence"):
                 db.execute(f"DELETE FROM {table}")
         db.execute("PRAGMA secure_delete = OFF")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -202,6 +205,17 @@ class Store:
             (os.fsencode(path), line, line),
         ).fetchone()
         return row
+
+    def without(self, filters: Filters) -> dict[str, Known]:
+        """The files that cannot hold what is asked for, as the index has them."""
+        rows = self._db.execute(
+            "SELECT path, mtime, size, hash, kind, bits FROM grams JOIN files ON id = file"
+        )
+        return {
+            os.fsdecode(path): Known(*known)
+            for path, *known, bits in rows
+            if not filters.allow(bits)
+        }
 
     def paths(self) -> frozenset[str]:
         """All files."""
@@ -285,7 +299,7 @@ class Store:
                 "SELECT id FROM files WHERE path = ?", (os.fsencode(path),)
             ).fetchone()
             if row is not None:
-                for table in ("chunks", "symbols"):
+                for table in ("chunks", "symbols", "grams"):
                     self._db.execute(f"DELETE FROM {table} WHERE file = ?", row)
                 self._db.execute("DELETE FROM files WHERE id = ?", row)
 
@@ -303,6 +317,8 @@ class Store:
         if digest.calls or digest.imports:
             db.execute("INSERT INTO uses (rowid, calls, imports) VALUES (?, ?, ?)",
                        (file, " ".join(digest.calls), " ".join(digest.imports)))  # fmt: skip
+        if digest.grams:
+            db.execute("INSERT INTO grams VALUES (?, ?)", (file, digest.grams))
         for piece in digest.pieces:
             chunk = db.execute(
                 "INSERT INTO chunks (file, name, line, end_line) VALUES (?, ?, ?, ?)",

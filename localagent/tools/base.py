@@ -20,15 +20,20 @@ from localagent.workspace import Workspace
 Effect = Literal["read", "write", "execute"]
 
 
+MayHave = Callable[[str, Sequence[str], bool], Sequence[str]]
+"""Those of some files that may have a pattern, which is a regular expression where that is True."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool works on.
 
     `apply` is the only way to change the workspace: it checkpoints, then writes. `saw` is told of
-    each file that the model is shown, with its SHA-256. `cancelled` is asked by tools that take
-    long. `marks` hides secrets from the model and turns its marks back. `denies` says that no
-    change of a path is kept. `max_chars` bounds the half of a result that the model sees. `entered`
-    says that the user entered the call: the half for the person then holds the output, too.
+    each file that the model is shown, with its SHA-256. `may_have` leaves out files that need not
+    be read for a pattern. `cancelled` is asked by tools that take long. `marks` hides secrets from
+    the model and turns its marks back. `denies` says that no change of a path is kept. `max_chars`
+    bounds the half of a result that the model sees. `entered` says that the user entered the call:
+    the half for the person then holds the output, too.
     """
 
     workspace: Workspace
@@ -37,6 +42,7 @@ class ToolContext:
     saw: Callable[[str, str], None] = lambda _path, _sha256: None
     marks: Marks = field(default_factory=Marks)
     denies: Callable[[str], bool] = lambda _path: False
+    may_have: MayHave = lambda _pattern, files, _regex: files
     cancelled: Callable[[], bool] = lambda: False
     max_chars: int = 4000
     shell_seconds: float = 120.0

@@ -130,7 +130,7 @@ def _run(
     request = json.dumps(
         {
             "root": str(context.workspace.root),
-            "files": list(files),
+            "files": list(context.may_have(pattern, files, not literal)),
             "pattern": pattern,
             "literal": literal,
             "ignore_case": ignore_case,

@@ -11,13 +11,16 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 
 from rows import REPO, machine, write_row
 
+from localagent.index.asked import Asked, Filter
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
+from localagent.index.found import places
 from localagent.workspace import Workspace
 
 QUERIES = 100
@@ -89,11 +92,37 @@ def _asked(workspace: Workspace, file: Path) -> dict:
         began = time.perf_counter()
         index.search(" ".join(words[start : start + 12])[:400])
         times.append(1000 * (time.perf_counter() - began))
+    row = _quantiles("query", times)
+    row |= _quantiles("text", [_placed(index, workspace, texts, rng) for _ in range(QUERIES)])
+    names = [s.last for path in rng.sample(texts, min(200, len(texts)))
+             for s in index.symbols(path)[:1]]  # fmt: skip
+    times = []
+    for name in names[:QUERIES]:
+        began = time.perf_counter()
+        index.callers(name)
+        times.append(1000 * (time.perf_counter() - began))
     index.close()
-    times.sort()
+    return row | _quantiles("calls", times)
+
+
+def _placed(index: DiskIndex, workspace: Workspace, texts: Sequence[str], rng: Random) -> float:
+    """Milliseconds for the places of a part of some line, at most fifty."""
+    lines = workspace.read_bytes(rng.choice(texts)).decode("utf-8", "replace").splitlines()
+    line = rng.choice([line for line in lines if len(line) > 12] or ["nothing like it"])
+    start = rng.randrange(len(line) - 11)
+    asked = Asked("text", line[start : start + rng.randrange(8, 24)], "", Filter())
+    began = time.perf_counter()
+    places(index, workspace, asked, 50)
+    return 1000 * (time.perf_counter() - began)
+
+
+def _quantiles(name: str, times: Sequence[float]) -> dict:
+    if not times:
+        return {}
+    order = sorted(times)
     return {
-        "query_median_ms": round(statistics.median(times), 1),
-        "query_p95_ms": round(times[int(0.95 * len(times))], 1),
+        f"{name}_median_ms": round(statistics.median(order), 1),
+        f"{name}_p95_ms": round(order[int(0.95 * len(order))], 1),
     }
 
 

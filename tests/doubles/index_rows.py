@@ -11,6 +11,7 @@ _SELECTS = {
     "chunks": "path, name, line, end_line FROM chunks JOIN files ON files.id = file ORDER BY 1, 3",
     "symbols": "path, name, symbols.kind, line, end_line, signature FROM symbols"
     " JOIN files ON files.id = file ORDER BY 1, 4, 2",
+    "grams": "path, bits FROM grams JOIN files ON files.id = file ORDER BY 1",
     "words": "path, line FROM chunk_words JOIN chunks ON chunks.id = chunk_words.rowid"
     " JOIN files ON files.id = chunks.file WHERE chunk_words MATCH 'shared OR attempt OR step'"
     " ORDER BY 1, 2",

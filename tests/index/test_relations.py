@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,31 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def index(root: Path, tmp_path: Path) -> DiskIndex:
     return DiskIndex(Workspace.open(root), tmp_path / "index.sqlite")
+
+
+def test_lines_in_some_kind_of_definition(index: DiskIndex, root: Path) -> None:
+    assert found(index, root, 'text:"total("') == [
+        "src/shop/cart.py:8", "src/shop/money.py:1", "tests/test_other.py:5",
+    ]  # fmt: skip
+    assert found(index, root, 'text:"total(" kind:method') == ["src/shop/cart.py:8"]
+    assert found(index, root, r"re:total\( -kind:test lang:py kind:function") == [
+        "src/shop/cart.py:8", "src/shop/money.py:1",
+    ]  # fmt: skip
+
+
+def test_files_that_cannot_have_a_text_are_left_out(index: DiskIndex, root: Path) -> None:
+    for name in FILES:
+        os.utime(root / name, (10**9, 10**9))  # the time of what was just written is not believed
+    files = index.files()
+    assert set(index.may_have("Holds items", files, regex=False)) == {"src/shop/cart.py"}
+    assert set(index.may_have("func (Clamp|Test)", files, regex=True)) <= {
+        "go/util/util.go", "go/util/util_test.go", "go/main.go",
+    }  # fmt: skip
+    (root / "README.md").write_text("it holds items\n")  # the index has not seen it yet
+    assert set(index.may_have("Holds items", files, regex=False)) == {
+        "README.md", "src/shop/cart.py",
+    }  # fmt: skip
+    assert index.may_have("a|b", files, regex=True) == files
 
 
 def found(index: DiskIndex, root: Path, query: str, limit: int = 50) -> list[str]:
