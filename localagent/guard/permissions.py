@@ -245,13 +245,22 @@ def command_matches(pattern: str, line: str, *, every: bool) -> bool:
     if commands is None:
         commands = list(_possible_commands(line))
     whole = " ".join(line.split())
-    return any(glob.fullmatch(command) for command in [whole, *commands])
+    return any(
+        glob.fullmatch(command) or glob.fullmatch(_without_folder(command))
+        for command in [whole, *commands]
+    )
+
+
+def _without_folder(command: str) -> str:
+    """ "rm -r x" for "/bin/rm -r x"."""
+    program, space, rest = command.partition(" ")
+    return f"{program.rpartition('/')[2]}{space}{rest}"
 
 
 def _possible_commands(line: str) -> Iterator[str]:
     """Everything in a line that is not understood that may be a command: each word may start one,
     as in `if true; then rm x; fi` or `sh -c 'rm x'`."""
-    for part in re.split(r"[;&|()`'\"\n{}<>]", line):
+    for part in re.split(r"[;&|()`'\"\n{}<>!=]", line):
         words = part.split()
         for start in range(len(words)):
             yield " ".join(words[start:])

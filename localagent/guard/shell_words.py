@@ -30,10 +30,17 @@ _RESERVED = frozenset(
         *("in", "function", "select", "coproc", "time", "{", "}", "!", "[["),
         *("eval", "exec", "source", ".", "command", "builtin", "trap", "alias", "env", "xargs"),
         *("sudo", "su", "doas", "nohup", "setsid", "nice", "timeout", "sh", "bash", "dash", "zsh"),
+        *("ash", "ksh", "csh", "tcsh", "fish", "busybox", "parallel", "watch", "strace", "ltrace"),
+        *("ionice", "stdbuf", "chrt", "taskset", "flock", "script", "unshare", "nsenter", "chroot"),
+        *("runuser", "pkexec", "setpriv", "systemd-run", "fakeroot", "entr", "expect", "ssh"),
     )
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _MAX_DEPTH = 8
+# What makes find run or delete something, and what makes git run what its settings name.
+_OF_FIND = ("-exec", "-execdir", "-ok", "-okdir", "-delete")
+_OF_GIT = re.compile(r"-c|-c.+|--config-env(=.*)?|--exec-path=.*")
+_HARMLESS = ("user.", "color.", "core.quotepath=", "core.quotePath=")
 
 
 class _NotUnderstood(Exception):
@@ -218,5 +225,25 @@ class _Splitter:
         name = words[0].rpartition("/")[2]
         if not words[0] or name in _RESERVED or _ASSIGNMENT.match(words[0]) or "$" in words[0]:
             raise _NotUnderstood
+        if _runs_others(name, words[1:]):
+            raise _NotUnderstood
         self._found.append(" ".join(words))
         self.written.append(self._text[self._began : self._at].strip())
+
+
+def _runs_others(name: str, arguments: list[str]) -> bool:
+    """Whether a program that does so only sometimes runs what its arguments name."""
+    if name == "find":
+        return any(argument in _OF_FIND for argument in arguments)
+    if name != "git":
+        return False
+    for place, argument in enumerate(arguments):
+        if not argument.startswith("-"):
+            value = arguments[place - 1] == "-c" or arguments[place - 1] == "-C" if place else False
+            if not value:
+                return False  # the subcommand; what follows is its own
+        elif _OF_GIT.fullmatch(argument):
+            setting = argument[2:] or "".join(arguments[place + 1 : place + 2])
+            if not argument.startswith("-c") or not setting.startswith(_HARMLESS):
+                return True
+    return False

@@ -215,6 +215,17 @@ def test_path_patterns_agree_with_git(tmp_path: Path) -> None:
         ("echo $(open", None),
         ("a)", None),
         ("a >/dev/nullx", None),
+        ("find . -name '*.py'", ["find . -name *.py"]),
+        ("find . -exec rm {} +", None),
+        ("find . -delete", None),
+        ("git -C sub status", ["git -C sub status"]),
+        ("git -c user.name=me commit", ["git -c user.name=me commit"]),
+        ("git -c alias.x='!rm y' x", None),
+        ("git -ccore.pager=evil log", None),
+        ("git --config-env=core.editor=X commit", None),
+        ("git commit -c HEAD", ["git commit -c HEAD"]),
+        ("ls | xargs rm", None),
+        ("watch rm x", None),
         ("''", None),
         ('"" rm x', None),
         ("", None),
@@ -249,6 +260,26 @@ def test_what_is_allowed_runs_nothing_else(line: str) -> None:
     assert b"RAN-EVIL" not in done.stdout, line
 
 
+AROUND = [
+    *("ls; @", "@; ls", "ls && @", "ls || @", "ls | @", "ls & @", "ls\n@", "(ls; @)", "{ @; }"),
+    *("echo $(@)", 'echo "$(@)"', "sh -c '@'", 'bash -c "@"', "env A=1 @", "A=1 @", "ls | xargs @"),
+    *("nice @", "timeout 5 @", "sudo -u me @", "nohup @", "! @", "time @", "exec @", "eval '@'"),
+    *("find . -exec @ +", "if true; then @; fi", "for i in a; do @; done", "f() { @; }", "@ > out"),
+    *("@ 2>&1", "@ < in", "git -c alias.x='!@' status", "watch '@'", "busybox @", "cat <(@)"),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(AROUND), max_size=4), st.sampled_from(["rm x", "/bin/rm -rf ."]))
+def test_a_denied_command_is_denied_in_whatever_it_is_put(around: list[str], line: str) -> None:
+    for form in around:
+        line = form.replace("@", line)
+    denied = Permissions([Rule("shell", "rm *", "deny"), Rule("shell", "*", "allow")])
+    assert action(denied, "shell", "execute", line) == "deny"
+    freed = [Rule("shell", f"{name} *", "allow") for name in ("ls", "echo", "git", "find", "cat")]
+    assert action(Permissions(freed), "shell", "execute", line) == "ask"
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -264,6 +295,17 @@ def test_what_is_allowed_runs_nothing_else(line: str) -> None:
         ("if true; then ls; fi", "ask"),
         ("rm x > out", "deny"),
         ("echo hi; rm x > out", "deny"),
+        ("/bin/rm x", "deny"),
+        ("ls; ../bin/rm x", "deny"),
+        ("'rm' x", "deny"),
+        ("\\rm x", "deny"),
+        ("find . -exec rm {} +", "deny"),
+        ("ls | xargs -n1 rm", "deny"),
+        ("git -c alias.x='!rm y' x", "deny"),
+        ("A=1 B=2 rm x", "deny"),
+        ("A=$(rm x)", "deny"),
+        ("sudo -u me rm x", "deny"),
+        ("git status -rm", "allow"),
     ],
 )
 def test_command_rules(line: str, expected: str) -> None:
