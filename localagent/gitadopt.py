@@ -178,7 +178,7 @@ def _take_index(root: Path, before: Before, own: Mapping[str, Change]) -> list[s
         wrong = [path for path in changed if now.get(path) != after.get(path)]
         if wrong:
             raise _Failed(f"the index entry {os.fsdecode(wrong[0])!a}")
-    return [f"{len(changed)} index entries"] if changed else []
+    return [f"index entries: {len(changed)}"] if changed else []
 
 
 def _entries(listing: bytes) -> _Index:

@@ -59,7 +59,7 @@ def choose(kind: str | None = None, allowed: Sequence[str] = ()) -> Choice:
         return Choice(PlainSandbox(), "it was asked for")
     tried = Tried.read()
     reasons: list[str] = []
-    best = [each for each in _CONFINING if not allowed or each in allowed]
+    best = [each for each in _CONFINING if each in allowed] or list(_CONFINING)
     for each in best if kind is None else [kind]:
         base, reason = tried.base(each, again=kind is not None)
         if base is not None:
