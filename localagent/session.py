@@ -331,12 +331,13 @@ class Session:
         return self.services.gate.mode
 
     def _refused(self) -> list[Event]:
-        """What the egress lock refused since the last event, for the audit log and for people."""
+        """What the egress lock and the sandbox refused since the last event, for the audit log and
+        for people."""
         found: list[Event] = []
         for attempt in ATTEMPTS.untold() if self._announced else ():
-            asked = f"{attempt.code}, thread {attempt.thread}"
-            found.append(Blocked("network", f"{attempt.what} {attempt.where}", asked))
-            found.append(Warned(f"the egress lock refused to {attempt}"))
+            found.append(Blocked("network", f"{attempt.what} {attempt.where}", attempt.by))
+            who = "egress lock" if attempt.thread else "sandbox"
+            found.append(Warned(f"the {who} refused to {attempt}"))
         return found
 
     def _planner_name(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from localagent.agent.turn import Turn
 from localagent.changes import Change
-from localagent.events import CheckFinished, CheckStarted, Event
+from localagent.events import Blocked, CheckFinished, CheckStarted, Event, Warned
 from localagent.guard.invisible import without_escapes
 from localagent.guard.sandbox.base import Command, Completed
 
@@ -125,6 +125,10 @@ def run_check(
         done = view.run(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )
+    if done.refused:
+        who = f"the command {services.marks.hide(command)}"
+        yield Blocked("network", done.reached_for, who)
+        yield Warned(f"the sandbox refused to {done.reached_for} ({who})")
     turn.ensure_within_limits()
     result = read_result(command, done, turn.services.marks.hide)
     yield from turn.hidden()

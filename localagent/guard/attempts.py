@@ -22,6 +22,7 @@ class Attempt:
     `what` is the action ("connect", "look up", "bind", "send", "socket"), `where` its target as
     text ("192.0.2.7:443", "example.org"), `thread` the thread's name, `code` the place in the code
     that asked, outside of the standard library ("plugin.py:12"), and `at` seconds since the epoch.
+    Those by the programs of a command have no thread, and the command as `code`.
     """
 
     what: str
@@ -32,7 +33,12 @@ class Attempt:
 
     def __str__(self) -> str:
         """ "connect 192.0.2.7:443 (plugin.py:12, thread MainThread)"."""
-        return f"{self.what} {self.where} ({self.code}, thread {self.thread})"
+        return f"{self.what} {self.where} ({self.by})"
+
+    @property
+    def by(self) -> str:
+        """ "plugin.py:12, thread MainThread"."""
+        return f"{self.code}, thread {self.thread}" if self.thread else self.code
 
 
 Listener = Callable[[Attempt], None]

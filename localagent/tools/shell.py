@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 
 from localagent import gitadopt
 from localagent.changes import Change
 from localagent.errors import ToolError
+from localagent.guard.attempts import ATTEMPTS, Attempt
 from localagent.guard.invisible import without_escapes
 from localagent.guard.sandbox.base import Command, Completed
 from localagent.guard.shell_words import simple_commands
@@ -62,6 +64,10 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         if before is not None and not done.cancelled:
             view.run(Command(gitadopt.LIST_INDEX, seconds=_LISTING_SECONDS, env=env))
         found = view.changes()
+    if done.refused:
+        what, _, where = done.reached_for.partition(" ")
+        who = f"the command {context.marks.hide(line)}"
+        ATTEMPTS.record(Attempt(what, where, "", who, time.time()))
     # What runs later outside the sandbox, such as a git hook, must not come from inside it.
     others = [change for change in found if ".git" in change.path.lower().split("/")]
     rest = [change for change in found if ".git" not in change.path.lower().split("/")]

@@ -213,6 +213,11 @@ def test_a_run_with_tools_lets_nothing_out(sniff: Sniff, tmp_path: Path, home: P
     for where in BY_THE_LIBRARY:
         assert [text for text in said if where in text and "thread telemetry" in text], said
         assert [r for r in logged if where in r["subject"] and "telemetry" in r["reason"]], logged
+    # The programs of commands: how often, for each command.
+    for command in ("python3 telemetry.py", CHECK):
+        told = [r for r in logged if command in r["reason"]]
+        assert [r for r in told if r["subject"].startswith("reach other machines (")], logged
+        assert [text for text in said if text.startswith("the sandbox refused") and command in text]
     assert found[0]["egress"].startswith("kernel: ")
     assert not list(tmp_path.glob("a program of the repository*"))
 

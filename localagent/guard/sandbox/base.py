@@ -47,7 +47,8 @@ class Completed:
     the order they came, decoded leniently, with a line saying what was dropped.
 
     `not_found` says that the shell found no such command (exit code 127). `stopped` says in words
-    which limit on all its processes together it passed, if it was ended for that.
+    which limit on all its processes together it passed, if it was ended for that. `refused` is how
+    often its programs reached for another machine, in vain; 0 where the kind cannot tell.
     """
 
     exit_code: int
@@ -57,11 +58,17 @@ class Completed:
     cancelled: bool = False
     dropped_bytes: int = 0
     stopped: str = ""
+    refused: int = 0
 
     @property
     def not_found(self) -> bool:
         """True where the shell did not find the command."""
         return self.exit_code == 127
+
+    @property
+    def reached_for(self) -> str:
+        """What `refused` counts, in words: "reach other machines (2 attempts)"."""
+        return f"reach other machines ({self.refused} attempt{'s' if self.refused > 1 else ''})"
 
 
 class View(Protocol):

@@ -69,10 +69,15 @@ class Broker:
         self._count = count
         self._forks = limit  # as if there had been many: counted at the first
         files = _Files(self._inside)
-        sockets = _Sockets(self._inside, set(ports))
-        handlers: dict[str, _Handler] = {**files.handlers(), **sockets.handlers()}
+        self._sockets = _Sockets(self._inside, set(ports))
+        handlers: dict[str, _Handler] = {**files.handlers(), **self._sockets.handlers()}
         assert set(handlers) == set(BROKERED)
         self._handlers = {n: handlers[name] for name in BROKERED if (n := number(name)) is not None}
+
+    @property
+    def refused(self) -> int:
+        """How many connections to other machines it has refused."""
+        return self._sockets.refused
 
     def serve(self) -> None:
         """Answer one call. The caller has seen that there is one; it may be gone by now."""
@@ -250,6 +255,7 @@ class _Sockets:
         self._inside = inside
         self._ports = ports
         self._own: set[tuple[bytes, int]] = set()  # addresses that the command has bound
+        self.refused = 0  # connections to other machines
 
     def handlers(self) -> dict[str, _Handler]:
         return {"connect": self._connect, "bind": self._bind, "listen": self._listen}
@@ -267,9 +273,10 @@ class _Sockets:
                 target = caller.path(_AT_FDCWD, name)
                 self._inside(target)
                 address = struct.pack("=H", _UNIX) + b"/proc/self/fd/%d\0" % target
-            elif not _is_loopback(address) or (
-                _port(address) not in self._ports and _place(address) not in self._own
-            ):
+            elif not _is_loopback(address):
+                self.refused += 1
+                raise Refused(errno.EACCES, "another machine")
+            elif _port(address) not in self._ports and _place(address) not in self._own:
                 raise Refused(errno.EACCES, "not an allowed port of this machine")
             _connect_soon(descriptor, address)
         finally:

@@ -170,6 +170,7 @@ def _completed(lines: list[str], captured: Captured, followed: Followed) -> Comp
         cancelled=followed.cancelled,
         dropped_bytes=captured.dropped,
         stopped=said.get("K", ""),
+        refused=int(said.get("N") or 0),
     )
 
 

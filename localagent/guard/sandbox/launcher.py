@@ -7,8 +7,8 @@ waits on its standard input for a job: eight bytes of length (little endian) and
 dictionary (`Job`). Its standard output is the command's output. On the status descriptor it says
 what happened, one line each: `R` the command begins, `X <wait status>` it ended, `E <text>` the
 sandbox could not be set up, `D <wait status>` process 1 ended, `K <text>` the limit for which it
-was ended. It never outlives localagent: when its standard input is closed, it and all that it
-started end.
+was ended, `N <count>` how often something in there reached for another machine. It never outlives
+localagent: when its standard input is closed, it and all that it started end.
 
 The launcher stays outside of what confines the command, and watches it. In namespaces, `init` is
 process 1 of the new pid namespace, so that its end is the end of every process in there; elsewhere
@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 from localagent.guard.sandbox import landlock_rules as landlock
 from localagent.guard.sandbox import namespace, seccomp, syscalls
 from localagent.guard.sandbox.broker import Broker
+from localagent.guard.sandbox.refusals import refused
 from localagent.guard.sandbox.watch import Watch, descendants
 
 # The keys of a job: kind ("plain", "namespace", "bubblewrap" or "landlock"), argv (None: the
@@ -72,6 +73,8 @@ def _serve_alone(job: Job, status: int) -> None:
     if broker is not None:
         os.close(broker.listener)  # from now on nothing in there can make a process
     _end_descendants(child)
+    if broker is not None:
+        _say(status, f"N {broker.refused}")
     if result is not None:
         _say(status, f"X {result}")
 
@@ -83,6 +86,8 @@ def _serve_namespace(job: Job, status: int) -> None:
     if result is None:
         os.kill(init, signal.SIGKILL)
         _, result = os.waitpid(init, 0)
+    # The launcher shares the command's network namespace.
+    _say(status, f"N {refused('/proc/self/net')}")
     _say(status, f"D {result}")
 
 
