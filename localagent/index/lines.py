@@ -15,6 +15,7 @@ from localagent.index.digest import MAX_BYTES
 from localagent.workspace import Workspace
 
 _MAX_TEXT = 160
+_BEYOND = ("(?!", "(?<!", "(?>", "++", "*+", "?+", "}+", "\\A", "\\Z")
 MOST_IN_FILE = 20
 """Lines of one file: the next file says more than more of the same."""
 
@@ -33,6 +34,9 @@ def lines_with(
     workspace: Workspace, paths: Iterable[str], pattern: re.Pattern[str]
 ) -> Iterator[Reference]:
     """The lines of these files that have it, file by file."""
+    # A look at the whole text is quicker; but what looks beyond a line's end is for lines alone.
+    alone = any(mark in pattern.pattern for mark in _BEYOND)
+    whole = None if alone else re.compile(pattern.pattern, re.MULTILINE)
     for path in paths:
         try:
             data = workspace.read_listed(path, MAX_BYTES + 1)
@@ -40,8 +44,11 @@ def lines_with(
             continue
         if len(data) > MAX_BYTES or is_binary(data):
             continue
+        text = decode(data).text
+        if whole is not None and whole.search(text) is None:
+            continue
         found = 0
-        for number, line in enumerate(decode(data).text.split("\n"), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if pattern.search(line):
                 yield Reference(path, number, "mention", "", line.strip()[:_MAX_TEXT])
                 found += 1

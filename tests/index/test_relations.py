@@ -65,6 +65,13 @@ def test_lines_in_some_kind_of_definition(index: DiskIndex, root: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "query", ["re:^fn.main", r"re:Stack::new\(\);.}$", r"re:\Afn.main", r"re:main\(\)(?!\n)"]
+)
+def test_expressions_are_for_lines(index: DiskIndex, root: Path, query: str) -> None:
+    assert "rust/src/main.rs:3" in found(index, root, query)
+
+
 def test_files_that_cannot_have_a_text_are_left_out(index: DiskIndex, root: Path) -> None:
     for name in FILES:
         os.utime(root / name, (10**9, 10**9))  # the time of what was just written is not believed
