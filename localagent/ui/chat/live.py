@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from localagent.app import open_session
+from localagent.app import open_session, prompt_commands
 from localagent.errors import LocalAgentError, UsageError
 from localagent.events import Event, Mode, TurnFinished
 from localagent.models.base import Model
@@ -26,6 +26,7 @@ from localagent.ui.chat.base import (
 )
 from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.commands.base import Command
+from localagent.ui.chat.commands.own import own_command
 from localagent.ui.chat.mentions import mentions
 from localagent.ui.chat.queue import Queue
 from localagent.ui.chat.standing import Branch, Standing, where_it_runs
@@ -56,6 +57,7 @@ class LiveChat:
         self._wishes = 0
         self._fulfilled: dict[int, str | None] = {}
         self._warming: threading.Thread | None = None
+        self._prompts = prompt_commands(session.services.workspace.root)
         session.steering = self._queue.take_said
 
     # Lines
@@ -108,8 +110,10 @@ class LiveChat:
             yield event
 
     def _command(self, name: str) -> Command:
-        known = {command.name: command for command in COMMANDS}
+        known = {command.name: command for command in (*self._own(), *COMMANDS)}
         if name not in known:
+            if name in self._prompts.unusable:
+                raise self._prompts.unusable[name]
             near = difflib.get_close_matches(name, list(known), 1)
             hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
             raise UsageError(f"there is no command /{name}", hint)
@@ -228,7 +232,13 @@ class LiveChat:
 
     def commands(self) -> Sequence[CommandInfo]:
         """See `Chat.commands`."""
-        return [command.info for command in COMMANDS]
+        return [command.info for command in (*COMMANDS, *self._own())]
+
+    def _own(self) -> list[Command]:
+        """The user's and the project's commands; those built in go before ones of their name."""
+        taken = {command.name for command in COMMANDS}
+        found = self._prompts.found.values()
+        return [own_command(command) for command in found if command.name not in taken]
 
     def complete(self, command: str, text: str) -> Sequence[Completion]:
         """See `Chat.complete`."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from localagent.ui.chat.commands import lines, screen, sessions, work
 from localagent.ui.chat.commands.base import Command
-from localagent.ui.chat.commands.screen import HELP, KEYS, QUIT, THEME
-from localagent.ui.chat.commands.work import MODEL, REDO, UNDO
 
-COMMANDS: tuple[Command, ...] = (HELP, UNDO, REDO, MODEL, THEME, KEYS, QUIT)
+COMMANDS: tuple[Command, ...] = (
+    *(screen.HELP, work.MODEL, lines.MODELS, work.MODE),
+    *(work.UNDO, work.REDO, sessions.DIFF, lines.SEARCH, lines.INDEX),
+    *(sessions.COMPACT, sessions.CLEAR, lines.SESSIONS, sessions.RESUME, sessions.FORK),
+    *(lines.EXPORT, lines.PERMISSIONS, work.SANDBOX, lines.AUDIT, lines.INIT, lines.CONFIG),
+    *(screen.THEME, screen.KEYS, screen.QUIT),
+)
 """In the order of the help text."""

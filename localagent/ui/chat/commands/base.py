@@ -31,11 +31,12 @@ class Command:
     help: str
     run: Run
     complete: Complete = _no_arguments
+    origin: str = "built in"
 
     @property
     def info(self) -> CommandInfo:
         """What a front end tells of it."""
-        return CommandInfo(self.name, self.arguments, self.help)
+        return CommandInfo(self.name, self.arguments, self.help, self.origin)
 
 
 def from_words(*words: str) -> Complete:

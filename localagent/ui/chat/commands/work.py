@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from localagent.errors import UsageError
+from localagent.events import MODES
 from localagent.ui.chat.base import Completion, Item, Shown
-from localagent.ui.chat.commands.base import Command
+from localagent.ui.chat.commands.base import Command, from_words, nothing_after
 
 if TYPE_CHECKING:
     from localagent.ui.chat.live import LiveChat
@@ -35,6 +37,29 @@ def _models(chat: LiveChat, text: str) -> Sequence[Completion]:
     return [Completion(name) for name in chat.session.models.names() if name.startswith(text)]
 
 
+def _mode(chat: LiveChat, name: str) -> Iterator[Item]:
+    if name:
+        mode = next((mode for mode in MODES if mode == name), None)
+        if mode is None:
+            raise UsageError(f"there is no mode {name!r}", f"one of: {', '.join(MODES)}")
+        chat.set_mode(mode)
+    yield Shown("note", f"the mode is {chat.mode}; Shift-Tab goes to the next")
+
+
+def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
+    nothing_after("sandbox", text)
+    status = chat.status()
+    if status.confined:
+        limits = "no network, writes in the workspace and a scratch folder only"
+    else:
+        limits = "nothing limits what commands can reach, so every one is asked about"
+    rows = (("kind", status.sandbox), ("commands have", limits))
+    yield Shown("table", rows=rows)
+    yield Shown("note", "localagent doctor says which kinds work here, and tries them")
+
+
 UNDO = Command("undo", "[TURN]", "take back what the last turn, or TURN, changed", _undo)
 REDO = Command("redo", "[TURN]", "take back an undo", _redo)
 MODEL = Command("model", "[ID]", "the models, or another one", _model, _models)
+MODE = Command("mode", "[MODE]", "how much is done without asking", _mode, from_words(*MODES))
+SANDBOX = Command("sandbox", "", "what commands can reach", _sandbox)
