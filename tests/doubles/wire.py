@@ -30,6 +30,7 @@ from typing import Any
 _ALL = 0x0003  # ETH_P_ALL
 _QUIET = 1.0  # seconds without a packet after which the kernel has said what it says by itself
 _AFTER = 0.5  # seconds in which what a command has sent may still come
+_READS = 1.5  # seconds before a key: a question takes no key that was typed before it was read
 _NOBODY = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
 _SETUP = """
 ip link set lo up
@@ -186,6 +187,7 @@ def _in_terminal(job: Job, argv: list[str], env: dict[str, str], cwd: str) -> di
             drawn += data.decode(errors="replace")
         if keys and keys[0][0] in drawn[since:]:
             since = len(drawn)
+            time.sleep(_READS)
             os.write(ours, keys.pop(0)[1].encode())
     if process.poll() is None and time.monotonic() >= until:
         process.kill()

@@ -233,6 +233,22 @@ def test_a_run_at_a_terminal_lets_nothing_out(sniff: Sniff, tmp_path: Path, home
     assert {record["kind"] for record in blocked(home)} == {"network"}
 
 
+def test_an_interactive_session_lets_nothing_out(sniff: Sniff, tmp_path: Path, home: Path) -> None:
+    script = replies(tmp_path, TOOL, DONE)
+    words = ("--planner", "react", "--scripted", script)
+    keys = [
+        ("ask mode", "what does add do?\r"),
+        ("may I run", "y"),
+        ("took", "\x04"),
+    ]
+    job = replace(localagent(*words, seconds=60.0), keys=keys, env={"TERM": "xterm-256color"})
+    (session,) = sniff(job)
+    silent([session])
+    assert (session.code, session.err) == (0, ""), session.out
+    assert "the tool has tried" in session.out
+    assert any("python3 telemetry.py" in record["reason"] for record in blocked(home))
+
+
 def test_a_run_of_the_workflow_lets_nothing_out(sniff: Sniff, tmp_path: Path) -> None:
     script = tmp_path / "replies.txt"
     script.write_text("--- reply repeat = true\ndef add(a, b):\n    return a + b\n```\n")
