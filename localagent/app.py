@@ -35,6 +35,7 @@ from localagent.events import (
     TurnStarted,
 )
 from localagent.extend import prompt_commands as commands
+from localagent.extend.plugins import Plugins, load_plugins
 from localagent.extend.project import Brought, brought, project_prompts
 from localagent.extend.rules import session_rules
 from localagent.guard import egress
@@ -89,14 +90,15 @@ def open_session(
     settings = load_settings(workspace.root, _flags(options))
     past = transcript.read(options.resume) if options.resume else None
     project = brought(workspace, settings.project_files)
-    prompts = open_prompts(project)
+    plugins = load_plugins(project, standard_tools())
+    prompts = open_prompts(project, plugins)
     told = prompts.check()
     models = _router(model, options.scripted, settings) if after is None else after.models
     models.model()
     models.switches()  # SessionStarted names the model that it came to
     info = models.info()
     planner = settings.planner or info.profile.planner
-    planner_for(planner, settings)
+    planner_for(planner, settings, plugins)
     if after is None:
         selection = choose(settings.sandbox, settings.policy.sandboxes)
     else:
@@ -125,7 +127,7 @@ def open_session(
             workspace=workspace,
             index=DiskIndex(workspace, live=True) if after is None else after.services.index,
             sandbox=selection.sandbox,
-            tools=standard_tools(),
+            tools={**standard_tools(), **plugins.tools},
             gate=gate,
             journal=NoTurn(),
             prompts=prompts,
@@ -136,7 +138,7 @@ def open_session(
         ),
         models=models,
         planner=settings.planner or "",
-        planner_for=lambda name: planner_for(name, settings),
+        planner_for=lambda name: planner_for(name, settings, plugins),
         recorder=_recorders(recorder, settings, info),
         journal_for=lambda turn: Checkpoints(
             workspace.root, recorder.folder, turn, settings.checkpoint_bytes
@@ -153,6 +155,7 @@ def open_session(
             *settings.notes,
             *project.notices,
             *told,
+            *plugins.notices,
             *models.notices(),
             *_warnings(settings, selection, lock, workspace, new=after is None),
         ],
@@ -398,8 +401,14 @@ def _flags(options: RunOptions) -> dict[str, Any]:
     }
 
 
-def planner_for(name: str, settings: Settings) -> Planner:
-    """The planner of that name. Raises UsageError."""
+def planner_for(name: str, settings: Settings, plugins: Plugins | None = None) -> Planner:
+    """The planner of that name; "plugin:NAME" is one of `plugins`. Raises UsageError."""
+    if name.startswith("plugin:"):
+        known = plugins.planners if plugins else {}
+        if name.removeprefix("plugin:") not in known:
+            hint = ", ".join(f"plugin:{one}" for one in known) or "localagent docs extending"
+            raise UsageError(f"there is no planner {name!r}", f"plug-ins that are used: {hint}")
+        return known[name.removeprefix("plugin:")]
     if name not in PLANNERS:
         raise UsageError(f"there is no planner {name!r}", f"one of: {', '.join(PLANNERS)}")
     return PLANNERS[name](settings)
@@ -416,10 +425,14 @@ def open_models(workspace: Path, model: str | None = None, scripted: Path | None
     return _router(None, scripted, settings)
 
 
-def open_prompts(project: Brought | None = None) -> Prompts:
+def open_prompts(project: Brought | None = None, plugins: Plugins | None = None) -> Prompts:
     """The texts that models see: the user's own come first, then the project's, as far as the user
-    agreed to them."""
-    return Prompts([config_dir() / "prompts"], project_prompts(project) if project else {})
+    agreed to them; last what plug-ins say of their tools."""
+    return Prompts(
+        [config_dir() / "prompts"],
+        project_prompts(project) if project else {},
+        plugins.descriptions() if plugins else {},
+    )
 
 
 def prompts_of(workspace: Path) -> Prompts:

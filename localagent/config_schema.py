@@ -39,7 +39,8 @@ class Key:
 KEYS: dict[str, Key] = {
     "model": Key("the model, by its id in models.lock", "a model's id"),
     "planner": Key(
-        "how the work is planned; unset: as the model's profile says", '"workflow" or "react"'
+        "how the work is planned; unset: as the model's profile says",
+        '"workflow" or "react", or "plugin:NAME"',
     ),
     "mode": Key(
         "how much may be done without asking",
@@ -179,6 +180,7 @@ StatusPart = Literal[
 ]
 Action = Literal["allow", "ask", "deny"]
 _Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_PLANNER = r"^(workflow|react|plugin:[a-z][a-z0-9_]{0,39})$"
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -200,7 +202,7 @@ class Values(BaseModel):
     model: _Text | None = None
     roles: dict[Literal["main", "small", "planner"], _Text] | None = None
     fallback: tuple[_Text, ...] | None = None
-    planner: Literal["workflow", "react"] | None = None
+    planner: Annotated[str, Field(pattern=_PLANNER)] | None = None
     mode: Literal["plan", "ask", "auto-edit", "auto"] | None = None
     check: _Text | None = None
     max_seconds: _Seconds | None = None

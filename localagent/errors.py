@@ -6,6 +6,7 @@ The tree, with the exit code that `localagent run` ends with:
     ├── UsageError            2    wrong flags, unknown ids, unusable folder
     │   ├── ConfigError       2    a settings file that cannot be read or holds a bad value
     │   ├── LockError         2    models.lock is unreadable or invalid
+    │   ├── PluginError       2    a plug-in that cannot be loaded, or a planner's that failed
     │   ├── ModelNotInstalled 2    a model of the lock that is not on this machine
     │   └── WorkspaceError    2    no folder, no access, locked by another session
     ├── RefusedError          3    a permission rule, the sandbox or the workspace border said no
@@ -51,6 +52,10 @@ class UsageError(LocalAgentError):
 
 class ConfigError(UsageError):
     """A settings file is unreadable or holds a bad value."""
+
+
+class PluginError(UsageError):
+    """A plug-in cannot be loaded, or one that plans failed; the message names its file."""
 
 
 class LockError(UsageError):

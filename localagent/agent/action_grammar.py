@@ -8,6 +8,8 @@ has. Code stays plain text: a body is any lines but a closing fence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 ACTION = r"""
 root    ::= prose "```" call "```"
 prose   ::= (said "\n"){0,3}
@@ -27,3 +29,15 @@ part    ::= ("\n" | [^=<>\n] rest | [=<>] ("\n" | [^=<>\n] rest))*
 rest    ::= [^\n]* "\n"
 """
 """For replies in `react` that must act. Its tools are those of `prompts/tools/`."""
+
+_CALLS = '"done\\n" body'
+_PLUGIN = """plugin  ::= ({names}) (" " [a-z_]+ "=" path){{0,8}} "\\n" line*
+"""
+
+
+def action_grammar(plugins: Sequence[str] = ()) -> str:
+    """ACTION and, with them, calls of plug-in tools: any arguments, and a body or none."""
+    if not plugins:
+        return ACTION
+    names = " | ".join(f'"{name}"' for name in plugins)
+    return ACTION.replace(_CALLS, f"{_CALLS} | plugin") + _PLUGIN.format(names=names)

@@ -56,8 +56,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--planner",
         dest="chat_planner",
-        choices=("workflow", "react"),
-        help="how to work (default: the model's own)",
+        metavar="NAME",
+        help="how to work: workflow, react or plugin:NAME (default: the model's own)",
     )
     group.add_argument(
         "--check",

@@ -27,7 +27,7 @@ examples:
   localagent prompts export workflow/system      to change it
   localagent prompts export --all --to DIR
 """
-_WHOSE = {"own": "yours", "project": "project", "shipped": ""}
+_WHOSE = {"own": "yours", "project": "project", "shipped": "", "plug-in": "plug-in"}
 
 
 def register(commands: Commands) -> None:

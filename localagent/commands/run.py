@@ -78,7 +78,9 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="ID", help="a model of localagent models list")
     parser.add_argument(
-        "--planner", choices=("workflow", "react"), help="how to work (default: the model's own)"
+        "--planner",
+        metavar="NAME",
+        help="how to work: workflow, react or plugin:NAME (default: the model's own)",
     )
     parser.add_argument(
         "--yes", action="store_true", help="allow what would be asked; never what is denied"

@@ -28,17 +28,24 @@ PROJECT = ".localagent/prompts"
 class Source:
     """Where the text of a prompt is from, and its file, as people know it."""
 
-    whose: Literal["own", "project", "shipped"]
+    whose: Literal["own", "project", "shipped", "plug-in"]
     file: str
 
 
 class Prompts:
     """Finds prompt files and fills in their placeholders.
 
-    `folders` are searched in order, then `texts` (by name), then the shipped folder.
+    `folders` are searched in order, then `texts` (by name), then the shipped folder, then `added`:
+    what plug-ins say of their tools.
     """
 
-    def __init__(self, folders: Sequence[Path] = (), texts: Mapping[str, str] = _NONE) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path] = (),
+        texts: Mapping[str, str] = _NONE,
+        added: Mapping[str, str] = _NONE,
+    ) -> None:
+        self._added = dict(added)
         self._folders = tuple(folders)
         self._given = dict(texts)
         self._texts: dict[str, str] = {}
@@ -61,12 +68,16 @@ class Prompts:
             return Source("project", f"{PROJECT}/{name}.md")
         if (SHIPPED / f"{name}.md").is_file():
             return Source("shipped", str(SHIPPED / f"{name}.md"))
+        if name in self._added:
+            return Source("plug-in", name)
         near = difflib.get_close_matches(name, shipped_names(), 1)
         hint = f"did you mean {near[0]}?" if near else "localagent prompts list"
         raise ConfigError(f"there is no prompt {name!r}", hint)
 
     def _found(self, name: str) -> str:
         source = self.source(name)
+        if source.whose == "plug-in":
+            return self._added[name]
         return self._given[name] if source.whose == "project" else _read(Path(source.file))
 
     def render(self, name: str, **values: str) -> str:
@@ -95,6 +106,8 @@ class Prompts:
         told = []
         for name in self._replaced():
             file = self.source(name).file
+            if name in self._added:
+                continue
             if name not in shipped_names():
                 near = difflib.get_close_matches(name, shipped_names(), 1)
                 meant = f"; did you mean {near[0]}?" if near else ""

@@ -13,11 +13,11 @@ from localagent.agent.calls.arguments import (
 )
 from localagent.agent.calls.loose_json import object_end
 from localagent.agent.calls.names import (
-    BODIES,
     SHELLS,
     Found,
     canonical,
     renamed_arguments,
+    takes_body,
     unknown,
 )
 from localagent.agent.calls.structured import functions, of_json, tagged
@@ -131,7 +131,7 @@ def _next_call(lines: Sequence[str], start: int, opening: Mark, tools: Sequence[
 def _call_of(name: str, rest: str, body: str, raw: str, position: int, end: int) -> Found:
     """The call of a block that names a tool."""
     arguments = info_arguments(name, rest)
-    if name in BODIES:
+    if takes_body(name):
         if name in ("write", "edit") and "path" not in arguments:
             body = path_from_body(body, arguments)
         if body.strip() or "body" not in arguments:

@@ -11,7 +11,7 @@ from localagent.messages import ToolCall
 
 # Tools whose block has a body that means something.
 BODIES = ("shell", "write", "edit", "done")
-# What an argument without a name is.
+# What an argument without a name is. Other tools than these and BODIES are plug-ins.
 POSITIONAL = {"read": "path", "list": "path", "write": "path", "edit": "path", "search": "pattern"}
 ARGUMENTS = {"path", "lines", "pattern", "mode", "depth", "function", "body"}
 
@@ -65,8 +65,15 @@ def canonical(name: str, tools: Sequence[str]) -> str:
     return alias if alias in tools else lower
 
 
+def takes_body(name: str) -> bool:
+    """Whether a block of the tool has a body that is one text; a plug-in's may."""
+    return name in BODIES or name not in POSITIONAL
+
+
 def renamed_arguments(name: str, arguments: dict[str, str]) -> dict[str, str]:
-    """The arguments under the names that the tools know them by."""
+    """The arguments under the names that the tools know them by; a plug-in's stay as they are."""
+    if name not in BODIES and name not in POSITIONAL:
+        return dict(arguments)
     result: dict[str, str] = {}
     for key, value in arguments.items():
         plain = key.strip().lower()

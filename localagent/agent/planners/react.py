@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from localagent.agent import act
-from localagent.agent.action_grammar import ACTION
+from localagent.agent.action_grammar import action_grammar
 from localagent.agent.actions import parse_actions
 from localagent.agent.ask import Reply, ask
 from localagent.agent.classify import classify
@@ -50,8 +50,17 @@ class _Talk:
 def system_prompt(services: Services) -> str:
     """The fixed start of every conversation: rules and tools, and the user's and project's own."""
     prompts = services.prompts
-    tools = [prompts.text(f"tools/{name}") for name in (*TOOL_NAMES, "done")]
+    tools = [prompts.text(f"tools/{name}") for name in tool_names(services)]
     return with_rules(services, prompts.render("react/system", tools="\n\n".join(tools)))
+
+
+def tool_names(services: Services) -> tuple[str, ...]:
+    """What the model can call: the built-in tools, plug-ins, and "done"."""
+    return (*TOOL_NAMES, *_plugins(services), "done")
+
+
+def _plugins(services: Services) -> list[str]:
+    return [name for name in services.tools if name not in TOOL_NAMES]
 
 
 class React:
@@ -72,7 +81,8 @@ class React:
         messages = self.opening(services, conversation)
         old = Conversation(tuple(messages), last + 1)
         count = cache(services.model.count)
-        new = compacted(old, services.prompts, _call_in, count, 0)
+        call_in = partial(_call_in, tools=tool_names(services))
+        new = compacted(old, services.prompts, call_in, count, 0)
         return None if new is None else list(new.messages[1:])
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
@@ -103,7 +113,7 @@ def _loop(
         if reply is None:
             return (yield from _give_up(turn, check, "the conversation no longer fits the window"))
         yield from _add(messages, "assistant", reply.text)
-        call, problem = _read_call(reply)
+        call, problem = _read_call(reply, tool_names(turn.services))
         if call is not None and call.name == "done":
             result = yield from _done(turn, messages, check, call)
             if result is not None:
@@ -153,7 +163,7 @@ def _request(turn: Turn, messages: list[Message], question: bool) -> Request:
         max_tokens=REPLY_TOKENS,
         seed=turn.seed,
         # A question may be answered in plain text.
-        grammar=None if question else ACTION,
+        grammar=None if question else action_grammar(_plugins(turn.services)),
         fixed=1,
         continues=True,
     )
@@ -163,7 +173,8 @@ def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
     """Shorten the conversation in place; False where nothing can be left out."""
     old = Conversation(tuple(talk.messages), talk.asked)
     window = turn.services.model.info.profile.window
-    new = compacted(old, turn.services.prompts, _call_in, talk.count, window)
+    call_in = partial(_call_in, tools=tool_names(turn.services))
+    new = compacted(old, turn.services.prompts, call_in, talk.count, window)
     if new is None:
         return False
     before, after = (tokens(one.messages, talk.count) for one in (old, new))
@@ -172,9 +183,9 @@ def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
     return True
 
 
-def _call_in(text: str) -> ToolCall | None:
+def _call_in(text: str, tools: Sequence[str] = (*TOOL_NAMES, "done")) -> ToolCall | None:
     try:
-        calls = parse_actions(text, (*TOOL_NAMES, "done"))
+        calls = parse_actions(text, tools)
     except ToolError:
         return None
     return calls[0] if calls else None
@@ -186,13 +197,14 @@ def _add(messages: list[Message], role: Role, text: str) -> Generator[Event, Non
     yield MessageAdded(role, text)
 
 
-def _read_call(reply: Reply) -> tuple[ToolCall | None, str]:
+def _read_call(reply: Reply, tools: Sequence[str]) -> tuple[ToolCall | None, str]:
     """The first tool call of a reply, or what to tell the model about it."""
     try:
-        calls = parse_actions(reply.text, (*TOOL_NAMES, "done"))
+        calls = parse_actions(reply.text, tools)
     except ToolError as error:
         return None, error.message
-    if calls and calls[0].name in ("edit", "write", "shell") and reply.finish == "length":
+    reading = ("read", "list", "search", "done")
+    if calls and calls[0].name not in reading and reply.finish == "length":
         return None, f"your {calls[0].name} was cut off; make the change in smaller parts"
     return (calls[0], "") if calls else (None, "")
 
