@@ -33,11 +33,15 @@ def parse(language: str, data: bytes) -> Tree:
 
 
 def matches(language: str, root: Node) -> list[Match]:
-    """What the language's queries find, in no useful order."""
+    """What the language's queries find, in no useful order; nothing in bytes that are no text where
+    a query compares texts."""
     from tree_sitter import QueryCursor
 
     cursor = QueryCursor(_query(language), match_limit=_MATCHES)
-    return [captured for _, captured in cursor.matches(root)]
+    try:
+        return [captured for _, captured in cursor.matches(root)]
+    except UnicodeDecodeError:
+        return []
 
 
 @cache

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localagent.grammars.languages import LANGUAGES, WITHOUT_QUERIES, language_named, language_of
@@ -244,6 +244,7 @@ def test_deep_nesting_is_read(language: str) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(st.binary(max_size=200), st.sampled_from(sorted(SAMPLES)))
+@example(b"\x80\t\x01", "bash")
 def test_any_bytes_give_definitions_in_order(data: bytes, language: str) -> None:
     for text in (data, SAMPLES[language][0].encode()[: len(data)] + data):
         read = structure(language, text)
