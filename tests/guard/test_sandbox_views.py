@@ -105,6 +105,17 @@ def test_kinds_that_become_other_kinds(sandbox: Sandbox, project: Path, untouche
     assert kinds.get("link", "absent") == "absent"
 
 
+def test_links_in_a_circle_are_changes_like_others(sandbox: Sandbox, project: Path) -> None:
+    with sandbox.open(project) as view:
+        view.run(Command("ln -s there here; ln -s here there; ln -s self src/self"))
+        found = view.changes()
+    assert found == (
+        Change("here", "symlink", b"there"),
+        Change("src/self", "symlink", b"self"),
+        Change("there", "symlink", b"here"),
+    )
+
+
 def test_files_that_the_command_locked_up(sandbox: Sandbox, project: Path) -> None:
     line = "echo x > secret; mkdir closed; echo y > closed/in; chmod 0 secret closed/in closed"
     with sandbox.open(project) as view:
