@@ -2,8 +2,9 @@
 
 A trigram is three bytes of a word in lower case, or two and its edge. Each sets one bit of a
 file's filter, at a place that its hash gives (Bloom, 1970, with one hash). So many bits a trigram
-leave about two files of five for a text of three letters that no file has, and none for a long
-one; on 3.2 million lines the filters take a fiftieth of the source's size, where lists of all
+leave about two files of five for a text of three letters that no file has, and hardly any for a
+long one of rare trigrams; where a file has all trigrams of a text in other words, it is read in
+vain. On 3.2 million lines the filters take a fiftieth of the source's size, where lists of all
 trigrams' files would take a tenth and more.
 """
 
