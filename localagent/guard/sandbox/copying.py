@@ -203,7 +203,9 @@ class Copy:
                     continue
                 found = entry.stat(follow_symlinks=False)
                 seen.add(name)
-                stands = entry.is_dir(follow_symlinks=False) if self._mounted else entry.is_symlink()
+                stands = (
+                    entry.is_dir(follow_symlinks=False) if self._mounted else entry.is_symlink()
+                )
                 if name in self._made and self._made[name] is None and stands:
                     continue
                 yield from self._entry(name, found, seen, budget)
