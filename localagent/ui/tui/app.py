@@ -25,11 +25,11 @@ from rich.text import Text
 from localagent.errors import LocalAgentError
 from localagent.events import Event, Question
 from localagent.ui.chat.base import Answer, Chat, Shown, Wish
+from localagent.ui.editor import edited
 from localagent.ui.shown import draw_shown
 from localagent.ui.theme import NAMES
 from localagent.ui.tui.actions import Actions
 from localagent.ui.tui.agent import Agent, Reply
-from localagent.ui.tui.editor import edited
 from localagent.ui.tui.keys import bindings, rows
 from localagent.ui.tui.line import open_buffer
 from localagent.ui.tui.outbox import NOTHING, Outbox
@@ -333,7 +333,8 @@ class Tui:
 
     async def edit(self, text: str) -> str | None:
         """`text` as the user leaves it in the editor; None where that went wrong."""
-        return await self.lend(lambda: edited(text))
+        after = await self.lend(lambda: edited(text))
+        return None if after is None else after.removesuffix("\n")
 
     async def lend(self, work: Callable[[], _T]) -> _T | None:
         """Do `work` in a thread while it, or a program that it starts, has the terminal."""
