@@ -129,6 +129,8 @@ def test_a_projects_prompts_are_used_after_consent(start: Callable, workspace_di
     path = workspace_dir / ".localagent" / "prompts" / "workflow" / "system.md"
     path.parent.mkdir(parents=True)
     path.write_text("You write haiku.\n")
+    # No change of one sign mends it, so the second turn has something to do, too.
+    (workspace_dir / "calc.py").write_text("def add(a, b):\n    return bool(a)\n")
     first = start(workspace_dir, ["def add(a, b):\n    return 0\n```"] * 30, max_tokens=20)
     assert "prompts/workflow/system.md of this project is not used" in warnings(first.turn(TASK))
     assert "haiku" not in first.model.prompts[0]
