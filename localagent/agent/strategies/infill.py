@@ -13,7 +13,7 @@ from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.around import around
 from localagent.agent.strategies.base import Draft
-from localagent.agent.strategies.places import best_text, suspicious_lines
+from localagent.agent.strategies.places import best_text, most_pass, suspicious_lines
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.models.base import Infill, Request
@@ -31,7 +31,7 @@ def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
     takes seconds where these take a minute.
     """
     _, result = best_text(problem, board)
-    if result is not None and (result.passed or 0) >= (result.failed or 0):
+    if result is not None and most_pass(result):
         yield from _climb(turn, problem, board, QUICK_PLACES, 1)
 
 

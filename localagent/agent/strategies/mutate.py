@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.base import Draft
-from localagent.agent.strategies.places import best_text, suspicious_lines
+from localagent.agent.strategies.places import best_text, most_pass, suspicious_lines
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.edits.mutations import mutations
@@ -48,7 +48,7 @@ def _mostly_works(result: CheckResult | None) -> bool:
     nothing works yet."""
     if result is None or result.ok or result.timed_out or not result.failing:
         return False
-    return (result.passed or 0) >= (result.failed or 0)
+    return most_pass(result)
 
 
 def _changed(problem: Problem, text: str, result: CheckResult | None) -> list[str]:

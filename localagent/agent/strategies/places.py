@@ -21,6 +21,11 @@ def best_text(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
     return best.text, best.result
 
 
+def most_pass(result: CheckResult) -> bool:
+    """Whether at least as many tests pass as fail, so that a small change may be all it takes."""
+    return (result.passed or 0) >= (result.failed or 0)
+
+
 def suspicious_lines(problem: Problem, lines: Sequence[str], result: CheckResult) -> list[int]:
     """The numbers of the lines in which a fault may lie, the most suspicious first: those of the
     failing tests' tracebacks, then those that failing tests ran and passing ones did not."""
