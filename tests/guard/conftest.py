@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,6 +83,14 @@ def project(tmp_path: Path) -> Path:
     (folder / "link").symlink_to("a.txt")
     (folder / "dangling").symlink_to("nowhere")
     return folder
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a path short enough for a unix socket's (107 bytes)."""
+    folder = Path(tempfile.mkdtemp(prefix="la-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -86,8 +86,7 @@ def test_no_network(unshare: UnshareSandbox, project: Path) -> None:
 @pytest.mark.parametrize("where", ["tmp", "workspace", "visible"])
 def test_no_unix_sockets_of_other_programs(
     unshare: UnshareSandbox,
-    project: Path,
-    home: Path,
+    short: Path,
     kind: str,
     where: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -95,8 +94,10 @@ def test_no_unix_sockets_of_other_programs(
     if where == "visible":  # as a folder outside /tmp is
         monkeypatch.setattr(exposure, "_TMP", ("/var/tmp",))
         monkeypatch.setattr("localagent.guard.sandbox.unshare._HOME", "/var/tmp/home")
-    folder = {"tmp": Path("/tmp"), "workspace": project, "visible": home}[where]
-    name = str(folder / f"s-{os.getpid()}.sock")
+    root = short / "project"
+    root.mkdir()
+    folder = {"tmp": Path("/tmp"), "workspace": root, "visible": short}[where]
+    name = str(folder / f"{short.name}.sock")
     address = f"\0{name}" if kind == "abstract" else name
     type_ = socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM
     with socket.socket(socket.AF_UNIX, type_) as server:
@@ -113,7 +114,7 @@ def test_no_unix_sockets_of_other_programs(
                 except OSError:
                     found["reached"] = False
             """
-            found = python(unshare, project, code, address=address, type=int(type_))
+            found = python(unshare, root, code, address=address, type=int(type_))
         finally:
             Path(name).unlink(missing_ok=True)
     assert found == {"reached": False}
@@ -503,8 +504,8 @@ def test_programs_in_hidden_folders_stay_usable(
     assert not (tool.parent / "x").exists()
 
 
-def test_sockets_that_programs_listen_on_are_known(tmp_path: Path) -> None:
-    name = tmp_path / "with space.sock"
+def test_sockets_that_programs_listen_on_are_known(short: Path) -> None:
+    name = short / "with space.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(name))
         server.listen()

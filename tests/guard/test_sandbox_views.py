@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import shlex
 import stat
 import subprocess
@@ -24,6 +26,12 @@ pytestmark = [
 PYTHON = shlex.quote(sys.executable)
 # Long enough that a slow machine is no failure, short enough that a hang is one.
 SOON = 60.0
+_SECONDS = itertools.count(10**7 + secrets.randbelow(10**8))
+
+
+def sleep() -> str:
+    """A command that waits for long, unlike any other process of the machine's."""
+    return f"sleep {next(_SECONDS)}"
 
 
 def run(sandbox: Sandbox, root: Path, line: str, **limits: object) -> Completed:
@@ -210,19 +218,21 @@ def test_no_descriptors_and_no_input_are_inherited(sandbox: Sandbox, project: Pa
 
 
 def test_time_out_ends_everything(sandbox: Sandbox, project: Path) -> None:
-    stubborn = "trap '' TERM INT HUP; (setsid sleep 1000 &) ; while :; do sleep 1000; done"
+    wait = sleep()
+    stubborn = f"trap '' TERM INT HUP; (setsid {wait} &) ; while :; do {wait}; done"
     done = run(sandbox, project, stubborn, seconds=0.5)
     assert done.timed_out and done.exit_code == -9 and done.seconds < SOON
-    assert not alive("sleep 1000")
+    assert not alive(wait)
 
 
 def test_what_is_left_in_the_background_ends(sandbox: Sandbox, project: Path) -> None:
     begun = time.monotonic()
-    line = "sleep 1001 & nohup setsid sleep 1001 >/dev/null 2>&1 & echo done"
+    wait = sleep()
+    line = f"{wait} & nohup setsid {wait} >/dev/null 2>&1 & echo done"
     done = run(sandbox, project, line)
     assert done.exit_code == 0 and done.output == "done\n"
     assert time.monotonic() - begun < SOON
-    assert not alive("sleep 1001")
+    assert not alive(wait)
 
 
 def test_closing_the_output_is_no_end(sandbox: Sandbox, project: Path) -> None:
@@ -233,15 +243,15 @@ def test_closing_the_output_is_no_end(sandbox: Sandbox, project: Path) -> None:
 
 
 def test_cancelling(sandbox: Sandbox, project: Path) -> None:
-    started = threading.Event()
+    started, wait = threading.Event(), sleep()
     with sandbox.open(project) as view:
         done = view.run(
-            Command("echo go; sleep 1002", seconds=SOON),
+            Command(f"echo go; {wait}", seconds=SOON),
             on_output=lambda text: started.set(),
             cancelled=started.is_set,
         )
     assert done.cancelled and not done.timed_out and done.output == "go\n"
-    assert not alive("sleep 1002")
+    assert not alive(wait)
 
 
 def test_output_of_100_megabytes(sandbox: Sandbox, project: Path) -> None:
@@ -293,12 +303,14 @@ def test_files_are_bounded(sandbox: Sandbox, project: Path) -> None:
 
 
 def test_a_failing_front_end_leaves_nothing_behind(sandbox: Sandbox, project: Path) -> None:
+    wait = sleep()
+
     def fails(text: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), sandbox.open(project) as view:
-        view.run(Command("echo x; sleep 1003"), on_output=fails)
-    assert not alive("sleep 1003")
+        view.run(Command(f"echo x; {wait}"), on_output=fails)
+    assert not alive(wait)
 
 
 def children() -> set[str]:
@@ -342,7 +354,7 @@ def test_scratch_of_a_dead_agent_is_removed(sandbox: Sandbox, project: Path, hom
 
 
 def test_the_death_of_the_agent_ends_its_commands(sandbox: Sandbox, project: Path) -> None:
-    kind = type(sandbox)
+    kind, wait = type(sandbox), sleep()
     code = (
         "import os, sys\n"
         f"from {kind.__module__} import {kind.__name__} as S\n"
@@ -350,14 +362,14 @@ def test_the_death_of_the_agent_ends_its_commands(sandbox: Sandbox, project: Pat
         "from pathlib import Path\n"
         "die = lambda text: os.kill(os.getpid(), 9)\n"
         "with S().open(Path(sys.argv[1])) as view:\n"
-        "    view.run(Command('setsid sleep 1004 & echo x; sleep 1004'), die)\n"
+        f"    view.run(Command('setsid {wait} & echo x; {wait}'), die)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(project)], env=os.environ | package())
     assert done.returncode == -9
     deadline = time.monotonic() + SOON
-    while alive("sleep 1004") and time.monotonic() < deadline:
+    while alive(wait) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not alive("sleep 1004")
+    assert not alive(wait)
 
 
 def package() -> dict[str, str]:
