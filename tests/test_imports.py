@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("agent",),
     ("config", "config_change", "config_schema", "extend"),
     ("session",),
-    ("app", "doctor"),
+    ("app", "app_models", "app_project", "app_records", "app_replay", "app_undo", "doctor"),
     ("ui", "commands", "cli", "start", "__main__"),
 )
 # Which modules may import a package from outside; the fewer, the easier it is to replace.

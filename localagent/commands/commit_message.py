@@ -105,7 +105,8 @@ def _written(args: argparse.Namespace) -> Written:
 
     files = gitstaged.staged(args.directory)
     from localagent.agent.commit_message import write_message
-    from localagent.app import open_models, open_prompts
+    from localagent.app_models import open_models
+    from localagent.app_project import open_prompts
 
     models = open_models(args.directory, args.model, args.scripted)
     try:

@@ -29,7 +29,7 @@ def ask_about_project(directory: Path, read_line: Callable[[], str]) -> None:
     `read_line` returns what the user types, "" at the end of input. Raises WorkspaceError,
     ConfigError.
     """
-    from localagent.app import pending_consent
+    from localagent.app_project import pending_consent
 
     consent, pending = pending_consent(directory)
     ask_about(consent, pending, read_line)

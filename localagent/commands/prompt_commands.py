@@ -45,7 +45,7 @@ def register(commands: Commands) -> None:
 
 def list_commands(args: argparse.Namespace) -> int:
     """One line for each command: how it is called, its mode, whose it is, what it does."""
-    from localagent.app import prompt_commands
+    from localagent.app_project import prompt_commands
     from localagent.extend.prompt_commands import own_folder
 
     known = prompt_commands(args.directory)
@@ -69,7 +69,7 @@ def list_commands(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print the task; to stderr, the file that it is from and the mode that it wants."""
-    from localagent.app import prompt_commands
+    from localagent.app_project import prompt_commands
 
     command = prompt_commands(args.directory).get(args.name)
     task = command.task(args.arguments)

@@ -122,7 +122,7 @@ def _over(path: Path, text: str, yes: bool) -> bool:
 
 
 def _prompts(directory: Path) -> Prompts:
-    from localagent.app import prompts_of
+    from localagent.app_project import prompts_of
 
     return prompts_of(directory)
 

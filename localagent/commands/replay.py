@@ -34,7 +34,7 @@ def register(commands: Commands) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Draw the events of the replay, and the difference where there is one."""
-    from localagent.app import replay
+    from localagent.app_replay import replay
     from localagent.journal.replay import Difference
     from localagent.ui.render import Renderer
     from localagent.ui.terminal import terminal_screen

@@ -190,7 +190,7 @@ def _quoted(words: Sequence[str]) -> str:
 
 def _command(args: argparse.Namespace) -> PromptCommand:
     """The command that is to be carried out. Raises UsageError, ConfigError, WorkspaceError."""
-    from localagent.app import prompt_commands
+    from localagent.app_project import prompt_commands
 
     return prompt_commands(args.directory).get(args.command)
 

@@ -56,17 +56,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def undo(args: argparse.Namespace) -> int:
     """Undo, and say what was done."""
-    from localagent import app
+    from localagent import app_undo
 
-    _tell("undid", app.undo(args.directory, args.turn, force=args.force))
+    _tell("undid", app_undo.undo(args.directory, args.turn, force=args.force))
     return 0
 
 
 def redo(args: argparse.Namespace) -> int:
     """Redo, and say what was done."""
-    from localagent import app
+    from localagent import app_undo
 
-    _tell("did again", app.redo(args.directory, args.turn, force=args.force))
+    _tell("did again", app_undo.redo(args.directory, args.turn, force=args.force))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from localagent.app import open_model
+from localagent.app_models import open_model
 from localagent.config import Settings
 from localagent.errors import (
     LockError,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import open_session, undo
+from localagent.app import open_session
+from localagent.app_undo import undo
 from localagent.errors import UsageError
 from localagent.events import FileChanged, SessionStarted
 from localagent.journal import transcript

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import undo
+from localagent.app_undo import undo
 from localagent.cli import main
 from localagent.events import ToolReturned
 from localagent.journal.audit import audit_dir

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import open_session, replay
+from localagent.app import open_session
+from localagent.app_replay import replay
 from localagent.errors import ModelLoadError, ModelNotInstalled, UsageError
 from localagent.events import (
     Event,

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from localagent.app import redo, undo
+from localagent.app_undo import redo, undo
 from localagent.events import (
     CandidateRejected,
     CheckFinished,

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from localagent.app import open_session, prompt_commands
+from localagent.app import open_session
+from localagent.app_project import prompt_commands
 from localagent.errors import LocalAgentError, UsageError
 from localagent.events import Event, Mode, TurnFinished
 from localagent.models.base import Model

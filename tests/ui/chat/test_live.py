@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent import app
+from localagent import app_replay, app_undo
 from localagent.agent.turn import Answer
 from localagent.errors import UsageError, WorkspaceError
 from localagent.events import (
@@ -167,7 +167,7 @@ def test_a_command_runs_in_the_sandbox_and_the_model_sees_its_output(
     one.enter(QUESTION)
     assert "I ran this command myself:\necho made > made.txt; echo seen\n" in one.model.prompts[0]
     one.chat.session.close()
-    app.undo(workspace_dir)
+    app_undo.undo(workspace_dir)
     assert not (workspace_dir / "made.txt").exists()
 
 
@@ -347,7 +347,7 @@ def test_everything_that_the_user_did_is_replayed(
     one.enter("Say that it is done.", YES)
     name = one.chat.session.id
     one.chat.close()
-    new = list(app.replay(name, fresh))
+    new = list(app_replay.replay(name, fresh))
     assert not of(new, Difference), new[-1]
     assert of(new, Steered) == [Steered("Then look at calc.py.")]
     assert [e.again for e in of(new, ChangesUndone)] == [False]

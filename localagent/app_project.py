@@ -1,0 +1,51 @@
+"""What a project and its user bring: prompts, commands, and what needs the user's consent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localagent.config import load as load_settings
+from localagent.context.prompts import Prompts
+from localagent.extend import prompt_commands as commands
+from localagent.extend.plugins import Plugins
+from localagent.extend.project import Brought, brought, project_prompts
+from localagent.guard.consent import Consent
+from localagent.guard.project_files import ProjectFile
+from localagent.paths import config_dir
+from localagent.workspace import Workspace
+
+
+def pending_consent(workspace: Path) -> tuple[Consent, tuple[ProjectFile, ...]]:
+    """What `workspace` brings that changes what the agent does and that the user said nothing on
+    yet, and where his answer is remembered: `agree` or `refuse`, before a session is opened.
+
+    Raises WorkspaceError, ConfigError.
+    """
+    opened = Workspace.open(workspace)
+    settings = load_settings(opened.root)
+    return Consent(opened.root), brought(opened, settings.project_files).pending
+
+
+def prompt_commands(workspace: Path) -> commands.PromptCommands:
+    """The user's own commands and those of the project at `workspace` that he agreed to; see
+    `extend.prompt_commands`. Raises WorkspaceError, ConfigError."""
+    opened = Workspace.open(workspace)
+    settings = load_settings(opened.root)
+    locked = any("mode" in table for table in settings.policy.settings.values())
+    return commands.prompt_commands(brought(opened, settings.project_files), locked)
+
+
+def open_prompts(project: Brought | None = None, plugins: Plugins | None = None) -> Prompts:
+    """The texts that models see: the user's own come first, then the project's, as far as the user
+    agreed to them; last what plug-ins say of their tools."""
+    return Prompts(
+        [config_dir() / "prompts"],
+        project_prompts(project) if project else {},
+        plugins.descriptions() if plugins else {},
+    )
+
+
+def prompts_of(workspace: Path) -> Prompts:
+    """The texts that models see in `workspace`. Raises WorkspaceError, ConfigError."""
+    opened = Workspace.open(workspace)
+    return open_prompts(brought(opened, load_settings(opened.root).project_files))
