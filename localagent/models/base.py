@@ -48,12 +48,14 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Who the model is: its id in the lock, its file's sha256 (or ""), its backend and profile."""
+    """Who the model is: its id in the lock, its file's sha256 (or ""), its backend and profile, and
+    the pinned sha256 of its chat template (or "")."""
 
     id: str
     backend: str
     sha256: str
     profile: Profile
+    template_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,11 @@ def template_sha256(path: Path) -> str:
     OSError."""
     with open(path, "rb", buffering=0, opener=_opener) as stream:
         raw = read_header(stream, os.fstat(stream.fileno()).st_size)
-    template = _text(raw.values, "tokenizer.chat_template")
+    return text_sha256(_text(raw.values, "tokenizer.chat_template"))
+
+
+def text_sha256(template: str) -> str:
+    """The hash of a chat template's text; "" where there is none."""
     return hashlib.sha256(template.encode()).hexdigest() if template else ""
 
 

@@ -113,7 +113,8 @@ class LlamaCpp:
         raise RequestFailed(
             "load",
             f"cannot load {_name(path)}: {reason}",
-            "the file may be damaged or made for a newer llama.cpp: `localagent models verify`",
+            "the file may be damaged (`localagent models verify --deep`) or made for a newer "
+            "llama.cpp",
         )
 
     def _on_log(self, level: int, text: bytes, _: object) -> None:

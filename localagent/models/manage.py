@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.errors import LocalAgentError, ModelFileError, UsageError
-from localagent.models import gguf, lock, sources, store
+from localagent.errors import LocalAgentError, UsageError
+from localagent.models import lock, sources, store
 from localagent.models.lock import Entry, LocalFile, LockFile, ProfileSpec
 from localagent.models.partial import OnProgress
 
@@ -26,21 +26,24 @@ _SMALL = 4_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model of the list. `state` is what a look at size and times tells, without reading."""
+    """One model of the list. `state` is what a look at size and times tells, without reading;
+    `place` as for a verdict."""
 
     entry: Entry
     default: bool
     state: store.State
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What verifying one model found; `error` is None where it is the pinned one. `place` is its
-    file's path, or its name in Ollama."""
+    file's path, or its name in Ollama. `read` is whether all bytes of its file were read."""
 
     entry: Entry
     place: str
     error: LocalAgentError | None
+    read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,10 @@ class Removed:
 def list_models() -> list[Row]:
     """All models of the lock, in its order."""
     known = lock.load()
-    return [Row(entry, entry.id == known.default, store.state(entry)) for entry in known.entries]
+    return [
+        Row(entry, entry.id == known.default, store.state(entry), _place(entry))
+        for entry in known.entries
+    ]
 
 
 def fetch(
@@ -88,9 +94,12 @@ def verify(
     report: OnProgress | None = None,
     host: str = "",
     allowed: Collection[str] = (),
+    *,
+    deep: bool = False,
 ) -> Iterator[Verdict]:
-    """Read a model's file, or every file that is there, and compare it with the lock; ask the
-    Ollama server at `host`, on this machine or among those `allowed`, for what it keeps.
+    """Compare a model, or all that are there, with the lock, as before each load; ask the Ollama
+    server at `host`, on this machine or among those `allowed`, for what it keeps. `deep` reads
+    every byte of a file, also where nothing seems to have changed since it was last read.
 
     With an id, a missing file is an error as well.
     """
@@ -98,37 +107,22 @@ def verify(
     for entry in [known.entry(model_id)] if model_id else known.entries:
         if model_id is None and store.state(entry) in ("missing", "incomplete"):
             continue
-        place = str(store.location(entry)) if entry.file else f"{entry.name} in Ollama"
+        read = deep or store.state(entry) == "unverified"
         try:
-            _compare(entry, report, host, allowed)
+            if entry.file:
+                store.path_for(entry, deep, report)
+            else:
+                from localagent.models import served
+
+                served.verify(entry, host, allowed)
         except LocalAgentError as error:
-            yield Verdict(entry, place, error)
+            yield Verdict(entry, _place(entry), error)
         else:
-            yield Verdict(entry, place, None)
+            yield Verdict(entry, _place(entry), None, read and bool(entry.file))
 
 
-def _compare(entry: Entry, report: OnProgress | None, host: str, allowed: Collection[str]) -> None:
-    if entry.file:
-        _check_template(entry, store.path_for(entry, deep=True, report=report))
-        return
-    from localagent.models import served
-
-    served.verify(entry, host, allowed)
-
-
-def _check_template(entry: Entry, path: Path) -> None:
-    """Raises ModelFileError where the lock pins another chat template than the file's."""
-    pinned = entry.chat_template_sha256
-    try:
-        found = gguf.template_sha256(path) if pinned else ""
-    except (gguf.GgufError, OSError) as error:
-        raise ModelFileError(f"{path} cannot be read: {error}") from None
-    if found != pinned:
-        raise ModelFileError(
-            f"{path} has another chat template than models.lock pins: its sha256 is "
-            f"{found or 'none'}, not {pinned}",
-            "somebody changed chat_template_sha256 in models.lock",
-        )
+def _place(entry: Entry) -> str:
+    return str(store.location(entry)) if entry.file else f"{entry.name} in Ollama"
 
 
 def add(path: Path, model_id: str | None = None, report: OnProgress | None = None) -> Added:
@@ -146,8 +140,9 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     size, sha256 = store.hash_file(path, report)
     known = lock.load()
     twin = next((entry for entry in known.entries if entry.sha256 == sha256), None)
+    template = metadata.chat_template and metadata.chat_template_sha256
     if twin and store.state(twin) == "installed":
-        return Added(twin, str(store.location(twin)), lock.user_path(), changed=False)
+        return _completed(twin, template)
     here = LocalFile(kind="file", path=str(path))
     if twin:
         entry = twin.model_copy(update={"sources": (here,)})
@@ -155,6 +150,15 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
         entry = _entry(path, metadata, size, sha256, model_id, known)
     saved = _save(entry.model_copy(update={"sources": (here,)}))
     return Added(entry, str(path), saved, changed=True)
+
+
+def _completed(twin: Entry, template: str) -> Added:
+    """A model that is known and in place. Where an older localagent pinned it without the hash of
+    its chat template, that is added."""
+    entry = twin.model_copy(update={"chat_template_sha256": twin.chat_template_sha256 or template})
+    changed = entry != twin
+    saved = _save(entry) if changed else lock.user_path()
+    return Added(entry, _place(entry), saved, changed)
 
 
 def add_served(
@@ -166,10 +170,11 @@ def add_served(
     from localagent.models import served
 
     found, known = served.ask(host, name, allowed), lock.load()
-    twin = served.twin(found, known)
-    entry = twin or served.entry(found, model_id, known)
-    saved = lock.user_path() if twin else _save(entry)
-    return Added(entry, f"{entry.name} in Ollama", saved, changed=twin is None)
+    if twin := served.twin(found, known):
+        return _completed(twin, found.template_sha256)
+    entry = served.entry(found, model_id, known)
+    saved = _save(entry)
+    return Added(entry, _place(entry), saved, changed=True)
 
 
 def use(model_id: str) -> Entry:

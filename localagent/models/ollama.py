@@ -180,7 +180,8 @@ class Ollama:
             if version == self._facts.version:
                 return self._facts
         facts = await ollama_check.facts(self._client, self._name, self._answer, comeback)
-        ollama_check.as_pinned(facts.tag, self._info.sha256, self._info.id)
+        info = self._info
+        ollama_check.as_pinned(facts, info.sha256, info.template_sha256, info.id)
         await self._load(facts)
         if not facts.refuses and not self._warned:
             self._warned = True

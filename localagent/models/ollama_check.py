@@ -18,6 +18,7 @@ from localagent.errors import (
     NotLocal,
     ServerError,
 )
+from localagent.models.gguf import text_sha256
 from localagent.models.ollama_client import Client, Patience
 from localagent.models.ollama_wire import Loaded, Running, Show, Tagged, Tags, Version
 
@@ -43,6 +44,11 @@ class Facts:
     version: Version
     tag: Tagged
     show: Show
+
+    @property
+    def template_sha256(self) -> str:
+        """The hash of the chat template that the server shows; "" where it shows none."""
+        return text_sha256(self.show.template)
 
     @property
     def refuses(self) -> bool:
@@ -105,12 +111,20 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
     return known
 
 
-def as_pinned(tag: Tagged, digest: str, entry_id: str) -> None:
-    """Raises ModelFileError where the server's model is not the one with this digest."""
+def as_pinned(found: Facts, digest: str, template: str, entry_id: str) -> None:
+    """Raises ModelFileError where the server's model is not the one with this digest, or is shown
+    with another chat template than the one with the sha256 `template` ("": none is pinned)."""
+    tag, shown = found.tag, found.template_sha256
+    changed = []
     if plain(tag.digest) != digest:
+        changed.append(f"its digest is {plain(tag.digest)[:12] or 'not told'}, not {digest[:12]}")
+    if template and shown != template:
+        said = f"sha256 is {shown[:12] or 'none'}, not {template[:12]}"
+        changed.append(f"its chat template's {said}")
+    if changed:
         raise ModelFileError(
-            f"{tag.name or tag.model} in Ollama is not what models.lock pins as {entry_id}: its "
-            f"digest is {plain(tag.digest)[:12] or 'not told'}, not {digest[:12]}",
+            f"{tag.name or tag.model} in Ollama is not what models.lock pins as {entry_id}: "
+            + "; ".join(changed),
             f"if you updated it: localagent models remove {entry_id}, and add it again",
         )
 

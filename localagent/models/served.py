@@ -44,8 +44,9 @@ def ask(host: str, name: str, allowed: Collection[str] = ()) -> Facts:
 
 
 def verify(entry: Entry, host: str, allowed: Collection[str] = ()) -> None:
-    """Raises ModelFileError where the server's model is not the pinned one, and as `ask`."""
-    as_pinned(ask(host, entry.name, allowed).tag, entry.digest, entry.id)
+    """Raises ModelFileError where the server's model or its chat template is not the pinned one,
+    and as `ask`."""
+    as_pinned(ask(host, entry.name, allowed), entry.digest, entry.chat_template_sha256, entry.id)
 
 
 def entry(found: Facts, model_id: str | None, known: Lock) -> Entry:
@@ -66,6 +67,7 @@ def entry(found: Facts, model_id: str | None, known: Lock) -> Entry:
         "backend": "ollama",
         "name": name,
         "digest": digest,
+        "chat_template_sha256": found.template_sha256,
         "licence": found.show.license.strip().partition("\n")[0][:100],
         "origin": "added from an Ollama server",
         "profile": propose(found),

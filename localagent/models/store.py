@@ -2,8 +2,8 @@
 
 A file is hashed when it is installed and again whenever its size, times or inode differ from
 those at the last hash (noted in `verified.json` in the state folder); so starting costs no read
-of a gigabyte, and an altered file is found before it is loaded. A mismatch is refused and left
-for the person to look at, never repaired.
+of a gigabyte, and an altered file is found before it is loaded. Its header is read each time, for
+the chat template's hash. A mismatch is refused and left for the person to look at, never repaired.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from localagent.errors import ModelFileError, ModelNotInstalled, UsageError
+from localagent.models import pin
 from localagent.models.lock import Entry, LocalFile
 from localagent.models.partial import (
     CHUNK,
@@ -85,14 +86,11 @@ def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None)
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     _check_size(entry, path, status)
-    if not deep and _noted(path) == _fingerprint(status, entry.sha256):
-        return path
-    _, digest = hash_file(path, report)
-    if digest != entry.sha256:
-        raise ModelFileError(
-            f"{path} is not what models.lock pins: its sha256 is {digest}, not {entry.sha256}",
-            _replace_hint(entry),
-        )
+    if deep or _noted(path) != _fingerprint(status, entry.sha256):
+        _, digest = hash_file(path, report)
+        if digest != entry.sha256:
+            raise pin.altered(entry, path, digest, _replace_hint(entry))
+    pin.check_template(entry, path, _replace_hint(entry))
     return path
 
 
@@ -180,10 +178,7 @@ def _check_size(entry: Entry, path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError(f"{path} is not a regular file", "put the model's file there")
     if status.st_size != entry.bytes:
-        raise ModelFileError(
-            f"{path} has {status.st_size:,} bytes; models.lock pins {entry.bytes:,}",
-            _replace_hint(entry),
-        )
+        raise pin.resized(entry, path, status.st_size, _replace_hint(entry))
 
 
 def _missing(entry: Entry, path: Path) -> ModelNotInstalled:

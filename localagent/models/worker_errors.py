@@ -40,7 +40,7 @@ def died(status: int, model: Path, last_words: str, log: Path | None) -> WorkerD
         )
     elif name == "SIGBUS":
         message = f"the model's process could no longer read {model.name} (SIGBUS)"
-        hint = "the file may have been cut short or its disk be gone: `localagent models verify`"
+        hint = "was it cut short, or is its disk gone? `localagent models verify --deep`"
     elif number:
         message = f"the model's process crashed ({name})"
         hint = f"try again{where}"
