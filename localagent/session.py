@@ -18,11 +18,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from localagent.agent.ask import hidden
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
 from localagent.agent.planners.command import UserCommand
 from localagent.agent.title import write_title
-from localagent.agent.turn import Answer, Journal, Limits, Services, Turn
+from localagent.agent.turn import Answer, Exchange, Journal, Limits, Services, Turn
+from localagent.agent.window import Window, window_of
 from localagent.errors import LocalAgentError, UsageError
 from localagent.events import (
     Blocked,
@@ -43,7 +45,7 @@ from localagent.journal.talk import Begun, Talk
 from localagent.journal.undo import Undone
 from localagent.journal.workspace_lock import WorkspaceLock
 from localagent.messages import Message
-from localagent.models.base import ModelInfo, Reading, Request
+from localagent.models.base import Infill, ModelInfo, Reading, Request
 from localagent.models.router import MAIN, Router
 
 # A title is worth no more waiting than this, in seconds.
@@ -178,6 +180,7 @@ class Session:
             for each in (*before, event):
                 self.recorder.append(each)
                 self.talk.see(each)
+                self._forget_exchange(each)
                 yield each
 
     def _opening(self) -> Iterator[Event]:
@@ -205,6 +208,7 @@ class Session:
             seed=self.seed,
             stop=self._stop,
             steering=self.steering,
+            exchange=self._turn.exchange if self._turn else None,
         )
         yield from run_turn(self._turn, planner(), kind)
 
@@ -214,13 +218,34 @@ class Session:
         Returns when that is done, or was stopped by `models.cancel`; `progress` is told of tokens
         read, and of how many there are. Raises as a model's `generate`.
         """
-        planner = self.planner_for(self._planner_name())
-        messages = tuple(planner.opening(self.services, self.conversation))
-        request = Request(messages, max_tokens=0, fixed=1)
-        with contextlib.closing(self.services.model.generate_all([request])) as chunks:
+        with contextlib.closing(self.services.model.generate_all([self._ahead()])) as chunks:
             for _, chunk in chunks:
                 if isinstance(chunk, Reading):
                     progress(chunk.done, chunk.total)
+
+    def _ahead(self) -> Request:
+        """What the next turn begins with, as far as that is known, and no reply."""
+        planner = self.planner_for(self._planner_name())
+        messages = tuple(planner.opening(self.services, self.conversation))
+        return hidden(Request(messages, max_tokens=0, fixed=1), self.services.marks)
+
+    def window(self) -> Window:
+        """What fills the model's window: the last request with its reply or, where there was none
+        or the conversation has changed since, what the next one begins with.
+
+        Raises as a model's `count`.
+        """
+        ahead = self._ahead()
+        exchange = self._turn.exchange if self._turn else None
+        if exchange is None or _messages(ahead) > _messages(exchange.request) + 1:
+            exchange = Exchange(ahead, self.services.model)
+        return window_of(exchange, self.services)
+
+    def _forget_exchange(self, event: Event) -> None:
+        """What the model was last shown is not what the conversation is any more."""
+        switched = isinstance(event, ModelSwitched) and event.role == MAIN
+        if self._turn and (switched or isinstance(event, ConversationReplaced | Rewound)):
+            self._turn.exchange = None
 
     def undo(
         self, which: str | None = None, *, force: bool = False, again: bool = False
@@ -415,3 +440,8 @@ class Session:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _messages(request: Request) -> int:
+    """How many messages a prompt has."""
+    return 1 if isinstance(request.prompt, Infill) else len(request.prompt)

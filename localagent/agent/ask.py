@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from localagent.agent.repetition import repeats
-from localagent.agent.turn import Turn
+from localagent.agent.turn import Exchange, Turn
 from localagent.errors import Interrupted, WorkerDied, WorkerHung
 from localagent.events import (
     Event,
@@ -129,6 +129,7 @@ def _generate(
         for place, chunk in chunks:
             stream = streams[place]
             if isinstance(chunk, Finish):
+                turn.exchange = Exchange(left[stream], model, chunk.usage, turn.shown)
                 if stream in stuck and chunk.reason == "cancelled":
                     chunk = replace(chunk, reason="length")
                 reply = yield from _finish(turn, purpose, stream, texts[stream], chunk)

@@ -10,11 +10,16 @@ from localagent.events import Warned
 
 def with_rules(services: Services, system: str) -> str:
     """The system's text with the rules that every prompt begins with."""
+    text = fixed_rules(services)
+    return f"{system}\n\n{text}" if text else system
+
+
+def fixed_rules(services: Services) -> str:
+    """These rules, or ""."""
     info = services.model.info
-    text = services.rules.fixed(
+    return services.rules.fixed(
         services.prompts, info.id, services.model.count, info.profile.window
     )
-    return f"{system}\n\n{text}" if text else system
 
 
 def folder_rules(turn: Turn, path: str) -> str:

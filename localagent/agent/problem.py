@@ -78,6 +78,7 @@ def context_messages(
     window = turn.services.model.info.profile.window
     rules = with_rules(turn.services, prompts.text("workflow/system"))
     if of_folder := folder_rules(turn, problem.path):
+        turn.shows("rules", of_folder)
         rules = f"{rules}\n\n{of_folder}"
     budget = window * 2 // 3 - count(turn.prompt) - count(rules) - 80
     shown: list[str] = []
@@ -91,6 +92,9 @@ def context_messages(
         if part:
             beside.append(part)
             budget -= count(part)
+    for text in (*beside, *shown):
+        turn.shows("code", text)
+    turn.shows("failing tests", failures(problem.start))
     # The file itself comes last, nearest to the reply that has to replace it.
     system = Message("system", rules)
     user = prompts.render(

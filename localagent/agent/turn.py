@@ -23,7 +23,7 @@ from localagent.guard.marks import Marks
 from localagent.guard.sandbox.base import Sandbox
 from localagent.index.base import Index
 from localagent.messages import Message
-from localagent.models.base import Model, Usage
+from localagent.models.base import Model, Request, Usage
 from localagent.tools.base import Effect, Tool
 from localagent.workspace import Workspace
 
@@ -97,6 +97,17 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, which model it went to, and what it and the reply to it took. `shown` are texts
+    that it was made of, and what they are."""
+
+    request: Request
+    model: Model
+    usage: Usage = field(default_factory=Usage)
+    shown: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The user's limits: wall-clock seconds and generated tokens; None means no limit."""
 
@@ -111,7 +122,8 @@ class Turn:
     `asked` holds what the questions are about, `answers` the front end's answers, both by question
     id. `conversation` are the messages of the session up to this turn. `steering` gives what the
     user has said meanwhile, each text once; a planner that can takes it up between two steps.
-    `check` is the command that the user named, or "".
+    `check` is the command that the user named, or "". `exchange` is the last one with a model, also
+    of an earlier turn. `shown` are texts that its prompts are made of, and what they are.
     """
 
     services: Services
@@ -131,6 +143,8 @@ class Turn:
     changed: list[str] = field(default_factory=list)
     read_rate: float = 0.0
     counters: dict[str, int] = field(default_factory=dict)
+    exchange: Exchange | None = None
+    shown: dict[str, str] = field(default_factory=dict)
     _seen: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def next(self, counter: str) -> int:
@@ -144,6 +158,11 @@ class Turn:
         if (path, sha256) not in self._seen:
             self._seen[path, sha256] = False
             self.services.marks.learn(text_of(self.services.workspace, path))
+
+    def shows(self, kind: str, text: str) -> None:
+        """Take down what a part of a prompt is, for `agent.window`."""
+        if text:
+            self.shown[text] = kind
 
     def seen(self) -> list[FileRead]:
         """What `saw` was told since the last call; the same content counts once a turn."""

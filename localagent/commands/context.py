@@ -13,7 +13,7 @@ from localagent.errors import ModelNotInstalled, UsageError
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
-    from localagent.context.builder import Gathered, Shown
+    from localagent.context.builder import Gathered
     from localagent.context.excerpt import Count
     from localagent.workspace import Workspace
 
@@ -104,20 +104,9 @@ def _show(args: argparse.Namespace, found: Gathered, budget: int) -> None:
     if args.text:
         say("\n\n".join([*(one.text for one in found.shown), *([found.map] if found.map else [])]))
         return
-    for one in found.shown:
-        say(f"{one.tokens:>6}  {one.path}  lines {_lines(one)}{_reason(one)}")
-    if found.map:
-        files = found.map.count("\n") + 1
-        say(f"{found.map_tokens:>6}  names of what else is in {files} file(s)")
+    for tokens, what, why in found.rows():
+        say(f"{tokens:>6}  {what}{f'  ({why})' if why else ''}")
     say(f"{found.tokens:>6}  tokens of {budget}" if found.shown else "nothing was found")
-
-
-def _lines(one: Shown) -> str:
-    return ", ".join(f"{first}-{last}" for first, last in one.spans)
-
-
-def _reason(one: Shown) -> str:
-    return f"  ({one.reason})" if one.reason else ""
 
 
 def _as_json(found: Gathered, budget: int) -> dict[str, object]:

@@ -59,6 +59,14 @@ class Gathered:
         """All of it."""
         return sum(one.tokens for one in self.shown) + self.map_tokens
 
+    def rows(self) -> list[tuple[int, str, str]]:
+        """For people: tokens, what they are spent on, and why."""
+        rows = [(one.tokens, f"{one.path}  {_lines(one.spans)}", one.reason) for one in self.shown]
+        if self.map:
+            files = self.map.count("\n") + 1
+            rows.append((self.map_tokens, f"names of what else is in {files} file(s)", ""))
+        return rows
+
 
 @dataclass(slots=True)
 class _File:
@@ -116,6 +124,10 @@ def text_of(workspace: Workspace, path: str, saw: Saw | None = None) -> str:
     if saw is not None:
         saw(path, sha256(data))
     return decode(data).text
+
+
+def _lines(spans: Sequence[Span]) -> str:
+    return "lines " + ", ".join(f"{first}-{last}" for first, last in spans)
 
 
 def _named(

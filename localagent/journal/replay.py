@@ -38,9 +38,10 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
+    Tokenised,
     Usage,
 )
-from localagent.models.scripted import SCRIPTED, rendered, tokens
+from localagent.models.scripted import SCRIPTED, rendered, tokenised, tokens
 
 # What differs from run to run and means nothing.
 _NOISE = (
@@ -102,6 +103,10 @@ class ReplayModel:
     def count(self, text: str) -> int:
         """As ScriptedModel.count; the recorded model's own tokenizer is not needed to replay."""
         return len(tokens(text))
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """As ScriptedModel.tokenised."""
+        return tokenised(request)
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Stream the next recorded reply, with its recorded counts and times."""

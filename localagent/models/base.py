@@ -143,6 +143,22 @@ class Finish:
 Chunk = Reading | Text | Notice | Finish
 
 
+@dataclass(frozen=True, slots=True)
+class Tokenised:
+    """A request's prompt as the model sees it, and where its tokens end.
+
+    `ends` are offsets in the text's UTF-8 bytes, one for each token, never falling; a token that
+    has no text ends where the one before it does. `places` are the first and last offset of what
+    each message says, or of an infill's prefix and suffix; what is between them is the model's own
+    template. Unless `exact`, the tokens are estimated, and spread evenly.
+    """
+
+    text: str
+    ends: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
+    exact: bool = True
+
+
 def only(chunks: Generator[tuple[int, Chunk], None, None]) -> Generator[Chunk, None, None]:
     """`Model.generate` of a backend, by its `generate_all` of one request; ends it when closed."""
     with contextlib.closing(chunks):
@@ -169,6 +185,10 @@ class Model(Protocol):
     def count(self, text: str) -> int:
         """The number of tokens of `text` by the model's own tokenizer, or a careful estimate where
         the backend does not offer it."""
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """The tokens of a request's prompt: those that `generate` would report for it. Raises as
+        `generate` does."""
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Generate a reply as a stream that ends with one `Finish`.

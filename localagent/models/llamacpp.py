@@ -26,6 +26,7 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
+    Tokenised,
     Usage,
     only,
 )
@@ -151,6 +152,14 @@ class LlamaCpp:
     def count_prompt(self, messages: Sequence[Message], reply_start: str = "") -> int:
         """The tokens that this conversation takes in the window. Raises as `generate` does."""
         return self._rendered(messages, reply_start).tokens
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """The prompt as the model reads it, taken over from what it has read and written before as
+        `generate` would. Raises as `generate` does."""
+        run = _run(request, self._drafts)
+        reply = self._ask(lambda request_id: wire.Tokenise(id=request_id, run=run))
+        assert isinstance(reply, wire.Tokenised)
+        return Tokenised(reply.text, reply.ends, reply.places)
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Generate a reply as a stream that ends with one `Finish`.

@@ -20,7 +20,7 @@ from localagent.errors import (
     WorkerDied,
 )
 from localagent.models import ollama_check, ollama_request
-from localagent.models.base import Chunk, ModelInfo, Notice, Request, only
+from localagent.models.base import Chunk, ModelInfo, Notice, Request, Tokenised, only
 from localagent.models.ollama_call import Call, Emit, Watch, not_begun
 from localagent.models.ollama_check import Facts
 from localagent.models.ollama_client import Client, Group
@@ -100,6 +100,11 @@ class Ollama:
     def count(self, text: str) -> int:
         """A careful estimate, from the counts that the server gave so far; asks nobody."""
         return self._tokens.estimate(text)
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """The prompt without its template, which the server does not show: as many tokens as the
+        server counted where it was the last one, and an estimate otherwise; asks nobody."""
+        return self._tokens.spread(ollama_request.parts(request))
 
     def generate(self, request: Request) -> Generator[Chunk, None, None]:
         """Generate a reply as a stream that ends with one `Finish`; raises as `generate_all`."""

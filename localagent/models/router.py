@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from localagent.errors import (
     BackendError,
@@ -38,11 +39,13 @@ from localagent.models.base import (
     Notice,
     Request,
     Text,
+    Tokenised,
     only,
 )
 from localagent.models.llama_machine import available_memory, gigabytes
 
 MAIN = "main"
+_T = TypeVar("_T")
 
 NEED = 1.5
 """Memory that a model takes, in file sizes: the default one at 8,192 tokens is a file of 1.1 GB,
@@ -259,13 +262,11 @@ class RoleModel:
 
     def count(self, text: str) -> int:
         """The number of tokens of `text`, by the tokenizer of the model that serves the role."""
-        while True:
-            model, name = self._router.model(self._role), self._router.current(self._role)
-            try:
-                return model.count(text)
-            except _UNUSABLE as error:
-                if not self._router.give_up(self._role, name, error):
-                    raise
+        return self._asked(lambda model: model.count(text))
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """The tokens of a prompt, by the model that serves the role."""
+        return self._asked(lambda model: model.tokenised(request))
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """As the model's own; a request that nothing came of goes to the next one."""
@@ -282,6 +283,16 @@ class RoleModel:
     def close(self) -> None:
         """Close the models of all roles."""
         self._router.close()
+
+    def _asked(self, ask: Callable[[Model], _T]) -> _T:
+        """What a model says, where it can be used; otherwise what the next one says."""
+        while True:
+            model, name = self._router.model(self._role), self._router.current(self._role)
+            try:
+                return ask(model)
+            except _UNUSABLE as error:
+                if not self._router.give_up(self._role, name, error):
+                    raise
 
     def _run(
         self, start: Callable[[Model], Generator[tuple[int, Chunk], None, None]]

@@ -23,6 +23,7 @@ import threading
 import tomllib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
+    Tokenised,
     Usage,
     one_by_one,
 )
@@ -111,6 +113,10 @@ class ScriptedModel:
     def count(self, text: str) -> int:
         """The number of pieces that `tokens` cuts `text` into."""
         return len(tokens(text))
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """The prompt's text in these pieces."""
+        return tokenised(request)
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Stream the reply that fits `request`, a token a chunk.
@@ -208,6 +214,26 @@ def rendered(request: Request) -> str:
         return f"<prefix>{request.prompt.prefix}<suffix>{request.prompt.suffix}<middle>"
     said = "".join(f"<{m.role}>\n{m.content}\n" for m in request.prompt)
     return f"{said}<assistant>\n{request.reply_start}"
+
+
+def tokenised(request: Request) -> Tokenised:
+    """The whole prompt in pieces, and where what it says stands in it."""
+    text = rendered(request)
+    ends = accumulate(map(_bytes, tokens(text)))
+    if isinstance(request.prompt, Infill):
+        said = [("<prefix>", request.prompt.prefix), ("<suffix>", request.prompt.suffix)]
+    else:
+        said = [(f"<{message.role}>\n", message.content) for message in request.prompt]
+    places, at = [], 0
+    for before, content in said:
+        start = text.index(before, at) + len(before)
+        at = start + len(content)
+        places.append((_bytes(text[:start]), _bytes(text[:at])))
+    return Tokenised(text, tuple(ends), tuple(places))
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def load(path: Path) -> list[Reply]:

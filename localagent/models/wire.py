@@ -3,8 +3,9 @@
 Each message is one frame: its length in bytes as a big-endian 32-bit number, then a JSON object
 whose `op` names its kind. Requests go to the worker, replies come back; a reply carries the `id`
 of the request that it answers, and ids only grow. A request ends with exactly one of `Loaded`,
-`Inspected`, `Done`, `Counted`, `Rendered`, `Kept` or `Failure`; `Loading`, `Reading`, `Text` and
-`Finished` may come before it. `Cancel` has no reply of its own: what it names ends sooner.
+`Inspected`, `Done`, `Counted`, `Rendered`, `Tokenised`, `Kept` or `Failure`; `Loading`, `Reading`,
+`Text` and `Finished` may come before it. `Cancel` has no reply of its own: what it names ends
+sooner.
 
 One `Generate` asks for several replies (runs), which are written side by side; `run` is the place
 of one of them. Each run ends with one `Finished`, in any order, and then `Done` ends the request.
@@ -150,6 +151,14 @@ class Render(_Message):
     reply_start: str
 
 
+class Tokenise(_Message):
+    """Which tokens are the prompt of this run, and where in its text are they?"""
+
+    op: Literal["tokenise"] = "tokenise"
+    id: Count
+    run: Run
+
+
 class Keep(_Message):
     """Keep on disk what was read of the latest prompt that `continues`."""
 
@@ -292,6 +301,16 @@ class Rendered(_Message):
     tokens: Count
 
 
+class Tokenised(_Message):
+    """A prompt and its tokens; the fields are those of `models.base.Tokenised`."""
+
+    op: Literal["tokenised"] = "tokenised"
+    id: Count
+    text: str
+    ends: tuple[Count, ...]
+    places: tuple[tuple[Count, Count], ...]
+
+
 class Failure(_Message):
     """The request could not be carried out; `needed` and `window` are set for an overflow."""
 
@@ -304,8 +323,8 @@ class Failure(_Message):
     window: Count = 0
 
 
-Request = Load | Inspect | Generate | CountText | Render | Keep | Cancel
-Last = Loaded | Inspected | Done | Counted | Rendered | Kept | Failure
+Request = Load | Inspect | Generate | CountText | Render | Tokenise | Keep | Cancel
+Last = Loaded | Inspected | Done | Counted | Rendered | Tokenised | Kept | Failure
 """What ends a request."""
 Reply = Ready | Loading | Reading | Text | Finished | Last
 

@@ -14,6 +14,7 @@ from localagent.models import wire
 from localagent.models.worker_draft import Drafter
 from localagent.models.worker_kvfiles import KvFiles
 from localagent.models.worker_llm import Llm, RequestFailed, Row
+from localagent.models.worker_places import token_ends
 from localagent.models.worker_prompt import Memory, common_prefix
 from localagent.models.worker_run import Run
 from localagent.models.worker_slots import Slot, Slots
@@ -59,6 +60,24 @@ class Generator:
         text = self._render(request.messages, request.reply_start)
         tokens = len(self._tokens(text, True))
         return wire.Rendered(id=request.id, text=text.replace(BREAK, ""), tokens=tokens)
+
+    def tokenised(self, request: wire.Tokenise) -> wire.Tokenised:
+        """The prompt of a run, with its tokens as they would be read now."""
+        asked = request.run
+        memory = self._prompt(asked)
+        if asked.infill is None:
+            text = self._render(asked.messages, asked.reply_start)
+            places = self._llm.template.places(asked.messages)
+        else:
+            parts = (asked.infill.prefix, asked.infill.suffix, asked.reply_start)
+            text, middle = "".join(parts), len(parts[0])
+            places = [(0, middle), (middle, middle + len(parts[1]))]
+        plain = text.replace(BREAK, "")
+        ends = token_ends(
+            plain.encode(), map(self._llm.piece, memory.tokens), self._llm.template.controls
+        )
+        inside = [(_plain(text[:first]), _plain(text[:last])) for first, last in places]
+        return wire.Tokenised(id=request.id, text=plain, ends=ends, places=tuple(inside))
 
     def keep(self) -> int:
         """Keep the latest prompt that goes on, with its reply, on disk; the number of tokens."""
@@ -326,3 +345,8 @@ class Generator:
         # Most templates write the BOS token themselves, where the model has one.
         begin = list(self._llm.begin) if first else []
         return tokens if tokens[: len(begin)] == begin else begin + tokens
+
+
+def _plain(text: str) -> int:
+    """The bytes of a text without BREAK."""
+    return len(text.replace(BREAK, "").encode())

@@ -131,6 +131,8 @@ class _Worker:
             return wire.Kept(id=request.id, tokens=self._generator.keep())
         if isinstance(request, wire.Render):
             return self._generator.render(request)
+        if isinstance(request, wire.Tokenise):
+            return self._generator.tokenised(request)
         assert isinstance(request, wire.CountText)
         tokens = self._generator.count(request.text)
         return wire.Counted(id=request.id, tokens=tokens)

@@ -23,10 +23,13 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from localagent.models.wire import ChatMessage
+from localagent.models.worker_places import places
 
 BREAK = "\ufdd0\ufdd1"
 """Marks where a text is split before tokenizing: two code points that Unicode reserves for use
 inside programs."""
+
+_NAME = "\ufdd2{}\ufdd3"  # stands for a message, to see what the template puts around it
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -46,8 +49,9 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self.stop: tuple[str, ...] = () if source else ("<|im_end|>",)
         """What ends a reply, where the vocabulary has no token for it."""
+        self.controls = sorted(filter(None, controls))
         # A message that holds BREAK itself is split inside of it, and so keeps it.
-        alternatives = "|".join(map(re.escape, [BREAK, *sorted(filter(None, controls))]))
+        alternatives = "|".join(map(re.escape, [BREAK, *self.controls]))
         # Looking ahead finds every beginning, also of a token's text inside of another's.
         self._control = re.compile(f"(?=(?:{alternatives}))(.)", re.DOTALL)
         environment = ImmutableSandboxedEnvironment(
@@ -80,6 +84,16 @@ class ChatTemplate:
             if folded is None:
                 raise
             return self._render(folded, last) + self.content(reply_start)
+
+    def places(self, messages: Sequence[ChatMessage]) -> list[tuple[int, int]]:
+        """Where in the text of `render` each message's own text begins and ends. What a template
+        makes something else of, other than taking white space from its ends, has an empty place.
+
+        Raises TemplateFailed.
+        """
+        named = [m.model_copy(update={"content": _NAME.format(n)}) for n, m in enumerate(messages)]
+        contents = [self.content(message.content) for message in messages]
+        return places(self.render(messages), self.render(named), contents, _NAME)
 
     def _render(self, messages: Sequence[ChatMessage], last: bool) -> str:
         values = [{"role": m.role, "content": self.content(m.content)} for m in messages]

@@ -426,3 +426,20 @@ def test_what_is_kept_can_be_read_by_its_owner_alone(path: Path, tmp_path: Path)
     found = list((tmp_path / "kv").rglob("*"))
     assert any(file.suffix == ".kv" for file in found)
     assert all(file.stat().st_mode & 0o077 == 0 for file in found)
+
+
+def test_the_tokens_of_a_prompt_are_found_in_its_text(model: LlamaCpp) -> None:
+    chat = [Message("system", "Be brief. 你好 😀"), Message("user", "What is <|im_end|> for?")]
+    for _ in range(3):
+        request = Request(tuple(chat), 24, temperature=1.0, seed=3, reply_start="It ")
+        before = model.tokenised(request)
+        text, end = run(model, request)
+        for found in (before, model.tokenised(request)):
+            assert len(found.ends) == end.usage.prompt_tokens
+            assert found.ends[-1] == len(found.text.encode())
+            data = found.text.encode()
+            said = [data[first:last].decode() for first, last in found.places]
+            assert said == [message.content for message in chat]
+        chat += [Message("assistant", f"It {text}"), Message("user", "Go on.")]
+    fill = Request(Infill("def f(a):\n    return ", "\n\n\ndef g():\n"), 8)
+    assert len(model.tokenised(fill).ends) == run(model, fill)[1].usage.prompt_tokens

@@ -49,9 +49,13 @@ class _Talk:
 
 def system_prompt(services: Services) -> str:
     """The fixed start of every conversation: rules and tools, and the user's and project's own."""
-    prompts = services.prompts
-    tools = [prompts.text(f"tools/{name}") for name in tool_names(services)]
-    return with_rules(services, prompts.render("react/system", tools="\n\n".join(tools)))
+    system = services.prompts.render("react/system", tools=tools_text(services))
+    return with_rules(services, system)
+
+
+def tools_text(services: Services) -> str:
+    """What the model is told of the tools."""
+    return "\n\n".join(services.prompts.text(f"tools/{name}") for name in tool_names(services))
 
 
 def tool_names(services: Services) -> tuple[str, ...]:
@@ -234,6 +238,7 @@ def _use(
     text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
     rules = folder_rules(turn, call.arguments.get("path", "")) if result.ok else ""
     if rules and not any(rules in message.content for message in messages):
+        turn.shows("rules", rules)
         text = f"{text}\n\n{rules}"
     yield from _add(messages, "user", text)
     yield from notices(turn)

@@ -193,6 +193,7 @@ def _localise(
     if plain or len(found) < 2 or told:
         return found[:MAX_TARGETS], traced
     listing = "\n".join(f"{p}: {_outline(turn, p)}" for p in found[:6])
+    turn.shows("other names", listing)
     text = turn.services.prompts.render("workflow/choose-file", files=listing)
     question = Message("user", f"{turn.prompt.strip()}\n\n{text}")
     first = yield from choose(turn, "localise", [question], found[:6])
@@ -215,8 +216,11 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     found = gather(query, services.workspace, services.index, count, budget, named, saw=turn.saw)
     # The best comes last, nearest to the question.
     parts = [one.text for one in reversed(found.shown)]
+    for part in parts:
+        turn.shows("code", part)
     if found.map:
         parts.insert(0, services.prompts.render("workflow/map", map=found.map))
+        turn.shows("other names", parts[0])
     question = services.prompts.render("workflow/answer", question=turn.prompt.strip())
     user = Message("user", "\n\n".join([*parts, question]))
     system = Message("system", with_rules(services, services.prompts.text("workflow/system")))

@@ -89,6 +89,16 @@ def asked(open_terminal: Open, scripted: Script, *commands: str) -> Tmux:
     return terminal
 
 
+def test_what_fills_the_window(open_terminal: Open, scripted: Script) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=80, height=50)
+    terminal.send("/context")
+    terminal.until("room left")
+    terminal.send("what does add do?")
+    terminal.until("took")
+    terminal.send("/context")
+    golden("context-80", terminal.until("last reply"))
+
+
 def test_no_is_an_answer(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
     terminal = asked(open_terminal, scripted, "touch made.txt")
     terminal.answer("n")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from localagent.ui.chat.commands import lines, screen, sessions, work
+from localagent.ui.chat.commands import context, lines, screen, sessions, work
 from localagent.ui.chat.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
     *(screen.HELP, work.MODEL, lines.MODELS, work.MODE),
     *(work.UNDO, work.REDO, sessions.DIFF, lines.SEARCH, lines.INDEX),
-    *(sessions.COMPACT, sessions.CLEAR, lines.SESSIONS, sessions.RESUME, sessions.FORK),
+    *(
+        context.CONTEXT,
+        sessions.COMPACT,
+        sessions.CLEAR,
+        lines.SESSIONS,
+        sessions.RESUME,
+        sessions.FORK,
+    ),
     *(lines.EXPORT, lines.PERMISSIONS, work.SANDBOX, lines.AUDIT, lines.INIT, lines.CONFIG),
     *(screen.THEME, screen.KEYS, screen.QUIT),
 )

@@ -1,0 +1,44 @@
+"""`/context` with the real model: its sum is what the engine reports, with both planners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localagent.events import ModelReplied
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.llamacpp import LlamaCpp
+from localagent.session import RunOptions
+from localagent.ui.chat.live import open_chat
+
+pytestmark = pytest.mark.real_model
+
+
+@pytest.fixture
+def model(model_path: Path, tmp_path: Path) -> Iterator[LlamaCpp]:
+    """A real model with a KV cache of its own."""
+    info = ModelInfo("real", "llamacpp", "", Profile(window=4096, fim=True))
+    with LlamaCpp(model_path, info, logs=tmp_path, cache=tmp_path / "kv") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("planner", ["react", "workflow"])
+def test_the_sum_is_the_engines(model: LlamaCpp, workspace_dir: Path, planner: str) -> None:
+    chat = open_chat(RunOptions(workspace_dir, planner=planner, max_tokens=400), model)
+    try:
+        before = chat.session.window()
+        totals: list[int] = []
+        chat.session.warm_up(lambda _done, total: totals.append(total))
+        assert totals[-1] == before.prompt == chat.session.window().prompt
+        for question in ("What does add in calc.py do?", "And what is tested of it?"):
+            replied = [e for e in chat.submit(question) if isinstance(e, ModelReplied)]
+            after = chat.session.window()
+            assert after.last
+            assert after.prompt == replied[-1].prompt_tokens
+            assert after.reply == replied[-1].completion_tokens
+            assert after.prompt + after.reply == chat.status().window_used
+            assert dict(after.parts)["what you said"] > 3
+    finally:
+        chat.close()
