@@ -20,6 +20,13 @@ def pytest_configure() -> None:
             signal.signal(number, default)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The real model's tests run one after another: two models at once are slower than one."""
+    for item in items:
+        if item.get_closest_marker("real_model"):
+            item.add_marker(pytest.mark.xdist_group("model"))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home folder, so that no test sees or changes the developer's own state."""

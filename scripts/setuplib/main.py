@@ -17,6 +17,7 @@ from setuplib.process import Runner, foreground, full_disk
 
 _VENV_BYTES = 600_000_000  # measured: 0.35 GB
 _RESERVE = 200_000_000
+_PROCESSES = 4  # more of them wait for one another's sandboxes and for the one real model
 
 
 def main(argv: Sequence[str]) -> int:
@@ -126,18 +127,31 @@ def _demo(console: Console, arguments: list[str]) -> int:
 def _test(console: Console, arguments: list[str]) -> int:
     setup(console, ["build", "runtime", "test"], engine=True)
     env = {**places.environment(), "LOCALAGENT_TEST_MODEL_DIR": str(places.models())}
-    return foreground([places.PYTHON, "-m", "pytest", *arguments], env, places.REPO)
+    command = [places.PYTHON, "-m", "pytest", *_side_by_side(arguments), *arguments]
+    return foreground(command, env, places.REPO)
+
+
+def _side_by_side(arguments: list[str]) -> list[str]:
+    """pytest's options that run the tests on the cores there are, unless the arguments say how.
+
+    Tests of one `xdist_group` (those of the real model) stay in one process, one after another.
+    """
+    own = ("-n", "--numprocesses", "--dist", "-s", "--capture", "--pdb", "--collect-only")
+    if any(argument.startswith(own) for argument in arguments):
+        return []
+    return ["-n", str(min(os.cpu_count() or 1, _PROCESSES)), "--dist", "loadgroup"]
 
 
 def _check(console: Console, arguments: list[str]) -> int:
     setup(console, ["build", "runtime", "test", "dev"], engine=False)
     python = str(places.PYTHON)
+    tests = [python, "-m", "pytest", *_side_by_side(arguments)]
     steps = [
         ("format", [python, "-m", "ruff", "format", "--check", "."]),
         ("lint", [python, "-m", "ruff", "check", "."]),
         ("types", [python, "-m", "mypy"]),
         ("types of the setup", [python, "-m", "mypy", "-p", "setuplib"]),
-        ("tests", [python, "-m", "pytest", "-m", "not real_model and not slow", *arguments]),
+        ("tests", [*tests, "-m", "not real_model and not slow", *arguments]),
     ]
     env = {**places.environment(), "MYPYPATH": str(places.REPO / "scripts")}
     failed = []
