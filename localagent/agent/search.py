@@ -102,6 +102,7 @@ def _judge_reply(
     """Judge what a reply makes of the file; the candidate, where the check passes."""
     number = turn.next("candidate")
     if reply.finish == "length" and not draft.may_be_cut:
+        draft.cut(reply.text)
         yield CandidateRejected(number, "the reply was cut off or repeated itself")
         return None
     try:

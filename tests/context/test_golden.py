@@ -135,6 +135,23 @@ def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
     compare("whole-cases", transcript_form(first.request))
 
 
+def test_a_reply_in_circles_is_gone_on_with(turn: Turn, problem: Problem) -> None:
+    batches = whole_file(turn, problem, Board(FAILING))
+    (draft,) = next(batches)
+    draft.cut("def total(items):\n    x = items" + ".replace('-', ' ')" * 12)
+    starts = [draft.request.reply_start for draft in next(batches)]
+    begun = "```python\ndef total(items):\n    x = items"
+    once = ".replace('-', ' ')"
+    assert starts == [f"{begun}\n", f"{begun}{once}\n", f"{begun}{once}{once}\n"]
+
+
+def test_a_long_reply_without_circles_is_not(turn: Turn, problem: Problem) -> None:
+    batches = whole_file(turn, problem, Board(FAILING))
+    (draft,) = next(batches)
+    draft.cut("def total(items):\n    return sum(items)\n")
+    assert list(next(batches)) == []
+
+
 def test_a_new_file(turn: Turn, problem: Problem) -> None:
     new = replace(problem, path="new.py", old=None, start=None, beside=())
     (draft,) = next(whole_file(turn, new, Board(None)))

@@ -11,17 +11,22 @@ from localagent.agent.turn import Turn
 from localagent.models.base import Request
 
 
+def _ignore(_: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """One question to the model. `build` turns the reply's text into the new texts of the file to
     judge, in order; it raises EditError where the reply cannot be used. A reply that reached its
-    limit of tokens is used only if it `may_be_cut`. Without a `request` nothing is asked, and
-    `build` is given an empty reply."""
+    limit of tokens, or went round in circles, is used only if it `may_be_cut`; otherwise `cut` is
+    given its text. Without a `request` nothing is asked, and `build` is given an empty reply."""
 
     strategy: str
     request: Request | None
     build: Callable[[str], list[str]]
     may_be_cut: bool = False
+    cut: Callable[[str], None] = _ignore
 
 
 Strategy = Callable[[Turn, Problem, Board], Iterator[Sequence[Draft]]]

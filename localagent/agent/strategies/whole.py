@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem, context_messages, failures
+from localagent.agent.repetition import ways_out
 from localagent.agent.strategies.base import Draft
 from localagent.agent.turn import Turn
 from localagent.messages import Message
@@ -20,15 +21,22 @@ from localagent.models.base import Request
 # A new file of this many tokens is about 120 lines; a longer file may also double.
 MIN_REPLY_TOKENS = 1000
 SHOWN_CASES = 6
+WAYS_OUT = 3
 ROUNDS = 12
 """How often the whole file is asked for with other cases: as many as fit into ten minutes."""
 
 
 def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """The whole file, asked for plainly, greedily."""
+    """The whole file, asked for plainly, greedily. A reply that went round in circles is gone on
+    with from where it could have left them."""
     shared = context_messages(turn, problem)
     tail = turn.services.prompts.render("workflow/file", path=problem.path)
-    yield [_draft(turn, problem, shared, tail, 0.0, 0)]
+    cut: list[str] = []
+    draft = _draft(turn, problem, shared, tail, 0.0, 0)
+    yield [replace(draft, cut=cut.append)]
+    for text in cut:
+        ways = ways_out(text, min(WAYS_OUT, turn.services.model.info.profile.candidates))
+        yield [_draft(turn, problem, shared, tail, 0.0, 0, start) for start in ways]
 
 
 def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
@@ -82,7 +90,9 @@ def _draft(
     tail: str,
     temperature: float,
     number: int,
+    start: str = "",
 ) -> Draft:
+    """A question for the whole file, of which `start` is there already."""
     model = turn.services.model
     user = Message("user", f"{shared[-1].content}\n{tail}")
     profile = model.info.profile
@@ -96,9 +106,9 @@ def _draft(
         top_p=profile.top_p,
         top_k=profile.top_k,
         seed=turn.seed + number,
-        reply_start=f"```{problem.language}\n",
+        reply_start=f"```{problem.language}\n{start}",
     )
-    return Draft("file", request, lambda reply: [_clean(reply)])
+    return Draft("file", request, lambda reply: [_clean(start + reply)])
 
 
 def _clean(reply: str) -> str:
