@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeGuard
 
@@ -12,10 +13,12 @@ from localagent.events import (
     ChangesUndone,
     ConversationReplaced,
     Event,
+    MessageAdded,
     ModeChanged,
     ModelSwitched,
     Rewound,
     SessionStarted,
+    TurnFinished,
     TurnStarted,
 )
 from localagent.journal import transcript
@@ -58,6 +61,10 @@ def _done_again(
     """What the user did then, for the event that tells of it."""
     if isinstance(event, TurnStarted) and event.kind == "command":
         yield from again.run_command(event.prompt)
+    elif isinstance(event, TurnStarted) and event.kind == "check":
+        again.check = event.check
+        shared = any(isinstance(e, MessageAdded) for e in _of_turn(recorded.events[place + 1 :]))
+        yield from again.run_check(event.prompt, share=shared)
     elif isinstance(event, TurnStarted):
         again.check = event.check
         said = iter(steered(recorded.events[place + 1 :]))
@@ -71,6 +78,11 @@ def _done_again(
         again.services.gate.set_mode(event.mode)
     elif isinstance(event, ConversationReplaced):
         yield from again.replace_conversation(event.messages)
+
+
+def _of_turn(events: Iterable[Event]) -> Iterator[Event]:
+    """The first of `events`, up to the end of their turn."""
+    return takewhile(lambda event: not isinstance(event, TurnFinished), events)
 
 
 def _is_main_switch(event: Event) -> TypeGuard[ModelSwitched]:

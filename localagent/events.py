@@ -76,15 +76,18 @@ class SessionTitled:
     title: str
 
 
+TurnKind = Literal["task", "command", "check"]
+"""A task for the model; for the user alone a command, or the project's check."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The user asked for something: a task, or a command that is run for the user and no model.
-    Turns of a session count from 1."""
+    """The user asked for something. Turns of a session count from 1."""
 
     turn: int
     prompt: str
     check: str = ""
-    kind: Literal["task", "command"] = "task"
+    kind: TurnKind = "task"
 
 
 @dataclass(frozen=True, slots=True)

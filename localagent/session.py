@@ -16,12 +16,13 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from localagent.agent.ask import hidden
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
 from localagent.agent.planners.command import UserCommand
+from localagent.agent.planners.own_check import UserCheck
 from localagent.agent.title import write_title
 from localagent.agent.turn import Answer, Exchange, Journal, Limits, Services, Turn
 from localagent.agent.window import Window, window_of
@@ -38,6 +39,7 @@ from localagent.events import (
     Rewound,
     SessionStarted,
     SessionTitled,
+    TurnKind,
     Warned,
 )
 from localagent.guard.attempts import ATTEMPTS
@@ -87,7 +89,6 @@ class Recorder(Protocol):
         """Finish writing, and keep nothing."""
 
 
-Kind = Literal["task", "command"]
 _Events = Generator[Event, None, None]
 
 
@@ -164,7 +165,12 @@ class Session:
         can be undone as any turn's; with `share` its output joins the conversation."""
         return self._carried_out(line, lambda: UserCommand(share), "command")
 
-    def _carried_out(self, prompt: str, planner: Callable[[], Planner], kind: Kind) -> _Events:
+    def run_check(self, line: str, *, share: bool = False) -> Iterator[Event]:
+        """A turn that runs the project's check and asks no model; `line` is what the user entered
+        for it. With `share` a failing check's output joins the conversation."""
+        return self._carried_out(line, lambda: UserCheck(share), "check")
+
+    def _carried_out(self, prompt: str, planner: Callable[[], Planner], kind: TurnKind) -> _Events:
         self._running = True
         try:
             yield from self._recorded(self._events(prompt, planner, kind))
@@ -190,11 +196,13 @@ class Session:
             self._announced = True
             yield from (Warned(text) for text in self.warnings)
 
-    def _events(self, prompt: str, planner: Callable[[], Planner], kind: Kind) -> Iterator[Event]:
+    def _events(
+        self, prompt: str, planner: Callable[[], Planner], kind: TurnKind
+    ) -> Iterator[Event]:
         yield from self._opening()
         yield from self._switch_now()
         self.turns += 1
-        if kind == "task":
+        if kind != "command":
             self.services.index.refresh()
             if notice := self.services.index.notice():
                 yield Warned(notice)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import Literal
 
 from localagent.agent.planners.base import Planner, Result
 from localagent.agent.turn import Turn
@@ -29,6 +28,7 @@ from localagent.events import (
     MessageAdded,
     Outcome,
     TurnFinished,
+    TurnKind,
     TurnStarted,
 )
 
@@ -43,9 +43,7 @@ _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
 )
 
 
-def run_turn(
-    turn: Turn, planner: Planner, kind: Literal["task", "command"] = "task"
-) -> Generator[Event, None, None]:
+def run_turn(turn: Turn, planner: Planner, kind: TurnKind = "task") -> Generator[Event, None, None]:
     """Carry out `turn` with `planner`."""
     yield TurnStarted(turn.number, turn.prompt, turn.check, kind)
     if kind == "task":

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
-from localagent.events import ConversationReplaced, Event, MessageAdded, Rewound, TurnStarted
+from localagent.events import (
+    ConversationReplaced,
+    Event,
+    MessageAdded,
+    Rewound,
+    TurnKind,
+    TurnStarted,
+)
 from localagent.messages import Message, Role
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A turn that is part of the conversation: what the user asked for, or the command, and how
+    """A turn that is part of the conversation: what the user asked for or entered, and how
     many messages there were before."""
 
     turn: int
     prompt: str
-    kind: Literal["task", "command"]
+    kind: TurnKind
     at: int
 
 

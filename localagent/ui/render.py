@@ -165,6 +165,7 @@ class Renderer:
         self._report = Report(session=self._report.session)
         self._candidate = ""
         self._own_command = event.kind == "command"
+        self._report.own_check = event.kind == "check"
         echoed, self.echoed = self.echoed, ""
         if echoed.lstrip("!").strip() != event.prompt:
             self._screen.line()

@@ -50,6 +50,8 @@ class Report:
     seen: set[str] = field(default_factory=set)
     """Diffs that are on the screen already, as the user was asked for them."""
     answer_shown: bool = False
+    own_check: bool = False
+    """The user had the check run, and nothing else."""
 
 
 def draw_summary(
@@ -57,6 +59,11 @@ def draw_summary(
 ) -> None:
     """Draw the end of a turn; `brief` makes one line of it where nothing was to be done."""
     if brief and event.outcome == "answered" and not event.changed and report.answer_shown:
+        screen.line(indented(Text.assemble("took ", _took(event), style="faint"), 2))
+        return
+    if brief and report.own_check and event.outcome in ("answered", "unsolved"):
+        if event.outcome == "unsolved":
+            _draw_failing_output(screen, report.checks)
         screen.line(indented(Text.assemble("took ", _took(event), style="faint"), 2))
         return
     screen.line()

@@ -12,13 +12,23 @@ from localagent.errors import UsageError
 from localagent.events import Event, Step, Warned
 
 
+def project_check(turn: Turn) -> str:
+    """The check that the user named, or else the one that the project's files tell of; or ""."""
+    files = turn.services.index.files()
+    return turn.check or find_check(files, lambda path: text_of(turn.services.workspace, path))
+
+
+def last_line(result: CheckResult) -> str:
+    """The end of a check's output, which says why it could not run."""
+    return (result.output.splitlines() or ["no output"])[-1].strip()
+
+
 def check_as_it_is(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult | None]]:
     """Find the check and run it on the workspace as it is.
 
     Raises UsageError where the user's own check command cannot run.
     """
-    files = turn.services.index.files()
-    check = turn.check or find_check(files, lambda path: text_of(turn.services.workspace, path))
+    check = project_check(turn)
     if not check:
         yield Warned("no check was found, so the result cannot be verified (--check CMD names one)")
         return "", None
@@ -32,7 +42,7 @@ def check_as_it_is(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
     yield Step("check", "checking the workspace as it is")
     start = yield from run_check(turn, check)
     if not start.usable:
-        last = (start.output.splitlines() or ["no output"])[-1].strip()
+        last = last_line(start)
         if turn.check:
             raise UsageError(f"the check command cannot run: {last}", "correct --check")
         yield Warned(f"the check {check!r} cannot run ({last}), so the result is not verified")

@@ -99,6 +99,14 @@ def test_what_fills_the_window(open_terminal: Open, scripted: Script) -> None:
     golden("context-80", terminal.until("last reply"))
 
 
+def test_the_check_is_run(open_terminal: Open, scripted: Script) -> None:
+    check = "echo one failing line; exit 3"
+    words = ("--scripted", scripted(ANSWER), "--check", check, "--sandbox", "none")
+    terminal = started(open_terminal, *words, width=80, height=40)
+    terminal.send("/check")
+    golden("check-80", terminal.until("/check fix hands"))
+
+
 def test_no_is_an_answer(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
     terminal = asked(open_terminal, scripted, "touch made.txt")
     terminal.answer("n")

@@ -7,7 +7,7 @@ from localagent.ui.chat.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
     *(screen.HELP, work.MODEL, lines.MODELS, work.MODE),
-    *(work.UNDO, work.REDO, sessions.DIFF, lines.SEARCH, lines.INDEX),
+    *(work.CHECK, work.UNDO, work.REDO, sessions.DIFF, lines.SEARCH, lines.INDEX),
     *(
         context.CONTEXT,
         sessions.COMPACT,

@@ -46,6 +46,18 @@ def _mode(chat: LiveChat, name: str) -> Iterator[Item]:
     yield Shown("note", f"the mode is {chat.mode}; Shift-Tab goes to the next")
 
 
+def _check(chat: LiveChat, text: str) -> Iterator[Item]:
+    if text not in ("", "fix"):
+        raise UsageError(f"/check takes nothing, or fix, and there is {text!r}")
+    yield from chat.follow(chat.session.run_check(f"/check {text}".strip(), share=bool(text)))
+    if chat.outcome != "unsolved" or chat.cancelled:
+        return
+    if text:
+        yield from chat.ask(chat.session.services.prompts.text("chat/fix-check"))
+    else:
+        yield Shown("note", "/check fix hands it to the model; Ctrl-O shows all of the output")
+
+
 def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("sandbox", text)
     status = chat.status()
@@ -62,4 +74,11 @@ UNDO = Command("undo", "[TURN]", "take back what the last turn, or TURN, changed
 REDO = Command("redo", "[TURN]", "take back an undo", _redo)
 MODEL = Command("model", "[ID]", "the models, or another one", _model, _models)
 MODE = Command("mode", "[MODE]", "how much is done without asking", _mode, from_words(*MODES))
+CHECK = Command(
+    "check",
+    "[fix]",
+    "run the project's check; fix: have the model mend it",
+    _check,
+    from_words("fix"),
+)
 SANDBOX = Command("sandbox", "", "what commands can reach", _sandbox)

@@ -1,0 +1,109 @@
+"""`/check`: the project's own check, for the user, and handed to the model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from localagent.app_replay import replay
+from localagent.events import (
+    CheckFinished,
+    Failed,
+    MessageAdded,
+    ModelAsked,
+    Question,
+    TurnStarted,
+)
+from localagent.journal.replay import Difference
+from localagent.models.scripted import Reply
+from localagent.paths import config_dir
+from localagent.ui.chat.base import Shown
+from tests.doubles.talk import of, outcomes
+
+RIGHT = "def add(a, b):\n    return a + b\n"
+
+
+def test_a_failing_check_and_what_to_do(talk: Callable, workspace_dir: Path) -> None:
+    one = talk()
+    items = one.enter("/check")
+    (checked,) = of(items, CheckFinished)
+    assert (checked.command, checked.ok) == ("python -m pytest -q", False)
+    assert (checked.tests_passed, checked.tests_failed) == (1, 1)
+    assert outcomes(items) == ["unsolved"]
+    assert "/check fix" in of(items, Shown)[-1].text
+    assert not of(items, ModelAsked, MessageAdded, Question)
+    assert one.chat.status().check == "1 passed, 1 failed"
+    (workspace_dir / "calc.py").write_text(RIGHT)
+    items = one.enter("/check")
+    assert of(items, CheckFinished)[0].ok
+    assert outcomes(items) == ["answered"]
+    assert not of(items, Shown)
+
+
+def test_the_check_that_was_named(talk: Callable, workspace_dir: Path) -> None:
+    (checked,) = of(talk(check="test -f calc.py").enter("/check"), CheckFinished)
+    assert (checked.command, checked.ok) == ("test -f calc.py", True)
+
+
+def test_no_check(talk: Callable, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    items = talk(folder=tmp_path / "bare").enter("/check")
+    assert "--check CMD" in of(items, Failed)[0].hint
+    assert outcomes(items) == ["error"]
+
+
+def test_a_check_that_cannot_run(talk: Callable) -> None:
+    items = talk(check="no-such-checker-of-ours").enter("/check")
+    assert "cannot run" in of(items, Failed)[0].message
+
+
+def test_a_rule_that_denies_it(talk: Callable) -> None:
+    config_dir().mkdir(parents=True)
+    rule = '[[permissions]]\naction = "deny"\ntool = "check"\n'
+    (config_dir() / "config.toml").write_text(rule)
+    items = talk(check="false now").enter("/check")
+    assert outcomes(items) == ["refused"]
+    assert not of(items, CheckFinished)
+
+
+def test_other_words_are_a_mistake(talk: Callable) -> None:
+    assert "fix" in talk().shown("/check mend").text
+
+
+@pytest.mark.parametrize("planner", ["workflow", "react"])
+def test_handed_to_the_model(talk: Callable, workspace_dir: Path, planner: str) -> None:
+    edit = "```write path=calc.py\n" + RIGHT + "```"
+    replies = (
+        [edit, "```done\nmended\n```"]
+        if planner == "react"
+        else [Reply(RIGHT + "```", to="chat", repeat=True), Reply("", to="infill", repeat=True)]
+    )
+    one = talk(*replies, planner=planner, yes=True)
+    items = one.enter("/check fix")
+    assert [e.kind for e in of(items, TurnStarted)] == ["check", "task"]
+    assert outcomes(items) == ["unsolved", "solved"]
+    told = of(items, MessageAdded)[0].content
+    assert "python -m pytest -q" in told
+    assert "test_add" in told
+    if planner == "react":
+        assert told in one.model.prompts[0]
+    assert (workspace_dir / "calc.py").read_text() == RIGHT
+    items = one.enter("/check fix")
+    assert outcomes(items) == ["answered"]
+    assert len(of(items, TurnStarted)) == 1
+
+
+def test_it_is_gone_back_over_and_replayed(talk: Callable, workspace_dir: Path) -> None:
+    one = talk("It adds.")
+    one.enter("What does add do?")
+    one.enter("/check")
+    session = one.chat.session.id
+    assert one.chat.rewind() == "/check"
+    one.enter("/check")
+    copy = shutil.copytree(workspace_dir, workspace_dir.parent / "copy")
+    again = list(replay(session, copy))
+    assert not of(again, Difference), of(again, Difference)
+    assert [e.kind for e in of(again, TurnStarted)] == ["task", "check", "check"]
