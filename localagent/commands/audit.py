@@ -14,6 +14,7 @@ from localagent.commands.options import add_command
 from localagent.commands.output import note, say, table
 from localagent.errors import UsageError
 from localagent.ui.clean import one_line
+from localagent.ui.words import count
 
 if TYPE_CHECKING:
     from localagent.commands.options import Commands
@@ -84,7 +85,7 @@ def list_sessions(args: argparse.Namespace) -> int:
         note("the audit log is empty")
     rows = []
     for one in found:
-        counts = [f"{one.records} records"]
+        counts = [count(one.records, "record")]
         counts += [f"{one.changed} changed"] if one.changed else []
         counts += [f"{one.refused} refused"] if one.refused else []
         counts += [f"{one.unreadable} lines that are not as written"] if one.unreadable else []
@@ -121,7 +122,7 @@ def check(args: argparse.Namespace) -> int:
         return 0 if result.intact else _CHANGED
     for finding in result.findings:
         say(f"{'CHANGED' if finding.serious else 'note'}  {finding}")
-    what = f"{result.sessions} sessions, {result.records} records"
+    what = f"{count(result.sessions, 'session')}, {count(result.records, 'record')}"
     pruned = f", {result.pruned} sessions pruned" if result.pruned else ""
     verdict = "nothing was changed" if result.intact else "the log is NOT as it was written"
     say(f"{verdict}: {what}{pruned}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from localagent.commands import config_change
@@ -113,9 +114,9 @@ def _shown(settings: Settings, key: str) -> str:
     if key == "permissions":
         count = len(settings.permissions) + len(settings.project_permissions)
         return f"{count} rules" if count != 1 else "1 rule"
-    if key == "roles":
-        return ", ".join(f"{role} = {model}" for role, model in value.items()) or "(unset)"
-    if key == "fallback":
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {each}" for name, each in value.items()) or "(unset)"
+    if isinstance(value, tuple):
         return ", ".join(value) or "(none)"
     if value is None:
         return "(unset)"

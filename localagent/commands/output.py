@@ -9,6 +9,8 @@ from io import TextIOWrapper
 from localagent.errors import LocalAgentError
 from localagent.ui.clean import clean
 
+_WIDEST = 40  # characters
+
 
 def keep_printable() -> None:
     """Let no character that a stream cannot encode end the program: it is shown as an escape."""
@@ -41,8 +43,10 @@ def fail(error: LocalAgentError) -> None:
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
-    """Write rows as columns; the last column may be of any width."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    """Write rows as columns; the last column may be of any width, and a cell that is longer than
+    `_WIDEST` pushes only what comes after it in its row."""
+    columns = range(len(rows[0])) if rows else ()
+    widths = [max(min(len(row[i]), _WIDEST) for row in rows) for i in columns]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         say("  ".join(cells).rstrip())

@@ -235,4 +235,5 @@ def export(args: argparse.Namespace) -> int:
         args.output.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(f"cannot write {args.output}: {error.strerror}") from None
+    note(f"wrote {args.output}")
     return 0

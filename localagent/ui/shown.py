@@ -38,7 +38,13 @@ def draw_shown(surface: Surface, item: Shown) -> None:
             draw_table(surface, item.head, item.rows)
         case "text":
             for line in clean(item.text).rstrip("\n").split("\n"):
-                surface.line(Text(line), wrap=False)
+                surface.line(Text(line), wrap=_fits(line, surface.width))
+
+
+def _fits(line: str, width: int) -> bool:
+    """Whether no word of a line would be cut; one that would is left to the terminal, which joins
+    it again when it is copied."""
+    return all(cell_len(word) <= width for word in line.split())
 
 
 def draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:

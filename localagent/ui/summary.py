@@ -117,7 +117,8 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: Report) -> None:
             screen.line()
     if event.outcome == "unsolved" and event.summary:
         words += f": {one_line(event.summary, 400)}"
-    if event.outcome not in ("solved", "answered", "unverified") and not event.changed:
+    unchanged = event.outcome not in ("solved", "answered", "unverified") and not event.changed
+    if unchanged and "nothing was changed" not in words:
         words += " (nothing was changed)"
     sign = {"ok": symbols.ok, "warn": symbols.warn, "bad": symbols.bad}[colour]
     screen.line(

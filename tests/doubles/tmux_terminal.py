@@ -82,12 +82,16 @@ class Tmux:
         text = self._tmux("capture-pane", *words)
         return "\n".join(line.rstrip() for line in text.split("\n")).rstrip("\n") + "\n"
 
-    def until(self, wanted: str, *, gone: str = "", scrollback: bool = False) -> str:
-        """Wait for a screen that holds `wanted` (and not `gone`), and return it."""
+    def until(
+        self, wanted: str, *, gone: str = "", after: str = "", scrollback: bool = False
+    ) -> str:
+        """Wait for a screen that holds `wanted` (and not `gone`) behind the last `after`, and
+        return it."""
         end = time.monotonic() + PATIENCE
         while True:
             shown = self.screen(scrollback=scrollback)
-            if wanted in shown and not (gone and gone in shown):
+            at = shown.rfind(after) if after else 0
+            if at >= 0 and wanted in shown[at + len(after) :] and not (gone and gone in shown):
                 return shown
             assert time.monotonic() < end, f"no {wanted!r} (or still {gone!r}) in:\n{shown}"
             time.sleep(0.03)
@@ -136,7 +140,12 @@ class Tmux:
 
 
 def timeless(screen: str) -> str:
-    """A screen without what differs from run to run: times, ids, the version."""
+    """A screen without what differs from run to run: times, ids, hashes, sizes, the home folder,
+    the version."""
+    screen = re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\b", "2026-11-22T17:08:09", screen)
+    screen = re.sub(r"\b[0-9a-f]{16,64}\b", "0a1b2c3d", screen)
+    screen = re.sub(r"\b[0-9.]+ kB\b", "1 kB", screen)
+    screen = re.sub(r"/tmp/\S*?/home\d+/", "/home/me/", screen)
     screen = re.sub(r"\b\d\d:\d\d\b", "12:34", screen)
     screen = re.sub(r"\b\d{8}-\d{4}-\w{4}\b", "20261122-1708-ab3d", screen)
     screen = re.sub(r"localagent \d+\.\d+\.\d+", "localagent 1.2.3", screen)

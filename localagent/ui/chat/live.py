@@ -81,7 +81,7 @@ class LiveChat:
         try:
             if is_command(text):
                 name, _, arguments = text[1:].partition(" ")
-                yield from self._command(name).run(self, arguments.strip())
+                yield from self.command(name).run(self, arguments.strip())
             elif text.startswith("!"):
                 yield from self._entered(text)
             elif text:
@@ -110,14 +110,17 @@ class LiveChat:
                 self.outcome = event.outcome
             yield event
 
-    def _command(self, name: str) -> Command:
+    def command(self, name: str) -> Command:
+        """The command of that name. Raises UsageError, which names those that are near."""
         known = {command.name: command for command in (*self._own(), *COMMANDS)}
         if name not in known:
             if name in self._prompts.unusable:
                 raise self._prompts.unusable[name]
-            near = difflib.get_close_matches(name, list(known), 1)
-            hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
-            raise UsageError(f"there is no command /{name}", hint)
+            near = difflib.get_close_matches(name, list(known), 3)
+            near += [each for each in known if len(name) > 1 and each.startswith(name)]
+            near = list(dict.fromkeys(near))[:3]
+            hint = f"did you mean {' or '.join(f'/{each}' for each in near)}? " if near else ""
+            raise UsageError(f"there is no command /{name}", f"{hint}/help lists the commands")
         return known[name]
 
     # Questions and wishes
@@ -246,7 +249,7 @@ class LiveChat:
         if command == "@":
             return mentions(self.session.services.workspace, text)
         try:
-            return self._command(command).complete(self, text)
+            return self.command(command).complete(self, text)
         except LocalAgentError:
             return []
 

@@ -39,7 +39,9 @@ def test_what_takes_nothing_says_so(talk: Callable, command) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("/modell", "/model?"),
+        ("/modell", "/model or /models"),
+        ("/perm", "/permissions? /help"),
+        ("/nothing-like", "/help lists"),
         ("/sesions list", "/sessions"),
         ("/diff x", "turn's number"),
         ("/fork 9", "no turn 9"),

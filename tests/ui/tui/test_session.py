@@ -14,41 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tmux_terminal import PATIENCE, SHELL_PROMPT, Tmux, timeless
+from tmux_terminal import PATIENCE, Tmux
 from tui_replies import ANSWER, READING, SLOW, SOLUTION
+from tui_screens import events, golden, outcomes, started, usable
 
-from localagent.events import MessageAdded, ModelAsked, TurnFinished, TurnStarted
-from localagent.journal.transcript import list_sessions, read
+from localagent.events import MessageAdded, ModelAsked, TurnStarted
 
-GOLDEN = Path(__file__).parent / "golden"
 CHECK = "grep -q 'a + b' calc.py"
 Open = Callable[..., Tmux]
 Script = Callable[[str], str]
-
-
-def golden(name: str, screen: str) -> None:
-    shown = timeless(screen)
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(shown, encoding="utf-8")
-    assert shown == path.read_text(encoding="utf-8")
-
-
-def events(kind: type) -> list:
-    """The stored events of this kind, of the only session there is."""
-    (session,) = list_sessions()
-    return [event for event in read(session.session).events if isinstance(event, kind)]
-
-
-def outcomes() -> list[str]:
-    return [event.outcome for event in events(TurnFinished)]
-
-
-def started(open_terminal: Open, *words: str, **options: object) -> Tmux:
-    terminal = open_terminal(**options)
-    terminal.start(*words)
-    terminal.ready()
-    return terminal
 
 
 @pytest.mark.parametrize("width", [100, 40])
@@ -360,17 +334,6 @@ def test_bad_settings_are_one_line(open_terminal: Open, home: Path) -> None:
     assert "there is no action 'explode'" in shown
     assert "Traceback" not in shown
     usable(terminal)
-
-
-def usable(terminal: Tmux) -> None:
-    """The shell has its terminal back: it shows what is typed, and a line ends a command."""
-    terminal.until(SHELL_PROMPT)
-    terminal.type("stty -a; echo it is $((40 + 2))")
-    terminal.until("stty -a; echo it")
-    terminal.keys("Enter")
-    shown = terminal.until("it is 42")
-    flags = set(shown.replace(";", " ").split())
-    assert {"icanon", "echo", "icrnl", "opost", "isig"} <= flags
 
 
 @pytest.mark.parametrize("way", ["C-d", "TERM", "KILL", "fault"])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FORMATS = {"md": "markdown", "html": "html", "json": "json", "jsonl": "jsonl"}
 _LOOK_SECONDS = 0.05
-_ERROR, _HINT = "localagent: error: ", "hint: "
+_NAME, _HINT = "localagent: ", "hint: "
 
 
 def words_of(text: str) -> list[str]:
@@ -64,7 +64,7 @@ def _told(err: str, code: int) -> Shown:
     lines = err.strip().splitlines()
     errors = [line.partition("error: ")[2] for line in lines if "error: " in line]
     if not code or not errors:
-        return Shown("note", "\n".join(lines))
+        return Shown("note", "\n".join(line.removeprefix(_NAME) for line in lines))
     hints = [line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)]
     return Shown("error", errors[0], hint=hints[0] if hints else "")
 
@@ -94,7 +94,12 @@ def _init(chat: LiveChat, text: str) -> Iterator[Item]:
     choices = (Choice("no", "write nothing"), Choice("yes", "write it, or in the place of the old"))
     yield from chat.wish("pick", title="Write this AGENTS.md?", choices=choices)
     if chat.fulfilled() == "yes":
-        yield from carried_out(chat, ["init", "--yes"])
+        written = carried_out(chat, ["init", "--yes"])
+        yield from (item for item in written if not _is_text(item))  # it is on the screen already
+
+
+def _is_text(item: Item) -> bool:
+    return isinstance(item, Shown) and item.kind == "text"
 
 
 MODELS = _line("models", "[ACTION …]", "the models on this machine", "list", "list", "verify")

@@ -20,10 +20,7 @@ _SIGNS = (
 
 def _help(chat: LiveChat, text: str) -> Iterator[Item]:
     wanted = text.removeprefix("/")
-    found = [c for c in chat.commands() if not wanted or c.name == wanted]
-    if not found:
-        yield Shown("error", f"there is no command /{wanted}", hint="/help lists the commands")
-        return
+    found = [chat.command(wanted).info] if wanted else chat.commands()
     rows = [(f"/{c.name} {c.arguments}".rstrip(), c.help) for c in found]
     yield Shown("table", rows=tuple(rows if wanted else (*rows, *_SIGNS)))
 

@@ -1,0 +1,51 @@
+"""What tests of sessions in a terminal look at: golden screens, and the events on record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tmux_terminal import SHELL_PROMPT, Tmux, timeless
+
+from localagent.events import TurnFinished
+from localagent.journal.transcript import list_sessions, read
+
+GOLDEN = Path(__file__).resolve().parents[1] / "ui/tui/golden"
+Open = Callable[..., Tmux]
+
+
+def golden(name: str, screen: str) -> None:
+    shown = timeless(screen)
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(shown, encoding="utf-8")
+    assert shown == path.read_text(encoding="utf-8")
+
+
+def events(kind: type) -> list:
+    """The stored events of this kind, of the only session there is."""
+    (session,) = list_sessions()
+    return [event for event in read(session.session).events if isinstance(event, kind)]
+
+
+def outcomes() -> list[str]:
+    return [event.outcome for event in events(TurnFinished)]
+
+
+def started(open_terminal: Open, *words: str, **options: object) -> Tmux:
+    terminal = open_terminal(**options)
+    terminal.start(*words)
+    terminal.ready()
+    return terminal
+
+
+def usable(terminal: Tmux) -> None:
+    """The shell has its terminal back: it shows what is typed, and a line ends a command."""
+    terminal.until(SHELL_PROMPT)
+    terminal.type("stty -a; echo it is $((40 + 2))")
+    terminal.until("stty -a; echo it")
+    terminal.keys("Enter")
+    shown = terminal.until("it is 42")
+    flags = set(shown.replace(";", " ").split())
+    assert {"icanon", "echo", "icrnl", "opost", "isig"} <= flags
