@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # The one command whose child (pip) may reach out, unless --from names a file or the policy says
 # offline.
 _FETCH = ("models", "fetch")
+# Asks the Ollama server at the address of the settings who it is, also where no model needs it; to
+# try out the guarantee, no door is opened that a session would not have.
+_DOCTOR = ("doctor",)
+_AS_A_SESSION = ("--airgap", "--report")
 # These tell of the program itself and do nothing.
 _HARMLESS = ((), ("--version",), ("--help",), ("-h",))
 
@@ -53,7 +57,8 @@ def finish() -> None:
 def _servers(words: Sequence[str], ruling: Policy) -> tuple[egress.Destination, ...]:
     """The Ollama server, where a model of one is known or about to be; with none, no server is
     ever dialled. An address that is not allowed gets no door; who asks for it is told why."""
-    if "--ollama" not in words and not _knows_ollama():
+    asks = words[:1] == _DOCTOR and not any(word.startswith(_AS_A_SESSION) for word in words)
+    if not (asks or "--ollama" in words or _knows_ollama()):
         return ()
     from urllib.parse import urlsplit
 

@@ -105,7 +105,9 @@ def execute(args: argparse.Namespace, help_text: str) -> int:
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
     if args.chat_continue and args.chat_resume is not None:
         raise UsageError("--continue and --resume exclude each other", "give one of them")
-    if _has_screen():
+    from localagent.ui.tty import can_be_drawn_over
+
+    if can_be_drawn_over():
         return _at_terminal(args, folder.resolve())
     from localagent.ui.lines import first_line, hold
 
@@ -115,13 +117,6 @@ def execute(args: argparse.Namespace, help_text: str) -> int:
         sys.stdout.write('\nTo begin: localagent run "what is to be done"\n')
         return 0
     return hold(lambda interactive: _open(args, folder, interactive=interactive), first)
-
-
-def _has_screen() -> bool:
-    """Whether there is a terminal whose lines can be drawn over."""
-    term = os.environ.get("TERM", "")
-    capable = term not in ("", "dumb") or sys.platform == "win32"
-    return sys.stdin.isatty() and sys.stdout.isatty() and capable
 
 
 def _at_terminal(args: argparse.Namespace, folder: Path) -> int:

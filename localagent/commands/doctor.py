@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Say what this machine has and what localagent would do on it: processor and
-memory, settings, folders, sandbox, and how the model would be loaded, with the
-reasons. Each problem comes with what to do. No network is used."""
+memory, settings and who locked them, folders, the egress lock, every kind of
+sandbox and what it really denies, the audit log, the index and its watcher, how
+the model would be loaded and why, Ollama, the terminal. Each problem comes with
+what to do. No network is used; Ollama is asked on this machine."""
 _EPILOG = """\
 examples:
   localagent doctor
+  localagent doctor --quick
   localagent doctor --airgap
   localagent doctor --airgap --report airgap.md
   localagent doctor --disk
@@ -49,6 +52,9 @@ def register(commands: Commands) -> None:
     )
     add_directory(parser)
     parser.add_argument("--json", action="store_true", help="write one JSON object to stdout")
+    parser.add_argument(
+        "--quick", action="store_true", help="do not try to get out of the sandboxes (seconds each)"
+    )
     guarantee = parser.add_argument_group("guarantee")
     guarantee.add_argument(
         "--airgap",
@@ -89,9 +95,10 @@ def execute(args: argparse.Namespace) -> int:
         return _disk(args)
     if args.airgap or args.report:
         return _airgap(args)
+    from localagent.commands.doctor_terminal import terminal_part
     from localagent.doctor.examine import examine
 
-    report = examine(args.directory)
+    report = examine(args.directory, terminal_part(), canaries=not args.quick)
     if args.json:
         say(json.dumps(_as_json(report)))
     else:
@@ -108,7 +115,9 @@ def _airgap(args: argparse.Namespace) -> int:
     checks = airgap(args.directory)
     held = all(check.holds for check in checks)
     if args.report:
-        _write(args.report, page(checks, examine(args.directory).parts))
+        _write(
+            args.report, page(checks, examine(args.directory, canaries=False).parts, args.directory)
+        )
     if args.json:
         say(json.dumps({"holds": held, "checks": [asdict(check) for check in checks]}))
         return 0 if held else 1

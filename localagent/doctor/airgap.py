@@ -7,22 +7,22 @@ what each of them is for.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from localagent import config
 from localagent.config import Settings
+from localagent.doctor.sandboxes import Kind, kinds, mend, selectable, tried_lines
 from localagent.errors import LocalAgentError
 from localagent.guard import egress
 from localagent.guard.egress import State
 from localagent.guard.policy import Policy
-from localagent.guard.sandbox.examine import Canary, examine
 from localagent.guard.sandbox.select import choose
 from localagent.journal.audit_verify import verify
 from localagent.models import lock, served, store
 from localagent.models.llama_library import library
 from localagent.models.lock import Entry
+from localagent.models.ollama_host import checked_host
 from localagent.workspace import Workspace
 
 
@@ -48,7 +48,7 @@ def airgap(directory: Path) -> list[Check]:
     entries = _entries(settings)
     checks = [
         process(state),
-        destinations(state),
+        destinations(state, settings.ollama_host),
         fetching(settings.policy),
         *_commands(settings),
     ]
@@ -65,12 +65,18 @@ def process(state: State) -> Check:
     return Check("process", state.by_kernel, found, mend)
 
 
-def destinations(state: State) -> Check:
-    """Whether only this machine can be dialled."""
+def destinations(state: State, host: str) -> Check:
+    """Whether only this machine can be dialled, and the setting ollama_host (`host`) means it."""
+    mend = "take the host out of ollama_host and of allowed_hosts in the policy"
     far = [str(place) for place in state.destinations if not _loopback(place.host)]
     if far:
-        mend = "take the host out of ollama_host and of allowed_hosts in the policy"
         return Check("destinations", False, f"another machine is dialled: {', '.join(far)}", mend)
+    try:
+        checked_host(host)
+    except LocalAgentError as error:
+        return Check(
+            "destinations", False, f"ollama_host is no address here: {error.message}", mend
+        )
     near = ", ".join(map(str, state.destinations))
     return Check("destinations", True, near or "none: no address is ever dialled")
 
@@ -83,18 +89,17 @@ def fetching(policy: Policy) -> Check:
     return Check("fetching", False, "localagent models fetch may use the network", mend)
 
 
-def canaries(kind: str, found: Iterable[Canary]) -> Check:
-    """Whether every attempt to get out of the sandbox was denied."""
-    made = list(found)
-    out = [f"{canary.what} ({canary.detail})" for canary in made if not canary.denied]
-    tried = tuple(f"{c.name}: {'denied' if c.denied else 'GOT OUT'}; {c.detail}" for c in made)
-    mend = "name another kind with the setting sandbox; localagent docs sandbox has them"
-    if out or not made:
-        said = f"{len(out)} of {len(made)} attempts got out of {kind}: {'; '.join(out[:5])}"
-        return Check("canaries", False, said, mend, tried)
-    return Check(
-        "canaries", True, f"{len(made)} attempts to get out of {kind}, all denied", "", tried
-    )
+def canaries(kind: Kind) -> Check:
+    """Whether every attempt to get out of one kind of sandbox was denied."""
+    name, made, out = f"canaries {kind.name}", len(kind.canaries), kind.out
+    tried = tried_lines(kind.canaries)
+    if not made:
+        return Check(name, False, f"the attempts could not be made: {kind.reason}", mend(kind))
+    if out:
+        said = "; ".join(f"{canary.what} ({canary.detail})" for canary in out[:5])
+        found = f"{len(out)} of {made} attempts got out of {kind.name}: {said}"
+        return Check(name, False, found, mend(kind), tried)
+    return Check(name, True, f"{made} attempts to get out of it, all denied", "", tried)
 
 
 def worker(network: str) -> Check:
@@ -116,20 +121,22 @@ def audit(settings: Settings) -> Check:
 
 
 def _commands(settings: Settings) -> list[Check]:
-    """The sandbox of commands, and what it really denies."""
-    mend = "localagent docs sandbox says what a sandbox needs"
+    """The sandbox of commands, and what each kind that a user can choose really denies."""
+    found = [kind for kind in kinds(settings, canaries=True) if kind.works and kind.selectable]
+    tried = [canaries(kind) for kind in found]
     try:
         choice = choose(settings.sandbox, settings.policy.sandboxes)
     except LocalAgentError as error:
-        return [Check("sandbox", False, error.message, error.hint)]
+        return [Check("sandbox", False, error.message, error.hint), *tried]
     chosen = choice.sandbox
     if not chosen.confined:
-        return [Check("sandbox", False, f"none: {choice.reason}", mend)]
-    first = Check("sandbox", True, chosen.kind)
-    try:
-        return [first, canaries(chosen.kind, examine(chosen.kind))]
-    except LocalAgentError as error:
-        return [first, Check("canaries", False, error.message, mend)]
+        mend = "localagent docs sandbox says what a sandbox needs"
+        return [Check("sandbox", False, f"none: {choice.reason}", mend), *tried]
+    others = [kind.name for kind in found if kind.name != chosen.kind]
+    if "none" in selectable(settings):
+        others.append("none, where every command asks (sandboxes = […] in the policy forbids it)")
+    also = f"; a user can also choose {', '.join(others)}" if others else ""
+    return [Check("sandbox", True, f"{chosen.kind}{also}"), *tried]
 
 
 def _worker() -> Check:

@@ -23,12 +23,32 @@ def index_part(workspace: Workspace) -> Part:
     watched = to_watch(workspace.root, workspace.files())
     watcher = Watcher(workspace.root, watched, lambda _path: None)
     watcher.close()
-    data = {"file": str(file), "watched": len(watched), "limited": watcher.limited}
+    limits = _limits()
+    told = ", ".join(f"{name} {value:,}" for name, value in limits.items())
+    needed = f"{len(watched):,} {'is' if len(watched) == 1 else 'are'} needed here"
+    limit = [f"watches: {told}; {needed}"] if limits else []
+    data = {
+        "file": str(file),
+        "watched": len(watched),
+        "limited": watcher.limited,
+        "limits": limits,
+    }
     if watcher.limited:
         problem = Problem(f"files cannot be watched: {watcher.limited}", _HINT, fatal=False)
-        return Part("index", tuple(lines), (problem,), data)
+        return Part("index", (*lines, *limit), (problem,), data)
     lines.append("changes are heard while a session lasts")
-    return Part("index", tuple(lines), (), data)
+    return Part("index", (*lines, *limit), (), data)
+
+
+def _limits() -> dict[str, int]:
+    """What inotify gives one user; empty where there is none."""
+    found = {}
+    for name in ("max_user_watches", "max_user_instances"):
+        try:
+            found[name] = int(Path("/proc/sys/fs/inotify", name).read_text())
+        except (OSError, ValueError):
+            continue
+    return found
 
 
 def _size(file: Path) -> str:

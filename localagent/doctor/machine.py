@@ -1,4 +1,4 @@
-"""The machine, and where commands run on it."""
+"""The machine: versions, processor, memory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import platform
 import sys
 
 from localagent import __version__
-from localagent.doctor.report import Part, Problem
-from localagent.errors import LocalAgentError
-from localagent.guard.sandbox.select import choose
+from localagent.doctor.report import Part
 from localagent.models.llama_machine import (
     available_memory,
     gigabytes,
@@ -46,22 +44,3 @@ def machine() -> Part:
         "memory_total": total,
     }
     return Part("machine", tuple(line for line in lines if line), (), data)
-
-
-def sandbox(kind: str | None) -> Part:
-    """Which sandbox commands would run in, and why; `kind` is what the settings ask for."""
-    try:
-        choice = choose(kind)
-    except LocalAgentError as error:
-        return Part("sandbox", (), (Problem(error.message, error.hint),), {"kind": None})
-    chosen = choice.sandbox
-    data = {"kind": chosen.kind, "confined": chosen.confined, "reason": choice.reason}
-    if chosen.confined:
-        line = f"{chosen.kind}: commands have no network and write only to a view of the workspace"
-        return Part("sandbox", (line,), (), data)
-    problem = Problem(
-        f"commands would run without a sandbox: {choice.reason}; each one is asked for",
-        "localagent docs sandbox says what a sandbox needs",
-        fatal=False,
-    )
-    return Part("sandbox", (f"{chosen.kind}",), (problem,), data)

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 from localagent.config import Settings
 from localagent.doctor.report import Part, Problem
-from localagent.errors import LocalAgentError, ModelLoadError
-from localagent.models import gguf, lock, store
+from localagent.errors import LocalAgentError, ModelFileError, ModelLoadError
+from localagent.models import gguf, lock, pin, store
 from localagent.models.fit import Plan
 from localagent.models.llama_library import Library, library
 from localagent.models.llama_machine import Gpu, gigabytes
@@ -70,21 +70,38 @@ def _model(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bo
     """One model. What is wrong with it is `fatal` for the main one."""
     name = f"model {entry.id}"
     if entry.backend != "llamacpp":
-        line = f"{entry.backend} runs it; it is not asked here"
-        return Part(name, (line,), (), {"id": entry.id, "backend": entry.backend})
+        line = "Ollama keeps it; see the part on Ollama"
+        data = {"id": entry.id, "backend": entry.backend, "digest": entry.digest}
+        data["chat_template_sha256"] = entry.chat_template_sha256
+        return Part(name, (line, *_pins(entry)), (), data)
     state, path = store.state(entry), store.location(entry)
-    lines = [f"{path} ({gigabytes(entry.bytes)}): {_STATES[state]}"]
-    data = {"id": entry.id, "backend": entry.backend, "path": str(path), "state": state}
+    lines = [f"{path} ({gigabytes(entry.bytes)}): {_STATES[state]}", *_pins(entry)]
+    data = {
+        "id": entry.id,
+        "backend": entry.backend,
+        "path": str(path),
+        "state": state,
+        "sha256": entry.sha256,
+        "chat_template_sha256": entry.chat_template_sha256,
+    }
     if state not in ("installed", "unverified"):
         return Part(name, tuple(lines), (_absent(entry, state, fatal=fatal),), data)
     try:
+        pin.check_template(entry, path, _verify(entry))
         found = _plan(entry, settings, gpus)
     except (gguf.GgufError, OSError) as error:
         problem = Problem(f"{path} cannot be read: {error}", _verify(entry), fatal)
         return Part(name, tuple(lines), (problem,), data)
-    except ModelLoadError as error:
+    except (ModelLoadError, ModelFileError) as error:
         return Part(name, tuple(lines), (Problem(error.message, error.hint, fatal),), data)
     return Part(name, (*lines, *found.reasons), (), {**data, "plan": asdict(found)})
+
+
+def _pins(entry: Entry) -> tuple[str, str]:
+    return (
+        f"pinned: sha256 {entry.pin}",
+        f"pinned: chat template {entry.chat_template_sha256 or 'none'}",
+    )
 
 
 def _plan(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...]) -> Plan:

@@ -28,9 +28,9 @@ from localagent.errors import (
 )
 from localagent.models.ollama_host import checked_host
 from localagent.models.ollama_transport import Border
-from localagent.models.ollama_wire import Piece, Running, Show, Tags, Version
+from localagent.models.ollama_wire import Piece, Running, ServerStatus, Show, Tags, Version
 
-Shape = TypeVar("Shape", Version, Tags, Show, Running, Piece)
+Shape = TypeVar("Shape", Version, Tags, Show, Running, Piece, ServerStatus)
 Lines = AsyncGenerator[dict[str, Any], None]
 
 _LOG = "its log says more (journalctl -u ollama, or where ollama serve runs)"

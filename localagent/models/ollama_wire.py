@@ -32,6 +32,18 @@ class Version(_Told):
         return tuple(found + [0] * (3 - len(found)))
 
 
+class Cloud(_Told):
+    """Whether the server was told not to send anything to its maker's cloud."""
+
+    disabled: bool | None = None
+
+
+class ServerStatus(_Told):
+    """Of `/api/status`, which older servers do not know."""
+
+    cloud: Cloud | None = None
+
+
 class Details(_Told):
     """What a model is made of; for people, and for a first guess at its size."""
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
-from localagent.errors import UsageError
+from localagent.errors import ServerError, UsageError
 from localagent.models import lock
 from localagent.models.lock import Entry, Lock, ProfileSpec
 from localagent.models.ollama_check import Facts, as_pinned, facts, full, plain
-from localagent.models.ollama_client import Client
+from localagent.models.ollama_client import Client, Patience
 from localagent.models.ollama_loop import Loop, Produced
+from localagent.models.ollama_wire import ServerStatus, Tagged, Tags, Version
 
 # As for files (`manage.propose`): below this many parameters the harness plans.
 _SMALL = 4e9
@@ -41,6 +43,54 @@ def ask(host: str, name: str, allowed: Collection[str] = ()) -> Facts:
     finally:
         loop.close()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a server says of itself. `cloud_off` is None where it does not tell."""
+
+    host: str
+    version: str
+    models: tuple[Tagged, ...]
+    cloud_off: bool | None
+
+
+def status(host: str, allowed: Collection[str] = (), seconds: float = 5.0) -> Status:
+    """Ask the server at `host` who it is; no model is loaded. `seconds` are the longest silence.
+
+    Raises UsageError for `host`, NotLocal, ModelLoadError where nobody answers, ServerError,
+    WorkerHung.
+    """
+    client, loop = Client(host, allowed), Loop()
+
+    async def look(emit: Callable[[Status], None]) -> None:
+        try:
+            version = await client.ask(Version, "/api/version", Patience(seconds, seconds))
+            tags = await client.ask(Tags, "/api/tags", Patience(seconds, seconds))
+            emit(
+                Status(
+                    client.host,
+                    version.version,
+                    tuple(tags.models or ()),
+                    await _cloud_off(client, seconds),
+                )
+            )
+        finally:
+            await client.close()
+
+    try:
+        (found,) = Produced[Status](loop, look)
+    finally:
+        loop.close()
+    return found
+
+
+async def _cloud_off(client: Client, seconds: float) -> bool | None:
+    try:
+        told = await client.ask(ServerStatus, "/api/status", Patience(seconds, seconds))
+    except ServerError:  # it does not know the call
+        return None
+    return told.cloud.disabled if told.cloud else None
 
 
 def verify(entry: Entry, host: str, allowed: Collection[str] = ()) -> None:

@@ -12,17 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from localagent.doctor import airgap
-from localagent.guard.egress import Destination, State
-from localagent.guard.sandbox.examine import Canary
+from localagent.guard.sandbox.select import CONFINING
 from localagent.models import lock
-from localagent.models.lock import LocalFile, LockFile
 from tests.doubles.administrator import under_policy
-from tests.doubles.gguf_file import gguf
+from tests.doubles.broken_package import broken
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = gguf()
-OFFLINE = "offline = true\n"
+# One kind, as each kind takes some seconds.
+OFFLINE = 'offline = true\nsandboxes = ["unshare"]\n'
 COMMAND = [sys.executable, "-m", "localagent", "doctor", "--airgap", "--json"]
 # The command as a library would call it: nothing locks the process.
 UNLOCKED = [
@@ -40,21 +37,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the guarantee is Linux's"),
     pytest.mark.skipif(not importlib.util.find_spec("llama_cpp"), reason="needs llama-cpp-python"),
 ]
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.gguf"
-    path.write_bytes(MODEL)
-    values = {
-        "id": "toy",
-        "file": "toy.gguf",
-        "bytes": len(MODEL),
-        "sha256": hashlib.sha256(MODEL).hexdigest(),
-        "source": (LocalFile(kind="file", path=str(path)),),
-    }
-    lock.save_user(LockFile(version=1, default="toy", model=(lock.checked(values, "test"),)))
-    return path
 
 
 def failing(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -77,20 +59,29 @@ def examined(
         command: list[str] = COMMAND, policy: str = OFFLINE, **env: str
     ) -> subprocess.CompletedProcess[str]:
         folder = tmp_path / "policy"
-        return under_policy(policy, folder, command, PYTHONPATH=str(ROOT), **env)
+        return under_policy(policy, folder, command, **{"PYTHONPATH": str(ROOT), **env})
 
     return start
 
 
-def test_all_hold_and_a_page_says_so(examined: Examined, tmp_path: Path) -> None:
+def canaries_of(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, object]]:
+    """The parts on canaries, by kind."""
+    checks = json.loads(done.stdout)["checks"]
+    named = {check["name"]: check for check in checks}
+    return {kind: named[name] for kind in CONFINING if (name := f"canaries {kind}") in named}
+
+
+def test_all_hold_and_a_page_says_so(examined: Examined, tmp_path: Path, toy: Path) -> None:
     page = tmp_path / "page.md"
     done = examined([*COMMAND, "--report", str(page)])
     assert failing(done) == [], done.stdout
+    assert list(canaries_of(done)) == ["unshare"], "the policy allows no other kind"
     text = page.read_text()
-    assert "**every part of the guarantee holds.**" in text
-    assert "denied; " in text
-    assert f"Python {sys.version.split()[0]}" in text
-    assert hashlib.sha256(MODEL).hexdigest() in text
+    assert "**Every part of the guarantee holds.**" in text
+    assert "    denied   TCP to another machine (tcp-out): " in text
+    assert f"| Python | CPython {sys.version.split()[0]} |" in text
+    assert "| canaries unshare | holds | " in text
+    assert hashlib.sha256(toy.read_bytes()).hexdigest() in text
     again = examined([*COMMAND, "--report", str(page)])
     assert (again.returncode, again.stdout) == (2, "")
     assert "name a file that is not there yet" in again.stderr
@@ -101,7 +92,7 @@ def test_all_hold_and_a_page_says_so(examined: Examined, tmp_path: Path) -> None
     [
         ("sandbox", OFFLINE, {"LOCALAGENT_SANDBOX": "none"}),
         ("audit log", OFFLINE, {"LOCALAGENT_AUDIT": "off"}),
-        ("fetching", "offline = false\n", {}),
+        ("fetching", OFFLINE.replace("true", "false"), {}),
     ],
 )
 def test_a_part_that_is_switched_off_is_named(
@@ -115,7 +106,15 @@ def test_a_process_that_is_not_locked_is_named(examined: Examined) -> None:
 
 
 def test_a_model_that_was_changed_is_named(examined: Examined, toy: Path) -> None:
-    toy.write_bytes(MODEL[:-1] + b"x")
+    data = toy.read_bytes()
+    toy.write_bytes(data[:-1] + b"x")
+    assert failing(examined()) == ["model toy"]
+
+
+def test_a_pin_of_another_chat_template_is_named(examined: Examined, toy: Path) -> None:
+    path = lock.user_path()
+    pinned = lock.load().entry("toy").chat_template_sha256
+    path.write_text(path.read_text().replace(pinned, "0" * 64))
     assert failing(examined()) == ["model toy"]
 
 
@@ -126,21 +125,47 @@ def test_an_audit_log_that_was_changed_is_named(examined: Examined, home: Path) 
     assert failing(examined()) == ["audit log"]
 
 
-def test_another_machine_as_server_is_named() -> None:
-    near = State("namespace", (Destination("127.0.0.1", 11434), Destination("::1", 11434)))
-    far = State("namespace", (*near.destinations, Destination("192.0.2.7", 11434)))
-    assert airgap.destinations(near).holds
-    check = airgap.destinations(far)
-    assert not check.holds
-    assert "192.0.2.7:11434" in check.found
+def test_every_kind_that_can_be_chosen_is_tried(examined: Examined) -> None:
+    done = examined(policy="offline = true\n")
+    assert failing(done) == []
+    tried = canaries_of(done)
+    assert tried, "no kind works here"
+    assert all(len(check["tried"]) >= 60 for check in tried.values())  # type: ignore[arg-type]
+    (sandbox,) = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "sandbox"]
+    assert all(kind in sandbox["found"] for kind in (*tried, "none"))
 
 
-def test_a_model_process_with_a_network_and_a_canary_that_got_out_are_named() -> None:
-    assert airgap.worker("none").holds
-    assert not airgap.worker("open").holds
-    denied, out = Canary("tcp", "TCP", True, "refused"), Canary("dns", "a name", False, "reached")
-    assert airgap.canaries("unshare", [denied]).holds
-    check = airgap.canaries("unshare", [denied, out])
-    assert not check.holds
-    assert "a name (reached)" in check.found
-    assert not airgap.canaries("unshare", []).holds
+def test_a_canary_that_gets_out_is_named_with_its_kind(examined: Examined, tmp_path: Path) -> None:
+    """A launcher that forgets to take the variables away."""
+    place = broken(
+        tmp_path, "guard/sandbox/environment.py", "if name.upper() in _PASSED or", "if True or"
+    )
+    done = examined(policy="offline = true\n", PYTHONPATH=str(place))
+    kinds = list(canaries_of(done))
+    assert kinds
+    assert failing(done) == [f"canaries {kind}" for kind in kinds]
+    for check in canaries_of(done).values():
+        assert "secrets in the environment (" in str(check["found"])
+    chosen_only = examined(PYTHONPATH=str(place))
+    assert failing(chosen_only) == ["canaries unshare"], "the others cannot be chosen"
+
+
+def test_a_model_process_with_a_network_is_named(examined: Examined, tmp_path: Path) -> None:
+    place = broken(tmp_path, "models/worker_setup.py", "alone = libc.unshare", "alone = False and")
+    assert failing(examined(PYTHONPATH=str(place))) == ["model process"]
+
+
+def test_another_machine_as_server_is_named(examined: Examined, home: Path) -> None:
+    """Allowed by the policy, so that it would be dialled; and not, so that it would be refused."""
+    (home / ".config/localagent").mkdir(parents=True, exist_ok=True)
+    config = home / ".config/localagent/config.toml"
+    config.write_text('ollama_host = "http://192.0.2.7:11434"\n')
+    refused = examined()
+    assert failing(refused) == ["destinations"]
+    path = lock.user_path()
+    served = f'[[model]]\nid = "far"\nbackend = "ollama"\nname = "far:1b"\ndigest = "{"0" * 64}"\n'
+    path.write_text(path.read_text() + served)
+    allowed = examined(policy=OFFLINE + 'allowed_hosts = ["192.0.2.7"]\n')
+    assert failing(allowed) == ["destinations"]
+    (check,) = [c for c in json.loads(allowed.stdout)["checks"] if c["name"] == "destinations"]
+    assert check["found"] == "another machine is dialled: 192.0.2.7:11434"

@@ -44,5 +44,5 @@ def under_policy(
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )

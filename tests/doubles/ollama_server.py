@@ -73,6 +73,7 @@ class Ollama:
     pace: float = 0.0
     port: int = 0
     redirect_to: str = ""
+    cloud_off: bool | None = None
     seen: list[Seen] = field(default_factory=list)
     gone: threading.Event = field(default_factory=threading.Event)
     writing: threading.Event = field(default_factory=threading.Event)
@@ -172,6 +173,7 @@ class Handler(BaseHTTPRequestHandler):
             "/api/version": lambda: self._json({"version": server.version}),
             "/api/tags": lambda: self._json({"models": [_tag(m) for m in server.models]}),
             "/api/ps": self._ps,
+            **({"/api/status": self._status} if server.cloud_off is not None else {}),
             "/api/show": lambda: self._show(body),
             "/api/chat": lambda: self._generation(body),
             "/api/generate": lambda: self._generation(body),
@@ -181,6 +183,9 @@ class Handler(BaseHTTPRequestHandler):
         return paths[self.path]()
 
     # -- what needs no model
+
+    def _status(self) -> None:
+        self._json({"cloud": {"disabled": self.ollama.cloud_off, "source": "env"}})
 
     def _ps(self) -> None:
         loaded = []

@@ -28,13 +28,16 @@ from localagent.guard.sandbox.scratch import bases
 KINDS = ("unshare", "bubblewrap", "landlock", "none")
 """All kinds, the one that keeps commands furthest away first."""
 
-_CONFINING = KINDS[:-1]
+CONFINING = KINDS[:-1]
+"""Those that keep commands from anything at all."""
+
 _RETRY_SECONDS = 900.0  # until a kind that failed is tried again
-_MENDS = {
+MENDS = {
     "unshare": "it needs Linux 5.12 and user namespaces, or root",
     "bubblewrap": "install the package bubblewrap; it needs user namespaces",
     "landlock": "it needs Linux 6.12 with Landlock, on x86-64 or 64-bit ARM",
 }
+"""What each kind needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,13 @@ def choose(kind: str | None = None, allowed: Sequence[str] = ()) -> Choice:
         return Choice(PlainSandbox(), "it was asked for")
     tried = Tried.read()
     reasons: list[str] = []
-    best = [each for each in _CONFINING if each in allowed] or list(_CONFINING)
+    best = [each for each in CONFINING if each in allowed] or list(CONFINING)
     for each in best if kind is None else [kind]:
         base, reason = tried.base(each, again=kind is not None)
         if base is not None:
             return Choice(make(each, base), "; ".join(reasons))
         if kind is not None:
-            mend = f"{_MENDS[kind]}; localagent docs sandbox says more"
+            mend = f"{MENDS[kind]}; localagent docs sandbox says more"
             raise SandboxError(f"the sandbox {kind} does not work here: {reason}", mend)
         reasons.append(f"{each}: {reason}")
     return Choice(PlainSandbox(), "; ".join(dict.fromkeys(reasons)))

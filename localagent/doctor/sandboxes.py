@@ -1,0 +1,124 @@
+"""The kinds of sandbox: which of them work here, which one is chosen, and what each denies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from localagent.config import Settings
+from localagent.doctor.report import Part, Problem
+from localagent.errors import LocalAgentError
+from localagent.guard.sandbox.examine import Canary, examine
+from localagent.guard.sandbox.select import CONFINING, MENDS, Tried, choose
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of sandbox on this machine. `reason` says why it does not work, or why it could not
+    be tried; `selectable` is False where the policy forbids it."""
+
+    name: str
+    works: bool
+    selectable: bool
+    reason: str = ""
+    canaries: tuple[Canary, ...] = ()
+
+    @property
+    def out(self) -> tuple[Canary, ...]:
+        """The attempts that got out."""
+        return tuple(canary for canary in self.canaries if not canary.denied)
+
+
+def kinds(settings: Settings, *, canaries: bool) -> list[Kind]:
+    """Every kind that confines, tried anew; `canaries`: with every attempt to get out of those
+    that work, some seconds each."""
+    tried = Tried.read()
+    return [_kind(name, tried, settings, canaries) for name in CONFINING]
+
+
+def selectable(settings: Settings) -> tuple[str, ...]:
+    """The kinds that a user can choose, "none" among them, under the policy in force."""
+    policy = settings.policy
+    locked = [table["sandbox"] for table in policy.settings.values() if "sandbox" in table]
+    if locked and locked[-1] != "auto":
+        return (str(locked[-1]),)
+    return policy.sandboxes or (*CONFINING, "none")
+
+
+def sandbox_part(settings: Settings, *, canaries: bool) -> Part:
+    """The sandbox of commands, the other kinds, and what each of them really denies."""
+    found = kinds(settings, canaries=canaries)
+    chosen, lines, problems = _chosen(settings)
+    lines += [_line(kind, canaries=canaries) for kind in found]
+    problems += [_leak(kind) for kind in found if kind.out]
+    rows = [{**asdict(kind), "chosen": kind.name == chosen["kind"]} for kind in found]
+    data = {**chosen, "selectable": selectable(settings), "kinds": rows}
+    return Part("sandbox", tuple(lines), tuple(problems), data)
+
+
+def _kind(name: str, tried: Tried, settings: Settings, canaries: bool) -> Kind:
+    allowed = name in selectable(settings)
+    base, reason = tried.base(name, again=True)
+    if base is None:
+        return Kind(name, False, allowed, reason)
+    if not canaries:
+        return Kind(name, True, allowed)
+    try:
+        return Kind(name, True, allowed, canaries=tuple(examine(name)))
+    except LocalAgentError as error:
+        return Kind(name, True, allowed, error.message)
+
+
+def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Problem]]:
+    """What the chosen kind is, as data, as lines and with its problems."""
+    try:
+        choice = choose(settings.sandbox, settings.policy.sandboxes)
+    except LocalAgentError as error:
+        return {"kind": None}, [], [Problem(error.message, error.hint)]
+    chosen = choice.sandbox
+    data: dict[str, object] = {
+        "kind": chosen.kind,
+        "confined": chosen.confined,
+        "reason": choice.reason,
+    }
+    if chosen.confined:
+        said = f"{chosen.kind}: commands have no network and write only to a view of the workspace"
+        return data, [said], []
+    problem = Problem(
+        f"commands would run without a sandbox: {choice.reason}; each one is asked for",
+        "localagent docs sandbox says what a sandbox needs",
+        fatal=False,
+    )
+    return data, [chosen.kind], [problem]
+
+
+def _line(kind: Kind, *, canaries: bool) -> str:
+    """What was found of a kind: "unshare works; 169 attempts to get out, all denied"."""
+    banned = "" if kind.selectable else " (the policy forbids it)"
+    if not kind.works:
+        return f"{kind.name}{banned} does not work here: {kind.reason}; {MENDS[kind.name]}"
+    if not canaries:
+        return f"{kind.name}{banned} works"
+    if not kind.canaries:
+        return f"{kind.name}{banned} works, but the attempts to get out failed: {kind.reason}"
+    denied = f"{len(kind.out)} got out" if kind.out else "all denied"
+    return f"{kind.name}{banned} works; {len(kind.canaries)} attempts to get out, {denied}"
+
+
+def _leak(kind: Kind) -> Problem:
+    said = "; ".join(f"{canary.what} ({canary.detail})" for canary in kind.out[:5])
+    return Problem(f"{len(kind.out)} attempts got out of {kind.name}: {said}", mend(kind))
+
+
+def mend(kind: Kind) -> str:
+    """What to do about a kind that lets something out."""
+    return (
+        f"keep {kind.name} from being chosen: sandboxes = [the other kinds] in the policy, or "
+        "another kind as the setting sandbox; and tell localagent's developers"
+    )
+
+
+def tried_lines(canaries: Sequence[Canary]) -> tuple[str, ...]:
+    """Each attempt as "denied  what it was (its name): the kernel's word"."""
+    results = {True: "denied ", False: "GOT OUT"}
+    return tuple(f"{results[c.denied]}  {c.what} ({c.name}): {c.detail}" for c in canaries)
