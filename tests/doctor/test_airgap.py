@@ -45,6 +45,7 @@ def failing(done: subprocess.CompletedProcess[str]) -> list[str]:
     names = [check["name"] for check in report["checks"] if not check["holds"]]
     assert (done.returncode, report["holds"]) == ((1, False) if names else (0, True))
     assert all(check["holds"] or check["mend"] for check in report["checks"])
+    print([check["found"] for check in report["checks"] if not check["holds"]])
     return names
 
 
@@ -151,7 +152,7 @@ def test_a_canary_that_gets_out_is_named_with_its_kind(examined: Examined, tmp_p
 
 
 def test_a_model_process_with_a_network_is_named(examined: Examined, tmp_path: Path) -> None:
-    place = broken(tmp_path, "models/worker_setup.py", "alone = libc.unshare", "alone = False and")
+    place = broken(tmp_path, "models/worker_setup.py", "libc.unshare(", "bool(")
     assert failing(examined(PYTHONPATH=str(place))) == ["model process"]
 
 
