@@ -12,15 +12,11 @@ _NARROW = 40  # columns below which lines of the session are cut
 
 def terminal_part() -> Part:
     """TERM, size, colours, unicode, tmux; and how a session would begin here."""
-    from rich.console import Console
-
+    from localagent.ui.terminal import able
     from localagent.ui.tty import can_be_drawn_over
-    from localagent.ui.words import UNICODE, symbols_for
 
-    shown = sys.stdout.isatty()
-    console = Console(force_terminal=shown)
-    term, colours = os.environ.get("TERM", ""), console.color_system or "none"
-    unicode = symbols_for(console.encoding) is UNICODE
+    shown, can = sys.stdout.isatty(), able(sys.stdout)
+    term = os.environ.get("TERM", "")
     size = os.get_terminal_size(sys.stdout.fileno()) if shown else None
     inside = next((name for name in ("TMUX", "STY") if os.environ.get(name)), "")
     within = {"TMUX": "in tmux", "STY": "in screen", "": "not in tmux or screen"}[inside]
@@ -28,12 +24,12 @@ def terminal_part() -> Part:
     lines = [
         f"TERM={term or '(not set)'}, {within}",
         f"size: {size.columns} x {size.lines}" if size else "the output is not a terminal",
-        f"colours: {colours}" + (", NO_COLOR is set" if "NO_COLOR" in os.environ else ""),
-        f"signs: {'unicode' if unicode else 'plain ASCII'} (encoding {console.encoding})",
+        f"colours: {can.colours}" + (", NO_COLOR is set" if "NO_COLOR" in os.environ else ""),
+        f"signs: {'unicode' if can.unicode else 'plain ASCII'} (encoding {can.encoding})",
         f"a session here would be {'drawn inline' if drawn else 'line by line'}",
     ]
     problems = []
-    if shown and not unicode:
+    if shown and not can.unicode:
         mend = "set LANG to a locale of UTF-8, such as C.UTF-8"
         problems.append(Problem("the terminal is not known to show unicode", mend, fatal=False))
     if shown and not drawn:
@@ -46,9 +42,9 @@ def terminal_part() -> Part:
         "term": term,
         "columns": size and size.columns,
         "lines": size and size.lines,
-        "colours": colours,
-        "unicode": unicode,
-        "encoding": console.encoding,
+        "colours": can.colours,
+        "unicode": can.unicode,
+        "encoding": can.encoding,
         "tmux": inside == "TMUX",
         "inline": drawn,
     }

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console
 
 from localagent.ui.screen import Screen
-from localagent.ui.words import symbols_for
+from localagent.ui.words import UNICODE, symbols_for
+
+
+@dataclass(frozen=True, slots=True)
+class Able:
+    """What a stream can show: rich's name for its colours ("none": none), its encoding, and whether
+    signs beyond ASCII are drawn."""
+
+    colours: str
+    encoding: str
+    unicode: bool
+
+
+def able(stream: TextIO) -> Able:
+    """What `terminal_screen` finds out about `stream`."""
+    console = Console(file=stream, force_terminal=stream.isatty())
+    unicode = symbols_for(console.encoding) is UNICODE
+    return Able(console.color_system or "none", console.encoding, unicode)
 
 
 def terminal_screen(stream: TextIO) -> Screen:
