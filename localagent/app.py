@@ -73,7 +73,8 @@ def open_session(
     planner = settings.planner or info.profile.planner
     planner_for(planner, settings, plugins)
     if after is None:
-        selection = choose(settings.sandbox, settings.policy.sandboxes)
+        ports = settings.sandbox_ports
+        selection = choose(settings.sandbox, settings.policy.sandboxes, ports)
     else:
         selection = Choice(after.services.sandbox, "as before")
     _check_sandbox(selection, settings)
@@ -93,6 +94,7 @@ def open_session(
             read_only=own is None,
             resumed=past is not None,
             egress=str(state) if (state := egress.state()).locked else "",
+            ports=list(selection.sandbox.ports),
         ),
         services=Services(
             model=models.role(MAIN),

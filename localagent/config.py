@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from localagent.config_schema import DEFAULT_STATUS, KEYS, RuleTable, read_file, validated
 from localagent.errors import ConfigError
@@ -35,6 +36,7 @@ from localagent.paths import config_dir
 _PREFIX = "LOCALAGENT_"
 PROJECT_KEYS = ("planner", "mode", "check", "max_seconds", "max_tokens", "permissions")
 """What a project's file may set."""
+_OLLAMA_PORT = 11434  # where it listens unless told otherwise
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -56,6 +58,7 @@ class Settings:
     check_seconds: float = 120.0
     search_seconds: float = 600.0
     sandbox: str | None = None
+    sandbox_ports: tuple[int, ...] = ()
     threads: int = 0
     gpu_layers: int | None = None
     nice: int = 0
@@ -119,7 +122,22 @@ def load(
         if value is not None:
             flag = f"--{key.replace('_', '-')}"
             settings = _merged(settings, validated({key: value}, flag, strict=False), flag)
-    return _ruled(settings, ruling)
+    return _sound(_ruled(settings, ruling))
+
+
+def _sound(settings: Settings) -> Settings:
+    """`settings`, where they do not contradict each other; raises ConfigError."""
+    host = settings.ollama_host
+    try:
+        port = urlsplit(host if "://" in host else f"http://{host}").port or _OLLAMA_PORT
+    except ValueError:
+        port = None  # said where the server is asked
+    if port in settings.sandbox_ports:
+        raise ConfigError(
+            f"{settings.source('sandbox_ports')}: sandbox_ports has {port}, which is Ollama's",
+            "a command could have Ollama fetch from or send to the internet; leave it out",
+        )
+    return settings
 
 
 def check_policy(policy: Policy) -> None:

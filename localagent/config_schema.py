@@ -61,6 +61,12 @@ KEYS: dict[str, Key] = {
         "where commands run; unset or auto: the best kind that works here",
         '"auto", "unshare", "bubblewrap", "landlock" or "none"',
     ),
+    "sandbox_ports": Key(
+        "ports of this machine's 127.0.0.1 that commands in the sandbox may connect to (a test "
+        "database); none: no network at all",
+        "a list of at most 16 numbers from 1024 to 65535, without that of ollama_host",
+        (),
+    ),
     "threads": Key(
         "threads for the model; 0: one for each physical core", "a whole number from 0 to 1024", 0
     ),
@@ -181,6 +187,7 @@ StatusPart = Literal[
 Action = Literal["allow", "ask", "deny"]
 _Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _PLANNER = r"^(workflow|react|plugin:[a-z][a-z0-9_]{0,39})$"
+_Port = Annotated[int, Field(ge=1024, le=65535)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -210,6 +217,7 @@ class Values(BaseModel):
     check_seconds: _Seconds | None = None
     search_seconds: _Seconds | None = None
     sandbox: Literal["auto", "unshare", "bubblewrap", "landlock", "none"] | None = None
+    sandbox_ports: Annotated[tuple[_Port, ...], Field(max_length=16)] | None = None
     threads: Annotated[int, Field(ge=0, le=1024)] | None = None
     gpu_layers: Annotated[int, Field(ge=0, le=10_000)] | None = None
     nice: Annotated[int, Field(ge=0, le=19)] | None = None
@@ -239,7 +247,7 @@ class Values(BaseModel):
         pairs = (part.partition("=") for part in value.split(",") if part.strip())
         return {role.strip(): model.strip() for role, _, model in pairs}
 
-    @field_validator("fallback", "status_line", mode="before")
+    @field_validator("fallback", "status_line", "sandbox_ports", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
         """A variable's text: "ID, ID"."""
@@ -317,7 +325,7 @@ def _check_types(table: Mapping[str, Any], where: str) -> None:
     for key, value in table.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if (key in NUMBERS and not number) or (
-            key in (*TABLES, "fallback", "status_line") and isinstance(value, str)
+            key in (*TABLES, "fallback", "status_line", "sandbox_ports") and isinstance(value, str)
         ):
             raise _wrong(key, value, where)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import types
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 Outcome = Literal[
@@ -36,7 +36,8 @@ MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
     """The first event of every run. `read_only` says that another session holds the workspace,
-    `egress` how the process is kept from the network ("" where it is not)."""
+    `egress` how the process is kept from the network ("" where it is not), `ports` are those of
+    this machine that commands may connect to."""
 
     session: str
     workspace: str
@@ -48,6 +49,7 @@ class SessionStarted:
     read_only: bool
     resumed: bool = False
     egress: str = ""
+    ports: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

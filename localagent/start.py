@@ -10,6 +10,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from localagent.errors import LocalAgentError
@@ -26,6 +27,7 @@ _FETCH = ("models", "fetch")
 # try out the guarantee, no door is opened that a session would not have.
 _DOCTOR = ("doctor",)
 _AS_A_SESSION = ("--airgap", "--report")
+_MOST_PORTS = 16  # as in config_schema
 # These tell of the program itself and do nothing.
 _HARMLESS = ((), ("--version",), ("--help",), ("-h",))
 
@@ -42,7 +44,8 @@ def prepare(argv: Sequence[str]) -> None:
 
         check_policy(ruling)
     fetches = words[:2] == _FETCH and not any(word.startswith("--from") for word in words)
-    egress.lock(_servers(words, ruling), kernel=ruling.offline or not fetches)
+    ports = _ports(ruling)
+    egress.lock(_servers(words, ruling), ports, kernel=ruling.offline or not fetches)
 
 
 def finish() -> None:
@@ -65,7 +68,8 @@ def _servers(words: Sequence[str], ruling: Policy) -> tuple[egress.Destination, 
     from localagent.models.ollama_host import checked_host
 
     try:
-        url = urlsplit(checked_host(_setting(ruling), ruling.allowed_hosts))
+        found = str(_setting("ollama_host", ruling) or "http://127.0.0.1:11434")
+        url = urlsplit(checked_host(found, ruling.allowed_hosts))
     except LocalAgentError:
         return ()
     return (egress.Destination(url.hostname or "", url.port or 0),)
@@ -79,15 +83,29 @@ def _knows_ollama() -> bool:
         return False
 
 
-def _setting(ruling: Policy) -> str:
-    """`ollama_host` by the order of config.load, without its checks: what is wrong is said there.
-    A project has no say in it."""
-    found = "http://127.0.0.1:11434"
+def _ports(ruling: Policy) -> tuple[int, ...]:
+    """The ports of this machine that the sandbox's commands may reach."""
+    found = _setting("sandbox_ports", ruling)
+    words = found.split(",") if isinstance(found, str) else found
+    if not isinstance(words, list):
+        return ()
+    with suppress(TypeError, ValueError):
+        ports = tuple(dict.fromkeys(map(int, words)))
+        if len(ports) <= _MOST_PORTS and all(1024 <= port < 1 << 16 for port in ports):
+            return ports
+    return ()  # said where the settings are checked
+
+
+def _setting(key: str, ruling: Policy) -> object:
+    """A setting by the order of config.load, without its checks: what is wrong is said there. A
+    project has no say in those that are asked for here. None where nobody sets it."""
+    found: object = None
     try:
         table = tomllib.loads((config_dir() / "config.toml").read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError):
         table = {}
-    tables = [table, {"ollama_host": os.environ.get("LOCALAGENT_OLLAMA_HOST")}]
+    tables = [table, {key: os.environ.get(f"LOCALAGENT_{key.upper()}") or None}]
     for values in (*tables, *ruling.settings.values()):
-        found = str(values.get("ollama_host") or found)
+        if (value := values.get(key)) is not None:
+            found = value
     return found

@@ -131,7 +131,7 @@ def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good |= {"memory_bytes": "300000000", "theme": "'dark'", "edit_mode": "'vi'"}
     good |= {"keys": "{mode = 'f2'}", "status_line": "['mode']"}
     good |= {"roles": "{small = 'm'}", "fallback": "['m']", "ollama_host": "'127.0.0.1'"}
-    good |= {"project_files": "'never'"}
+    good |= {"project_files": "'never'", "sandbox_ports": "[5432]"}
     write(project_file(root), f"{key} = {good.get(key, '2048' if key == 'window' else '10')}\n")
     with pytest.raises(ConfigError, match=f"a project may not set {key}") as caught:
         load(root)
@@ -156,6 +156,26 @@ def test_the_policys_rules_are_asked_before_the_users(root: Path) -> None:
     assert [rule.action for rule in rules] == ["ask", "allow"]
 
 
+def test_ports_for_the_sandbox_come_from_the_user_and_a_policy_locks_them(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(root).sandbox_ports == ()
+    write(user_file(), "sandbox_ports = [5432]\n")
+    assert load(root).sandbox_ports == (5432,)
+    monkeypatch.setenv("LOCALAGENT_SANDBOX_PORTS", "5432, 6379")
+    assert load(root).sandbox_ports == (5432, 6379)
+    ruled = load(root, policy=write(root.parent / "policy.toml", "sandbox_ports = []\n"))
+    assert ruled.sandbox_ports == ()
+    assert [note for note in ruled.notes if "sandbox_ports of LOCALAGENT_SANDBOX_PORTS" in note]
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:6379", "127.0.0.1:6379", "localhost:6379"])
+def test_ollamas_port_is_none_for_commands(root: Path, host: str) -> None:
+    write(user_file(), f"ollama_host = '{host}'\nsandbox_ports = [6379]\n")
+    with pytest.raises(ConfigError, match="6379, which is Ollama's"):
+        load(root)
+
+
 def test_auto_takes_back_a_chosen_sandbox(root: Path) -> None:
     write(user_file(), "sandbox = 'none'\n")
     assert load(root).sandbox == "none"
@@ -177,6 +197,10 @@ def test_auto_takes_back_a_chosen_sandbox(root: Path) -> None:
         ("check = 3\n", "check is 3", "not empty"),
         ('check = "a\\nb"\n', "check is 'a", "not empty"),
         ("sandbox = 'docker'\n", "sandbox is 'docker'", '"unshare"'),
+        ("sandbox_ports = [80]\n", "sandbox_ports is [80]", "from 1024 to 65535"),
+        ("sandbox_ports = 5432\n", "sandbox_ports is 5432", "a list of at most 16"),
+        ("sandbox_ports = '5432'\n", "sandbox_ports is '5432'", "a list of at most 16"),
+        ("sandbox_ports = [11434]\n", "sandbox_ports has 11434, which is Ollama's", "internet"),
         ("fallback = 'a'\n", "fallback is 'a'", "a list of models' ids"),
         ("fallback = ['']\n", "fallback is ['']", "a list of models' ids"),
         ("roles = 'main=a'\n", "roles is 'main=a'", "a table with main"),

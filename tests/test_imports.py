@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "guard.secrets",
         "guard.detector",
         "guard.invisible",
+        "guard.closed_ports",
         "guard.marks",
         "index.kinds",
         "index.frames",

@@ -16,6 +16,7 @@ from typing import Any
 from localagent.agent.turn import Turn
 from localagent.changes import Change
 from localagent.events import Blocked, CheckFinished, CheckStarted, Event, Warned
+from localagent.guard.closed_ports import closed_port
 from localagent.guard.invisible import without_escapes
 from localagent.guard.sandbox.base import Command, Completed
 
@@ -132,6 +133,10 @@ def run_check(
     turn.ensure_within_limits()
     result = read_result(command, done, turn.services.marks.hide)
     yield from turn.hidden()
+    if not result.ok and services.sandbox.confined:
+        hint = closed_port(result.output, services.sandbox.ports)
+        if hint and turn.next(hint) == 1:
+            yield Warned(hint)
     yield CheckFinished(
         command,
         candidate,

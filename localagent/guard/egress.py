@@ -63,10 +63,12 @@ class Outside:
 @dataclass(frozen=True, slots=True)
 class State:
     """How this process is locked. `doors` maps the destinations to the abstract unix sockets that
-    lead to them; where there is none, a destination is dialled directly."""
+    lead to them; where there is none, a destination is dialled directly. `ports` are those of this
+    machine that commands in the sandbox may reach; this process's own code may not."""
 
     level: Level = "open"
     destinations: tuple[Destination, ...] = ()
+    ports: tuple[int, ...] = ()
     doors: Mapping[Destination, str] = field(default_factory=lambda: MappingProxyType({}))
     why: str = ""
     outside: Outside = Outside()
@@ -83,7 +85,8 @@ class State:
 
     def __str__(self) -> str:
         """ "kernel: network namespace, but for 127.0.0.1:11434"."""
-        doors = ", ".join(map(str, self.destinations))
+        ports = [f"127.0.0.1:{port} for commands" for port in self.ports]
+        doors = ", ".join([*map(str, self.destinations), *ports])
         return _WORDS[self.level] + (f", but for {doors}" if doors and self.locked else "")
 
 
@@ -113,9 +116,12 @@ def outside_sockets() -> bytes:
     return b"".join(parts)
 
 
-def lock(destinations: tuple[Destination, ...] = (), *, kernel: bool = True) -> State:
+def lock(
+    destinations: tuple[Destination, ...] = (), ports: tuple[int, ...] = (), *, kernel: bool = True
+) -> State:
     """Lock this process and return how. Called once, in the main thread, before there are others.
 
+    `ports` of this machine are left open for the commands in the sandbox, and for them alone.
     `kernel` is False for the one command whose children may reach out (`models fetch`). A second
     call changes nothing.
     """
@@ -123,7 +129,7 @@ def lock(destinations: tuple[Destination, ...] = (), *, kernel: bool = True) -> 
     if _state.locked:
         return _state
     _forget_proxies()
-    locked = State("process", destinations)
+    locked = State("process", destinations, ports)
     if kernel and sys.platform == "linux":
         from localagent.guard import egress_linux
 

@@ -33,7 +33,8 @@ def confine(state: State) -> State:
     if why:
         return by_rules(state, why)
     outside = Outside(os.readlink(f"{_PROC}/ns/user"), _unix_sockets())  # noqa: PTH115
-    doors = Door(state.destinations) if state.destinations else None
+    leads_out = state.destinations or state.ports
+    doors = Door(state.destinations, state.ports) if leads_out else None
     try:
         _leave_network()
     except OSError as error:
@@ -43,6 +44,8 @@ def confine(state: State) -> State:
     named = {}
     if doors is not None:
         named = {place: _listen(doors, place) for place in state.destinations}
+        for port in state.ports:
+            _listen_at(doors, port)
         doors.close()
     return replace(state, level="namespace", doors=MappingProxyType(named), outside=outside)
 
@@ -51,7 +54,7 @@ def by_rules(state: State, why: str) -> State:
     """The second choice; `why` is what keeps from the first."""
     why = f"no network namespace ({why})"
     try:
-        egress_rules.restrict([place.port for place in state.destinations])
+        egress_rules.restrict([place.port for place in state.destinations], state.ports)
     except OSError as error:
         return replace(state, why=f"{why}, and {error.strerror}")
     return replace(state, level="landlock", why=why)
@@ -119,3 +122,14 @@ def _listen(doors: Door, place: Destination) -> str:
         listening.listen(64)
         doors.open(place, listening)
     return name
+
+
+def _listen_at(doors: Door, port: int) -> None:
+    """Have a port of this namespace's loopback interface lead to that of the machine's, for the
+    commands in the sandbox."""
+    place = Destination("127.0.0.1", port)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((place.host, place.port))
+        listening.listen(64)
+        doors.open(place, listening)

@@ -41,9 +41,10 @@ _X32 = 0x40000000
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 
 
-def restrict(ports: Sequence[int]) -> None:
-    """Allow TCP to `ports` and nothing else. Raises OSError, with nothing changed, where Landlock
-    or this architecture is not known."""
+def restrict(ports: Sequence[int], inside: Sequence[int] = ()) -> None:
+    """Allow TCP to `ports` and nothing else. On the ports `inside` one may listen and connect:
+    sandboxes have them in their networks. Raises OSError, with nothing changed, where Landlock or
+    this architecture is not known."""
     libc = ctypes.CDLL(None, use_errno=True)
     machine = os.uname().machine
     if machine not in _CALLS:
@@ -51,7 +52,9 @@ def restrict(ports: Sequence[int]) -> None:
     abi = libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), ctypes.c_long(_VERSION))
     if abi < _ABI_NETWORK:
         raise OSError(errno.ENOSYS, "this kernel's Landlock has no rules for TCP")
-    rules = _rules(libc, ports, scoped=abi >= _ABI_SCOPE)
+    allowed = [(port, _CONNECT_TCP) for port in ports]
+    allowed += [(port, _BIND_TCP | _CONNECT_TCP) for port in inside]
+    rules = _rules(libc, allowed, scoped=abi >= _ABI_SCOPE)
     try:
         _check(libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
         _check(libc.syscall(ctypes.c_long(_RESTRICT), ctypes.c_long(rules), ctypes.c_long(0)), "")
@@ -60,15 +63,15 @@ def restrict(ports: Sequence[int]) -> None:
     _filter(libc, program(machine))
 
 
-def _rules(libc: ctypes.CDLL, ports: Sequence[int], *, scoped: bool) -> int:
+def _rules(libc: ctypes.CDLL, allowed: Sequence[tuple[int, int]], *, scoped: bool) -> int:
     handled = struct.pack("=QQ", 0, _BIND_TCP | _CONNECT_TCP)
     if scoped:  # abstract unix sockets of programs outside are out of reach as well
         handled += struct.pack("=Q", _SCOPE_ABSTRACT)
     size = ctypes.c_size_t(len(handled))
     number = ctypes.c_long(_CREATE)
     rules = _check(libc.syscall(number, handled, size, ctypes.c_long(0)), "landlock")
-    for port in ports:
-        rule = struct.pack("=QQ", _CONNECT_TCP, port)
+    for port, what in allowed:
+        rule = struct.pack("=QQ", what, port)
         place = (ctypes.c_long(rules), ctypes.c_long(_NET_PORT), rule, ctypes.c_long(0))
         _check(libc.syscall(ctypes.c_long(_ADD), *place), "landlock")
     return rules

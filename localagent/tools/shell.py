@@ -10,6 +10,7 @@ from localagent import gitadopt
 from localagent.changes import Change
 from localagent.errors import ToolError
 from localagent.guard.attempts import ATTEMPTS, Attempt
+from localagent.guard.closed_ports import closed_port
 from localagent.guard.invisible import without_escapes
 from localagent.guard.sandbox.base import Command, Completed
 from localagent.guard.shell_words import simple_commands
@@ -92,6 +93,8 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         shown = shortened(whole, _SHOWN_CHARS)
         person = "\n".join(part for part in (shown, f"{head}, {done.seconds:.1f} s") if part)
     ok = done.exit_code == 0 and not done.timed_out and not done.cancelled
+    if not ok and context.sandbox.confined and (hint := closed_port(whole, context.sandbox.ports)):
+        notes = f"{notes}\n{hint}".lstrip()  # for the user alone, who can allow it
     return ToolResult(ok, "\n".join(part for part in parts if part), f"{person}\n{notes}".rstrip())
 
 

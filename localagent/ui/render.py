@@ -38,6 +38,7 @@ from localagent.events import (
     TurnStarted,
     Warned,
 )
+from localagent.guard.sandbox.base import reach
 from localagent.ui.clean import clean, one_line
 from localagent.ui.diff import counts
 from localagent.ui.layout import hanging, indented
@@ -130,7 +131,9 @@ class Renderer:
         if event.sandbox == "none":
             guard = Text("no sandbox: every command asks", style="warn")
         else:
-            guard = Text(f"{symbols.lock} {one_line(event.sandbox)}, no network", style="ok")
+            guard = Text(
+                f"{symbols.lock} {one_line(event.sandbox)}, {reach(event.ports)}", style="ok"
+            )
         mode = [Text("read only", style="warn")] if event.read_only else []
         again = [Text("resumed")] if event.resumed else []
         parts = [

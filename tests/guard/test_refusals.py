@@ -33,7 +33,7 @@ except OSError:
 """
 
 
-@pytest.mark.parametrize(("kind", "count"), [("unshare", 4), ("landlock", 2)])
+@pytest.mark.parametrize(("kind", "count"), [("unshare", 4), ("bubblewrap", 4), ("landlock", 2)])
 def test_counted(kind: str, count: int, workspace_dir: Path) -> None:
     (workspace_dir / "reach.py").write_text(REACH)
     (workspace_dir / "local.py").write_text(LOCAL)

@@ -71,6 +71,12 @@ class Completed:
         return f"reach other machines ({self.refused} attempt{'s' if self.refused > 1 else ''})"
 
 
+def reach(ports: Sequence[int]) -> str:
+    """What commands have of the network, in words: "no network but 127.0.0.1:5432"."""
+    places = ", ".join(f"127.0.0.1:{port}" for port in ports)
+    return f"no network but {places}" if places else "no network"
+
+
 class View(Protocol):
     """A copy-on-write picture of the workspace in which commands run."""
 
@@ -108,6 +114,10 @@ class Sandbox(Protocol):
     @property
     def confined(self) -> bool:
         """True where commands have no network and cannot write outside the view."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of this machine's 127.0.0.1 that commands may connect to, by TCP."""
 
     def open(self, root: Path, changes: Sequence[Change] = ()) -> AbstractContextManager[View]:
         """A new view of the folder `root`, with `changes` put; discarded when left."""

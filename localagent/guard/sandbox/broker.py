@@ -35,6 +35,7 @@ _PATH_MAX = 4096
 _PERMISSIONS = 0o1777  # no set-user-id bits: the files lie on the real disk
 _SO_ERROR, _SO_DOMAIN = 4, 39
 _UNIX, _INET, _INET6 = 1, 2, 10
+_LOOPBACK = bytes((127, 0, 0, 1))
 _LOOPBACK6 = bytes(15) + b"\1"
 _MAPPED = bytes(10) + b"\xff\xff"
 _WAIT_MS = 1000
@@ -51,7 +52,7 @@ class Broker:
     """Serves the calls that arrive at `listener`.
 
     `roots` are the resolved folders in which a command may change what it likes, `ports` the
-    loopback ports of the machine that it may connect to, `count` tells how many processes it has,
+    ports of 127.0.0.1 that it may connect to, `count` tells how many processes it has,
     of which `limit` are allowed (0: any number).
     """
 
@@ -253,7 +254,7 @@ class _Sockets:
 
     def __init__(self, inside: Callable[[int], None], ports: set[int]) -> None:
         self._inside = inside
-        self._ports = ports
+        self._allowed = {(_LOOPBACK, port) for port in ports}
         self._own: set[tuple[bytes, int]] = set()  # addresses that the command has bound
         self.refused = 0  # connections to other machines
 
@@ -276,7 +277,7 @@ class _Sockets:
             elif not _is_loopback(address):
                 self.refused += 1
                 raise Refused(errno.EACCES, "another machine")
-            elif _port(address) not in self._ports and _place(address) not in self._own:
+            elif _place(address) not in self._allowed | self._own:
                 raise Refused(errno.EACCES, "not an allowed port of this machine")
             _connect_soon(descriptor, address)
         finally:
@@ -352,7 +353,7 @@ def _loopback(address: bytes) -> bytes:
     if struct.unpack_from("=H", address)[0] == _INET:
         if address[4:8] != bytes(4):
             raise Refused(errno.EADDRNOTAVAIL, "address")
-        return address[:4] + bytes((127, 0, 0, 1)) + address[8:]
+        return address[:4] + _LOOPBACK + address[8:]
     if address[8:24] != bytes(16):
         raise Refused(errno.EADDRNOTAVAIL, "address")
     return address[:8] + _LOOPBACK6 + address[24:]

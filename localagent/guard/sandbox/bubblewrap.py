@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from localagent.changes import Change
+from localagent.childpython import plain_python
 from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command, Completed, View
-from localagent.guard.sandbox.copies import Copies, CopyView
+from localagent.guard.sandbox.base import Command, Completed
+from localagent.guard.sandbox.copies import ConfinedCopies, CopyView, Run
 from localagent.guard.sandbox.environment import scrubbed, tool_links
 from localagent.guard.sandbox.exposure import Place, places
-from localagent.guard.sandbox.launch import Launchers, common
+from localagent.guard.sandbox.launch import common
+from localagent.guard.sandbox.relay import HAND_OVER
 
 _HOME = "/tmp/.localagent-home"
 _OBJECTS = "/tmp/.localagent-objects"  # the repository's own
@@ -31,43 +32,22 @@ _FILE_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID
 _LINE = 'ulimit -u "$1" 2>/dev/null || ulimit -p "$1"; exec /bin/sh -c "$2"'
 
 
-class BubblewrapSandbox:
-    """Commands confined by bwrap. `base` is where scratch folders lie.
-
-    Used by one thread at a time. Raises SandboxError where there is no bwrap.
-    """
+class BubblewrapSandbox(ConfinedCopies):
+    """Commands confined by bwrap. Raises SandboxError where there is none."""
 
     kind = "bubblewrap"
-    confined = True
+    mounted = _OBJECTS
 
-    def __init__(self, base: Path | None = None) -> None:
+    def __init__(self, base: Path | None = None, ports: Sequence[int] = ()) -> None:
+        super().__init__(base, ports)
         found = shutil.which("bwrap")
         if found is None:
             raise SandboxError("there is no program bwrap", "install the package bubblewrap")
         self._program = os.path.realpath(found)
-        self._copies = Copies(base)
-        self._launchers = Launchers()
 
-    @contextmanager
-    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[View]:
-        """A new view of `root`; see the protocol. Raises SandboxError for an unusable folder."""
-        found = places(root.resolve())
-
-        def run(
-            view: CopyView,
-            command: Command,
-            on_output: Callable[[str], None] | None,
-            cancelled: Callable[[], bool] | None,
-        ) -> Completed:
-            return self._run(found, view, command, on_output, cancelled)
-
-        with self._copies.open(root, changes, run, _OBJECTS) as view:
-            yield view
-
-    def close(self) -> None:
-        """Remove the scratch folders and end the waiting launcher; also done at exit."""
-        self._launchers.close()
-        self._copies.close()
+    def runner(self, workspace: Path) -> Run:
+        """See ConfinedCopies."""
+        return partial(self._run, places(workspace))
 
     def _run(
         self,
@@ -84,20 +64,26 @@ class BubblewrapSandbox:
         limit = str(command.processes) if command.processes else "unlimited"
         cwd = os.path.normpath(view.workspace / command.cwd)
         job = {
-            **common(command, env, "/", written, count_processes=False),
+            **common(command, env, "/", written, count_processes=False, ports=self.ports),
             "kind": "bubblewrap",
             "argv": [
                 *(self._program, *_always(), *_mounts(found, view), "--chdir", cwd, "--"),
+                *self._listening(),
                 *("/bin/sh", "-c", _LINE, "sh", limit, command.line),
             ],
         }
-        done = self._launchers.take().run(job, command, on_output, cancelled)
-        self._launchers.prepare()
-        return done
+        return self.launch(job, command, on_output, cancelled)
+
+    def _listening(self) -> tuple[str, ...]:
+        """The program that makes the ports inside and then becomes the one that follows."""
+        if not self.ports:
+            return ()
+        python = plain_python("-c", HAND_OVER, "RELAY", ",".join(map(str, self.ports)))
+        return tuple(python)
 
 
 def _always() -> list[str]:
-    """What does not depend on the view. STATUS and FILTER become numbers in the launcher."""
+    """What does not depend on the view. STATUS, FILTER and RELAY become numbers in the launcher."""
     found = ["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
     found += ["--new-session", "--hostname", "sandbox", "--json-status-fd", "STATUS"]
     found += ["--seccomp", "FILTER", "--cap-drop", "ALL"]

@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from localagent.changes import Change
 from localagent.errors import SandboxError
 from localagent.guard.sandbox.base import Command, Completed, View
 from localagent.guard.sandbox.copying import Copy
 from localagent.guard.sandbox.environment import tool_links
+from localagent.guard.sandbox.launch import Launchers
 from localagent.guard.sandbox.putting import put
 from localagent.guard.sandbox.scratch import Scratches
 
@@ -107,3 +108,47 @@ class Copies:
     def close(self) -> None:
         """Remove the scratch folders; also done at exit."""
         self._scratches.close()
+
+
+class ConfinedCopies:
+    """What the kinds have in common that confine commands in copies, each by a launcher.
+
+    `base` is where scratch folders lie, `ports` are those of this machine that commands may
+    connect to. Used by one thread at a time.
+    """
+
+    confined = True
+    mounted = ""  # see Copy
+
+    def __init__(self, base: Path | None = None, ports: Sequence[int] = ()) -> None:
+        self.ports = tuple(ports)
+        self._copies = Copies(base)
+        self._launchers = Launchers()
+
+    def runner(self, workspace: Path) -> Run:
+        """What runs commands in views of `workspace`. Raises SandboxError for an unusable one."""
+        raise NotImplementedError
+
+    @contextmanager
+    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[View]:
+        """A new view of `root`; see the protocol. Raises SandboxError for an unusable folder."""
+        run = self.runner(root.resolve())
+        with self._copies.open(root, changes, run, self.mounted) as view:
+            yield view
+
+    def close(self) -> None:
+        """Remove the scratch folders and end the waiting launcher; also done at exit."""
+        self._launchers.close()
+        self._copies.close()
+
+    def launch(
+        self,
+        job: dict[str, Any],
+        command: Command,
+        on_output: Callable[[str], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> Completed:
+        """Run `job`, and get ready for the next one."""
+        done = self._launchers.take().run(job, command, on_output, cancelled)
+        self._launchers.prepare()
+        return done

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,12 @@ class Canary:
     detail: str
 
 
-def examine(kind: str, base: Path | None = None) -> list[Canary]:
+def examine(kind: str, base: Path | None = None, ports: Sequence[int] = ()) -> list[Canary]:
     """Every canary for the sandbox `kind`; takes a few seconds.
 
-    `base` is where a folder for the trial is made, by default in the cache folder. Raises
-    SandboxError where the kind does not work here, with what is missing.
+    `base` is where a folder for the trial is made, by default in the cache folder. `ports` are left
+    open, and nothing else may be. Raises SandboxError where the kind does not work here, with what
+    is missing.
     """
     if sys.platform != "linux":
         raise SandboxError("there are canaries for Linux only")
@@ -59,7 +61,7 @@ def examine(kind: str, base: Path | None = None) -> list[Canary]:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, search))
         try:
             done = subprocess.run(
-                python("-m", __name__, kind),
+                python("-m", __name__, kind, *map(str, ports)),
                 env=variables,
                 cwd=home,
                 capture_output=True,
@@ -76,12 +78,13 @@ def examine(kind: str, base: Path | None = None) -> list[Canary]:
 
 
 def main() -> None:
-    """Try the kind that the first argument names; one line of JSON for each canary."""
+    """Try the kind that the first argument names, with the ports that follow left open; one line
+    of JSON for each canary."""
     from localagent.guard.sandbox.select import make
     from localagent.guard.sandbox.targets import sweep
 
     try:
-        sandbox = make(sys.argv[1])
+        sandbox = make(sys.argv[1], ports=tuple(map(int, sys.argv[2:])))
         found = _attack(sandbox)
     except SandboxError as error:
         sys.exit(str(error))

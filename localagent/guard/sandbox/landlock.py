@@ -11,51 +11,26 @@ Needs Linux 6.12, on x86-64 or 64-bit ARM.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from localagent.changes import Change
-from localagent.guard.sandbox.base import Command, Completed, View
-from localagent.guard.sandbox.copies import Copies, CopyView
+from localagent.guard.sandbox.base import Command, Completed
+from localagent.guard.sandbox.copies import ConfinedCopies, CopyView, Run
 from localagent.guard.sandbox.environment import scrubbed
 from localagent.guard.sandbox.exposure import rules
-from localagent.guard.sandbox.launch import Launchers, common
+from localagent.guard.sandbox.launch import common
 
 
-class LandlockSandbox:
-    """Commands confined by Landlock. `base` is where scratch folders lie, `ports` the loopback
-    ports that commands may connect to. Used by one thread at a time."""
+class LandlockSandbox(ConfinedCopies):
+    """Commands confined by Landlock."""
 
     kind = "landlock"
-    confined = True
 
-    def __init__(self, base: Path | None = None, ports: Sequence[int] = ()) -> None:
-        self._copies = Copies(base)
-        self._launchers = Launchers()
-        self._ports = list(ports)
-
-    @contextmanager
-    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[View]:
-        """A new view of `root`; see the protocol. Raises SandboxError for an unusable folder."""
-        found = rules(root.resolve())
-
-        def run(
-            view: CopyView,
-            command: Command,
-            on_output: Callable[[str], None] | None,
-            cancelled: Callable[[], bool] | None,
-        ) -> Completed:
-            return self._run(found, view, command, on_output, cancelled)
-
-        with self._copies.open(root, changes, run) as view:
-            yield view
-
-    def close(self) -> None:
-        """Remove the scratch folders and end the waiting launcher; also done at exit."""
-        self._launchers.close()
-        self._copies.close()
+    def runner(self, workspace: Path) -> Run:
+        """See ConfinedCopies."""
+        return partial(self._run, rules(workspace))
 
     def _run(
         self,
@@ -74,7 +49,7 @@ class LandlockSandbox:
         env = scrubbed(own[2], own[1], view.copy.build_folder(own[1]) | command.env)
         cwd = os.path.normpath(Path(shown, command.cwd))
         job = {
-            **common(command, env, cwd, own, count_processes=False),
+            **common(command, env, cwd, own, count_processes=False, ports=self.ports),
             "kind": "landlock",
             "rules": [
                 *found,
@@ -82,8 +57,6 @@ class LandlockSandbox:
                 *(("read", path) for path, _ in view.copy.linked()),
             ],
             "roots": own,
-            "ports": self._ports,
         }
-        done = self._launchers.take().run(job, command, on_output, cancelled)
-        self._launchers.prepare()
+        done = self.launch(job, command, on_output, cancelled)
         return replace(done, output=done.output.replace(shown, real))

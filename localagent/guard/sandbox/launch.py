@@ -11,7 +11,7 @@ import marshal
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +186,10 @@ def common(
     written: list[str],
     *,
     count_processes: bool,
+    ports: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """What the jobs of all kinds hold; `written` are the folders that the command fills."""
+    """What the jobs of all kinds hold; `written` are the folders that the command fills, `ports`
+    those of this machine that it may reach."""
     return {
         "argv": ["/bin/sh", "-c", command.line],
         "env": env,
@@ -197,6 +199,8 @@ def common(
         "memory": command.total_memory_bytes,
         "written": written,
         "disk": command.disk_bytes,
+        "ports": list(ports),
+        "counts": False,
     }
 
 

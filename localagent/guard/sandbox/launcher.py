@@ -19,28 +19,32 @@ from __future__ import annotations
 
 import marshal
 import os
-import resource
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from localagent.guard.sandbox import landlock_rules as landlock
-from localagent.guard.sandbox import namespace, seccomp, syscalls
-from localagent.guard.sandbox.broker import Broker
-from localagent.guard.sandbox.refusals import refused
-from localagent.guard.sandbox.watch import Watch, descendants
+from localagent.guard.sandbox import namespace, seccomp, serve_bubblewrap, syscalls
+from localagent.guard.sandbox.refusals import Refusals
+from localagent.guard.sandbox.serving import (
+    TICK,
+    Job,
+    await_end,
+    become,
+    end_descendants,
+    guarded,
+    say,
+)
+from localagent.guard.sandbox.watch import Watch
 
 # The keys of a job: kind ("plain", "namespace", "bubblewrap" or "landlock"), argv (None: the
 # changes are put and nothing is run), env, cwd, limits (pairs of an RLIMIT_* name and a value),
-# processes, memory, disk, written (folders), and what the kind itself reads.
-Job = dict[str, Any]
+# processes, memory, disk, written (folders), ports (of this machine that may be reached), counts
+# (whether the launcher's own network has no way out), and what the kind itself reads.
 
 _FILTER = seccomp.program(shared=False)  # made while nobody waits for it
-_TICK = 0.05  # seconds between looks where the kernel cannot wake us
-_WATCH = 0.1  # seconds between looks at the limits
 
 
 def main() -> NoReturn:
@@ -53,7 +57,7 @@ def main() -> NoReturn:
         try:
             _SERVE[job["kind"]](job, status)
         except OSError as error:
-            _say(status, f"E {error}")
+            say(status, f"E {error}")
     os._exit(0)  # at once: taking the interpreter down in order takes as long as all the rest
 
 
@@ -64,58 +68,38 @@ def _serve_alone(job: Job, status: int) -> None:
     held = landlock.Held(job) if job["kind"] == "landlock" else None
     child = os.fork()
     if child == 0:
-        _become(job, status, held.confine if held else None)
+        become(job, status, held.confine if held else None)
     broker = held.broker(child) if held else None
+    refusals = Refusals("/proc/self/net") if job["counts"] else None
     watch = Watch(
         child, job["memory"], job["written"], job["disk"], 0 if held else job["processes"]
     )
-    result = _await(child, status, watch, reap=True, broker=broker)
+    result = await_end(child, status, watch, reap=True, broker=broker)
     if broker is not None:
         os.close(broker.listener)  # from now on nothing in there can make a process
-    _end_descendants(child)
+    end_descendants(child)
     if broker is not None:
-        _say(status, f"N {broker.refused}")
+        say(status, f"N {broker.refused}")
+    elif refusals is not None:
+        say(status, f"N {refusals.count()}")
     if result is not None:
-        _say(status, f"X {result}")
+        say(status, f"X {result}")
 
 
 def _serve_namespace(job: Job, status: int) -> None:
     init = _start_confined(job, status)
+    refusals = Refusals("/proc/self/net")  # the launcher shares the command's network namespace
     watch = Watch(init, job["memory"], job["written"], job["disk"])
-    result = _await(init, status, watch)
+    result = await_end(init, status, watch)
     if result is None:
         os.kill(init, signal.SIGKILL)
         _, result = os.waitpid(init, 0)
-    # The launcher shares the command's network namespace.
-    _say(status, f"N {refused('/proc/self/net')}")
-    _say(status, f"D {result}")
+    say(status, f"N {refusals.count()}")
+    say(status, f"D {result}")
 
 
 def _serve_bubblewrap(job: Job, status: int) -> None:
-    """bwrap tells on a pipe how the command ended; where it tells nothing, it could not start it,
-    and its output says why."""
-    told, tell = os.pipe()
-    rules, rule = os.pipe()
-    os.write(rule, _FILTER or b"")
-    os.close(rule)
-    for descriptor, name in ((tell, "STATUS"), (rules, "FILTER")):
-        os.set_inheritable(descriptor, True)
-        job["argv"] = [str(descriptor) if word == name else word for word in job["argv"]]
-    child = os.fork()
-    if child == 0:
-        _become(job, -1, None)
-    os.close(tell)
-    watch = Watch(child, job["memory"], job["written"], job["disk"], job["processes"])
-    if _await(child, status, watch) is None:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    words = os.read(told, 4096).decode(errors="replace").replace("}", " ").split()
-    if '"child-pid":' in words:
-        _say(status, "R")
-    if '"exit-code":' in words:
-        code = int(words[words.index('"exit-code":') + 1])
-        # As shells do, bwrap tells of a signal by adding 128 to its number.
-        _say(status, f"X {code - 128 if code > 128 else code << 8}")
+    serve_bubblewrap.serve(job, status, _FILTER or b"")
 
 
 def _receive() -> Job | None:
@@ -132,13 +116,6 @@ def _read_exactly(count: int) -> bytes:
     return b"".join(parts)
 
 
-def _say(status: int, line: str) -> None:
-    try:
-        os.write(status, line.replace("\n", " ").encode(errors="replace")[:2000] + b"\n")
-    except OSError:
-        pass  # nobody listens any more
-
-
 def _fall_first() -> None:
     """When memory runs out, the kernel shall end the command, not the model or the desktop."""
     try:
@@ -148,48 +125,23 @@ def _fall_first() -> None:
         pass
 
 
-def _end_descendants(leader: int) -> None:
-    """End what the command left behind; on systems without subreapers only its own group."""
-    deadline = time.monotonic() + 2.0
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(leader, signal.SIGKILL)
-        except OSError:
-            pass
-        for child in descendants(os.getpid())[1:]:
-            try:
-                os.kill(child, signal.SIGKILL)
-            except OSError:
-                pass
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        time.sleep(0.002)
-
-
 def _start_confined(job: Job, status: int) -> int:
+    relay = None
+    if job["ports"]:
+        from localagent.guard.sandbox.relay import Relay
+
+        relay = Relay(job["ports"])
     namespace.enter()
+    if relay is not None:
+        syscalls.raise_loopback()
+        relay.listen()
     alive, ours = os.pipe()
     init = os.fork()
     if init == 0:
         os.close(ours)
-        _guarded(status, lambda: _init(job, status, alive))
+        guarded(status, lambda: _init(job, status, alive))
     os.close(alive)
     return init
-
-
-def _guarded(status: int, body: Callable[[], None]) -> NoReturn:
-    """Run the body of a forked process, which must never return into its parent's code."""
-    try:
-        body()
-    except OSError as error:
-        _say(status, f"E {error}")
-    except Exception as error:  # noqa: BLE001 - the process ends here; its parent must hear why
-        _say(status, f"E {type(error).__name__}: {error}")
-    finally:
-        os._exit(1)
 
 
 def _init(job: Job, status: int, alive: int) -> None:
@@ -202,13 +154,13 @@ def _init(job: Job, status: int, alive: int) -> None:
     namespace.drop_privileges()
     syscalls.hide_from_ptrace()
     if job["argv"] is None:
-        _say(status, "X 0")
+        say(status, "X 0")
         os._exit(0)
     child = os.fork()
     if child == 0:
-        _guarded(status, lambda: _become(job, status, lambda: seccomp.install(_FILTER)))
+        guarded(status, lambda: become(job, status, lambda: seccomp.install(_FILTER)))
     result = _collect(child, 0 if counted else int(job["processes"]))
-    _say(status, f"X {result}")
+    say(status, f"X {result}")
     os._exit(0)  # ends every process that is left in the namespace
 
 
@@ -221,75 +173,7 @@ def _collect(child: int, limit: int) -> int:
         if limit and not pid:
             if sum(name.isdigit() for name in os.listdir("/proc")) > limit:
                 return int(signal.SIGKILL)
-            time.sleep(_TICK)
-
-
-def _become(job: Job, status: int, confine: Callable[[], object] | None) -> NoReturn:
-    """Turn this process into the command; `confine` is called last."""
-    try:
-        os.setsid()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.dup2(1, 2)
-        if job["kind"] != "plain":
-            syscalls.leave_keyrings()
-        for name, value in job["limits"]:
-            _limit(name, value)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        os.chdir(job["cwd"])
-        _say(status, "R")
-        if confine is not None:
-            confine()
-        os.execve(job["argv"][0], job["argv"], job["env"])
-    except OSError as error:
-        _say(status, f"E {error}")
-    finally:
-        os._exit(126)
-
-
-def _limit(name: str, value: int) -> None:
-    number = getattr(resource, name, None)
-    if number is None:
-        return
-    hard = resource.getrlimit(number)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(number, (value, value))
-
-
-def _await(
-    child: int, status: int, watch: Watch, *, reap: bool = False, broker: Broker | None = None
-) -> int | None:
-    """The wait status of `child`, or None when localagent hung up first or a limit is passed."""
-    poll = select.poll()
-    poll.register(0, 0)  # no events asked for: only a hang-up is reported
-    tick = _TICK
-    try:
-        poll.register(os.pidfd_open(child), select.POLLIN)
-        tick = _WATCH
-    except (AttributeError, OSError):
-        pass  # an older kernel, or not Linux
-    if broker is not None:
-        poll.register(broker.listener, select.POLLIN)
-    next_look = time.monotonic() + _WATCH
-    while True:
-        events = dict(poll.poll(tick * 1000))
-        if broker is not None and events.get(broker.listener, 0) & select.POLLIN:
-            broker.serve()
-        pid, result = os.waitpid(-1 if reap else child, os.WNOHANG)
-        while pid not in (0, child):
-            pid, result = os.waitpid(-1, os.WNOHANG)
-        if pid == child:
-            return result
-        if 0 in events:
-            return None
-        if time.monotonic() >= next_look:
-            passed = watch.over()
-            if passed:
-                _say(status, f"K {passed}")
-                return None
-            next_look = time.monotonic() + _WATCH
+            time.sleep(TICK)
 
 
 _SERVE = {

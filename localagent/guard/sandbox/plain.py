@@ -17,6 +17,7 @@ from pathlib import Path
 
 from localagent.changes import Change
 from localagent.errors import SandboxError
+from localagent.guard import egress
 from localagent.guard.sandbox.base import Command, Completed, View
 from localagent.guard.sandbox.copies import Copies, CopyView
 from localagent.guard.sandbox.environment import scrubbed
@@ -28,6 +29,7 @@ class PlainSandbox:
 
     kind = "none"
     confined = False
+    ports: tuple[int, ...] = ()
 
     def __init__(self, base: Path | None = None) -> None:
         self._copies = Copies(base)
@@ -71,6 +73,8 @@ def _run_posix(
     job = {
         **common(command, environment, cwd, written, count_processes=False),
         "kind": "plain",
+        # What the egress lock leaves of a network has no way out, and the kernel counts.
+        "counts": egress.state().level == "namespace",
     }
     return Launcher().run(job, command, on_output, cancelled)
 

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118, PTH123
+# ruff: noqa: PTH118
 # (runs in the launcher, where pathlib is slow to import)
 """How often programs in a network namespace without a way out tried to reach another machine.
 
@@ -11,10 +11,21 @@ from __future__ import annotations
 import os
 
 
-def refused(folder: str) -> int:
-    """The packets without a route; `folder` is the `net` folder in /proc of a process that is in
-    the namespace. 0 where it cannot be read."""
-    return _of_ipv4(_read(folder, "snmp")) + _of_ipv6(_read(folder, "snmp6"))
+class Refusals:
+    """Counts from now on. `folder` is the `net` folder in /proc of a process in the namespace,
+    which may end before the count: the open files stay those of its namespace."""
+
+    def __init__(self, folder: str) -> None:
+        self._files = [_opened(os.path.join(folder, name)) for name in ("snmp", "snmp6")]
+        self._before = self._all()
+
+    def count(self) -> int:
+        """The packets without a route; 0 where that cannot be read."""
+        return max(self._all() - self._before, 0)
+
+    def _all(self) -> int:
+        ipv4, ipv6 = map(_lines, self._files)
+        return _of_ipv4(ipv4) + _of_ipv6(ipv6)
 
 
 def _of_ipv4(lines: list[str]) -> int:
@@ -30,9 +41,20 @@ def _of_ipv6(lines: list[str]) -> int:
     return sum(int(row[1]) for row in rows if row[:1] == ["Ip6OutNoRoutes"])
 
 
-def _read(folder: str, name: str) -> list[str]:
+def _opened(path: str) -> int:
     try:
-        with open(os.path.join(folder, name)) as file:
-            return file.read().splitlines()
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _lines(descriptor: int) -> list[str]:
+    """The file as it is now."""
+    parts, at = [], 0
+    try:
+        while part := os.pread(descriptor, 1 << 14, at):
+            parts.append(part)
+            at += len(part)
     except OSError:
         return []
+    return b"".join(parts).decode().splitlines()

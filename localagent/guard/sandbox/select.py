@@ -48,9 +48,11 @@ class Choice:
     reason: str = ""
 
 
-def choose(kind: str | None = None, allowed: Sequence[str] = ()) -> Choice:
+def choose(
+    kind: str | None = None, allowed: Sequence[str] = (), ports: Sequence[int] = ()
+) -> Choice:
     """The sandbox `kind`, or the best that works here (None or "auto"); of those `allowed`, where
-    a policy names any.
+    a policy names any. Its commands may connect to `ports` of this machine.
 
     Raises UsageError for an unknown kind, and SandboxError where the one asked for does not work.
     """
@@ -66,7 +68,7 @@ def choose(kind: str | None = None, allowed: Sequence[str] = ()) -> Choice:
     for each in best if kind is None else [kind]:
         base, reason = tried.base(each, again=kind is not None)
         if base is not None:
-            return Choice(make(each, base), "; ".join(reasons))
+            return Choice(make(each, base, ports), "; ".join(reasons))
         if kind is not None:
             mend = f"{MENDS[kind]}; localagent docs sandbox says more"
             raise SandboxError(f"the sandbox {kind} does not work here: {reason}", mend)
@@ -74,20 +76,21 @@ def choose(kind: str | None = None, allowed: Sequence[str] = ()) -> Choice:
     return Choice(PlainSandbox(), "; ".join(dict.fromkeys(reasons)))
 
 
-def make(kind: str, base: Path | None = None) -> Sandbox:
-    """A sandbox of the kind, untried; `base` is where its scratch folders lie."""
+def make(kind: str, base: Path | None = None, ports: Sequence[int] = ()) -> Sandbox:
+    """A sandbox of the kind, untried; `base` is where its scratch folders lie, `ports` are those
+    of this machine that commands may connect to."""
     if kind == "unshare":
         from localagent.guard.sandbox.unshare import UnshareSandbox
 
-        return UnshareSandbox(base)
+        return UnshareSandbox(base, ports)
     if kind == "bubblewrap":
         from localagent.guard.sandbox.bubblewrap import BubblewrapSandbox
 
-        return BubblewrapSandbox(base)
+        return BubblewrapSandbox(base, ports)
     if kind == "landlock":
         from localagent.guard.sandbox.landlock import LandlockSandbox
 
-        return LandlockSandbox(base)
+        return LandlockSandbox(base, ports)
     return PlainSandbox(base)
 
 
@@ -174,5 +177,5 @@ def _key() -> str:
 
 def _code_stamp() -> list[int]:
     folder = Path(__file__).parent
-    names = ("launcher.py", "namespace.py", "landlock_rules.py", "bubblewrap.py")
+    names = ("launcher.py", "serving.py", "namespace.py", "landlock_rules.py", "bubblewrap.py")
     return [(folder / name).stat().st_mtime_ns for name in names]

@@ -33,7 +33,8 @@ _NOTHING = Command("", seconds=60.0)
 
 
 class UnshareSandbox:
-    """Commands confined by namespaces. `base` is where scratch folders lie (see scratch.bases).
+    """Commands confined by namespaces. `base` is where scratch folders lie (see scratch.bases),
+    `ports` are those of this machine that commands may connect to.
 
     Used by one thread at a time.
     """
@@ -41,7 +42,8 @@ class UnshareSandbox:
     kind = "unshare"
     confined = True
 
-    def __init__(self, base: Path | None = None) -> None:
+    def __init__(self, base: Path | None = None, ports: Sequence[int] = ()) -> None:
+        self.ports = tuple(ports)
         self._scratches = Scratches(base)
         self.launchers = Launchers()
         self._no_overlay: set[Path] = set()
@@ -147,8 +149,9 @@ class _UnshareView:
         env = scrubbed(_HOME, "/tmp", command.env)
         cwd = os.path.normpath(self._workspace / command.cwd)
         written = [str(self._folder)]
+        ports = self._sandbox.ports if argv is not None else ()
         return {
-            **common(command, env, cwd, written, count_processes=True),
+            **common(command, env, cwd, written, count_processes=True, ports=ports),
             "kind": "namespace",
             "argv": argv,
             "scratch": str(self._folder),

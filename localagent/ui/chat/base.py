@@ -112,6 +112,7 @@ class Status:
     now, or "" while nothing runs; `seconds` how long that has taken, or how long the last turn
     took. `reading` is the part of the prompt that is read, from 0 to 1, or None while none is.
     `seconds_left` is an estimate for that. `queued` counts lines that wait for the turn's end.
+    `ports` are those of this machine that commands may connect to.
     """
 
     model: str
@@ -134,6 +135,7 @@ class Status:
     session: str = ""
     workspace: str = ""
     read_only: bool = False
+    ports: tuple[int, ...] = ()
 
 
 class Chat(Protocol):

@@ -232,6 +232,7 @@ class LiveChat:
             session=session.id,
             workspace=str(session.services.workspace.root),
             read_only=session.started.read_only,
+            ports=session.services.sandbox.ports,
         )
 
     def commands(self) -> Sequence[CommandInfo]:

@@ -51,7 +51,8 @@ def _part(part: str, status: Status, symbols: Symbols) -> Text:
             return Text(f"{_thousands(status.reused)} reused" if status.reused else "", "faint")
         case "sandbox":
             if status.confined:
-                return Text(f"{symbols.lock} {status.sandbox}", "ok")
+                ports = "".join(f" +{port}" for port in status.ports)
+                return Text(f"{symbols.lock} {status.sandbox}{ports}", "ok")
             return Text("no sandbox", "warn")
         case "branch":
             return Text(one_line(status.branch, 30), "mark")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from localagent.errors import UsageError
 from localagent.events import MODES
+from localagent.guard.sandbox.base import reach
 from localagent.ui.chat.base import Completion, Item, Shown
 from localagent.ui.chat.commands.base import Command, from_words, nothing_after
 
@@ -62,7 +63,7 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("sandbox", text)
     status = chat.status()
     if status.confined:
-        limits = "no network, writes in the workspace and a scratch folder only"
+        limits = f"{reach(status.ports)}, writes in the workspace and a scratch folder only"
     else:
         limits = "nothing limits what commands can reach, so every one is asked about"
     rows = (("kind", status.sandbox), ("commands have", limits))
