@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from localagent import paths
 from localagent.errors import SandboxError
 from localagent.guard.sandbox import exposure, namespace
-from localagent.guard.sandbox.base import Command, Sandbox
+from localagent.guard.sandbox.base import Command, Completed, Sandbox
 from localagent.guard.sandbox.unshare import UnshareSandbox
 
 from .conftest import working
@@ -510,3 +511,24 @@ def test_sockets_that_programs_listen_on_are_known(short: Path) -> None:
         server.bind(str(name))
         server.listen()
         assert str(name) in exposure._sockets()
+
+
+@pytest.mark.parametrize("kind", ["unshare", "bubblewrap"])
+def test_a_socket_that_goes_away_stops_no_command(kind: str, project: Path, home: Path) -> None:
+    if not os.access("/var/cache", os.W_OK):
+        pytest.skip("no visible folder here to put a socket into")
+    sandbox = working(kind, home / "first")
+    with tempfile.TemporaryDirectory(prefix="la-", dir="/var/cache") as folder:
+        name = Path(folder, "gone.sock")
+        done = _with_a_socket_gone(sandbox, project, name)
+    sandbox.close()
+    assert (done.exit_code, done.output) == (0, "went\n")
+
+
+def _with_a_socket_gone(sandbox: Sandbox, project: Path, name: Path) -> Completed:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(name))
+        server.listen()
+        with sandbox.open(project) as view:
+            name.unlink()
+            return view.run(Command("echo went"))

@@ -104,7 +104,7 @@ def run(sandbox: Sandbox, root: Path, line: str) -> str:
             done = view.run(Command(line, seconds=60.0))
     except SandboxError as error:
         pytest.skip(f"no sandbox {sandbox.kind} here: {error}")
-    assert not done.timed_out
+    assert not done.timed_out, done.output
     return done.output
 
 
@@ -127,7 +127,9 @@ def test_a_port_leads_to_its_server_and_nothing_else_does(kind: str, project: Pa
         same.bind(("127.0.0.1", port))
         ports = (port, other, udp.getsockname()[1], six)
         line = " ".join([shlex.quote(sys.executable), "-I", "client.py", *map(str, ports)])
-        said = dict(row.split() for row in run(sandbox, project, line).splitlines())
+        rows = [row.split() for row in run(sandbox, project, line).splitlines()]
+        assert {len(row) for row in rows} == {2}, rows
+        said = dict(rows)
         for datagrams in (udp, same):
             datagrams.setblocking(False)
             with pytest.raises(BlockingIOError):

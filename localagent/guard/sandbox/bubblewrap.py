@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from localagent.childpython import plain_python
 from localagent.errors import SandboxError
@@ -25,6 +26,7 @@ from localagent.guard.sandbox.relay import HAND_OVER
 _HOME = "/tmp/.localagent-home"
 _OBJECTS = "/tmp/.localagent-objects"  # the repository's own
 _TMP_BYTES = 2 << 30  # of /tmp, which lies in memory
+_TRIES = 3  # where what is to be covered, such as another program's socket, goes away meanwhile
 # CAP_* that root keeps, as in namespace.py.
 _FILE_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
 # The number of processes is limited inside, where the user's others do not count: -u is bash's
@@ -61,9 +63,28 @@ class BubblewrapSandbox(ConfinedCopies):
             raise SandboxError(f"the command could not be started: no folder {command.cwd}")
         env = scrubbed(_HOME, "/tmp", view.copy.build_folder("/tmp") | command.env)
         written = [str(view.tree.parent)]
+        for _ in range(_TRIES):
+            there = [place for place in found if os.path.lexists(place[1])]
+            job = self._job(there, view, command, env, written)
+            try:
+                return self.launch(job, command, on_output, cancelled)
+            except SandboxError as error:
+                failed = error
+                if all(os.path.lexists(path) for _, path, _ in there):
+                    break
+        raise failed
+
+    def _job(
+        self,
+        found: list[Place],
+        view: CopyView,
+        command: Command,
+        env: dict[str, str],
+        written: list[str],
+    ) -> dict[str, Any]:
         limit = str(command.processes) if command.processes else "unlimited"
         cwd = os.path.normpath(view.workspace / command.cwd)
-        job = {
+        return {
             **common(command, env, "/", written, count_processes=False, ports=self.ports),
             "kind": "bubblewrap",
             "argv": [
@@ -72,7 +93,6 @@ class BubblewrapSandbox(ConfinedCopies):
                 *("/bin/sh", "-c", _LINE, "sh", limit, command.line),
             ],
         }
-        return self.launch(job, command, on_output, cancelled)
 
     def _listening(self) -> tuple[str, ...]:
         """The program that makes the ports inside and then becomes the one that follows."""

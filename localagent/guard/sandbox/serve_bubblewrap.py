@@ -18,6 +18,7 @@ from localagent.guard.sandbox.watch import Watch
 
 _FIRST = re.compile(rb'"child-pid":\s*(\d+)')
 _ENDED = re.compile(rb'"exit-code":\s*(\d+)')
+_NOT_SET_UP = 1 << 8  # the wait status of bwrap where it failed before the command
 _END_MS = 10_000  # within which the kernel ends what was in the namespaces
 
 
@@ -42,16 +43,17 @@ def serve(job: Job, status: int, rules: bytes) -> None:
         become(job, -1, None)
     os.close(tell)
     said, first = _first(told)
-    if first is not None:
-        say(status, "R")
     watch = Watch(child, job["memory"], job["written"], job["disk"], job["processes"])
-    if await_end(child, status, watch) is None:
+    result = await_end(child, status, watch)
+    if result is None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if first is not None:
         first.end()
         say(status, f"N {first.refusals.count()}")
     ended = _ENDED.search(said + _rest(told))
+    if ended or (first is not None and result != _NOT_SET_UP):
+        say(status, "R")
     if ended:
         code = int(ended[1])
         # As shells do, bwrap tells of a signal by adding 128 to its number.
