@@ -32,7 +32,7 @@ def an_event(cls: type[Any]) -> Any:
         "dict[str, str]": {"k": text}, "int | None": None, "str | None": text,
         "float | None": 0.5, "Outcome": "solved", "Mode": "ask",
         "list[dict[str, str]]": [{"role": "user", "content": text}],
-        "Literal['task', 'command']": "command",
+        "TurnKind": "check",
     }  # fmt: skip
     made = {f.name: values.get(str(f.type), "user") for f in fields(cls)}
     return cls(**made)
