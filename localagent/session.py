@@ -422,6 +422,10 @@ class Session:
         self._stop.set()
         self.models.cancel()
 
+    def go_on(self) -> None:
+        """What was stopped while no turn ran does not stop the next one."""
+        self._stop = threading.Event()
+
     def close(self) -> None:
         """Free the models, the sandbox, the workspace's lock and the transcript."""
         try:

@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "index.kinds",
         "index.frames",
     ),
-    ("workspace", "gitadopt", "gitfiles", "gitstaged", "ignorefiles"),
+    ("workspace", "gitadopt", "gitcommit", "gitfiles", "gitstaged", "ignorefiles"),
     ("models", "tools", "index", "guard", "journal"),
     ("context",),
     ("agent",),

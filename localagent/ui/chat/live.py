@@ -74,6 +74,8 @@ class LiveChat:
                 yield from self._carry_out(waiting)
         finally:
             self.standing.rest()
+            if self._cancelled:
+                self.session.go_on()
             self._running.release()
 
     def _carry_out(self, line: str) -> Iterator[Item]:

@@ -148,6 +148,7 @@ class Agent:
         if isinstance(item, Shown):
             draw_shown(self._surface, item)
         elif isinstance(item, Wish):
+            self._surface.clear_status()
             chat.fulfil(item.id, self._front.fulfil(item))
         elif isinstance(item, Question):
             self._renderer.draw(item)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,23 @@ def test_the_check_is_run(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, *words, width=80, height=40)
     terminal.send("/check")
     golden("check-80", terminal.until("/check fix hands"))
+
+
+def test_a_commit(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        subprocess.run(["git", *words], cwd=workspace_dir, check=True)
+    (workspace_dir / "calc.py").write_text("def add(a, b):\n    return a + b\n")
+    subprocess.run(["git", "add", "."], cwd=workspace_dir, check=True)
+    script = scripted("--- reply\nFix the sign in add\n")
+    terminal = started(open_terminal, "--scripted", script, width=80, height=40)
+    terminal.send("/commit")
+    golden("commit-80", terminal.until("cancel  commit nothing"))
+    terminal.keys("Enter")
+    terminal.until("committed as")
+    done = subprocess.run(
+        ["git", "log", "-1", "--format=%s"], cwd=workspace_dir, capture_output=True, check=True
+    )
+    assert done.stdout == b"Fix the sign in add\n"
 
 
 def test_no_is_an_answer(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from localagent.ui.chat.commands import context, lines, screen, sessions, work
+from localagent.ui.chat.commands import commit, context, lines, screen, sessions, work
 from localagent.ui.chat.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
     *(screen.HELP, work.MODEL, lines.MODELS, work.MODE),
-    *(work.CHECK, work.UNDO, work.REDO, sessions.DIFF, lines.SEARCH, lines.INDEX),
+    *(work.CHECK, work.UNDO, work.REDO, sessions.DIFF, commit.COMMIT, lines.SEARCH, lines.INDEX),
     *(
         context.CONTEXT,
         sessions.COMPACT,
