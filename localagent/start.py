@@ -29,7 +29,7 @@ _DOCTOR = ("doctor",)
 _AS_A_SESSION = ("--airgap", "--report")
 _MOST_PORTS = 16  # as in config_schema
 # These tell of the program itself and do nothing.
-_HARMLESS = ((), ("--version",), ("--help",), ("-h",))
+_HARMLESS = (("--version",), ("--help",), ("-h",))
 
 
 def prepare(argv: Sequence[str]) -> None:

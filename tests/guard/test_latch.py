@@ -1,0 +1,89 @@
+"""The lock is closed at the start, whatever is started, and nothing opens it later."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localagent.models import lock
+from localagent.models.lock import LocalFile, LockFile
+from tests.doubles.gguf_file import gguf
+
+ROOT = Path(__file__).resolve().parents[2]
+LEVEL = """
+import sys
+from localagent import start
+from localagent.guard import egress
+start.prepare(sys.argv[1:])
+print(egress.state().level)
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
+
+
+def level(*words: str, **env: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", LEVEL, *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("",), ("--mode", "ask"), ("--continue",), ("-C", "."), ("run", "x"), ("models", "list")],
+)
+def test_every_start_is_locked(words: tuple[str, ...]) -> None:
+    assert level(*words) in ("namespace", "landlock")
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> None:
+    """A pinned default model; it cannot be loaded, so a session begins and waits."""
+    path = tmp_path / "toy.gguf"
+    path.write_bytes(data := gguf())
+    values = {
+        "id": "toy",
+        "file": "toy.gguf",
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "source": (LocalFile(kind="file", path=str(path)),),
+    }
+    lock.save_user(LockFile(version=1, default="toy", model=(lock.checked(values, "test"),)))
+
+
+@pytest.fixture
+def session(workspace_dir: Path, toy: None) -> Iterator[tuple[int, bytes]]:
+    """`localagent` without a word, at a terminal: its process, and what it showed at its prompt."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(workspace_dir)
+        os.environ.update(TERM="dumb", PYTHONPATH=str(ROOT))
+        os.execv(sys.executable, [sys.executable, "-m", "localagent"])
+    shown = b""
+    try:
+        while b"\n> " not in shown:
+            shown += os.read(terminal, 4096)
+        yield pid, shown
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def test_a_session_that_is_begun_without_a_word_is_locked(session: tuple[int, bytes]) -> None:
+    pid, shown = session
+    own = os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    filtered = "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
+    assert own or filtered, shown
