@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 from localagent.childpython import environment, python
@@ -33,11 +34,19 @@ class ChildDied(Exception):
 
 class Child:
     """A process that is started at the first call, and again after it died. Use it from one thread
-    at a time. `niceness` is how far it stands back."""
+    at a time. `niceness` is how far it stands back; it imports `module` before the first call."""
 
-    def __init__(self, niceness: int = 0) -> None:
+    def __init__(self, niceness: int = 0, module: str = "") -> None:
         self._niceness = niceness
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process, if it does not run, and do not wait for it.
+
+        Raises OSError where none can be started.
+        """
+        self._started()
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What `function`, of some module, returns there. What it raises is raised here.
@@ -83,7 +92,7 @@ class Child:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._process = subprocess.Popen(
-                python("-m", "localagent.grammars.child", str(self._niceness)),
+                python("-m", "localagent.grammars.child", str(self._niceness), self._module),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -92,8 +101,8 @@ class Child:
         return self._process
 
 
-def _main(niceness: int) -> None:
-    """Answer calls from standard input until it ends."""
+def _main(niceness: int, module: str) -> None:
+    """Answer calls from standard input until it ends; import `module` before the first one."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -103,6 +112,8 @@ def _main(niceness: int) -> None:
     calls = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
+    if module:
+        import_module(module)
     while True:
         try:
             function, args, kwargs = pickle.load(calls)
@@ -119,4 +130,4 @@ def _main(niceness: int) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
-        _main(int(sys.argv[1]))
+        _main(int(sys.argv[1]), sys.argv[2])

@@ -6,7 +6,6 @@ goes on where it stopped, since what is done is in the store.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,23 +66,24 @@ def _brought_up_to_date(
     file: Path, workspace: Workspace, progress: Progress, processes: int
 ) -> tuple[Store, Summary]:
     store = Store(file, workspace.root)
+    readers = Readers(workspace, processes or os.cpu_count() or 1)
     try:
         known = store.known()
         if not known:  # a new one: the time to look for those that nobody needs
+            readers.start()
             remove_gone(file.parent)
         todo = changes(workspace, known)
         if todo.hidden or store.worn():
             store.clear()
             known = {}
             todo = changes(workspace, known)
-        wanted = processes or os.cpu_count() or 1
-        readers = Readers(workspace, wanted if len(todo.changed) > ALONE else 1)
-        with contextlib.closing(readers):
-            read_in = readers.read(_jobs(todo.changed))
-            return store, _carry_out(store, known, todo, read_in, progress)
+        read_in = readers.read(_jobs(todo.changed), alone=len(todo.changed) <= ALONE)
+        return store, _carry_out(store, known, todo, read_in, progress)
     except BaseException:
         store.close()
         raise
+    finally:
+        readers.close()
 
 
 def update(

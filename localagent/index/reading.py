@@ -23,12 +23,12 @@ _NICE = 10  # the index is never what somebody waits for
 
 class Readers:
     """Processes that read files of a workspace, `count` at most; each is started when it is needed
-    first. Use it from one thread."""
+    first, or before, by `start`. Use it from one thread."""
 
     def __init__(self, workspace: Workspace, count: int = 1) -> None:
         self._workspace = workspace
         self._count = count
-        self._children = [Child(_NICE) for _ in range(count)]
+        self._children = [Child(_NICE, __name__) for _ in range(count)]
         self._free: queue.SimpleQueue[Child] = queue.SimpleQueue()
         self._closed = False
         for child in self._children:
@@ -40,10 +40,20 @@ class Readers:
         for child in self._children:
             child.close()
 
-    def read(self, jobs: Iterable[Sequence[Listed]]) -> Iterator[list[Entry]]:
-        """What to put into the index for the files of each job, in order. What cannot be read, or
-        is gone, is left out. Raises OSError where no process can be started."""
-        if self._count == 1:
+    def start(self) -> None:
+        """Start the first process, which imports what it needs while the files are still listed.
+
+        Raises OSError where it cannot be started.
+        """
+        self._children[0].start()
+
+    def read(
+        self, jobs: Iterable[Sequence[Listed]], *, alone: bool = False
+    ) -> Iterator[list[Entry]]:
+        """What to put into the index for the files of each job, in order; by one process where it
+        is to be `alone`. What cannot be read, or is gone, is left out. Raises OSError where no
+        process can be started."""
+        if alone or self._count == 1:
             yield from map(self._done, jobs)
             return
         with ThreadPoolExecutor(self._count, "index-reader") as pool:

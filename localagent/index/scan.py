@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from localagent.index.entry import Listed
-from localagent.index.kinds import is_data, is_docs, is_test, may_be_text
+from localagent.index.kinds import is_data, is_docs, is_test, is_vendored, may_be_text
 from localagent.index.store import Known
 from localagent.workspace import Workspace
 
@@ -60,6 +60,8 @@ def same(file: Listed, known: Known | None) -> bool:
 
 
 def _order(file: Listed) -> tuple[int, int]:
-    """Code before tests, prose and data; what was changed last comes first."""
-    kinds: Sequence[bool] = (is_test(file.path), is_docs(file.path), is_data(file.path))
+    """Code before tests, prose, data and copies of other projects; what was changed last comes
+    first."""
+    path = file.path
+    kinds: Sequence[bool] = (is_test(path), is_docs(path), is_data(path), is_vendored(path))
     return sum(place * kind for place, kind in enumerate(kinds, 1)), -file.mtime

@@ -48,11 +48,12 @@ def of_name(name: str) -> tuple[str, ...]:
 
 def counted(text: str) -> Counter[str]:
     """How often each word stands in a text."""
-    found: Counter[str] = Counter()
+    found: dict[str, int] = {}
+    have = found.get
     for name, count in Counter(_NAME.findall(text)).items():
         for word in of_name(name):
-            found[word] += count
-    return found
+            found[word] = have(word, 0) + count  # a Counter asks Python code for a new word
+    return Counter(found)
 
 
 def stored(words: Counter[str]) -> str:

@@ -110,3 +110,14 @@ def test_a_parser_that_dies_gives_nothing_and_the_next_file_is_read(
         parsed._structure.cache_clear()
         assert parsed._called(os.abort) is None
     assert parsed.faults_of("c.rs", b"fn x( {\n")[0].line == 1
+
+
+def test_it_is_started_ahead_and_imports_a_module_then() -> None:
+    child = Child(0, "wave")
+    try:
+        child.start()
+        started = child._process
+        assert child.call(eval, "'wave' in __import__('sys').modules")
+        assert child._process is started
+    finally:
+        child.close()
