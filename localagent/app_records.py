@@ -5,6 +5,7 @@ from __future__ import annotations
 from localagent.config import Settings
 from localagent.edits.textfile import sha256
 from localagent.events import Event
+from localagent.guard import egress
 from localagent.journal import transcript
 from localagent.journal.audit import AuditLog
 from localagent.journal.audit_prune import prune as prune_audit
@@ -19,10 +20,20 @@ def open_records(
     if settings.audit == "off":
         return recorder
     prune_audit(settings.audit_days, settings.audit_bytes)
+    policy = settings.policy
     facts = {
         "backend": info.backend,
         "template_sha256": info.template_sha256,
-        "policy": {str(file): sha256(file.read_bytes()) for file in settings.policy.files},
+        "network": str(egress.state()),
+        "mode": settings.mode,
+        "policy": {str(file): sha256(file.read_bytes()) for file in policy.files},
+        "offline": policy.offline,
+        "allowed_hosts": list(policy.allowed_hosts),
+        "sandboxes": list(policy.sandboxes),
+        "locked": {
+            str(file): [f"{key} = {value!r}" for key, value in table.items()]
+            for file, table in policy.settings.items()
+        },
         "audit": settings.audit,
     }
     log = AuditLog(recorder.session, texts=settings.audit == "texts", facts=facts)

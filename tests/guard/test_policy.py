@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -192,3 +193,17 @@ class TestInForce:
         done = run("max_tokens = 5\noffline = true\n", *words)
         events = [json.loads(line) for line in done.stdout.splitlines()]
         assert events[-1]["type"] == "turn_finished", done.stderr
+
+    def test_the_audit_log_tells_what_was_in_force(
+        self, run: Run, replies: str, home: Path
+    ) -> None:
+        text = 'offline = true\nmax_seconds = 900\nallowed_hosts = ["gpu"]\n'
+        done = run(text, "run", "--scripted", replies, "what does add do?")
+        assert done.returncode == 0, done.stderr
+        (log,) = (home / ".local/share/localagent/audit").glob("2*.jsonl")
+        session = json.loads(log.read_text().splitlines()[0])
+        file = "/etc/localagent/policy.toml"
+        assert session["policy"] == {file: hashlib.sha256(text.encode()).hexdigest()}
+        assert session["locked"] == {file: ["max_seconds = 900"]}
+        assert (session["offline"], session["allowed_hosts"]) == (True, ["gpu"])
+        assert session["network"].startswith("kernel: ")
