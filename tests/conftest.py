@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+DEFAULT_MODEL = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 
 
 def pytest_configure() -> None:
@@ -83,3 +86,18 @@ def model_path() -> Path:
         if path.is_file():
             return path
     pytest.skip(f"no model in {folder}; scripts/test sets LOCALAGENT_TEST_MODEL_DIR")
+
+
+@pytest.fixture
+def installed(home: Path) -> Path:
+    """The default model in the test's own home."""
+    source = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR", "/nonexistent")) / DEFAULT_MODEL
+    if not source.is_file():
+        pytest.skip("the default model is not there; scripts/test provides it")
+    folder = home / ".local" / "share" / "localagent" / "models"
+    folder.mkdir(parents=True)
+    try:
+        os.link(source, folder / DEFAULT_MODEL)
+    except OSError:
+        shutil.copy(source, folder / DEFAULT_MODEL)
+    return folder

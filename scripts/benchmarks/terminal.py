@@ -3,7 +3,11 @@
 first    seconds from the start of the process to the prompt
 echo     seconds from a key to its character on the terminal, while an answer is written
 stop     seconds from Ctrl-C in the middle of an answer to its end
+resume   seconds from Enter to the first words of an answer: in a new session, where all of a long
+         prompt is read, and when that session is resumed, where it is kept on the disk
 stream   memory and processor time of the session's process over a long stream of answers
+
+With `--index DIR` an index of the repository DIR is built during echo, again and again.
 
 With `--model` the answers are a real model's, written by all its threads; without it they are
 scripted, at 100 tokens a second. Nothing else should run: what the measuring process waits for a
@@ -18,11 +22,16 @@ import pty
 import random
 import re
 import select
+import shutil
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fcntl import ioctl
 from pathlib import Path
@@ -30,7 +39,7 @@ from termios import TIOCSWINSZ
 
 from rows import REPO, machine, write_row
 
-PARTS = ("first", "echo", "stop", "stream")
+PARTS = ("first", "echo", "stop", "resume", "stream")
 QUESTION = "what does every function here do? explain each one at length"
 PACE = 0.01  # seconds a token
 # Characters that no answer holds. Each is typed into a line that does not hold it yet, so that
@@ -48,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys", type=int, default=300, help="keys that are pressed for echo")
     parser.add_argument("--seconds", type=float, default=600.0, help="how long stream lasts")
     parser.add_argument("--repeat", type=int, default=5, help="starts, and stops, of which each")
+    parser.add_argument("--index", metavar="DIR", type=Path, help="index DIR meanwhile, for echo")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "terminal.jsonl")
 
 
@@ -57,7 +67,16 @@ def run(options: argparse.Namespace) -> int:
     if wrong:
         print(f"there is no part {wrong[0]}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    measures = {"first": _first, "echo": _echo, "stop": _stop, "stream": _stream}
+    if options.index is not None and not options.index.is_dir():
+        print(f"there is no folder {options.index} to index", file=sys.stderr)
+        return 2
+    measures = {
+        "first": _first,
+        "echo": _echo,
+        "stop": _stop,
+        "resume": _resume,
+        "stream": _stream,
+    }
     with tempfile.TemporaryDirectory(prefix="localagent-bench-") as folder:
         project = _project(Path(folder))
         for part in options.parts or PARTS:
@@ -94,9 +113,9 @@ class Terminal:
     _seen: bytes = field(default=b"")
 
     @classmethod
-    def start(cls, project: Path, options: argparse.Namespace) -> Terminal:
+    def start(cls, project: Path, options: argparse.Namespace, *more: str) -> Terminal:
         """Start a session in `project`."""
-        words = [sys.executable, "-m", "localagent", "-C", str(project), "--mode", "plan"]
+        words = [sys.executable, "-m", "localagent", "-C", str(project), "--mode", "plan", *more]
         words += (
             ["--model", options.model]
             if options.model
@@ -195,7 +214,7 @@ def _echo(project: Path, options: argparse.Namespace) -> dict:
     """Keys at a typist's pace, while answers are written one after another."""
     waited: list[float] = []
     chance = random.Random(0)
-    with Terminal.start(project, options) as terminal:
+    with Terminal.start(project, options) as terminal, _indexing(options.index) as built:
         terminal.ask()
         for number in range(options.keys):
             if number % KEYS_A_LINE == 0:
@@ -207,11 +226,79 @@ def _echo(project: Path, options: argparse.Namespace) -> dict:
             waited.append(terminal.until_pressed(key))
             terminal.rest(chance.uniform(0.03, 0.15))
     return {
+        **({"index": str(options.index), "indexes_built": built()} if options.index else {}),
         "keys": len(waited),
         "median_ms": _milliseconds(statistics.median(waited)),
         "p99_ms": _milliseconds(sorted(waited)[int(len(waited) * 0.99)]),
         "most_ms": _milliseconds(max(waited)),
     }
+
+
+@contextmanager
+def _indexing(folder: Path | None) -> Iterator[Callable[[], int]]:
+    """Build an index of a folder anew, again and again, in a process and a cache of its own; gives
+    what tells how often that was begun. Does nothing where there is no folder."""
+    begun = 0
+    over = threading.Event()
+
+    def build(cache: str) -> None:
+        nonlocal begun
+        words = [sys.executable, "-m", "localagent", "index", "build", "-C", str(folder)]
+        env = {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": str(REPO)}
+        while not over.is_set():
+            shutil.rmtree(cache, ignore_errors=True)
+            begun += 1
+            with subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL) as process:
+                while process.poll() is None:
+                    if over.wait(0.2):
+                        process.terminate()
+            if not over.is_set() and process.returncode:
+                raise RuntimeError(f"localagent index build failed: {process.returncode}")
+
+    if folder is None:
+        yield lambda: 0
+        return
+    with tempfile.TemporaryDirectory(prefix="localagent-bench-index-") as cache:
+        thread = threading.Thread(target=build, args=(f"{cache}/cache",), daemon=True)
+        thread.start()
+        try:
+            yield lambda: begun
+        finally:
+            over.set()
+            thread.join()
+
+
+def _resume(project: Path, options: argparse.Namespace) -> dict:
+    """A long question in a new session, with nothing kept on the disk; then a short one in the same
+    session, resumed by another process."""
+    names = " ".join(f"@{file.name}" for file in sorted(project.glob("*.py")))
+    first, resumed = [], []
+    for _ in range(options.repeat):
+        with _own_cache():
+            with Terminal.start(project, options) as terminal:
+                pressed = terminal.press(f"what do the functions in {names} do?\r")
+                first.append(terminal.until("tok/s") - pressed)
+            with Terminal.start(project, options, "--continue") as terminal:
+                pressed = terminal.press("which of them is the longest?\r")
+                resumed.append(terminal.until("tok/s") - pressed)
+    return {
+        "first_s": _round(statistics.median(first)),
+        "resumed_s": _round(statistics.median(resumed)),
+    }
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """A cache folder of its own for what is started meanwhile."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory(prefix="localagent-bench-cache-") as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        try:
+            yield
+        finally:
+            del os.environ["XDG_CACHE_HOME"]
+            if before is not None:
+                os.environ["XDG_CACHE_HOME"] = before
 
 
 def _stop(project: Path, options: argparse.Namespace) -> dict:

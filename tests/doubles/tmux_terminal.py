@@ -22,9 +22,18 @@ _NUMBERS = count()
 
 
 class Tmux:
-    """A pane of `width` and `height`, with a plain shell in `folder`."""
+    """A pane of `width` and `height`, with a plain shell in `folder`; `patience` in seconds."""
 
-    def __init__(self, folder: Path, *, width: int = 90, height: int = 30, **env: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        width: int = 90,
+        height: int = 30,
+        patience: float = PATIENCE,
+        **env: str,
+    ) -> None:
+        self._patience = patience
         if shutil.which("tmux") is None:
             pytest.skip("tmux is not installed")
         self._socket = f"localagent-test-{os.getpid()}-{next(_NUMBERS)}"
@@ -87,7 +96,7 @@ class Tmux:
     ) -> str:
         """Wait for a screen that holds `wanted` (and not `gone`) behind the last `after`, and
         return it."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self._patience
         while True:
             shown = self.screen(scrollback=scrollback)
             at = shown.rfind(after) if after else 0

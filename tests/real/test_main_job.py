@@ -16,7 +16,6 @@ import localagent
 
 pytestmark = pytest.mark.real_model
 SAMPLE = Path(localagent.__file__).parent / "sample"
-DEFAULT = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 
 
 def tree(folder: Path) -> dict[str, tuple[int, str]]:
@@ -29,21 +28,6 @@ def tree(folder: Path) -> dict[str, tuple[int, str]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts and ".pytest_cache" not in path.parts
     }
-
-
-@pytest.fixture
-def installed(home: Path) -> Path:
-    """The default model in the test's own home."""
-    source = Path(os.environ.get("LOCALAGENT_TEST_MODEL_DIR", "/nonexistent")) / DEFAULT
-    if not source.is_file():
-        pytest.skip("the default model is not there; scripts/test provides it")
-    folder = home / ".local" / "share" / "localagent" / "models"
-    folder.mkdir(parents=True)
-    try:
-        os.link(source, folder / DEFAULT)
-    except OSError:
-        shutil.copy(source, folder / DEFAULT)
-    return folder
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -130,10 +130,9 @@ class Tui:
 
     async def _main(self) -> int:
         loop = self._loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                loop.add_signal_handler(number, self.leave, 128 + number)
+        ending = _ending_signals()
+        for number in ending:
+            loop.add_signal_handler(number, self.leave, 128 + number)
         ticker = loop.create_task(self._tick())
         try:
             self._flush()
@@ -145,6 +144,7 @@ class Tui:
             return 128 + 1
         finally:
             ticker.cancel()
+            _ignore(loop, ending)
 
     def leave(self, code: int) -> None:
         """End the session."""
@@ -374,3 +374,24 @@ class Tui:
             return  # the terminal is gone
 
     _open_reply: Reply | None = None
+
+
+def _ending_signals() -> list[int]:
+    """The signals that end a session, as far as they are not ignored; none on Windows."""
+    if sys.platform == "win32":
+        return []
+    found = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+    return [n for n in found if n is not None and signal.getsignal(n) != signal.SIG_IGN]
+
+
+def _ignore(loop: asyncio.AbstractEventLoop, numbers: list[int]) -> None:
+    """From now on ignore signals that `loop` handled: the session ends already, and a second one
+    (a shell that dies with its terminal sends one more) must not cut short what is recorded. The
+    loop would give them back their default, which is to end the process."""
+    if sys.platform == "win32":
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # no moment with the default
+    for number in numbers:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)

@@ -30,7 +30,6 @@ def entered(terminal: Tmux, line: str, wanted: str) -> str:
 
 def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=100, height=90)
-    entered(terminal, "/help", "anything else")
     entered(terminal, "/help undo", "take back what")
     entered(terminal, "/helf", "did you mean")
     entered(terminal, "/keys", "fg wakes it")
@@ -45,9 +44,10 @@ def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> Non
 
 def test_every_command_is_in_the_help(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=40, height=100)
+    # No golden text: it grows with each command.
     shown = entered(terminal, "/help", "anything else")
     assert not [c.name for c in COMMANDS if f"\n/{c.name}" not in shown]
-    golden("help-40", shown)
+    assert "\n/undo [TURN]\n    take back what the last turn, or\n    TURN, changed\n" in shown
 
 
 def test_commands_on_changes(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
