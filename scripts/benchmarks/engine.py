@@ -1,7 +1,8 @@
 """`scripts/bench engine`: the engine beside llama.cpp by itself, in one run on one machine.
 
 Reading, writing one reply and eight, reading nothing twice, a cold and a warm start of the whole
-program, guesses where the output copies the input, and a core that another program keeps busy.
+program, guesses where the output copies the input, a core that another program keeps busy, and how
+much of a turn's prompt the next turn has not to read again.
 What counts are the ratios; the times depend on the machine and on what else it does.
 """
 
@@ -31,7 +32,13 @@ from localagent.models.llamacpp import LlamaCpp
 
 WINDOW = 8192
 QUESTION = "What does the HTTP status 404 mean? Answer in one short sentence, without any tool."
-PARTS = ("single", "eight", "copy", "other", "busy", "start")
+TURNS = (
+    "what does `double` do? one sentence",
+    "and what does it give for 21? one sentence",
+    "which file is it in? one sentence",
+    "name one test that it should have, in one sentence",
+)
+PARTS = ("single", "eight", "copy", "other", "busy", "start", "turns")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,16 +153,12 @@ class Bench:
     def start(self) -> dict:
         """From the command to the first token; 1,200 tokens of rules not on disk, then there."""
         with tempfile.TemporaryDirectory() as folder:
-            home, project = Path(folder, "home"), Path(folder, "project")
-            project.mkdir()
+            home, project = self._places(Path(folder))
             prompts = home / ".config" / "localagent" / "prompts" / "react"
             prompts.mkdir(parents=True)
             rule = "Be exact and say only what you know. "
             shipped = (REPO / "localagent" / "prompts" / "react" / "system.md").read_text()
             prompts.joinpath("system.md").write_text(rule * 95 + "\n" + shipped)
-            models = home / ".local" / "share" / "localagent"
-            models.mkdir(parents=True)
-            models.joinpath("models").symlink_to(store.path_for(self._entry).parent)
             cold, tokens = self._first_token(home, project)
             tries = range(self._options.repeat)
             warm = median_high(self._first_token(home, project)[0] for _ in tries)
@@ -164,24 +167,60 @@ class Bench:
             "ratio": round(cold / warm, 1),
         }  # fmt: skip
 
+    def turns(self) -> dict:
+        """Of a turn's last prompt, the share that the next turn's first need not read again, each
+        turn in a process of its own: the least over a session, for each planner."""
+        kept: dict[str, float] = {}
+        for planner in ("react", "workflow"):
+            with tempfile.TemporaryDirectory() as folder:
+                home, project = self._places(Path(folder))
+                project.joinpath("a.py").write_text("def double(x):\n    return x + x\n")
+                shares, before, resume = [], 0, []
+                for question in TURNS:
+                    arguments = [question, "--planner", planner, *resume]
+                    events = [event for _, event in self._run(home, project, arguments)]
+                    replies = [e for e in events if e["type"] == "model_replied"]
+                    if before:
+                        shares.append(replies[0]["reused_tokens"] / before)
+                    before = replies[-1]["prompt_tokens"]
+                    resume = ["--resume", events[0]["session"]]
+            kept[f"{planner}_reused"] = round(min(shares), 3)
+        return kept
+
+    def _places(self, folder: Path) -> tuple[Path, Path]:
+        """A home folder that has the model, and an empty project."""
+        home, project = folder / "home", folder / "project"
+        project.mkdir()
+        data = home / ".local" / "share" / "localagent"
+        data.mkdir(parents=True)
+        data.joinpath("models").symlink_to(store.path_for(self._entry).parent)
+        return home, project
+
     def _first_token(self, home: Path, project: Path) -> tuple[float, int]:
-        command = [sys.executable, "-m", "localagent", "run", QUESTION, "--json"]
-        command += ["--planner", "react", "--model", self._entry.id, "--max-tokens", "60"]
+        first = tokens = 0.0
+        arguments = [QUESTION, "--planner", "react", "--max-tokens", "60"]
+        for seconds, event in self._run(home, project, arguments):
+            if event["type"] == "text_delta" and not first:
+                first = seconds
+            if event["type"] == "model_replied" and not tokens:
+                tokens = event["prompt_tokens"]
+        if not first:
+            raise SystemExit("the run wrote nothing; try it by hand")
+        return first, int(tokens)
+
+    def _run(
+        self, home: Path, project: Path, arguments: Sequence[str]
+    ) -> Iterator[tuple[float, dict]]:
+        """The events of `localagent run`, and the seconds since the command at which each came."""
+        command = [sys.executable, "-m", "localagent", "run", *arguments, "--json"]
+        command += ["--model", self._entry.id]
         env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
         env |= {"HOME": str(home)}
         began = time.perf_counter()
         with subprocess.Popen(command, cwd=project, env=env, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            first = tokens = 0.0
             for line in process.stdout:
-                event = json.loads(line)
-                if event["type"] == "text_delta" and not first:
-                    first = time.perf_counter() - began
-                if event["type"] == "model_replied" and not tokens:
-                    tokens = event["prompt_tokens"]
-        if not first:
-            raise SystemExit("the run wrote nothing; try it by hand")
-        return first, int(tokens)
+                yield time.perf_counter() - began, json.loads(line)
 
     def _drafted(self, request: Request) -> dict:
         texts, seconds, counts = [], [], []
