@@ -71,9 +71,17 @@ def confining(request: pytest.FixtureRequest, home: Path) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def short() -> Iterator[Path]:
+    """A folder with a path short enough for a unix socket's (107 bytes)."""
+    folder = Path(tempfile.mkdtemp(prefix="la-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def project(short: Path) -> Path:
     """A folder with files, folders, links and modes to find again."""
-    folder = tmp_path / "project"
+    folder = short / "project"
     (folder / "src/deep").mkdir(parents=True)
     (folder / "a.txt").write_text("a\n")
     (folder / "src/b.py").write_text("b = 1\n")
@@ -83,14 +91,6 @@ def project(tmp_path: Path) -> Path:
     (folder / "link").symlink_to("a.txt")
     (folder / "dangling").symlink_to("nowhere")
     return folder
-
-
-@pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder with a path short enough for a unix socket's (107 bytes)."""
-    folder = Path(tempfile.mkdtemp(prefix="la-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -109,6 +109,8 @@ def apply(root: Path, changes: Sequence[Change]) -> None:
             path.mkdir(exist_ok=True)
             path.chmod(change.mode or 0o755)
         elif change.kind == "symlink":
+            if path.is_dir():
+                path.rmdir()
             path.symlink_to(os.fsdecode(change.data))
         elif change.kind == "file":
             if path.is_dir():

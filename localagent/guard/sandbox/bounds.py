@@ -15,7 +15,7 @@ from pathlib import Path
 from localagent.guard.sandbox.base import Command, Completed, View
 
 _PYTHON = f"'{sys.executable}' -I -S -c"
-_GOING = 10.0  # seconds for killed processes to be gone; the ones that stay would stay for 20
+_GOING = 40.0  # seconds for killed processes to be gone; the ones that stay would stay for 60
 _PROCESSES = 400  # more than the 310 below which a kernel's own limit cannot go
 _FORKS = """
 import os, time
@@ -111,7 +111,7 @@ def _endless(view: View, _marker: str) -> tuple[bool, str]:
 
 def _stays(line: str) -> _Bound:
     def act(view: View, marker: str) -> tuple[bool, str]:
-        view.run(Command(line.replace("SLEEP", f"sh -c ': {marker}; sleep 20; :'"), seconds=10.0))
+        view.run(Command(line.replace("SLEEP", f"sh -c ': {marker}; sleep 60; :'"), seconds=10.0))
         # A process that was killed takes a moment to go, on a busy machine a longer one.
         until = time.monotonic() + _GOING
         while (alive := _alive(marker)) and time.monotonic() < until:
