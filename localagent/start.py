@@ -61,7 +61,9 @@ def _servers(words: Sequence[str], ruling: Policy) -> tuple[egress.Destination, 
     """The Ollama server, where a model of one is known or about to be; with none, no server is
     ever dialled. An address that is not allowed gets no door; who asks for it is told why."""
     asks = words[:1] == _DOCTOR and not any(word.startswith(_AS_A_SESSION) for word in words)
-    if not (asks or "--ollama" in words or _knows_ollama()):
+    adding = any(word.partition("=")[0] == "--ollama" for word in words)
+    models = _ollama_models()
+    if not (asks or adding or models is not None):
         return ()
     from urllib.parse import urlsplit
 
@@ -72,15 +74,23 @@ def _servers(words: Sequence[str], ruling: Policy) -> tuple[egress.Destination, 
         url = urlsplit(checked_host(found, ruling.allowed_hosts))
     except LocalAgentError:
         return ()
-    return (egress.Destination(url.hostname or "", url.port or 0),)
+    # Of the words of `models add --ollama NAME` one is the name.
+    named = (*(models or ()), *(word.removeprefix("--ollama=") for word in words if adding))
+    return (egress.Destination(url.hostname or "", url.port or 0, named),)
 
 
-def _knows_ollama() -> bool:
-    """Whether the user's models.lock may have a model of Ollama's."""
+def _ollama_models() -> tuple[str, ...] | None:
+    """The names of the models of Ollama's in the user's models.lock; None where it has none. What
+    is wrong with the file is said where it is loaded."""
     try:
-        return b"ollama" in (config_dir() / "models.lock").read_bytes()
-    except OSError:
-        return False
+        data = (config_dir() / "models.lock").read_bytes()
+        entries = tomllib.loads(data.decode()).get("model", []) if b"ollama" in data else []
+    except (OSError, ValueError):
+        return None
+    listed = entries if isinstance(entries, list) else []
+    tables = [entry for entry in listed if isinstance(entry, dict)]
+    names = [str(e.get("name", "")) for e in tables if e.get("backend") == "ollama"]
+    return tuple(names) or None
 
 
 def _ports(ruling: Policy) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 It is forked before the process leaves the network, and stays outside. It is then handed listening
 sockets of the inside, one for each destination, and joins every connection to one with a
 connection to that destination and no other (joining.py). What it may dial was fixed when it was
-forked. It ends with its parent.
+forked, and what may be asked of a server is looked at (asking.py). It ends with its parent.
 
 Through it lead also the ports of this machine that commands in the sandbox may reach.
 
@@ -16,9 +16,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
-from localagent.guard import joining
+from localagent.guard import asking, joining
 from localagent.guard.egress import Destination
 
 REFUSED = "x-localagent-door"
@@ -59,19 +60,28 @@ def _serve(destinations: Sequence[Destination], servers: int, parent: socket.soc
     """Be the door process."""
     try:
         joining.settle(parent.fileno())
-        doors: dict[socket.socket, tuple[tuple[str, int], joining.Nobody]] = {}
+        doors: dict[socket.socket, joining.Way] = {}
         while True:
             message, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
             if not message or message == b"\xff":
                 break
             number = message[0]
-            place = destinations[number]
-            says = _nobody if number < servers else joining.reset
-            doors[socket.socket(fileno=descriptors[0])] = ((place.host, place.port), says)
+            way = _server if number < servers else _port
+            doors[socket.socket(fileno=descriptors[0])] = way(destinations[number])
         if doors and message:
             joining.accept(doors, parent)
     finally:
         os._exit(0)
+
+
+def _server(place: Destination) -> joining.Way:
+    models = frozenset(map(asking.known_as, place.models))
+    between = partial(asking.pass_on, models=models)
+    return (place.host, place.port), _nobody, between
+
+
+def _port(place: Destination) -> joining.Way:
+    return (place.host, place.port), joining.reset, joining.copy
 
 
 def _nobody(inside: socket.socket) -> None:

@@ -40,10 +40,12 @@ _WORDS: dict[Level, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A server that may be dialled: a host's name or address as settings have it, and a port."""
+    """A server that may be dialled: a host's name or address as settings have it, and a port.
+    `models` are the names of its models that may be asked through a door."""
 
     host: str
     port: int
+    models: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         """ "127.0.0.1:11434"."""

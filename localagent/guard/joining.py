@@ -23,6 +23,13 @@ _RESET = b"\1\0\0\0\0\0\0\0"  # struct linger: closing drops the connection at o
 Nobody = Callable[[socket.socket], None]
 """What is said to the inside where nobody answers outside."""
 
+Between = Callable[[socket.socket, socket.socket], None]
+"""What carries bytes between the inside and the outside, until either ends it."""
+
+Way = tuple[tuple[str, int], Nobody, Between]
+"""Where the connections of a door lead, what is said where nobody answers there, and what carries
+the bytes."""
+
 
 def settle(*kept: int) -> None:
     """Let go of everything that was the parent's: terminal, signals, files, folder; but not of the
@@ -41,16 +48,13 @@ def settle(*kept: int) -> None:
     os.chdir("/")
 
 
-def accept(
-    doors: Mapping[socket.socket, tuple[tuple[str, int], Nobody]], parent: socket.socket
-) -> None:
-    """Take connections until the parent is gone. `doors` maps a listening socket to where its
-    connections lead, and to what is said where nobody answers there."""
+def accept(doors: Mapping[socket.socket, Way], parent: socket.socket) -> None:
+    """Take connections until the parent is gone; `doors` are the listening sockets."""
     free = threading.BoundedSemaphore(_MOST)
 
-    def work(inside: socket.socket, place: tuple[str, int], nobody: Nobody) -> None:
+    def work(inside: socket.socket, way: Way) -> None:
         try:
-            _join(inside, place, nobody)
+            _join(inside, *way)
         finally:
             free.release()
 
@@ -64,7 +68,7 @@ def accept(
             except OSError:
                 continue  # it was taken back
             free.acquire()
-            thread = threading.Thread(target=work, args=(inside, *doors[listening]), daemon=True)
+            thread = threading.Thread(target=work, args=(inside, doors[listening]), daemon=True)
             thread.start()
 
 
@@ -74,7 +78,7 @@ def reset(inside: socket.socket) -> None:
     inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-def _join(inside: socket.socket, place: tuple[str, int], nobody: Nobody) -> None:
+def _join(inside: socket.socket, place: tuple[str, int], nobody: Nobody, between: Between) -> None:
     """Join one connection with one to `place`, until both directions have ended."""
     with inside, contextlib.suppress(OSError):
         try:
@@ -84,10 +88,11 @@ def _join(inside: socket.socket, place: tuple[str, int], nobody: Nobody) -> None
             return
         with outside:
             outside.settimeout(None)
-            _copy(inside, outside)
+            between(inside, outside)
 
 
-def _copy(one: socket.socket, other: socket.socket) -> None:
+def copy(one: socket.socket, other: socket.socket) -> None:
+    """Copy in both directions until both have ended."""
     facing = {one: other, other: one}
     while facing:
         ready, _, _ = select.select(list(facing), [], [])

@@ -293,7 +293,8 @@ def get(path):
         there.sendall(f"GET {path} HTTP/1.0\\r\\nHost: elsewhere.example\\r\\n\\r\\n".encode())
         return b"".join(iter(lambda: there.recv(4096), b""))
 assert b"version" in get("/api/version")
-assert b"404" in get("http://192.0.2.1/api/version")  # a path of the server's, no more
+assert b"403" in get("http://192.0.2.1/api/version")
+assert b"403" in get("/api/push")
 try:
     socket.socket(socket.AF_UNIX).connect(door + "x")
 except OSError as error:

@@ -57,7 +57,7 @@ def _serve(ports: Sequence[int], parent: socket.socket) -> NoReturn:
         message, descriptors, _, _ = socket.recv_fds(parent, 1, len(ports))
         if message:
             made = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-            places = [(("127.0.0.1", port), joining.reset) for port in ports]
+            places = [(("127.0.0.1", port), joining.reset, joining.copy) for port in ports]
             joining.accept(dict(zip(made, places, strict=True)), parent)
     finally:
         os._exit(0)

@@ -1,0 +1,168 @@
+"""What the door lets through to an Ollama server: localagent's own calls, of pinned models alone.
+
+A plug-in or a library in localagent's process can reach the door. Without this, it could have the
+server push a model with the code in it, or ask a model of a cloud.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localagent.guard import asking
+from tests.doubles.ollama_server import Ollama, Pulled
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = frozenset({"toy:1b"})
+
+
+@pytest.fixture
+def server() -> Iterator[Ollama]:
+    with Ollama(models=[Pulled("toy:1b"), Pulled("big:cloud", remote_host="x")]) as running:
+        yield running
+
+
+def ask(server: Ollama, data: bytes) -> bytes:
+    """What comes back of what is sent to the door of a real server."""
+    near, inside = socket.socketpair()
+    outside = socket.create_connection(("127.0.0.1", server.port))
+
+    def work() -> None:
+        with inside, outside:
+            asking.pass_on(inside, outside, MODELS)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with near:
+        near.settimeout(60)
+        near.sendall(data)
+        near.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: near.recv(4096), b""))
+    thread.join(60)
+    assert not thread.is_alive()
+    return answer
+
+
+def post(path: str, body: object, *more: str) -> bytes:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(text)}", *more, "", ""]
+    return "\r\n".join(head).encode() + text
+
+
+def test_what_localagent_asks_goes_through(server: Ollama) -> None:
+    several = b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n" + post(
+        "/api/show", {"model": "toy:1b"}
+    )
+    answer = ask(server, several + post("/api/chat", {"model": "toy:1b", "messages": []}))
+    assert answer.count(b"HTTP/1.1 200") == 3, answer
+    assert [seen.path for seen in server.seen] == ["/api/version", "/api/show", "/api/chat"]
+
+
+@pytest.mark.parametrize("path", ["/api/push", "/api/pull", "/api/create", "/api/copy", "/v1/x"])
+def test_no_other_call(server: Ollama, path: str) -> None:
+    answer = ask(server, post(path, {"model": "toy:1b"}))
+    assert answer.startswith(b"HTTP/1.1 403") and b"not among what localagent asks" in answer
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "big:cloud"},
+        {"model": "toy"},
+        {"name": "big:cloud", "model": "toy:1b"},
+        {"model": ["toy:1b"]},
+        {"messages": []},
+        [],
+        b'{"model": "toy:1b", "Model": "big:cloud"}',
+        b'{"MODEL": "big:cloud"}',
+        b"{",
+        b"[" * 5000,
+    ],
+)
+def test_no_other_model(server: Ollama, body: object) -> None:
+    assert ask(server, post("/api/chat", body)).startswith(b"HTTP/1.1 403")
+    assert server.seen == []
+
+
+def test_a_model_that_is_named_twice_is_the_one_that_was_looked_at(server: Ollama) -> None:
+    ask(server, post("/api/show", b'{"model": "big:cloud", "model": "toy:1b"}'))
+    (seen,) = server.seen
+    assert seen.body == {"model": "toy:1b"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        post("/api/show", {"model": "toy:1b"}, "Transfer-Encoding: chunked"),
+        post("/api/show", {"model": "toy:1b"}, "Content-Length: 99999999999"),
+        post("/api/show", {"model": "toy:1b"}, "Content-Length: +5"),
+        post("/api/show", {"model": "toy:1b"}, "Upgrade: h2c"),
+        b"GET /api/version?x HTTP/1.1\r\n\r\n",
+        b"GET  /api/version HTTP/1.1\r\n\r\n",
+        b"CONNECT 192.0.2.1:443 HTTP/1.1\r\n\r\n",
+        b"GET http://192.0.2.1/api/version HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"G" * 40_000,
+        b"GET /api/version HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+    ],
+)
+def test_no_other_form(server: Ollama, data: bytes) -> None:
+    assert ask(server, data).startswith(b"HTTP/1.1 403")
+    assert server.seen == []
+
+
+def test_what_hides_in_a_body_or_behind_it_is_looked_at_as_well(server: Ollama) -> None:
+    hidden = post("/api/push", {"model": "toy:1b"})
+    two_lengths = post("/api/show", {"model": "toy:1b"}, f"Content-Length: {len(hidden)}")
+    ask(server, two_lengths + hidden)
+    ask(server, post("/api/show", {"model": "toy:1b"}) + hidden)
+    assert {seen.path for seen in server.seen} <= {"/api/show"}
+
+
+@pytest.mark.parametrize("cut", [5, 40, 70, 95])
+def test_a_request_that_is_cut_off_is_not_passed_on(server: Ollama, cut: int) -> None:
+    ask(server, post("/api/chat", {"model": "toy:1b", "messages": ["x" * 50]})[:cut])
+    assert server.seen == []
+
+
+CODE = """
+import socket, sys
+from localagent import start
+from localagent.guard import egress
+start.prepare(["run", "x"])
+state = egress.state()
+if state.level != "namespace":
+    print("skip", state.why); sys.exit()
+(door,) = state.doors.values()
+for path, model in (("show", "toy:1b"), ("push", "toy:1b"), ("chat", "big:cloud")):
+    body = '{"model": "%s"}' % model
+    with socket.socket(socket.AF_UNIX) as there:
+        there.connect(door)
+        head = f"POST /api/{path} HTTP/1.0\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n"
+        there.sendall(f"{head}{body}".encode())
+        print(b"".join(iter(lambda: there.recv(4096), b""))[9:12].decode())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the door is Linux's")
+def test_a_plug_in_at_the_real_door(
+    server: Ollama, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCALAGENT_OLLAMA_HOST", server.url)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (home / ".config/localagent").mkdir(parents=True)
+    entry = f'id = "a"\nbackend = "ollama"\nname = "toy:1b"\ndigest = "{"0" * 64}"\n'
+    (home / ".config/localagent/models.lock").write_text(f"version = 1\n[[model]]\n{entry}")
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
+    if done.stdout.startswith("skip"):
+        pytest.skip(done.stdout)
+    assert done.stdout.split() == ["200", "403", "403"], done.stderr
+    assert [seen.path for seen in server.seen] == ["/api/show"]
