@@ -2,8 +2,10 @@
 
 Each fix is a question: its message without file names. The corpus is the code before it. The files
 that it changed are right. `git log` of the repositories given by path is searched for commits whose
-message speaks of a fix and that change one to five files of code that are no tests. Beside the
-index, plain BM25 over whole files is asked, in the same run.
+subject speaks of a fix, and of no chore (annotations of types, prose, style, merges: no word of
+their messages says where they are), and that change one to five files of code that are no tests.
+Beside the index, plain BM25 over whole files is asked, in the same run; with `--ablate`, also the
+index without one part of its ranking.
 
 R@k is the part of the changed files among the first k, MRR the mean of one over the first right
 rank, both in per cent; "hunks" the part of the changed hunks that a model is shown in 4,000 tokens
@@ -19,19 +21,27 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from rows import REPO, machine, write_row
 
 from localagent.context.builder import gather
+from localagent.index import ranking
 from localagent.index.disk import DiskIndex
 from localagent.index.kinds import is_data, is_docs, is_test
 from localagent.workspace import Workspace
 
 _FIX = re.compile(r"\b(?:fix(?:e[sd])?|bug|regression|crash|broken|incorrect|wrong)\b", re.I)
+_CHORE = re.compile(
+    r"\b(?:typos?|spelling|grammar|typing|mypy|pyright|flake8|pydocstyle|lint\w*|ruff|isort|merge"
+    r"|pre-commit|docs?|documentation|docstrings?|changelog|comments?|readme|linkcheck|whitespace"
+    r"|formatting|style|readability|ci)\b",
+    re.I,
+)
 _PATH = re.compile(
     r"[\w./-]*/[\w./-]+|[\w-]+\.(?:py|pyi|rst|md|txt|toml|cfg|c|h|go|js|ts|rs|java)\b"
 )
@@ -39,6 +49,13 @@ _TRAILER = re.compile(r"^(?:[A-Z][\w-]+-by|Change-Id|Closes|Refs?): .*$|\(#\d+\)
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@ ?(.*)$")
 _CODE = (".py", ".go", ".js", ".ts", ".rs", ".java", ".c", ".h", ".cc", ".cpp", ".rb", ".php")
 _TOKENS = 4000
+_ABLATIONS = {
+    "best piece only": {"DECAY": 0.0},
+    "all pieces alike": {"DECAY": 1.0},
+    "no names": {"SYMBOLS": 0.0},
+    "no path": {"PATH": 0.0},
+}
+"""Numbers of `localagent.index.ranking` that are others."""
 _CHARS = 3.5
 """Characters of code in a token of the default model, on average."""
 
@@ -49,6 +66,7 @@ class Fix:
 
     commit: str
     parent: str
+    subject: str
     question: str
     changed: dict[str, list[tuple[int, int]]]
     functions: frozenset[str]
@@ -65,23 +83,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scripts/bench localise`."""
     parser.add_argument("repositories", nargs="+", type=Path, help="git repositories, with history")
     parser.add_argument("--most", type=int, default=60, help="fixes of each, the newest first")
+    parser.add_argument("--chores", action="store_true", help="count fixes of types and prose too")
+    parser.add_argument("--ablate", action="store_true", help="also without parts of the ranking")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "localise.jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask for each fix, and print a table."""
+    parts = tuple(_ABLATIONS) if options.ablate else ()
     results: list[dict] = []
     for repository in options.repositories:
-        found = list(_asked(repository.resolve(), options.most))
-        results += found
+        found = list(_asked(repository.resolve(), options.most, options.chores, parts))
+        results += [{"repository": _name(repository), **one} for one in found]
         _print(_name(repository), found)
-    _print("all", results)
-    _print("all, unnamed", [r for r in results if not r["named"]])
+    unnamed = [r for r in results if not r["named"]]
+    _print("all", results, parts)
+    _print("all, unnamed", unnamed, parts)
     row = {
-        "repositories": [_name(path) for path in options.repositories],
-        "fixes": len(results),
-        **{ranker: _scores(results, ranker) for ranker in ("plain", "index")},
-        "unnamed": _scores([r for r in results if not r["named"]], "index"),
+        "repositories": {
+            _name(path): _all_scores([r for r in results if r["repository"] == _name(path)], parts)
+            for path in options.repositories
+        },
+        "chores": options.chores,
+        "all": _all_scores(results, parts),
+        "unnamed": _all_scores(unnamed, parts),
         **machine(),
     }
     write_row(options.out, row)
@@ -93,29 +118,41 @@ def _name(repository: Path) -> str:
     return path.parent.name if path.name in ("repo", ".git") else path.name
 
 
-def _asked(repository: Path, most: int) -> Iterator[dict]:
+def _asked(repository: Path, most: int, chores: bool, parts: Sequence[str]) -> Iterator[dict]:
     with tempfile.TemporaryDirectory(prefix="localise-") as temporary:
         tree, file = Path(temporary) / "tree", Path(temporary) / "index.sqlite"
         _git(
             repository, "clone", "--quiet", "--shared", "--no-checkout", str(repository), str(tree)
         )
-        for fix in _fixes(tree, most):
+        for fix in _fixes(tree, most, chores):
             _git(tree, "checkout", "--quiet", "--force", fix.parent)
             with DiskIndex(Workspace.open(tree), file) as index:
-                yield _result(index, tree, fix)
+                yield _result(index, tree, fix, parts)
 
 
-def _result(index: DiskIndex, tree: Path, fix: Fix) -> dict:
-    found = index.ranked(fix.question, 60)
-    ours = [one.path for one in found if _counts(one.path)]
+def _result(index: DiskIndex, tree: Path, fix: Fix, parts: Sequence[str]) -> dict:
     theirs = _plain(tree, [p for p in index.files() if _counts(p)], fix.question)
     return {
         "commit": fix.commit,
         "named": fix.names_it,
         "hunks": _covered(index, tree, fix),
-        "index": [_rank(ours, path) for path in fix.changed],
+        "index": _ranks(index, fix),
         "plain": [_rank(theirs, path) for path in fix.changed],
+        **{part: _ranks(index, fix, _ABLATIONS[part]) for part in parts},
     }
+
+
+def _ranks(index: DiskIndex, fix: Fix, other: Mapping[str, float] = MappingProxyType({})) -> list:
+    """The ranks of the changed files, with some numbers of the ranking being `other` ones."""
+    usual = {name: getattr(ranking, name) for name in other}
+    try:
+        for name, value in other.items():
+            setattr(ranking, name, value)
+        found = [one.path for one in index.ranked(fix.question, 60) if _counts(one.path)]
+    finally:
+        for name, value in usual.items():
+            setattr(ranking, name, value)
+    return [_rank(found, path) for path in fix.changed]
 
 
 def _rank(ranked: Sequence[str], path: str) -> int:
@@ -147,12 +184,12 @@ def _tokens_of(text: str) -> int:
 # The fixes
 
 
-def _fixes(tree: Path, most: int) -> Iterator[Fix]:
+def _fixes(tree: Path, most: int, chores: bool) -> Iterator[Fix]:
     count = 0
     log = _git(tree, "log", "--no-merges", "--format=%H", "-i", "-E", "--grep=fix|bug|crash|wrong")
     for commit in log.split():
         fix = _fix(tree, commit)
-        if fix is not None:
+        if fix is not None and (chores or not _CHORE.search(fix.subject)):
             yield fix
             count += 1
             if count >= most:
@@ -167,7 +204,8 @@ def _fix(tree: Path, commit: str) -> Fix | None:
         return None
     diff = _git(tree, "diff", "--unified=0", "--no-renames", "--diff-filter=M", parents, commit)
     changed, functions = _changed(diff)
-    return Fix(commit, parents, question, changed, functions) if 1 <= len(changed) <= 5 else None
+    fix = Fix(commit, parents, subject, question, changed, functions)
+    return fix if 1 <= len(changed) <= 5 else None
 
 
 def _changed(diff: str) -> tuple[dict[str, list[tuple[int, int]]], frozenset[str]]:
@@ -241,8 +279,13 @@ def _scores(results: Sequence[dict], ranker: str) -> dict[str, float]:
     }
 
 
-def _print(name: str, results: Sequence[dict]) -> None:
-    for ranker in ("plain", "index"):
+def _all_scores(results: Sequence[dict], parts: Sequence[str]) -> dict:
+    rankers = ("plain", "index", *parts)
+    return {"fixes": len(results), **{ranker: _scores(results, ranker) for ranker in rankers}}
+
+
+def _print(name: str, results: Sequence[dict], parts: Sequence[str] = ()) -> None:
+    for ranker in ("plain", "index", *parts):
         scores = _scores(results, ranker)
         shown = "  ".join(f"{key} {value:5.1f}" for key, value in scores.items() if value)
-        print(f"{name:<22} {len(results):>4} fixes  {ranker:<6} {shown}", flush=True)
+        print(f"{name:<22} {len(results):>4} fixes  {ranker:<16} {shown}", flush=True)
