@@ -6,6 +6,7 @@ Everything here puts parts together; what the parts do is described where they a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from localagent import __version__
@@ -23,7 +24,7 @@ from localagent.config import load as load_settings
 from localagent.errors import SandboxError, UsageError, WorkspaceError
 from localagent.events import FileChanged, SessionStarted, TurnFinished, TurnStarted
 from localagent.extend.plugins import Plugins, load_plugins
-from localagent.extend.project import brought
+from localagent.extend.project import Brought, brought
 from localagent.extend.rules import session_rules
 from localagent.guard import egress
 from localagent.guard.gate import SessionGate
@@ -135,6 +136,27 @@ def open_session(
             *_warnings(settings, selection, lock, workspace, new=after is None),
         ],
     )
+
+
+def take_up(session: Session, instead_of: Brought) -> None:
+    """Have a session go on with what its project brings as far as the user agrees to it now, and
+    no longer say what was to be said of what it brought before. Not in the middle of a turn.
+
+    Raises ConfigError.
+    """
+    services = session.services
+    settings = load_settings(services.workspace.root)
+    project = brought(services.workspace, settings.project_files)
+    plugins = load_plugins(project, standard_tools())
+    session.services = replace(
+        services,
+        tools={**standard_tools(), **plugins.tools},
+        prompts=open_prompts(project, plugins),
+        rules=session_rules(services.workspace, project, settings.project_files),
+    )
+    session.planner_for = lambda name: planner_for(name, settings, plugins)
+    said = [text for text in session.warnings if text not in instead_of.notices]
+    session.warnings = [*said, *project.notices, *plugins.notices]
 
 
 def _gate(

@@ -10,20 +10,20 @@ from localagent.extend import prompt_commands as commands
 from localagent.extend.plugins import Plugins
 from localagent.extend.project import Brought, brought, project_prompts
 from localagent.guard.consent import Consent
-from localagent.guard.project_files import ProjectFile
 from localagent.paths import config_dir
 from localagent.workspace import Workspace
 
 
-def pending_consent(workspace: Path) -> tuple[Consent, tuple[ProjectFile, ...]]:
-    """What `workspace` brings that changes what the agent does and that the user said nothing on
-    yet, and where his answer is remembered: `agree` or `refuse`, before a session is opened.
+def project_of(workspace: Path) -> tuple[Consent, Brought]:
+    """What `workspace` brings that changes what the agent does (`pending`: that the user said
+    nothing on yet), and where his answer is remembered: `agree` or `refuse`.
 
+    A session uses what was agreed to when it was opened, or given to `app.take_up`.
     Raises WorkspaceError, ConfigError.
     """
     opened = Workspace.open(workspace)
     settings = load_settings(opened.root)
-    return Consent(opened.root), brought(opened, settings.project_files).pending
+    return Consent(opened.root), brought(opened, settings.project_files)
 
 
 def prompt_commands(workspace: Path) -> commands.PromptCommands:

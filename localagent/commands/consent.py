@@ -7,19 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.commands.output import prompt, say
+from localagent.guard.project_files import MEANINGS
 from localagent.ui.clean import clean, one_line
 
 if TYPE_CHECKING:
     from localagent.guard.consent import Consent
     from localagent.guard.project_files import ProjectFile
 
-MEANINGS = {
-    "rules": "rules for the model",
-    "prompt": "a text that the model is shown in place of localagent's own",
-    "command": "a command of the project",
-    "tool": "a program that runs as a part of localagent, outside of the sandbox",
-    "planner": "a program that runs as a part of localagent, outside of the sandbox",
-}
 _TRIES = 3
 
 
@@ -29,10 +23,10 @@ def ask_about_project(directory: Path, read_line: Callable[[], str]) -> None:
     `read_line` returns what the user types, "" at the end of input. Raises WorkspaceError,
     ConfigError.
     """
-    from localagent.app_project import pending_consent
+    from localagent.app_project import project_of
 
-    consent, pending = pending_consent(directory)
-    ask_about(consent, pending, read_line)
+    consent, project = project_of(directory)
+    ask_about(consent, project.pending, read_line)
 
 
 def ask_about(consent: Consent, files: Sequence[ProjectFile], read_line: Callable[[], str]) -> None:

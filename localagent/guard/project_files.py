@@ -23,6 +23,15 @@ from localagent.workspace import Workspace
 
 Kind = Literal["rules", "prompt", "command", "tool", "planner"]
 
+MEANINGS: dict[Kind, str] = {
+    "rules": "rules for the model",
+    "prompt": "a text that the model is shown in place of localagent's own",
+    "command": "a command of the project",
+    "tool": "a program that runs as a part of localagent, outside of the sandbox",
+    "planner": "a program that runs as a part of localagent, outside of the sandbox",
+}
+"""What a file of each kind is, for people."""
+
 RULES = "AGENTS.md"
 FOLDER = ".localagent"
 MAX_BYTES = 256 << 10

@@ -116,13 +116,26 @@ class _Lines:
                 self.code = item.exit_code
                 self._left |= self._asker is None and item.exit_code == Interrupted.exit_code
 
+    def _picked(self, wish: Wish) -> str | None:
+        """One of the choices, by its number; None where nobody can be asked, or he names none."""
+        if wish.title:
+            draw_shown(self._screen, Shown("text", wish.title))
+        for number, choice in enumerate(wish.choices, 1):
+            text = f"{choice.text}  {choice.detail}".rstrip()
+            draw_shown(self._screen, Shown("text", f"  {number}  {text}"))
+        if self._asker is None:
+            return None
+        self._screen.ask("number (Enter: none): ")
+        given = sys.stdin.readline().strip()
+        if not given.isdigit() or not 0 < int(given) <= len(wish.choices):
+            return None
+        return wish.choices[int(given) - 1].value
+
     def _fulfil(self, wish: Wish) -> None:
         if wish.kind == "quit":
             self._left = True
         elif wish.kind == "pick":
-            for choice in wish.choices:
-                draw_shown(self._screen, Shown("text", f"  {choice.value}  {choice.text}"))
-            self._chat.fulfil(wish.id, None)
+            self._chat.fulfil(wish.id, self._picked(wish))
         elif wish.kind in ("edit", "draft"):
             draw_shown(self._screen, Shown("text", wish.text))
             self._chat.fulfil(wish.id, None)

@@ -31,20 +31,21 @@ from localagent.ui.chat.commands.own import own_command
 from localagent.ui.chat.mentions import mentions
 from localagent.ui.chat.queue import Queue
 from localagent.ui.chat.standing import Branch, Standing, where_it_runs
+from localagent.ui.chat.trusting import Trusting
 
 
 def open_chat(options: RunOptions, model: Model | Router | None = None) -> LiveChat:
     """Open a session and the chat around it; the model is not loaded yet. Raises as
     `app.open_session`."""
-    options = replace(options, interactive=True)
-    return LiveChat(open_session(options, model), options)
+    somebody, options = options.interactive, replace(options, interactive=True)
+    return LiveChat(open_session(options, model), options, somebody=somebody)
 
 
 class LiveChat:
     """Implements `base.Chat`. `session` is the one that goes on now, `options` what it was opened
-    with and what was changed since."""
+    with and what was changed since; `somebody`: whether there is one who can be asked."""
 
-    def __init__(self, session: Session, options: RunOptions) -> None:
+    def __init__(self, session: Session, options: RunOptions, *, somebody: bool) -> None:
         self.session = session
         self.options = options
         self.standing = Standing()
@@ -58,8 +59,14 @@ class LiveChat:
         self._wishes = 0
         self._fulfilled: dict[int, str | None] = {}
         self._warming: threading.Thread | None = None
-        self._prompts = prompt_commands(session.services.workspace.root)
+        self._somebody = somebody
+        self.trusting = Trusting()
+        self.read_own_commands()
         session.steering = self._queue.take_said
+
+    def read_own_commands(self) -> None:
+        """Take the user's own and the project's commands as they are now."""
+        self._prompts = prompt_commands(self.session.services.workspace.root)
 
     # Lines
 
@@ -91,8 +98,10 @@ class LiveChat:
         except LocalAgentError as error:
             yield Shown("error", error.message, hint=error.hint)
 
-    def ask(self, text: str) -> Iterator[Event]:
+    def ask(self, text: str) -> Iterator[Item]:
         """A turn for the model."""
+        if self._somebody:
+            yield from self.trusting.ask(self)
         self.finish_warming()
         if not self._cancelled:
             yield from self.follow(self.session.run(text))

@@ -77,8 +77,8 @@ class Picking:
             if choice.detail:
                 row.append(f"  {one_line(choice.detail, 100)}", style="faint")
             rows.append(row)
-        if len(choices) > SHOWN_CHOICES:
-            rows.append(Text(f"    {self.at + 1} of {len(choices)}", style="faint"))
+        place = f"{self.at + 1} of {len(choices)}; " if len(choices) > SHOWN_CHOICES else ""
+        rows.append(Text(f"    {place}Up and Down, Enter takes it, Esc goes back", style="faint"))
         return rows
 
 

@@ -64,7 +64,7 @@ def test_commands_on_changes(open_terminal: Open, scripted: Script, workspace_di
     assert (workspace_dir / "calc.py").read_text() == before
     entered(terminal, "/redo", "made again, of turn 1: calc.py")
     assert (workspace_dir / "calc.py").read_text() == after
-    entered(terminal, "/undo 7", "7")
+    entered(terminal, "/undo 7", "turns that changed")
     golden("commands-changes", terminal.screen())
 
 
@@ -133,3 +133,20 @@ def test_another_model_in_mid_session(open_terminal: Open) -> None:
     entered(terminal, "/model second", "from now on")
     entered(terminal, "what does add do, again?", "took")
     golden("model-switched", terminal.until("second (scripted)"))
+
+
+def test_what_a_project_brings_is_asked_about(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    (workspace_dir / "AGENTS.md").write_text("# Rules\n\n- Names are in German.\n")
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=80, height=60)
+    terminal.send("what does add do?")
+    golden("trust-asked", terminal.until("Use AGENTS.md?"))
+    terminal.keys("Down", "Enter")
+    terminal.until("took")
+    (workspace_dir / "AGENTS.md").write_text("# Rules\n\n- Names are in English.\n")
+    terminal.send("and now?")
+    terminal.until("Use AGENTS.md?", after="and now?")
+    terminal.keys("Escape")
+    terminal.until("took", after="and now?")
+    golden("trust", terminal.until("took", gone="working", after="not used in this session"))

@@ -16,7 +16,15 @@ COMMANDS: tuple[Command, ...] = (
         sessions.RESUME,
         sessions.FORK,
     ),
-    *(lines.EXPORT, lines.PERMISSIONS, work.SANDBOX, lines.AUDIT, lines.INIT, lines.CONFIG),
+    *(
+        lines.EXPORT,
+        lines.PERMISSIONS,
+        lines.TRUST,
+        work.SANDBOX,
+        lines.AUDIT,
+        lines.INIT,
+        lines.CONFIG,
+    ),
     *(screen.THEME, screen.KEYS, screen.QUIT),
 )
 """In the order of the help text."""

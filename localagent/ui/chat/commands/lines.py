@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from localagent.app import take_up
+from localagent.app_project import project_of
 from localagent.childpython import environment, python
 from localagent.errors import UsageError
 from localagent.ui.chat.base import Choice, Item, Shown
@@ -98,6 +100,17 @@ def _init(chat: LiveChat, text: str) -> Iterator[Item]:
         yield from (item for item in written if not _is_text(item))  # it is on the screen already
 
 
+def _trust(chat: LiveChat, text: str) -> Iterator[Item]:
+    if text:
+        _, before = project_of(chat.session.services.workspace.root)
+        yield from carried_out(chat, ["trust", *words_of(text)])
+        take_up(chat.session, before)
+        chat.read_own_commands()
+        return
+    yield from chat.trusting.ask(chat, again=True)
+    yield from carried_out(chat, ["trust", "list"])
+
+
 def _is_text(item: Item) -> bool:
     return isinstance(item, Shown) and item.kind == "text"
 
@@ -109,5 +122,10 @@ SESSIONS = _line("sessions", "[ACTION …]", "recorded sessions", "list", "list"
 PERMISSIONS = _line("permissions", "[ACTION …]", "what need not be asked", "list", "list")
 AUDIT = _line("audit", "[ACTION …]", "what sessions did", "list", "list", "verify", "show")
 CONFIG = _line("config", "[ACTION …]", "settings", "show", "show", "set", "unset", "path")
+TRUST = Command(
+    *("trust", "[ACTION …]", "the project's own rules, commands and plug-ins: use them?"),
+    _trust,
+    from_words("list", "show", "remove"),
+)
 EXPORT = Command("export", "FILE", "this session as .md, .html, .json or .jsonl", _export)
 INIT = Command("init", "", "an AGENTS.md from what the repository shows, on request", _init)
