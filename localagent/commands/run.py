@@ -83,7 +83,9 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
         help="how to work: workflow, react or plugin:NAME (default: the model's own)",
     )
     parser.add_argument(
-        "--yes", action="store_true", help="allow what would be asked; never what is denied"
+        "--yes",
+        action="store_true",
+        help="allow what would be asked, but to show secrets; never what is denied",
     )
     parser.add_argument(
         "--mode",

@@ -7,7 +7,8 @@ Without a matching rule the defaults decide. Some refusals no rule can lift.
 
 The mode of a session shifts what is asked, never what a rule denies: "plan" denies all that changes
 or runs something, "auto-edit" does not ask about edits, and "auto" about nothing that no rule of
-the project asks about, as long as a sandbox confines commands. Secrets are asked about in each.
+the project asks about, as long as a sandbox confines commands. Secrets are asked about in each,
+whatever flag was given, and denied in "auto" and where nobody is there to answer.
 What the user said yes to and had remembered (`grants`) is not asked again.
 
 This is one of two gates. It says whether an action is wanted; what a command can reach is up to
@@ -73,8 +74,8 @@ class Permissions:
     """The rules of the user and of the project.
 
     `interactive` says that somebody is there to answer; without, what would be asked about a
-    secret is denied at once. `ignore_case` says that the file system takes `A` and `a` for the
-    same name; paths are then compared without case.
+    secret is denied at once, also with `yes`. `ignore_case` says that the file system takes `A` and
+    `a` for the same name; paths are then compared without case.
     """
 
     def __init__(
@@ -125,12 +126,20 @@ class Permissions:
         if verdict.action == "ask":
             verdict = self._freed(verdict, effect, subject, mode, confined)
         narrowed = self._narrowed(verdict, tool, effect, subject)
-        if narrowed.action == "ask" and yes:
-            return Verdict("allow", "flag", "--yes was given")
-        if narrowed.action == "ask" and not self._interactive and self._is_secret(effect, subject):
-            reason = f"{narrowed.reason}, and nobody is there to ask"
-            return Verdict("deny", narrowed.by, reason)
-        return narrowed
+        if narrowed.action != "ask":
+            return narrowed
+        if self._is_secret(effect, subject):
+            return self._about_a_secret(narrowed, mode)
+        return Verdict("allow", "flag", "--yes was given") if yes else narrowed
+
+    def _about_a_secret(self, verdict: Verdict, mode: Mode) -> Verdict:
+        """A yes that was given in advance, to whatever may come, is none to a secret."""
+        if not self._interactive:
+            return Verdict("deny", verdict.by, f"{verdict.reason}, and nobody is there to ask")
+        if mode == "auto":
+            reason = f"{verdict.reason}, and the mode auto does not ask; another mode does"
+            return Verdict("deny", verdict.by, reason)
+        return verdict
 
     def _refusal(self, tool: str, effect: Effect, subject: str, read_only: bool) -> Verdict | None:
         """What no rule and no flag can lift."""

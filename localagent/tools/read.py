@@ -36,15 +36,21 @@ class Read:
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
         given = parse(ReadArguments, self.name, arguments)
-        target = load(context.workspace, given.path, _MAX_BYTES)
+        target = load(context.workspace, given.path, _MAX_BYTES, secrets=True)
         wanted = line_range(given.lines)
         return Action(
             tool=self.name,
             effect="read",
             subject=target.path,
-            preview=f"read {target.path} {given.lines}".rstrip(),
+            preview=_preview(target.path, given.lines),
             perform=lambda: _show(target, wanted, context),
         )
+
+
+def _preview(path: str, lines: str) -> str:
+    """What is asked, where it is asked at all: of files that look like they hold a secret."""
+    where = f"{path} lines {lines}" if lines else path
+    return f"show {where} to the model?"
 
 
 def _show(

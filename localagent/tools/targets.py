@@ -30,8 +30,9 @@ class Target:
     file: TextFile
 
 
-def locate(workspace: Workspace, path: str) -> str:
-    """The workspace path meant by `path`.
+def locate(workspace: Workspace, path: str, *, secrets: bool = False) -> str:
+    """The workspace path meant by `path`. `secrets`: it may be a file that looks like it holds
+    some, about which the permission gate decides.
 
     Raises OutsideWorkspace, and ToolError for what the model may not see: git's own files and
     secrets.
@@ -39,18 +40,20 @@ def locate(workspace: Workspace, path: str) -> str:
     rel = workspace.relative(path)
     if ".git" in rel.lower().split("/"):
         raise ToolError(f"{rel} belongs to git and is left alone; use the shell for git commands")
-    if is_secret(rel):
+    if not secrets and is_secret(rel):
         raise ToolError(f"{rel} looks like it holds secrets and is left alone")
     return rel
 
 
-def load(workspace: Workspace, path: str, max_bytes: int = MAX_BYTES) -> Target:
-    """The existing text file at `path`.
+def load(
+    workspace: Workspace, path: str, max_bytes: int = MAX_BYTES, *, secrets: bool = False
+) -> Target:
+    """The existing text file at `path`; `secrets`: see `locate`.
 
     Raises OutsideWorkspace, and ToolError for what is missing (naming what is near), a folder,
     binary or too large.
     """
-    rel = locate(workspace, path)
+    rel = locate(workspace, path, secrets=secrets)
     target = workspace.root / rel
     if os.path.isdir(target):  # noqa: PTH112 - False for a name that is too long
         raise ToolError(f"{rel} is a folder; use list, or name a file in it")

@@ -152,7 +152,7 @@ def test_a_damaged_file_allows_nothing(tmp_path: Path, home: Path, content: byte
         ("plan", {"a.py": "deny", ".env": "deny", "make": "deny", "read .env": "ask"}),
         ("ask", {"a.py": "ask", ".env": "deny", "make": "ask", "read .env": "ask"}),
         ("auto-edit", {"a.py": "allow", ".env": "deny", "make": "ask", "read .env": "ask"}),
-        ("auto", {"a.py": "allow", ".env": "deny", "make": "allow", "read .env": "ask"}),
+        ("auto", {"a.py": "allow", ".env": "deny", "make": "allow", "read .env": "deny"}),
     ],
 )
 def test_what_a_mode_allows(tmp_path: Path, mode: str, expected: dict[str, str]) -> None:

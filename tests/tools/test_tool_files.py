@@ -65,7 +65,6 @@ class TestRead:
             ("app.py", "there is src/app.py"),
             ("zzz", "use list"),
             ("src", "is a folder"),
-            (".env", "secrets"),
             (".git/config", "belongs to git"),
             ("pic.png", r"binary file \(a PNG image, 9 bytes\)"),
         ],
@@ -74,6 +73,14 @@ class TestRead:
         (root / "pic.png").write_bytes(b"\x89PNG\x00\x01\x02\x03\x04")
         with pytest.raises(ToolError, match=message):
             use("read", path=path)
+
+    def test_a_secret_file_is_for_the_gate_to_decide(self, context: ToolContext) -> None:
+        action = standard_tools()["read"].prepare({"path": ".env"}, context)
+        assert (action.effect, action.subject) == ("read", ".env")
+        assert action.preview == "show .env to the model?"
+        for tool in ("edit", "write"):
+            with pytest.raises(ToolError, match="secrets"):
+                standard_tools()[tool].prepare({"path": ".env", "body": "x"}, context)
 
     def test_outside(self, use: Use, root: Path) -> None:
         (root.parent / "secret.txt").write_text("x")
