@@ -15,7 +15,6 @@ from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar, cast
 
 import httpx
-import ollama
 
 from localagent.errors import (
     BackendError,
@@ -26,9 +25,13 @@ from localagent.errors import (
     WorkerDied,
     WorkerHung,
 )
+from localagent.models.ollama_environment import untouched
 from localagent.models.ollama_host import checked_host
 from localagent.models.ollama_transport import Border
 from localagent.models.ollama_wire import Piece, Running, ServerStatus, Show, Tags, Version
+
+with untouched():
+    import ollama
 
 Shape = TypeVar("Shape", Version, Tags, Show, Running, Piece, ServerStatus)
 Lines = AsyncGenerator[dict[str, Any], None]

@@ -15,6 +15,7 @@ import pytest
 from localagent.models import lock
 from localagent.models.lock import LocalFile, LockFile
 from tests.doubles.gguf_file import gguf
+from tests.doubles.ollama_server import DIGEST, Ollama
 
 ROOT = Path(__file__).resolve().parents[2]
 LEVEL = """
@@ -87,3 +88,56 @@ def test_a_session_that_is_begun_without_a_word_is_locked(session: tuple[int, by
     own = os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
     filtered = "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
     assert own or filtered, shown
+
+
+WIDEN = """
+import os, sys
+from pathlib import Path
+from localagent import config, start
+from localagent.guard import egress, policy
+start.prepare(["run", "x"])
+before = egress.state()
+later = sys.argv[1]
+os.environ.update({name: later for name in ("LOCALAGENT_OLLAMA_HOST", "OLLAMA_HOST", "HTTP_PROXY")})
+folder = Path.home() / ".config/localagent"
+(folder / "config.toml").write_text(f'ollama_host = "{later}"\\n')
+start.prepare(["models", "fetch"])
+egress.lock((egress.Destination("127.0.0.1", int(later.rpartition(":")[2])),), kernel=False)
+assert egress.state() is before, egress.state()
+from localagent.app_models import open_model
+from localagent.errors import LocalAgentError
+from localagent.messages import Message
+from localagent.models import lock
+from localagent.models.base import Request
+settings = config.load(None)
+assert settings.ollama_host == later
+model = open_model(lock.load().entry("a"), settings)
+try:
+    print(list(model.generate(Request((Message("user", "hello"),)))))
+except LocalAgentError as error:
+    print(type(error).__name__, error.message)
+"""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_set_later_does_not_widen_it(home: Path, known: bool) -> None:
+    """Settings, variables and the policy as they are now, and a second lock: all too late. Where an
+    Ollama server was named at the start, it is another one."""
+    folder = home / ".config/localagent"
+    folder.mkdir(parents=True)
+    entry = f'id = "a"\nbackend = "ollama"\nname = "toy:1b"\ndigest = "{DIGEST}"\n'
+    pinned = f"version = 1\n[[model]]\n{entry}"
+    write = f"(folder / 'models.lock').write_text({pinned!r})\n"
+    if known:
+        (folder / "models.lock").write_text(pinned)
+    code = WIDEN.replace("settings = config", write + "settings = config")
+    with Ollama() as later:
+        done = subprocess.run(
+            [sys.executable, "-c", code, later.url],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.stdout.startswith("ModelLoadError"), done.stderr
+        assert later.seen == []

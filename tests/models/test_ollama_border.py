@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -168,3 +171,30 @@ def test_a_cloud_in_the_middle_of_a_name_is_none(server: Server) -> None:
     server.models = [Pulled("cloud-toy:1b")]
     ask(server, "cloud-toy:1b")
     assert len(server.bodies("/api/chat")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OLLAMA_HOST", "http://[bad"),
+        ("OLLAMA_HOST", "x:y:z"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/nonexistent"),
+    ],
+)
+def test_what_the_package_cannot_read_in_the_environment_ends_nothing(
+    server: Server, name: str, value: str
+) -> None:
+    """The package reads it when it is imported, so in a process of its own."""
+    code = (
+        "import sys; from localagent.models import served;"
+        "import os; print(served.status(sys.argv[1]).version, os.environ[sys.argv[2]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, server.url, name],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == [server.version, value], done.stderr
