@@ -20,6 +20,8 @@ _MODULES = {
     "tsx": ("tree_sitter_typescript", "language_tsx"),
     "typescript": ("tree_sitter_typescript", "language_typescript"),
 }
+_PARTS = {"javascript": ("javascript", "jsx"), "tsx": ("typescript", "jsx")}
+"""The queries that a language is made of, where these are not its own alone."""
 _MATCHES = 4096
 """Matches that are open at a time, at most: more are dropped by tree-sitter, and cost memory."""
 
@@ -63,5 +65,6 @@ def _parser(name: str) -> Parser:
 def _query(name: str) -> Query:
     from tree_sitter import Query
 
-    text = (files("localagent.grammars") / "queries" / f"{name}.scm").read_text("utf-8")
-    return Query(_language(name), text)
+    folder = files("localagent.grammars") / "queries"
+    texts = [(folder / f"{each}.scm").read_text("utf-8") for each in _PARTS.get(name, (name,))]
+    return Query(_language(name), "".join(texts))

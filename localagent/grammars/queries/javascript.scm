@@ -1,4 +1,4 @@
-; Definitions, calls and imports of JavaScript, with JSX.
+; Definitions, calls and imports of JavaScript.
 (class_declaration name: (_) @name) @def.class
 (lexical_declaration (variable_declarator name: (identifier) @name value: (class))) @def.class
 (function_declaration name: (identifier) @name) @def.function
@@ -24,8 +24,6 @@
 (call_expression function: (member_expression property: (_) @call))
 (new_expression constructor: (identifier) @call)
 (new_expression constructor: (member_expression property: (_) @call))
-(jsx_opening_element name: (identifier) @call)
-(jsx_self_closing_element name: (identifier) @call)
 
 (import_statement source: (string (string_fragment) @import))
 (export_statement source: (string (string_fragment) @import))
