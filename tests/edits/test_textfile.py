@@ -78,3 +78,18 @@ def test_binary() -> None:
     assert not is_binary("é".encode())
     assert not is_binary("é".encode("utf-16"))
     assert not is_binary(b"caf\xe9")
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "newline", "endings"),
+    [
+        (b"a\nb\n", "a\nb\n", "\n", None),
+        (b"a", "a", "\n", None),
+        (b"a\r\nb\r\n", "a\nb\n", "\r\n", None),
+        (b"a\rb", "a\nb", "\r", None),
+        (b"a\r\nb\nc\r\n", "a\nb\nc\n", "\r\n", ("\r\n", "\n", "\r\n")),
+    ],
+)
+def test_line_ends(data: bytes, text: str, newline: str, endings: tuple[str, ...] | None) -> None:
+    file = decode(data)
+    assert (file.text, file.newline, file.endings) == (text, newline, endings)
