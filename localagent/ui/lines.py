@@ -93,6 +93,8 @@ class _Lines:
 
     def carry_out(self, line: str) -> bool:
         """One line; False where the session is to end."""
+        if self._asker is not None:  # the terminal shows what is typed
+            self._renderer.echoed = line.strip()
         for item in self._chat.submit(line):
             self._draw(item)
         self._screen.clear_status()

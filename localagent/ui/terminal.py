@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from localagent.ui.screen import Screen
 from localagent.ui.words import UNICODE, symbols_for
@@ -41,5 +42,17 @@ def terminal_screen(stream: TextIO) -> Screen:
         force_terminal=terminal,
         soft_wrap=False,
     )
+    if terminal and console.is_dumb_terminal:
+        _measure(console, stream)
     live = terminal and not console.is_dumb_terminal and not console.legacy_windows
     return Screen(console, live=live, symbols=symbols_for(console.encoding))
+
+
+def _measure(console: Console, stream: TextIO) -> None:
+    """Give a console the width that its terminal has: rich takes 80 for every dumb one."""
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except OSError:
+        return
+    if size.columns and size.lines:
+        console.size = ConsoleDimensions(size.columns, size.lines)

@@ -78,7 +78,7 @@ class Picking:
                 row.append(f"  {one_line(choice.detail, 100)}", style="faint")
             rows.append(row)
         place = f"{self.at + 1} of {len(choices)}; " if len(choices) > SHOWN_CHOICES else ""
-        rows.append(Text(f"    {place}Up and Down, Enter takes it, Esc goes back", style="faint"))
+        rows.append(Text(f"    {place}Enter takes it, Esc goes back", style="faint"))
         return rows
 
 

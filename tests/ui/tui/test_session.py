@@ -449,3 +449,49 @@ def test_the_editor_writes_the_message(
     terminal.until("> begun")
     terminal.keys("C-x", "C-e")
     terminal.until("> begun from the editor")
+
+
+@pytest.mark.parametrize("while_it", ["writes", "waits"])
+def test_put_to_sleep_and_woken(open_terminal: Open, scripted: Script, while_it: str) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(SLOW), width=100, height=60)
+    if while_it == "writes":
+        terminal.send("what does add do?")
+        terminal.until("line 3 of")
+    else:
+        terminal.type("a draft")
+        terminal.until("> a draft")
+    terminal.keys("C-z")
+    usable(terminal)
+    terminal.type("fg")
+    terminal.keys("Enter")
+    if while_it == "writes":
+        terminal.until("line 6 of", after="it is 42")
+        terminal.keys("C-c")
+        terminal.until("interrupted")
+    else:
+        terminal.until("> a draft", after="it is 42")
+    terminal.until("ask mode", after="it is 42")
+
+
+def test_a_terminal_that_can_draw_nothing_over(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    terminal = open_terminal(width=40, height=60)
+    terminal.type("TERM=dumb; export TERM")
+    terminal.keys("Enter")
+    terminal.start("--scripted", scripted(ANSWER))
+    terminal.until("\n>")
+    terminal.type("what does add do?")
+    terminal.keys("Enter")
+    terminal.until("73 written")
+    terminal.type("/init")
+    terminal.keys("Enter")
+    terminal.until("number (Enter: none):")
+    terminal.type("2")
+    terminal.keys("Enter")
+    terminal.until("wrote AGENTS.md")
+    assert (workspace_dir / "AGENTS.md").exists()
+    shown = terminal.until("\n>", after="wrote AGENTS.md")
+    golden("dumb-40", shown[shown.index("• looking") :])
+    terminal.keys("C-d")
+    usable(terminal)
