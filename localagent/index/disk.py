@@ -169,13 +169,16 @@ class DiskIndex:
             return files
         try:
             without = store.without(filters)
+            known = {} if fresh else store.known()
         except sqlite3.Error:  # it is only quicker with it
             return files
         return [
-            f for f in files if f not in without or not (fresh or self._is_as_it_was(f, without[f]))
+            f
+            for f in files
+            if f not in without or not (fresh or self._is_as_it_was(f, known.get(f)))
         ]
 
-    def _is_as_it_was(self, path: str, known: Known) -> bool:
+    def _is_as_it_was(self, path: str, known: Known | None) -> bool:
         file = there(self._workspace, path)
         return file is not None and same(file, known)
 

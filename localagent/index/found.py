@@ -76,7 +76,7 @@ def _places(
         likely = index.may_have(asked.value, index.files(), regex=regex, fresh=True)
         paths = sorted(filter(wanted, likely), key=relations.later)
         kinds = asked.filter if asked.filter.of_symbols else None
-        for one in lines_with(workspace, paths, pattern):
+        for one in lines_with(workspace, paths, pattern, "" if regex else asked.value):
             around = relations.around(one.path, one.line)
             if kinds is None or (around is not None and kinds.symbol(around)):
                 owner = around.name if around is not None else ""

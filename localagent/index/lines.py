@@ -31,9 +31,9 @@ def pattern_of(text: str, *, regex: bool) -> re.Pattern[str]:
 
 
 def lines_with(
-    workspace: Workspace, paths: Iterable[str], pattern: re.Pattern[str]
+    workspace: Workspace, paths: Iterable[str], pattern: re.Pattern[str], literal: str = ""
 ) -> Iterator[Reference]:
-    """The lines of these files that have it, file by file."""
+    """The lines of these files that have it, file by file; what has it holds `literal`."""
     # A look at the whole text is quicker; but what looks beyond a line's end is for lines alone.
     alone = any(mark in pattern.pattern for mark in _BEYOND)
     whole = None if alone else re.compile(pattern.pattern, re.MULTILINE)
@@ -45,6 +45,8 @@ def lines_with(
         if len(data) > MAX_BYTES or is_binary(data):
             continue
         text = decode(data).text
+        if literal not in text:  # many times as quick as an expression
+            continue
         if whole is not None and whole.search(text) is None:
             continue
         found = 0

@@ -206,16 +206,10 @@ class Store:
         ).fetchone()
         return row
 
-    def without(self, filters: Filters) -> dict[str, Known]:
-        """The files that cannot hold what is asked for, as the index has them."""
-        rows = self._db.execute(
-            "SELECT path, mtime, size, hash, kind, bits FROM grams JOIN files ON id = file"
-        )
-        return {
-            os.fsdecode(path): Known(*known)
-            for path, *known, bits in rows
-            if not filters.allow(bits)
-        }
+    def without(self, filters: Filters) -> set[str]:
+        """The files that, as the index has them, cannot hold what is asked for."""
+        rows = self._db.execute("SELECT path, bits FROM grams JOIN files ON id = file")
+        return {os.fsdecode(path) for path, bits in rows if not filters.allow(bits)}
 
     def paths(self) -> frozenset[str]:
         """All files."""
