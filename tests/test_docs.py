@@ -143,7 +143,8 @@ def test_the_readmes_search_for_code_that_reaches_out_finds_what_it_says() -> No
     lock = {"guard/egress.py", "guard/egress_linux.py"}
     lock |= {"guard/door.py", "guard/joining.py", "guard/asking.py"}
     client = {"models/ollama_client.py", "models/ollama_transport.py"}
-    canaries = {"guard/sandbox/attempts.py", "guard/sandbox/targets.py"}
+    tries = {f"guard/sandbox/attempts/{one}.py" for one in ("network", "sockets", "files", "run")}
+    canaries = {*tries, "guard/sandbox/targets.py"}
     told = set(re.findall(r"`([a-z_/.]+)`", shown[2]))
     assert names == told == lock | client | canaries | {"guard/sandbox/relay.py"}
 

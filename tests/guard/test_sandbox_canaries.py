@@ -1,6 +1,6 @@
 """The canary suite: every attempt to get out, with every kind of sandbox, as root and as a user.
 
-The attempts are in localagent/guard/sandbox/attempts.py. The same attempts without a sandbox are
+The attempts are in localagent/guard/sandbox/attempts/. The same attempts without a sandbox are
 the control: what gets through there shows that the attempt is a real one.
 """
 

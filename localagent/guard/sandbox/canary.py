@@ -39,7 +39,7 @@ def probe(sandbox: Sandbox) -> str:
             "OUTSIDE": str(outside),
             "AGENT": str(os.getpid()),
             "PYTHON": sys.executable,
-            "ATTEMPTS": str(Path(__file__).with_name("attempts.py")),
+            "ATTEMPTS": str(Path(__file__).with_name("attempts") / "run.py"),
             "SOCKET": str(place),
             "NETWORK": os.readlink("/proc/self/ns/net"),  # noqa: PTH115
         }

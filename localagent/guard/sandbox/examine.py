@@ -103,7 +103,7 @@ def _attack(sandbox: Sandbox) -> list[Canary]:
         values = targets.values(sandbox.confined, skip)
         (targets.workspace / "targets.json").write_text(json.dumps(values))
         with sandbox.open(targets.workspace) as view:
-            line = f"exec '{sys.executable}' -I -S '{attempts.__file__}'"
+            line = f"exec '{sys.executable}' -I -S '{Path(attempts.__file__).with_name('run.py')}'"
             done = view.run(Command(line, seconds=_SECONDS, output_bytes=1 << 20))
             rows = bounds.tried(view, os.environ["CANARY_MARKER"]) if sandbox.confined else []
         told = [line for line in done.output.splitlines() if line.startswith("{")]

@@ -3,7 +3,7 @@
 
 `Targets` builds it all in a home of its own, and tells afterwards what was reached of it. A few
 lie in folders that all programs share; they bear the marker, and `sweep` removes them whatever
-became of who made them. Linux only. See attempts.py for the attempts and examine.py for who puts
+became of who made them. Linux only. See attempts/ for the attempts and examine.py for who puts
 both together.
 """
 
@@ -87,7 +87,7 @@ class Targets:
         self._stack.close()
 
     def values(self, sandboxed: bool, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-        """What attempts.py reads; `sandboxed` lets it also try what is not safe elsewhere."""
+        """What attempts/run.py reads; `sandboxed` lets it also try what is not safe elsewhere."""
         return {
             **self._values,
             "secret": self.secret,
