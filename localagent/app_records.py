@@ -5,7 +5,6 @@ from __future__ import annotations
 from localagent.config import Settings
 from localagent.edits.textfile import sha256
 from localagent.events import Event
-from localagent.guard import egress
 from localagent.journal import transcript
 from localagent.journal.audit import AuditLog
 from localagent.journal.audit_prune import prune as prune_audit
@@ -24,7 +23,6 @@ def open_records(
     facts = {
         "backend": info.backend,
         "template_sha256": info.template_sha256,
-        "network": str(egress.state()),
         "mode": settings.mode,
         "policy": {str(file): sha256(file.read_bytes()) for file in policy.files},
         "offline": policy.offline,

@@ -78,7 +78,11 @@ def destinations(state: State, host: str) -> Check:
             "destinations", False, f"ollama_host is no address here: {error.message}", mend
         )
     near = ", ".join(map(str, state.destinations))
-    return Check("destinations", True, near or "none: no address is ever dialled")
+    found = near or "none: no address is ever dialled"
+    if state.ports:
+        ports = ", ".join(map(str, state.ports))
+        found += f"; commands may reach what listens at {ports} of this machine (sandbox_ports)"
+    return Check("destinations", True, found)
 
 
 def fetching(policy: Policy) -> Check:

@@ -170,3 +170,9 @@ def test_another_machine_as_server_is_named(examined: Examined, home: Path) -> N
     assert failing(allowed) == ["destinations"]
     (check,) = [c for c in json.loads(allowed.stdout)["checks"] if c["name"] == "destinations"]
     assert check["found"] == "another machine is dialled: 192.0.2.7:11434"
+
+
+def test_a_port_that_commands_may_reach_is_told(examined: Examined) -> None:
+    done = examined(LOCALAGENT_SANDBOX_PORTS="54321")
+    (check,) = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "destinations"]
+    assert "commands may reach what listens at 54321 of this machine" in check["found"]

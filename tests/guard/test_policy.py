@@ -206,4 +206,4 @@ class TestInForce:
         assert session["policy"] == {file: hashlib.sha256(text.encode()).hexdigest()}
         assert session["locked"] == {file: ["max_seconds = 900"]}
         assert (session["offline"], session["allowed_hosts"]) == (True, ["gpu"])
-        assert session["network"].startswith("kernel: ")
+        assert session["egress"].startswith("kernel: ")
