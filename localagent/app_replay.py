@@ -65,6 +65,8 @@ def _done_again(
         again.check = event.check
         shared = any(isinstance(e, MessageAdded) for e in _of_turn(recorded.events[place + 1 :]))
         yield from again.run_check(event.prompt, share=shared)
+    elif isinstance(event, TurnStarted) and event.kind == "plan":
+        yield from again.run_plan(event.prompt)
     elif isinstance(event, TurnStarted):
         again.check = event.check
         said = iter(steered(recorded.events[place + 1 :]))

@@ -78,8 +78,9 @@ class SessionTitled:
     title: str
 
 
-TurnKind = Literal["task", "command", "check"]
-"""A task for the model; for the user alone a command, or the project's check."""
+TurnKind = Literal["task", "command", "check", "plan"]
+"""A task for the model; for the user alone a command, or the project's check; a task that a plan is
+made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,18 @@ class ConversationReplaced:
     """The conversation goes on from these messages instead, each with "role" and "content"."""
 
     messages: list[dict[str, str]]
+
+
+PlanStep = dict[str, str]
+"""A step of a plan: "text", and "state", which is "left", "done" or "failed"."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """There is a plan for `task`, or it is another one, or a step has another state."""
+
+    task: str
+    steps: list[PlanStep]
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +370,7 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
     MessageAdded,
     Steered,
     ConversationReplaced,
+    PlanChanged,
     Rewound,
     ChangesUndone,
     Step,

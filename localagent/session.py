@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +22,7 @@ from localagent.agent.ask import hidden
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.base import Planner
 from localagent.agent.planners.command import UserCommand
+from localagent.agent.planners.make_plan import MakePlan
 from localagent.agent.planners.own_check import UserCheck
 from localagent.agent.title import write_title
 from localagent.agent.turn import Answer, Exchange, Journal, Limits, Services, Turn
@@ -36,6 +37,8 @@ from localagent.events import (
     Mode,
     ModeChanged,
     ModelSwitched,
+    PlanChanged,
+    PlanStep,
     Rewound,
     SessionStarted,
     SessionTitled,
@@ -170,6 +173,23 @@ class Session:
         for it. With `share` a failing check's output joins the conversation."""
         return self._carried_out(line, lambda: UserCheck(share), "check")
 
+    def run_plan(self, task: str) -> Iterator[Event]:
+        """A turn that makes a plan for a task, and changes nothing but that."""
+        return self._carried_out(task, MakePlan, "plan")
+
+    @property
+    def plan(self) -> PlanChanged | None:
+        """The plan, if there is one."""
+        return self.talk.plan
+
+    def set_plan(self, task: str, steps: Sequence[PlanStep]) -> Iterator[Event]:
+        """Go on with another plan, or with other states of its steps."""
+        return self._recorded(self._planned(PlanChanged(task, list(steps))))
+
+    def _planned(self, plan: PlanChanged) -> Iterator[Event]:
+        yield from self._opening()
+        yield plan
+
     def _carried_out(self, prompt: str, planner: Callable[[], Planner], kind: TurnKind) -> _Events:
         self._running = True
         try:
@@ -303,7 +323,7 @@ class Session:
         """Shorten the conversation, as the planner does where it no longer fits; False where there
         is nothing to leave out."""
         planner = self.planner_for(self._planner_name())
-        tasks = [turn.at for turn in self.talk.turns if turn.kind == "task"]
+        tasks = [turn.at for turn in self.talk.turns if turn.kind in ("task", "plan")]
         shorter = planner.shortened(self.services, self.conversation, tasks[-1] if tasks else 0)
         if shorter is None:
             return False

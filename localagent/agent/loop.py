@@ -46,7 +46,7 @@ _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
 def run_turn(turn: Turn, planner: Planner, kind: TurnKind = "task") -> Generator[Event, None, None]:
     """Carry out `turn` with `planner`."""
     yield TurnStarted(turn.number, turn.prompt, turn.check, kind)
-    if kind == "task":
+    if kind in ("task", "plan"):
         yield MessageAdded("user", turn.prompt)
     try:
         result = yield from planner.plan(turn)

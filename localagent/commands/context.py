@@ -63,7 +63,7 @@ def register(commands: Commands) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Choose, and show what was chosen."""
-    from localagent.agent.planners.workflow import ANSWER_SHARE
+    from localagent.agent.planners.shown_code import ANSWER_SHARE
     from localagent.app_models import open_models
     from localagent.workspace import Workspace
 

@@ -9,6 +9,7 @@ from localagent.events import (
     ConversationReplaced,
     Event,
     MessageAdded,
+    PlanChanged,
     Rewound,
     TurnKind,
     TurnStarted,
@@ -34,6 +35,15 @@ class Talk:
 
     messages: list[Message] = field(default_factory=list)
     turns: list[Begun] = field(default_factory=list)
+    _plans: list[tuple[int, PlanChanged]] = field(
+        default_factory=list
+    )  # and in or after which turn
+    _turn: int = 0
+
+    @property
+    def plan(self) -> PlanChanged | None:
+        """The plan as it is now."""
+        return self._plans[-1][1] if self._plans else None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Talk:
@@ -46,13 +56,17 @@ class Talk:
     def see(self, event: Event) -> None:
         """Take one event into account."""
         if isinstance(event, TurnStarted):
+            self._turn = event.turn
             self.turns.append(Begun(event.turn, event.prompt, event.kind, len(self.messages)))
         elif isinstance(event, MessageAdded):
             self.messages.append(Message(event.role, event.content))
         elif isinstance(event, ConversationReplaced):
             self.messages = [_message(one) for one in event.messages]
             self.turns = []
+        elif isinstance(event, PlanChanged):
+            self._plans.append((self._turn, event))
         elif isinstance(event, Rewound):
+            self._plans = [plan for plan in self._plans if plan[0] < event.turn]
             gone = [turn for turn in self.turns if turn.turn >= event.turn]
             if gone:
                 del self.messages[gone[0].at :]

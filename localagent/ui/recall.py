@@ -15,7 +15,7 @@ from localagent.events import (
 )
 
 # What was said to the user; other replies are code or choices.
-_SAID = ("answer", "act")
+_SAID = ("answer", "act", "plan")
 
 
 def last_turn(events: Sequence[Event]) -> Iterator[Event]:

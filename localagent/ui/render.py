@@ -59,11 +59,13 @@ _DOING = {
     "localise": "choosing the file",
     "infill": "filling in",
     "answer": "answering",
+    "plan": "planning",
 }
 
 
 _STREAMS: dict[str, type[AnswerStream] | type[ActStream]] = {
     "answer": AnswerStream,
+    "plan": AnswerStream,
     "act": ActStream,
 }
 
@@ -170,7 +172,7 @@ class Renderer:
         self._own_command = event.kind == "command"
         self._report.own_check = event.kind == "check"
         echoed, self.echoed = self.echoed, ""
-        if echoed.lstrip("!").strip() != event.prompt:
+        if echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:
             self._screen.line()
             sign = "!" if event.kind == "command" else ""
             draw_prompt(self._screen, sign + event.prompt)
@@ -209,7 +211,9 @@ class Renderer:
         self._streams.discard(event.stream)
         if event.stream == self._followed:
             self._end_reply()
-            self._report.answer_shown |= event.purpose == "answer" and self._screen.live_line
+            self._report.answer_shown |= (
+                event.purpose in ("answer", "plan") and self._screen.live_line
+            )
         if event.purpose in _SHORT or (self._inside and event.finish != "length"):
             return
         read = event.prompt_tokens - event.reused_tokens

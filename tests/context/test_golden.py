@@ -12,6 +12,7 @@ import pytest
 from localagent.agent.ask import transcript_form
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.commit_message import write_message
+from localagent.agent.planners.make_plan import MakePlan
 from localagent.agent.planners.react import system_prompt
 from localagent.agent.problem import Problem, beside_paths, open_file
 from localagent.agent.strategies.function import body, rewrite
@@ -187,3 +188,16 @@ def test_title() -> None:
     model = ScriptedModel(["Fix the sign"])
     write_title(model, Prompts(), "Fix calc.py so that the tests in calc_test.py pass\n", 60)
     compare("title", model.prompts[0])
+
+
+def test_a_plan_and_its_step(turn: Turn) -> None:
+    model = ScriptedModel(["1. Change add in calc.py to add"])
+    turn.services = replace(turn.services, model=model)
+    list(MakePlan().plan(turn))
+    compare("plan", model.prompts[0])
+    step = Prompts().render("plan/step", step="Do it", number="2", total="3", task="Do all")
+    compare("plan-step", step)
+
+
+def test_the_task_of_mending_what_the_check_says() -> None:
+    compare("fix-check", Prompts().text("chat/fix-check"))

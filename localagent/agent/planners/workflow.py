@@ -9,10 +9,8 @@ The model is asked for one small thing at a time; the project's tests judge it.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from functools import partial
 
 from localagent.agent import act
-from localagent.agent.actions import parse_actions
 from localagent.agent.ask import Reply, ask, choose
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.classify import classify
@@ -25,6 +23,7 @@ from localagent.agent.localise import (
 )
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
+from localagent.agent.planners.shown_code import code_for
 from localagent.agent.problem import (
     Problem,
     beside_paths,
@@ -39,9 +38,7 @@ from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, run_check
-from localagent.context.builder import gather
-from localagent.context.earlier import earlier, exchanges, with_subject
-from localagent.errors import ToolError, WorkspaceError
+from localagent.errors import WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
 from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message
@@ -53,11 +50,6 @@ MAX_TARGETS = 3
 QUICK_PART = 12
 """One of so many parts of the time is for a first look at each of several files."""
 ANSWER_TOKENS = 600
-ANSWER_SHARE = 0.35
-"""Of the window, for the code that a question is answered from: more takes a small machine longer
-to read than a person waits."""
-EARLIER_SHARE = 0.1
-"""Of the window, for what was said before."""
 
 
 class Workflow:
@@ -208,19 +200,7 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     """Answer a question from what it names, and from what the index finds."""
     yield Step("search", "looking for what the question is about")
     services = turn.services
-    budget = int(services.model.info.profile.window * ANSWER_SHARE)
-    count = services.model.count
-    before = exchanges(turn.conversation, partial(_is_call, tools=tuple(services.tools)))
-    said = earlier(before, count, int(services.model.info.profile.window * EARLIER_SHARE))
-    query = with_subject(turn.prompt, before)
-    found = gather(query, services.workspace, services.index, count, budget, named, saw=turn.saw)
-    # The best comes last, nearest to the question.
-    parts = [one.text for one in reversed(found.shown)]
-    for part in parts:
-        turn.shows("code", part)
-    if found.map:
-        parts.insert(0, services.prompts.render("workflow/map", map=found.map))
-        turn.shows("other names", parts[0])
+    said, parts = code_for(turn, named)
     question = services.prompts.render("workflow/answer", question=turn.prompt.strip())
     user = Message("user", "\n\n".join([*parts, question]))
     system = Message("system", with_rules(services, services.prompts.text("workflow/system")))
@@ -229,13 +209,6 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
         turn, "answer", Request((system, *said, user), max_tokens=ANSWER_TOKENS, seed=turn.seed)
     )
     return Result("answered", reply.text.strip())
-
-
-def _is_call(text: str, tools: Sequence[str]) -> bool:
-    try:
-        return bool(parse_actions(text, tools))
-    except ToolError:
-        return True
 
 
 def _finish(turn: Turn, check: str, found: Candidate) -> Generator[Event, None, Result]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from localagent.agent.classify import classify
 from localagent.app import open_session
 from localagent.app_project import prompt_commands
 from localagent.errors import LocalAgentError, UsageError
@@ -28,6 +29,7 @@ from localagent.ui.chat.base import (
 from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.commands.base import Command
 from localagent.ui.chat.commands.own import own_command
+from localagent.ui.chat.commands.plan import made
 from localagent.ui.chat.mentions import mentions
 from localagent.ui.chat.queue import Queue
 from localagent.ui.chat.standing import Branch, Standing, where_it_runs
@@ -93,6 +95,8 @@ class LiveChat:
                 yield from self.command(name).run(self, arguments.strip())
             elif text.startswith("!"):
                 yield from self._entered(text)
+            elif text and self.mode == "plan" and classify(text) == "edit":
+                yield from made(self, text)
             elif text:
                 yield from self.ask(text)
         except LocalAgentError as error:
@@ -105,6 +109,13 @@ class LiveChat:
         self.finish_warming()
         if not self._cancelled:
             yield from self.follow(self.session.run(text))
+            self.session.write_title()
+
+    def plan(self, task: str) -> Iterator[Event]:
+        """A turn that makes a plan."""
+        self.finish_warming()
+        if not self._cancelled:
+            yield from self.follow(self.session.run_plan(task))
             self.session.write_title()
 
     def _entered(self, text: str) -> Iterator[Event]:
@@ -198,7 +209,7 @@ class LiveChat:
                     self.standing.see(next(going_back))
                 except StopIteration as end:
                     begun = end.value
-                    return f"!{begun.prompt}" if begun.kind == "command" else str(begun.prompt)
+                    return f"{_ENTERED.get(begun.kind, '')}{begun.prompt}"
         finally:
             self._running.release()
 
@@ -308,6 +319,10 @@ class LiveChat:
         self.session.cancel()
         self.finish_warming()
         self.session.close()
+
+
+_ENTERED = {"command": "!", "plan": "/plan "}
+"""What the user enters before the prompt of a turn of some kinds."""
 
 
 def is_command(text: str) -> bool:

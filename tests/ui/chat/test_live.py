@@ -66,7 +66,9 @@ def test_cancelling_nothing_is_nothing(talk: Callable) -> None:
 
 def test_a_mistyped_command_names_the_nearest(talk: Callable) -> None:
     shown = talk().shown("/hlep")
-    assert shown == Shown("error", "there is no command /hlep", hint="did you mean /help?")
+    assert shown == Shown(
+        "error", "there is no command /hlep", hint="did you mean /help? /help lists the commands"
+    )
 
 
 def test_a_path_is_no_command(talk: Callable) -> None:

@@ -22,6 +22,16 @@ from tui_screens import events, golden, outcomes, started, usable
 from localagent.events import MessageAdded, ModelAsked, TurnStarted
 
 CHECK = "grep -q 'a + b' calc.py"
+WRITES = """--- reply
+```write path=calc.py
+def add(a, b):
+    return a + b
+```
+--- reply
+```done
+add adds
+```
+"""
 Open = Callable[..., Tmux]
 Script = Callable[[str], str]
 
@@ -97,6 +107,21 @@ def test_a_commit(open_terminal: Open, scripted: Script, workspace_dir: Path) ->
         ["git", "log", "-1", "--format=%s"], cwd=workspace_dir, capture_output=True, check=True
     )
     assert done.stdout == b"Fix the sign in add\n"
+
+
+def test_a_plan_is_made_and_carried_out(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    plan = "--- reply\n1. Change add in calc.py to add\n2. Mend subtract in calc.py\n"
+    give_up = "--- reply\nI do not know how.\n" * 3
+    words = ("--planner", "react", "--check", CHECK)
+    script = scripted(plan + WRITES + give_up)
+    terminal = started(open_terminal, "--scripted", script, *words, width=80, height=70)
+    terminal.send("/plan mend calc.py")
+    golden("plan-80", terminal.until("/plan run carries"))
+    terminal.send("/plan run")
+    golden("plan-run-80", terminal.until("/plan skip goes"))
+    assert "a + b" in (workspace_dir / "calc.py").read_text()
 
 
 def test_no_is_an_answer(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:

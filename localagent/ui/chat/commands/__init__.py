@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localagent.ui.chat.commands import commit, context, lines, screen, sessions, work
+from localagent.ui.chat.commands import commit, context, lines, plan, screen, sessions, work
 from localagent.ui.chat.commands.base import Command
 
 COMMANDS: tuple[Command, ...] = (
-    *(screen.HELP, work.MODEL, lines.MODELS, work.MODE),
+    *(screen.HELP, work.MODEL, lines.MODELS, work.MODE, plan.PLAN),
     *(work.CHECK, work.UNDO, work.REDO, sessions.DIFF, commit.COMMIT, lines.SEARCH, lines.INDEX),
     *(
         context.CONTEXT,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from localagent.agent.localise import named_paths
-from localagent.agent.planners.workflow import ANSWER_SHARE
+from localagent.agent.planners.shown_code import ANSWER_SHARE
 from localagent.context.builder import gather
 from localagent.ui.chat.base import Item, Shown
 from localagent.ui.chat.commands.base import Command

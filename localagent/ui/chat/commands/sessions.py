@@ -44,6 +44,9 @@ def _begins(chat: LiveChat) -> Iterator[Item]:
     turns = len(chat.session.talk.turns)
     said = f"{turns} turn" if turns == 1 else f"{turns} turns"
     yield Shown("note", f"this is session {chat.session.id} now, with {said}")
+    plan = chat.session.plan
+    if plan is not None and (left := sum(step["state"] != "done" for step in plan.steps)):
+        yield Shown("note", f"its plan has {left} of {len(plan.steps)} steps left; /plan shows it")
     if chat.session.unfinished:
         yield Shown("note", f"its last turn did not end: {chat.session.unfinished}")
 

@@ -1,0 +1,65 @@
+"""A turn that ends with a plan: it reads and searches, and changes nothing.
+
+The harness finds the code that the task is about, as for a question; the model writes a numbered
+list, under a grammar where the backend has one. The same for every planner and model: what a small
+one can do, a large one can, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from localagent.agent.ask import ask
+from localagent.agent.house_rules import notices, with_rules
+from localagent.agent.localise import named_paths
+from localagent.agent.plan_text import numbered, read_reply
+from localagent.agent.planners.base import Result
+from localagent.agent.planners.shown_code import code_for
+from localagent.agent.turn import Services, Turn
+from localagent.events import Event, MessageAdded, PlanChanged, Step
+from localagent.messages import Message
+from localagent.models.base import Request
+
+REPLY_TOKENS = 400
+GRAMMAR = r"""
+root ::= "1. " step ("2. " step ("3. " step ("4. " step ("5. " step ("6. " step)?)?)?)?)?
+step ::= [^ \n] [^\n]{8,240} "\n"
+"""
+
+
+class MakePlan:
+    """See the module's description."""
+
+    name = "plan"
+
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
+        """See `Planner.opening`."""
+        return [Message("system", with_rules(services, services.prompts.text("workflow/system")))]
+
+    def shortened(
+        self,
+        services: Services,  # noqa: ARG002
+        conversation: Sequence[Message],  # noqa: ARG002
+        last: int,  # noqa: ARG002
+    ) -> list[Message] | None:
+        """See `Planner.shortened`: no more is shown of it than fits, anyway."""
+        return None
+
+    def plan(self, turn: Turn) -> Generator[Event, None, Result]:
+        """Write the plan; it becomes the assistant's message."""
+        yield Step("search", "looking for what the task is about")
+        services = turn.services
+        named = named_paths(turn.prompt, services.workspace, services.index.files())
+        said, parts = code_for(turn, named)
+        task = services.prompts.render("plan/plan", task=turn.prompt.strip())
+        user = Message("user", "\n\n".join([*parts, task]))
+        yield from notices(turn)
+        messages = (*self.opening(services, turn.conversation), *said, user)
+        request = Request(messages, max_tokens=REPLY_TOKENS, grammar=GRAMMAR, seed=turn.seed)
+        reply = yield from ask(turn, "plan", request, services.planning)
+        steps = [{"text": text, "state": "left"} for text in read_reply(reply.text)]
+        if not steps:
+            return Result("unsolved", "the model wrote no plan; put the task in other words")
+        yield PlanChanged(turn.prompt.strip(), steps)
+        yield MessageAdded("assistant", numbered(steps))
+        return Result("answered", numbered(steps))

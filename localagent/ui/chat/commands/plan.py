@@ -1,0 +1,146 @@
+"""`/plan`: a plan for a task, edited, and carried out step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from localagent.agent.plan_text import read_edited, written
+from localagent.errors import UsageError
+from localagent.events import PlanChanged, PlanStep
+from localagent.ui.chat.base import Item, Shown
+from localagent.ui.chat.commands.base import Command, from_words
+from localagent.ui.words import count
+
+if TYPE_CHECKING:
+    from localagent.ui.chat.live import LiveChat
+
+_DONE = ("solved", "answered", "unverified")
+_HOW = "/plan TASK makes one"
+
+
+def _plan(chat: LiveChat, text: str) -> Iterator[Item]:
+    match text:
+        case "":
+            yield _shown(_current(chat))
+        case "edit":
+            yield from _edit(chat)
+        case "run":
+            yield from _run(chat)
+        case "skip":
+            yield from _skip(chat)
+        case _:
+            yield from made(chat, text)
+
+
+def made(chat: LiveChat, task: str) -> Iterator[Item]:
+    """Make a plan for a task, and say what can be done with it."""
+    before = chat.session.plan
+    yield from chat.plan(task)
+    plan = chat.session.plan
+    if plan is not None and plan is not before and not chat.cancelled:
+        many = count(len(plan.steps), "step")
+        yield Shown("note", f"a plan of {many}: /plan run carries it out, /plan edit changes it")
+
+
+def _current(chat: LiveChat) -> PlanChanged:
+    plan = chat.session.plan
+    if plan is None or not plan.steps:
+        raise UsageError("there is no plan", _HOW)
+    return plan
+
+
+def _shown(plan: PlanChanged) -> Shown:
+    rows = tuple((str(n), step["state"], step["text"]) for n, step in enumerate(plan.steps, 1))
+    return Shown("table", title=f"the plan for: {plan.task.splitlines()[0]}", rows=rows)
+
+
+def _edit(chat: LiveChat) -> Iterator[Item]:
+    plan = _current(chat)
+    yield from chat.wish("edit", written(plan.task, plan.steps))
+    edited = chat.fulfilled()
+    if edited is None:
+        yield Shown("note", "the plan stays as it was")
+        return
+    steps = read_edited(edited)
+    if not steps:
+        raise UsageError("there is no step in that, so the plan stays as it was", _HOW)
+    yield from _kept(chat, plan, steps)
+    yield _shown(_current(chat))
+
+
+def _kept(chat: LiveChat, plan: PlanChanged, steps: Sequence[PlanStep]) -> Iterator[Item]:
+    yield from chat.follow(chat.session.set_plan(plan.task, steps))
+
+
+def _skip(chat: LiveChat) -> Iterator[Item]:
+    plan = _current(chat)
+    number = _next(plan)
+    if number is None:
+        raise UsageError("no step is left", _HOW)
+    yield from _marked(chat, plan, number, "done")
+    yield _shown(_current(chat))
+
+
+def _next(plan: PlanChanged) -> int | None:
+    """The place of the first step that is not done."""
+    return next((n for n, step in enumerate(plan.steps) if step["state"] != "done"), None)
+
+
+def _marked(chat: LiveChat, plan: PlanChanged, number: int, state: str) -> Iterator[Item]:
+    steps = [{**step, "state": state} if n == number else step for n, step in enumerate(plan.steps)]
+    yield from _kept(chat, plan, steps)
+
+
+def _run(chat: LiveChat) -> Iterator[Item]:
+    """Carry out what is left, up to a step that fails."""
+    plan = _current(chat)
+    if _next(plan) is None:
+        raise UsageError(
+            "every step is done", "/plan edit opens the plan; /plan TASK makes another"
+        )
+    if chat.mode == "plan":
+        chat.set_mode("ask")
+        yield Shown("note", "the mode is ask from here on, as the plan is carried out")
+    while (number := _next(plan)) is not None:
+        chat.outcome = ""
+        yield from chat.ask(_prompt(chat, plan, number))
+        if chat.cancelled or chat.outcome == "interrupted":
+            yield Shown("note", f"stopped at step {number + 1}; /plan run goes on with it")
+            return
+        done = chat.outcome in _DONE
+        yield from _marked(chat, plan, number, "done" if done else "failed")
+        plan = _current(chat)
+        yield _shown(plan)
+        if not done:
+            yield Shown("error", _failed(chat.outcome, number, plan), hint=_WAYS)
+            return
+    yield Shown("note", f"all of the plan is done: {count(len(plan.steps), 'step')}")
+
+
+_WAYS = "/plan run tries it again, /plan edit changes the plan, /plan skip goes past it"
+
+
+def _failed(outcome: str, number: int, plan: PlanChanged) -> str:
+    left = sum(step["state"] == "left" for step in plan.steps)
+    more = f", {count(left, 'step')} left" if left else ""
+    return f"step {number + 1} of {len(plan.steps)} failed ({outcome}){more}"
+
+
+def _prompt(chat: LiveChat, plan: PlanChanged, number: int) -> str:
+    return chat.session.services.prompts.render(
+        "plan/step",
+        step=plan.steps[number]["text"],
+        number=str(number + 1),
+        total=str(len(plan.steps)),
+        task=plan.task,
+    )
+
+
+PLAN = Command(
+    "plan",
+    "[TASK|edit|run|skip]",
+    "plan a task, reading only; then edit the plan, or carry it out",
+    _plan,
+    from_words("edit", "run", "skip"),
+)

@@ -1,0 +1,74 @@
+"""Plans as models write them and as users edit them."""
+
+from __future__ import annotations
+
+import pytest
+
+from localagent.agent.plan_text import MOST, numbered, read_edited, read_reply, written
+
+TWO = ["Add a field to Cart in cart.py", "Use it in total()"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. Add a field to Cart in cart.py\n2. Use it in total()\n",
+        "The plan:\n\n1) **Add a field** to Cart in cart.py\n\n2) Use it in total()\n\nDone!",
+        "- Add a field to Cart\n  in cart.py\n- Use it in total()",
+        "* [ ] Add a field to Cart in cart.py\n* [ ] Use it in total()",
+        "Step 1: Add a field to Cart in cart.py\nStep 2: Use it in total()",
+        '["Add a field to Cart in cart.py", "Use it in total()"]',
+        '```json\n[{"step": "Add a field to Cart in cart.py"}, {"step": "Use it in total()"}]\n```',
+        "1. Add a field to Cart in cart.py\n```python\n1. not = this\n```\n2. Use it in total()",
+        "1. Add a field to Cart in cart.py\n2. Use it in total()\n3. Run the tests to verify it.",
+        "1. Add a field to Cart in cart.py\n2. Use it in total()\n3. Use it in total()",
+    ],
+)
+def test_lists_as_models_write_them(text: str) -> None:
+    assert read_reply(text) == TWO
+
+
+def test_parts_of_a_step_belong_to_it() -> None:
+    assert read_reply("1. Change a.py:\n   - the name\n2. Change b.py") == [
+        "Change a.py: the name",
+        "Change b.py",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "I cannot do that.", "```\n1. code\n```", "[1, 2]", "[{}]"])
+def test_what_is_no_plan(text: str) -> None:
+    assert read_reply(text) == []
+
+
+def test_a_plan_has_an_end() -> None:
+    assert len(read_reply("\n".join(f"{n}. Change {n}.py" for n in range(1, 40)))) == MOST
+
+
+def test_a_step_that_names_tests_is_kept() -> None:
+    assert read_reply("1. Add a test of add() in calc_test.py") == [
+        "Add a test of add() in calc_test.py"
+    ]
+
+
+def test_editing_keeps_what_is_done() -> None:
+    steps = [
+        {"text": "Add it", "state": "done"},
+        {"text": "Use it", "state": "failed"},
+        {"text": "Show it", "state": "left"},
+    ]
+    text = written("Vouchers\nin the cart", steps)
+    assert text == "# Vouchers\n# in the cart\n[x] Add it\n[!] Use it\n[ ] Show it\n"
+    assert read_edited(text) == steps
+    assert numbered(steps) == "1. Add it\n2. Use it\n3. Show it"
+
+
+def test_the_user_writes_as_he_likes() -> None:
+    text = "# a remark\n\n1. First\n- second\n  third in a line of its own\n[X] 4th\n[] fifth"
+    assert [(s["text"], s["state"]) for s in read_edited(text)] == [
+        ("First", "left"),
+        ("second", "left"),
+        ("third in a line of its own", "left"),
+        ("4th", "done"),
+        ("fifth", "left"),
+    ]
+    assert read_edited("# nothing\n\n") == []
