@@ -450,7 +450,8 @@ def test_going_back_to_edit_the_last_message(
     terminal.until("took")
     assert (workspace_dir / "calc.py").read_text() != before
     terminal.keys("Escape", "Escape")
-    golden("back", terminal.until("> fix add in calc.py\n ask mode"))
+    terminal.until("back to before this message")
+    golden("back", terminal.until("> fix add in calc.py\n ask mode", gone="working"))
     assert (workspace_dir / "calc.py").read_text() == before
 
 
