@@ -330,9 +330,11 @@ class FileChanged:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something that the user should know and that does not end the turn."""
+    """Something that the user should know and that does not end the turn. With `lost`, what was
+    being written is lost, and is asked for again."""
 
     text: str
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ def ask_all(
         except (WorkerDied, WorkerHung) as error:
             if attempt == ATTEMPTS:
                 raise
-            yield Warned(f"{error.message}; asking again ({attempt + 1} of {ATTEMPTS})")
+            again = f"asking again ({attempt + 1} of {ATTEMPTS})"
+            yield Warned(f"{error.message}; {again}", lost=True)
 
 
 def choose(

@@ -77,6 +77,9 @@ class Index(Protocol):
     def refresh(self) -> None:
         """Take notice of what changed on disk."""
 
+    def ready(self) -> bool:
+        """Whether everything was looked at once; until then `refresh` can lead to more."""
+
     def notice(self) -> str:
         """What the user should know where not everything is found, or ""."""
 

@@ -117,6 +117,10 @@ class DiskIndex:
             self._store = Store(self._file, self._workspace.root)
             self._files = tuple(path for path in self._workspace.files() if may_be_text(path))
 
+    def ready(self) -> bool:
+        """Whether everything was looked at once."""
+        return self._updater is None or self._updater.ready
+
     def notice(self) -> str:
         """What the user should know of an index that does not find everything, or ""."""
         if self._updater is None:
@@ -128,6 +132,8 @@ class DiskIndex:
             )
         if self._updater.building is not None:
             return _so_far(*self._updater.building)
+        if not self._updater.ready:
+            return "the index is still being made: its files are being listed"
         return ""
 
     def limited(self) -> str:

@@ -70,6 +70,11 @@ class Updater:
         """Begin to build, or to compare."""
         self._thread.start()
 
+    @property
+    def ready(self) -> bool:
+        """Whether everything was compared once, or never will be."""
+        return self._answered > 0 or bool(self.failed)
+
     def refresh(self, patience: float) -> None:
         """Compare everything; return when that is done, or after `patience` seconds."""
         if self.failed:

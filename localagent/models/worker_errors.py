@@ -30,8 +30,9 @@ def died(status: int, model: Path, last_words: str, log: Path | None) -> WorkerD
     name = _signal_name(number)
     where = f"; its log is {log}" if log else ""
     if name == "SIGKILL":
-        message = f"the model's process was killed: probably out of memory ({_memory(model)})"
-        hint = "close other programs, or choose a smaller model or window"
+        # Which of the two it was cannot be told: what the process held is free again by now.
+        message = f"the model's process was killed: by someone, or out of memory ({_memory(model)})"
+        hint = "where memory is short, close other programs, or choose a smaller model or window"
     elif name == "SIGILL":
         message = "the model's process met an instruction that this CPU does not have (SIGILL)"
         hint = (

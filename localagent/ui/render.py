@@ -320,6 +320,9 @@ class Renderer:
         self._mark(self._screen.symbols.tool, "mark", text)
 
     def _warned(self, event: Warned) -> None:
+        if event.lost:  # what there is of it stays, and is not run into what comes instead
+            self._end_reply()
+            self._streams.clear()
         text = Text(one_line(event.text, 1000), style="warn")
         self._mark(self._screen.symbols.warn, "warn", text)
 

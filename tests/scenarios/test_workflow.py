@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from localagent.agent.localise import targets
 from localagent.app_undo import redo, undo
 from localagent.events import (
     CandidateRejected,
@@ -20,6 +22,7 @@ from localagent.events import (
     TurnFinished,
     Warned,
 )
+from localagent.index.build import bring_up_to_date
 from localagent.models.base import Infill, Profile
 from localagent.models.scripted import Reply
 
@@ -169,6 +172,26 @@ def test_the_file_is_found_through_the_failing_test(start: Callable, workspace_d
     run = start(workspace_dir, [GOOD])
     assert finished(run.turn("fix the failing test")).outcome == "solved"
     assert (workspace_dir / "calc.py").read_text() == GOOD
+
+
+def test_a_first_index_that_takes_long_is_waited_for(
+    start: Callable, workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+
+    def look(*arguments):
+        found = targets(*arguments)
+        looked.set()
+        return found
+
+    def build(*arguments):
+        assert looked.wait(60)
+        return bring_up_to_date(*arguments)
+
+    monkeypatch.setattr("localagent.agent.planners.workflow.targets", look)
+    monkeypatch.setattr("localagent.index.updater.bring_up_to_date", build)
+    run = start(workspace_dir, [GOOD])
+    assert finished(run.turn("fix the failing test", lambda _question: True)).outcome == "solved"
 
 
 class TestPermission:

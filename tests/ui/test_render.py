@@ -25,6 +25,7 @@ from localagent.events import (
     Step,
     TextDelta,
     TurnFinished,
+    Warned,
     from_dict,
 )
 from localagent.ui.render import Renderer
@@ -114,6 +115,19 @@ def test_ascii_signs_where_the_locale_has_no_others() -> None:
     for name in NAMES:
         if name not in ("hostile",):
             assert drawn(recorded(name), screen(80, ascii_only=True)).isascii(), name
+
+
+def test_a_reply_that_was_lost_is_not_run_into_the_one_that_follows() -> None:
+    asked = ModelAsked("answer", "What is it?", 0)
+    events = [
+        *(asked, TextDelta("It holds a single", 0)),
+        Warned("the model's process was killed; asking again (2 of 3)", lost=True),
+        *(asked, TextDelta("It holds one function.\n", 0)),
+        ModelReplied("answer", "It holds one function.\n", "stop", 9, 0, 5, 0.1, 0.2, 0),
+    ]
+    lines = drawn(events, screen(80, live=True)).replace(ERASE, "\n").splitlines()
+    assert "It holds a single" in lines
+    assert "It holds one function." in lines
 
 
 def test_the_live_line_moves_and_is_gone_at_the_end() -> None:

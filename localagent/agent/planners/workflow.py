@@ -181,6 +181,10 @@ def _localise(
         if wanted and start.passed:
             traced = yield from run_check(turn, start.command, trace=wanted)
     found = targets(turn, named, traced)
+    while not found and not turn.services.index.ready():
+        turn.ensure_within_limits()
+        turn.services.index.refresh()
+        found = targets(turn, named, traced)
     told = traced is not None and (traced.failing or names_source(turn, traced))
     if plain or len(found) < 2 or told:
         return found[:MAX_TARGETS], traced
