@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ class Records:
     damaged: int
 
 
+_PATIENCE = 3.0  # seconds
+
+
 class InUse(Exception):
     """A file is open elsewhere for that one writer alone."""
 
@@ -31,14 +35,15 @@ class Appender:
     """A file that records are appended to. It is made with mode 0600; its folder must exist.
 
     With `alone`, nobody else can open it so while this one is open; where the file system has no
-    locks this is not held.
+    locks this is not held. The children of a process that was killed may hold it a moment longer,
+    so it is waited for.
     """
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
         """Open `path` for appending. Raises OSError, and InUse where somebody has it alone."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         self._fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
-        if alone and not _locked(self._fd):
+        if alone and not _locked_soon(self._fd):
             self.close()
             raise InUse(path)
         size = os.fstat(self._fd).st_size
@@ -90,6 +95,13 @@ def in_use(path: Path) -> bool:
         return not _locked(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _locked_soon(fd: int) -> bool:
+    until = time.monotonic() + _PATIENCE
+    while not (locked := _locked(fd)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return locked
 
 
 def _locked(descriptor: int) -> bool:

@@ -75,7 +75,7 @@ def short() -> Iterator[Path]:
     """A folder with a path short enough for a unix socket's (107 bytes)."""
     folder = Path(tempfile.mkdtemp(prefix="la-", dir="/tmp"))
     yield folder
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -238,6 +238,7 @@ def test_an_interactive_session_lets_nothing_out(sniff: Sniff, tmp_path: Path, h
     words = ("--planner", "react", "--scripted", script)
     keys = [
         ("ask mode", "what does add do?\r"),
+        ("Use AGENTS.md?", "\x1b[B\r"),  # use it, as it is now
         ("may I run", "y"),
         ("took", "\x04"),
     ]

@@ -380,8 +380,11 @@ def test_pools_and_terminals_work_inside(namespaced: Sandbox, project: Path) -> 
     assert found == {"tty": True, "pool": [1, 2], "tmp": True, "random": 4, "home": True}
 
 
-def test_servers_modes_and_times_work_inside(confining: Sandbox, project: Path) -> None:
+def test_servers_modes_and_times_work_inside(
+    confining: Sandbox, project: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Most of these go through the broker under Landlock."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(short / "cache"))  # of the view, for its socket
     code = """
     import os, shutil, socket, subprocess, tempfile, threading
     def talk(family, address, type=socket.SOCK_STREAM):

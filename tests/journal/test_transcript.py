@@ -32,7 +32,7 @@ def an_event(cls: type[Any]) -> Any:
         "dict[str, str]": {"k": text}, "int | None": None, "str | None": text,
         "float | None": 0.5, "Outcome": "solved", "Mode": "ask",
         "list[dict[str, str]]": [{"role": "user", "content": text}],
-        "TurnKind": "check",
+        "TurnKind": "check", "list[int]": [5432], "list[PlanStep]": [],
     }  # fmt: skip
     made = {f.name: values.get(str(f.type), "user") for f in fields(cls)}
     return cls(**made)
@@ -59,7 +59,7 @@ def test_lines_are_json_objects_with_the_time_in_utc(root: Path) -> None:
     assert "ü".encode() in line
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["time"])
     assert abs(datetime.fromisoformat(record["time"]).timestamp() - datetime.now().timestamp()) < 60
-    assert list(record) == ["seq", "time", "type", "text"]
+    assert list(record) == ["seq", "time", "type", "text", "lost"]
 
 
 def test_folders_and_files_are_private(root: Path) -> None:

@@ -24,6 +24,12 @@ def model(model_path: Path, tmp_path: Path) -> Iterator[LlamaCpp]:
         yield opened
 
 
+QUESTIONS = (
+    "What does the HTTP status 404 mean? Answer in one short sentence, without any tool.",
+    "And the status 500? Answer in one short sentence, without any tool.",
+)
+
+
 @pytest.mark.parametrize("planner", ["react", "workflow"])
 def test_the_sum_is_the_engines(model: LlamaCpp, workspace_dir: Path, planner: str) -> None:
     chat = open_chat(RunOptions(workspace_dir, planner=planner, max_tokens=400), model)
@@ -32,7 +38,7 @@ def test_the_sum_is_the_engines(model: LlamaCpp, workspace_dir: Path, planner: s
         totals: list[int] = []
         chat.session.warm_up(lambda _done, total: totals.append(total))
         assert totals[-1] == before.prompt == chat.session.window().prompt
-        for question in ("What does add in calc.py do?", "And what is tested of it?"):
+        for question in QUESTIONS:
             replied = [e for e in chat.submit(question) if isinstance(e, ModelReplied)]
             after = chat.session.window()
             assert after.last

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -64,7 +65,7 @@ class BubblewrapSandbox(ConfinedCopies):
         env = scrubbed(_HOME, "/tmp", view.copy.build_folder("/tmp") | command.env)
         written = [str(view.tree.parent)]
         for _ in range(_TRIES):
-            there = [place for place in found if os.path.lexists(place[1])]
+            there = [place for place in found if _to_mount(place)]
             job = self._job(there, view, command, env, written)
             try:
                 return self.launch(job, command, on_output, cancelled)
@@ -100,6 +101,26 @@ class BubblewrapSandbox(ConfinedCopies):
             return ()
         python = plain_python("-c", HAND_OVER, "RELAY", ",".join(map(str, self.ports)))
         return tuple(python)
+
+
+def _to_mount(place: Place) -> bool:
+    """Whether a place is there, and bwrap can get to it. In a folder that only another user may
+    enter neither bwrap nor the command can: inside, root has no rights to the files of others."""
+    kind, path, _ = place
+    if not os.path.lexists(path):
+        return False
+    return kind in ("tmp", "workspace", "keep") or all(map(_may_enter, Path(path).parents))
+
+
+def _may_enter(folder: Path) -> bool:
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    if found.st_uid == os.geteuid():
+        return True
+    ours = found.st_gid in (os.getegid(), *os.getgroups())
+    return bool(found.st_mode & (stat.S_IXGRP if ours else stat.S_IXOTH))
 
 
 def _always() -> list[str]:
