@@ -17,7 +17,7 @@ from localagent.ui.chat.live import LiveChat, open_chat
 from tests.doubles.tmux_terminal import Tmux
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
-PATIENCE = 600.0  # seconds; a small machine that does other things as well
+PATIENCE = 120.0  # seconds; a small machine that does other things as well
 LONG = "explain at length, one by one, what each line of calc.py and calc_test.py does"
 KEPT = 0.98  # of what was read before
 
@@ -51,36 +51,35 @@ def test_its_process_is_killed_while_it_writes(terminal: Tmux) -> None:
     terminal.until("tok/s")
     os.kill(worker_of(terminal.pid()), signal.SIGKILL)
     terminal.until("took", gone="Ctrl-O: the last output\n>")
-    print(terminal.screen(scrollback=True))
     terminal.send("is add right? answer in one word")
     terminal.until("took", after="in one word\n")
-    print(terminal.screen(scrollback=True))
     terminal.keys("C-d")
     terminal.until("to go on with this session")
     assert outcomes()[-1] == "answered"
 
 
 def test_it_is_stopped_while_it_reads_and_while_it_writes(terminal: Tmux) -> None:
+    terminal.send("is add right? answer in one word")  # so that the model is there
+    terminal.until("took", after="in one word\n")
     words = "\n".join(f"fact {n}: the {n * 7} of {n * 31} is {n * 13}" for n in range(200))
     terminal.paste(f"what do these have in common?\n{words}")
     terminal.until("[pasted 201 lines]")
     terminal.keys("Enter")
-    terminal.until("reading")
+    terminal.until("reading", after="more lines\n")
     terminal.keys("C-c")
-    terminal.until("interrupted")
+    terminal.until("interrupted", after="more lines\n")
     terminal.send(LONG)
-    terminal.until("tok/s")
+    terminal.until("calc", after=f"{LONG}\n")  # in the answer
     terminal.keys("C-c")
     terminal.until("interrupted", after=f"{LONG}\n")
-    terminal.send("is add right? answer in one word")
-    terminal.until("took", after="in one word\n")
-    print(terminal.screen(scrollback=True))
-    assert outcomes() == ["interrupted", "interrupted", "answered"]
+    terminal.send("is add wrong? answer in one word")
+    terminal.until("took", after="wrong? answer in one word\n")
+    assert outcomes() == ["answered", "interrupted", "interrupted", "answered"]
 
 
-def asked(chat: LiveChat, line: str) -> ModelReplied:
-    """The last reply of a turn."""
-    return [item for item in chat.submit(line) if isinstance(item, ModelReplied)][-1]
+def asked(chat: LiveChat, line: str) -> list[ModelReplied]:
+    """The replies of a turn."""
+    return [item for item in chat.submit(line) if isinstance(item, ModelReplied)]
 
 
 @pytest.fixture
@@ -88,7 +87,8 @@ def opened(installed: Path, workspace_dir: Path) -> Iterator[Callable[..., LiveC
     chats: list[LiveChat] = []
 
     def begin(resume: str | None = None) -> LiveChat:
-        chats.append(open_chat(RunOptions(workspace_dir, max_tokens=600, resume=resume)))
+        options = RunOptions(workspace_dir, planner="react", max_tokens=600, resume=resume)
+        chats.append(open_chat(options))
         return chats[-1]
 
     yield begin
@@ -98,17 +98,15 @@ def opened(installed: Path, workspace_dir: Path) -> Iterator[Callable[..., LiveC
 
 def test_what_was_read_is_not_read_again_after_a_resume(opened: Callable[..., LiveChat]) -> None:
     first = opened()
-    before = asked(first, "what does add in calc.py do?")
+    before = asked(first, "What does the HTTP status 404 mean? One sentence, without any tool.")
     first.close()
     again = opened(first.session.id)
-    after = asked(again, "and what should it do?")
-    print(before.prompt_tokens, before.reused_tokens, after.prompt_tokens, after.reused_tokens)
-    assert after.reused_tokens >= KEPT * before.prompt_tokens
+    after = asked(again, "And the status 500? One sentence, without any tool.")
+    assert after[0].reused_tokens >= KEPT * before[-1].prompt_tokens
     # Within a session: away to a new one, and back.
     name = again.session.id
     list(again.submit("/clear"))
-    asked(again, "what does calc_test.py test?")
+    asked(again, "What is a checksum? One sentence, without any tool.")
     list(again.submit(f"/resume {name}"))
-    back = asked(again, "is that a fault?")
-    print(back.prompt_tokens, back.reused_tokens)
-    assert back.reused_tokens >= KEPT * after.prompt_tokens
+    back = asked(again, "And 403? One sentence, without any tool.")
+    assert back[0].reused_tokens >= KEPT * after[-1].prompt_tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from localagent.agent.classify import classify
@@ -106,17 +106,19 @@ class LiveChat:
         """A turn for the model."""
         if self._somebody:
             yield from self.trusting.ask(self)
-        self.finish_warming()
-        if not self._cancelled:
-            yield from self.follow(self.session.run(text))
-            self.session.write_title()
+        yield from self._asked(lambda: self.session.run(text))
 
-    def plan(self, task: str) -> Iterator[Event]:
+    def plan(self, task: str) -> Iterator[Item]:
         """A turn that makes a plan."""
+        yield from self._asked(lambda: self.session.run_plan(task))
+
+    def _asked(self, run: Callable[[], Iterator[Event]]) -> Iterator[Item]:
         self.finish_warming()
-        if not self._cancelled:
-            yield from self.follow(self.session.run_plan(task))
-            self.session.write_title()
+        if self._cancelled:
+            yield Shown("note", "interrupted before the model was asked")
+            return
+        yield from self.follow(run())
+        self.session.write_title()
 
     def _entered(self, text: str) -> Iterator[Event]:
         line = text.lstrip("!").strip()

@@ -115,6 +115,7 @@ class Actions:
             return
         if not buffer.text.strip():
             return
+        self._stopped_at = float("-inf")  # what stopped something else does not count any more
         self._submit(self._tui.line.take())
 
     def _submit(self, text: str) -> None:

@@ -58,6 +58,18 @@ def test_a_cancelled_turn_does_not_end_the_session(talk: Callable) -> None:
     assert outcomes(one.enter(QUESTION)) == ["answered"]
 
 
+def test_a_turn_cancelled_while_the_model_loads_says_so(
+    talk: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = talk(ANSWER)
+    with monkeypatch.context() as loading:
+        loading.setattr(one.chat, "finish_warming", one.chat.cancel)
+        shown = Shown("note", "interrupted before the model was asked")
+        assert one.enter(QUESTION) == [shown]
+        assert one.enter("/plan mend add") == [shown]
+    assert outcomes(one.enter(QUESTION)) == ["answered"]
+
+
 def test_cancelling_nothing_is_nothing(talk: Callable) -> None:
     one = talk(ANSWER)
     one.chat.cancel()

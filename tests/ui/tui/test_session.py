@@ -255,6 +255,18 @@ def test_commands_are_completed(open_terminal: Open, scripted: Script) -> None:
     terminal.until("/quit")
 
 
+def test_two_turns_stopped_one_after_the_other(open_terminal: Open, scripted: Script) -> None:
+    """The second Ctrl-C is for the second turn, and does not leave."""
+    terminal = started(open_terminal, "--scripted", scripted(SLOW * 2), height=60)
+    for question in ("what does add do?", "and what is tested?"):
+        terminal.send(question)
+        terminal.until("line 3 of", after=question)
+        terminal.keys("C-c")
+        terminal.until("interrupted", after=question)
+    terminal.type("still here")
+    terminal.until("> still here")
+
+
 def test_files_are_completed(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, "--scripted", scripted(ANSWER))
     terminal.type("look at @calc_")
