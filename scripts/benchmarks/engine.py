@@ -32,11 +32,14 @@ from localagent.models.llamacpp import LlamaCpp
 
 WINDOW = 8192
 QUESTION = "What does the HTTP status 404 mean? Answer in one short sentence, without any tool."
-TURNS = (
-    "what does `double` do? one sentence",
-    "and what does it give for 21? one sentence",
-    "which file is it in? one sentence",
-    "name one test that it should have, in one sentence",
+TURNS = tuple(
+    f"{question} One short sentence, without any tool."
+    for question in (
+        "What does the HTTP status 404 mean?",
+        "And 500?",
+        "And 403?",
+        "Which of them is the client's fault?",
+    )
 )
 PARTS = ("single", "eight", "copy", "other", "busy", "start", "turns")
 
@@ -177,7 +180,7 @@ class Bench:
                 project.joinpath("a.py").write_text("def double(x):\n    return x + x\n")
                 shares, before, resume = [], 0, []
                 for question in TURNS:
-                    arguments = [question, "--planner", planner, *resume]
+                    arguments = [question, "--planner", planner, "--max-tokens", "120", *resume]
                     events = [event for _, event in self._run(home, project, arguments)]
                     replies = [e for e in events if e["type"] == "model_replied"]
                     if before:
