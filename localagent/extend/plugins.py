@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, get_args
 
-from localagent.agent.planners.base import Planner, Result
+from localagent.agent.planners.base import Planner, Result, Unshortened
 from localagent.agent.turn import Services, Turn
 from localagent.errors import LocalAgentError, PluginError, ToolError
 from localagent.events import Event
@@ -66,7 +66,7 @@ class PluginTool:
 
 
 @dataclass(frozen=True, slots=True)
-class PluginPlanner:
+class PluginPlanner(Unshortened):
     """A planner of a file."""
 
     name: str
@@ -76,15 +76,6 @@ class PluginPlanner:
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
         """See `Planner.opening`: what the plug-in will ask is not known before it does."""
         return [Message("system", services.prompts.text("workflow/system"))]
-
-    def shortened(
-        self,
-        services: Services,  # noqa: ARG002
-        conversation: Sequence[Message],  # noqa: ARG002
-        last: int,  # noqa: ARG002
-    ) -> list[Message] | None:
-        """See `Planner.shortened`: what the plug-in needs of it is not known."""
-        return None
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """See `Planner.plan`. Raises PluginError for whatever goes wrong in the plug-in."""

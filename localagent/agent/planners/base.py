@@ -40,3 +40,20 @@ class Planner(Protocol):
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out `turn`, yielding events; raises LocalAgentError where it cannot go on."""
+
+
+class Unshortened:
+    """What planners share of which little or nothing is shown to a model again."""
+
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
+        """See `Planner.opening`: nothing is known of it before."""
+        return []
+
+    def shortened(
+        self,
+        services: Services,  # noqa: ARG002
+        conversation: Sequence[Message],  # noqa: ARG002
+        last: int,  # noqa: ARG002
+    ) -> list[Message] | None:
+        """See `Planner.shortened`: there is nothing that could be left out."""
+        return None

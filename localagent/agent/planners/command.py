@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 from localagent.agent import act
-from localagent.agent.planners.base import Result
-from localagent.agent.turn import Services, Turn
+from localagent.agent.planners.base import Result, Unshortened
+from localagent.agent.turn import Turn
 from localagent.events import Event, MessageAdded
-from localagent.messages import Message, ToolCall
+from localagent.messages import ToolCall
 
 
-class UserCommand:
+class UserCommand(Unshortened):
     """Runs the turn's prompt as the shell tool would; where `share`, the output joins the
     conversation."""
 
@@ -19,19 +19,6 @@ class UserCommand:
 
     def __init__(self, share: bool) -> None:
         self._share = share
-
-    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
-        """See `Planner.opening`."""
-        return []
-
-    def shortened(
-        self,
-        services: Services,  # noqa: ARG002
-        conversation: Sequence[Message],  # noqa: ARG002
-        last: int,  # noqa: ARG002
-    ) -> list[Message] | None:
-        """See `Planner.shortened`: nothing is shown of it."""
-        return None
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out the command."""

@@ -13,7 +13,7 @@ from localagent.agent.ask import ask
 from localagent.agent.house_rules import notices, with_rules
 from localagent.agent.localise import named_paths
 from localagent.agent.plan_text import numbered, read_reply
-from localagent.agent.planners.base import Result
+from localagent.agent.planners.base import Result, Unshortened
 from localagent.agent.planners.shown_code import code_for
 from localagent.agent.turn import Services, Turn
 from localagent.events import Event, MessageAdded, PlanChanged, Step
@@ -27,7 +27,7 @@ step ::= [^ \n] [^\n]{8,240} "\n"
 """
 
 
-class MakePlan:
+class MakePlan(Unshortened):
     """See the module's description."""
 
     name = "plan"
@@ -35,15 +35,6 @@ class MakePlan:
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
         """See `Planner.opening`."""
         return [Message("system", with_rules(services, services.prompts.text("workflow/system")))]
-
-    def shortened(
-        self,
-        services: Services,  # noqa: ARG002
-        conversation: Sequence[Message],  # noqa: ARG002
-        last: int,  # noqa: ARG002
-    ) -> list[Message] | None:
-        """See `Planner.shortened`: no more is shown of it than fits, anyway."""
-        return None
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Write the plan; it becomes the assistant's message."""

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 from localagent.agent import act
-from localagent.agent.planners.base import Result
+from localagent.agent.planners.base import Result, Unshortened
 from localagent.agent.planners.checking import last_line, project_check
-from localagent.agent.turn import Services, Turn
+from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, run_check
 from localagent.errors import UsageError
 from localagent.events import Event, MessageAdded
-from localagent.messages import Message
 
 _LINES, _CHARS = 40, 4000  # of a failing check's output that the model is shown, its end
 
 
-class UserCheck:
+class UserCheck(Unshortened):
     """Runs the check as the agent would; where `share`, a failing one joins the conversation."""
 
     name = "check"
 
     def __init__(self, share: bool) -> None:
         self._share = share
-
-    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
-        """See `Planner.opening`."""
-        return []
-
-    def shortened(
-        self,
-        services: Services,  # noqa: ARG002
-        conversation: Sequence[Message],  # noqa: ARG002
-        last: int,  # noqa: ARG002
-    ) -> list[Message] | None:
-        """See `Planner.shortened`: nothing is shown of it."""
-        return None
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Run the check. Raises UsageError where there is none or it cannot run, RefusedError where

@@ -21,7 +21,7 @@ from localagent.agent.localise import (
     sources_to_trace,
     targets,
 )
-from localagent.agent.planners.base import Result
+from localagent.agent.planners.base import Result, Unshortened
 from localagent.agent.planners.checking import check_as_it_is
 from localagent.agent.planners.shown_code import code_for
 from localagent.agent.problem import (
@@ -52,7 +52,7 @@ QUICK_PART = 12
 ANSWER_TOKENS = 600
 
 
-class Workflow:
+class Workflow(Unshortened):
     """See the module's description. `seconds` bounds the search of one turn."""
 
     name = "workflow"
@@ -64,15 +64,6 @@ class Workflow:
         """See `Planner.opening`: what comes after the rules differs from question to question."""
         text = with_rules(services, services.prompts.text("workflow/system"))
         return [Message("system", text)]
-
-    def shortened(
-        self,
-        services: Services,  # noqa: ARG002
-        conversation: Sequence[Message],  # noqa: ARG002
-        last: int,  # noqa: ARG002
-    ) -> list[Message] | None:
-        """See `Planner.shortened`: no more is shown of it than fits, anyway."""
-        return None
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; its summary becomes the assistant's message."""
