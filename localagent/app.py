@@ -115,7 +115,7 @@ def open_session(
         models=models,
         planner=settings.planner or "",
         planner_for=lambda name: planner_for(name, settings, plugins),
-        recorder=open_records(recorder, settings, info),
+        recorder=open_records(recorder, settings, models),
         journal_for=lambda turn: Checkpoints(
             workspace.root, recorder.folder, turn, settings.checkpoint_bytes
         ),

@@ -38,10 +38,14 @@ def prompt_commands(workspace: Path) -> commands.PromptCommands:
 def open_prompts(project: Brought | None = None, plugins: Plugins | None = None) -> Prompts:
     """The texts that models see: the user's own come first, then the project's, as far as the user
     agreed to them; last what plug-ins say of their tools."""
+    files = plugins.files() if plugins else {}
+    brings = project_prompts(project) if project else {}
+    files |= {name: (file.path, file.sha256) for name, file in brings.items()}
     return Prompts(
         [config_dir() / "prompts"],
-        project_prompts(project) if project else {},
+        {name: file.text for name, file in brings.items()},
         plugins.descriptions() if plugins else {},
+        files,
     )
 
 

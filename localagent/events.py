@@ -160,11 +160,13 @@ class ModelAsked:
     """The model is asked. `purpose` names the step; `prompt` is the whole text that it is shown.
 
     `stream` numbers requests that are made together, from 0; their replies come in any order.
+    `model` is the id of the one that is asked.
     """
 
     purpose: str
     prompt: str
     stream: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +272,9 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class FileRead:
-    """The model is shown a file of the workspace, or parts of it; the hash is of the whole file."""
+    """The model is shown a file, or parts of it; the hash is of the whole file, and "" where what
+    is shown is no file (a submodule). The path is absolute for what is not of the workspace: the
+    user's own rules, prompts and commands."""
 
     path: str
     sha256: str

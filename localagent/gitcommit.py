@@ -10,12 +10,12 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from localagent import gitadopt, gitstaged
 from localagent.edits.diff import unified
-from localagent.edits.textfile import decode, is_binary
+from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.errors import LocalAgentError, UsageError
 from localagent.gitfiles import ask_git, ignored_among
 from localagent.gitstaged import Staged
@@ -32,11 +32,13 @@ _UNFINISHED = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be committed: `files`, and their changed lines by path where they are not staged
-    yet; `add` are then the paths to stage."""
+    """What is to be committed: `files`; where they are not staged yet, `add` are the paths to
+    stage, and by path `diffs` has their changed lines, `hashes` the SHA-256 of what they held
+    before and hold now."""
 
     files: tuple[Staged, ...]
-    diffs: Mapping[str, str]
+    diffs: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     add: tuple[str, ...] = ()
 
 
@@ -49,25 +51,33 @@ def wanted(root: Path, changed: Sequence[str]) -> Wanted:
     _ensure_ready(root)
     staged = _staged(root)
     if staged:
-        return Wanted(tuple(staged), {})
-    files, diffs = [], {}
+        return Wanted(tuple(staged))
+    files, diffs, hashes = [], {}, {}
     for path in _known(root, sorted(set(changed))):
         before, after = _in_head(root, path), _on_disk(root / path)
         if before != after:
             files.append(_change(path, before, after))
             diffs[path] = _diff(path, before, after)
+            hashes[path] = [sha256(data) for data in (before, after) if data is not None]
     if not files:
         raise LocalAgentError(
             "there is nothing to commit: nothing is staged, and no file that this session changed "
             "differs from the last commit",
             "!git add FILE stages a file",
         )
-    return Wanted(tuple(files), diffs, tuple(file.path for file in files))
+    return Wanted(tuple(files), diffs, hashes, tuple(file.path for file in files))
 
 
 def diff_of(root: Path, what: Wanted, file: Staged) -> str:
     """The changed lines of one of the files."""
     return what.diffs.get(file.path, "") if what.add else gitstaged.diff_of(root, file)
+
+
+def versions_of(root: Path, what: Wanted, file: Staged) -> list[tuple[str, str]]:
+    """The path and SHA-256 of one of the files, before and after."""
+    if what.add:
+        return [(file.path, digest) for digest in what.hashes[file.path]]
+    return gitstaged.versions_of(root, file)
 
 
 def command(message: str, add: Sequence[str], *, hooks: bool) -> str:

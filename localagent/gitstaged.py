@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from localagent.edits.textfile import sha256
 from localagent.errors import LocalAgentError, UsageError
 from localagent.gitfiles import ask_git, git_command, git_environment
 
@@ -102,6 +103,19 @@ def diff_of(root: Path, file: Staged) -> str:
         process.kill()
     _, mark, hunks = text.partition("\n@@")
     return f"@@{hunks}".rstrip("\n") if mark else ""
+
+
+def versions_of(root: Path, file: Staged) -> list[tuple[str, str]]:
+    """The path and SHA-256 of what git has of a file before and after; its path and "" where
+    neither is a file, as of a submodule."""
+    before = (f"HEAD:{file.old or file.path}", file.old or file.path) if file.kind != "A" else None
+    after = (f":0:{file.path}", file.path) if file.kind != "D" else None
+    found = []
+    for name, path in filter(None, (before, after)):
+        done = ask_git(root, "cat-file", "blob", name, keep=_WHERE)
+        if done is not None and done.returncode == 0:
+            found.append((path, sha256(done.stdout)))
+    return found or [(file.path, "")]
 
 
 def _parsed(output: bytes) -> list[Staged]:

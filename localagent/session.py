@@ -85,6 +85,9 @@ class Recorder(Protocol):
     def append(self, event: Event) -> None:
         """Keep one event."""
 
+    def aside(self, event: Event) -> None:
+        """Keep, for the audit only, an event that is no part of the conversation."""
+
     def close(self) -> None:
         """Finish writing."""
 
@@ -122,7 +125,8 @@ class Session:
 
     `lock` is the workspace's, None where another session holds it. `unfinished` is the prompt of a
     resumed session whose last turn did not end, or "". `steering` gives what the user has said
-    since it was last asked; turns ask it between two steps.
+    since it was last asked; turns ask it between two steps. `made_of` are files, each with its
+    SHA-256, that the next task's text is from.
     """
 
     started: SessionStarted
@@ -142,6 +146,7 @@ class Session:
     unfinished: str = ""
     warnings: list[str] = field(default_factory=list)
     steering: Callable[[], list[str]] = list
+    made_of: list[tuple[str, str]] = field(default_factory=list)
     _turn: Turn | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _announced: bool = False
@@ -209,6 +214,10 @@ class Session:
                 self._forget_exchange(each)
                 yield each
 
+    def begin(self) -> Iterator[Event]:
+        """What comes before everything else, where nothing has been said yet."""
+        return self._recorded(self._opening())
+
     def _opening(self) -> Iterator[Event]:
         """What comes before everything else, once."""
         if not self._announced:
@@ -238,6 +247,9 @@ class Session:
             steering=self.steering,
             exchange=self._turn.exchange if self._turn else None,
         )
+        for path, digest in self.made_of:
+            self._turn.read(path, digest)
+        self.made_of.clear()
         yield from run_turn(self._turn, planner(), kind)
 
     def warm_up(self, progress: Callable[[int, int], None] = _ignored) -> None:
@@ -410,7 +422,13 @@ class Session:
             small = self.models.model("small")  # itself: no other one is to do it in its place
             if self.models.current("small") == self.models.current():
                 return ""
-            title = write_title(small, self.services.prompts, self._turn.prompt, TITLE_SECONDS)
+            title = write_title(
+                small,
+                self.services.prompts,
+                self._turn.prompt,
+                TITLE_SECONDS,
+                self.recorder.aside,
+            )
             if title:
                 self.recorder.append(SessionTitled(title))
         except LocalAgentError:

@@ -122,7 +122,7 @@ def _generate(
     yield from turn.seen()
     yield from turn.hidden()
     for stream, request in left.items():
-        yield ModelAsked(purpose, transcript_form(request), stream)
+        yield ModelAsked(purpose, transcript_form(request), stream, model.info.id)
     texts = dict.fromkeys(streams, "")
     stuck: set[int] = set()
     started = time.monotonic()

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localagent.agent.message_text import shortened, tidy
-from localagent.agent.once import ask_once
+from localagent.agent.once import Tell, ask_once
 from localagent.context.prompts import Prompts
+from localagent.events import FileRead
 from localagent.gitstaged import Staged
 from localagent.guard.secrets import is_secret
 from localagent.index.kinds import is_data
@@ -34,6 +35,16 @@ _LEAST = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be committed. `diff_of` gives a file's changed lines, `versions_of` the files that
+    these are lines of, before and after, each with its path and SHA-256."""
+
+    files: Sequence[Staged]
+    diff_of: Callable[[Staged], str]
+    versions_of: Callable[[Staged], Sequence[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A message. `by_model` is False where the model gave nothing usable and the message only says
     which files change. `clipped` are the files that the model saw in part or by name only,
@@ -46,26 +57,28 @@ class Written:
 
 
 def write_message(
-    model: Model,
-    prompts: Prompts,
-    files: Sequence[Staged],
-    diff_of: Callable[[Staged], str],
-    seconds: float,
+    model: Model, prompts: Prompts, changes: Changes, seconds: float, tell: Tell
 ) -> Written:
-    """The message for `files`; `diff_of` gives a file's changed lines. Raises BackendError.
+    """The message for `changes`. Raises BackendError.
 
-    After `seconds` the model is stopped.
+    After `seconds` the model is stopped. `tell` hears, before the model is asked, of each version
+    of a file that it is shown lines of, and what `ask_once` tells.
     """
+    files = changes.files
     secret = tuple(f.path for f in files if is_secret(f.path) or is_secret(f.old))
     shown = [f for f in files if f.path not in secret]
     if not shown:
         return Written(described(files), False, secret=secret)
     body = sum(f.lines for f in shown) > _LINES or len(shown) > _FILES
-    text, clipped = _prompt(model, prompts, shown, diff_of, body)
+    text, parts, clipped = _prompt(model, prompts, shown, changes.diff_of, body)
+    for file in shown:
+        for path, digest in changes.versions_of(file) if file.path in parts else ():
+            tell(FileRead(path, digest))
     request = Request(
         (Message("user", text),), max_tokens=_BODY_TOKENS if body else _SUBJECT_TOKENS
     )
-    message = tidy(ask_once(model, request, seconds), body)
+    reply = ask_once(model, prompts, "commit-message", request, seconds, tell)
+    message = tidy(reply, body)
     if message is None:
         return Written(described(files), False, clipped, secret)
     return Written(message, True, clipped, secret)
@@ -92,8 +105,9 @@ def _prompt(
     files: Sequence[Staged],
     diff_of: Callable[[Staged], str],
     body: bool,
-) -> tuple[str, tuple[str, ...]]:
-    """The request's text within the model's window, and the files that it shows in part."""
+) -> tuple[str, frozenset[str], tuple[str, ...]]:
+    """The request's text within the model's window, the files that it has lines of, and those that
+    it shows in part."""
     budget = max(200, min(DIFF_TOKENS, model.info.profile.window - _RESERVE))
     # Files that programs write say little and are long; the order is git's otherwise.
     shown = sorted((f for f in files if not f.binary), key=lambda f: is_data(f.path))[:_LISTED]
@@ -109,7 +123,7 @@ def _prompt(
         room = min(room * 9 // 10, room * budget // tokens)
     name = "small/commit-message-long" if body else "small/commit-message"
     filled = prompts.render(name, files=_listed(files), diff=text or "(no lines of text)")
-    return filled, tuple(f.path for f in files if f.path in unseen | cut)
+    return filled, frozenset(parts), tuple(f.path for f in files if f.path in unseen | cut)
 
 
 def _listed(files: Sequence[Staged]) -> str:

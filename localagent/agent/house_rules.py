@@ -23,7 +23,14 @@ def fixed_rules(services: Services) -> str:
 
 
 def folder_rules(turn: Turn, path: str) -> str:
-    """The rules of the folder that the file at `path` is in, or ""."""
+    """The rules of the folder that the file at `path` is in, or "", to be shown to the model."""
+    text = _of_folder(turn, path)
+    if text:
+        turn.read(*turn.services.rules.file_of(path))
+    return text
+
+
+def _of_folder(turn: Turn, path: str) -> str:
     services = turn.services
     info = services.model.info
     return services.rules.of(
@@ -35,5 +42,5 @@ def notices(turn: Turn, path: str = "") -> Iterator[Warned]:
     """What the user should know of the rules, and of those for the file at `path`, once."""
     with_rules(turn.services, "")
     if path:
-        folder_rules(turn, path)
+        _of_folder(turn, path)
     yield from (Warned(text) for text in turn.services.rules.notices())

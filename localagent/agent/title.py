@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localagent.agent.message_text import tidy
-from localagent.agent.once import ask_once
+from localagent.agent.once import Tell, ask_once
 from localagent.context.prompts import Prompts
 from localagent.messages import Message
 from localagent.models.base import Model, Request
@@ -13,9 +13,11 @@ _CHARACTERS = 1200
 _TOKENS = 24
 
 
-def write_title(model: Model, prompts: Prompts, task: str, seconds: float) -> str:
-    """A title of at most 8 words, or "" where the model gave none. Raises BackendError."""
+def write_title(model: Model, prompts: Prompts, task: str, seconds: float, tell: Tell) -> str:
+    """A title of at most 8 words, or "" where the model gave none; `tell` as for `ask_once`. Raises
+    BackendError."""
     text = prompts.render("small/title", task=task.strip()[:_CHARACTERS])
-    reply = ask_once(model, Request((Message("user", text),), max_tokens=_TOKENS), seconds)
+    request = Request((Message("user", text),), max_tokens=_TOKENS)
+    reply = ask_once(model, prompts, "title", request, seconds, tell)
     title = tidy(reply, body=False) or ""
     return " ".join(title.splitlines()[0].split()[:WORDS]) if title else ""

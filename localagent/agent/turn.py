@@ -156,8 +156,12 @@ class Turn:
         """Take down that the model is shown the file of this hash, or a part of it, which need not
         show the secrets in it by their form."""
         if (path, sha256) not in self._seen:
-            self._seen[path, sha256] = False
+            self.read(path, sha256)
             self.services.marks.learn(text_of(self.services.workspace, path))
+
+    def read(self, path: str, sha256: str) -> None:
+        """Take down that a prompt is made of the file of this hash, or a part of it."""
+        self._seen.setdefault((path, sha256), False)
 
     def shows(self, kind: str, text: str) -> None:
         """Take down what a part of a prompt is, for `agent.window`."""
@@ -165,7 +169,10 @@ class Turn:
             self.shown[text] = kind
 
     def seen(self) -> list[FileRead]:
-        """What `saw` was told since the last call; the same content counts once a turn."""
+        """The files that the model is shown, as far as an earlier call has not told of them; the
+        same content counts once a turn."""
+        for path, digest in (*self.services.prompts.untold(), *self.services.rules.untold()):
+            self.read(path, digest)
         new = [key for key, told in self._seen.items() if not told]
         self._seen.update(dict.fromkeys(new, True))
         return [FileRead(path, digest) for path, digest in new]

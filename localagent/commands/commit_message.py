@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from localagent.commands.commit_hook import install, may_write, put
 from localagent.commands.options import add_command, add_directory, add_scripted
 from localagent.commands.output import note, say
 from localagent.errors import LocalAgentError, UsageError
+from localagent.events import Event, ModelSwitched
 
 if TYPE_CHECKING:
     from localagent.agent.commit_message import Written
     from localagent.commands.options import Commands
+    from localagent.models.router import Router
+    from localagent.session import Recorder
 
 _SECONDS = 120.0
 _NAMED = 5
@@ -104,23 +108,52 @@ def _written(args: argparse.Namespace) -> Written:
     from localagent import gitstaged
 
     files = gitstaged.staged(args.directory)
-    from localagent.agent.commit_message import write_message
+    from localagent.agent.commit_message import Changes, write_message
     from localagent.app_models import open_models
     from localagent.app_project import open_prompts
 
-    models = open_models(args.directory, args.model, args.scripted)
+    root = args.directory
+    models = open_models(root, args.model, args.scripted)
+    changes = Changes(files, partial(gitstaged.diff_of, root), partial(gitstaged.versions_of, root))
     try:
-        return write_message(
-            models.role("small"),
-            open_prompts(),
-            files,
-            lambda file: gitstaged.diff_of(args.directory, file),
-            args.max_seconds,
-        )
+        with _Audit(root, models) as audit:
+            model = models.role("small")
+            return write_message(model, open_prompts(), changes, args.max_seconds, audit.tell)
     finally:
         for text in models.notices():
             note(text)
         models.close()
+
+
+class _Audit:
+    """What the model is shown goes into an audit log of its own, as there is no session. It is
+    begun with the first of it."""
+
+    def __init__(self, root: Path, models: Router) -> None:
+        self._root = root
+        self._models = models
+        self._log: Recorder | None = None
+
+    def tell(self, event: Event) -> None:
+        """Keep an event, and before it which models took over. Raises WorkspaceError."""
+        from localagent.app_records import open_audit
+        from localagent.config import load
+
+        switches = self._models.switches()
+        if self._log is None:  # it begins with the name of the model that it came to
+            self._log = open_audit(self._root, load(self._root), self._models, "small")
+            switches = []
+        for switch in switches:
+            info = switch.info
+            self._log.aside(ModelSwitched(switch.role, info.id, info.sha256, "", switch.why))
+        self._log.aside(event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._log is not None:
+            self._log.close()
 
 
 def _tell(written: Written) -> None:

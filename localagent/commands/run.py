@@ -130,6 +130,8 @@ def execute(args: argparse.Namespace) -> int:
             interrupts.cancel = session.cancel
             args.transcript = sessions_dir() / session.id
             prompt = task or _unfinished(session, args.resume)
+            if command is not None:
+                session.made_of.append((command.path, command.sha256))
             if command is not None and args.mode is None:
                 session.services.gate.set_mode(command.mode_from(session.mode))
         except LocalAgentError as error:

@@ -110,7 +110,10 @@ def gather(
     if saw is not None:
         for one in shown:
             saw(one.path, read[one.path])
-    return Gathered(tuple(shown), drawn, count(drawn) if drawn else 0)
+        for path in drawn:
+            text_of(workspace, path, saw)
+    text = "\n".join(drawn.values())
+    return Gathered(tuple(shown), text, count(text) if text else 0)
 
 
 def text_of(workspace: Workspace, path: str, saw: Saw | None = None) -> str:
@@ -196,9 +199,9 @@ def _map(
     symbols: Symbols,
     count: Count,
     budget: int,
-) -> str:
-    """The signatures of what is not shown of these files, a line for each file."""
-    lines: list[str] = []
+) -> dict[str, str]:
+    """The signatures of what is not shown of these files, a line for each file, by path."""
+    lines: dict[str, str] = {}
     for path in paths[:_MAPPED]:
         spans = shown.get(path, ())
         hidden = [
@@ -211,7 +214,7 @@ def _map(
         for most in _SIGNATURES:
             more = "; …" if len(hidden) > most else ""
             line = f"`{path}`: {'; '.join(hidden[:most])}{more}"
-            if count("\n".join([*lines, line])) <= budget:
-                lines.append(line)
+            if count("\n".join([*lines.values(), line])) <= budget:
+                lines[path] = line
                 break
-    return "\n".join(lines)
+    return lines

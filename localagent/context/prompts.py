@@ -8,6 +8,7 @@ shipped one does; `check` finds those that it cannot before any work is done.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from localagent.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _NONE: Mapping[str, str] = MappingProxyType({})
+_NO_FILES: Mapping[str, tuple[str, str]] = MappingProxyType({})
 SHIPPED = Path(__file__).resolve().parent.parent / "prompts"
 PROJECT = ".localagent/prompts"
 """Where a project's lie, relative to its root."""
@@ -36,7 +38,8 @@ class Prompts:
     """Finds prompt files and fills in their placeholders.
 
     `folders` are searched in order, then `texts` (by name), then the shipped folder, then `added`:
-    what plug-ins say of their tools.
+    what plug-ins say of their tools. `files` has, for names of `texts` and `added`, the file that
+    each is from and its SHA-256.
     """
 
     def __init__(
@@ -44,17 +47,34 @@ class Prompts:
         folders: Sequence[Path] = (),
         texts: Mapping[str, str] = _NONE,
         added: Mapping[str, str] = _NONE,
+        files: Mapping[str, tuple[str, str]] = _NO_FILES,
     ) -> None:
         self._added = dict(added)
         self._folders = tuple(folders)
         self._given = dict(texts)
         self._texts: dict[str, str] = {}
+        self._files = dict(files)
+        self._untold: dict[tuple[str, str], None] = {}
 
     def text(self, name: str) -> str:
         """The raw text of the prompt `name` ("workflow/system"), without a final newline.
 
         Raises ConfigError where there is no such prompt or it cannot be read.
         """
+        text = self._text(name)
+        if name in self._files:
+            self._untold[self._files[name]] = None
+        return text
+
+    def untold(self) -> list[tuple[str, str]]:
+        """The files that are not shipped ones and whose text was used since the last call, each
+        with its SHA-256."""
+        found = []
+        while self._untold:
+            found.append(self._untold.popitem()[0])
+        return sorted(found)
+
+    def _text(self, name: str) -> str:
         if name not in self._texts:
             self._texts[name] = self._found(name).rstrip("\n")
         return self._texts[name]
@@ -78,7 +98,12 @@ class Prompts:
         source = self.source(name)
         if source.whose == "plug-in":
             return self._added[name]
-        return self._given[name] if source.whose == "project" else _read(Path(source.file))
+        if source.whose == "project":
+            return self._given[name]
+        text, digest = _read(Path(source.file))
+        if source.whose == "own":
+            self._files[name] = (source.file, digest)
+        return text
 
     def render(self, name: str, **values: str) -> str:
         """The prompt `name` with its placeholders filled in.
@@ -113,8 +138,8 @@ class Prompts:
                 meant = f"; did you mean {near[0]}?" if near else ""
                 told.append(f"{file} is not used: there is no prompt {name!r}{meant}")
                 continue
-            there = placeholders(_read(SHIPPED / f"{name}.md"))
-            used = placeholders(self.text(name))
+            there = placeholders(_read(SHIPPED / f"{name}.md")[0])
+            used = placeholders(self._text(name))
             for key in used:
                 if key not in there:
                     raise _unknown(key, file, there)
@@ -154,9 +179,11 @@ def _unknown(key: str, file: str, known: Sequence[str]) -> ConfigError:
     )
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> tuple[str, str]:
+    """The text of a prompt's file, and the file's SHA-256."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        return data.decode("utf-8-sig"), hashlib.sha256(data).hexdigest()
     except OSError as error:
         raise ConfigError(f"cannot read the prompt {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:

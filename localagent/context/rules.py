@@ -27,12 +27,13 @@ _BETWEEN = 2  # tokens, at most, of what separates two of them
 @dataclass(frozen=True, slots=True)
 class RuleText:
     """Rules, and the file that they are from, as the model is told; `own` are the user's. `notice`
-    is what a person should know of rules that are not used."""
+    is what a person should know of rules that are not used. `sha256` is the file's."""
 
     path: str
     text: str
     own: bool = False
     notice: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Rules:
         self._folder = folder
         self._framed: dict[tuple[str, ...], Framed] = {}
         self._told: set[str] = set()
+        self._untold: dict[tuple[str, str], None] = {}
 
     def fixed(self, prompts: Prompts, model: str, count: Count, window: int) -> str:
         """The rules that every prompt begins with, "" where there are none. `model` is the id of
@@ -66,6 +68,7 @@ class Rules:
             framed = self._fit(rule, prompts, model, count, budget // 2 if rule.own else budget)
             if framed.text:
                 parts.append(framed.text)
+                self._untold[rule.path, rule.sha256] = None
                 budget -= count(framed.text) + _BETWEEN
         return "\n\n".join(parts)
 
@@ -78,6 +81,18 @@ class Rules:
             self._framed[(rule.path,)] = Framed(notice=rule.notice)
             return ""
         return self._fit(rule, prompts, model, count, int(window * FOLDER_SHARE)).text
+
+    def untold(self) -> list[tuple[str, str]]:
+        """The files whose rules `fixed` gave since the last call, each with its SHA-256."""
+        found = []
+        while self._untold:
+            found.append(self._untold.popitem()[0])
+        return sorted(found)
+
+    def file_of(self, path: str) -> tuple[str, str]:
+        """The file that the rules of `of` are from, where they are not "", and its SHA-256."""
+        rule = self._folder(path)
+        return (rule.path, rule.sha256) if rule else ("", "")
 
     def notices(self) -> list[str]:
         """What a person should know of the rules used so far; each is told once."""

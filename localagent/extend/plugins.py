@@ -22,6 +22,7 @@ from typing import Any, NoReturn, get_args
 
 from localagent.agent.planners.base import Planner, Result, Unshortened
 from localagent.agent.turn import Services, Turn
+from localagent.edits.textfile import sha256
 from localagent.errors import LocalAgentError, PluginError, ToolError
 from localagent.events import Event
 from localagent.extend.project import Brought
@@ -40,6 +41,7 @@ class PluginTool:
 
     name: str
     file: str
+    sha256: str
     description: str
     _prepare: Callable[[dict[str, str], ToolContext], object]
 
@@ -105,6 +107,10 @@ class Plugins:
         """What the model is told of the tools, by the name of the prompt."""
         return {f"tools/{tool.name}": tool.description for tool in self.tools.values()}
 
+    def files(self) -> dict[str, tuple[str, str]]:
+        """The file that each description is from, and its SHA-256, by the name of the prompt."""
+        return {f"tools/{tool.name}": (tool.file, tool.sha256) for tool in self.tools.values()}
+
 
 def load_plugins(project: Brought, tools: Mapping[str, Tool]) -> Plugins:
     """The user's plug-ins and those of the project that he agreed to; of two of the same name the
@@ -122,7 +128,7 @@ def load_plugins(project: Brought, tools: Mapping[str, Tool]) -> Plugins:
         if not isinstance(text, str) or not text.strip():
             _lacks(file, "DESCRIPTION, a text that tells the model of the tool")
         prepare = _function(module, "prepare", file)
-        found_tools[name] = PluginTool(name, file, text.strip(), prepare)
+        found_tools[name] = PluginTool(name, file, sha256(data), text.strip(), prepare)
     planners: dict[str, Planner] = {}
     for name, file, data in _files("planner", project, notices):
         module = _module("planner", name, file, data)

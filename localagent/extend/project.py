@@ -65,11 +65,11 @@ def nearest_rules(workspace: Workspace, path: str) -> ProjectFile | None:
     return None
 
 
-def project_prompts(project: Brought) -> dict[str, str]:
+def project_prompts(project: Brought) -> dict[str, ProjectFile]:
     """The prompts that a project brings, by name ("workflow/system")."""
     start = f"{FOLDER}/prompts/"
     files = project.of("prompt")
-    return {file.path.removeprefix(start).removesuffix(".md"): file.text for file in files}
+    return {file.path.removeprefix(start).removesuffix(".md"): file for file in files}
 
 
 def _few(paths: list[str]) -> str:

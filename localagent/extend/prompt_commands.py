@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from localagent.edits.textfile import sha256
 from localagent.errors import UsageError
 from localagent.events import MODES, Mode
 from localagent.extend import frontmatter
@@ -52,9 +53,10 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PromptCommand:
-    """One command. `path` is its file, `project` whether a project brought it; `mode` is the mode
-    that it wants to run in, None: that of the session, and `bound` whether it can only be stricter
-    than that; `arguments` is a pattern of what it takes, for people ("FILE [WHAT]"), or ""."""
+    """One command. `path` is its file, of that `sha256`, `project` whether a project brought it;
+    `mode` is the mode that it wants to run in, None: that of the session, and `bound` whether it
+    can only be stricter than that; `arguments` is a pattern of what it takes, for people
+    ("FILE [WHAT]"), or ""."""
 
     name: str
     text: str
@@ -64,6 +66,7 @@ class PromptCommand:
     mode: Mode | None = None
     bound: bool = False
     arguments: str = ""
+    sha256: str = ""
 
     def task(self, given: str | Sequence[str] = "") -> str:
         """The task: the text with what was given put in. `given` is what was typed after the name,
@@ -153,15 +156,15 @@ def prompt_commands(project: Brought, mode_locked: bool = False) -> PromptComman
     found: dict[str, PromptCommand] = {}
     unusable = {Path(f.path).stem: _waiting(f) for f in project.pending if f.kind == "command"}
     notices: list[str] = []
-    own = [(str(path), partial(_text, path), False) for path in _own_files()]
-    brought = [(f.path, partial(str, f.text), True) for f in project.of("command")]
-    for path, text, is_project in (*own, *brought):
+    own = [(str(path), partial(_data, path), False) for path in _own_files()]
+    brought = [(f.path, partial(bytes, f.data), True) for f in project.of("command")]
+    for path, data, is_project in (*own, *brought):
         name = Path(path).stem
         if name in found:
             notices.append(f"{path} is not used: {found[name].path} is called the same")
             continue
         try:
-            found[name], unknown = _read(name, path, text(), is_project, mode_locked)
+            found[name], unknown = _read(name, path, data(), is_project, mode_locked)
         except ValueError as error:
             unusable[name] = UsageError(
                 f"{path} is not used: {error}", "see: localagent docs extending"
@@ -186,8 +189,8 @@ def _own_files() -> list[Path]:
     return [path for path in paths if not path.name.startswith((".", "_"))][:MAX_FILES]
 
 
-def _text(path: Path) -> str:
-    """The text of a file of the user's. Raises ValueError."""
+def _data(path: Path) -> bytes:
+    """What a file of the user's holds. Raises ValueError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -195,17 +198,17 @@ def _text(path: Path) -> str:
         raise ValueError(f"it cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
-    return data.decode("utf-8-sig", "replace")
+    return data
 
 
 def _read(
-    name: str, path: str, text: str, project: bool, mode_locked: bool
+    name: str, path: str, data: bytes, project: bool, mode_locked: bool
 ) -> tuple[PromptCommand, list[str]]:
     """The command that a file holds, and the keys that mean nothing. Raises ValueError with what is
     wrong."""
     if not _NAME.fullmatch(name):
         raise ValueError("a command's name is of letters, digits, - and _")
-    values, body = frontmatter.split(text)
+    values, body = frontmatter.split(data.decode("utf-8-sig", "replace"))
     values = {_ALIASES.get(key, key): value for key, value in values.items()}
     if not body.strip():
         raise ValueError("it has no text")
@@ -215,6 +218,7 @@ def _read(
         mode=_mode(values.get("mode", "")),
         bound=project or mode_locked,
         arguments=values.get("arguments", ""),
+        sha256=sha256(data),
     )
     return command, [key for key in values if key not in _KEYS]
 

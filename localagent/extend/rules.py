@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from localagent.context.rules import Rules, RuleText
+from localagent.edits.textfile import sha256
 from localagent.errors import ConfigError
 from localagent.extend.project import Brought, nearest_rules
 from localagent.guard.consent import Consent
@@ -14,8 +15,10 @@ from localagent.workspace import Workspace
 def session_rules(workspace: Workspace, project: Brought, setting: str) -> Rules:
     """The rules for a session in `workspace`. Raises ConfigError where the user's own cannot be
     read."""
-    texts = [RuleText(str(config_dir() / RULES), own_rules(), own=True)]
-    texts += [RuleText(file.path, file.text) for file in project.of("rules")]
+    own = _own_data()
+    text = own.decode("utf-8-sig", "replace")
+    texts = [RuleText(str(config_dir() / RULES), text, own=True, sha256=sha256(own))]
+    texts += [RuleText(file.path, file.text, sha256=file.sha256) for file in project.of("rules")]
     known: dict[str, RuleText | None] = {}
 
     def folder(path: str) -> RuleText | None:
@@ -29,19 +32,19 @@ def session_rules(workspace: Workspace, project: Brought, setting: str) -> Rules
     return Rules(texts, folder)
 
 
-def own_rules() -> str:
-    """The user's rules for every project, "" without. Raises ConfigError."""
+def _own_data() -> bytes:
+    """The user's rules for every project, empty without. Raises ConfigError."""
     path = config_dir() / RULES
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        return ""
+        return b""
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_BYTES >> 10} KiB", "rules should be short")
-    return data.decode("utf-8-sig", "replace")
+    return data
 
 
 def _of_folder(workspace: Workspace, path: str) -> RuleText | None:
@@ -50,7 +53,7 @@ def _of_folder(workspace: Workspace, path: str) -> RuleText | None:
         return None
     state = Consent(workspace.root).state(file)
     if state == "agreed":
-        return RuleText(file.path, file.text)
+        return RuleText(file.path, file.text, sha256=file.sha256)
     notice = (
         f"{file.path} is not used: you have not agreed to it as it is now "
         f"(localagent trust add {file.path})"

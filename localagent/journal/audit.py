@@ -79,6 +79,9 @@ class AuditLog:
             record |= self._facts
         self.write(record, sync=isinstance(event, _SYNCED))
 
+    aside = append
+    """See `session.Recorder`: all that is shown to a model is in the log."""
+
     def write(self, record: dict[str, Any], *, sync: bool = False) -> None:
         """Append one record; with `sync` wait until it is on the disk. Raises WorkspaceError."""
         try:

@@ -85,6 +85,7 @@ def _exchange(event: Event, texts: bool) -> dict[str, Any] | None:
                 "type": "asked",
                 "purpose": event.purpose,
                 "stream": event.stream,
+                "model": event.model,
                 **_content("text", event.prompt, texts),
             }
         case ModelReplied():

@@ -159,6 +159,9 @@ class TranscriptWriter:
             ) from error
         self._seq += 1
 
+    def aside(self, event: Event) -> None:
+        """See `session.Recorder`: what is no part of the conversation is not in a transcript."""
+
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
@@ -213,14 +216,18 @@ def new_folder() -> Path:
     private(data_dir())
     sessions = private(sessions_dir())
     while True:
-        now = datetime.now(UTC)
-        tail = "".join(secrets.choice(_LETTERS) for _ in range(4))
-        folder = sessions / f"{now:%Y%m%d-%H%M}-{tail}"
+        folder = sessions / new_id()
         try:
             folder.mkdir(mode=0o700)
             return folder
         except FileExistsError:
             continue
+
+
+def new_id() -> str:
+    """An id for a session, which begins with the time; another one may have it already."""
+    tail = "".join(secrets.choice(_LETTERS) for _ in range(4))
+    return f"{datetime.now(UTC):%Y%m%d-%H%M}-{tail}"
 
 
 def describe(folder: Path, workspace: str, parent: Parent | None = None) -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from localagent.agent.commit_message import (
     DIFF_TOKENS,
+    Changes,
     Written,
     clip,
     described,
     write_message,
 )
 from localagent.context.prompts import Prompts
+from localagent.events import Event, FileRead, ModelAsked, ModelReplied
 from localagent.gitstaged import Staged
 from localagent.models.base import Chunk, Finish, ModelInfo, Profile, Request, Text, Usage
 from localagent.models.scripted import Reply, ScriptedModel
@@ -24,11 +26,17 @@ CALC_DIFF = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a 
 
 
 def write(
-    files: list[Staged], diffs: dict[str, str], reply: str = "Add up", window: int = 8192
+    files: list[Staged],
+    diffs: dict[str, str],
+    reply: str = "Add up",
+    window: int = 8192,
+    events: list[Event] | None = None,
 ) -> tuple[Written, ScriptedModel]:
     info = ModelInfo("scripted", "scripted", "", Profile(window=window))
     model = ScriptedModel([Reply(reply, repeat=True)], info)
-    return write_message(model, Prompts(), files, lambda f: diffs.get(f.path, ""), 60), model
+    changes = Changes(files, lambda f: diffs.get(f.path, ""), lambda f: [(f.path, f"of {f.path}")])
+    tell = (events if events is not None else []).append
+    return write_message(model, Prompts(), changes, 60, tell), model
 
 
 def test_a_small_change() -> None:
@@ -36,6 +44,19 @@ def test_a_small_change() -> None:
     assert written == Written("Fix the sign in add", True)
     assert CALC_DIFF in model.prompts[0]
     assert "calc.py: changed, +1 -1" in model.prompts[0]
+
+
+def test_what_the_model_is_shown_is_told_before_it_is_asked() -> None:
+    events: list[Event] = []
+    logo, key = Staged("logo.png", "A"), Staged("a.pem", "A", "", 3, 0)
+    _, model = write([key, logo, CALC], {"a.pem": "+K", "calc.py": CALC_DIFF}, events=events)
+    read, asked, replied = events
+    assert read == FileRead("calc.py", "of calc.py")
+    assert isinstance(asked, ModelAsked)
+    assert (asked.purpose, asked.model) == ("commit-message", "scripted")
+    assert CALC_DIFF in asked.prompt
+    assert isinstance(replied, ModelReplied)
+    assert (replied.text, len(model.requests)) == ("Add up", 1)
 
 
 def test_a_large_change_gets_a_body() -> None:
@@ -125,5 +146,6 @@ def test_a_model_that_takes_too_long_is_stopped() -> None:
         def cancel(self) -> None:
             self.stopped.set()
 
-    written = write_message(Endless([]), Prompts(), [CALC], lambda f: CALC_DIFF, 0.05)
+    changes = Changes([CALC], lambda _: CALC_DIFF, lambda _: [])
+    written = write_message(Endless([]), Prompts(), changes, 0.05, lambda _: None)
     assert (written.text, written.by_model) == ("Update calc.py", False)

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from localagent.edits.textfile import sha256
+from localagent.journal.audit_read import records, sessions
+from localagent.journal.audit_verify import verify
+
 ROOT = Path(__file__).resolve().parents[2]
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
@@ -58,6 +62,48 @@ def write(folder: Path, *words: str, **env: str) -> Done:
 def test_the_message_is_printed_and_nothing_else(repository: Path, replies: str) -> None:
     done = write(repository, "--scripted", replies)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Fix the sign\n", "")
+
+
+def of_type(found: list, kind: str) -> list[dict]:
+    return [record for record in found if record["type"] == kind]
+
+
+def test_what_the_model_is_shown_is_in_the_audit_log(repository: Path, replies: str) -> None:
+    (repository / "new.py").write_text("new = 1\n")
+    (repository / "logo.png").write_bytes(b"\0\1\2" * 50)
+    (repository / ".env").write_text("PASSWORD=1\n")
+    git(repository, "mv", "calc_test.py", "calc_tests.py")
+    git(repository, "add", "-f", ".")
+    (repository / "new.py").write_text("not staged\n")
+    assert write(repository, "--scripted", replies).returncode == 0
+    (logged,) = sessions()
+    found = records(logged.session)
+    (began,) = of_type(found, "session")
+    assert found[0] == began
+    assert (began["workspace"], began["model"]) == (str(repository), "scripted")
+    old, now = b"def add(a, b):\n    return a - b\n", b"def add(a, b):\n    return a + b\n"
+    assert {(r["path"], r["sha256"]) for r in of_type(found, "read")} == {
+        *(("calc.py", sha256(old)), ("calc.py", sha256(now)), ("new.py", sha256(b"new = 1\n"))),
+    }
+    (asked,), (replied,) = of_type(found, "asked"), of_type(found, "replied")
+    assert (asked["purpose"], asked["model"]) == ("commit-message", "scripted")
+    assert found[-1] == replied
+    assert verify().findings == ()
+
+
+def test_a_log_that_cannot_be_written_shows_the_model_nothing(
+    repository: Path, replies: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = write(repository, "--scripted", replies, XDG_DATA_HOME=str(tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "audit log" in done.stderr
+
+
+def test_a_log_that_is_switched_off(repository: Path, replies: str) -> None:
+    done = write(repository, "--scripted", replies, LOCALAGENT_AUDIT="off")
+    assert (done.returncode, done.stdout) == (0, "Fix the sign\n")
+    assert sessions() == []
 
 
 def test_what_cannot_be_done_is_one_line(repository: Path, replies: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from localagent.agent.ask import transcript_form
 from localagent.agent.candidates import Board, Candidate
-from localagent.agent.commit_message import write_message
+from localagent.agent.commit_message import Changes, write_message
 from localagent.agent.planners.make_plan import MakePlan
 from localagent.agent.planners.react import system_prompt
 from localagent.agent.problem import Problem, beside_paths, open_file
@@ -180,13 +180,15 @@ def test_commit_message(lines: int) -> None:
     diff = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
     files = [Staged("calc.py", "M", "", lines, 1), Staged("logo.png", "A")]
     model = ScriptedModel(["Fix the sign"])
-    write_message(model, Prompts(), files, lambda _: diff, 60)
+    changes = Changes(files, lambda _: diff, lambda _: [])
+    write_message(model, Prompts(), changes, 60, lambda _: None)
     compare(f"commit-message-{lines}", model.prompts[0])
 
 
 def test_title() -> None:
     model = ScriptedModel(["Fix the sign"])
-    write_title(model, Prompts(), "Fix calc.py so that the tests in calc_test.py pass\n", 60)
+    task = "Fix calc.py so that the tests in calc_test.py pass\n"
+    write_title(model, Prompts(), task, 60, lambda _: None)
     compare("title", model.prompts[0])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.commit_message import write_message
+from localagent.agent.commit_message import Changes, write_message
 from localagent.app import open_session
 from localagent.context.prompts import Prompts
 from localagent.events import ModelAsked, ModelReplied, ModelSwitched, TurnFinished
@@ -59,7 +59,8 @@ def test_a_commit_message(model_path: Path, capsys: pytest.CaptureFixture[str]) 
     diff = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
     with LlamaCpp(model_path, REAL) as model:
         files = [Staged("calc.py", "M", "", 1, 1)]
-        written = write_message(model, Prompts(), files, lambda _: diff, 120)
+        changes = Changes(files, lambda _: diff, lambda _: [])
+        written = write_message(model, Prompts(), changes, 120, lambda _: None)
     with capsys.disabled():
         print(f"\n{written.text}")
     assert written.by_model

@@ -20,6 +20,7 @@ from localagent.events import (
     Warned,
 )
 from localagent.journal import transcript
+from localagent.journal.audit_read import records
 from localagent.models.base import Model, ModelInfo, Profile
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import Reply, ScriptedModel
@@ -253,6 +254,10 @@ class TestTitles:
         title = session.write_title()
         assert title == "Explaining what add in calc.py really does to"
         assert QUESTION in small.prompts[0]
+        logged = [r for r in records(session.id) if r is not None]
+        assert logged[0]["models"] == {"tiny": small.info.sha256}
+        (asked,) = [r for r in logged if r["type"] == "asked" and r["purpose"] == "title"]
+        assert asked["model"] == "tiny"
         list(session.run("Really?"))
         assert session.write_title() == ""  # only once
         (listed,) = transcript.list_sessions()

@@ -38,6 +38,7 @@ from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, run_check
+from localagent.context.builder import text_of
 from localagent.errors import WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
 from localagent.index.kinds import is_docs, is_test
@@ -188,6 +189,7 @@ def _localise(
 
 
 def _outline(turn: Turn, path: str) -> str:
+    text_of(turn.services.workspace, path, turn.saw)
     return ", ".join(s.name for s in turn.services.index.symbols(path)[:12])
 
 

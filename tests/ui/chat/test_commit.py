@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import Question, TurnStarted
+from localagent.edits.textfile import sha256
+from localagent.events import ModelAsked, Question, TurnStarted
+from localagent.journal import transcript
+from localagent.journal.audit_read import records
 from localagent.models.scripted import Reply
 from localagent.ui.chat.base import Shown, Wish
 from tests.doubles.talk import of, outcomes
@@ -76,6 +79,40 @@ def test_what_this_session_changed_is_committed(talk: Callable, repository: Path
         "mine.txt",
     ]
     assert "nothing to commit" in one.shown("/commit").text
+
+
+def test_what_the_model_is_shown_is_in_the_audit_log(talk: Callable, repository: Path) -> None:
+    before = (repository / "calc.py").read_bytes()
+    one = talk(MESSAGE, "Again")
+    one.enter("!sed -i s/-/+/ calc.py")
+    one.handed.append("cancel")
+    one.enter("/commit")
+    git(repository, "add", "calc.py")
+    one.handed.append("cancel")
+    one.enter("/commit")
+    after = (repository / "calc.py").read_bytes()
+    found = [record for record in records(one.chat.session.id) if record is not None]
+    shown = [(r["path"], r["sha256"]) for r in found if r["type"] == "read"]
+    assert shown == [("calc.py", sha256(before)), ("calc.py", sha256(after))] * 2
+    asked = [r for r in found if r["type"] == "asked"]
+    assert [r["purpose"] for r in asked] == ["commit-message"] * 2
+    assert all(r["seq"] > found[0]["seq"] for r in asked)
+    assert found[0]["type"] == "session"
+    told = transcript.read(one.chat.session.id).events
+    assert not of(told, ModelAsked)  # the conversation goes on without it
+
+
+def test_before_the_first_turn_the_session_is_named_first(talk: Callable, repository: Path) -> None:
+    (repository / "calc.py").write_text(RIGHT)
+    git(repository, "add", "calc.py")
+    one = talk(MESSAGE)
+    one.handed.append("cancel")
+    one.enter("/commit")
+    kinds = [record["type"] for record in records(one.chat.session.id) if record is not None]
+    assert kinds[0] == "session"
+    assert [kind for kind in kinds if kind != "warned"] == [
+        *("session", "read", "read", "asked", "replied"),
+    ]
 
 
 def test_the_message_is_edited_and_shown_again(talk: Callable, repository: Path) -> None:

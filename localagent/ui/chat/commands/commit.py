@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from localagent import gitcommit
-from localagent.agent.commit_message import Written, write_message
+from localagent.agent.commit_message import Changes, Written, write_message
 from localagent.errors import UsageError
 from localagent.events import FileChanged, Step
 from localagent.journal import transcript
@@ -33,13 +33,18 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
         raise UsageError("another session holds this workspace, so nothing can be committed here")
     what = gitcommit.wanted(root, _changed(chat))
     chat.finish_warming()
+    yield from chat.follow(session.begin())
     yield Step("write", f"writing a message for {count(len(what.files), 'file')}")
     written = write_message(
         session.models.role("small"),
         session.services.prompts,
-        what.files,
-        lambda file: gitcommit.diff_of(root, what, file),
+        Changes(
+            what.files,
+            lambda file: gitcommit.diff_of(root, what, file),
+            lambda file: gitcommit.versions_of(root, what, file),
+        ),
         _SECONDS,
+        session.recorder.aside,
     )
     if chat.cancelled:
         yield Shown("note", "stopped; nothing was committed")

@@ -20,6 +20,7 @@ def own_command(given: PromptCommand) -> Command:
         task, before = given.task(text), chat.mode
         during = given.mode_from(before)
         chat.set_mode(during)
+        chat.session.made_of.append((given.path, given.sha256))
         try:
             yield from chat.ask(task)
         finally:
