@@ -401,8 +401,7 @@ class Session:
         found: list[Event] = []
         for attempt in ATTEMPTS.untold() if self._announced else ():
             found.append(Blocked("network", f"{attempt.what} {attempt.where}", attempt.by))
-            who = "egress lock" if attempt.thread else "sandbox"
-            found.append(Warned(f"the {who} refused to {attempt}"))
+            found.append(Warned(f"the {attempt.guard} refused to {attempt}"))
         return found
 
     def _planner_name(self) -> str:

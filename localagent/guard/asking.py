@@ -14,7 +14,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, BinaryIO
 
 _GET = frozenset(("/api/version", "/api/tags", "/api/ps", "/api/status"))
@@ -26,12 +26,21 @@ _NAMES = ("model", "name")
 
 
 class Refused(Exception):
-    """What is asked is not allowed; the message is for people."""
+    """What is asked is not allowed; the message is for people. `what` is the request's method and
+    path, as far as they are known."""
+
+    what = "a request"
 
 
-def pass_on(inside: socket.socket, outside: socket.socket, models: Collection[str]) -> None:
+def pass_on(
+    inside: socket.socket,
+    outside: socket.socket,
+    models: Collection[str],
+    tell: Callable[[str, str], None],
+) -> None:
     """Pass requests from `inside` on to the server, as far as they may be made, and its answers
-    back, until either side ends it. `models` are the names of those that may be asked."""
+    back, until either side ends it. `models` are the names of those that may be asked. `tell` is
+    told what was refused, and why, before whoever asked is."""
     back = threading.Thread(target=_answers, args=(outside, inside), daemon=True)
     back.start()
     try:
@@ -39,6 +48,7 @@ def pass_on(inside: socket.socket, outside: socket.socket, models: Collection[st
             while (request := _request(stream, models)) is not None:
                 outside.sendall(request)
     except Refused as refusal:
+        tell(refusal.what, str(refusal))
         with contextlib.suppress(OSError):
             inside.sendall(_answer(str(refusal)))
             inside.shutdown(socket.SHUT_WR)
@@ -74,13 +84,18 @@ def _request(stream: BinaryIO, models: Collection[str]) -> bytes | None:
         return None
     method, _, rest = line.partition(" ")
     path, _, version = rest.partition(" ")
-    if path not in {"GET": _GET, "POST": _POST}.get(method, ()):
-        raise Refused(f"{method[:20]} {path[:100]} is not among what localagent asks")
-    length, closes = _head(stream, version)
-    data = stream.read(length) if length else b""
-    if len(data) < length:
-        return None
-    body = json.dumps(_allowed(data, models)).encode() if method == "POST" else b""
+    asked = f"{method[:20]} {path[:100]}"
+    try:
+        if path not in {"GET": _GET, "POST": _POST}.get(method, ()):
+            raise Refused(f"{asked} is not among what localagent asks")
+        length, closes = _head(stream, version)
+        data = stream.read(length) if length else b""
+        if len(data) < length:
+            return None
+        body = json.dumps(_allowed(data, models)).encode() if method == "POST" else b""
+    except Refused as refusal:
+        refusal.what = asked
+        raise
     head = [f"{method} {path} HTTP/1.1", "Host: localhost", "Accept: */*"]
     head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     head += ["Connection: close"] if closes else []

@@ -7,19 +7,28 @@ forked, and what may be asked of a server is looked at (asking.py). It ends with
 
 Through it lead also the ports of this machine that commands in the sandbox may reach.
 
+What it refuses is told to the inside, for the audit log: a line of JSON on a pipe, [number, server,
+what, why]. A pipe that is full, since nobody reads it, drops lines; their numbers then lack.
+
 A destination that does not answer is told as an HTTP answer with the header `REFUSED`, since a
 connection to a door always succeeds.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import os
 import socket
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NoReturn
 
 from localagent.guard import asking, joining
+from localagent.guard.attempts import Attempt
 from localagent.guard.egress import Destination
 
 REFUSED = "x-localagent-door"
@@ -40,15 +49,41 @@ class Door:
         self._destinations = [*servers, *local]
         # One descriptor stays open on purpose: when this process ends, its end tells the door.
         self._inside, outside = socket.socketpair()
+        self._told, tell = os.pipe()
+        os.set_blocking(self._told, False)
+        os.set_blocking(tell, False)
         if os.fork() == 0:
             self._inside.close()
-            _serve(self._destinations, len(servers), outside)
+            _serve(self._destinations, len(servers), outside, tell)
+        os.close(tell)
         outside.close()
+        self._rest, self._last = b"", 0
+        self._reading = threading.Lock()
 
     def open(self, place: Destination, listening: socket.socket) -> None:
         """Let connections to `listening` lead to `place`."""
         number = self._destinations.index(place)
         socket.send_fds(self._inside, [bytes([number])], [listening.fileno()])
+
+    def refused(self) -> list[Attempt]:
+        """What the process has refused since the last call."""
+        with self._reading:
+            try:
+                while part := os.read(self._told, 1 << 16):
+                    self._rest += part
+            except OSError:
+                pass  # nothing more for now
+            *lines, self._rest = self._rest.split(b"\n")
+            return [attempt for line in lines for attempt in self._attempts(line)]
+
+    def _attempts(self, line: bytes) -> list[Attempt]:
+        number, server, what, why = json.loads(line)
+        lost, self._last = number - self._last - 1, number
+        told = [(f"and {lost} more, which were too many to tell", "")] if lost else []
+        return [
+            Attempt(f"ask {server} for", one, "", reason or why, time.time(), "door to Ollama")
+            for one, reason in (*told, (what, why))
+        ]
 
     def close(self) -> None:
         """Hand over no more. The process ends where nothing was; else when this one ends."""
@@ -56,27 +91,36 @@ class Door:
         self._inside.detach()
 
 
-def _serve(destinations: Sequence[Destination], servers: int, parent: socket.socket) -> NoReturn:
+def _serve(
+    destinations: Sequence[Destination], servers: int, parent: socket.socket, tell: int
+) -> NoReturn:
     """Be the door process."""
     try:
-        joining.settle(parent.fileno())
+        joining.settle(parent.fileno(), tell)
+        numbers = itertools.count(1)
         doors: dict[socket.socket, joining.Way] = {}
         while True:
             message, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
             if not message or message == b"\xff":
                 break
             number = message[0]
-            way = _server if number < servers else _port
-            doors[socket.socket(fileno=descriptors[0])] = way(destinations[number])
+            place, inside = destinations[number], socket.socket(fileno=descriptors[0])
+            doors[inside] = _server(place, tell, numbers) if number < servers else _port(place)
         if doors and message:
             joining.accept(doors, parent)
     finally:
         os._exit(0)
 
 
-def _server(place: Destination) -> joining.Way:
+def _server(place: Destination, pipe: int, numbers: Iterator[int]) -> joining.Way:
     models = frozenset(map(asking.known_as, place.models))
-    between = partial(asking.pass_on, models=models)
+
+    def tell(what: str, why: str) -> None:
+        line = json.dumps([next(numbers), str(place), what, why]).encode()
+        with contextlib.suppress(BlockingIOError):
+            os.write(pipe, line + b"\n")  # shorter than PIPE_BUF, so that it is written whole
+
+    between = partial(asking.pass_on, models=models, tell=tell)
     return (place.host, place.port), _nobody, between
 
 

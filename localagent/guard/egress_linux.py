@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from localagent.guard import egress_rules
+from localagent.guard.attempts import ATTEMPTS
 from localagent.guard.door import Door
 from localagent.guard.egress import Destination, Outside, State
 from localagent.guard.sandbox import syscalls as sys_
@@ -47,6 +48,7 @@ def confine(state: State) -> State:
         for port in state.ports:
             _listen_at(doors, port)
         doors.close()
+        ATTEMPTS.take_from(doors.refused)
     return replace(state, level="namespace", doors=MappingProxyType(named), outside=outside)
 
 

@@ -68,7 +68,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     if done.refused:
         what, _, where = done.reached_for.partition(" ")
         who = f"the command {context.marks.hide(line)}"
-        ATTEMPTS.record(Attempt(what, where, "", who, time.time()))
+        ATTEMPTS.record(Attempt(what, where, "", who, time.time(), "sandbox"))
     # What runs later outside the sandbox, such as a git hook, must not come from inside it.
     others = [change for change in found if ".git" in change.path.lower().split("/")]
     rest = [change for change in found if ".git" not in change.path.lower().split("/")]
