@@ -110,7 +110,7 @@ def open_session(
             rules=session_rules(workspace, project, settings.project_files),
             interactive=options.interactive,
             check_seconds=settings.check_seconds,
-            marks=Marks(message.content for message in past.messages()) if past else Marks(),
+            marks=Marks(past.texts()) if past else Marks(),
         ),
         models=models,
         planner=settings.planner or "",

@@ -78,9 +78,9 @@ class SessionTitled:
     title: str
 
 
-TurnKind = Literal["task", "command", "check", "plan", "step", "last-step"]
+TurnKind = Literal["task", "command", "check", "plan"]
 """A task for the model; for the user alone a command, or the project's check; a task that a plan is
-made for; a step of a plan, and the last that is left of it."""
+made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,12 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
-    """A message became part of the conversation; a resumed session starts from these."""
+    """A message became part of the conversation; a resumed session starts from these. `asked` is
+    `messages.Asked` as a dict, of an answer that the next question may go on from; or empty."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    asked: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,39 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `content` is plain text."""
+    """One message; `content` is plain text. `asked` is what an answer was written to."""
 
     role: Role
     content: str
+    asked: Asked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A text that the model was shown beside a question. Where it is code: the `path` of its file,
+    the `sha256` of the whole file, and its `lines` (first and last, from 1)."""
+
+    text: str
+    path: str = ""
+    sha256: str = ""
+    lines: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was new in the prompt that an answer was written to: messages `before` the question,
+    then one with the `parts` and the `question`. Where it was put `anew`, that was all of the
+    prompt but for the rules; otherwise it went on from the answer before."""
+
+    question: str
+    parts: tuple[Part, ...] = ()
+    before: tuple[Message, ...] = ()
+    anew: bool = True
+
+    @property
+    def text(self) -> str:
+        """The user's message, as the model saw it."""
+        return "\n\n".join([*(part.text for part in self.parts), self.question])
 
 
 @dataclass(frozen=True, slots=True)

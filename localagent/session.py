@@ -27,6 +27,7 @@ from localagent.agent.planners.own_check import UserCheck
 from localagent.agent.title import write_title
 from localagent.agent.turn import Answer, Exchange, Journal, Limits, Services, Turn
 from localagent.agent.window import Window, window_of
+from localagent.context.thread import kinds_of
 from localagent.errors import LocalAgentError, UsageError
 from localagent.events import (
     Blocked,
@@ -178,12 +179,6 @@ class Session:
         for it. With `share` a failing check's output joins the conversation."""
         return self._carried_out(line, lambda: UserCheck(share), "check")
 
-    def run_step(self, prompt: str, *, last: bool) -> Iterator[Event]:
-        """Carry out a step of a plan; before the `last` one the check need not pass, but nothing
-        may fail that passed before."""
-        kind: TurnKind = "last-step" if last else "step"
-        return self._carried_out(prompt, lambda: self.planner_for(self._planner_name()), kind)
-
     def run_plan(self, task: str) -> Iterator[Event]:
         """A turn that makes a plan for a task, and changes nothing but that."""
         return self._carried_out(task, MakePlan, "plan")
@@ -249,7 +244,6 @@ class Session:
             conversation=list(self.conversation),
             limits=self.limits,
             seed=self.seed,
-            kind=kind,
             stop=self._stop,
             steering=self.steering,
             exchange=self._turn.exchange if self._turn else None,
@@ -257,7 +251,7 @@ class Session:
         for path, digest in self.made_of:
             self._turn.read(path, digest)
         self.made_of.clear()
-        yield from run_turn(self._turn, planner())
+        yield from run_turn(self._turn, planner(), kind)
 
     def warm_up(self, progress: Callable[[int, int], None] = _ignored) -> None:
         """Load the model and let it read what the next turn begins with, as far as that is known.
@@ -285,7 +279,8 @@ class Session:
         ahead = self._ahead()
         exchange = self._turn.exchange if self._turn else None
         if exchange is None or _messages(ahead) > _messages(exchange.request) + 1:
-            exchange = Exchange(ahead, self.services.model)
+            parts = [part for m in self.conversation if m.asked for part in m.asked.parts]
+            exchange = Exchange(ahead, self.services.model, shown=kinds_of(parts))
         return window_of(exchange, self.services)
 
     def _forget_exchange(self, event: Event) -> None:
@@ -342,7 +337,7 @@ class Session:
         """Shorten the conversation, as the planner does where it no longer fits; False where there
         is nothing to leave out."""
         planner = self.planner_for(self._planner_name())
-        tasks = [turn.at for turn in self.talk.turns if turn.kind not in ("command", "check")]
+        tasks = [turn.at for turn in self.talk.turns if turn.kind in ("task", "plan")]
         shorter = planner.shortened(self.services, self.conversation, tasks[-1] if tasks else 0)
         if shorter is None:
             return False

@@ -21,6 +21,7 @@ _CHANGE = re.compile(
     r"|build|generate|edit|modify|improve|optimi[sz]e|let)\b",
     re.I,
 )
+_ASKS = re.compile(r"\?(\s|$)")  # "And 500? In one sentence."
 _POLITE = re.compile(r"^(please|could you|can you|would you|will you|i want you to)\b[\s,]*", re.I)
 
 
@@ -35,4 +36,6 @@ def classify(prompt: str) -> Kind:
         return "answer"
     if text.endswith("?") and not polite:
         return "answer"
-    return "edit" if _CHANGE.search(text) else "unclear"
+    if _CHANGE.search(text):
+        return "edit"
+    return "answer" if _ASKS.search(text) and not polite else "unclear"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from localagent.events import (
     ConversationReplaced,
@@ -14,7 +15,7 @@ from localagent.events import (
     TurnKind,
     TurnStarted,
 )
-from localagent.messages import Message, Role
+from localagent.messages import Asked, Message, Part, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Talk:
             self._turn = event.turn
             self.turns.append(Begun(event.turn, event.prompt, event.kind, len(self.messages)))
         elif isinstance(event, MessageAdded):
-            self.messages.append(Message(event.role, event.content))
+            self.messages.append(Message(event.role, event.content, _asked(event.asked)))
         elif isinstance(event, ConversationReplaced):
             self.messages = [_message(one) for one in event.messages]
             self.turns = []
@@ -76,3 +77,21 @@ class Talk:
 def _message(data: dict[str, str]) -> Message:
     roles: dict[str, Role] = {"system": "system", "assistant": "assistant"}
     return Message(roles.get(data.get("role", ""), "user"), data.get("content", ""))
+
+
+def _asked(data: dict[str, Any]) -> Asked | None:
+    """What `MessageAdded.asked` says; None where it says nothing, or what cannot be read."""
+    try:
+        return Asked(
+            str(data["question"]),
+            tuple(_part(one) for one in data["parts"]),
+            tuple(_message(one) for one in data["before"]),
+            bool(data["anew"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _part(data: dict[str, Any]) -> Part:
+    lines = tuple((int(first), int(last)) for first, last in data["lines"])
+    return Part(str(data["text"]), str(data["path"]), str(data["sha256"]), lines)

@@ -88,6 +88,13 @@ class Transcript:
         """The conversation so far, from which a resumed session goes on."""
         return self.talk().messages
 
+    def texts(self) -> Iterator[str]:
+        """What was said in the conversation, and what answers were written to."""
+        for message in self.messages():
+            yield message.content
+            if message.asked is not None:
+                yield message.asked.text
+
     def talk(self) -> Talk:
         """The conversation so far, with where its turns began."""
         return Talk.of(self.events)

@@ -183,6 +183,8 @@ class Bench:
                     arguments = [question, "--planner", planner, "--max-tokens", "120", *resume]
                     events = [event for _, event in self._run(home, project, arguments)]
                     replies = [e for e in events if e["type"] == "model_replied"]
+                    # What a request is may be asked first, which leaves the session's prompt alone.
+                    replies = [e for e in replies if e["purpose"] != "classify"]
                     if before:
                         shares.append(replies[0]["reused_tokens"] / before)
                     before = replies[-1]["prompt_tokens"]

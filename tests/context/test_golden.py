@@ -14,6 +14,7 @@ from localagent.agent.candidates import Board, Candidate
 from localagent.agent.commit_message import Changes, write_message
 from localagent.agent.planners.make_plan import MakePlan
 from localagent.agent.planners.react import system_prompt
+from localagent.agent.planners.workflow import Workflow
 from localagent.agent.problem import Problem, beside_paths, open_file
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill
@@ -25,9 +26,11 @@ from localagent.app import NoTurn
 from localagent.changes import file_change
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules, RuleText
+from localagent.events import MessageAdded
 from localagent.gitstaged import Staged
 from localagent.guard.sandbox.plain import PlainSandbox
 from localagent.index.disk import DiskIndex
+from localagent.journal.talk import Talk
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import ScriptedModel
 from localagent.workspace import Workspace
@@ -203,3 +206,15 @@ def test_a_plan_and_its_step(turn: Turn) -> None:
 
 def test_the_task_of_mending_what_the_check_says() -> None:
     compare("fix-check", Prompts().text("chat/fix-check"))
+
+
+def test_a_question_and_the_next(turn: Turn) -> None:
+    """A changed word here costs a session that goes on from before it what it has read."""
+    model = ScriptedModel(["It subtracts.", "Not yet."])
+    turn.services = replace(turn.services, model=model)
+    talk = Talk()
+    for question in ("What does add do?", "Is add tested?"):
+        turn.prompt, turn.conversation = question, list(talk.messages)
+        for event in (MessageAdded("user", question), *Workflow().plan(turn)):
+            talk.see(event)
+    compare("question-2", model.prompts[1])

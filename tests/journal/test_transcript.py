@@ -30,6 +30,7 @@ def an_event(cls: type[Any]) -> Any:
     values: dict[str, Any] = {
         "int": 1, "float": 1.5, "bool": True, "str": text, "list[str]": [text],
         "dict[str, str]": {"k": text}, "int | None": None, "str | None": text,
+        "dict[str, object]": {"question": text, "parts": [{"lines": [[1, 2]]}], "anew": True},
         "float | None": 0.5, "Outcome": "solved", "Mode": "ask",
         "list[dict[str, str]]": [{"role": "user", "content": text}],
         "TurnKind": "check", "list[int]": [5432], "list[PlanStep]": [],

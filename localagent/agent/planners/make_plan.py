@@ -7,43 +7,24 @@ one can do, a large one can, too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Sequence
 
 from localagent.agent.ask import ask
-from localagent.agent.house_rules import notices, with_rules
+from localagent.agent.house_rules import notices
 from localagent.agent.localise import named_paths
 from localagent.agent.plan_text import numbered, read_reply
 from localagent.agent.planners.base import Result, Unshortened
-from localagent.agent.planners.shown_code import code_for
+from localagent.agent.planners.shown_code import opening, put
 from localagent.agent.turn import Services, Turn
-from localagent.events import Event, MessageAdded, PlanChanged, Step
+from localagent.events import Event, PlanChanged, Step
 from localagent.messages import Message
 from localagent.models.base import Request
 
 REPLY_TOKENS = 400
-PATHS = 60
-"""Files that a step may name, the most likely ones of a large project."""
-
-_GRAMMAR = r"""
-root ::= "1. " step ("2. " step ("3. " step ("4. " step ("5. " step)?)?)?)?
-step ::= ({places}) [^ .\n] sign{{8,200}} "."? "\n"
-sign ::= [^.\n] | "." [^ \n]
-verb ::= ("add" | "change" | "fix" | "let" | "move" | "remove" | "rename" | "replace" | "use") " "
-new ::= [A-Za-z0-9_/-]{{1,40}} "." [a-z]{{1,5}}
+GRAMMAR = r"""
+root ::= "1. " step ("2. " step ("3. " step ("4. " step ("5. " step ("6. " step)?)?)?)?)?
+step ::= [^ \n] [^\n]{8,240} "\n"
 """
-_CREATE = '"In a new file " new ": add "'
-
-
-def plan_grammar(paths: Sequence[str]) -> str:
-    """The grammar of a plan for a project that has these files.
-
-    A small model's plans begin with understanding the task and end with testing it, unless each
-    step has to name a file that is there, or is to be made, and what is done to it.
-    """
-    there = " | ".join(json.dumps(path, ensure_ascii=False) for path in paths)
-    places = f'"In " ({there}) ": " verb | {_CREATE}' if there else _CREATE
-    return _GRAMMAR.format(places=places)
 
 
 class MakePlan(Unshortened):
@@ -51,35 +32,30 @@ class MakePlan(Unshortened):
 
     name = "plan"
 
-    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
         """See `Planner.opening`."""
-        return [Message("system", with_rules(services, services.prompts.text("workflow/system")))]
+        return opening(services, conversation)
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Write the plan; it becomes the assistant's message."""
         yield Step("search", "looking for what the task is about")
         services = turn.services
         named = named_paths(turn.prompt, services.workspace, services.index.files())
-        said, parts = code_for(turn, named)
         task = services.prompts.render("plan/plan", task=turn.prompt.strip())
-        user = Message("user", "\n\n".join([*parts, task]))
+        new = yield from put(turn, named, task, REPLY_TOKENS)
         yield from notices(turn)
-        messages = (*self.opening(services, turn.conversation), *said, user)
-        grammar = plan_grammar(_likely(turn, named))
-        request = Request(messages, max_tokens=REPLY_TOKENS, grammar=grammar, seed=turn.seed)
+        request = Request(
+            new.messages,
+            max_tokens=REPLY_TOKENS,
+            grammar=GRAMMAR,
+            seed=turn.seed,
+            fixed=1,
+            continues=True,
+        )
         reply = yield from ask(turn, "plan", request, services.planning)
         steps = [{"text": text, "state": "left"} for text in read_reply(reply.text)]
         if not steps:
             return Result("unsolved", "the model wrote no plan; put the task in other words")
         yield PlanChanged(turn.prompt.strip(), steps)
-        yield MessageAdded("assistant", numbered(steps))
+        yield new.answered(numbered(steps))
         return Result("answered", numbered(steps))
-
-
-def _likely(turn: Turn, named: Sequence[str]) -> list[str]:
-    """The files that the task may be about."""
-    index = turn.services.index
-    files = index.files()
-    if len(files) > PATHS:
-        files = [hit.path for hit in index.search(turn.prompt, PATHS)]
-    return list(dict.fromkeys([*named, *files]))

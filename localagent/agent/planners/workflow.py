@@ -14,7 +14,7 @@ from localagent.agent import act
 from localagent.agent.ask import Reply, ask, choose
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.classify import classify
-from localagent.agent.house_rules import notices, with_rules
+from localagent.agent.house_rules import notices
 from localagent.agent.localise import (
     named_paths,
     names_source,
@@ -23,7 +23,7 @@ from localagent.agent.localise import (
 )
 from localagent.agent.planners.base import Result, Unshortened
 from localagent.agent.planners.checking import check_as_it_is
-from localagent.agent.planners.shown_code import code_for
+from localagent.agent.planners.shown_code import opening, put
 from localagent.agent.problem import (
     Problem,
     beside_paths,
@@ -37,7 +37,7 @@ from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
-from localagent.agent.verify import NOT_WORSE, CheckResult, ends_well, run_check
+from localagent.agent.verify import CheckResult, run_check
 from localagent.context.builder import text_of
 from localagent.errors import WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
@@ -61,28 +61,26 @@ class Workflow(Unshortened):
     def __init__(self, seconds: float = 600.0) -> None:
         self._seconds = seconds
 
-    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
-        """See `Planner.opening`: what comes after the rules differs from question to question."""
-        text = with_rules(services, services.prompts.text("workflow/system"))
-        return [Message("system", text)]
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
+        """See `Planner.opening`: a question goes on from the one before."""
+        return opening(services, conversation)
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; its summary becomes the assistant's message."""
-        result = yield from self._plan(turn)
+        named = named_paths(turn.prompt, turn.services.workspace, turn.services.index.files())
+        kind = yield from _classify(turn)
+        if kind == "answer":
+            return (yield from _answer(turn, named))
+        result = yield from self._change(turn, named)
         yield MessageAdded("assistant", result.summary)
         return result
 
-    def _plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        named = named_paths(turn.prompt, turn.services.workspace, turn.services.index.files())
-        kind = "edit" if _is_step(turn) else (yield from _classify(turn))
-        if kind == "answer":
-            return (yield from _answer(turn, named))
+    def _change(self, turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
         if not turn.services.workspace.writable:
             raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
         turn.named = frozenset(p for p in named if not is_test(p))
         check, start = yield from check_as_it_is(turn)
-        fixes = not _is_step(turn) and _asks_for_passing(turn.prompt)
-        if start is not None and start.ok and fixes:
+        if start is not None and start.ok and _asks_for_passing(turn.prompt):
             return Result("solved", "the check passes already; nothing was changed", check)
         paths, start = yield from _localise(turn, named, start)
         if not paths:
@@ -92,7 +90,7 @@ class Workflow(Unshortened):
         found = yield from self._search(turn, paths, named, check, start)
         if found is None:
             return Result("unsolved", "no candidate passed the check; nothing was changed", check)
-        return (yield from _finish(turn, check, start, found))
+        return (yield from _finish(turn, check, found))
 
     def _search(
         self,
@@ -110,14 +108,14 @@ class Workflow(Unshortened):
             pairs.append((Problem(path, old, start, check, beside), Board(start)))
         tries: list[tuple[Problem, Board, Plan, float]] = []
         seconds = self._seconds
-        if len(pairs) > 1 and turn.kind != "step":
+        if len(pairs) > 1:
             share = seconds / QUICK_PART
             tries += [(*pair, Plan([quick_infill], []), share) for pair in pairs]
             seconds -= share * len(pairs)
         for problem, board in pairs:
             share = seconds if problem.path == paths[-1] else seconds / 2
             seconds -= share
-            tries.append((problem, board, _strategies(turn, problem), share))
+            tries.append((problem, board, _strategies(problem), share))
         for problem, board, plan, share in tries:
             yield Step("propose", f"writing {problem.path}")
             yield from notices(turn, problem.path)
@@ -127,16 +125,9 @@ class Workflow(Unshortened):
         return None
 
 
-def _is_step(turn: Turn) -> bool:
-    return turn.kind in ("step", "last-step")
-
-
-def _strategies(turn: Turn, problem: Problem) -> Plan:
+def _strategies(problem: Problem) -> Plan:
     """What to try for a problem."""
     lines = problem.text.count("\n")
-    if turn.kind == "step":  # what only makes the check pass is not what the step asks for
-        asking = [rewrite, body] if lines > WHOLE_FILE_LINES else [whole_file, whole_file_again]
-        return Plan(asking, [])
     repairing = problem.start is not None and bool(problem.start.passed)
     if not problem.path.endswith(".py"):
         return Plan([whole_file, whole_file_again], [whole_file_cases])
@@ -204,21 +195,19 @@ def _outline(turn: Turn, path: str) -> str:
 def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     """Answer a question from what it names, and from what the index finds."""
     yield Step("search", "looking for what the question is about")
-    services = turn.services
-    said, parts = code_for(turn, named)
-    question = services.prompts.render("workflow/answer", question=turn.prompt.strip())
-    user = Message("user", "\n\n".join([*parts, question]))
-    system = Message("system", with_rules(services, services.prompts.text("workflow/system")))
+    question = turn.services.prompts.render("workflow/answer", question=turn.prompt.strip())
+    new = yield from put(turn, named, question, ANSWER_TOKENS)
     yield from notices(turn)
-    reply: Reply = yield from ask(
-        turn, "answer", Request((system, *said, user), max_tokens=ANSWER_TOKENS, seed=turn.seed)
+    request = Request(
+        new.messages, max_tokens=ANSWER_TOKENS, seed=turn.seed, fixed=1, continues=True
     )
-    return Result("answered", reply.text.strip())
+    reply: Reply = yield from ask(turn, "answer", request)
+    text = reply.text.strip()
+    yield new.answered(text)
+    return Result("answered", text)
 
 
-def _finish(
-    turn: Turn, check: str, start: CheckResult | None, found: Candidate
-) -> Generator[Event, None, Result]:
+def _finish(turn: Turn, check: str, found: Candidate) -> Generator[Event, None, Result]:
     """Make the chosen change and confirm it with the user's own command, nothing added."""
     how = f"{found.strategy} {found.number}"
     yield Step("apply", f"changing {found.path}")
@@ -229,6 +218,4 @@ def _finish(
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
         return Result("solved", f"changed {found.path}; the check passes", check, how)
-    if start is not None and ends_well(turn.kind, start, confirmed):
-        return Result("unverified", f"changed {found.path}; {NOT_WORSE}", check, how)
     return Result("unsolved", f"changed {found.path}, but the check fails now", check, how)
