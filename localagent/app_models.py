@@ -45,7 +45,8 @@ def open_model(entry: Entry, settings: Settings) -> Model:
             allowed_hosts=settings.policy.allowed_hosts,
             silence=settings.silence_seconds,
         )
-    path = store.path_for(entry)
+    file = store.Checked(entry)
+    path = file.path
     from localagent.models.llama_library import usable_gpus
     from localagent.models.llamacpp import LlamaCpp
 
@@ -75,6 +76,7 @@ def open_model(entry: Entry, settings: Settings) -> Model:
         kv_bytes=settings.kv_cache_bytes,
         nice=settings.nice,
         silence=settings.silence_seconds,
+        check=file.again,
         notes=[fit.reasons[0]] if fit.window < info.profile.window else [],
     )
 

@@ -49,6 +49,10 @@ KV_BYTES = 2 << 30
 """Bytes of all KV caches on disk together: some 70,000 tokens of the default model."""
 
 
+def _unchecked() -> None:
+    """Nothing pins the file."""
+
+
 class LlamaCpp:
     """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
 
@@ -58,7 +62,8 @@ class LlamaCpp:
     KV caches kept on disk may hold, 0 for none; `drafts` allows guesses that are checked. `nice` is
     added to the niceness of the process. `silence` is in seconds. `command` starts another worker
     that speaks the same protocol. `logs` and `cache` are the folders of the worker's logs and of
-    the KV caches. `notes` are what the user should be told with the first reply.
+    the KV caches. `check` is called each time before the file is loaded and raises where it must
+    not be (any more). `notes` are what the user should be told with the first reply.
 
     One request runs at a time; another while it is unfinished is a RuntimeError. To stop taking
     chunks from `generate` is allowed at any moment and cancels it.
@@ -83,12 +88,14 @@ class LlamaCpp:
         command: Sequence[str] | None = None,
         logs: Path | None = None,
         cache: Path | None = None,
+        check: Callable[[], None] = _unchecked,
         notes: Sequence[str] = (),
     ) -> None:
         self._info = info
         self._drafts = drafts
         settings = Settings(
             path=path.resolve(),
+            check=check,
             window=info.profile.window if window is None else window,
             threads=threads,
             gpu_layers=gpu_layers,
@@ -135,7 +142,7 @@ class LlamaCpp:
         return self._link.network
 
     def start(self) -> None:
-        """Begin to load the model, in the background. Raises ModelLoadError."""
+        """Begin to load the model, in the background. Raises ModelLoadError, and as `check`."""
         self._link.start()
 
     def count(self, text: str) -> int:

@@ -2,7 +2,8 @@
 
 A file is hashed when it is installed and again whenever its size, times or inode differ from
 those at the last hash (noted in `verified.json` in the state folder); so starting costs no read
-of a gigabyte, and an altered file is found before it is loaded. Its header is read each time, for
+of a gigabyte, and an altered file is found before it is loaded, also when its process is started
+again in the middle of a session. Its header is read each time, for
 the chat template's hash. A mismatch is refused and left for the person to look at, never repaired.
 """
 
@@ -36,6 +37,8 @@ from localagent.models.partial import (
 from localagent.paths import models_dir, private, state_dir
 
 State = Literal["installed", "unverified", "incomplete", "altered", "missing", "served"]
+
+_Fingerprint = list[int | str]
 
 # Kept free besides what a file needs, so that the machine goes on working. Bytes.
 _RESERVE = 64 << 20
@@ -79,6 +82,34 @@ def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None)
     Raises ModelNotInstalled where it is missing and ModelFileError where it is not the pinned one.
     """
     path = location(entry)
+    _check(entry, path, None if deep else _noted(path), report)
+    pin.check_template(entry, path, _replace_hint(entry))
+    return path
+
+
+class Checked:
+    """A model's file, verified as by `path_for`, and again, by `again`, whenever it is loaded."""
+
+    def __init__(self, entry: Entry) -> None:
+        place = location(entry)
+        self._entry = entry
+        self._seen = _check(entry, place, _noted(place), None)
+        pin.check_template(entry, place, _replace_hint(entry))
+        self.path = place.resolve()
+
+    def again(self) -> None:
+        """Look whether it still is the file that was verified; where it may be another, read it.
+
+        Raises ModelNotInstalled, ModelFileError.
+        """
+        self._seen = _check(self._entry, self.path, self._seen, None)
+
+
+def _check(
+    entry: Entry, path: Path, seen: _Fingerprint | None, report: OnProgress | None
+) -> _Fingerprint:
+    """What tells the file at `path` from others, once it is known to be the pinned one: by `seen`,
+    or else by reading it. Raises ModelNotInstalled, ModelFileError."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -86,12 +117,13 @@ def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None)
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     _check_size(entry, path, status)
-    if deep or _noted(path) != _fingerprint(status, entry.sha256):
-        _, digest = hash_file(path, report)
-        if digest != entry.sha256:
-            raise pin.altered(entry, path, digest, _replace_hint(entry))
-    pin.check_template(entry, path, _replace_hint(entry))
-    return path
+    now = _fingerprint(status, entry.sha256)
+    if now == seen:
+        return now
+    after, digest = _hashed(path, report)
+    if digest != entry.sha256:
+        raise pin.altered(entry, path, digest, _replace_hint(entry))
+    return _fingerprint(after, digest)
 
 
 def install(entry: Entry, pieces: Pieces, report: OnProgress | None = None) -> Path:
@@ -137,6 +169,12 @@ def hash_file(path: Path, report: OnProgress | None = None) -> tuple[int, str]:
 
     Raises ModelFileError where it cannot be read or changes meanwhile.
     """
+    after, digest = _hashed(path, report)
+    return after.st_size, digest
+
+
+def _hashed(path: Path, report: OnProgress | None) -> tuple[os.stat_result, str]:
+    """As `hash_file`, and what the file's size and times were."""
     try:
         with path.open("rb") as stream:
             before = os.fstat(stream.fileno())
@@ -147,7 +185,7 @@ def hash_file(path: Path, report: OnProgress | None = None) -> tuple[int, str]:
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise ModelFileError(f"{path} changed while it was read", "wait until it is complete")
     _note(path, _fingerprint(after, digest))
-    return after.st_size, digest
+    return after, digest
 
 
 def _assemble(entry: Entry, target: Path, pieces: Pieces, report: OnProgress | None) -> Path:
@@ -244,9 +282,6 @@ def _lock(handle: int) -> None:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-_Fingerprint = list[int | str]
 
 
 def _fingerprint(status: os.stat_result, sha256: str) -> _Fingerprint:

@@ -42,10 +42,12 @@ class Stopped(Exception):
 class Settings:
     """How the worker is started and what it loads; as for `llamacpp.LlamaCpp`.
 
-    `model` is the file's sha256, or "" where it is not known.
+    `model` is the file's sha256, or "" where it is not known. `check` is called before each load,
+    and raises where the file is not to be loaded (any more).
     """
 
     path: Path
+    check: Callable[[], None]
     window: int
     threads: int
     gpu_layers: int | None
@@ -111,8 +113,11 @@ class WorkerLink:
     def start(self) -> None:
         """Start the worker and have it load the model, without waiting for either.
 
-        Raises ModelLoadError where the process cannot be started.
+        Raises ModelLoadError where the process cannot be started, and what the settings' `check`
+        raises.
         """
+        if self.facts is None and not self._load_id:
+            self._settings.check()  # this may read all of the file, and `cancel` must not wait
         with self._guard:
             if self._closed:
                 raise BackendError("the model was closed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 
@@ -73,3 +74,34 @@ def gguf(changes: Mapping[str, object] | None = None, *, version: int = 3, cut: 
     head += tensor("token_embd.weight", (64, 5))
     head += bytes(-len(head) % 32)
     return head + bytes(64 * 5 * 4 - cut)
+
+
+def loadable() -> bytes:
+    """A model's file that llama.cpp loads: every tensor of a model of one layer, all zeros."""
+    width, inner, words = 64, 128, 5
+    block = {
+        "attn_norm": (width,),
+        "attn_q": (width, width),
+        "attn_k": (width, width // 2),
+        "attn_v": (width, width // 2),
+        "attn_output": (width, width),
+        "ffn_norm": (width,),
+        "ffn_gate": (width, inner),
+        "ffn_up": (width, inner),
+        "ffn_down": (inner, width),
+    }
+    tensors: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (width, words),
+        "output_norm.weight": (width,),
+        "output.weight": (width, words),
+        **{f"blk.0.{name}.weight": shape for name, shape in block.items()},
+    }
+    values = {**MODEL, "llama.block_count": 1, "tokenizer.ggml.add_space_prefix": False}
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
+    head += b"".join(pair(key, value) for key, value in values.items())
+    size = 0
+    for name, shape in tensors.items():
+        head += tensor(name, shape, 0, size)
+        size += 4 * math.prod(shape)  # F32, each a multiple of the alignment of 32
+    head += bytes(-len(head) % 32)
+    return head + bytes(size)
