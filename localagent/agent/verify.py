@@ -126,7 +126,7 @@ def run_check(
         done = view.run(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )
-    if done.refused:
+    if done.reached_for:
         who = f"the command {services.marks.hide(command)}"
         yield Blocked("network", done.reached_for, who)
         yield Warned(f"the sandbox refused to {done.reached_for} ({who})")

@@ -65,7 +65,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         if before is not None and not done.cancelled:
             view.run(Command(gitadopt.LIST_INDEX, seconds=_LISTING_SECONDS, env=env))
         found = view.changes()
-    if done.refused:
+    if done.reached_for:
         what, _, where = done.reached_for.partition(" ")
         who = f"the command {context.marks.hide(line)}"
         ATTEMPTS.record(Attempt(what, where, "", who, time.time(), "sandbox"))

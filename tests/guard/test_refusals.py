@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,3 +52,78 @@ def test_counted(kind: str, count: int, workspace_dir: Path) -> None:
         ended = view.run(Command(f"{run} reach.py; sleep 60", seconds=3.0))
         assert (ended.timed_out, ended.refused) == (True, count)
     sandbox.close()
+
+
+KINDS = """
+import os, socket
+unix, inet, inet6 = socket.AF_UNIX, socket.AF_INET, socket.AF_INET6
+for family, kind, protocol in (
+    (inet, socket.SOCK_DGRAM, 0),
+    (inet6, socket.SOCK_DGRAM, 0),
+    (inet, socket.SOCK_DGRAM, 1),
+    (inet, socket.SOCK_RAW, 1),
+    (socket.AF_PACKET, socket.SOCK_RAW, 3),
+    (inet, socket.SOCK_STREAM, 132),
+    (unix, socket.SOCK_DGRAM, 0),
+    (socket.AF_NETLINK, socket.SOCK_RAW, 0),
+    (socket.AF_NETLINK, socket.SOCK_RAW, 9),
+    (38, socket.SOCK_SEQPACKET, 0),
+    (inet, socket.SOCK_STREAM, 0),
+    (unix, socket.SOCK_STREAM, 0),
+):
+    try:
+        socket.socket(family, kind, protocol).close()
+    except OSError as error:
+        print(error.errno, end=" ")
+    else:
+        print("made", end=" ")
+for address in (os.environ["OUTSIDE"], "\\0abstract", "nobody.sock"):
+    try:
+        socket.socket(unix).connect(address)
+    except OSError as error:
+        print(error.errno, end=" ")
+try:
+    socket.socket().sendto(b"x", 0x20000000, ("127.0.0.1", 9))
+except OSError as error:
+    print(error.errno)
+"""
+
+
+def test_landlock_tells_which_sockets_it_refused(workspace_dir: Path) -> None:
+    (workspace_dir / "kinds.py").write_text(KINDS)
+    try:
+        sandbox = make("landlock")
+    except SandboxError as error:
+        pytest.skip(error.message)
+    outside = tempfile.mkdtemp(dir="/tmp")
+    with socket.socket(socket.AF_UNIX) as there, sandbox.open(workspace_dir) as view:
+        there.bind(f"{outside}/s")
+        there.listen()
+        done = view.run(Command(f"{sys.executable} -I kinds.py", env={"OUTSIDE": f"{outside}/s"}))
+    sandbox.close()
+    shutil.rmtree(outside)
+    refused = [errno.EACCES] * 4 + [errno.EAFNOSUPPORT] + [errno.EACCES] * 2
+    refused += [errno.EAFNOSUPPORT] * 3
+    connects = [errno.EPERM, errno.EACCES, errno.ENOENT, errno.EOPNOTSUPP]
+    assert done.output.split() == [*map(str, refused), "made", "made", *map(str, connects)]
+    assert done.refused == 0
+    assert done.sockets == (
+        "1 ICMP, 1 SCTP, 2 UDP, 1 fast open, 1 netlink, 2 of other programs, 1 other, 2 raw, "
+        "1 unix datagram"
+    )
+    assert done.reached_for == f"use sockets that it may not ({done.sockets})"
+
+
+@pytest.mark.parametrize("kind", ["unshare", "bubblewrap", "landlock"])
+def test_a_look_up_of_this_machines_name_is_no_attempt_to_get_out(
+    kind: str, workspace_dir: Path
+) -> None:
+    try:
+        sandbox = make(kind)
+    except SandboxError as error:
+        pytest.skip(error.message)
+    with sandbox.open(workspace_dir) as view:
+        line = "import socket; socket.getaddrinfo('127.0.0.1', 80); print(1)"
+        done = view.run(Command(f'{sys.executable} -I -c "{line}"'))
+    sandbox.close()
+    assert (done.output, done.reached_for) == ("1\n", "")

@@ -48,7 +48,8 @@ class Completed:
 
     `not_found` says that the shell found no such command (exit code 127). `stopped` says in words
     which limit on all its processes together it passed, if it was ended for that. `refused` is how
-    often its programs reached for another machine, in vain; 0 where the kind cannot tell.
+    often its programs reached for another machine, in vain; 0 where the kind cannot tell. `sockets`
+    are others that it was refused, in words ("2 UDP, 1 raw"), "" where the kind cannot tell.
     """
 
     exit_code: int
@@ -59,6 +60,7 @@ class Completed:
     dropped_bytes: int = 0
     stopped: str = ""
     refused: int = 0
+    sockets: str = ""
 
     @property
     def not_found(self) -> bool:
@@ -67,8 +69,15 @@ class Completed:
 
     @property
     def reached_for(self) -> str:
-        """What `refused` counts, in words: "reach other machines (2 attempts)"."""
-        return f"reach other machines ({self.refused} attempt{'s' if self.refused > 1 else ''})"
+        """What `refused` and `sockets` tell, in words: "reach other machines (2 attempts) and use
+        sockets that it may not (2 UDP)"; "" for nothing."""
+        found = []
+        if self.refused:
+            many = "s" if self.refused > 1 else ""
+            found.append(f"reach other machines ({self.refused} attempt{many})")
+        if self.sockets:
+            found.append(f"use sockets that it may not ({self.sockets})")
+        return " and ".join(found)
 
 
 def reach(ports: Sequence[int]) -> str:

@@ -7,7 +7,8 @@ system can be connected to wherever it lies; Landlock's rules for TCP know ports
 and nobody counts the processes of root. So the kernel holds these calls (seccomp_unotify(2)), and
 the broker, which is outside, does them in the command's place or refuses. It never lets a call go
 on whose arguments lie in memory, since another thread could change them after the look; what it
-lets go on has all its arguments in registers, or is checked by Landlock too.
+lets go on has all its arguments in registers, or is checked by Landlock too. Sockets of kinds that
+a command may not have come here only to be counted.
 
 Runs in the launcher, standard library alone. One call at a time, and none that can wait for long.
 """
@@ -22,7 +23,7 @@ import struct
 from collections.abc import Callable
 
 from localagent.guard.sandbox import syscalls as sys_
-from localagent.guard.sandbox.seccomp import BROKERED, number
+from localagent.guard.sandbox.seccomp import BROKERED, COUNTED, number
 
 _RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_*
 _CALL = struct.Struct("=QIIiIQ6Q")  # struct seccomp_notif
@@ -34,7 +35,9 @@ _PIDFD_THREAD = 0o200  # O_EXCL: any thread, not the first of a process alone (L
 _PATH_MAX = 4096
 _PERMISSIONS = 0o1777  # no set-user-id bits: the files lie on the real disk
 _SO_ERROR, _SO_DOMAIN = 4, 39
-_UNIX, _INET, _INET6 = 1, 2, 10
+_UNIX, _INET, _INET6, _NETLINK, _PACKET = 1, 2, 10, 16, 17
+_DGRAM, _RAW = 2, 3
+_PROTOCOLS = {1: "ICMP", 58: "ICMP", 132: "SCTP", 262: "MPTCP"}
 _LOOPBACK = bytes((127, 0, 0, 1))
 _LOOPBACK6 = bytes(15) + b"\1"
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -72,13 +75,18 @@ class Broker:
         files = _Files(self._inside)
         self._sockets = _Sockets(self._inside, set(ports))
         handlers: dict[str, _Handler] = {**files.handlers(), **self._sockets.handlers()}
-        assert set(handlers) == set(BROKERED)
-        self._handlers = {n: handlers[name] for name in BROKERED if (n := number(name)) is not None}
+        assert set(handlers) == {*BROKERED, *COUNTED}
+        self._handlers = {n: handlers[name] for name in handlers if (n := number(name)) is not None}
 
     @property
     def refused(self) -> int:
         """How many connections to other machines it has refused."""
         return self._sockets.refused
+
+    @property
+    def sockets(self) -> str:
+        """The sockets that it has refused, in words, "" for none: "2 UDP, 1 raw"."""
+        return ", ".join(f"{n} {kind}" for kind, n in sorted(self._sockets.kinds.items()))
 
     def serve(self) -> None:
         """Answer one call. The caller has seen that there is one; it may be gone by now."""
@@ -257,9 +265,31 @@ class _Sockets:
         self._allowed = {(_LOOPBACK, port) for port in ports}
         self._own: set[tuple[bytes, int]] = set()  # addresses that the command has bound
         self.refused = 0  # connections to other machines
+        self.kinds: dict[str, int] = {}  # of refused sockets, and how many
 
     def handlers(self) -> dict[str, _Handler]:
-        return {"connect": self._connect, "bind": self._bind, "listen": self._listen}
+        return {
+            "connect": self._connect,
+            "bind": self._bind,
+            "listen": self._listen,
+            "socket": self._socket,
+            **dict.fromkeys(("sendto", "sendmsg", "sendmmsg"), self._send),
+        }
+
+    def _socket(self, _: _Caller, arguments: _Arguments) -> None:
+        """A socket of a kind that a command may not have; the filter keeps the others."""
+        family, kind, protocol = (value & 0xFFFFFFFF for value in arguments[:3])
+        self._count(_kind(family, kind & 0xF, protocol))
+        known = family in (_UNIX, _INET, _INET6)
+        raise Refused(errno.EACCES if known else errno.EAFNOSUPPORT, "no such socket")
+
+    def _send(self, _: _Caller, _arguments: _Arguments) -> None:
+        """TCP that connects while it sends; the filter keeps what else is sent."""
+        self._count("fast open")
+        raise Refused(errno.EOPNOTSUPP, "fast open")
+
+    def _count(self, kind: str) -> None:
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
     def _connect(self, caller: _Caller, arguments: _Arguments) -> None:
         address = _address(caller, arguments)
@@ -270,9 +300,14 @@ class _Sockets:
             if family == _UNIX:
                 name = address[2:].partition(b"\0")[0]
                 if not name:
+                    self._count("of other programs")
                     raise Refused(errno.EACCES, "an abstract socket")
                 target = caller.path(_AT_FDCWD, name)
-                self._inside(target)
+                try:
+                    self._inside(target)
+                except Refused:
+                    self._count("of other programs")
+                    raise
                 address = struct.pack("=H", _UNIX) + b"/proc/self/fd/%d\0" % target
             elif not _is_loopback(address):
                 self.refused += 1
@@ -310,6 +345,19 @@ class _Sockets:
             sys_.listen(descriptor, min(arguments[1] & 0xFFFF, 4096))
         finally:
             os.close(descriptor)
+
+
+def _kind(family: int, kind: int, protocol: int) -> str:
+    """A word for a kind of socket."""
+    if family == _UNIX:
+        return "unix datagram"
+    if family == _NETLINK:
+        return "netlink"
+    if family == _PACKET or (family in (_INET, _INET6) and kind == _RAW):
+        return "raw"
+    if family in (_INET, _INET6):
+        return _PROTOCOLS.get(protocol, "UDP" if kind == _DGRAM else "other")
+    return "other"
 
 
 def _address(caller: _Caller, arguments: _Arguments) -> bytes:

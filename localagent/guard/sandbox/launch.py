@@ -171,6 +171,7 @@ def _completed(lines: list[str], captured: Captured, followed: Followed) -> Comp
         dropped_bytes=captured.dropped,
         stopped=said.get("K", ""),
         refused=int(said.get("N") or 0),
+        sockets=said.get("S", ""),
     )
 
 

@@ -7,8 +7,9 @@ waits on its standard input for a job: eight bytes of length (little endian) and
 dictionary (`Job`). Its standard output is the command's output. On the status descriptor it says
 what happened, one line each: `R` the command begins, `X <wait status>` it ended, `E <text>` the
 sandbox could not be set up, `D <wait status>` process 1 ended, `K <text>` the limit for which it
-was ended, `N <count>` how often something in there reached for another machine. It never outlives
-localagent: when its standard input is closed, it and all that it started end.
+was ended, `N <count>` how often something in there reached for another machine, `S <kinds>` which
+other sockets it was refused. It never outlives localagent: when its standard input is closed, it
+and all that it started end.
 
 The launcher stays outside of what confines the command, and watches it. In namespaces, `init` is
 process 1 of the new pid namespace, so that its end is the end of every process in there; elsewhere
@@ -80,6 +81,7 @@ def _serve_alone(job: Job, status: int) -> None:
     end_descendants(child)
     if broker is not None:
         say(status, f"N {broker.refused}")
+        say(status, f"S {broker.sockets}")
     elif refusals is not None:
         say(status, f"N {refusals.count()}")
     if result is not None:

@@ -90,6 +90,8 @@ BROKERED = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
     *("utimensat", "connect", "bind", "listen"),
 )
+# Only what is refused of them comes to the broker, to be counted; the filter lets the rest through.
+COUNTED = ("socket", "sendto", "sendmsg", "sendmmsg")
 _FORKS = ("fork", "vfork")
 
 _NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone(2) takes
@@ -165,18 +167,16 @@ def _where_shared() -> dict[str, list[Instruction]]:
         found[name] = [*_argument(0), (_EQUAL, 0, 1, 0), _OK, _refuse(errno.EPERM)]
     found["clone"] = [*_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(errno.EPERM), _WAIT]
     for name, position in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
-        found[name] = [
-            *_argument(position),
-            (_ANY_BIT, 0, 1, _FAST_OPEN),
-            _refuse(errno.EOPNOTSUPP),
-            _OK,
-        ]
+        found[name] = [*_argument(position), (_ANY_BIT, 0, 1, _FAST_OPEN), _WAIT, _OK]
     # A datagram can be sent to any address without a connect(2), so there are only streams.
     kinds = [*_argument(1), (_AND, 0, 0, _MASK_OF_A_TYPE)]
-    local = [*kinds, *_pass_any((_STREAM, _SEQPACKET)), _refuse(errno.EACCES)]
-    found["socketpair"] = local
-    tcp = [*kinds, (_EQUAL, 1, 0, _STREAM), _refuse(errno.EACCES)]
-    tcp += [*_argument(2), *_pass_any((0, _TCP)), _refuse(errno.EACCES)]
+    local = [*kinds, *_pass_any((_STREAM, _SEQPACKET))]
+    found["socketpair"] = [*local, _refuse(errno.EACCES)]
+    local.append(_WAIT)
+    tcp = [*kinds, (_EQUAL, 1, 0, _STREAM), _WAIT]
+    tcp += [*_argument(2), *_pass_any((0, _TCP)), _WAIT]
+    # Each look-up of a name asks for this machine's interfaces, which reaches for nobody.
+    routes = [*_argument(2), (_EQUAL, 0, 1, 0), _refuse(errno.EAFNOSUPPORT), _WAIT]
     found["socket"] = [
         *_argument(0),
         (_EQUAL, 0, len(local), _UNIX),
@@ -184,7 +184,9 @@ def _where_shared() -> dict[str, list[Instruction]]:
         (_EQUAL, 1, 0, _INET),
         (_EQUAL, 0, len(tcp), _INET6),
         *tcp,
-        _refuse(errno.EAFNOSUPPORT),
+        (_EQUAL, 0, len(routes), _NETLINK),
+        *routes,
+        _WAIT,
     ]
     return found
 
