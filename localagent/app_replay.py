@@ -67,6 +67,9 @@ def _done_again(
         yield from again.run_check(event.prompt, share=shared)
     elif isinstance(event, TurnStarted) and event.kind == "plan":
         yield from again.run_plan(event.prompt)
+    elif isinstance(event, TurnStarted) and event.kind in ("step", "last-step"):
+        again.check = event.check
+        yield from again.run_step(event.prompt, last=event.kind == "last-step")
     elif isinstance(event, TurnStarted):
         again.check = event.check
         said = iter(steered(recorded.events[place + 1 :]))

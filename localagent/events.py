@@ -78,9 +78,9 @@ class SessionTitled:
     title: str
 
 
-TurnKind = Literal["task", "command", "check", "plan"]
+TurnKind = Literal["task", "command", "check", "plan", "step", "last-step"]
 """A task for the model; for the user alone a command, or the project's check; a task that a plan is
-made for."""
+made for; a step of a plan, and the last that is left of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,12 @@ class Session:
         for it. With `share` a failing check's output joins the conversation."""
         return self._carried_out(line, lambda: UserCheck(share), "check")
 
+    def run_step(self, prompt: str, *, last: bool) -> Iterator[Event]:
+        """Carry out a step of a plan; before the `last` one the check need not pass, but nothing
+        may fail that passed before."""
+        kind: TurnKind = "last-step" if last else "step"
+        return self._carried_out(prompt, lambda: self.planner_for(self._planner_name()), kind)
+
     def run_plan(self, task: str) -> Iterator[Event]:
         """A turn that makes a plan for a task, and changes nothing but that."""
         return self._carried_out(task, MakePlan, "plan")
@@ -244,6 +250,7 @@ class Session:
             conversation=list(self.conversation),
             limits=self.limits,
             seed=self.seed,
+            kind=kind,
             stop=self._stop,
             steering=self.steering,
             exchange=self._turn.exchange if self._turn else None,
@@ -251,7 +258,7 @@ class Session:
         for path, digest in self.made_of:
             self._turn.read(path, digest)
         self.made_of.clear()
-        yield from run_turn(self._turn, planner(), kind)
+        yield from run_turn(self._turn, planner())
 
     def warm_up(self, progress: Callable[[int, int], None] = _ignored) -> None:
         """Load the model and let it read what the next turn begins with, as far as that is known.
@@ -337,7 +344,7 @@ class Session:
         """Shorten the conversation, as the planner does where it no longer fits; False where there
         is nothing to leave out."""
         planner = self.planner_for(self._planner_name())
-        tasks = [turn.at for turn in self.talk.turns if turn.kind in ("task", "plan")]
+        tasks = [turn.at for turn in self.talk.turns if turn.kind not in ("command", "check")]
         shorter = planner.shortened(self.services, self.conversation, tasks[-1] if tasks else 0)
         if shorter is None:
             return False

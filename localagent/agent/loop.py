@@ -28,7 +28,6 @@ from localagent.events import (
     MessageAdded,
     Outcome,
     TurnFinished,
-    TurnKind,
     TurnStarted,
 )
 
@@ -43,10 +42,10 @@ _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
 )
 
 
-def run_turn(turn: Turn, planner: Planner, kind: TurnKind = "task") -> Generator[Event, None, None]:
+def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
     """Carry out `turn` with `planner`."""
-    yield TurnStarted(turn.number, turn.prompt, turn.check, kind)
-    if kind in ("task", "plan"):
+    yield TurnStarted(turn.number, turn.prompt, turn.check, turn.kind)
+    if turn.kind not in ("command", "check"):
         yield MessageAdded("user", turn.prompt)
     try:
         result = yield from planner.plan(turn)

@@ -15,7 +15,7 @@ from localagent.agent.overfit import is_overfit
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.base import Draft, Plan
 from localagent.agent.turn import Turn
-from localagent.agent.verify import CheckResult, run_check
+from localagent.agent.verify import CheckResult, ends_well, run_check
 from localagent.changes import Change, file_change
 from localagent.context.builder import text_of
 from localagent.edits.apply import replace_file
@@ -42,9 +42,9 @@ def search(
     """Try strategies until a candidate passes the check or `seconds` are over.
 
     Those that come first are used up one after another; the others then take turns, and one that
-    made the best candidate better goes on. Returns the candidate that passed; without a check, the
-    first that parses; otherwise None, with what was tried on the board. Raises LimitReached where
-    the check itself seems to hang.
+    made the best candidate better goes on. Returns the candidate that passed (see `ends_well`);
+    without a check, the first that parses; otherwise None, with what was tried on the board.
+    Raises LimitReached where the check itself seems to hang.
     """
     end = time.monotonic() + seconds
     for strategy in plan.first:
@@ -121,7 +121,7 @@ def _judge_reply(
         result = yield from _judge(turn, problem, draft.strategy, number, change)
         candidate = Candidate(number, draft.strategy, problem.path, text, change, result)
         board.add(candidate)
-        if result is None or result.ok:
+        if result is None or problem.start is None or ends_well(turn.kind, problem.start, result):
             return candidate
     return None
 

@@ -18,7 +18,7 @@ from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules
 from localagent.errors import Interrupted, LimitReached
 from localagent.events import Answer as Answer  # of a Question
-from localagent.events import FileChanged, FileRead, Mode, Warned
+from localagent.events import FileChanged, FileRead, Mode, TurnKind, Warned
 from localagent.guard.marks import Marks
 from localagent.guard.sandbox.base import Sandbox
 from localagent.index.base import Index
@@ -122,8 +122,9 @@ class Turn:
     `asked` holds what the questions are about, `answers` the front end's answers, both by question
     id. `conversation` are the messages of the session up to this turn. `steering` gives what the
     user has said meanwhile, each text once; a planner that can takes it up between two steps.
-    `check` is the command that the user named, or "". `exchange` is the last one with a model, also
-    of an earlier turn. `shown` are texts that its prompts are made of, and what they are.
+    `check` is the command that the user named, or "". `kind` says what the user wants. `exchange`
+    is the last one with a model, also of an earlier turn. `shown` are texts that its prompts are
+    made of, and what they are.
     """
 
     services: Services
@@ -133,6 +134,7 @@ class Turn:
     conversation: list[Message]
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
+    kind: TurnKind = "task"
     stop: threading.Event = field(default_factory=threading.Event)
     steering: Callable[[], list[str]] = list
     asked: dict[int, tuple[Effect, str]] = field(default_factory=dict)

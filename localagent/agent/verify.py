@@ -15,7 +15,7 @@ from typing import Any
 
 from localagent.agent.turn import Turn
 from localagent.changes import Change
-from localagent.events import Blocked, CheckFinished, CheckStarted, Event, Warned
+from localagent.events import Blocked, CheckFinished, CheckStarted, Event, TurnKind, Warned
 from localagent.guard.closed_ports import closed_port
 from localagent.guard.invisible import without_escapes
 from localagent.guard.sandbox.base import Command, Completed
@@ -67,6 +67,30 @@ class CheckResult:
     def failing(self) -> tuple[TestResult, ...]:
         """The tests that failed, in the order in which they ran."""
         return tuple(t for t in self.tests if t.outcome == "failed")
+
+
+NOT_WORSE = "the check still fails, but on nothing that passed before"
+
+
+def ends_well(kind: TurnKind, start: CheckResult, result: CheckResult) -> bool:
+    """Whether a turn's change is good enough, by the check before it and after it.
+
+    The check passes; but for a step of a plan, after which others come, it is enough that nothing
+    fails that passed before.
+    """
+    if result.ok or kind != "step":
+        return result.ok
+    if result.timed_out or not result.usable:
+        return False
+    if start.tests and result.tests:
+        return _passing(start) <= _passing(result)
+    if start.passed is not None and result.passed is not None:
+        return result.passed >= start.passed
+    return not start.ok
+
+
+def _passing(result: CheckResult) -> set[str]:
+    return {test.id for test in result.tests if test.outcome == "passed"}
 
 
 def find_check(files: Sequence[str], read: Any) -> str:

@@ -22,6 +22,8 @@ TWO = ["Add a field to Cart in cart.py", "Use it in total()"]
         "1. Add a field to Cart in cart.py\n```python\n1. not = this\n```\n2. Use it in total()",
         "1. Add a field to Cart in cart.py\n2. Use it in total()\n3. Run the tests to verify it.",
         "1. Add a field to Cart in cart.py\n2. Use it in total()\n3. Use it in total()",
+        "1. Understand the task\n2. Add a field to Cart in cart.py\n3. Use it in total()\n"
+        "4. Review the changes\n5. Verify that it works\n6. Test the cart",
     ],
 )
 def test_lists_as_models_write_them(text: str) -> None:
@@ -38,6 +40,11 @@ def test_parts_of_a_step_belong_to_it() -> None:
 @pytest.mark.parametrize("text", ["", "I cannot do that.", "```\n1. code\n```", "[1, 2]", "[{}]"])
 def test_what_is_no_plan(text: str) -> None:
     assert read_reply(text) == []
+
+
+def test_names_with_underscores_stay() -> None:
+    step = "In shop/__main__.py: call Cart.__init__ with it"
+    assert read_reply(f"1. {step}") == [step]
 
 
 def test_a_plan_has_an_end() -> None:

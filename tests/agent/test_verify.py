@@ -4,12 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from localagent.agent.localise import suspicion
-from localagent.agent.verify import PROBE_DIR, CheckResult, find_check, read_result
+from localagent.agent.verify import (
+    PROBE_DIR,
+    CheckResult,
+    TestResult,
+    ends_well,
+    find_check,
+    read_result,
+)
 from localagent.guard.sandbox.base import Completed
 
 
@@ -24,6 +33,36 @@ def run_probe(folder: Path, trace: str = "") -> CheckResult:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return read_result("pytest", Completed(done.returncode, done.stdout + done.stderr, 0.5))
+
+
+def result(passing: str = "", count: int | None = None, **more: Any) -> CheckResult:
+    """A failing check in which these tests, one letter each, passed."""
+    tests = tuple(TestResult(name, "passed") for name in passing)
+    return replace(CheckResult("check", False, 1, False, 1.0, "", tests, count), **more)
+
+
+@pytest.mark.parametrize(
+    ("start", "after", "enough"),
+    [
+        (result("a"), result("ab"), True),
+        (result("a"), result("a"), True),
+        (result("ab"), result("bc"), False),
+        (result("ab", 2), result("", 2), True),
+        (result("ab", 2), result("", 1), False),
+        (result("", 2), result("", 0), False),
+        (result(), result(), True),
+        (result(ok=True), result(), False),
+        (result("a"), result("a", timed_out=True), False),
+        (result("a"), result("a", usable=False), False),
+        (result("a"), result(ok=True), True),
+    ],
+)
+def test_a_step_may_not_break_what_passed(
+    start: CheckResult, after: CheckResult, enough: bool
+) -> None:
+    assert ends_well("step", start, after) == enough
+    assert ends_well("task", start, after) == after.ok
+    assert ends_well("last-step", start, after) == after.ok
 
 
 def test_probe_reports_each_test(workspace_dir: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import ModelReplied, TurnFinished
+from localagent.events import ModelReplied, PlanChanged, TurnFinished
 from localagent.journal import transcript
 from localagent.session import RunOptions
 from localagent.ui.chat.live import LiveChat, open_chat
@@ -110,3 +110,16 @@ def test_what_was_read_is_not_read_again_after_a_resume(opened: Callable[..., Li
     list(again.submit(f"/resume {name}"))
     back = asked(again, "And 403? One sentence, without any tool.")
     assert back[0].reused_tokens >= KEPT * after[-1].prompt_tokens
+
+
+def test_each_step_of_a_plan_names_a_file(
+    opened: Callable[..., LiveChat], workspace_dir: Path
+) -> None:
+    (workspace_dir / 'odd "name".py').write_text("x = 1\n")  # to be quoted in the grammar
+    task = "let the program also multiply, and test that"
+    plans = [item for item in opened().submit(f"/plan {task}") if isinstance(item, PlanChanged)]
+    assert plans
+    for step in plans[-1].steps:
+        place = step["text"].split(":")[0]
+        new = place.startswith("In a new file ")
+        assert new or (workspace_dir / place.removeprefix("In ")).is_file(), step

@@ -7,6 +7,7 @@ one can do, a large one can, too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Sequence
 
 from localagent.agent.ask import ask
@@ -21,10 +22,28 @@ from localagent.messages import Message
 from localagent.models.base import Request
 
 REPLY_TOKENS = 400
-GRAMMAR = r"""
-root ::= "1. " step ("2. " step ("3. " step ("4. " step ("5. " step ("6. " step)?)?)?)?)?
-step ::= [^ \n] [^\n]{8,240} "\n"
+PATHS = 60
+"""Files that a step may name, the most likely ones of a large project."""
+
+_GRAMMAR = r"""
+root ::= "1. " step ("2. " step ("3. " step ("4. " step ("5. " step)?)?)?)?
+step ::= ({places}) [^ .\n] sign{{8,200}} "."? "\n"
+sign ::= [^.\n] | "." [^ \n]
+verb ::= ("add" | "change" | "fix" | "let" | "move" | "remove" | "rename" | "replace" | "use") " "
+new ::= [A-Za-z0-9_/-]{{1,40}} "." [a-z]{{1,5}}
 """
+_CREATE = '"In a new file " new ": add "'
+
+
+def plan_grammar(paths: Sequence[str]) -> str:
+    """The grammar of a plan for a project that has these files.
+
+    A small model's plans begin with understanding the task and end with testing it, unless each
+    step has to name a file that is there, or is to be made, and what is done to it.
+    """
+    there = " | ".join(json.dumps(path, ensure_ascii=False) for path in paths)
+    places = f'"In " ({there}) ": " verb | {_CREATE}' if there else _CREATE
+    return _GRAMMAR.format(places=places)
 
 
 class MakePlan(Unshortened):
@@ -47,7 +66,7 @@ class MakePlan(Unshortened):
         request = Request(
             new.messages,
             max_tokens=REPLY_TOKENS,
-            grammar=GRAMMAR,
+            grammar=plan_grammar(_likely(turn, named)),
             seed=turn.seed,
             fixed=1,
             continues=True,
@@ -59,3 +78,12 @@ class MakePlan(Unshortened):
         yield PlanChanged(turn.prompt.strip(), steps)
         yield new.answered(numbered(steps))
         return Result("answered", numbered(steps))
+
+
+def _likely(turn: Turn, named: Sequence[str]) -> list[str]:
+    """The files that the task may be about."""
+    index = turn.services.index
+    files = index.files()
+    if len(files) > PATHS:
+        files = [hit.path for hit in index.search(turn.prompt, PATHS)]
+    return list(dict.fromkeys([*named, *files]))

@@ -21,7 +21,7 @@ from localagent.agent.localise import named_paths
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
 from localagent.agent.turn import Services, Turn
-from localagent.agent.verify import run_check
+from localagent.agent.verify import NOT_WORSE, CheckResult, ends_well, run_check
 from localagent.context.compaction import Conversation, compacted, tokens
 from localagent.context.excerpt import Count
 from localagent.errors import ContextOverflow, ToolError
@@ -94,18 +94,18 @@ class React:
         files = turn.services.index.files()
         named = named_paths(turn.prompt, turn.services.workspace, files)
         turn.named = frozenset(p for p in named if not is_test(p))
-        check = ""
+        start = None
         question = classify(turn.prompt) == "answer"
         if not question:
-            check, _ = yield from check_as_it_is(turn)
+            _, start = yield from check_as_it_is(turn)
         messages = self.opening(turn.services, turn.conversation)
         yield from notices(turn)
         messages.append(Message("user", turn.prompt))
-        return (yield from _loop(turn, messages, check, question))
+        return (yield from _loop(turn, messages, start, question))
 
 
 def _loop(
-    turn: Turn, messages: list[Message], check: str, question: bool
+    turn: Turn, messages: list[Message], start: CheckResult | None, question: bool
 ) -> Generator[Event, None, Result]:
     talk = _Talk(messages, len(messages) - 1, cache(turn.services.model.count))
     stumbles = 0
@@ -115,11 +115,11 @@ def _loop(
         yield from _steered(turn, messages)
         reply = yield from _asked(turn, talk, question)
         if reply is None:
-            return (yield from _give_up(turn, check, "the conversation no longer fits the window"))
+            return (yield from _give_up(turn, start, "the conversation no longer fits the window"))
         yield from _add(messages, "assistant", reply.text)
         call, problem = _read_call(reply, tool_names(turn.services))
         if call is not None and call.name == "done":
-            result = yield from _done(turn, messages, check, call)
+            result = yield from _done(turn, messages, start, call)
             if result is not None:
                 return result
             stumbles += 1
@@ -127,7 +127,7 @@ def _loop(
             stumbles += 1
             # To a question, text without a call is the answer.
             plain = question and not problem and bool(reply.text.strip())
-            if (plain or stumbles >= MAX_STUMBLES) and not turn.changed and not check:
+            if (plain or stumbles >= MAX_STUMBLES) and not turn.changed and start is None:
                 return Result("answered", reply.text.strip())
             yield from _add(messages, "user", problem or _no_action(turn))
         else:
@@ -135,8 +135,8 @@ def _loop(
             stumbles = stumbles + 1 if repeated else 0
             yield from _use(turn, messages, call, repeated)
         if stumbles >= MAX_STUMBLES:
-            return (yield from _give_up(turn, check, "the model made no progress"))
-    return (yield from _give_up(turn, check, f"not done after {MAX_STEPS} steps"))
+            return (yield from _give_up(turn, start, "the model made no progress"))
+    return (yield from _give_up(turn, start, f"not done after {MAX_STEPS} steps"))
 
 
 def _steered(turn: Turn, messages: list[Message]) -> Generator[Event, None, None]:
@@ -245,25 +245,28 @@ def _use(
 
 
 def _done(
-    turn: Turn, messages: list[Message], check: str, call: ToolCall
+    turn: Turn, messages: list[Message], start: CheckResult | None, call: ToolCall
 ) -> Generator[Event, None, Result | None]:
     """Believe a "done" where the check passes; otherwise tell the model, and return None."""
     summary = call.arguments.get("body", "").strip() or "done"
-    if not turn.changed and not check:
+    if not turn.changed and start is None:
         return Result("answered", summary)
-    if not check:
+    if start is None:
         verified = all(is_docs(p) for p in turn.changed)
         return Result("answered" if verified else "unverified", summary)
-    final = yield from run_check(turn, check, probe=False)
+    final = yield from run_check(turn, start.command, probe=False)
     if final.ok:
-        return Result("solved", summary, check, "tool calls")
+        return Result("solved", summary, start.command, "tool calls")
+    if turn.changed and ends_well(turn.kind, start, final):
+        return Result("unverified", f"{summary} ({NOT_WORSE})", start.command, "tool calls")
     tail = "\n".join(final.output.splitlines()[-20:])[:1500]
     text = turn.services.prompts.render("react/check-failed", output=tail)
     yield from _add(messages, "user", text)
     return None
 
 
-def _give_up(turn: Turn, check: str, why: str) -> Generator[Event, None, Result]:
+def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event, None, Result]:
+    check = "" if start is None else start.command
     if check and turn.changed:
         final = yield from run_check(turn, check, probe=False)
         if final.ok:

@@ -37,7 +37,7 @@ from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
-from localagent.agent.verify import CheckResult, run_check
+from localagent.agent.verify import NOT_WORSE, CheckResult, ends_well, run_check
 from localagent.context.builder import text_of
 from localagent.errors import WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
@@ -68,7 +68,7 @@ class Workflow(Unshortened):
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; its summary becomes the assistant's message."""
         named = named_paths(turn.prompt, turn.services.workspace, turn.services.index.files())
-        kind = yield from _classify(turn)
+        kind = "edit" if _is_step(turn) else (yield from _classify(turn))
         if kind == "answer":
             return (yield from _answer(turn, named))
         result = yield from self._change(turn, named)
@@ -80,7 +80,8 @@ class Workflow(Unshortened):
             raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
         turn.named = frozenset(p for p in named if not is_test(p))
         check, start = yield from check_as_it_is(turn)
-        if start is not None and start.ok and _asks_for_passing(turn.prompt):
+        fixes = not _is_step(turn) and _asks_for_passing(turn.prompt)
+        if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)
         paths, start = yield from _localise(turn, named, start)
         if not paths:
@@ -90,7 +91,7 @@ class Workflow(Unshortened):
         found = yield from self._search(turn, paths, named, check, start)
         if found is None:
             return Result("unsolved", "no candidate passed the check; nothing was changed", check)
-        return (yield from _finish(turn, check, found))
+        return (yield from _finish(turn, check, start, found))
 
     def _search(
         self,
@@ -108,14 +109,14 @@ class Workflow(Unshortened):
             pairs.append((Problem(path, old, start, check, beside), Board(start)))
         tries: list[tuple[Problem, Board, Plan, float]] = []
         seconds = self._seconds
-        if len(pairs) > 1:
+        if len(pairs) > 1 and turn.kind != "step":
             share = seconds / QUICK_PART
             tries += [(*pair, Plan([quick_infill], []), share) for pair in pairs]
             seconds -= share * len(pairs)
         for problem, board in pairs:
             share = seconds if problem.path == paths[-1] else seconds / 2
             seconds -= share
-            tries.append((problem, board, _strategies(problem), share))
+            tries.append((problem, board, _strategies(turn, problem), share))
         for problem, board, plan, share in tries:
             yield Step("propose", f"writing {problem.path}")
             yield from notices(turn, problem.path)
@@ -125,9 +126,16 @@ class Workflow(Unshortened):
         return None
 
 
-def _strategies(problem: Problem) -> Plan:
+def _is_step(turn: Turn) -> bool:
+    return turn.kind in ("step", "last-step")
+
+
+def _strategies(turn: Turn, problem: Problem) -> Plan:
     """What to try for a problem."""
     lines = problem.text.count("\n")
+    if turn.kind == "step":  # what only makes the check pass is not what the step asks for
+        asking = [rewrite, body] if lines > WHOLE_FILE_LINES else [whole_file, whole_file_again]
+        return Plan(asking, [])
     repairing = problem.start is not None and bool(problem.start.passed)
     if not problem.path.endswith(".py"):
         return Plan([whole_file, whole_file_again], [whole_file_cases])
@@ -207,7 +215,9 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     return Result("answered", text)
 
 
-def _finish(turn: Turn, check: str, found: Candidate) -> Generator[Event, None, Result]:
+def _finish(
+    turn: Turn, check: str, start: CheckResult | None, found: Candidate
+) -> Generator[Event, None, Result]:
     """Make the chosen change and confirm it with the user's own command, nothing added."""
     how = f"{found.strategy} {found.number}"
     yield Step("apply", f"changing {found.path}")
@@ -218,4 +228,6 @@ def _finish(turn: Turn, check: str, found: Candidate) -> Generator[Event, None, 
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
         return Result("solved", f"changed {found.path}; the check passes", check, how)
+    if start is not None and ends_well(turn.kind, start, confirmed):
+        return Result("unverified", f"changed {found.path}; {NOT_WORSE}", check, how)
     return Result("unsolved", f"changed {found.path}, but the check fails now", check, how)

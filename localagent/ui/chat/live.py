@@ -108,6 +108,12 @@ class LiveChat:
             yield from self.trusting.ask(self)
         yield from self._asked(lambda: self.session.run(text))
 
+    def step(self, prompt: str, *, last: bool) -> Iterator[Item]:
+        """A turn for a step of a plan."""
+        if self._somebody:
+            yield from self.trusting.ask(self)
+        yield from self._asked(lambda: self.session.run_step(prompt, last=last))
+
     def plan(self, task: str) -> Iterator[Item]:
         """A turn that makes a plan."""
         yield from self._asked(lambda: self.session.run_plan(task))

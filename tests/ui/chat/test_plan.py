@@ -197,3 +197,48 @@ def test_it_is_replayed(talk: Callable, workspace_dir: Path) -> None:
     again = list(replay(one.chat.session.id, copy))
     assert not of(again, Difference), of(again, Difference)
     assert (copy / "calc.py").read_text() == DOUBLES
+
+
+TWO = """from calc import add, double
+
+
+def test_add():
+    assert add(2, 3) == 5
+
+
+def test_double():
+    assert double(4) == 8
+"""
+DIFFERS = "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a + a\n"
+
+
+@pytest.mark.parametrize("planner", ["react", "workflow"])
+def test_the_check_need_not_pass_before_the_last_step(
+    talk: Callable, workspace_dir: Path, planner: str
+) -> None:
+    (workspace_dir / "calc_test.py").write_text(TWO)
+    (workspace_dir / "calc.py").write_text("def add(a, b):\n    return a - b\n")
+    plan = "1. Add a function double to calc.py\n2. Change add in calc.py to add its numbers\n"
+    texts = [DIFFERS, DIFFERS.replace("-", "+")]
+    replies = [r for text in texts for r in wrote(text)] if planner == "react" else texts
+    one = talk(plan, *replies, planner=planner)
+    one.enter(f"/plan {TASK}")
+    items = one.enter("/plan run")
+    assert outcomes(items) == ["unverified", "solved"]
+    assert [e.kind for e in of(items, TurnStarted)] == ["step", "last-step"]
+    assert states(one) == ["done", "done"]
+    assert (workspace_dir / "calc.py").read_text() == texts[1]
+
+
+@pytest.mark.parametrize("planner", ["react", "workflow"])
+def test_a_step_that_breaks_what_passed_fails(
+    talk: Callable, workspace_dir: Path, planner: str
+) -> None:
+    (workspace_dir / "calc.py").write_text(ADDS)
+    plan = "1. Change add in calc.py to subtract\n2. Add a function double to calc.py\n"
+    breaks = ADDS.replace("+", "-")
+    replies = wrote(breaks) if planner == "react" else [breaks]
+    one = talk(plan, *replies, *["I do not know."] * 9, planner=planner)
+    one.enter(f"/plan {TASK}")
+    assert outcomes(one.enter("/plan run")) == ["unsolved"]
+    assert states(one) == ["failed", "left"]

@@ -104,7 +104,8 @@ def _run(chat: LiveChat) -> Iterator[Item]:
         yield Shown("note", "the mode is ask from here on, as the plan is carried out")
     while (number := _next(plan)) is not None:
         chat.outcome = ""
-        yield from chat.ask(_prompt(chat, plan, number))
+        others = [s for n, s in enumerate(plan.steps) if n != number and s["state"] != "done"]
+        yield from chat.step(_prompt(chat, plan, number), last=not others)
         if chat.cancelled or chat.outcome == "interrupted":
             yield Shown("note", f"stopped at step {number + 1}; /plan run goes on with it")
             return
