@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from localagent.config import Settings
 from localagent.doctor.report import Part, Problem
 from localagent.errors import LocalAgentError
+from localagent.guard import egress
 from localagent.guard.sandbox.examine import Canary, examine
 from localagent.guard.sandbox.select import CONFINING, MENDS, Tried, choose
+
+_COUNTED = "commands have no network, and their attempts are counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,26 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Prob
     if chosen.confined:
         said = f"{chosen.kind}: commands have no network and write only to a view of the workspace"
         return data, [said], []
+    data["unseen"] = unseen(egress.state().level)
     problem = Problem(
         f"commands would run without a sandbox: {choice.reason}; each one is asked for",
         "localagent docs sandbox says what a sandbox needs",
         fatal=False,
     )
-    return data, [chosen.kind], [problem]
+    return data, [f"none: {data['unseen'] or _COUNTED}"], [problem]
+
+
+def unseen(level: egress.Level) -> str:
+    """What nobody tells of commands without a sandbox, where the egress lock has this level; ""
+    where the kernel counts how often they reach for other machines."""
+    if level == "namespace":
+        return ""
+    if level == "landlock":
+        return (
+            "the kernel refuses commands the network, but nobody counts it: such attempts are not "
+            "in the audit log"
+        )
+    return "nothing keeps commands from the network, and nothing tells that they use it"
 
 
 def _line(kind: Kind, *, canaries: bool) -> str:

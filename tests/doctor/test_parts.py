@@ -209,3 +209,31 @@ def test_the_terminal_in_tmux(workspace_dir: Path) -> None:
 def test_a_terminal_that_cannot_be_drawn_on(parts: Parts) -> None:
     told = parts(TERM="dumb")["terminal"]
     assert (told["term"], told["inline"], told["columns"]) == ("dumb", False, None)
+
+
+BY_LANDLOCK = """
+import sys
+from localagent.guard import egress_linux
+egress_linux._obstacle = lambda: "as where user namespaces are forbidden"
+from localagent import start
+from localagent.cli import main
+start.prepare(sys.argv[1:])
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part of the lock is Linux's")
+def test_what_nobody_tells_of_commands_without_a_sandbox(parts: Parts) -> None:
+    by_landlock = [sys.executable, "-c", BY_LANDLOCK, "doctor", "--quick"]
+    said = {
+        "namespace": "",
+        "landlock": "the kernel refuses commands the network, but nobody counts it",
+        "process": "nothing keeps commands from the network",
+    }
+    for command in (COMMAND, by_landlock):
+        found = parts(*command, LOCALAGENT_SANDBOX="none")
+        level = found["egress lock"]["level"]
+        told = found["sandbox"]["unseen"]
+        assert told.startswith(said[level]) and bool(told) == bool(said[level])
+    assert level != "namespace"
+    assert "unseen" not in parts(*by_landlock, LOCALAGENT_SANDBOX="auto")["sandbox"]
