@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 Outcome = Literal[
     "solved",  # a check passed
     "answered",  # nothing was changed and nothing needed checking
-    "unverified",  # changed, and there was no check to run
+    "unverified",  # changed, and there was no check to run, or it still fails in a plan's step
     "unsolved",  # a check still fails, or the model found nothing to change
     "refused",  # a rule, the sandbox or the user said no
     "failed",  # the model or its backend failed

@@ -13,6 +13,7 @@ from localagent.agent.ask import Reply, ask_all
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.overfit import is_overfit
 from localagent.agent.problem import Problem
+from localagent.agent.steps import is_step, not_done, own_text
 from localagent.agent.strategies.base import Draft, Plan
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, ends_well, run_check
@@ -139,6 +140,8 @@ def _change(turn: Turn, problem: Problem, board: Board, text: str) -> Change:
         raise EditError(fault)
     if not board.is_new(problem.path, text):
         raise EditError("it was tried before")
+    if is_step(turn.kind) and (fault := not_done(own_text(turn.prompt), problem.text, text)):
+        raise EditError(fault)
     if problem.path.endswith(".py"):
         tests = [text_of(turn.services.workspace, path) for path in problem.beside if is_test(path)]
         if is_overfit(text, tests) and not is_overfit(problem.text, tests):

@@ -96,6 +96,31 @@ def replace_function(text: str, name: str, new_code: str) -> str:
     return result
 
 
+def add_definitions(text: str, new_code: str) -> str:
+    """`text` with the functions, classes and constants of `new_code` that it lacks at its end, but
+    before what it does when it is run; imports that they need are added.
+
+    Raises EditError where either text does not parse, and where nothing is new.
+    """
+    file, code = _parse(text, "the file"), _parse(new_code)
+    added = _lacking(code, code.body, file, _unit(file.lines, file.body))
+    if not added:
+        raise EditError("it defines nothing that the file lacks")
+    place = next((_first_line(node) for node in file.body if _is_main(node)), len(file.lines))
+    before, after = file.lines[:place], file.lines[place:]
+    while before and not before[-1].strip():
+        before.pop()
+    lines = [*before, *(["", ""] if before else []), *added, *(["", "", *after] if after else [""])]
+    result = "\n".join(_with_imports(lines, file.body, _new_imports(code, file)))
+    _parse(result, "the result")
+    return result
+
+
+def _is_main(node: ast.stmt) -> bool:
+    """Whether it is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
+
+
 # Finding
 
 
@@ -324,22 +349,32 @@ def _first_line(node: ast.stmt) -> int:
 
 def _new_helpers(code: _Code, new: Found, file: _Code, unit: str) -> list[str]:
     """Functions, classes and constants of the new code that the file lacks, with blank lines."""
-    has = _names(file.body)
     in_class = bool(new.parents) or _looks_like_method(new.node)
+    others = [
+        node
+        for node in code.body
+        # Methods went into the class.
+        if node is not (*new.parents, new.node)[0] and not (in_class and _looks_like_method(node))
+    ]
+    result = _lacking(code, others, file, unit)
+    return [*result, "", ""] if result else []
+
+
+def _lacking(code: _Code, nodes: Sequence[ast.stmt], file: _Code, unit: str) -> list[str]:
+    """The definitions among `nodes` that the file lacks, with blank lines between them."""
+    has = _names(file.body)
     result: list[str] = []
     after_constant = True
-    for node in code.body:
-        if node is (*new.parents, new.node)[0] or not _names([node]) - has:
+    for node in nodes:
+        if not _names([node]) - has:
             continue
-        if in_class and _looks_like_method(node):
-            continue  # went into the class
         is_constant = isinstance(node, ast.Assign | ast.AnnAssign)
         if is_constant or isinstance(node, _DEFINITIONS):
             between = [] if (after_constant and is_constant) or not result else ["", ""]
             end = node.end_lineno or node.lineno
             result += [*between, *_reindented(code, _first_line(node), end, "", unit)]
             after_constant = is_constant
-    return [*result, "", ""] if result else []
+    return result
 
 
 def _new_imports(code: _Code, file: _Code) -> list[str]:

@@ -30,6 +30,7 @@ _WORDS: dict[Outcome, tuple[str, str]] = {
 _STRATEGIES = {
     "file": "writing the whole file",
     "function": "rewriting one function",
+    "new-function": "writing a new function",
     "body": "writing one function's body",
     "infill": "filling in a few lines",
     "mutate": "changing one sign",
@@ -109,6 +110,8 @@ def _draw_failing_output(screen: Surface, checks: list[CheckFinished]) -> None:
 def _draw_outcome(screen: Surface, event: TurnFinished, report: Report) -> None:
     words, colour = _WORDS[event.outcome]
     symbols = screen.symbols
+    if event.outcome == "unverified" and event.check:
+        words = "changed, but not verified: the check still fails, on nothing that passed before"
     if event.outcome == "answered":
         if event.changed:
             words = "changed; nothing there needs checking"

@@ -16,6 +16,7 @@ from localagent.agent.planners.make_plan import MakePlan
 from localagent.agent.planners.react import system_prompt
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.problem import Problem, beside_paths, open_file
+from localagent.agent.strategies.addition import addition
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
@@ -160,6 +161,12 @@ def test_a_new_file(turn: Turn, problem: Problem) -> None:
     new = replace(problem, path="new.py", old=None, start=None, beside=())
     (draft,) = next(whole_file(turn, new, Board(None)))
     compare("whole-new-file", transcript_form(draft.request))
+
+
+def test_a_new_function_of_a_plan_s_step(turn: Turn, problem: Problem) -> None:
+    step = replace(turn, prompt="In calc.py: add a function `double`.\n\nThis is step 1 of 2.")
+    (draft,) = next(addition(step, problem, Board(FAILING)))
+    compare("new-function", transcript_form(draft.request))
 
 
 @pytest.mark.parametrize("strategy", [rewrite, body, infill])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.functions import definitions, replace_function
+from localagent.edits.functions import add_definitions, definitions, replace_function
 from localagent.errors import EditError
 
 FILE = '''\
@@ -285,3 +285,27 @@ def _dump(node: ast.AST) -> str:
         if isinstance(child, ast.FunctionDef) and ast.get_docstring(child) is not None:
             child.body[0] = ast.Expr(ast.Constant(ast.get_docstring(child)))
     return ast.dump(copy)
+
+
+def test_definitions_are_added_at_the_end() -> None:
+    text = "import os\n\n\ndef a():\n    return 1\n"
+    code = (
+        "import csv\nimport os\n\ndef b():\n    return csv, os\n\nLIMIT = 3\n\ndef a():\n    pass\n"
+    )
+    added = "\n\ndef b():\n    return csv, os\n\n\nLIMIT = 3\n"
+    assert add_definitions(text, code) == text.replace("os\n", "os\nimport csv\n", 1) + added
+
+
+def test_definitions_are_added_before_what_is_run() -> None:
+    run = 'if __name__ == "__main__":\n    a()\n'
+    text = f"def a():\n    return 1\n\n\n{run}"
+    added = "def b():\n    return 2\n"
+    assert add_definitions(text, added) == f"def a():\n    return 1\n\n\n{added}\n\n{run}"
+    assert add_definitions("", added) == added
+
+
+def test_only_what_is_new_is_added() -> None:
+    with pytest.raises(EditError, match="nothing that the file lacks"):
+        add_definitions("def a():\n    return 1\n", "def a():\n    return 2\n")
+    with pytest.raises(EditError, match="does not parse"):
+        add_definitions("x = 1\n", "def b(:\n")

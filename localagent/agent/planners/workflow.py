@@ -30,6 +30,8 @@ from localagent.agent.problem import (
     open_file,
 )
 from localagent.agent.search import search
+from localagent.agent.steps import is_step
+from localagent.agent.strategies.addition import addition
 from localagent.agent.strategies.base import Plan
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.infill import infill, quick_infill
@@ -68,7 +70,7 @@ class Workflow(Unshortened):
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; its summary becomes the assistant's message."""
         named = named_paths(turn.prompt, turn.services.workspace, turn.services.index.files())
-        kind = "edit" if _is_step(turn) else (yield from _classify(turn))
+        kind = "edit" if is_step(turn.kind) else (yield from _classify(turn))
         if kind == "answer":
             return (yield from _answer(turn, named))
         result = yield from self._change(turn, named)
@@ -80,7 +82,7 @@ class Workflow(Unshortened):
             raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
         turn.named = frozenset(p for p in named if not is_test(p))
         check, start = yield from check_as_it_is(turn)
-        fixes = not _is_step(turn) and _asks_for_passing(turn.prompt)
+        fixes = not is_step(turn.kind) and _asks_for_passing(turn.prompt)
         if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)
         paths, start = yield from _localise(turn, named, start)
@@ -126,16 +128,12 @@ class Workflow(Unshortened):
         return None
 
 
-def _is_step(turn: Turn) -> bool:
-    return turn.kind in ("step", "last-step")
-
-
 def _strategies(turn: Turn, problem: Problem) -> Plan:
     """What to try for a problem."""
     lines = problem.text.count("\n")
     if turn.kind == "step":  # what only makes the check pass is not what the step asks for
         asking = [rewrite, body] if lines > WHOLE_FILE_LINES else [whole_file, whole_file_again]
-        return Plan(asking, [])
+        return Plan([addition, *asking], [])
     repairing = problem.start is not None and bool(problem.start.passed)
     if not problem.path.endswith(".py"):
         return Plan([whole_file, whole_file_again], [whole_file_cases])

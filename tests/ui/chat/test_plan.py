@@ -220,7 +220,9 @@ def test_the_check_need_not_pass_before_the_last_step(
     (workspace_dir / "calc.py").write_text("def add(a, b):\n    return a - b\n")
     plan = "1. Add a function double to calc.py\n2. Change add in calc.py to add its numbers\n"
     texts = [DIFFERS, DIFFERS.replace("-", "+")]
-    replies = [r for text in texts for r in wrote(text)] if planner == "react" else texts
+    replies = [r for text in texts for r in wrote(text)]
+    if planner == "workflow":  # the rest of the new function alone, then the whole file
+        replies = ["a):\n    return a + a\n", texts[1]]
     one = talk(plan, *replies, planner=planner)
     one.enter(f"/plan {TASK}")
     items = one.enter("/plan run")

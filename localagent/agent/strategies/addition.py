@@ -1,0 +1,47 @@
+"""A new function, written by itself and put into its file.
+
+Asked for the whole file, a small model copies it and forgets what was to be added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from localagent.agent.candidates import Board
+from localagent.agent.problem import Problem, context_messages
+from localagent.agent.steps import new_function, own_text
+from localagent.agent.strategies.base import Draft
+from localagent.agent.turn import Turn
+from localagent.edits.functions import add_definitions
+from localagent.messages import Message
+from localagent.models.base import Request
+
+TOKENS = 600
+
+
+def addition(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
+    """Ask for the function that a step of a plan adds: greedily, then sampled."""
+    name = new_function(own_text(turn.prompt), problem.text)
+    if not name or not problem.path.endswith(".py"):
+        return
+    shared = context_messages(turn, problem)
+    profile = turn.services.model.info.profile
+    tail = turn.services.prompts.render("workflow/new-function", function=name, path=problem.path)
+    user = Message("user", f"{shared[-1].content}\n{tail}")
+    start = f"def {name}("
+    for number in range(2):
+        request = Request(
+            (*shared[:-1], user),
+            max_tokens=TOKENS,
+            stop=("\n```",),
+            temperature=profile.temperature if number else 0.0,
+            top_p=profile.top_p,
+            top_k=profile.top_k,
+            seed=turn.seed + number,
+            reply_start=f"```{problem.language}\n{start}",
+        )
+        yield [Draft("new-function", request, lambda reply: [_added(problem.text, start + reply)])]
+
+
+def _added(text: str, code: str) -> str:
+    return add_definitions(text, code.rstrip() + "\n")

@@ -1,0 +1,53 @@
+"""What a step of a plan asks for, held against a change."""
+
+from __future__ import annotations
+
+import pytest
+
+from localagent.agent.steps import new_function, new_names, not_done, own_text
+
+CODE = '"""Sums."""\n\n\ndef total(works):\n    return sum(works)\n'
+PROMPT = "In report.py: add `mean` to it.\n\nThis is step 1 of 2 of a plan for this task: x\nDo it."
+
+
+def test_its_own_text_of_its_turn_s_prompt() -> None:
+    assert own_text(PROMPT) == "add `mean` to it."
+    assert own_text("In a new file shop/a.py: add a class\n") == "add a class"
+    assert own_text("Mend total") == "Mend total"
+
+
+@pytest.mark.parametrize(
+    ("step", "names"),
+    [
+        ("add a function `mean` that calls `total`", ["mean"]),
+        ("call mean() and Report.of() in total", ["mean", "of"]),
+        ("use read_rates from rates.py in total()", ["read_rates"]),
+        ("add the option --csv to the command", []),
+        ("move it to other_file.py", []),
+        ("let it be `2 * works`", []),
+    ],
+)
+def test_the_names_that_are_new(step: str, names: list[str]) -> None:
+    assert new_names(step, CODE) == names
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ("add a new function `mean` that takes works", "mean"),
+        ("add a function called mean_of.", "mean_of"),
+        ("add a parameter to the function `total`", ""),
+        ("add a class Mean", ""),
+    ],
+)
+def test_the_function_that_is_added(step: str, name: str) -> None:
+    assert new_function(step, CODE) == name
+
+
+def test_what_is_not_done() -> None:
+    more = CODE + "\n\ndef mean(works):\n    return total(works) / len(works)\n"
+    assert not_done("add a function `mean`", CODE, more) == ""
+    assert "mean" in not_done("add a function `mean`", CODE, CODE + "\n\nmeaning = 1\n")
+    less = CODE.replace('"""Sums."""\n\n\n', "")
+    assert "takes lines out" in not_done("round what it returns", CODE, less)
+    assert not_done("remove the docstring", CODE, less) == ""
