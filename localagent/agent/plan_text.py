@@ -40,6 +40,11 @@ def read_reply(text: str) -> list[str]:
     return [step for step in dict.fromkeys(found) if step and not _CHECKING.match(step)][:MOST]
 
 
+def left_out(text: str) -> int:
+    """How many items of the list that a model wrote are no steps, or are there already."""
+    return max(0, len(_items(text)) - len(read_reply(text)))
+
+
 def read_edited(text: str) -> list[PlanStep]:
     """The steps in what the user wrote: an item a line, numbered or not, all but those that begin
     with "#"; "[x]" says that one is done."""

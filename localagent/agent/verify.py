@@ -75,11 +75,14 @@ NOT_WORSE = "the check still fails, but on nothing that passed before"
 def ends_well(kind: TurnKind, start: CheckResult, result: CheckResult) -> bool:
     """Whether a turn's change is good enough, by the check before it and after it.
 
-    The check passes; but for a step of a plan, after which others come, it is enough that nothing
-    fails that passed before.
+    The check passes; but for a step of a plan, after which others come, it is enough to be
+    `not_worse`.
     """
-    if result.ok or kind != "step":
-        return result.ok
+    return result.ok or (kind == "step" and not_worse(start, result))
+
+
+def not_worse(start: CheckResult, result: CheckResult) -> bool:
+    """Whether nothing fails that passed before, as far as that is known."""
     if result.timed_out or not result.usable:
         return False
     if start.tests and result.tests:

@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from localagent.agent.ask import ask
 from localagent.agent.house_rules import notices
 from localagent.agent.localise import named_paths
-from localagent.agent.plan_text import numbered, read_reply
+from localagent.agent.plan_text import left_out, numbered, read_reply
 from localagent.agent.planners.base import Result, Unshortened
 from localagent.agent.planners.shown_code import opening, put
 from localagent.agent.turn import Services, Turn
@@ -75,6 +75,8 @@ class MakePlan(Unshortened):
         steps = [{"text": text, "state": "left"} for text in read_reply(reply.text)]
         if not steps:
             return Result("unsolved", "the model wrote no plan; put the task in other words")
+        if without := left_out(reply.text):
+            yield Step("plan", f"{without} of these are left out: said already, or no change")
         yield PlanChanged(turn.prompt.strip(), steps)
         yield new.answered(numbered(steps))
         return Result("answered", numbered(steps))

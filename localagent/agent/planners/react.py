@@ -20,8 +20,9 @@ from localagent.agent.house_rules import folder_rules, notices, with_rules
 from localagent.agent.localise import named_paths
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.checking import check_as_it_is
+from localagent.agent.steps import is_step
 from localagent.agent.turn import Services, Turn
-from localagent.agent.verify import NOT_WORSE, CheckResult, ends_well, run_check
+from localagent.agent.verify import NOT_WORSE, CheckResult, ends_well, not_worse, run_check
 from localagent.context.compaction import Conversation, compacted, tokens
 from localagent.context.excerpt import Count
 from localagent.errors import ContextOverflow, ToolError
@@ -271,5 +272,7 @@ def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event
         final = yield from run_check(turn, check, probe=False)
         if final.ok:
             return Result("solved", f"the check passes ({why})", check, "tool calls")
+        if start is not None and is_step(turn.kind) and not_worse(start, final):
+            return Result("unverified", f"{NOT_WORSE} ({why})", check, "tool calls")
     changed = "; its changes are kept, `localagent undo` takes them back" if turn.changed else ""
     return Result("unsolved", why + changed, check)

@@ -39,7 +39,7 @@ from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
-from localagent.agent.verify import NOT_WORSE, CheckResult, ends_well, run_check
+from localagent.agent.verify import NOT_WORSE, CheckResult, not_worse, run_check
 from localagent.context.builder import text_of
 from localagent.errors import WorkspaceError
 from localagent.events import Event, MessageAdded, Outcome, Step
@@ -111,7 +111,7 @@ class Workflow(Unshortened):
             pairs.append((Problem(path, old, start, check, beside), Board(start)))
         tries: list[tuple[Problem, Board, Plan, float]] = []
         seconds = self._seconds
-        if len(pairs) > 1 and turn.kind != "step":
+        if len(pairs) > 1 and not is_step(turn.kind):
             share = seconds / QUICK_PART
             tries += [(*pair, Plan([quick_infill], []), share) for pair in pairs]
             seconds -= share * len(pairs)
@@ -125,13 +125,27 @@ class Workflow(Unshortened):
             found = yield from search(turn, problem, board, plan, share)
             if found is not None:
                 return found
+        return _last_step_done(turn, [board for _, board in pairs])
+
+
+def _last_step_done(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
+    """Where no candidate passed the check after the last step of a plan, the best of those that do
+    the step: the check may fail for what the plan was not about."""
+    if turn.kind != "last-step":
         return None
+    for board in boards:
+        best, start = board.best, board.start
+        if best is None or best.result is None or start is None or start.ok:
+            continue
+        if not_worse(start, best.result):
+            return best
+    return None
 
 
 def _strategies(turn: Turn, problem: Problem) -> Plan:
     """What to try for a problem."""
     lines = problem.text.count("\n")
-    if turn.kind == "step":  # what only makes the check pass is not what the step asks for
+    if is_step(turn.kind):  # what only makes the check pass is not what the step asks for
         asking = [rewrite, body] if lines > WHOLE_FILE_LINES else [whole_file, whole_file_again]
         return Plan([addition, *asking], [])
     repairing = problem.start is not None and bool(problem.start.passed)
@@ -226,6 +240,6 @@ def _finish(
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
         return Result("solved", f"changed {found.path}; the check passes", check, how)
-    if start is not None and ends_well(turn.kind, start, confirmed):
+    if start is not None and is_step(turn.kind) and not_worse(start, confirmed):
         return Result("unverified", f"changed {found.path}; {NOT_WORSE}", check, how)
     return Result("unsolved", f"changed {found.path}, but the check fails now", check, how)

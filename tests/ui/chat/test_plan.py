@@ -15,6 +15,7 @@ from localagent.events import (
     ModelAsked,
     PlanChanged,
     Question,
+    Step,
     TurnStarted,
 )
 from localagent.journal.replay import Difference
@@ -177,6 +178,14 @@ def test_in_the_mode_plan_a_task_is_planned(talk: Callable, workspace_dir: Path)
     assert states(one) == ["done", "done"]
 
 
+def test_steps_that_are_none_are_told_of(talk: Callable) -> None:
+    more = f"{LIST}3. {STEPS[0]}\n4. Review the changes\n"
+    items = talk(more).enter(f"/plan {TASK}")
+    assert [len(e.steps) for e in of(items, PlanChanged)] == [2]
+    (told,) = [e.detail for e in of(items, Step) if e.name == "plan"]
+    assert told.startswith("2 of these are left out")
+
+
 def test_a_reply_that_is_no_plan(talk: Callable) -> None:
     items = talk("I would rather not.").enter(f"/plan {TASK}")
     assert outcomes(items) == ["unsolved"]
@@ -244,3 +253,19 @@ def test_a_step_that_breaks_what_passed_fails(
     one.enter(f"/plan {TASK}")
     assert outcomes(one.enter("/plan run")) == ["unsolved"]
     assert states(one) == ["failed", "left"]
+
+
+@pytest.mark.parametrize("planner", ["react", "workflow"])
+def test_a_check_that_fails_for_something_else_is_told_of(
+    talk: Callable, workspace_dir: Path, planner: str
+) -> None:
+    plan = "1. Add a function double to calc.py\n"
+    replies = ["a):\n    return a + a\n"] if planner == "workflow" else wrote(DIFFERS)
+    one = talk(plan, *replies, *["I do not know."] * 20, planner=planner)
+    one.enter("/plan let it double numbers")
+    items = one.enter("/plan run")
+    assert outcomes(items) == ["unverified"]
+    assert "nothing has verified it" in shown(items)
+    assert "/check fix" in shown(items)
+    assert states(one) == ["done"]
+    assert (workspace_dir / "calc.py").read_text() == DIFFERS

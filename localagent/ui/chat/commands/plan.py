@@ -116,7 +116,16 @@ def _run(chat: LiveChat) -> Iterator[Item]:
         if not done:
             yield Shown("error", _failed(chat.outcome, number, plan), hint=_WAYS)
             return
-    yield Shown("note", f"all of the plan is done: {count(len(plan.steps), 'step')}")
+    yield from _all_done(chat, plan)
+
+
+def _all_done(chat: LiveChat, plan: PlanChanged) -> Iterator[Item]:
+    text = f"all of the plan is done: {count(len(plan.steps), 'step')}"
+    if chat.outcome == "unverified":
+        text += ", and nothing has verified it"
+        yield Shown("note", text, hint="/check runs the check, /check fix lets the model mend it")
+    else:
+        yield Shown("note", text)
 
 
 _WAYS = "/plan run tries it again, /plan edit changes the plan, /plan skip goes past it"
