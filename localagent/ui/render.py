@@ -327,7 +327,8 @@ class Renderer:
         self._mark(self._screen.symbols.warn, "warn", text)
 
     def _failed(self, event: Failed) -> None:
-        self._report.failure = event
+        if event.kind == "Interrupted":  # the turn's end says so
+            return
         self._mark(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
         if event.hint:
             self._screen.line(indented(Text(one_line(event.hint, 1000)), 2))

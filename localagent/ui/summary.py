@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.events import CheckFinished, Failed, FileChanged, Outcome, Question, TurnFinished
+from localagent.events import CheckFinished, FileChanged, Outcome, Question, TurnFinished
 from localagent.ui.clean import clean, one_line
 from localagent.ui.diff import drawn
 from localagent.ui.layout import hanging, indented, labelled
@@ -46,7 +46,6 @@ class Report:
     calls: dict[int, str] = field(default_factory=dict)
     checks: list[CheckFinished] = field(default_factory=list)
     changes: list[FileChanged] = field(default_factory=list)
-    failure: Failed | None = None
     asked: Question | None = None
     seen: set[str] = field(default_factory=set)
     """Diffs that are on the screen already, as the user was asked for them."""
@@ -148,7 +147,9 @@ def _facts(event: TurnFinished, report: Report, undo: str) -> list[tuple[str, Te
 def _took(event: TurnFinished) -> Text:
     read = event.prompt_tokens - event.reused_tokens
     took = Text(duration(event.seconds))
-    if event.prompt_tokens or event.completion_tokens:
+    # Of a prompt that the user had stopped being read nobody counted how far that was.
+    stopped = event.outcome == "interrupted" and not event.completion_tokens
+    if (event.prompt_tokens or event.completion_tokens) and not stopped:
         took.append(
             f"; {count(read, 'token')} read, {event.reused_tokens:,} reused, "
             f"{event.completion_tokens:,} written"

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from localagent.events import (
     Event,
+    Failed,
     ModelAsked,
     ModelReading,
     ModelReplied,
@@ -208,6 +210,22 @@ def test_solved_is_said_only_where_a_check_passed() -> None:
     assert not [o for o, text in words.items() if "solved: the check passed" in text]
     assert "solved: the check passed" in drawn([finished("solved", "s")], screen(80))
     assert "not solved: s (nothing was changed)" in words["unsolved"]
+
+
+def test_a_step_that_nothing_verified_says_why() -> None:
+    step = replace(finished("unverified", "s"), check="make test")
+    text = drawn([step], screen(80))
+    assert "the check still fails" in text
+    assert "no check" not in text
+
+
+def test_a_stop_is_told_once_and_nothing_that_was_not_counted() -> None:
+    stopped = replace(finished("interrupted", "stopped"), completion_tokens=0)
+    text = drawn([Failed("Interrupted", "the generation was cancelled", ""), stopped], screen(80))
+    assert "cancelled" not in text
+    assert text.count("interrupted") == 1
+    assert "10 tokens" not in text
+    assert "10 tokens read" in drawn([replace(stopped, completion_tokens=1)], screen(80))
 
 
 def test_drawing_a_fast_model_is_cheap() -> None:
