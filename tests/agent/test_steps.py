@@ -25,6 +25,9 @@ def test_its_own_text_of_its_turn_s_prompt() -> None:
         ("add the option --csv to the command", []),
         ("move it to other_file.py", []),
         ("let it be `2 * works`", []),
+        ("read `rates.toml` and `shop/cart.py` as my_mod/x.py does", []),
+        ("return `None` or a `list`, as `sum()` does", []),
+        ("call `mean()` and Report.of()", ["mean", "of"]),
     ],
 )
 def test_the_names_that_are_new(step: str, names: list[str]) -> None:
@@ -51,3 +54,4 @@ def test_what_is_not_done() -> None:
     less = CODE.replace('"""Sums."""\n\n\n', "")
     assert "takes lines out" in not_done("round what it returns", CODE, less)
     assert not_done("remove the docstring", CODE, less) == ""
+    assert not_done("remove the unused `mean`", CODE, less) == ""
