@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem, context_messages
 from localagent.agent.steps import new_function, own_text
-from localagent.agent.strategies.base import Draft
+from localagent.agent.strategies.base import Draft, sampled
 from localagent.agent.turn import Turn
 from localagent.edits.functions import add_definitions
 from localagent.messages import Message
@@ -25,22 +25,18 @@ def addition(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[D
     if not name or not problem.path.endswith(".py"):
         return
     shared = context_messages(turn, problem)
-    profile = turn.services.model.info.profile
     tail = turn.services.prompts.render("workflow/new-function", function=name, path=problem.path)
     user = Message("user", f"{shared[-1].content}\n{tail}")
     start = f"def {name}("
+    request = Request(
+        (*shared[:-1], user),
+        max_tokens=TOKENS,
+        stop=("\n```",),
+        reply_start=f"```{problem.language}\n{start}",
+    )
     for number in range(2):
-        request = Request(
-            (*shared[:-1], user),
-            max_tokens=TOKENS,
-            stop=("\n```",),
-            temperature=profile.temperature if number else 0.0,
-            top_p=profile.top_p,
-            top_k=profile.top_k,
-            seed=turn.seed + number,
-            reply_start=f"```{problem.language}\n{start}",
-        )
-        yield [Draft("new-function", request, lambda reply: [_added(problem.text, start + reply)])]
+        asked = sampled(turn, number, request)
+        yield [Draft("new-function", asked, lambda reply: [_added(problem.text, start + reply)])]
 
 
 def _added(text: str, code: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem
@@ -27,6 +27,19 @@ class Draft:
     build: Callable[[str], list[str]]
     may_be_cut: bool = False
     cut: Callable[[str], None] = _ignore
+
+
+def sampled(turn: Turn, number: int, request: Request) -> Request:
+    """The request as sample `number` of several: the first is greedy, the others are drawn as the
+    model's profile says."""
+    profile = turn.services.model.info.profile
+    return replace(
+        request,
+        temperature=profile.temperature if number else 0.0,
+        top_p=profile.top_p,
+        top_k=profile.top_k,
+        seed=turn.seed + number,
+    )
 
 
 Strategy = Callable[[Turn, Problem, Board], Iterator[Sequence[Draft]]]

@@ -13,7 +13,7 @@ from localagent.agent.candidates import Board
 from localagent.agent.localise import suspicion
 from localagent.agent.problem import Problem, context_messages
 from localagent.agent.strategies.around import around
-from localagent.agent.strategies.base import Draft
+from localagent.agent.strategies.base import Draft, sampled
 from localagent.agent.turn import Turn
 from localagent.edits.apply import replace_function
 from localagent.index.base import Symbol
@@ -49,26 +49,19 @@ def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Dr
     """Ask for the corrected function, with the file in view: greedily, then sampled."""
     found = suspects(turn, problem)
     shared = context_messages(turn, problem, focus=found)
-    profile = turn.services.model.info.profile
     for symbol in found:
         tail = turn.services.prompts.render(
             "workflow/function", function=symbol.name, path=problem.path
         )
         user = Message("user", f"{shared[-1].content}\n{tail}")
-        drafts = []
-        for number in range(2):
-            request = Request(
-                (*shared[:-1], user),
-                max_tokens=max(200, 2 * _tokens(turn, problem, symbol) + 100),
-                stop=("\n```",),
-                temperature=profile.temperature if number else 0.0,
-                top_p=profile.top_p,
-                top_k=profile.top_k,
-                seed=turn.seed + number,
-                reply_start=f"```{problem.language}\n",
-            )
-            drafts.append(Draft("function", request, _replacing(problem, symbol)))
-        yield drafts
+        request = Request(
+            (*shared[:-1], user),
+            max_tokens=max(200, 2 * _tokens(turn, problem, symbol) + 100),
+            stop=("\n```",),
+            reply_start=f"```{problem.language}\n",
+        )
+        build = _replacing(problem, symbol)
+        yield [Draft("function", sampled(turn, number, request), build) for number in range(2)]
 
 
 def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
@@ -84,19 +77,13 @@ def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft
         prefix = "".join(lines[:head])
         suffix = "".join(lines[symbol.end_line :])
         near = Infill(*around(lines, head + 1, symbol.end_line + 1))
-        drafts = []
-        for number in range(3):
-            request = Request(
-                near,
-                max_tokens=2 * _tokens(turn, problem, symbol) + 60,
-                stop=("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__"),
-                temperature=profile.temperature if number else 0.0,
-                top_p=profile.top_p,
-                top_k=profile.top_k,
-                seed=turn.seed + number,
-            )
-            drafts.append(Draft("body", request, _joining(prefix, suffix)))
-        yield drafts
+        request = Request(
+            near,
+            max_tokens=2 * _tokens(turn, problem, symbol) + 60,
+            stop=("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__"),
+        )
+        build = _joining(prefix, suffix)
+        yield [Draft("body", sampled(turn, number, request), build) for number in range(3)]
 
 
 def _joining(prefix: str, suffix: str) -> Callable[[str], list[str]]:

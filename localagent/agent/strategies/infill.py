@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.around import around
-from localagent.agent.strategies.base import Draft
+from localagent.agent.strategies.base import Draft, sampled
 from localagent.agent.strategies.places import best_text, most_pass, suspicious_lines
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
@@ -85,7 +85,6 @@ def _draft(
     turn: Turn, lines: Sequence[str], line: int, replaced: int, note: str, number: int
 ) -> Draft:
     """Sample `number` of an infill at `line`, in place of so many lines; number 0 is greedy."""
-    profile = turn.services.model.info.profile
     before, after = lines[: line - 1], lines[line - 1 + replaced :]
     indent = _indent(lines[line - 1])
     prefix, suffix = around(lines, line, line + replaced)
@@ -93,13 +92,9 @@ def _draft(
         Infill(_with_note(prefix, note, line) + indent, suffix),
         max_tokens=MAX_TOKENS,
         stop=("\n\n",),
-        temperature=profile.temperature if number else 0.0,
-        top_p=profile.top_p,
-        top_k=profile.top_k,
-        seed=turn.seed + number,
     )
     build = _joining("".join(before) + indent, "".join(after))
-    return Draft("infill", request, build, may_be_cut=True)
+    return Draft("infill", sampled(turn, number, request), build, may_be_cut=True)
 
 
 def _joining(prefix: str, suffix: str) -> Callable[[str], list[str]]:
