@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -33,9 +33,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _seconds(words: list[str]) -> float:
-    before = os.times()
+    before = _of_children()
     subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
-    after = os.times()
-    return (after.children_user - before.children_user) + (
-        after.children_system - before.children_system
-    )
+    return _of_children() - before
+
+
+def _of_children() -> float:
+    """Processor time of the processes that ended, to the microsecond (`os.times` counts 10 ms)."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
