@@ -10,7 +10,13 @@ from pathlib import Path
 
 from rows import REPO, machine, write_row
 
-COMMANDS = (("--version",), ("--help",), ("run", "--help"), ("models", "list"), ("sessions", "list"))
+COMMANDS = (
+    ("--version",),
+    ("--help",),
+    ("run", "--help"),
+    ("models", "list"),
+    ("sessions", "list"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
