@@ -183,12 +183,21 @@ def _reading(turn: Turn, chunk: Reading, seconds: float) -> ModelReading:
 def _finish(
     turn: Turn, purpose: str, stream: int, text: str, chunk: Finish
 ) -> Generator[Event, None, Reply]:
-    usage = chunk.usage
-    turn.add(usage)
-    yield ModelReplied(
+    turn.add(chunk.usage)
+    yield replied(purpose, text, chunk, stream)
+    if chunk.reason == "cancelled":
+        turn.ensure_within_limits()
+        raise Interrupted("the generation was cancelled")
+    return Reply(text, chunk.reason, chunk.usage)
+
+
+def replied(purpose: str, text: str, end: Finish, stream: int = 0) -> ModelReplied:
+    """The event of a reply, with what it took."""
+    usage = end.usage
+    return ModelReplied(
         purpose,
         text,
-        chunk.reason,
+        end.reason,
         usage.prompt_tokens,
         usage.reused_tokens,
         usage.completion_tokens,
@@ -196,10 +205,6 @@ def _finish(
         round(usage.decode_seconds, 3),
         stream,
     )
-    if chunk.reason == "cancelled":
-        turn.ensure_within_limits()
-        raise Interrupted("the generation was cancelled")
-    return Reply(text, chunk.reason, usage)
 
 
 def transcript_form(request: Request) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from localagent.agent.ask import hidden, transcript_form
+from localagent.agent.ask import hidden, replied, transcript_form
 from localagent.context.prompts import Prompts
-from localagent.events import Event, FileRead, ModelAsked, ModelReplied
+from localagent.events import Event, FileRead, ModelAsked
 from localagent.guard.marks import Marks
 from localagent.models.base import Finish, Model, Request, Text
 
@@ -43,18 +43,9 @@ def ask_once(
                 text += chunk.text
             elif isinstance(chunk, Finish):
                 cancelled = chunk.reason == "cancelled"
-                tell(_replied(purpose, text, chunk))
+                tell(replied(purpose, text, chunk))
             if late.is_set():  # a model that was still loading did not hear the first call
                 model.cancel()
         return "" if cancelled else text
     finally:
         timer.cancel()
-
-
-def _replied(purpose: str, text: str, end: Finish) -> ModelReplied:
-    usage = end.usage
-    return ModelReplied(
-        *(purpose, text, end.reason),
-        *(usage.prompt_tokens, usage.reused_tokens, usage.completion_tokens),
-        *(round(usage.prefill_seconds, 3), round(usage.decode_seconds, 3)),
-    )
