@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from localagent.cli import main
-from localagent.guard.consent import Consent
-from localagent.guard.project_files import load, nested_rules, scan
 from localagent.journal.audit_read import records, sessions
-from localagent.workspace import Workspace
+from tests.doubles.agreed import agree
 
 DONE = "```done\nnothing to do\n```"
 CALL = "I look.\n```read path=pkg/x.py\n```"
@@ -37,14 +35,6 @@ def reads(session: str) -> dict[str, str]:
     """Path and hash of what the model was shown before it was first asked, and after."""
     found = [record for record in records(session) if record is not None]
     return {record["path"]: record["sha256"] for record in found if record["type"] == "read"}
-
-
-def agree(root: Path) -> None:
-    workspace = Workspace.open(root)
-    files = [*scan(workspace).files]
-    files += [load(workspace, path, "rules") for path in nested_rules(workspace)]
-    for file in files:
-        Consent(root).agree(file)
 
 
 @pytest.fixture

@@ -11,25 +11,15 @@ import pytest
 from localagent.agent.ask import transcript_form
 from localagent.events import Event, Warned
 from localagent.extend.project import nearest_rules
-from localagent.guard.consent import Consent
-from localagent.guard.project_files import load, nested_rules, scan
 from localagent.models.base import Profile
 from localagent.workspace import Workspace
+from tests.doubles.agreed import agree
 
 TASK = "Fix calc.py so that the tests in calc_test.py pass"
 SOLUTION = "def add(a, b):\n    return a + b\n```"
 READ = "I look at it.\n```read path=pkg/deep/x.py\n```"
 LIST = "I look again.\n```read path=pkg/deep/x.py lines=1-1\n```"
 DONE = "```done\nnothing to do\n```"
-
-
-def agree(root: Path) -> None:
-    """To all that is there now."""
-    workspace = Workspace.open(root)
-    files = [*scan(workspace).files]
-    files += [load(workspace, path, "rules") for path in nested_rules(workspace)]
-    for file in files:
-        Consent(root).agree(file)
 
 
 def warnings(events: list[Event]) -> str:

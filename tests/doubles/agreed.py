@@ -1,0 +1,18 @@
+"""A user who agrees to what a project brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localagent.guard.consent import Consent
+from localagent.guard.project_files import load, nested_rules, scan
+from localagent.workspace import Workspace
+
+
+def agree(root: Path) -> None:
+    """To all that is there now."""
+    workspace = Workspace.open(root)
+    files = [*scan(workspace).files]
+    files += [load(workspace, path, "rules") for path in nested_rules(workspace)]
+    for file in files:
+        Consent(root).agree(file)
