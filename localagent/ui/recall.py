@@ -11,7 +11,9 @@ from localagent.events import (
     ModelReplied,
     Question,
     TextDelta,
+    TurnFinished,
     TurnStarted,
+    Warned,
 )
 
 # What was said to the user; other replies are code or choices.
@@ -21,9 +23,13 @@ _SAID = ("answer", "act", "plan")
 def last_turn(events: Sequence[Event]) -> Iterator[Event]:
     """The events of the last turn, as if they came now. A record holds whole replies without the
     pieces in which they came; replies that are code, questions that were answered and the progress
-    of reading are left out."""
+    of reading are left out. That the session was killed in the middle of the turn is told."""
     starts = [number for number, event in enumerate(events) if isinstance(event, TurnStarted)]
-    return _again(events[starts[-1] :] if starts else ())
+    if not starts:
+        return
+    yield from _again(events[starts[-1] :])
+    if not any(isinstance(event, TurnFinished) for event in events[starts[-1] :]):
+        yield Warned("the session ended in the middle of this turn")
 
 
 def _again(events: Iterable[Event]) -> Iterator[Event]:

@@ -178,6 +178,7 @@ class Renderer:
             draw_prompt(self._screen, sign + event.prompt)
 
     def _step(self, event: Step) -> None:
+        self._end_replies()
         self._candidate = ""
         text = one_line(event.detail or event.name)
         if event.name not in _UNNAMED:
@@ -225,6 +226,11 @@ class Renderer:
         if event.finish == "length":
             cost += ", cut off at the limit"
         self._screen.line(indented(Text(cost, style="faint"), 2))
+
+    def _end_replies(self) -> None:
+        """What there is of replies that do not end stays, and is not run into what comes next."""
+        self._end_reply()
+        self._streams.clear()
 
     def _end_reply(self) -> None:
         if self._reply is not None:
@@ -320,9 +326,8 @@ class Renderer:
         self._mark(self._screen.symbols.tool, "mark", text)
 
     def _warned(self, event: Warned) -> None:
-        if event.lost:  # what there is of it stays, and is not run into what comes instead
-            self._end_reply()
-            self._streams.clear()
+        if event.lost:
+            self._end_replies()
         text = Text(one_line(event.text, 1000), style="warn")
         self._mark(self._screen.symbols.warn, "warn", text)
 
@@ -334,6 +339,7 @@ class Renderer:
             self._screen.line(indented(Text(one_line(event.hint, 1000)), 2))
 
     def _finished(self, event: TurnFinished) -> None:
+        self._end_replies()
         self._screen.clear_status()
         draw_summary(self._screen, event, self._report, self._undo, brief=self._inside)
 

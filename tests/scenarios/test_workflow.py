@@ -56,6 +56,15 @@ def test_the_first_candidate_that_passes_is_applied(start: Callable, workspace_d
     assert only(events, FileChanged)[0].diff.count("\n+") == 2  # the header and the new line
 
 
+def test_a_change_that_no_test_runs_is_told_of(start: Callable, workspace_dir: Path) -> None:
+    (workspace_dir / "calc.py").write_text(GOOD)
+    more = f"{GOOD}\n\ndef double(a):\n    return 2 * a\n"
+    events = start(workspace_dir, [more]).turn("Add a function double to calc.py")
+    assert finished(events).outcome == "solved"
+    (warned,) = only(events, Warned)
+    assert warned.text == "no test runs what was changed in calc.py; look at it yourself"
+
+
 def test_undo_and_redo_restore_every_byte(start: Callable, workspace_dir: Path) -> None:
     before = (workspace_dir / "calc.py").read_bytes()
     run = start(workspace_dir, [GOOD])
@@ -81,6 +90,16 @@ def test_nothing_is_changed_where_no_candidate_passes(start: Callable, workspace
     assert set(reasons[1:]) == {"it was tried before"}
     after = sorted((p.name, p.read_bytes()) for p in workspace_dir.iterdir() if p.is_file())
     assert after == before
+
+
+def test_replies_that_change_nothing_are_not_told_as_tried(
+    start: Callable, workspace_dir: Path
+) -> None:
+    (workspace_dir / "calc.py").write_text(GOOD)
+    run = start(workspace_dir, [Reply(GOOD, repeat=True)], profile=Profile(candidates=2, fim=False))
+    end = finished(run.turn("Let calc.py print the sum"))
+    assert (end.outcome, end.changed) == ("unsolved", [])
+    assert end.summary == "no reply made a change that was worth checking; nothing was changed"
 
 
 def test_infills_climb_from_the_best_candidate(start: Callable, workspace_dir: Path) -> None:

@@ -70,6 +70,14 @@ def drawn(events: Iterable[Event], on: Screen) -> str:
     return on.console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def replied(text: str, purpose: str = "file", stream: int = 0) -> ModelReplied:
+    return ModelReplied(purpose, text, "stop", 10, 0, 5, 0.1, 0.2, stream)
+
+
+def finished(outcome: str, summary: str) -> TurnFinished:
+    return TurnFinished(1, outcome, 0, summary, "", "", [], 1.0, 10, 0, 5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("width", [80, 40])
 @pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
@@ -132,6 +140,17 @@ def test_a_reply_that_was_lost_is_not_run_into_the_one_that_follows() -> None:
     assert "It holds one function." in lines
 
 
+@pytest.mark.parametrize("end", [Step("apply", "changing calc.py"), finished("refused", "no")])
+def test_a_reply_that_nobody_waits_for_is_not_run_into_the_next(end: Event) -> None:
+    """Of replies that are written together, those after one that passes never end."""
+    events: list[Event] = [ModelAsked("file", "", 0), ModelAsked("file", "", 1)]
+    events += [TextDelta("half a li", 0), replied("two", stream=1), end]
+    events += [ModelAsked("answer", "", 0), TextDelta("It holds one.\n", 0)]
+    events += [replied("It holds one.\n", "answer")]
+    lines = drawn(events, screen(80, live=True)).replace(ERASE, "\n").splitlines()
+    assert "It holds one." in [line.strip() for line in lines]
+
+
 def test_the_live_line_moves_and_is_gone_at_the_end() -> None:
     on = screen(60, live=True)
     events: list[Event] = [ModelAsked("file", "…")]
@@ -192,14 +211,6 @@ def test_of_replies_that_are_written_together_the_first_is_followed() -> None:
     shown = settled(drawn(events, screen(80, live=True)))
     assert "    one\n    and on\n" in shown
     assert "    two" not in shown
-
-
-def replied(text: str, purpose: str = "file", stream: int = 0) -> ModelReplied:
-    return ModelReplied(purpose, text, "stop", 10, 0, 5, 0.1, 0.2, stream)
-
-
-def finished(outcome: str, summary: str) -> TurnFinished:
-    return TurnFinished(1, outcome, 0, summary, "", "", [], 1.0, 10, 0, 5)  # type: ignore[arg-type]
 
 
 def test_solved_is_said_only_where_a_check_passed() -> None:

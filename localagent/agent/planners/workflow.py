@@ -39,10 +39,11 @@ from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
+from localagent.agent.untested import is_untested
 from localagent.agent.verify import NOT_WORSE, CheckResult, not_worse, run_check
 from localagent.context.builder import text_of
 from localagent.errors import WorkspaceError
-from localagent.events import Event, MessageAdded, Outcome, Step
+from localagent.events import Event, MessageAdded, Outcome, Step, Warned
 from localagent.index.kinds import is_docs, is_test
 from localagent.messages import Message
 from localagent.models.base import Request
@@ -53,6 +54,8 @@ MAX_TARGETS = 3
 QUICK_PART = 12
 """One of so many parts of the time is for a first look at each of several files."""
 ANSWER_TOKENS = 600
+_NONE_PASSED = "no candidate passed the check; nothing was changed"
+_NONE_USABLE = "no reply made a change that was worth checking; nothing was changed"
 
 
 class Workflow(Unshortened):
@@ -90,9 +93,9 @@ class Workflow(Unshortened):
             return Result("unsolved", "no file to change was found; name one in the task", check)
         for path in paths:
             yield from act.ensure_allowed(turn, path)
-        found = yield from self._search(turn, paths, named, check, start)
+        found, judged = yield from self._search(turn, paths, named, check, start)
         if found is None:
-            return Result("unsolved", "no candidate passed the check; nothing was changed", check)
+            return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
         return (yield from _finish(turn, check, start, found))
 
     def _search(
@@ -102,9 +105,10 @@ class Workflow(Unshortened):
         named: Sequence[str],
         check: str,
         start: CheckResult | None,
-    ) -> Generator[Event, None, Candidate | None]:
+    ) -> Generator[Event, None, tuple[Candidate | None, bool]]:
         """Search file by file; the likeliest gets half of the time that is left. Where several may
-        be at fault, a line or two are filled in in each before any is written anew."""
+        be at fault, a line or two are filled in in each before any is written anew. Returns what
+        was found, and whether any change was worth judging."""
         pairs: list[tuple[Problem, Board]] = []
         for path in paths:
             old, beside = open_file(turn, path), beside_paths(path, named, start)
@@ -124,8 +128,9 @@ class Workflow(Unshortened):
             yield from notices(turn, problem.path)
             found = yield from search(turn, problem, board, plan, share)
             if found is not None:
-                return found
-        return _last_step_done(turn, [board for _, board in pairs])
+                return found, True
+        boards = [board for _, board in pairs]
+        return _last_step_done(turn, boards), any(board.tried for board in boards)
 
 
 def _last_step_done(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
@@ -231,6 +236,7 @@ def _finish(
     turn: Turn, check: str, start: CheckResult | None, found: Candidate
 ) -> Generator[Event, None, Result]:
     """Make the chosen change and confirm it with the user's own command, nothing added."""
+    old = text_of(turn.services.workspace, found.path)
     how = f"{found.strategy} {found.number}"
     yield Step("apply", f"changing {found.path}")
     yield from act.commit(turn, "edit", [found.change])
@@ -239,6 +245,8 @@ def _finish(
         return Result(outcome, f"changed {found.path}; there was no check to run", "", how)
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
+        if is_untested(found.path, old, found.text, found.result):
+            yield Warned(f"no test runs what was changed in {found.path}; look at it yourself")
         return Result("solved", f"changed {found.path}; the check passes", check, how)
     if start is not None and is_step(turn.kind) and not_worse(start, confirmed):
         return Result("unverified", f"changed {found.path}; {NOT_WORSE}", check, how)

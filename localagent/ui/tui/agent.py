@@ -112,6 +112,7 @@ class Agent:
                 for event in earlier:
                     self._keep(event)
                     self._renderer.draw(event)
+                self._surface.clear_status()  # nothing of that goes on
                 self._work(self.chat)
             finally:
                 if self.chat is not None:

@@ -110,6 +110,19 @@ def test_its_end_is_on_record_however_often_it_is_told(tmp_path: Path) -> None:
     assert isinstance(transcript.read(name).events[-1], TurnFinished)
 
 
+def test_a_turn_that_was_cut_off_is_shown_as_that(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with session(folder, SLOW) as one:
+        one.until("auto mode")
+        one.type("what is it?\r")
+        one.until("line 3 of")
+        one.kill()
+    (name,) = transcript.session_ids()
+    with session(folder, SLOW, "--resume", name) as one:
+        one.until("the session ended in the middle of this turn")
+
+
 @pytest.mark.slow
 @pytest.mark.sandbox
 @pytest.mark.skipif(not hasattr(os, "login_tty"), reason="needs a pty")
