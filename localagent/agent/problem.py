@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from localagent.agent.failure_text import condensed
 from localagent.agent.house_rules import folder_rules, with_rules
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
@@ -150,13 +151,8 @@ def failures(result: CheckResult | None, limit: int = 3) -> str:
     failing = result.failing
     if not failing:
         return "\n".join(result.output.splitlines()[-15:])[:1200]
-    parts = [f"{t.id.split('::')[-1]}: {_first_lines(t.message)}" for t in failing[:limit]]
+    parts = [f"{t.id.split('::')[-1]}: {condensed(t.message)}" for t in failing[:limit]]
     return "\n".join(dict.fromkeys(parts))
-
-
-def _first_lines(message: str) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return " | ".join(lines[:3])[:300]
 
 
 def beside_paths(path: str, named: Sequence[str], start: CheckResult | None) -> tuple[str, ...]:

@@ -65,7 +65,8 @@ def search(
             found = yield from _try(turn, problem, board, drafts, end)
             if found is not None or time.monotonic() > end:
                 return found
-            better, asked = board.best_score > score, True
+            better = board.best_score > score or any(draft.leads_on for draft in drafts)
+            asked = True
         if drafts is not _USED_UP:
             turns.append(current)
             idle = 0 if asked else idle + 1

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from localagent.edits.differences import Edit
 
 _SYMBOLS: dict[type[ast.AST], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
@@ -29,6 +31,7 @@ _NAMES = {
     "min": "max", "any": "all", "floor": "ceil", "append": "extend", "lower": "upper",
     "startswith": "endswith", "lstrip": "rstrip", "ljust": "rjust", "find": "rfind",
     "isalpha": "isalnum", "keys": "values", "remove": "discard",
+    "ValueError": "TypeError", "KeyError": "IndexError",
 }  # fmt: skip
 _SWAPPED = {**_NAMES, **{new: old for old, new in _NAMES.items()}}
 _ORDERED = ("-", "/", "//", "%")
@@ -83,15 +86,16 @@ class _Line:
             yield _Mutant(rank * 3, left.end_col_offset, right.col_offset, text)
 
 
-def mutations(text: str, line: int) -> list[str]:
+def mutations(text: str, line: int, edits: Sequence[Edit] = ()) -> list[str]:
     """The texts that differ from `text` by one small change in `line` (from 1), the likeliest
-    first; none where `text` does not parse."""
+    first; none where `text` does not parse. With `edits`, they are tried in the line's texts."""
     tree = _tree(text)
     lines = text.splitlines(keepends=True)
     if tree is None or not 1 <= line <= len(lines) or "\f" in text:
         return []  # form feeds: splitlines and the parser count lines differently
     here = _Line(lines[line - 1], _variables(tree, line))
     found = [mutant for node in _nodes(tree, here, line) for mutant in _of(here, node)]
+    found += [m for node in ast.walk(tree) for m in _text(here, node, line, edits)]
     tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.While)]
     found += [m for test in tests if _lines(test) == (line, line) for m in _negated(here, test)]
     texts = []
@@ -171,6 +175,18 @@ def _constant(line: _Line, node: ast.Constant) -> Iterator[_Mutant]:
     elif isinstance(node.value, int):
         yield line.instead(2, node, str(node.value + 1))
         yield line.instead(2, node, str(node.value - 1))
+
+
+def _text(line: _Line, node: ast.AST, number: int, edits: Sequence[Edit]) -> Iterator[_Mutant]:
+    """Edits in a text that stands on the line; in one with fields, in what is around them."""
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    if _lines(node) != (number, number) or not (is_text or isinstance(node, ast.JoinedStr)):
+        return
+    assert isinstance(node, ast.expr)
+    written = line.of(node)
+    for old, new in edits:
+        if old in written:
+            yield line.instead(-1, node, written.replace(old, new))
 
 
 def _unary(line: _Line, node: ast.UnaryOp) -> Iterator[_Mutant]:

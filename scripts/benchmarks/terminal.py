@@ -23,6 +23,7 @@ import random
 import re
 import select
 import shutil
+import signal
 import statistics
 import struct
 import subprocess
@@ -130,11 +131,13 @@ class Terminal:
         return cls(pid, fd, began)
 
     def press(self, keys: str) -> float:
-        """Press keys; what was shown before is forgotten. Returns the moment."""
+        """Press keys; what was shown before is forgotten. Returns the moment before: the session
+        may be quicker than the return from here."""
         self.rest(0.0)
         self._seen = b""
+        moment = time.perf_counter()
         os.write(self.fd, keys.encode())
-        return time.perf_counter()
+        return moment
 
     def until(self, wanted: str, seconds: float = _PATIENCE) -> float:
         """Read until `wanted` is there, and return the moment. Raises TimeoutError."""
@@ -177,14 +180,13 @@ class Terminal:
         self._seen = b""
 
     def close(self) -> None:
-        """Leave: stop what runs, then twice Ctrl-C."""
+        """Leave: Ctrl-C until the session is gone; what does not go is killed."""
         end = time.monotonic() + _PATIENCE
         try:
-            for _ in range(3):
+            while time.monotonic() < end:
                 os.write(self.fd, b"\x03")
                 self.rest(0.3)
-            while time.monotonic() < end:
-                self.rest(0.1)
+            os.kill(self.pid, signal.SIGKILL)
         except OSError:  # the other end is closed
             pass
         os.waitpid(self.pid, 0)

@@ -22,7 +22,7 @@ from localagent.agent.verify import (
 from localagent.guard.sandbox.base import Completed
 
 
-def run_probe(folder: Path, trace: str = "") -> CheckResult:
+def run_probe(folder: Path, trace: str = "", style: str = "short") -> CheckResult:
     """Run pytest with the probe on a real folder, as a check in a view would."""
     environment = {
         **os.environ,
@@ -30,7 +30,7 @@ def run_probe(folder: Path, trace: str = "") -> CheckResult:
         "PYTEST_PLUGINS": "localagent_probe",
         "LOCALAGENT_PROBE_TRACE": trace,
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--tb={style}"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return read_result("pytest", Completed(done.returncode, done.stdout + done.stderr, 0.5))
 
@@ -124,6 +124,25 @@ def test_probe_shows_the_line_of_a_unittest_assertion(tmp_path: Path) -> None:
     first, second, *_ = run_probe(tmp_path).failing[0].message.splitlines()
     assert first == "self.assertEqual('ab'.upper(), 'Ab')"
     assert second == "AssertionError: 'AB' != 'Ab'"
+
+
+def test_probe_shows_what_the_test_did_and_what_raised(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("def first(items):\n    return items[0]\n")
+    (tmp_path / "shop_test.py").write_text(
+        "from shop import first\ndef test_first():\n    assert (\n        first([]) == 1\n    )\n"
+    )
+    message = run_probe(tmp_path).failing[0].message
+    assert message.splitlines() == [
+        "first([]) == 1",
+        "return items[0]",
+        "IndexError: list index out of range",
+    ]
+
+
+def test_probe_reads_the_long_style_of_tracebacks(tmp_path: Path) -> None:
+    (tmp_path / "x_test.py").write_text("def test_a():\n    one = 1\n    assert one == 2\n")
+    result = run_probe(tmp_path, style="long")
+    assert result.failing[0].message.splitlines()[0] == "assert one == 2"
 
 
 @pytest.mark.parametrize(

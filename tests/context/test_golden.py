@@ -18,6 +18,7 @@ from localagent.agent.planners.workflow import Workflow
 from localagent.agent.problem import Problem, beside_paths, open_file
 from localagent.agent.strategies.addition import addition
 from localagent.agent.strategies.function import body, rewrite
+from localagent.agent.strategies.ideas import ideas
 from localagent.agent.strategies.infill import infill
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.title import write_title
@@ -138,6 +139,13 @@ def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
         compare(f"whole-{number}", transcript_form(draft.request))
     (first, *_) = next(whole_file_cases(turn, problem, board))
     compare("whole-cases", transcript_form(first.request))
+    rounds = ideas(turn, problem, board)
+    (question,) = next(rounds)
+    compare("ideas", transcript_form(question.request))
+    question.build(" Add up the two numbers.\n2. short\n3. Count up from the first number.\n")
+    after = next(rounds)
+    assert len(after) == 2
+    compare("ideas-whole", transcript_form(after[0].request))
 
 
 def test_a_reply_in_circles_is_gone_on_with(turn: Turn, problem: Problem) -> None:

@@ -46,10 +46,24 @@ def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
         ('return f"the {items[-1]} was"', 'return f"the {items[0]} was"'),
         ('return "é" + f"{{é}} {a}"', 'return "é" + f"{{é}} {b}"'),
         ("return 1 < a < b", "return 1 < a <= b"),
+        ("raise ValueError(a)", "raise TypeError(a)"),
     ],
 )
 def test_common_slips_are_mended(slip: str, mended: str) -> None:
     assert mended in changed(slip)
+
+
+@pytest.mark.parametrize(
+    ("line", "mended"),
+    [
+        ('return a + " " + b', 'return a + "-" + b'),
+        ('return f"{a} {b}"', 'return f"{a}-{b}"'),
+        ('return "é" + " "', 'return "é" + "-"'),
+    ],
+)
+def test_what_a_test_expected_in_a_text_is_tried_first(line: str, mended: str) -> None:
+    new = mutations(f"def f(a, b):\n    {line}\n", 2, [(" ", "-")])
+    assert new[0].splitlines()[1].strip() == mended
 
 
 def test_what_is_around_stays_as_it_was_written() -> None:

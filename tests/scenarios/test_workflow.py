@@ -161,6 +161,30 @@ def test_the_right_parts_of_two_candidates_are_put_together(
     assert len(run.model.requests) == 2
 
 
+def test_what_is_written_again_and_again_is_left_for_the_models_own_ideas(
+    start: Callable, workspace_dir: Path
+) -> None:
+    (workspace_dir / "calc.py").write_text(FAR_OFF)
+    ideas = "Add the two numbers up.\n2. Use sum() on a list of both.\n```python\n3. x\n```"
+    replies = ["def add(a, b):\n    return not a\n", FAR_OFF, ideas, FAR_OFF, GOOD]
+    run = start(workspace_dir, replies, profile=Profile(candidates=2, fim=False))
+    assert finished(run.turn(TASK)).outcome == "solved"
+    asked = [r.prompt[-1].content.splitlines()[-1] for r in run.model.requests]
+    assert [line.split("this way: ")[1] for line in asked if "this way: " in line] == [
+        "Add the two numbers up.",
+        "Use sum() on a list of both.",
+    ]
+
+
+def test_a_reply_ends_where_it_begins_to_copy_the_tests(
+    start: Callable, workspace_dir: Path
+) -> None:
+    (workspace_dir / "calc.py").write_text(FAR_OFF)
+    run = start(workspace_dir, [GOOD])
+    run.turn(TASK)
+    assert "\ndef test_add(" in run.model.requests[0].stop
+
+
 def test_a_passing_check_is_not_worked_on(start: Callable, workspace_dir: Path) -> None:
     (workspace_dir / "calc.py").write_text(GOOD)
     run = start(workspace_dir, [])

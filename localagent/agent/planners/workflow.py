@@ -34,6 +34,7 @@ from localagent.agent.steps import is_step
 from localagent.agent.strategies.addition import addition
 from localagent.agent.strategies.base import Plan
 from localagent.agent.strategies.function import body, rewrite
+from localagent.agent.strategies.ideas import ideas
 from localagent.agent.strategies.infill import infill, quick_infill
 from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.mutate import mutate
@@ -165,7 +166,7 @@ def _strategies(turn: Turn, problem: Problem) -> Plan:
         )
     return Plan(
         [whole_file, quick_infill, mutate, whole_file_again, mix],
-        [infill, mutate, whole_file_cases, mix],
+        [infill, mutate, ideas, whole_file_cases, mix],
     )
 
 

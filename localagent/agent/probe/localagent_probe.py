@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Set  # the generic forms of older Pythons
 
 MARK = "LOCALAGENT-PROBE "
 MESSAGE_CHARS = 600
+STATEMENT_CHARS = 160
 # Steps of one test that are traced. A traced step takes ten times as long as another, so a test
 # that counts to millions would not end; by then its lines are known.
 MAX_STEPS = 100_000
@@ -79,18 +80,25 @@ def _message(report: Any) -> str:
     text = getattr(report, "longreprtext", "") or ""
     errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     shown = "\n".join(errors) or (crash.message if crash else text[-MESSAGE_CHARS:])
-    return "{}\n{}".format(_failing_line(text), shown).strip()[:MESSAGE_CHARS]
+    lines = [*_failing_lines(text), shown]
+    return "\n".join(line for line in lines if line)[:MESSAGE_CHARS].strip()
 
 
-def _failing_line(text: str) -> str:
-    """The source line that failed: the last one before the error in a short traceback."""
-    source = ""
+def _failing_lines(text: str) -> List[str]:
+    """The statement of the test that failed, and, where that is elsewhere, the source line that
+    raised: the first and the last before the error in a short traceback."""
+    statements: List[List[str]] = [[]]
     for line in text.splitlines():
         if line.startswith("E "):
-            return source
-        if line.startswith(("    ", "> ")):
-            source = line.lstrip("> ").strip()
-    return ""
+            break
+        if line.startswith("> "):  # the long style: what is above it is the rest of the function
+            statements[-1] = [line[1:].strip()]
+        elif line.startswith("    "):
+            statements[-1] += [line.strip()] if line.strip(" ^~") else []
+        elif line.strip():
+            statements.append([])
+    found = [" ".join(lines)[:STATEMENT_CHARS] for lines in statements if lines]
+    return list(dict.fromkeys([*found[:1], *found[-1:]]))
 
 
 def _frames(report: Any) -> List[List[Any]]:

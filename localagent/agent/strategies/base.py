@@ -20,13 +20,16 @@ class Draft:
     """One question to the model. `build` turns the reply's text into the new texts of the file to
     judge, in order; it raises EditError where the reply cannot be used. A reply that reached its
     limit of tokens, or went round in circles, is used only if it `may_be_cut`; otherwise `cut` is
-    given its text. Without a `request` nothing is asked, and `build` is given an empty reply."""
+    given its text. Without a `request` nothing is asked, and `build` is given an empty reply. The
+    reply to a draft that `leads_on` is for the next drafts of its strategy, which keeps its turn.
+    """
 
     strategy: str
     request: Request | None
     build: Callable[[str], list[str]]
     may_be_cut: bool = False
     cut: Callable[[str], None] = _ignore
+    leads_on: bool = False
 
 
 def sampled(turn: Turn, number: int, request: Request) -> Request:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.candidates import Board
+from localagent.agent.failure_text import condensed
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.around import around
 from localagent.agent.strategies.base import Draft, sampled
@@ -22,6 +23,7 @@ SAMPLES = 12
 QUICK_PLACES = 4
 MAX_PLACES = 12
 MAX_TOKENS = 48
+NOTE_CHARS = 200
 
 
 def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
@@ -112,9 +114,7 @@ def _indent(line: str) -> str:
 
 def _note(result: CheckResult, number: int) -> str:
     """One failing assertion; another one each time round, as variety has to come from asking."""
-    message = result.failing[number % len(result.failing)].message
-    first = [line.strip() for line in message.splitlines() if line.strip()][:3]
-    return " ".join(first)[:200]
+    return condensed(result.failing[number % len(result.failing)].message)[:NOTE_CHARS]
 
 
 def _with_note(prefix: str, note: str, line: int) -> str:

@@ -15,11 +15,14 @@ from localagent.agent.strategies.base import Draft
 from localagent.agent.strategies.places import best_text, most_pass, suspicious_lines
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
+from localagent.edits.differences import text_edits
 from localagent.edits.mutations import mutations
 
 LINES = 8
 A_LINE = 8
 """Changes of one line that are tried, at most, of so many lines."""
+EDITS = 4
+"""Differences of texts, of those that failing tests tell of, that are tried in the code's texts."""
 SECONDS = 30.0
 """What the checks of one text's changes may take together, by what its own check took."""
 MIN_CHECK_SECONDS = 0.5
@@ -55,7 +58,8 @@ def _changed(problem: Problem, text: str, result: CheckResult | None) -> list[st
     """The texts to try. One change of each line comes before the second of any."""
     assert result is not None
     lines = suspicious_lines(problem, text.splitlines(), result)[:LINES]
-    of_lines = [mutations(text, line)[:A_LINE] for line in lines]
+    edits = [edit for test in result.failing for edit in text_edits(test.message)][:EDITS]
+    of_lines = [mutations(text, line, edits)[:A_LINE] for line in lines]
     rounds = range(max(map(len, of_lines), default=0))
     ordered = [of_line[n] for n in rounds for of_line in of_lines if n < len(of_line)]
     return ordered[: int(SECONDS / max(result.seconds, MIN_CHECK_SECONDS))]

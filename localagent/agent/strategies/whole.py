@@ -15,6 +15,7 @@ from localagent.agent.problem import Problem, context_messages, failures
 from localagent.agent.repetition import ways_out
 from localagent.agent.strategies.base import Draft
 from localagent.agent.turn import Turn
+from localagent.index.kinds import is_test
 from localagent.messages import Message
 from localagent.models.base import Request
 
@@ -22,6 +23,7 @@ from localagent.models.base import Request
 MIN_REPLY_TOKENS = 1000
 SHOWN_CASES = 6
 WAYS_OUT = 3
+MOST_STOPS = 4
 ROUNDS = 12
 """How often the whole file is asked for with other cases: as many as fit into ten minutes."""
 
@@ -32,11 +34,11 @@ def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence
     shared = context_messages(turn, problem)
     tail = turn.services.prompts.render("workflow/file", path=problem.path)
     cut: list[str] = []
-    draft = _draft(turn, problem, shared, tail, 0.0, 0)
+    draft = whole_draft(turn, problem, shared, tail, 0.0, 0)
     yield [replace(draft, cut=cut.append)]
     for text in cut:
         ways = ways_out(text, min(WAYS_OUT, turn.services.model.info.profile.candidates))
-        yield [_draft(turn, problem, shared, tail, 0.0, 0, start) for start in ways]
+        yield [whole_draft(turn, problem, shared, tail, 0.0, 0, start) for start in ways]
 
 
 def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
@@ -44,13 +46,17 @@ def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     got wrong, with steps first, in another style, and sampled."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
-    tails = [tail for tail in (_cases(turn, problem, board, 0), *_ways(turn, problem)) if tail]
+    tails = [
+        tail
+        for tail in (cases(turn, problem, board, 0, "file-cases"), *_ways(turn, problem))
+        if tail
+    ]
     drafts = [
-        _draft(turn, problem, shared, tail, 0.0, 1) for tail in tails[: profile.candidates - 1]
+        whole_draft(turn, problem, shared, tail, 0.0, 1) for tail in tails[: profile.candidates - 1]
     ]
     plain = turn.services.prompts.render("workflow/file", path=problem.path)
     for number in range(len(drafts) + 1, profile.candidates):
-        drafts.append(_draft(turn, problem, shared, plain, profile.temperature, number))
+        drafts.append(whole_draft(turn, problem, shared, plain, profile.temperature, number))
     yield drafts
 
 
@@ -61,9 +67,11 @@ def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     profile = turn.services.model.info.profile
     for number in range(1, ROUNDS + 1):
         plain = turn.services.prompts.render("workflow/file", path=problem.path)
-        tail = _cases(turn, problem, board, number) or plain
+        tail = cases(turn, problem, board, number, "file-cases") or plain
         seeds = range(number * profile.candidates, (number + 1) * profile.candidates)
-        yield [_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds]
+        yield [
+            whole_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds
+        ]
 
 
 def _ways(turn: Turn, problem: Problem) -> list[str]:
@@ -71,19 +79,19 @@ def _ways(turn: Turn, problem: Problem) -> list[str]:
     return [turn.services.prompts.render(f"workflow/{name}", path=problem.path) for name in names]
 
 
-def _cases(turn: Turn, problem: Problem, board: Board, skipped: int) -> str:
-    """The question with the cases that the best attempt got wrong, `skipped` of them moved to the
-    end; "" where there are none."""
+def cases(turn: Turn, problem: Problem, board: Board, skipped: int, name: str) -> str:
+    """The question `name` with the cases that the best attempt got wrong, `skipped` of them moved
+    to the end; "" where there are none."""
     result = board.best.result if board.best is not None else None
     if result is None or not result.failing:
         return ""
     start = skipped % len(result.failing)
     turned = replace(result, tests=(*result.failing[start:], *result.failing[:start]))
     text = failures(turned, SHOWN_CASES)
-    return turn.services.prompts.render("workflow/file-cases", path=problem.path, failures=text)
+    return turn.services.prompts.render(f"workflow/{name}", path=problem.path, failures=text)
 
 
-def _draft(
+def whole_draft(
     turn: Turn,
     problem: Problem,
     shared: list[Message],
@@ -101,7 +109,7 @@ def _draft(
     request = Request(
         (*shared[:-1], user),
         max_tokens=max(16, min(room, profile.window - used)),
-        stop=("\n```",),
+        stop=("\n```", *_of_tests(turn, problem)),
         temperature=temperature,
         top_p=profile.top_p,
         top_k=profile.top_k,
@@ -109,6 +117,13 @@ def _draft(
         reply_start=f"```{problem.language}\n{start}",
     )
     return Draft("file", request, lambda reply: [_clean(start + reply)])
+
+
+def _of_tests(turn: Turn, problem: Problem) -> list[str]:
+    """How the definitions of the tests in view begin: a reply that gets there copies them."""
+    found = [s for p in problem.beside if is_test(p) for s in turn.services.index.symbols(p)]
+    starts = [f"\n{'class' if s.kind == 'class' else 'def'} {s.name}(" for s in found]
+    return [s for s in starts if s not in problem.text and "." not in s][:MOST_STOPS]
 
 
 def _clean(reply: str) -> str:
