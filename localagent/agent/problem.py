@@ -30,6 +30,7 @@ class Problem:
 
     `old` is the file as it is, None for a new one. `start` is the check's result on the workspace
     as it is, None without a check. `beside` are the paths shown beside the file, most useful first.
+    `lean`: candidates may be checked without plug-ins (see `agent.lean_check`).
     """
 
     path: str
@@ -37,6 +38,7 @@ class Problem:
     start: CheckResult | None
     check: str
     beside: tuple[str, ...]
+    lean: bool = False
 
     @property
     def text(self) -> str:

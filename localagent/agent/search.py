@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 
 from localagent.agent.ask import Reply, ask_all
 from localagent.agent.candidates import Board, Candidate
+from localagent.agent.lean_check import result_held
 from localagent.agent.overfit import is_overfit
 from localagent.agent.problem import Problem
 from localagent.agent.steps import is_step, not_done, own_text
@@ -157,14 +158,28 @@ def _judge(
     yield CandidateProposed(number, planned, strategy, [problem.path])
     if problem.start is None:
         return None
+    start = problem.start
+    if problem.lean:
+        lean = _checked(turn, problem, start, number, change, lean=True)
+        result, held = yield from result_held(lean)
+        if not ends_well(turn.kind, start, result):
+            yield from held
+            return result
+    return (yield from _checked(turn, problem, start, number, change, lean=False))
+
+
+def _checked(
+    turn: Turn, problem: Problem, start: CheckResult, number: int, change: Change, *, lean: bool
+) -> Generator[Event, None, CheckResult]:
     return (
         yield from run_check(
             turn,
             problem.check,
             [change],
             candidate=number,
-            seconds=_check_seconds(turn, problem.start.seconds, problem.start.timed_out),
+            seconds=_check_seconds(turn, start.seconds, start.timed_out),
             trace=[problem.path] if problem.path.endswith(".py") else [],
+            lean=lean,
         )
     )
 

@@ -135,11 +135,12 @@ def run_check(
     seconds: float | None = None,
     trace: Sequence[str] = (),
     probe: bool = True,
+    lean: bool = False,
 ) -> Generator[Event, None, CheckResult]:
     """Run `command` in a view of the workspace with `changes` made; the workspace is not touched.
 
     `seconds` limits its time (default: the session's `check_seconds`), `trace` names Python files
-    whose executed lines are wanted for each test.
+    whose executed lines are wanted for each test; `lean` is told of in `agent.lean_check`.
     """
     turn.ensure_within_limits()
     services = turn.services
@@ -148,7 +149,7 @@ def run_check(
     if left is not None:
         limit = max(1.0, min(limit, left))
     yield CheckStarted(command, candidate)
-    environment = _probe_environment(trace) if probe else {}
+    environment = _probe_environment(trace, lean=lean) if probe else {}
     with services.sandbox.open(services.workspace.root, changes) as view:
         done = view.run(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
@@ -177,7 +178,7 @@ def run_check(
     return result
 
 
-def _probe_environment(trace: Sequence[str]) -> dict[str, str]:
+def _probe_environment(trace: Sequence[str], *, lean: bool) -> dict[str, str]:
     """The environment that loads the probe into any pytest that the check starts."""
     return {
         "PYTHONPATH": str(PROBE_DIR),
@@ -185,6 +186,7 @@ def _probe_environment(trace: Sequence[str]) -> dict[str, str]:
         # Presentation only; --maxfail=0 undoes an -x, since every test counts for the score.
         "PYTEST_ADDOPTS": "--tb=short --maxfail=0",
         "LOCALAGENT_PROBE_TRACE": ":".join(trace),
+        **({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if lean else {}),
     }
 
 

@@ -58,6 +58,7 @@ _DOING = {
     "classify": "understanding the request",
     "localise": "choosing the file",
     "infill": "filling in",
+    "ideas": "thinking of other ways",
     "answer": "answering",
     "plan": "planning",
 }

@@ -29,6 +29,7 @@ _WORDS: dict[Outcome, tuple[str, str]] = {
 }
 _STRATEGIES = {
     "file": "writing the whole file",
+    "idea": "writing the whole file after an idea of its own",
     "function": "rewriting one function",
     "new-function": "writing a new function",
     "body": "writing one function's body",

@@ -14,6 +14,7 @@ from localagent.app_undo import redo, undo
 from localagent.events import (
     CandidateRejected,
     CheckFinished,
+    CheckStarted,
     Event,
     Failed,
     FileChanged,
@@ -63,6 +64,30 @@ def test_a_change_that_no_test_runs_is_told_of(start: Callable, workspace_dir: P
     assert finished(events).outcome == "solved"
     (warned,) = only(events, Warned)
     assert warned.text == "no test runs what was changed in calc.py; look at it yourself"
+
+
+@pytest.mark.parametrize("objects", [False, True])
+def test_what_passes_without_plugins_is_checked_with_them(
+    start: Callable, workspace_dir: Path, objects: bool
+) -> None:
+    (workspace_dir / "calc.py").write_text(FAR_OFF)
+    info = workspace_dir / "slow_one-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-one\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pytest11]\nslow_one = slow_one\n")
+    (workspace_dir / "slow_one.py").write_text(
+        "import time, pytest\ntime.sleep(0.6)\n@pytest.hookimpl(hookwrapper=True)\n"
+        "def pytest_runtest_makereport(item, call):\n    report = (yield).get_result()\n"
+        f"    if {objects} and report.passed and report.when == 'call' and 'add' in item.name:\n"
+        "        report.outcome = 'failed'\n"
+    )
+    run = start(workspace_dir, [Reply(GOOD, repeat=True)], profile=Profile(fim=False, candidates=1))
+    events = run.turn(TASK)
+    begun = [e.candidate for e in only(events, CheckStarted) if e.candidate]
+    ended = [(e.candidate, e.ok) for e in only(events, CheckFinished) if e.candidate]
+    assert begun.count(1) == 2
+    assert ended[0] == (1, not objects)
+    assert finished(events).outcome == ("unsolved" if objects else "solved")
 
 
 def test_undo_and_redo_restore_every_byte(start: Callable, workspace_dir: Path) -> None:

@@ -15,6 +15,7 @@ from localagent.agent.ask import Reply, ask, choose
 from localagent.agent.candidates import Board, Candidate
 from localagent.agent.classify import classify
 from localagent.agent.house_rules import notices
+from localagent.agent.lean_check import may_be_lean
 from localagent.agent.localise import (
     named_paths,
     names_source,
@@ -111,9 +112,10 @@ class Workflow(Unshortened):
         be at fault, a line or two are filled in in each before any is written anew. Returns what
         was found, and whether any change was worth judging."""
         pairs: list[tuple[Problem, Board]] = []
+        lean = yield from may_be_lean(turn, start)
         for path in paths:
             old, beside = open_file(turn, path), beside_paths(path, named, start)
-            pairs.append((Problem(path, old, start, check, beside), Board(start)))
+            pairs.append((Problem(path, old, start, check, beside, lean), Board(start)))
         tries: list[tuple[Problem, Board, Plan, float]] = []
         seconds = self._seconds
         if len(pairs) > 1 and not is_step(turn.kind):

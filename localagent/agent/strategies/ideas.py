@@ -33,12 +33,13 @@ def ideas(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft
         tail = cases(turn, problem, board, number, "ideas")
         if not tail:
             return
+        temperature = profile.temperature if number else 0.0
         replies: list[str] = []
         user = Message("user", f"{shared[-1].content}\n{tail}")
         request = Request(
             (*shared[:-1], user),
             max_tokens=TOKENS,
-            temperature=profile.temperature if number else 0.0,
+            temperature=temperature,
             top_p=profile.top_p,
             top_k=profile.top_k,
             seed=turn.seed + number,
@@ -52,7 +53,7 @@ def ideas(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft
             for idea in new[: profile.candidates]
         ]
         yield [
-            whole_draft(turn, problem, shared, tail, profile.temperature if number else 0.0, n)
+            whole_draft(turn, problem, shared, tail, temperature, n, strategy="idea")
             for n, tail in enumerate(tails)
         ]
 

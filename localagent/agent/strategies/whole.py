@@ -99,6 +99,7 @@ def whole_draft(
     temperature: float,
     number: int,
     start: str = "",
+    strategy: str = "file",
 ) -> Draft:
     """A question for the whole file, of which `start` is there already."""
     model = turn.services.model
@@ -116,7 +117,7 @@ def whole_draft(
         seed=turn.seed + number,
         reply_start=f"```{problem.language}\n{start}",
     )
-    return Draft("file", request, lambda reply: [_clean(start + reply)])
+    return Draft(strategy, request, lambda reply: [_clean(start + reply)])
 
 
 def _of_tests(turn: Turn, problem: Problem) -> list[str]:

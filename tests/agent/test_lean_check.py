@@ -1,0 +1,96 @@
+"""Which checks may be run without the plug-ins that are installed, in a real sandbox view."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from localagent.agent import lean_check
+from localagent.agent.lean_check import may_be_lean
+from localagent.agent.turn import Services, Turn
+from localagent.agent.verify import CheckResult, run_check
+from localagent.app import NoTurn
+from localagent.context.prompts import Prompts
+from localagent.events import CheckStarted, Event
+from localagent.guard.sandbox.plain import PlainSandbox
+from localagent.index.disk import DiskIndex
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.scripted import ScriptedModel
+from localagent.workspace import Workspace
+
+FAILING = "def test_a():\n    assert 1 == 2\n"
+NEEDS = "def test_a(from_the_plugin):\n    assert from_the_plugin == 2\n"
+PLUGIN = """\
+import time, pytest
+time.sleep(0.4)
+@pytest.fixture
+def from_the_plugin(): return 1
+"""
+ENTRY = "[pytest11]\nslow_one = slow_one\n"
+
+
+def turn_in(folder: Path) -> Turn:
+    workspace = Workspace.open(folder)
+    services = Services(
+        model=ScriptedModel([], ModelInfo("scripted", "scripted", "", Profile())),
+        workspace=workspace,
+        index=DiskIndex(workspace),
+        sandbox=PlainSandbox(),
+        tools={},
+        gate=None,  # type: ignore[arg-type]  # nothing is permitted or refused here
+        journal=NoTurn(),
+        prompts=Prompts(),
+    )
+    return Turn(services, 1, "Fix calc.py", "", [])
+
+
+def ended(events: Generator[Event, None, object], seen: list[Event]) -> object:
+    while True:
+        try:
+            seen.append(next(events))
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.fixture
+def installed(workspace_dir: Path) -> None:
+    """A plug-in that is found because it is installed, in the folder that the check starts in."""
+    (workspace_dir / "slow_one.py").write_text(PLUGIN)
+    info = workspace_dir / "slow_one-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-one\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY)
+
+
+@pytest.mark.parametrize(
+    ("tests", "lean"), [(FAILING, True), (NEEDS, False)], ids=["unused", "needed"]
+)
+def test_only_where_every_test_says_the_same(
+    workspace_dir: Path, installed: None, tests: str, lean: bool
+) -> None:
+    (workspace_dir / "calc_test.py").write_text(tests)
+    turn, seen = turn_in(workspace_dir), list[Event]()
+    start = ended(run_check(turn, "python -m pytest -q"), seen)
+    assert isinstance(start, CheckResult)
+    seen.clear()
+    assert ended(may_be_lean(turn, start), seen) == lean
+    assert [type(event) for event in seen] == [CheckStarted]  # on record, and nothing to look at
+
+
+def test_not_where_there_is_nothing_to_save(workspace_dir: Path, installed: None) -> None:
+    turn = turn_in(workspace_dir)
+    start = ended(run_check(turn, "python -m pytest -q"), [])
+    assert isinstance(start, CheckResult)
+    for other in (
+        None,
+        replace(start, seconds=lean_check.LEAST_SECONDS / 2),
+        replace(start, seconds=lean_check.MOST_SECONDS * 2),
+        replace(start, tests=()),
+        replace(start, timed_out=True),
+    ):
+        seen: list[Event] = []
+        assert ended(may_be_lean(turn, other), seen) is False
+        assert seen == []
