@@ -7,7 +7,8 @@ step solved what. The workspace is not touched here: candidates live in views.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 from localagent.agent.ask import Reply, ask_all
 from localagent.agent.candidates import Board, Candidate
@@ -43,10 +44,10 @@ def search(
 ) -> Generator[Event, None, Candidate | None]:
     """Try strategies until a candidate passes the check or `seconds` are over.
 
-    Those that come first are used up one after another; the others then take turns, and one that
-    made the best candidate better goes on. Returns the candidate that passed (see `ends_well`);
-    without a check, the first that parses; otherwise None, with what was tried on the board.
-    Raises LimitReached where the check itself seems to hang.
+    Those that come first are used up one after another; the others then take turns, so that what is
+    written anew is repaired before more is written. Returns the candidate that passed (see
+    `ends_well`); without a check, the first that parses; otherwise None, with what was tried on
+    the board. Raises LimitReached where the check itself seems to hang.
     """
     end = time.monotonic() + seconds
     for strategy in plan.first:
@@ -56,22 +57,54 @@ def search(
             found = yield from _try(turn, problem, board, drafts, end)
             if found is not None or time.monotonic() > end:
                 return found
-    turns = [strategy(turn, problem, board) for strategy in plan.turns]
-    idle = 0  # strategies in a row that had nothing to ask
-    while idle < len(turns):
-        current = turns.pop(0)
-        better, asked = True, False
-        while better and (drafts := next(current, _USED_UP)):
-            score = board.best_score
-            found = yield from _try(turn, problem, board, drafts, end)
-            if found is not None or time.monotonic() > end:
-                return found
-            better = board.best_score > score or any(draft.leads_on for draft in drafts)
-            asked = True
-        if drafts is not _USED_UP:
-            turns.append(current)
-            idle = 0 if asked else idle + 1
+    repairs = [strategy(turn, problem, board) for strategy in plan.repairs]
+    anew = [strategy(turn, problem, board) for strategy in plan.anew]
+    idle = (
+        0  # rounds in which nothing was asked; each of `anew` has its turn in as many as they are
+    )
+    while idle <= len(anew):
+        asked = False
+        for current in [*repairs, *anew[:1]]:
+            went = yield from _turn_of(
+                turn, problem, board, current, end, climbs=current in repairs
+            )
+            if went.found is not None or time.monotonic() > end:
+                return went.found
+            asked |= went.asked
+        anew = [*anew[1:], *anew[:1]]
+        idle = 0 if asked else idle + 1
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Went:
+    """How a strategy's turn went: what passed, and whether it asked or tried anything."""
+
+    found: Candidate | None
+    asked: bool
+
+
+def _turn_of(
+    turn: Turn,
+    problem: Problem,
+    board: Board,
+    strategy: Iterator[Sequence[Draft]],
+    end: float,
+    *,
+    climbs: bool,
+) -> Generator[Event, None, _Went]:
+    """One strategy's turn. One that `climbs` goes on as long as the best candidate gets better."""
+    asked = False
+    while drafts := next(strategy, _USED_UP):
+        score = board.best_score
+        found = yield from _try(turn, problem, board, drafts, end)
+        asked = True
+        goes_on = any(draft.leads_on for draft in drafts)
+        if found is not None or time.monotonic() > end:
+            return _Went(found, asked)
+        if not goes_on and not (climbs and board.best_score > score):
+            break
+    return _Went(None, asked)
 
 
 def _try(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,27 @@ def test_a_restart_in_mid_stream_is_made_good(server: Server, workspace_dir: Pat
     assert (workspace_dir / "calc.py").read_text() == FIXED
     assert any("asking again" in e.text for e in events if isinstance(e, Warned))
     assert any(isinstance(e, ModelReplied) for e in events)
+
+
+@pytest.mark.parametrize(
+    ("planner", "answer"), [("workflow", "It adds."), ("react", "```done\nIt adds.\n```")]
+)
+def test_a_turn_sends_what_the_server_has_read_and_goes_on_from_there(
+    server: Server, workspace_dir: Path, planner: str, answer: str
+) -> None:
+    """A server keeps the state of one prompt, and reads anew from the first token that differs."""
+    server.answer = lambda body: answer
+    info = ModelInfo("toy", "ollama", DIGEST, Profile(planner=planner, candidates=2))
+    options = RunOptions(workspace_dir, check=CHECK, yes=True, planner=planner)
+    with open_session(options, Ollama("toy:1b", info, host=server.url)) as session:
+        for question in ("What does add do?", "And with zero?", "Where is it called?"):
+            assert end(list(session.run(question))).outcome == "answered"
+    bodies = server.bodies("/api/chat")
+    assert len(bodies) == 3
+    assert len({repr(sorted(body["options"].items())) for body in bodies}) == 1
+    for old, new in pairwise(map(sent, bodies)):
+        assert new.startswith(old[: int(0.98 * len(old))])
+
+
+def sent(body: dict) -> str:
+    return "".join(f"<{m['role']}>{m['content']}" for m in body["messages"])

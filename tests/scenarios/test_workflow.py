@@ -163,6 +163,20 @@ def test_a_second_slip_is_mended_upon_the_first(start: Callable, workspace_dir: 
     assert run.model.requests == []
 
 
+def test_what_is_written_anew_is_repaired_before_more_is_written(
+    start: Callable, workspace_dir: Path
+) -> None:
+    """Nothing passes but for the last of the first round of ideas, which is one sign from right."""
+    (workspace_dir / "calc.py").write_text("def add(a, b):\n    return None\n")
+    ideas = "Add the two numbers up.\n2. Use sum() on a list of both."
+    wrong = [f"def add(a, b):\n    return {value}\n" for value in ("[a]", "[b]", "{a}")]
+    replies = [wrong[0], wrong[1], ideas, wrong[2], BAD]
+    run = start(workspace_dir, replies, profile=Profile(candidates=2, fim=False))
+    end = finished(run.turn(TASK))
+    assert end.outcome == "solved" and end.how.startswith("mutate")
+    assert len(run.model.requests) == len(replies)
+
+
 def test_the_right_parts_of_two_candidates_are_put_together(
     start: Callable, workspace_dir: Path
 ) -> None:

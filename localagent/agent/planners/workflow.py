@@ -120,7 +120,7 @@ class Workflow(Unshortened):
         seconds = self._seconds
         if len(pairs) > 1 and not is_step(turn.kind):
             share = seconds / QUICK_PART
-            tries += [(*pair, Plan([quick_infill], []), share) for pair in pairs]
+            tries += [(*pair, Plan([quick_infill]), share) for pair in pairs]
             seconds -= share * len(pairs)
         for problem, board in pairs:
             share = seconds if problem.path == paths[-1] else seconds / 2
@@ -155,20 +155,19 @@ def _strategies(turn: Turn, problem: Problem) -> Plan:
     lines = problem.text.count("\n")
     if is_step(turn.kind):  # what only makes the check pass is not what the step asks for
         asking = [rewrite, body] if lines > WHOLE_FILE_LINES else [whole_file, whole_file_again]
-        return Plan([addition, *asking], [])
+        return Plan([addition, *asking])
     repairing = problem.start is not None and bool(problem.start.passed)
     if not problem.path.endswith(".py"):
-        return Plan([whole_file, whole_file_again], [whole_file_cases])
+        return Plan([whole_file, whole_file_again], anew=[whole_file_cases])
     if lines > WHOLE_FILE_LINES:
         return Plan([quick_infill, mutate, rewrite, body], [infill, mutate, mix])
     if repairing and lines > 10:
-        return Plan(
-            [quick_infill, mutate, rewrite, body],
-            [infill, whole_file_again, mutate, mix, whole_file_cases],
-        )
+        anew = [whole_file_again, whole_file_cases]
+        return Plan([quick_infill, mutate, rewrite, body], [infill, mutate, mix], anew)
     return Plan(
         [whole_file, quick_infill, mutate, whole_file_again, mix],
-        [infill, mutate, ideas, whole_file_cases, mix],
+        [infill, mutate, mix],
+        [ideas, whole_file_cases],
     )
 
 

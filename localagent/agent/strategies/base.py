@@ -20,8 +20,9 @@ class Draft:
     """One question to the model. `build` turns the reply's text into the new texts of the file to
     judge, in order; it raises EditError where the reply cannot be used. A reply that reached its
     limit of tokens, or went round in circles, is used only if it `may_be_cut`; otherwise `cut` is
-    given its text. Without a `request` nothing is asked, and `build` is given an empty reply. The
-    reply to a draft that `leads_on` is for the next drafts of its strategy, which keeps its turn.
+    given its text. Without a `request` nothing is asked, and `build` is given an empty reply. After
+    a draft that `leads_on`, as its reply is for the next drafts or as it is cheap, its strategy
+    keeps its turn.
     """
 
     strategy: str
@@ -52,8 +53,10 @@ another strategy has found something."""
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which strategies a search uses: those of `first` are used up in this order, then those of
-    `turns` take turns."""
+    """Which strategies a search uses: those of `first` are used up in this order; then the
+    `repairs`, which build upon the best candidate, have a turn each, and one of `anew`, which write
+    afresh, and so on."""
 
     first: Sequence[Strategy]
-    turns: Sequence[Strategy]
+    repairs: Sequence[Strategy] = ()
+    anew: Sequence[Strategy] = ()

@@ -32,7 +32,7 @@ def mix(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]
             yield []
             continue
         for donor, name in _transplants(problem, best, board.tried)[:MOST]:
-            yield [Draft("mix", None, _replacing(best.text, donor.text, name))]
+            yield [Draft("mix", None, _replacing(best.text, donor.text, name), leads_on=True)]
             if board.best_score > score:
                 break
         else:

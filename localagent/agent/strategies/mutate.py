@@ -40,7 +40,7 @@ def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Dra
         tried.add(text)
         score = board.best_score
         for new in _changed(problem, text, result):
-            yield [Draft("mutate", None, _giving(new))]
+            yield [Draft("mutate", None, _giving(new), leads_on=True)]
             if board.best_score > score:
                 break
     yield []
