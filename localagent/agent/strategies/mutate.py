@@ -23,7 +23,7 @@ A_LINE = 8
 """Changes of one line that are tried, at most, of so many lines."""
 EDITS = 4
 """Differences of texts, of those that failing tests tell of, that are tried in the code's texts."""
-SECONDS = 30.0
+SECONDS = 20.0
 """What the checks of one text's changes may take together, by what its own check took."""
 MIN_CHECK_SECONDS = 0.5
 
