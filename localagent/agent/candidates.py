@@ -59,6 +59,22 @@ class Board:
         judged = [c for c in self.tried if c.result is not None]
         return max(judged, key=lambda c: self._score(c.result), default=None)
 
+    def complements(self) -> list[Candidate]:
+        """Of the candidates that pass a test that the best one fails, the best for each such test, best first:
+        they may be nearer to a solution than it (as in lexicase selection: Spector, 2012)."""
+        best = self.best
+        if best is None or best.result is None:
+            return []
+        found: dict[int, Candidate] = {}
+        for test in best.result.failing:
+            passing = [
+                c for c in self.tried if c.result is not None and test.id in c.result.passing
+            ]
+            if passing:
+                one = max(passing, key=lambda c: self._score(c.result))
+                found[one.number] = one
+        return sorted(found.values(), key=lambda c: self._score(c.result), reverse=True)
+
     @property
     def solved(self) -> Candidate | None:
         """The first candidate whose check passed."""

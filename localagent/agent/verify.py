@@ -68,6 +68,11 @@ class CheckResult:
         """The tests that failed, in the order in which they ran."""
         return tuple(t for t in self.tests if t.outcome == "failed")
 
+    @property
+    def passing(self) -> frozenset[str]:
+        """The ids of the tests that passed."""
+        return frozenset(t.id for t in self.tests if t.outcome == "passed")
+
 
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 
@@ -86,14 +91,10 @@ def not_worse(start: CheckResult, result: CheckResult) -> bool:
     if result.timed_out or not result.usable:
         return False
     if start.tests and result.tests:
-        return _passing(start) <= _passing(result)
+        return start.passing <= result.passing
     if start.passed is not None and result.passed is not None:
         return result.passed >= start.passed
     return not start.ok
-
-
-def _passing(result: CheckResult) -> set[str]:
-    return {test.id for test in result.tests if test.outcome == "passed"}
 
 
 def find_check(files: Sequence[str], read: Any) -> str:

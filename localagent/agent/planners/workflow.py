@@ -36,7 +36,7 @@ from localagent.agent.strategies.addition import addition
 from localagent.agent.strategies.base import Plan
 from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.ideas import ideas
-from localagent.agent.strategies.infill import infill, quick_infill
+from localagent.agent.strategies.infill import infill, infill_other, quick_infill
 from localagent.agent.strategies.mix import mix
 from localagent.agent.strategies.mutate import mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
@@ -166,7 +166,7 @@ def _strategies(turn: Turn, problem: Problem) -> Plan:
         return Plan([quick_infill, mutate, rewrite, body], [infill, mutate, mix], anew)
     return Plan(
         [whole_file, quick_infill, mutate, whole_file_again, mix],
-        [infill, mutate, mix],
+        [infill, mutate, infill_other, mix],
         [ideas, whole_file_cases],
     )
 

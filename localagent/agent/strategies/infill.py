@@ -14,7 +14,12 @@ from localagent.agent.failure_text import condensed
 from localagent.agent.problem import Problem
 from localagent.agent.strategies.around import around
 from localagent.agent.strategies.base import Draft, sampled
-from localagent.agent.strategies.places import best_text, most_pass, suspicious_lines
+from localagent.agent.strategies.places import (
+    best_text,
+    most_pass,
+    other_text,
+    suspicious_lines,
+)
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
 from localagent.models.base import Infill, Request
@@ -26,6 +31,9 @@ MAX_TOKENS = 48
 NOTE_CHARS = 200
 
 
+_Pick = Callable[[Problem, Board], tuple[str, CheckResult | None]]
+
+
 def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """A first, greedy look at the few most suspicious places, where most tests pass already.
 
@@ -34,30 +42,36 @@ def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
     """
     _, result = best_text(problem, board)
     if result is not None and most_pass(result):
-        yield from _climb(turn, problem, board, QUICK_PLACES, 1)
+        yield from _climb(turn, problem, board, QUICK_PLACES, 1, best_text)
 
 
 def infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """Replace a line, or insert one before it, at the most suspicious places of the best text."""
-    yield from _climb(turn, problem, board, MAX_PLACES, SAMPLES)
+    yield from _climb(turn, problem, board, MAX_PLACES, SAMPLES, best_text)
+
+
+def infill_other(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """The same in a text that passes what the best one fails."""
+    yield from _climb(turn, problem, board, MAX_PLACES, SAMPLES, other_text)
 
 
 def _climb(
-    turn: Turn, problem: Problem, board: Board, places: int, samples: int
+    turn: Turn, problem: Problem, board: Board, places: int, samples: int, pick: _Pick
 ) -> Iterator[Sequence[Draft]]:
     if not turn.services.model.info.profile.fim or problem.start is None:
         return
+    done: set[str] = set()
     while True:
-        text, result = best_text(problem, board)
-        if result is None or not result.failing:
-            return
-        score = board.best_score
+        text, result = pick(problem, board)
+        if result is None or not result.failing or text in done:
+            yield []
+            continue
         for drafts in _around(turn, problem, text, result, places, samples):
             yield drafts
-            if board.best_score > score:
+            if pick(problem, board)[0] != text:
                 break  # climb: the places of the better text are other ones
         else:
-            return
+            done.add(text)
 
 
 def _around(

@@ -18,6 +18,7 @@ from localagent.agent.verify import CheckResult
 from localagent.edits.differences import text_edits
 from localagent.edits.mutations import mutations
 
+COMPLEMENTS = 2
 LINES = 8
 A_LINE = 8
 """Changes of one line that are tried, at most, of so many lines."""
@@ -29,34 +30,42 @@ MIN_CHECK_SECONDS = 0.5
 
 
 def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Change one thing at a time in the best text, where most tests pass; again when there is a
-    better one."""
+    """Change one thing at a time in the best text, and then in those that pass what it fails, where
+    most tests pass; again when there are better ones."""
     tried: set[str] = set()
     while problem.path.endswith(".py"):
-        text, result = best_text(problem, board)
-        if text in tried or not _mostly_works(result):
+        text, result = next(_promising(problem, board, tried), ("", None))
+        if result is None:
             yield []
             continue
         tried.add(text)
-        score = board.best_score
         for new in _changed(problem, text, result):
             yield [Draft("mutate", None, _giving(new), leads_on=True)]
-            if board.best_score > score:
+            last = board.tried[-1].result if board.tried and board.tried[-1].text == new else None
+            if last is not None and last.score > result.score:
                 break
     yield []
 
 
-def _mostly_works(result: CheckResult | None) -> bool:
+def _promising(
+    problem: Problem, board: Board, tried: set[str]
+) -> Iterator[tuple[str, CheckResult]]:
+    others = [(c.text, c.result) for c in board.complements()[:COMPLEMENTS]]
+    for text, result in (best_text(problem, board), *others):
+        if text not in tried and result is not None and _mostly_works(result):
+            yield text, result
+
+
+def _mostly_works(result: CheckResult) -> bool:
     """Whether a small change may be all that is wanted. Tests that pass by chance are many where
     nothing works yet."""
-    if result is None or result.ok or result.timed_out or not result.failing:
+    if result.ok or result.timed_out or not result.failing:
         return False
     return most_pass(result)
 
 
-def _changed(problem: Problem, text: str, result: CheckResult | None) -> list[str]:
+def _changed(problem: Problem, text: str, result: CheckResult) -> list[str]:
     """The texts to try. One change of each line comes before the second of any."""
-    assert result is not None
     lines = suspicious_lines(problem, text.splitlines(), result)[:LINES]
     edits = [edit for test in result.failing for edit in text_edits(test.message)][:EDITS]
     of_lines = [mutations(text, line, edits)[:A_LINE] for line in lines]

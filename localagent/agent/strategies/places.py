@@ -21,6 +21,14 @@ def best_text(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
     return best.text, best.result
 
 
+def other_text(_problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
+    """The best of those candidates that pass what the best one fails, where most tests pass."""
+    for candidate in board.complements():
+        if candidate.result is not None and most_pass(candidate.result):
+            return candidate.text, candidate.result
+    return "", None
+
+
 def most_pass(result: CheckResult) -> bool:
     """Whether at least as many tests pass as fail, so that a small change may be all it takes."""
     return (result.passed or 0) >= (result.failed or 0)

@@ -1,0 +1,38 @@
+"""The board: which candidate is the best, and which pass what it fails."""
+
+from __future__ import annotations
+
+from localagent.agent.candidates import Board, Candidate
+from localagent.agent.verify import CheckResult, TestResult
+from localagent.changes import file_change
+
+
+def candidate(number: int, passing: str) -> Candidate:
+    """One that passes these of the tests a to d."""
+    tests = tuple(TestResult(t, "passed" if t in passing else "failed") for t in "abcd")
+    counts = len(passing), 4 - len(passing)
+    result = CheckResult("check", not counts[1], 1, False, 1.0, "", tests, *counts)
+    return Candidate(number, "file", "x.py", f"{number}", file_change("x.py", b""), result)
+
+
+def board(*passing: str) -> Board:
+    made = Board(None)
+    for number, tests in enumerate(passing, 1):
+        made.add(candidate(number, tests))
+    return made
+
+
+def test_what_passes_what_the_best_one_fails() -> None:
+    tried = board("a", "abc", "d", "ad", "ab")
+    assert tried.best is not None and tried.best.number == 2
+    assert [c.number for c in tried.complements()] == [4]
+
+
+def test_there_is_none_where_the_best_passes_all_that_anyone_does() -> None:
+    assert board("a", "abc", "bc").complements() == []
+    assert board("abcd", "a").complements() == []
+    assert board().complements() == []
+
+
+def test_one_for_each_test() -> None:
+    assert [c.number for c in board("ab", "c", "d", "bd").complements()] == [4, 2]
