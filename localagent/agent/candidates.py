@@ -60,8 +60,9 @@ class Board:
         return max(judged, key=lambda c: self._score(c.result), default=None)
 
     def complements(self) -> list[Candidate]:
-        """Of the candidates that pass a test that the best one fails, the best for each such test, best first:
-        they may be nearer to a solution than it (as in lexicase selection: Spector, 2012)."""
+        """Of the candidates that pass a test that the best one fails, the best for each such test,
+        best first: they may be nearer to a solution than it (as in lexicase selection: Spector,
+        2012)."""
         best = self.best
         if best is None or best.result is None:
             return []
