@@ -10,16 +10,9 @@ import pytest
 
 from localagent.agent import lean_check
 from localagent.agent.lean_check import may_be_lean
-from localagent.agent.turn import Services, Turn
 from localagent.agent.verify import CheckResult, run_check
-from localagent.app import NoTurn
-from localagent.context.prompts import Prompts
 from localagent.events import CheckStarted, Event
-from localagent.guard.sandbox.plain import PlainSandbox
-from localagent.index.disk import DiskIndex
-from localagent.models.base import ModelInfo, Profile
-from localagent.models.scripted import ScriptedModel
-from localagent.workspace import Workspace
+from tests.doubles.plain_turn import turn_in
 
 FAILING = "def test_a():\n    assert 1 == 2\n"
 NEEDS = "def test_a(from_the_plugin):\n    assert from_the_plugin == 2\n"
@@ -30,21 +23,6 @@ time.sleep(0.4)
 def from_the_plugin(): return 1
 """
 ENTRY = "[pytest11]\nslow_one = slow_one\n"
-
-
-def turn_in(folder: Path) -> Turn:
-    workspace = Workspace.open(folder)
-    services = Services(
-        model=ScriptedModel([], ModelInfo("scripted", "scripted", "", Profile())),
-        workspace=workspace,
-        index=DiskIndex(workspace),
-        sandbox=PlainSandbox(),
-        tools={},
-        gate=None,  # type: ignore[arg-type]  # nothing is permitted or refused here
-        journal=NoTurn(),
-        prompts=Prompts(),
-    )
-    return Turn(services, 1, "Fix calc.py", "", [])
 
 
 def ended(events: Generator[Event, None, object], seen: list[Event]) -> object:

@@ -22,20 +22,16 @@ from localagent.agent.strategies.ideas import ideas
 from localagent.agent.strategies.infill import infill
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.title import write_title
-from localagent.agent.turn import Services, Turn
+from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult, TestResult
-from localagent.app import NoTurn
 from localagent.changes import file_change
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules, RuleText
 from localagent.events import MessageAdded
 from localagent.gitstaged import Staged
-from localagent.guard.sandbox.plain import PlainSandbox
-from localagent.index.disk import DiskIndex
 from localagent.journal.talk import Talk
-from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import ScriptedModel
-from localagent.workspace import Workspace
+from tests.doubles.plain_turn import turn_in
 
 GOLDEN = Path(__file__).parent / "golden"
 FAILING = CheckResult(
@@ -63,19 +59,7 @@ FAILING = CheckResult(
 @pytest.fixture
 def turn(workspace_dir: Path) -> Turn:
     """A turn in the small project, with a task that names its files."""
-    workspace = Workspace.open(workspace_dir)
-    info = ModelInfo("scripted", "scripted", "", Profile(fim=True, candidates=6))
-    services = Services(
-        model=ScriptedModel([], info),
-        workspace=workspace,
-        index=DiskIndex(workspace),
-        sandbox=PlainSandbox(),
-        tools={},
-        gate=None,  # type: ignore[arg-type]  # nothing is permitted or refused here
-        journal=NoTurn(),
-        prompts=Prompts(),
-    )
-    return Turn(services, 1, "Fix calc.py so that the tests in calc_test.py pass", "", [])
+    return turn_in(workspace_dir, fim=True, candidates=6)
 
 
 @pytest.fixture

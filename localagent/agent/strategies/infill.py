@@ -8,6 +8,7 @@ at one place after the other, in the order of suspicion.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from localagent.agent.candidates import Board
 from localagent.agent.failure_text import condensed
@@ -26,8 +27,12 @@ from localagent.models.base import Infill, Request
 
 SAMPLES = 12
 QUICK_PLACES = 4
+NEAR_PLACES = 2
+NEARLY = 0.15
+"""The most failing tests for one that passes, where nearly all pass."""
 MAX_PLACES = 12
 MAX_TOKENS = 48
+"""Two lines; where one is replaced that is longer, twice as many as it has."""
 NOTE_CHARS = 200
 
 
@@ -77,8 +82,9 @@ def _climb(
 def _around(
     turn: Turn, problem: Problem, text: str, result: CheckResult, most: int, samples: int
 ) -> Iterator[Sequence[Draft]]:
-    """Infills at each place of `text`: all places greedily before any is sampled. What is asked for
-    at one place shares its prefix, so it is asked for side by side."""
+    """Infills at each place of `text`: all places greedily before any is sampled, but where nearly
+    all tests pass, the likeliest are sampled soon. What is asked for at one place shares its
+    prefix, so it is asked for side by side."""
     lines = text.splitlines(keepends=True)
     places = suspicious_lines(problem, lines, result)[:most]
     together = max(1, turn.services.model.info.profile.parallel // 2)
@@ -87,14 +93,28 @@ def _around(
         range(1),
         *(range(n, min(n + together, samples)) for n in range(1, samples, together)),
     ]
-    for round_number, numbers in enumerate(rounds):
-        note = _note(result, round_number)
-        for line in places:
-            yield [
-                _draft(turn, lines, line, replaced, note, number)
-                for replaced in (1, 0)
-                for number in numbers
-            ]
+    at_once = _at_once(result)
+    every = [(number, place) for number in range(len(rounds)) for place in range(len(places))]
+    order = [*(each for each in at_once if each in every), *every]
+    for number, place in dict.fromkeys(order):
+        note = _note(result, number)
+        drafts = [
+            _draft(turn, lines, places[place], replaced, note, sample)
+            for replaced in (1, 0)
+            for sample in rounds[number]
+        ]
+        yield [replace(draft, leads_on=(number, place) in at_once) for draft in drafts]
+
+
+def _at_once(result: CheckResult) -> list[tuple[int, int]]:
+    """The rounds and places that come before anything is written anew: where most tests pass, a
+    greedy look at the likeliest places; where nearly all do, samples at the very likeliest."""
+    if not most_pass(result):
+        return []
+    looks = [(0, place) for place in range(QUICK_PLACES)]
+    if (result.failed or 0) > NEARLY * (result.passed or 0):
+        return looks
+    return [*looks, *((number, place) for number in (1, 2) for place in range(NEAR_PLACES))]
 
 
 def _draft(
@@ -106,7 +126,7 @@ def _draft(
     prefix, suffix = around(lines, line, line + replaced)
     request = Request(
         Infill(_with_note(prefix, note, line) + indent, suffix),
-        max_tokens=MAX_TOKENS,
+        max_tokens=max(MAX_TOKENS, 2 * turn.services.model.count(lines[line - 1])),
         stop=("\n\n",),
     )
     build = _joining("".join(before) + indent, "".join(after))

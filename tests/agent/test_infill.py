@@ -1,0 +1,53 @@
+"""Where a line or two are filled in, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice, takewhile
+from pathlib import Path
+
+import pytest
+
+from localagent.agent.candidates import Board
+from localagent.agent.problem import Problem, open_file
+from localagent.agent.strategies.infill import MAX_TOKENS, infill
+from localagent.agent.verify import CheckResult, TestResult
+from tests.doubles.plain_turn import turn_in
+
+LINES = "".join(f"    x = x + {n}\n" for n in range(1, 7))
+FAILS = TestResult("calc_test.py::test_add", "failed", "assert add(2, 3) == 5")
+
+
+def result(passed: int, failed: int) -> CheckResult:
+    return CheckResult("pytest", False, 1, False, 0.1, "", (FAILS,), passed, failed)
+
+
+@pytest.mark.parametrize(
+    ("passed", "failed", "places", "samples"),
+    [(1, 9, 0, 0), (5, 5, 4, 0), (10, 2, 4, 0), (9, 1, 4, 4), (19, 1, 4, 4)],
+)
+def test_the_nearer_it_is_the_more_comes_before_anything_is_written_anew(
+    workspace_dir: Path, passed: int, failed: int, places: int, samples: int
+) -> None:
+    (workspace_dir / "calc.py").write_text(f"def add(x):\n{LINES}    return x\n")
+    turn = turn_in(workspace_dir, fim=True, parallel=8)
+    start = result(passed, failed)
+    problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
+    batches = list(takewhile(bool, infill(turn, problem, Board(start))))
+    first = list(takewhile(lambda drafts: drafts[0].leads_on, batches))
+    assert [len(drafts) for drafts in first] == [2] * places + [8] * samples
+    assert not any(drafts[0].leads_on for drafts in batches[len(first) :])
+    asked = [repr(draft.request) for drafts in batches for draft in drafts]
+    assert len(set(asked)) == len(asked), "something is asked for twice"
+
+
+def test_a_long_line_has_room(workspace_dir: Path) -> None:
+    line = "    return " + " + ".join(f"value_{n}" for n in range(100))
+    (workspace_dir / "calc.py").write_text(f"def add(x):\n    y = x\n{line}\n")
+    turn = turn_in(workspace_dir, fim=True)
+    start = replace(result(1, 1), tests=(replace(FAILS, frames=(("calc.py", 3),)),))
+    problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
+    batches = infill(turn, problem, Board(start))
+    room = [draft.request.max_tokens for drafts in islice(batches, 2) for draft in drafts]
+    assert room[0] > turn.services.model.count(line) > MAX_TOKENS
+    assert room[-1] == MAX_TOKENS

@@ -1,0 +1,31 @@
+"""A turn in a folder, without a session: nothing is permitted, refused or kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localagent.agent.turn import Services, Turn
+from localagent.app import NoTurn
+from localagent.context.prompts import Prompts
+from localagent.guard.sandbox.plain import PlainSandbox
+from localagent.index.disk import DiskIndex
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.scripted import ScriptedModel
+from localagent.workspace import Workspace
+
+
+def turn_in(folder: Path, **profile: object) -> Turn:
+    """A turn that asks for calc.py to be fixed, of a model with this profile."""
+    workspace = Workspace.open(folder)
+    info = ModelInfo("scripted", "scripted", "", Profile(**profile))  # type: ignore[arg-type]
+    services = Services(
+        model=ScriptedModel([], info),
+        workspace=workspace,
+        index=DiskIndex(workspace),
+        sandbox=PlainSandbox(),
+        tools={},
+        gate=None,  # type: ignore[arg-type]
+        journal=NoTurn(),
+        prompts=Prompts(),
+    )
+    return Turn(services, 1, "Fix calc.py so that the tests in calc_test.py pass", "", [])
