@@ -54,9 +54,10 @@ class _Mutant:
 class _Line:
     """A line of a text, the columns of whose nodes are those of its bytes."""
 
-    def __init__(self, text: str, variables: list[str]) -> None:
+    def __init__(self, text: str, variables: list[str], recursive: str) -> None:
         self.bytes = text.encode()
         self.variables = variables
+        self.recursive = recursive
 
     def of(self, node: ast.expr | ast.stmt) -> str:
         """A node as it is written."""
@@ -93,7 +94,8 @@ def mutations(text: str, line: int, edits: Sequence[Edit] = ()) -> list[str]:
     lines = text.splitlines(keepends=True)
     if tree is None or not 1 <= line <= len(lines) or "\f" in text:
         return []  # form feeds: splitlines and the parser count lines differently
-    here = _Line(lines[line - 1], _variables(tree, line))
+    function = _function(tree, line)
+    here = _Line(lines[line - 1], _variables(function, line), _recursive(function))
     found = [mutant for node in _nodes(tree, here, line) for mutant in _of(here, node)]
     found += [m for node in ast.walk(tree) for m in _text(here, node, line, edits)]
     tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.While)]
@@ -196,6 +198,8 @@ def _unary(line: _Line, node: ast.UnaryOp) -> Iterator[_Mutant]:
 
 def _index(line: _Line, node: ast.Subscript) -> Iterator[_Mutant]:
     index = node.slice
+    if line.recursive and isinstance(index, ast.BinOp):
+        yield line.instead(-1, node, f"{line.recursive}({line.of(index)})")
     if isinstance(index, ast.Slice):
         for bound in (index.lower, index.upper):
             if bound is not None:
@@ -296,19 +300,34 @@ def _by_one(line: _Line, rank: int, node: ast.expr) -> Iterator[_Mutant]:
     yield line.instead(rank, node, f"{text} - 1")
 
 
-def _variables(tree: ast.Module, line: int) -> list[str]:
-    """The parameters and variables of the innermost function around the line, the nearest to the
-    line first."""
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _function(tree: ast.Module, line: int) -> _Function | None:
+    """The innermost function around the line."""
     functions = [
         n
         for n in ast.walk(tree)
-        if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-        and n.lineno < line <= (n.end_lineno or n.lineno)
+        if isinstance(n, _Function) and n.lineno < line <= (n.end_lineno or n.lineno)
     ]
-    if not functions:
+    return max(functions, key=lambda f: f.lineno, default=None)
+
+
+def _recursive(function: _Function | None) -> str:
+    """The function's name where it takes one argument and calls itself, else ""."""
+    if function is None or len(function.args.args) != 1:
+        return ""
+    calls = [n.func for n in ast.walk(function) if isinstance(n, ast.Call)]
+    names = [f.id for f in calls if isinstance(f, ast.Name)]
+    return function.name if function.name in names else ""
+
+
+def _variables(function: _Function | None, line: int) -> list[str]:
+    """The parameters and variables of a function, the nearest to the line first."""
+    if function is None:
         return []
     distances: dict[str, int] = {}
-    for node in ast.walk(max(functions, key=lambda f: f.lineno)):
+    for node in ast.walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             name = node.id
         elif isinstance(node, ast.arg):

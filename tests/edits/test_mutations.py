@@ -66,6 +66,12 @@ def test_what_a_test_expected_in_a_text_is_tried_first(line: str, mended: str) -
     assert new[0].splitlines()[1].strip() == mended
 
 
+def test_what_is_looked_up_may_have_to_be_worked_out() -> None:
+    new = changed("return words[n // 10] + f(n % 10)", "def f(n):")
+    assert new[0] == "return f(n // 10) + f(n % 10)"
+    assert not any("f(n // 10)" in line for line in changed("return words[n // 10]", "def f(n):"))
+
+
 def test_what_is_around_stays_as_it_was_written() -> None:
     new = changed("return ( a  <b )and  'x' == f( a,b )  # why")
     assert "return ( a  <=b )and  'x' == f( a,b )  # why" in new

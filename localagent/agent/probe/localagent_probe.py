@@ -80,25 +80,22 @@ def _message(report: Any) -> str:
     text = getattr(report, "longreprtext", "") or ""
     errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     shown = "\n".join(errors) or (crash.message if crash else text[-MESSAGE_CHARS:])
-    lines = [*_failing_lines(text), shown]
+    lines = [_statement(text), shown]
     return "\n".join(line for line in lines if line)[:MESSAGE_CHARS].strip()
 
 
-def _failing_lines(text: str) -> List[str]:
-    """The statement of the test that failed, and, where that is elsewhere, the source line that
-    raised: the first and the last before the error in a short traceback."""
-    statements: List[List[str]] = [[]]
+def _statement(text: str) -> str:
+    """The statement of the test that failed: the first in a short traceback. The code that raised,
+    where that is elsewhere, is not told: a small model that sees it writes it again."""
+    statement: List[str] = []
     for line in text.splitlines():
-        if line.startswith("E "):
+        if line.startswith("E ") or (statement and not line.startswith(("    ", "> "))):
             break
         if line.startswith("> "):  # the long style: what is above it is the rest of the function
-            statements[-1] = [line[1:].strip()]
-        elif line.startswith("    "):
-            statements[-1] += [line.strip()] if line.strip(" ^~") else []
-        elif line.strip():
-            statements.append([])
-    found = [" ".join(lines)[:STATEMENT_CHARS] for lines in statements if lines]
-    return list(dict.fromkeys([*found[:1], *found[-1:]]))
+            statement = [line[1:].strip()]
+        elif line.startswith("    ") and line.strip(" ^~"):
+            statement.append(line.strip())
+    return " ".join(statement)[:STATEMENT_CHARS]
 
 
 def _frames(report: Any) -> List[List[Any]]:
