@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from string import ascii_lowercase
 
 from rows import REPO, machine, write_row
 
@@ -131,10 +132,10 @@ def _updated(workspace: Workspace, file: Path) -> dict:
     path = next(p for p in workspace.files() if p.endswith((".py", ".go", ".c", ".js", ".rs")))
     place = workspace.root / path
     before = place.read_bytes()
-    numbers = iter(range(1000))
+    rng = Random(2)
 
     def change() -> str:
-        word = f"changed_{next(numbers)}"
+        word = "".join(rng.choices(ascii_lowercase, k=14))  # of which no other file has a part
         place.write_bytes(before + f"\n# {word}\n".encode())
         return word
 

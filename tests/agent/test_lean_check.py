@@ -18,7 +18,7 @@ FAILING = "def test_a():\n    assert 1 == 2\n"
 NEEDS = "def test_a(from_the_plugin):\n    assert from_the_plugin == 2\n"
 PLUGIN = """\
 import time, pytest
-time.sleep(0.4)
+time.sleep(2)
 @pytest.fixture
 def from_the_plugin(): return 1
 """

@@ -76,7 +76,7 @@ def test_what_passes_without_plugins_is_checked_with_them(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-one\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pytest11]\nslow_one = slow_one\n")
     (workspace_dir / "slow_one.py").write_text(
-        "import time, pytest\ntime.sleep(0.6)\n@pytest.hookimpl(hookwrapper=True)\n"
+        "import time, pytest\ntime.sleep(2)\n@pytest.hookimpl(hookwrapper=True)\n"
         "def pytest_runtest_makereport(item, call):\n    report = (yield).get_result()\n"
         f"    if {objects} and report.passed and report.when == 'call' and 'add' in item.name:\n"
         "        report.outcome = 'failed'\n"

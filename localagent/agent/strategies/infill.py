@@ -147,8 +147,10 @@ def _indent(line: str) -> str:
 
 
 def _note(result: CheckResult, number: int) -> str:
-    """One failing assertion; another one each time round, as variety has to come from asking."""
-    return condensed(result.failing[number % len(result.failing)].message)[:NOTE_CHARS]
+    """One failing assertion, and what came instead; another one each time round, as variety has to
+    come from asking. Without the "not" an error that is told of is an error that is raised."""
+    text = condensed(result.failing[number % len(result.failing)].message)
+    return text.replace(" | ", ", not ", 1)[:NOTE_CHARS]
 
 
 def _with_note(prefix: str, note: str, line: int) -> str:
