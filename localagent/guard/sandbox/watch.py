@@ -10,12 +10,16 @@ the launcher, standard library alone.
 from __future__ import annotations
 
 import os
+import time
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TELLS_CHILDREN = os.path.exists("/proc/thread-self/children")  # CONFIG_PROC_CHILDREN
 # A command is stopped before a disk or the memory is full to the brim, whoever filled it.
 _LEAST_DISK = 256 << 20
 _LEAST_MEMORY = 128 << 20
+# Seconds between two looks at what was written, at least, and how much longer than one such look.
+_LOOK = 0.3
+_REST = 20
 
 
 def descendants(root: int) -> list[int]:
@@ -84,6 +88,7 @@ class Watch:
         self._folders = folders
         self._disk = disk
         self._free = self._free_disk()
+        self._next = time.monotonic() + _LOOK
 
     def over(self) -> str:
         """What limit is passed, in words for the user; "" where none is."""
@@ -97,7 +102,8 @@ class Watch:
                 return "the machine's memory was nearly full"
         if self._disk and self._folders:
             free = self._free_disk()
-            if self._free - free > self._disk and self._written() > self._disk:
+            less = self._free - free > self._disk
+            if (less or time.monotonic() >= self._next) and self._written() > self._disk:
                 return f"it wrote more than {self._disk >> 20} MiB to the disk"
             if free < _LEAST_DISK < self._free:
                 return "the disk was nearly full"
@@ -113,7 +119,13 @@ class Watch:
         return found.f_bavail * found.f_frsize
 
     def _written(self) -> int:
-        return sum(_size(folder) for folder in self._folders)
+        """The bytes in the folders; looked at now and then also where the disk has not less room,
+        since others may make room meanwhile."""
+        began = time.monotonic()
+        total = sum(_size(folder) for folder in self._folders)
+        ended = time.monotonic()
+        self._next = ended + max(_LOOK, _REST * (ended - began))
+        return total
 
 
 def _size(folder: str) -> int:

@@ -1,0 +1,48 @@
+"""What a command writes is counted by itself, whatever others do to the disk meanwhile."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no launcher")
+
+
+@pytest.mark.parametrize(("limit", "over"), [(1 << 20, True), (64 << 20, False)])
+def test_room_that_others_make_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, over: bool
+) -> None:
+    from localagent.guard.sandbox import watch
+
+    free = iter(range(1 << 40, 1 << 41, 1 << 30))  # each time that it is looked at, more
+    monkeypatch.setattr(watch.Watch, "_free_disk", lambda _: next(free))
+    seconds = iter(range(100))
+    monkeypatch.setattr(watch.time, "monotonic", lambda: next(seconds))
+    looking = watch.Watch(os.getpid(), 0, [str(tmp_path)], limit)
+    (tmp_path / "filled").write_bytes(os.urandom(4 << 20))
+    assert bool(looking.over()) == over
+
+
+def test_a_folder_that_takes_long_is_looked_at_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from localagent.guard.sandbox import watch
+
+    now = [0.0]
+    looks = []
+
+    def slow(_folder: str) -> int:
+        looks.append(now[0])
+        now[0] += 1.0
+        return 0
+
+    monkeypatch.setattr(watch, "_size", slow)
+    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
+    looking = watch.Watch(os.getpid(), 0, [str(tmp_path)], 1 << 20)
+    while now[0] < 60.0:
+        now[0] += 0.1
+        looking.over()
+    assert 2 <= len(looks) <= 3
