@@ -66,15 +66,15 @@ class Board:
         best = self.best
         if best is None or best.result is None:
             return []
-        found: dict[int, Candidate] = {}
-        for test in best.result.failing:
-            passing = [
-                c for c in self.tried if c.result is not None and test.id in c.result.passing
-            ]
-            if passing:
-                one = max(passing, key=lambda c: self._score(c.result))
-                found[one.number] = one
-        return sorted(found.values(), key=lambda c: self._score(c.result), reverse=True)
+        first: dict[str, Candidate] = {}
+        failing = {test.id for test in best.result.failing}
+        ranked = sorted(self.tried, key=lambda c: self._score(c.result), reverse=True)
+        for candidate in ranked:
+            passing = candidate.result.passing if candidate.result is not None else frozenset()
+            for name in failing & passing:
+                first.setdefault(name, candidate)
+        chosen = {candidate.number for candidate in first.values()}
+        return [candidate for candidate in ranked if candidate.number in chosen]
 
     @property
     def solved(self) -> Candidate | None:

@@ -59,9 +59,7 @@ def search(
                 return found
     repairs = [strategy(turn, problem, board) for strategy in plan.repairs]
     anew = [strategy(turn, problem, board) for strategy in plan.anew]
-    idle = (
-        0  # rounds in which nothing was asked; each of `anew` has its turn in as many as they are
-    )
+    idle = 0  # rounds without a question; in as many as they are, each of `anew` has its turn
     while idle <= len(anew):
         asked = False
         for current in [*repairs, *anew[:1]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem, context_messages
-from localagent.agent.strategies.base import Draft
+from localagent.agent.strategies.base import Draft, sampled
 from localagent.agent.strategies.whole import cases, whole_draft
 from localagent.agent.turn import Turn
 from localagent.messages import Message
@@ -33,18 +33,10 @@ def ideas(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft
         tail = cases(turn, problem, board, number, "ideas")
         if not tail:
             return
-        temperature = profile.temperature if number else 0.0
         replies: list[str] = []
         user = Message("user", f"{shared[-1].content}\n{tail}")
-        request = Request(
-            (*shared[:-1], user),
-            max_tokens=TOKENS,
-            temperature=temperature,
-            top_p=profile.top_p,
-            top_k=profile.top_k,
-            seed=turn.seed + number,
-            reply_start="1.",
-        )
+        plain = Request((*shared[:-1], user), max_tokens=TOKENS, reply_start="1.")
+        request = sampled(turn, number, plain)
         yield [Draft("ideas", request, _keeping(replies), may_be_cut=True, leads_on=True)]
         new = [idea for idea in named("1." + "".join(replies)) if idea not in used]
         used.update(new)
@@ -53,7 +45,7 @@ def ideas(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft
             for idea in new[: profile.candidates]
         ]
         yield [
-            whole_draft(turn, problem, shared, tail, temperature, n, strategy="idea")
+            whole_draft(turn, problem, shared, tail, request.temperature, n, strategy="idea")
             for n, tail in enumerate(tails)
         ]
 

@@ -97,9 +97,10 @@ def _around(
     every = [(number, place) for number in range(len(rounds)) for place in range(len(places))]
     order = [*(each for each in at_once if each in every), *every]
     for number, place in dict.fromkeys(order):
-        note = _note(result, number)
+        note, line = _note(result, number), places[place]
+        room = max(MAX_TOKENS, 2 * turn.services.model.count(lines[line - 1]))
         drafts = [
-            _draft(turn, lines, places[place], replaced, note, sample)
+            _draft(turn, lines, line, replaced, note, sample, room)
             for replaced in (1, 0)
             for sample in rounds[number]
         ]
@@ -118,15 +119,16 @@ def _at_once(result: CheckResult) -> list[tuple[int, int]]:
 
 
 def _draft(
-    turn: Turn, lines: Sequence[str], line: int, replaced: int, note: str, number: int
+    turn: Turn, lines: Sequence[str], line: int, replaced: int, note: str, number: int, room: int
 ) -> Draft:
-    """Sample `number` of an infill at `line`, in place of so many lines; number 0 is greedy."""
+    """Sample `number` of an infill at `line`, of at most `room` tokens, in place of so many lines;
+    number 0 is greedy."""
     before, after = lines[: line - 1], lines[line - 1 + replaced :]
     indent = _indent(lines[line - 1])
     prefix, suffix = around(lines, line, line + replaced)
     request = Request(
         Infill(_with_note(prefix, note, line) + indent, suffix),
-        max_tokens=max(MAX_TOKENS, 2 * turn.services.model.count(lines[line - 1])),
+        max_tokens=room,
         stop=("\n\n",),
     )
     build = _joining("".join(before) + indent, "".join(after))

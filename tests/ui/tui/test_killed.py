@@ -84,6 +84,13 @@ def enter_lines(one: PtySession, until: float) -> None:
             typed = True
 
 
+def let_it_answer(one: PtySession) -> None:
+    """Ask, and read until it is in the middle of a slow answer."""
+    one.until("auto mode")
+    one.type("what is it?\r")
+    one.until("line 3 of")
+
+
 def undisturbed(folder: Path) -> float:
     """Seconds that the whole session takes."""
     lay_out(folder)
@@ -102,9 +109,7 @@ def test_its_end_is_on_record_however_often_it_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     with session(folder, SLOW) as one:
-        one.until("auto mode")
-        one.type("what is it?\r")
-        one.until("line 3 of")
+        let_it_answer(one)
         one.hang_up()
     (name,) = transcript.session_ids()
     assert isinstance(transcript.read(name).events[-1], TurnFinished)
@@ -114,9 +119,7 @@ def test_a_turn_that_was_cut_off_is_shown_as_that(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     with session(folder, SLOW) as one:
-        one.until("auto mode")
-        one.type("what is it?\r")
-        one.until("line 3 of")
+        let_it_answer(one)
         one.kill()
     (name,) = transcript.session_ids()
     with session(folder, SLOW, "--resume", name) as one:
