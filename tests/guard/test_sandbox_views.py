@@ -315,12 +315,18 @@ def test_a_failing_front_end_leaves_nothing_behind(sandbox: Sandbox, project: Pa
 
 
 def children() -> set[str]:
-    """This process's children that are there or not waited for, whoever made them."""
+    """This process's children that are there or not waited for, whoever made them.
+
+    By each process's parent, as a task's own list of children is only right while nothing
+    else runs (proc(5)): those of a thread that ends go to another, which may be read already.
+    """
     found: set[str] = set()
-    for task in Path("/proc/self/task").iterdir():
-        # A thread of an earlier test may end between the listing and the reading.
+    for process in Path("/proc").glob("[0-9]*"):
+        # A process may end between the listing and the reading.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            found.update((task / "children").read_text().split())
+            _, _, after_name = (process / "stat").read_text().rpartition(")")
+            if int(after_name.split()[1]) == os.getpid():
+                found.add(process.name)
     return found
 
 
