@@ -49,7 +49,7 @@ class Board:
         return better
 
     @property
-    def best_score(self) -> tuple[bool, int, int]:
+    def best_score(self) -> tuple[bool, int, int, float]:
         """The best score so far, the workspace as it is included."""
         return max(self._score(r) for r in [self.start, *(c.result for c in self.tried)])
 
@@ -82,5 +82,5 @@ class Board:
         return next((c for c in self.tried if c.result is not None and c.result.ok), None)
 
     @staticmethod
-    def _score(result: CheckResult | None) -> tuple[bool, int, int]:
-        return (False, -1, 0) if result is None else result.score
+    def _score(result: CheckResult | None) -> tuple[bool, int, int, float]:
+        return (False, -1, 0, 0.0) if result is None else result.score

@@ -15,6 +15,7 @@ from typing import Any
 
 from localagent.agent.turn import Turn
 from localagent.changes import Change
+from localagent.edits.differences import nearness
 from localagent.events import Blocked, CheckFinished, CheckStarted, Event, TurnKind, Warned
 from localagent.guard.closed_ports import closed_port
 from localagent.guard.invisible import without_escapes
@@ -44,7 +45,8 @@ class TestResult:
 class CheckResult:
     """What a check found. `passed` and `failed` are numbers of tests, None where unknown.
 
-    `usable` is False where the command itself could not run (not found, no such module).
+    `usable` is False where the command itself could not run (not found, no such module). `near` is
+    how near the failing tests are to passing (see `edits.differences.nearness`), added up.
     """
 
     command: str
@@ -57,11 +59,18 @@ class CheckResult:
     passed: int | None = None
     failed: int | None = None
     usable: bool = True
+    near: float = 0.0
 
     @property
-    def score(self) -> tuple[bool, int, int]:
-        """For comparing candidates: greater is better. All tests count."""
+    def counts(self) -> tuple[bool, int, int]:
+        """For comparing candidates by their tests alone: greater is better. All tests count."""
         return (self.ok, self.passed or 0, -(self.failed or 0))
+
+    @property
+    def score(self) -> tuple[bool, int, int, float]:
+        """For comparing candidates: greater is better. Of those of which the same number of tests
+        pass, the one is better whose failing tests are nearer to passing."""
+        return (*self.counts, self.near)
 
     @property
     def failing(self) -> tuple[TestResult, ...]:
@@ -215,6 +224,7 @@ def read_result(
         passed=passed,
         failed=failed,
         usable=not (done.not_found or _no_runner(output)),
+        near=round(sum(nearness(t.message) for t in tests if t.outcome == "failed"), 3),
     )
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from localagent.edits.differences import Edit
 
@@ -36,6 +37,8 @@ _NAMES = {
 _SWAPPED = {**_NAMES, **{new: old for old, new in _NAMES.items()}}
 _ORDERED = ("-", "/", "//", "%")
 _FIELD = re.compile(rb"(?<!\{)\{([^{}\s][^{}:!\n]*?)[:!}]")
+_LOOKUP = -4
+"""The rank of a call in the place of a lookup."""
 _MOST_NAMES = 4
 """Other variables that are tried in the place of one."""
 
@@ -54,10 +57,13 @@ class _Mutant:
 class _Line:
     """A line of a text, the columns of whose nodes are those of its bytes."""
 
-    def __init__(self, text: str, variables: list[str], recursive: str) -> None:
+    def __init__(
+        self, text: str, function: _Function | None, number: int, *, lookup_fails: bool
+    ) -> None:
         self.bytes = text.encode()
-        self.variables = variables
-        self.recursive = recursive
+        self.variables = _variables(function, number)
+        self.recursive = _recursive(function, at_all=lookup_fails)
+        self.lookup_fails = lookup_fails
 
     def of(self, node: ast.expr | ast.stmt) -> str:
         """A node as it is written."""
@@ -87,24 +93,47 @@ class _Line:
             yield _Mutant(rank * 3, left.end_col_offset, right.col_offset, text)
 
 
-def mutations(text: str, line: int, edits: Sequence[Edit] = ()) -> list[str]:
+def mutations(
+    text: str, line: int, edits: Sequence[Edit] = (), *, lookup_fails: bool = False
+) -> list[str]:
     """The texts that differ from `text` by one small change in `line` (from 1), the likeliest
-    first; none where `text` does not parse. With `edits`, they are tried in the line's texts."""
+    first; none where `text` does not parse. What failing tests tell comes before all else: `edits`
+    of texts, and that a key or index that the line looks up is not there."""
+    return [new for _, new in _ranked(text, line, edits, lookup_fails)]
+
+
+def told(
+    text: str, lines: Sequence[int], edits: Sequence[Edit], lookups: Collection[int]
+) -> list[str]:
+    """Of such changes of any of `lines` those alone that failing tests tell of, the likeliest
+    first; on the lines `lookups` a key or index is not there."""
+    found = [pair for line in lines for pair in _ranked(text, line, edits, line in lookups)]
+    return [new for rank, new in sorted(found, key=lambda pair: pair[0]) if rank < 0]
+
+
+def _ranked(
+    text: str, line: int, edits: Sequence[Edit], lookup_fails: bool
+) -> list[tuple[int, str]]:
+    """The changed texts with their ranks, the lowest first."""
     tree = _tree(text)
     lines = text.splitlines(keepends=True)
     if tree is None or not 1 <= line <= len(lines) or "\f" in text:
         return []  # form feeds: splitlines and the parser count lines differently
-    function = _function(tree, line)
-    here = _Line(lines[line - 1], _variables(function, line), _recursive(function))
+    here = _Line(lines[line - 1], _function(tree, line), line, lookup_fails=lookup_fails)
     found = [mutant for node in _nodes(tree, here, line) for mutant in _of(here, node)]
+    found += _all_lookups(here, [m for m in found if m.rank == _LOOKUP])
     found += [m for node in ast.walk(tree) for m in _text(here, node, line, edits)]
+    missing = [new for old, new in edits if not old]
+    found += [m for node in _whole(tree, line) for new in missing for m in _put_in(here, node, new)]
     tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.While)]
     found += [m for test in tests if _lines(test) == (line, line) for m in _negated(here, test)]
-    texts = []
+    texts: dict[str, int] = {text: 0}
     for mutant in sorted(found, key=lambda m: m.rank):
-        new = here.bytes[: mutant.start] + mutant.new.encode() + here.bytes[mutant.end :]
-        texts.append("".join([*lines[: line - 1], new.decode(), *lines[line:]]))
-    return [new for new in dict.fromkeys(texts) if new != text and _tree(new) is not None]
+        changed = here.bytes[: mutant.start] + mutant.new.encode() + here.bytes[mutant.end :]
+        new = "".join([*lines[: line - 1], changed.decode(), *lines[line:]])
+        if new not in texts and _tree(new) is not None:
+            texts[new] = mutant.rank
+    return [(rank, new) for new, rank in texts.items() if new != text]
 
 
 def _tree(text: str) -> ast.Module | None:
@@ -118,15 +147,22 @@ def _tree(text: str) -> ast.Module | None:
 
 def _nodes(tree: ast.Module, here: _Line, line: int) -> Iterator[ast.AST]:
     """The nodes that lie on the line, those of f-strings' fields, too."""
-    nodes = [node for node in ast.walk(tree) if _lines(node) == (line, line)]
+    nodes = _whole(tree, line)
     strings = [node for node in nodes if isinstance(node, ast.JoinedStr)]
-    # Their positions are wrong before Python 3.12, so the fields are parsed by themselves.
-    inside = {id(part) for string in strings for part in ast.walk(string)}
-    yield from (node for node in nodes if id(node) not in inside)
+    yield from (node for node in nodes if not isinstance(node, ast.JoinedStr))
     for string in strings:
         written = here.bytes[string.col_offset : string.end_col_offset]
         for field in _FIELD.finditer(written):
             yield from _moved(field[1].decode(), string.col_offset + field.start(1))
+
+
+def _whole(tree: ast.Module, line: int) -> list[ast.AST]:
+    """The nodes that lie on the line, without those of f-strings' fields."""
+    nodes = [node for node in ast.walk(tree) if _lines(node) == (line, line)]
+    strings = [node for node in nodes if isinstance(node, ast.JoinedStr)]
+    # Their positions are wrong before Python 3.12.
+    inside = {id(part) for s in strings for part in ast.walk(s) if part is not s}
+    return [node for node in nodes if id(node) not in inside]
 
 
 def _lines(node: ast.AST) -> tuple[int, int]:
@@ -187,8 +223,31 @@ def _text(line: _Line, node: ast.AST, number: int, edits: Sequence[Edit]) -> Ite
     assert isinstance(node, ast.expr)
     written = line.of(node)
     for old, new in edits:
-        if old in written:
-            yield line.instead(-1, node, written.replace(old, new))
+        if old and old in written:
+            # Where something is only missing, the texts that are joined are the likelier place.
+            rank = -2 if old in new else -3
+            yield line.instead(rank, node, written.replace(old, new))
+
+
+def _put_in(line: _Line, node: ast.AST, missing: str) -> Iterator[_Mutant]:
+    """A text that is missing in what comes out, put in where texts are joined or given back."""
+    text = f'"{missing}"' if missing.isprintable() and not set(missing) & set('"\\') else ""
+    text = text or repr(missing)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        yield line.instead(-3, node.right, f"{text} + {line.of(node.right)}")
+        yield line.instead(-1, node.left, f"{text} + {line.of(node.left)}")
+    elif isinstance(node, ast.IfExp):
+        yield line.instead(-3, node.body, f"{text} + {line.of(node.body)}")
+        yield line.instead(-2, node.body, f"{line.of(node.body)} + {text}")
+    elif isinstance(node, ast.Constant) and node.value == "":
+        yield line.instead(-2, node, text)
+    elif isinstance(node, ast.JoinedStr) and "}{" in (written := line.of(node)):
+        yield line.instead(-3, node, written.replace("}{", f"}}{missing}{{"))
+    elif isinstance(node, ast.Return) and node.value is not None:
+        value = line.of(node.value)
+        value = value if isinstance(node.value, ast.BinOp | ast.Name | ast.Call) else f"({value})"
+        yield line.instead(-1, node.value, f"{value} + {text}")
+        yield line.instead(-1, node.value, f"{text} + {value}")
 
 
 def _unary(line: _Line, node: ast.UnaryOp) -> Iterator[_Mutant]:
@@ -198,8 +257,11 @@ def _unary(line: _Line, node: ast.UnaryOp) -> Iterator[_Mutant]:
 
 def _index(line: _Line, node: ast.Subscript) -> Iterator[_Mutant]:
     index = node.slice
-    if line.recursive and isinstance(index, ast.BinOp):
-        yield line.instead(-1, node, f"{line.recursive}({line.of(index)})")
+    works_out = isinstance(index, ast.BinOp) or (
+        line.lookup_fails and not isinstance(index, ast.Constant | ast.Slice)
+    )
+    if line.recursive and works_out:
+        yield line.instead(_LOOKUP, node, f"{line.recursive}({line.of(index)})")
     if isinstance(index, ast.Slice):
         for bound in (index.lower, index.upper):
             if bound is not None:
@@ -210,6 +272,19 @@ def _index(line: _Line, node: ast.Subscript) -> Iterator[_Mutant]:
         yield line.instead(1, index, "0")
     else:
         yield from _by_one(line, 3, index)
+
+
+def _all_lookups(line: _Line, each: Sequence[_Mutant]) -> Iterator[_Mutant]:
+    """Calls in the place of all lookups on the line at once."""
+    apart: list[_Mutant] = []
+    for mutant in sorted(each, key=lambda m: (m.start, -m.end)):
+        if not apart or mutant.start >= apart[-1].end:
+            apart.append(mutant)
+    if len(apart) > 1:
+        new = apart[0].new
+        for before, mutant in pairwise(apart):
+            new += line.bytes[before.end : mutant.start].decode() + mutant.new
+        yield _Mutant(_LOOKUP, apart[0].start, apart[-1].end, new)
 
 
 def _call(line: _Line, node: ast.Call) -> Iterator[_Mutant]:
@@ -313,13 +388,14 @@ def _function(tree: ast.Module, line: int) -> _Function | None:
     return max(functions, key=lambda f: f.lineno, default=None)
 
 
-def _recursive(function: _Function | None) -> str:
-    """The function's name where it takes one argument and calls itself, else ""."""
-    if function is None or len(function.args.args) != 1:
+def _recursive(function: _Function | None, *, at_all: bool) -> str:
+    """The function's name where it takes one argument and calls itself, or where it might `at_all`;
+    else ""."""
+    if function is None or len(function.args.args) != 1 or function.args.args[0].arg == "self":
         return ""
     calls = [n.func for n in ast.walk(function) if isinstance(n, ast.Call)]
     names = [f.id for f in calls if isinstance(f, ast.Name)]
-    return function.name if function.name in names else ""
+    return function.name if at_all or function.name in names else ""
 
 
 def _variables(function: _Function | None, line: int) -> list[str]:

@@ -34,6 +34,7 @@ _STRATEGIES = {
     "new-function": "writing a new function",
     "body": "writing one function's body",
     "infill": "filling in a few lines",
+    "mend": "changing what a test told of",
     "mutate": "changing one sign",
     "mix": "putting two candidates together",
 }

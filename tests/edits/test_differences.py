@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.differences import text_edits
+from localagent.edits.differences import nearness, text_edits
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,17 @@ from localagent.edits.differences import text_edits
         ("assert 'a, b, c' == 'a; b; c'", [(",", ";")]),
         ('assert "it\'s 5 l" == "it\'s 5 kg"', [("l", "kg")]),
         ("First differing element 3:\n'one bottles'\n'one bottle'\n", [("s", "")]),
-        ("AssertionError: 'clu hlt io' != 'clu hlt io '", []),
+        ("AssertionError: 'hlt io' != 'hlt io '", [("", " "), ("io", "io ")]),
+        (
+            "assert f(9) == 'x'\nAssertionError: assert 'ten t...and one' == 'ten t...and one'\n\n"
+            "- ten thousand-and one\n?             ^\n+ ten thousand and one",
+            [(" ", "-")],
+        ),
+        ("AssertionError: 'ab cd' != 'ab-cd'", [(" ", "-")]),
+        (
+            "AssertionError: 'one two' != 'one, two'",
+            [("", ","), ("one", "one,"), (" ", ", ")],
+        ),
         ("AssertionError: 'abc' != 'xyz'", []),
         ("AssertionError: 1 != 2", []),
         ("AssertionError: '' != 'a'", []),
@@ -30,4 +40,31 @@ def test_parts_that_should_be_others(message: str, edits: list[tuple[str, str]])
 @given(st.text(min_size=1), st.text(min_size=1), st.text())
 def test_any_message_is_read(actual: str, expected: str, rest: str) -> None:
     for old, new in text_edits(f"AssertionError: {actual!r} != {expected!r}{rest}"):
-        assert old and old != new
+        assert old != new
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (
+            "say(1)\nKeyError: 1",
+            "f(1)\nAssertionError: ValueError not raised",
+            "f()\nassert 1 == 2",
+        ),
+        ("AssertionError: 1 != 2", "AssertionError: 'abc' != 'xyz'", "AssertionError: 'a' != 'ab'"),
+        ("assert f(1) == 'a'\nTypeError: no", "assert f(1) == 'a'\nassert 'b' == 'a'"),
+        (
+            "AssertionError: Lists differ: [1, 2] != [4, 5]",
+            "AssertionError: Lists differ: [1, 2] != [1, 3]",
+        ),
+    ],
+)
+def test_what_is_nearer_to_passing(messages: tuple[str, ...]) -> None:
+    near = [nearness(f"{message}\n") for message in messages]
+    assert near == sorted(near) and near[0] < near[-1] < 1
+
+
+@given(st.text(), st.text(), st.text())
+def test_any_message_is_somewhere_from_far_to_near(a: str, b: str, rest: str) -> None:
+    for left, right in ((a, b), (repr(a), repr(b))):
+        assert 0 <= nearness(f"{rest}\nAssertionError: {left} != {right}\n") < 1

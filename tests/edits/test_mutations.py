@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.mutations import mutations
+from localagent.edits.mutations import mutations, told
 
 
 def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
@@ -70,6 +70,42 @@ def test_what_is_looked_up_may_have_to_be_worked_out() -> None:
     new = changed("return words[n // 10] + f(n % 10)", "def f(n):")
     assert new[0] == "return f(n // 10) + f(n % 10)"
     assert not any("f(n // 10)" in line for line in changed("return words[n // 10]", "def f(n):"))
+
+
+@pytest.mark.parametrize(
+    ("line", "mended"),
+    [
+        ('return a + (b if b else "")', 'return a + ("-" + b if b else "")'),
+        ("return a + b", 'return a + "-" + b'),
+        ('return "".join([a, b])', 'return "-".join([a, b])'),
+        ('return f"{a}{b}"', 'return f"{a}-{b}"'),
+        ("return a", 'return a + "-"'),
+    ],
+)
+def test_what_is_missing_is_put_in_where_texts_are_joined(line: str, mended: str) -> None:
+    text = f"def f(a, b):\n    {line}\n"
+    new = told(text, [2], [("", "-")], ())
+    assert new[0].splitlines()[1].strip() == mended
+    assert new[0] == mutations(text, 2, [("", "-")])[0]
+
+
+def test_a_text_that_misses_its_end_is_tried_after_the_joints() -> None:
+    text = 'def f(a):\n    return {1: "one"}[a] + " tail"\n'
+    new = told(text, [2], [("", "-"), ("one", "one-")], ())
+    assert '"one"}[a] + "-" + " tail"' in new[0] and any('"one-"' in one for one in new[1:])
+
+
+def test_a_lookup_that_fails_is_worked_out_also_with_others_on_its_line() -> None:
+    text = "def f(n):\n    return words[n // 10] + words[n]\n"
+    assert [one.splitlines()[1].strip() for one in told(text, [2], (), {2})] == [
+        "return f(n // 10) + words[n]",
+        "return words[n // 10] + f(n)",
+        "return f(n // 10) + f(n)",
+    ]
+    assert told(text, [2], (), ()) == []
+    assert told(text.replace("(n)", "(n, m)"), [2], (), {2}) == []
+    method = "class C:\n    def f(self):\n        return self.a[n]\n"
+    assert told(method, [3], (), {3}) == []
 
 
 def test_what_is_around_stays_as_it_was_written() -> None:

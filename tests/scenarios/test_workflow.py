@@ -163,6 +163,30 @@ def test_a_second_slip_is_mended_upon_the_first(start: Callable, workspace_dir: 
     assert run.model.requests == []
 
 
+def test_what_tests_tell_of_is_mended_step_by_step(start: Callable, workspace_dir: Path) -> None:
+    """Three lookups that should be calls and two missing texts, of which each alone makes no
+    further test pass, are mended without the model."""
+    (workspace_dir / "calc_test.py").unlink()
+    (workspace_dir / "say.py").write_text(
+        "WORDS = {1: 'one', 2: 'two', 20: 'twenty'}\n\n\ndef say(n):\n    if n < 20:\n"
+        "        return WORDS[n]\n    if n < 100:\n"
+        "        return WORDS[n // 10 * 10] + (WORDS[n % 10] if n % 10 else '')\n"
+        "    if n < 1000:\n"
+        "        return WORDS[n // 100] + ' hundred' + (WORDS[n % 100] if n % 100 else '')\n"
+        "    return WORDS[n // 1000] + ' thousand' + (WORDS[n % 1000] if n % 1000 else '')\n"
+    )
+    numbers = {
+        1: "one", 20: "twenty", 22: "twenty-two", 100: "one hundred", 2000: "two thousand",
+        122: "one hundred twenty-two", 22122: "twenty-two thousand one hundred twenty-two",
+    }  # fmt: skip
+    tests = [f"def test_{n}():\n    assert say({n}) == '{text}'\n" for n, text in numbers.items()]
+    (workspace_dir / "say_test.py").write_text("from say import say\n\n\n" + "\n\n".join(tests))
+    run = start(workspace_dir, [], profile=Profile(fim=False))
+    end = finished(run.turn("Fix say.py so that the tests in say_test.py pass"))
+    assert end.outcome == "solved" and end.how.startswith("mend")
+    assert run.model.requests == []
+
+
 def test_what_is_written_anew_is_repaired_before_more_is_written(
     start: Callable, workspace_dir: Path
 ) -> None:

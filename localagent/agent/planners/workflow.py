@@ -38,7 +38,7 @@ from localagent.agent.strategies.function import body, rewrite
 from localagent.agent.strategies.ideas import ideas
 from localagent.agent.strategies.infill import infill, infill_other, quick_infill
 from localagent.agent.strategies.mix import mix
-from localagent.agent.strategies.mutate import mutate
+from localagent.agent.strategies.mutate import mend, mutate
 from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
 from localagent.agent.turn import Services, Turn
 from localagent.agent.untested import is_untested
@@ -160,13 +160,13 @@ def _strategies(turn: Turn, problem: Problem) -> Plan:
     if not problem.path.endswith(".py"):
         return Plan([whole_file, whole_file_again], anew=[whole_file_cases])
     if lines > WHOLE_FILE_LINES:
-        return Plan([quick_infill, mutate, rewrite, body], [infill, mutate, mix])
+        return Plan([mend, quick_infill, mutate, rewrite, body], [mend, infill, mutate, mix])
     if repairing and lines > 10:
         anew = [whole_file_again, whole_file_cases]
-        return Plan([quick_infill, mutate, rewrite, body], [infill, mutate, mix], anew)
+        return Plan([mend, quick_infill, mutate, rewrite, body], [mend, infill, mutate, mix], anew)
     return Plan(
-        [whole_file, quick_infill, mutate, whole_file_again, mix],
-        [infill, mutate, infill_other, mix],
+        [whole_file, mend, quick_infill, mutate, whole_file_again, mix],
+        [mend, infill, mutate, infill_other, mix],
         [ideas, whole_file_cases],
     )
 

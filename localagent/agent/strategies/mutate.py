@@ -1,4 +1,5 @@
-"""Common slips mended without asking the model: an operator, a bound, an index, a variable.
+"""Common slips mended without asking the model: what a test tells of (`mend`), and then an
+operator, a bound, an index, a variable (`mutate`).
 
 On a small machine a question takes seconds to minutes and a check a second at most. Where a file
 mostly works, what is wrong is often one sign, so the small changes of the most suspicious lines are
@@ -7,6 +8,8 @@ tried before anything is asked for anew; what gets better is built upon.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.candidates import Board
@@ -15,18 +18,40 @@ from localagent.agent.strategies.base import Draft
 from localagent.agent.strategies.places import best_text, most_pass, suspicious_lines
 from localagent.agent.turn import Turn
 from localagent.agent.verify import CheckResult
-from localagent.edits.differences import text_edits
-from localagent.edits.mutations import mutations
+from localagent.edits.differences import Edit, text_edits
+from localagent.edits.mutations import mutations, told
 
 COMPLEMENTS = 2
 LINES = 8
 A_LINE = 8
 """Changes of one line that are tried, at most, of so many lines."""
-EDITS = 4
-"""Differences of texts, of those that failing tests tell of, that are tried in the code's texts."""
+TOLD_LINES = 24
+EDITS = 8
+"""Differences of texts, of those that most failing tests tell of, that are tried in the code."""
 SECONDS = 20.0
 """What the checks of one text's changes may take together, by what its own check took."""
 MIN_CHECK_SECONDS = 0.5
+_LOOKUP = re.compile(r"^(?:Key|Index)Error\b", re.M)
+
+
+def mend(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """Change in the best text what failing tests tell of, one thing at a time: a part of a text
+    that differs, a lookup that fails. What is nearer, and loses no test, is built upon."""
+    tried: set[str] = set()
+    while problem.path.endswith(".py"):
+        text, result = best_text(problem, board)
+        if text in tried or result is None or not result.failing:
+            yield []
+            continue
+        while text not in tried:
+            tried.add(text)
+            for new in _told(problem, text, result):
+                yield [Draft("mend", None, _giving(new), leads_on=True)]
+                made = _result_of(board, new)
+                if made and _nearer(problem.path, made, result):
+                    text, result = new, made
+                    break
+    yield []
 
 
 def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
@@ -41,10 +66,25 @@ def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Dra
         tried.add(text)
         for new in _changed(problem, text, result):
             yield [Draft("mutate", None, _giving(new), leads_on=True)]
-            last = board.tried[-1].result if board.tried and board.tried[-1].text == new else None
-            if last is not None and last.score > result.score:
+            made = _result_of(board, new)
+            if made and made.counts > result.counts:
                 break
     yield []
+
+
+def _result_of(board: Board, text: str) -> CheckResult | None:
+    """The result of the candidate that was just tried, if it is this text's."""
+    last = board.tried[-1] if board.tried else None
+    return last.result if last is not None and last.text == text else None
+
+
+def _nearer(path: str, made: CheckResult, before: CheckResult) -> bool:
+    """Whether a change led on: no test was lost, and more pass, or are nearer, or a lookup that
+    failed no longer does, which hid another one."""
+    if not made.passing >= before.passing or made.score < before.score:
+        return False
+    failed, fails = _failing_lookups(path, before), _failing_lookups(path, made)
+    return made.score > before.score or not failed <= fails
 
 
 def _promising(
@@ -64,14 +104,40 @@ def _mostly_works(result: CheckResult) -> bool:
     return most_pass(result)
 
 
+def _told(problem: Problem, text: str, result: CheckResult) -> list[str]:
+    """The changes that failing tests tell of."""
+    lines = suspicious_lines(problem, text.splitlines(), result)[:TOLD_LINES]
+    failing = _failing_lookups(problem.path, result)
+    return told(text, lines, _edits(result), failing)[: _most(result)]
+
+
 def _changed(problem: Problem, text: str, result: CheckResult) -> list[str]:
     """The texts to try. One change of each line comes before the second of any."""
     lines = suspicious_lines(problem, text.splitlines(), result)[:LINES]
-    edits = [edit for test in result.failing for edit in text_edits(test.message)][:EDITS]
-    of_lines = [mutations(text, line, edits)[:A_LINE] for line in lines]
+    failing, edits = _failing_lookups(problem.path, result), _edits(result)
+    of_lines = [
+        mutations(text, line, edits, lookup_fails=line in failing)[:A_LINE] for line in lines
+    ]
     rounds = range(max(map(len, of_lines), default=0))
     ordered = [of_line[n] for n in rounds for of_line in of_lines if n < len(of_line)]
-    return ordered[: int(SECONDS / max(result.seconds, MIN_CHECK_SECONDS))]
+    return ordered[: _most(result)]
+
+
+def _most(result: CheckResult) -> int:
+    """How many changes of a text there is time to check."""
+    return int(SECONDS / max(result.seconds, MIN_CHECK_SECONDS))
+
+
+def _edits(result: CheckResult) -> list[Edit]:
+    """The differences of texts that failing tests tell of, those first that most tell of."""
+    found = Counter(edit for test in result.failing for edit in text_edits(test.message))
+    return [edit for edit, _ in found.most_common(EDITS)]
+
+
+def _failing_lookups(path: str, result: CheckResult) -> set[int]:
+    """The lines of a file on which a key or an index was looked up that is not there."""
+    tests = [test for test in result.failing if _LOOKUP.search(test.message) and test.frames]
+    return {line for test in tests for at, line in test.frames[-1:] if at == path}
 
 
 def _giving(text: str) -> Callable[[str], list[str]]:
