@@ -78,7 +78,9 @@ def _brought_up_to_date(
             known = {}
             todo = changes(workspace, known)
         read_in = readers.read(_jobs(todo.changed), alone=len(todo.changed) <= ALONE)
-        return store, _carry_out(store, known, todo, read_in, progress)
+        done = _carry_out(store, known, todo, read_in, progress)
+        store.follow_history()
+        return store, done
     except BaseException:
         store.close()
         raise

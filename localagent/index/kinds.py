@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+_PATHS = 100_000
+"""Of which the answers are kept: a search asks for hundreds of paths."""
 
 _TEST = re.compile(
     r"(?:^|/)(?:tests?|testing|__tests__|spec|specs|testdata|fixtures)/"
@@ -39,21 +43,25 @@ _NO_TEXT = (
 )
 
 
+@lru_cache(maxsize=_PATHS)
 def is_test(path: str) -> bool:
     """Whether `path` looks like a test, by the habits of the common languages."""
     return _TEST.search(path) is not None
 
 
+@lru_cache(maxsize=_PATHS)
 def is_vendored(path: str) -> bool:
     """Whether `path` lies in a folder that is for copies of other projects' code."""
     return _VENDORED.search(path) is not None
 
 
+@lru_cache(maxsize=_PATHS)
 def is_docs(path: str) -> bool:
     """Whether `path` is prose rather than code."""
     return path.lower().endswith(_DOCS)
 
 
+@lru_cache(maxsize=_PATHS)
 def is_data(path: str) -> bool:
     """Whether `path` is text that programs write or read, rather than people."""
     return path.lower().endswith(_DATA)

@@ -1,7 +1,7 @@
 """Which files and passages answer a query best: scores of BM25, added up.
 
     a file's score    = its best pieces, each counting 0.7 of the one before
-                        + 0.15 x its symbols' names + 0.3 x its path
+                        + 0.15 x its symbols' names + 0.3 x its path + 0.3 x past commits
     a passage's score = its own words + 0.15 x its name + 0.3 x its file
 
 Each part is divided by the best one's, so that parts weigh as written. Measured on 280 bug-fix
@@ -17,16 +17,21 @@ import math
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from localagent.index import words
 from localagent.index.base import Passage
+from localagent.index.commits import alike
 from localagent.index.kinds import is_data, is_docs, is_test, is_vendored
 from localagent.index.query import Query
 from localagent.index.store import pieces_ever
 
 SYMBOLS, PATH = 0.15, 0.3
+COMMITS = 0.3
+"""For commits that changed the file, whose messages have the query's words."""
+
 DECAY = 0.7
 """What a file's next piece counts of the one before."""
 
@@ -70,7 +75,8 @@ class Answer:
 
     files: dict[str, Ranked]
     _pieces: Mapping[str, Sequence[_Row]] = field(default_factory=dict)
-    _rare: Mapping[str, float] = field(default_factory=dict)
+    _rare: Callable[[str], float] = lambda _word: 0.0
+    _commits: Mapping[str, str] = field(default_factory=dict)
 
     def fill(self, chosen: Sequence[Ranked]) -> None:
         """Add the passages of these files, each file's best first."""
@@ -93,11 +99,13 @@ class Answer:
                 for name, line, end, score in rows[one.path]
             ]
             one.passages += sorted(found, key=lambda p: -p.score)
+            if one.path in self._commits:
+                one.reasons.append(f"a commit like it changed it ({self._commits[one.path][:10]})")
 
     def _of_name(self, name: str) -> float:
         """The rareness of the words that a definition's name shares with the query."""
         found = {word for part in name.split(".") for word in words.of_name(part)}
-        return sum(self._rare.get(word, 0.0) for word in found)
+        return sum(map(self._rare, found))
 
 
 def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
@@ -107,10 +115,12 @@ def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
     if not match:
         return Answer({})
     pieces = _pieces(db, match)
+    changed = alike(db, asked)
     parts = (
         (1.0, {file: _decayed(best) for file, best in pieces.items()}),
         (SYMBOLS, _scores(db, "bm25(names, 1.0, 0.0)", f"symbols : ({match})")),
         (PATH, _scores(db, "bm25(names, 0.0, 1.0)", f"path : ({match})")),
+        (COMMITS, {file: one.score for file, one in changed.items()}),
     )
     totals: dict[int, float] = defaultdict(float)
     for weight, scores in parts:
@@ -122,6 +132,11 @@ def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
     rows = db.execute(f"SELECT id, path, kind FROM files WHERE id IN ({marks})", best)
     paths = {file: (os.fsdecode(raw), kind) for file, raw, kind in rows}
     total = pieces_ever(db)
+
+    @cache
+    def rareness(word: str) -> float:
+        return math.log(1 + total / (1 + _having(db, word))) if word in chosen else 0.0
+
     worths = {path: _worth(path, kind) for path, kind in paths.values()}
     return Answer(
         {
@@ -129,7 +144,8 @@ def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
             for file, (path, _) in paths.items()
         },
         {path: pieces.get(file, ()) for file, (path, _) in paths.items()},
-        {word: math.log(1 + total / (1 + count)) for word, count in chosen.items()},
+        rareness,
+        {path: changed[file].commit for file, (path, _) in paths.items() if file in changed},
     )
 
 
@@ -152,17 +168,19 @@ def order(found: Iterable[Ranked], named: Collection[str]) -> list[Ranked]:
     return sorted(found, key=lambda r: (is_test(r.path) and r.path not in named, -r.score, r.path))
 
 
-def _chosen(db: sqlite3.Connection, asked: Query) -> dict[str, int]:
-    """The words to look up, each with how many pieces have it."""
+def _chosen(db: sqlite3.Connection, asked: Query) -> Collection[str]:
+    """The words to look up. To count what has a word takes as long as to look it up, so in a small
+    index it is not done."""
     terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:MOST_TERMS]
-    having = {word: _having(db, word) for term in terms for word in words.of_query(term)}
+    wanted = dict.fromkeys(word for term in terms for word in words.of_query(term))
     total = pieces_ever(db)
     if total < LARGE:
-        return having
-    rare = sorted(filter(having.get, having), key=lambda word: having[word])
+        return wanted
+    having = {word: _having(db, word) for word in wanted}
+    rare = sorted(filter(having.get, having), key=having.__getitem__)
     chosen = [word for word in rare[:FEW_TERMS] if having[word] <= COMMON * total] or rare[:2]
     # A word that no piece has may still be in a path.
-    return {word: count for word, count in having.items() if not count or word in chosen}
+    return {word for word, count in having.items() if not count or word in chosen}
 
 
 def _having(db: sqlite3.Connection, word: str) -> int:

@@ -3,6 +3,7 @@
     files ─┬─ chunks ──── chunk_words (FTS5: the words of each piece, by the chunk's id)
            ├─ symbols
            ├─ grams (a filter of the trigrams of each file: what it cannot hold)
+           ├─ commits (past ones, with the words of their messages; see `commits`)
            ├───────────── names (FTS5: words of path and symbols, by the file's id)
            └───────────── uses  (FTS5: names that it calls, and modules, by the file's id)
 
@@ -30,12 +31,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.filelock import locked
+from localagent.index import commits
 from localagent.index.base import Symbol
 from localagent.index.entry import Entry
 from localagent.index.grams import Filters
 from localagent.paths import cache_dir, private
 
-VERSION = 5
+VERSION = 6
 """Of the tables and of what is put into them; another one's file is made anew."""
 
 WAIT = 10.0
@@ -84,6 +86,8 @@ CREATE VIRTUAL TABLE uses USING fts5 (calls, imports, detail=column, {words});
 CREATE VIRTUAL TABLE called USING fts5vocab (uses, col);
 CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_words, row);
 """
+# Few and short, so they hold their words, which can be deleted then.
+_KEPT_WORDS = _WORDS.removeprefix("content='', ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +183,22 @@ class Store:
         with self._writing():
             for table in _FULL_TEXT:
                 db.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
-            for table in ("files", "chunks", "symbols", "grams", "sqlite_sequence"):
+            for table in ("files", "chunks", "symbols", "grams", *commits.NAMES, "sqlite_sequence"):
                 db.execute(f"DELETE FROM {table}")
+            self._set_meta("head", "")
         db.execute("PRAGMA secure_delete = OFF")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def follow_history(self) -> None:
+        """Make the past commits those of what is checked out."""
+        head = commits.head(self._root)
+        if head == self._meta("head"):
+            return
+        found = commits.news(self._db, self._root, head)
+        if found is not None:
+            with self._writing():
+                commits.put(self._db, found)
+                self._set_meta("head", head)
 
     def worn(self) -> bool:
         """Whether so much was changed that a fresh index would be smaller and better."""
@@ -263,7 +279,8 @@ class Store:
 
     def _make_tables(self) -> None:
         with self._writing():
-            for statement in _TABLES.format(words=_WORDS).strip().rstrip(";").split(";\n"):
+            tables = _TABLES.format(words=_WORDS) + commits.TABLES.format(words=_KEPT_WORDS)
+            for statement in tables.strip().rstrip(";").split(";\n"):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
             self._set_meta("root", os.fsencode(self._root).hex())

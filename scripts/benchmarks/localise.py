@@ -54,6 +54,7 @@ _ABLATIONS = {
     "all pieces alike": {"DECAY": 1.0},
     "no names": {"SYMBOLS": 0.0},
     "no path": {"PATH": 0.0},
+    "no commits": {"COMMITS": 0.0},
 }
 """Numbers of `localagent.index.ranking` that are others."""
 _CHARS = 3.5

@@ -15,6 +15,10 @@ _SELECTS = {
     "words": "path, line FROM chunk_words JOIN chunks ON chunks.id = chunk_words.rowid"
     " JOIN files ON files.id = chunks.file WHERE chunk_words MATCH 'shared OR attempt OR step'"
     " ORDER BY 1, 2",
+    "commits": "hash, commits.files, path FROM commits LEFT JOIN commit_files USING (id)"
+    " ORDER BY 1, 3",
+    "commit words": "hash, words FROM commit_words JOIN commits ON id = commit_words.rowid"
+    " ORDER BY 1",
     "calls": "path, term FROM uses_rows JOIN files ON files.id = doc WHERE col = 'calls'"
     " ORDER BY 1, 2",
     "imports": "path, term FROM uses_rows JOIN files ON files.id = doc WHERE col = 'imports'"
