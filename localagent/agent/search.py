@@ -62,7 +62,8 @@ def search(
     idle = 0  # rounds without a question; in as many as they are, each of `anew` has its turn
     while idle <= len(anew):
         asked = False
-        for current in [*repairs, *anew[:1]]:
+        turns = [*anew[:1], *repairs] if plan.anew_first else [*repairs, *anew[:1]]
+        for current in turns:
             went = yield from _turn_of(
                 turn, problem, board, current, end, climbs=current in repairs
             )

@@ -11,9 +11,15 @@ from collections.abc import Iterator
 Edit = tuple[str, str]
 """A part of what came out, and what was expected in its place; "" where something is missing."""
 
+ONE_TOO_MANY: Edit = ("", "")
+"""A list has one element more than was expected, at its end."""
+
 _TEXT = r"""('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _PAIR = re.compile(
     rf"{_TEXT} [!=]= {_TEXT}|First differing element [^\n]*:\n{_TEXT}\n{_TEXT}(?:\n|$)"
+)
+_LONGER = re.compile(
+    r"^(?:First list|Left) contains (?:1|one) (?:additional element|more item)", re.M
 )
 _SHORTENED = "..."
 _PYTEST_LINES = re.compile(r"^(?:AssertionError: )?assert .*\n\n- (.+)\n(?:\? .*\n)?\+ (.+)$", re.M)
@@ -32,8 +38,9 @@ texts or lists that are all but the same."""
 
 def text_edits(message: str) -> list[Edit]:
     """The parts of a text that should be others, by a failed comparison of pytest or unittest; none
-    where it compares no texts, or where the texts have little in common."""
-    found: list[Edit] = []
+    where it compares no texts, or where the texts have little in common. `ONE_TOO_MANY` for lists
+    of which that is so."""
+    found: list[Edit] = [ONE_TOO_MANY] if _LONGER.search(message) else []
     for actual, expected in _pairs(message):
         matcher = difflib.SequenceMatcher(None, actual, expected, autojunk=False)
         if matcher.ratio() < _ALIKE:

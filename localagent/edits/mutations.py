@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from localagent.edits.differences import Edit
+from localagent.edits.differences import ONE_TOO_MANY, Edit
 
 _SYMBOLS: dict[type[ast.AST], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
@@ -123,8 +123,10 @@ def _ranked(
     found = [mutant for node in _nodes(tree, here, line) for mutant in _of(here, node)]
     found += _all_lookups(here, [m for m in found if m.rank == _LOOKUP])
     found += [m for node in ast.walk(tree) for m in _text(here, node, line, edits)]
-    missing = [new for old, new in edits if not old]
-    found += [m for node in _whole(tree, line) for new in missing for m in _put_in(here, node, new)]
+    whole = _whole(tree, line)
+    missing = [new for old, new in edits if new and not old]
+    found += [m for node in whole for new in missing for m in _put_in(here, node, new)]
+    found += [m for node in whole if isinstance(node, ast.Return) for m in _cut(here, node, edits)]
     tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.While)]
     found += [m for test in tests if _lines(test) == (line, line) for m in _negated(here, test)]
     texts: dict[str, int] = {text: 0}
@@ -231,8 +233,7 @@ def _text(line: _Line, node: ast.AST, number: int, edits: Sequence[Edit]) -> Ite
 
 def _put_in(line: _Line, node: ast.AST, missing: str) -> Iterator[_Mutant]:
     """A text that is missing in what comes out, put in where texts are joined or given back."""
-    text = f'"{missing}"' if missing.isprintable() and not set(missing) & set('"\\') else ""
-    text = text or repr(missing)
+    text = _quoted(missing)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield line.instead(-3, node.right, f"{text} + {line.of(node.right)}")
         yield line.instead(-1, node.left, f"{text} + {line.of(node.left)}")
@@ -244,10 +245,32 @@ def _put_in(line: _Line, node: ast.AST, missing: str) -> Iterator[_Mutant]:
     elif isinstance(node, ast.JoinedStr) and "}{" in (written := line.of(node)):
         yield line.instead(-3, node, written.replace("}{", f"}}{missing}{{"))
     elif isinstance(node, ast.Return) and node.value is not None:
-        value = line.of(node.value)
-        value = value if isinstance(node.value, ast.BinOp | ast.Name | ast.Call) else f"({value})"
+        value = _operand(line, node.value, ast.BinOp)
         yield line.instead(-1, node.value, f"{value} + {text}")
         yield line.instead(-1, node.value, f"{text} + {value}")
+
+
+def _cut(line: _Line, node: ast.Return, edits: Sequence[Edit]) -> Iterator[_Mutant]:
+    """What is too much in what is given back, taken off its end or its start."""
+    if node.value is None:
+        return
+    value = _operand(line, node.value)
+    if ONE_TOO_MANY in edits:
+        yield line.instead(-2, node.value, f"{value}[:-1]")
+    for old in (old for old, new in edits if old and not new):
+        yield line.instead(-2, node.value, f"{value}.removesuffix({_quoted(old)})")
+        yield line.instead(-1, node.value, f"{value}.removeprefix({_quoted(old)})")
+
+
+def _operand(line: _Line, node: ast.expr, *kinds: type[ast.expr]) -> str:
+    """An expression as it can stand beside an operator; those of `kinds` are so as they are."""
+    plain = (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.JoinedStr, *kinds)
+    return line.of(node) if isinstance(node, plain) else f"({line.of(node)})"
+
+
+def _quoted(text: str) -> str:
+    plain = text.isprintable() and not set(text) & set('"\\')
+    return f'"{text}"' if plain else repr(text)
 
 
 def _unary(line: _Line, node: ast.UnaryOp) -> Iterator[_Mutant]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.differences import nearness, text_edits
+from localagent.edits.differences import ONE_TOO_MANY, nearness, text_edits
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,11 @@ from localagent.edits.differences import nearness, text_edits
             "AssertionError: 'one two' != 'one, two'",
             [("", ","), ("one", "one,"), (" ", ", ")],
         ),
+        (
+            "AssertionError: Lists differ: [1] != []\n\nFirst list contains 1 additional elements.",
+            [ONE_TOO_MANY],
+        ),
+        ("assert [1, 2] == [1]\nLeft contains one more item: 2", [ONE_TOO_MANY]),
         ("AssertionError: 'abc' != 'xyz'", []),
         ("AssertionError: 1 != 2", []),
         ("AssertionError: '' != 'a'", []),
@@ -40,7 +45,7 @@ def test_parts_that_should_be_others(message: str, edits: list[tuple[str, str]])
 @given(st.text(min_size=1), st.text(min_size=1), st.text())
 def test_any_message_is_read(actual: str, expected: str, rest: str) -> None:
     for old, new in text_edits(f"AssertionError: {actual!r} != {expected!r}{rest}"):
-        assert old != new
+        assert old != new or (old, new) == ONE_TOO_MANY
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localagent.edits.differences import ONE_TOO_MANY, Edit
 from localagent.edits.mutations import mutations, told
 
 
@@ -87,6 +88,20 @@ def test_what_is_missing_is_put_in_where_texts_are_joined(line: str, mended: str
     new = told(text, [2], [("", "-")], ())
     assert new[0].splitlines()[1].strip() == mended
     assert new[0] == mutations(text, 2, [("", "-")])[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "edit", "mended"),
+    [
+        ("return a + b", ("-", ""), 'return (a + b).removesuffix("-")'),
+        ("return a", ("\n", ""), "return a.removesuffix('\\n')"),
+        ("return items", ONE_TOO_MANY, "return items[:-1]"),
+        ('return f"{a}"', ("-", ""), 'return f"{a}".removesuffix("-")'),
+    ],
+)
+def test_what_is_too_much_is_taken_off(line: str, edit: Edit, mended: str) -> None:
+    new = told(f"def f(a, b, items):\n    {line}\n", [2], [edit], ())
+    assert new[0].splitlines()[1].strip() == mended
 
 
 def test_a_text_that_misses_its_end_is_tried_after_the_joints() -> None:

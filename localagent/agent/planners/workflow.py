@@ -165,9 +165,10 @@ def _strategies(turn: Turn, problem: Problem) -> Plan:
         anew = [whole_file_again, whole_file_cases]
         return Plan([mend, quick_infill, mutate, rewrite, body], [mend, infill, mutate, mix], anew)
     return Plan(
-        [whole_file, mend, quick_infill, mutate, whole_file_again, mix],
-        [mend, infill, mutate, infill_other, mix],
-        [ideas, whole_file_cases],
+        [whole_file, mend, quick_infill, mutate],
+        [mend, mix, infill, mutate, infill_other],
+        [whole_file_again, ideas, whole_file_cases],
+        anew_first=True,
     )
 
 

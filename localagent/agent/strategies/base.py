@@ -55,8 +55,9 @@ another strategy has found something."""
 class Plan:
     """Which strategies a search uses: those of `first` are used up in this order; then the
     `repairs`, which build upon the best candidate, have a turn each, and one of `anew`, which write
-    afresh, and so on."""
+    afresh, and so on; with `anew_first` the other way round."""
 
     first: Sequence[Strategy]
     repairs: Sequence[Strategy] = ()
     anew: Sequence[Strategy] = ()
+    anew_first: bool = False

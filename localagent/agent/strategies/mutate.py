@@ -26,6 +26,8 @@ LINES = 8
 A_LINE = 8
 """Changes of one line that are tried, at most, of so many lines."""
 TOLD_LINES = 24
+MENDED = 4
+"""Texts that are mended in one turn."""
 EDITS = 8
 """Differences of texts, of those that most failing tests tell of, that are tried in the code."""
 SECONDS = 20.0
@@ -35,23 +37,40 @@ _LOOKUP = re.compile(r"^(?:Key|Index)Error\b", re.M)
 
 
 def mend(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Change in the best text what failing tests tell of, one thing at a time: a part of a text
-    that differs, a lookup that fails. What is nearer, and loses no test, is built upon."""
+    """Change what failing tests tell of, one thing at a time: a part of a text that differs, a
+    lookup that fails. What is nearer, and loses no test, is built upon. The best text comes first,
+    then others of which as many tests pass as of half of the best: not the one that passes most is
+    always the one that is easiest to mend."""
     tried: set[str] = set()
     while problem.path.endswith(".py"):
-        text, result = best_text(problem, board)
-        if text in tried or result is None or not result.failing:
-            yield []
-            continue
-        while text not in tried:
-            tried.add(text)
-            for new in _told(problem, text, result):
-                yield [Draft("mend", None, _giving(new), leads_on=True)]
-                made = _result_of(board, new)
-                if made and _nearer(problem.path, made, result):
-                    text, result = new, made
-                    break
+        for text, result in list(_to_mend(problem, board, tried))[:MENDED]:
+            yield from _climb(problem, board, text, result, tried)
+        yield []
     yield []
+
+
+def _to_mend(problem: Problem, board: Board, tried: set[str]) -> Iterator[tuple[str, CheckResult]]:
+    best, result = best_text(problem, board)
+    enough = (result.passed or 0) / 2 if result is not None else 0
+    ranked = sorted(board.tried, key=lambda c: c.result.score if c.result else (), reverse=True)
+    others = [(c.text, c.result) for c in ranked if c.strategy not in ("mend", "mutate")]
+    for text, found in ((best, result), *others):
+        mends = found is not None and found.failing and (found.passed or 0) >= enough
+        if found is not None and mends and text not in tried:
+            yield text, found
+
+
+def _climb(
+    problem: Problem, board: Board, text: str, result: CheckResult, tried: set[str]
+) -> Iterator[Sequence[Draft]]:
+    while text not in tried:
+        tried.add(text)
+        for new in _told(problem, text, result):
+            yield [Draft("mend", None, _giving(new), leads_on=True)]
+            made = _result_of(board, new)
+            if made and _nearer(problem.path, made, result):
+                text, result = new, made
+                break
 
 
 def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:

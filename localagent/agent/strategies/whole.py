@@ -24,8 +24,9 @@ MIN_REPLY_TOKENS = 1000
 SHOWN_CASES = 6
 WAYS_OUT = 3
 MOST_STOPS = 4
-ROUNDS = 12
+ROUNDS = 24
 """How often the whole file is asked for with other cases: as many as fit into ten minutes."""
+SECONDS = 40.0
 
 
 def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
@@ -57,7 +58,10 @@ def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     plain = turn.services.prompts.render("workflow/file", path=problem.path)
     for number in range(len(drafts) + 1, profile.candidates):
         drafts.append(whole_draft(turn, problem, shared, plain, profile.temperature, number))
-    yield drafts
+    while drafts:
+        now = together(turn, board)
+        yield drafts[:now]
+        del drafts[:now]
 
 
 def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
@@ -65,13 +69,27 @@ def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     wrong, sampled."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
+    seed = profile.candidates
     for number in range(1, ROUNDS + 1):
         plain = turn.services.prompts.render("workflow/file", path=problem.path)
         tail = cases(turn, problem, board, number, "file-cases") or plain
-        seeds = range(number * profile.candidates, (number + 1) * profile.candidates)
+        seeds = range(seed, seed + together(turn, board))
+        seed = seeds.stop
         yield [
             whole_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds
         ]
+
+
+def together(turn: Turn, board: Board) -> int:
+    """How many whole files are asked for side by side: as many as are written in `SECONDS` by this
+    model on this machine, if they are as long as the best one. What is written is mended, and the
+    next questions tell of it; eight long files at once would take all the time there is."""
+    most = turn.services.model.info.profile.candidates
+    seconds = turn.usage.decode_seconds
+    if board.best is None or not seconds:
+        return most
+    rate = turn.usage.completion_tokens / seconds
+    return max(2, min(most, int(SECONDS * rate / turn.services.model.count(board.best.text))))
 
 
 def _ways(turn: Turn, problem: Problem) -> list[str]:
