@@ -285,6 +285,10 @@ def _index(line: _Line, node: ast.Subscript) -> Iterator[_Mutant]:
     )
     if line.recursive and works_out:
         yield line.instead(_LOOKUP, node, f"{line.recursive}({line.of(index)})")
+    if line.lookup_fails and not isinstance(index, ast.Slice):
+        there, key = line.of(node.value), line.of(index)
+        yield line.instead(-2, node, f'({there}[{key}] if {key} < len({there}) else "")')
+        yield line.instead(-2, node, f'{there}.get({key}, "")')
     if isinstance(index, ast.Slice):
         for bound in (index.lower, index.upper):
             if bound is not None:
