@@ -63,8 +63,9 @@ class CheckResult:
 
     @property
     def counts(self) -> tuple[bool, int, int]:
-        """For comparing candidates by their tests alone: greater is better. All tests count."""
-        return (self.ok, self.passed or 0, -(self.failed or 0))
+        """For comparing candidates by their tests alone: greater is better. Of those of which as
+        many pass, the one is better of which more tests ran: what cannot be imported fails one."""
+        return (self.ok, self.passed or 0, (self.passed or 0) + (self.failed or 0))
 
     @property
     def score(self) -> tuple[bool, int, int, float]:

@@ -36,3 +36,13 @@ def test_there_is_none_where_the_best_passes_all_that_anyone_does() -> None:
 
 def test_one_for_each_test() -> None:
     assert [c.number for c in board("ab", "c", "d", "bd").complements()] == [4, 2]
+
+
+def test_what_ran_more_tests_or_is_nearer_is_better_where_as_many_pass() -> None:
+    def of(passed: int | None, failed: int | None, near: float = 0.0) -> CheckResult:
+        return CheckResult(
+            "check", False, 1, passed is None, 1.0, "", (), passed, failed, True, near
+        )
+
+    worse_first = [of(None, None), of(0, 1), of(0, 20), of(0, 20, 3.5), of(1, 19), of(1, 19, 0.2)]
+    assert sorted(worse_first, key=lambda r: r.score) == worse_first

@@ -9,6 +9,7 @@ tried before anything is asked for anew; what gets better is built upon.
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -65,12 +66,15 @@ def _climb(
 ) -> Iterator[Sequence[Draft]]:
     while text not in tried:
         tried.add(text)
+        end = time.monotonic() + SECONDS  # a change may make the check take until its limit
         for new in _told(problem, text, result):
             yield [Draft("mend", None, _giving(new), leads_on=True)]
             made = _result_of(board, new)
             if made and _nearer(problem.path, made, result):
                 text, result = new, made
                 break
+            if time.monotonic() > end:
+                return
 
 
 def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
@@ -100,7 +104,7 @@ def _result_of(board: Board, text: str) -> CheckResult | None:
 def _nearer(path: str, made: CheckResult, before: CheckResult) -> bool:
     """Whether a change led on: no test was lost, and more pass, or are nearer, or a lookup that
     failed no longer does, which hid another one."""
-    if not made.passing >= before.passing or made.score < before.score:
+    if made.timed_out or not made.passing >= before.passing or made.score < before.score:
         return False
     failed, fails = _failing_lookups(path, before), _failing_lookups(path, made)
     return made.score > before.score or not failed <= fails
