@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from localagent.index import ranking
 from localagent.index.disk import DiskIndex
 from localagent.index.kinds import is_docs, is_test, is_vendored, may_be_text
 from localagent.index.query import parse_query
@@ -194,3 +195,18 @@ def test_other_kinds() -> None:
     assert not is_vendored("vendors.py")
     assert may_be_text("Makefile")
     assert not may_be_text("a.PNG")
+
+
+WORDS = ("alpha beta", "alpha beta gamma", "gamma", "gamma", *("filler",) * 5)
+
+
+@pytest.mark.parametrize(("small", "first"), [(2_000, "f1.txt"), (0, "f0.txt")])
+def test_in_a_small_repository_words_count_that_many_files_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, first: str
+) -> None:
+    """Each of the three is in more than a fifth of the files; the two rarest are in both."""
+    monkeypatch.setattr(ranking, "SMALL", small)
+    for number, text in enumerate(WORDS):
+        (tmp_path / f"f{number}.txt").write_text(f"{text}\n")
+    with DiskIndex(Workspace.open(tmp_path), tmp_path / ".git" / "i.sqlite") as index:
+        assert index.search("alpha beta gamma")[0].path == first
