@@ -99,7 +99,7 @@ def mutations(
     """The texts that differ from `text` by one small change in `line` (from 1), the likeliest
     first; none where `text` does not parse. What failing tests tell comes before all else: `edits`
     of texts, and that a key or index that the line looks up is not there."""
-    return [new for _, new in _ranked(text, line, edits, lookup_fails)]
+    return [new for _, new in _ranked(text, line, edits, lookup_fails=lookup_fails)]
 
 
 def told(
@@ -107,14 +107,20 @@ def told(
 ) -> list[str]:
     """Of such changes of any of `lines` those alone that failing tests tell of, the likeliest
     first; on the lines `lookups` a key or index is not there."""
-    found = [pair for line in lines for pair in _ranked(text, line, edits, line in lookups)]
-    return [new for rank, new in sorted(found, key=lambda pair: pair[0]) if rank < 0]
+    if not edits and not lookups:
+        return []
+    found = [
+        pair
+        for line in lines
+        for pair in _ranked(text, line, edits, lookup_fails=line in lookups, below=0)
+    ]
+    return [new for _, new in sorted(found, key=lambda pair: pair[0])]
 
 
 def _ranked(
-    text: str, line: int, edits: Sequence[Edit], lookup_fails: bool
+    text: str, line: int, edits: Sequence[Edit], *, lookup_fails: bool, below: int | None = None
 ) -> list[tuple[int, str]]:
-    """The changed texts with their ranks, the lowest first."""
+    """The changed texts with their ranks, the lowest first; only those `below` a rank."""
     tree = _tree(text)
     lines = text.splitlines(keepends=True)
     if tree is None or not 1 <= line <= len(lines) or "\f" in text:
@@ -131,6 +137,8 @@ def _ranked(
     found += [m for test in tests if _lines(test) == (line, line) for m in _negated(here, test)]
     texts: dict[str, int] = {text: 0}
     for mutant in sorted(found, key=lambda m: m.rank):
+        if below is not None and mutant.rank >= below:
+            break
         changed = here.bytes[: mutant.start] + mutant.new.encode() + here.bytes[mutant.end :]
         new = "".join([*lines[: line - 1], changed.decode(), *lines[line:]])
         if new not in texts and _tree(new) is not None:
