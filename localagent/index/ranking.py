@@ -47,7 +47,7 @@ many of the pieces have, as long as others are left: half the time, and no worse
 
 OFTEN = 0.2
 """In one that is neither large nor small no word is looked up that more than so many of the pieces
-have: two fifths less time, and 0.2 to 0.4 fewer of 100 files among the first ten."""
+have: two fifths less time, and 0.3 fewer of 100 files among the first ten."""
 
 SMALL, LARGE = 2_000, 20_000
 """Pieces from which on an index is not small, and is large."""
