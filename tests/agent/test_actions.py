@@ -128,6 +128,10 @@ class TestForms:
             "search",
             {"pattern": r'def \w+\("', "path": "src"},
         )
+        assert only('```search pattern="TODO: `tax`" path=src' + "\n```") == (
+            "search",
+            {"pattern": "TODO: `tax`", "path": "src"},
+        )
         assert only("```search pattern=def total path=src\n```")[1]["pattern"] == "def total"
         assert only("```search\ndef total\n```")[1] == {"pattern": "def total"}
 

@@ -25,6 +25,11 @@ from localagent.edits.fences import Mark, closings, dedented, fences, mark
 from localagent.edits.syntax import syntax_error
 from localagent.messages import ToolCall
 
+# An info string has no backticks by CommonMark; a quoted argument may.
+_QUOTING = re.compile(
+    r'^([ \t]*)(`{3,})[ \t]*(\w+(?:[ \t]+\w+=(?:"(?:[^"\\]|\\.)*"|[^\s`"]+))+)[ \t]*$'
+)
+
 
 def fenced(text: str, tools: Sequence[str]) -> Iterator[Found]:
     """Calls in fences. Other fenced blocks are yielded empty, so that nobody looks into them."""
@@ -70,6 +75,8 @@ def _opening(line: str) -> tuple[Mark | None, bool]:
     inline = re.match(r"^([ \t]*)(`{3,})[ \t]*([^`\n]+?)[ \t]*`{3,}[ \t]*$", line)
     if inline and ("=" in inline.group(3) or " " in inline.group(3)):
         return Mark(inline.group(1), inline.group(2), inline.group(3)), True
+    if quoting := _QUOTING.match(line):
+        return Mark(quoting[1], quoting[2], quoting[3]), False
     return None, False
 
 
