@@ -19,7 +19,7 @@ from localagent.gitfiles import ask_git
 from localagent.guard.secrets import is_secret
 from localagent.index import words
 from localagent.index.kinds import is_data, is_docs, is_test
-from localagent.index.query import Query
+from localagent.index.query import Query, looked_up
 
 MOST = 5000
 """Commits that are kept, the newest; without merges."""
@@ -41,7 +41,6 @@ CREATE VIRTUAL TABLE commit_words USING fts5 (words, {words});
 """
 NAMES = ("commits", "commit_files", "commit_words")
 
-_MOST_TERMS = 40
 _CHARS = 2000  # of a message
 _FORMAT = "--format=%x01%H%x02%B%x03"
 _RECORD = re.compile(r"\x01([0-9a-f]{40,64})\x02(.*?)\x03\0?\n?(.*?)(?=\x01[0-9a-f]{40}|\Z)", re.S)
@@ -104,8 +103,7 @@ def put(db: sqlite3.Connection, found: News) -> None:
 
 def alike(db: sqlite3.Connection, asked: Query) -> dict[int, Alike]:
     """The files that commits like the query changed, by their ids."""
-    terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:_MOST_TERMS]
-    match = " OR ".join(f'"{word}"' for term in terms for word in words.of_query(term))
+    match = " OR ".join(f'"{word}"' for word in looked_up(asked))
     if not match:
         return {}
     rows = db.execute(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from localagent.index import words
 from localagent.index.frames import frames
 
 _MAX_CHARS = 20_000
 _MAX_TERMS = 60
+_LOOKED_UP = 40
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PATH = re.compile(r"[\w@+~.-]*(?:/[\w@+~.-]+)+|[\w@+~-]+\.[A-Za-z]\w{0,7}\b")
@@ -44,6 +46,12 @@ def parse_query(text: str) -> Query:
     paths = dict.fromkeys(match.rstrip(".") for match in _PATH.findall(text))
     paths |= dict.fromkeys(match.replace(".", "/") for match in _MODULE.findall(text))
     return Query(_terms(text), tuple(paths), tuple(frames(text)))
+
+
+def looked_up(asked: Query) -> list[str]:
+    """The stored words that answer the heaviest terms of a query, each once."""
+    terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:_LOOKED_UP]
+    return list(dict.fromkeys(word for term in terms for word in words.of_query(term)))
 
 
 def _terms(text: str) -> dict[str, float]:

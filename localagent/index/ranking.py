@@ -24,7 +24,7 @@ from localagent.index import words
 from localagent.index.base import Passage
 from localagent.index.commits import alike
 from localagent.index.kinds import is_data, is_docs, is_test, is_vendored
-from localagent.index.query import Query
+from localagent.index.query import Query, looked_up
 from localagent.index.store import pieces_ever
 
 SYMBOLS, PATH = 0.15, 0.3
@@ -39,7 +39,6 @@ PROSE = 0.3
 """What prose, data, generated files and copies of other projects count, against code with the same
 words."""
 
-MOST_TERMS = 40
 FEW_TERMS = 16
 COMMON = 0.03
 """In a large index only the rarest `FEW_TERMS` words are looked up, and none that more than so
@@ -170,8 +169,7 @@ def order(found: Iterable[Ranked], named: Collection[str]) -> list[Ranked]:
 
 def _chosen(db: sqlite3.Connection, asked: Query) -> dict[str, int]:
     """The words to look up, each with how many pieces have it."""
-    terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:MOST_TERMS]
-    wanted = dict.fromkeys(word for term in terms for word in words.of_query(term))
+    wanted = looked_up(asked)
     having = {word: _having(db, word) for word in wanted}
     total = pieces_ever(db)
     if total < SMALL:
