@@ -73,10 +73,10 @@ class Alike:
     commit: str
 
 
-def head(root: Path) -> str:
-    """The hash of the commit that is checked out, "" without one."""
+def head(root: Path) -> str | None:
+    """The hash of the commit that is checked out, "" without one; None where git does not tell."""
     done = ask_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    return done.stdout.decode("ascii", "replace").strip() if done is not None else ""
+    return done.stdout.decode("ascii", "replace").strip() if done is not None else None
 
 
 def news(db: sqlite3.Connection, root: Path, head: str) -> News | None:

@@ -192,7 +192,7 @@ class Store:
     def follow_history(self) -> None:
         """Make the past commits those of what is checked out."""
         head = commits.head(self._root)
-        if head == self._meta("head"):
+        if head is None or head == self._meta("head"):
             return
         found = commits.news(self._db, self._root, head)
         if found is not None:

@@ -98,13 +98,21 @@ def test_only_the_newest_are_kept(root: Path, file: Path, monkeypatch: pytest.Mo
     assert (found(root, file, "wombat"), found(root, file, "leap")) == (["src/other.py"], [])
 
 
+@pytest.mark.parametrize("asked", ["head", "_history", "_told"])
 def test_where_git_does_not_tell_what_was_known_stays(
-    root: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, file: Path, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     found(root, file, "leap")
     commit(root, "wombat", {"src/other.py": "Y = 2\n"})
     with monkeypatch.context() as patch:
-        patch.setattr(commits, "_told", lambda *_: None)
+        patched = getattr(commits, asked)
+
+        def hangs(*arguments: object) -> object:
+            with monkeypatch.context() as inner:
+                inner.setattr(commits, "ask_git", lambda *_, **__: None)
+                return patched(*arguments)
+
+        patch.setattr(commits, asked, hangs)
         assert (found(root, file, "leap"), found(root, file, "wombat")) == (["src/dates.py"], [])
     assert found(root, file, "wombat") == ["src/other.py"]
 
