@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from localagent.agent.candidates import Board
 from localagent.agent.problem import Problem, context_messages
 from localagent.agent.strategies.base import Draft, sampled
-from localagent.agent.strategies.whole import cases, together, whole_draft
+from localagent.agent.strategies.whole import cases, in_groups, whole_draft
 from localagent.agent.turn import Turn
 from localagent.messages import Message
 from localagent.models.base import Request
@@ -48,10 +48,7 @@ def ideas(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft
             whole_draft(turn, problem, shared, tail, request.temperature, n, strategy="idea")
             for n, tail in enumerate(tails)
         ]
-        while drafts:
-            now = together(turn, board)
-            yield drafts[:now]
-            del drafts[:now]
+        yield from in_groups(turn, board, drafts)
 
 
 def named(text: str) -> list[str]:

@@ -58,10 +58,7 @@ def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     plain = turn.services.prompts.render("workflow/file", path=problem.path)
     for number in range(len(drafts) + 1, profile.candidates):
         drafts.append(whole_draft(turn, problem, shared, plain, profile.temperature, number))
-    while drafts:
-        now = together(turn, board)
-        yield drafts[:now]
-        del drafts[:now]
+    yield from in_groups(turn, board, drafts)
 
 
 def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
@@ -73,14 +70,22 @@ def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     for number in range(1, ROUNDS + 1):
         plain = turn.services.prompts.render("workflow/file", path=problem.path)
         tail = cases(turn, problem, board, number, "file-cases") or plain
-        seeds = range(seed, seed + together(turn, board))
+        seeds = range(seed, seed + _together(turn, board))
         seed = seeds.stop
         yield [
             whole_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds
         ]
 
 
-def together(turn: Turn, board: Board) -> int:
+def in_groups(turn: Turn, board: Board, drafts: list[Draft]) -> Iterator[Sequence[Draft]]:
+    """Questions for whole files, as many at once as there is time for."""
+    while drafts:
+        now = _together(turn, board)
+        yield drafts[:now]
+        drafts = drafts[now:]
+
+
+def _together(turn: Turn, board: Board) -> int:
     """How many whole files are asked for side by side: as many as are written in `SECONDS` by this
     model on this machine, if they are as long as the best one. What is written is mended, and the
     next questions tell of it; eight long files at once would take all the time there is."""
