@@ -50,6 +50,8 @@ def do(kind, path, other):
         shutil.move(path, other)
     elif kind == "mode":
         os.chmod(path, other | (0o700 if os.path.isdir(path) else 0))
+    elif kind == "lock":
+        os.chmod(path, other)
     elif kind == "link":
         os.symlink(other, path)
     elif kind == "hard":
@@ -95,7 +97,11 @@ def show(root: Path) -> str:
 
 
 def apply(root: Path, changes: Sequence[Change]) -> None:
-    """Deletions first, children before parents; then the rest, parents before children."""
+    """Links that go first, as nothing is meant below them; then deletions, children before parents;
+    then the rest, parents before children."""
+    for change in changes:
+        if (root / change.path).is_symlink():
+            (root / change.path).unlink()
     for change in reversed(changes):
         path = root / change.path
         if change.kind == "absent" or path.is_symlink() or path.is_file():
@@ -174,6 +180,31 @@ def test_a_folder_replaced_by_a_new_one(sandbox: Sandbox) -> None:
     check(sandbox, first, [("again", "a", "")])
     check(sandbox, first, [("remove", "a", ""), ("write", "a/y", "2")])
     check(sandbox, first, [("move", "a", "c d")])
+
+
+def test_a_folder_within_a_new_one(sandbox: Sandbox) -> None:
+    first = [("write", "a/b/x", "1"), ("write", "a/b/c d/y", "2")]
+    check(sandbox, first, [("again", "a", ""), ("write", "a/b/é", "3")])
+    check(sandbox, first, [("again", "a", ""), ("write", "a/b/c d/é", "3")])
+
+
+def test_a_folder_in_the_place_of_a_link(sandbox: Sandbox) -> None:
+    first = [("write", "b/x", "1"), ("link", "a", "b"), ("link", "c d", "c d")]
+    new = [("remove", "a", ""), ("write", "a/x", "1"), ("remove", "c d", "")]
+    check(sandbox, first, [*new, ("write", "c d/x", "1")])
+
+
+def test_a_link_in_the_place_of_a_folder(sandbox: Sandbox) -> None:
+    first = [("write", "a/x", "1"), ("write", "b/x", "2"), ("write", "c d/x", "3")]
+    for target in ("b", "a", "a/x"):  # another folder, and links in circles
+        check(sandbox, first, [("remove", "a", ""), ("link", "a", target), ("remove", "c d", "")])
+
+
+def test_what_its_owner_may_not_write(sandbox: Sandbox) -> None:
+    first = [("write", "a", "1"), ("mode", "a", 0o400), ("write", "b/x", "2")]
+    locked = [("mode", "b/x", 0o400), ("lock", "b", 0o500)]
+    check(sandbox, first, [("write", "é", "3"), ("move", "é", "a"), *locked])
+    check(sandbox, [*first, *locked], [("lock", "b", 0o700), ("write", "b/a", "4"), locked[1]])
 
 
 def test_deleting_more_than_there_is_harms_nothing(sandbox: Sandbox, project: Path) -> None:

@@ -226,6 +226,8 @@ class Copy:
     def _as_before(self, change: Change) -> bool:
         """Whether a touched entry still is what the workspace has."""
         path = self._root / change.path
+        if os.path.realpath(path.parent) != str(path.parent):
+            return False  # a link stood in the place of a folder that is now on the way
         try:
             found = path.lstat()
             if change.kind == "symlink":

@@ -42,7 +42,8 @@ def changes(upper: Path, lower: Path) -> tuple[Change, ...]:
     Raises SandboxError where there is too much to take over.
     """
     reader = _Reader(str(upper), str(lower))
-    return tuple(sorted(reader.folder(""), key=lambda change: change.path))
+    found = reader.folder("", below=True, opaque=False)
+    return tuple(sorted(found, key=lambda change: change.path))
 
 
 class Budget:
@@ -67,30 +68,38 @@ class _Reader:
         self._lower = lower
         self._budget = Budget()
 
-    def folder(self, rel: str) -> Iterator[Change]:
-        """The changes below `rel`, which is a folder in the upper layer."""
+    def folder(self, rel: str, below: bool, opaque: bool) -> Iterator[Change]:
+        """The changes below `rel`, which is a folder in the upper layer.
+
+        `below`: the lower layer has a folder of that path, without a link on the way. `opaque`: a
+        folder above is, which the kernel does not mark on the folders that are made in it.
+        """
         upper = _join(self._upper, rel)
         with readable(upper), os.scandir(upper) as entries:
             names = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
-            if _is_opaque(upper):
+            opaque = opaque or _is_opaque(upper)
+            if below and opaque:
                 yield from self._gone(rel, set(names))
             for name, found in names.items():
                 path = f"{rel}/{name}" if rel else name
                 if not is_cache(path):
-                    yield from self._entry(path, found)
+                    before = _lstat(_join(self._lower, path)) if below else None
+                    yield from self._entry(path, found, before, opaque)
 
-    def _entry(self, rel: str, found: os.stat_result) -> Iterator[Change]:
-        before = _lstat(_join(self._lower, rel))
+    def _entry(
+        self, rel: str, found: os.stat_result, before: os.stat_result | None, opaque: bool
+    ) -> Iterator[Change]:
         if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
             if before is not None:
                 yield from deleted(self._lower, rel, before)
             return
+        was_folder = before is not None and stat.S_ISDIR(before.st_mode)
         if stat.S_ISDIR(found.st_mode):
-            if before is None or not stat.S_ISDIR(before.st_mode) or not same_mode(before, found):
+            if before is None or not was_folder or not same_mode(before, found):
                 yield Change(rel, "dir", mode=found.st_mode & _PERMISSIONS)
-            yield from self.folder(rel)
+            yield from self.folder(rel, was_folder, opaque)
             return
-        if before is not None and stat.S_ISDIR(before.st_mode):
+        if was_folder:
             yield from _inside(self._lower, rel)
         change = entry_change(_join(self._upper, rel), rel, found, self._budget)
         if change is not None and not _same(change, _join(self._lower, rel), before):
@@ -98,9 +107,6 @@ class _Reader:
 
     def _gone(self, rel: str, names: set[str]) -> Iterator[Change]:
         """What the lower folder has and the opaque upper one does not."""
-        before = _lstat(_join(self._lower, rel))
-        if before is None or not stat.S_ISDIR(before.st_mode):
-            return
         for name in os.listdir(_join(self._lower, rel)):
             path = f"{rel}/{name}" if rel else name
             found = _lstat(_join(self._lower, path))

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH116, PTH120, PTH123, PTH211, PTH102
+# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123, PTH211, PTH102
 # (a quick start counts in the launcher, and pathlib is slow to import)
 """Carrying out one change in a view.
 
@@ -11,9 +11,21 @@ from __future__ import annotations
 import os
 import stat
 
+_ALL = os.R_OK | os.W_OK | os.X_OK
+
 
 def put(target: str, kind: str, data: bytes, mode: int | None) -> None:
-    """Carry out one change (see localagent.changes) at the absolute path `target`."""
+    """Carry out one change (see localagent.changes) at the absolute path `target`, which has no
+    link on the way but what changes put there; also where the command has left files and folders
+    that their owner may not write."""
+    parent = os.path.dirname(target)
+    with _unlocked(parent):
+        if kind == "absent" and (os.path.realpath(parent) != parent or not os.path.isdir(parent)):
+            return  # a link or a file took the folder's place, and what was in it went with it
+        _put(target, kind, data, mode)
+
+
+def _put(target: str, kind: str, data: bytes, mode: int | None) -> None:
     try:
         before: os.stat_result | None = os.lstat(target)
     except (FileNotFoundError, NotADirectoryError):
@@ -38,7 +50,7 @@ def put(target: str, kind: str, data: bytes, mode: int | None) -> None:
 
 
 def _remove_tree(folder: str) -> None:  # shutil takes longer to import than all else takes
-    with os.scandir(folder) as entries:
+    with _unlocked(folder), os.scandir(folder) as entries:
         for entry in list(entries):
             if entry.is_dir(follow_symlinks=False):
                 _remove_tree(entry.path)
@@ -60,6 +72,8 @@ def _mode(mode: int | None, before: os.stat_result | None, otherwise: int) -> in
 
 
 def _put_file(target: str, data: bytes, mode: int, before: os.stat_result | None) -> None:
+    if before is not None and not os.access(target, os.W_OK):
+        os.unlink(target)  # which is a right on the folder
     with open(target, "wb") as file:
         file.write(data)
     os.chmod(target, mode)
@@ -69,3 +83,34 @@ def _put_file(target: str, data: bytes, mode: int, before: os.stat_result | None
     same_size = before is not None and before.st_size == after.st_size
     if before is not None and same_size and int(after.st_mtime) <= int(before.st_mtime):
         os.utime(target, (after.st_atime, int(before.st_mtime) + 1))
+
+
+class _unlocked:
+    """Give the owner access to `folder` and what is above it for a while, where the command took
+    it away."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._modes: list[tuple[str, int]] = []
+
+    def __enter__(self) -> None:
+        locked, folder = [], self._folder
+        while folder != os.path.dirname(folder) and not os.access(folder, _ALL):
+            locked.append(folder)
+            folder = os.path.dirname(folder)
+        for path in reversed(locked):
+            try:
+                found = os.lstat(path)
+            except OSError:
+                return  # there is none yet
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                mode = stat.S_IMODE(found.st_mode)
+                os.chmod(path, mode | stat.S_IRWXU)
+                self._modes.append((path, mode))
+
+    def __exit__(self, *exc: object) -> None:
+        for path, mode in reversed(self._modes):
+            try:
+                os.chmod(path, mode)
+            except FileNotFoundError:
+                continue  # it was removed
