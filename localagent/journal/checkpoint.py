@@ -22,11 +22,12 @@ from localagent.errors import LocalAgentError, OutsideWorkspace, RefusedError, W
 from localagent.events import FileChanged
 from localagent.journal.blobs import Blobs, in_bulk, sync_all
 from localagent.journal.changed import file_changes
+from localagent.journal.clock import next_time
 from localagent.journal.plan import Plan, Step, plan
 from localagent.journal.rooted import Rooted
 from localagent.journal.state import State
 from localagent.journal.transition import carry_out, discard, explain, reading, revert
-from localagent.journal.turnlog import Apply, ApplyKind, TurnLog, all_logs, now_ns, turn_logs
+from localagent.journal.turnlog import Apply, ApplyKind, TurnLog, all_logs, turn_logs
 
 MAX_BYTES = 512 << 20
 
@@ -138,7 +139,7 @@ def commit(
     _refuse_own_files(tree, log, steps)
     blobs = Blobs(log.session_dir)
     content = reading(data, blobs.open)
-    stamp = now_ns(log.applies())
+    stamp = next_time(tree.root, log.applies())
     apply = Apply(secrets.token_hex(4), kind, str(tree.root), stamp, tuple(steps))
     try:
         _keep(tree, blobs, steps, max_bytes)

@@ -14,8 +14,7 @@ file system gave where they differ from those asked for (FAT, some mounts).
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -141,12 +140,6 @@ def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[App
             applies = [a for a in log.applies() if a.workspace == workspace]
             if applies:
                 yield log, applies
-
-
-def now_ns(applies: Iterable[Apply] = ()) -> int:
-    """The time for a new apply: now, and later than all of `applies` also when a clock was set
-    back."""
-    return max([time.time_ns(), *(apply.time + 1 for apply in applies)])
 
 
 def last_done(applies: Sequence[Apply]) -> Apply | None:

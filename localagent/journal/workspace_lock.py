@@ -64,7 +64,7 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
     """
     real = os.path.realpath(root)
     try:
-        path = private(state_dir() / "locks") / f"{_name(real)}.lock"
+        path = path_beside_lock(real, "lock")
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         fd = os.open(path, flags, 0o600)
     except OSError as error:
@@ -84,8 +84,13 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
     return WorkspaceLock(fd, session_id, real)
 
 
-def _name(real: str) -> str:
-    return hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
+def path_beside_lock(root: str | Path, kind: str) -> Path:
+    """The file of the workspace `root` that ends in `kind`, in the folder of locks, which is made.
+
+    Raises OSError.
+    """
+    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
+    return private(state_dir() / "locks") / f"{name}.{kind}"
 
 
 def _sign(fd: int, session: str, workspace: str) -> None:

@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def test_a_turn_of_several_changes_is_undone_and_redone(
     assert picture_of(root) == after
     undo(root)
     assert picture_of(root) == before
+
+
+def test_the_order_is_that_of_the_changes_also_when_the_clock_is_set_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, hour in enumerate((3, 2, 1)):
+        monkeypatch.setattr(time, "time_ns", lambda hour=hour: hour * 3600 * 10**9)
+        with open_session(root) as session:
+            Checkpoints(root, session.folder, 1).apply([file_change(f"n{number}", b"1")])
+    for number in (2, 1, 0):
+        assert [event.path for event in undo(root).changed] == [f"n{number}"]
 
 
 def test_turns_are_undone_newest_first_across_sessions(root: Path) -> None:
