@@ -338,7 +338,18 @@ def test_no_zombies_and_no_scratch_are_left(sandbox: Sandbox, project: Path, hom
     sandbox.close()
     scratch = home / ".cache/localagent/scratch"
     assert [path.name for path in scratch.iterdir()] == ["lock"]
-    assert children() <= before
+    soon = time.monotonic() + 5.0
+    while (left := children() - before) and time.monotonic() < soon:
+        time.sleep(0.1)
+    assert not left, [told(pid) for pid in left]
+
+
+def told(pid: str) -> str:
+    """What process that is, for a failing test's message."""
+    try:
+        return "\n".join((Path("/proc") / pid / name).read_text() for name in ("cmdline", "status"))
+    except OSError as error:
+        return f"{pid}: {error}"
 
 
 def test_scratch_of_a_dead_agent_is_removed(sandbox: Sandbox, project: Path, home: Path) -> None:

@@ -40,9 +40,27 @@ def test_a_folder_that_takes_long_is_looked_at_seldom(
         return 0
 
     monkeypatch.setattr(watch, "_size", slow)
+    monkeypatch.setattr(watch.Watch, "_free_disk", lambda _self: 1 << 40)
     monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
     looking = watch.Watch(os.getpid(), 0, [str(tmp_path)], 1 << 20)
     while now[0] < 60.0:
         now[0] += 0.1
         looking.over()
     assert 2 <= len(looks) <= 3
+
+
+def test_what_others_write_is_not_looked_for_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from localagent.guard.sandbox import watch
+
+    free = [1 << 40]
+    looks = []
+    monkeypatch.setattr(watch, "_size", lambda _folder: looks.append(0) or 600_000)
+    monkeypatch.setattr(watch.Watch, "_free_disk", lambda _self: free[0])
+    monkeypatch.setattr(watch.time, "monotonic", lambda: 0.0)
+    looking = watch.Watch(os.getpid(), 0, [str(tmp_path)], 1_000_000)
+    for less, expected in [(900_000, 0), (200_000, 1), (0, 1), (390_000, 1), (20_000, 2)]:
+        free[0] -= less
+        assert looking.over() == ""
+        assert len(looks) == expected

@@ -91,11 +91,12 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 
 def check_undo(folder: Path, before: dict[str, str]) -> None:
     """Undo takes back all that the killed turn did, also its temporary files."""
+    done: object = None
     try:
-        undo(folder)
-    except UsageError:
-        pass  # it was killed before it changed anything
-    assert content(folder) == before
+        done = undo(folder)
+    except UsageError as error:
+        done = error  # it was killed before it changed anything
+    assert content(folder) == before, done
 
 
 def check_resume(folder: Path, session: str) -> None:

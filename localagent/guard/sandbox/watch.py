@@ -88,6 +88,7 @@ class Watch:
         self._folders = folders
         self._disk = disk
         self._free = self._free_disk()
+        self._enough = self._free - disk  # of free space: with more, it wrote less than its limit
         self._next = time.monotonic() + _LOOK
 
     def over(self) -> str:
@@ -102,9 +103,12 @@ class Watch:
                 return "the machine's memory was nearly full"
         if self._disk and self._folders:
             free = self._free_disk()
-            less = self._free - free > self._disk
-            if (less or time.monotonic() >= self._next) and self._written() > self._disk:
-                return f"it wrote more than {self._disk >> 20} MiB to the disk"
+            # Looked at at once where the disk has so much less room that it can be this command.
+            if free < self._enough or time.monotonic() >= self._next:
+                written = self._written()
+                if written > self._disk:
+                    return f"it wrote more than {self._disk >> 20} MiB to the disk"
+                self._enough = free - (self._disk - written)
             if free < _LEAST_DISK < self._free:
                 return "the disk was nearly full"
         return ""
