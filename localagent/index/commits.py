@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,9 +120,13 @@ def alike(db: sqlite3.Connection, asked: Query) -> dict[int, Alike]:
     found = {}
     for file, scores in by_file.items():
         scores.sort(reverse=True)
-        total = sum(score * DECAY**place for place, (score, _) in enumerate(scores))
-        found[file] = Alike(total, scores[0][1])
+        found[file] = Alike(decayed((score for score, _ in scores), DECAY), scores[0][1])
     return found
+
+
+def decayed(scores: Iterable[float], decay: float) -> float:
+    """The sum of scores, the best first, each of which counts `decay` of the one before."""
+    return sum(score * decay**place for place, score in enumerate(scores))
 
 
 def _history(root: Path, head: str) -> dict[str, None] | None:

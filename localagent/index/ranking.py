@@ -2,7 +2,7 @@
 
     a file's score    = its best pieces, each counting 0.7 of the one before
                         + 0.15 x its symbols' names + 0.3 x its path + 0.3 x past commits
-    a passage's score = its own words + 0.15 x its name + 0.3 x its file
+    a passage's score = its own words + 0.25 x its name + 0.5 x its file
 
 Each part is divided by the best one's, so that parts weigh as written. Measured on 280 bug-fix
 commits of eight Python projects (`scripts/bench localise`; the index's documentation has the
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from localagent.index import words
 from localagent.index.base import Passage
-from localagent.index.commits import alike
+from localagent.index.commits import alike, decayed
 from localagent.index.kinds import is_data, is_docs, is_test, is_vendored
 from localagent.index.query import Query, looked_up
 from localagent.index.store import pieces_ever
@@ -34,7 +34,7 @@ COMMITS = 0.3
 DECAY = 0.7
 """What a file's next piece counts of the one before."""
 
-NAME, FILE = 0.15, 0.3
+NAME, FILE = 0.25, 0.5
 PROSE = 0.3
 """What prose, data, generated files and copies of other projects count, against code with the same
 words."""
@@ -121,7 +121,10 @@ def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
     pieces = _pieces(db, match)
     changed = alike(db, asked)
     parts = (
-        (1.0, {file: _decayed(best) for file, best in pieces.items()}),
+        (
+            1.0,
+            {file: decayed((score for *_, score in best), DECAY) for file, best in pieces.items()},
+        ),
         (SYMBOLS, _scores(db, "bm25(names, 1.0, 0.0)", f"symbols : ({match})")),
         (PATH, _scores(db, "bm25(names, 0.0, 1.0)", f"path : ({match})")),
         (COMMITS, {file: one.score for file, one in changed.items()}),
@@ -184,14 +187,6 @@ def _chosen(db: sqlite3.Connection, asked: Query) -> dict[str, int]:
 def _having(db: sqlite3.Connection, word: str) -> int:
     row = db.execute("SELECT doc FROM chunk_terms WHERE term = ?", (word,)).fetchone()
     return row[0] if row else 0
-
-
-def _decayed(pieces: Sequence[_Row]) -> float:
-    total, weight = 0.0, 1.0
-    for *_, score in pieces:
-        total += weight * score
-        weight *= DECAY
-    return total
 
 
 def _scores(db: sqlite3.Connection, score: str, match: str) -> dict[int, float]:
