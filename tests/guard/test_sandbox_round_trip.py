@@ -98,7 +98,10 @@ def show(root: Path) -> str:
 
 def apply(root: Path, changes: Sequence[Change]) -> None:
     """Links that go first, as nothing is meant below them; then deletions, children before parents;
-    then the rest, parents before children."""
+    then the rest, parents before children; modes of folders last, as one may forbid the rest."""
+    modes = {path: path.stat().st_mode for path in root.rglob("*") if is_folder(path)}
+    for path, mode in modes.items():
+        path.chmod(mode | 0o700)
     for change in changes:
         if (root / change.path).is_symlink():
             (root / change.path).unlink()
@@ -113,7 +116,7 @@ def apply(root: Path, changes: Sequence[Change]) -> None:
         path = root / change.path
         if change.kind == "dir":
             path.mkdir(exist_ok=True)
-            path.chmod(change.mode or 0o755)
+            modes[path] = change.mode or 0o755
         elif change.kind == "symlink":
             if path.is_dir():
                 path.rmdir()
@@ -123,6 +126,14 @@ def apply(root: Path, changes: Sequence[Change]) -> None:
                 path.rmdir()
             path.write_bytes(change.data)
             path.chmod(0o644 if change.mode is None else change.mode)
+    for path, mode in modes.items():
+        if is_folder(path):
+            path.chmod(mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is one itself, not a link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def check(sandbox: Sandbox, first: list[object], steps: list[object]) -> None:
