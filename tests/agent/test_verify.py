@@ -138,6 +138,17 @@ def test_probe_shows_what_the_test_did_and_not_the_code_that_raised(tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize("style", ["short", "long"])
+def test_probe_shows_a_statement_of_several_lines_whole(tmp_path: Path, style: str) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "def made(items):\n    raise ValueError('no')\n\n\n"
+        "def test_it():\n    for one in [\n        1,\n    ]:\n"
+        "        found = made([\n            (one, 'a'),\n            {},\n        ])\n"
+    )
+    message = run_probe(tmp_path, style=style).failing[0].message
+    assert message.splitlines() == ["found = made([ (one, 'a'), {}, ])", "ValueError: no"]
+
+
 def test_probe_reads_the_long_style_of_tracebacks(tmp_path: Path) -> None:
     (tmp_path / "x_test.py").write_text("def test_a():\n    one = 1\n    assert one == 2\n")
     result = run_probe(tmp_path, style="long")

@@ -7,10 +7,11 @@ lines of these files each test ran. The agent reads it for hints on what to repa
 passed is decided by its exit code alone.
 """
 
+import ast
 import json
 import os
 import sys
-from typing import Any, Dict, List, Set  # the generic forms of older Pythons
+from typing import Any, Dict, List, Set, Tuple  # the generic forms of older Pythons
 
 MARK = "LOCALAGENT-PROBE "
 MESSAGE_CHARS = 600
@@ -34,6 +35,7 @@ def _traced() -> Set[str]:
 
 _WANTED = _traced()
 _known: Dict[str, str] = {}
+_sources: Dict[str, Tuple[List[str], List[Tuple[int, int]]]] = {}
 
 
 def _wanted(filename: str) -> str:
@@ -80,8 +82,54 @@ def _message(report: Any) -> str:
     text = getattr(report, "longreprtext", "") or ""
     errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     shown = "\n".join(errors) or (crash.message if crash else text[-MESSAGE_CHARS:])
-    lines = [_statement(text), shown]
+    statement = _statement(text)
+    if _is_begun(statement):
+        statement = _whole_statement(report) or statement
+    lines = [statement, shown]
     return "\n".join(line for line in lines if line)[:MESSAGE_CHARS].strip()
+
+
+def _is_begun(statement: str) -> bool:
+    """Whether it is the start of a statement alone: of one that has several lines a short traceback
+    shows the first, which may be no more than a bracket that is opened."""
+    try:
+        ast.parse(statement)
+    except (SyntaxError, ValueError, RecursionError):
+        return True
+    return False
+
+
+def _whole_statement(report: Any) -> str:
+    """The statement of the test that failed, where it has several lines."""
+    place = next(iter(_frames(report)), None)
+    if place is None:
+        return ""
+    lines, statements = _source(place[0])
+    for first, last in statements:
+        if first <= place[1] <= last:
+            return " ".join(line.strip() for line in lines[first - 1 : last])[:STATEMENT_CHARS]
+    return ""
+
+
+def _source(path: str) -> Tuple[List[str], List[Tuple[int, int]]]:
+    """A file's lines, and the first and last lines of its statements that have several; those that
+    hold others are left out."""
+    if path not in _sources:
+        lines, statements = [], []  # type: List[str], List[Tuple[int, int]]
+        try:
+            with open(path, encoding="utf-8") as file:
+                source = file.read()
+            lines = source.splitlines()
+            for node in ast.walk(ast.parse(source)):
+                last = getattr(node, "end_lineno", None)  # not before Python 3.8
+                first = getattr(node, "lineno", 0)
+                simple = isinstance(node, ast.stmt) and not hasattr(node, "body")
+                if simple and last and first < last:
+                    statements.append((first, last))
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            pass
+        _sources[path] = (lines, statements)
+    return _sources[path]
 
 
 def _statement(text: str) -> str:
