@@ -30,7 +30,8 @@ SHOWN_CHARS = 4000
 @dataclass(frozen=True, slots=True)
 class TestResult:
     """One test: its id, outcome ("passed", "failed", "skipped"), the assertion's message, the
-    traceback as (path, line) pairs, and the lines that it ran by path (where they were traced)."""
+    traceback as (path, line) pairs, the lines that it ran by path (where they were traced), and the
+    statement that failed where the message has only the first of its lines."""
 
     __test__ = False  # not a test case of pytest
 
@@ -39,6 +40,7 @@ class TestResult:
     message: str = ""
     frames: tuple[tuple[str, int], ...] = ()
     lines: dict[str, frozenset[int]] = field(default_factory=dict)
+    statement: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +207,16 @@ def read_result(
     command: str, done: Completed, hide: Callable[[str], str] = lambda text: text
 ) -> CheckResult:
     """Read what a finished check printed; its texts are passed through `hide`."""
+
+    def shown(text: str) -> str:
+        return hide(without_escapes(text))
+
     output, tests = _split_probe(done.output)
-    output = hide(without_escapes(output))
-    tests = tuple(replace(test, message=hide(without_escapes(test.message))) for test in tests)
+    output = shown(output)
+    tests = tuple(
+        replace(test, message=shown(test.message), statement=shown(test.statement))
+        for test in tests
+    )
     ok = done.exit_code == 0 and not done.timed_out
     if tests:
         passed: int | None = sum(t.outcome == "passed" for t in tests)
@@ -256,6 +265,7 @@ def _read_probe(data: dict[str, Any]) -> list[TestResult]:
             id=str(name),
             outcome=str(found["outcome"]),
             message=str(found.get("message", "")),
+            statement=str(found.get("statement", "")),
             frames=tuple((str(path), int(line)) for path, line in found.get("frames", [])),
             lines={str(p): frozenset(map(int, ls)) for p, ls in lines.get(name, {}).items()},
         )

@@ -51,3 +51,15 @@ def test_a_long_line_has_room(workspace_dir: Path) -> None:
     room = [draft.request.max_tokens for drafts in islice(batches, 2) for draft in drafts]
     assert room[0] > turn.services.model.count(line) > MAX_TOKENS
     assert room[-1] == MAX_TOKENS
+
+
+def test_a_statement_of_several_lines_is_told_whole(workspace_dir: Path) -> None:
+    (workspace_dir / "calc.py").write_text(f"def add(x):\n{LINES}    return x\n")
+    turn = turn_in(workspace_dir, fim=True)
+    fails = replace(FAILS, message="x = made([\nValueError: no", statement="x = made([ 1, ])")
+    start = replace(result(1, 1), tests=(fails,))
+    problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
+    (draft, *_), *_ = islice(infill(turn, problem, Board(start)), 1)
+    assert "# Must hold: x = made([ 1, ]), not ValueError: no\n" in repr(draft.request).replace(
+        "\\n", "\n"
+    )

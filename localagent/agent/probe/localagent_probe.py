@@ -82,16 +82,14 @@ def _message(report: Any) -> str:
     text = getattr(report, "longreprtext", "") or ""
     errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     shown = "\n".join(errors) or (crash.message if crash else text[-MESSAGE_CHARS:])
-    statement = _statement(text)
-    if _is_begun(statement):
-        statement = _whole_statement(report) or statement
-    lines = [statement, shown]
+    lines = [_statement(text), shown]
     return "\n".join(line for line in lines if line)[:MESSAGE_CHARS].strip()
 
 
 def _is_begun(statement: str) -> bool:
     """Whether it is the start of a statement alone: of one that has several lines a short traceback
-    shows the first, which may be no more than a bracket that is opened."""
+    shows the first, which may be no more than a bracket that is opened. Where the test is shown
+    with it that is enough."""
     try:
         ast.parse(statement)
     except (SyntaxError, ValueError, RecursionError):
@@ -100,7 +98,9 @@ def _is_begun(statement: str) -> bool:
 
 
 def _whole_statement(report: Any) -> str:
-    """The statement of the test that failed, where it has several lines."""
+    """The statement of the test that failed, where its message has the start of it alone."""
+    if not _is_begun(_statement(getattr(report, "longreprtext", "") or "")):
+        return ""
     place = next(iter(_frames(report)), None)
     if place is None:
         return ""
@@ -162,6 +162,7 @@ def pytest_runtest_logreport(report: Any) -> None:
     if report.failed:
         known["outcome"] = "failed"
         known["message"] = _message(report)
+        known["statement"] = _whole_statement(report)
         known["frames"] = _frames(report)
     elif report.skipped:
         known["outcome"] = "skipped"

@@ -151,7 +151,11 @@ def _indent(line: str) -> str:
 def _note(result: CheckResult, number: int) -> str:
     """One failing assertion, and what came instead; another one each time round, as variety has to
     come from asking. Without the "not" an error that is told of is an error that is raised."""
-    text = condensed(result.failing[number % len(result.failing)].message)
+    test = result.failing[number % len(result.failing)]
+    message = test.message
+    if test.statement:  # the test is not shown with it
+        message = "\n".join([test.statement, *message.splitlines()[1:]])
+    text = condensed(message)
     return text.replace(" | ", ", not ", 1)[:NOTE_CHARS]
 
 
