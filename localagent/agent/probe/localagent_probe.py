@@ -11,6 +11,7 @@ import ast
 import json
 import os
 import sys
+import warnings
 from typing import Any, Dict, List, Set, Tuple  # the generic forms of older Pythons
 
 MARK = "LOCALAGENT-PROBE "
@@ -120,7 +121,10 @@ def _source(path: str) -> Tuple[List[str], List[Tuple[int, int]]]:
             with open(path, encoding="utf-8") as file:
                 source = file.read()
             lines = source.splitlines()
-            for node in ast.walk(ast.parse(source)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # odd escapes are the project's business
+                tree = ast.parse(source)
+            for node in ast.walk(tree):
                 last = getattr(node, "end_lineno", None)  # not before Python 3.8
                 first = getattr(node, "lineno", 0)
                 simple = isinstance(node, ast.stmt) and not hasattr(node, "body")
