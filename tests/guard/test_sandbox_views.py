@@ -170,16 +170,17 @@ def test_a_symlinked_workspace(sandbox: Sandbox, project: Path, tmp_path: Path) 
 
 
 def test_a_read_only_workspace(sandbox: Sandbox, project: Path) -> None:
-    (project / "src").chmod(0o555)
-    project.chmod(0o555)
+    folders = (project / "src", project, project.parent)
+    for folder in folders:
+        folder.chmod(0o555)
     try:
         with sandbox.open(project, [file_change("src/b.py", b"b = 5\n")]) as view:
             assert "b = 5" in view.run(Command("cat src/b.py; ls > listing")).output
             paths = [change.path for change in view.changes()]
         assert paths == ["listing", "src/b.py"]
     finally:
-        project.chmod(0o755)
-        (project / "src").chmod(0o755)
+        for folder in reversed(folders):
+            folder.chmod(0o755)
 
 
 def test_folders_to_run_in(sandbox: Sandbox, project: Path) -> None:

@@ -86,18 +86,18 @@ def _put_file(target: str, data: bytes, mode: int, before: os.stat_result | None
 
 
 class _unlocked:
-    """Give the owner access to `folder` and what is above it for a while, where the command took
-    it away."""
+    """Give the owner access to `folder`, and a way there, for a while, where the command took it
+    away."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._modes: list[tuple[str, int]] = []
 
     def __enter__(self) -> None:
-        locked, folder = [], self._folder
-        while folder != os.path.dirname(folder) and not os.access(folder, _ALL):
+        locked, folder, needed = [], self._folder, _ALL
+        while folder != os.path.dirname(folder) and not os.access(folder, needed):
             locked.append(folder)
-            folder = os.path.dirname(folder)
+            folder, needed = os.path.dirname(folder), os.X_OK
         for path in reversed(locked):
             try:
                 found = os.lstat(path)
