@@ -134,6 +134,13 @@ def test_files_that_the_command_locked_up(sandbox: Sandbox, project: Path) -> No
     assert found["closed/in"] == Change("closed/in", "file", b"y\n", 0)
 
 
+def test_a_new_folder_in_one_that_the_command_locked_up(sandbox: Sandbox, project: Path) -> None:
+    with sandbox.open(project) as view:
+        view.run(Command("mkdir closed; chmod 500 closed"))
+        view.put([file_change("closed/new/in", b"y\n")])
+        assert view.run(Command("cat closed/new/in; stat -c %a closed")).output == "y\n500\n"
+
+
 def test_an_edit_of_the_same_size_in_the_same_second_is_noticed_by_python(
     sandbox: Sandbox, project: Path
 ) -> None:

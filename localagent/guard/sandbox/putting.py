@@ -97,7 +97,8 @@ class _unlocked:
         locked, folder, needed = [], self._folder, _ALL
         while folder != os.path.dirname(folder) and not os.access(folder, needed):
             locked.append(folder)
-            folder, needed = os.path.dirname(folder), os.X_OK
+            needed = os.X_OK if os.path.lexists(folder) else _ALL  # where it has to be made
+            folder = os.path.dirname(folder)
         for path in reversed(locked):
             try:
                 found = os.lstat(path)
