@@ -66,6 +66,19 @@ def test_a_change_that_no_test_runs_is_told_of(start: Callable, workspace_dir: P
     assert warned.text == "no test runs what was changed in calc.py; look at it yourself"
 
 
+@pytest.mark.parametrize("about", [False, True])
+def test_docstrings_that_the_model_leaves_out_stay(
+    start: Callable, workspace_dir: Path, about: bool
+) -> None:
+    said = FAR_OFF.replace("\n", '\n    """The sum."""\n', 1)
+    (workspace_dir / "calc.py").write_text(said)
+    thoughts = f"# Step 1: add the two numbers.\n{GOOD}\n# Step 2: run the tests.\n"
+    run = start(workspace_dir, [thoughts])
+    finished(run.turn(f"{TASK}, without docstrings" if about else TASK))
+    expected = thoughts if about else GOOD.replace("\n", '\n    """The sum."""\n', 1)
+    assert (workspace_dir / "calc.py").read_text() == expected
+
+
 @pytest.mark.parametrize("objects", [False, True])
 def test_what_passes_without_plugins_is_checked_with_them(
     start: Callable, workspace_dir: Path, objects: bool

@@ -15,6 +15,7 @@ from localagent.agent.problem import Problem, context_messages, failures
 from localagent.agent.repetition import ways_out
 from localagent.agent.strategies.base import Draft
 from localagent.agent.turn import Turn
+from localagent.edits.prose import speaks_of_prose, with_prose_of
 from localagent.index.kinds import is_test
 from localagent.messages import Message
 from localagent.models.base import Request
@@ -140,7 +141,14 @@ def whole_draft(
         seed=turn.seed + number,
         reply_start=f"```{problem.language}\n{start}",
     )
-    return Draft(strategy, request, lambda reply: [_clean(start + reply)])
+    return Draft(strategy, request, lambda reply: [_kept(turn, problem, _clean(start + reply))])
+
+
+def _kept(turn: Turn, problem: Problem, text: str) -> str:
+    """A new file with the old one's docstrings, unless the request is about such."""
+    if not problem.path.endswith(".py") or speaks_of_prose(turn.prompt):
+        return text
+    return with_prose_of(problem.text, text)
 
 
 def _of_tests(turn: Turn, problem: Problem) -> list[str]:
