@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
@@ -53,7 +54,9 @@ def permit(
         return decision
     number = turn.next("question")
     turn.asked[number] = (effect, subject)
+    asked = time.monotonic()
     yield Question(number, tool, subject, turn.services.marks.hide(shown), verdict.reason)
+    turn.waited += time.monotonic() - asked
     del turn.asked[number]
     turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
     if number in turn.answers:

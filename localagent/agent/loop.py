@@ -68,7 +68,7 @@ def _finished(turn: Turn, result: Result, code: int) -> TurnFinished:
         check=result.check,
         how=result.how,
         changed=list(turn.changed),
-        seconds=round(time.monotonic() - turn.started, 3),
+        seconds=round(time.monotonic() - turn.started - turn.waited, 3),
         prompt_tokens=turn.usage.prompt_tokens,
         reused_tokens=turn.usage.reused_tokens,
         completion_tokens=turn.usage.completion_tokens,

@@ -123,7 +123,8 @@ class Turn:
     id. `conversation` are the messages of the session up to this turn. `steering` gives what the
     user has said meanwhile, each text once; a planner that can takes it up between two steps.
     `check` is the command that the user named, or "". `kind` says what the user wants. `exchange`
-    is the last one with a model, also of an earlier turn. `shown` are texts that its prompts are
+    is the last one with a model, also of an earlier turn. `waited` are the seconds that the user
+    took to answer, which a turn's time leaves out. `shown` are texts that its prompts are
     made of, and what they are.
     """
 
@@ -141,6 +142,7 @@ class Turn:
     answers: dict[int, Answer] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
     started: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
     usage: Usage = field(default_factory=Usage)
     changed: list[str] = field(default_factory=list)
     read_rate: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,17 @@ def test_a_reason_goes_to_the_model(asking: Callable, workspace_dir: Path) -> No
     assert decisions(events) == [("touch made.txt", False, "user")]
     assert "use python for that" in run.model.prompts[1]
     assert not (workspace_dir / "made.txt").exists()
+
+
+def test_the_time_that_a_turn_took_is_not_the_users(asking: Callable) -> None:
+    run = asking(TOUCH, DONE)
+    begun = time.monotonic()
+    for event in run.session.run(TASK):
+        if isinstance(event, Question):
+            time.sleep(1.0)
+            run.session.answer(event.id, allowed=True)
+    assert isinstance(event, TurnFinished)
+    assert event.seconds <= time.monotonic() - begun - 1.0
 
 
 def test_an_edited_command_runs_and_it_is_told(asking: Callable, workspace_dir: Path) -> None:
