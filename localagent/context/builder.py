@@ -1,7 +1,8 @@
 """The code that the model is shown for a request: the most useful first, within a budget of tokens.
 
 what the request names   whole, or its parts that answer the request
-passages                 of the frames of a failure and of the index, best first
+passages                 of the frames of a failure and of the index, best first, with what the best
+                         of them use, and the imports of the best files
 a map                    signatures of what lies near, where room is left
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from localagent.context.excerpt import Count, Span, excerpt, joined, render
+from localagent.context.near import Lines, Symbols, imports, with_used
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.errors import OutsideWorkspace
 from localagent.index.base import Index, Passage, Symbol
@@ -20,16 +22,17 @@ from localagent.workspace import Workspace
 NAMED_SHARE = 0.6
 """Of the budget, for what the request names; passages of other files get the rest at least."""
 
-MAP_SHARE = 0.08
+MAP_SHARE = 0.05
 """Of the budget, at most, for the map."""
+
+IMPORTS_SHARE = 0.1
+"""Of the budget, at most, for the imports of one file; `_IMPORTED` files show theirs."""
 
 Saw = Callable[[str, str], None]
 """Is told of each file that is shown, with the SHA-256 of what it holds."""
 
-Symbols = Callable[[str], Sequence[Symbol]]
-"""The definitions of a file."""
-
 _PASSAGES = 60
+_IMPORTED = 2  # files of which the imports are shown
 _MISSES = 8  # passages in a row that do not fit, until no more are tried
 _MAPPED = 8  # files
 _SIGNATURES = (12, 6, 3)  # of one file: as many as fit
@@ -96,10 +99,11 @@ def gather(
         named, workspace, symbols, passages, count, int(budget * NAMED_SHARE), read.__setitem__
     )
     left = budget - sum(one.tokens for one in shown)
-    others = [p for p in passages if p.path not in named]
+    lines = cache(lambda path: text_of(workspace, path, read.__setitem__).splitlines())
+    others = [p for p in with_used(passages, lines, symbols) if p.path not in named]
     left -= int(budget * MAP_SHARE)
-    files = _filled(others, workspace, symbols, count, left, read.__setitem__)
-    reasons = {passage.path: "; ".join(passage.reasons) for passage in others}
+    files = _filled(others, lines, symbols, count, left, int(budget * IMPORTS_SHARE))
+    reasons = {passage.path: "; ".join(passage.reasons) for passage in passages}
     shown += [
         Shown(path, tuple(file.spans), file.text, file.tokens, reasons[path])
         for path, file in files.items()
@@ -161,25 +165,26 @@ def _named(
 
 def _filled(
     passages: Iterable[Passage],
-    workspace: Workspace,
+    lines: Lines,
     symbols: Symbols,
     count: Count,
     budget: int,
-    read: Saw,
+    for_imports: int,
 ) -> dict[str, _File]:
-    """Passages in the order given, as many as fit."""
+    """Passages in the order given, as many as fit; the first files with their imports."""
     files: dict[str, _File] = {}
     misses = 0
     for passage in passages:
-        file = files.get(passage.path)
-        if file is None:
-            lines = text_of(workspace, passage.path, read).splitlines()
-            file = _File(lines, symbols(passage.path), [])
+        path = passage.path
+        file = files.get(path) or _File(lines(path), symbols(path), [])
         last = min(passage.end_line, len(file.lines))
         if passage.line > last:
             continue  # the file is shorter now
-        spans = joined([*file.spans, (passage.line, last)])
-        text = render(passage.path, file.lines, file.symbols, spans)
+        more = [(passage.line, last)]
+        if path not in files and len(files) < _IMPORTED:
+            more += _imports(file.lines, count, for_imports)
+        spans = joined([*file.spans, *more])
+        text = render(path, file.lines, file.symbols, spans)
         tokens = count(text)
         if tokens - file.tokens > budget:
             misses += 1
@@ -189,8 +194,16 @@ def _filled(
         misses = 0
         budget -= tokens - file.tokens
         file.spans, file.text, file.tokens = spans, text, tokens
-        files[passage.path] = file
+        files[path] = file
     return files
+
+
+def _imports(lines: Sequence[str], count: Count, most: int) -> list[Span]:
+    """Where a file's imports stand, where they are at most so many tokens."""
+    span = imports(lines)
+    if span is None or count("\n".join(lines[span[0] - 1 : span[1]])) > most:
+        return []
+    return [span]
 
 
 def _map(

@@ -9,12 +9,17 @@ _PATHS = 100_000
 """Of which the answers are kept: a search asks for hundreds of paths."""
 
 _TEST = re.compile(
-    r"(?:^|/)(?:tests?|testing|__tests__|spec|specs|testdata|fixtures)/"
+    r"(?:^|/)(?:tests?|testsuites?|testing|__tests__|spec|specs|testdata|fixtures)/"
     r"|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.\w+$"
     r"|(?:^|/)[^/]*[._-](?:test|spec)\.\w+$"
     r"|(?:^|/)[^/]*(?:Tests?|Spec|IT)\.(?:java|kt|cs|scala|swift|php)$"
 )
 _VENDORED = re.compile(r"(?:^|/)(?:_?vendor|vendored|third[_-]party|node_modules)/")
+_PROSE = re.compile(
+    r"(?:^|/)(?:README|CHANGES|CHANGELOG|HISTORY|NEWS|AUTHORS|CONTRIBUTORS|CONTRIBUTING"
+    r"|MAINTAINERS|THANKS|CREDITS|INSTALL|TODO|NOTICE|COPYING|LICEN[CS]E)(?:-[A-Z0-9.]+)?$"
+    r"|(?:^|/)(?:newsfragments|changelog\.d|whatsnew/fragments)/"
+)
 _DOCS = (".md", ".mdx", ".rst", ".txt", ".adoc", ".org")
 _DATA = (
     *(
@@ -32,6 +37,7 @@ _DATA = (
     ),
     *(".po", ".pot", ".snap", ".min.js", ".min.css", ".ipynb", ".geojson"),
 )
+_TOOLS = re.compile(r"(?:^|/)\.[^/]+(?:/|$)")
 _NO_TEXT = (
     *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".ico", ".icns", ".tif", ".tiff", ".psd"),
     *(".mp3", ".mp4", ".wav", ".ogg", ".flac", ".avi", ".mov", ".webm", ".mkv"),
@@ -57,14 +63,16 @@ def is_vendored(path: str) -> bool:
 
 @lru_cache(maxsize=_PATHS)
 def is_docs(path: str) -> bool:
-    """Whether `path` is prose rather than code."""
-    return path.lower().endswith(_DOCS)
+    """Whether `path` is prose rather than code: a changelog says in a fix's own words where it is
+    told of, not where it is."""
+    return path.lower().endswith(_DOCS) or _PROSE.search(path) is not None
 
 
 @lru_cache(maxsize=_PATHS)
 def is_data(path: str) -> bool:
-    """Whether `path` is text that programs write or read, rather than people."""
-    return path.lower().endswith(_DATA)
+    """Whether `path` is text that programs write or read, rather than people. What begins with a
+    dot is settings of tools."""
+    return path.lower().endswith(_DATA) or _TOOLS.search(path) is not None
 
 
 def may_be_text(path: str) -> bool:

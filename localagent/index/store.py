@@ -37,7 +37,7 @@ from localagent.index.entry import Entry
 from localagent.index.grams import Filters
 from localagent.paths import cache_dir, private
 
-VERSION = 6
+VERSION = 7
 """Of the tables and of what is put into them; another one's file is made anew."""
 
 WAIT = 10.0

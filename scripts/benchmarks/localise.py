@@ -8,9 +8,9 @@ Beside the index, plain BM25 over whole files is asked, in the same run; with `-
 index without one part of its ranking.
 
 R@k is the part of the changed files among the first k, MRR the mean of one over the first right
-rank, both in per cent; "hunks" the part of the changed hunks that a model is shown in 4,000 tokens
-(`localagent context`). "unnamed" counts only fixes whose message names neither a changed file's
-stem nor a changed function.
+rank, both in per cent; "hunks" the part of the changed hunks that a model is shown in 4,000 of its
+tokens (`localagent context`), counted by its own tokenizer. "unnamed" counts only fixes whose
+message names neither a changed file's stem nor a changed function.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -29,7 +30,9 @@ from types import MappingProxyType
 
 from rows import REPO, machine, write_row
 
+from localagent.app_models import open_models
 from localagent.context.builder import gather
+from localagent.context.excerpt import Count
 from localagent.index import ranking
 from localagent.index.disk import DiskIndex
 from localagent.index.kinds import is_data, is_docs, is_test
@@ -57,8 +60,6 @@ _ABLATIONS = {
     "no commits": {"COMMITS": 0.0},
 }
 """Numbers of `localagent.index.ranking` that are others."""
-_CHARS = 3.5
-"""Characters of code in a token of the default model, on average."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--most", type=int, default=60, help="fixes of each, the newest first")
     parser.add_argument("--chores", action="store_true", help="count fixes of types and prose too")
     parser.add_argument("--ablate", action="store_true", help="also without parts of the ranking")
+    parser.add_argument("--model", help="whose tokens are counted; default: the default model")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "localise.jsonl")
 
 
@@ -93,10 +95,14 @@ def run(options: argparse.Namespace) -> int:
     """Ask for each fix, and print a table."""
     parts = tuple(_ABLATIONS) if options.ablate else ()
     results: list[dict] = []
-    for repository in options.repositories:
-        found = list(_asked(repository.resolve(), options.most, options.chores, parts))
-        results += [{"repository": _name(repository), **one} for one in found]
-        _print(_name(repository), found)
+    with closing(open_models(REPO, options.model)) as models:
+        models.model()
+        count = models.role("main").count
+        for repository in options.repositories:
+            fixes = _asked(repository.resolve(), options.most, options.chores)
+            found = [_result(index, tree, fix, parts, count) for index, tree, fix in fixes]
+            results += [{"repository": _name(repository), **one} for one in found]
+            _print(_name(repository), found)
     unnamed = [r for r in results if not r["named"]]
     _print("all", results, parts)
     _print("all, unnamed", unnamed, parts)
@@ -119,7 +125,8 @@ def _name(repository: Path) -> str:
     return path.parent.name if path.name in ("repo", ".git") else path.name
 
 
-def _asked(repository: Path, most: int, chores: bool, parts: Sequence[str]) -> Iterator[dict]:
+def _asked(repository: Path, most: int, chores: bool) -> Iterator[tuple[DiskIndex, Path, Fix]]:
+    """Each fix, with the code before it and its index."""
     with tempfile.TemporaryDirectory(prefix="localise-") as temporary:
         tree, file = Path(temporary) / "tree", Path(temporary) / "index.sqlite"
         _git(
@@ -128,15 +135,15 @@ def _asked(repository: Path, most: int, chores: bool, parts: Sequence[str]) -> I
         for fix in _fixes(tree, most, chores):
             _git(tree, "checkout", "--quiet", "--force", fix.parent)
             with DiskIndex(Workspace.open(tree), file) as index:
-                yield _result(index, tree, fix, parts)
+                yield index, tree, fix
 
 
-def _result(index: DiskIndex, tree: Path, fix: Fix, parts: Sequence[str]) -> dict:
+def _result(index: DiskIndex, tree: Path, fix: Fix, parts: Sequence[str], count: Count) -> dict:
     theirs = _plain(tree, [p for p in index.files() if _counts(p)], fix.question)
     return {
         "commit": fix.commit,
         "named": fix.names_it,
-        "hunks": _covered(index, tree, fix),
+        "hunks": _covered(index, tree, fix, count),
         "index": _ranks(index, fix),
         "plain": [_rank(theirs, path) for path in fix.changed],
         **{part: _ranks(index, fix, _ABLATIONS[part]) for part in parts},
@@ -165,10 +172,10 @@ def _counts(path: str) -> bool:
     return path.endswith(_CODE) and not (is_test(path) or is_docs(path) or is_data(path))
 
 
-def _covered(index: DiskIndex, tree: Path, fix: Fix) -> float:
+def _covered(index: DiskIndex, tree: Path, fix: Fix, count: Count) -> float:
     """The part of the changed hunks that is shown to a model with 4,000 tokens for code."""
     workspace = Workspace.open(tree)
-    found = gather(fix.question, workspace, index, _tokens_of, _TOKENS)
+    found = gather(fix.question, workspace, index, count, _TOKENS)
     shown = {one.path: one.spans for one in found.shown}
     hunks = [(path, first, last) for path, all_ in fix.changed.items() for first, last in all_]
     held = [
@@ -176,10 +183,6 @@ def _covered(index: DiskIndex, tree: Path, fix: Fix) -> float:
         for path, first, last in hunks
     ]
     return sum(held) / len(held)
-
-
-def _tokens_of(text: str) -> int:
-    return math.ceil(len(text) / _CHARS)
 
 
 # The fixes

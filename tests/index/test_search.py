@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from localagent.index import ranking
 from localagent.index.disk import DiskIndex
-from localagent.index.kinds import is_docs, is_test, is_vendored, may_be_text
+from localagent.index.kinds import is_data, is_docs, is_test, is_vendored, may_be_text
 from localagent.index.query import parse_query
 from localagent.workspace import Workspace
 
@@ -177,7 +177,7 @@ class TestQuery:
 @pytest.mark.parametrize(
     "path",
     ["tests/a.py", "a/test_b.py", "b_test.go", "conftest.py", "x.test.ts", "FooTest.java",
-     "__tests__/a.js", "spec/a_spec.rb", "crypto_square_test.py"],
+     "__tests__/a.js", "spec/a_spec.rb", "crypto_square_test.py", "flask/testsuite/basic.py"],
 )  # fmt: skip
 def test_is_test(path: str) -> None:
     assert is_test(path)
@@ -190,7 +190,11 @@ def test_is_no_test(path: str) -> None:
 
 def test_other_kinds() -> None:
     assert is_docs("README.md")
+    assert is_docs("CHANGES") and is_docs("sub/LICENSE-MIT") and is_docs("newsfragments/12.fix")
+    assert not is_docs("install") and not is_docs("HISTORY.py") and not is_docs("src/news")
     assert not is_docs("a.py")
+    assert is_data("a/b.json") and is_data(".github/workflows/ci.yml") and is_data("a/.flake8")
+    assert not is_data("a.b/c.py") and not is_data("pyproject.toml")
     assert is_vendored("vendor/a.go") and is_vendored("x/node_modules/y.js")
     assert not is_vendored("vendors.py")
     assert may_be_text("Makefile")
