@@ -17,6 +17,7 @@ from localagent.context.near import Lines, Symbols, imports, with_used
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.errors import OutsideWorkspace
 from localagent.index.base import Index, Passage, Symbol
+from localagent.index.kinds import is_docs
 from localagent.workspace import Workspace
 
 NAMED_SHARE = 0.6
@@ -181,7 +182,7 @@ def _filled(
         if passage.line > last:
             continue  # the file is shorter now
         more = [(passage.line, last)]
-        if path not in files and len(files) < _IMPORTED:
+        if path not in files and len(files) < _IMPORTED and not is_docs(path):
             more += _imports(file.lines, count, for_imports)
         spans = joined([*file.spans, *more])
         text = render(path, file.lines, file.symbols, spans)

@@ -117,5 +117,17 @@ def test_the_model_is_shown_what_the_best_passage_uses_and_its_imports(tmp_path:
     assert found.tokens <= 1500
 
 
+def test_prose_has_no_imports(tmp_path: Path) -> None:
+    root = tmp_path / "work"
+    root.mkdir()
+    lines = "".join(f"Nothing of note is on line {n}.\n\n" for n in range(100))
+    (root / "notes.md").write_text(f"use it daily\n\n{lines}# Vouchers\n\nA voucher is paper.\n")
+    workspace = Workspace.open(root)
+    with DiskIndex(workspace, tmp_path / "i.sqlite") as index:
+        found = gather("what is a voucher?", workspace, index, _words, 600)
+    assert "A voucher is paper." in found.shown[0].text
+    assert "use it daily" not in found.shown[0].text
+
+
 def _words(text: str) -> int:
     return len(re.findall(r"\w+|[^\w\s]|\n", text))
