@@ -33,7 +33,7 @@ class Found:
     @property
     def start(self) -> int:
         """The index of its first line, decorators included."""
-        return _first_line(self.node)
+        return first_line(self.node)
 
     @property
     def end(self) -> int:
@@ -106,7 +106,7 @@ def add_definitions(text: str, new_code: str) -> str:
     added = _lacking(code, code.body, file, _unit(file.lines, file.body))
     if not added:
         raise EditError("it defines nothing that the file lacks")
-    place = next((_first_line(node) for node in file.body if _is_main(node)), len(file.lines))
+    place = next((first_line(node) for node in file.body if _is_main(node)), len(file.lines))
     before, after = file.lines[:place], file.lines[place:]
     while before and not before[-1].strip():
         before.pop()
@@ -334,7 +334,7 @@ def _looks_like_method(node: ast.stmt) -> bool:
 
 def _top(file: _Code, old: Found) -> int:
     """Where helpers of `old` go: above the statement of the file that holds it, and its comment."""
-    starts = [_first_line(node) for node in file.body]
+    starts = [first_line(node) for node in file.body]
     top = max(start for start in starts if start <= old.start)
     above = top
     while above > 0 and file.lines[above - 1].startswith("#"):
@@ -342,7 +342,8 @@ def _top(file: _Code, old: Found) -> int:
     return above if above > 0 else top
 
 
-def _first_line(node: ast.stmt) -> int:
+def first_line(node: ast.stmt) -> int:
+    """The index of a statement's first line, decorators included."""
     decorators = node.decorator_list if isinstance(node, _DEFINITIONS) else []
     return min([node.lineno, *(decorator.lineno for decorator in decorators)]) - 1
 
@@ -372,7 +373,7 @@ def _lacking(code: _Code, nodes: Sequence[ast.stmt], file: _Code, unit: str) -> 
         if is_constant or isinstance(node, _DEFINITIONS):
             between = [] if (after_constant and is_constant) or not result else ["", ""]
             end = node.end_lineno or node.lineno
-            result += [*between, *_reindented(code, _first_line(node), end, "", unit)]
+            result += [*between, *_reindented(code, first_line(node), end, "", unit)]
             after_constant = is_constant
     return result
 

@@ -10,7 +10,7 @@ import copy
 import re
 from collections.abc import Iterator, Sequence
 
-from localagent.edits.functions import Definition, definitions
+from localagent.edits.functions import Definition, definitions, first_line
 from localagent.errors import EditError
 
 _PROSE = re.compile(r"\b(?:doc\s?strings?|comments?|document(?:s|ed|ation)?|docs)\b", re.I)
@@ -46,7 +46,7 @@ def with_prose_of(old: str, new: str) -> str:
 def _documented(lines: list[str], node: Definition, docstring: Sequence[str]) -> list[str]:
     """The lines with a docstring put before a definition's body, where it has none."""
     first = node.body[0]
-    at = _first_line(first)
+    at = first_line(first)
     indent = " " * first.col_offset
     header = max([node.lineno, *(d.end_lineno or 0 for d in node.decorator_list)])
     fits = docstring and docstring[0].startswith(indent) and docstring[0][len(indent) :][:1] != " "
@@ -110,13 +110,7 @@ def _has_docstring(node: Definition | ast.Module) -> bool:
 
 
 def _start(tree: ast.Module) -> int:
-    return _first_line(tree.body[0]) if tree.body else 0
-
-
-def _first_line(node: ast.stmt) -> int:
-    """The index of a statement's first line, its decorators included."""
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(one.lineno for one in decorators)]) - 1
+    return first_line(tree.body[0]) if tree.body else 0
 
 
 def _end(tree: ast.Module) -> int:
