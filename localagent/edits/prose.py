@@ -13,7 +13,11 @@ from collections.abc import Iterator, Sequence
 from localagent.edits.functions import Definition, definitions, first_line
 from localagent.errors import EditError
 
-_PROSE = re.compile(r"\b(?:doc\s?strings?|comments?|document(?:s|ed|ation)?|docs)\b", re.I)
+_PROSE = re.compile(
+    r"\b(?:doc\s?strings?|comments?|document(?:s|ed|ation)?|docs|licen[cs]es?|copyright|spdx"
+    r"|shebang)\b",
+    re.I,
+)
 
 
 def speaks_of_prose(request: str) -> bool:

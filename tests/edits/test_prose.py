@@ -106,6 +106,9 @@ def test_a_request_about_prose_is_the_models() -> None:
     assert speaks_of_prose("remove the docstrings")
     assert speaks_of_prose("document the class")
     assert speaks_of_prose("add a comment to total")
+    assert speaks_of_prose("add the MIT licence header to calc.py")
+    assert speaks_of_prose("put an SPDX line and a copyright on top")
+    assert speaks_of_prose("give it a shebang")
     assert not speaks_of_prose("fix the failing test")
 
 
