@@ -5,13 +5,13 @@ import sys
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    from localagent import start
-    from localagent.cli import main as cli_main
+    from localagent.cli import startup
+    from localagent.cli.main import main as cli_main
 
     try:
-        return cli_main(sys.argv[1:], start.prepare)
+        return cli_main(sys.argv[1:], startup.prepare)
     finally:
-        start.finish()
+        startup.finish()
 
 
 if __name__ == "__main__":

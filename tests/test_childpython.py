@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent import childpython
+from localagent.core import interpreter
 
 PACKAGE = Path(__file__).resolve().parents[1] / "localagent"
 
@@ -48,8 +48,8 @@ def test_nothing_is_imported_from_the_current_folder(
     monkeypatch.setenv("PYTHONPATH", places.format(tmp_path / "elsewhere"))
     code = "import json, sys, importlib.util as u; print(bool(u.find_spec('found_here')))"
     for command, environment in (
-        (childpython.python("-c", code), childpython.environment()),
-        (childpython.plain_python("-c", code), dict(os.environ)),
+        (interpreter.python("-c", code), interpreter.environment()),
+        (interpreter.plain_python("-c", code), dict(os.environ)),
     ):
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import from_dict
+from localagent.core.events import from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTION = "--- reply repeat = true\ndef add(a, b):\n    return a + b\n```\n"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from localagent import config
-from localagent.config import Settings, load, project_file, user_file
-from localagent.config_schema import KEYS, NUMBERS, Values
-from localagent.errors import ConfigError
-from localagent.guard import policy as policies
-from localagent.guard.permissions import Rule
+from localagent.config import policy as policies
+from localagent.config import settings as config
+from localagent.config.schema import KEYS, NUMBERS, Values
+from localagent.config.settings import Settings, load, project_file, user_file
+from localagent.core.errors import ConfigError
+from localagent.permissions.rules import Rule
 
 REAL_PLACES = policies.places
 

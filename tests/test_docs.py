@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.cli import Parser, build_parser
-from localagent.config_schema import KEYS
-from localagent.errors import UsageError
-from localagent.events import TYPES
+from localagent.cli.main import Parser, build_parser
+from localagent.config.schema import KEYS
+from localagent.core.errors import UsageError
+from localagent.core.events import TYPES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "localagent" / "docs"
@@ -140,13 +140,13 @@ def test_the_readmes_search_for_code_that_reaches_out_finds_what_it_says() -> No
     package = ROOT / "localagent"
     found = [p for p in package.rglob("*.py") if pattern.search(p.read_text(encoding="utf-8"))]
     names = {p.relative_to(package).as_posix() for p in found}
-    lock = {"guard/egress.py", "guard/egress_linux.py"}
-    lock |= {"guard/door.py", "guard/joining.py", "guard/asking.py"}
-    client = {"models/ollama_client.py", "models/ollama_transport.py"}
+    lock = {"egress/lock.py", "egress/namespace.py"}
+    lock |= {"egress/proxy.py", "egress/splice.py", "egress/ollama_filter.py"}
+    client = {"models/ollama/client.py", "models/ollama/transport.py"}
     tries = {f"guard/sandbox/attempts/{one}.py" for one in ("network", "sockets", "files", "run")}
-    canaries = {*tries, "guard/sandbox/targets.py"}
+    canaries = {*tries, "selftest/targets.py"}
     told = set(re.findall(r"`([a-z_/.]+)`", shown[2]))
-    assert names == told == lock | client | canaries | {"guard/sandbox/relay.py"}
+    assert names == told == lock | client | canaries | {"sandbox/launcher/port_relay.py"}
 
 
 def test_no_file_names_a_package_indexs_host() -> None:

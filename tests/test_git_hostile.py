@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent import gitadopt, gitfiles
-from localagent.commands import commit_hook
-from localagent.errors import UsageError
-from localagent.gitstaged import Staged, diff_of, staged
+from localagent.cli import commit_hook
+from localagent.core.errors import UsageError
+from localagent.workspace.git import adopt, run
+from localagent.workspace.git.staged import Staged, diff_of, staged
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -99,17 +99,17 @@ def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -
     if missing:
         lose(hostile)
         marker.unlink(missing_ok=True)
-    assert "calc.py" in (gitfiles.listed(hostile) or [])
-    assert gitfiles.ignored(hostile, "calc.py") is False
-    assert gitfiles.ignored_among(hostile, ["calc.py"]) == set()
+    assert "calc.py" in (run.listed(hostile) or [])
+    assert run.ignored(hostile, "calc.py") is False
+    assert run.ignored_among(hostile, ["calc.py"]) == set()
     if missing:
         assert diff_of(hostile, Staged("calc.py", "M", "", 1, 1)) == ""
-        gitfiles.ask_git(hostile, "cat-file", "-p", "HEAD:calc.py")
+        run.ask_git(hostile, "cat-file", "-p", "HEAD:calc.py")
     else:
         (file,) = [file for file in staged(hostile) if file.path == "calc.py"]
         assert diff_of(hostile, file) == "@@ -1 +1 @@\n-a = 1\n+a = 2"
-    assert gitadopt.look(hostile) is not None
-    assert gitadopt.environment(hostile)["GIT_CONFIG_COUNT"]
+    assert adopt.look(hostile) is not None
+    assert adopt.environment(hostile)["GIT_CONFIG_COUNT"]
     with pytest.raises(UsageError, match="there is a hook already"):
         commit_hook.install(hostile)
     assert not marker.exists(), marker.read_text()
@@ -121,5 +121,5 @@ def test_a_git_in_the_repository_is_not_used(
     (hostile / "git").write_bytes((hostile / "program").read_bytes())
     (hostile / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{hostile}{os.pathsep}{os.environ['PATH']}")
-    assert gitfiles.listed(hostile) is None
+    assert run.listed(hostile) is None
     assert not marker.exists()

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from localagent import gitadopt
-from localagent.changes import Change, file_change
-from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command, Sandbox
-from localagent.guard.sandbox.select import KINDS, make
-from localagent.journal.checkpoint import Checkpoints
-from localagent.messages import ToolResult
+from localagent.core.changes import Change, file_change
+from localagent.core.errors import SandboxError
+from localagent.core.messages import ToolResult
+from localagent.history.checkpoints.checkpoint import Checkpoints
+from localagent.sandbox.base import Command, Sandbox
+from localagent.sandbox.select import KINDS, make
 from localagent.tools.base import ToolContext
 from localagent.tools.registry import standard_tools
-from localagent.workspace import Workspace
+from localagent.workspace.git import adopt
+from localagent.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the commands are those of a shell")
 
@@ -144,8 +144,8 @@ def test_the_users_hooks_run_in_the_sandbox_alone(
 # What a hostile view may hold
 
 
-def _ready(root: Path) -> gitadopt.Before:
-    before = gitadopt.look(root)
+def _ready(root: Path) -> adopt.Before:
+    before = adopt.look(root)
     assert before is not None
     return before
 
@@ -175,7 +175,7 @@ def test_trees_that_would_write_into_git_are_refused(repository: Path, tmp_path:
     commit, three = _loose(scratch, "commit", text.encode())
     before = _ready(repository)
     moved = file_change(".git/refs/heads/main", f"{commit}\n".encode())
-    found = gitadopt.adopt(repository, before, [one, two, three, moved], "test")
+    found = adopt.adopt(repository, before, [one, two, three, moved], "test")
     assert not found.kept and "git refused" in found.left[0]
     assert _ready(repository) == before
 
@@ -188,7 +188,7 @@ def test_objects_that_are_none(repository: Path, data: bytes) -> None:
         file_change(f".git/objects/{name[:2]}/{name[2:]}", data),
         file_change(".git/refs/heads/main", name.encode()),
     ]
-    found = gitadopt.adopt(repository, before, changes, "test")
+    found = adopt.adopt(repository, before, changes, "test")
     assert not found.kept and found.left and _ready(repository) == before
 
 
@@ -199,8 +199,8 @@ def test_index_entries_that_would_write_into_git_are_refused(repository: Path) -
     listing = subprocess.run(
         ["git", "ls-files", "-sz"], cwd=repository, capture_output=True, check=True
     ).stdout
-    changes = [file_change(".git/index", b"x"), file_change(gitadopt.LISTING, listing + entry)]
-    found = gitadopt.adopt(repository, before, changes, "test")
+    changes = [file_change(".git/index", b"x"), file_change(adopt.LISTING, listing + entry)]
+    found = adopt.adopt(repository, before, changes, "test")
     assert not found.kept and "git refused" in found.left[0] and _ready(repository) == before
 
 
@@ -211,7 +211,7 @@ def test_a_branch_that_somebody_moved_meanwhile(repository: Path) -> None:
     old = git(repository, "rev-parse", "main~1")
     new = git(repository, "commit-tree", "-m", "theirs", "-p", old, "main^{tree}")
     change = file_change(".git/refs/heads/main", new.encode())
-    found = gitadopt.adopt(repository, before, [change], "test")
+    found = adopt.adopt(repository, before, [change], "test")
     assert not found.kept and "git refused" in found.left[0] and _ready(repository) == mine
 
 
@@ -222,11 +222,11 @@ def test_a_branch_that_somebody_moved_meanwhile(repository: Path) -> None:
 def test_names_that_are_no_branches(repository: Path, path: str) -> None:
     before = _ready(repository)
     change = file_change(f".git/{path}", git(repository, "rev-parse", "main").encode())
-    found = gitadopt.adopt(repository, before, [change], "test")
+    found = adopt.adopt(repository, before, [change], "test")
     assert found.kept == () and _ready(repository) == before
 
 
 def test_folders_without_a_repository_of_their_own(tmp_path: Path, repository: Path) -> None:
-    assert gitadopt.look(tmp_path) is None
+    assert adopt.look(tmp_path) is None
     git(repository, "worktree", "add", "-q", str(tmp_path / "tree"))
-    assert gitadopt.look(tmp_path / "tree") is None
+    assert adopt.look(tmp_path / "tree") is None

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import LocalAgentError, UsageError
-from localagent.gitstaged import Staged, diff_of, staged
+from localagent.core.errors import LocalAgentError, UsageError
+from localagent.workspace.git.staged import Staged, diff_of, staged
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -195,20 +195,20 @@ def test_the_package_keeps_the_rules() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "fault"),
     [
-        ("events.py", "from localagent.workspace import Workspace", "upwards"),
+        ("events.py", "from localagent.workspace.workspace import Workspace", "upwards"),
         ("models/base.py", "def f():\n    import localagent.agent.loop", "upwards"),
         ("guard/x.py", "from ..session import Session", "upwards"),
         ("journal/x.py", "from localagent import app", "upwards"),
         ("agent/loop.py", "from localagent.tools.shell import Shell", "protocols only"),
         ("agent/planners/x.py", "from ...guard.sandbox import unshare", "protocols only"),
         ("agent/x.py", "import localagent.index.disk", "protocols only"),
-        ("models/llamacpp.py", "import llama_cpp", "only models.llamacpp_worker"),
+        ("models/llamacpp/backend.py", "import llama_cpp", "only models.llamacpp_worker"),
         ("cli.py", "def f():\n    from rich.console import Console", "only ui"),
         ("index/x.py", "import watchdog.events", "only index.watcher"),
         ("journal/x.py", "import fcntl", "not on every platform"),
         ("journal/x.py", "class A:\n    import resource", "not on every platform"),
         ("journal/x.py", "import requests", "outside package"),
-        ("novel.py", "from localagent.errors import UsageError", "in no layer"),
+        ("novel.py", "from localagent.core.errors import UsageError", "in no layer"),
     ],
 )
 def test_a_planted_fault_is_found(tmp_path: Path, module: str, source: str, fault: str) -> None:

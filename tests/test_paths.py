@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent import paths
+from localagent.core import paths
 
 
 def test_every_level_is_private(home: Path) -> None:

@@ -37,16 +37,16 @@ def fresh(code: str) -> str:
     "code",
     [
         "import localagent",
-        "import localagent.cli",
-        "from localagent.cli import main; main(['--version'])",
-        "from localagent.cli import main; main(['run', '--help'])",
+        "import localagent.cli.main",
+        "from localagent.cli.main import main; main(['--version'])",
+        "from localagent.cli.main import main; main(['run', '--help'])",
     ],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:
     loaded = json.loads(fresh(f"{code}\nimport json, sys; print(json.dumps(list(sys.modules)))"))
     assert "localagent" in loaded
     assert [name for name in HEAVY if name in loaded] == []
-    assert "localagent.app" not in loaded
+    assert "localagent.session.factory" not in loaded
 
 
 @pytest.mark.parametrize("flag", ["--version", "--help"])

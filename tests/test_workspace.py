@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.errors import OutsideWorkspace, WorkspaceError
-from localagent.workspace import Workspace
+from localagent.core.errors import OutsideWorkspace, WorkspaceError
+from localagent.workspace.workspace import Workspace
 
 
 def git(folder: Path, *arguments: str) -> None:

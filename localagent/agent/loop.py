@@ -13,7 +13,7 @@ from collections.abc import Generator
 
 from localagent.agent.planners.base import Planner, Result
 from localagent.agent.turn import Turn
-from localagent.errors import (
+from localagent.core.errors import (
     BackendError,
     Interrupted,
     LimitReached,
@@ -21,7 +21,7 @@ from localagent.errors import (
     OutsideWorkspace,
     RefusedError,
 )
-from localagent.events import (
+from localagent.core.events import (
     Blocked,
     Event,
     Failed,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from localagent.agent.ask import hidden, replied, transcript_form
+from localagent.agent.model_calls import hidden, replied, transcript_form
 from localagent.context.prompts import Prompts
-from localagent.events import Event, FileRead, ModelAsked
-from localagent.guard.marks import Marks
+from localagent.core.events import Event, FileRead, ModelAsked
 from localagent.models.base import Finish, Model, Request, Text
+from localagent.redaction.redactor import Marks
 
 Tell = Callable[[Event], None]
 """Is told, for the audit log, what a model is shown and what it replies."""

@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from localagent.changes import Change
 from localagent.context.builder import text_of
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules
-from localagent.errors import Interrupted, LimitReached
-from localagent.events import Answer as Answer  # of a Question
-from localagent.events import FileChanged, FileRead, Mode, TurnKind, Warned
-from localagent.guard.marks import Marks
-from localagent.guard.sandbox.base import Sandbox
+from localagent.core.changes import Change
+from localagent.core.errors import Interrupted, LimitReached
+from localagent.core.events import Answer as Answer  # of a Question
+from localagent.core.events import FileChanged, FileRead, Mode, TurnKind, Warned
+from localagent.core.messages import Message
 from localagent.index.base import Index
-from localagent.messages import Message
 from localagent.models.base import Model, Request, Usage
+from localagent.redaction.redactor import Marks
+from localagent.sandbox.base import Sandbox
 from localagent.tools.base import Effect, Tool
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 class Verdict(Protocol):

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from localagent.code.file_kinds import is_docs
+from localagent.context.dependencies import Lines, Symbols, imports, with_used
 from localagent.context.excerpt import Count, Span, excerpt, joined, render
-from localagent.context.near import Lines, Symbols, imports, with_used
+from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary, sha256
-from localagent.errors import OutsideWorkspace
 from localagent.index.base import Index, Passage, Symbol
-from localagent.index.kinds import is_docs
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 NAMED_SHARE = 0.6
 """Of the budget, for what the request names; passages of other files get the rest at least."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from localagent.context.excerpt import Count
 from localagent.context.prompts import Prompts
-from localagent.messages import Message, ToolCall
+from localagent.core.messages import Message, ToolCall
 
 TARGET = 0.6
 """Of the window: what is left after making room, so that it is not needed again at once."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from localagent.context.excerpt import Count
+from localagent.core.messages import Message
 from localagent.index.query import parse_query
-from localagent.messages import Message
 
 EXCHANGES = 2
 _CHARS = 800  # of one message

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from localagent.errors import ConfigError
+from localagent.core.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _NONE: Mapping[str, str] = MappingProxyType({})

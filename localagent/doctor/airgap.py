@@ -10,20 +10,21 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from localagent import config
-from localagent.config import Settings
+from localagent.config import settings as config
+from localagent.config.policy import Policy
+from localagent.config.settings import Settings
+from localagent.core.errors import LocalAgentError
 from localagent.doctor.sandboxes import Kind, kinds, mend, selectable, tried_lines
-from localagent.errors import LocalAgentError
-from localagent.guard import egress
-from localagent.guard.egress import State
-from localagent.guard.policy import Policy
-from localagent.guard.sandbox.select import choose
-from localagent.journal.audit_verify import verify
-from localagent.models import lock, served, store
-from localagent.models.llama_library import library
-from localagent.models.lock import Entry
-from localagent.models.ollama_host import checked_host
-from localagent.workspace import Workspace
+from localagent.egress import lock as egress
+from localagent.egress.lock import State
+from localagent.history.audit.verify import verify
+from localagent.models.catalog import lock, store
+from localagent.models.catalog.lock import Entry
+from localagent.models.llamacpp.library import library
+from localagent.models.ollama import served
+from localagent.models.ollama.ollama_host import checked_host
+from localagent.sandbox.select import choose
+from localagent.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from localagent import config
+from localagent.config import settings as config
+from localagent.core.errors import LocalAgentError
 from localagent.doctor.guarantee import audit_part, egress_part, policy_part
 from localagent.doctor.index import index_part
 from localagent.doctor.machine import machine
@@ -13,8 +14,7 @@ from localagent.doctor.ollama import ollama_part
 from localagent.doctor.report import Part, Problem, Report
 from localagent.doctor.sandboxes import sandbox_part
 from localagent.doctor.state import folders, settings_part
-from localagent.errors import LocalAgentError
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 def examine(directory: Path, *more: Part, canaries: bool = True) -> Report:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from localagent.config import Settings
+from localagent.config import policy as policies
+from localagent.config.settings import Settings
 from localagent.doctor.report import Part, Problem
-from localagent.guard import egress
-from localagent.guard import policy as policies
-from localagent.journal.audit import audit_dir
-from localagent.journal.audit_verify import verify
+from localagent.egress import lock
+from localagent.history.audit.log import audit_dir
+from localagent.history.audit.verify import verify
 
 _UNLOCKED = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
 
 
 def egress_part() -> Part:
     """How this process is kept from the network, and what it may dial."""
-    state = egress.state()
+    state = lock.state()
     places = [str(place) for place in state.destinations]
     lines = [f"localagent's own process: {state}" + (f" ({state.why})" if state.why else "")]
     lines.append(f"may dial: {', '.join(places) or 'nothing'}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from localagent.doctor.report import Part, Problem
 from localagent.index.store import index_file, peek
 from localagent.index.watcher import Watcher, to_watch
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 _HINT = (
     "raise it (sysctl fs.inotify.max_user_watches=524288); until then changes are noticed at the"

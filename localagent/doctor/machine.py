@@ -8,7 +8,7 @@ import sys
 
 from localagent import __version__
 from localagent.doctor.report import Part
-from localagent.models.llama_machine import (
+from localagent.models.llamacpp.hardware import (
     available_memory,
     gigabytes,
     physical_cores,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
-from localagent.config import Settings
+from localagent.config.settings import Settings
+from localagent.core.errors import LocalAgentError, ModelFileError, ModelLoadError
 from localagent.doctor.report import Part, Problem
-from localagent.errors import LocalAgentError, ModelFileError, ModelLoadError
-from localagent.models import gguf, lock, pin, store
-from localagent.models.fit import Plan
-from localagent.models.llama_library import Library, library
-from localagent.models.llama_machine import Gpu, gigabytes
-from localagent.models.lock import Entry
-from localagent.models.planned import planned
+from localagent.models import gguf
+from localagent.models.catalog import lock, pin, store
+from localagent.models.catalog.lock import Entry
+from localagent.models.llamacpp.hardware import Gpu, gigabytes
+from localagent.models.llamacpp.library import Library, library
+from localagent.models.llamacpp.memory_plan import Plan
+from localagent.models.llamacpp.planned import planned
 
 _STATES = {
     "installed": "there, as pinned when it was last read",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from localagent.config import Settings
+from localagent.config.settings import Settings
+from localagent.core.errors import LocalAgentError, ModelFileError
 from localagent.doctor.report import Part, Problem
-from localagent.errors import LocalAgentError, ModelFileError
-from localagent.guard import egress
-from localagent.models import lock, served
-from localagent.models.lock import Entry
-from localagent.models.ollama_check import full, plain
-from localagent.models.served import Status
+from localagent.egress import lock as egress
+from localagent.models.catalog import lock
+from localagent.models.catalog.lock import Entry
+from localagent.models.ollama import served
+from localagent.models.ollama.pinning import full, plain
+from localagent.models.ollama.served import Status
 
 _CLOUD_ON = (
     "OLLAMA_NO_CLOUD=1 in the server's environment, or disable_ollama_cloud in its server.json, "

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from localagent.config import Settings
+from localagent.config.settings import Settings
+from localagent.core.errors import LocalAgentError
 from localagent.doctor.report import Part, Problem
-from localagent.errors import LocalAgentError
-from localagent.guard import egress
-from localagent.guard.sandbox.examine import Canary, examine
-from localagent.guard.sandbox.select import CONFINING, MENDS, Tried, choose
+from localagent.egress import lock
+from localagent.sandbox.select import CONFINING, MENDS, Tried, choose
+from localagent.selftest.examine import Canary, examine
 
 _COUNTED = "commands have no network, and their attempts are counted"
 
@@ -87,7 +87,7 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Prob
     if chosen.confined:
         said = f"{chosen.kind}: commands have no network and write only to a view of the workspace"
         return data, [said], []
-    data["unseen"] = unseen(egress.state().level)
+    data["unseen"] = unseen(lock.state().level)
     problem = Problem(
         f"commands would run without a sandbox: {choice.reason}; each one is asked for",
         "localagent docs sandbox says what a sandbox needs",
@@ -96,7 +96,7 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Prob
     return data, [f"none: {data['unseen'] or _COUNTED}"], [problem]
 
 
-def unseen(level: egress.Level) -> str:
+def unseen(level: lock.Level) -> str:
     """What nobody tells of commands without a sandbox, where the egress lock has this level; ""
     where the kernel counts how often they reach for other machines."""
     if level == "namespace":

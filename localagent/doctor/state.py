@@ -7,13 +7,20 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from localagent import config
-from localagent.config import Settings
+from localagent.config import policy as policies
+from localagent.config import settings as config
+from localagent.config.settings import Settings
+from localagent.core.paths import (
+    cache_dir,
+    config_dir,
+    data_dir,
+    models_dir,
+    sessions_dir,
+    state_dir,
+)
 from localagent.doctor.report import Part, Problem
-from localagent.guard import policy as policies
-from localagent.journal.audit import audit_dir
-from localagent.models.llama_machine import gigabytes
-from localagent.paths import cache_dir, config_dir, data_dir, models_dir, sessions_dir, state_dir
+from localagent.history.audit.log import audit_dir
+from localagent.models.llamacpp.hardware import gigabytes
 
 _LOW = 1 << 30  # bytes on the disk below which it is said
 

@@ -6,11 +6,11 @@ touched here.
 
 from __future__ import annotations
 
-from localagent.edits.elision import elided_line
-from localagent.edits.functions import replace_function
-from localagent.edits.matching import apply_search_replace
+from localagent.core.errors import EditError
+from localagent.edits.omissions import elided_line
+from localagent.edits.python_definitions import replace_function
+from localagent.edits.search_replace import apply_search_replace
 from localagent.edits.textfile import TextFile, encode, with_text
-from localagent.errors import EditError
 
 __all__ = ["apply_search_replace", "replace_file", "replace_function"]
 

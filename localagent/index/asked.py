@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
-from localagent.errors import UsageError
-from localagent.grammars.languages import LANGUAGES, language_named, language_of
+from localagent.code.file_kinds import is_docs, is_test
+from localagent.code.languages import LANGUAGES, language_named, language_of
+from localagent.core.errors import UsageError
 from localagent.index.base import Symbol
-from localagent.index.kinds import is_docs, is_test
 
 FORMS = ("def", "ref", "calls", "imports", "tests", "text", "re")
 FILTERS = ("path", "lang", "kind")

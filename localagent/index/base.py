@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from localagent.grammars.structure import CALLABLE
+from localagent.code.structure import CALLABLE
 
 
 @dataclass(frozen=True, slots=True)

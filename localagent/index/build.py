@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from localagent.errors import OutsideWorkspace
+from localagent.core.errors import OutsideWorkspace
 from localagent.index.digest import MAX_BYTES
 from localagent.index.entry import Entry, Listed
 from localagent.index.gone import remove_gone
-from localagent.index.reading import Readers
 from localagent.index.scan import Changes, changes, same, there
 from localagent.index.store import Known, Store, drop
-from localagent.workspace import Workspace
+from localagent.index.workers import Readers
+from localagent.workspace.workspace import Workspace
 
 ALONE = 400
 """Files up to which one process reads: to start more takes as long as reading so many."""

@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from localagent.code.cache import is_parsed, structure_of
+from localagent.code.languages import language_of
+from localagent.code.outline import outline
+from localagent.code.structure import Structure, Use, structure
 from localagent.edits.textfile import decode, is_binary
-from localagent.grammars.languages import language_of
-from localagent.grammars.parsed import is_parsed, structure_of
-from localagent.grammars.structure import Structure, Use, structure
-from localagent.index import words
+from localagent.index import tokenizer
 from localagent.index.base import Symbol
 from localagent.index.chunks import chunks
-from localagent.index.grams import filter_of
-from localagent.index.outline import outline
+from localagent.index.trigrams import filter_of
 
 MAX_BYTES = 1 << 20
 """Larger files are data or generated: they are found by their path only."""
@@ -92,10 +92,10 @@ def _structure(path: str, kind: str, text: str) -> Structure | None:
 def _pieces(text: str, symbols: Sequence[Symbol]) -> Iterator[Piece]:
     split = text.split("\n")
     for chunk in chunks(symbols, _lines(text)):
-        found = words.counted("\n".join(split[chunk.line - 1 : chunk.end_line]))
+        found = tokenizer.counted("\n".join(split[chunk.line - 1 : chunk.end_line]))
         # The class that a method is in stands elsewhere.
-        found.update(words.counted(chunk.name.replace(".", " ")))
-        yield Piece(chunk.name, chunk.line, chunk.end_line, words.stored(found))
+        found.update(tokenizer.counted(chunk.name.replace(".", " ")))
+        yield Piece(chunk.name, chunk.line, chunk.end_line, tokenizer.stored(found))
 
 
 def _names(uses: Sequence[Use]) -> tuple[str, ...]:

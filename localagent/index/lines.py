@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from localagent.core.errors import UsageError
 from localagent.edits.textfile import decode, is_binary
-from localagent.errors import UsageError
 from localagent.index.base import Reference
 from localagent.index.digest import MAX_BYTES
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 _MAX_TEXT = 160
 _BEYOND = ("(?!", "(?<!", "(?>", "++", "*+", "?+", "}+", "\\A", "\\Z")

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from localagent.grammars.languages import language_of, suffixes
+from localagent.code.languages import language_of, suffixes
 
 _PACKAGES = ("__init__", "index", "mod", "lib", "main")
 """Files that stand for the folder that they are in."""

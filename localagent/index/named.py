@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from localagent.index.base import Passage
+from localagent.index.path_match import named_among
 from localagent.index.query import Query
 from localagent.index.ranking import Ranked
-from localagent.index.written import named_among
 
 NAMED, FRAME = 10.0, 5.0
 """What is added to the best score for a file that the query names, and for the innermost frame."""

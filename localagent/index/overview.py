@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localagent.index import words
+from localagent.code.file_kinds import is_test, is_vendored
+from localagent.index import tokenizer
 from localagent.index.base import Symbol
-from localagent.index.kinds import is_test, is_vendored
 from localagent.index.store import Store
 
 BEST = 10
@@ -94,5 +94,5 @@ def _called(store: Store, names: set[str]) -> Counter[str]:
 
 def _last(symbol: Symbol) -> str:
     """A definition's name as the full-text search has it; "" for one or two letters."""
-    found = words.of_name(symbol.last)
+    found = tokenizer.of_name(symbol.last)
     return found[0] if found else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from localagent.index import words
-from localagent.index.frames import frames
+from localagent.code.tracebacks import frames
+from localagent.index import tokenizer
 
 _MAX_CHARS = 20_000
 _MAX_TERMS = 60
@@ -51,7 +51,7 @@ def parse_query(text: str) -> Query:
 def looked_up(asked: Query) -> list[str]:
     """The stored words that answer the heaviest terms of a query, each once."""
     terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:_LOOKED_UP]
-    return list(dict.fromkeys(word for term in terms for word in words.of_query(term)))
+    return list(dict.fromkeys(word for term in terms for word in tokenizer.of_query(term)))
 
 
 def _terms(text: str) -> dict[str, float]:

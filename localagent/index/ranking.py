@@ -20,10 +20,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from localagent.index import words
+from localagent.code.file_kinds import is_data, is_docs, is_test, is_vendored
+from localagent.index import tokenizer
 from localagent.index.base import Passage
-from localagent.index.commits import alike, decayed
-from localagent.index.kinds import is_data, is_docs, is_test, is_vendored
+from localagent.index.git_history import alike, decayed
 from localagent.index.query import Query, looked_up
 from localagent.index.store import pieces_ever
 
@@ -108,7 +108,7 @@ class Answer:
 
     def _of_name(self, name: str) -> float:
         """The rareness of the words that a definition's name shares with the query."""
-        found = {word for part in name.split(".") for word in words.of_name(part)}
+        found = {word for part in name.split(".") for word in tokenizer.of_name(part)}
         return sum(self._rare.get(word, 0.0) for word in found)
 
 

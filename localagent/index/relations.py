@@ -12,16 +12,16 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from localagent.code.cache import mentions_of, structure_of
+from localagent.code.file_kinds import is_test, is_vendored
+from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary
-from localagent.errors import OutsideWorkspace
-from localagent.grammars.parsed import mentions_of, structure_of
-from localagent.index import words
+from localagent.index import tokenizer
 from localagent.index.base import Reference, Symbol
 from localagent.index.digest import MAX_BYTES
-from localagent.index.kinds import is_test, is_vendored
 from localagent.index.modules import is_module, modules_of, names_of
 from localagent.index.store import Store
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 MOST_FILES = 200
 """Files that are read for one question, a repository's own code first: a name like "get" is in
@@ -134,7 +134,7 @@ class Relations:
 
     def _having(self, name: str) -> set[str]:
         """Files with the name anywhere; for one of two letters, those that call it."""
-        whole = words.of_name(name)
+        whole = tokenizer.of_name(name)
         if not whole:
             return self._calling(name)
         rows = self._store.connection.execute(

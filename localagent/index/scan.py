@@ -7,10 +7,10 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from localagent.code.file_kinds import is_data, is_docs, is_test, is_vendored, may_be_text
 from localagent.index.entry import Listed
-from localagent.index.kinds import is_data, is_docs, is_test, is_vendored, may_be_text
 from localagent.index.store import Known
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from localagent.filelock import locked
-from localagent.index import commits
+from localagent.core.locks import locked
+from localagent.core.paths import cache_dir, private
+from localagent.index import git_history
 from localagent.index.base import Symbol
 from localagent.index.entry import Entry
-from localagent.index.grams import Filters
-from localagent.paths import cache_dir, private
+from localagent.index.trigrams import Filters
 
 VERSION = 7
 """Of the tables and of what is put into them; another one's file is made anew."""
@@ -183,7 +183,14 @@ class Store:
         with self._writing():
             for table in _FULL_TEXT:
                 db.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
-            for table in ("files", "chunks", "symbols", "grams", *commits.NAMES, "sqlite_sequence"):
+            for table in (
+                "files",
+                "chunks",
+                "symbols",
+                "grams",
+                *git_history.NAMES,
+                "sqlite_sequence",
+            ):
                 db.execute(f"DELETE FROM {table}")
             self._set_meta("head", "")
         db.execute("PRAGMA secure_delete = OFF")
@@ -191,13 +198,13 @@ class Store:
 
     def follow_history(self) -> None:
         """Make the past commits those of what is checked out."""
-        head = commits.head(self._root)
+        head = git_history.head(self._root)
         if head is None or head == self._meta("head"):
             return
-        found = commits.news(self._db, self._root, head)
+        found = git_history.news(self._db, self._root, head)
         if found is not None:
             with self._writing():
-                commits.put(self._db, found)
+                git_history.put(self._db, found)
                 self._set_meta("head", head)
 
     def worn(self) -> bool:
@@ -279,7 +286,7 @@ class Store:
 
     def _make_tables(self) -> None:
         with self._writing():
-            tables = _TABLES.format(words=_WORDS) + commits.TABLES.format(words=_KEPT_WORDS)
+            tables = _TABLES.format(words=_WORDS) + git_history.TABLES.format(words=_KEPT_WORDS)
             for statement in tables.strip().rstrip(";").split(";\n"):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {VERSION}")

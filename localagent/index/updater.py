@@ -18,12 +18,12 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from localagent.code.file_kinds import may_be_text
 from localagent.index.build import bring_up_to_date, update
-from localagent.index.kinds import may_be_text
-from localagent.index.reading import Readers
 from localagent.index.store import Known, Store
 from localagent.index.watcher import Watched, Watcher, to_watch
-from localagent.workspace import IGNORE_FILE, Workspace
+from localagent.index.workers import Readers
+from localagent.workspace.workspace import IGNORE_FILE, Workspace
 
 QUIET, LONGEST = 0.05, 0.25
 """Seconds without a new hint until hints are followed, and the longest that one waits."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from localagent.messages import Message
+from localagent.core.messages import Message
 
 FinishReason = Literal["stop", "length", "cancelled"]
 

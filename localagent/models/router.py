@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from localagent.errors import (
+from localagent.core.errors import (
     BackendError,
     LocalAgentError,
     ModelFileError,
@@ -42,7 +42,7 @@ from localagent.models.base import (
     Tokenised,
     only,
 )
-from localagent.models.llama_machine import available_memory, gigabytes
+from localagent.models.llamacpp.hardware import available_memory, gigabytes
 
 MAIN = "main"
 _T = TypeVar("_T")

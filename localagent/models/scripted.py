@@ -27,8 +27,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
-from localagent import errors
-from localagent.errors import BackendError, ContextOverflow, UsageError
+from localagent.core import errors
+from localagent.core.errors import BackendError, ContextOverflow, UsageError
 from localagent.models.base import (
     Chunk,
     Finish,

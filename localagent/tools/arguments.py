@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from localagent.errors import ToolError
+from localagent.core.errors import ToolError
 
 Arguments = TypeVar("Arguments", bound="ToolArguments")
 

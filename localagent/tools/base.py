@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from localagent.changes import Change
-from localagent.guard.marks import Marks
-from localagent.guard.sandbox.base import Sandbox
-from localagent.messages import ToolResult
-from localagent.workspace import Workspace
+from localagent.core.changes import Change
+from localagent.core.messages import ToolResult
+from localagent.redaction.redactor import Marks
+from localagent.sandbox.base import Sandbox
+from localagent.workspace.workspace import Workspace
 
 Effect = Literal["read", "write", "execute"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from localagent.core.errors import EditError, ToolError
 from localagent.edits.apply import apply_search_replace, replace_function
-from localagent.edits.blocks import FORMAT, code, search_replace_blocks
 from localagent.edits.fences import mark
-from localagent.edits.functions import definitions
+from localagent.edits.python_definitions import definitions
+from localagent.edits.reply_blocks import FORMAT, code, search_replace_blocks
 from localagent.edits.textfile import sha256, with_text
-from localagent.errors import EditError, ToolError
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.tools.targets import Target, change_action, load

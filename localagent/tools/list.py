@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from localagent.errors import ToolError
-from localagent.messages import ToolResult
+from localagent.core.errors import ToolError
+from localagent.core.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.tools.targets import locate, nearest
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 _MAX_DEPTH = 8
 

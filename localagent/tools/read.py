@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
+from localagent.core.messages import ToolResult
 from localagent.edits.textfile import sha256
-from localagent.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, line_range, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.tools.targets import Target, load

@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from localagent.childpython import plain_python
-from localagent.errors import OutsideWorkspace, ToolError
-from localagent.messages import ToolResult
+from localagent.core.errors import OutsideWorkspace, ToolError
+from localagent.core.interpreter import plain_python
+from localagent.core.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.tools.targets import locate, nearest
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 _WORKER = Path(__file__).with_name("search_worker.py")
 # Ten seconds are enough for some 100,000 source files; a pattern that needs more has gone wrong.

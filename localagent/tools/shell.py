@@ -6,17 +6,17 @@ import re
 import time
 from collections.abc import Sequence
 
-from localagent import gitadopt
-from localagent.changes import Change
-from localagent.errors import ToolError
-from localagent.guard.attempts import ATTEMPTS, Attempt
-from localagent.guard.closed_ports import closed_port
-from localagent.guard.invisible import without_escapes
-from localagent.guard.sandbox.base import Command, Completed
-from localagent.guard.shell_words import simple_commands
-from localagent.messages import ToolResult
+from localagent.core.changes import Change
+from localagent.core.errors import ToolError
+from localagent.core.messages import ToolResult
+from localagent.egress.attempts import ATTEMPTS, Attempt
+from localagent.permissions.shell_commands import simple_commands
+from localagent.redaction.unicode import without_escapes
+from localagent.sandbox.base import Command, Completed
+from localagent.sandbox.closed_ports import closed_port
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
+from localagent.workspace.git import adopt
 
 _SHOWN_CHANGES = 12
 _SHOWN_LEFT = 4
@@ -57,13 +57,13 @@ class Shell:
 
 def _run(line: str, context: ToolContext) -> ToolResult:
     root = context.workspace.root
-    before = gitadopt.look(root) if _calls_git(line) else None
-    env = gitadopt.environment(root) if before is not None else {}
+    before = adopt.look(root) if _calls_git(line) else None
+    env = adopt.environment(root) if before is not None else {}
     with context.sandbox.open(root) as view:
         command = Command(line, seconds=context.shell_seconds, env=env)
         done = view.run(command, cancelled=context.cancelled)
         if before is not None and not done.cancelled:
-            view.run(Command(gitadopt.LIST_INDEX, seconds=_LISTING_SECONDS, env=env))
+            view.run(Command(adopt.LIST_INDEX, seconds=_LISTING_SECONDS, env=env))
         found = view.changes()
     if done.reached_for:
         what, _, where = done.reached_for.partition(" ")
@@ -78,9 +78,9 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         context.apply(changes)
     if before is not None and not done.cancelled:
         why = f"localagent: {' '.join(line.split())[:100]}"
-        git = gitadopt.adopt(root, before, others, why)
+        git = adopt.adopt(root, before, others, why)
     else:
-        git = gitadopt.Adopted(left=tuple(change.path for change in others))
+        git = adopt.Adopted(left=tuple(change.path for change in others))
     notes = _notes(done, changes, git, denied)
     room = context.max_chars - len(notes) - 40
     # Before it is shortened: half of a secret has no form to be known by.
@@ -118,7 +118,7 @@ def _calls_git(line: str) -> bool:
 
 
 def _notes(
-    done: Completed, changes: Sequence[Change], git: gitadopt.Adopted, denied: Sequence[str]
+    done: Completed, changes: Sequence[Change], git: adopt.Adopted, denied: Sequence[str]
 ) -> str:
     """What there is to say besides the output, one line each."""
     lines = []

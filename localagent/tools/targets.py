@@ -7,15 +7,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from localagent.changes import Change, file_change
+from localagent.code.syntax_check import added_fault, syntax_error
+from localagent.core.changes import Change, file_change
+from localagent.core.errors import ToolError
+from localagent.core.messages import ToolResult
 from localagent.edits.diff import unified
-from localagent.edits.syntax import added_fault, syntax_error
 from localagent.edits.textfile import TextFile, decode, encode, is_binary
-from localagent.errors import ToolError
-from localagent.guard.secrets import is_secret
-from localagent.messages import ToolResult
+from localagent.redaction.secret_files import is_secret
 from localagent.tools.base import Action, ToolContext
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 # Files above this are data, not source.
 MAX_BYTES = 2 << 20

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
+from localagent.core.errors import ToolError
 from localagent.edits.apply import replace_file
-from localagent.errors import ToolError
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.tools.targets import change_action, load, locate
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 class WriteArguments(ToolArguments):

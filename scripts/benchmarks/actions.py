@@ -13,15 +13,15 @@ from pathlib import Path
 
 from rows import REPO, machine, write_row
 
-from localagent.agent.action_grammar import ACTION
-from localagent.agent.actions import parse_actions
 from localagent.agent.planners.react import TOOL_NAMES
+from localagent.agent.tool_calls.grammar import ACTION
+from localagent.agent.tool_calls.parse import parse_actions
 from localagent.context.prompts import Prompts
-from localagent.errors import ToolError
-from localagent.messages import Message
-from localagent.models import lock, store
+from localagent.core.errors import ToolError
+from localagent.core.messages import Message
 from localagent.models.base import Finish, ModelInfo, Request, Text
-from localagent.models.llamacpp import LlamaCpp
+from localagent.models.catalog import lock, store
+from localagent.models.llamacpp.backend import LlamaCpp
 
 TASKS = (
     "Fix the failing test in tests/test_cart.py.",

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write records, and print what one costs."""
-    from localagent.events import Decision, FileRead, ModelAsked, TurnFinished
+    from localagent.core.events import Decision, FileRead, ModelAsked, TurnFinished
 
     finished = TurnFinished(1, "answered", 0, "done", "", "", [], 1.0, 2, 3, 4)
     kinds = {
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     }
     with tempfile.TemporaryDirectory(dir=options.where) as folder:
         os.environ["XDG_DATA_HOME"] = folder
-        from localagent.journal.audit import AuditLog
+        from localagent.history.audit.log import AuditLog
 
         with AuditLog("bench") as log:
             for name, event in kinds.items():

@@ -23,12 +23,12 @@ from statistics import median_high
 
 from rows import REPO, machine, rows_of, write_row
 
-from localagent.messages import Message
-from localagent.models import lock, store
+from localagent.core.messages import Message
 from localagent.models.base import Finish, ModelInfo, Request, Text, Usage
-from localagent.models.fit import BATCH
-from localagent.models.llama_machine import physical_cores
-from localagent.models.llamacpp import LlamaCpp
+from localagent.models.catalog import lock, store
+from localagent.models.llamacpp.backend import LlamaCpp
+from localagent.models.llamacpp.hardware import physical_cores
+from localagent.models.llamacpp.memory_plan import BATCH
 
 WINDOW = 8192
 QUESTION = "What does the HTTP status 404 mean? Answer in one short sentence, without any tool."

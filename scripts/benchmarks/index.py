@@ -21,8 +21,8 @@ from rows import REPO, machine, write_row
 from localagent.index.asked import Asked, Filter
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
-from localagent.index.found import places
-from localagent.workspace import Workspace
+from localagent.index.lookup import places
+from localagent.workspace.workspace import Workspace
 
 QUERIES = 100
 

@@ -30,13 +30,13 @@ from types import MappingProxyType
 
 from rows import REPO, machine, write_row
 
-from localagent.app_models import open_models
+from localagent.code.file_kinds import is_data, is_docs, is_test
 from localagent.context.builder import gather
 from localagent.context.excerpt import Count
 from localagent.index import ranking
 from localagent.index.disk import DiskIndex
-from localagent.index.kinds import is_data, is_docs, is_test
-from localagent.workspace import Workspace
+from localagent.session.models import open_models
+from localagent.workspace.workspace import Workspace
 
 _FIX = re.compile(r"\b(?:fix(?:e[sd])?|bug|regression|crash|broken|incorrect|wrong)\b", re.I)
 _CHORE = re.compile(

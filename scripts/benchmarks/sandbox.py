@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rows import REPO, machine, write_row
 
-from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command
-from localagent.guard.sandbox.select import KINDS, make
+from localagent.core.errors import SandboxError
+from localagent.sandbox.base import Command
+from localagent.sandbox.select import KINDS, make
 
 _BAR_MS = 30.0
 _LINE = "true"

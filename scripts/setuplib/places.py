@@ -1,4 +1,4 @@
-"""The folders and files of the setup. The XDG folders are those of localagent/paths.py."""
+"""The folders and files of the setup. The XDG folders are those of localagent/core/paths.py."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.agent.actions import parse_actions
-from localagent.errors import ToolError
-from localagent.messages import ToolCall
+from localagent.agent.tool_calls.parse import parse_actions
+from localagent.core.errors import ToolError
+from localagent.core.messages import ToolCall
 
 TOOLS = ("read", "list", "search", "edit", "write", "shell", "done")
 EDIT = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n"

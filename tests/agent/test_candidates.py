@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localagent.agent.candidates import Board, Candidate
-from localagent.agent.verify import CheckResult, TestResult
-from localagent.changes import file_change
+from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.agent.repair.candidates import Board, Candidate
+from localagent.core.changes import file_change
 
 
 def candidate(number: int, passing: str) -> Candidate:

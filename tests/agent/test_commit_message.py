@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from localagent.agent.commit_message import (
+from localagent.agent.tasks.commit_message import (
     DIFF_TOKENS,
     Changes,
     Written,
@@ -16,10 +16,10 @@ from localagent.agent.commit_message import (
     write_message,
 )
 from localagent.context.prompts import Prompts
-from localagent.events import Event, FileRead, ModelAsked, ModelReplied
-from localagent.gitstaged import Staged
+from localagent.core.events import Event, FileRead, ModelAsked, ModelReplied
 from localagent.models.base import Chunk, Finish, ModelInfo, Profile, Request, Text, Usage
 from localagent.models.scripted import Reply, ScriptedModel
+from localagent.workspace.git.staged import Staged
 
 CALC = Staged("calc.py", "M", "", 1, 1)
 CALC_DIFF = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.failure_text import condensed
+from localagent.agent.checks.messages import condensed
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.candidates import Board
-from localagent.agent.problem import Problem, open_file
-from localagent.agent.strategies.infill import MAX_TOKENS, infill
-from localagent.agent.verify import CheckResult, TestResult
+from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.agent.repair.candidates import Board
+from localagent.agent.repair.problem import Problem, open_file
+from localagent.agent.repair.strategies.infill import MAX_TOKENS, infill
 from tests.doubles.plain_turn import turn_in
 
 LINES = "".join(f"    x = x + {n}\n" for n in range(1, 7))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent import lean_check
-from localagent.agent.lean_check import may_be_lean
-from localagent.agent.verify import CheckResult, run_check
-from localagent.events import CheckStarted, Event
+from localagent.agent.checks import plugins
+from localagent.agent.checks.plugins import may_be_lean
+from localagent.agent.checks.runner import CheckResult, run_check
+from localagent.core.events import CheckStarted, Event
 from tests.doubles.plain_turn import turn_in
 
 FAILING = "def test_a():\n    assert 1 == 2\n"
@@ -64,8 +64,8 @@ def test_not_where_there_is_nothing_to_save(workspace_dir: Path, installed: None
     assert isinstance(start, CheckResult)
     for other in (
         None,
-        replace(start, seconds=lean_check.LEAST_SECONDS / 2),
-        replace(start, seconds=lean_check.MOST_SECONDS * 2),
+        replace(start, seconds=plugins.LEAST_SECONDS / 2),
+        replace(start, seconds=plugins.MOST_SECONDS * 2),
         replace(start, tests=()),
         replace(start, timed_out=True),
     ):

@@ -24,7 +24,7 @@ def test_lines_that_differ_only_at_their_end() -> None:
 def test_ordinary_code_does_not_repeat() -> None:
     import inspect
 
-    import localagent.agent.ask as module
+    import localagent.agent.model_calls as module
 
     source = inspect.getsource(module)
     assert not any(repeats(source[:end]) for end in range(0, len(source), 7))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.steps import new_function, new_names, not_done, own_text
+from localagent.agent.planners.plan_steps import new_function, new_names, not_done, own_text
 
 CODE = '"""Sums."""\n\n\ndef total(works):\n    return sum(works)\n'
 PROMPT = "In report.py: add `mean` to it.\n\nThis is step 1 of 2 of a plan for this task: x\nDo it."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.untested import is_untested
-from localagent.agent.verify import CheckResult, TestResult
+from localagent.agent.checks.coverage import is_untested
+from localagent.agent.checks.runner import CheckResult, TestResult
 
 OLD = "RATE = 2\n\n\ndef price(n):\n    return n * RATE\n"
 NEW = f'{OLD}\n\ndef total(items):\n    """The sum."""\n    return sum(items)\n'

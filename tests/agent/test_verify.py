@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from localagent.agent.localise import suspicion
-from localagent.agent.verify import (
+from localagent.agent.checks.runner import (
     PROBE_DIR,
     CheckResult,
     TestResult,
@@ -19,7 +18,8 @@ from localagent.agent.verify import (
     find_check,
     read_result,
 )
-from localagent.guard.sandbox.base import Completed
+from localagent.agent.repair.localize import suspicion
+from localagent.sandbox.base import Completed
 
 
 def run_probe(folder: Path, trace: str = "", style: str = "short") -> CheckResult:

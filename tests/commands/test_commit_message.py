@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from localagent.edits.textfile import sha256
-from localagent.journal.audit_read import records, sessions
-from localagent.journal.audit_verify import verify
+from localagent.history.audit.reader import records, sessions
+from localagent.history.audit.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 Done = subprocess.CompletedProcess[str]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import run_in
 
-from localagent.cli import build_parser
-from localagent.commands.completion import levels
+from localagent.cli.completion import levels
+from localagent.cli.main import build_parser
 
 # What is typed, what has to be offered, and what must not.
 CASES = [

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import localagent
-from localagent.cli import build_parser
-from localagent.commands.completion import levels
-from localagent.commands.manpage import page
+from localagent.cli.completion import levels
+from localagent.cli.main import build_parser
+from localagent.cli.manpage import page
 
 MANUAL = Path(localagent.__file__).parent / "docs" / "localagent.1"
 

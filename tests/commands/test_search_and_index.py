@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from command_line import run_in
 
-from localagent.cli import main
-from localagent.commands import search
+from localagent.cli import main, search
 
 
 @pytest.fixture

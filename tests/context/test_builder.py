@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localagent.code.outline import outline
 from localagent.context.builder import gather, text_of
 from localagent.context.excerpt import GAP, excerpt, joined, render
 from localagent.index.base import Symbol
 from localagent.index.disk import DiskIndex
-from localagent.index.outline import outline
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 CART = (
     '"""The cart."""\n\nimport decimal\n\n\nclass Cart:\n    """Items that somebody wants."""\n\n'

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from localagent.agent.planners.react import _call_in as read
 from localagent.context.compaction import KEPT, Conversation, compacted, tokens
 from localagent.context.prompts import Prompts
-from localagent.messages import Message
+from localagent.core.messages import Message
 
 GOLDEN = Path(__file__).parent / "golden"
 LONG = "line of code\n" * 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localagent.context.earlier import earlier, exchanges, with_subject
-from localagent.messages import Message
+from localagent.core.messages import Message
 
 TALK = [
     Message("user", "What does parse_header do?"),

@@ -9,28 +9,32 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.ask import transcript_form
-from localagent.agent.candidates import Board, Candidate
-from localagent.agent.commit_message import Changes, write_message
-from localagent.agent.planners.make_plan import MakePlan
+from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.agent.model_calls import transcript_form
+from localagent.agent.planners.plan_mode import MakePlan
 from localagent.agent.planners.react import system_prompt
 from localagent.agent.planners.workflow import Workflow
-from localagent.agent.problem import Problem, beside_paths, open_file
-from localagent.agent.strategies.addition import addition
-from localagent.agent.strategies.function import body, rewrite
-from localagent.agent.strategies.ideas import ideas
-from localagent.agent.strategies.infill import infill
-from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
-from localagent.agent.title import write_title
+from localagent.agent.repair.candidates import Board, Candidate
+from localagent.agent.repair.problem import Problem, beside_paths, open_file
+from localagent.agent.repair.strategies.function import body, rewrite
+from localagent.agent.repair.strategies.ideas import ideas
+from localagent.agent.repair.strategies.infill import infill
+from localagent.agent.repair.strategies.new_function import addition
+from localagent.agent.repair.strategies.whole_file import (
+    whole_file,
+    whole_file_again,
+    whole_file_cases,
+)
+from localagent.agent.tasks.commit_message import Changes, write_message
+from localagent.agent.tasks.title import write_title
 from localagent.agent.turn import Turn
-from localagent.agent.verify import CheckResult, TestResult
-from localagent.changes import file_change
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules, RuleText
-from localagent.events import MessageAdded
-from localagent.gitstaged import Staged
-from localagent.journal.talk import Talk
+from localagent.core.changes import file_change
+from localagent.core.events import MessageAdded
+from localagent.history.sessions.conversation import Talk
 from localagent.models.scripted import ScriptedModel
+from localagent.workspace.git.staged import Staged
 from tests.doubles.plain_turn import turn_in
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from localagent.code.outline import outline
 from localagent.context.builder import gather
-from localagent.context.near import imports, with_used
+from localagent.context.dependencies import imports, with_used
 from localagent.index.base import Passage
 from localagent.index.disk import DiskIndex
-from localagent.index.outline import outline
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 PYTHON = '''"""Words."""
 

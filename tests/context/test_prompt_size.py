@@ -15,7 +15,7 @@ LIMIT = 1200
 @pytest.mark.real_model
 def test_fixed_prompts_fit_the_budget(model_path: Path, capsys: pytest.CaptureFixture) -> None:
     from localagent.models.base import ModelInfo, Profile
-    from localagent.models.llamacpp import LlamaCpp
+    from localagent.models.llamacpp.backend import LlamaCpp
 
     prompts = Prompts()
     tools = "\n\n".join(prompts.text(f"tools/{name}") for name in (*TOOL_NAMES, "done"))

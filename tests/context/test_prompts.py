@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from localagent.context.prompts import SHIPPED, Prompts
-from localagent.errors import ConfigError
+from localagent.core.errors import ConfigError
 
 
 def test_values_are_put_in_as_they_are() -> None:

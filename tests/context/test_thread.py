@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.context.thread import Thread, thread_of, unseen_names, without
+from localagent.context.conversation import Thread, thread_of, unseen_names, without
+from localagent.core.messages import Asked, Message, Part
 from localagent.edits.textfile import sha256
-from localagent.messages import Asked, Message, Part
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 TEXT = "x = 1\n"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.models import lock
-from localagent.models.lock import LocalFile, LockFile
+from localagent.models.catalog import lock
+from localagent.models.catalog.lock import LocalFile, LockFile
 from tests.doubles.gguf_file import MODEL, gguf
 
 DATA = gguf({"general.name": "Toy"})

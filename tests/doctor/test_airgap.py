@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.guard.sandbox.select import CONFINING
-from localagent.models import lock
+from localagent.models.catalog import lock
+from localagent.sandbox.select import CONFINING
 from tests.doubles.administrator import under_policy
 from tests.doubles.broken_package import broken
 
@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "-m", "localagent", "doctor", "--airgap", "--json"]
 UNLOCKED = [
     sys.executable,
     "-c",
-    "import sys; from localagent.cli import main; sys.exit(main(sys.argv[1:]))",
+    "import sys; from localagent.cli.main import main; sys.exit(main(sys.argv[1:]))",
     *COMMAND[3:],
 ]
 
@@ -139,7 +139,7 @@ def test_every_kind_that_can_be_chosen_is_tried(examined: Examined) -> None:
 def test_a_canary_that_gets_out_is_named_with_its_kind(examined: Examined, tmp_path: Path) -> None:
     """A launcher that forgets to take the variables away."""
     place = broken(
-        tmp_path, "guard/sandbox/environment.py", "if name.upper() in _PASSED or", "if True or"
+        tmp_path, "sandbox/environment.py", "if name.upper() in _PASSED or", "if True or"
     )
     done = examined(policy="offline = true\n", PYTHONPATH=str(place))
     kinds = list(canaries_of(done))
@@ -152,7 +152,7 @@ def test_a_canary_that_gets_out_is_named_with_its_kind(examined: Examined, tmp_p
 
 
 def test_a_model_process_with_a_network_is_named(examined: Examined, tmp_path: Path) -> None:
-    place = broken(tmp_path, "models/worker_setup.py", "libc.unshare(", "bool(")
+    place = broken(tmp_path, "models/llamacpp/worker/isolation.py", "libc.unshare(", "bool(")
     assert failing(examined(PYTHONPATH=str(place))) == ["model process"]
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from localagent.config import Settings
+from localagent.config.settings import Settings
+from localagent.core.paths import sessions_dir
 from localagent.doctor.model import models
 from localagent.doctor.state import disk, folders
-from localagent.journal.transcript import open_session, session_ids
-from localagent.paths import sessions_dir
+from localagent.history.sessions.transcript import open_session, session_ids
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -11,7 +11,7 @@ from few_watches import run_with_few_watches
 from localagent.doctor.index import index_part
 from localagent.index.disk import DiskIndex
 from localagent.index.store import index_file
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 def test_before_and_after_it_is_made(workspace_dir: Path) -> None:
@@ -52,7 +52,7 @@ def test_while_it_is_written(workspace_dir: Path) -> None:
 LIMITED = """
 import sys
 from localagent.doctor.index import index_part
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 part = index_part(Workspace.open(sys.argv[1]))
 print([p.what for p in part.problems], part.data["limited"])
 """

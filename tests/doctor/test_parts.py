@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from localagent.guard.sandbox.select import CONFINING
-from localagent.models import lock, manage
+from localagent.models.catalog import lock, manage
+from localagent.sandbox.select import CONFINING
 from tests.doubles.administrator import under_policy
 from tests.doubles.broken_package import broken
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
@@ -110,7 +110,7 @@ def test_what_each_kind_of_sandbox_denies(parts: Parts, tmp_path: Path) -> None:
         assert [c["name"] for c in kind["canaries"] if not c["denied"]] == []
     assert all(kind["works"] or kind["reason"] for kind in kinds.values())
     place = broken(
-        tmp_path, "guard/sandbox/environment.py", "if name.upper() in _PASSED or", "if True or"
+        tmp_path, "sandbox/environment.py", "if name.upper() in _PASSED or", "if True or"
     )
     leaking = parts(*command, PYTHONPATH=str(place))["sandbox"]
     said = [problem["what"] for problem in leaking["problems"]]
@@ -123,7 +123,7 @@ def test_the_lock(parts: Parts, server: Ollama) -> None:
     env = {"LOCALAGENT_OLLAMA_HOST": server.url}
     locked = parts(**env)["egress lock"]
     assert locked["by_kernel"] and locked["destinations"] == [f"127.0.0.1:{server.port}"]
-    main = "import sys; from localagent.cli import main; sys.exit(main(sys.argv[1:]))"
+    main = "import sys; from localagent.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", main, *COMMAND[3:]]
     unlocked = parts(*command, **env)["egress lock"]
     assert not unlocked["by_kernel"]
@@ -213,7 +213,7 @@ def test_a_terminal_that_cannot_be_drawn_on(parts: Parts) -> None:
 
 BY_LANDLOCK = """
 import sys
-from localagent.guard import egress_linux
+from localagent.permissions import egress_linux
 egress_linux._obstacle = lambda: "as where user namespaces are forbidden"
 from localagent import start
 from localagent.cli import main

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from localagent.guard.consent import Consent
-from localagent.guard.project_files import load, nested_rules, scan
-from localagent.workspace import Workspace
+from localagent.permissions.consent import Consent
+from localagent.permissions.project_files import load, nested_rules, scan
+from localagent.workspace.workspace import Workspace
 
 
 def agree(root: Path) -> None:

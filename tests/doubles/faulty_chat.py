@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-from localagent.ui.chat.base import Item, Status
+from localagent.ui.chat.interface import Item, Status
 from localagent.ui.tui.app import Preferences, Start, Tui
-from localagent.ui.tui.guardian import guarded
+from localagent.ui.tui.terminal_guard import guarded
 
 STATUS = Status("toy", "cpu", "react", "ask", 0, 100, 0.0, 0, "none", False, "", "", 0.0)
 

@@ -16,8 +16,9 @@ from typing import BinaryIO
 
 from toy_llm import ToyLlm
 
-from localagent.models import wire, worker_serve
-from localagent.models.worker_llm import Outcome, RequestFailed, Row
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker import serve
+from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
 
 FOLDER, FAULT = Path(sys.argv[1]), sys.argv[2]
 
@@ -75,14 +76,17 @@ class FaultyLlm(ToyLlm):
 
 class FaultyNative:
     version = "toy"
-    devices: tuple[wire.Device, ...] = ()
+    devices: tuple[protocol.Device, ...] = ()
 
-    def inspect(self, request: wire.Inspect) -> wire.Inspected:
+    def inspect(self, request: protocol.Inspect) -> protocol.Inspected:
         strike("inspect")
         raise RequestFailed("load", "a toy has no metadata")
 
     def load(
-        self, request: wire.Load, progress: Callable[[float], None], cancelled: Callable[[], bool]
+        self,
+        request: protocol.Load,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
     ) -> FaultyLlm:
         (FOLDER / "extra_bufts").write_text(str(request.extra_bufts))
         progress(0.5)
@@ -98,12 +102,12 @@ class FaultyNative:
         return model
 
 
-def frames(write: Callable[[BinaryIO, wire.Reply], None]) -> Callable[..., None]:
+def frames(write: Callable[[BinaryIO, protocol.Reply], None]) -> Callable[..., None]:
     """`write`, but for what FAULT makes of the frame of a text."""
 
-    def faulty(stream: BinaryIO, reply: wire.Reply) -> None:
-        frame = wire.encode(reply)
-        if FAULTY and isinstance(reply, wire.Text):
+    def faulty(stream: BinaryIO, reply: protocol.Reply) -> None:
+        frame = protocol.encode(reply)
+        if FAULTY and isinstance(reply, protocol.Text):
             if FAULT == "broken-frame":
                 frame = frame[:4] + b"\xff" * (len(frame) - 4)
             elif FAULT == "long-frame":
@@ -111,13 +115,13 @@ def frames(write: Callable[[BinaryIO, wire.Reply], None]) -> Callable[..., None]
             elif FAULT == "cut-frame":
                 frame = frame[:-1]
             elif FAULT == "wrong-id":
-                frame = wire.encode(reply.model_copy(update={"id": 999}))
+                frame = protocol.encode(reply.model_copy(update={"id": 999}))
             elif FAULT == "flood":
                 while True:
                     write(stream, reply)
         stream.write(frame)
         stream.flush()
-        if FAULTY and isinstance(reply, wire.Text) and FAULT == "cut-frame":
+        if FAULTY and isinstance(reply, protocol.Text) and FAULT == "cut-frame":
             os._exit(0)
 
     return faulty
@@ -130,5 +134,5 @@ def native() -> FaultyNative:
 
 
 if __name__ == "__main__":
-    worker_serve._write = frames(worker_serve._write)
-    worker_serve.serve(native)
+    serve._write = frames(serve._write)
+    serve.serve(native)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from localagent.agent.turn import Services, Turn
-from localagent.app import NoTurn
 from localagent.context.prompts import Prompts
-from localagent.guard.sandbox.plain import PlainSandbox
 from localagent.index.disk import DiskIndex
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import ScriptedModel
-from localagent.workspace import Workspace
+from localagent.sandbox.kinds.plain import PlainSandbox
+from localagent.session.factory import NoTurn
+from localagent.workspace.workspace import Workspace
 
 
 def turn_in(folder: Path, **profile: object) -> Turn:

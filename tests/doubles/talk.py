@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from localagent.agent.turn import Answer
-from localagent.events import Question, TurnFinished
+from localagent.core.events import Question, TurnFinished
 from localagent.models.scripted import ScriptedModel
-from localagent.ui.chat.base import Item, Shown, Wish
-from localagent.ui.chat.live import LiveChat
+from localagent.ui.chat.chat import LiveChat
+from localagent.ui.chat.interface import Item, Shown, Wish
 
 
 class Talk:

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from localagent.models import wire
-from localagent.models.worker_llm import Outcome, RequestFailed, Row
-from localagent.models.worker_template import ChatTemplate
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.chat_template import ChatTemplate
+from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
 
 CONTROLS = ["<|im_start|>", "<|im_end|>", "<|fim_pre|>", "<|fim_suf|>", "<|fim_mid|>"]
 START, END, PREFIX, SUFFIX, MIDDLE = range(256, 261)
@@ -77,7 +77,7 @@ class ToyLlm:
         self.unsure: Collection[int] = ()
         self.samplers: list[ToySampler] = []
         self.after_read: Callable[[], None] = lambda: None
-        self.facts = wire.Loaded(
+        self.facts = protocol.Loaded(
             id=0, window=window, trained_window=window, threads=1, extra_bufts=True
         )
 
@@ -136,7 +136,7 @@ class ToyLlm:
             self.after_read()
         return "done"
 
-    def sampler(self, run: wire.Run) -> ToySampler:
+    def sampler(self, run: protocol.Run) -> ToySampler:
         if run.grammar == "bad":
             raise RequestFailed("backend", "the grammar is bad")
         reply = self.reply + (f" {run.seed}".encode() if run.seed else b"")

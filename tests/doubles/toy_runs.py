@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from localagent.models import wire
-from localagent.models.worker_generate import Generator
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.generate import Generator
 
 Chat = list[tuple[str, str]]
 
 
-def run_of(chat: Chat | wire.FillIn, **values: Any) -> wire.Run:
-    fill = chat if isinstance(chat, wire.FillIn) else None
-    messages = [] if isinstance(chat, wire.FillIn) else chat
+def run_of(chat: Chat | protocol.FillIn, **values: Any) -> protocol.Run:
+    fill = chat if isinstance(chat, protocol.FillIn) else None
+    messages = [] if isinstance(chat, protocol.FillIn) else chat
     fields: dict[str, Any] = {
         "max_tokens": 100,
         "stop": (),
@@ -23,12 +23,14 @@ def run_of(chat: Chat | wire.FillIn, **values: Any) -> wire.Run:
         "reply_start": "",
         **values,
     }
-    chats = tuple(wire.ChatMessage.model_validate({"role": r, "content": c}) for r, c in messages)
-    return wire.Run(messages=chats, infill=fill, **fields)
+    chats = tuple(
+        protocol.ChatMessage.model_validate({"role": r, "content": c}) for r, c in messages
+    )
+    return protocol.Run(messages=chats, infill=fill, **fields)
 
 
-def request(chat: Chat | wire.FillIn, **values: Any) -> wire.Generate:
-    return wire.Generate(id=1, runs=(run_of(chat, **values),))
+def request(chat: Chat | protocol.FillIn, **values: Any) -> protocol.Generate:
+    return protocol.Generate(id=1, runs=(run_of(chat, **values),))
 
 
 class Run:
@@ -37,12 +39,12 @@ class Run:
     def __init__(
         self,
         generator: Generator,
-        asked: wire.Generate,
+        asked: protocol.Generate,
         cancelled: Callable[["Run", int], bool] = lambda run, place: False,
     ) -> None:
-        self.sent: list[wire.Reply] = []
+        self.sent: list[protocol.Reply] = []
         generator.run(asked, self.sent.append, lambda place: cancelled(self, place))
-        self.ends = {r.run: r for r in self.sent if isinstance(r, wire.Finished)}
+        self.ends = {r.run: r for r in self.sent if isinstance(r, protocol.Finished)}
         self.end = self.ends[0]
 
     @property
@@ -50,8 +52,8 @@ class Run:
         return self.text_of(0)
 
     def text_of(self, place: int) -> str:
-        return "".join(r.text for r in self.sent if isinstance(r, wire.Text) and r.run == place)
+        return "".join(r.text for r in self.sent if isinstance(r, protocol.Text) and r.run == place)
 
     @property
     def read(self) -> list[tuple[int, int]]:
-        return [(r.done, r.total) for r in self.sent if isinstance(r, wire.Reading)]
+        return [(r.done, r.total) for r in self.sent if isinstance(r, protocol.Reading)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tmux_terminal import SHELL_PROMPT, Tmux, timeless
 
-from localagent.events import TurnFinished
-from localagent.journal.transcript import list_sessions, read
+from localagent.core.events import TurnFinished
+from localagent.history.sessions.transcript import list_sessions, read
 
 GOLDEN = Path(__file__).resolve().parents[1] / "ui/tui/golden"
 Open = Callable[..., Tmux]

@@ -8,10 +8,10 @@ from pathlib import Path
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
-from localagent.session import RunOptions
-from localagent.ui.chat.live import open_chat
+from localagent.session.session import RunOptions
+from localagent.ui.chat.chat import open_chat
 from localagent.ui.tui.app import Preferences, Start, Tui
-from localagent.ui.tui.guardian import guarded
+from localagent.ui.tui.terminal_guard import guarded
 
 PARTS = ("mode", "model", "planner")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.edits.syntax import added_fault
+from localagent.code.syntax_check import added_fault
 
 RIGHT = {
     "a.js": "function add(a, b) {\n  return a + b;\n}\n",

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localagent.core.errors import EditError
 from localagent.edits.apply import replace_file
-from localagent.edits.elision import elided_line
+from localagent.edits.omissions import elided_line
 from localagent.edits.textfile import TextFile, decode, encode
-from localagent.errors import EditError
 
 
 @pytest.mark.parametrize(

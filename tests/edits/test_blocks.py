@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.blocks import (
+from localagent.core.errors import EditError
+from localagent.edits.fences import fences
+from localagent.edits.reply_blocks import (
     FileBlock,
     SearchReplace,
     code,
     search_replace_blocks,
     whole_files,
 )
-from localagent.edits.fences import fences
-from localagent.errors import EditError
 
 
 class TestFences:

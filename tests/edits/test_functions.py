@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.functions import add_definitions, definitions, replace_function
-from localagent.errors import EditError
+from localagent.core.errors import EditError
+from localagent.edits.python_definitions import add_definitions, definitions, replace_function
 
 FILE = '''\
 #!/usr/bin/env python

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.matching import apply_search_replace
-from localagent.errors import EditError
+from localagent.core.errors import EditError
+from localagent.edits.search_replace import apply_search_replace
 
 CODE = """\
 import os

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.differences import ONE_TOO_MANY, Edit
-from localagent.edits.mutations import mutations, told
+from localagent.agent.repair.mutation.expected_vs_actual import ONE_TOO_MANY, Edit
+from localagent.agent.repair.mutation.operators import mutations, told
 
 
 def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.prose import speaks_of_prose, with_prose_of
+from localagent.edits.python_docstrings import speaks_of_prose, with_prose_of
 
 OLD = dedent('''\
     #!/usr/bin/env python

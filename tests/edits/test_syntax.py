@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.edits.syntax import syntax_error
+from localagent.code.syntax_check import syntax_error
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localagent.core.errors import EditError
 from localagent.edits.textfile import TextFile, decode, encode, is_binary, with_text
-from localagent.errors import EditError
 
 pieces = st.sampled_from(["a", "é", "\n", "\r\n", "\r", "→", "\x0c", "\u2028", "  x", "😀", "\0"])
 texts = st.lists(pieces, max_size=30).map("".join)

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from localagent.edits.tomlfile import with_value, without
+from localagent.config.toml_edit import with_value, without
 
 TEXT = """\
 # My settings.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.extend.agents_file import agents_file
-from localagent.extend.build_commands import build_commands
-from localagent.extend.conventions import conventions
 from localagent.index.base import Symbol
+from localagent.project.agents_file import agents_file
+from localagent.project.build_commands import build_commands
+from localagent.project.conventions import conventions
 
 
 def project(root: Path, files: dict[str, str]) -> Path:

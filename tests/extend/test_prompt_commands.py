@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import UsageError
-from localagent.events import Mode
-from localagent.extend import frontmatter
-from localagent.extend.project import brought
-from localagent.extend.prompt_commands import (
+from localagent.core.errors import UsageError
+from localagent.core.events import Mode
+from localagent.permissions.consent import Consent
+from localagent.permissions.project_files import load
+from localagent.project import frontmatter
+from localagent.project.project import brought
+from localagent.project.prompt_commands import (
     PromptCommand,
     PromptCommands,
     own_folder,
     prompt_commands,
 )
-from localagent.guard.consent import Consent
-from localagent.guard.project_files import load
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 def command(text: str, **more: object) -> PromptCommand:

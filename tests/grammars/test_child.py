@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.grammars import child as module
-from localagent.grammars import parsed
-from localagent.grammars.child import Child, ChildDied
-from localagent.grammars.mentions import mentions
+from localagent.code import cache
+from localagent.code import process as module
+from localagent.code.mentions import mentions
+from localagent.code.process import Child, ChildDied
 
 
 def test_a_call_is_answered_and_what_it_raises_is_raised() -> None:
@@ -85,7 +85,7 @@ def test_a_program_without_a_guard_does_not_start_itself_again(tmp_path: Path) -
     script.write_text(
         "print('started', flush=True)\n"
         "from pathlib import Path\nfrom localagent.index.build import bring_up_to_date\n"
-        "from localagent.workspace import Workspace\n"
+        "from localagent.workspace.workspace import Workspace\n"
         f"store, done = bring_up_to_date(Path({str(tmp_path / 'c' / 'i.sqlite')!r}),"
         f" Workspace.open({str(tmp_path / 'work')!r}), processes=2)\n"
         "print(done.read)\n"
@@ -97,19 +97,19 @@ def test_a_program_without_a_guard_does_not_start_itself_again(tmp_path: Path) -
 def test_a_parser_that_dies_gives_nothing_and_the_next_file_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    parsed._structure.cache_clear()
-    assert parsed.structure_of("a.go", b"package a\nfunc A() {}\n") is not None
-    process = parsed._child._process
+    cache._structure.cache_clear()
+    assert cache.structure_of("a.go", b"package a\nfunc A() {}\n") is not None
+    process = cache._child._process
     assert process is not None
     process.kill()
     process.wait()
-    found = parsed.structure_of("b.go", b"package a\nfunc B() {}\n")
+    found = cache.structure_of("b.go", b"package a\nfunc B() {}\n")
     assert found is not None and [d.name for d in found.definitions] == ["B"]
     with monkeypatch.context() as patched:
-        patched.setattr(parsed, "structure", os.abort)
-        parsed._structure.cache_clear()
-        assert parsed._called(os.abort) is None
-    assert parsed.faults_of("c.rs", b"fn x( {\n")[0].line == 1
+        patched.setattr(cache, "structure", os.abort)
+        cache._structure.cache_clear()
+        assert cache._called(os.abort) is None
+    assert cache.faults_of("c.rs", b"fn x( {\n")[0].line == 1
 
 
 def test_it_is_started_ahead_and_imports_a_module_then() -> None:

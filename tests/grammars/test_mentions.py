@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.grammars.faults import faults
-from localagent.grammars.languages import LANGUAGES
-from localagent.grammars.mentions import mentions
+from localagent.code.languages import LANGUAGES
+from localagent.code.mentions import mentions
+from localagent.code.syntax_errors import faults
 
 
 def roles(language: str, text: str, name: str) -> list[tuple[int, str]]:

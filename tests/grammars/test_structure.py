@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localagent.grammars.languages import LANGUAGES, WITHOUT_QUERIES, language_named, language_of
-from localagent.grammars.structure import structure
+from localagent.code.languages import LANGUAGES, WITHOUT_QUERIES, language_named, language_of
+from localagent.code.structure import structure
 
 SAMPLES: dict[str, tuple[str, str, str, str]] = {
     "bash": (

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command, Sandbox
-from localagent.guard.sandbox.plain import PlainSandbox
-from localagent.guard.sandbox.select import KINDS, make
-from localagent.guard.sandbox.unshare import UnshareSandbox
+from localagent.core.errors import SandboxError
+from localagent.sandbox.base import Command, Sandbox
+from localagent.sandbox.kinds.plain import PlainSandbox
+from localagent.sandbox.kinds.unshare import UnshareSandbox
+from localagent.sandbox.select import KINDS, make
 
 
 def working(kind: str, folder: Path) -> Sandbox:

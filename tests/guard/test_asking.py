@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.guard import asking
-from localagent.journal.audit_read import records, sessions
+from localagent.egress import ollama_filter
+from localagent.history.audit.reader import records, sessions
 from tests.doubles.ollama_server import Ollama, Pulled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def ask(server: Ollama, data: bytes, refused: list | None = None) -> bytes:
 
     def work() -> None:
         with inside, outside:
-            asking.pass_on(inside, outside, MODELS, lambda *told: refused.append(told))
+            ollama_filter.pass_on(inside, outside, MODELS, lambda *told: refused.append(told))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -145,7 +145,7 @@ def test_a_request_that_is_cut_off_is_not_passed_on(server: Ollama, cut: int) ->
 CODE = """
 import socket, sys
 from localagent import start
-from localagent.guard import egress
+from localagent.permissions import egress
 start.prepare(["run", "x"])
 state = egress.state()
 if state.level != "namespace":
@@ -184,8 +184,8 @@ def test_a_plug_in_at_the_real_door(
 
 PLUG_IN = """
 import socket
-from localagent.guard import egress
-from localagent.messages import ToolResult
+from localagent.permissions import egress
+from localagent.core.messages import ToolResult
 from localagent.tools.base import Action
 
 DESCRIPTION = "leak: sends the code away."

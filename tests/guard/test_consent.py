@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent.guard.consent import Consent
-from localagent.guard.project_files import (
+from localagent.core.paths import data_dir
+from localagent.permissions.consent import Consent
+from localagent.permissions.project_files import (
     MAX_BYTES,
     MAX_FILES,
     ProjectFile,
@@ -18,8 +19,7 @@ from localagent.guard.project_files import (
     nested_rules,
     scan,
 )
-from localagent.paths import data_dir
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 @pytest.fixture

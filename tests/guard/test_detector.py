@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from localagent.guard.detector import MAX_TEXT, secrets_in
+from localagent.redaction.secret_patterns import MAX_TEXT, secrets_in
 
 ROOT = Path(__file__).resolve().parents[2]
 MANY = settings(max_examples=300, deadline=None)

@@ -40,7 +40,8 @@ import importlib.machinery, sys, threading
 
 class Library:
     def find_spec(self, name, path=None, target=None):
-        if name not in ("localagent.session", "localagent.workspace") or self not in sys.meta_path:
+        waited = ("localagent.session.session", "localagent.workspace.workspace")
+        if name not in waited or self not in sys.meta_path:
             return None
         sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(name, path)
@@ -70,7 +71,7 @@ git add . && git commit --allow-empty -qm next
 ```"""
 PLUG_IN = """
 import threading
-from localagent.messages import ToolResult
+from localagent.core.messages import ToolResult
 from localagent.tools.base import Action
 
 DESCRIPTION = "leak: tells of the code."

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import UsageError
-from localagent.guard.gate import SessionGate
-from localagent.guard.grants import Grant, WorkspaceGrants, exactly
-from localagent.guard.permissions import Permissions, Rule
+from localagent.core.errors import UsageError
+from localagent.permissions.gate import SessionGate
+from localagent.permissions.grants import Grant, WorkspaceGrants, exactly
+from localagent.permissions.rules import Permissions, Rule
 
 NOBODY: frozenset[str] = frozenset()
 

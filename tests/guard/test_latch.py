@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.models import lock
-from localagent.models.lock import LocalFile, LockFile
+from localagent.models.catalog import lock
+from localagent.models.catalog.lock import LocalFile, LockFile
 from tests.doubles.gguf_file import gguf
 from tests.doubles.ollama_server import DIGEST, Ollama
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LEVEL = """
 import sys
 from localagent import start
-from localagent.guard import egress
+from localagent.permissions import egress
 start.prepare(sys.argv[1:])
 print(egress.state().level)
 """
@@ -94,7 +94,7 @@ WIDEN = """
 import os, sys
 from pathlib import Path
 from localagent import config, start
-from localagent.guard import egress, policy
+from localagent.permissions import egress, policy
 start.prepare(["run", "x"])
 before = egress.state()
 later = sys.argv[1]
@@ -104,9 +104,9 @@ folder = Path.home() / ".config/localagent"
 start.prepare(["models", "fetch"])
 egress.lock((egress.Destination("127.0.0.1", int(later.rpartition(":")[2])),), kernel=False)
 assert egress.state() is before, egress.state()
-from localagent.app_models import open_model
-from localagent.errors import LocalAgentError
-from localagent.messages import Message
+from localagent.session.models import open_model
+from localagent.core.errors import LocalAgentError
+from localagent.core.messages import Message
 from localagent.models import lock
 from localagent.models.base import Request
 settings = config.load(None)

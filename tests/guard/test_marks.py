@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from localagent.guard.invisible import CONTROLS, INVISIBLE, without_escapes
-from localagent.guard.marks import Marks
+from localagent.redaction.redactor import Marks
+from localagent.redaction.unicode import CONTROLS, INVISIBLE, without_escapes
 
 MANY = settings(max_examples=300, deadline=None)
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3hJ6"

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from localagent.changes import file_change
-from localagent.errors import LocalAgentError, OutsideWorkspace
-from localagent.guard.permissions import Permissions, Rule
-from localagent.guard.sandbox.plain import PlainSandbox
-from localagent.journal.checkpoint import Checkpoints
+from localagent.core.changes import file_change
+from localagent.core.errors import LocalAgentError, OutsideWorkspace
+from localagent.history.checkpoints.checkpoint import Checkpoints
+from localagent.permissions.rules import Permissions, Rule
+from localagent.sandbox.kinds.plain import PlainSandbox
 from localagent.tools.base import ToolContext
 from localagent.tools.registry import standard_tools
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localagent.guard.permissions import Permissions, Rule, command_matches, path_matches
-from localagent.guard.shell_words import simple_commands
+from localagent.permissions.rules import Permissions, Rule, command_matches, path_matches
+from localagent.permissions.shell_commands import simple_commands
 
 # What the flags are, in the tests that are not about them.
 CALM = {"confined": True}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent import config
-from localagent.errors import ConfigError, SandboxError
-from localagent.guard import policy
+from localagent.config import policy
+from localagent.config import settings as config
+from localagent.core.errors import ConfigError, SandboxError
 from tests.doubles.administrator import under_policy
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -139,9 +139,9 @@ class TestSettings:
             config.load(None, policy=written(tmp_path / "p.toml", text))
 
     def test_a_sandbox_that_it_does_not_want(self) -> None:
-        from localagent.app import _check_sandbox
-        from localagent.guard.sandbox.plain import PlainSandbox
-        from localagent.guard.sandbox.select import Choice
+        from localagent.sandbox.kinds.plain import PlainSandbox
+        from localagent.sandbox.select import Choice
+        from localagent.session.factory import _check_sandbox
 
         wanted = config.Settings(policy=policy.Policy(sandboxes=("unshare", "bubblewrap")))
         with pytest.raises(SandboxError, match="wants unshare or bubblewrap; so nothing runs"):

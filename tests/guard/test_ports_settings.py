@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent import config, start
-from localagent.guard import policy
-from localagent.guard.closed_ports import closed_port
+from localagent.cli import startup
+from localagent.config import policy, settings
+from localagent.sandbox.closed_ports import closed_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,17 +32,17 @@ ROOT = Path(__file__).resolve().parents[2]
     ],
 )
 def test_the_lock_leaves_open_what_is_well_formed(text: str, found: tuple[int, ...]) -> None:
-    config.user_file().parent.mkdir(parents=True, exist_ok=True)
-    config.user_file().write_text(text)
-    assert start._ports(policy.Policy()) == found
+    settings.user_file().parent.mkdir(parents=True, exist_ok=True)
+    settings.user_file().write_text(text)
+    assert startup._ports(policy.Policy()) == found
 
 
 def test_the_policy_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALAGENT_SANDBOX_PORTS", "5432")
-    assert start._ports(policy.Policy()) == (5432,)
+    assert startup._ports(policy.Policy()) == (5432,)
     file = tmp_path / "p.toml"
     file.write_text("sandbox_ports = []\n")
-    assert start._ports(policy.read([file])) == ()
+    assert startup._ports(policy.read([file])) == ()
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_a_session_reaches_the_port_shows_it_and_logs_it(
     client = "import socket; socket.create_connection(('127.0.0.1', PORT)).close()"
     script = tmp_path / "replies.txt"
     script.write_text("--- reply\n```done\nnothing to do\n```\n")
-    config.user_file().parent.mkdir(parents=True, exist_ok=True)
+    settings.user_file().parent.mkdir(parents=True, exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        config.user_file().write_text(f"sandbox_ports = [{port}]\n")
+        settings.user_file().write_text(f"sandbox_ports = [{port}]\n")
         (workspace_dir / "reach.py").write_text(client.replace("PORT", str(port)))
         words = ["run", "look", "--planner", "react", "--scripted", str(script), "--json", "--yes"]
         done = subprocess.run(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command
-from localagent.guard.sandbox.select import make
+from localagent.core.errors import SandboxError
+from localagent.sandbox.base import Command
+from localagent.sandbox.select import make
 
 pytestmark = [
     pytest.mark.sandbox,

@@ -20,11 +20,11 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("the canaries are for Linux", allow_module_level=True)
 
-from localagent.errors import SandboxError
-from localagent.guard.sandbox import bounds, targets
-from localagent.guard.sandbox.attempts import ATTEMPTS
-from localagent.guard.sandbox.examine import Canary, examine
-from localagent.guard.sandbox.select import KINDS
+from localagent.core.errors import SandboxError
+from localagent.sandbox.select import KINDS
+from localagent.selftest import resource_limits, targets
+from localagent.selftest.attempts import ATTEMPTS
+from localagent.selftest.examine import Canary, examine
 
 pytestmark = pytest.mark.sandbox
 
@@ -68,7 +68,7 @@ def _found(kind: str, base: Path) -> dict[str, Canary] | str:
         return error.message
 
 
-@pytest.mark.parametrize("name", [*ATTEMPTS, *bounds.NAMES])
+@pytest.mark.parametrize("name", [*ATTEMPTS, *resource_limits.NAMES])
 @pytest.mark.parametrize("kind", CONFINING)
 def test_denied(kind: str, name: str, base: Path) -> None:
     found = _found(kind, base)
@@ -89,8 +89,8 @@ def test_in_a_container_without_namespaces_and_privileges(base: Path) -> None:
     """Landlock is what works there: as root without a capability, and no namespace to be had."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from localagent.guard.sandbox.examine import examine\n"
-        "from localagent.guard.sandbox.select import choose\n"
+        "from localagent.selftest.examine import examine\n"
+        "from localagent.sandbox.select import choose\n"
         "kind = choose().sandbox.kind\n"
         "rows = examine(kind, Path(sys.argv[1])) if kind != 'none' else []\n"
         "print(kind, len(rows), [row.name for row in rows if not row.denied])"
@@ -107,7 +107,7 @@ def test_in_a_container_without_namespaces_and_privileges(base: Path) -> None:
         pytest.skip(done.stderr)
     if done.stdout.startswith("none"):
         pytest.skip("this kernel's Landlock is too old")
-    assert done.stdout == f"landlock {len(ATTEMPTS) + len(bounds.NAMES)} []\n", done.stderr
+    assert done.stdout == f"landlock {len(ATTEMPTS) + len(resource_limits.NAMES)} []\n", done.stderr
 
 
 def test_nothing_is_left_behind(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

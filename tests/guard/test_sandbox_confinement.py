@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from localagent import paths
-from localagent.errors import SandboxError
-from localagent.guard.sandbox import exposure, namespace
-from localagent.guard.sandbox.base import Command, Completed, Sandbox
-from localagent.guard.sandbox.unshare import UnshareSandbox
+from localagent.core import paths
+from localagent.core.errors import SandboxError
+from localagent.sandbox import visible_paths
+from localagent.sandbox.base import Command, Completed, Sandbox
+from localagent.sandbox.kernel import namespaces
+from localagent.sandbox.kinds.unshare import UnshareSandbox
 
 from .conftest import working
 
@@ -93,8 +94,8 @@ def test_no_unix_sockets_of_other_programs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if where == "visible":  # as a folder outside /tmp is
-        monkeypatch.setattr(exposure, "_TMP", ("/var/tmp",))
-        monkeypatch.setattr("localagent.guard.sandbox.unshare._HOME", "/var/tmp/home")
+        monkeypatch.setattr(visible_paths, "_TMP", ("/var/tmp",))
+        monkeypatch.setattr("localagent.sandbox.kinds.unshare._HOME", "/var/tmp/home")
     root = short / "project"
     root.mkdir()
     folder = {"tmp": Path("/tmp"), "workspace": root, "visible": short}[where]
@@ -288,14 +289,15 @@ def test_counting_processes_where_the_kernel_does_not(
     """The way of root before Linux 6.14: process 1 counts, and ends everything above the limit."""
     if os.getuid() != 0:
         pytest.skip("the kernel bounds everyone but root by itself")
-    site = Path(namespace.__file__).parents[3]
+    site = Path(namespaces.__file__).parents[3]
     code = (
         f"import sys; sys.path.append({str(site)!r})\n"
-        "from localagent.guard.sandbox import namespace, launcher\n"
-        "namespace.limit_processes = lambda limit: False\n"
+        "from localagent.sandbox.kernel import namespaces\n"
+        "from localagent.sandbox.launcher import main as launcher\n"
+        "namespaces.limit_processes = lambda limit: False\n"
         "launcher.main()"
     )
-    monkeypatch.setattr("localagent.guard.sandbox.launch._CODE", code)
+    monkeypatch.setattr("localagent.sandbox.launcher.client._CODE", code)
     unshare.close()
     line = "for i in $(seq 60); do sleep 60 & done; echo all; sleep 60"
     with unshare.open(project) as view:
@@ -313,9 +315,9 @@ def test_kernel_keys_are_out_of_reach(unshare: UnshareSandbox, project: Path) ->
     agent = r"""
     import ctypes, sys
     from pathlib import Path
-    from localagent.guard.sandbox.base import Command
-    from localagent.guard.sandbox.plain import PlainSandbox
-    from localagent.guard.sandbox.unshare import UnshareSandbox
+    from localagent.sandbox.base import Command
+    from localagent.sandbox.kinds.plain import PlainSandbox
+    from localagent.sandbox.kinds.unshare import UnshareSandbox
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(250, 1, None) < 0:
         sys.exit("no keyrings here")
@@ -333,7 +335,7 @@ def test_kernel_keys_are_out_of_reach(unshare: UnshareSandbox, project: Path) ->
             print(view.run(Command(line + "\nEND\n")).output.strip())
     """
     code = textwrap.dedent(agent)
-    root = str(Path(exposure.__file__).parents[3])
+    root = str(Path(visible_paths.__file__).parents[3])
     arguments = [sys.executable, "-c", code, str(project)]
     environment = os.environ | {"PYTHONPATH": root}
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
@@ -451,7 +453,7 @@ def test_a_set_up_that_fails_is_an_error_of_its_own(
     unshare: UnshareSandbox, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = [("keep", "/no/such/folder", False)]
-    monkeypatch.setattr("localagent.guard.sandbox.unshare.places", lambda root: broken)
+    monkeypatch.setattr("localagent.sandbox.kinds.unshare.places", lambda root: broken)
     with pytest.raises(SandboxError, match="/no/such/folder"), unshare.open(project) as view:
         view.run(Command("echo ran"))
 
@@ -513,7 +515,7 @@ def test_sockets_that_programs_listen_on_are_known(short: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(name))
         server.listen()
-        assert str(name) in exposure._sockets()
+        assert str(name) in visible_paths._sockets()
 
 
 @pytest.mark.parametrize("kind", ["unshare", "bubblewrap"])

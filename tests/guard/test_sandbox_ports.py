@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command, Sandbox
-from localagent.guard.sandbox.examine import examine
-from localagent.guard.sandbox.select import KINDS, make
+from localagent.core.errors import SandboxError
+from localagent.sandbox.base import Command, Sandbox
+from localagent.sandbox.select import KINDS, make
+from localagent.selftest.examine import examine
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -160,8 +160,8 @@ def test_nothing_stays_behind(kind: str, project: Path) -> None:
     code = """
         import sys, time
         from pathlib import Path
-        from localagent.guard.sandbox.base import Command
-        from localagent.guard.sandbox.select import make
+        from localagent.sandbox.base import Command
+        from localagent.sandbox.select import make
         def under(pid):
             found = Path(f"/proc/{pid}/task").glob("*/children")
             names = [word for path in found for word in path.read_text().split()]
@@ -195,9 +195,9 @@ def test_under_the_egress_lock(kind: str, first: str, project: Path) -> None:
     code = """
         import socket, sys
         from pathlib import Path
-        from localagent.guard import egress, egress_linux
-        from localagent.guard.sandbox.base import Command
-        from localagent.guard.sandbox.select import make
+        from localagent.permissions import egress, egress_linux
+        from localagent.sandbox.base import Command
+        from localagent.sandbox.select import make
         kind, port, root, first = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
         if first == "rules":
             egress_linux._obstacle = lambda: "as in some container"

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from localagent.changes import Change, deletion
-from localagent.guard.sandbox.base import Command, Sandbox
+from localagent.core.changes import Change, deletion
+from localagent.sandbox.base import Command, Sandbox
 
 pytestmark = [
     pytest.mark.sandbox,

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import paths
-from localagent.changes import Change, file_change
-from localagent.errors import SandboxError, UsageError
-from localagent.guard.sandbox import select
-from localagent.guard.sandbox.base import Command, Sandbox
-from localagent.guard.sandbox.canary import probe
-from localagent.guard.sandbox.environment import scrubbed
-from localagent.guard.sandbox.landlock import LandlockSandbox
-from localagent.guard.sandbox.overlay import is_cache
-from localagent.guard.sandbox.plain import PlainSandbox
-from localagent.guard.sandbox.process import Captured
-from localagent.guard.sandbox.scratch import Scratch, remove_tree
-from localagent.guard.sandbox.unshare import UnshareSandbox
+from localagent.core import paths
+from localagent.core.changes import Change, file_change
+from localagent.core.errors import SandboxError, UsageError
+from localagent.sandbox import select
+from localagent.sandbox.base import Command, Sandbox
+from localagent.sandbox.environment import scrubbed
+from localagent.sandbox.kinds.landlock import LandlockSandbox
+from localagent.sandbox.kinds.plain import PlainSandbox
+from localagent.sandbox.kinds.unshare import UnshareSandbox
+from localagent.sandbox.launcher.follow import Captured
+from localagent.sandbox.probe import probe
+from localagent.sandbox.views.overlay import is_cache
+from localagent.sandbox.views.scratch import Scratch, remove_tree
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -134,12 +134,13 @@ def test_where_there_are_no_namespaces_the_next_kind_is_taken(
     """As in a container that forbids namespaces: the real launcher, with a call that fails."""
     code = (
         "import sys; sys.path.append({root!r})\n"
-        "from localagent.guard.sandbox import syscalls, launcher\n"
+        "from localagent.linux import syscalls\n"
+        "from localagent.sandbox.launcher import main as launcher\n"
         "def fails(flags): raise PermissionError(1, 'unshare: Operation not permitted')\n"
         "syscalls.unshare = fails\n"
         "launcher.main()"
     )
-    monkeypatch.setattr("localagent.guard.sandbox.launch._CODE", code)
+    monkeypatch.setattr("localagent.sandbox.launcher.client._CODE", code)
     choice = select.choose()
     assert choice.sandbox.kind != "unshare" and "Operation not permitted" in choice.reason
 
@@ -153,7 +154,8 @@ def test_root_can_do_without_user_namespaces(
         pytest.skip("needs root")
     code = (
         "import sys; sys.path.append({root!r})\n"
-        "from localagent.guard.sandbox import syscalls, launcher\n"
+        "from localagent.linux import syscalls\n"
+        "from localagent.sandbox.launcher import main as launcher\n"
         "real = syscalls.unshare\n"
         "def without(flags):\n"
         "    if flags & syscalls.CLONE_NEWUSER: raise OSError(28, 'no user namespaces')\n"
@@ -162,7 +164,7 @@ def test_root_can_do_without_user_namespaces(
         "launcher.main()"
     )
     before = Path("/proc/sys/user/max_user_namespaces").read_text()
-    monkeypatch.setattr("localagent.guard.sandbox.launch._CODE", code)
+    monkeypatch.setattr("localagent.sandbox.launcher.client._CODE", code)
     unshare.close()
     assert probe(unshare) == ""
     with unshare.open(paths.private(paths.data_dir() / "w")) as view:
@@ -219,7 +221,7 @@ def test_large_ignored_folders_can_be_read(confining: Sandbox, tmp_path: Path) -
 def test_a_workspace_that_is_too_large_is_not_copied(
     plain: PlainSandbox, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localagent.guard.sandbox.copying.MAX_BYTES", 200)
+    monkeypatch.setattr("localagent.sandbox.views.copy.MAX_BYTES", 200)
     with pytest.raises(SandboxError, match="too large to be copied"), plain.open(project):
         pass
 
@@ -362,7 +364,7 @@ def test_very_deep_folders_are_removed(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_imported_by_the_launcher() -> None:
     code = (
-        "import sys; from localagent.guard.sandbox import launcher; "
+        "import sys; from localagent.sandbox.launcher import main; "
         "print([name for name in ('json', 're', 'subprocess', 'shutil', 'pathlib') "
         "if name in sys.modules])"
     )
@@ -378,8 +380,8 @@ def test_choosing_imports_nothing_that_only_linux_has() -> None:
         "import sys\n"
         "for name in ('fcntl', 'resource', 'ctypes'): sys.modules[name] = None\n"
         "import os; del os.fork, os.geteuid, os.getxattr\n"
-        "from localagent.guard import permissions\n"
-        "from localagent.guard.sandbox import select, plain\n"
+        "from localagent.permissions import rules\n"
+        "from localagent.sandbox import select, plain\n"
         "print(select.KINDS)"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(select.__file__).parents[3])}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.guard.sandbox.base import Command, Completed, Sandbox
+from localagent.sandbox.base import Command, Completed, Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 PYTHON = shlex.quote(sys.executable)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent.changes import Change, deletion, file_change
-from localagent.errors import SandboxError
-from localagent.guard.sandbox.base import Command, Completed, Sandbox
+from localagent.core.changes import Change, deletion, file_change
+from localagent.core.errors import SandboxError
+from localagent.sandbox.base import Command, Completed, Sandbox
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -365,7 +365,7 @@ def test_scratch_of_a_dead_agent_is_removed(sandbox: Sandbox, project: Path, hom
     code = (
         "import os, sys\n"
         f"from {kind.__module__} import {kind.__name__} as S\n"
-        "from localagent.guard.sandbox.base import Command\n"
+        "from localagent.sandbox.base import Command\n"
         "from pathlib import Path\n"
         "with S().open(Path(sys.argv[1])) as view:\n"
         "    view.run(Command('mkdir d; touch d/f; chmod 0 d'))\n"
@@ -388,7 +388,7 @@ def test_the_death_of_the_agent_ends_its_commands(sandbox: Sandbox, project: Pat
     code = (
         "import os, sys\n"
         f"from {kind.__module__} import {kind.__name__} as S\n"
-        "from localagent.guard.sandbox.base import Command\n"
+        "from localagent.sandbox.base import Command\n"
         "from pathlib import Path\n"
         "die = lambda text: os.kill(os.getpid(), 9)\n"
         "with S().open(Path(sys.argv[1])) as view:\n"

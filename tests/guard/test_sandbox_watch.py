@@ -15,13 +15,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no lau
 def test_room_that_others_make_hides_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, over: bool
 ) -> None:
-    from localagent.guard.sandbox import watch
+    from localagent.sandbox.launcher import limits
 
     free = iter(range(1 << 40, 1 << 41, 1 << 30))  # each time that it is looked at, more
-    monkeypatch.setattr(watch.Watch, "_free_disk", lambda _: next(free))
+    monkeypatch.setattr(limits.Watch, "_free_disk", lambda _: next(free))
     seconds = iter(range(100))
-    monkeypatch.setattr(watch.time, "monotonic", lambda: next(seconds))
-    looking = watch.Watch(os.getpid(), 0, [str(tmp_path)], limit)
+    monkeypatch.setattr(limits.time, "monotonic", lambda: next(seconds))
+    looking = limits.Watch(os.getpid(), 0, [str(tmp_path)], limit)
     (tmp_path / "filled").write_bytes(os.urandom(4 << 20))
     assert bool(looking.over()) == over
 
@@ -29,7 +29,7 @@ def test_room_that_others_make_hides_nothing(
 def test_a_folder_that_takes_long_is_looked_at_seldom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localagent.guard.sandbox import watch
+    from localagent.sandbox.launcher import limits
 
     now = [0.0]
     looks = []
@@ -39,10 +39,10 @@ def test_a_folder_that_takes_long_is_looked_at_seldom(
         now[0] += 1.0
         return 0
 
-    monkeypatch.setattr(watch, "_size", slow)
-    monkeypatch.setattr(watch.Watch, "_free_disk", lambda _self: 1 << 40)
-    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
-    looking = watch.Watch(os.getpid(), 0, [str(tmp_path)], 1 << 20)
+    monkeypatch.setattr(limits, "_size", slow)
+    monkeypatch.setattr(limits.Watch, "_free_disk", lambda _self: 1 << 40)
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
+    looking = limits.Watch(os.getpid(), 0, [str(tmp_path)], 1 << 20)
     while now[0] < 60.0:
         now[0] += 0.1
         looking.over()
@@ -52,14 +52,14 @@ def test_a_folder_that_takes_long_is_looked_at_seldom(
 def test_what_others_write_is_not_looked_for_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localagent.guard.sandbox import watch
+    from localagent.sandbox.launcher import limits
 
     free = [1 << 40]
     looks = []
-    monkeypatch.setattr(watch, "_size", lambda _folder: looks.append(0) or 600_000)
-    monkeypatch.setattr(watch.Watch, "_free_disk", lambda _self: free[0])
-    monkeypatch.setattr(watch.time, "monotonic", lambda: 0.0)
-    looking = watch.Watch(os.getpid(), 0, [str(tmp_path)], 1_000_000)
+    monkeypatch.setattr(limits, "_size", lambda _folder: looks.append(0) or 600_000)
+    monkeypatch.setattr(limits.Watch, "_free_disk", lambda _self: free[0])
+    monkeypatch.setattr(limits.time, "monotonic", lambda: 0.0)
+    looking = limits.Watch(os.getpid(), 0, [str(tmp_path)], 1_000_000)
     for less, expected in [(900_000, 0), (200_000, 1), (0, 1), (390_000, 1), (20_000, 2)]:
         free[0] -= less
         assert looking.over() == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.guard.secrets import is_secret
+from localagent.redaction.secret_files import is_secret
 
 
 @pytest.mark.parametrize(

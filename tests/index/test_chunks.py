@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localagent.code.outline import outline
 from localagent.index.base import Symbol
 from localagent.index.chunks import LONGEST, Chunk, chunks
-from localagent.index.outline import outline
 
 SOURCE = '''"""A module."""
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from index_rows import rows
 
-from localagent.index import commits
+from localagent.index import git_history
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_file_is_found_by_what_was_said_of_its_change(root: Path, file: Path) 
 
 
 def test_what_says_nothing_of_a_file_is_left_out(root: Path, file: Path) -> None:
-    commit(root, "sweeping", {f"src/wide{n}.py": "Z\n" for n in range(commits.WIDE + 1)})
+    commit(root, "sweeping", {f"src/wide{n}.py": "Z\n" for n in range(git_history.WIDE + 1)})
     commit(root, "chronicle", {"README.md": "x\n", "tests/test_x.py": "x\n", ".env": "A=1\n"})
     for query in ("sweeping", "chronicle", "zurich"):
         assert found(root, file, query) == []
@@ -92,7 +92,7 @@ def test_it_follows_the_history_that_is_checked_out(root: Path, file: Path, tmp_
 
 
 def test_only_the_newest_are_kept(root: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commits, "MOST", 1)
+    monkeypatch.setattr(git_history, "MOST", 1)
     assert found(root, file, "leap years") == ["src/dates.py"]
     commit(root, "wombat", {"src/other.py": "Y = 2\n"})
     assert (found(root, file, "wombat"), found(root, file, "leap")) == (["src/other.py"], [])
@@ -105,14 +105,14 @@ def test_where_git_does_not_tell_what_was_known_stays(
     found(root, file, "leap")
     commit(root, "wombat", {"src/other.py": "Y = 2\n"})
     with monkeypatch.context() as patch:
-        patched = getattr(commits, asked)
+        patched = getattr(git_history, asked)
 
         def hangs(*arguments: object) -> object:
             with monkeypatch.context() as inner:
-                inner.setattr(commits, "ask_git", lambda *_, **__: None)
+                inner.setattr(git_history, "ask_git", lambda *_, **__: None)
                 return patched(*arguments)
 
-        patch.setattr(commits, asked, hangs)
+        patch.setattr(git_history, asked, hangs)
         assert (found(root, file, "leap"), found(root, file, "wombat")) == (["src/dates.py"], [])
     assert found(root, file, "wombat") == ["src/other.py"]
 

@@ -17,7 +17,7 @@ from index_rows import rows
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
 from localagent.index.store import Store, drop, index_file
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 FILES = {
     "src/retry.py": "class Retry:\n    def count_attempts(self):\n        return self.attempts\n",
@@ -225,7 +225,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from localagent.index.build import bring_up_to_date
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 if __name__ == "__main__":
     while True:
         store, _ = bring_up_to_date(Path(sys.argv[1]), Workspace.open(sys.argv[2]))
@@ -263,7 +263,7 @@ import sys
 from pathlib import Path
 from localagent.index.build import bring_up_to_date
 from localagent.index.store import Store, drop
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 Store.worn = lambda self: True
 if __name__ == "__main__":
     file, root = map(Path, sys.argv[1:3])
@@ -328,7 +328,7 @@ import os, sys
 from pathlib import Path
 from localagent.index import digest, reading
 from localagent.index.build import bring_up_to_date
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 whole = digest.structure
 def structure(language, data):  # a grammar with a fault

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from localagent.code.tracebacks import frames
 from localagent.index.disk import DiskIndex
-from localagent.index.frames import frames
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 PYTHON = 'Traceback (most recent call last):\n  File "/w/src/app.py", line 3, in <module>\n    run()\n  File "/w/src/core.py", line 12, in run\nValueError: x\n'
 NODE = "TypeError: x is not a function\n    at add (/w/src/cart.js:12:7)\n    at Object.<anonymous> (/w/test/cart.test.js:4:3)\n    at file:///w/src/main.mjs:9:1\n    at node:internal/main:1:2\n"

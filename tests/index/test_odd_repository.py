@@ -12,7 +12,7 @@ import pytest
 
 from localagent.index.build import ALONE, bring_up_to_date
 from localagent.index.disk import DiskIndex
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sparse files, names of any bytes")
 

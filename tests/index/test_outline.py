@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.index.outline import outline
+from localagent.code.outline import outline
 
 
 def found(path: str, text: str) -> list[tuple[str, str, int, int]]:

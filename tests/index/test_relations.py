@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import UsageError
+from localagent.core.errors import UsageError
 from localagent.index.asked import Filter, read_asked
 from localagent.index.disk import DiskIndex
-from localagent.index.found import places
+from localagent.index.lookup import places
 from localagent.index.modules import modules_of
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 FILES = {
     "src/shop/__init__.py": "from .cart import Cart\n",

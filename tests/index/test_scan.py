@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from localagent.index.scan import changes
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 def test_code_comes_first_and_the_latest_of_it(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from localagent.code.file_kinds import is_data, is_docs, is_test, is_vendored, may_be_text
 from localagent.index import ranking
 from localagent.index.disk import DiskIndex
-from localagent.index.kinds import is_data, is_docs, is_test, is_vendored, may_be_text
 from localagent.index.query import parse_query
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 FILES = {
     "shop/cart.py": "class Cart:\n    def add_item(self, item):\n"

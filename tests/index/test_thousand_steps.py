@@ -14,14 +14,14 @@ from index_rows import rows
 
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 STEPS = 1000
 INDEXER = """
 import sys, time
 from pathlib import Path
 from localagent.index.disk import DiskIndex
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 if __name__ == "__main__":
     with DiskIndex(Workspace.open(sys.argv[1]), Path(sys.argv[2]), live=True) as index:
         print("ready", flush=True)

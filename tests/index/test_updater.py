@@ -14,7 +14,7 @@ from few_watches import run_with_few_watches
 from localagent.index import updater
 from localagent.index.disk import DiskIndex
 from localagent.index.watcher import Watched, to_watch
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 PATIENCE = 20.0  # seconds for what takes a quarter of one on an idle machine
 
@@ -165,7 +165,7 @@ LIMITED = """
 import sys
 from localagent.index import updater
 from localagent.index.disk import DiskIndex
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 from pathlib import Path
 if __name__ == "__main__":
     root = Path(sys.argv[1])

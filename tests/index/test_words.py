@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.index import words
+from localagent.index import tokenizer
 
 
 @pytest.mark.parametrize(
@@ -27,22 +27,22 @@ from localagent.index import words
     ],
 )
 def test_of_a_name(name: str, expected: tuple[str, ...]) -> None:
-    assert words.of_name(name) == expected
+    assert tokenizer.of_name(name) == expected
 
 
 def test_counted_and_stored() -> None:
-    found = words.counted("count(count, count_all) # count them, count them, count them")
+    found = tokenizer.counted("count(count, count_all) # count them, count them, count them")
     assert found["count"] == 6 and found["count_all"] == 1 and found["them"] == 3
-    assert words.stored(found).split().count("count") == words.MOST
+    assert tokenizer.stored(found).split().count("count") == tokenizer.MOST
 
 
 @given(st.text() | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{2,30}", fullmatch=True))
 def test_a_name_in_a_text_is_found_by_a_query_for_it(text: str) -> None:
     # What a name is in code; Python's own also have marks that combine with a letter.
     for name in (name for name in text.split() if re.fullmatch(r"[^\W\d]\w*", name)):
-        for word in words.of_name(name):
+        for word in tokenizer.of_name(name):
             assert word == word.lower() and " " not in word
-            assert set(words.of_query(word)) & set(words.counted(name))
+            assert set(tokenizer.of_query(word)) & set(tokenizer.counted(name))
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_a_name_in_a_text_is_found_by_a_query_for_it(text: str) -> None:
     ],
 )
 def test_forms_of_a_word_are_one(forms: tuple[str, ...]) -> None:
-    assert len({words.of_name(form) for form in forms}) == 1
+    assert len({tokenizer.of_name(form) for form in forms}) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.index.written import is_path, named_among
+from localagent.index.path_match import is_path, named_among
 
 PARTS = st.sampled_from(["a", "a.py", "b.py", "b.tar.gz", ".env", "src", "a b"])
 FILES = st.lists(PARTS, min_size=1, max_size=4).map("/".join)

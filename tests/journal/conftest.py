@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.changes import Change
-from localagent.journal.transcript import open_session
+from localagent.core.changes import Change
+from localagent.history.sessions.transcript import open_session
 
 Picture = dict[str, tuple[str, int, bytes]]
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localagent.errors import UsageError, WorkspaceError
-from localagent.events import (
+from localagent.core.errors import UsageError, WorkspaceError
+from localagent.core.events import (
     Blocked,
     Decision,
     Event,
@@ -32,10 +32,10 @@ from localagent.events import (
     TurnFinished,
     TurnStarted,
 )
-from localagent.journal.audit import HEAD, AuditLog, audit_dir
-from localagent.journal.audit_prune import prune
-from localagent.journal.audit_verify import Verified, head_hash, verify
-from localagent.journal.hashchain import scan
+from localagent.history.audit.hash_chain import scan
+from localagent.history.audit.log import HEAD, AuditLog, audit_dir
+from localagent.history.audit.prune import prune
+from localagent.history.audit.verify import Verified, head_hash, verify
 
 STARTED = SessionStarted("s", "/w", "m", "ab" * 32, "react", "unshare", "1", read_only=False)
 FINISHED = TurnFinished(1, "answered", 0, "done", "", "", [], 1.0, 2, 3, 4)
@@ -290,7 +290,7 @@ def test_a_file_in_the_place_of_another(three: Path) -> None:
 
 def test_a_record_forged_with_its_hash_is_found(three: Path) -> None:
     """Somebody who knows how it is made changes a record and makes its own hash fit."""
-    from localagent.journal.hashchain import Link, seal
+    from localagent.history.audit.hash_chain import Link, seal
 
     lines = content(three, "a.jsonl").splitlines(keepends=True)
     record = json.loads(lines[5])
@@ -349,8 +349,8 @@ def test_kills_at_any_moment_by_several_processes(quick_disk: Path) -> None:
     """Three processes write, two of them the same session, and are killed again and again."""
     code = (
         "import sys\n"
-        "from localagent.journal.audit import AuditLog\n"
-        "from localagent.events import TurnStarted\n"
+        "from localagent.history.audit.log import AuditLog\n"
+        "from localagent.core.events import TurnStarted\n"
         "log = AuditLog(sys.argv[1], texts=True)\n"
         "print('ready', flush=True)\n"
         "n = 0\n"
@@ -462,7 +462,7 @@ def test_a_changed_base_is_found() -> None:
     prune(0, 0, head_bytes=2000)
     head = audit_dir() / HEAD
     lines = head.read_bytes().splitlines(keepends=True)
-    from localagent.journal.hashchain import Link, seal
+    from localagent.history.audit.hash_chain import Link, seal
 
     base = json.loads(lines[0])
     base["files"]["s1"] = [9, base["files"]["s1"][1]]

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.changes import Change, deletion, file_change
-from localagent.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
-from localagent.journal import checkpoint
-from localagent.journal.checkpoint import Checkpoints
+from localagent.core.changes import Change, deletion, file_change
+from localagent.core.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
+from localagent.history.checkpoints import checkpoint
+from localagent.history.checkpoints.checkpoint import Checkpoints
 
 Pictures = Callable[[Path], dict[str, tuple[str, int, bytes]]]
 

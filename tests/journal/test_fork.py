@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from localagent.changes import file_change
-from localagent.errors import UsageError, WorkspaceError
-from localagent.events import MessageAdded, SessionStarted, TurnFinished, TurnStarted
-from localagent.journal.catalogue import find, rename
-from localagent.journal.checkpoint import Checkpoints
-from localagent.journal.fork import fork, forks_of, lineage
-from localagent.journal.prune import delete, prune
-from localagent.journal.transcript import (
+from localagent.core.changes import file_change
+from localagent.core.errors import UsageError, WorkspaceError
+from localagent.core.events import MessageAdded, SessionStarted, TurnFinished, TurnStarted
+from localagent.core.paths import sessions_dir
+from localagent.history.checkpoints.checkpoint import Checkpoints
+from localagent.history.checkpoints.undo import undo
+from localagent.history.sessions.catalogue import find, rename
+from localagent.history.sessions.fork import fork, forks_of, lineage
+from localagent.history.sessions.prune import delete, prune
+from localagent.history.sessions.transcript import (
     TranscriptWriter,
     is_in_use,
     list_sessions,
@@ -23,8 +25,6 @@ from localagent.journal.transcript import (
     read,
     session_ids,
 )
-from localagent.journal.undo import undo
-from localagent.paths import sessions_dir
 
 
 def started(session: str, root: Path) -> SessionStarted:
@@ -125,7 +125,7 @@ def test_what_cannot_be_undone_any_more_is_said_plainly(root: Path, three: str) 
 
 def test_a_session_in_use_by_another_process_stays(root: Path, three: str) -> None:
     code = (
-        "import sys, pathlib\nfrom localagent.journal.transcript import open_session\n"
+        "import sys, pathlib\nfrom localagent.history.sessions.transcript import open_session\n"
         f"with open_session(pathlib.Path({str(root)!r}), {three!r}):\n"
         "    print('open', flush=True)\n    sys.stdin.read()\n"
     )

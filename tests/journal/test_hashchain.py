@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.journal.hashchain import (
+from localagent.history.audit.hash_chain import (
     TORN,
     Link,
     append,

@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 
-from localagent.changes import Change
-from localagent.errors import LocalAgentError
-from localagent.journal.checkpoint import Checkpoints, recover, recover_workspace
-from localagent.journal.transcript import open_session
-from localagent.journal.undo import redo, undo
-from localagent.paths import sessions_dir
+from localagent.core.changes import Change
+from localagent.core.errors import LocalAgentError
+from localagent.core.paths import sessions_dir
+from localagent.history.checkpoints.checkpoint import Checkpoints, recover, recover_workspace
+from localagent.history.checkpoints.undo import redo, undo
+from localagent.history.sessions.transcript import open_session
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 

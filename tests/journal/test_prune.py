@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from localagent.changes import deletion, file_change
-from localagent.errors import UsageError
-from localagent.journal import transcript
-from localagent.journal.checkpoint import Checkpoints
-from localagent.journal.prune import candidates, disk_use, prune
-from localagent.journal.transcript import open_session, session_ids
-from localagent.journal.undo import undo
-from localagent.journal.workspace_lock import WorkspaceLock, acquire
-from localagent.paths import sessions_dir
+from localagent.core.changes import deletion, file_change
+from localagent.core.errors import UsageError
+from localagent.core.paths import sessions_dir
+from localagent.history.checkpoints.checkpoint import Checkpoints
+from localagent.history.checkpoints.undo import undo
+from localagent.history.checkpoints.workspace_lock import WorkspaceLock, acquire
+from localagent.history.sessions import transcript
+from localagent.history.sessions.prune import candidates, disk_use, prune
+from localagent.history.sessions.transcript import open_session, session_ids
 
 
 @pytest.fixture

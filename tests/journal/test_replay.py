@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.errors import BackendError, WorkerDied
-from localagent.events import (
+from localagent.core.errors import BackendError, WorkerDied
+from localagent.core.events import (
     CheckFinished,
     Event,
     Failed,
@@ -16,8 +16,8 @@ from localagent.events import (
     Step,
     ToolReturned,
 )
-from localagent.journal.replay import ReplayModel, compare
-from localagent.messages import Message
+from localagent.core.messages import Message
+from localagent.history.sessions.replay import ReplayModel, compare
 from localagent.models.base import Finish, Model, Request, Text, Usage
 
 

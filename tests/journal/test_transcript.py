@@ -14,12 +14,12 @@ from typing import Any, get_args
 
 import pytest
 
-from localagent import events
-from localagent.errors import UsageError, WorkspaceError
-from localagent.journal import transcript
-from localagent.journal.transcript import find_session, list_sessions, open_session, read
-from localagent.messages import Message
-from localagent.paths import data_dir, sessions_dir
+from localagent.core import events
+from localagent.core.errors import UsageError, WorkspaceError
+from localagent.core.messages import Message
+from localagent.core.paths import data_dir, sessions_dir
+from localagent.history.sessions import transcript
+from localagent.history.sessions.transcript import find_session, list_sessions, open_session, read
 
 FINISHED = events.TurnFinished(1, "solved", 0, "ok", "pytest", "proposal 1", ["a"], 1.5, 1, 2, 3)
 

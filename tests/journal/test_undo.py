@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localagent.changes import Change, deletion, file_change
-from localagent.errors import LocalAgentError, UsageError, WorkspaceError
-from localagent.journal.checkpoint import Checkpoints
-from localagent.journal.transcript import open_session
-from localagent.journal.undo import redo, undo
-from localagent.journal.workspace_lock import WorkspaceLock, acquire
+from localagent.core.changes import Change, deletion, file_change
+from localagent.core.errors import LocalAgentError, UsageError, WorkspaceError
+from localagent.history.checkpoints.checkpoint import Checkpoints
+from localagent.history.checkpoints.undo import redo, undo
+from localagent.history.checkpoints.workspace_lock import WorkspaceLock, acquire
+from localagent.history.sessions.transcript import open_session
 
 Pictures = Callable[[Path], dict[str, tuple[str, int, bytes]]]
 Batches = Callable[[random.Random], list[Change]]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import WorkspaceError
-from localagent.journal.workspace_lock import Holder, WorkspaceLock, acquire
+from localagent.core.errors import WorkspaceError
+from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
 
 HOLD = """
 import sys
 from pathlib import Path
-from localagent.journal.workspace_lock import acquire
+from localagent.history.checkpoints.workspace_lock import acquire
 lock = acquire(Path(sys.argv[1]), "the-other")
 print(type(lock).__name__, flush=True)
 sys.stdin.read()
@@ -26,7 +26,7 @@ sys.stdin.read()
 CONTEND = """
 import os, sys
 from pathlib import Path
-from localagent.journal.workspace_lock import WorkspaceLock, acquire
+from localagent.history.checkpoints.workspace_lock import WorkspaceLock, acquire
 root, mark = Path(sys.argv[1]), Path(sys.argv[2])
 entered = 0
 while entered < 200:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.models.lock import Entry, WheelParts
+from localagent.models.catalog.lock import Entry, WheelParts
 
 PARTS = 2
 PART_BYTES = 100_000

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app_models import open_model
-from localagent.config import Settings
-from localagent.errors import ModelFileError, ModelNotInstalled
-from localagent.models import lock, store
-from localagent.models.llamacpp import LlamaCpp
-from localagent.models.lock import LocalFile, LockFile
-from localagent.paths import models_dir
+from localagent.config.settings import Settings
+from localagent.core.errors import ModelFileError, ModelNotInstalled
+from localagent.core.paths import models_dir
+from localagent.models.catalog import lock, store
+from localagent.models.catalog.lock import LocalFile, LockFile
+from localagent.models.llamacpp.backend import LlamaCpp
+from localagent.session.models import open_model
 from tests.doubles.gguf_file import loadable
 
 DATA = loadable()

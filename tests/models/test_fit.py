@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.errors import ModelLoadError
-from localagent.models.fit import Plan, Shape, Wish, cells, plan, shape
+from localagent.core.errors import ModelLoadError
 from localagent.models.gguf import header
 from localagent.models.gguf_reader import RawHeader, Value
-from localagent.models.llama_machine import Gpu, Machine, processor, this_machine
+from localagent.models.llamacpp.hardware import Gpu, Machine, processor, this_machine
+from localagent.models.llamacpp.memory_plan import Plan, Shape, Wish, cells, plan, shape
 
 GB = 10**9
 MIB = 1 << 20

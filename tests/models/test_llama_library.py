@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import ModelLoadError
-from localagent.models import wire
-from localagent.models.llama_library import backends, library
-from localagent.models.llama_machine import Gpu
+from localagent.core.errors import ModelLoadError
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.hardware import Gpu
+from localagent.models.llamacpp.library import backends, library
 
 
 def worker(code: str) -> list[str]:
@@ -19,13 +19,13 @@ def worker(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def says(message: wire.Reply) -> list[str]:
-    return worker(f"import sys; sys.stdout.buffer.write({wire.encode(message)!r})")
+def says(message: protocol.Reply) -> list[str]:
+    return worker(f"import sys; sys.stdout.buffer.write({protocol.encode(message)!r})")
 
 
 def test_what_the_worker_says() -> None:
-    card = wire.Device(name="NVIDIA H100", free=79, total=80, unified=False)
-    ready = wire.Ready(library="llama-cpp-python 9.9", network="none", devices=(card,))
+    card = protocol.Device(name="NVIDIA H100", free=79, total=80, unified=False)
+    ready = protocol.Ready(library="llama-cpp-python 9.9", network="none", devices=(card,))
     found = library(says(ready))
     assert (found.version, found.network) == ("llama-cpp-python 9.9", "none")
     assert found.gpus == (Gpu("NVIDIA H100", 79, 80),)
@@ -42,8 +42,8 @@ def test_the_real_one() -> None:
         (["/nowhere/python"], 9.0, "cannot be started"),
         (worker("import os; os.abort()"), 60.0, r"ends its process when it is loaded \(status -6"),
         (worker("import sys; sys.stdin.read()"), 0.2, "did not load in time"),
-        (says(wire.Failure(id=0, kind="load", message="no symbol")), 60.0, "no symbol"),
-        (says(wire.Counted(id=0, tokens=1)), 60.0, "gave no answer"),
+        (says(protocol.Failure(id=0, kind="load", message="no symbol")), 60.0, "no symbol"),
+        (says(protocol.Counted(id=0, tokens=1)), 60.0, "gave no answer"),
     ],
 )
 def test_a_library_that_does_not_work(command: list[str], silence: float, message: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import (
+from localagent.core.errors import (
     BackendError,
     ContextOverflow,
     Interrupted,
@@ -22,7 +22,7 @@ from localagent.errors import (
     WorkerDied,
     WorkerHung,
 )
-from localagent.messages import Message
+from localagent.core.messages import Message
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -34,7 +34,7 @@ from localagent.models.base import (
     Request,
     Text,
 )
-from localagent.models.llamacpp import LlamaCpp, inspect
+from localagent.models.llamacpp.backend import LlamaCpp, inspect
 
 DOUBLE = Path(__file__).parents[1] / "doubles" / "faulty_worker.py"
 INFO = ModelInfo("toy", "llamacpp", "", Profile(window=4096))
@@ -380,9 +380,9 @@ def test_closing_ends_a_generation_in_another_thread(make: Make, tmp_path: Path)
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from localagent.messages import Message
+from localagent.core.messages import Message
 from localagent.models.base import ModelInfo, Profile, Request
-from localagent.models.llamacpp import LlamaCpp
+from localagent.models.llamacpp.backend import LlamaCpp
 
 folder = Path(sys.argv[1])
 model = LlamaCpp(folder / "model.gguf", ModelInfo("toy", "llamacpp", "", Profile()),

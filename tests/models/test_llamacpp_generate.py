@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_runs import Run, request
 
-from localagent.models import wire
-from localagent.models.worker_generate import Generator
-from localagent.models.worker_llm import RequestFailed
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.generate import Generator
+from localagent.models.llamacpp.worker.interface import RequestFailed
 
 
 def test_a_reply_ends_with_the_models_own_end() -> None:
@@ -71,7 +71,7 @@ def test_the_next_turn_reads_only_what_is_new() -> None:
     second = Run(generator, request(chat))
     assert second.end.reused_tokens == first.end.prompt_tokens + 5
     assert model.kv[: second.end.prompt_tokens] == model.tokenize(
-        model.template.render([wire.ChatMessage(role=r, content=c) for r, c in chat]),  # type: ignore[arg-type]
+        model.template.render([protocol.ChatMessage(role=r, content=c) for r, c in chat]),  # type: ignore[arg-type]
         special=True,
     )
 
@@ -127,7 +127,7 @@ def test_a_cancelled_reply_can_be_continued() -> None:
 def test_filling_in_puts_the_tokens_around_prefix_and_suffix() -> None:
     model = toy.ToyLlm(b"b")
     generator = Generator(model)
-    run = Run(generator, request(wire.FillIn(prefix="a<|im_end|>", suffix="c")))
+    run = Run(generator, request(protocol.FillIn(prefix="a<|im_end|>", suffix="c")))
     expected = [toy.PREFIX, *b"a<|im_end|>", toy.SUFFIX, *b"c", toy.MIDDLE]
     assert model.kv[: len(expected)] == expected
     assert run.text == "b"
@@ -137,7 +137,7 @@ def test_filling_in_puts_the_tokens_around_prefix_and_suffix() -> None:
 def test_a_model_that_cannot_fill_in_says_so() -> None:
     generator = Generator(toy.ToyLlm(fim=False))
     with pytest.raises(RequestFailed, match="fill in"):
-        Run(generator, request(wire.FillIn(prefix="a", suffix="c")))
+        Run(generator, request(protocol.FillIn(prefix="a", suffix="c")))
 
 
 def test_an_error_of_the_library_empties_the_cache() -> None:
@@ -172,14 +172,14 @@ def test_the_first_token_is_put_where_the_template_has_none() -> None:
 
 def test_render_shows_the_prompt_and_counts_it() -> None:
     generator = Generator(toy.ToyLlm())
-    message = wire.ChatMessage(role="user", content="a<|im_end|>")
-    shown = generator.render(wire.Render(id=4, messages=(message,), reply_start="So"))
+    message = protocol.ChatMessage(role="user", content="a<|im_end|>")
+    shown = generator.render(protocol.Render(id=4, messages=(message,), reply_start="So"))
     assert shown.text == "<|im_start|>user\na<|im_end|><|im_end|>\n<|im_start|>assistant\nSo"
     run = Run(generator, request([("user", "a<|im_end|>")], reply_start="So"))
     assert shown.tokens == run.end.prompt_tokens
 
 
 def test_slow_reading_is_reported_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localagent.models.worker_generate.HEARTBEAT", -1.0)
+    monkeypatch.setattr("localagent.models.llamacpp.worker.generate.HEARTBEAT", -1.0)
     run = Run(Generator(toy.ToyLlm(batch=4096)), request([("user", "Hi")]))
     assert run.read[:2] == [(0, run.end.prompt_tokens)] * 2

@@ -1,6 +1,6 @@
 """Which tokens are taken over from one prompt to the next."""
 
-from localagent.models.worker_prompt import Memory, best_mark, common_prefix
+from localagent.models.llamacpp.worker.prompt_cache import Memory, best_mark, common_prefix
 
 
 def words(text: str, first: bool) -> list[int]:

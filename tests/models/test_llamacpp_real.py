@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import BackendError, ContextOverflow, ModelLoadError, WorkerDied
-from localagent.messages import Message
+from localagent.core.errors import BackendError, ContextOverflow, ModelLoadError, WorkerDied
+from localagent.core.messages import Message
+from localagent.core.paths import models_dir
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -25,8 +26,7 @@ from localagent.models.base import (
     Text,
     Usage,
 )
-from localagent.models.llamacpp import LlamaCpp, inspect
-from localagent.paths import models_dir
+from localagent.models.llamacpp.backend import LlamaCpp, inspect
 
 pytestmark = pytest.mark.real_model
 

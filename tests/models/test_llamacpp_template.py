@@ -5,8 +5,13 @@ import toy_llm as toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.models.wire import ChatMessage
-from localagent.models.worker_template import BREAK, ChatTemplate, TemplateFailed, tokenize
+from localagent.models.llamacpp.protocol import ChatMessage
+from localagent.models.llamacpp.worker.chat_template import (
+    BREAK,
+    ChatTemplate,
+    TemplateFailed,
+    tokenize,
+)
 
 
 def user(content: str) -> ChatMessage:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.errors import LockError, UsageError
-from localagent.models import lock
+from localagent.core.errors import LockError, UsageError
 from localagent.models.base import Profile
-from localagent.models.lock import Entry, LocalFile, LockFile
+from localagent.models.catalog import lock
+from localagent.models.catalog.lock import Entry, LocalFile, LockFile
 
 GOOD = """
 version = 1

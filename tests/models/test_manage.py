@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import BackendError, LockError, ModelFileError, UsageError
-from localagent.models import lock, manage, store
-from localagent.models.llama_metadata import Metadata
-from localagent.models.lock import Entry, LocalFile, LockFile
+from localagent.core.errors import BackendError, LockError, ModelFileError, UsageError
+from localagent.models.catalog import lock, manage, store
+from localagent.models.catalog.lock import Entry, LocalFile, LockFile
+from localagent.models.llamacpp.llama_metadata import Metadata
 
 SMALL = "qwen2.5-coder-0.5b-instruct"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from localagent.messages import Message
+from localagent.core.messages import Message
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -21,7 +21,7 @@ from localagent.models.base import (
     Request,
     Text,
 )
-from localagent.models.ollama import Ollama
+from localagent.models.ollama.backend import Ollama
 from tests.doubles.ollama_server import DIGEST, Pulled, tokens
 from tests.doubles.ollama_server import Ollama as Server
 

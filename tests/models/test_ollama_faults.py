@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from localagent.errors import (
+from localagent.core.errors import (
     BackendError,
     ContextOverflow,
     LocalAgentError,
@@ -25,9 +25,9 @@ from localagent.errors import (
     WorkerDied,
     WorkerHung,
 )
-from localagent.messages import Message
+from localagent.core.messages import Message
 from localagent.models.base import Chunk, Finish, Infill, ModelInfo, Profile, Request, Text
-from localagent.models.ollama import Ollama
+from localagent.models.ollama.backend import Ollama
 from tests.doubles.ollama_server import DIGEST, Pulled
 from tests.doubles.ollama_server import Ollama as Server
 

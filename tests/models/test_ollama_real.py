@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from localagent.errors import ContextOverflow, LocalAgentError
-from localagent.messages import Message
-from localagent.models import served
+from localagent.core.errors import ContextOverflow, LocalAgentError
+from localagent.core.messages import Message
 from localagent.models.base import Chunk, Finish, Infill, ModelInfo, Profile, Request, Text
-from localagent.models.ollama import HOST, Ollama
-from localagent.models.ollama_check import ANSWER, Facts
-from localagent.models.ollama_client import Client, Patience
-from localagent.models.ollama_loop import Loop, Produced
-from localagent.models.ollama_wire import Tagged, Tags
+from localagent.models.ollama import served
+from localagent.models.ollama.backend import HOST, Ollama
+from localagent.models.ollama.client import Client, Patience
+from localagent.models.ollama.event_loop import Loop, Produced
+from localagent.models.ollama.pinning import ANSWER, Facts
+from localagent.models.ollama.protocol import Tagged, Tags
 
 pytestmark = [pytest.mark.ollama, pytest.mark.slow]
 

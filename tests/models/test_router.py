@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent import ask
-from localagent.errors import (
+from localagent.agent import model_calls
+from localagent.core.errors import (
     BackendError,
     ContextOverflow,
     ModelFileError,
@@ -14,7 +14,7 @@ from localagent.errors import (
     UsageError,
     WorkerDied,
 )
-from localagent.messages import Message
+from localagent.core.messages import Message
 from localagent.models import router as module
 from localagent.models.base import Finish, Model, ModelInfo, Notice, Profile, Request, Text
 from localagent.models.router import Pinned, Router
@@ -119,7 +119,7 @@ def test_the_last_ones_error_is_raised_and_it_stays_in_use() -> None:
 
 
 def test_it_takes_as_many_failures_as_the_agent_makes_attempts() -> None:
-    assert module.ATTEMPTS == ask.ATTEMPTS
+    assert module.ATTEMPTS == model_calls.ATTEMPTS
     died = Reply("half", error="WorkerDied", message="killed")
     house = House(big=[died, died, "fine", died, died, died], spare=["instead"])
     router = house.router("big", None, "spare")

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import ModelFileError
-from localagent.models import lock, store
+from localagent.core.errors import ModelFileError
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.llamacpp import LlamaCpp
-from localagent.models.lock import Entry, LocalFile, LockFile
-from localagent.models.scan import Scan, scan
-from localagent.models.scan_files import MAX_DEPTH
-from localagent.models.scan_places import places
+from localagent.models.catalog import lock, store
+from localagent.models.catalog.lock import Entry, LocalFile, LockFile
+from localagent.models.catalog.scan import Scan, scan
+from localagent.models.catalog.scan_files import MAX_DEPTH
+from localagent.models.catalog.scan_places import places
+from localagent.models.llamacpp.backend import LlamaCpp
 from tests.doubles.gguf_file import gguf
 
 ROOT = Path(__file__).resolve().parents[2]

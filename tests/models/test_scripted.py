@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import errors
-from localagent.errors import BackendError, ContextOverflow, UsageError, WorkerDied
-from localagent.messages import Message
+from localagent.core import errors
+from localagent.core.errors import BackendError, ContextOverflow, UsageError, WorkerDied
+from localagent.core.messages import Message
 from localagent.models.base import (
     Chunk,
     Finish,

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from localagent.app_models import open_model
-from localagent.config import Settings
-from localagent.errors import (
+from localagent.config.settings import Settings
+from localagent.core.errors import (
     LockError,
     ModelFileError,
     ModelLoadError,
@@ -21,10 +20,11 @@ from localagent.errors import (
     NotLocal,
     UsageError,
 )
-from localagent.messages import Message
-from localagent.models import lock, manage
+from localagent.core.messages import Message
 from localagent.models.base import Request, Text
-from localagent.models.lock import Entry, LockFile
+from localagent.models.catalog import lock, manage
+from localagent.models.catalog.lock import Entry, LockFile
+from localagent.session.models import open_model
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
 
 ROOT = Path(__file__).resolve().parents[2]

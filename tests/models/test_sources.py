@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import ModelFileError, UsageError
-from localagent.models import sources, store
-from localagent.models.lock import Entry
-from localagent.models.partial import Progress
-from localagent.paths import models_dir
+from localagent.core.errors import ModelFileError, UsageError
+from localagent.core.paths import models_dir
+from localagent.models.catalog import sources, store
+from localagent.models.catalog.download import Progress
+from localagent.models.catalog.lock import Entry
 
 # The second piece is not opened, so that the signal always comes between two pieces.
 FETCH = """
 import sys, time
 from pathlib import Path
 from localagent.models import sources, store
-from localagent.models.lock import Entry
-from localagent.paths import models_dir
+from localagent.models.catalog.lock import Entry
+from localagent.core.paths import models_dir
 
 class Held:
     def __init__(self, pieces):

@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 import pytest
 
-from localagent.errors import ModelFileError, ModelNotInstalled, UsageError
-from localagent.models import partial, store
-from localagent.models.lock import Entry, LocalFile
-from localagent.paths import models_dir, state_dir
+from localagent.core.errors import ModelFileError, ModelNotInstalled, UsageError
+from localagent.core.paths import models_dir, state_dir
+from localagent.models.catalog import download, store
+from localagent.models.catalog.lock import Entry, LocalFile
 
 
 @dataclass
@@ -204,7 +204,7 @@ def test_a_truncated_file_is_named_with_both_sizes(entry: Entry, model_bytes: by
 
 def test_an_unchanged_file_is_not_read_again(entry: Entry, model_bytes: bytes) -> None:
     store.install(entry, Cut(model_bytes))
-    seen: list[partial.Progress] = []
+    seen: list[download.Progress] = []
     store.path_for(entry, report=seen.append)
     assert seen == []
     (state_dir() / "verified.json").unlink()
@@ -291,7 +291,7 @@ def test_two_installs_of_one_model_at_once_are_kept_apart(entry: Entry, model_by
 
 
 def test_progress_counts_up_to_the_files_size(entry: Entry, model_bytes: bytes) -> None:
-    seen: list[partial.Progress] = []
+    seen: list[download.Progress] = []
     store.install(entry, Cut(model_bytes, piece=10_000), seen.append)
     done = [p.done for p in seen]
     assert done == sorted(done) and done[-1] == entry.bytes == seen[-1].total

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app_models import open_model
-from localagent.config import Settings
-from localagent.errors import ModelFileError
-from localagent.messages import Message
-from localagent.models import lock, manage, store
+from localagent.config.settings import Settings
+from localagent.core.errors import ModelFileError
+from localagent.core.messages import Message
 from localagent.models.base import Request
-from localagent.models.lock import Entry, LocalFile, LockFile
+from localagent.models.catalog import lock, manage, store
+from localagent.models.catalog.lock import Entry, LocalFile, LockFile
+from localagent.session.models import open_model
 from tests.doubles.gguf_file import MODEL, gguf
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
 

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_runs import Chat, Run, request, run_of
 
-from localagent.messages import Message
-from localagent.models import scripted, wire
+from localagent.core.messages import Message
+from localagent.models import scripted
 from localagent.models.base import Infill, Request, Tokenised
-from localagent.models.ollama_tokens import Tokens
-from localagent.models.worker_generate import Generator
-from localagent.models.worker_places import places, token_ends
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.generate import Generator
+from localagent.models.llamacpp.worker.worker_places import places, token_ends
+from localagent.models.ollama.token_estimate import Tokens
 
 CHAT: Chat = [
     ("system", "Be brief."),
@@ -24,11 +25,11 @@ CHAT: Chat = [
 TRIMS = "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}[/]{% endfor %}"
 
 
-def cut(generator: Generator, run: wire.Run) -> wire.Tokenised:
-    return generator.tokenised(wire.Tokenise(id=1, run=run))
+def cut(generator: Generator, run: protocol.Run) -> protocol.Tokenised:
+    return generator.tokenised(protocol.Tokenise(id=1, run=run))
 
 
-def said(found: wire.Tokenised | Tokenised) -> list[str]:
+def said(found: protocol.Tokenised | Tokenised) -> list[str]:
     """What stands at the places."""
     data = found.text.encode()
     return [data[first:last].decode() for first, last in found.places]
@@ -59,7 +60,7 @@ def test_a_first_token_of_no_text_and_a_prompt_to_fill_in() -> None:
     model = toy.ToyLlm(template=TRIMS)
     model.begin = (toy.START,)
     assert cut(Generator(model), run_of([("user", "a")])).ends[:2] == (0, 1)
-    run = run_of(wire.FillIn(prefix="ab", suffix="ü"))
+    run = run_of(protocol.FillIn(prefix="ab", suffix="ü"))
     found = cut(Generator(toy.ToyLlm()), run)
     assert (found.text, said(found), found.ends) == ("abü", ["ab", "ü"], (0, 1, 2, 2, 3, 4, 4))
 

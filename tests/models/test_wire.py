@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.models import wire
+from localagent.models.llamacpp import protocol
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(path=st.binary(), window=st.integers(0, 2**31), threads=st.integers(0, 512))
 def test_a_request_comes_out_as_it_went_in(path: bytes, window: int, threads: int) -> None:
-    message = wire.Load(
+    message = protocol.Load(
         id=3,
         path=path,
         window=window,
@@ -22,17 +22,17 @@ def test_a_request_comes_out_as_it_went_in(path: bytes, window: int, threads: in
         extra_bufts=True,
         batch=64,
     )
-    frame = wire.read_frame(io.BytesIO(wire.encode(message)), wire.MAX_REQUEST)
+    frame = protocol.read_frame(io.BytesIO(protocol.encode(message)), protocol.MAX_REQUEST)
     assert frame is not None
-    assert wire.parse_request(frame) == message
+    assert protocol.parse_request(frame) == message
 
 
 @given(contents=st.lists(texts, max_size=4), stop=st.lists(texts, max_size=3), start=texts)
 def test_a_conversation_comes_out_as_it_went_in(
     contents: list[str], stop: list[str], start: str
 ) -> None:
-    run = wire.Run(
-        messages=tuple(wire.ChatMessage(role="user", content=text) for text in contents),
+    run = protocol.Run(
+        messages=tuple(protocol.ChatMessage(role="user", content=text) for text in contents),
         infill=None,
         max_tokens=5,
         stop=tuple(stop),
@@ -43,43 +43,43 @@ def test_a_conversation_comes_out_as_it_went_in(
         grammar=None,
         reply_start=start,
     )
-    message = wire.Generate(id=1, runs=(run, run))
-    frame = wire.read_frame(io.BytesIO(wire.encode(message)), wire.MAX_REQUEST)
+    message = protocol.Generate(id=1, runs=(run, run))
+    frame = protocol.read_frame(io.BytesIO(protocol.encode(message)), protocol.MAX_REQUEST)
     assert frame is not None
-    assert wire.parse_request(frame) == message
+    assert protocol.parse_request(frame) == message
 
 
 def test_frames_follow_one_another_to_the_end_of_the_stream() -> None:
-    replies = [wire.Text(id=1, run=0, text="a"), wire.Counted(id=2, tokens=7)]
-    stream = io.BytesIO(b"".join(wire.encode(reply) for reply in replies))
-    frames = [wire.read_frame(stream, 100) for _ in range(3)]
-    assert [wire.parse_reply(frame) for frame in frames if frame is not None] == replies
+    replies = [protocol.Text(id=1, run=0, text="a"), protocol.Counted(id=2, tokens=7)]
+    stream = io.BytesIO(b"".join(protocol.encode(reply) for reply in replies))
+    frames = [protocol.read_frame(stream, 100) for _ in range(3)]
+    assert [protocol.parse_reply(frame) for frame in frames if frame is not None] == replies
     assert frames[2] is None
 
 
 @pytest.mark.parametrize("kept", [1, 3, 4, 10])
 def test_a_stream_that_ends_inside_a_frame_is_an_error(kept: int) -> None:
-    frame = wire.encode(wire.Text(id=1, run=0, text="some text"))
-    with pytest.raises(wire.WireError, match="ended"):
-        wire.read_frame(io.BytesIO(frame[:kept]), 1000)
+    frame = protocol.encode(protocol.Text(id=1, run=0, text="some text"))
+    with pytest.raises(protocol.WireError, match="ended"):
+        protocol.read_frame(io.BytesIO(frame[:kept]), 1000)
 
 
 def test_a_frame_over_the_limit_is_refused_before_it_is_read() -> None:
     stream = io.BytesIO(b"\xff\xff\xff\xff" + b"x" * 100)
-    with pytest.raises(wire.WireError, match="4294967295 bytes"):
-        wire.read_frame(stream, wire.MAX_REPLY)
+    with pytest.raises(protocol.WireError, match="4294967295 bytes"):
+        protocol.read_frame(stream, protocol.MAX_REPLY)
     assert stream.tell() == 4
 
 
 def test_a_message_over_the_limit_is_not_sent() -> None:
-    with pytest.raises(wire.WireError, match="the limit"):
-        wire.encode(wire.Text(id=1, run=0, text="x" * wire.MAX_REPLY))
+    with pytest.raises(protocol.WireError, match="the limit"):
+        protocol.encode(protocol.Text(id=1, run=0, text="x" * protocol.MAX_REPLY))
 
 
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_message_are_an_error(body: bytes) -> None:
-    for parse in (wire.parse_request, wire.parse_reply):
-        with pytest.raises(wire.WireError):
+    for parse in (protocol.parse_request, protocol.parse_reply):
+        with pytest.raises(protocol.WireError):
             parse(body)
 
 
@@ -95,14 +95,14 @@ def test_bytes_that_are_no_message_are_an_error(body: bytes) -> None:
     ],
 )
 def test_a_reply_must_be_exactly_one_of_the_replies(body: bytes) -> None:
-    with pytest.raises(wire.WireError):
-        wire.parse_reply(body)
+    with pytest.raises(protocol.WireError):
+        protocol.parse_reply(body)
 
 
 @given(st.text())
 def test_any_text_can_be_cleaned_and_sent(text: str) -> None:
-    sent = wire.clean(text)
-    assert wire.parse_reply(wire.encode(wire.Text(id=0, run=0, text=sent))[4:]) == wire.Text(
-        id=0, run=0, text=sent
-    )
+    sent = protocol.clean(text)
+    assert protocol.parse_reply(
+        protocol.encode(protocol.Text(id=0, run=0, text=sent))[4:]
+    ) == protocol.Text(id=0, run=0, text=sent)
     assert len(sent) == len(text)

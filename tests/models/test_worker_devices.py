@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.models.wire import Device
-from localagent.models.worker_devices import devices
+from localagent.models.llamacpp.protocol import Device
+from localagent.models.llamacpp.worker.worker_devices import devices
 
 GGML = """
 #include <stddef.h>

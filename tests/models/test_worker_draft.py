@@ -1,6 +1,6 @@
 """Drafts: what follows an earlier place that ended alike, where a step of that size pays."""
 
-from localagent.models.worker_draft import SIZES, Drafter
+from localagent.models.llamacpp.worker.prompt_lookup import SIZES, Drafter
 
 PATTERN = list(range(100, 140))
 

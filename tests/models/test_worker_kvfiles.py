@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.models.worker_kvfiles import KvFiles
-from localagent.models.worker_prompt import Mark, Memory
+from localagent.models.llamacpp.worker.kv_files import KvFiles
+from localagent.models.llamacpp.worker.prompt_cache import Mark, Memory
 
 LIMIT = 10_000
 

@@ -7,18 +7,18 @@ import pytest
 import toy_llm as toy
 from toy_runs import Run, run_of
 
-from localagent.models import wire
-from localagent.models.worker_generate import Generator
-from localagent.models.worker_kvfiles import KvFiles
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.generate import Generator
+from localagent.models.llamacpp.worker.kv_files import KvFiles
 
 PLAIN = [("system", "Be good. " * 20), ("user", "Hi")]
 
 
-def several(*runs: wire.Run) -> wire.Generate:
-    return wire.Generate(id=1, runs=runs)
+def several(*runs: protocol.Run) -> protocol.Generate:
+    return protocol.Generate(id=1, runs=runs)
 
 
-def samples(count: int, chat: Any = PLAIN, **values: Any) -> wire.Generate:
+def samples(count: int, chat: Any = PLAIN, **values: Any) -> protocol.Generate:
     return several(*(run_of(chat, temperature=0.5, seed=n, **values) for n in range(1, count + 1)))
 
 
@@ -63,7 +63,7 @@ def test_an_infill_between_two_turns_leaves_the_conversation_in_the_cache() -> N
     generator = Generator(model)
     first = Run(generator, several(run_of(PLAIN)))
     for _ in range(3):
-        Run(generator, several(run_of(wire.FillIn(prefix="a = ", suffix="\n"))))
+        Run(generator, several(run_of(protocol.FillIn(prefix="a = ", suffix="\n"))))
     again = Run(generator, several(run_of([*PLAIN, ("assistant", "hello"), ("user", "More")])))
     assert again.end.reused_tokens == first.end.prompt_tokens + 5
 
@@ -73,7 +73,7 @@ def test_what_has_cost_most_is_given_up_last() -> None:
     generator = Generator(model)
     Run(generator, several(run_of(PLAIN)))
     for number in range(30):
-        Run(generator, several(run_of(wire.FillIn(prefix=f"{number} = ", suffix="\n"))))
+        Run(generator, several(run_of(protocol.FillIn(prefix=f"{number} = ", suffix="\n"))))
         if number % 10 == 9:
             again = Run(generator, several(run_of(PLAIN)))
             assert again.end.reused_tokens == again.end.prompt_tokens - 1
@@ -174,7 +174,7 @@ def test_a_kept_session_goes_on_in_another_process(tmp_path: Path) -> None:
     files = KvFiles(tmp_path, "toy", 1 << 20)
     generator = Generator(toy.ToyLlm(b"unable"), files)
     first = Run(generator, several(run_of(PLAIN, continues=True)))
-    Run(generator, several(run_of(wire.FillIn(prefix="a" * 90, suffix="b" * 90))))
+    Run(generator, several(run_of(protocol.FillIn(prefix="a" * 90, suffix="b" * 90))))
     kept = generator.keep()
     assert kept == first.end.prompt_tokens + 6
     other = Generator(toy.ToyLlm(b"ok"), KvFiles(tmp_path, "toy", 1 << 20))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from localagent.models.worker_threads import PERIOD, Neighbour, busy_seconds, own_seconds
+from localagent.models.llamacpp.worker.threads import PERIOD, Neighbour, busy_seconds, own_seconds
 
 
 class Machine:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import ModelReplied
+from localagent.core.events import ModelReplied
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.llamacpp import LlamaCpp
-from localagent.session import RunOptions
-from localagent.ui.chat.live import LiveChat, open_chat
+from localagent.models.llamacpp.backend import LlamaCpp
+from localagent.session.session import RunOptions
+from localagent.ui.chat.chat import LiveChat, open_chat
 
 pytestmark = pytest.mark.real_model
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import open_session
-from localagent.events import ModelReplied
+from localagent.core.events import ModelReplied
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.llamacpp import LlamaCpp
-from localagent.session import RunOptions, Session
+from localagent.models.llamacpp.backend import LlamaCpp
+from localagent.session.factory import open_session
+from localagent.session.session import RunOptions, Session
 
 pytestmark = pytest.mark.real_model
 

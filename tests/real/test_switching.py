@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.commit_message import Changes, write_message
-from localagent.app import open_session
+from localagent.agent.tasks.commit_message import Changes, write_message
 from localagent.context.prompts import Prompts
-from localagent.events import ModelAsked, ModelReplied, ModelSwitched, TurnFinished
-from localagent.gitstaged import Staged
+from localagent.core.events import ModelAsked, ModelReplied, ModelSwitched, TurnFinished
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.llamacpp import LlamaCpp
+from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
-from localagent.session import RunOptions
+from localagent.session.factory import open_session
+from localagent.session.session import RunOptions
+from localagent.workspace.git.staged import Staged
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 REACT = Profile(planner="react")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import ModelReplied, PlanChanged, TurnFinished
-from localagent.journal import transcript
-from localagent.session import RunOptions
-from localagent.ui.chat.live import LiveChat, open_chat
+from localagent.core.events import ModelReplied, PlanChanged, TurnFinished
+from localagent.history.sessions import transcript
+from localagent.session.session import RunOptions
+from localagent.ui.chat.chat import LiveChat, open_chat
 from tests.doubles.tmux_terminal import Tmux
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import open_session
-from localagent.events import Event, Question, Step
+from localagent.core.events import Event, Question, Step
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import Reply, ScriptedModel
-from localagent.session import RunOptions, Session
+from localagent.session.factory import open_session
+from localagent.session.session import RunOptions, Session
 
 CHECK = "python -m pytest -q"
 

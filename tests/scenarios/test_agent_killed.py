@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import open_session
-from localagent.app_undo import undo
-from localagent.errors import UsageError
-from localagent.events import FileChanged, SessionStarted
-from localagent.journal import transcript
+from localagent.core.errors import UsageError
+from localagent.core.events import FileChanged, SessionStarted
+from localagent.history.sessions import transcript
 from localagent.models.scripted import ScriptedModel
-from localagent.session import RunOptions
+from localagent.session.app_undo import undo
+from localagent.session.factory import open_session
+from localagent.session.session import RunOptions
 
 KILLS = 100
 FILES = 6

@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from localagent.cli import main
-from localagent.errors import UsageError
-from localagent.events import Decision, Event, ModeChanged, Question, ToolReturned, TurnFinished
-from localagent.journal.transcript import read
+from localagent.core.errors import UsageError
+from localagent.core.events import (
+    Decision,
+    Event,
+    ModeChanged,
+    Question,
+    ToolReturned,
+    TurnFinished,
+)
+from localagent.history.sessions.transcript import read
 
 TOUCH = "```shell\ntouch made.txt\n```"
 WRITE = "```write path=new.py\nx = 1\n```"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app_undo import undo
 from localagent.cli import main
-from localagent.events import ToolReturned
-from localagent.journal.audit import audit_dir
-from localagent.journal.audit_read import records
-from localagent.journal.audit_verify import verify
+from localagent.core.events import ToolReturned
+from localagent.history.audit.log import audit_dir
+from localagent.history.audit.reader import records
+from localagent.history.audit.verify import verify
+from localagent.session.app_undo import undo
 
 READ = "```read path=calc.py\n```"
 OUTSIDE = "```read path=../../etc/passwd\n```"

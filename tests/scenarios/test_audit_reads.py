@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from localagent.cli import main
-from localagent.journal.audit_read import records, sessions
+from localagent.history.audit.reader import records, sessions
 from tests.doubles.agreed import agree
 
 DONE = "```done\nnothing to do\n```"
 CALL = "I look.\n```read path=pkg/x.py\n```"
 OWN_PROMPT = "You are careful.\n\n{{tools}}"
 TOOL = """
-from localagent.messages import ToolResult
+from localagent.core.messages import ToolResult
 from localagent.tools.base import Action
 
 DESCRIPTION = "words: counts words."

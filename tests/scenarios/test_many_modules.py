@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from shop import KINDS, write_shop
 
-from localagent.events import ModelAsked, Step, TurnFinished
+from localagent.core.events import ModelAsked, Step, TurnFinished
 from localagent.models.base import Profile
 from localagent.models.scripted import Reply
 

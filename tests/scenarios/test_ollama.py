@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import open_session
-from localagent.events import (
+from localagent.core.events import (
     Event,
     Failed,
     FileChanged,
@@ -20,8 +19,9 @@ from localagent.events import (
     Warned,
 )
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.ollama import Ollama
-from localagent.session import RunOptions
+from localagent.models.ollama.backend import Ollama
+from localagent.session.factory import open_session
+from localagent.session.session import RunOptions
 from tests.doubles.ollama_server import DIGEST, Pulled
 from tests.doubles.ollama_server import Ollama as Server
 

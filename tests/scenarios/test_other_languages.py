@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import CandidateRejected, Step, TurnFinished
+from localagent.core.events import CandidateRejected, Step, TurnFinished
 from localagent.models.base import Profile
 from localagent.models.scripted import Reply
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import Event, ModelAsked, Step, TurnFinished
+from localagent.core.events import Event, ModelAsked, Step, TurnFinished
 from localagent.models.base import Profile
 
 FILES = {

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.ask import transcript_form
-from localagent.events import Event, Warned
-from localagent.extend.project import nearest_rules
+from localagent.agent.model_calls import transcript_form
+from localagent.core.events import Event, Warned
 from localagent.models.base import Profile
-from localagent.workspace import Workspace
+from localagent.project.project import nearest_rules
+from localagent.workspace.workspace import Workspace
 from tests.doubles.agreed import agree
 
 TASK = "Fix calc.py so that the tests in calc_test.py pass"

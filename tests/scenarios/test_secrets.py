@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from localagent.events import ToolReturned, TurnFinished, Warned
-from localagent.paths import data_dir
+from localagent.core.events import ToolReturned, TurnFinished, Warned
+from localagent.core.paths import data_dir
 
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3hJ6"
 READ = "```read path=calc.py\n```"

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app import open_session
-from localagent.app_replay import replay
-from localagent.errors import ModelLoadError, ModelNotInstalled, UsageError
-from localagent.events import (
+from localagent.core.errors import ModelLoadError, ModelNotInstalled, UsageError
+from localagent.core.events import (
     Event,
     ModelReplied,
     ModelSwitched,
@@ -19,12 +17,14 @@ from localagent.events import (
     TurnStarted,
     Warned,
 )
-from localagent.journal import transcript
-from localagent.journal.audit_read import records
+from localagent.history.audit.reader import records
+from localagent.history.sessions import transcript
 from localagent.models.base import Model, ModelInfo, Profile
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import Reply, ScriptedModel
-from localagent.session import RunOptions, Session
+from localagent.session.factory import open_session
+from localagent.session.replay import replay
+from localagent.session.session import RunOptions, Session
 
 REACT, WORKFLOW = Profile(planner="react"), Profile(planner="workflow")
 QUESTION = "What does add do?"

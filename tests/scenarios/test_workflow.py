@@ -9,9 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from localagent.agent.localise import targets
-from localagent.app_undo import redo, undo
-from localagent.events import (
+from localagent.agent.repair.localize import targets
+from localagent.core.events import (
     CandidateRejected,
     CheckFinished,
     CheckStarted,
@@ -26,6 +25,7 @@ from localagent.events import (
 from localagent.index.build import bring_up_to_date
 from localagent.models.base import Infill, Profile
 from localagent.models.scripted import Reply
+from localagent.session.app_undo import redo, undo
 
 E = TypeVar("E")
 TASK = "Fix calc.py so that the tests in calc_test.py pass"

@@ -15,8 +15,8 @@ import pytest
 from setuplib import host, llama, model, places, process, venv
 from setuplib.console import Console, SetupError, duration, size
 
-from localagent.models import lock as models_lock
-from localagent.paths import models_dir
+from localagent.core.paths import models_dir
+from localagent.models.catalog import lock as models_lock
 
 LOCKS = sorted(places.LOCKS.glob("*.txt"))
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from localagent.changes import Change
-from localagent.guard.sandbox.plain import PlainSandbox
-from localagent.journal.checkpoint import Checkpoints
-from localagent.messages import ToolResult
+from localagent.core.changes import Change
+from localagent.core.messages import ToolResult
+from localagent.history.checkpoints.checkpoint import Checkpoints
+from localagent.sandbox.kinds.plain import PlainSandbox
 from localagent.tools.base import ToolContext
 from localagent.tools.registry import standard_tools
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 FILES = {
     "src/app.py": "import os\n\n\ndef total(items):\n    return sum(items)\n\n\nclass Cart:\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import OutsideWorkspace, ToolError
-from localagent.messages import ToolResult
+from localagent.core.errors import OutsideWorkspace, ToolError
+from localagent.core.messages import ToolResult
 from localagent.tools import search
 from localagent.tools.base import ToolContext
 from localagent.tools.registry import standard_tools

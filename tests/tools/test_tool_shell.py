@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.errors import ToolError
-from localagent.messages import ToolResult
+from localagent.core.errors import ToolError
+from localagent.core.messages import ToolResult
 from localagent.tools.base import ToolContext
 from localagent.tools.registry import standard_tools
 from localagent.tools.shell import shortened

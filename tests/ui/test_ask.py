@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from localagent.events import Question
-from localagent.ui.ask import Answer, Asker
-from localagent.ui.screen import Screen
+from localagent.core.events import Question
+from localagent.ui.view.ask import Answer, Asker
+from localagent.ui.view.screen import Screen
 
 
 def asker(*replies: str) -> tuple[Asker, Callable[[], str], list[str]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.ui.clean import StreamCleaner, clean, one_line
+from localagent.ui.view.sanitize import StreamCleaner, clean, one_line
 
 ANY = st.text(st.characters(codec=None), max_size=200)
 

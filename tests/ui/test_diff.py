@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent.ui.diff import drawn
+from localagent.ui.view.diff import drawn
 
 DIFF = """\
 --- a/x.py

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.errors import UsageError
-from localagent.events import (
+from localagent.core.errors import UsageError
+from localagent.core.events import (
     FileChanged,
     MessageAdded,
     ToolCalled,
@@ -18,7 +18,7 @@ from localagent.events import (
     TurnStarted,
     from_dict,
 )
-from localagent.journal.transcript import Entry, Transcript
+from localagent.history.sessions.transcript import Entry, Transcript
 from localagent.ui.export.formats import FORMATS, exported
 
 RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.jsonl"))

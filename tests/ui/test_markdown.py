@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 from rich.text import Text
 
-from localagent.ui.markdown import MarkdownStream
+from localagent.ui.view.markdown import MarkdownStream
 
 DOCUMENT = """\
 # What **add** does

@@ -18,7 +18,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from localagent.events import (
+from localagent.core.events import (
     Event,
     Failed,
     ModelAsked,
@@ -30,9 +30,9 @@ from localagent.events import (
     Warned,
     from_dict,
 )
-from localagent.ui.render import Renderer
-from localagent.ui.screen import ERASE, Screen
-from localagent.ui.words import ASCII, UNICODE
+from localagent.ui.view.format import ASCII, UNICODE
+from localagent.ui.view.render import Renderer
+from localagent.ui.view.screen import ERASE, Screen
 
 HERE = Path(__file__).parent
 NAMES = sorted(path.stem for path in (HERE / "recordings").glob("*.jsonl"))

@@ -8,7 +8,7 @@ from rich.color_triplet import ColorTriplet
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 
-from localagent.ui.theme import NAMES, styles
+from localagent.ui.view.theme import NAMES, styles
 
 WHITE, BLACK = ColorTriplet(255, 255, 255), ColorTriplet(0, 0, 0)
 LEAST = 4.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.ui import words
+from localagent.ui.view import format as words
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from localagent.agent.turn import Services, Turn
-from localagent.events import Event, Outcome
-from localagent.messages import Message
+from localagent.core.events import Event, Outcome
+from localagent.core.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

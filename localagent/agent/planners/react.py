@@ -11,24 +11,24 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from localagent.agent import act
-from localagent.agent.action_grammar import action_grammar
-from localagent.agent.actions import parse_actions
-from localagent.agent.ask import Reply, ask
-from localagent.agent.classify import classify
-from localagent.agent.house_rules import folder_rules, notices, with_rules
-from localagent.agent.localise import named_paths
+from localagent.agent.checks.baseline import check_as_it_is
+from localagent.agent.checks.runner import NOT_WORSE, CheckResult, ends_well, not_worse, run_check
+from localagent.agent.model_calls import Reply, ask
 from localagent.agent.planners.base import Result
-from localagent.agent.planners.checking import check_as_it_is
-from localagent.agent.steps import is_step
+from localagent.agent.planners.intent import classify
+from localagent.agent.planners.plan_steps import is_step
+from localagent.agent.repair.localize import named_paths
+from localagent.agent.rules import folder_rules, notices, with_rules
+from localagent.agent.tool_calls import dispatch
+from localagent.agent.tool_calls.grammar import action_grammar
+from localagent.agent.tool_calls.parse import parse_actions
 from localagent.agent.turn import Services, Turn
-from localagent.agent.verify import NOT_WORSE, CheckResult, ends_well, not_worse, run_check
+from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.compaction import Conversation, compacted, tokens
 from localagent.context.excerpt import Count
-from localagent.errors import ContextOverflow, ToolError
-from localagent.events import Event, MessageAdded, Steered, Step
-from localagent.index.kinds import is_docs, is_test
-from localagent.messages import Message, Role, ToolCall
+from localagent.core.errors import ContextOverflow, ToolError
+from localagent.core.events import Event, MessageAdded, Steered, Step
+from localagent.core.messages import Message, Role, ToolCall
 from localagent.models.base import Request
 
 MAX_STEPS = 40
@@ -235,7 +235,7 @@ def _use(
     if repeated:
         yield from _add(messages, "user", turn.services.prompts.text("react/repeated"))
         return
-    result = yield from act.act(turn, call)
+    result = yield from dispatch.act(turn, call)
     text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
     rules = folder_rules(turn, call.arguments.get("path", "")) if result.ok else ""
     if rules and not any(rules in message.content for message in messages):

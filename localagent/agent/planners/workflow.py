@@ -10,44 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from localagent.agent import act
-from localagent.agent.ask import Reply, ask, choose
-from localagent.agent.candidates import Board, Candidate
-from localagent.agent.classify import classify
-from localagent.agent.house_rules import notices
-from localagent.agent.lean_check import may_be_lean
-from localagent.agent.localise import (
-    named_paths,
-    names_source,
-    sources_to_trace,
-    targets,
-)
+from localagent.agent.checks.baseline import check_as_it_is
+from localagent.agent.checks.coverage import is_untested
+from localagent.agent.checks.plugins import may_be_lean
+from localagent.agent.checks.runner import NOT_WORSE, CheckResult, not_worse, run_check
+from localagent.agent.model_calls import Reply, ask, choose
+from localagent.agent.planners.answer_prompt import opening, put
 from localagent.agent.planners.base import Result, Unshortened
-from localagent.agent.planners.checking import check_as_it_is
-from localagent.agent.planners.shown_code import opening, put
-from localagent.agent.problem import (
-    Problem,
-    beside_paths,
-    open_file,
+from localagent.agent.planners.intent import classify
+from localagent.agent.planners.plan_steps import is_step
+from localagent.agent.repair.candidates import Board, Candidate
+from localagent.agent.repair.localize import named_paths, names_source, sources_to_trace, targets
+from localagent.agent.repair.problem import Problem, beside_paths, open_file
+from localagent.agent.repair.search import search
+from localagent.agent.repair.strategies.base import Plan
+from localagent.agent.repair.strategies.crossover import mix
+from localagent.agent.repair.strategies.function import body, rewrite
+from localagent.agent.repair.strategies.ideas import ideas
+from localagent.agent.repair.strategies.infill import infill, infill_other, quick_infill
+from localagent.agent.repair.strategies.mutation import mend, mutate
+from localagent.agent.repair.strategies.new_function import addition
+from localagent.agent.repair.strategies.whole_file import (
+    whole_file,
+    whole_file_again,
+    whole_file_cases,
 )
-from localagent.agent.search import search
-from localagent.agent.steps import is_step
-from localagent.agent.strategies.addition import addition
-from localagent.agent.strategies.base import Plan
-from localagent.agent.strategies.function import body, rewrite
-from localagent.agent.strategies.ideas import ideas
-from localagent.agent.strategies.infill import infill, infill_other, quick_infill
-from localagent.agent.strategies.mix import mix
-from localagent.agent.strategies.mutate import mend, mutate
-from localagent.agent.strategies.whole import whole_file, whole_file_again, whole_file_cases
+from localagent.agent.rules import notices
+from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
-from localagent.agent.untested import is_untested
-from localagent.agent.verify import NOT_WORSE, CheckResult, not_worse, run_check
+from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.builder import text_of
-from localagent.errors import WorkspaceError
-from localagent.events import Event, MessageAdded, Outcome, Step, Warned
-from localagent.index.kinds import is_docs, is_test
-from localagent.messages import Message
+from localagent.core.errors import WorkspaceError
+from localagent.core.events import Event, MessageAdded, Outcome, Step, Warned
+from localagent.core.messages import Message
 from localagent.models.base import Request
 
 # Files longer than this are edited function by function, not written anew (in lines).
@@ -94,7 +89,7 @@ class Workflow(Unshortened):
         if not paths:
             return Result("unsolved", "no file to change was found; name one in the task", check)
         for path in paths:
-            yield from act.ensure_allowed(turn, path)
+            yield from dispatch.ensure_allowed(turn, path)
         found, judged = yield from self._search(turn, paths, named, check, start)
         if found is None:
             return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
@@ -242,7 +237,7 @@ def _finish(
     old = text_of(turn.services.workspace, found.path)
     how = f"{found.strategy} {found.number}"
     yield Step("apply", f"changing {found.path}")
-    yield from act.commit(turn, "edit", [found.change])
+    yield from dispatch.commit(turn, "edit", [found.change])
     if not check:
         outcome: Outcome = "answered" if is_docs(found.path) else "unverified"
         return Result(outcome, f"changed {found.path}; there was no check to run", "", how)

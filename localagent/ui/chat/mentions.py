@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from localagent.index.store import Store, index_file
-from localagent.ui.chat.base import Completion
-from localagent.workspace import Workspace
+from localagent.ui.chat.interface import Completion
+from localagent.workspace.workspace import Workspace
 
 MOST = 30
 """Of each kind."""

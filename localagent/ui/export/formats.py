@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from localagent.errors import UsageError
-from localagent.events import to_dict
-from localagent.journal.transcript import Transcript
+from localagent.core.errors import UsageError
+from localagent.core.events import to_dict
+from localagent.history.sessions.transcript import Transcript
+from localagent.ui.export.html import page
 from localagent.ui.export.markdown import markdown
-from localagent.ui.export.page import page
-from localagent.ui.export.story import story
+from localagent.ui.export.outline import story
 
 
 def exported(session: Transcript, name: str) -> str:

@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from localagent.ui.export.story import Part, Story
+from localagent.ui.export.outline import Part, Story
 
 # Fenced blocks (open ones too) and code in a line; what is in them is never markup.
 CODE = re.compile(

@@ -22,23 +22,23 @@ from prompt_toolkit.key_binding import merge_key_bindings
 from prompt_toolkit.output import ColorDepth
 from rich.text import Text
 
-from localagent.errors import LocalAgentError
-from localagent.events import Event, Question
-from localagent.ui.chat.base import Answer, Chat, Shown, Wish
-from localagent.ui.editor import edited
-from localagent.ui.shown import draw_shown
-from localagent.ui.theme import NAMES
-from localagent.ui.tui.actions import Actions
-from localagent.ui.tui.agent import Agent, Reply
+from localagent.core.errors import LocalAgentError
+from localagent.core.events import Event, Question
+from localagent.ui.chat.interface import Answer, Chat, Shown, Wish
+from localagent.ui.tui.input_line import open_buffer
+from localagent.ui.tui.key_handlers import Actions
 from localagent.ui.tui.keys import bindings, rows
-from localagent.ui.tui.line import open_buffer
-from localagent.ui.tui.outbox import NOTHING, Outbox
 from localagent.ui.tui.output import InlineApplication, InlineOutput
+from localagent.ui.tui.print_queue import NOTHING, Outbox
 from localagent.ui.tui.state import Asking, Picking, State
 from localagent.ui.tui.statusline import status_line
 from localagent.ui.tui.view import View
 from localagent.ui.tui.welcome import draw_welcome
-from localagent.ui.words import symbols_for
+from localagent.ui.tui.worker_thread import Agent, Reply
+from localagent.ui.view.editor import edited
+from localagent.ui.view.format import symbols_for
+from localagent.ui.view.items import draw_shown
+from localagent.ui.view.theme import NAMES
 
 FLUSH_SECONDS = 0.06
 """The least time between two printings of what the agent draws; keys are echoed at once."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from localagent.ui.chat.base import Chat
-from localagent.ui.clean import one_line
+from localagent.ui.chat.interface import Chat
+from localagent.ui.view.sanitize import one_line
 
 _MENTION = re.compile(r"(?:^|(?<=\s))@([^\s@]*)$")
 _MOST = 50

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
-from localagent.paths import private, state_dir
+from localagent.core.paths import private, state_dir
 
 MAX_BYTES = 1 << 20
 _LONGEST = 20_000  # characters; a longer text was pasted, and is in the transcript

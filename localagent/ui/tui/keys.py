@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prompt_toolkit.key_binding.key_bindings import _parse_key
 from prompt_toolkit.keys import Keys
 
-from localagent.errors import ConfigError
+from localagent.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.events import Question
-from localagent.ui.ask import verb
-from localagent.ui.chat.base import Choice, Wish
-from localagent.ui.clean import one_line
-from localagent.ui.tui.agent import Reply
-from localagent.ui.words import ASCII, Symbols
+from localagent.core.events import Question
+from localagent.ui.chat.interface import Choice, Wish
+from localagent.ui.tui.worker_thread import Reply
+from localagent.ui.view.ask import verb
+from localagent.ui.view.format import ASCII, Symbols
+from localagent.ui.view.sanitize import one_line
 
 SHOWN_CHOICES = 10
 

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from rich.text import Text
 
-from localagent.ui.chat.base import Status
-from localagent.ui.clean import one_line
-from localagent.ui.words import Symbols
+from localagent.ui.chat.interface import Status
+from localagent.ui.view.format import Symbols
+from localagent.ui.view.sanitize import one_line
 
 _BUSY_MODES = {"plan": "mark", "ask": "", "auto-edit": "warn", "auto": "bad"}
 

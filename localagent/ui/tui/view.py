@@ -33,11 +33,11 @@ from prompt_toolkit.layout.processors import (
 )
 from rich.text import Text
 
-from localagent.ui.clean import one_line
 from localagent.ui.tui.fragments import fragments
-from localagent.ui.tui.outbox import Outbox
+from localagent.ui.tui.print_queue import Outbox
 from localagent.ui.tui.state import State
-from localagent.ui.words import count
+from localagent.ui.view.format import count
+from localagent.ui.view.sanitize import one_line
 
 MAX_INPUT_ROWS = 12
 MAX_COMPLETIONS = 8

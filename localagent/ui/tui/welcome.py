@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.cells import cell_len
 from rich.text import Text
 
-from localagent.ui.clean import one_line
-from localagent.ui.layout import hanging, labelled
-from localagent.ui.screen import Surface
+from localagent.ui.view.layout import hanging, labelled
+from localagent.ui.view.sanitize import one_line
+from localagent.ui.view.screen import Surface
 
 _LINES = (
     ("Enter", "sends; Alt-Enter adds a line; @ names a file; /help lists the commands"),

@@ -12,8 +12,8 @@ import pytest
 
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import Reply, ScriptedModel
-from localagent.session import RunOptions
-from localagent.ui.chat.live import LiveChat, open_chat
+from localagent.session.session import RunOptions
+from localagent.ui.chat.chat import LiveChat, open_chat
 from tests.doubles.talk import Talk
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app_replay import replay
-from localagent.events import (
+from localagent.core.events import (
     CheckFinished,
     Failed,
     MessageAdded,
@@ -17,10 +16,11 @@ from localagent.events import (
     Question,
     TurnStarted,
 )
-from localagent.journal.replay import Difference
+from localagent.core.paths import config_dir
+from localagent.history.sessions.replay import Difference
 from localagent.models.scripted import Reply
-from localagent.paths import config_dir
-from localagent.ui.chat.base import Shown
+from localagent.session.replay import replay
+from localagent.ui.chat.interface import Shown
 from tests.doubles.talk import of, outcomes
 
 RIGHT = "def add(a, b):\n    return a + b\n"

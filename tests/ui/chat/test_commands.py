@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import (
+from localagent.core.events import (
     ChangesUndone,
     ConversationReplaced,
     MessageAdded,
     ModeChanged,
     TurnStarted,
 )
-from localagent.journal.transcript import read
-from localagent.paths import config_dir
-from localagent.ui.chat.base import Shown, Wish
+from localagent.core.paths import config_dir
+from localagent.history.sessions.transcript import read
 from localagent.ui.chat.commands import COMMANDS
+from localagent.ui.chat.interface import Shown, Wish
 from tests.doubles.talk import of, outcomes
 
 QUESTION = "What does add do?"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from localagent.core.events import ModelAsked, Question, TurnStarted
 from localagent.edits.textfile import sha256
-from localagent.events import ModelAsked, Question, TurnStarted
-from localagent.journal import transcript
-from localagent.journal.audit_read import records
+from localagent.history.audit.reader import records
+from localagent.history.sessions import transcript
 from localagent.models.scripted import Reply
-from localagent.ui.chat.base import Shown, Wish
+from localagent.ui.chat.interface import Shown, Wish
 from tests.doubles.talk import of, outcomes
 
 MESSAGE = "Fix the sign in add"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent.events import ModelReplied
+from localagent.core.events import ModelReplied
 from localagent.models.base import Profile
 from localagent.models.scripted import Reply
-from localagent.ui.chat.base import Shown
+from localagent.ui.chat.interface import Shown
 from tests.doubles.talk import Talk, of
 
 QUESTION = "What does add do?"

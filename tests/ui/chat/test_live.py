@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent import app_replay, app_undo
 from localagent.agent.turn import Answer
-from localagent.errors import UsageError, WorkspaceError
-from localagent.events import (
+from localagent.core.errors import UsageError, WorkspaceError
+from localagent.core.events import (
     ChangesUndone,
     Decision,
     FileChanged,
@@ -24,10 +23,11 @@ from localagent.events import (
     ToolReturned,
     TurnStarted,
 )
-from localagent.journal.replay import Difference
-from localagent.journal.transcript import read, session_ids
+from localagent.history.sessions.replay import Difference
+from localagent.history.sessions.transcript import read, session_ids
 from localagent.models.scripted import Reply
-from localagent.ui.chat.base import Item, Shown, Wish
+from localagent.session import app_undo, replay
+from localagent.ui.chat.interface import Item, Shown, Wish
 from tests.doubles.talk import of, outcomes
 
 ANSWER = "It adds two numbers."
@@ -361,7 +361,7 @@ def test_everything_that_the_user_did_is_replayed(
     one.enter("Say that it is done.", YES)
     name = one.chat.session.id
     one.chat.close()
-    new = list(app_replay.replay(name, fresh))
+    new = list(replay.replay(name, fresh))
     assert not of(new, Difference), new[-1]
     assert of(new, Steered) == [Steered("Then look at calc.py.")]
     assert [e.again for e in of(new, ChangesUndone)] == [False]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from localagent.index.disk import DiskIndex
 from localagent.ui.chat.mentions import mentions
-from localagent.workspace import Workspace
+from localagent.workspace.workspace import Workspace
 
 
 def names(folder: Path, text: str) -> list[str]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.app_replay import replay
-from localagent.events import (
+from localagent.core.events import (
     FileChanged,
     ModeChanged,
     ModelAsked,
@@ -18,8 +17,9 @@ from localagent.events import (
     Step,
     TurnStarted,
 )
-from localagent.journal.replay import Difference
-from localagent.ui.chat.base import Shown, Wish
+from localagent.history.sessions.replay import Difference
+from localagent.session.replay import replay
+from localagent.ui.chat.interface import Shown, Wish
 from tests.doubles.talk import Talk, of, outcomes
 
 TASK = "Add a function double to calc.py and mend add"

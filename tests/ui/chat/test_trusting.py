@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from localagent.events import TurnStarted, Warned
-from localagent.ui.chat.base import Shown, Wish
+from localagent.core.events import TurnStarted, Warned
+from localagent.ui.chat.interface import Shown, Wish
 from tests.doubles.talk import Talk, of
 
 QUESTION = "What does add do?"

@@ -14,8 +14,8 @@ import pytest
 from pty_session import PtySession
 from tui_replies import SLOW
 
-from localagent.events import ChangesUndone, FileChanged, TurnFinished, TurnStarted
-from localagent.journal import transcript
+from localagent.core.events import ChangesUndone, FileChanged, TurnFinished, TurnStarted
+from localagent.history.sessions import transcript
 
 MOMENTS = 36
 OLD, NEW = "old\n" * 30, "new\n" * 40

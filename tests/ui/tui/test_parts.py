@@ -9,14 +9,14 @@ import pytest
 from faulty_chat import STATUS
 
 from localagent.agent.planners.react import TOOL_NAMES
-from localagent.config_schema import DEFAULT_STATUS
-from localagent.errors import ConfigError
-from localagent.ui.stream import CALLS, DONE
+from localagent.config.schema import DEFAULT_STATUS
+from localagent.core.errors import ConfigError
 from localagent.ui.tui.history import MAX_BYTES, history_file, open_history
 from localagent.ui.tui.keys import ACTIONS, bindings, shown
 from localagent.ui.tui.paste import Pastes
 from localagent.ui.tui.statusline import status_line
-from localagent.ui.words import ASCII, UNICODE
+from localagent.ui.view.format import ASCII, UNICODE
+from localagent.ui.view.reply_stream import CALLS, DONE
 
 
 def test_the_tools_whose_calls_are_told_in_one_line() -> None:

@@ -19,7 +19,7 @@ from tmux_terminal import PATIENCE, Tmux
 from tui_replies import ANSWER, READING, SLOW, SOLUTION
 from tui_screens import events, golden, outcomes, started, usable
 
-from localagent.events import MessageAdded, ModelAsked, TurnStarted
+from localagent.core.events import MessageAdded, ModelAsked, TurnStarted
 
 CHECK = "grep -q 'a + b' calc.py"
 WRITES = """--- reply

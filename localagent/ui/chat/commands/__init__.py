@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from localagent.ui.chat.commands import commit, context, lines, plan, screen, sessions, work
-from localagent.ui.chat.commands.base import Command
+from localagent.ui.chat.commands import cli_commands, commit, context, display, plan, sessions, work
+from localagent.ui.chat.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
-    *(screen.HELP, work.MODEL, lines.MODELS, work.MODE, plan.PLAN),
-    *(work.CHECK, work.UNDO, work.REDO, sessions.DIFF, commit.COMMIT, lines.SEARCH, lines.INDEX),
+    *(display.HELP, work.MODEL, cli_commands.MODELS, work.MODE, plan.PLAN),
+    *(
+        work.CHECK,
+        work.UNDO,
+        work.REDO,
+        sessions.DIFF,
+        commit.COMMIT,
+        cli_commands.SEARCH,
+        cli_commands.INDEX,
+    ),
     *(
         context.CONTEXT,
         sessions.COMPACT,
         sessions.CLEAR,
-        lines.SESSIONS,
+        cli_commands.SESSIONS,
         sessions.RESUME,
         sessions.FORK,
     ),
     *(
-        lines.EXPORT,
-        lines.PERMISSIONS,
-        lines.TRUST,
+        cli_commands.EXPORT,
+        cli_commands.PERMISSIONS,
+        cli_commands.TRUST,
         work.SANDBOX,
-        lines.AUDIT,
-        lines.INIT,
-        lines.CONFIG,
+        cli_commands.AUDIT,
+        cli_commands.INIT,
+        cli_commands.CONFIG,
     ),
-    *(screen.THEME, screen.KEYS, screen.QUIT),
+    *(display.THEME, display.KEYS, display.QUIT),
 )
 """In the order of the help text."""

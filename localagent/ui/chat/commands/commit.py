@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
-from localagent import gitcommit
-from localagent.agent.commit_message import Changes, Written, write_message
-from localagent.errors import UsageError
-from localagent.events import FileChanged, Step
-from localagent.journal import transcript
-from localagent.ui.chat.base import Choice, Item, Shown
-from localagent.ui.chat.commands.base import Command, nothing_after
-from localagent.ui.words import count
+from localagent.agent.tasks.commit_message import Changes, Written, write_message
+from localagent.core.errors import UsageError
+from localagent.core.events import FileChanged, Step
+from localagent.history.sessions import transcript
+from localagent.ui.chat.commands.command import Command, nothing_after
+from localagent.ui.chat.interface import Choice, Item, Shown
+from localagent.ui.view.format import count
+from localagent.workspace.git import commit
 
 if TYPE_CHECKING:
-    from localagent.ui.chat.live import LiveChat
+    from localagent.ui.chat.chat import LiveChat
 
 _SECONDS = 120.0
 _CHOICES = (
@@ -31,7 +31,7 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
     root = session.services.workspace.root
     if session.lock is None:
         raise UsageError("another session holds this workspace, so nothing can be committed here")
-    what = gitcommit.wanted(root, _changed(chat))
+    what = commit.wanted(root, _changed(chat))
     chat.finish_warming()
     yield from chat.follow(session.begin())
     yield Step("write", f"writing a message for {count(len(what.files), 'file')}")
@@ -40,8 +40,8 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
         session.services.prompts,
         Changes(
             what.files,
-            lambda file: gitcommit.diff_of(root, what, file),
-            lambda file: gitcommit.versions_of(root, what, file),
+            lambda file: commit.diff_of(root, what, file),
+            lambda file: commit.versions_of(root, what, file),
         ),
         _SECONDS,
         session.recorder.aside,
@@ -75,7 +75,7 @@ def _notes(written: Written) -> Iterator[Item]:
         yield Shown("note", f"not shown to the model, as they may hold secrets: {names}")
 
 
-def _agreed(chat: LiveChat, message: str, what: gitcommit.Wanted) -> Generator[Item, None, str]:
+def _agreed(chat: LiveChat, message: str, what: commit.Wanted) -> Generator[Item, None, str]:
     """The message that the user agrees to, "" where he does not."""
     files = count(len(what.files), "file")
     listed = "\n".join(f"  {file}" for file in what.files[:12])
@@ -95,12 +95,12 @@ def _agreed(chat: LiveChat, message: str, what: gitcommit.Wanted) -> Generator[I
         message = message if edited is None else edited.strip()
 
 
-def _made(chat: LiveChat, message: str, what: gitcommit.Wanted) -> Iterator[Item]:
+def _made(chat: LiveChat, message: str, what: commit.Wanted) -> Iterator[Item]:
     root = chat.session.services.workspace.root
-    before = gitcommit.head(root)
-    line = gitcommit.command(message, what.add, hooks=chat.session.services.sandbox.confined)
+    before = commit.head(root)
+    line = commit.command(message, what.add, hooks=chat.session.services.sandbox.confined)
     yield from chat.follow(chat.session.run_command(line, share=False))
-    now = gitcommit.head(root)
+    now = commit.head(root)
     if now == before:
         hint = "what git said stands above; !git status says what is staged"
         yield Shown("error", "there is no commit", hint=hint)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from localagent.agent.localise import named_paths
-from localagent.agent.planners.shown_code import ANSWER_SHARE
+from localagent.agent.planners.answer_prompt import ANSWER_SHARE
+from localagent.agent.repair.localize import named_paths
 from localagent.context.builder import gather
-from localagent.ui.chat.base import Item, Shown
-from localagent.ui.chat.commands.base import Command
+from localagent.ui.chat.commands.command import Command
+from localagent.ui.chat.interface import Item, Shown
 
 if TYPE_CHECKING:
-    from localagent.agent.window import Window
-    from localagent.ui.chat.live import LiveChat
+    from localagent.agent.window_usage import Window
+    from localagent.ui.chat.chat import LiveChat
 
 
 def _context(chat: LiveChat, question: str) -> Iterator[Item]:

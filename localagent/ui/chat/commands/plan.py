@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from localagent.agent.plan_text import read_edited, written
-from localagent.errors import UsageError
-from localagent.events import PlanChanged, PlanStep
-from localagent.ui.chat.base import Item, Shown
-from localagent.ui.chat.commands.base import Command, from_words
-from localagent.ui.words import count
+from localagent.agent.planners.plan_text import read_edited, written
+from localagent.core.errors import UsageError
+from localagent.core.events import PlanChanged, PlanStep
+from localagent.ui.chat.commands.command import Command, from_words
+from localagent.ui.chat.interface import Item, Shown
+from localagent.ui.view.format import count
 
 if TYPE_CHECKING:
-    from localagent.ui.chat.live import LiveChat
+    from localagent.ui.chat.chat import LiveChat
 
 _DONE = ("solved", "answered", "unverified")
 _HOW = "/plan TASK makes one"

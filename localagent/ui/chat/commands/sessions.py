@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from localagent.errors import UsageError
-from localagent.events import FileChanged, TurnStarted
-from localagent.journal import transcript
-from localagent.journal.fork import fork
-from localagent.ui.chat.base import Choice, Completion, Item, Shown
-from localagent.ui.chat.commands.base import Command, nothing_after
+from localagent.core.errors import UsageError
+from localagent.core.events import FileChanged, TurnStarted
+from localagent.history.sessions import transcript
+from localagent.history.sessions.fork import fork
+from localagent.ui.chat.commands.command import Command, nothing_after
+from localagent.ui.chat.interface import Choice, Completion, Item, Shown
 
 if TYPE_CHECKING:
-    from localagent.ui.chat.live import LiveChat
+    from localagent.ui.chat.chat import LiveChat
 
 _PICKED = 30
 """Sessions that can be picked from, the newest."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from localagent.errors import UsageError
-from localagent.events import MODES
-from localagent.guard.sandbox.base import reach
-from localagent.ui.chat.base import Completion, Item, Shown
-from localagent.ui.chat.commands.base import Command, from_words, nothing_after
+from localagent.core.errors import UsageError
+from localagent.core.events import MODES
+from localagent.sandbox.base import reach
+from localagent.ui.chat.commands.command import Command, from_words, nothing_after
+from localagent.ui.chat.interface import Completion, Item, Shown
 
 if TYPE_CHECKING:
-    from localagent.ui.chat.live import LiveChat
+    from localagent.ui.chat.chat import LiveChat
 
 
 def _undo(chat: LiveChat, which: str) -> Iterator[Item]:

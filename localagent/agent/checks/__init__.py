@@ -1,0 +1,1 @@
+"""The project's check: running it, reading its result, measuring coverage."""

@@ -1,0 +1,208 @@
+"""Asking the model: a request becomes a stream of events and a `Reply`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+
+from localagent.agent.repetition import repeats
+from localagent.agent.turn import Exchange, Turn
+from localagent.core.errors import Interrupted, WorkerDied, WorkerHung
+from localagent.core.events import Event, ModelAsked, ModelReading, ModelReplied, TextDelta, Warned
+from localagent.core.messages import Message
+from localagent.models.base import (
+    ATTEMPTS,
+    Finish,
+    FinishReason,
+    Infill,
+    Model,
+    Notice,
+    Reading,
+    Request,
+    Text,
+    Usage,
+)
+from localagent.redaction.redactor import Marks
+
+# Characters between two looks at whether the reply goes round in circles.
+LOOK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished generation. `text` does not hold the request's `reply_start`."""
+
+    text: str
+    finish: FinishReason
+    usage: Usage
+
+
+Done = Callable[[int, Reply], Generator[Event, None, bool]]
+"""What is done with a reply as soon as it is complete; the number is that of its request. True ends
+those that are still being written."""
+
+
+def ask(
+    turn: Turn, purpose: str, request: Request, model: Model | None = None
+) -> Generator[Event, None, Reply]:
+    """Ask the model (default: the turn's); where its worker dies or hangs it is asked again, up to
+    `ATTEMPTS` times in all.
+
+    Raises BackendError, LimitReached, Interrupted.
+    """
+    replies: list[Reply] = []
+
+    def done(_: int, reply: Reply) -> Generator[Event, None, bool]:
+        replies.append(reply)
+        yield from ()
+        return True
+
+    yield from ask_all(turn, purpose, [request], done, model)
+    return replies[0]
+
+
+def ask_all(
+    turn: Turn,
+    purpose: str,
+    requests: Sequence[Request],
+    done: Done,
+    model: Model | None = None,
+) -> Generator[Event, None, None]:
+    """Ask several things at once; `done` is carried out as each reply is complete, while the others
+    are written on. Tries again and raises as `ask`."""
+    left = dict(enumerate(requests))
+    for attempt in range(1, ATTEMPTS + 1):
+        turn.ensure_within_limits()
+        try:
+            yield from _generate(turn, purpose, left, done, model or turn.services.model)
+            return
+        except (WorkerDied, WorkerHung) as error:
+            if attempt == ATTEMPTS:
+                raise
+            again = f"asking again ({attempt + 1} of {ATTEMPTS})"
+            yield Warned(f"{error.message}; {again}", lost=True)
+
+
+def choose(
+    turn: Turn, purpose: str, messages: Sequence[Message], options: Sequence[str]
+) -> Generator[Event, None, str]:
+    """Let the model that plans pick one of `options` under a grammar: the reply is always one of
+    them."""
+    model = turn.services.planning or turn.services.model
+    longest = max(model.count(option) for option in options)
+    request = Request(
+        tuple(messages), max_tokens=longest + 4, choices=tuple(options), seed=turn.seed
+    )
+    reply = yield from ask(turn, purpose, request, model)
+    matching = [option for option in options if option == reply.text.strip()]
+    # A backend that cannot hold the model to the options may drift; the first is the harness's own
+    # best guess.
+    return matching[0] if matching else options[0]
+
+
+def _generate(
+    turn: Turn, purpose: str, left: dict[int, Request], done: Done, model: Model
+) -> Generator[Event, None, None]:
+    """One try; requests that are answered are taken out of `left`."""
+    tokens = turn.tokens_left()
+    if tokens is not None:
+        share = max(1, tokens // len(left))
+        left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
+    left.update({n: hidden(r, turn.services.marks) for n, r in left.items()})
+    streams = list(left)
+    yield from turn.seen()
+    yield from turn.hidden()
+    for stream, request in left.items():
+        yield ModelAsked(purpose, transcript_form(request), stream, model.info.id)
+    texts = dict.fromkeys(streams, "")
+    stuck: set[int] = set()
+    started = time.monotonic()
+    with contextlib.closing(model.generate_all(list(left.values()))) as chunks:
+        for place, chunk in chunks:
+            stream = streams[place]
+            if isinstance(chunk, Finish):
+                turn.exchange = Exchange(left[stream], model, chunk.usage, turn.shown)
+                if stream in stuck and chunk.reason == "cancelled":
+                    chunk = replace(chunk, reason="length")
+                reply = yield from _finish(turn, purpose, stream, texts[stream], chunk)
+                del left[stream]
+                if (yield from done(stream, reply)):
+                    return
+            elif isinstance(chunk, Text):
+                text = texts[stream] = texts[stream] + chunk.text
+                yield TextDelta(chunk.text, stream)
+                # Looked at now and then: it costs more than a token's share of time.
+                looked = len(text) % LOOK < len(chunk.text)
+                if looked and stream not in stuck and repeats(text):
+                    stuck.add(stream)
+                    model.cancel(place)
+            elif isinstance(chunk, Reading):
+                yield _reading(turn, chunk, time.monotonic() - started)
+            elif isinstance(chunk, Notice):
+                yield Warned(chunk.text)
+            if turn.stop.is_set() or _overdue(turn):
+                model.cancel()
+
+
+def hidden(request: Request, marks: Marks) -> Request:
+    """The request without secrets and invisible characters: all that a model is asked passes
+    through here."""
+    prompt = request.prompt
+    if isinstance(prompt, Infill):
+        shown: tuple[Message, ...] | Infill = Infill(
+            marks.hide(prompt.prefix), marks.hide(prompt.suffix)
+        )
+    else:
+        shown = tuple(replace(m, content=marks.hide(m.content)) for m in prompt)
+    return replace(request, prompt=shown, reply_start=marks.hide(request.reply_start))
+
+
+def _overdue(turn: Turn) -> bool:
+    left = turn.seconds_left()
+    return left is not None and left <= 0
+
+
+def _reading(turn: Turn, chunk: Reading, seconds: float) -> ModelReading:
+    """Progress with an estimate from this session's own reading rate."""
+    read = chunk.done - chunk.reused
+    if read > 0 and seconds > 0:
+        turn.read_rate = read / seconds
+    left = (chunk.total - chunk.done) / turn.read_rate if turn.read_rate else None
+    return ModelReading(chunk.done, chunk.total, chunk.reused, left)
+
+
+def _finish(
+    turn: Turn, purpose: str, stream: int, text: str, chunk: Finish
+) -> Generator[Event, None, Reply]:
+    turn.add(chunk.usage)
+    yield replied(purpose, text, chunk, stream)
+    if chunk.reason == "cancelled":
+        turn.ensure_within_limits()
+        raise Interrupted("the generation was cancelled")
+    return Reply(text, chunk.reason, chunk.usage)
+
+
+def replied(purpose: str, text: str, end: Finish, stream: int = 0) -> ModelReplied:
+    """The event of a reply, with what it took."""
+    usage = end.usage
+    return ModelReplied(
+        purpose,
+        text,
+        end.reason,
+        usage.prompt_tokens,
+        usage.reused_tokens,
+        usage.completion_tokens,
+        round(usage.prefill_seconds, 3),
+        round(usage.decode_seconds, 3),
+        stream,
+    )
+
+
+def transcript_form(request: Request) -> str:
+    """The prompt as a person reads it in the transcript; not what the template makes of it."""
+    if isinstance(request.prompt, Infill):
+        return f"<prefix>\n{request.prompt.prefix}<suffix>\n{request.prompt.suffix}<middle>\n"
+    parts = [f"<{m.role}>\n{m.content}\n" for m in request.prompt]
+    return "".join(parts) + f"<assistant>\n{request.reply_start}"

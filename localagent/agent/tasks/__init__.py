@@ -1,0 +1,1 @@
+"""Short texts that the model writes: commit messages and titles."""

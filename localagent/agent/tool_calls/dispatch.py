@@ -1,0 +1,236 @@
+"""Acting: permission first, then the tool, then its result. Every write passes through here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+
+from localagent.agent.turn import Answer, Turn
+from localagent.core.changes import Change
+from localagent.core.errors import (
+    LocalAgentError,
+    OutsideWorkspace,
+    RefusedError,
+    ToolError,
+    WorkspaceError,
+)
+from localagent.core.events import (
+    Blocked,
+    Decision,
+    Event,
+    FileChanged,
+    Question,
+    ToolCalled,
+    ToolReturned,
+)
+from localagent.core.messages import ToolCall, ToolResult
+from localagent.edits.diff import unified
+from localagent.edits.textfile import decode, is_binary
+from localagent.tools.base import Effect, ToolContext
+from localagent.workspace.workspace import Workspace
+
+ENTERED_SECONDS = 24 * 3600.0
+"""The longest that a command of the user's may run."""
+
+
+def permit(
+    turn: Turn, tool: str, effect: Effect, subject: str, shown: str, *, entered: bool = False
+) -> Generator[Event, None, Decision]:
+    """Decide whether `tool` may act on `subject`, asking the user where the rules say so. What the
+    user `entered` is not asked, and no mode keeps it back.
+
+    The front end answers a `Question` before it pulls the next event; no answer means no. Where the
+    user changed a command, the decision's subject is the command that may run.
+    """
+    verdict = turn.services.gate.decide(tool, effect, subject, turn.named)
+    if entered and (verdict.action == "ask" or verdict.by == "mode"):
+        decision = Decision(tool, subject, True, "user", "you entered it")
+        yield decision
+        return decision
+    if verdict.action != "ask":
+        decision = Decision(tool, subject, verdict.action == "allow", verdict.by, verdict.reason)
+        yield decision
+        return decision
+    number = turn.next("question")
+    turn.asked[number] = (effect, subject)
+    asked = time.monotonic()
+    yield Question(number, tool, subject, turn.services.marks.hide(shown), verdict.reason)
+    turn.waited += time.monotonic() - asked
+    del turn.asked[number]
+    turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
+    if number in turn.answers:
+        decision = _answered(turn, tool, effect, subject, turn.answers.pop(number))
+    else:
+        decision = Decision(tool, subject, False, "nobody", "there was nobody to ask")
+    yield decision
+    return decision
+
+
+def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answer) -> Decision:
+    """The decision that an answer makes. A command that the user changed is still bound by what the
+    rules deny."""
+    gate = turn.services.gate
+    reason, edited = answer.reason, answer.edited.strip()
+    if answer.allowed and effect == "execute" and edited and edited != subject:
+        subject = edited
+        verdict = gate.decide(tool, effect, subject, turn.named)
+        if verdict.action == "deny":
+            return Decision(tool, subject, False, verdict.by, verdict.reason)
+    if answer.allowed and answer.remember and gate.rememberable(effect, subject):
+        gate.remember(effect, subject)
+        reason = "; ".join(part for part in (reason, "remembered") if part)
+    return Decision(tool, subject, answer.allowed, "user", reason)
+
+
+def refusal(decision: Decision) -> RefusedError:
+    """The error for a refused action, with what the user can do about it."""
+    why = f": {decision.reason}" if decision.reason else ""
+    hint = ""
+    if decision.by == "nobody":
+        hint = "answer the question in a terminal, name the file in the task, or pass --yes"
+    return RefusedError(f"{decision.tool} of {decision.subject} was refused{why}", hint)
+
+
+def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
+    """Refuse early, before minutes of work, where writing `path` could not be permitted later.
+
+    Raises RefusedError.
+    """
+    verdict = turn.services.gate.decide("edit", "write", path, turn.named)
+    if verdict.action == "deny":
+        decision = Decision("edit", path, False, verdict.by, verdict.reason)
+    elif verdict.action == "ask" and not turn.services.interactive:
+        decision = Decision("edit", path, False, "nobody", "there was nobody to ask")
+    else:
+        return
+    yield decision
+    raise refusal(decision)
+
+
+def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event, None, None]:
+    """Make `changes` in the workspace, after asking for each path.
+
+    Either all of them are made or none. Raises RefusedError where one is refused.
+    """
+    for change in changes:
+        shown = preview(turn.services.workspace, change)
+        decision = yield from permit(turn, tool, "write", change.path, shown)
+        if not decision.allowed:
+            raise refusal(decision)
+    yield from write(turn, changes)
+
+
+def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[FileChanged]]:
+    """Make `changes` that are already permitted, and report them."""
+    done = turn.services.journal.apply(changes)
+    turn.changed.extend(e.path for e in done if e.path not in turn.changed)
+    yield from _hidden(turn, done)
+    return done
+
+
+def _hidden(turn: Turn, done: Sequence[FileChanged]) -> Sequence[FileChanged]:
+    """What changed, without the secrets that stand near it: diffs are kept in the transcript."""
+    return [replace(event, diff=turn.services.marks.hide(event.diff)) for event in done]
+
+
+def preview(workspace: Workspace, change: Change) -> str:
+    """What `change` would do, for a person: a unified diff, or a line where there is no text."""
+    if change.kind not in ("file", "absent"):
+        return f"{change.path} becomes a {change.kind}"
+    there = workspace.exists(change.path) and workspace.path(change.path).is_file()
+    before = workspace.read_bytes(change.path) if there else b""
+    if is_binary(before) or is_binary(change.data):
+        return f"{change.path}: binary, {len(before)} → {len(change.data)} bytes"
+    after = decode(change.data).text if change.kind == "file" else None
+    return unified(change.path, decode(before).text if there else None, after)
+
+
+def act(turn: Turn, call: ToolCall, *, entered: bool = False) -> Generator[Event, None, ToolResult]:
+    """Carry out one tool call, of the model or, where it was `entered`, of the user.
+
+    The model's mistakes and refusals become results that tell it what would be right.
+    """
+    number = turn.next("call")
+    yield ToolCalled(number, call.name, call.arguments)
+    try:
+        result = yield from _perform(turn, call, entered)
+    except (ToolError, RefusedError, WorkspaceError) as error:
+        text = error.message + (f" ({error.hint})" if error.hint else "")
+        result = ToolResult(False, text, text)
+        if isinstance(error, OutsideWorkspace):
+            yield Blocked("path", call.arguments.get("path", call.name), error.message)
+    hide = turn.services.marks.hide
+    result = replace(result, for_model=hide(result.for_model), for_person=hide(result.for_person))
+    yield from turn.seen()
+    yield from turn.hidden()
+    yield ToolReturned(number, call.name, result.ok, result.for_model, result.for_person)
+    return result
+
+
+def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None, ToolResult]:
+    tool = turn.services.tools.get(call.name)
+    if tool is None:
+        known = ", ".join(sorted(turn.services.tools))
+        raise ToolError(f"there is no tool {call.name!r}; the tools are: {known}")
+    done: list[FileChanged] = []
+    refused: dict[str, str] = {}
+
+    def denies(path: str) -> bool:
+        reason = "" if entered else _denied(turn, path)  # what users run changes what they like
+        refused.update({path: reason} if reason else {})
+        return bool(reason)
+
+    context = ToolContext(
+        workspace=turn.services.workspace,
+        sandbox=turn.services.sandbox,
+        apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
+        saw=turn.saw,
+        marks=turn.services.marks,
+        denies=denies,
+        may_have=lambda pattern, files, regex: turn.services.index.may_have(
+            pattern, files, regex=regex
+        ),
+        cancelled=turn.stop.is_set,
+        shell_seconds=_shell_seconds(turn, entered),
+        entered=entered,
+    )
+    action = tool.prepare(call.arguments, context)
+    decision = yield from permit(
+        turn, call.name, action.effect, action.subject, action.preview, entered=entered
+    )
+    if not decision.allowed:
+        raise refusal(decision)
+    edited = decision.subject != action.subject
+    if edited:
+        action = tool.prepare({**call.arguments, "body": decision.subject}, context)
+    failure: LocalAgentError | None = None
+    try:
+        result = action.perform()
+    except LocalAgentError as error:
+        failure = error
+    turn.changed.extend(e.path for e in done if e.path not in turn.changed)
+    yield from _hidden(turn, done)
+    yield from [Blocked("path", path, reason) for path, reason in refused.items()]
+    if failure is not None:
+        raise failure
+    if edited:
+        text = turn.services.prompts.render(
+            "react/edited", command=decision.subject, result=result.for_model
+        )
+        result = replace(result, for_model=text)
+    return result
+
+
+def _denied(turn: Turn, path: str) -> str:
+    """Why no tool may change `path`, whatever command it is that did; "" where one may."""
+    decide = turn.services.gate.decide
+    verdicts = [decide(tool, "write", path, turn.named) for tool in ("edit", "write")]
+    return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
+
+
+def _shell_seconds(turn: Turn, entered: bool) -> float:
+    """A command of the user's runs until the user stops it."""
+    left = turn.seconds_left()
+    limit = ENTERED_SECONDS if entered else turn.services.check_seconds
+    return limit if left is None else max(1.0, min(limit, left))

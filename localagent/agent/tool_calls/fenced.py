@@ -1,0 +1,174 @@
+"""Calls in fenced blocks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from localagent.agent.tool_calls.aliases import (
+    SHELLS,
+    Found,
+    canonical,
+    renamed_arguments,
+    takes_body,
+    unknown,
+)
+from localagent.agent.tool_calls.arguments import (
+    body_arguments,
+    info_arguments,
+    pairs_of,
+    path_from_body,
+)
+from localagent.agent.tool_calls.json_and_tags import functions, of_json, tagged
+from localagent.agent.tool_calls.lenient_json import object_end
+from localagent.code.syntax_check import syntax_error
+from localagent.core.messages import ToolCall
+from localagent.edits.fences import Mark, closings, dedented, fences, mark
+
+# An info string has no backticks by CommonMark; a quoted argument may.
+_QUOTING = re.compile(
+    r'^([ \t]*)(`{3,})[ \t]*(\w+(?:[ \t]+\w+=(?:"(?:[^"\\]|\\.)*"|[^\s`"]+))+)[ \t]*$'
+)
+
+
+def fenced(text: str, tools: Sequence[str]) -> Iterator[Found]:
+    """Calls in fences. Other fenced blocks are yielded empty, so that nobody looks into them."""
+    lines = text.removesuffix("\n").split("\n")
+    offsets = [0]
+    for line in lines:
+        offsets.append(offsets[-1] + len(line) + 1)
+    number = 0
+    while number < len(lines):
+        opening, inline = _opening(lines[number])
+        if opening is None:
+            number += 1
+            continue
+        name, rest = head_of(opening.info, tools)
+        is_call = name in tools
+        if inline:
+            close, end = number + 1, number + 1
+        else:
+            close, end = _span(lines, number, opening, name if is_call else "", rest, tools)
+        body = dedented(lines[number + 1 : close], opening.indent)
+        raw = "\n".join(lines[number:end])
+        position, after = offsets[number], min(offsets[end], len(text))
+        if is_call:
+            yield _call_of(name, rest, body, raw, position, after)
+        else:
+            if body.lstrip().startswith("{") and not inline:
+                # A string in the object may hold a fence.
+                start = text.index("{", offsets[number + 1])
+                after = max(after, object_end(text, start) or after)
+                if after > offsets[end]:
+                    body = raw = text[start:after]
+                    end = text.count("\n", 0, after) + 1
+            one = _of_other_block(opening.info, body, raw, tools)
+            yield Found(position, after, one.call, one.problem)
+        number = max(end, number + 1)
+
+
+def _opening(line: str) -> tuple[Mark | None, bool]:
+    """The mark that opens a block, and whether the block ends in the same line."""
+    found = mark(line)
+    if found is not None:
+        return found, False
+    inline = re.match(r"^([ \t]*)(`{3,})[ \t]*([^`\n]+?)[ \t]*`{3,}[ \t]*$", line)
+    if inline and ("=" in inline.group(3) or " " in inline.group(3)):
+        return Mark(inline.group(1), inline.group(2), inline.group(3)), True
+    if quoting := _QUOTING.match(line):
+        return Mark(quoting[1], quoting[2], quoting[3]), False
+    return None, False
+
+
+def head_of(info: str, tools: Sequence[str]) -> tuple[str, str]:
+    """The tool that an info string names (or its first word), and what follows the name."""
+    bare = re.sub(r"^(?:tool(?:_call)?|action|call)\s*[: ]\s*(?=\w)", "", info.strip(), flags=re.I)
+    found = re.match(r"[\w.-]+", bare)
+    if found is None:
+        return "", info
+    name = canonical(found.group(), tools)
+    return name, bare[found.end() :].lstrip(": \t")
+
+
+def _span(
+    lines: Sequence[str], start: int, opening: Mark, name: str, rest: str, tools: Sequence[str]
+) -> tuple[int, int]:
+    """Where the body of a block ends, and the line after the block."""
+    stop = _next_call(lines, start, opening, tools) if name else len(lines)
+    ends = closings(lines, start, opening, stop, first=not name)
+    if not ends:
+        return stop, stop
+    first = ends[0]
+    if name == "edit":
+        first = next((end for end in sorted(ends) if _whole_blocks(lines[start:end])), first)
+    path = pairs_of(rest).get("path", rest.split(" ")[0] if rest else "")
+    if name == "write" and len(ends) > 1:
+        if re.search(r"\.(?:md|mdx|markdown|rst|txt)$", path, re.I):
+            first = max(ends)  # a Markdown file has fences of its own
+        elif path.endswith((".py", ".pyi")):
+            bodies = ((end, "\n".join(lines[start + 1 : end]) + "\n") for end in sorted(ends))
+            good = (end for end, body in bodies if syntax_error("body.py", body) is None)
+            first = next(good, first)
+    return first, first + 1
+
+
+def _whole_blocks(lines: Sequence[str]) -> bool:
+    """Whether each SEARCH mark in `lines` has its REPLACE mark."""
+    opened = sum(line.lstrip().startswith("<<<<<") for line in lines)
+    return opened == sum(line.lstrip().startswith(">>>>>") for line in lines)
+
+
+def _next_call(lines: Sequence[str], start: int, opening: Mark, tools: Sequence[str]) -> int:
+    """The line of the next block that is a call, after this one was closed or in its middle."""
+    depth = 1
+    for number in range(start + 1, len(lines)):
+        found = mark(lines[number])
+        if found is None or found.marks[0] != opening.marks[0]:
+            continue
+        if opening.closed_by(found):
+            depth = depth - 1 if depth else 1
+        elif opening.holds(found):
+            name, rest = head_of(found.info, tools)
+            if name in tools and found.indent == opening.indent and (not depth or "=" in rest):
+                return number
+            depth += 1
+    return len(lines)
+
+
+def _call_of(name: str, rest: str, body: str, raw: str, position: int, end: int) -> Found:
+    """The call of a block that names a tool."""
+    arguments = info_arguments(name, rest)
+    if takes_body(name):
+        if name in ("write", "edit") and "path" not in arguments:
+            body = path_from_body(body, arguments)
+        if body.strip() or "body" not in arguments:
+            arguments["body"] = body
+    elif body.strip():
+        for key, value in body_arguments(name, body).items():
+            arguments.setdefault(key, value)
+    return Found(position, end, ToolCall(name, renamed_arguments(name, arguments), raw))
+
+
+def _of_other_block(info: str, body: str, raw: str, tools: Sequence[str]) -> Found:
+    """A block that is named after no tool: JSON with a call in it, or a tool that there is not."""
+    words = info.split()
+    first = words[0].lower() if words else ""
+    bare = body.strip()
+    if first in ("", "json", "jsonc", "tool_call", "tool", "tool_code", "action", "xml"):
+        if bare.startswith(("{", "[{")):
+            return of_json(bare, raw, tools, sure=first.startswith("tool"))
+        if bare.startswith("<") and (inner := list(tagged(bare, tools) or ())):
+            return inner[0]
+        if bare.startswith("<") and (inner := list(functions(bare, tools))):
+            return inner[0]
+    if re.fullmatch(r"[a-z_]+", first) and re.match(r"\w+\s+(?:path|pattern|command)\s*=", info):
+        return Found(0, 0, None, unknown(first, tools))
+    return Found(0, 0, None)
+
+
+def commands(text: str, tools: Sequence[str]) -> Iterator[Found]:
+    """A ```bash block, where it is the only one of its kind in a reply without another call."""
+    blocks = [b for b in fences(text) if b.info.lower() in SHELLS and b.body.strip()]
+    if len(blocks) == 1 and "shell" in tools:
+        body = re.sub(r"^\$ ", "", blocks[0].body, flags=re.M)
+        yield Found(0, 0, ToolCall("shell", {"body": body}, blocks[0].body))

@@ -1,0 +1,135 @@
+"""Calls in tags and in JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from localagent.agent.tool_calls.aliases import (
+    ARGUMENTS,
+    POSITIONAL,
+    Found,
+    canonical,
+    nameless,
+    renamed_arguments,
+    strings,
+    unknown,
+)
+from localagent.agent.tool_calls.lenient_json import loads, object_end
+from localagent.core.messages import ToolCall
+
+_NAME_KEYS = ("name", "tool", "tool_name", "action", "function")
+_ARGUMENT_KEYS = (
+    "arguments",
+    "parameters",
+    "input",
+    "args",
+    "action_input",
+    "params",
+    "tool_input",
+)
+_TAGGED = re.compile(r"<(tool_call|tool|function_call)>(.*?)(?:</\1>|(?=<\1>)|\Z)", re.DOTALL)
+_FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([\w.-]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
+_MAX_OBJECTS = 50
+
+
+def tagged(text: str, tools: Sequence[str]) -> Iterator[Found]:
+    for match in _TAGGED.finditer(text):
+        inner = match.group(2).strip()
+        if not inner.startswith(("{", "[")):
+            continue  # <tool_call> around <function=…>
+        one = of_json(inner, match.group(), tools, sure=True)
+        yield Found(match.start(), match.end(), one.call, one.problem)
+
+
+def functions(text: str, tools: Sequence[str]) -> Iterator[Found]:
+    for match in _FUNCTION.finditer(text):
+        name = canonical(match.group(1), tools)
+        problem = "" if name in tools else unknown(match.group(1), tools)
+        pairs = {}
+        for key, value in _PARAMETER.findall(match.group(2)):
+            own_lines = value.startswith("\n")
+            pairs[key] = value[1:].removesuffix("\n") if own_lines else value
+        call = None if problem else ToolCall(name, renamed_arguments(name, pairs), match.group())
+        yield Found(match.start(), match.end(), call, problem)
+
+
+def objects(text: str, tools: Sequence[str]) -> Iterator[Found]:
+    """JSON objects that start a line, outside of anything else."""
+    for count, match in enumerate(re.finditer(r"^[ \t]*(\{)", text, re.M)):
+        if count >= _MAX_OBJECTS:
+            return
+        start = match.start(1)
+        end = object_end(text, start) or len(text)
+        raw = text[start:end]
+        one = of_json(raw, raw, tools, sure=False)
+        yield Found(start, end, one.call, one.problem)
+
+
+def of_json(text: str, raw: str, tools: Sequence[str], sure: bool) -> Found:
+    """The call in a JSON text. `sure`: its surroundings say that it is meant as one."""
+    names_tool = re.search(r'"(?:arguments|parameters|action_input)"\s*:', text) is not None
+    try:
+        value = loads(text)
+    except ValueError:
+        end = object_end(text, 0)
+        try:
+            value = loads(text[:end]) if end is not None else None
+        except ValueError:
+            value = None
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = value[0]
+    if not isinstance(value, dict):
+        if sure or names_tool:
+            problem = (
+                "the tool call is no valid JSON, or was cut off; write it as a fenced block "
+                "whose first line is the tool's name and its arguments"
+            )
+            return Found(0, 0, None, problem)
+        return Found(0, 0, None)
+    return _of_object(value, raw, tools, sure)
+
+
+def _of_object(value: dict[str, Any], raw: str, tools: Sequence[str], sure: bool) -> Found:
+    """The call that a JSON object describes."""
+    inner = value.get("function")
+    if isinstance(inner, dict):
+        value = inner  # OpenAI's form
+    name_key = next((k for k in _NAME_KEYS if isinstance(value.get(k), str)), None)
+    if name_key is None:
+        # {"read": {"path": …}}
+        (key, content), *more = [*value.items()] or [("", None)]
+        name = canonical(str(key), tools)
+        if not more and name in tools and isinstance(content, dict):
+            return Found(0, 0, ToolCall(name, renamed_arguments(name, strings(content)), raw))
+        return Found(0, 0, None, nameless(tools) if sure else "")
+    name = canonical(value[name_key], tools)
+    argument_key = next((k for k in _ARGUMENT_KEYS if k in value), None)
+    arguments = value.get(argument_key) if argument_key else None
+    if isinstance(arguments, str):
+        arguments = _parsed_arguments(name, arguments)
+    if argument_key is None:
+        arguments = {k: v for k, v in value.items() if k != name_key and k not in ("id", "type")}
+    if name not in tools:
+        problem = unknown(value[name_key], tools) if sure or argument_key else ""
+        return Found(0, 0, None, problem)
+    if not isinstance(arguments, dict):
+        arguments = {}
+    renamed = renamed_arguments(name, strings(arguments))
+    if argument_key is None and not sure and not (renamed and set(renamed) <= ARGUMENTS):
+        return Found(0, 0, None)  # some object with a name, such as a package's description
+    return Found(0, 0, ToolCall(name, renamed, raw))
+
+
+def _parsed_arguments(name: str, text: str) -> dict[str, Any]:
+    """Arguments that are a string: JSON once more, or the one argument itself."""
+    try:
+        value = loads(text)
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    key = "body" if name in ("shell", "done") else POSITIONAL.get(name, "body")
+    return {key: text}

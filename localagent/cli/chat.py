@@ -1,0 +1,192 @@
+"""`localagent` without a command: an interactive session, at a terminal or line by line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localagent import __version__
+from localagent.core.errors import UsageError
+from localagent.core.paths import sessions_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from localagent.core.events import Event
+    from localagent.session.session import RunOptions
+    from localagent.ui.chat.interface import Chat
+    from localagent.ui.tui.app import Preferences
+
+MODES = ("plan", "ask", "auto-edit", "auto")
+_PREFIX = "chat_"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a session; they stand before any command, so they have names of their own."""
+    group = parser.add_argument_group("interactive session (without a command)")
+    group.add_argument(
+        "-C",
+        dest="chat_directory",
+        metavar="DIR",
+        type=Path,
+        help="work in the folder DIR (default: here)",
+    )
+    group.add_argument(
+        "-c",
+        "--continue",
+        dest="chat_continue",
+        action="store_true",
+        default=None,
+        help="go on with the last session here",
+    )
+    group.add_argument(
+        "--resume",
+        dest="chat_resume",
+        metavar="ID",
+        nargs="?",
+        const="",
+        help="go on with a session; without ID: pick one",
+    )
+    group.add_argument(
+        "--model", dest="chat_model", metavar="ID", help="a model of localagent models list"
+    )
+    group.add_argument(
+        "--planner",
+        dest="chat_planner",
+        metavar="NAME",
+        help="how to work: workflow, react or plugin:NAME (default: the model's own)",
+    )
+    group.add_argument(
+        "--check",
+        dest="chat_check",
+        metavar="CMD",
+        help="the command whose success means that a task is solved",
+    )
+    group.add_argument(
+        "--mode",
+        dest="chat_mode",
+        choices=MODES,
+        help="how much is done without asking: nothing but reading, as the rules say, edits, all",
+    )
+    group.add_argument(
+        "--sandbox",
+        dest="chat_sandbox",
+        metavar="KIND",
+        help="where commands run: auto, unshare or none",
+    )
+    group.add_argument(
+        "--scripted",
+        dest="chat_scripted",
+        metavar="FILE",
+        type=Path,
+        help="take the model's replies from FILE (tests, demonstrations)",
+    )
+
+
+def refuse_options(args: argparse.Namespace) -> None:
+    """Raise UsageError where an option of the session stands before a command."""
+    for name, value in vars(args).items():
+        if name.startswith(_PREFIX) and value is not None:
+            flag = name.removeprefix(_PREFIX)
+            shown = "-C" if flag == "directory" else f"--{flag}"
+            raise UsageError(
+                f"{shown} before a command is of the interactive session",
+                f"put {shown} behind the command's name",
+            )
+
+
+def execute(args: argparse.Namespace, help_text: str) -> int:
+    """Hold a session; without a terminal and without any input, print the help instead."""
+    folder = args.chat_directory or Path()
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
+    if args.chat_continue and args.chat_resume is not None:
+        raise UsageError("--continue and --resume exclude each other", "give one of them")
+    from localagent.ui.view.tty import can_be_drawn_over
+
+    if can_be_drawn_over():
+        return _at_terminal(args, folder.resolve())
+    from localagent.ui.view.line_mode import first_line, hold
+
+    first = first_line(sys.stdin)
+    if not first and not sys.stdin.isatty():
+        sys.stdout.write(help_text)
+        sys.stdout.write('\nTo begin: localagent run "what is to be done"\n')
+        return 0
+    return hold(lambda interactive: _open(args, folder, interactive=interactive), first)
+
+
+def _at_terminal(args: argparse.Namespace, folder: Path) -> int:
+    from localagent.ui.tui.terminal_guard import guarded
+
+    with guarded(sys.stdin.fileno()):
+        from localagent.ui.tui.app import Start, Tui
+
+        first = "/resume" if args.chat_resume == "" else ""
+        start = Start(
+            workspace=folder,
+            version=__version__,
+            prepare=_preferences,
+            open_chat=lambda: _reopen(args, folder),
+            first=first,
+        )
+        return Tui(start, term=os.environ.get("TERM", "xterm")).run()
+
+
+def _preferences() -> Preferences:
+    from localagent.config.settings import load
+    from localagent.ui.tui.app import Preferences
+
+    settings = load(None)
+    return Preferences(
+        settings.theme, settings.edit_mode, dict(settings.keys), settings.status_line
+    )
+
+
+def _reopen(args: argparse.Namespace, folder: Path) -> tuple[Chat, Iterable[Event]]:
+    """The chat, and the last turn of a session that is resumed."""
+    chat = _open(args, folder, interactive=True)
+    if not (args.chat_continue or args.chat_resume):
+        return chat, ()
+    from localagent.history.sessions.transcript import read
+    from localagent.ui.view.last_turn import last_turn
+
+    return chat, last_turn(read(chat.status().session).events)
+
+
+def _open(args: argparse.Namespace, folder: Path, *, interactive: bool) -> Chat:
+    from localagent.ui.chat.chat import open_chat
+
+    chat = open_chat(_options(args, folder, interactive=interactive))
+    args.transcript = sessions_dir() / chat.status().session
+    return chat
+
+
+def _options(args: argparse.Namespace, folder: Path, *, interactive: bool) -> RunOptions:
+    from localagent.session.session import RunOptions
+
+    return RunOptions(
+        workspace=folder,
+        model=args.chat_model,
+        planner=args.chat_planner,
+        check=args.chat_check,
+        resume=_latest(folder) if args.chat_continue else args.chat_resume or None,
+        sandbox=args.chat_sandbox,
+        interactive=interactive,
+        scripted=args.chat_scripted,
+        mode=args.chat_mode,
+    )
+
+
+def _latest(folder: Path) -> str:
+    """The id of the workspace's last session that nobody is in. Raises UsageError."""
+    from localagent.history.sessions.transcript import is_in_use, list_sessions
+    from localagent.workspace.workspace import Workspace
+
+    for summary in list_sessions(Workspace.open(folder).root):
+        if summary.turns and not is_in_use(summary.session):
+            return summary.session
+    raise UsageError("there is no session here to go on with", "localagent begins one")

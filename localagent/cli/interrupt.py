@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM: the first stops the turn cleanly, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from localagent.core.errors import Interrupted
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Interrupts:
+    """While it is entered, handles the signals that ask the program to end.
+
+    Before `cancel` is set, and while `asking` is true (a read of the terminal goes on after a
+    handler that returns), the first signal raises KeyboardInterrupt. Later the first calls
+    `cancel`; the second raises KeyboardInterrupt; the third ends the process without cleaning up.
+    """
+
+    def __init__(self) -> None:
+        self.cancel: Callable[[], None] | None = None
+        self.asking = False
+        self._count = 0
+        self._before: dict[int, Any] = {}
+        self._wake: tuple[int, int] | None = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for name in _NAMES:
+            number = getattr(signal, name, None)
+            # What is ignored on purpose (nohup, a shell's background job) stays ignored.
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
+        if sys.platform != "win32":
+            self._wake = os.pipe()
+            for end in self._wake:
+                os.set_blocking(end, False)
+            signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._wake is not None:
+            signal.set_wakeup_fd(-1)
+            for end in self._wake:
+                os.close(end)
+            self._wake = None
+
+    def read_line(self) -> str:
+        """A line that the user types; raises KeyboardInterrupt for a signal meanwhile.
+
+        A plain read would sleep on where the signal came in the instant before it began; the
+        wake-up pipe holds that signal until the wait sees it.
+        """
+        if self._wake is None:
+            return sys.stdin.readline()
+        while True:
+            ready, _, _ = select.select([sys.stdin, self._wake[0]], [], [])
+            if sys.stdin in ready:
+                return sys.stdin.readline()
+            os.read(self._wake[0], 64)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count > 2:
+            os._exit(Interrupted.exit_code)
+        if self.cancel is None or self.asking or self._count > 1:
+            raise KeyboardInterrupt
+        # In a thread of its own: the main thread may hold the very lock that cancelling needs.
+        threading.Thread(target=self.cancel, name="cancel", daemon=True).start()

@@ -1,0 +1,258 @@
+"""`localagent run`: one task, from the arguments to the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from localagent.cli.interrupt import Interrupts
+from localagent.cli.options import add_command, add_directory, add_scripted
+from localagent.core.errors import LocalAgentError, UsageError
+from localagent.core.paths import sessions_dir
+
+if TYPE_CHECKING:
+    from localagent.cli.options import Commands
+    from localagent.core.events import Event, Question
+    from localagent.project.prompt_commands import PromptCommand
+    from localagent.session.session import RunOptions, Session
+    from localagent.ui.view.ask import Asker
+
+_DESCRIPTION = """\
+Carry out one task in the workspace: find the code, change it, check the change
+and show it. localagent undo takes the change back."""
+_EPILOG = """\
+examples:
+  localagent run "fix the failing test"
+  localagent run "implement what INSTRUCTIONS.md asks for" --check "pytest -q"
+  localagent run "what does parse() return for an empty line?"
+  git diff | localagent run -
+  localagent run --command review src/app.py
+  localagent run --json "fix the failing test" > events.ndjson
+
+Without a terminal nobody can be asked: what needs permission is then denied,
+unless --yes is given. Exit codes: see localagent --help.
+"""
+
+
+class View(Protocol):
+    """What draws events."""
+
+    def draw(self, event: Event) -> None:
+        """Draw one event."""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands, "run", "carry out a task", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.set_defaults(execute=execute)
+    parser.add_argument(
+        "task",
+        metavar="TASK",
+        nargs="*",
+        help='what is to be done, in plain words; "-" reads it from stdin; with --command its '
+        "arguments",
+    )
+    parser.add_argument(
+        "--command",
+        metavar="NAME",
+        help="the task is a command of localagent commands list, with TASK as its arguments",
+    )
+    _add_work_options(parser)
+    _add_limit_options(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="write the events to stdout, one JSON object a line"
+    )
+    add_directory(parser)
+    add_scripted(parser)
+
+
+def _add_work_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--check", metavar="CMD", help="the command whose success means that the task is solved"
+    )
+    parser.add_argument("--model", metavar="ID", help="a model of localagent models list")
+    parser.add_argument(
+        "--planner",
+        metavar="NAME",
+        help="how to work: workflow, react or plugin:NAME (default: the model's own)",
+    )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="allow what would be asked, but to show secrets; never what is denied",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("plan", "ask", "auto-edit", "auto"),
+        help="what may be done without asking: nothing but reading; what rules allow "
+        "(default); edits, too; what no rule denies, in a sandbox",
+    )
+    parser.add_argument(
+        "--resume", metavar="ID", help="go on with a session; TASK may then be left out"
+    )
+
+
+def _add_limit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-seconds", metavar="N", type=float, help="stop after N seconds")
+    parser.add_argument("--max-tokens", metavar="N", type=int, help="stop after N generated tokens")
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="for the model's choices (default: 0)"
+    )
+    parser.add_argument(
+        "--sandbox",
+        metavar="KIND",
+        help="where commands run: auto, unshare, bubblewrap, landlock or none",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the task; returns the exit code that the turn ended with."""
+    task = "" if args.command else _task(args)
+    piped = args.task == ["-"]
+    interactive = not (args.json or piped) and sys.stdin.isatty() and sys.stdout.isatty()
+    with Interrupts() as interrupts, ExitStack() as stack:
+        if interactive:
+            from localagent.cli.consent import ask_about_project
+
+            ask_about_project(args.directory, interrupts.read_line)
+        command = _command(args) if args.command else None
+        if command is not None:
+            task = command.task(_stdin() if piped else args.task)
+        view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
+        try:
+            session = stack.enter_context(_open(args, interactive))
+            interrupts.cancel = session.cancel
+            args.transcript = sessions_dir() / session.id
+            prompt = task or _unfinished(session, args.resume)
+            if command is not None:
+                session.made_of.append((command.path, command.sha256))
+            if command is not None and args.mode is None:
+                session.services.gate.set_mode(command.mode_from(session.mode))
+        except LocalAgentError as error:
+            if args.json:
+                from localagent.core.events import Failed
+
+                view.draw(Failed(type(error).__name__, error.message, error.hint))
+            raise
+        return follow(session, prompt, view, asker, interrupts)
+
+
+def follow(
+    session: Session, prompt: str, view: View, asker: Asker | None, interrupts: Interrupts
+) -> int:
+    """Draw the events of one turn, answer its questions, and return its exit code."""
+    from localagent.core.events import Question, TurnFinished
+
+    code = 0
+    for event in session.run(prompt):
+        view.draw(event)
+        if isinstance(event, Question) and asker is not None:
+            _answer(session, event, asker, interrupts)
+        elif isinstance(event, TurnFinished):
+            code = event.exit_code
+    session.write_title()
+    return code
+
+
+def _answer(session: Session, question: Question, asker: Asker, interrupts: Interrupts) -> None:
+    interrupts.asking = True
+    try:
+        answer = asker.ask(question)
+        session.answer(question.id, answer.allowed, answer.reason)
+    except KeyboardInterrupt:
+        session.cancel()
+        session.answer(question.id, False, "interrupted")
+    finally:
+        interrupts.asking = False
+
+
+def _task(args: argparse.Namespace) -> str:
+    """The task's text; "" where a resumed session may have one. Raises UsageError."""
+    if len(args.task) > 1:
+        raise UsageError("the task is more than one argument", f"quote it: {_quoted(args.task)}")
+    text = _stdin() if args.task == ["-"] else "".join(args.task)
+    if not text.strip() and not (args.resume and not args.task):
+        raise UsageError("the task is empty", 'say what is to be done: localagent run "…"')
+    return text.strip()
+
+
+def _stdin() -> str:
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
+def _quoted(words: Sequence[str]) -> str:
+    import shlex
+
+    return f"localagent run {shlex.quote(' '.join(words))}"
+
+
+def _command(args: argparse.Namespace) -> PromptCommand:
+    """The command that is to be carried out. Raises UsageError, ConfigError, WorkspaceError."""
+    from localagent.session.project import prompt_commands
+
+    return prompt_commands(args.directory).get(args.command)
+
+
+def _unfinished(session: Session, name: str) -> str:
+    if not session.unfinished:
+        raise UsageError(
+            f"session {name} has no unfinished task", "say what is to be done next as TASK"
+        )
+    return session.unfinished
+
+
+def _open(args: argparse.Namespace, interactive: bool) -> Session:
+    from localagent.session.factory import open_session
+
+    return open_session(_options(args, interactive))
+
+
+def _options(args: argparse.Namespace, interactive: bool) -> RunOptions:
+    from localagent.session.session import RunOptions
+
+    return RunOptions(
+        workspace=args.directory,
+        model=args.model,
+        planner=args.planner,
+        check=args.check,
+        yes=args.yes,
+        max_seconds=args.max_seconds,
+        max_tokens=args.max_tokens,
+        resume=args.resume,
+        seed=args.seed,
+        sandbox=args.sandbox,
+        interactive=interactive,
+        scripted=args.scripted,
+        mode=args.mode,
+    )
+
+
+def _front_end(
+    args: argparse.Namespace, read_line: Callable[[], str] | None, stack: ExitStack
+) -> tuple[View, Asker | None]:
+    if args.json:
+        from localagent.ui.view.json_lines import JsonLines
+
+        return JsonLines(sys.stdout), None
+    from localagent.ui.view.ask import Asker
+    from localagent.ui.view.render import Renderer
+    from localagent.ui.view.terminal import terminal_screen
+
+    screen = stack.enter_context(terminal_screen(sys.stdout))
+    asker = Asker(screen, read_line) if read_line else None
+    return Renderer(screen, _undo_command(args.directory)), asker
+
+
+def _undo_command(directory: Path) -> str:
+    """The command that undoes the turn, as it can be pasted."""
+    import shlex
+
+    if directory.resolve() == Path.cwd():
+        return "localagent undo"
+    return f"localagent undo -C {shlex.quote(str(directory))}"

@@ -1,0 +1,72 @@
+"""What is in a file, for the session: parsed in one process beside it, shared by all who ask.
+
+Where there is no grammar, where a file is too big, or the parser died on it, nothing is known of
+it, and whoever asks goes on without.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import ParamSpec, TypeVar
+
+from localagent.code.languages import WITHOUT_QUERIES, language_of
+from localagent.code.mentions import Mention, mentions
+from localagent.code.process import Child, ChildDied
+from localagent.code.structure import Structure, structure
+from localagent.code.syntax_errors import Fault, faults
+
+MAX_BYTES = 1 << 19
+"""A larger file is data, or generated: it would take a second to parse."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_lock = threading.Lock()
+_child = Child()
+atexit.register(_child.close)
+
+
+def structure_of(path: str, data: bytes) -> Structure | None:
+    """What a file defines, calls and imports; None where that cannot be known."""
+    language = _parsed(path, data)
+    return _structure(language, data) if language else None
+
+
+def mentions_of(path: str, data: bytes, name: str) -> Sequence[Mention]:
+    """Where a name stands in a file; nothing where that cannot be known."""
+    language = _parsed(path, data)
+    return (_called(mentions, language, data, name) or ()) if language else ()
+
+
+def faults_of(path: str, data: bytes) -> Sequence[Fault]:
+    """Where a file does not fit its language's grammar; nothing where that cannot be known."""
+    language = language_of(path)
+    if not language or len(data) > MAX_BYTES:
+        return ()
+    return _called(faults, language, data) or ()
+
+
+def is_parsed(path: str, data: bytes) -> bool:
+    """Whether it is tried to read this file with a grammar's queries."""
+    return bool(_parsed(path, data))
+
+
+def _parsed(path: str, data: bytes) -> str:
+    language = language_of(path)
+    return "" if language in WITHOUT_QUERIES or len(data) > MAX_BYTES else language
+
+
+@lru_cache(maxsize=32)
+def _structure(language: str, data: bytes) -> Structure | None:
+    return _called(structure, language, data)
+
+
+def _called(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    with _lock:
+        try:
+            return _child.call(function, *args, **kwargs)
+        except (ChildDied, OSError):
+            return None

@@ -1,0 +1,133 @@
+"""Functions called in a process of its own: what dies there costs one answer, and no session.
+
+Not `multiprocessing`, whose child runs the main program once more, and in a program without a
+`__main__` guard starts itself again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
+
+from localagent.core.interpreter import environment, python
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SECONDS = 60.0
+"""A call that takes longer is taken to hang."""
+
+_BYTES = 4 << 30  # of address space: a parser that runs away ends itself, and not the machine
+_GRACE = 2.0  # seconds for a process whose pipe was closed to end
+
+
+class ChildDied(Exception):
+    """The process ended, or was ended, before it answered."""
+
+
+class Child:
+    """A process that is started at the first call, and again after it died. Use it from one thread
+    at a time. `niceness` is how far it stands back; it imports `module` before the first call."""
+
+    def __init__(self, niceness: int = 0, module: str = "") -> None:
+        self._niceness = niceness
+        self._module = module
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process, if it does not run, and do not wait for it.
+
+        Raises OSError where none can be started.
+        """
+        self._started()
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `function`, of some module, returns there. What it raises is raised here.
+
+        Raises ChildDied, and OSError where no process can be started.
+        """
+        process = self._started()
+        assert process.stdin is not None and process.stdout is not None
+        alarm = threading.Timer(SECONDS, process.kill)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            pickle.dump((function, args, kwargs), process.stdin, pickle.HIGHEST_PROTOCOL)
+            process.stdin.flush()
+            ok, value = pickle.load(process.stdout)
+        except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            self.close()
+            raise ChildDied(f"the process ended: {error or type(error).__name__}") from error
+        except BaseException:
+            self.close()  # its answer would be taken for that of the next call
+            raise
+        finally:
+            alarm.cancel()
+        if not ok:
+            raise value
+        result: R = value
+        return result
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._process = subprocess.Popen(
+                python("-m", "localagent.code.process", str(self._niceness), self._module),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+            )
+        return self._process
+
+
+def _main(niceness: int, module: str) -> None:
+    """Answer calls from standard input until it ends; import `module` before the first one."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(niceness)
+    calls = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    if module:
+        import_module(module)
+    while True:
+        try:
+            function, args, kwargs = pickle.load(calls)
+        except EOFError:
+            return
+        answer: tuple[bool, Any]
+        try:
+            answer = (True, function(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - whoever called is told
+            answer = (False, error)
+        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+        _main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,210 @@
+"""What a file defines, calls and imports, by the queries of its language (`queries/*.scm`).
+
+The captures: `@def.KIND` a definition, `@name` its name, `@owner` the type that it belongs to where
+that stands elsewhere, `@body` what its signature ends before (else its "body"); `@call` a name that
+is called or made an object of; `@import` a module, or `@from` with `@item` for what is taken of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localagent.code.doc_comments import summary
+from localagent.code.parser import Match, matches, parse
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+CALLABLE = frozenset({"function", "method", "macro"})
+"""Kinds of definitions that hold statements, and not other definitions."""
+
+_MAX_SIGNATURE = 160
+_MAX_NAME = 120
+_NAME = re.compile(r"[^\W\d]\w*[?!=]?|~\w+|operator\W+")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A definition in lines `line` to `end_line` (from 1, inclusive). `name` is qualified with
+    what it stands in ("Stack.push"). `summary` is the first line of what documents it, or ""."""
+
+    name: str
+    kind: str
+    line: int
+    end_line: int
+    signature: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A name in a line (from 1)."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What is in a file, each in the order of the lines."""
+
+    definitions: tuple[Definition, ...]
+    calls: tuple[Use, ...]
+    imports: tuple[Use, ...]
+
+
+@dataclass(slots=True)
+class _Found:
+    node: Node
+    name: Node
+    kind: str
+    owner: str
+    body: Node | None
+
+
+def structure(language: str, data: bytes) -> Structure:
+    """Read a file of a language that has queries."""
+    found: dict[tuple[int, int], _Found] = {}
+    calls: set[tuple[int, int, str]] = set()
+    imports: dict[tuple[str, int], None] = {}
+    for match in matches(language, parse(language, data).root_node):
+        if "name" in match:
+            one = _definition(match)
+            found.setdefault((one.name.start_byte, one.name.end_byte), one)
+        elif "call" in match:
+            node = match["call"][0]
+            calls.add((node.start_byte, node.start_point.row + 1, _text(node)))
+        for module in _imported(match):
+            imports[module] = None
+    names = {one.name.start_byte for one in found.values()}  # "def add(x)" is a call in Elixir
+    calls = {call for call in calls if call[0] not in names}
+    lines = data.split(b"\n")
+    definitions = tuple(_nested(language, sorted(found.values(), key=_place), data, lines))
+    return Structure(
+        definitions,
+        tuple(Use(name, line) for _, line, name in sorted(calls) if len(name) <= _MAX_NAME),
+        tuple(Use(name, line) for name, line in sorted(imports, key=lambda i: (i[1], i[0]))),
+    )
+
+
+def _definition(match: Match) -> _Found:
+    kind, node = next((k[4:], v[0]) for k, v in match.items() if k.startswith("def."))
+    owner = _bare(_text(match["owner"][0])) if "owner" in match else ""
+    body = match["body"][0] if match.get("body") else None
+    return _Found(node, match["name"][0], kind, owner, body)
+
+
+def _place(one: _Found) -> tuple[int, int, int]:
+    return one.node.start_byte, -one.node.end_byte, one.name.start_byte
+
+
+def _nested(
+    language: str, found: Sequence[_Found], data: bytes, lines: Sequence[bytes]
+) -> Iterator[Definition]:
+    """The definitions with qualified names; what is inside of a function belongs to it."""
+    around: list[tuple[int, str, str]] = []  # those that are open: end, qualified name, kind
+    for one in found:
+        while around and around[-1][0] <= one.node.start_byte:
+            around.pop()
+        if around and around[-1][2] in CALLABLE:
+            continue
+        written = _qualified(_text(one.name))
+        if not written or len(written) > _MAX_NAME:
+            continue
+        owner = one.owner or (around[-1][1] if around else "")
+        name = f"{owner}.{written}" if owner else written
+        kind = one.kind
+        if kind == "function" and "." in name and (one.owner or _is_type(around) or "." in written):
+            kind = "method"
+        around.append((one.node.end_byte, name, kind))
+        line = one.node.start_point.row + 1
+        last = _last_code(one.node).end_point
+        end = last.row + 1 if last.column or last.row < line else last.row
+        yield Definition(
+            name,
+            kind,
+            line,
+            max(line, end),
+            _signature(one, data, lines),
+            summary(language, lines, line, _body(one)),
+        )
+
+
+def _last_code(node: Node) -> Node:
+    """The last part of a definition that is no comment: in Python those after it are in it too."""
+    while True:
+        place = node.child_count - 1
+        while place >= 0 and (last := node.child(place)) is not None and last.type == "comment":
+            place -= 1
+        inner = node.child(place) if place >= 0 else None
+        if inner is None:
+            return node
+        node = inner
+
+
+def _is_type(around: Sequence[tuple[int, str, str]]) -> bool:
+    return bool(around) and around[-1][2] != "module"
+
+
+def _signature(one: _Found, data: bytes, lines: Sequence[bytes]) -> str:
+    """The definition up to its body, as one line."""
+    row = one.node.start_point.row
+    start = one.node.start_byte - one.node.start_point.column
+    body = _body(one)
+    end = body.start_byte if body is not None else start + len(lines[row])
+    if body is None and end < one.name.end_byte:  # attributes stand on lines before the name
+        end = one.name.end_byte
+    clipped = data[start : min(end, start + 4 * _MAX_SIGNATURE)]
+    text = " ".join(clipped.decode("utf-8", "replace").split())
+    text = text.rstrip("{=").rstrip().removesuffix(":").removesuffix(" do")
+    return text if len(text) <= _MAX_SIGNATURE else text[:_MAX_SIGNATURE] + "…"
+
+
+def _body(one: _Found) -> Node | None:
+    if one.body is not None:
+        return one.body
+    named = one.node.child_by_field_name("body")
+    if named is not None:
+        return named
+    last = one.node.child(one.node.child_count - 1) if one.node.child_count else None
+    return last if last is not None and last.type.endswith(("_body", "block", "_list")) else None
+
+
+def _imported(match: Match) -> Iterator[tuple[str, int]]:
+    """The modules that a match names, as written but for quotes."""
+    if "import" in match:
+        node = match["import"][0]
+        text = " ".join(_text(node).split()).removeprefix("import ").strip("\"'<>`;")
+        if text:
+            yield text[: 2 * _MAX_NAME], node.start_point.row + 1
+    elif "from" in match:
+        node = match["from"][0]
+        text = _text(node)
+        line = node.start_point.row + 1
+        if "item" in match:
+            between = "" if text.endswith(".") else "."
+            yield f"{text}{between}{_text(match['item'][0])}", line
+        else:
+            yield text, line
+
+
+def _qualified(text: str) -> str:
+    """A name as it is written, its parts put together with dots."""
+    text = " ".join(text.split())
+    if any(mark in text for mark in "({[,") or text.startswith((".", "#", ":")):
+        return text.strip("\"'[]") if len(text) < 60 else ""
+    parts = [_bare(part) for part in re.split(r"::|\.|->|(?<=\w):(?=\w)", text)]
+    return ".".join(part for part in parts if part)
+
+
+def _bare(text: str) -> str:
+    """A type's or function's own name: without `*`, `&` and what is in brackets."""
+    match = _NAME.search(re.sub(r"[<\[(].*", "", text.replace("&mut", "").replace("dyn ", "")))
+    return match.group() if match else ""
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")

@@ -1,0 +1,102 @@
+"""Whether a file's text is well-formed, for the kinds of file where that is cheap to know."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import warnings
+from pathlib import PurePosixPath
+
+from localagent.code.cache import faults_of
+from localagent.code.languages import WITHOUT_QUERIES, language_of
+
+# Files that are JSON by name and hold comments by custom.
+_RELAXED_JSON = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", "api-extractor")
+_OTHERWISE = frozenset({"python", "toml", *WITHOUT_QUERIES})
+_MACROS = frozenset({"c", "cpp"})
+# Parsing takes about a second a megabyte.
+_MAX_CHARS = 4_000_000
+
+
+def syntax_error(path: str, text: str) -> str | None:
+    """What is wrong with `text` ("line 3: invalid syntax: def f(:"), or None.
+
+    Knows Python, JSON and TOML by the ending of `path`; other kinds are never wrong.
+    """
+    if len(text) > _MAX_CHARS:
+        return None
+    name = PurePosixPath(path)
+    suffix = name.suffix.lower()
+    if suffix in (".py", ".pyi", ".pyw"):
+        return _python(text)
+    if (
+        suffix == ".json"
+        and not name.name.startswith(_RELAXED_JSON)
+        and ".vscode" not in name.parts
+    ):
+        return _json(text)
+    if suffix == ".toml":
+        return _toml(text)
+    return None
+
+
+def added_fault(path: str, before: str, after: str) -> str | None:
+    """What does not fit the grammar of the file's language in `after` and did in `before`, or None.
+
+    For languages that `syntax_error` does not know. A grammar does not know a program's macros, so
+    a file of C or C++ is only compared with what it was.
+    """
+    language = language_of(path)
+    if not language or language in _OTHERWISE or (not before.strip() and language in _MACROS):
+        return None
+    found = faults_of(path, after.encode("utf-8", "replace"))
+    if not found or len(found) <= len(faults_of(path, before.encode("utf-8", "replace"))):
+        return None
+    old = set(before.split("\n"))
+    lines = after.split("\n")
+    first = next((f for f in found if lines[f.line - 1 : f.line] and lines[f.line - 1] not in old),
+                 found[0])  # fmt: skip
+    return f"line {first.line}: {first.message}"
+
+
+def _python(text: str) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            # "\d" in a plain string warns, and that is the author's business.
+            warnings.simplefilter("ignore")
+            compile(text, "<edit>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        shown = (error.text or "").strip()
+        return f"line {error.lineno or 1}: {error.msg}" + (f": {shown[:80]}" if shown else "")
+    except ValueError as error:
+        return f"line 1: {error}"  # a zero byte, or a lone surrogate
+    except (RecursionError, MemoryError, OverflowError):
+        return "line 1: too deeply nested"
+    return None
+
+
+def _json(text: str) -> str | None:
+    try:
+        json.loads(text.removeprefix("\ufeff"))
+    except json.JSONDecodeError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except RecursionError:
+        return "line 1: too deeply nested"
+    except ValueError as error:  # a number with more digits than Python converts
+        return f"line 1: {error}"
+    return None
+
+
+def _toml(text: str) -> str | None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        reason, _, place = message.rpartition(" (at ")
+        line = place.removeprefix("line ").split(",")[0]
+        return f"line {line}: {reason}" if line.isdigit() else f"line 1: {message}"
+    except RecursionError:
+        return "line 1: too deeply nested"
+    except ValueError as error:
+        return f"line 1: {error}"
+    return None

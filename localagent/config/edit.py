@@ -1,0 +1,183 @@
+"""Changing a settings file: one value at a time, checked as a whole before it is written.
+
+Comments and the order of the file stay. What the administrator's policy sets is refused, since the
+change would have no effect.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localagent.config import policy as policies
+from localagent.config import toml_edit
+from localagent.config.policy import Policy
+from localagent.config.schema import KEYS, TABLES, read_file, unknown_key, validated
+from localagent.config.settings import not_for_projects
+from localagent.core.errors import ConfigError
+from localagent.core.locks import locked
+from localagent.core.paths import private
+
+_EDIT = "localagent config edit opens the file in your editor"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A settings file: the user's own or, with `project`, a workspace's. It may not exist."""
+
+    path: Path
+    project: bool = False
+
+    def text(self) -> str:
+        """What it holds, "" where it is not there. Raises ConfigError."""
+        read_file(self.path)  # all the checks that reading settings has
+        try:
+            return self.path.read_bytes().decode("utf-8-sig")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from None
+
+    def check(self, text: str) -> None:
+        """Raises ConfigError where the file could not be `text`."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{self.path} would not be valid TOML: {error}") from None
+        values = validated(table, str(self.path), strict=True)
+        if self.project:
+            not_for_projects(values, self.path)
+
+    def write(self, text: str) -> None:
+        """Put `text` in the file, as a whole or not at all. Raises ConfigError."""
+        self.check(text)
+        target = self._target()
+        temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            if self.project:
+                target.parent.mkdir(exist_ok=True)
+            else:
+                private(target.parent)
+            temp.write_text(text, encoding="utf-8", newline="")
+            temp.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o600)
+            temp.replace(target)
+        except OSError as error:
+            temp.unlink(missing_ok=True)
+            raise ConfigError(f"cannot write {target}: {error.strerror}") from None
+
+    def _target(self) -> Path:
+        """The file itself. The user's may be a link, as people keep such files elsewhere; what a
+        repository links to is not written to."""
+        if self.project and (self.path.is_symlink() or self.path.parent.is_symlink()):
+            raise ConfigError(f"{self.path} is a link", "nothing is written through it")
+        return self.path.resolve()
+
+
+def set_value(file: SettingsFile, key: str, text: str, policy: Policy | None = None) -> Any:
+    """Set `key` ("mode", "roles.small") to what `text` means, and return the value.
+
+    Raises ConfigError where there is no such key or value, or the policy sets it.
+    """
+    top, inner = _split(key)
+    given = {top: {inner: text} if inner else text}
+    values = validated(
+        given, "config set", strict=False
+    )  # the model in "roles.main" comes as model
+    for name in values:
+        _ensure_free(name, policy)
+
+    def change(before: str) -> str:
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                before = before if inner else toml_edit.without(before, (name,))
+                for entry, one in value.items():
+                    before = toml_edit.with_value(before, (name, entry), _written(one))
+            else:
+                before = toml_edit.with_value(before, (name,), _written(value))
+        return before
+
+    _change(file, change)
+    return next(iter(values.values()))
+
+
+def unset_value(file: SettingsFile, key: str) -> bool:
+    """Take `key` out of the file; False where it is not in it. Raises ConfigError."""
+    top, inner = _split(key)
+    path = (top, inner) if inner else (top,)
+    return _change(file, lambda before: toml_edit.without(before, path))
+
+
+def locked_by(key: str, policy: Policy | None = None) -> Path | None:
+    """The administrator's file that sets `key`, or None. Rules add up, so they are never locked."""
+    ruling = policies.in_force() if policy is None else policy
+    found = [file for file, table in ruling.settings.items() if key in table]
+    return found[-1] if found and key != "permissions" else None
+
+
+def _split(key: str) -> tuple[str, str]:
+    """The setting and, of one that is a table, the entry. Raises ConfigError."""
+    top, _, inner = key.partition(".")
+    if top not in KEYS:
+        raise unknown_key(top, "config set", KEYS)
+    if inner and top not in TABLES:
+        raise ConfigError(f"{top} is one value and has no {inner!r}", f"it is {KEYS[top].allowed}")
+    if top == "permissions":
+        raise ConfigError(
+            "permissions are a list of rules, and cannot be set as one value",
+            f"{_EDIT}; localagent docs config says how rules are written",
+        )
+    return top, inner
+
+
+def _ensure_free(key: str, policy: Policy | None) -> None:
+    ruling = policies.in_force() if policy is None else policy
+    file = locked_by(key, ruling)
+    if file is not None:
+        raise ConfigError(
+            f"{key} is locked: the administrator's policy {file} sets it to "
+            f"{_written(ruling.settings[file][key])}",
+            "nobody but the administrator of this machine can change it",
+        )
+
+
+def _change(file: SettingsFile, change: Callable[[str], str]) -> bool:
+    with _held(file):
+        before = file.text()
+        try:
+            after = change(before)
+        except ValueError as error:
+            raise ConfigError(f"{file.path}: {error}", _EDIT) from None
+        if after != before:
+            file.write(after)
+    return after != before
+
+
+@contextmanager
+def _held(file: SettingsFile) -> Iterator[None]:
+    """Nobody else changes the user's file meanwhile."""
+    if file.project:
+        yield
+        return
+    try:
+        lock = private(file.path.parent) / ".config.lock"
+    except OSError as error:
+        raise ConfigError(f"cannot make {file.path.parent}: {error.strerror}") from None
+    with locked(lock):
+        yield
+
+
+def _written(value: object) -> str:
+    """A value as TOML: JSON's texts, numbers, truth values and lists are that, too."""
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {_written(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,261 @@
+"""Settings, and where each value came from.
+
+Sources, each overriding those before it:
+
+    default
+    user       config.toml in the user's config folder
+    project    .localagent/config.toml in the workspace; may only narrow
+    environment  LOCALAGENT_<KEY>
+    flag       --key
+    policy     an administrator's file; wins over everything
+
+A project's file comes with a repository that nobody has looked at, so it can lower limits, name a
+planner and a stricter mode, add rules that ask or deny, and propose a check. The proposed check is
+kept apart (`proposed_check`): it must be shown or asked for before it is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from localagent.config import policy as policies
+from localagent.config.policy import Policy
+from localagent.config.schema import DEFAULT_STATUS, KEYS, RuleTable, read_file, validated
+from localagent.core.errors import ConfigError
+from localagent.core.events import MODES, Mode
+from localagent.core.paths import config_dir
+from localagent.permissions.rules import Rule
+
+_PREFIX = "LOCALAGENT_"
+PROJECT_KEYS = ("planner", "mode", "check", "max_seconds", "max_tokens", "permissions")
+"""What a project's file may set."""
+_OLLAMA_PORT = 11434  # where it listens unless told otherwise
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; None means: decided later (by the model's profile, or by looking).
+
+    `roles` maps a role to a model's id; main's is `model`. `permissions` are the administrator's
+    rules and then the user's, in the order in which they are asked; `project_permissions` come on
+    top and can only narrow.
+    """
+
+    model: str | None = None
+    planner: str | None = None
+    mode: Mode = "ask"
+    check: str | None = None
+    max_seconds: float | None = None
+    max_tokens: int | None = None
+    check_seconds: float = 120.0
+    search_seconds: float = 600.0
+    sandbox: str | None = None
+    sandbox_ports: tuple[int, ...] = ()
+    threads: int = 0
+    gpu_layers: int | None = None
+    nice: int = 0
+    memory_bytes: int | None = None
+    kv_cache_bytes: int = 2 << 30
+    window: int | None = None
+    silence_seconds: float = 120.0
+    ollama_host: str = "http://127.0.0.1:11434"
+    candidates: int | None = None
+    checkpoint_bytes: int = 512 << 20
+    project_files: str = "ask"
+    audit: str = "hashes"
+    audit_days: int = 0
+    audit_bytes: int = 1 << 30
+    roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    fallback: tuple[str, ...] = ()
+    theme: str = "auto"
+    edit_mode: str = "emacs"
+    keys: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    status_line: tuple[str, ...] = DEFAULT_STATUS
+    permissions: tuple[Rule, ...] = ()
+    project_permissions: tuple[Rule, ...] = ()
+    proposed_check: str | None = None
+    notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    policy: Policy = field(default_factory=Policy)
+
+    def source(self, key: str) -> str:
+        """Where the value of `key` came from: "default", a file, a variable or a flag."""
+        return self.sources.get(key, "default")
+
+
+def user_file() -> Path:
+    """The user's own settings. It may not exist."""
+    return config_dir() / "config.toml"
+
+
+def project_file(root: Path) -> Path:
+    """The settings that a workspace brings. It may not exist."""
+    return root / ".localagent" / "config.toml"
+
+
+def load(
+    workspace_root: Path | None,
+    flags: Mapping[str, Any] | None = None,
+    *,
+    policy: Path | None = None,
+) -> Settings:
+    """The settings for a workspace (None: outside of one). `flags` are by key, None for unset.
+    `policy` takes the place of the policy in force (tests).
+
+    Raises ConfigError, also for a flag that the policy contradicts. What else is ignored is said
+    in `notes`.
+    """
+    ruling = policies.in_force() if policy is None else policies.read((policy,))
+    settings = _merged(Settings(), read_file(user_file()), str(user_file()))
+    if workspace_root is not None:
+        settings = _narrowed(settings, project_file(workspace_root))
+    settings = _from_environment(settings)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            flag = f"--{key.replace('_', '-')}"
+            settings = _merged(settings, validated({key: value}, flag, strict=False), flag)
+    return _sound(_ruled(settings, ruling))
+
+
+def _sound(settings: Settings) -> Settings:
+    """`settings`, where they do not contradict each other; raises ConfigError."""
+    host = settings.ollama_host
+    try:
+        port = urlsplit(host if "://" in host else f"http://{host}").port or _OLLAMA_PORT
+    except ValueError:
+        port = None  # said where the server is asked
+    if port in settings.sandbox_ports:
+        raise ConfigError(
+            f"{settings.source('sandbox_ports')}: sandbox_ports has {port}, which is Ollama's",
+            "a command could have Ollama fetch from or send to the internet; leave it out",
+        )
+    return settings
+
+
+def check_policy(policy: Policy) -> None:
+    """Raises ConfigError where the policy locks what is no setting or has no such value."""
+    for file, table in policy.settings.items():
+        validated(table, str(file), strict=True)
+
+
+def _ruled(settings: Settings, policy: Policy) -> Settings:
+    """`settings` with the administrator's over them."""
+    notes = []
+    for file, table in policy.settings.items():
+        values = validated(table, str(file), strict=True)
+        notes += _overruled(settings, values, file)
+        settings = _merged(settings, values, f"policy {file}")
+    return replace(settings, notes=(*settings.notes, *notes), policy=policy)
+
+
+def _overruled(settings: Settings, values: Mapping[str, Any], file: Path) -> list[str]:
+    """What the policy takes from the user, said. Raises ConfigError where it is a flag: who gives
+    one must not believe that it holds."""
+    notes = []
+    for key, value in values.items():
+        source, mine = settings.source(key), getattr(settings, key)
+        ruled = None if key == "sandbox" and value == "auto" else value
+        if key in ("permissions", "roles") or source == "default" or mine == ruled:
+            continue
+        if source.startswith("--"):
+            raise ConfigError(
+                f"{source} {mine} is not possible: the administrator's policy {file} sets "
+                f"{key} = {value}",
+                "localagent config show says what the policy sets",
+            )
+        notes.append(f"{key} of {source} is ignored: the policy {file} sets it to {value}")
+    return notes
+
+
+def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
+    """`settings` with `values` over them; their rules come before those that are there, and a
+    role that they do not name stays as it is."""
+    new = dict(values)
+    if "permissions" in new:
+        new["permissions"] = (*_rules(new["permissions"]), *settings.permissions)
+    if "roles" in new:
+        new["roles"] = MappingProxyType({**settings.roles, **new["roles"]})
+    if new.get("sandbox") == "auto":
+        new["sandbox"] = None
+    sources = {**settings.sources, **dict.fromkeys(values, source)}
+    return replace(settings, **new, sources=MappingProxyType(sources))
+
+
+def _rules(tables: tuple[RuleTable, ...]) -> tuple[Rule, ...]:
+    return tuple(Rule(table.tool, table.match, table.action) for table in tables)
+
+
+def _narrowed(settings: Settings, path: Path) -> Settings:
+    """`settings` with what a project may say; the rest is refused or, where it would widen,
+    ignored with a note."""
+    values = read_file(path)
+    not_for_projects(values, path)
+    rules = values.pop("permissions", ())
+    proposed = values.pop("check", None)
+    notes = [_widens(settings, values, key, path) for key in ("max_seconds", "max_tokens")]
+    notes.append(_freer(settings, values, path))
+    settings = _merged(settings, values, str(path))
+    said = tuple(note for note in notes if note)
+    return replace(
+        settings,
+        proposed_check=proposed,
+        project_permissions=_rules(rules),
+        notes=(*settings.notes, *said),
+    )
+
+
+def not_for_projects(values: Mapping[str, Any], path: Path) -> None:
+    """Raises ConfigError for what a project's file may not say."""
+    for key in values:
+        if key not in PROJECT_KEYS:
+            raise ConfigError(
+                f"{path}: a project may not set {key}",
+                f"it may set {', '.join(PROJECT_KEYS)}; put {key} into {user_file()}",
+            )
+    for rule in values.get("permissions", ()):
+        if rule.action == "allow":
+            raise ConfigError(
+                f"{path}: a project may not allow anything",
+                'use action = "ask" or "deny" there; allow belongs into ' + str(user_file()),
+            )
+
+
+def _widens(settings: Settings, values: dict[str, Any], key: str, path: Path) -> str:
+    """Drop a limit that is no lower than the one in force, and say so; "" where it is lower."""
+    mine = getattr(settings, key)
+    if key not in values or mine is None or values[key] < mine:
+        return ""
+    given = values.pop(key)
+    if given == mine:
+        return ""
+    return f"{path}: {key} = {given:g} is ignored; a project may only lower it (it is {mine:g})"
+
+
+def _freer(settings: Settings, values: dict[str, Any], path: Path) -> str:
+    """Drop a mode that is freer than the one in force, and say so; "" where it is not."""
+    mine, given = settings.mode, values.get("mode", settings.mode)
+    if MODES.index(given) <= MODES.index(mine):
+        return ""
+    del values["mode"]
+    return f"{path}: mode = {given!r} is ignored; a project may only be stricter (it is {mine!r})"
+
+
+def _from_environment(settings: Settings) -> Settings:
+    notes: list[str] = []
+    for name, text in sorted(os.environ.items()):
+        if not name.startswith(_PREFIX) or not text:
+            continue
+        key = name[len(_PREFIX) :].lower()
+        if key in KEYS and key != "permissions":
+            settings = _merged(settings, validated({key: text}, name, strict=False), name)
+        elif near := difflib.get_close_matches(key, [k for k in KEYS if k != key], 1, 0.8):
+            notes.append(f"{name} is ignored; did you mean {_PREFIX}{near[0].upper()}?")
+    return replace(settings, notes=(*settings.notes, *notes))

@@ -1,0 +1,143 @@
+"""What a small model leaves out when it writes a Python file anew, and what it adds: docstrings of
+code that it was not asked to change are gone, and its thoughts stand as comments before and after
+the code. Neither changes what the code does, so the old file's prose can be kept.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Iterator, Sequence
+
+from localagent.core.errors import EditError
+from localagent.edits.python_definitions import Definition, definitions, first_line
+
+_PROSE = re.compile(
+    r"\b(?:doc\s?strings?|comments?|document(?:s|ed|ation)?|docs|licen[cs]es?|copyright|spdx"
+    r"|shebang)\b",
+    re.I,
+)
+
+
+def speaks_of_prose(request: str) -> bool:
+    """Whether a request is about what the code says of itself, which is then the model's to say."""
+    return _PROSE.search(request) is not None
+
+
+def with_prose_of(old: str, new: str) -> str:
+    """`new` with the docstrings that only `old` has, without the comments before its first and
+    after its last statement that `old` does not have. As it is where one of them is no Python.
+    """
+    try:
+        before, after = ast.parse(old), ast.parse(new)
+        olds = {found.name: found.node for found in definitions(old)}
+        news = [(found.name, found.node) for found in definitions(new)]
+    except (EditError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return new
+    theirs = old.splitlines()
+    lines = new.splitlines()
+    kept = lines[: _end(after)] + _own(lines[_end(after) :], theirs)
+    for name, node in reversed(news):
+        gone = olds.get(name)
+        if gone is not None:
+            kept = _documented(kept, node, _docstring(theirs, gone))
+    kept = _headed(kept, after, theirs, before)
+    text = "\n".join(kept).rstrip("\n") + "\n"
+    return text if _same_code(text, after) else new
+
+
+def _documented(lines: list[str], node: Definition, docstring: Sequence[str]) -> list[str]:
+    """The lines with a docstring put before a definition's body, where it has none."""
+    first = node.body[0]
+    at = first_line(first)
+    indent = " " * first.col_offset
+    header = max([node.lineno, *(d.end_lineno or 0 for d in node.decorator_list)])
+    fits = docstring and docstring[0].startswith(indent) and docstring[0][len(indent) :][:1] != " "
+    if not fits or at < header or _has_docstring(node):
+        return lines
+    above = lines[:at]
+    while not above[-1].strip():
+        del above[-1]
+    return [*above, *docstring, *lines[at:]]
+
+
+def _headed(
+    lines: list[str], after: ast.Module, theirs: Sequence[str], before: ast.Module
+) -> list[str]:
+    """The lines with the head of the old file where a module's docstring is gone; in any case
+    without new comments before the code."""
+    start = _start(after)
+    head = _own(lines[:start], theirs)
+    if not _has_docstring(before) or _has_docstring(after) or not after.body:
+        return [*head, *lines[start:]]
+    told = theirs[: _past_blank(theirs, before.body[0].end_lineno or 1)]
+    return [*told, *_after(head, told), *lines[start:]]
+
+
+def _after(head: Sequence[str], told: Sequence[str]) -> Iterator[str]:
+    """Lines of a head that are not told already; blank ones are in the old head."""
+    return (line for line in head if line.strip() and line not in told)
+
+
+def _own(lines: Sequence[str], theirs: Sequence[str]) -> list[str]:
+    """Lines without the comments that the old file lacks, and without the blanks these leave."""
+    had = {line.strip() for line in theirs}
+    kept = [line for line in lines if not line.lstrip().startswith("#") or line.strip() in had]
+    if len(kept) == len(lines):
+        return kept
+    while kept and not kept[0].strip():
+        del kept[0]
+    return kept
+
+
+def _docstring(lines: Sequence[str], node: Definition) -> Sequence[str]:
+    """The lines of a definition's docstring, with blank ones after it; none where it has none, or
+    shares its lines."""
+    if not _has_docstring(node):
+        return ()
+    first = node.body[0]
+    found = lines[first.lineno - 1 : _past_blank(lines, first.end_lineno or first.lineno)]
+    alone = first.lineno > node.lineno and not found[0][: first.col_offset].strip()
+    return found if alone else ()
+
+
+def _past_blank(lines: Sequence[str], index: int) -> int:
+    """The first index from this one on where a line is that is not blank."""
+    while index < len(lines) and not lines[index].strip():
+        index += 1
+    return index
+
+
+def _has_docstring(node: Definition | ast.Module) -> bool:
+    return bool(node.body) and ast.get_docstring(node, clean=False) is not None
+
+
+def _start(tree: ast.Module) -> int:
+    return first_line(tree.body[0]) if tree.body else 0
+
+
+def _end(tree: ast.Module) -> int:
+    return (tree.body[-1].end_lineno or 0) if tree.body else 0
+
+
+def _same_code(text: str, tree: ast.Module) -> bool:
+    """Whether a text does what the tree does: nothing but docstrings is another."""
+    try:
+        other = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return _bare(other) == _bare(tree)
+
+
+def _bare(tree: ast.Module) -> str:
+    """The tree as text, without docstrings."""
+
+    class Without(ast.NodeTransformer):
+        def generic_visit(self, node: ast.AST) -> ast.AST:
+            super().generic_visit(node)
+            if isinstance(node, Definition | ast.Module) and _has_docstring(node):
+                node.body = node.body[1:]
+            return node
+
+    return ast.dump(Without().visit(copy.deepcopy(tree)))

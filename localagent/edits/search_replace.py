@@ -1,0 +1,214 @@
+"""Search and replace for models that quote inexactly.
+
+The search text is looked for in steps, each more lenient than the one before; the first step that
+finds something decides, and it has to find exactly one place:
+
+1. whole lines, exactly;
+2. any text, exactly;
+3. whole lines, whatever blanks end them;
+4. whole lines with other indentation, the replacement being indented as the file is.
+
+Steps 3 and 4 are tried again without blank lines around the search text, and without line numbers
+("12|code") that were copied from a listing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+from localagent.core.errors import EditError
+
+_NUMBERED = re.compile(r"\s*\d+\s?[|:\t]")
+_SHOWN_LINES = 12
+_SHOWN_CHARS = 160
+
+
+def apply_search_replace(text: str, search: str, replace: str) -> str:
+    r"""`text` with the one place that matches `search` replaced.
+
+    Lines end with "\n". Raises EditError where nothing matches (showing the nearest lines), where
+    more than one place does (naming their lines), and where nothing would change.
+    """
+    if not search.strip():
+        if not text.strip():
+            return replace
+        raise EditError("the SEARCH part is empty; quote the lines that are to be replaced")
+    for wanted, instead in _readings(search, replace):
+        result = _apply(text, wanted, instead)
+        if result is not None:
+            if result == text:
+                raise EditError("the edit changes nothing: SEARCH and REPLACE are the same")
+            return result
+    raise EditError(_not_found(text, search, replace))
+
+
+def _readings(search: str, replace: str) -> Iterator[tuple[str, str]]:
+    """What the model may have meant, the literal reading first."""
+    yield search, replace
+    trimmed = _trim_blank(search), _trim_blank(replace)
+    if trimmed[0] != search.strip("\n"):
+        yield trimmed
+    if all(_NUMBERED.match(line) for line in trimmed[0].split("\n") if line.strip()):
+        yield _unnumbered(trimmed[0]), _unnumbered(trimmed[1])
+
+
+def _apply(text: str, search: str, replace: str) -> str | None:
+    lines = text.split("\n")
+    wanted = search.removesuffix("\n").split("\n")
+    instead = replace.removesuffix("\n").split("\n") if replace else []
+    exact = _places(lines, wanted)
+    if exact:
+        return _spliced(lines, _one(exact, len(wanted)), wanted, instead)
+    if search.strip("\n") in text:
+        return _replace_within(text, search.strip("\n"), replace.strip("\n"))
+    loose = _places([x.rstrip() for x in lines], [x.rstrip() for x in wanted])
+    if loose:
+        return _spliced(lines, _one(loose, len(wanted)), wanted, instead)
+    return _replace_shifted(lines, wanted, instead)
+
+
+def _places(lines: list[str], wanted: list[str]) -> list[int]:
+    """The indices at which `wanted` stands in `lines`."""
+    size = len(wanted)
+    starts = (i for i, line in enumerate(lines) if line == wanted[0])
+    return [i for i in starts if lines[i : i + size] == wanted]
+
+
+def _one(places: list[int], size: int) -> int:
+    """The only one of `places`."""
+    if len(places) > 1:
+        shown = ", ".join(str(place + 1) for place in places[:10])
+        what = "SEARCH line stands" if size == 1 else "SEARCH lines stand"
+        raise EditError(
+            f"the {what} in {len(places)} places (lines {shown}); "
+            "quote more lines around the one that you mean"
+        )
+    return places[0]
+
+
+def _spliced(lines: list[str], start: int, wanted: list[str], instead: list[str]) -> str:
+    return "\n".join([*lines[:start], *instead, *lines[start + len(wanted) :]])
+
+
+def _replace_within(text: str, search: str, replace: str) -> str:
+    """Replace a part of a line, or of several."""
+    at = text.find(search)
+    places = []
+    while at != -1:
+        places.append(text.count("\n", 0, at))
+        at = text.find(search, at + 1)
+    _one(places, search.count("\n") + 1)
+    return text.replace(search, replace, 1)
+
+
+def _replace_shifted(lines: list[str], wanted: list[str], instead: list[str]) -> str | None:
+    """Replace lines that are indented in another way than the model quoted them."""
+    bare = [line.strip() for line in wanted]
+    found: list[tuple[int, dict[str, str]]] = []
+    for place in _places([line.strip() for line in lines], bare):
+        shifts = _shifts(lines[place : place + len(wanted)], wanted)
+        if shifts is not None:
+            found.append((place, shifts))
+    if not found:
+        return None
+    place = _one([start for start, _ in found], len(wanted))
+    shifts = found[0][1]
+    return _spliced(lines, place, wanted, [_shifted(line, shifts) for line in instead])
+
+
+def _shifts(lines: list[str], wanted: list[str]) -> dict[str, str] | None:
+    """The indentation in the file for each in the quotation.
+
+    None where the two disagree on which lines are indented alike or deeper.
+    """
+    shifts: dict[str, str] = {}
+    for line, quoted in zip(lines, wanted, strict=True):
+        if quoted.strip() and shifts.setdefault(_indent(quoted), _indent(line)) != _indent(line):
+            return None
+    ordered = [shifts[indent] for indent in sorted(shifts, key=len)]
+    widths = [len(indent) for indent in ordered]
+    return shifts if all(a < b for a, b in pairwise(widths)) else None
+
+
+def _shifted(line: str, shifts: dict[str, str]) -> str:
+    """A replacement line, indented as the file is."""
+    indent = _indent(line)
+    if not line.strip():
+        return ""
+    if indent in shifts:
+        return shifts[indent] + line[len(indent) :]
+    # Deeper than anything quoted: the surplus is kept.
+    for known in sorted(shifts, key=len, reverse=True):
+        if indent.startswith(known):
+            return shifts[known] + line[len(known) :]
+    # Less deep: what the shallowest quoted line lost or gained, this one does.
+    known = min(shifts, key=len)
+    change = len(shifts[known]) - len(known)
+    fill = (shifts[known] or " ")[0]
+    return fill * max(0, len(indent) + change) + line[len(indent) :]
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _trim_blank(text: str) -> str:
+    """`text` without blank lines at its start and end."""
+    lines = text.split("\n")
+    while lines and not lines[0].strip():
+        lines.pop(0)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return "\n".join(lines)
+
+
+def _unnumbered(text: str) -> str:
+    return "\n".join(_NUMBERED.sub("", line, count=1) for line in text.split("\n"))
+
+
+def _not_found(text: str, search: str, replace: str) -> str:
+    """Why there is no match, with the lines that come nearest."""
+    lines = text.split("\n")
+    wanted = _trim_blank(search).split("\n")
+    if len(replace.strip()) > 20 and replace.strip("\n") in text:
+        line = text.count("\n", 0, text.find(replace.strip("\n"))) + 1
+        return f"the SEARCH lines are not in the file, but the REPLACE lines are, at line {line}"
+    start = _nearest(lines, wanted)
+    if start is None:
+        return "the SEARCH lines are not in the file, nor anything like them; read the file first"
+    end = min(len(lines), start + min(len(wanted), _SHOWN_LINES))
+    shown = "\n".join(f"{n + 1}|{lines[n][:_SHOWN_CHARS]}" for n in range(start, end))
+    return f"the SEARCH lines are not in the file. The nearest lines are:\n{shown}"
+
+
+def _nearest(lines: list[str], wanted: list[str]) -> int | None:
+    """The index of the region of `lines` that is most like `wanted`, or None."""
+    bare = [line.strip() for line in lines]
+    counts = Counter(line.strip() for line in wanted if line.strip())
+    size = len(wanted)
+    # Regions that share whole lines, counted by a window that slides over the file.
+    shared = [1 if counts.get(line) else 0 for line in bare]
+    best, start, window = 0, None, sum(shared[:size])
+    for i in range(len(lines)):
+        if window > best:
+            best, start = window, i
+        window -= shared[i]
+        window += shared[i + size] if i + size < len(lines) else 0
+    if start is not None:
+        first = next(i for i in range(start, len(lines)) if shared[i])
+        return max(0, first - [line.strip() for line in wanted].index(bare[first]))
+    # Otherwise the line that is most like the longest one quoted.
+    offset, longest = max(enumerate(wanted), key=lambda pair: len(pair[1].strip()))
+    matcher = SequenceMatcher(b=longest.strip()[:_SHOWN_CHARS], autojunk=False)
+    best_ratio, at = 0.5, None
+    for i, line in enumerate(bare[:5000]):
+        matcher.set_seq1(line[:_SHOWN_CHARS])
+        if matcher.real_quick_ratio() > best_ratio and matcher.quick_ratio() > best_ratio:
+            ratio = matcher.ratio()
+            if ratio > best_ratio:
+                best_ratio, at = ratio, i
+    return None if at is None else max(0, at - offset)

@@ -1,0 +1,154 @@
+"""Keeping the audit log within its bounds: old sessions' files go, and the head says so.
+
+A file is deleted whole, after the head was told its number of records, last hash and the reason, so
+`verify` still knows that nothing else is missing. The head itself is made shorter where it is long:
+a first record with what is known of each session takes the place of the records before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localagent.core.errors import WorkspaceError
+from localagent.core.locks import locked
+from localagent.history.audit.hash_chain import Link, append, end_of, open_chain, scan, seal
+from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TIP, audit_dir, now
+from localagent.history.audit.verify import head_intact
+
+# The head is made shorter where it is larger than this, in bytes: some 20,000 records.
+HEAD_BYTES = 6 << 20
+KEPT_BYTES = HEAD_BYTES // 2
+_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    session: str
+    path: Path
+    bytes: int
+    written: float
+
+
+def prune(days: int, max_bytes: int, *, head_bytes: int = HEAD_BYTES) -> list[str]:
+    """Delete the files of sessions without a record for `days`, and the oldest ones until all
+    take at most `max_bytes`; 0 is no bound. Those at work stay. Returns the sessions' ids.
+
+    Raises WorkspaceError.
+    """
+    folder = audit_dir()
+    if not folder.is_dir():
+        return []
+    try:
+        with locked(folder / LOCK):
+            gone = [file.session for file in _chosen(folder, days, max_bytes) if _delete(file)]
+            head = folder / HEAD
+            if head.exists() and head.stat().st_size > head_bytes:
+                _shorten(head, head_bytes // 2)
+    except OSError as error:
+        raise WorkspaceError(f"cannot prune the audit log: {error.strerror or error}") from error
+    return gone
+
+
+def _chosen(folder: Path, days: int, max_bytes: int) -> Iterator[_File]:
+    files = []
+    for path in folder.glob("*.jsonl"):
+        if path.name != HEAD:
+            status = path.stat()
+            files.append(_File(path.stem, path, status.st_size, status.st_mtime))
+    files.sort(key=lambda file: file.written)
+    total = sum(file.bytes for file in files)
+    oldest = time.time() - days * _DAY
+    for file in files:
+        late = bool(days) and file.written < oldest
+        if late or (max_bytes and total > max_bytes):
+            total -= file.bytes
+            yield file
+
+
+def _delete(file: _File) -> bool:
+    """Delete one file, unless its session is at work."""
+    fd = os.open(file.path, os.O_RDWR)
+    try:
+        if not _is_free(fd):
+            return False
+        link = end_of(fd)
+        record: dict[str, Any] = {"type": PRUNED, "time": now(), "file": file.session}
+        record |= {"count": link.seq, "last": link.hash, "bytes": file.bytes}
+        head = open_chain(file.path.with_name(HEAD))
+        try:
+            append(head, record)
+            os.fsync(head)
+        finally:
+            os.close(head)
+        if sys.platform != "win32":
+            file.path.unlink()
+    finally:
+        os.close(fd)
+    if sys.platform == "win32":
+        file.path.unlink()
+    return True
+
+
+def _is_free(fd: int) -> bool:
+    """Whether no session holds the file; on Windows one that is open cannot be deleted anyway."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _shorten(head: Path, kept_bytes: int) -> None:
+    """Put a base record in the place of all but the last `kept_bytes` or so."""
+    data = head.read_bytes()
+    if not head_intact(data):
+        return  # left as it is, for `verify` to tell
+    files: dict[str, tuple[int, str]] = {}
+    dropped = at = 0
+    was = ""
+    for line in scan(data):
+        record = line.record
+        if record is None:
+            continue  # torn, which the next record tells
+        if len(data) - at <= kept_bytes:
+            break
+        at += len(line.raw) + 1
+        dropped, was = int(record["seq"]), line.hash
+        _take(files, record)
+    if not dropped:
+        return
+    base = {"type": BASE, "time": now(), "files": files, "was": was}
+    first, _ = seal(base, Link(dropped - 1))
+    base_hash = next(iter(scan(first))).hash
+    fresh = head.with_name(f"{HEAD}.new")
+    fresh.unlink(missing_ok=True)
+    fd = open_chain(fresh)
+    try:
+        os.write(fd, first)
+        os.write(fd, data[at:])
+        append(fd, {"type": COMPACTED, "time": now(), "base": base_hash})
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    fresh.replace(head)
+
+
+def _take(files: dict[str, tuple[int, str]], record: dict[str, Any]) -> None:
+    """What a record of the head says of the session files so far."""
+    kind = record.get("type")
+    if kind == BASE:
+        files.update({name: (count, last) for name, (count, last) in record["files"].items()})
+    elif kind == TIP:
+        files[str(record["file"])] = (int(record["count"]), str(record["last"]))
+    elif kind == PRUNED:
+        files.pop(str(record["file"]), None)

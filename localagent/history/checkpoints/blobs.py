@@ -1,0 +1,101 @@
+"""The content that a session keeps for undo: one file per content, named by its sha256.
+
+Contents are stored raw, so a person can get a file back with `cp` alone, and the bound counts
+exactly the bytes on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+from localagent.core.errors import WorkspaceError
+from localagent.core.paths import private
+
+_CHUNK = 1 << 20
+# A sync of one file takes milliseconds, one of everything some hundred. Measured on ext4 with 1,000
+# files, one by one and at once: a deletion 4.0 and 1.3 s, an undo 16 and 7 s.
+_BULK = 50
+
+
+class Blobs:
+    """The folder `blobs` of one session."""
+
+    def __init__(self, session_dir: Path) -> None:
+        self._folder = session_dir / "blobs"
+
+    def has(self, sha256: str) -> bool:
+        """Whether the content is kept."""
+        return (self._folder / sha256).is_file()
+
+    def size(self) -> int:
+        """Bytes kept in all."""
+        try:
+            return sum(entry.stat().st_size for entry in self._folder.iterdir())
+        except FileNotFoundError:
+            return 0
+
+    def open(self, sha256: str) -> BinaryIO:
+        """The content, to be read. Raises WorkspaceError where it is gone."""
+        try:
+            return (self._folder / sha256).open("rb")
+        except FileNotFoundError:
+            raise WorkspaceError(
+                f"the kept content {sha256[:12]} is gone from {self._folder}",
+                "it was pruned or removed by hand; the turn can no longer be undone",
+            ) from None
+
+    def bytes(self, sha256: str) -> bytes:
+        """The whole content."""
+        with self.open(sha256) as file:
+            return file.read()
+
+    def keep(self, sha256: str, content: BinaryIO, *, sync: bool = True) -> bool:
+        """Keep `content`, with `sync` down to the disk; False where it does not hash to `sha256`
+        (it was written to since). Raises OSError."""
+        target = private(self._folder) / sha256
+        temp = self._folder / f".{secrets.token_hex(8)}.tmp"
+        hashed = hashlib.sha256()
+        try:
+            with temp.open("xb") as file:
+                while chunk := content.read(_CHUNK):
+                    hashed.update(chunk)
+                    file.write(chunk)
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            if hashed.hexdigest() != sha256:
+                return False
+            temp.chmod(0o600)
+            temp.replace(target)
+            return True
+        finally:
+            temp.unlink(missing_ok=True)
+
+    def sync(self) -> None:
+        """Wait until the names of the kept contents are on the disk."""
+        sync_folder(self._folder)
+
+
+def in_bulk(files: int) -> bool:
+    """Whether so many files are better brought to the disk by one `sync_all` than each alone."""
+    return files > _BULK and hasattr(os, "sync")
+
+
+def sync_all() -> None:
+    """Wait until all that was written is on the disk."""
+    os.sync()
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in `folder` are on the disk, where the system can open a folder."""
+    if not hasattr(os, "O_DIRECTORY") or not folder.is_dir():
+        return
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,300 @@
+"""Changing the workspace so that every change can be taken back.
+
+`Checkpoints.apply` is the one way into the workspace. Before it writes, it keeps what every path
+was (content, mode, link target, or that it was not there) in the session's folder, and writes
+down what it is about to do. Then either all changes happen or none; a process that is killed in
+between leaves no file partly written, and `recover` takes the rest back.
+
+The user's git is not involved: neither used nor touched. See docs/adr/0005-checkpoints.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from localagent.core.changes import Change
+from localagent.core.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
+from localagent.core.events import FileChanged
+from localagent.history.checkpoints.apply import carry_out, discard, explain, reading, revert
+from localagent.history.checkpoints.blobs import Blobs, in_bulk, sync_all
+from localagent.history.checkpoints.change_plan import Plan, Step, plan
+from localagent.history.checkpoints.changed import file_changes
+from localagent.history.checkpoints.clock import next_time
+from localagent.history.checkpoints.path_state import State
+from localagent.history.checkpoints.turn_log import Apply, ApplyKind, TurnLog, all_logs, turn_logs
+from localagent.workspace.safe_files import Rooted
+
+MAX_BYTES = 512 << 20
+
+_FORBIDDEN_ON_WINDOWS = frozenset('<>:"|?*\\')
+
+
+class Checkpoints:
+    """The changes of one turn.
+
+    `session_dir` is the session's folder, outside the workspace; `max_bytes` bounds what the
+    session keeps in all.
+    """
+
+    def __init__(
+        self, workspace_root: Path, session_dir: Path, turn: int, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._root = workspace_root
+        self._log = TurnLog(session_dir, turn)
+        self._max_bytes = max_bytes
+
+    def apply(
+        self, changes: Sequence[Change], expected: Mapping[str, str | None] | None = None
+    ) -> list[FileChanged]:
+        """Carry out `changes`, all or none, and return what changed, sorted by path.
+
+        `changes` say what shall be; a later change replaces an earlier one of the same path, a
+        later deletion of a folder those of what is in it. A file
+        change of a link writes to the file that the link names, if that is in the workspace; to
+        replace the link by a file, put a deletion of the path before it. A folder is deleted
+        with all that it holds. `expected` maps paths of `changes` to the sha256 that they were
+        read with (None: that there was nothing); a file that differs now is not overwritten.
+
+        Raises OutsideWorkspace and RefusedError (`.git`, devices, read-only files, more than may
+        be kept), WorkspaceError (changed since it was read, no space, no permission). Nothing
+        has changed then.
+        """
+        with _opened(self._root) as tree:
+            named = _by_real_path(tree, changes)
+            _check_expected(tree, named, expected or {})
+            goals = {path: _goal(change) for path, change in named.items()}
+            try:
+                planned = plan(tree, goals, clear=True)
+                _check_read_only(tree, planned, named)
+            except OSError as error:
+                raise explain(error, str(error.filename or "the files to be changed")) from error
+            data = {path: change.data for path, change in named.items()}
+            return commit(tree, self._log, "turn", planned, data, self._max_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What `recover` did: temporary files removed, turns whose unfinished change was taken back,
+    and paths left alone because someone else wrote them since."""
+
+    temporary: int = 0
+    turns: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+def recover(session_dir: Path, root: Path) -> Recovered:
+    """Take back what an apply of this session left unfinished in `root` when it was killed.
+
+    The caller holds the workspace's lock: an apply that is still running looks the same.
+    Raises WorkspaceError where files cannot be written; calling it again goes on.
+    """
+    workspace = str(Path(root).resolve())
+    logs = ((log, log.applies()) for log in turn_logs(session_dir))
+    return _recover([(log, [a for a in found if a.workspace == workspace]) for log, found in logs])
+
+
+def recover_workspace(root: Path, sessions: Path) -> Recovered:
+    """`recover` for all sessions in the folder `sessions`."""
+    return _recover(list(all_logs(sessions, str(Path(root).resolve()))))
+
+
+def _recover(logs: Sequence[tuple[TurnLog, list[Apply]]]) -> Recovered:
+    temporary = 0
+    turns: list[str] = []
+    left: set[str] = set()
+    for log, applies in logs:
+        # Normally at most one; newest first, as each found the workspace as the one before left it.
+        for apply in [a for a in reversed(applies) if a.outcome == "open"]:
+            with _opened(Path(apply.workspace)) as tree:
+                temporary += discard(tree, apply.steps, apply.id)
+                content = reading({}, Blobs(log.session_dir).open)
+                remaining = revert(tree, apply.steps, apply.id, content)
+            log.reverted(apply.id, remaining)
+            left.update(remaining)
+            turns.append(f"{log.session}:{log.turn}")
+    return Recovered(temporary, tuple(turns), tuple(sorted(left)))
+
+
+def commit(
+    tree: Rooted,
+    log: TurnLog,
+    kind: ApplyKind,
+    planned: Plan,
+    data: Mapping[str, bytes],
+    max_bytes: int = MAX_BYTES,
+) -> list[FileChanged]:
+    """Keep what is there, write down the intent, carry out the steps, write down that it is done.
+
+    `data` holds new content by path; what is not in it comes from the kept contents. Raises as
+    `Checkpoints.apply`.
+    """
+    steps = planned.steps
+    if not steps:
+        return []
+    _refuse_own_files(tree, log, steps)
+    blobs = Blobs(log.session_dir)
+    content = reading(data, blobs.open)
+    stamp = next_time(tree.root, log.applies())
+    apply = Apply(secrets.token_hex(4), kind, str(tree.root), stamp, tuple(steps))
+    try:
+        _keep(tree, blobs, steps, max_bytes)
+        log.intent(apply)
+    except OSError as error:
+        raise explain(error, f"a checkpoint to {log.session_dir}") from error
+    try:
+        carry_out(tree, steps, apply.id, content)
+    except BaseException as error:
+        _take_back(tree, log, apply, blobs, error)
+        raise
+    try:
+        log.done(apply.id, _odd_modes(tree, steps))
+    except OSError as error:
+        _take_back(tree, log, apply, blobs, error)
+        raise explain(error, f"a checkpoint to {log.session_dir}") from error
+    return file_changes(steps, blobs, data)
+
+
+def _take_back(
+    tree: Rooted, log: TurnLog, apply: Apply, blobs: Blobs, error: BaseException
+) -> None:
+    """Revert a failed apply. Where that fails, too, the intent stays open for `recover`."""
+    try:
+        left = revert(tree, apply.steps, apply.id, reading({}, blobs.open))
+        log.reverted(apply.id, left)
+    except (LocalAgentError, OSError) as second:
+        raise WorkspaceError(
+            f"{error}; and taking the change back failed, too: {second}",
+            "`localagent undo` completes it once the cause is gone",
+        ) from error
+
+
+def _keep(tree: Rooted, blobs: Blobs, steps: Sequence[Step], max_bytes: int) -> None:
+    """Keep the old content of every step. Raises RefusedError beyond the bound, and OSError."""
+    old = {s.before.sha256: s for s in steps if s.before.sha256}
+    missing = [step for sha256, step in old.items() if not blobs.has(sha256)]
+    needed = sum(step.before.size for step in missing)
+    if missing and blobs.size() + needed > max_bytes:
+        largest = max(missing, key=lambda step: step.before.size)
+        raise RefusedError(
+            f"changing {largest.path} would need {needed >> 20} MiB more to be kept for undo, "
+            f"beyond the {max_bytes >> 20} MiB that a session may keep",
+            "raise checkpoint_bytes in config.toml, or begin a new session",
+        )
+    bulk = in_bulk(len(missing))
+    for step in missing:
+        with tree.content(step.path, step.before) as source:
+            if not blobs.keep(step.before.sha256, source, sync=not bulk):
+                raise WorkspaceError(
+                    f"{step.path} was changed by someone else at this moment", "try again"
+                )
+    if bulk:
+        sync_all()
+    elif missing:
+        blobs.sync()
+
+
+def _odd_modes(tree: Rooted, steps: Sequence[Step]) -> dict[str, int | None]:
+    """The modes that the file system gave where they are not the ones asked for."""
+    odd: dict[str, int | None] = {}
+    for step in steps:
+        if step.after.kind in ("file", "dir"):
+            found = tree.glance(step.path)
+            if found.kind == step.after.kind and found.mode != step.after.mode:
+                odd[step.path] = found.mode
+    return odd
+
+
+def _opened(root: Path) -> Rooted:
+    if not Path(root).is_dir():
+        raise WorkspaceError(f"there is no folder {root}", "was it moved or deleted?")
+    return Rooted(root)
+
+
+def _by_real_path(tree: Rooted, changes: Sequence[Change]) -> dict[str, Change]:
+    """The changes by the path that they really concern, links on the way resolved."""
+    replaced = {change.path for change in changes if change.kind != "file"}
+    fixed = frozenset(_clean(path) for path in replaced)
+    named: dict[str, Change] = {}
+    deleted: set[str] = set()
+    for change in changes:
+        through = change.kind == "file" and change.path not in deleted
+        path = tree.resolve(_clean(change.path), last=through, fixed=fixed - {change.path})
+        if change.kind == "absent":
+            deleted.add(change.path)
+            named = {p: c for p, c in named.items() if not p.startswith(f"{path}/")}
+        named[path] = replace(change, path=path)
+    return named
+
+
+def _clean(path: str) -> str:
+    """`path` in its plain form. Raises OutsideWorkspace and RefusedError for what is none."""
+    if path.startswith("/") or "\0" in path or ".." in path.split("/") or not _encodable(path):
+        raise OutsideWorkspace(
+            f"{path!r} is no path inside the workspace", "use a path relative to the workspace"
+        )
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts:
+        raise RefusedError("the workspace's own folder cannot be changed", "name a path in it")
+    if os.name == "nt":  # drives, streams, and names that Windows rewrites
+        for part in parts:
+            if _FORBIDDEN_ON_WINDOWS & set(part) or part != part.rstrip(" ."):
+                raise RefusedError(f"{path!r} is no file name on this system")
+    return "/".join(parts)
+
+
+def _encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _goal(change: Change) -> State:
+    if change.kind in ("absent", "dir"):
+        return State(change.kind, change.mode if change.kind == "dir" else None)
+    digest = hashlib.sha256(change.data).hexdigest()
+    # Only permission bits: a change cannot make a file run as its owner.
+    mode = change.mode & 0o777 if change.mode is not None and change.kind == "file" else None
+    return State(change.kind, mode, digest, len(change.data))
+
+
+def _check_expected(
+    tree: Rooted, named: Mapping[str, Change], expected: Mapping[str, str | None]
+) -> None:
+    for given, sha256 in expected.items():
+        path = tree.resolve(_clean(given), last=True)
+        if path not in named:
+            path = tree.resolve(_clean(given), last=False)
+        now = tree.look(path)
+        if (now.sha256 or None) != sha256:
+            raise WorkspaceError(
+                f"{path} was changed by someone else since it was read",
+                "nothing was written; ask again, so that the new content is read",
+            )
+
+
+def _check_read_only(tree: Rooted, planned: Plan, named: Mapping[str, Change]) -> None:
+    """A file without write permission is replaced only by a change that says its mode."""
+    for step in planned.steps:
+        both = step.before.kind == "file" and step.after.kind == "file"
+        if both and named[step.path].mode is None and not tree.writable(step.path):
+            raise RefusedError(
+                f"{step.path} is read-only", "make it writable (chmod u+w) if it is to be changed"
+            )
+
+
+def _refuse_own_files(tree: Rooted, log: TurnLog, steps: Sequence[Step]) -> None:
+    """Where the workspace holds localagent's own records, these are out of reach."""
+    sessions = log.session_dir.resolve().parent
+    if not sessions.is_relative_to(tree.root):
+        return
+    own = sessions.relative_to(tree.root).as_posix()
+    for step in steps:
+        if step.path == own or step.path.startswith(f"{own}/"):
+            raise RefusedError(f"{step.path} belongs to localagent's own records")

@@ -1,0 +1,162 @@
+"""The record of one turn's changes: `checkpoints/turn-0001.jsonl` in the session's folder.
+
+Three kinds of lines, each on the disk before what it announces begins:
+
+    {"op": "intent", "id", "kind", "workspace", "time", "steps": [{path, before, after}, …]}
+    {"op": "done", "id", "modes": {path: mode}}
+    {"op": "reverted", "id", "left": [path, …]}
+
+An intent without one of the other two is an apply that was cut short. `kind` says whether the
+agent changed something ("turn"), or a person undid or redid it. "modes" names the modes that the
+file system gave where they differ from those asked for (FAT, some mounts).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from localagent.core.paths import private
+from localagent.history.checkpoints.blobs import sync_folder
+from localagent.history.checkpoints.change_plan import Step
+from localagent.history.checkpoints.path_state import State
+from localagent.history.sessions import jsonl
+
+ApplyKind = Literal["turn", "undo", "redo"]
+Outcome = Literal["open", "done", "reverted"]
+
+_NAME = re.compile(r"turn-(\d{4,})\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """One all-or-nothing change. `time` is in nanoseconds since 1970."""
+
+    id: str
+    kind: ApplyKind
+    workspace: str
+    time: int
+    steps: tuple[Step, ...]
+    outcome: Outcome = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """What a turn did to one path in all: what it found, what it left, and all in between."""
+
+    before: State
+    after: State
+    known: tuple[State, ...]
+
+
+class TurnLog:
+    """The record of turn number `turn` of the session in `session_dir`."""
+
+    def __init__(self, session_dir: Path, turn: int) -> None:
+        self.session_dir = session_dir
+        self.turn = turn
+        self._path = session_dir / "checkpoints" / f"turn-{turn:04d}.jsonl"
+
+    @property
+    def session(self) -> str:
+        """The session's id."""
+        return self.session_dir.name
+
+    def intent(self, apply: Apply) -> None:
+        """Write down what is about to be done. Raises OSError."""
+        steps = [step.to_dict() for step in apply.steps]
+        record = {"op": "intent", "id": apply.id, "kind": apply.kind, "time": apply.time}
+        self._append({**record, "workspace": apply.workspace, "steps": steps})
+
+    def done(self, apply_id: str, modes: dict[str, int | None]) -> None:
+        """Write down that it was done. Raises OSError."""
+        self._append({"op": "done", "id": apply_id, "modes": modes})
+
+    def reverted(self, apply_id: str, left: Sequence[str]) -> None:
+        """Write down that it was taken back, but for the paths in `left`. Raises OSError."""
+        self._append({"op": "reverted", "id": apply_id, "left": list(left)})
+
+    def _append(self, record: dict[str, Any]) -> None:
+        new = not self._path.exists()
+        with jsonl.Appender(private(self._path.parent) / self._path.name) as file:
+            file.append(record, sync=True)
+        if new:
+            sync_folder(self._path.parent)
+            sync_folder(self.session_dir)
+
+    def applies(self) -> list[Apply]:
+        """All applies in order; damaged lines are passed over. Raises OSError."""
+        found: dict[str, Apply] = {}
+        for record in jsonl.read(self._path).records:
+            try:
+                _take(found, record)
+            except (KeyError, TypeError, AttributeError):
+                continue  # torn, or written by another version
+        return list(found.values())
+
+
+def _take(found: dict[str, Apply], record: dict[str, Any]) -> None:
+    apply_id = record["id"]
+    if record["op"] == "intent":
+        steps = tuple(Step.from_dict(step) for step in record["steps"])
+        found[apply_id] = Apply(
+            apply_id, record["kind"], record["workspace"], record["time"], steps
+        )
+    elif record["op"] == "done":
+        apply = found[apply_id]
+        steps = tuple(_with_mode(step, record["modes"]) for step in apply.steps)
+        found[apply_id] = replace(apply, steps=steps, outcome="done")
+    elif record["op"] == "reverted":
+        found[apply_id] = replace(found[apply_id], outcome="reverted")
+
+
+def _with_mode(step: Step, modes: dict[str, int | None]) -> Step:
+    if step.path not in modes:
+        return step
+    return replace(step, after=replace(step.after, mode=modes[step.path]))
+
+
+def turn_logs(session_dir: Path) -> list[TurnLog]:
+    """The records of all turns of a session that changed something, in order."""
+    try:
+        names = [entry.name for entry in (session_dir / "checkpoints").iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    turns = [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
+    return [TurnLog(session_dir, turn) for turn in sorted(turns)]
+
+
+def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Apply]]]:
+    """Every turn of every session that changed something in `workspace` (its real path)."""
+    try:
+        folders = sorted(entry for entry in sessions.iterdir() if entry.is_dir())
+    except FileNotFoundError:
+        return
+    for folder in folders:
+        for log in turn_logs(folder):
+            applies = [a for a in log.applies() if a.workspace == workspace]
+            if applies:
+                yield log, applies
+
+
+def last_done(applies: Sequence[Apply]) -> Apply | None:
+    """The last apply that was not cut short or taken back."""
+    return next((apply for apply in reversed(applies) if apply.outcome == "done"), None)
+
+
+def net(applies: Sequence[Apply]) -> dict[str, Net]:
+    """What stands of a turn, by path: nothing after an undo, and again after a redo."""
+    live: dict[str, Net] = {}
+    for apply in applies:
+        if apply.outcome != "done":
+            continue
+        if apply.kind == "undo":
+            live = {}
+            continue
+        for step in apply.steps:
+            was = live.get(step.path, Net(step.before, step.before, (step.before,)))
+            live[step.path] = Net(was.before, step.after, (*was.known, step.before, step.after))
+    return {path: found for path, found in live.items() if found.before != found.after}

@@ -1,0 +1,111 @@
+"""One writing session a workspace, by an advisory lock.
+
+The lock is a file in the state folder, locked with flock (msvcrt on Windows), so the kernel lets
+go of it when its holder dies, however it dies. What the file holds is for the message only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from localagent.core.errors import WorkspaceError
+from localagent.core.locks import BUSY, lock_now, unlock
+from localagent.core.paths import private, state_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a workspace; `pid` is 0 where that is not known yet."""
+
+    pid: int
+    session: str
+
+    def __str__(self) -> str:
+        return f"session {self.session or '?'} (process {self.pid or '?'})"
+
+
+class WorkspaceLock:
+    """A held lock. Let go with `release`, or use it as a context manager."""
+
+    def __init__(self, fd: int, session: str, workspace: str) -> None:
+        self._fd = fd
+        self._workspace = workspace
+        self.session = session
+
+    def release(self) -> None:
+        """Let go; a second call does nothing."""
+        if self._fd >= 0:
+            # The file stays: removing it would let two sessions lock two files of one name.
+            os.ftruncate(self._fd, 0)
+            unlock(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def pass_on(self, session: str) -> None:
+        """Hold the lock for another session of this process from now on. Raises OSError."""
+        _sign(self._fd, session, self._workspace)
+        self.session = session
+
+    def __enter__(self) -> WorkspaceLock:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+
+def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
+    """The lock on the workspace `root`, or who holds it. Does not wait.
+
+    Raises WorkspaceError where no lock file can be made.
+    """
+    real = os.path.realpath(root)
+    try:
+        path = path_beside_lock(real, "lock")
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        fd = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot lock the workspace: {error.strerror} ({error.filename})",
+            "check the space and the permissions of localagent's state folder",
+        ) from error
+    try:
+        lock_now(fd)
+        _sign(fd, session_id, real)
+    except OSError as error:
+        holder = _holder(fd)
+        os.close(fd)
+        if error.errno in BUSY:
+            return holder
+        raise WorkspaceError(f"cannot lock the workspace: {error.strerror}", "") from error
+    return WorkspaceLock(fd, session_id, real)
+
+
+def path_beside_lock(root: str | Path, kind: str) -> Path:
+    """The file of the workspace `root` that ends in `kind`, in the folder of locks, which is made.
+
+    Raises OSError.
+    """
+    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
+    return private(state_dir() / "locks") / f"{name}.{kind}"
+
+
+def _sign(fd: int, session: str, workspace: str) -> None:
+    """Say in the file who holds the lock."""
+    content = {"pid": os.getpid(), "session": session, "workspace": workspace}
+    os.ftruncate(fd, 0)
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.write(fd, json.dumps(content).encode())
+
+
+def _holder(fd: int) -> Holder:
+    """What the holder wrote; it may be between locking and writing."""
+    try:
+        os.lseek(fd, 0, os.SEEK_SET)
+        content = json.loads(os.read(fd, 1 << 16))
+        return Holder(int(content["pid"]), str(content["session"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder(0, "")

@@ -1,0 +1,1 @@
+"""Sessions on disk: transcripts, the catalogue, fork, replay, pruning."""

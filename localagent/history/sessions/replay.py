@@ -1,0 +1,245 @@
+"""Running a recorded session again: the model's replies from the record, the tools for real.
+
+`ReplayModel` gives back what the model said; `compare` finds the first thing that the session
+then saw otherwise: a tool's result, a check's result, a changed file.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from localagent.core import errors
+from localagent.core.errors import BackendError, ContextOverflow
+from localagent.core.events import (
+    CheckFinished,
+    Event,
+    Failed,
+    FileChanged,
+    ModelAsked,
+    ModelReplied,
+    SessionStarted,
+    Steered,
+    Step,
+    ToolReturned,
+    TurnStarted,
+    to_dict,
+)
+from localagent.models.base import (
+    Chunk,
+    Finish,
+    FinishReason,
+    ModelInfo,
+    Reading,
+    Request,
+    Text,
+    Tokenised,
+    Usage,
+)
+from localagent.models.scripted import SCRIPTED, rendered, tokenised, tokens
+
+# What differs from run to run and means nothing.
+_NOISE = (
+    (re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|sec|secs|seconds?|minutes?)\b"), "<time>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?"), "<time>"),
+    (re.compile(r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b"), "<time>"),
+    (re.compile(r"\b0x[0-9a-fA-F]{4,16}\b"), "<address>"),
+    (re.compile(r"\b\d{8}-\d{4}-[0-9a-z]{4}\b"), "<session>"),
+    (re.compile(rf"(?:{re.escape(tempfile.gettempdir())}|/tmp|/var/tmp)/[^\s'\":,)]+"), "<temp>"),
+    # pytest fills its lines with signs up to the terminal's width, around texts with times.
+    (re.compile(r"[=_-]{3,}"), "---"),
+)
+_IGNORED = {"call", "seconds", "for_person"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first observation that differs: its number, counted from 1, and both sides (None where
+    there is none). `field` is "" where the observations are of different kinds."""
+
+    number: int
+    field: str
+    recorded: Event | None
+    new: Event | None
+
+    def __str__(self) -> str:
+        """One line for each side."""
+        return (
+            f"observation {self.number} differs{f' in {self.field}' if self.field else ''}\n"
+            f"  recorded: {_shown(self.recorded, self.field)}\n"
+            f"  now:      {_shown(self.new, self.field)}"
+        )
+
+
+class ReplayModel:
+    """A `Model` that says again what `recorded` says it said, in that order.
+
+    A request that got no reply in the record raises the error that ended its turn. When the
+    record is used up, a BackendError says that the session took another way.
+    """
+
+    def __init__(self, recorded: Iterable[Event], info: ModelInfo = SCRIPTED) -> None:
+        self._answers = _answers(recorded)
+        self._info = info
+        self._next = 0
+        self._cancelled = threading.Event()
+        self.requests: list[Request] = []
+        self.prompts: list[str] = []
+
+    @property
+    def info(self) -> ModelInfo:
+        """Who the model is."""
+        return self._info
+
+    def become(self, info: ModelInfo) -> None:
+        """Be another model from here on, as the recorded session was."""
+        self._info = info
+
+    def count(self, text: str) -> int:
+        """As ScriptedModel.count; the recorded model's own tokenizer is not needed to replay."""
+        return len(tokens(text))
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """As ScriptedModel.tokenised."""
+        return tokenised(request)
+
+    def generate(self, request: Request) -> Iterator[Chunk]:
+        """Stream the next recorded reply, with its recorded counts and times."""
+        self._cancelled.clear()
+        self.requests.append(request)
+        self.prompts.append(rendered(request))
+        if self._next >= len(self._answers):
+            raise BackendError(
+                f"the recording holds {len(self._answers)} replies and one more was asked for",
+                "the session took another way than the recorded one",
+            )
+        answer = self._answers[self._next]
+        self._next += 1
+        if isinstance(answer, Failed):
+            raise _failure(answer)
+        return self._stream(answer, request.reply_start)
+
+    def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
+        """The next recorded replies, in the order in which they were finished then."""
+        for _ in requests:
+            place = min(self._place(), len(requests) - 1)
+            for chunk in self.generate(requests[place]):
+                yield place, chunk
+
+    def _place(self) -> int:
+        """Which of the requests that were made together the next recorded reply answers."""
+        answer = self._answers[self._next] if self._next < len(self._answers) else None
+        return answer.stream if isinstance(answer, ModelReplied) else 0
+
+    def _stream(self, answer: ModelReplied, reply_start: str) -> Iterator[Chunk]:
+        usage = Usage(
+            answer.prompt_tokens,
+            answer.reused_tokens,
+            answer.completion_tokens,
+            answer.prefill_seconds,
+            answer.decode_seconds,
+        )
+        yield Reading(answer.prompt_tokens, answer.prompt_tokens, answer.reused_tokens)
+        for piece in tokens(answer.text.removeprefix(reply_start)):
+            if self._cancelled.is_set():
+                yield Finish("cancelled", usage)
+                return
+            yield Text(piece)
+        reasons: dict[str, FinishReason] = {"length": "length", "cancelled": "cancelled"}
+        yield Finish(reasons.get(answer.finish, "stop"), usage)
+
+    def cancel(self, place: int | None = None) -> None:  # noqa: ARG002 - one at a time
+        """End the running generation."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def steered(events: Iterable[Event]) -> Iterator[list[str]]:
+    """What the user said in the middle of the turn that `events` go on with: for each step, the
+    texts that joined the conversation there."""
+    said: list[str] | None = None
+    for event in events:
+        if isinstance(event, TurnStarted):
+            break
+        if isinstance(event, Step) and event.name == "think":
+            if said is not None:
+                yield said
+            said = []
+        elif isinstance(event, Steered) and said is not None:
+            said.append(event.text)
+    if said is not None:
+        yield said
+
+
+def compare(recorded: Iterable[Event], new: Iterable[Event]) -> Difference | None:
+    """The first observation that differs between two runs, or None.
+
+    Not compared: times, addresses, session ids, temporary paths and the workspace's own path,
+    the numbers of calls, the half of a tool's result that is for people.
+    """
+    pairs = zip_longest(_observations(recorded), _observations(new))
+    for number, (old, now) in enumerate(pairs, 1):
+        if old is None or now is None or type(old[0]) is not type(now[0]):
+            return Difference(number, "", old and old[0], now and now[0])
+        for name, value in old[1].items():
+            if value != now[1].get(name):
+                return Difference(number, name, old[0], now[0])
+    return None
+
+
+def _observations(events: Iterable[Event]) -> Iterator[tuple[Event, dict[str, Any]]]:
+    """What the session saw, each with the fields that count, noise taken out."""
+    workspaces: list[str] = []
+    for event in events:
+        if isinstance(event, SessionStarted):
+            workspaces = [event.workspace]
+        elif isinstance(event, ToolReturned | CheckFinished | FileChanged):
+            values = {k: v for k, v in to_dict(event).items() if k not in _IGNORED}
+            yield event, {k: _plain(v, workspaces) for k, v in values.items()}
+
+
+def _plain(value: Any, workspaces: Sequence[str]) -> Any:
+    if not isinstance(value, str):
+        return value
+    for workspace in workspaces:
+        value = value.replace(workspace, "<workspace>")
+    for pattern, name in _NOISE:
+        value = pattern.sub(name, value)
+    return value
+
+
+def _answers(recorded: Iterable[Event]) -> list[ModelReplied | Failed]:
+    """Every reply, and where a request got none, the failure that followed."""
+    answers: list[ModelReplied | Failed] = []
+    waiting = False
+    for event in recorded:
+        if isinstance(event, ModelAsked):
+            waiting = True
+        elif isinstance(event, ModelReplied) or (isinstance(event, Failed) and waiting):
+            answers.append(event)
+            waiting = False
+    return answers
+
+
+def _failure(failed: Failed) -> BackendError:
+    cls = getattr(errors, failed.kind, BackendError)
+    if not issubclass(cls, BackendError) or cls is ContextOverflow:
+        cls = BackendError
+    error: BackendError = cls(failed.message, failed.hint)
+    return error
+
+
+def _shown(event: Event | None, field: str) -> str:
+    if event is None:
+        return "nothing more"
+    values = to_dict(event)
+    kind = values.pop("type")
+    text = repr(values[field]) if field in values else repr(values)
+    return f"{kind} {text if len(text) <= 300 else text[:297] + '…'}"

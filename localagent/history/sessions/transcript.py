@@ -1,0 +1,387 @@
+"""The transcript: every event of a session, one JSON object a line.
+
+`sessions/<id>/transcript.jsonl`; each line is {"seq", "time", "type", …the event's fields}. `seq`
+counts from 1, `time` is UTC with milliseconds. `TextDelta` and `ModelReading` are not stored: the
+`ModelReplied` that ends them holds the whole text. A line is written with one write() at once,
+and the file is synced to the disk when a turn ends.
+
+Where the transcript cannot be written (a full disk), the first `append` that fails raises, so the
+turn ends with a clear error; later events are shown but not stored (`lost` counts them), and the
+file holds whole lines only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from localagent.core.errors import UsageError, WorkspaceError
+from localagent.core.events import (
+    Event,
+    ModelReading,
+    SessionTitled,
+    TextDelta,
+    TurnFinished,
+    TurnStarted,
+    from_dict,
+    to_dict,
+)
+from localagent.core.messages import Message
+from localagent.core.paths import data_dir, private, sessions_dir
+from localagent.history.sessions import jsonl
+from localagent.history.sessions.conversation import Talk
+
+FILE = "transcript.jsonl"
+_ABOUT = "session.json"
+_TITLED = "session_titled"
+_NOT_STORED = (TextDelta, ModelReading)
+# Crockford's base 32: no letters that are taken for one another.
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID = re.compile(r"\d{8}-\d{4}-[0-9a-z]{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored event."""
+
+    seq: int
+    time: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The session that another one is a fork of: it has all of its turns up to `turn`."""
+
+    session: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A session read back. `damaged` counts lines that could not be read: torn by a kill, or of
+    a newer version."""
+
+    session: str
+    folder: Path
+    workspace: str
+    started: str
+    entries: tuple[Entry, ...]
+    damaged: int
+    parent: Parent | None = None
+
+    @property
+    def events(self) -> list[Event]:
+        """The events in order."""
+        return [entry.event for entry in self.entries]
+
+    def messages(self) -> list[Message]:
+        """The conversation so far, from which a resumed session goes on."""
+        return self.talk().messages
+
+    def texts(self) -> Iterator[str]:
+        """What was said in the conversation, and what answers were written to."""
+        for message in self.messages():
+            yield message.content
+            if message.asked is not None:
+                yield message.asked.text
+
+    def talk(self) -> Talk:
+        """The conversation so far, with where its turns began."""
+        return Talk.of(self.events)
+
+    @property
+    def last_turn(self) -> int:
+        """The number of the last turn, 0 before the first."""
+        return max((e.turn for e in self.events if isinstance(e, TurnStarted)), default=0)
+
+    @property
+    def title(self) -> str:
+        """What the session is called, "" where nobody has named it."""
+        titles = [e.title for e in self.events if isinstance(e, SessionTitled)]
+        return titles[-1] if titles else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One line of a list of sessions. `outcome` is the last turn's, "" where it did not end;
+    `title` is "" where nobody wrote one; `used` is when the last turn began or ended."""
+
+    session: str
+    started: str
+    workspace: str
+    prompt: str
+    outcome: str
+    files: tuple[str, ...]
+    turns: int
+    title: str = ""
+    used: str = ""
+    parent: Parent | None = None
+
+
+class TranscriptWriter:
+    """A session that is being recorded. `folder` is its own, for checkpoints, too."""
+
+    def __init__(self, session: str, folder: Path, next_seq: int = 1) -> None:
+        """Raises WorkspaceError where another process goes on with the session now."""
+        self.session = session
+        self.folder = folder
+        self.lost = 0
+        self._seq = next_seq
+        try:
+            self._file = jsonl.Appender(folder / FILE, alone=True)
+        except jsonl.InUse:
+            raise WorkspaceError(
+                f"session {session} is in use by another process",
+                f"end it there, or go on with a copy: localagent sessions fork {session}",
+            ) from None
+
+    def append(self, event: Event) -> None:
+        """Store `event`, unless it is of a kind that is not stored.
+
+        Raises WorkspaceError the first time that it cannot be written; later ones only count.
+        """
+        if isinstance(event, _NOT_STORED):
+            return
+        if self.lost:
+            self.lost += 1
+            return
+        record = {"seq": self._seq, "time": _now(), **to_dict(event)}
+        try:
+            self._file.append(record, sync=isinstance(event, TurnFinished))
+        except OSError as error:
+            self.lost = 1
+            raise WorkspaceError(
+                f"cannot write the transcript: {error.strerror}",
+                f"free some space where {self.folder} is",
+            ) from error
+        self._seq += 1
+
+    def aside(self, event: Event) -> None:
+        """See `session.Recorder`: what is no part of the conversation is not in a transcript."""
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it, with the session's folder where nothing else is in it."""
+        self.close()
+        with contextlib.suppress(OSError):
+            for name in (FILE, _ABOUT):
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def __enter__(self) -> TranscriptWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def open_session(workspace: Path, session: str | None = None) -> TranscriptWriter:
+    """Begin a session in `workspace`, or go on with the one whose id begins with `session`.
+
+    Raises UsageError for an unknown session or one of another workspace, and WorkspaceError where
+    its folder cannot be written.
+    """
+    root = os.path.realpath(workspace)
+    try:
+        if session is None:
+            return _new_session(root)
+        old = read(session)
+        if old.workspace not in ("", root):
+            raise UsageError(
+                f"session {old.session} belongs to {old.workspace}", "run localagent there"
+            )
+        next_seq = max((entry.seq for entry in old.entries), default=0) + 1
+        return TranscriptWriter(old.session, old.folder, next_seq)
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot write to {error.filename or sessions_dir()}: {error.strerror}",
+            "check the space and the permissions of localagent's data folder",
+        ) from error
+
+
+def _new_session(root: str) -> TranscriptWriter:
+    folder = new_folder()
+    describe(folder, root)
+    return TranscriptWriter(folder.name, folder)
+
+
+def new_folder() -> Path:
+    """An empty folder for a new session, named by its id. Raises OSError."""
+    private(data_dir())
+    sessions = private(sessions_dir())
+    while True:
+        folder = sessions / new_id()
+        try:
+            folder.mkdir(mode=0o700)
+            return folder
+        except FileExistsError:
+            continue
+
+
+def new_id() -> str:
+    """An id for a session, which begins with the time; another one may have it already."""
+    tail = "".join(secrets.choice(_LETTERS) for _ in range(4))
+    return f"{datetime.now(UTC):%Y%m%d-%H%M}-{tail}"
+
+
+def describe(folder: Path, workspace: str, parent: Parent | None = None) -> None:
+    """Write down which session is in a new folder. Raises OSError."""
+    about = {"session": folder.name, "workspace": workspace, "started": _now()}
+    if parent is not None:
+        about["parent"] = parent.session
+        about["parent_turn"] = str(parent.turn)
+    fd = os.open(folder / _ABOUT, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w", encoding="ascii") as file:
+        json.dump(about, file)
+
+
+def find_session(name: str, known: Sequence[str] | None = None) -> str:
+    """The one session id that is `name`, or begins or ends with it.
+
+    Raises UsageError with the nearest ids where there is none, or more than one.
+    """
+    ids = sorted(session_ids() if known is None else known)
+    wanted = name.strip().lower()
+    if wanted in ids:
+        return wanted
+    fitting = [i for i in ids if wanted and (i.startswith(wanted) or i.endswith(wanted))]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise UsageError(
+            f"{name} may be any of {len(fitting)} sessions", f"say which: {', '.join(fitting[-5:])}"
+        )
+    near = difflib.get_close_matches(wanted, ids, n=3) or ids[-3:]
+    hint = f"the nearest are: {', '.join(near)}" if near else "no session is stored yet"
+    raise UsageError(f"there is no session {name}", hint)
+
+
+def session_ids() -> list[str]:
+    """The ids of all stored sessions, sorted (oldest first, to the minute)."""
+    try:
+        names = [entry.name for entry in sessions_dir().iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in names if _ID.fullmatch(name))
+
+
+def read(session: str) -> Transcript:
+    """The transcript of the session whose id is `session`, or begins or ends with it.
+
+    Raises UsageError where there is none, and WorkspaceError where it cannot be read.
+    """
+    name = find_session(session)
+    folder = sessions_dir() / name
+    about = _about(folder)
+    entries: list[Entry] = []
+    try:
+        stored = jsonl.read(folder / FILE)
+    except OSError as error:
+        raise WorkspaceError(f"cannot read {folder / FILE}: {error.strerror}") from error
+    damaged = stored.damaged
+    for record in stored.records:
+        try:
+            event = from_dict(record)
+        except ValueError:
+            damaged += 1
+            continue
+        seq = record.get("seq")
+        entries.append(Entry(seq if isinstance(seq, int) else 0, str(record.get("time")), event))
+    workspace, started = str(about.get("workspace", "")), str(about.get("started", ""))
+    parent = _parent(about)
+    return Transcript(name, folder, workspace, started, tuple(entries), damaged, parent)
+
+
+def parent_of(session: str, sessions: Path | None = None) -> Parent | None:
+    """The session that the one of this whole id was forked from, or None."""
+    return _parent(_about((sessions or sessions_dir()) / session))
+
+
+def is_in_use(session: str) -> bool:
+    """Whether the session of this whole id is recorded to now, by this process or another."""
+    return jsonl.in_use(sessions_dir() / session / FILE)
+
+
+def list_sessions(workspace: Path | None = None) -> list[SessionSummary]:
+    """The stored sessions, of one workspace or of all, newest first."""
+    root = None if workspace is None else os.path.realpath(workspace)
+    found = []
+    for name in session_ids():
+        about = _about(sessions_dir() / name)
+        if root is None or about.get("workspace") == root:
+            found.append(_summary(name, about))
+    return sorted(found, key=lambda s: (s.started, s.session), reverse=True)
+
+
+def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
+    prompt = outcome = title = used = ""
+    files: set[str] = set()
+    turns = 0
+    for record in records(name, ("turn_started", "turn_finished", "file_changed", _TITLED)):
+        if record["type"] == "turn_started":
+            if record.get("kind", "task") == "task":
+                prompt = prompt or str(record.get("prompt", ""))
+            turns, outcome = turns + 1, ""
+        elif record["type"] == "turn_finished":
+            outcome = str(record.get("outcome", ""))
+        elif record["type"] == _TITLED:
+            title = str(record.get("title", ""))
+            continue
+        elif isinstance(path := record.get("path"), str):
+            files.add(path)
+        used = str(record.get("time", ""))
+    started, workspace = str(about.get("started", "")), str(about.get("workspace", ""))
+    changed = tuple(sorted(files))
+    return SessionSummary(
+        *(name, started, workspace, prompt, outcome, changed, turns, title),
+        used=used or started,
+        parent=_parent(about),
+    )
+
+
+def records(session: str, types: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The stored events of the given types, of the session of this whole id. The others, with
+    whole prompts in them, are told by a look at the line and not parsed, which makes long lists
+    quick."""
+    marks = [f'"type":"{name}"'.encode() for name in types]
+    try:
+        with (sessions_dir() / session / FILE).open("rb") as file:
+            for line in file:
+                if any(mark in line for mark in marks):
+                    record = jsonl.parse(line)
+                    if record is not None and record.get("type") in types:
+                        yield record
+    except OSError:
+        return
+
+
+def _parent(about: dict[str, Any]) -> Parent | None:
+    session, turn = about.get("parent"), str(about.get("parent_turn", ""))
+    if not isinstance(session, str) or not _ID.fullmatch(session) or not turn.isdigit():
+        return None
+    return Parent(session, int(turn))
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / _ABOUT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Which models there are: the lock file, the model store, and where files come from."""

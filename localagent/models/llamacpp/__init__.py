@@ -1,0 +1,1 @@
+"""The llama.cpp backend: a client, and the worker process that it starts."""

@@ -1,0 +1,354 @@
+"""The llama.cpp backend: a model in a child process that may die without harm.
+
+The process starts at the first need (or with `start`), and again after it died. A request whose
+process dies before any text came is tried once more; where the process had never finished a step
+and died of a crash, the next one runs without the library's extra buffer types, which some builds
+get wrong (a compiler's bug on CPUs with AMX). The reasons are in docs/adr/0002-worker-process.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from localagent.core.errors import BackendError, Interrupted, WorkerDied
+from localagent.core.messages import Message
+from localagent.core.paths import cache_dir, state_dir
+from localagent.models.base import (
+    Chunk,
+    Finish,
+    Infill,
+    KvType,
+    ModelInfo,
+    Notice,
+    Reading,
+    Request,
+    Text,
+    Tokenised,
+    Usage,
+    only,
+)
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.client import Settings, Stopped, WorkerLink
+from localagent.models.llamacpp.llama_metadata import Metadata, inspect
+from localagent.models.llamacpp.memory_plan import BATCH
+from localagent.models.llamacpp.process import worker_command
+
+__all__ = ["LlamaCpp", "Metadata", "inspect"]
+
+SILENCE = 120.0
+"""Seconds without a word from the worker after which it counts as hung. It reports every few
+seconds while it loads and reads, and every token that it writes."""
+
+KEEP = 3.0
+"""Seconds that closing may take for writing the KV cache: at 100 MB a second, 10,000 tokens."""
+
+KV_BYTES = 2 << 30
+"""Bytes of all KV caches on disk together: some 70,000 tokens of the default model."""
+
+
+def _unchecked() -> None:
+    """Nothing pins the file."""
+
+
+class LlamaCpp:
+    """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
+
+    `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
+    `gpu_layers` None leaves it to the library. `kv_type` is "f16" or "q8_0"; the latter
+    needs `flash`, attention that does not keep its scores. `kv_bytes` is what the
+    KV caches kept on disk may hold, 0 for none; `drafts` allows guesses that are checked. `nice` is
+    added to the niceness of the process. `silence` is in seconds. `command` starts another worker
+    that speaks the same protocol. `logs` and `cache` are the folders of the worker's logs and of
+    the KV caches. `check` is called each time before the file is loaded and raises where it must
+    not be (any more). `notes` are what the user should be told with the first reply.
+
+    One request runs at a time; another while it is unfinished is a RuntimeError. To stop taking
+    chunks from `generate` is allowed at any moment and cancels it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: ModelInfo,
+        *,
+        window: int | None = None,
+        threads: int = 0,
+        gpu_layers: int | None = None,
+        use_extra_bufts: bool = True,
+        batch: int = BATCH,
+        kv_type: KvType = "f16",
+        flash: bool = True,
+        kv_bytes: int = KV_BYTES,
+        drafts: bool = True,
+        nice: int = 0,
+        silence: float = SILENCE,
+        command: Sequence[str] | None = None,
+        logs: Path | None = None,
+        cache: Path | None = None,
+        check: Callable[[], None] = _unchecked,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self._info = info
+        self._drafts = drafts
+        settings = Settings(
+            path=path.resolve(),
+            check=check,
+            window=info.profile.window if window is None else window,
+            threads=threads,
+            gpu_layers=gpu_layers,
+            batch=batch,
+            parallel=info.profile.parallel,
+            kv_type=kv_type,
+            flash=flash,
+            kv_bytes=kv_bytes,
+            kv_folder=cache or cache_dir() / "kv",
+            nice=nice,
+            model=info.sha256,
+            silence=silence,
+            command=tuple(command or worker_command()),
+            logs=logs or state_dir() / "logs",
+        )
+        self._link = WorkerLink(settings, use_extra_bufts)
+        self._link.notices.extend(notes)
+
+    def __enter__(self) -> LlamaCpp:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def info(self) -> ModelInfo:
+        """Who the model is."""
+        return self._info
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, or None while there is none."""
+        return self._link.pid
+
+    @property
+    def uses_extra_bufts(self) -> bool:
+        """Whether the extra buffer types are on; off after a crash that they may have caused."""
+        return self._link.extra_bufts
+
+    @property
+    def network(self) -> str:
+        """What network the process has: "none" (the kernel sees to it), "open", or "" before it
+        has started."""
+        return self._link.network
+
+    def start(self) -> None:
+        """Begin to load the model, in the background. Raises ModelLoadError, and as `check`."""
+        self._link.start()
+
+    def count(self, text: str) -> int:
+        """The number of tokens of `text`, taken as plain text. Raises as `generate` does."""
+        text = protocol.clean(text)
+        reply = self._ask(lambda request_id: protocol.CountText(id=request_id, text=text))
+        assert isinstance(reply, protocol.Counted)
+        return reply.tokens
+
+    def render(self, messages: Sequence[Message], reply_start: str = "") -> str:
+        """What the model would be shown for this conversation. Raises as `generate` does."""
+        return self._rendered(messages, reply_start).text
+
+    def count_prompt(self, messages: Sequence[Message], reply_start: str = "") -> int:
+        """The tokens that this conversation takes in the window. Raises as `generate` does."""
+        return self._rendered(messages, reply_start).tokens
+
+    def tokenised(self, request: Request) -> Tokenised:
+        """The prompt as the model reads it, taken over from what it has read and written before as
+        `generate` would. Raises as `generate` does."""
+        run = _run(request, self._drafts)
+        reply = self._ask(lambda request_id: protocol.Tokenise(id=request_id, run=run))
+        assert isinstance(reply, protocol.Tokenised)
+        return Tokenised(reply.text, reply.ends, reply.places)
+
+    def generate(self, request: Request) -> Iterator[Chunk]:
+        """Generate a reply as a stream that ends with one `Finish`.
+
+        Raises WorkerDied, WorkerHung, ModelLoadError, ContextOverflow and, for a grammar or a
+        template that does not work, BackendError.
+        """
+        return only(self.generate_all([request]))
+
+    def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
+        """Generate replies side by side, at most `profile.parallel` at a time; as `generate`."""
+        with self._link.turn():
+            try:
+                wrote = False
+                for place, chunk in self._attempt(requests):
+                    wrote = wrote or isinstance(chunk, Text | Finish)
+                    yield place, chunk
+                return
+            except WorkerDied as error:
+                if wrote:
+                    raise
+                self._note(error)
+            yield from self._attempt(requests)
+
+    def keep(self) -> int:
+        """Keep the KV cache of the latest prompt that `continues` on disk, for the next process.
+
+        Returns the number of tokens kept: 0 where no model is loaded, a generation is running, the
+        process has died, or it takes longer than KEEP seconds, which ends the process.
+        """
+        if self._link.facts is None or self._link.busy:
+            return 0
+        with self._link.turn():
+            try:
+                self._link.request(lambda request_id: protocol.Keep(id=request_id))
+                self._link.hurry(KEEP)
+                reply = self._link.reply()
+            except (BackendError, Stopped):
+                return 0  # a convenience only
+        return reply.tokens if isinstance(reply, protocol.Kept) else 0
+
+    def cancel(self, place: int | None = None) -> None:
+        """Stop the running generation within a second, or only the reply to one request of it."""
+        if place is None:
+            self._link.cancel()
+        else:
+            self._link.cancel_run(place)
+
+    def close(self) -> None:
+        """Keep what a later session can go on from, and end the process. The model must not be
+        used afterwards."""
+        self.keep()
+        self._link.close()
+
+    def _attempt(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
+        """One try of a generation."""
+        streams = [_Stream(request) for request in requests]
+        yield from self._notices()
+        try:
+            self._link.request(lambda request_id: self._generate(request_id, requests))
+            yield from self._notices()
+            while not isinstance(reply := self._link.reply(), protocol.Done):
+                if (
+                    not isinstance(reply, protocol.Reading | protocol.Text | protocol.Finished)
+                    or reply.run >= len(streams)
+                    or streams[reply.run].ended
+                ):
+                    raise self._link.give_up("it answered what it was not asked")
+                chunk = streams[reply.run].chunk(reply)
+                if chunk is None:
+                    raise self._link.give_up("it wrote more than it was asked for")
+                yield reply.run, chunk
+        except Stopped:
+            for place, stream in enumerate(streams):
+                if not stream.ended:
+                    yield place, Finish("cancelled", stream.usage)
+
+    def _generate(self, request_id: int, requests: Sequence[Request]) -> protocol.Generate:
+        runs = tuple(_run(request, self._drafts) for request in requests)
+        return protocol.Generate(id=request_id, runs=runs)
+
+    def _ask(self, make: Callable[[int], protocol.Request]) -> protocol.Reply:
+        """A request with one reply, tried again once where the worker dies."""
+        with self._link.turn():
+            try:
+                return self._one_reply(make)
+            except WorkerDied as error:
+                self._note(error)
+            return self._one_reply(make)
+
+    def _one_reply(self, make: Callable[[int], protocol.Request]) -> protocol.Reply:
+        try:
+            self._link.request(make)
+            return self._link.reply()
+        except Stopped:
+            raise Interrupted("stopped") from None
+
+    def _rendered(self, messages: Sequence[Message], reply_start: str) -> protocol.Rendered:
+        chat, start = _chat(messages), protocol.clean(reply_start)
+        reply = self._ask(
+            lambda request_id: protocol.Render(id=request_id, messages=chat, reply_start=start)
+        )
+        assert isinstance(reply, protocol.Rendered)
+        return reply
+
+    def _note(self, error: WorkerDied) -> None:
+        """Have the user told of a death that a restart makes good."""
+        if not self._link.notices:
+            self._link.notices.append(f"{error.message}; it was restarted")
+
+    def _notices(self) -> Iterator[tuple[int, Notice]]:
+        while self._link.notices:
+            yield 0, Notice(self._link.notices.pop(0))
+
+
+class _Stream:
+    """What came of one run so far."""
+
+    def __init__(self, request: Request) -> None:
+        self._most = request.max_tokens + 1  # pieces: one a token, and what was held back
+        self._pieces = 0
+        self.usage = Usage()
+        self.ended = False
+
+    def chunk(self, reply: protocol.Reading | protocol.Text | protocol.Finished) -> Chunk | None:
+        """The chunk of a reply, or None where it is more than was asked for."""
+        if isinstance(reply, protocol.Reading):
+            self.usage = Usage(reply.total, reply.reused)
+            return Reading(reply.done, reply.total, reply.reused)
+        if isinstance(reply, protocol.Finished):
+            self.ended = True
+            return _finish(reply)
+        self._pieces += 1
+        self.usage = replace(self.usage, completion_tokens=self._pieces)
+        return Text(reply.text) if self._pieces <= self._most else None
+
+
+def _grammar(request: Request) -> str | None:
+    """The request's grammar; its choices as one. GBNF's strings escape as JSON's do."""
+    if request.choices:
+        options = (json.dumps(choice, ensure_ascii=False) for choice in request.choices)
+        return protocol.clean("root ::= " + " | ".join(options))
+    return None if request.grammar is None else protocol.clean(request.grammar)
+
+
+def _chat(messages: Sequence[Message]) -> tuple[protocol.ChatMessage, ...]:
+    return tuple(
+        protocol.ChatMessage(role=m.role, content=protocol.clean(m.content)) for m in messages
+    )
+
+
+def _run(request: Request, draft: bool) -> protocol.Run:
+    prompt = request.prompt
+    return protocol.Run(
+        messages=() if isinstance(prompt, Infill) else _chat(prompt),
+        infill=(
+            protocol.FillIn(
+                prefix=protocol.clean(prompt.prefix), suffix=protocol.clean(prompt.suffix)
+            )
+            if isinstance(prompt, Infill)
+            else None
+        ),
+        max_tokens=request.max_tokens,
+        stop=tuple(protocol.clean(stop) for stop in request.stop),
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        seed=request.seed % 2**32,
+        grammar=_grammar(request),
+        reply_start=protocol.clean(request.reply_start),
+        fixed=request.fixed,
+        continues=request.continues,
+        draft=draft,
+    )
+
+
+def _finish(reply: protocol.Finished) -> Finish:
+    usage = Usage(
+        prompt_tokens=reply.prompt_tokens,
+        reused_tokens=reply.reused_tokens,
+        completion_tokens=reply.completion_tokens,
+        prefill_seconds=reply.prefill_seconds,
+        decode_seconds=reply.decode_seconds,
+    )
+    return Finish(reply.reason, usage)

@@ -1,0 +1,368 @@
+"""The worker with its model: started when it is needed, given up when it fails.
+
+A `WorkerLink` carries one request at a time, in a turn: the request is sent, its replies are taken
+one by one, and what ends the turn early (an error, a caller that stops listening) cancels the
+request in the worker. There is no limit on how long a request takes, only on silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from localagent.core.errors import BackendError, ModelLoadError, WorkerDied, WorkerHung
+from localagent.core.paths import private
+from localagent.models.base import KvType
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.process import Ended, Silent, WorkerProcess
+from localagent.models.llamacpp.worker_errors import died, failed, is_crash
+
+CANCEL = 1.0
+"""Seconds that the worker has to answer a cancellation before it is killed."""
+
+_KEPT_LOGS = 8
+
+SAFER = (
+    "the model's process crashed at its first step; it was restarted with safer settings "
+    "(without weights repacked for this CPU), which may be slower"
+)
+
+
+class Stopped(Exception):
+    """The request was cancelled before it had a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the worker is started and what it loads; as for `llamacpp.LlamaCpp`.
+
+    `model` is the file's sha256, or "" where it is not known. `check` is called before each load,
+    and raises where the file is not to be loaded (any more).
+    """
+
+    path: Path
+    check: Callable[[], None]
+    window: int
+    threads: int
+    gpu_layers: int | None
+    batch: int
+    parallel: int
+    kv_type: KvType
+    flash: bool
+    kv_bytes: int
+    kv_folder: Path
+    nice: int
+    model: str
+    silence: float
+    command: tuple[str, ...]
+    logs: Path
+
+
+class WorkerLink:
+    """One worker at a time, and the request that it carries out.
+
+    `notices` are what the user should be told; whoever tells them takes them out of the list.
+    `extra_bufts` is turned off when a process that has never finished a step dies of a crash.
+    """
+
+    def __init__(self, settings: Settings, extra_bufts: bool) -> None:
+        self.notices: list[str] = []
+        self.extra_bufts = extra_bufts
+        self.facts: protocol.Loaded | None = None
+        self.network = ""
+        """What network the worker has, "none" or "open"; "" before one has started."""
+        self._settings = settings
+        self._worker: WorkerProcess | None = None
+        self._kill: weakref.finalize[..., WorkerLink] | None = None
+        self._log: Path | None = None
+        self._proven = False  # whether the process has finished a step
+        self._load_id = 0  # the request that loads the model, until it is answered
+        self._current = 0  # the request that is not answered to its end yet
+        self._last_id = 0
+        self._turn = threading.Lock()
+        self._guard = threading.RLock()  # the fields that `cancel`, `close` and `start` touch
+        self._cancel_at: float | None = None  # when a cancellation must have been answered
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, or None while there is none."""
+        worker = self._worker
+        return None if worker is None else worker.pid
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The time in which one request is carried out; a request left over is cancelled."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError("the model is busy: one request at a time")
+        try:
+            yield
+        finally:
+            try:
+                self._abandon()
+            finally:
+                self._cancel_at = None
+                self._turn.release()
+
+    def start(self) -> None:
+        """Start the worker and have it load the model, without waiting for either.
+
+        Raises ModelLoadError where the process cannot be started, and what the settings' `check`
+        raises.
+        """
+        if self.facts is None and not self._load_id:
+            self._settings.check()  # this may read all of the file, and `cancel` must not wait
+        with self._guard:
+            if self._closed:
+                raise BackendError("the model was closed")
+            if self._worker is None:
+                self._spawn()
+            if self.facts is None and not self._load_id:
+                self._load_id = self._new_id()
+                self._tell(self._load_message(self._load_id))
+
+    def request(self, make: Callable[[int], protocol.Request]) -> None:
+        """Send a request, `make` of its id, once the model is loaded.
+
+        Raises ModelLoadError, WorkerDied, WorkerHung, or Stopped.
+        """
+        self.start()
+        if self._load_id:
+            self._await_model()
+        with self._guard:
+            if self._cancel_at is not None:
+                raise Stopped
+            self._current = self._new_id()
+            self._tell(make(self._current))
+
+    def reply(self) -> protocol.Reply:
+        """The next reply to the request. Raises WorkerDied, WorkerHung or Stopped, and for a
+        request that failed, its error."""
+        worker = self._worker
+        while True:
+            if worker is None or worker is not self._worker:
+                raise BackendError("the model was closed")
+            try:
+                reply = worker.receive(self._patience())
+            except Silent:
+                if self._cancel_at is not None:
+                    continue  # `_patience` ends it
+                raise self._hung() from None
+            except Ended as end:
+                raise self._dead(end) from None
+            if isinstance(reply, protocol.Ready):
+                self.network = reply.network
+            elif reply is not None:
+                self._check(reply)
+                return reply
+
+    def give_up(self, reason: str) -> WorkerDied:
+        """End a worker that does not keep to the protocol; return the error to raise."""
+        self._discard(keep_log=True)
+        return WorkerDied(f"the model's process was ended: {reason}", self._log_hint())
+
+    def cancel(self) -> None:
+        """End the running request soon. May be called from any thread."""
+        if not self._turn.locked():
+            return
+        with self._guard:
+            if self._cancel_at is None:
+                self._cancel_at = time.monotonic() + CANCEL
+            if self._worker is not None:
+                if self._current:
+                    self._worker.send(protocol.Cancel(id=self._current))
+                self._worker.wake()
+
+    def cancel_run(self, run: int) -> None:
+        """End one run of the running request soon; nothing where none is running."""
+        with self._guard:
+            if self._worker is not None and self._current:
+                self._worker.send(protocol.Cancel(id=self._current, run=run))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is going on."""
+        return self._turn.locked()
+
+    def hurry(self, seconds: float) -> None:
+        """Give the running request so long; a worker that takes longer is ended."""
+        self._cancel_at = time.monotonic() + seconds
+
+    def close(self) -> None:
+        """End the worker for good."""
+        with self._guard:
+            self._closed = True
+            self._discard()
+
+    def _spawn(self) -> None:
+        self._log = self._new_log()
+        try:
+            worker = WorkerProcess(self._settings.command, self._log)
+        except OSError as error:
+            raise ModelLoadError(f"the model's process cannot be started: {error}") from None
+        self._worker = worker
+        # Also where nobody calls `close`: at this object's end, or the interpreter's.
+        self._kill = weakref.finalize(self, worker.kill)
+        self._proven = False
+        self.facts = None
+        self._load_id = self._current = 0
+
+    def _discard(self, keep_log: bool = False) -> None:
+        """Kill the worker, if there is one; the next request starts another."""
+        with self._guard:
+            worker, self._worker = self._worker, None
+            self.facts = None
+            self._load_id = self._current = 0
+            if self._kill is not None:
+                self._kill.detach()
+                self._kill = None
+        if worker is not None:
+            worker.kill()
+            worker.wake()
+            if not keep_log and self._log is not None:
+                with contextlib.suppress(OSError):
+                    self._log.unlink()
+
+    def _await_model(self) -> None:
+        self._current = self._load_id
+        try:
+            while not isinstance(reply := self.reply(), protocol.Loaded):
+                pass
+        except ModelLoadError:
+            self._discard()
+            raise
+        self._load_id = 0
+        self.facts = reply
+        if 0 < reply.trained_window < reply.window:
+            self.notices.append(
+                f"the window of {reply.window} tokens is larger than the {reply.trained_window} "
+                "that the model was trained for"
+            )
+
+    def _patience(self) -> float:
+        """Seconds to wait for the next reply. Raises Stopped after a cancellation's time."""
+        if self._cancel_at is None:
+            return self._settings.silence
+        left = self._cancel_at - time.monotonic()
+        if left <= 0:
+            self._discard()
+            raise Stopped
+        return min(left, self._settings.silence)
+
+    def _check(self, reply: protocol.Reply) -> None:
+        """Take note of a reply; raise the error that it stands for, or that it is."""
+        assert not isinstance(reply, protocol.Ready)
+        if isinstance(reply, protocol.Failure) and reply.id == 0:  # the library cannot be loaded
+            self._discard()
+            raise failed(reply)
+        if reply.id != self._current:
+            raise self.give_up("it answered what it was not asked")
+        if isinstance(reply, protocol.Text):
+            self._proven = True
+        elif isinstance(reply, protocol.Reading):
+            self._proven = self._proven or reply.done > reply.reused
+        elif isinstance(reply, protocol.Last):
+            if self._current == self._load_id:
+                self._load_id = 0
+            self._current = 0
+        if isinstance(reply, protocol.Failure):
+            raise Stopped if reply.kind == "cancelled" else failed(reply)
+
+    def _hung(self) -> WorkerHung:
+        self._discard(keep_log=True)
+        return WorkerHung(
+            f"the model's process has said nothing for {self._settings.silence:.0f} s",
+            f"it was ended and starts again with the next request{self._log_hint('; ')}",
+        )
+
+    def _dead(self, end: Ended) -> BackendError:
+        """The error for a worker that has ended or sent what is no message."""
+        worker = self._worker
+        if worker is None:
+            return BackendError("the model was closed")
+        if end.reason:
+            return self.give_up(end.reason)
+        status = worker.end()
+        error = died(status, self._settings.path, worker.last_words(), self._log)
+        if is_crash(error.signal) and not self._proven and self.extra_bufts:
+            self.extra_bufts = False
+            self.notices.append(SAFER)
+        self._discard(keep_log=True)
+        return error
+
+    def _abandon(self) -> None:
+        """Cancel a request that nobody listens to any more, and take its last replies."""
+        if not self._current:
+            return
+        self.cancel()
+        with contextlib.suppress(BackendError, Stopped):
+            while self._current:
+                self.reply()
+
+    def _new_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _tell(self, message: protocol.Request) -> None:
+        assert self._worker is not None
+        try:
+            self._worker.send(message)
+        except protocol.WireError as error:
+            self._current = 0
+            raise BackendError(f"the prompt is too long for any model: {error}") from None
+
+    def _load_message(self, request_id: int) -> protocol.Load:
+        settings = self._settings
+        return protocol.Load(
+            id=request_id,
+            path=os.fsencode(settings.path),
+            window=settings.window,
+            threads=settings.threads,
+            gpu_layers=settings.gpu_layers,
+            extra_bufts=self.extra_bufts,
+            batch=settings.batch,
+            parallel=settings.parallel,
+            kv_type=settings.kv_type,
+            flash=settings.flash,
+            nice=settings.nice,
+            kv=self._kv(),
+        )
+
+    def _kv(self) -> protocol.Kv | None:
+        """Where the KV cache is kept on disk; nowhere where it is not known what the model is."""
+        settings = self._settings
+        if not settings.kv_bytes or not settings.model:
+            return None
+        try:
+            folder = private(settings.kv_folder)
+        except OSError:
+            return None
+        # All that a state depends on beside its tokens. The library's version is added there.
+        key = (
+            settings.model,
+            settings.kv_type,
+            settings.flash,
+            self.extra_bufts,
+            settings.gpu_layers,
+        )
+        return protocol.Kv(folder=os.fsencode(folder), key=repr(key), limit=settings.kv_bytes)
+
+    def _log_hint(self, before: str = "") -> str:
+        return f"{before}its log is {self._log}" if self._log else ""
+
+    def _new_log(self) -> Path | None:
+        """A new log file's path, and at most some old ones beside it."""
+        folder = self._settings.logs
+        try:
+            old = sorted(private(folder).glob("worker-*.log"), key=lambda p: p.stat().st_mtime)
+            for path in old[: -_KEPT_LOGS + 1]:
+                path.unlink()
+        except OSError:  # no logs, then, or another session has just removed one
+            pass
+        return folder / f"worker-{os.getpid()}-{time.time_ns() // 1_000_000}.log"

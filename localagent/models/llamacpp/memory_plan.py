@@ -1,0 +1,314 @@
+"""What of a model fits into this machine: its window, its KV cache, its layers on a GPU.
+
+A pure function of three values: what the model is (`Shape`), what is asked for (`Wish`) and what
+there is (`Machine`). Where not everything fits, it gives up in this order: the window, step by
+step, down to 4,096 tokens; the precision of the KV cache; the batch and the rest of the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from localagent.core.errors import ModelLoadError
+from localagent.models.base import KvType
+from localagent.models.gguf import Header
+from localagent.models.llamacpp.hardware import Gpu, Machine, gigabytes
+
+SMALLEST = 1024
+"""The smallest window, in tokens, that is of use; the least that a profile may have."""
+
+ROOMY = 4096
+"""The window that is kept at full precision if possible: a file, its tests and a reply."""
+
+KV_SIZE: dict[KvType, float] = {"f16": 1.0, "q8_0": 34 / 64}
+"""Bytes for each byte of f16: in q8_0, 32 numbers take 34 bytes instead of 64."""
+
+BATCH = 256
+"""Tokens that are read at a time. Measured on two CPUs: from 128 on, more gains a few percent; the
+less, the smoother the progress."""
+
+GPU_BATCH, SMALL_BATCH = 512, 64
+"""llama.cpp's default, which a GPU can use, and what saves memory where it is short."""
+
+PROCESS = 128 << 20
+"""Bytes of the worker besides what is computed here: Python, the library, the vocabulary."""
+
+NARROW = 4
+"""Replies side by side where neither a GPU nor AMX makes the rows of one step cheap. Measured on
+two cores with AVX-512: 1 row 26 tokens a second, 4 rows 38, 8 rows 33, 16 rows 49, so more than 4
+only delay the first reply."""
+
+_STEP = 256  # llama.cpp rounds a KV cache up to this many tokens
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a model decides on memory. `kv_bytes_per_token` is in f16 and all layers;
+    `kv_quantisable` tells whether llama.cpp can keep the cache in blocks of 32 numbers."""
+
+    file_bytes: int
+    layers: int
+    heads: int
+    kv_bytes_per_token: int
+    kv_quantisable: bool
+    trained_window: int
+    embedding: int
+    vocabulary: int
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: a window in tokens, how many replies side by side, and, where the user
+    set them, threads (0: not set) and layers on the GPU (None: not set)."""
+
+    window: int
+    parallel: int = 1
+    threads: int = 0
+    gpu_layers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to load the model. `weights`, `kv` and `compute` are bytes, wherever they lie; `host`
+    and `gpu` are bytes in the machine's memory and in that of the GPUs. `gpu_layers` counts the
+    output as one, so it is one more than the model's layers where all is on the GPU. `flash` is for
+    `llamacpp.LlamaCpp`, `parallel` how many replies are written side by side.
+
+    `reasons` explain it to a person, line by line.
+    """
+
+    window: int
+    kv_type: KvType
+    flash: bool
+    batch: int
+    parallel: int
+    threads: int
+    gpu_layers: int
+    weights: int
+    kv: int
+    compute: int
+    host: int
+    gpu: int
+    reasons: tuple[str, ...]
+
+
+def shape(header: Header) -> Shape:
+    """What a file's header says of the memory that the model needs."""
+    return Shape(
+        file_bytes=header.size,
+        layers=header.layers,
+        heads=header.heads,
+        kv_bytes_per_token=header.kv_bytes_per_token,
+        kv_quantisable=header.key_length % 32 == 0 and header.value_length % 32 == 0,
+        trained_window=header.context_length,
+        embedding=header.embedding,
+        vocabulary=header.vocabulary,
+        parameters=header.parameters,
+    )
+
+
+def cells(window: int, parallel: int) -> int:
+    """Tokens that the KV cache holds: a whole window, and room for the ends of other replies
+    beside it."""
+    return window + (min(window, ROOMY) if parallel > 1 else 0)
+
+
+def plan(model: Shape, wish: Wish, machine: Machine) -> Plan:
+    """The best plan that fits. Raises ModelLoadError, with the numbers, where none does."""
+    wanted = min(wish.window, model.trained_window or wish.window)
+    budget = None if machine.free is None else machine.free - _reserve(machine.free)
+    need = None
+    wish = replace(wish, parallel=_parallel(wish.parallel, machine))
+    for way in _tries(model, wanted, machine):
+        need = _Need(model, way, wish, machine)
+        if budget is None or need.host <= budget:
+            return _plan(need, wanted)
+    assert need is not None and machine.free is not None
+    raise _refusal(need, machine.free)
+
+
+def _reserve(free: int) -> int:
+    """What is left to the other programs, the tests that are run among them: bytes."""
+    return min(512 * _MIB, free // 10)
+
+
+def _parallel(wanted: int, machine: Machine) -> int:
+    """Replies side by side: few where each row of a step costs nearly as much as the first."""
+    return wanted if machine.gpus or machine.tiles else min(wanted, NARROW)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to load a model."""
+
+    window: int
+    kv_type: KvType
+    batch: int
+    flash: bool = True
+
+
+def _tries(model: Shape, wanted: int, machine: Machine) -> Iterator[_Way]:
+    """The ways to load a model, the best first.
+
+    Scores of attention are kept on a CPU, where that is quicker: with 3,000 tokens in the cache
+    four replies are written 1.3 times as fast, one 1.2 times.
+    """
+    steps = list(_windows(wanted))
+    roomy = [window for window in steps if window >= min(ROOMY, wanted)]
+    batch = GPU_BATCH if machine.gpus else BATCH
+    kinds = (True,) if machine.gpus else (False, True)
+    for window in roomy:
+        yield from (_Way(window, "f16", batch, flash) for flash in kinds)
+    least: KvType = "f16"
+    if model.kv_quantisable:
+        least = "q8_0"
+        yield from (_Way(window, "q8_0", batch) for window in roomy)
+    yield from (_Way(window, least, SMALL_BATCH) for window in steps if window <= roomy[-1])
+
+
+def _windows(wanted: int) -> Iterator[int]:
+    """Windows from the wanted one down to the smallest, each about three quarters of the last."""
+    window = wanted
+    while window > SMALLEST:
+        yield window
+        window = window * 3 // 4 // _STEP * _STEP
+    yield min(wanted, SMALLEST)
+
+
+class _Need:
+    """The memory that one way to load a model takes, in bytes."""
+
+    def __init__(
+        self,
+        model: Shape,
+        way: _Way,
+        wish: Wish,
+        machine: Machine,
+    ) -> None:
+        self.model, self.wish, self.machine, self.way = model, wish, machine, way
+        tokens = -(-cells(way.window, wish.parallel) // _STEP) * _STEP
+        full = tokens * model.kv_bytes_per_token
+        self.kv = int(full * KV_SIZE[way.kv_type])
+        # Compared with llama.cpp's own "compute buffer size" for the default model: 151.4 MiB at
+        # a batch of 256, 37.8 at 64, whatever the window; this gives 164.5 and 41.2. The logits
+        # of a whole batch are the bulk of it; then the mask, and the logits that are kept. The
+        # scores, where they are kept, take the same place: 166.6 MiB with 12,288 tokens.
+        scores = 0 if way.flash else model.heads * tokens
+        wide = max(model.vocabulary, scores)
+        rows = way.batch * 4 * (wide + 8 * model.embedding) + 2 * way.batch * tokens
+        self.compute = rows + wish.parallel * 4 * model.vocabulary
+        self.gpu_layers = self._gpu_layers()
+        share = min(self.gpu_layers, model.layers) / model.layers if model.layers else 0.0
+        moved = int((self.layer_bytes * model.layers + self.kv) * share)
+        if self.gpu_layers > model.layers:
+            moved += self.output_bytes
+        self.gpu = moved + self.compute if self.gpu_layers else 0
+        shared = any(gpu.unified for gpu in machine.gpus)
+        self.host = model.file_bytes + self.kv + self.compute + PROCESS - (0 if shared else moved)
+
+    @property
+    def output_bytes(self) -> int:
+        """Of the weights that turn the last layer into tokens."""
+        model = self.model
+        if not model.parameters:
+            return 0
+        part = model.vocabulary * model.embedding / model.parameters
+        return int(model.file_bytes * min(1.0, part))
+
+    @property
+    def layer_bytes(self) -> int:
+        """Of one layer's weights."""
+        return (self.model.file_bytes - self.output_bytes) // max(1, self.model.layers)
+
+    def _gpu_layers(self) -> int:
+        """As many layers as the GPUs have room for, the output last; or as many as are wished."""
+        model, gpus = self.model, self.machine.gpus
+        if not gpus or not model.layers:
+            return 0
+        if self.wish.gpu_layers is not None:
+            return min(self.wish.gpu_layers, model.layers + 1)
+        each = self.layer_bytes + self.kv // model.layers
+        rooms = [self._room(gpu) for gpu in gpus]
+        fitting = sum(room // max(1, each) for room in rooms)
+        if fitting < model.layers:
+            return fitting
+        return model.layers + (sum(rooms) - model.layers * each >= self.output_bytes)
+
+    def _room(self, gpu: Gpu) -> int:
+        """Bytes for layers on one GPU, beside its buffers and what other programs may draw."""
+        return max(0, gpu.free - _reserve(gpu.free) - self.compute)
+
+
+def _plan(need: _Need, wanted: int) -> Plan:
+    threads = need.wish.threads or need.machine.cores
+    return Plan(
+        window=need.way.window,
+        kv_type=need.way.kv_type,
+        flash=need.way.flash,
+        batch=need.way.batch,
+        parallel=need.wish.parallel,
+        threads=threads,
+        gpu_layers=need.gpu_layers,
+        weights=need.model.file_bytes,
+        kv=need.kv,
+        compute=need.compute,
+        host=need.host,
+        gpu=need.gpu,
+        reasons=tuple(_reasons(need, wanted, threads)),
+    )
+
+
+def _reasons(need: _Need, wanted: int, threads: int) -> Iterator[str]:
+    asked = need.wish.window
+    window = f"window: {need.way.window:,} tokens"
+    if need.way.window < wanted:
+        window += f" instead of {wanted:,}, for which memory is too short"
+    elif wanted < asked:
+        window += f" instead of {asked:,}, as the model was made for no more"
+    yield window
+    cache = f"KV cache: {gigabytes(need.kv)} in {need.way.kv_type}"
+    short = "; more precise numbers do not fit" if need.way.kv_type != "f16" else ""
+    beside = ", with room for other replies beside it" if need.wish.parallel > 1 else ""
+    yield cache + beside + short
+    buffers = gigabytes(need.compute)
+    yield f"batch: {need.way.batch} tokens are read at a time, in buffers of {buffers}"
+    if need.wish.parallel > 1:
+        yield f"side by side: {need.wish.parallel} replies"
+    why = "as set" if need.wish.threads else "one for each physical core"
+    yield f"threads: {threads}, {why}"
+    yield _about_gpu(need)
+    memory = f"memory: about {gigabytes(need.host)} with weights of "
+    memory += gigabytes(need.model.file_bytes)
+    free = need.machine.free
+    yield memory + (
+        "; the system does not tell how much is free"
+        if free is None
+        else f"; {gigabytes(free)} are free, {gigabytes(_reserve(free))} of it for other programs"
+    )
+
+
+def _about_gpu(need: _Need) -> str:
+    gpus = need.machine.gpus
+    if not gpus:
+        return "GPU: none that this llama.cpp can use"
+    names = ", ".join(f"{gpu.name} ({gigabytes(gpu.free)} free)" for gpu in gpus)
+    layers = need.model.layers
+    if need.gpu_layers > layers:
+        return f"GPU: the whole model on {names}"
+    why = "as set" if need.wish.gpu_layers is not None else "as memory allows"
+    return f"GPU: {need.gpu_layers} of {layers} layers, {why}, on {names}"
+
+
+def _refusal(need: _Need, free: int) -> ModelLoadError:
+    weights = gigabytes(need.model.file_bytes)
+    return ModelLoadError(
+        "the model does not fit into this machine's memory: even with a window of "
+        f"{need.way.window:,} tokens it needs about {gigabytes(need.host)} ({weights} "
+        f"for its weights, {gigabytes(need.kv)} for the window, {gigabytes(need.compute)} to "
+        f"compute), and {gigabytes(free)} are free, {gigabytes(_reserve(free))} of which other "
+        "programs need",
+        "close other programs, or choose a smaller model: localagent models list",
+    )

@@ -1,0 +1,214 @@
+"""The worker's process as its parent sees it: started, spoken to, listened to, ended.
+
+Three threads serve the pipes, so that a worker that does not read, does not write or writes
+without end blocks nobody: one sends, one receives into a bounded queue, and one starts the
+process, drains its standard error and reaps it. That last thread lives as long as the process,
+because Linux's parent-death signal comes when the thread ends that started the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import localagent
+from localagent.core.interpreter import environment, python
+from localagent.models.llamacpp import protocol
+
+WORKER = "localagent.models.llamacpp.worker.llama"
+_QUEUE = 256  # replies; a worker that writes faster than they are taken waits
+_TAIL = 64  # last lines of standard error that are kept
+_LOG_BYTES = 1 << 20
+_LINE_BYTES = 4096
+_GRACE = 2.0  # seconds for a process that has closed its pipe to end
+
+
+class Silent(Exception):
+    """The worker sent nothing in the time it had."""
+
+
+class Ended(Exception):
+    """The worker closed its pipe, or sent what is no message; `reason` is "" for the first."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def worker_command() -> list[str]:
+    """The command that starts the worker."""
+    return python("-m", WORKER)
+
+
+class WorkerProcess:
+    """One process of the worker. Raises OSError where it cannot be started."""
+
+    def __init__(self, command: Sequence[str], log: Path | None = None) -> None:
+        self._inbox: queue.Queue[protocol.Reply | Ended | None] = queue.Queue(_QUEUE)
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._lines: deque[str] = deque(maxlen=_TAIL)
+        self._over = threading.Event()
+        started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+        _thread("worker", self._run, list(command), log, started)
+        result = started.get()
+        if isinstance(result, OSError):
+            raise result
+        self._process = result
+        assert result.stdin is not None and result.stdout is not None
+        _thread("worker-send", self._send, result.stdin)
+        _thread("worker-receive", self._receive, result.stdout)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def send(self, message: protocol.Request) -> None:
+        """Send a request; returns at once."""
+        self._outbox.put(protocol.encode(message))
+
+    def receive(self, seconds: float) -> protocol.Reply | None:
+        """The next reply, or None after `wake`. Raises Silent or Ended."""
+        try:
+            item = self._inbox.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            raise Silent from None
+        if isinstance(item, Ended):
+            raise item
+        return item
+
+    def wake(self) -> None:
+        """Make a `receive` that waits in another thread return None."""
+        with contextlib.suppress(queue.Full):  # then it does not wait
+            self._inbox.put_nowait(None)
+
+    def end(self) -> int:
+        """The exit status: of a process that is ending, or else it is killed. Negative for a
+        signal, as `subprocess` has it."""
+        try:
+            status = self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            status = self._process.wait()
+        self._over.set()
+        return status
+
+    def kill(self) -> None:
+        """End the process at once, and reap it."""
+        self._over.set()
+        self._outbox.put(None)
+        self._process.kill()
+        # A process in an uninterruptible wait (a disk that does not answer) stays until that
+        # ends; its thread reaps it then.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+
+    def last_words(self) -> str:
+        """The last lines of its standard error."""
+        return "\n".join(self._lines)
+
+    def _run(
+        self,
+        command: list[str],
+        log: Path | None,
+        started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError],
+    ) -> None:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_environment(),
+                cwd=_root(),
+                # The terminal's signals are for the parent, which tells the worker what to do.
+                start_new_session=sys.platform != "win32",
+            )
+        except OSError as error:
+            started.put(error)
+            return
+        started.put(process)
+        assert process.stderr is not None
+        with _open_log(log) as file:
+            self._drain(cast(BinaryIO, process.stderr), file)
+        process.wait()
+
+    def _drain(self, errors: BinaryIO, log: BinaryIO) -> None:
+        """Read standard error to its end; keep the last lines, and the first bytes in the log."""
+        written = 0
+        while line := errors.readline(_LINE_BYTES):
+            self._lines.append(line.decode("utf-8", "replace").rstrip())
+            if written < _LOG_BYTES:
+                written += len(line)
+                with contextlib.suppress(OSError):  # a full disk is no reason to stop
+                    log.write(line)
+                    log.flush()
+
+    def _send(self, stream: BinaryIO) -> None:
+        while (frame := self._outbox.get()) is not None:
+            try:
+                stream.write(frame)
+                stream.flush()
+            except OSError:  # it is gone; the receiving side says so
+                break
+        with contextlib.suppress(OSError):
+            stream.close()
+
+    def _receive(self, stream: BinaryIO) -> None:
+        reason = ""
+        try:
+            while (frame := protocol.read_frame(stream, protocol.MAX_REPLY)) is not None:
+                if not self._deliver(protocol.parse_reply(frame)):
+                    return
+        except protocol.WireError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        self._deliver(Ended(reason))
+
+    def _deliver(self, item: protocol.Reply | Ended) -> bool:
+        """Put an item into the inbox as soon as there is room; False where nobody waits."""
+        while not self._over.is_set():
+            with contextlib.suppress(queue.Full):
+                self._inbox.put(item, timeout=0.2)
+                return True
+        return False
+
+
+def _thread(name: str, target: object, *args: object) -> None:
+    threading.Thread(target=target, args=args, name=name, daemon=True).start()  # type: ignore[arg-type]
+
+
+def _root() -> Path:
+    """The folder that holds the package: never the user's workspace."""
+    return Path(localagent.__file__).resolve().parent.parent
+
+
+def _environment() -> dict[str, str]:
+    """The environment in which the worker finds the same package as its parent.
+
+    numpy's OpenBLAS would start threads when it is imported, and a process with threads cannot go
+    into a user namespace (`worker_setup.confine`); nothing here multiplies matrices with numpy.
+    """
+    inherited = environment() | {"OPENBLAS_NUM_THREADS": "1"}
+    places = [str(_root()), inherited.get("PYTHONPATH", "")]
+    return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+
+
+def _open_log(path: Path | None) -> BinaryIO:
+    """The log, or what swallows it where there can be none."""
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return path.open("wb")
+        except OSError:
+            pass
+    return Path(os.devnull).open("wb")

@@ -1,0 +1,1 @@
+"""The worker process: it loads a model with llama.cpp and answers requests over a pipe."""

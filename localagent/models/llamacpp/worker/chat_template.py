@@ -1,0 +1,128 @@
+"""The model's own chat template: from messages to the text that the model sees.
+
+A template is a Jinja program that comes with the model file, so it runs in Jinja's immutable
+sandbox, inside the worker, where the watchdog ends one that does not return.
+
+What a message says must never become a control token: a source file that contains `<|im_end|>`
+would end the message that quotes it. So BREAK is put inside every control token's text that stands
+in a message, and `tokenize` splits there; the two halves are ordinary text to the tokenizer. All
+other text is tokenized in one piece, exactly as the model was trained on it, whatever the template
+does to it (trim it, cut it up).
+
+No clock is offered to templates (`strftime_now`): a prompt that changes with the time could never
+be reused, and templates fall back to a fixed date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from localagent.models.llamacpp.protocol import ChatMessage
+from localagent.models.llamacpp.worker.worker_places import places
+
+BREAK = "\ufdd0\ufdd1"
+"""Marks where a text is split before tokenizing: two code points that Unicode reserves for use
+inside programs."""
+
+_NAME = "\ufdd2{}\ufdd3"  # stands for a message, to see what the template puts around it
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""For models without a template: the most common form of conversation."""
+
+
+class TemplateFailed(Exception):
+    """The template cannot be compiled, or it refuses the messages."""
+
+
+class ChatTemplate:
+    """A model's chat template. `controls` are the texts of the vocabulary's control tokens."""
+
+    def __init__(self, source: str, bos: str, eos: str, controls: Sequence[str]) -> None:
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+        self.stop: tuple[str, ...] = () if source else ("<|im_end|>",)
+        """What ends a reply, where the vocabulary has no token for it."""
+        self.controls = sorted(filter(None, controls))
+        # A message that holds BREAK itself is split inside of it, and so keeps it.
+        alternatives = "|".join(map(re.escape, [BREAK, *self.controls]))
+        # Looking ahead finds every beginning, also of a token's text inside of another's.
+        self._control = re.compile(f"(?=(?:{alternatives}))(.)", re.DOTALL)
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _refuse
+        try:
+            self._template = environment.from_string(source or CHATML)
+        except TemplateError as error:
+            raise TemplateFailed(f"the model's chat template is not valid: {error}") from None
+
+    def content(self, text: str) -> str:
+        """`text` as it stands in a rendered prompt: with BREAK in what looks like a control."""
+        return self._control.sub(lambda match: match[1] + BREAK, text)
+
+    def render(
+        self, messages: Sequence[ChatMessage], reply_start: str = "", *, last: bool = True
+    ) -> str:
+        """The prompt's text, up to the place where the model writes on after `reply_start`; or,
+        unless these are the `last` messages, up to where further ones would follow.
+
+        Raises TemplateFailed. A template that refuses a system message gets it at the top of the
+        first user message.
+        """
+        try:
+            return self._render(messages, last) + self.content(reply_start)
+        except TemplateFailed:
+            folded = _without_system(messages)
+            if folded is None:
+                raise
+            return self._render(folded, last) + self.content(reply_start)
+
+    def places(self, messages: Sequence[ChatMessage]) -> list[tuple[int, int]]:
+        """Where in the text of `render` each message's own text begins and ends. What a template
+        makes something else of, other than taking white space from its ends, has an empty place.
+
+        Raises TemplateFailed.
+        """
+        named = [m.model_copy(update={"content": _NAME.format(n)}) for n, m in enumerate(messages)]
+        contents = [self.content(message.content) for message in messages]
+        return places(self.render(messages), self.render(named), contents, _NAME)
+
+    def _render(self, messages: Sequence[ChatMessage], last: bool) -> str:
+        values = [{"role": m.role, "content": self.content(m.content)} for m in messages]
+        try:
+            return self._template.render(
+                messages=values, add_generation_prompt=last, **self._tokens
+            )
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            # Templates are programs: their mistakes surface as Python's own errors.
+            raise TemplateFailed(f"the model's chat template failed: {error}") from None
+
+
+def tokenize(text: str, pieces: Callable[[str], list[int]]) -> list[int]:
+    """The tokens of a rendered text; `pieces` tokenizes one part, control tokens included."""
+    return [token for part in text.split(BREAK) if part for token in pieces(part)]
+
+
+def _without_system(messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
+    """The messages with the system's put into the first user's, or None where that is no way."""
+    if len(messages) < 2 or messages[0].role != "system" or messages[1].role != "user":
+        return None
+    first = ChatMessage(role="user", content=f"{messages[0].content}\n\n{messages[1].content}")
+    return [first, *messages[2:]]
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _to_json(value: object, indent: int | None = None) -> str:
+    # Jinja's own filter escapes for HTML, which models were not trained on.
+    return json.dumps(value, ensure_ascii=False, indent=indent)

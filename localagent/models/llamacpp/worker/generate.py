@@ -1,0 +1,356 @@
+"""Generations in the worker: prompts become tokens and are read, replies are written side by side.
+
+The native library is behind the protocols of `worker_llm`, so what is here can be run with a toy
+in its place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.chat_template import BREAK, TemplateFailed, tokenize
+from localagent.models.llamacpp.worker.interface import Llm, RequestFailed, Row
+from localagent.models.llamacpp.worker.kv_files import KvFiles
+from localagent.models.llamacpp.worker.kv_slots import Slot, Slots
+from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix
+from localagent.models.llamacpp.worker.prompt_lookup import Drafter
+from localagent.models.llamacpp.worker.run import Run
+from localagent.models.llamacpp.worker.worker_places import token_ends
+
+HEARTBEAT = 5.0
+"""Seconds after which progress inside one batch is reported, so that a slow one is not a hang."""
+
+_MIN_STORED = 64  # tokens; less is read again faster than a file is found
+
+Send = Callable[[protocol.Reply], None]
+Cancelled = Callable[[int], bool]
+"""Whether the run at a place of the request was cancelled."""
+
+
+class Generator:
+    """Carries out requests, one after another, on one model.
+
+    `threads` says, whenever it is asked, how many threads to use. `files` keep the KV cache.
+    `clock`, in seconds, tells how long steps take, by which it is decided whether guesses pay.
+    """
+
+    def __init__(
+        self,
+        llm: Llm,
+        files: KvFiles | None = None,
+        threads: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._llm = llm
+        self._clock = clock
+        self._slots = Slots(llm, files)
+        self._drafter = Drafter()
+        self._threads = threads
+        self._used_threads = 0
+
+    def count(self, text: str) -> int:
+        """The number of tokens of a plain text."""
+        return len(self._llm.tokenize(text, special=False))
+
+    def render(self, request: protocol.Render) -> protocol.Rendered:
+        """The text of a conversation, and the number of tokens that it is."""
+        text = self._render(request.messages, request.reply_start)
+        tokens = len(self._tokens(text, True))
+        return protocol.Rendered(id=request.id, text=text.replace(BREAK, ""), tokens=tokens)
+
+    def tokenised(self, request: protocol.Tokenise) -> protocol.Tokenised:
+        """The prompt of a run, with its tokens as they would be read now."""
+        asked = request.run
+        memory = self._prompt(asked)
+        if asked.infill is None:
+            text = self._render(asked.messages, asked.reply_start)
+            places = self._llm.template.places(asked.messages)
+        else:
+            parts = (asked.infill.prefix, asked.infill.suffix, asked.reply_start)
+            text, middle = "".join(parts), len(parts[0])
+            places = [(0, middle), (middle, middle + len(parts[1]))]
+        plain = text.replace(BREAK, "")
+        ends = token_ends(
+            plain.encode(), map(self._llm.piece, memory.tokens), self._llm.template.controls
+        )
+        inside = [(_plain(text[:first]), _plain(text[:last])) for first, last in places]
+        return protocol.Tokenised(id=request.id, text=plain, ends=ends, places=tuple(inside))
+
+    def keep(self) -> int:
+        """Keep the latest prompt that goes on, with its reply, on disk; the number of tokens."""
+        slot = self._slots.latest
+        if slot is None or slot.busy or slot.held < _MIN_STORED:
+            return 0
+        return self._slots.store(slot, slot.held)
+
+    def run(self, request: protocol.Generate, send: Send, cancelled: Cancelled) -> protocol.Done:
+        """Carry out a request; `send` gets what comes before its end. Raises RequestFailed."""
+        runs: list[Run] = []
+        try:
+            for place, asked in enumerate(request.runs):
+                runs.append(self._prepared(place, asked))
+            self._carry_out(request.id, runs, send, cancelled)
+        finally:
+            for run in runs:
+                if run.reason is None:  # an error has ended it
+                    self._leave(run)
+                    run.close()
+        return protocol.Done(id=request.id)
+
+    def _carry_out(
+        self, request_id: int, runs: Iterable[Run], send: Send, cancelled: Cancelled
+    ) -> None:
+        waiting, active = deque(runs), list[Run]()
+        most = self._llm.parallel
+        while waiting or active:
+            if waiting and len(active) < most:
+                run = waiting.popleft()
+                self._begin(request_id, run, send, cancelled)
+                if run.crowded and active:  # its turn comes when others are over
+                    most = len(active)
+                    run.crowded = False
+                    self._leave(run)
+                    waiting.appendleft(run)
+                    continue
+                if run.crowded:
+                    run.reason = "length"
+                active.append(run)
+            else:
+                self._step(request_id, active, send, cancelled)
+            for run in [run for run in active if run.reason is not None]:
+                active.remove(run)
+                self._end(request_id, run, send)
+
+    def _prepared(self, place: int, request: protocol.Run) -> Run:
+        """A run with the tokens of its prompt. Raises RequestFailed."""
+        memory = self._prompt(request)
+        needed = len(memory.tokens) + min(1, request.max_tokens)
+        if needed > self._llm.window:
+            raise RequestFailed("overflow", "", needed=needed, window=self._llm.window)
+        sampler = self._llm.sampler(request) if request.max_tokens else None
+        return Run(place, request, memory, sampler, self._llm)
+
+    def _begin(self, request_id: int, run: Run, send: Send, cancelled: Cancelled) -> None:
+        """Find a place for a run and read its prompt.
+
+        The prompt's last token is left to the first step, even where it is held: its logits are
+        wanted, and come from the same arithmetic whether what is before it was read or held.
+        """
+        if cancelled(run.place):
+            run.reason = "cancelled"
+            return
+        began = time.monotonic()
+        end = len(run.prompt) - min(1, run.request.max_tokens)
+        slot = run.slot = self._slots.place(run.memory, end)
+        run.reused = slot.held
+        self._report(request_id, run, slot.held, send)
+        fixed = self._fixed(run) if self._slots.keeps_files else 0
+        if _MIN_STORED <= fixed < end and self._slots.stores(run.prompt[:fixed]):
+            self._read(request_id, run, fixed, send, cancelled)
+            if slot.held == fixed:
+                self._slots.store(slot, fixed)
+        self._read(request_id, run, end, send, cancelled)
+        if slot.held < end:
+            run.reason = None if run.crowded else "cancelled"
+            return
+        self._report(request_id, run, len(run.prompt), send)
+        if run.sampler is None:
+            run.reason = "length"
+        run.prefill_seconds = time.monotonic() - began
+
+    def _fixed(self, run: Run) -> int:
+        """The number of tokens that the messages that every session begins with are; or 0."""
+        request = run.request
+        if not request.fixed or request.infill is not None:
+            return 0
+        try:
+            text = self._llm.template.render(request.messages[: request.fixed], last=False)
+        except TemplateFailed:
+            return 0
+        return common_prefix(self._tokens(text, True), run.prompt)
+
+    def _read(self, request_id: int, run: Run, end: int, send: Send, cancelled: Cancelled) -> None:
+        """Read the prompt up to token `end`, or as far as it gets before it is cancelled."""
+        slot = run.slot
+        assert slot is not None
+        heard = time.monotonic()
+
+        def interrupted() -> bool:
+            nonlocal heard
+            if time.monotonic() - heard > HEARTBEAT:
+                heard = time.monotonic()
+                self._report(request_id, run, slot.held, send)
+            return cancelled(run.place)
+
+        while slot.held < end:
+            stop = min(slot.held + self._llm.batch, end)
+            rows = [Row(run.prompt[n], n, slot.seq, False) for n in range(slot.held, stop)]
+            if cancelled(run.place) or not self._decode(rows, [run], interrupted):
+                return
+            slot.held = stop
+            if stop < len(run.prompt) - 1:
+                heard = time.monotonic()
+                self._report(request_id, run, stop, send)
+
+    def _step(
+        self, request_id: int, active: Sequence[Run], send: Send, cancelled: Cancelled
+    ) -> None:
+        """Write the next token of each run, or several of them."""
+        for run in active:
+            if cancelled(run.place):
+                run.reason = "cancelled"
+        active = [run for run in active if run.reason is None]
+        if not active:
+            return
+        began = self._clock()
+        drafts = [self._draft(run, alone=len(active) == 1) for run in active]
+        rows: list[Row] = []
+        firsts: list[int] = []
+        for run, draft in zip(active, drafts, strict=True):
+            assert run.slot is not None
+            firsts.append(len(rows))
+            tokens = [run.pending, *draft]
+            start = run.slot.held
+            rows += [Row(t, start + n, run.slot.seq, True) for n, t in enumerate(tokens)]
+        if not self._decode(rows, active, None):
+            active[-1].reason = "length"  # the window is full of the others
+            return
+        for run, draft, first in zip(active, drafts, firsts, strict=True):
+            self._take(request_id, run, draft, first, send)
+        seconds = self._clock() - began
+        self._drafter.took(len(rows), seconds)
+        for run in active:
+            run.decode_seconds += seconds / len(active)
+
+    def _take(
+        self, request_id: int, run: Run, draft: Sequence[int], first: int, send: Send
+    ) -> None:
+        """Choose the tokens that follow the decoded ones, as far as the draft was right.
+
+        A choice that would perhaps be another one in a step of one row is left to such a step.
+        """
+        slot, sampler = run.slot, run.sampler
+        assert slot is not None and sampler is not None
+        right = checked = 0
+        run.alone = False
+        for row in range(len(draft) + 1):
+            if draft and not sampler.is_sure(first + row):
+                run.alone = True
+                break
+            slot.held += 1
+            token = sampler.sample(first + row)
+            piece = run.take(token)
+            if piece:
+                send(protocol.Text(id=request_id, run=run.place, text=piece))
+            if row < len(draft):
+                checked += 1
+                right += token == draft[row]
+            if run.reason is not None or row == len(draft) or token != draft[row]:
+                break
+        if draft:
+            self._drafter.learn(checked, right)
+            self._llm.keep(slot.seq, slot.held)
+
+    def _draft(self, run: Run, *, alone: bool) -> Sequence[int]:
+        request = run.request
+        plain = request.draft and request.grammar is None and request.temperature == 0
+        if not (alone and plain) or run.alone:
+            return ()
+        return self._drafter.draft(run.tokens, min(run.room, self._llm.batch) - 1)
+
+    def _decode(
+        self, rows: Sequence[Row], runs: Sequence[Run], interrupted: Callable[[], bool] | None
+    ) -> bool:
+        """Decode rows of `runs`; False where it was interrupted, or a run was ended for want of
+        room in the KV cache."""
+        self._adapt()
+        while True:
+            outcome = self._llm.decode(rows, interrupted)
+            if outcome == "done":
+                return True
+            for run in runs:
+                assert run.slot is not None
+                self._llm.keep(run.slot.seq, run.slot.held)
+            if outcome == "stopped":
+                return False
+            if not self._slots.give_up_one():
+                runs[-1].crowded = True
+                return False
+
+    def _adapt(self) -> None:
+        if self._threads is None:
+            return
+        wanted = self._threads()
+        if wanted != self._used_threads:
+            self._llm.use_threads(wanted)
+            self._used_threads = wanted
+            self._drafter.forget_times()
+
+    def _report(self, request_id: int, run: Run, done: int, send: Send) -> None:
+        total = len(run.prompt)
+        send(
+            protocol.Reading(
+                id=request_id, run=run.place, done=done, total=total, reused=run.reused
+            )
+        )
+
+    def _end(self, request_id: int, run: Run, send: Send) -> None:
+        """A run is over: say so, and leave its sequence to others."""
+        rest = run.end()
+        if rest:
+            send(protocol.Text(id=request_id, run=run.place, text=rest))
+        if run.slot is not None:
+            self._forget_unsaid(run.slot)
+            self._slots.free(run.slot)
+            if run.request.continues:
+                self._slots.latest = run.slot
+        send(run.finished(request_id))
+
+    def _forget_unsaid(self, slot: Slot) -> None:
+        """Drop what is held of tokens that are not part of the reply (a stop sequence's)."""
+        self._slots.keep(slot, min(slot.held, len(slot.memory.tokens)))
+
+    def _leave(self, run: Run) -> None:
+        """Take a run out of its sequence, and drop all that this holds."""
+        if run.slot is not None:
+            self._slots.clear(run.slot)
+            run.slot.busy = False
+            run.slot = None
+
+    def _prompt(self, request: protocol.Run) -> Memory:
+        if request.infill is None:
+            text = self._render(request.messages, request.reply_start)
+            return self._slots.memory(text, self._tokens)
+        if self._llm.fim is None:
+            raise RequestFailed(
+                "backend",
+                "the model was not trained to fill in the middle",
+                "choose a model whose profile says fim = true",
+            )
+        before, after, middle = self._llm.fim
+        plain = [
+            self._llm.tokenize(part, special=False)
+            for part in (request.infill.prefix, request.infill.suffix, request.reply_start)
+        ]
+        return Memory([*self._llm.begin, before, *plain[0], after, *plain[1], middle, *plain[2]])
+
+    def _render(self, messages: Sequence[protocol.ChatMessage], reply_start: str) -> str:
+        try:
+            return self._llm.template.render(messages, reply_start)
+        except TemplateFailed as error:
+            raise RequestFailed("backend", str(error)) from None
+
+    def _tokens(self, text: str, first: bool) -> list[int]:
+        """The tokens of a rendered text; `first` says that the prompt begins with it."""
+        tokens = tokenize(text, lambda part: self._llm.tokenize(part, special=True))
+        # Most templates write the BOS token themselves, where the model has one.
+        begin = list(self._llm.begin) if first else []
+        return tokens if tokens[: len(begin)] == begin else begin + tokens
+
+
+def _plain(text: str) -> int:
+    """The bytes of a text without BREAK."""
+    return len(text.replace(BREAK, "").encode())

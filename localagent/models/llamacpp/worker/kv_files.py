@@ -1,0 +1,180 @@
+"""The KV cache on disk: what was read once need not be read again by the next process.
+
+Each file of native state has beside it a small JSON file that says which tokens it is of and what
+its sha256 is; it is written last, so a file without one is unfinished and is removed. All files of
+one model with one set of settings are in one folder, named by what a state depends on, so a wrong
+one cannot be found; what is found is used only if its bytes are those that were written. The
+oldest-used files go when all folders together hold more than the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from localagent.models.llamacpp.worker.prompt_cache import Mark, Memory, common_prefix
+
+_STATE, _FACTS = ".kv", ".json"
+_ABANDONED = 3600.0  # seconds after which a file that is still being written was given up
+_MOST = 64  # files of one folder that are looked at, the latest used first
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Facts(BaseModel):
+    """The content of the JSON file: a state's tokens, marks (chars, digest, tokens), and bytes."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    tokens: list[_Count]
+    marks: list[tuple[_Count, str, _Count]]
+    bytes: _Count
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One state on disk: what it is of, and its file."""
+
+    memory: Memory
+    path: Path
+    sha256: str
+
+
+class KvFiles:
+    """The states of one model under `root`/`key`. `limit` is in bytes, for all of `root`."""
+
+    def __init__(self, root: Path, key: str, limit: int) -> None:
+        self._root = root
+        self._folder = root / hashlib.sha256(key.encode()).hexdigest()[:24]
+        self._limit = limit
+        self.stored: list[Stored] = []
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.stored = list(self._load())
+
+    def best(self, tokens: Sequence[int]) -> tuple[Stored | None, int]:
+        """The state that has most of the beginning of `tokens`, and how many of them."""
+        found = [(common_prefix(s.memory.tokens, tokens), s) for s in self.stored]
+        found = [pair for pair in found if pair[0]]
+        if not found:
+            return None, 0
+        # The shortest of equals: there is less to read.
+        common, stored = max(found, key=lambda pair: (pair[0], -len(pair[1].memory.tokens)))
+        return stored, common
+
+    def has(self, tokens: Sequence[int]) -> bool:
+        """Whether there is a state of exactly these tokens."""
+        return any(stored.memory.tokens == tokens for stored in self.stored)
+
+    def add(self, memory: Memory, write: Callable[[Path], None]) -> bool:
+        """Store the state of `memory`, which `write` writes to a file; False where it cannot be."""
+        data = b"".join(token.to_bytes(4, "little") for token in memory.tokens)
+        path = self._folder / (hashlib.sha256(data).hexdigest()[:32] + _STATE)
+        partial = path.with_suffix(f".{os.getpid()}")
+        try:
+            write(partial)
+            size = partial.stat().st_size
+            if not self._make_room(size, path):
+                partial.unlink()
+                return False
+            facts = _Facts(
+                tokens=memory.tokens,
+                marks=[(mark.chars, mark.digest, mark.tokens) for mark in memory.marks],
+                bytes=size,
+                sha256=_sha256(partial),
+            )
+            path.with_suffix(_FACTS).unlink(missing_ok=True)
+            partial.replace(path)
+            note = partial.with_suffix(partial.suffix + _FACTS)
+            note.write_text(facts.model_dump_json())
+            note.replace(path.with_suffix(_FACTS))
+        except OSError as error:
+            self._say(f"cannot keep the KV cache: {error}")
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            return False
+        self.stored = [stored for stored in self.stored if stored.path != path]
+        self.stored.append(Stored(memory, path, facts.sha256))
+        return True
+
+    def read(self, stored: Stored, read: Callable[[Path], bool]) -> bool:
+        """Have `read` read a state whose bytes are as they were written; otherwise remove it."""
+        try:
+            if _sha256(stored.path) == stored.sha256 and read(stored.path):
+                os.utime(stored.path)
+                return True
+            self._say(f"{stored.path.name} is not what was written, or not for this library")
+        except OSError as error:
+            self._say(f"cannot read the KV cache: {error}")
+        self._remove(stored.path)
+        self.stored.remove(stored)
+        return False
+
+    def _load(self) -> Iterator[Stored]:
+        """The states of the folder, the latest used first."""
+        states = sorted(self._folder.glob(f"*{_STATE}"), key=_used, reverse=True)
+        for path in states[:_MOST]:
+            try:
+                facts = _Facts.model_validate_json(path.with_suffix(_FACTS).read_bytes())
+            except (OSError, ValidationError):
+                # Perhaps another process is between the two files: only an old one is removed.
+                continue
+            if path.stat().st_size == facts.bytes:
+                marks = [Mark(*mark) for mark in facts.marks]
+                yield Stored(Memory(facts.tokens, marks), path, facts.sha256)
+
+    def _make_room(self, size: int, besides: Path) -> bool:
+        """Remove the longest unused states of all models until `size` more bytes fit."""
+        if size > self._limit or shutil.disk_usage(self._folder).free < size:
+            return False
+        for path in self._root.glob("*/*.[0-9]*"):
+            if time.time() - _used(path) > _ABANDONED:
+                path.unlink(missing_ok=True)
+        found = [p for p in self._root.glob(f"*/*{_STATE}") if p != besides]
+        found.sort(key=_used)
+        total = size + sum(_size(path) for path in found)
+        for path in found:
+            if total <= self._limit:
+                break
+            total -= _size(path)
+            self._remove(path)
+            self.stored = [stored for stored in self.stored if stored.path != path]
+        return True
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            path.with_suffix(_FACTS).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(f"worker: {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process has just removed it
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,140 @@
+"""The sequences of the KV cache: which tokens each holds, and which is given up for a new one.
+
+A prompt goes on from the sequence that begins most like it: the sequence itself where nothing of it
+is lost, otherwise a copy of the part in common, which shares the cells and costs nothing. So an
+infill between two questions of a conversation leaves the conversation's cells alone.
+
+Which sequence is given up is chosen by GreedyDual (N. Young, 1994): each is worth the tokens that
+would have to be read again, and ages by the worth of those that were given up before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from localagent.models.llamacpp.worker.interface import Llm
+from localagent.models.llamacpp.worker.kv_files import KvFiles, Stored
+from localagent.models.llamacpp.worker.prompt_cache import Memory, best_mark, common_prefix
+
+# So few tokens of a sequence are dropped rather than copied from: reading them again is cheap.
+_LITTLE = 16
+# A file is read instead of using what is in memory where it saves at least so many tokens.
+_WORTH_A_FILE = 32
+
+
+@dataclass
+class Slot:
+    """One sequence. Its cells hold the first `held` of the tokens of `memory`."""
+
+    seq: int
+    memory: Memory = field(default_factory=Memory)
+    held: int = 0
+    worth: float = 0.0
+    busy: bool = False
+
+
+class Slots:
+    """All sequences of a model. `files` are those kept on disk, if any."""
+
+    def __init__(self, llm: Llm, files: KvFiles | None = None) -> None:
+        self._llm = llm
+        self._files = files
+        self._age = 0.0
+        self.all = [Slot(seq) for seq in range(llm.sequences)]
+        self.latest: Slot | None = None
+        """The slot of the latest prompt that later ones continue."""
+
+    def memory(self, text: str, tokenize: Callable[[str, bool], list[int]]) -> Memory:
+        """The tokens of a conversation's text, with what it has in common with earlier ones taken
+        over as the model wrote it."""
+        known = [slot.memory for slot in self.all]
+        known += [stored.memory for stored in (self._files.stored if self._files else ())]
+        return best_mark(known, text, tokenize)
+
+    def place(self, memory: Memory, limit: int) -> Slot:
+        """A slot for a prompt, busy from now on; it holds at most the first `limit` tokens."""
+        best, common = self._best(memory.tokens[:limit])
+        stored, there = self._files.best(memory.tokens[:limit]) if self._files else (None, 0)
+        if stored is not None and there >= common + _WORTH_A_FILE:
+            slot = self._restored(stored, there)
+        elif best is None:
+            slot = self._empty()
+        elif best.busy or best.held - common > _LITTLE:
+            slot = self._empty(besides=best)
+            slot.held = common if self._llm.copy(best.seq, slot.seq, common) else 0
+        else:
+            slot = best
+            self.keep(slot, common)
+        slot.memory, slot.busy = memory, True
+        return slot
+
+    def free(self, slot: Slot) -> None:
+        """The run that used the slot is over; what it holds may be of use to others."""
+        slot.busy = False
+        slot.worth = self._age + slot.held
+
+    def keep(self, slot: Slot, count: int) -> None:
+        """Drop all but the first `count` tokens of a slot, or all where the model cannot."""
+        if count < slot.held:
+            slot.held = count if self._llm.keep(slot.seq, count) else 0
+
+    def clear(self, slot: Slot) -> None:
+        """Drop all that a slot holds, whatever that is."""
+        self._llm.keep(slot.seq, 0)
+        slot.held, slot.memory = 0, Memory()
+
+    def give_up_one(self) -> bool:
+        """Drop the idle slot that is worth least; False where there is none."""
+        idle = [slot for slot in self.all if not slot.busy and slot.held]
+        if not idle:
+            return False
+        least = min(idle, key=lambda slot: slot.worth)
+        self._age = max(self._age, least.worth)
+        self.clear(least)
+        return True
+
+    def store(self, slot: Slot, count: int) -> int:
+        """Keep the first `count` tokens of a slot on disk, where there is a place for it; returns
+        how many were kept. The slot must hold no more than these."""
+        if self._files is None or slot.held != count or not count:
+            return 0
+        memory = slot.memory.first(count)
+        kept = self._files.add(memory, lambda path: self._llm.save(slot.seq, path, memory.tokens))
+        return count if kept else 0
+
+    def stores(self, tokens: Sequence[int]) -> bool:
+        """Whether these tokens should be stored and are not yet."""
+        return self._files is not None and not self._files.has(tokens)
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether anything is kept on disk."""
+        return self._files is not None
+
+    def _best(self, tokens: Sequence[int]) -> tuple[Slot | None, int]:
+        best, most = None, 0
+        for slot in self.all:
+            common = common_prefix(slot.memory.tokens[: slot.held], tokens)
+            # An idle one of equals: nothing has to be copied.
+            if common > most or (common == most and best is not None and best.busy > slot.busy):
+                best, most = slot, common
+        return (best, most) if most else (None, 0)
+
+    def _empty(self, besides: Slot | None = None) -> Slot:
+        """An idle slot that holds nothing, or that is made to."""
+        idle = [slot for slot in self.all if not slot.busy and slot is not besides]
+        slot = min(idle, key=lambda slot: (slot.held > 0, slot.worth))
+        if slot.held:
+            self._age = max(self._age, slot.worth)
+        self.clear(slot)
+        return slot
+
+    def _restored(self, stored: Stored, common: int) -> Slot:
+        slot = self._empty()
+        tokens = stored.memory.tokens
+        assert self._files is not None
+        if self._files.read(stored, lambda path: self._llm.restore(slot.seq, path, tokens)):
+            slot.held = len(tokens)
+            self.keep(slot, common)
+        return slot

@@ -1,0 +1,321 @@
+"""The worker process: llama.cpp, behind the protocols of `worker_serve` and `worker_generate`.
+
+Started as `python -m localagent.models.llamacpp.worker.llama`, and the one module that imports
+llama_cpp. It uses the low-level functions: the package's `Llama` class cannot turn the extra
+buffer types off, stop while it reads, or keep its hands off the process's descriptors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.hardware import available_memory, gigabytes, physical_cores
+from localagent.models.llamacpp.memory_plan import KV_SIZE, cells
+from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
+from localagent.models.llamacpp.worker.sampler import Greedy, Sampler
+from localagent.models.llamacpp.worker.serve import serve
+from localagent.models.llamacpp.worker.worker_devices import devices
+from localagent.models.llamacpp.worker.worker_handle import Handle, inspected
+
+_PROGRESS = 0.1  # seconds between two reports of loading
+_IDLE = 16  # sequences beside those that are being written: what is remembered of earlier prompts
+_OUTCOMES: dict[int, Outcome] = {0: "done", 1: "full", 2: "stopped"}
+
+
+class LlamaCpp:
+    """The native library."""
+
+    def __init__(self) -> None:
+        # libgomp's threads wait for each other by spinning, long enough that a busy machine has
+        # them spin in place of the thread they wait for. Measured on two cores with three other
+        # jobs: three times the tokens per second; on an idle machine a tenth less.
+        if "OMP_WAIT_POLICY" not in os.environ:
+            os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        # Not at the top: it takes a quarter of a second, and may start threads, which `confine`
+        # must come before.
+        import llama_cpp
+
+        self.c: Any = llama_cpp
+        self.version = f"llama-cpp-python {llama_cpp.__version__}"
+        self._errors: list[str] = []
+        # The library keeps the bare pointer, so the callback has to be kept here.
+        self._log = llama_cpp.llama_log_callback(self._on_log)
+        llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
+        # Where the library is built as plug-ins, it looks for them in the current folder too.
+        folder = Path(llama_cpp.__file__).parent / "lib"
+        os.chdir(folder)
+        llama_cpp.llama_backend_init()
+        self.devices = devices(folder)
+
+    def inspect(self, request: protocol.Inspect) -> protocol.Inspected:
+        """Read a model file's metadata and vocabulary."""
+        parameters = self.c.llama_model_default_params()
+        parameters.vocab_only = True
+        model = Handle(self.c, self._open(request.path, parameters))
+        try:
+            return inspected(request.id, model)
+        finally:
+            self.c.llama_model_free(model.model)
+
+    def load(
+        self,
+        request: protocol.Load,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
+    ) -> LoadedModel:
+        """Load a model and make its context."""
+        # What of a model is on a GPU is the plan's to know (`fit`).
+        free = None if self.devices and request.gpu_layers != 0 else available_memory()
+        size = _file_size(request.path)
+        _check_memory(size, 0, free)
+        parameters = self.c.llama_model_default_params()
+        parameters.use_extra_bufts = request.extra_bufts
+        if request.gpu_layers is not None:
+            parameters.n_gpu_layers = request.gpu_layers
+        reported = 0.0
+
+        def on_progress(done: float, _: object) -> bool:
+            nonlocal reported
+            if time.monotonic() - reported > _PROGRESS:
+                reported = time.monotonic()
+                progress(min(1.0, max(0.0, done)))
+            return not cancelled()
+
+        callback = self.c.llama_progress_callback(on_progress)
+        parameters.progress_callback = callback
+        pointer = self._open(request.path, parameters, cancelled)
+        try:
+            model = Handle(self.c, pointer)
+            window = request.window or model.trained_window or 4096
+            kv = cells(window, request.parallel) * model.kv_bytes_per_token
+            _check_memory(size, round(kv * KV_SIZE[request.kv_type]), free)
+            return LoadedModel(model, request, window)
+        except RequestFailed:
+            self.c.llama_model_free(pointer)
+            raise
+
+    def _open(
+        self, path: bytes, parameters: Any, cancelled: Callable[[], bool] = lambda: False
+    ) -> int:
+        """The library's model for a file. Raises RequestFailed with what the library said."""
+        _check_magic(path)
+        self._errors.clear()
+        pointer: int | None = self.c.llama_model_load_from_file(path, parameters)
+        if pointer is not None:
+            return pointer
+        if cancelled():
+            raise RequestFailed("cancelled", "loading was cancelled")
+        said = [line for line in self._errors if "failed to load model" not in line]
+        reason = said[-1].rpartition("error loading model: ")[2] if said else "no reason was given"
+        raise RequestFailed(
+            "load",
+            f"cannot load {_name(path)}: {reason}",
+            "the file may be damaged (`localagent models verify --deep`) or made for a newer "
+            "llama.cpp",
+        )
+
+    def _on_log(self, level: int, text: bytes, _: object) -> None:
+        if level >= 3 and level != 5:  # GGML_LOG_LEVEL_WARN, _ERROR; 5 continues another line
+            os.write(2, text)
+        if level == 4:
+            self._errors.append(text.decode("utf-8", "replace").strip())
+
+
+class LoadedModel:
+    """A model with a context: its weights, and a KV cache whose cells sequences can share."""
+
+    def __init__(self, handle: Handle, request: protocol.Load, window: int) -> None:
+        self._handle = handle
+        self._c = c = handle.c
+        self._vocab = handle.vocab
+        self._vocabulary = c.llama_vocab_n_tokens(handle.vocab)
+        self.window, self.batch, self.parallel = window, request.batch, request.parallel
+        self.sequences = request.parallel + _IDLE
+        self.template = handle.template()
+        bos = handle.named(bos="bos").get("bos")
+        begins = bos is not None and c.llama_vocab_get_add_bos(handle.vocab)
+        self.begin: Sequence[int] = [bos] if begins and bos is not None else []
+        fim = handle.fim_tokens()
+        self.fim = (fim["prefix"], fim["suffix"], fim["middle"]) if len(fim) == 3 else None
+        threads = request.threads or physical_cores()
+        self._context = self._make_context(threads, request)
+        self._memory = c.llama_get_memory(self._context)
+        self.facts = protocol.Loaded(
+            id=request.id,
+            window=window,
+            trained_window=handle.trained_window,
+            threads=threads,
+            extra_bufts=request.extra_bufts,
+        )
+        self._interrupted: Callable[[], bool] = lambda: False
+        self._abort = c.ggml_abort_callback(lambda _: self._interrupted())
+        self._no_abort = c.ggml_abort_callback()
+        self._rows = c.llama_batch_init(self.batch, 0, 1)
+        self._piece = ctypes.create_string_buffer(256)
+
+    def _make_context(self, threads: int, request: protocol.Load) -> int:
+        c = self._c
+        parameters = c.llama_context_default_params()
+        parameters.n_ctx = cells(self.window, self.parallel)
+        parameters.n_batch = parameters.n_ubatch = self.batch
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_seq_max = self.sequences
+        parameters.kv_unified = True
+        flash = c.LLAMA_FLASH_ATTN_TYPE_AUTO if request.flash else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.flash_attn_type = flash
+        if request.kv_type == "q8_0":
+            parameters.type_k = parameters.type_v = c.GGML_TYPE_Q8_0
+        parameters.no_perf = True
+        context: int | None = c.llama_init_from_model(self._handle.model, parameters)
+        if context is None:
+            raise RequestFailed(
+                "load",
+                f"no context of {self.window} tokens could be made",
+                "choose a smaller window",
+            )
+        return context
+
+    def close(self) -> None:
+        """Free context and weights."""
+        self._c.llama_batch_free(self._rows)
+        self._c.llama_free(self._context)
+        self._c.llama_model_free(self._handle.model)
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """The tokens of `text`, without any that the vocabulary would add around it."""
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 8
+        tokens = (self._c.llama_token * size)()
+        count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, size, False, special)
+        if count < 0:
+            raise RequestFailed("backend", f"a text of {len(data)} bytes cannot be tokenized")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """A token's bytes; none for a control token."""
+        size = len(self._piece)
+        length = self._c.llama_token_to_piece(self._vocab, token, self._piece, size, 0, False)
+        if length < 0:
+            self._piece = ctypes.create_string_buffer(-length)
+            return self.piece(token)
+        return self._piece.raw[:length]
+
+    def is_end(self, token: int) -> bool:
+        """Whether a token ends the reply."""
+        return bool(self._c.llama_vocab_is_eog(self._vocab, token))
+
+    def keep(self, seq: int, count: int) -> bool:
+        """Drop all but a sequence's first `count` tokens."""
+        if self._c.llama_memory_seq_rm(self._memory, seq, count, -1):
+            return True
+        # Recurrent models cannot go back to an earlier state.
+        self._c.llama_memory_seq_rm(self._memory, seq, -1, -1)
+        return count == 0
+
+    def copy(self, source: int, target: int, count: int) -> bool:
+        """Let `target` share the first `count` tokens of `source`."""
+        c, memory = self._c, self._memory
+        c.llama_memory_seq_cp(memory, source, target, 0, count)
+        if c.llama_memory_seq_pos_max(memory, target) == count - 1:
+            return True
+        c.llama_memory_seq_rm(memory, target, -1, -1)  # a recurrent model's is all or nothing
+        return False
+
+    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
+        """Decode rows; `interrupted` is asked between the graph's operations."""
+        c, batch = self._c, self._rows
+        for place, row in enumerate(rows):
+            batch.token[place] = row.token
+            batch.pos[place] = row.position
+            batch.n_seq_id[place] = 1
+            batch.seq_id[place][0] = row.seq
+            batch.logits[place] = row.wanted
+        batch.n_tokens = len(rows)
+        if interrupted is None:
+            code = c.llama_decode(self._context, batch)
+        else:
+            self._interrupted = interrupted
+            c.llama_set_abort_callback(self._context, self._abort, None)
+            code = c.llama_decode(self._context, batch)
+            c.llama_synchronize(self._context)
+            c.llama_set_abort_callback(self._context, self._no_abort, None)
+        outcome = _OUTCOMES.get(code)
+        if outcome is None:
+            raise RequestFailed("backend", f"llama.cpp could not decode (code {code})")
+        return outcome
+
+    def sampler(self, run: protocol.Run) -> Sampler | Greedy:
+        """A sampler for a run."""
+        if run.temperature == 0 and run.grammar is None:
+            return Greedy(self._c, self._context, self._vocabulary)
+        return Sampler(self._c, self._context, self._vocab, run)
+
+    def save(self, seq: int, path: Path, tokens: Sequence[int]) -> None:
+        """Write a sequence's KV cache to a file."""
+        array = (self._c.llama_token * len(tokens))(*tokens)
+        name = os.fsencode(path)
+        if not self._c.llama_state_seq_save_file(self._context, name, seq, array, len(tokens)):
+            raise OSError(f"{path.name} cannot be written")
+
+    def restore(self, seq: int, path: Path, tokens: Sequence[int]) -> bool:
+        """Read what `save` wrote into an empty sequence."""
+        c = self._c
+        array = (c.llama_token * len(tokens))()
+        count = ctypes.c_size_t()
+        name = os.fsencode(path)
+        read = c.llama_state_seq_load_file(
+            self._context, name, seq, array, len(tokens), ctypes.byref(count)
+        )
+        if read and list(array[: count.value]) == list(tokens):
+            return True
+        c.llama_memory_seq_rm(self._memory, seq, -1, -1)
+        return False
+
+    def use_threads(self, count: int) -> None:
+        """Use so many threads from now on."""
+        self._c.llama_set_n_threads(self._context, count, count)
+
+
+def _name(path: bytes) -> str:
+    return Path(os.fsdecode(path)).name
+
+
+def _file_size(path: bytes) -> int:
+    try:
+        return Path(os.fsdecode(path)).stat().st_size
+    except OSError as error:
+        raise RequestFailed("load", f"cannot read {_name(path)}: {error.strerror}") from None
+
+
+def _check_magic(path: bytes) -> None:
+    """Refuse what is no GGUF file, with a plainer message than the library's."""
+    try:
+        with Path(os.fsdecode(path)).open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise RequestFailed("load", f"cannot read {_name(path)}: {error.strerror}") from None
+    if magic != b"GGUF":
+        raise RequestFailed(
+            "load", f"{_name(path)} is not a GGUF file", "models come as files that end in .gguf"
+        )
+
+
+def _check_memory(size: int, cache: int, free: int | None) -> None:
+    """Refuse a model that would not fit: `size` bytes of weights and `cache` of KV cache."""
+    if free is not None and size + cache > free:
+        raise RequestFailed(
+            "load",
+            f"the model needs {gigabytes(size)} for its weights and {gigabytes(cache)} for its "
+            f"window, and {gigabytes(free)} of memory are free",
+            "close other programs, or choose a smaller model or window",
+        )
+
+
+if __name__ == "__main__":
+    serve(LlamaCpp)

@@ -1,0 +1,117 @@
+"""Choosing the next token, with llama.cpp's samplers.
+
+`c` is the module llama_cpp, which is handed in: only `llamacpp_worker` imports it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy
+
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.interface import RequestFailed
+
+MARGIN = 1.5
+"""By how much the best token's logit must exceed the next one's to be the best also in a step of
+another size. Measured on Qwen2.5-Coder-1.5B Q4_K_M, whose logits differ by at most 0.75 between
+steps of 1 and 2 to 16 rows: the activations are rounded to 8 bits, which magnifies differences in
+the order of additions."""
+
+
+class Greedy:
+    """The likeliest token, straight from the logits: no list of all candidates is made."""
+
+    def __init__(self, c: Any, context: int, vocabulary: int) -> None:
+        self._c, self._context, self._size = c, context, vocabulary
+
+    def sample(self, row: int) -> int:
+        """The likeliest token by the logits of a row."""
+        return int(self._logits(row).argmax())
+
+    def is_sure(self, row: int) -> bool:
+        """Whether no other token comes near."""
+        logits = self._logits(row)
+        best = float(logits.max())
+        return int(numpy.count_nonzero(logits > best - MARGIN)) == 1
+
+    def _logits(self, row: int) -> Any:
+        pointer = self._c.llama_get_logits_ith(self._context, row)
+        if not pointer:
+            raise RequestFailed("backend", "llama.cpp computed no logits")
+        return numpy.ctypeslib.as_array(pointer, (self._size,))
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class Sampler:
+    """Chooses tokens as a request wants: greedy, or top-k, top-p, temperature and a seed.
+
+    Under a grammar, a token is chosen freely first and then checked; only where the grammar
+    refuses it is the whole vocabulary checked and chosen from. The check of 150,000 tokens takes
+    longer than a small model's step, and most free choices fit. (llama.cpp's own programs do so.)
+    """
+
+    def __init__(self, c: Any, context: int, vocab: int, request: protocol.Run) -> None:
+        self._c, self._context = c, context
+        self._free = _chain(c, request)
+        self._bound = self._grammar = None
+        if request.grammar is not None:
+            self._grammar = c.llama_sampler_init_grammar(
+                vocab, request.grammar.encode("utf-8", "replace"), b"root"
+            )
+            if not self._grammar:
+                c.llama_sampler_free(self._free)
+                raise RequestFailed("backend", "the grammar is not valid GBNF with a rule `root`")
+            self._bound = _chain(c, request, self._grammar)
+        self._choice = (c.llama_token_data * 1)()
+        self._choices = c.llama_token_data_array(data=self._choice, size=1)
+
+    def sample(self, row: int) -> int:
+        """A token, by the logits of a row of the last step."""
+        token: int = self._c.llama_sampler_sample(self._free, self._context, row)
+        if self._grammar is None:
+            return token
+        if self._allowed(token):
+            self._c.llama_sampler_accept(self._grammar, token)
+            return token
+        return int(self._c.llama_sampler_sample(self._bound, self._context, row))
+
+    def is_sure(self, row: int) -> bool:  # noqa: ARG002 - as the protocol has it
+        """Never: what is drawn depends on all of the logits."""
+        return False
+
+    def _allowed(self, token: int) -> bool:
+        self._choice[0].id = token
+        self._choice[0].logit = 1.0
+        self._choices.selected = -1
+        self._choices.sorted = False
+        self._c.llama_sampler_apply(self._grammar, ctypes.byref(self._choices))
+        return bool(self._choice[0].logit == 1.0)
+
+    def close(self) -> None:
+        """Free it; a chain frees its parts."""
+        self._c.llama_sampler_free(self._free)
+        if self._bound is not None:
+            self._c.llama_sampler_free(self._bound)
+
+
+def _chain(c: Any, request: protocol.Run, grammar: int | None = None) -> int:
+    parameters = c.llama_sampler_chain_default_params()
+    parameters.no_perf = True
+    chain: int = c.llama_sampler_chain_init(parameters)
+    parts = [] if grammar is None else [grammar]
+    if request.temperature == 0:
+        parts.append(c.llama_sampler_init_greedy())
+    else:
+        parts += [
+            c.llama_sampler_init_top_k(request.top_k),
+            c.llama_sampler_init_top_p(request.top_p, 1),
+            c.llama_sampler_init_temp(request.temperature),
+            c.llama_sampler_init_dist(request.seed),
+        ]
+    for part in parts:
+        c.llama_sampler_chain_add(chain, part)
+    return chain

@@ -1,0 +1,1 @@
+"""The Ollama backend: requests to a server on this machine."""

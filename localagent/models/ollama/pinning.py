@@ -1,0 +1,170 @@
+"""Whether an Ollama server may be asked: its version, and that its model is the pinned one.
+
+In this order, so that nothing of the user's is sent before all is well: the name (a model in
+somebody's cloud can be told by it), the version, the list of models with their digests, what the
+server says of this one, and, once it is loaded, the window that it was given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from localagent.core.errors import (
+    ModelFileError,
+    ModelLoadError,
+    ModelNotInstalled,
+    NotLocal,
+    ServerError,
+)
+from localagent.models.gguf import text_sha256
+from localagent.models.ollama.client import Client, Patience
+from localagent.models.ollama.protocol import Loaded, Running, Show, Tagged, Tags, Version
+
+OLDEST = (0, 5, 0)
+"""The first version with schemas for a reply (`format`)."""
+
+REFUSES = (0, 12, 6)
+"""The first version that knows `truncate` and `shift`: it refuses a prompt that is too long."""
+
+COUNTS_NEW_ONLY = ((0, 30, 0),)
+"""Versions whose `prompt_eval_count` leaves out what was in the cache (ollama/ollama#16428)."""
+
+ANSWER = 30.0
+"""Seconds for an answer that needs no model."""
+
+_PAUSE = 0.2  # seconds between two tries to reach a server that is being restarted
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a server said of itself and of one model."""
+
+    version: Version
+    tag: Tagged
+    show: Show
+
+    @property
+    def template_sha256(self) -> str:
+        """The hash of the chat template that the server shows; "" where it shows none."""
+        return text_sha256(self.show.template)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it refuses prompts that are too long; a build from source (0.0.0) is new."""
+        return self.version.numbers >= REFUSES or self._unknown
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether `prompt_eval_count` is that of the whole prompt."""
+        return self.version.numbers not in COUNTS_NEW_ONLY
+
+    @property
+    def too_old(self) -> bool:
+        """Whether it lacks what localagent cannot do without."""
+        return self.version.numbers < OLDEST and not self._unknown
+
+    @property
+    def _unknown(self) -> bool:
+        return self.version.numbers == (0, 0, 0)
+
+
+async def reach(client: Client, answer: float, comeback: float) -> Version:
+    """The server's version, once it answers; raises ModelLoadError after `comeback` seconds."""
+    until = time.monotonic() + comeback
+    while True:
+        try:
+            return await client.ask(Version, "/api/version", Patience(answer, answer))
+        except ModelLoadError:
+            if time.monotonic() >= until:
+                raise
+            await asyncio.sleep(_PAUSE)
+
+
+async def facts(client: Client, name: str, answer: float = ANSWER, comeback: float = 0) -> Facts:
+    """What the server says of the model `name`; `comeback` are seconds to wait for a server that
+    does not answer at all, since it may be restarting.
+
+    Raises NotLocal for a model that runs elsewhere, ModelNotInstalled, ServerError for a server
+    that is too old, and what `Client.ask` raises.
+    """
+    _not_by_name(name)
+    version = await reach(client, answer, comeback)
+    tags = await client.ask(Tags, "/api/tags", Patience(answer, answer))
+    found = [tag for tag in tags.models or () if full(name) in (full(tag.name), full(tag.model))]
+    if not found:
+        raise ModelNotInstalled(
+            f"the Ollama server {client.host} has no model {name}",
+            f"ollama pull {name} fetches it; ollama list shows what is there",
+        )
+    not_elsewhere(name, found[0].remote)
+    body = {"model": name, "name": name}  # the second for servers before 0.6
+    show = await client.ask(Show, "/api/show", Patience(answer, answer), body)
+    not_elsewhere(name, show.remote)
+    known = Facts(version, found[0], show)
+    if known.too_old:
+        raise ServerError(
+            f"the Ollama server {client.host} is version {version.version}, which is too old",
+            f"localagent needs {'.'.join(map(str, OLDEST))} or newer",
+        )
+    return known
+
+
+def as_pinned(found: Facts, digest: str, template: str, entry_id: str) -> None:
+    """Raises ModelFileError where the server's model is not the one with this digest, or is shown
+    with another chat template than the one with the sha256 `template` ("": none is pinned)."""
+    tag, shown = found.tag, found.template_sha256
+    changed = []
+    if plain(tag.digest) != digest:
+        changed.append(f"its digest is {plain(tag.digest)[:12] or 'not told'}, not {digest[:12]}")
+    if template and shown != template:
+        said = f"sha256 is {shown[:12] or 'none'}, not {template[:12]}"
+        changed.append(f"its chat template's {said}")
+    if changed:
+        raise ModelFileError(
+            f"{tag.name or tag.model} in Ollama is not what models.lock pins as {entry_id}: "
+            + "; ".join(changed),
+            f"if you updated it: localagent models remove {entry_id}, and add it again",
+        )
+
+
+async def window(client: Client, name: str, wanted: int, answer: float = ANSWER) -> None:
+    """Raises ModelLoadError where the loaded model has a smaller window than `wanted` tokens."""
+    running = await client.ask(Running, "/api/ps", Patience(answer, answer))
+    loaded: list[Loaded] = [
+        m for m in running.models or () if full(name) == full(m.name or m.model)
+    ]
+    given = loaded[0].context_length if loaded else 0
+    if 0 < given < wanted:
+        raise ModelLoadError(
+            f"Ollama gives {name} a window of {given} tokens, and {wanted} were asked for",
+            f"set window = {given} in its profile in models.lock",
+        )
+
+
+def not_elsewhere(name: str, where: str) -> None:
+    """Raises NotLocal where `where`, a remote host as the server tells it, is not empty."""
+    if where:
+        place = "".join(c for c in where if c.isprintable())[:200]
+        raise NotLocal(
+            f"{name} does not run on this machine: Ollama would send every prompt to {place}",
+            "choose a model that ollama list shows with a size",
+        )
+
+
+def full(name: str) -> str:
+    """The name with its tag, in the form in which two names of one model are equal."""
+    tagged = ":" in name.rpartition("/")[2]
+    return (name if tagged or not name else f"{name}:latest").casefold()
+
+
+def _not_by_name(name: str) -> None:
+    tag = name.rpartition("/")[2].rpartition(":")[2].lower()
+    if tag == "cloud" or tag.endswith("-cloud"):
+        not_elsewhere(name, "the cloud of Ollama's maker")
+
+
+def plain(text: str) -> str:
+    """A digest without the name of its kind."""
+    return text.removeprefix("sha256:").lower()

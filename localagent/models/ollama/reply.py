@@ -1,0 +1,242 @@
+"""One reply of Ollama: its pieces become chunks, and its end is checked.
+
+What the model thinks is kept out of the text, whether the server tells it apart or not; a
+`reply_start` that comes back is taken off; a choice is read out of its quotes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Literal
+
+from localagent.core.errors import ContextOverflow, ServerError
+from localagent.models.base import Chunk, Finish, FinishReason, Request, Text, Usage
+from localagent.models.ollama.ollama_request import Target, limit, parts, thinks
+from localagent.models.ollama.pinning import not_elsewhere
+from localagent.models.ollama.protocol import Piece
+from localagent.models.ollama.token_estimate import Tokens
+
+OPEN, CLOSE = "<think>", "</think>"
+
+_BYTES = 256  # of text that a token can stand for: long runs of spaces do
+_AGAIN = 30  # the same piece in a row after which the server ends a reply without a last line
+
+
+class Reply:
+    """Takes the pieces of the reply to `request` and gives its chunks; the last is a `Finish`.
+
+    `tokens` is asked whether the prompt was read as a whole, unless `counts_all` is False.
+    """
+
+    def __init__(
+        self, target: Target, request: Request, tokens: Tokens, counts_all: bool = True
+    ) -> None:
+        self.thinking = ""
+        """What the model thought; never part of the text."""
+        self.finished = False
+        self._target, self._request = target, request
+        self._tokens, self._counts_all = tokens, counts_all
+        self._started = time.monotonic()
+        self._first = 0.0  # seconds until the first piece
+        self._pieces = self._written = self._thoughts = self._bytes = 0
+        self._same, self._last = 0, ""
+        self._filters = _Thoughts(), _Start(request.reply_start)
+        self._choice = ""
+
+    def begin(self) -> None:
+        """The request is sent now."""
+        self._started = time.monotonic()
+
+    def take(self, piece: Piece) -> list[Chunk]:
+        """The chunks that a piece gives.
+
+        Raises NotLocal, PromptTruncated, ContextOverflow, and ServerError for a reply that is
+        longer than it may be.
+        """
+        not_elsewhere(self._target.name, piece.remote)
+        if self._pieces == 0:
+            self._first = time.monotonic() - self._started
+        self._count(piece)
+        chunks = self._texts(self._filtered(piece.text, piece.thought))
+        if piece.done:
+            self._check(piece)
+            reason: FinishReason = "length" if piece.done_reason == "length" else "stop"
+            chunks += [*self._rest(), self._finish(piece, reason)]
+        elif self._too_much():
+            chunks += [*self._rest(), self._finish(piece, "length")]
+        return chunks
+
+    def ended(self) -> Finish | None:
+        """The end of a reply whose connection ended in order but without a last line, where that
+        has a good reason: a server gives up on a model that repeats one token for ever."""
+        return self._finish(Piece(), "length") if self._same >= _AGAIN else None
+
+    def cancelled(self) -> Finish:
+        """The end of a reply that was cancelled."""
+        return self._finish(Piece(), "cancelled")
+
+    def _count(self, piece: Piece) -> None:
+        self._pieces += 1
+        said = piece.text + piece.thought
+        self._bytes += len(said.encode("utf-8", "replace"))
+        self._same = self._same + 1 if said.strip() == self._last and said else 0
+        self._last = said.strip()
+        most = limit(self._target, self._request)
+        # One piece a token, one for the end, and a few that parsers on the way may cut out of one.
+        if self._pieces > 2 * most + 16 or self._bytes > _BYTES * (most + 16):
+            raise ServerError(
+                f"the Ollama server writes more than the {most} tokens that it was asked for",
+                "restart it, or look at its log",
+            )
+
+    def _filtered(self, text: str, thought: str) -> str:
+        """What of a piece belongs to the reply; what does not is noted as thinking."""
+        thoughts, start = self._filters
+        visible = thoughts.take(text)
+        self.thinking += thought + thoughts.taken()
+        if visible:
+            self._written += 1
+        elif text or thought:
+            self._thoughts += 1
+        return start.take(visible)
+
+    def _texts(self, text: str) -> list[Chunk]:
+        if self._request.choices:
+            self._choice += text
+            return []
+        return [Text(text)] if text and self._request.max_tokens else []
+
+    def _rest(self) -> list[Chunk]:
+        """What was held back."""
+        thoughts, start = self._filters
+        rest = start.take(thoughts.rest()) + start.rest()
+        if not self._request.choices:
+            return self._texts(rest)
+        return [Text(_choice(self._choice + rest))]
+
+    def _too_much(self) -> bool:
+        """Whether the model has thought or written all that it may. The server knows one limit for
+        both together, which is enough where it does not think."""
+        if not thinks(self._target, self._request):
+            return False
+        endless = self._thoughts > self._target.think and not self._written
+        return endless or self._written >= self._request.max_tokens
+
+    def _check(self, piece: Piece) -> None:
+        count = piece.prompt_eval_count
+        if piece.done_reason in ("load", "unload"):
+            raise ServerError("Ollama found nothing to read in the prompt", "say more in the task")
+        if count is None:
+            if not self._counts_all:
+                return
+            raise ServerError(
+                "Ollama does not say how much of the prompt it read, so it may have left out any",
+                "a newer version says it",
+            )
+        window = self._target.window
+        if self._counts_all:
+            self._tokens.check(parts(self._request), count, window)
+            self._tokens.told(parts(self._request), count)
+        # A server that ignores `shift` forgets the prompt's middle when the window is full.
+        if count + piece.eval_count > window + 1:
+            raise ContextOverflow(count + piece.eval_count, window)
+
+    def _finish(self, piece: Piece, reason: FinishReason) -> Finish:
+        self.finished = True
+        estimate = sum(map(self._tokens.estimate, parts(self._request)))
+        seconds = time.monotonic() - self._started
+        prefill = piece.prompt_eval_duration / 1e9 or self._first
+        return Finish(
+            reason,
+            Usage(
+                prompt_tokens=piece.prompt_eval_count or estimate,
+                reused_tokens=min(
+                    piece.prompt_eval_cached_count or 0, piece.prompt_eval_count or 0
+                ),
+                completion_tokens=piece.eval_count or self._written + self._thoughts,
+                prefill_seconds=prefill,
+                decode_seconds=piece.eval_duration / 1e9 or max(0.0, seconds - prefill),
+            ),
+        )
+
+
+class _Thoughts:
+    """Takes a leading `<think>…</think>` out of a text that comes in pieces, and the line breaks
+    behind it.
+
+    Servers before 0.9, and models that think although they were told not to, leave it there.
+    """
+
+    def __init__(self) -> None:
+        self._state: Literal["start", "inside", "behind", "text"] = "start"
+        self._held = self._taken = ""
+
+    def take(self, text: str) -> str:
+        """What of `text`, and of what was held back, is visible."""
+        if self._state == "text":
+            return text
+        self._held += text
+        if self._state == "start":
+            begin = self._held.lstrip()
+            if len(begin) < len(OPEN) and OPEN.startswith(begin):
+                return ""
+            self._state = "inside" if begin.startswith(OPEN) else "text"
+            if self._state == "text":
+                return self.rest()
+            self._held = begin[len(OPEN) :]
+        if self._state == "inside":
+            self._look_for_the_end()
+        if self._state == "behind" and (visible := self._held.lstrip("\n")):
+            self._state, self._held = "text", ""
+            return visible
+        return ""
+
+    def _look_for_the_end(self) -> None:
+        thought, found, behind = self._held.partition(CLOSE)
+        if found:
+            self._state, self._held = "behind", behind
+        else:  # the end may have begun
+            cut = max(0, len(thought) - len(CLOSE) + 1)
+            thought, self._held = thought[:cut], thought[cut:]
+        self._taken += thought
+
+    def taken(self) -> str:
+        """The thinking since the last call."""
+        thought, self._taken = self._taken, ""
+        return thought
+
+    def rest(self) -> str:
+        """The text that was held back; a thought without an end is none."""
+        held, self._held = self._held, ""
+        return held if self._state in ("start", "text") else ""
+
+
+class _Start:
+    """Takes a `reply_start` off a reply that begins with it again, as some templates make it."""
+
+    def __init__(self, start: str) -> None:
+        self._start, self._held = start, ""
+
+    def take(self, text: str) -> str:
+        """What of `text`, and of what was held back, is new."""
+        if not self._start:
+            return text
+        self._held += text
+        if len(self._held) < len(self._start) and self._start.startswith(self._held):
+            return ""
+        return self.rest()
+
+    def rest(self) -> str:
+        """The text that was held back."""
+        held, start, self._held, self._start = self._held, self._start, "", ""
+        return held.removeprefix(start) if start else held
+
+
+def _choice(text: str) -> str:
+    """The choice in its JSON quotes; the text itself where the server ignored the schema."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text

@@ -1,0 +1,110 @@
+"""The borders of the connection to an Ollama server: to one host, directly, and in bounds.
+
+The package and its HTTP library would follow redirects, take proxies and keys from the environment
+and read a line of any length. Here is what keeps them from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+
+from localagent.core.errors import NotLocal, ServerError
+from localagent.egress import lock
+from localagent.egress.proxy import REFUSED
+
+LINE = 16 << 20
+"""Bytes of one line or document. The longest honest one ends `/api/generate`: the prompt's tokens
+as numbers, about 7 bytes each."""
+
+TOTAL = 256 << 20
+"""Bytes of one answer: a line for each token has about 130, so this is never reached honestly."""
+
+
+class Border(httpx.AsyncBaseTransport):
+    """Carries requests to `host` (of `ollama_host.checked_host`) and nowhere else: directly, or
+    through the door that the egress lock left for it.
+
+    Raises NotLocal where the server points elsewhere, ServerError where it sends too much.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = httpx.URL(host)
+        # Certificates are not loaded for a connection that has none.
+        self._inner = httpx.AsyncHTTPTransport(
+            verify=self._host.scheme == "https", trust_env=False, uds=_door(self._host)
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; see the class."""
+        if _place(request.url) != _place(self._host):
+            raise NotLocal(
+                f"a request to {request.url.host} was refused: the server is {self._host}",
+                "set ollama_host to the server itself",
+            )
+        # The package takes a key for its maker's cloud from the environment.
+        request.headers.pop("authorization", None)
+        request.headers["accept-encoding"] = "identity"
+        response = await self._inner.handle_async_request(request)
+        try:
+            self._check(response)
+        except BaseException:
+            await response.aclose()
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Bounded(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+    def _check(self, response: httpx.Response) -> None:
+        if REFUSED in response.headers:
+            raise httpx.ConnectError("nobody answers behind the door")
+        if 300 <= response.status_code < 400:
+            target = "".join(c for c in response.headers.get("location", "") if c.isprintable())
+            raise NotLocal(
+                f"the Ollama server {self._host} redirects to {target[:200] or 'nowhere'}; "
+                "nothing was sent there",
+                "set ollama_host to the server itself",
+            )
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise ServerError(
+                f"the Ollama server {self._host} answers in an encoding that was not asked for",
+                "is something else listening there?",
+            )
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """A body that raises ServerError when a line or the whole becomes too long."""
+
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        line = total = 0
+        async for data in self._inner:
+            total += len(data)
+            end = data.rfind(b"\n")
+            line = len(data) - end - 1 if end >= 0 else line + len(data)
+            if line > LINE or total > TOTAL:
+                raise ServerError(
+                    f"the Ollama server sent more than {max(line, total) >> 20} MiB in one answer",
+                    "restart it, or look at its log",
+                )
+            yield data
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _door(url: httpx.URL) -> str | None:
+    """The unix socket that leads to the server, where this process has no network."""
+    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    return lock.state().doors.get(lock.Destination(url.host, port))
+
+
+def _place(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

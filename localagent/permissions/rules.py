@@ -1,0 +1,329 @@
+"""May it? Rules and defaults that decide on each action, before it is carried out.
+
+A rule names a tool, a pattern and what to do: allow, ask or deny. The user's own rules are asked
+in order, and the first that matches decides. A project's rules come on top and can only narrow:
+of the two decisions the stricter one holds, where deny is stricter than ask and ask than allow.
+Without a matching rule the defaults decide. Some refusals no rule can lift.
+
+The mode of a session shifts what is asked, never what a rule denies: "plan" denies all that changes
+or runs something, "auto-edit" does not ask about edits, and "auto" about nothing that no rule of
+the project asks about, as long as a sandbox confines commands. Secrets are asked about in each,
+whatever flag was given, and denied in "auto" and where nobody is there to answer.
+What the user said yes to and had remembered (`grants`) is not asked again.
+
+This is one of two gates. It says whether an action is wanted; what a command can reach is up to
+the sandbox alone, since the text of a command does not tell what it does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Protocol
+
+from localagent.core.events import Mode
+from localagent.permissions.shell_commands import simple_commands
+from localagent.redaction.secret_files import is_secret
+
+RuleAction = Literal["allow", "ask", "deny"]
+Effect = Literal["read", "write", "execute"]
+# Who decided: the defaults, a rule of the user, a rule of the project, the flag --yes, the mode of
+# the session, or what the user had remembered.
+By = Literal["default", "rule", "project", "flag", "mode", "remembered"]
+
+CHECK_TOOL = "check"
+_STRICTNESS: dict[RuleAction, int] = {"allow": 0, "ask": 1, "deny": 2}
+# Folders that nobody writes to through localagent: git's own data and localagent's settings.
+_UNTOUCHABLE = (".git", ".localagent", "git~1", "locala~1")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule; `[[permissions]]` in a settings file, with the keys tool, match and action.
+
+    `tool` is a tool's name or "*". `pattern` is a glob: for paths as in .gitignore ("docs/**",
+    "*.md", "/setup.py"), for commands on the words of a command ("git status*", "npm test").
+    """
+
+    tool: str
+    pattern: str
+    action: RuleAction
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided, who decided it, and why, in words for a person."""
+
+    action: RuleAction
+    by: By
+    reason: str
+
+
+class Grants(Protocol):
+    """What the user had remembered."""
+
+    def hold(self, effect: Effect, subject: str) -> bool:
+        """Whether the user said that exactly this need not be asked again."""
+
+
+class Permissions:
+    """The rules of the user and of the project.
+
+    `interactive` says that somebody is there to answer; without, what would be asked about a
+    secret is denied at once, also with `yes`. `ignore_case` says that the file system takes `A` and
+    `a` for the same name; paths are then compared without case.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        project_rules: Sequence[Rule] = (),
+        *,
+        interactive: bool = True,
+        ignore_case: bool = os.name == "nt",
+        secret: Callable[[str], bool] = is_secret,
+        grants: Grants | None = None,
+    ) -> None:
+        self._rules = tuple(rules)
+        self._project_rules = tuple(project_rules)
+        self._interactive = interactive
+        self._ignore_case = ignore_case
+        self._secret = secret
+        self._grants = grants
+
+    def decide(
+        self,
+        tool: str,
+        effect: Effect,
+        subject: str,
+        *,
+        named: frozenset[str] = frozenset(),
+        yes: bool = False,
+        confined: bool = False,
+        read_only: bool = False,
+        mode: Mode = "ask",
+    ) -> Verdict:
+        """Decide on one action.
+
+        `subject` is a path relative to the workspace or, for the effect "execute", a command
+        line. `named` are the paths that the user named in the task. `yes` is the user's flag; it
+        answers what would be asked, and lifts no refusal. `confined` says that the sandbox
+        confines commands, `read_only` that another session holds the workspace. `mode` is the
+        session's.
+        """
+        if effect != "execute":
+            subject = normal_path(subject)
+        refusal = self._refusal(tool, effect, subject, read_only) or _planning(tool, effect, mode)
+        if refusal is not None:
+            return refusal
+        verdict = self._by_rules(tool, effect, subject, confined) or self._by_default(
+            tool, effect, subject, named, confined
+        )
+        if verdict.action == "ask":
+            verdict = self._freed(verdict, effect, subject, mode, confined)
+        narrowed = self._narrowed(verdict, tool, effect, subject)
+        if narrowed.action != "ask":
+            return narrowed
+        if self._is_secret(effect, subject):
+            return self._about_a_secret(narrowed, mode)
+        return Verdict("allow", "flag", "--yes was given") if yes else narrowed
+
+    def _about_a_secret(self, verdict: Verdict, mode: Mode) -> Verdict:
+        """A yes that was given in advance, to whatever may come, is none to a secret."""
+        if not self._interactive:
+            return Verdict("deny", verdict.by, f"{verdict.reason}, and nobody is there to ask")
+        if mode == "auto":
+            reason = f"{verdict.reason}, and the mode auto does not ask; another mode does"
+            return Verdict("deny", verdict.by, reason)
+        return verdict
+
+    def _refusal(self, tool: str, effect: Effect, subject: str, read_only: bool) -> Verdict | None:
+        """What no rule and no flag can lift."""
+        if effect == "read":
+            return None
+        # A check runs in a view that is thrown away, so it changes nothing.
+        if read_only and tool != CHECK_TOOL:
+            reason = "this session is read-only: another one holds the workspace"
+            return Verdict("deny", "default", reason)
+        if effect == "write":
+            if subject == ".." or subject.startswith(("../", "/")):
+                return Verdict("deny", "default", f"{subject} is outside the workspace")
+            for part in subject.split("/"):
+                if _bare(part) in _UNTOUCHABLE:
+                    reason = f"{part} is never changed through localagent"
+                    return Verdict("deny", "default", reason)
+        return None
+
+    def _by_rules(self, tool: str, effect: Effect, subject: str, confined: bool) -> Verdict | None:
+        for rule in self._rules:
+            if self._matches(rule, tool, effect, subject):
+                reason = f"your rule {rule.action} {rule.tool} {rule.pattern!r}"
+                if rule.action == "allow" and effect == "execute" and not confined:
+                    reason = f"there is no sandbox, so {reason} is not enough"
+                    return Verdict("ask", "rule", reason)
+                return Verdict(rule.action, "rule", reason)
+        return None
+
+    def _by_default(
+        self, tool: str, effect: Effect, subject: str, named: frozenset[str], confined: bool
+    ) -> Verdict:
+        if effect == "execute":
+            if not confined:
+                return Verdict("ask", "default", "there is no sandbox on this machine")
+            if tool == CHECK_TOOL:
+                return Verdict("allow", "default", "a check, in a view that is thrown away")
+            return Verdict("ask", "default", "commands are asked for")
+        if self._secret(subject):
+            reason = f"{subject} looks like it holds a secret"
+            return Verdict("deny" if effect == "write" else "ask", "default", reason)
+        if effect == "read":
+            return Verdict("allow", "default", "reading in the workspace is allowed")
+        if any(self._same_path(subject, path) for path in named):
+            return Verdict("allow", "default", "you named it")
+        return Verdict("ask", "default", "you did not name it")
+
+    def _freed(
+        self, verdict: Verdict, effect: Effect, subject: str, mode: Mode, confined: bool
+    ) -> Verdict:
+        """What becomes of a question by what is remembered and by the mode."""
+        if effect == "execute" and not confined:
+            return verdict
+        if self._grants is not None and self._grants.hold(effect, subject):
+            return Verdict("allow", "remembered", "you said that this need not be asked")
+        if self._is_secret(effect, subject):
+            return verdict
+        edits = effect == "write" and verdict.by == "default" and mode in ("auto-edit", "auto")
+        if edits or (mode == "auto" and confined):
+            return Verdict("allow", "mode", f"the mode is {mode}")
+        return verdict
+
+    def _narrowed(self, verdict: Verdict, tool: str, effect: Effect, subject: str) -> Verdict:
+        for rule in self._project_rules:
+            stricter = _STRICTNESS[rule.action] > _STRICTNESS[verdict.action]
+            if stricter and self._matches(rule, tool, effect, subject):
+                reason = f"the project's rule {rule.action} {rule.tool} {rule.pattern!r}"
+                verdict = Verdict(rule.action, "project", reason)
+        return verdict
+
+    def _matches(self, rule: Rule, tool: str, effect: Effect, subject: str) -> bool:
+        if rule.tool not in ("*", tool):
+            return False
+        if effect != "execute":
+            return path_matches(rule.pattern, subject, ignore_case=self._ignore_case)
+        return command_matches(rule.pattern, subject, every=rule.action == "allow")
+
+    def _is_secret(self, effect: Effect, subject: str) -> bool:
+        return effect != "execute" and self._secret(subject)
+
+    def _same_path(self, one: str, other: str) -> bool:
+        other = normal_path(other)
+        return one.casefold() == other.casefold() if self._ignore_case else one == other
+
+
+def _bare(part: str) -> str:
+    """A part of a path as the least exact file system takes it: without case, characters that are
+    not seen (HFS+), dots and blanks at the end, and the name of a stream (NTFS)."""
+    text = unicodedata.normalize("NFKC", part.partition(":")[0])
+    seen = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return seen.casefold().rstrip(" .")
+
+
+def _planning(tool: str, effect: Effect, mode: Mode) -> Verdict | None:
+    """The refusal of the mode "plan". A check changes nothing: its view is thrown away."""
+    if mode != "plan" or effect == "read" or tool == CHECK_TOOL:
+        return None
+    return Verdict("deny", "mode", "the mode is plan: reading and searching only")
+
+
+def command_matches(pattern: str, line: str, *, every: bool) -> bool:
+    """Whether the glob `pattern` fits the command line.
+
+    With `every` (for allow rules) all simple commands in it have to fit, and a line that is not
+    understood does not. Without (for ask and deny rules) one is enough, or the line as a whole.
+    """
+    if pattern == "*":
+        return True
+    glob = _command_glob(pattern)
+    commands = simple_commands(line)
+    if every:
+        return commands is not None and all(glob.fullmatch(command) for command in commands)
+    if commands is None:
+        commands = list(_possible_commands(line))
+    whole = " ".join(line.split())
+    return any(
+        glob.fullmatch(command) or glob.fullmatch(_without_folder(command))
+        for command in [whole, *commands]
+    )
+
+
+def _without_folder(command: str) -> str:
+    """ "rm -r x" for "/bin/rm -r x"."""
+    program, space, rest = command.partition(" ")
+    return f"{program.rpartition('/')[2]}{space}{rest}"
+
+
+def _possible_commands(line: str) -> Iterator[str]:
+    """Everything in a line that is not understood that may be a command: each word may start one,
+    as in `if true; then rm x; fi` or `sh -c 'rm x'`."""
+    for part in re.split(r"[;&|()`'\"\n{}<>!=]", line):
+        words = part.split()
+        for start in range(len(words)):
+            yield " ".join(words[start:])
+
+
+@lru_cache(maxsize=256)
+def _command_glob(pattern: str) -> re.Pattern[str]:
+    """`*` stands for anything; "git status *" also fits "git status"."""
+    words = " ".join(pattern.split())
+    optional = words.endswith(" *")
+    body = ".*".join(re.escape(part) for part in words.removesuffix(" *").split("*"))
+    return re.compile(body + (r"(?: .*)?" if optional else ""), re.DOTALL)
+
+
+def path_matches(pattern: str, path: str, *, ignore_case: bool = False) -> bool:
+    """Whether a pattern as in .gitignore fits the relative `path` or a folder that holds it."""
+    return _path_glob(pattern, ignore_case).match(path) is not None
+
+
+@lru_cache(maxsize=256)
+def _path_glob(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    """A pattern of gitignore(5) as a regular expression that is matched at a path's start."""
+    text = pattern.removesuffix("/")
+    anchored = "/" in text
+    text = text.removeprefix("/")
+    found = [] if anchored else [r"(?:.*/)?"]
+    at = 0
+    while at < len(text):
+        if text.startswith("**/", at) and (at == 0 or text[at - 1] == "/"):
+            found.append(r"(?:.*/)?")
+            at += 3
+        elif text[at:] == "**":
+            found.append(r".*")
+            at += 2
+        elif text[at] == "[" and (end := text.find("]", at + 2)) > 0:
+            inside = text[at + 1 : end].replace("\\", r"\\").replace("[", r"\[")
+            negated = inside[0] in "!^"
+            found.append(f"[^/{inside[1:]}]" if negated else f"[{inside}]")
+            at = end + 1
+        else:
+            found.append({"*": r"[^/]*", "?": r"[^/]"}.get(text[at]) or re.escape(text[at]))
+            at += 1
+    # What is in a folder that fits, fits. A pattern with a slash at its end fits folders alone.
+    found.append(r"/.+\Z" if pattern.endswith("/") else r"(?:/.*)?\Z")
+    return re.compile("".join(found), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def normal_path(path: str) -> str:
+    """The path with `/`, and without "." and doubled slashes; ".." is resolved as text."""
+    parts: list[str] = []
+    text = path.replace("\\", "/") if os.name == "nt" else path
+    for part in text.split("/"):
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return ("/" if text.startswith("/") else "") + ("/".join(parts) or ".")

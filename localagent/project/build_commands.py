@@ -1,0 +1,140 @@
+"""The commands that build, test, lint and format a project, by the files that say so.
+
+Nothing is run. A project's own names come first (scripts/, Makefile, justfile, package.json), as
+they are what its people use; then what its tools are known to be called by.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+
+from localagent.agent.checks.runner import find_check
+
+PURPOSES = ("build", "test", "lint", "format", "types", "run")
+
+Read = Callable[[str], str]
+"""A file's text, "" where it cannot be read."""
+
+# What people call the targets and scripts of each purpose.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "build": ("build", "compile"),
+    "test": ("test", "tests", "check"),
+    "lint": ("lint",),
+    "format": ("format", "fmt"),
+    "types": ("typecheck", "type-check", "types", "mypy"),
+    "run": ("run", "start", "dev", "serve"),
+}
+_MANIFESTS: dict[str, dict[str, str]] = {
+    "Cargo.toml": {
+        "build": "cargo build",
+        "test": "cargo test",
+        "lint": "cargo clippy",
+        "format": "cargo fmt",
+    },
+    "go.mod": {
+        "build": "go build ./...",
+        "test": "go test ./...",
+        "lint": "go vet ./...",
+        "format": "gofmt -w .",
+    },
+    "pom.xml": {"build": "mvn package", "test": "mvn test"},
+    "build.gradle": {"build": "./gradlew build", "test": "./gradlew test"},
+    "build.gradle.kts": {"build": "./gradlew build", "test": "./gradlew test"},
+    "mix.exs": {"build": "mix compile", "test": "mix test", "format": "mix format"},
+    "CMakeLists.txt": {
+        "build": "cmake -B build && cmake --build build",
+        "test": "ctest --test-dir build",
+    },
+    "Package.swift": {"build": "swift build", "test": "swift test"},
+    "tox.ini": {"test": "tox"},
+    "noxfile.py": {"test": "nox"},
+    ".rubocop.yml": {"lint": "rubocop"},
+    ".rspec": {"test": "bundle exec rspec"},
+}
+_PYTHON_TOOLS: dict[str, dict[str, str]] = {
+    "ruff": {"lint": "ruff check .", "format": "ruff format ."},
+    "black": {"format": "black ."},
+    "mypy": {"types": "mypy"},
+    "pyright": {"types": "pyright"},
+}
+
+
+def build_commands(files: Sequence[str], read: Read) -> dict[str, str]:
+    """The command for each purpose that one was found for, in the order of PURPOSES."""
+    found: dict[str, str] = {}
+    for purpose, command in _all(frozenset(files), read):
+        found.setdefault(purpose, command)
+    if "test" not in found and (check := find_check(files, read)):
+        found["test"] = check
+    return {purpose: found[purpose] for purpose in PURPOSES if purpose in found}
+
+
+def _all(files: frozenset[str], read: Read) -> Iterator[tuple[str, str]]:
+    for folder in ("scripts", "script", "bin"):
+        yield from _named(set(_below(files, folder)), f"{folder}/")
+    for name, program in (("Makefile", "make"), ("makefile", "make"), ("justfile", "just")):
+        if name in files:
+            yield from _named(set(re.findall(r"^([\w-]+)\s*:(?!=)", read(name), re.M)), program)
+    if "package.json" in files:
+        manager = _package_manager(files)
+        yield from _named(_scripts(read("package.json")), f"{manager} run")
+    for manifest, commands in _MANIFESTS.items():
+        if manifest in files:
+            yield from commands.items()
+    if any(name.endswith((".sln", ".csproj")) for name in files):
+        yield from (("build", "dotnet build"), ("test", "dotnet test"))
+    for tool in python_tools(files, read):
+        yield from _PYTHON_TOOLS.get(tool, {}).items()
+
+
+def python_tools(files: frozenset[str], read: Read) -> list[str]:
+    """The tools that have a section in pyproject.toml, or a file of their own."""
+    own = {"ruff.toml": "ruff", ".ruff.toml": "ruff", "mypy.ini": "mypy", "pytest.ini": "pytest"}
+    found = [tool for name, tool in own.items() if name in files]
+    if "pyproject.toml" in files:
+        tools = toml(read("pyproject.toml")).get("tool", {})
+        found += list(tools) if isinstance(tools, dict) else []
+    return list(dict.fromkeys(found))
+
+
+def toml(text: str) -> dict[str, object]:
+    """What a TOML file holds, nothing where it cannot be parsed."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def _below(files: frozenset[str], folder: str) -> Iterator[str]:
+    """The programs that lie in a folder directly: names without an ending, or of a shell."""
+    for path in files:
+        head, _, name = path.rpartition("/")
+        if head == folder and ("." not in name or name.endswith(".sh")):
+            yield name
+
+
+def _named(names: set[str], prefix: str) -> Iterator[tuple[str, str]]:
+    """Those of `names` that are called after a purpose, as commands."""
+    between = "" if prefix.endswith("/") else " "
+    for purpose, called in _NAMES.items():
+        for word in called:
+            for name in (word, f"{word}.sh"):
+                if name in names:
+                    yield purpose, f"{prefix}{between}{name}"
+
+
+def _scripts(text: str) -> set[str]:
+    try:
+        scripts = json.loads(text).get("scripts", {})
+    except (ValueError, AttributeError):
+        return set()
+    known = scripts if isinstance(scripts, dict) else {}
+    return {name for name, command in known.items() if "no test specified" not in str(command)}
+
+
+def _package_manager(files: frozenset[str]) -> str:
+    locks = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lockb": "bun", "bun.lock": "bun"}
+    return next((name for lock, name in locks.items() if lock in files), "npm")

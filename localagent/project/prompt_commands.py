@@ -1,0 +1,237 @@
+"""Commands of the user and of a project: Markdown files whose text becomes the task.
+
+    <config>/commands/NAME.md          the user's own
+    .localagent/commands/NAME.md       a project's, once the user agreed to exactly its content
+
+    ---
+    description: Review a file, change nothing
+    mode: plan
+    arguments: FILE [WHAT]
+    ---
+    Review $1 with an eye on ${2:-mistakes}. What I was told: $ARGUMENTS
+
+A front end uses it in three steps:
+
+    commands = app.prompt_commands(workspace)        # or prompt_commands(brought(…)) below
+    command = commands.get("review")                 # UsageError where there is none, with why
+    session.run(command.task('src/app.py "tests"'))  # UsageError where an argument is missing
+
+and, before that, changes the session's mode to `command.mode_from(session.mode)` for that turn.
+
+Placeholders: `$ARGUMENTS` is all that was given, `$1` to `$9` are its words (quoted as in a shell),
+`${1:-default}` and `${ARGUMENTS:-default}` have a text for where nothing was given; `\\$1` is a
+plain "$1". A text without placeholders gets what was given at its end. Nothing in the text is run,
+and what was put in is not looked into again.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from localagent.core.errors import UsageError
+from localagent.core.events import MODES, Mode
+from localagent.core.paths import config_dir
+from localagent.edits.textfile import sha256
+from localagent.permissions.project_files import MAX_BYTES, MAX_FILES, ProjectFile
+from localagent.project import frontmatter
+from localagent.project.project import Brought
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_KEYS = ("description", "mode", "arguments")
+# What other agents call the same.
+_ALIASES = {"argument-hint": "arguments"}
+_PLACE = re.compile(
+    r"\\\$|\$(?:(?P<word>[1-9](?!\d)|ARGUMENTS\b)"
+    r"|\{(?P<braced>[1-9]|ARGUMENTS)(?::-(?P<default>[^{}]*))?\})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCommand:
+    """One command. `path` is its file, of that `sha256`, `project` whether a project brought it;
+    `mode` is the mode that it wants to run in, None: that of the session, and `bound` whether it
+    can only be stricter than that; `arguments` is a pattern of what it takes, for people
+    ("FILE [WHAT]"), or ""."""
+
+    name: str
+    text: str
+    path: str
+    project: bool = False
+    description: str = ""
+    mode: Mode | None = None
+    bound: bool = False
+    arguments: str = ""
+    sha256: str = ""
+
+    def task(self, given: str | Sequence[str] = "") -> str:
+        """The task: the text with what was given put in. `given` is what was typed after the name,
+        or words that a shell has split already.
+
+        Raises UsageError where a word is missing that has no default, or quotes are not closed.
+        """
+        everything = given.strip() if isinstance(given, str) else " ".join(given)
+        used = False
+
+        def value(match: re.Match[str]) -> str:
+            nonlocal used
+            key, default = match["word"] or match["braced"], match["default"]
+            if key is None:
+                return "$"
+            used = True
+            if key == "ARGUMENTS":
+                return everything or default or ""
+            words = self._words(given)
+            found = "".join(words[int(key) - 1 : int(key)])
+            if not found and default is None:
+                raise self._missing(int(key), len(words))
+            return found or default or ""
+
+        filled = _PLACE.sub(value, self.text).strip()
+        return filled if used or not everything else f"{filled}\n\n{everything}"
+
+    def mode_from(self, now: Mode) -> Mode:
+        """The mode to run it in, where the session's is `now`."""
+        if self.mode is None:
+            return now
+        if self.bound:
+            return MODES[min(MODES.index(self.mode), MODES.index(now))]
+        return self.mode
+
+    def _words(self, given: str | Sequence[str]) -> Sequence[str]:
+        if not isinstance(given, str):
+            return given
+        try:
+            return shlex.split(given)
+        except ValueError:
+            raise UsageError(
+                f"the command {self.name}: a quote in its arguments is not closed",
+                'words are told apart as in a shell; put "…" around an apostrophe',
+            ) from None
+
+    def _missing(self, wanted: int, given: int) -> UsageError:
+        said = f"{given} argument{'' if given == 1 else 's'}"
+        return UsageError(
+            f"the command {self.name} needs at least {wanted} and was given {said}",
+            f"it takes: {self.arguments}" if self.arguments else f"its text uses ${wanted}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCommands:
+    """All commands, by name. `unusable` says why others are not used, by name: not agreed to, or a
+    mistake in the file. `notices` are for the user: mistakes, and what means nothing."""
+
+    found: Mapping[str, PromptCommand] = field(default_factory=dict)
+    unusable: Mapping[str, UsageError] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    def get(self, name: str) -> PromptCommand:
+        """The command of that name ("review", also "/review"). Raises UsageError."""
+        wanted = name.removeprefix("/")
+        if wanted in self.found:
+            return self.found[wanted]
+        if wanted in self.unusable:
+            raise self.unusable[wanted]
+        known = ", ".join(self.found)
+        raise UsageError(
+            f"there is no command {wanted!r}",
+            f"the commands are: {known}" if known else f"yours lie in {own_folder()}",
+        )
+
+
+def own_folder() -> Path:
+    """Where the user's own commands lie. It may not exist."""
+    return config_dir() / "commands"
+
+
+def prompt_commands(project: Brought, mode_locked: bool = False) -> PromptCommands:
+    """The user's own commands, and those of the project that he agreed to. Of two of the same name
+    the user's own is used. A project's can only run in a stricter mode than the session's; the
+    user's own, too, where the administrator's policy `mode_locked` it."""
+    found: dict[str, PromptCommand] = {}
+    unusable = {Path(f.path).stem: _waiting(f) for f in project.pending if f.kind == "command"}
+    notices: list[str] = []
+    own = [(str(path), partial(_data, path), False) for path in _own_files()]
+    brought = [(f.path, partial(bytes, f.data), True) for f in project.of("command")]
+    for path, data, is_project in (*own, *brought):
+        name = Path(path).stem
+        if name in found:
+            notices.append(f"{path} is not used: {found[name].path} is called the same")
+            continue
+        try:
+            found[name], unknown = _read(name, path, data(), is_project, mode_locked)
+        except ValueError as error:
+            unusable[name] = UsageError(
+                f"{path} is not used: {error}", "see: localagent docs extending"
+            )
+            notices.append(f"{path} is not used: {error}")
+            continue
+        if unknown:
+            notices.append(f"{path}: {', '.join(unknown)} in its front matter means nothing here")
+    return PromptCommands(dict(sorted(found.items())), unusable, tuple(notices))
+
+
+def _waiting(file: ProjectFile) -> UsageError:
+    return UsageError(
+        f"{file.path} of this project is not used: you have not agreed to it as it is now",
+        f"localagent trust add {file.path}",
+    )
+
+
+def _own_files() -> list[Path]:
+    folder = own_folder()
+    paths = sorted(folder.glob("*.md")) if folder.is_dir() else []
+    return [path for path in paths if not path.name.startswith((".", "_"))][:MAX_FILES]
+
+
+def _data(path: Path) -> bytes:
+    """What a file of the user's holds. Raises ValueError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
+    return data
+
+
+def _read(
+    name: str, path: str, data: bytes, project: bool, mode_locked: bool
+) -> tuple[PromptCommand, list[str]]:
+    """The command that a file holds, and the keys that mean nothing. Raises ValueError with what is
+    wrong."""
+    if not _NAME.fullmatch(name):
+        raise ValueError("a command's name is of letters, digits, - and _")
+    values, body = frontmatter.split(data.decode("utf-8-sig", "replace"))
+    values = {_ALIASES.get(key, key): value for key, value in values.items()}
+    if not body.strip():
+        raise ValueError("it has no text")
+    command = PromptCommand(
+        *(name, body.strip(), path, project),
+        description=values.get("description", "") or _first_line(body),
+        mode=_mode(values.get("mode", "")),
+        bound=project or mode_locked,
+        arguments=values.get("arguments", ""),
+        sha256=sha256(data),
+    )
+    return command, [key for key in values if key not in _KEYS]
+
+
+def _mode(text: str) -> Mode | None:
+    if not text:
+        return None
+    for mode in MODES:
+        if mode == text:
+            return mode
+    raise ValueError(f"its mode is {text!r}; modes are {', '.join(MODES)}")
+
+
+def _first_line(body: str) -> str:
+    line = body.strip().splitlines()[0].lstrip("# ").strip()
+    return line if len(line) <= 72 else line[:71] + "…"

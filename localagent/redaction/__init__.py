@@ -1,0 +1,1 @@
+"""Secrets: their patterns, the files that hold them, and the placeholders that replace them."""

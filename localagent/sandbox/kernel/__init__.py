@@ -1,0 +1,1 @@
+"""Linux facilities that confine a process: namespaces, Landlock, a system-call broker."""

@@ -1,0 +1,433 @@
+# ruff: noqa: PTH101, PTH115
+# (runs in the launcher, where pathlib is slow to import)
+"""Carrying out, for a command, the system calls that Landlock has no say in.
+
+Modes, owners and times can be changed on everything that can be named; a socket in the file
+system can be connected to wherever it lies; Landlock's rules for TCP know ports and no addresses;
+and nobody counts the processes of root. So the kernel holds these calls (seccomp_unotify(2)), and
+the broker, which is outside, does them in the command's place or refuses. It never lets a call go
+on whose arguments lie in memory, since another thread could change them after the look; what it
+lets go on has all its arguments in registers, or is checked by Landlock too. Sockets of kinds that
+a command may not have come here only to be counted.
+
+Runs in the launcher, standard library alone. One call at a time, and none that can wait for long.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+import struct
+from collections.abc import Callable
+
+from localagent.linux import syscalls as sys_
+from localagent.linux.seccomp import BROKERED, COUNTED, number
+
+_RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_*
+_CALL = struct.Struct("=QIIiIQ6Q")  # struct seccomp_notif
+_ANSWER = struct.Struct("=QqiI")  # struct seccomp_notif_resp
+_CONTINUE = 1
+
+_AT_FDCWD, _AT_SYMLINK_NOFOLLOW, _AT_EMPTY_PATH = -100, 0x100, 0x1000
+_PIDFD_THREAD = 0o200  # O_EXCL: any thread, not the first of a process alone (Linux 6.9)
+_PATH_MAX = 4096
+_PERMISSIONS = 0o1777  # no set-user-id bits: the files lie on the real disk
+_SO_ERROR, _SO_DOMAIN = 4, 39
+_UNIX, _INET, _INET6, _NETLINK, _PACKET = 1, 2, 10, 16, 17
+_DGRAM, _RAW = 2, 3
+_PROTOCOLS = {1: "ICMP", 58: "ICMP", 132: "SCTP", 262: "MPTCP"}
+_LOOPBACK = bytes((127, 0, 0, 1))
+_LOOPBACK6 = bytes(15) + b"\1"
+_MAPPED = bytes(10) + b"\xff\xff"
+_WAIT_MS = 1000
+
+_Arguments = tuple[int, ...]
+_Handler = Callable[["_Caller", _Arguments], None]
+
+
+class Refused(OSError):
+    """A call that the command may not make; the kernel reports its errno."""
+
+
+class Broker:
+    """Serves the calls that arrive at `listener`.
+
+    `roots` are the resolved folders in which a command may change what it likes, `ports` the
+    ports of 127.0.0.1 that it may connect to, `count` tells how many processes it has,
+    of which `limit` are allowed (0: any number).
+    """
+
+    def __init__(
+        self,
+        listener: int,
+        roots: list[str],
+        ports: list[int],
+        limit: int,
+        count: Callable[[], int],
+    ) -> None:
+        self.listener = listener
+        self._roots = roots
+        self._limit = limit
+        self._count = count
+        self._forks = limit  # as if there had been many: counted at the first
+        files = _Files(self._inside)
+        self._sockets = _Sockets(self._inside, set(ports))
+        handlers: dict[str, _Handler] = {**files.handlers(), **self._sockets.handlers()}
+        assert set(handlers) == {*BROKERED, *COUNTED}
+        self._handlers = {n: handlers[name] for name in handlers if (n := number(name)) is not None}
+
+    @property
+    def refused(self) -> int:
+        """How many connections to other machines it has refused."""
+        return self._sockets.refused
+
+    @property
+    def sockets(self) -> str:
+        """The sockets that it has refused, in words, "" for none: "2 UDP, 1 raw"."""
+        return ", ".join(f"{n} {kind}" for kind, n in sorted(self._sockets.kinds.items()))
+
+    def serve(self) -> None:
+        """Answer one call. The caller has seen that there is one; it may be gone by now."""
+        buffer = ctypes.create_string_buffer(_CALL.size)
+        try:
+            sys_.ioctl(self.listener, _RECEIVE, buffer)
+        except OSError:
+            return  # its process ended
+        identity, pid, _, call, _, _, *arguments = _CALL.unpack(buffer.raw)
+        error, flags = 0, 0
+        try:
+            handler = self._handlers.get(call)
+            if handler is None:
+                self._fork()
+                flags = _CONTINUE
+            else:
+                handler(_Caller(self.listener, identity, pid), tuple(arguments))
+        except _GoOn:
+            flags = _CONTINUE
+        except OSError as failed:
+            error = failed.errno or errno.EPERM
+        answer = ctypes.create_string_buffer(_ANSWER.pack(identity, 0, -error, flags), _ANSWER.size)
+        try:
+            sys_.ioctl(self.listener, _SEND, answer)
+        except OSError:
+            pass  # its process ended
+
+    def _fork(self) -> None:
+        """Count a new process or thread. Those that ended are noticed at the next count."""
+        self._forks += 1
+        if self._limit and self._forks > self._limit:
+            self._forks = self._count() + 1
+            if self._forks > self._limit:
+                raise Refused(errno.EAGAIN, "too many processes")
+
+    def _inside(self, descriptor: int) -> None:
+        """Raise Refused for a file that lies outside of `roots`.
+
+        A command can move nothing across their border, so what was inside stays inside.
+        """
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        if not any(path == root or path.startswith(f"{root}/") for root in self._roots):
+            raise Refused(errno.EPERM, "outside of the view")
+
+
+class _GoOn(Exception):
+    """The call may go on: Landlock decides on it."""
+
+
+class _Caller:
+    """The thread that made a call: its memory, folders and descriptors, as copies."""
+
+    def __init__(self, listener: int, identity: int, pid: int) -> None:
+        self._listener = listener
+        self._identity = identity
+        self._pid = pid
+
+    def memory(self, address: int, count: int) -> bytes:
+        """Raises OSError."""
+        if not address:
+            raise Refused(errno.EFAULT, "no address")
+        data = sys_.read_memory(self._pid, address, count)
+        self._still_there()
+        return data
+
+    def text(self, address: int) -> bytes:
+        """The bytes up to a zero. Raises OSError."""
+        page = 4096
+        data = b""
+        while b"\0" not in data:
+            if len(data) > _PATH_MAX:
+                raise Refused(errno.ENAMETOOLONG, "path")
+            data += self.memory(address + len(data), page - (address + len(data)) % page)
+        return data[: data.index(b"\0")]
+
+    def descriptor(self, number: int) -> int:
+        """A copy of one of its descriptors, to be closed."""
+        process = os.pidfd_open(self._pid, _PIDFD_THREAD)
+        try:
+            self._still_there()
+            return sys_.take_descriptor(process, _signed(number))
+        finally:
+            os.close(process)
+
+    def path(self, folder: int, name: bytes, flags: int = 0) -> int:
+        """What a path means to the caller, as a descriptor (O_PATH) to be closed."""
+        folder = _signed(folder)
+        how = os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if flags & _AT_SYMLINK_NOFOLLOW else 0)
+        own = b"/proc/%d/" % self._pid
+        for mine in (b"/proc/self/", b"/proc/thread-self/"):
+            if name.startswith(mine):
+                name = own + name[len(mine) :]
+        if not name:
+            if not flags & _AT_EMPTY_PATH or folder == _AT_FDCWD:
+                raise Refused(errno.ENOENT, "no path")
+            return self.descriptor(folder)
+        start = own + (b"cwd" if folder == _AT_FDCWD else b"fd/%d" % folder)
+        base = os.open("/" if name.startswith(b"/") else start, os.O_PATH | os.O_CLOEXEC)
+        try:
+            self._still_there()
+            return os.open(name, how, dir_fd=base)
+        finally:
+            os.close(base)
+
+    def _still_there(self) -> None:
+        """Raise OSError where the thread has ended, and its number may be another's."""
+        sys_.ioctl(
+            self._listener,
+            _IS_VALID,
+            ctypes.create_string_buffer(struct.pack("=Q", self._identity), 8),
+        )
+
+
+class _Files:
+    """Modes, owners and times, of files inside alone."""
+
+    def __init__(self, inside: Callable[[int], None]) -> None:
+        self._inside = inside
+
+    def handlers(self) -> dict[str, _Handler]:
+        here = _AT_FDCWD
+        mode, owner = self._mode, self._owner
+        return {
+            "chmod": lambda c, a: self._at(c, here, a[0], 0, mode(a[1])),
+            "fchmod": lambda c, a: self._on(c.descriptor(a[0]), mode(a[1])),
+            "fchmodat": lambda c, a: self._at(c, a[0], a[1], 0, mode(a[2])),
+            "fchmodat2": lambda c, a: self._at(c, a[0], a[1], a[3], mode(a[2])),
+            "chown": lambda c, a: self._at(c, here, a[0], 0, owner(a[1], a[2])),
+            "lchown": lambda c, a: self._at(c, here, a[0], _AT_SYMLINK_NOFOLLOW, owner(a[1], a[2])),
+            "fchown": lambda c, a: self._on(c.descriptor(a[0]), owner(a[1], a[2])),
+            "fchownat": lambda c, a: self._at(c, a[0], a[1], a[4], owner(a[2], a[3])),
+            "utimensat": self._times,
+        }
+
+    @staticmethod
+    def _mode(mode: int) -> Callable[[str], None]:
+        return lambda path: os.chmod(path, mode & _PERMISSIONS)
+
+    @staticmethod
+    def _owner(user: int, group: int) -> Callable[[str], None]:
+        return lambda path: os.chown(path, _signed(user), _signed(group))
+
+    def _times(self, caller: _Caller, arguments: _Arguments) -> None:
+        folder, name, address, flags, *_ = arguments
+        times = caller.memory(address, 32) if address else None
+
+        def act(path: str) -> None:
+            sys_.set_times(path, times)
+
+        if name:
+            self._at(caller, folder, name, flags, act)
+        else:
+            self._on(caller.descriptor(folder), act)
+
+    def _at(
+        self, caller: _Caller, folder: int, name: int, flags: int, act: Callable[[str], None]
+    ) -> None:
+        self._on(caller.path(folder, caller.text(name), flags), act)
+
+    def _on(self, descriptor: int, act: Callable[[str], None]) -> None:
+        try:
+            self._inside(descriptor)
+            act(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+
+
+class _Sockets:
+    """Connections: to sockets in files inside, to the command's own servers, to allowed ports.
+
+    Servers listen on the loopback interface alone, also those that ask for all interfaces.
+    """
+
+    def __init__(self, inside: Callable[[int], None], ports: set[int]) -> None:
+        self._inside = inside
+        self._allowed = {(_LOOPBACK, port) for port in ports}
+        self._own: set[tuple[bytes, int]] = set()  # addresses that the command has bound
+        self.refused = 0  # connections to other machines
+        self.kinds: dict[str, int] = {}  # of refused sockets, and how many
+
+    def handlers(self) -> dict[str, _Handler]:
+        return {
+            "connect": self._connect,
+            "bind": self._bind,
+            "listen": self._listen,
+            "socket": self._socket,
+            **dict.fromkeys(("sendto", "sendmsg", "sendmmsg"), self._send),
+        }
+
+    def _socket(self, _: _Caller, arguments: _Arguments) -> None:
+        """A socket of a kind that a command may not have; the filter keeps the others."""
+        family, kind, protocol = (value & 0xFFFFFFFF for value in arguments[:3])
+        self._count(_kind(family, kind & 0xF, protocol))
+        known = family in (_UNIX, _INET, _INET6)
+        raise Refused(errno.EACCES if known else errno.EAFNOSUPPORT, "no such socket")
+
+    def _send(self, _: _Caller, _arguments: _Arguments) -> None:
+        """TCP that connects while it sends; the filter keeps what else is sent."""
+        self._count("fast open")
+        raise Refused(errno.EOPNOTSUPP, "fast open")
+
+    def _count(self, kind: str) -> None:
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    def _connect(self, caller: _Caller, arguments: _Arguments) -> None:
+        address = _address(caller, arguments)
+        descriptor = caller.descriptor(arguments[0])
+        target = -1
+        try:
+            family = _family(descriptor, address)
+            if family == _UNIX:
+                name = address[2:].partition(b"\0")[0]
+                if not name:
+                    self._count("of other programs")
+                    raise Refused(errno.EACCES, "an abstract socket")
+                target = caller.path(_AT_FDCWD, name)
+                try:
+                    self._inside(target)
+                except Refused:
+                    self._count("of other programs")
+                    raise
+                address = struct.pack("=H", _UNIX) + b"/proc/self/fd/%d\0" % target
+            elif not _is_loopback(address):
+                self.refused += 1
+                raise Refused(errno.EACCES, "another machine")
+            elif _place(address) not in self._allowed | self._own:
+                raise Refused(errno.EACCES, "not an allowed port of this machine")
+            _connect_soon(descriptor, address)
+        finally:
+            os.close(descriptor)
+            if target >= 0:
+                os.close(target)
+
+    def _bind(self, caller: _Caller, arguments: _Arguments) -> None:
+        address = _address(caller, arguments)
+        descriptor = caller.descriptor(arguments[0])
+        try:
+            if _family(descriptor, address) == _UNIX:
+                raise _GoOn
+            if not _is_loopback(address):
+                address = _loopback(address)
+            if 0 < _port(address) < 1024:
+                raise Refused(errno.EACCES, "a port of the system")
+            sys_.bind(descriptor, address)
+            self._own.add(_place(sys_.socket_address(descriptor)))
+        finally:
+            os.close(descriptor)
+
+    def _listen(self, caller: _Caller, arguments: _Arguments) -> None:
+        descriptor = caller.descriptor(arguments[0])
+        try:
+            address = sys_.socket_address(descriptor)
+            if struct.unpack_from("=H", address)[0] != _UNIX and not _port(address):
+                sys_.bind(descriptor, _loopback(address))  # the kernel would take any interface
+                self._own.add(_place(sys_.socket_address(descriptor)))
+            sys_.listen(descriptor, min(arguments[1] & 0xFFFF, 4096))
+        finally:
+            os.close(descriptor)
+
+
+def _kind(family: int, kind: int, protocol: int) -> str:
+    """A word for a kind of socket."""
+    if family == _UNIX:
+        return "unix datagram"
+    if family == _NETLINK:
+        return "netlink"
+    if family == _PACKET or (family in (_INET, _INET6) and kind == _RAW):
+        return "raw"
+    if family in (_INET, _INET6):
+        return _PROTOCOLS.get(protocol, "UDP" if kind == _DGRAM else "other")
+    return "other"
+
+
+def _address(caller: _Caller, arguments: _Arguments) -> bytes:
+    size = arguments[2] & 0xFFFFFFFF
+    if not 2 <= size <= 128:
+        raise Refused(errno.EINVAL, "address")
+    return caller.memory(arguments[1], size)
+
+
+def _family(descriptor: int, address: bytes) -> int:
+    """The family of a socket, which its address must share."""
+    family = sys_.socket_option(descriptor, _SO_DOMAIN)
+    if struct.unpack_from("=H", address)[0] != family or family not in (_UNIX, _INET, _INET6):
+        raise Refused(errno.EAFNOSUPPORT, "address")
+    if len(address) < {_UNIX: 2, _INET: 16, _INET6: 24}[family]:
+        raise Refused(errno.EINVAL, "address")
+    return int(family)
+
+
+def _place(address: bytes) -> tuple[bytes, int]:
+    """The interface's address and the port; IPv4 is the same whichever way it is written."""
+    if struct.unpack_from("=H", address)[0] == _INET:
+        return address[4:8], _port(address)
+    where = address[8:24]
+    return where[12:] if where[:12] == _MAPPED else where, _port(address)
+
+
+def _port(address: bytes) -> int:
+    return int.from_bytes(address[2:4], "big")
+
+
+def _is_loopback(address: bytes) -> bool:
+    if struct.unpack_from("=H", address)[0] == _INET:
+        return address[4] == 127
+    where = address[8:24]
+    return where == _LOOPBACK6 or (where[:12] == _MAPPED and where[12] == 127)
+
+
+def _loopback(address: bytes) -> bytes:
+    """An address of all interfaces as that of the loopback; raises Refused for any other one."""
+    if struct.unpack_from("=H", address)[0] == _INET:
+        if address[4:8] != bytes(4):
+            raise Refused(errno.EADDRNOTAVAIL, "address")
+        return address[:4] + _LOOPBACK + address[8:]
+    if address[8:24] != bytes(16):
+        raise Refused(errno.EADDRNOTAVAIL, "address")
+    return address[:8] + _LOOPBACK6 + address[24:]
+
+
+def _connect_soon(descriptor: int, address: bytes) -> None:
+    """Connect; a server of this machine that does not answer within a second never will."""
+    blocking = os.get_blocking(descriptor)
+    os.set_blocking(descriptor, False)
+    try:
+        sys_.connect(descriptor, address)
+    except BlockingIOError:
+        if not blocking:
+            raise
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        if not poll.poll(_WAIT_MS):
+            raise Refused(errno.ETIMEDOUT, "no answer") from None
+        failed = sys_.socket_option(descriptor, _SO_ERROR)
+        if failed:
+            raise OSError(failed, os.strerror(failed)) from None
+    finally:
+        os.set_blocking(descriptor, blocking)
+
+
+def _signed(value: int) -> int:
+    """The lower half of a register as a C int."""
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >= 1 << 31 else value

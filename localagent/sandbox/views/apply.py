@@ -1,0 +1,117 @@
+# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123, PTH211, PTH102
+# (a quick start counts in the launcher, and pathlib is slow to import)
+"""Carrying out one change in a view.
+
+Used by the launcher, inside the namespace, and by the plain sandbox, on every system; standard
+library alone.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_ALL = os.R_OK | os.W_OK | os.X_OK
+
+
+def put(target: str, kind: str, data: bytes, mode: int | None) -> None:
+    """Carry out one change (see localagent.core.changes) at the absolute path `target`, which has
+    no link on the way but what changes put there; also where the command has left files and folders
+    that their owner may not write."""
+    parent = os.path.dirname(target)
+    with _unlocked(parent):
+        if kind == "absent" and (os.path.realpath(parent) != parent or not os.path.isdir(parent)):
+            return  # a link or a file took the folder's place, and what was in it went with it
+        _put(target, kind, data, mode)
+
+
+def _put(target: str, kind: str, data: bytes, mode: int | None) -> None:
+    try:
+        before: os.stat_result | None = os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        before = None
+    if before is not None and not _stays(before, kind):
+        if stat.S_ISDIR(before.st_mode):
+            _remove_tree(target)
+        else:
+            os.unlink(target)
+        before = None
+    if kind == "absent":
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if kind == "symlink":
+        os.symlink(os.fsdecode(data), target)
+    elif kind == "dir":
+        if before is None:
+            os.mkdir(target)
+        os.chmod(target, _mode(mode, before, 0o755))
+    else:
+        _put_file(target, data, _mode(mode, before, 0o644), before)
+
+
+def _remove_tree(folder: str) -> None:  # shutil takes longer to import than all else takes
+    with _unlocked(folder), os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_tree(entry.path)
+            else:
+                os.unlink(entry.path)
+    os.rmdir(folder)
+
+
+def _stays(before: os.stat_result, kind: str) -> bool:
+    return (kind == "file" and stat.S_ISREG(before.st_mode)) or (
+        kind == "dir" and stat.S_ISDIR(before.st_mode)
+    )
+
+
+def _mode(mode: int | None, before: os.stat_result | None, otherwise: int) -> int:
+    if mode is not None:
+        return mode
+    return stat.S_IMODE(before.st_mode) if before is not None else otherwise
+
+
+def _put_file(target: str, data: bytes, mode: int, before: os.stat_result | None) -> None:
+    if before is not None and not os.access(target, os.W_OK):
+        os.unlink(target)  # which is a right on the folder
+    with open(target, "wb") as file:
+        file.write(data)
+    os.chmod(target, mode)
+    after = os.stat(target)
+    # Python (and make) take a compiled file for current when size and second of the source are
+    # those that they noted, so no two versions may agree in both.
+    same_size = before is not None and before.st_size == after.st_size
+    if before is not None and same_size and int(after.st_mtime) <= int(before.st_mtime):
+        os.utime(target, (after.st_atime, int(before.st_mtime) + 1))
+
+
+class _unlocked:
+    """Give the owner access to `folder`, and a way there, for a while, where the command took it
+    away."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._modes: list[tuple[str, int]] = []
+
+    def __enter__(self) -> None:
+        locked, folder, needed = [], self._folder, _ALL
+        while folder != os.path.dirname(folder) and not os.access(folder, needed):
+            locked.append(folder)
+            needed = os.X_OK if os.path.lexists(folder) else _ALL  # where it has to be made
+            folder = os.path.dirname(folder)
+        for path in reversed(locked):
+            try:
+                found = os.lstat(path)
+            except OSError:
+                return  # there is none yet
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                mode = stat.S_IMODE(found.st_mode)
+                os.chmod(path, mode | stat.S_IRWXU)
+                self._modes.append((path, mode))
+
+    def __exit__(self, *exc: object) -> None:
+        for path, mode in reversed(self._modes):
+            try:
+                os.chmod(path, mode)
+            except FileNotFoundError:
+                continue  # it was removed

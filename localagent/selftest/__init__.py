@@ -1,0 +1,1 @@
+"""Escape tests: attempts to get out of a sandbox, and the runner that counts them."""

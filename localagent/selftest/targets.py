@@ -1,0 +1,307 @@
+# ruff: noqa: PIE800
+"""What the canaries try to reach: servers, files, secrets and a process, made for them.
+
+`Targets` builds it all in a home of its own, and tells afterwards what was reached of it. A few
+lie in folders that all programs share; they bear the marker, and `sweep` removes them whatever
+became of who made them. Linux only. See attempts/ for the attempts and examine.py for who puts
+both together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import secrets
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from localagent.core import paths
+from localagent.core.interpreter import plain_python
+
+_SECRET_FILES = (
+    *(".ssh/id_ed25519", ".aws/credentials", ".gnupg/private-keys-v1.d/key", ".kube/config"),
+    *(".netrc", ".npmrc", ".git-credentials", ".bash_history", ".mozilla/firefox/logins.json"),
+    *(".config/gh/hosts.yml",),
+)
+# A process to attack: it says where its secret lies and which file it has open, then waits for
+# signals and notes each by its number.
+_VICTIM = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with who made it
+secret = ctypes.create_string_buffer(os.environ["CANARY_TOKEN"].encode())
+file = os.open(sys.argv[1], os.O_RDONLY)
+os.chdir(os.path.dirname(sys.argv[1]))
+names = {signal.SIGUSR1: "SIGUSR1", signal.SIGUSR2: "SIGUSR2"}
+names |= {signal.SIGRTMIN + more: f"SIGRTMIN+{more}" for more in (1, 2, 3)}
+for number in names:
+    signal.signal(number, lambda number, frame: os.write(1, f"{names[number]}\\n".encode()))
+os.write(1, f"{file} {ctypes.addressof(secret)}\\n".encode())
+while True:
+    signal.pause()
+"""
+_SIGNALS = {  # SIGRTMIN is another number with every C library
+    "signal": "SIGUSR1",
+    "thread-signal": "SIGUSR2",
+    "queued-signal": "SIGRTMIN+1",
+    "pidfd-signal": "SIGRTMIN+2",
+    "io-signal": "SIGRTMIN+3",
+}
+_IPC_PRIVATE, _IPC_RMID = 0, 0
+_MQ = {"x86_64": (240, 241), "aarch64": (180, 181)}  # mq_open, mq_unlink
+_SHARED = ("/tmp", "/var/tmp", "/dev/shm")
+_MARKER = "localagent-canary-"
+_STALE_SECONDS = 600.0  # no trial takes as long
+
+
+class Targets:
+    """Targets in the home `home` (existing and empty), of a process with `environment(home)`.
+
+    `names` are the attempts that get a file each to change. Use as a context manager.
+    """
+
+    def __init__(self, home: Path, names: list[str]) -> None:
+        self.secret = os.environ["CANARY_TOKEN"]
+        self.workspace = home / "workspace"
+        self._home = home
+        self._outside = home / "outside"
+        self._names = names
+        self._marker = os.environ["CANARY_MARKER"]
+        self._stack = contextlib.ExitStack()
+        self._kept: dict[str, tuple[Path, object]] = {}
+        self._silent: dict[str, socket.socket] = {}
+        self._values: dict[str, Any] = {}
+
+    def __enter__(self) -> Targets:
+        self._files()
+        self._network()
+        self._sockets()
+        self._process()
+        self._memory()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def values(self, sandboxed: bool, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+        """What attempts/run.py reads; `sandboxed` lets it also try what is not safe elsewhere."""
+        return {
+            **self._values,
+            "secret": self.secret,
+            "agent": os.getpid(),
+            "home": str(self._home),
+            "hidden": str(self._home / ".ssh"),
+            "workspace": str(self.workspace),
+            "outside": str(self._outside),
+            "marker": self._marker,
+            "secret_file": str(self._home / ".ssh/id_ed25519"),
+            "other_group": 1 if os.getuid() == 0 else os.getgid(),
+            "sandboxed": sandboxed,
+            "skip": list(skip),
+        }
+
+    def reached(self) -> dict[str, str]:
+        """The attempts whose effects are seen from here, with what they did."""
+        found = {name: "changed" for name, (path, was) in self._kept.items() if _look(path) != was}
+        for name, server in self._silent.items():
+            with contextlib.suppress(BlockingIOError):
+                server.accept() if server.type == socket.SOCK_STREAM else server.recv(64)
+                found[name] = "arrived"
+        seen = self._signals()
+        found |= {name: "delivered" for name, signal in _SIGNALS.items() if signal in seen}
+        return found
+
+    # Files
+
+    def _files(self) -> None:
+        self._outside.mkdir()
+        for name in self._names:
+            self._file(name, self._outside / name, "kept\n")
+        for name in _SECRET_FILES:
+            self._file("", self._home / name, self.secret)
+            (self._home / name).chmod(0o600)
+        self._kept["secret-mode"] = (first := self._home / _SECRET_FILES[0], _look(first))
+        self._file("bashrc", self._home / ".bashrc", "kept\n")
+        self._file("authorized-keys", self._home / ".ssh/authorized_keys", "kept\n")
+        # These may succeed in a picture of the home, where that lies below the private /tmp: only
+        # what is seen from here counts.
+        self._absent("home-file", self._home / "canary-new")
+        self._absent("fifo", self._home / "canary-fifo")
+        self._absent("socket-file", self._home / "canary.sock")
+        journal = paths.private(paths.data_dir() / "sessions") / "journal"
+        self._file("journal", journal, self.secret)
+        self._file("settings", paths.private(paths.config_dir()) / "config.toml", "# kept\n")
+        self._values["journal"] = str(journal)
+        self._values["settings"] = str(paths.config_dir() / "config.toml")
+        self._file("real-file", self.workspace / "file", "kept\n")
+        self._file("git-hook", self.workspace / ".git/hooks/pre-commit", "kept\n")
+        self._file("git-config", self.workspace / ".git/config", "[core]\n")
+        self._file("", self.workspace / "own-file", "own\n")
+        (self.workspace / "link-out").symlink_to(self._outside / "link-out")
+        self._file("", self.workspace / ".git/HEAD", "ref: refs/heads/main\n")
+        for name, folder in (("tmp", "/tmp"), ("var-tmp", "/var/tmp"), ("shm", "/dev/shm")):
+            self._absent(name if name == "var-tmp" else f"{name}-write", Path(folder, self._marker))
+            path = Path(folder, f"{self._marker}-secret")
+            self._file("", path, self.secret)
+            self._values[f"{name.replace('-', '_')}_file"] = str(path)
+
+    def _file(self, name: str, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if name:
+            self._kept[name] = (path, _look(path))
+
+    def _absent(self, name: str, path: Path) -> None:
+        self._kept[name] = (path, None)
+
+    # Servers
+
+    def _network(self) -> None:
+        for name, family, kind, address in (
+            ("tcp", socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"),
+            ("tcp6", socket.AF_INET6, socket.SOCK_STREAM, "::1"),
+            ("udp", socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1"),
+            ("udp6", socket.AF_INET6, socket.SOCK_DGRAM, "::1"),
+        ):
+            server = self._stack.enter_context(socket.socket(family, kind))
+            try:
+                server.bind((address, 0))
+            except OSError:
+                self._values[name] = 9  # a machine without IPv6
+                continue
+            if kind == socket.SOCK_STREAM:
+                server.listen(100)
+            server.setblocking(False)
+            self._values[name] = server.getsockname()[1]
+            self._silent[name] = server
+
+    def _sockets(self) -> None:
+        home = self._home
+        for name, address, kind in (
+            ("unix", str(home / "a.sock"), socket.SOCK_STREAM),
+            ("unix_race", str(home / "race.sock"), socket.SOCK_STREAM),
+            ("unix_datagram", str(home / "b.sock"), socket.SOCK_DGRAM),
+            ("unix_tmp", f"/tmp/{self._marker}.sock", socket.SOCK_STREAM),
+            ("abstract", f"\0{self._marker}", socket.SOCK_STREAM),
+            ("docker", str(home / ".docker/run/docker.sock"), socket.SOCK_STREAM),
+            ("ssh_agent", str(home / "agent.sock"), socket.SOCK_STREAM),
+            ("dbus", str(home / "bus.sock"), socket.SOCK_STREAM),
+        ):
+            server = self._stack.enter_context(socket.socket(socket.AF_UNIX, kind))
+            if not address.startswith("\0"):
+                Path(address).parent.mkdir(parents=True, exist_ok=True)
+            server.bind(address)
+            if kind == socket.SOCK_STREAM:
+                server.listen(100)
+            server.setblocking(False)
+            self._values[name] = address.lstrip("\0")
+            self._silent[name.replace("_", "-")] = server
+        self._silent.pop("unix")  # also the aim of others, which tell themselves
+        os.set_inheritable(os.open(home / ".ssh/id_ed25519", os.O_RDONLY), True)
+
+    # A process, and what it shares with all
+
+    def _process(self) -> None:
+        command = plain_python("-c", _VICTIM, str(self._home / ".ssh/id_ed25519"))
+        self._victim = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+        )
+        assert self._victim.stdout is not None
+        file, address = self._victim.stdout.readline().split()
+        self._values |= {"victim": self._victim.pid, "victim_fd": int(file)}
+        self._values["victim_address"] = int(address)
+        self._stack.callback(self._victim.wait)
+        self._stack.callback(self._victim.kill)
+
+    def _signals(self) -> set[str]:
+        assert self._victim.stdout is not None
+        descriptor = self._victim.stdout.fileno()
+        os.set_blocking(descriptor, False)
+        data = b""
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(descriptor, 4096):
+                data += part
+        return set(data.decode().split())
+
+    def _memory(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.shmat.restype = ctypes.c_void_p
+        segment = libc.shmget(_IPC_PRIVATE, 4096, 0o600)
+        if segment >= 0:
+            address = libc.shmat(segment, None, 0)
+            ctypes.memmove(address, self.secret.encode(), len(self.secret))
+            libc.shmctl(segment, _IPC_RMID, None)  # it is gone when this process is
+        self._values["sysv"] = segment
+        queue, _ = _MQ.get(os.uname().machine, (0, 0))
+        if queue:
+            libc.syscall(queue, self._marker.encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
+        self._values["key"] = _session_key(libc, self.secret)
+
+
+def _session_key(libc: ctypes.CDLL, secret: str) -> int:
+    """A key in a session keyring of this process, as ssh agents and Kerberos keep them; 0: none."""
+    keyctl, add = (250, 248) if os.uname().machine == "x86_64" else (219, 217)
+    if libc.syscall(keyctl, 1, None) < 0:
+        return 0
+    data = secret.encode()
+    return max(int(libc.syscall(add, b"user", b"localagent-canary", data, len(data), -3)), 0)
+
+
+def _look(path: Path) -> object:
+    """What can be seen of a file from outside: content, mode, owner, links, time; None: absent."""
+    try:
+        found = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return None
+    owner = (found.st_uid, found.st_gid)
+    return content, found.st_mode, owner, found.st_nlink, found.st_mtime_ns, found.st_ino
+
+
+def new_marker() -> str:
+    """What is in the name of everything that a trial puts where others put things, too."""
+    return f"{_MARKER}{secrets.token_hex(6)}"
+
+
+def sweep(marker: str) -> None:
+    """Remove what the trial `marker` left in shared folders, and what earlier ones left that were
+    killed."""
+    _, unlink = _MQ.get(os.uname().machine, (0, 0))
+    if unlink:
+        ctypes.CDLL(None).syscall(unlink, marker.encode())
+    for folder in _SHARED:
+        with contextlib.suppress(OSError):
+            for path in Path(folder).glob(f"{_MARKER}*"):
+                if path.name.startswith(marker) or _stale(path):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
+
+def _stale(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and time.time() - found.st_mtime > _STALE_SECONDS
+
+
+def environment(home: Path, marker: str) -> dict[str, str]:
+    """The environment of a process that attacks are made from: many secrets, and this home."""
+    secret = f"canary-{secrets.token_hex(8)}"
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
+    planted = {
+        **{
+            "CANARY_TOKEN": secret,
+            "CANARY_MARKER": marker,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "GITHUB_TOKEN": secret,
+        },
+        **{"http_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": f"http://u:{secret}@127.0.0.1:9"},
+        **{"SSH_AUTH_SOCK": str(home / "agent.sock"), "DOCKER_HOST": "unix:///run/docker.sock"},
+        **{"DBUS_SESSION_BUS_ADDRESS": f"unix:path={home}/bus.sock", "DISPLAY": ":9"},
+    }
+    return {**kept, **planted, "HOME": str(home)}

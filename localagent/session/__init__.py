@@ -1,0 +1,1 @@
+"""One conversation: its composition, its records, its replay."""

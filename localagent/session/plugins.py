@@ -1,0 +1,208 @@
+"""Tools and planners of the user's and of a project: one Python file each.
+
+    <config>/tools/NAME.py, <config>/planners/NAME.py           the user's own
+    .localagent/tools/NAME.py, .localagent/planners/NAME.py     a project's, after consent by hash
+
+A tool's file has `DESCRIPTION`, what the model is told of it, and `prepare(arguments, context)`,
+which returns a `tools.base.Action` as that module says; a planner's file has `plan(turn)` as in
+`agent.planners.base.Planner`. They are run in localagent's own process, after its egress lock was
+closed and never before a session is opened. Of a project's files exactly the bytes that the user
+agreed to are run. What goes wrong in one names the file and the line.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn, get_args
+
+from localagent.agent.planners.base import Planner, Result, Unshortened
+from localagent.agent.turn import Services, Turn
+from localagent.core.errors import LocalAgentError, PluginError, ToolError
+from localagent.core.events import Event
+from localagent.core.messages import Message, ToolResult
+from localagent.core.paths import config_dir
+from localagent.edits.textfile import sha256
+from localagent.permissions.project_files import MAX_BYTES, MAX_FILES, Kind
+from localagent.project.project import Brought
+from localagent.tools.base import Action, Effect, Tool, ToolContext
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginTool:
+    """A tool of a file. What it says of its action is judged by the permission rules under its own
+    name, whatever it calls itself there."""
+
+    name: str
+    file: str
+    sha256: str
+    description: str
+    _prepare: Callable[[dict[str, str], ToolContext], object]
+
+    def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
+        """See `Tool.prepare`. Raises ToolError for whatever goes wrong in the plug-in."""
+        action = self._run(lambda: self._prepare(arguments, context))
+        if not isinstance(action, Action) or action.effect not in get_args(Effect):
+            raise ToolError(f"the plug-in {self.file} failed: prepare must return an Action")
+        return replace(action, tool=self.name, perform=lambda: self._perform(action))
+
+    def _perform(self, action: Action) -> ToolResult:
+        result = self._run(action.perform)
+        if not isinstance(result, ToolResult):
+            raise ToolError(f"the plug-in {self.file} failed: perform must return a ToolResult")
+        return result
+
+    def _run(self, step: Callable[[], object]) -> object:
+        try:
+            return step()
+        except LocalAgentError:
+            raise
+        except Exception as error:
+            raise ToolError(f"the plug-in {self.file} failed: {_what(error, self.file)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PluginPlanner(Unshortened):
+    """A planner of a file."""
+
+    name: str
+    file: str
+    _plan: Callable[[Turn], Generator[Event, None, Result]]
+
+    def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
+        """See `Planner.opening`: what the plug-in will ask is not known before it does."""
+        return [Message("system", services.prompts.text("workflow/system"))]
+
+    def plan(self, turn: Turn) -> Generator[Event, None, Result]:
+        """See `Planner.plan`. Raises PluginError for whatever goes wrong in the plug-in."""
+        try:
+            result = yield from self._plan(turn)
+        except LocalAgentError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"the plug-in {self.file} failed: {_what(error, self.file)}",
+                "another planner: --planner workflow or --planner react",
+            ) from error
+        if not isinstance(result, Result):
+            raise PluginError(f"the plug-in {self.file} failed: plan must return a Result")
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """All plug-ins by name; `notices` is what to tell of files that are not used."""
+
+    tools: Mapping[str, PluginTool] = field(default_factory=dict)
+    planners: Mapping[str, Planner] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    def descriptions(self) -> dict[str, str]:
+        """What the model is told of the tools, by the name of the prompt."""
+        return {f"tools/{tool.name}": tool.description for tool in self.tools.values()}
+
+    def files(self) -> dict[str, tuple[str, str]]:
+        """The file that each description is from, and its SHA-256, by the name of the prompt."""
+        return {f"tools/{tool.name}": (tool.file, tool.sha256) for tool in self.tools.values()}
+
+
+def load_plugins(project: Brought, tools: Mapping[str, Tool]) -> Plugins:
+    """The user's plug-ins and those of the project that he agreed to; of two of the same name the
+    user's is used. `tools` are the built-in ones, whose names are taken.
+
+    Raises PluginError where one cannot be used.
+    """
+    notices: list[str] = []
+    found_tools: dict[str, PluginTool] = {}
+    for name, file, data in _files("tool", project, notices):
+        if name in tools or name in ("done", "check"):
+            raise PluginError(f"the plug-in {file} has the name of a built-in tool", "rename it")
+        module = _module("tool", name, file, data)
+        text = getattr(module, "DESCRIPTION", None)
+        if not isinstance(text, str) or not text.strip():
+            _lacks(file, "DESCRIPTION, a text that tells the model of the tool")
+        prepare = _function(module, "prepare", file)
+        found_tools[name] = PluginTool(name, file, sha256(data), text.strip(), prepare)
+    planners: dict[str, Planner] = {}
+    for name, file, data in _files("planner", project, notices):
+        module = _module("planner", name, file, data)
+        planners[name] = PluginPlanner(name, file, _function(module, "plan", file))
+    return Plugins(found_tools, planners, tuple(notices))
+
+
+def _files(kind: Kind, project: Brought, notices: list[str]) -> Sequence[tuple[str, str, bytes]]:
+    """Name, file and content of the plug-ins of a kind, the user's first."""
+    folder = config_dir() / f"{kind}s"
+    own = sorted(folder.glob("*.py"))[:MAX_FILES] if folder.is_dir() else []
+    files = [(str(p), _content(p)) for p in own if not p.name.startswith((".", "_"))]
+    files += [(file.path, file.data) for file in project.of(kind)]
+    found: dict[str, tuple[str, str, bytes]] = {}
+    for file, data in files:
+        name = Path(file).stem
+        if not _NAME.fullmatch(name):
+            raise PluginError(f"the plug-in {file} cannot be called so", "use a-z, 0-9 and _")
+        if name in found:
+            notices.append(f"{file} is not used: {found[name][1]} is called the same")
+        else:
+            found[name] = (name, file, data)
+    return list(found.values())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PluginError(f"the plug-in {path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise PluginError(f"the plug-in {path} is larger than {MAX_BYTES >> 10} KiB")
+    return data
+
+
+def _module(kind: Kind, name: str, file: str, data: bytes) -> ModuleType:
+    """The module that the bytes make. It is compiled from what was read, not from the file again,
+    which could be another by now."""
+    module = ModuleType(f"localagent_{kind}_{name}")
+    module.__file__ = file
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    try:
+        exec(compile(data, file, "exec", dont_inherit=True), module.__dict__)
+    except LocalAgentError:
+        raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        raise PluginError(
+            f"the plug-in {file} cannot be loaded: {_what(error, file)}",
+            "mend it or take it away; a project's: localagent trust remove",
+        ) from error
+    return module
+
+
+def _function(module: ModuleType, name: str, file: str) -> Callable[..., Any]:
+    function: Any = getattr(module, name, None)
+    if not callable(function):
+        _lacks(file, f"function {name}")
+    return function  # type: ignore[no-any-return]
+
+
+def _lacks(file: str, what: str) -> NoReturn:
+    raise PluginError(f"the plug-in {file} has no {what}", "see: localagent docs extending")
+
+
+def _what(error: BaseException, file: str) -> str:
+    """The error in one line, with the last line of the plug-in that led to it."""
+    line = error.lineno if isinstance(error, SyntaxError) else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
+    where = f" (line {line})" if line else ""
+    return f"{type(error).__name__}: {text}{where}"

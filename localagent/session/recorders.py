@@ -1,0 +1,109 @@
+"""Where a session's events are kept: its transcript, and the audit log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from localagent import __version__
+from localagent.config.settings import Settings
+from localagent.core.events import Event, SessionStarted
+from localagent.edits.textfile import sha256
+from localagent.egress import lock
+from localagent.history.audit.log import AuditLog, audit_dir
+from localagent.history.audit.prune import prune as prune_audit
+from localagent.history.sessions import transcript
+from localagent.models.base import ModelInfo
+from localagent.models.router import Router
+from localagent.session.session import Recorder
+
+
+def open_records(
+    recorder: transcript.TranscriptWriter, settings: Settings, models: Router
+) -> Recorder:
+    """The audit log, unless it is switched off, and then the transcript."""
+    if settings.audit == "off":
+        return recorder
+    return Recorders(_log(recorder.session, settings, models, models.info()), recorder)
+
+
+def open_audit(workspace: Path, settings: Settings, models: Router, role: str) -> Recorder:
+    """The audit log, begun, of work outside of a session by the model of `role`; it gets an id of
+    its own as a session has. It keeps nothing where the log is switched off."""
+    if settings.audit == "off":
+        return Recorders()
+    name = transcript.new_id()
+    while (audit_dir() / f"{name}.jsonl").exists():
+        name = transcript.new_id()
+    info = models.info(role)
+    log = _log(name, settings, models, info)
+    state = lock.state()
+    log.append(
+        SessionStarted(
+            session=name,
+            workspace=str(workspace.resolve()),
+            model=info.id,
+            model_sha256=info.sha256,
+            planner="",
+            sandbox="",
+            version=__version__,
+            read_only=True,
+            egress=str(state) if state.locked else "",
+        )
+    )
+    return log
+
+
+def _log(session: str, settings: Settings, models: Router, info: ModelInfo) -> AuditLog:
+    prune_audit(settings.audit_days, settings.audit_bytes)
+    facts = _facts(settings, models, info)
+    return AuditLog(session, texts=settings.audit == "texts", facts=facts)
+
+
+def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any]:
+    """What the log says at the start beside the event; `info` is the model that the event names."""
+    policy = settings.policy
+    own = [models.info(role) for role in ("small", "planner") if models.has_own(role)]
+    return {
+        "backend": info.backend,
+        "template_sha256": info.template_sha256,
+        "models": {one.id: one.sha256 for one in own},
+        "mode": settings.mode,
+        "policy": {str(file): sha256(file.read_bytes()) for file in policy.files},
+        "offline": policy.offline,
+        "allowed_hosts": list(policy.allowed_hosts),
+        "sandboxes": list(policy.sandboxes),
+        "locked": {
+            str(file): [f"{key} = {value!r}" for key, value in table.items()]
+            for file, table in policy.settings.items()
+        },
+        "audit": settings.audit,
+    }
+
+
+class Recorders:
+    """Several places where events are kept, asked in order: what the first cannot keep is not
+    handed on."""
+
+    def __init__(self, *places: Recorder) -> None:
+        self._places = places
+
+    def append(self, event: Event) -> None:
+        """Keep one event everywhere. Raises WorkspaceError."""
+        for place in self._places:
+            place.append(event)
+
+    def aside(self, event: Event) -> None:
+        """See `session.Recorder`. Raises WorkspaceError."""
+        for place in self._places:
+            place.aside(event)
+
+    def close(self) -> None:
+        """Close all."""
+        for place in self._places:
+            place.close()
+
+    def discard(self) -> None:
+        """Finish all, and keep nothing."""
+        for place in self._places:
+            place.discard()

@@ -1,0 +1,101 @@
+"""A recorded session, run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import TypeGuard
+
+from localagent.core.errors import UsageError
+from localagent.core.events import (
+    ChangesUndone,
+    ConversationReplaced,
+    Event,
+    MessageAdded,
+    ModeChanged,
+    ModelSwitched,
+    Rewound,
+    SessionStarted,
+    TurnFinished,
+    TurnStarted,
+)
+from localagent.history.sessions import transcript
+from localagent.history.sessions.replay import Difference, ReplayModel, compare, steered
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.catalog import lock as models_lock
+from localagent.models.router import MAIN
+from localagent.session.factory import open_session
+from localagent.session.session import RunOptions, Session
+
+
+def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
+    """Run a recorded session again, the model's replies taken from its transcript and the tools
+    real, on a workspace that is as it was before.
+
+    Yields the new events; last, where an observation differs from the recorded one, a Difference.
+    """
+    recorded = transcript.read(session)
+    started = next((e for e in recorded.events if isinstance(e, SessionStarted)), None)
+    if started is None:
+        raise UsageError(f"session {session} holds nothing to replay")
+    model = ReplayModel(recorded.events, _recorded_info(started.model, started.model_sha256))
+    options = RunOptions(workspace, yes=True)
+    seen: list[Event] = []
+    with open_session(options, model) as again:
+        for place, event in enumerate(recorded.events):
+            if isinstance(event, SessionStarted) or _is_main_switch(event):
+                model.become(_recorded_info(event.model, event.model_sha256))
+                again.planner = event.planner
+            for new in _done_again(again, event, recorded, place):
+                seen.append(new)
+                yield new
+    difference = compare(recorded.events, seen)
+    if difference is not None:
+        yield difference
+
+
+def _done_again(
+    again: Session, event: Event, recorded: transcript.Transcript, place: int
+) -> Iterator[Event]:
+    """What the user did then, for the event that tells of it."""
+    if isinstance(event, TurnStarted) and event.kind == "command":
+        yield from again.run_command(event.prompt)
+    elif isinstance(event, TurnStarted) and event.kind == "check":
+        again.check = event.check
+        shared = any(isinstance(e, MessageAdded) for e in _of_turn(recorded.events[place + 1 :]))
+        yield from again.run_check(event.prompt, share=shared)
+    elif isinstance(event, TurnStarted) and event.kind == "plan":
+        yield from again.run_plan(event.prompt)
+    elif isinstance(event, TurnStarted) and event.kind in ("step", "last-step"):
+        again.check = event.check
+        yield from again.run_step(event.prompt, last=event.kind == "last-step")
+    elif isinstance(event, TurnStarted):
+        again.check = event.check
+        said = iter(steered(recorded.events[place + 1 :]))
+        again.steering = lambda: next(said, [])
+        yield from again.run(event.prompt)
+    elif isinstance(event, ChangesUndone) and event.session == recorded.session:
+        yield from again.undo(f"{again.id}:{event.turn}", again=event.again)
+    elif isinstance(event, Rewound):
+        yield from again.rewind(event.turn)
+    elif isinstance(event, ModeChanged) and event.mode in again.services.gate.possible():
+        again.services.gate.set_mode(event.mode)
+    elif isinstance(event, ConversationReplaced):
+        yield from again.replace_conversation(event.messages)
+
+
+def _of_turn(events: Iterable[Event]) -> Iterator[Event]:
+    """The first of `events`, up to the end of their turn."""
+    return takewhile(lambda event: not isinstance(event, TurnFinished), events)
+
+
+def _is_main_switch(event: Event) -> TypeGuard[ModelSwitched]:
+    """Whether another model took over the work."""
+    return isinstance(event, ModelSwitched) and event.role == MAIN
+
+
+def _recorded_info(model: str, sha256: str) -> ModelInfo:
+    """Who a model of a recorded session was; its profile where the lock still has it."""
+    known = {entry.id: entry.profile.profile() for entry in models_lock.load().entries}
+    return ModelInfo(model, "replay", sha256, known.get(model, Profile()))

@@ -1,0 +1,1 @@
+"""What both front ends draw: turns, diffs, Markdown, the theme."""

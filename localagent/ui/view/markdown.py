@@ -1,0 +1,213 @@
+"""Markdown as it is written: rows of styled text as soon as they are certain.
+
+Paragraphs, headings, lists, quotes, rules, code blocks and tables; what else there is stays as
+written. Memory is that of one line, one table, and the lines that a code block's colours look back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from localagent.ui.view.highlight import Highlighter
+from localagent.ui.view.markdown_inline import Inline
+
+# What a line has so far that may still become something else than a paragraph.
+_UNDECIDED = re.compile(
+    r"\s*(#{0,6}\s*|[-*_+]{0,3}|\d{1,3}[.)]?|([-*+]|\d{1,3}[.)])\s+(\[.{0,3})?|>\s*|`{1,2}|~{1,2})$"
+)
+_FENCE = re.compile(r"(\s*)(`{3,}|~{3,})\s*([^`]*)$")
+_HEADING = re.compile(r"\s{0,3}(#{1,6})\s+")
+_RULE = re.compile(r"\s{0,3}([-*_])(\s*\1){2,}\s*$")
+_ITEM = re.compile(r"(\s*)([-*+]|\d{1,3}[.)])\s+")
+_QUOTE = re.compile(r"\s{0,3}(>\s?)+")
+_TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
+_TASK = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
+_NARROWEST = 8
+_MAX_TABLE_ROWS = 200  # of a longer one the rows are drawn in parts
+_MAX_INDENT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of output; `whole` says that it must not be broken (code), whatever its width."""
+
+    text: Text
+    whole: bool = False
+
+
+class MarkdownStream:
+    """Takes pieces of cleaned text and gives rows of at most `width` cells; code is not broken."""
+
+    def __init__(self, width: int, *, unicode: bool = True) -> None:
+        self.width = max(width, _NARROWEST)
+        self._unicode = unicode
+        self._line = ""  # of the line that is being read, what no Inline has taken
+        self._inline: Inline | None = None
+        self._lead = Text()
+        self._hang = Text()
+        self._style = ""
+        self._code: Highlighter | None = None
+        self._fence = ""
+        self._margin = 0
+        self._table: list[str] = []
+
+    def feed(self, piece: str) -> Iterator[Row]:
+        """The rows that the next piece completes."""
+        first, *more = piece.split("\n")
+        yield from self._add(first)
+        for part in more:
+            yield from self._end_line()
+            yield from self._add(part)
+
+    def close(self) -> Iterator[Row]:
+        """The rest, at the end of the text."""
+        if self._line or self._inline is not None:
+            yield from self._end_line()
+        yield from self._end_table()
+
+    def partial(self) -> Text:
+        """The row that is being written."""
+        if self._inline is not None:
+            return self._dressed(self._inline.shown())
+        return Text(self._line)
+
+    def _add(self, text: str) -> Iterator[Row]:
+        if not text:
+            return
+        if self._inline is None:
+            self._line += text
+            if self._code is not None or self._line.lstrip()[:1] == "|":
+                return
+            if _UNDECIDED.fullmatch(self._line) or _FENCE.fullmatch(self._line):
+                return
+            if not self._line.strip():
+                return
+            yield from self._end_table()
+            text = self._begin()
+        assert self._inline is not None
+        self._inline.add(text)
+        yield from self._rows(end=False)
+
+    def _begin(self) -> str:
+        """Begin a line that is no code, table or rule; returns its text without its marks."""
+        line, self._line, self._inline = self._line, "", Inline()
+        lead, self._style = "", ""
+        if heading := _HEADING.match(line):
+            self._style, line = "heading", line[heading.end() :]
+        elif item := _ITEM.match(line):
+            sign = item[2] if item[2][0].isdigit() else ("•" if self._unicode else "-")
+            lead = f"{' ' * min(len(item[1]), _MAX_INDENT)}{sign} "
+            line = line[item.end() :]
+            task = _TASK.get(line[:4], "") if self._unicode else ""
+            line = f"{task}{line[4:]}" if task else line
+        elif quote := _QUOTE.match(line):
+            bar = "│ " if self._unicode else "> "
+            self._style, line = "faint", line[quote.end() :]
+            lead = bar
+        elif (indent := len(line) - len(line.lstrip())) and line.strip():
+            lead, line = " " * min(indent, _MAX_INDENT), line.lstrip()
+        self._lead = Text(lead, style="faint" if self._style == "faint" else "")
+        self._hang = self._lead if self._style == "faint" else Text(" " * cell_len(lead))
+        return line
+
+    def _rows(self, *, end: bool) -> Iterator[Row]:
+        assert self._inline is not None
+        room = max(self.width - self._lead.cell_len, _NARROWEST)
+        for row in self._inline.rows(room, end=end):
+            yield Row(self._dressed(row))
+            self._lead = self._hang
+
+    def _dressed(self, text: Text) -> Text:
+        body = Text(style=self._style).append_text(text) if self._style else text
+        return Text.assemble(self._lead, body)
+
+    def _end_line(self) -> Iterator[Row]:
+        line, fence = self._line, _FENCE.fullmatch(self._line)
+        if self._inline is not None:
+            yield from self._rows(end=True)
+            self._inline = None
+        elif self._code is not None:
+            self._line = ""
+            if fence and fence[2].startswith(self._fence) and not fence[3].strip():
+                self._code = None
+                return
+            margin = min(self._margin, len(line) - len(line.lstrip(" ")))
+            yield Row(self._code.line(line[margin:]), whole=True)
+        elif line.lstrip()[:1] == "|":
+            self._line = ""
+            self._table.append(line)
+            if len(self._table) >= _MAX_TABLE_ROWS:
+                yield from self._end_table()
+        else:
+            yield from self._end_table()
+            if fence:
+                self._line = ""
+                self._code, self._fence = Highlighter(fence[3]), fence[2]
+                self._margin = len(fence[1])
+            elif _RULE.fullmatch(line):
+                self._line = ""
+                yield Row(Text(("─" if self._unicode else "-") * min(self.width, 40), "faint"))
+            elif not line.strip():
+                self._line = ""
+                yield Row(Text())
+            else:
+                self._inline_line()
+                yield from self._rows(end=True)
+                self._inline = None
+
+    def _inline_line(self) -> None:
+        text = self._begin()
+        assert self._inline is not None
+        self._inline.add(text)
+
+    def _end_table(self) -> Iterator[Row]:
+        lines, self._table = self._table, []
+        if lines:
+            yield from _table(lines, self.width)
+
+
+def _table(lines: list[str], width: int) -> Iterator[Row]:
+    """The table in columns; as rows of "name: value" where it is wider than the terminal."""
+    has_head = len(lines) > 1 and bool(_TABLE_RULE.match(lines[1]))
+    rows = [_cells(line) for line in lines if not _TABLE_RULE.match(line)]
+    columns = max((len(row) for row in rows), default=0)
+    rows = [row + [Text()] * (columns - len(row)) for row in rows]
+    widths = [max(row[n].cell_len for row in rows) for n in range(columns)]
+    if sum(widths) + 2 * (columns - 1) > width:
+        yield from _as_list(rows, width, has_head=has_head)
+        return
+    for number, row in enumerate(rows):
+        text = Text()
+        for n, cell in enumerate(row):
+            if has_head and number == 0:
+                cell.stylize("strong")
+            text.append_text(cell)
+            if n + 1 < columns:
+                text.append(" " * (widths[n] - cell.cell_len + 2))
+        text.rstrip()
+        yield Row(text)
+
+
+def _as_list(rows: list[list[Text]], width: int, *, has_head: bool) -> Iterator[Row]:
+    head = rows[0] if has_head and len(rows) > 1 else []
+    for row in rows[1:] if head else rows:
+        for n, cell in enumerate(row):
+            name = f"{head[n].plain}: " if head and head[n].plain else ""
+            if cell.plain or name:
+                line = Inline(f"{name}{cell.plain}")
+                lead = "- " if n == 0 else "  "
+                for text in line.rows(max(width - 2, _NARROWEST), end=True):
+                    yield Row(Text(lead).append_text(text))
+                    lead = "  "
+
+
+def _cells(line: str) -> list[Text]:
+    inner = line.strip().removeprefix("|")
+    inner = inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner
+    parts = re.split(r"(?<!\\)\|", inner)
+    return [Inline(part.strip()).shown() for part in parts]

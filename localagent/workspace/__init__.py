@@ -1,0 +1,1 @@
+"""The user's folder: its files, its ignore rules, and git."""

@@ -1,0 +1,1 @@
+"""git as localagent runs it: read, stage, commit, and adopt commits made in a sandbox."""
