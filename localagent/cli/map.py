@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from localagent.cli.options import Commands
-    from localagent.index.base import Symbol
+    from localagent.code.symbols import Symbol
     from localagent.index.overview import Mapped
 
 _FILES = 20

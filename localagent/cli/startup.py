@@ -17,6 +17,7 @@ from localagent.config import policy
 from localagent.core.errors import LocalAgentError
 from localagent.core.paths import config_dir
 from localagent.egress import lock
+from localagent.egress.types import Destination
 
 if TYPE_CHECKING:
     from localagent.config.policy import Policy
@@ -58,7 +59,7 @@ def finish() -> None:
         sys.stderr.write(f"localagent: {text}\n")
 
 
-def _servers(words: Sequence[str], ruling: Policy) -> tuple[lock.Destination, ...]:
+def _servers(words: Sequence[str], ruling: Policy) -> tuple[Destination, ...]:
     """The Ollama server, where a model of one is known or about to be; with none, no server is
     ever dialled. An address that is not allowed gets no door; who asks for it is told why."""
     asks = words[:1] == _DOCTOR and not any(word.startswith(_AS_A_SESSION) for word in words)
@@ -77,7 +78,7 @@ def _servers(words: Sequence[str], ruling: Policy) -> tuple[lock.Destination, ..
         return ()
     # Of the words of `models add --ollama NAME` one is the name.
     named = (*(models or ()), *(word.removeprefix("--ollama=") for word in words if adding))
-    return (lock.Destination(url.hostname or "", url.port or 0, named),)
+    return (Destination(url.hostname or "", url.port or 0, named),)
 
 
 def _ollama_models() -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 from localagent.code.patterns import LANGUAGES, PATTERNS
 from localagent.code.structure import Structure
-from localagent.index.base import Symbol
+from localagent.code.symbols import Symbol
 
 _MAX_CHARS = 2_000_000
 _MAX_SIGNATURE = 160

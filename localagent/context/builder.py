@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from localagent.code.file_kinds import is_docs
+from localagent.code.symbols import Symbol
 from localagent.context.dependencies import Lines, Symbols, imports, with_used
 from localagent.context.excerpt import Count, Span, excerpt, joined, render
 from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary, sha256
-from localagent.index.base import Index, Passage, Symbol
+from localagent.index.base import Index, Passage
 from localagent.workspace.workspace import Workspace
 
 NAMED_SHARE = 0.6

@@ -9,8 +9,9 @@ from dataclasses import replace
 from math import sqrt
 
 from localagent.code.file_kinds import is_test
+from localagent.code.symbols import Symbol
 from localagent.context.excerpt import Span
-from localagent.index.base import Passage, Symbol
+from localagent.index.base import Passage
 from localagent.index.chunks import chunks
 
 Lines = Callable[[str], Sequence[str]]

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
-from localagent.index.base import Symbol
+from localagent.code.symbols import Symbol
 
 Count = Callable[[str], int]
 """How many tokens a text is to the model."""

@@ -16,7 +16,7 @@ from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.doctor.sandboxes import Kind, kinds, mend, selectable, tried_lines
 from localagent.egress import lock as egress
-from localagent.egress.lock import State
+from localagent.egress.types import State
 from localagent.history.audit.verify import verify
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry

@@ -9,6 +9,7 @@ from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.doctor.report import Part, Problem
 from localagent.egress import lock
+from localagent.egress.types import Level
 from localagent.sandbox.select import CONFINING, MENDS, Tried, choose
 from localagent.selftest.examine import Canary, examine
 
@@ -96,7 +97,7 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Prob
     return data, [f"none: {data['unseen'] or _COUNTED}"], [problem]
 
 
-def unseen(level: lock.Level) -> str:
+def unseen(level: Level) -> str:
     """What nobody tells of commands without a sandbox, where the egress lock has this level; ""
     where the kernel counts how often they reach for other machines."""
     if level == "namespace":

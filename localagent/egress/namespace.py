@@ -18,8 +18,8 @@ from types import MappingProxyType
 
 from localagent.egress import landlock
 from localagent.egress.attempts import ATTEMPTS
-from localagent.egress.lock import Destination, Outside, State
 from localagent.egress.proxy import Door
+from localagent.egress.types import Destination, Outside, State
 from localagent.linux import syscalls as sys_
 
 _PROC = "/proc/self"

@@ -29,7 +29,7 @@ from typing import NoReturn
 
 from localagent.egress import ollama_filter, splice
 from localagent.egress.attempts import Attempt
-from localagent.egress.lock import Destination
+from localagent.egress.types import Destination
 
 REFUSED = "x-localagent-door"
 """The header of the answer that says that nobody listens behind the door."""

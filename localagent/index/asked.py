@@ -14,8 +14,8 @@ from functools import lru_cache
 
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import LANGUAGES, language_named, language_of
+from localagent.code.symbols import Symbol
 from localagent.core.errors import UsageError
-from localagent.index.base import Symbol
 
 FORMS = ("def", "ref", "calls", "imports", "tests", "text", "re")
 FILTERS = ("path", "lang", "kind")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from localagent.index.base import Symbol
+from localagent.code.symbols import Symbol
 
 LONGEST = 40
 """Lines of one piece; longer functions and passages are cut. With 80 lines 68.0 per cent of the

@@ -11,9 +11,9 @@ from localagent.code.cache import is_parsed, structure_of
 from localagent.code.languages import language_of
 from localagent.code.outline import outline
 from localagent.code.structure import Structure, Use, structure
+from localagent.code.symbols import Symbol
 from localagent.edits.textfile import decode, is_binary
 from localagent.index import tokenizer
-from localagent.index.base import Symbol
 from localagent.index.chunks import chunks
 from localagent.index.trigrams import filter_of
 

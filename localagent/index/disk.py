@@ -17,9 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 from localagent.code.file_kinds import is_test, may_be_text
+from localagent.code.symbols import Symbol
 from localagent.core.errors import OutsideWorkspace
 from localagent.index.asked import Filter
-from localagent.index.base import Hit, Passage, Reference, Symbol
+from localagent.index.base import Hit, Passage, Reference
 from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, definitions
 from localagent.index.literals import literals_of

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from localagent.code.symbols import Symbol
 from localagent.index.asked import Asked
-from localagent.index.base import Reference, Symbol
+from localagent.index.base import Reference
 from localagent.index.disk import DiskIndex
 from localagent.index.lines import lines_with, pattern_of
 from localagent.index.relations import Relations

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localagent.code.file_kinds import is_test, is_vendored
+from localagent.code.symbols import Symbol
 from localagent.index import tokenizer
-from localagent.index.base import Symbol
 from localagent.index.store import Store
 
 BEST = 10

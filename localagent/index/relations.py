@@ -14,10 +14,11 @@ from pathlib import PurePosixPath
 
 from localagent.code.cache import mentions_of, structure_of
 from localagent.code.file_kinds import is_test, is_vendored
+from localagent.code.symbols import Symbol
 from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary
 from localagent.index import tokenizer
-from localagent.index.base import Reference, Symbol
+from localagent.index.base import Reference
 from localagent.index.digest import MAX_BYTES
 from localagent.index.modules import is_module, modules_of, names_of
 from localagent.index.store import Store

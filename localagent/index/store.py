@@ -30,10 +30,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localagent.code.symbols import Symbol
 from localagent.core.locks import locked
 from localagent.core.paths import cache_dir, private
 from localagent.index import git_history
-from localagent.index.base import Symbol
 from localagent.index.entry import Entry
 from localagent.index.trigrams import Filters
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from localagent.code.file_kinds import is_docs, is_test, is_vendored
-from localagent.index.base import Symbol
+from localagent.code.symbols import Symbol
 from localagent.project.build_commands import Read, build_commands
 from localagent.project.conventions import LANGUAGES, conventions
 

@@ -10,8 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-
-from localagent.agent.checks.runner import find_check
+from typing import Any
 
 PURPOSES = ("build", "test", "lint", "format", "types", "run")
 
@@ -138,3 +137,33 @@ def _scripts(text: str) -> set[str]:
 def _package_manager(files: frozenset[str]) -> str:
     locks = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lockb": "bun", "bun.lock": "bun"}
     return next((name for lock, name in locks.items() if lock in files), "npm")
+
+
+def find_check(files: Sequence[str], read: Any) -> str:
+    """The project's check command by its files, or "" where none is plain.
+
+    `read(path)` returns a file's text, or "" where it cannot be read.
+    """
+    names = set(files)
+    tests = [f for f in files if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", f)]
+    if tests or "pytest.ini" in names:
+        return "python -m pytest -q"
+    if "package.json" in names and _npm_has_test(read("package.json")):
+        return "npm test"
+    if "go.mod" in names:
+        return "go test ./..."
+    if "Cargo.toml" in names:
+        return "cargo test"
+    for makefile in ("Makefile", "makefile", "GNUmakefile"):
+        if makefile in names and re.search(r"^test\s*:", read(makefile), re.M):
+            return "make test"
+    return ""
+
+
+def _npm_has_test(text: str) -> bool:
+    try:
+        scripts = json.loads(text).get("scripts", {})
+    except (ValueError, AttributeError):
+        return False
+    command = scripts.get("test", "") if isinstance(scripts, dict) else ""
+    return bool(command) and "no test specified" not in command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from localagent.history.checkpoints.path_state import State
+from localagent.workspace.path_state import State
 
 
 def adopt(fd: int, old: str, dir_fd: int | None, after: State) -> None:

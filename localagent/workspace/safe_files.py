@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from localagent.core.errors import OutsideWorkspace
-from localagent.history.checkpoints.path_state import ABSENT, State
 from localagent.workspace.attributes import adopt, own
+from localagent.workspace.path_state import ABSENT, State
 
 _DIR_FDS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _MODES = os.name != "nt"  # Windows knows only a read-only flag

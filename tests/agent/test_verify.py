@@ -15,10 +15,10 @@ from localagent.agent.checks.runner import (
     CheckResult,
     TestResult,
     ends_well,
-    find_check,
     read_result,
 )
 from localagent.agent.repair.localize import suspicion
+from localagent.project.build_commands import find_check
 from localagent.sandbox.base import Completed
 
 

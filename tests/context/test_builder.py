@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.code.outline import outline
+from localagent.code.symbols import Symbol
 from localagent.context.builder import gather, text_of
 from localagent.context.excerpt import GAP, excerpt, joined, render
-from localagent.index.base import Symbol
 from localagent.index.disk import DiskIndex
 from localagent.workspace.workspace import Workspace
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.index.base import Symbol
+from localagent.code.symbols import Symbol
 from localagent.project.agents_file import agents_file
 from localagent.project.build_commands import build_commands
 from localagent.project.conventions import conventions

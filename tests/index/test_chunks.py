@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.code.outline import outline
-from localagent.index.base import Symbol
+from localagent.code.symbols import Symbol
 from localagent.index.chunks import LONGEST, Chunk, chunks
 
 SOURCE = '''"""A module."""

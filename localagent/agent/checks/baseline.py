@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from localagent.agent.checks.runner import CheckResult, find_check, run_check
+from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Turn
 from localagent.context.builder import text_of
 from localagent.core.errors import UsageError
 from localagent.core.events import Event, Step, Warned
+from localagent.project.build_commands import find_check
 
 
 def project_check(turn: Turn) -> str:

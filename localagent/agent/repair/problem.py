@@ -10,12 +10,12 @@ from localagent.agent.checks.runner import CheckResult
 from localagent.agent.rules import folder_rules, with_rules
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
+from localagent.code.symbols import Symbol
 from localagent.context.builder import text_of
 from localagent.context.excerpt import excerpt, fenced, language
 from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
-from localagent.index.base import Symbol
 
 OWN_SHARE = 0.75
 """Of what there is room for, for a file that is too long to be shown whole; the rest is for tests

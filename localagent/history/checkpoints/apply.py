@@ -26,7 +26,7 @@ from typing import BinaryIO
 from localagent.core.errors import LocalAgentError, OutsideWorkspace, WorkspaceError
 from localagent.history.checkpoints.blobs import in_bulk, sync_all
 from localagent.history.checkpoints.change_plan import Step, plan
-from localagent.history.checkpoints.path_state import State
+from localagent.workspace.path_state import State
 from localagent.workspace.safe_files import Rooted
 
 _OURS = 0o700  # what a folder must allow us while its content changes

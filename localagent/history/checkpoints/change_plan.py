@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from localagent.core.errors import RefusedError, WorkspaceError
-from localagent.history.checkpoints.path_state import ABSENT, State
+from localagent.workspace.path_state import ABSENT, State
 from localagent.workspace.safe_files import Rooted
 
 FILE_MODE = 0o644

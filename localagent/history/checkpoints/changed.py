@@ -8,7 +8,7 @@ from localagent.core.events import FileChanged
 from localagent.edits.diff import unified
 from localagent.history.checkpoints.blobs import Blobs
 from localagent.history.checkpoints.change_plan import Step
-from localagent.history.checkpoints.path_state import State
+from localagent.workspace.path_state import State
 
 _MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
 

@@ -25,8 +25,8 @@ from localagent.history.checkpoints.blobs import Blobs, in_bulk, sync_all
 from localagent.history.checkpoints.change_plan import Plan, Step, plan
 from localagent.history.checkpoints.changed import file_changes
 from localagent.history.checkpoints.clock import next_time
-from localagent.history.checkpoints.path_state import State
 from localagent.history.checkpoints.turn_log import Apply, ApplyKind, TurnLog, all_logs, turn_logs
+from localagent.workspace.path_state import State
 from localagent.workspace.safe_files import Rooted
 
 MAX_BYTES = 512 << 20

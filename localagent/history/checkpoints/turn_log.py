@@ -22,8 +22,8 @@ from typing import Any, Literal
 from localagent.core.paths import private
 from localagent.history.checkpoints.blobs import sync_folder
 from localagent.history.checkpoints.change_plan import Step
-from localagent.history.checkpoints.path_state import State
 from localagent.history.sessions import jsonl
+from localagent.workspace.path_state import State
 
 ApplyKind = Literal["turn", "undo", "redo"]
 Outcome = Literal["open", "done", "reverted"]

@@ -18,11 +18,11 @@ from localagent.core.paths import sessions_dir
 from localagent.history.checkpoints.apply import explain
 from localagent.history.checkpoints.change_plan import Plan, plan
 from localagent.history.checkpoints.checkpoint import commit, recover_workspace
-from localagent.history.checkpoints.path_state import State
 from localagent.history.checkpoints.turn_log import Apply, Net, TurnLog, all_logs, last_done, net
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.history.sessions.fork import exists, lineage
 from localagent.history.sessions.transcript import Parent, find_session, session_ids
+from localagent.workspace.path_state import State
 from localagent.workspace.safe_files import Rooted
 
 _SHOWN = 5  # names in a message

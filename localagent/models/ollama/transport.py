@@ -13,6 +13,7 @@ import httpx
 from localagent.core.errors import NotLocal, ServerError
 from localagent.egress import lock
 from localagent.egress.proxy import REFUSED
+from localagent.egress.types import Destination
 
 LINE = 16 << 20
 """Bytes of one line or document. The longest honest one ends `/api/generate`: the prompt's tokens
@@ -103,7 +104,7 @@ class _Bounded(httpx.AsyncByteStream):
 def _door(url: httpx.URL) -> str | None:
     """The unix socket that leads to the server, where this process has no network."""
     port = url.port or {"http": 80, "https": 443}[url.scheme]
-    return lock.state().doors.get(lock.Destination(url.host, port))
+    return lock.state().doors.get(Destination(url.host, port))
 
 
 def _place(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -3,15 +3,7 @@ alone."""
 
 from __future__ import annotations
 
-from . import (  # noqa: F401 - each notes its attempts
-    files,
-    hidden,
-    kernel,
-    mounts,
-    network,
-    processes,
-    sockets,
-)
+from . import files, hidden, kernel, mounts, network, processes, sockets
 from .known import ATTEMPTS
 
 __all__ = ["ATTEMPTS"]

@@ -15,9 +15,9 @@ from localagent.agent.repair.problem import Problem, context_messages
 from localagent.agent.repair.strategies.around import around
 from localagent.agent.repair.strategies.base import Draft, sampled
 from localagent.agent.turn import Turn
+from localagent.code.symbols import Symbol
 from localagent.core.messages import Message
 from localagent.edits.apply import replace_function
-from localagent.index.base import Symbol
 from localagent.models.base import Infill, Request
 
 MAX_FUNCTIONS = 3

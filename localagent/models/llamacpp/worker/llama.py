@@ -17,11 +17,11 @@ from typing import Any
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import available_memory, gigabytes, physical_cores
 from localagent.models.llamacpp.memory_plan import KV_SIZE, cells
+from localagent.models.llamacpp.worker.handle import Handle, inspected
 from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
 from localagent.models.llamacpp.worker.sampler import Greedy, Sampler
 from localagent.models.llamacpp.worker.serve import serve
 from localagent.models.llamacpp.worker.worker_devices import devices
-from localagent.models.llamacpp.worker.worker_handle import Handle, inspected
 
 _PROGRESS = 0.1  # seconds between two reports of loading
 _IDLE = 16  # sequences beside those that are being written: what is remembered of earlier prompts
