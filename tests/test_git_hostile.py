@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.cli import commit_hook
+from localagent.cli import commit_message
 from localagent.core.errors import UsageError
 from localagent.workspace.git import adopt, run
 from localagent.workspace.git.staged import Staged, diff_of, staged
@@ -111,7 +111,7 @@ def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -
     assert adopt.look(hostile) is not None
     assert adopt.environment(hostile)["GIT_CONFIG_COUNT"]
     with pytest.raises(UsageError, match="there is a hook already"):
-        commit_hook.install(hostile)
+        commit_message.install(hostile)
     assert not marker.exists(), marker.read_text()
 
 

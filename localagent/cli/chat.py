@@ -105,7 +105,7 @@ def execute(args: argparse.Namespace, help_text: str) -> int:
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
     if args.chat_continue and args.chat_resume is not None:
         raise UsageError("--continue and --resume exclude each other", "give one of them")
-    from localagent.ui.view.tty import can_be_drawn_over
+    from localagent.ui.view.terminal import can_be_drawn_over
 
     if can_be_drawn_over():
         return _at_terminal(args, folder.resolve())

@@ -89,7 +89,7 @@ def _estimate(text: str) -> int:
 
 def _gathered(question: str, workspace: Workspace, count: Count, budget: int) -> Gathered:
     from localagent.agent.repair.localize import named_paths
-    from localagent.cli.indexing import opened
+    from localagent.cli.index import opened
     from localagent.context.builder import gather
 
     with opened(workspace) as index:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +13,55 @@ from typing import TYPE_CHECKING
 from localagent.cli.options import add_command, add_directory, whole_number
 from localagent.cli.output import say, table
 from localagent.core.errors import UsageError
+from localagent.doctor.report import Part, Problem
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.doctor.report import Problem, Report
     from localagent.history.sessions.prune import Pruned
+
+_NARROW = 40  # columns below which lines of the session are cut
+
+
+def terminal_part() -> Part:
+    """TERM, size, colours, unicode, tmux; and how a session would begin here."""
+    from localagent.ui.view.terminal import able, can_be_drawn_over
+
+    shown, can = sys.stdout.isatty(), able(sys.stdout)
+    term = os.environ.get("TERM", "")
+    size = os.get_terminal_size(sys.stdout.fileno()) if shown else None
+    inside = next((name for name in ("TMUX", "STY") if os.environ.get(name)), "")
+    within = {"TMUX": "in tmux", "STY": "in screen", "": "not in tmux or screen"}[inside]
+    drawn = can_be_drawn_over()
+    lines = [
+        f"TERM={term or '(not set)'}, {within}",
+        f"size: {size.columns} x {size.lines}" if size else "the output is not a terminal",
+        f"colours: {can.colours}" + (", NO_COLOR is set" if "NO_COLOR" in os.environ else ""),
+        f"signs: {'unicode' if can.unicode else 'plain ASCII'} (encoding {can.encoding})",
+        f"a session here would be {'drawn inline' if drawn else 'line by line'}",
+    ]
+    problems = []
+    if shown and not can.unicode:
+        mend = "set LANG to a locale of UTF-8, such as C.UTF-8"
+        problems.append(Problem("the terminal is not known to show unicode", mend, fatal=False))
+    if shown and not drawn:
+        mend = "set TERM to what the terminal is, such as xterm-256color"
+        problems.append(Problem("it is said to show plain lines only", mend, fatal=False))
+    if size is not None and size.columns < _NARROW:
+        said = f"it is only {size.columns} columns wide"
+        problems.append(Problem(said, f"{_NARROW} columns or more are better", fatal=False))
+    data = {
+        "term": term,
+        "columns": size and size.columns,
+        "lines": size and size.lines,
+        "colours": can.colours,
+        "unicode": can.unicode,
+        "encoding": can.encoding,
+        "tmux": inside == "TMUX",
+        "inline": drawn,
+    }
+    return Part("terminal", tuple(lines), tuple(problems), data)
+
 
 _DESCRIPTION = """\
 Say what this machine has and what localagent would do on it: processor and
@@ -95,7 +140,6 @@ def execute(args: argparse.Namespace) -> int:
         return _disk(args)
     if args.airgap or args.report:
         return _airgap(args)
-    from localagent.cli.doctor_terminal import terminal_part
     from localagent.doctor.examine import examine
 
     report = examine(args.directory, terminal_part(), canaries=not args.quick)

@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.confirm import confirmed
 from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import note, say
+from localagent.cli.output import confirmed, note, say
 from localagent.core.errors import WorkspaceError
 from localagent.ui.view.sanitize import clean
 
@@ -61,7 +60,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def described(workspace: Workspace) -> str:
     """The text for the project, from its files and its index."""
-    from localagent.cli.indexing import opened
+    from localagent.cli.index import opened
     from localagent.code.file_kinds import is_test, is_vendored
     from localagent.context.builder import text_of
     from localagent.permissions.project_files import RULES

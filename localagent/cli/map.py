@@ -59,7 +59,7 @@ def register(commands: Commands) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Show the outline."""
-    from localagent.cli.indexing import opened
+    from localagent.cli.index import opened
     from localagent.workspace.workspace import Workspace
 
     workspace = Workspace.open(args.directory)

@@ -10,13 +10,99 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command
-from localagent.cli.output import note, say, table
+from localagent.cli.output import fail, note, say, table
 from localagent.core.errors import RefusedError, UsageError
+from localagent.models.catalog.manage import Row, Verdict
+from localagent.ui.view.format import size
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.models.catalog.manage import Verdict
     from localagent.models.catalog.scan import Found, Scan
+
+_STATES = {
+    "installed": "installed",
+    "unverified": "there, not verified yet",
+    "altered": "not the pinned file",
+    "incomplete": "partly fetched",
+    "missing": "not installed",
+    "served": "kept by Ollama",
+}
+
+
+def rows(known: list[Row]) -> list[tuple[str, ...]]:
+    """A line for each model, in columns."""
+    return [
+        (
+            "*" if row.default else " ",
+            row.entry.id,
+            size(row.entry.bytes) if row.entry.bytes else "-",
+            row.entry.profile.planner,
+            f"template {row.entry.chat_template_sha256[:8] or '-'}",
+            _STATES[row.state],
+        )
+        for row in known
+    ]
+
+
+def facts(row: Row) -> list[tuple[str, str]]:
+    """All that models.lock says of one model, and its state."""
+    entry, profile = row.entry, row.entry.profile
+    pinned = (
+        [("file", row.place), ("bytes", f"{entry.bytes:,}"), ("sha256", entry.sha256)]
+        if entry.file
+        else [("name", row.place), ("digest", entry.digest)]
+    )
+    return [
+        ("id", entry.id + (" (the default)" if row.default else "")),
+        ("state", _STATES[row.state]),
+        *pinned,
+        ("chat template", entry.chat_template_sha256 or "none pinned"),
+        ("licence", entry.licence or "not told"),
+        ("origin", entry.origin or "not told"),
+        ("backend", entry.backend),
+        ("planner", profile.planner),
+        ("window", f"{profile.window:,} tokens"),
+    ]
+
+
+def row_as_json(row: Row) -> dict[str, object]:
+    """What the lock says of a model, with where it is and its state."""
+    said = row.entry.model_dump(by_alias=True, mode="json")
+    return {**said, "default": row.default, "state": row.state, "place": row.place}
+
+
+def say_verdict(verdict: Verdict) -> None:
+    """Say what verifying one model found."""
+    entry = verdict.entry
+    if verdict.error is not None:
+        fail(verdict.error)
+        return
+    say(f"as pinned: {entry.id}  {verdict.place}")
+    if entry.file:
+        how = "every byte was read" if verdict.read else "unchanged since all of it was read"
+        say(f"    sha256 {entry.sha256} ({how})")
+    else:
+        say(f"    digest {entry.digest}")
+    place = shlex.quote(verdict.place) if entry.file else f"--ollama {entry.name}"
+    unpinned = f"none pinned (localagent models add {place} pins the one that it has)"
+    say(f"    chat template {entry.chat_template_sha256 or unpinned}")
+
+
+def verdict_as_json(verdict: Verdict) -> dict[str, object]:
+    """The same for a program."""
+    entry, error = verdict.entry, verdict.error
+    return {
+        "id": entry.id,
+        "place": verdict.place,
+        "pin": entry.pin,
+        "chat_template_sha256": entry.chat_template_sha256,
+        "as_pinned": error is None,
+        "read": verdict.read,
+        "error": error and error.message,
+        "hint": error and error.hint,
+    }
+
 
 _DESCRIPTION = """\
 The models that localagent knows are pinned by size and sha256 in models.lock,
@@ -102,28 +188,26 @@ def register(commands: Commands) -> None:
 
 def list_models(args: argparse.Namespace) -> int:
     """One line for each model."""
-    from localagent.cli import models_shown
     from localagent.models.catalog import manage
 
-    rows = manage.list_models()
+    models = manage.list_models()
     if args.json:
-        say(json.dumps({"models": [models_shown.row_as_json(row) for row in rows]}))
+        say(json.dumps({"models": [row_as_json(row) for row in models]}))
         return 0
-    table(models_shown.rows(rows))
+    table(rows(models))
     return 0
 
 
 def show(args: argparse.Namespace) -> int:
     """All that models.lock says of one model, a line for each."""
-    from localagent.cli import models_shown
     from localagent.models.catalog import lock, manage
 
     wanted = lock.load().entry(args.id).id
     (row,) = [row for row in manage.list_models() if row.entry.id == wanted]
     if args.json:
-        say(json.dumps(models_shown.row_as_json(row)))
+        say(json.dumps(row_as_json(row)))
         return 0
-    table(models_shown.facts(row))
+    table(facts(row))
     return 0
 
 
@@ -146,7 +230,6 @@ def fetch(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Compare; the exit code is that of the first model that is not what it should be."""
-    from localagent.cli import models_shown
     from localagent.cli.progress import ProgressLine
     from localagent.config.settings import load
     from localagent.models.catalog import manage
@@ -164,9 +247,9 @@ def verify(args: argparse.Namespace) -> int:
             progress.clear()
             verdicts.append(verdict)
             if not args.json:
-                models_shown.say_verdict(verdict)
+                say_verdict(verdict)
     if args.json:
-        say(json.dumps({"models": [models_shown.verdict_as_json(verdict) for verdict in verdicts]}))
+        say(json.dumps({"models": [verdict_as_json(verdict) for verdict in verdicts]}))
     elif not verdicts:
         say("no model is installed (localagent models fetch installs the default one)")
     return next((verdict.error.exit_code for verdict in verdicts if verdict.error), 0)

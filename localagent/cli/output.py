@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import TextIO
 
-from localagent.core.errors import LocalAgentError
+from localagent.core.errors import LocalAgentError, RefusedError
+from localagent.core.events import Event, to_dict
 from localagent.ui.view.sanitize import clean
+
+
+class JsonLines:
+    """Writes each event as one line of ASCII at once, so that a reader never waits for it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def draw(self, event: Event) -> None:
+        """Write one event."""
+        self._stream.write(json.dumps(to_dict(event)) + "\n")
+        self._stream.flush()
+
 
 _WIDEST = 40  # characters
 
@@ -50,3 +66,16 @@ def table(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         say("  ".join(cells).rstrip())
+
+
+def confirmed(question: str, yes: bool, what: str) -> bool:
+    """Whether the user says yes to `question`; `yes` says it beforehand.
+
+    Raises RefusedError where nobody can be asked: `what` ("deleted") was not done then.
+    """
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise RefusedError(f"nothing was {what}: nobody can be asked here", "--yes does not ask")
+    prompt(f"{question} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

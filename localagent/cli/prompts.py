@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.confirm import confirmed
 from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import note, say, table
+from localagent.cli.output import confirmed, note, say, table
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.ui.view.sanitize import clean, one_line
 

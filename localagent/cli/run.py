@@ -237,7 +237,7 @@ def _front_end(
     args: argparse.Namespace, read_line: Callable[[], str] | None, stack: ExitStack
 ) -> tuple[View, Asker | None]:
     if args.json:
-        from localagent.ui.view.json_lines import JsonLines
+        from localagent.cli.output import JsonLines
 
         return JsonLines(sys.stdout), None
     from localagent.ui.view.ask import Asker

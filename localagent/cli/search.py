@@ -77,9 +77,9 @@ def register(commands: Commands) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Search, and show what was found."""
-    from localagent.cli.indexing import opened
-    from localagent.index.asked import Asked, Filter, read_asked
+    from localagent.cli.index import opened
     from localagent.index.lookup import PLACES, places
+    from localagent.index.query import Asked, Filter, read_asked
     from localagent.workspace.workspace import Workspace
 
     query = _read() if args.query == "-" else args.query

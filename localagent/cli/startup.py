@@ -69,7 +69,7 @@ def _servers(words: Sequence[str], ruling: Policy) -> tuple[Destination, ...]:
         return ()
     from urllib.parse import urlsplit
 
-    from localagent.models.ollama.ollama_host import checked_host
+    from localagent.models.ollama.transport import checked_host
 
     try:
         found = str(_setting("ollama_host", ruling) or "http://127.0.0.1:11434")

@@ -56,17 +56,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def undo(args: argparse.Namespace) -> int:
     """Undo, and say what was done."""
-    from localagent.session import app_undo
+    from localagent.session import recorders
 
-    _tell("undid", app_undo.undo(args.directory, args.turn, force=args.force))
+    _tell("undid", recorders.undo(args.directory, args.turn, force=args.force))
     return 0
 
 
 def redo(args: argparse.Namespace) -> int:
     """Redo, and say what was done."""
-    from localagent.session import app_undo
+    from localagent.session import recorders
 
-    _tell("did again", app_undo.redo(args.directory, args.turn, force=args.force))
+    _tell("did again", recorders.redo(args.directory, args.turn, force=args.force))
     return 0
 
 

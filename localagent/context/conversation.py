@@ -7,16 +7,64 @@ the hash of the file, so that a thread is not gone on with where the code has ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from localagent.context.builder import Shown, text_of
-from localagent.context.excerpt import Span, joined, render
+from localagent.context.excerpt import Count, Span, joined, render
 from localagent.core.errors import OutsideWorkspace
 from localagent.core.messages import Message, Part
 from localagent.edits.textfile import sha256
 from localagent.index.base import Index
+from localagent.index.query import parse_query
 from localagent.workspace.workspace import Workspace
+
+EXCHANGES = 2
+_CHARS = 800  # of one message
+_FEW_WORDS = 4
+
+Exchange = tuple[str, str]
+"""What the user said, and what was said to it in the end."""
+
+
+def exchanges(conversation: Sequence[Message], is_call: Callable[[str], bool]) -> list[Exchange]:
+    """The exchanges of a conversation, oldest first. `is_call` tells of an assistant's message
+    whether a tool is called in it: such messages, and the results after them, are left out."""
+    found: list[Exchange] = []
+    asked, result = "", False
+    for message in conversation:
+        if message.role == "assistant":
+            result = is_call(message.content)
+            if not result and asked:
+                found.append((asked, message.content))
+                asked = ""
+        elif message.role == "user" and not result:
+            asked = message.content
+    return found
+
+
+def earlier(before: Sequence[Exchange], count: Count, budget: int) -> list[Message]:
+    """The last exchanges that fit into `budget` tokens, as messages, oldest first."""
+    found: list[Message] = []
+    for asked, said in reversed(before[-EXCHANGES:]):
+        pair = [Message("user", _short(asked)), Message("assistant", _short(said))]
+        budget -= sum(count(message.content) for message in pair)
+        if budget < 0:
+            break
+        found = [*pair, *found]
+    return found
+
+
+def with_subject(prompt: str, before: Sequence[Exchange]) -> str:
+    """`prompt` for a search: with the question before it, where it has few words of its own, as in
+    "and where is that tested?"."""
+    if not before or len(parse_query(prompt).terms) >= _FEW_WORDS:
+        return prompt
+    return f"{prompt}\n{before[-1][0]}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _CHARS else f"{text[:_CHARS]}…"
 
 
 @dataclass(frozen=True, slots=True)

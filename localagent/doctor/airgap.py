@@ -21,8 +21,8 @@ from localagent.history.audit.verify import verify
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry
 from localagent.models.llamacpp.library import library
-from localagent.models.ollama import served
-from localagent.models.ollama.ollama_host import checked_host
+from localagent.models.ollama import pinning
+from localagent.models.ollama.transport import checked_host
 from localagent.sandbox.select import choose
 from localagent.workspace.workspace import Workspace
 
@@ -167,7 +167,7 @@ def _pinned(entry: Entry, settings: Settings) -> Check:
         if entry.file:
             store.path_for(entry, deep=True)
         else:
-            served.verify(entry, settings.ollama_host, settings.policy.allowed_hosts)
+            pinning.verify(entry, settings.ollama_host, settings.policy.allowed_hosts)
     except LocalAgentError as error:
         return Check(name, False, error.message, error.hint)
     template = entry.chat_template_sha256 or "none pinned"

@@ -9,12 +9,11 @@ from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError, ModelFileError, ModelLoadError
 from localagent.doctor.report import Part, Problem
 from localagent.models import gguf
-from localagent.models.catalog import lock, pin, store
+from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry
 from localagent.models.llamacpp.hardware import Gpu, gigabytes
 from localagent.models.llamacpp.library import Library, library
-from localagent.models.llamacpp.memory_plan import Plan
-from localagent.models.llamacpp.planned import planned
+from localagent.models.llamacpp.memory_plan import Plan, planned
 
 _STATES = {
     "installed": "there, as pinned when it was last read",
@@ -88,7 +87,7 @@ def _model(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bo
     if state not in ("installed", "unverified"):
         return Part(name, tuple(lines), (_absent(entry, state, fatal=fatal),), data)
     try:
-        pin.check_template(entry, path, _verify(entry))
+        store.check_template(entry, path, _verify(entry))
         found = _plan(entry, settings, gpus)
     except (gguf.GgufError, OSError) as error:
         problem = Problem(f"{path} cannot be read: {error}", _verify(entry), fatal)

@@ -8,9 +8,8 @@ from localagent.doctor.report import Part, Problem
 from localagent.egress import lock as egress
 from localagent.models.catalog import lock
 from localagent.models.catalog.lock import Entry
-from localagent.models.ollama import served
-from localagent.models.ollama.pinning import full, plain
-from localagent.models.ollama.served import Status
+from localagent.models.ollama import pinning
+from localagent.models.ollama.pinning import Status, full, plain
 
 _CLOUD_ON = (
     "OLLAMA_NO_CLOUD=1 in the server's environment, or disable_ollama_cloud in its server.json, "
@@ -29,7 +28,7 @@ def ollama_part(settings: Settings) -> Part:
         said = "not asked: this command may dial nothing, as models.lock has no model of Ollama's"
         return Part("Ollama", (f"{host}: {said}",), (), data)
     try:
-        status = served.status(host, settings.policy.allowed_hosts)
+        status = pinning.status(host, settings.policy.allowed_hosts)
     except LocalAgentError as error:
         if not pinned:
             said = "nothing that can be used answers there, and no model needs it"

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.core.errors import OutsideWorkspace
-from localagent.index.digest import MAX_BYTES
-from localagent.index.entry import Entry, Listed
-from localagent.index.gone import remove_gone
+from localagent.index.digest import MAX_BYTES, Entry, Listed
 from localagent.index.scan import Changes, changes, same, there
-from localagent.index.store import Known, Store, drop
+from localagent.index.store import Known, Store, drop, remove_gone
 from localagent.index.workers import Readers
 from localagent.workspace.workspace import Workspace
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -120,3 +121,37 @@ def _read(data: bytes) -> tuple[str, str]:
 
 def _lines(text: str) -> int:
     return text.count("\n") + (not text.endswith("\n") and bool(text))
+
+
+RACY = 2_000_000_000
+"""Nanoseconds. A file that was changed so shortly before it was read may change again without its
+time changing, on a file system with coarse times; its time is not believed the next time."""
+
+NEVER = -1
+"""A modification time that no file has: the file is compared by its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file on disk: modification time in nanoseconds, size in bytes."""
+
+    path: str
+    mtime: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file to put into the index."""
+
+    path: str
+    mtime: int
+    size: int
+    digest: Digest
+    path_words: str
+    symbol_words: str
+
+
+def believed(file: Listed) -> int:
+    """The modification time to keep of a file that is read now."""
+    return NEVER if time.time_ns() - file.mtime < RACY else file.mtime

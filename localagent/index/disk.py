@@ -19,20 +19,17 @@ from pathlib import Path
 from localagent.code.file_kinds import is_test, may_be_text
 from localagent.code.symbols import Symbol
 from localagent.core.errors import OutsideWorkspace
-from localagent.index.asked import Filter
 from localagent.index.base import Hit, Passage, Reference
 from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, definitions
-from localagent.index.literals import literals_of
-from localagent.index.named import raise_frames, raise_named
 from localagent.index.overview import Mapped, overview
-from localagent.index.path_match import of_frame
-from localagent.index.query import parse_query
+from localagent.index.path_match import of_frame, raise_frames, raise_named
+from localagent.index.query import Filter, parse_query
 from localagent.index.ranking import Answer, Ranked, by_words, order, words_of
 from localagent.index.relations import Relations
 from localagent.index.scan import same, there
 from localagent.index.store import Counts, Known, Store, index_file
-from localagent.index.trigrams import Filters
+from localagent.index.trigrams import Filters, literals_of
 from localagent.index.updater import Updater
 from localagent.workspace.workspace import Workspace
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from localagent.code.file_kinds import is_data, is_docs, is_test, is_vendored, may_be_text
-from localagent.index.entry import Listed
+from localagent.index.digest import Listed
 from localagent.index.store import Known
 from localagent.workspace.workspace import Workspace
 

@@ -34,7 +34,7 @@ from localagent.code.symbols import Symbol
 from localagent.core.locks import locked
 from localagent.core.paths import cache_dir, private
 from localagent.index import git_history
-from localagent.index.entry import Entry
+from localagent.index.digest import Entry
 from localagent.index.trigrams import Filters
 
 VERSION = 7
@@ -407,3 +407,24 @@ def _lock(file: Path) -> Path:
 
 def _beside(file: Path, ending: str) -> Path:
     return file.with_name(file.name + ending)
+
+
+def remove_gone(folder: Path) -> list[Path]:
+    """Remove the indexes in `folder` whose repository does not exist; returns their files.
+
+    What cannot be read is left alone: whoever opens it decides.
+    """
+    gone = [file for file in sorted(folder.glob("*.sqlite")) if _is_gone(file)]
+    for file in gone:
+        with contextlib.suppress(OSError):
+            drop(file)
+    return gone
+
+
+def _is_gone(file: Path) -> bool:
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'root'").fetchone()
+        return row is not None and not os.path.lexists(bytes.fromhex(row[0]))
+    except (OSError, sqlite3.Error, ValueError):
+        return False

@@ -13,8 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from localagent.code.process import Child, ChildDied
 from localagent.index import tokenizer
-from localagent.index.digest import MAX_BYTES, digest
-from localagent.index.entry import Entry, Listed, believed
+from localagent.index.digest import MAX_BYTES, Entry, Listed, believed, digest
 from localagent.workspace.workspace import Workspace
 
 _AHEAD = 3  # jobs for each process that wait or are being done: they bound the memory

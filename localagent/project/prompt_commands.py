@@ -38,8 +38,36 @@ from localagent.core.events import MODES, Mode
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
 from localagent.permissions.project_files import MAX_BYTES, MAX_FILES, ProjectFile
-from localagent.project import frontmatter
 from localagent.project.project import Brought
+
+_FENCE = "---"
+_ENTRY = re.compile(r"([A-Za-z][\w-]*)\s*:(?:\s+(.*))?$")
+
+
+def split(text: str) -> tuple[dict[str, str], str]:
+    """The front matter's values by key, and the text after it; none where the text does not begin
+    with it. Raises ValueError, with the line, where it cannot be read."""
+    lines = text.splitlines()
+    if not lines or lines[0].rstrip() != _FENCE:
+        return {}, text
+    values: dict[str, str] = {}
+    for number, line in enumerate(lines[1:], 2):
+        if line.rstrip() == _FENCE:
+            return values, "\n".join(lines[number:])
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        entry = _ENTRY.match(line)
+        if entry is None:
+            raise ValueError(f"line {number} is no 'key: value': {line.strip()[:60]!r}")
+        values[entry[1]] = _plain((entry[2] or "").strip())
+    raise ValueError("its front matter has no closing line '---'")
+
+
+def _plain(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value
+
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _KEYS = ("description", "mode", "arguments")
@@ -208,7 +236,7 @@ def _read(
     wrong."""
     if not _NAME.fullmatch(name):
         raise ValueError("a command's name is of letters, digits, - and _")
-    values, body = frontmatter.split(data.decode("utf-8-sig", "replace"))
+    values, body = split(data.decode("utf-8-sig", "replace"))
     values = {_ALIASES.get(key, key): value for key, value in values.items()}
     if not body.strip():
         raise ValueError("it has no text")

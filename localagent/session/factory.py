@@ -35,11 +35,10 @@ from localagent.project.project import Brought, brought
 from localagent.project.rules import session_rules
 from localagent.redaction.redactor import Marks
 from localagent.sandbox.select import Choice, choose
-from localagent.session.app_undo import WorkspaceUndoing
 from localagent.session.models import open_router
 from localagent.session.plugins import Plugins, load_plugins
 from localagent.session.project import open_prompts
-from localagent.session.recorders import open_records
+from localagent.session.recorders import WorkspaceUndoing, open_records
 from localagent.session.session import RunOptions, Session
 from localagent.tools.registry import standard_tools
 from localagent.workspace.workspace import Workspace

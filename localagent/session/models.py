@@ -14,7 +14,7 @@ from localagent.models.catalog import lock as models_lock
 from localagent.models.catalog import store
 from localagent.models.catalog.lock import Entry
 from localagent.models.gguf import GgufError
-from localagent.models.llamacpp.planned import planned
+from localagent.models.llamacpp.memory_plan import planned
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
 

@@ -12,8 +12,7 @@ from localagent.core.messages import ToolResult
 from localagent.egress.attempts import ATTEMPTS, Attempt
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.unicode import without_escapes
-from localagent.sandbox.base import Command, Completed
-from localagent.sandbox.closed_ports import closed_port
+from localagent.sandbox.base import Command, Completed, closed_port
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.workspace.git import adopt

@@ -14,8 +14,7 @@ from pathlib import Path
 from rows import REPO, machine, write_row
 
 from localagent.agent.planners.react import TOOL_NAMES
-from localagent.agent.tool_calls.grammar import ACTION
-from localagent.agent.tool_calls.parse import parse_actions
+from localagent.agent.tool_calls.parse import ACTION, parse_actions
 from localagent.context.prompts import Prompts
 from localagent.core.errors import ToolError
 from localagent.core.messages import Message

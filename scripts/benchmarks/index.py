@@ -18,10 +18,10 @@ from string import ascii_lowercase
 
 from rows import REPO, machine, write_row
 
-from localagent.index.asked import Asked, Filter
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
 from localagent.index.lookup import places
+from localagent.index.query import Asked, Filter
 from localagent.workspace.workspace import Workspace
 
 QUERIES = 100

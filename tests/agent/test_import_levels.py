@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from localagent.agent.repair.import_levels import circles, levels
+from localagent.agent.repair.localize import circles, levels
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.tasks.message_text import WIDTH, shortened, tidy
+from localagent.agent.tasks.commit_message import WIDTH, shortened, tidy
 
 
 @pytest.mark.parametrize(

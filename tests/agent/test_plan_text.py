@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.planners.plan_text import MOST, numbered, read_edited, read_reply, written
+from localagent.agent.planners.plan_mode import MOST, numbered, read_edited, read_reply, written
 
 TWO = ["Add a field to Cart in cart.py", "Use it in total()"]
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.agent.repetition import LINES, repeats, ways_out
+from localagent.agent.model_calls import LINES, repeats, ways_out
 
 
 def test_one_line_for_ever() -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 import localagent
-from localagent.cli.completion import levels
+from localagent.cli.completion import levels, page
 from localagent.cli.main import build_parser
-from localagent.cli.manpage import page
 
 MANUAL = Path(localagent.__file__).parent / "docs" / "localagent.1"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent.context.earlier import earlier, exchanges, with_subject
+from localagent.context.conversation import earlier, exchanges, with_subject
 from localagent.core.messages import Message
 
 TALK = [

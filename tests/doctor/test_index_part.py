@@ -8,7 +8,7 @@ from pathlib import Path
 
 from few_watches import run_with_few_watches
 
-from localagent.doctor.index import index_part
+from localagent.doctor.examine import index_part
 from localagent.index.disk import DiskIndex
 from localagent.index.store import index_file
 from localagent.workspace.workspace import Workspace
@@ -51,7 +51,7 @@ def test_while_it_is_written(workspace_dir: Path) -> None:
 
 LIMITED = """
 import sys
-from localagent.doctor.index import index_part
+from localagent.doctor.examine import index_part
 from localagent.workspace.workspace import Workspace
 part = index_part(Workspace.open(sys.argv[1]))
 print([p.what for p in part.problems], part.data["limited"])

@@ -10,7 +10,7 @@ from localagent.core.errors import UsageError
 from localagent.core.events import Mode
 from localagent.permissions.consent import Consent
 from localagent.permissions.project_files import load
-from localagent.project import frontmatter
+from localagent.project import prompt_commands as frontmatter
 from localagent.project.project import brought
 from localagent.project.prompt_commands import (
     PromptCommand,

@@ -13,7 +13,7 @@ import pytest
 
 from localagent.cli import startup
 from localagent.config import policy, settings
-from localagent.sandbox.closed_ports import closed_port
+from localagent.sandbox.base import closed_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

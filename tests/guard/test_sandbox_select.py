@@ -23,7 +23,7 @@ from localagent.sandbox.kinds.landlock import LandlockSandbox
 from localagent.sandbox.kinds.plain import PlainSandbox
 from localagent.sandbox.kinds.unshare import UnshareSandbox
 from localagent.sandbox.launcher.follow import Captured
-from localagent.sandbox.probe import probe
+from localagent.sandbox.select import probe
 from localagent.sandbox.views.overlay import is_cache
 from localagent.sandbox.views.scratch import Scratch, remove_tree
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.index.literals import literals_of
-from localagent.index.trigrams import Filters, filter_of
+from localagent.index.trigrams import Filters, filter_of, literals_of
 
 PACKAGE = Path(__file__).resolve().parents[2] / "localagent"
 TEXTS = [path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))[:150]]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from localagent.core.errors import UsageError
-from localagent.index.asked import Filter, read_asked
 from localagent.index.disk import DiskIndex
 from localagent.index.lookup import places
-from localagent.index.modules import modules_of
+from localagent.index.query import Filter, read_asked
+from localagent.index.relations import modules_of
 from localagent.workspace.workspace import Workspace
 
 FILES = {

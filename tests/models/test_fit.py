@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.core.errors import ModelLoadError
-from localagent.models.gguf import header
-from localagent.models.gguf_reader import RawHeader, Value
+from localagent.models.gguf import RawHeader, Value, header
 from localagent.models.llamacpp.hardware import Gpu, Machine, processor, this_machine
 from localagent.models.llamacpp.memory_plan import Plan, Shape, Wish, cells, plan, shape
 

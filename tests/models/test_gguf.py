@@ -12,8 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localagent.models.gguf import Header, header, read
-from localagent.models.gguf_reader import GgufError, read_header
+from localagent.models.gguf import GgufError, Header, header, read, read_header
 from tests.doubles.gguf_file import MODEL, gguf, pair, tensor, text
 
 

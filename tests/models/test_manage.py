@@ -11,7 +11,7 @@ import pytest
 from localagent.core.errors import BackendError, LockError, ModelFileError, UsageError
 from localagent.models.catalog import lock, manage, store
 from localagent.models.catalog.lock import Entry, LocalFile, LockFile
-from localagent.models.llamacpp.llama_metadata import Metadata
+from localagent.models.llamacpp.library import Metadata
 
 SMALL = "qwen2.5-coder-0.5b-instruct"
 

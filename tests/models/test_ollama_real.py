@@ -14,7 +14,7 @@ import pytest
 from localagent.core.errors import ContextOverflow, LocalAgentError
 from localagent.core.messages import Message
 from localagent.models.base import Chunk, Finish, Infill, ModelInfo, Profile, Request, Text
-from localagent.models.ollama import served
+from localagent.models.ollama import pinning
 from localagent.models.ollama.backend import HOST, Ollama
 from localagent.models.ollama.client import Client, Patience
 from localagent.models.ollama.event_loop import Loop, Produced
@@ -50,7 +50,7 @@ def tags() -> list[Tagged]:
 def found() -> Facts:
     """A model that chats."""
     for tag in tags():
-        facts = served.ask(HOST, tag.name)
+        facts = pinning.ask(HOST, tag.name)
         if facts.show.capabilities is None or "completion" in facts.show.capabilities:
             return facts
     pytest.skip("the Ollama server has no model that writes")

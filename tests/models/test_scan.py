@@ -20,8 +20,7 @@ from localagent.models.base import ModelInfo, Profile
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry, LocalFile, LockFile
 from localagent.models.catalog.scan import Scan, scan
-from localagent.models.catalog.scan_files import MAX_DEPTH
-from localagent.models.catalog.scan_places import places
+from localagent.models.catalog.scan_files import MAX_DEPTH, places
 from localagent.models.llamacpp.backend import LlamaCpp
 from tests.doubles.gguf_file import gguf
 

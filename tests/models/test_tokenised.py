@@ -12,8 +12,8 @@ from localagent.core.messages import Message
 from localagent.models import scripted
 from localagent.models.base import Infill, Request, Tokenised
 from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.detokenize import places, token_ends
 from localagent.models.llamacpp.worker.generate import Generator
-from localagent.models.llamacpp.worker.worker_places import places, token_ends
 from localagent.models.ollama.token_estimate import Tokens
 
 CHAT: Chat = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localagent.models.llamacpp.protocol import Device
-from localagent.models.llamacpp.worker.worker_devices import devices
+from localagent.models.llamacpp.worker.llama import devices
 
 GGML = """
 #include <stddef.h>

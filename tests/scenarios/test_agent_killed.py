@@ -14,8 +14,8 @@ from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, SessionStarted
 from localagent.history.sessions import transcript
 from localagent.models.scripted import ScriptedModel
-from localagent.session.app_undo import undo
 from localagent.session.factory import open_session
+from localagent.session.recorders import undo
 from localagent.session.session import RunOptions
 
 KILLS = 100

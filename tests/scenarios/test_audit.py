@@ -14,7 +14,7 @@ from localagent.core.events import ToolReturned
 from localagent.history.audit.log import audit_dir
 from localagent.history.audit.reader import records
 from localagent.history.audit.verify import verify
-from localagent.session.app_undo import undo
+from localagent.session.recorders import undo
 
 READ = "```read path=calc.py\n```"
 OUTSIDE = "```read path=../../etc/passwd\n```"

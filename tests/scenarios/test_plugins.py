@@ -12,7 +12,7 @@ import pytest
 from command_line import run_in
 
 import localagent
-from localagent.agent.tool_calls.grammar import ACTION, action_grammar
+from localagent.agent.tool_calls.parse import ACTION, action_grammar
 
 PAGE = Path(localagent.__file__).parent / "docs" / "extending.md"
 _BLOCK = re.compile(r"^(`{3,})python\n(.*?)^\1$", re.S | re.M)

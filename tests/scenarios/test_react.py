@@ -109,7 +109,7 @@ def test_a_question_needs_no_tool(start: Callable, workspace_dir: Path) -> None:
 
 
 def test_what_a_command_changed_can_be_undone(start: Callable, workspace_dir: Path) -> None:
-    from localagent.session.app_undo import undo
+    from localagent.session.recorders import undo
 
     before = {p.name: p.read_bytes() for p in workspace_dir.iterdir() if p.is_file()}
     shell = "```shell\nrm calc_test.py; echo x > new.txt; sed -i s/-/+/ calc.py\n```"

@@ -25,7 +25,7 @@ from localagent.core.events import (
 from localagent.index.build import bring_up_to_date
 from localagent.models.base import Infill, Profile
 from localagent.models.scripted import Reply
-from localagent.session.app_undo import redo, undo
+from localagent.session.recorders import redo, undo
 
 E = TypeVar("E")
 TASK = "Fix calc.py so that the tests in calc_test.py pass"

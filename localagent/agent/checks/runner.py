@@ -18,8 +18,7 @@ from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.events import Blocked, CheckFinished, CheckStarted, Event, TurnKind, Warned
 from localagent.redaction.unicode import without_escapes
-from localagent.sandbox.base import Command, Completed
-from localagent.sandbox.closed_ports import closed_port
+from localagent.sandbox.base import Command, Completed, closed_port
 
 PROBE_DIR = Path(__file__).resolve().parent / "probe"
 _PROBE_MARK = "LOCALAGENT-PROBE "

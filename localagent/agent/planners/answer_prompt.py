@@ -11,8 +11,17 @@ from localagent.agent.tool_calls.parse import parse_actions
 from localagent.agent.turn import Services, Turn
 from localagent.context.builder import Gathered, gather
 from localagent.context.compaction import tokens
-from localagent.context.conversation import NONE, Thread, kinds_of, thread_of, unseen, unseen_names
-from localagent.context.earlier import earlier, exchanges, with_subject
+from localagent.context.conversation import (
+    NONE,
+    Thread,
+    earlier,
+    exchanges,
+    kinds_of,
+    thread_of,
+    unseen,
+    unseen_names,
+    with_subject,
+)
 from localagent.core.errors import ToolError
 from localagent.core.events import Event, MessageAdded, Step
 from localagent.core.messages import Asked, Message, Part

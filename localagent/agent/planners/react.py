@@ -20,8 +20,7 @@ from localagent.agent.planners.plan_steps import is_step
 from localagent.agent.repair.localize import named_paths
 from localagent.agent.rules import folder_rules, notices, with_rules
 from localagent.agent.tool_calls import dispatch
-from localagent.agent.tool_calls.grammar import action_grammar
-from localagent.agent.tool_calls.parse import parse_actions
+from localagent.agent.tool_calls.parse import action_grammar, parse_actions
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.compaction import Conversation, compacted, tokens

@@ -8,15 +8,68 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult
-from localagent.agent.repair.import_levels import levels
+from localagent.agent.repair.candidates import Board
+from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.tracebacks import frames
 from localagent.workspace.workspace import Workspace
+
+
+def levels(imported: Mapping[str, Collection[str]]) -> dict[str, int]:
+    """For each file how long the longest chain of imports is that it begins. `imported` has what
+    each imports, of these files. Those that import each other in a circle count as one file."""
+    groups = circles(imported)
+    place = {path: number for number, group in enumerate(groups) for path in group}
+    lengths: list[int] = []
+    for number, group in enumerate(groups):  # what a group imports comes before it
+        below = {place[other] for path in group for other in imported[path]} - {number}
+        lengths.append(max((lengths[other] + 1 for other in below), default=0))
+    return {path: lengths[place[path]] for path in imported}
+
+
+def circles(imported: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """The files in groups that reach each other, each group after all that it imports.
+
+    Strongly connected components (Tarjan, 1972), without recursion: chains are long.
+    """
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    waiting: dict[str, None] = {}  # visited, and in no group yet
+    path: list[tuple[str, Iterator[str]]] = []
+    groups: list[list[str]] = []
+
+    def enter(node: str) -> None:
+        order[node] = lowest[node] = len(order)
+        waiting[node] = None
+        path.append((node, iter(sorted(imported[node]))))
+
+    for start in imported:
+        if start not in order:
+            enter(start)
+        while path:
+            node, rest = path[-1]
+            other = next(rest, None)
+            if other is None:
+                path.pop()
+                if path:
+                    above = path[-1][0]
+                    lowest[above] = min(lowest[above], lowest[node])
+                if lowest[node] == order[node]:
+                    group: list[str] = []
+                    while not group or group[-1] != node:
+                        group.append(waiting.popitem()[0])
+                    groups.append(group)
+            elif other not in order:
+                enter(other)
+            elif other in waiting:
+                lowest[node] = min(lowest[node], order[other])
+    return groups
+
 
 # A path as people write it: at least a name with a suffix, perhaps folders before it.
 _PATH = re.compile(
@@ -217,3 +270,46 @@ def imports(workspace: Workspace, path: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return found
+
+
+def best_text(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
+    """The text that passes most, and its result: the best candidate's, or the file as it is where
+    no candidate is better."""
+    best, start = board.best, problem.start
+    if best is None or best.result is None:
+        return problem.text, start
+    if start is not None and start.score >= best.result.score and problem.text.strip():
+        return problem.text, start
+    return best.text, best.result
+
+
+def other_text(_problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
+    """The best of those candidates that pass what the best one fails, where most tests pass."""
+    for candidate in board.complements():
+        if candidate.result is not None and most_pass(candidate.result):
+            return candidate.text, candidate.result
+    return "", None
+
+
+def most_pass(result: CheckResult) -> bool:
+    """Whether at least as many tests pass as fail, so that a small change may be all it takes."""
+    return (result.passed or 0) >= (result.failed or 0)
+
+
+def suspicious_lines(problem: Problem, lines: Sequence[str], result: CheckResult) -> list[int]:
+    """The numbers of the lines in which a fault may lie, the most suspicious first: those of the
+    failing tests' tracebacks, then those that failing tests ran and passing ones did not."""
+    scores = suspicion(result).get(problem.path, {})
+    code = [n for n, line in enumerate(lines, 1) if _is_code(line)]
+    framed = [n for t in result.failing for path, n in t.frames if path == problem.path]
+
+    def key(line: int) -> tuple[int, float, int]:
+        return (-(line in framed), -scores.get(line, 0.0), -line)
+
+    ranked = [n for n in code if not scores or scores.get(n, 0.0) > 0.0]
+    return sorted(ranked, key=key)
+
+
+def _is_code(line: str) -> bool:
+    text = line.strip()
+    return bool(text) and not text.startswith(("#", "def ", "class ", "@", "import ", "from ", '"'))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from localagent.agent.once import Tell, ask_once
-from localagent.agent.tasks.message_text import tidy
+from localagent.agent.model_calls import Tell, ask_once
+from localagent.agent.tasks.commit_message import tidy
 from localagent.context.prompts import Prompts
 from localagent.core.messages import Message
 from localagent.models.base import Model, Request

@@ -24,6 +24,39 @@ from localagent.agent.tool_calls.json_and_tags import functions, objects, tagged
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolCall
 
+ACTION = r"""
+root    ::= prose "```" call "```"
+prose   ::= (said "\n"){0,3}
+said    ::= ([^`\n] | "`" [^`\n]+ "`"){0,240}
+call    ::= read | list | search | edit | write | "shell\n" body | "done\n" body
+read    ::= "read path=" path (" lines=" [0-9]+ "-" [0-9]+)? "\n"
+list    ::= "list" (" path=" path)? "\n"
+search  ::= "search pattern=" quoted (" path=" path)? (" mode=literal")? "\n"
+edit    ::= "edit path=" path (" function=" [A-Za-z_.0-9]+ "\n" body | "\n" change)
+change  ::= "<<<<<<< SEARCH\n" part "=======\n" part ">>>>>>> REPLACE\n"
+write   ::= "write path=" path "\n" body
+path    ::= [^ \n`"'=]+ | quoted
+quoted  ::= "\"" ([^"\\\n] | "\\" [^\n])+ "\""
+body    ::= line+
+line    ::= "\n" | [^`\n] rest | "`\n" | "`" [^`\n] rest | "``\n" | "``" [^`\n] rest
+part    ::= ("\n" | [^=<>\n] rest | [=<>] ("\n" | [^=<>\n] rest))*
+rest    ::= [^\n]* "\n"
+"""
+"""For replies in `react` that must act. Its tools are those of `prompts/tools/`."""
+
+_CALLS = '"done\\n" body'
+_PLUGIN = """plugin  ::= ({names}) (" " [a-z_]+ "=" path){{0,8}} "\\n" line*
+"""
+
+
+def action_grammar(plugins: Sequence[str] = ()) -> str:
+    """ACTION and, with them, calls of plug-in tools: any arguments, and a body or none."""
+    if not plugins:
+        return ACTION
+    names = " | ".join(f'"{name}"' for name in plugins)
+    return ACTION.replace(_CALLS, f"{_CALLS} | plugin") + _PLUGIN.format(names=names)
+
+
 # Tools that only look: several of them in one reply are all carried out.
 READERS = ("read", "list", "search")
 # Only at the start: a file that is written may hold such tags.

@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.core.errors import WorkspaceError
 from localagent.core.locks import BUSY, lock_now, unlock
 from localagent.core.paths import private, state_dir
+from localagent.history.checkpoints.turn_log import Apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +113,25 @@ def _holder(fd: int) -> Holder:
         return Holder(int(content["pid"]), str(content["session"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder(0, "")
+
+
+def next_time(workspace: Path, earlier: Iterable[Apply]) -> int:
+    """The time of a new change, in nanoseconds since 1970: now, and later than all of `earlier` and
+    than the last one in `workspace`, whose lock the caller holds."""
+    with suppress(OSError):
+        place = path_beside_lock(workspace, "last")
+        now = max(_now(earlier), _read(place) + 1)
+        place.write_text(str(now), encoding="ascii")
+        return now
+    return _now(earlier)
+
+
+def _now(earlier: Iterable[Apply]) -> int:
+    return max([time.time_ns(), *(apply.time + 1 for apply in earlier)])
+
+
+def _read(place: Path) -> int:
+    try:
+        return int(place.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0  # the first change, or a write that was cut short

@@ -18,7 +18,7 @@ from localagent.models.catalog.download import OnProgress
 from localagent.models.catalog.lock import Entry, LocalFile, LockFile, ProfileSpec
 
 if TYPE_CHECKING:
-    from localagent.models.llamacpp.llama_metadata import Metadata
+    from localagent.models.llamacpp.library import Metadata
 
 # Models below this many parameters lose a plan of many steps, so the harness plans for them.
 _SMALL = 4_000_000_000
@@ -112,9 +112,9 @@ def verify(
             if entry.file:
                 store.path_for(entry, deep, report)
             else:
-                from localagent.models.ollama import served
+                from localagent.models.ollama import pinning
 
-                served.verify(entry, host, allowed)
+                pinning.verify(entry, host, allowed)
         except LocalAgentError as error:
             yield Verdict(entry, _place(entry), error)
         else:
@@ -131,7 +131,7 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     A file that the lock knows by its hash gets its place noted instead of a second entry. Raises
     UsageError for what is no readable, whole GGUF file, and for an id that is taken.
     """
-    from localagent.models.llamacpp.llama_metadata import inspect
+    from localagent.models.llamacpp.library import inspect
 
     path = path.expanduser().resolve()
     if not path.is_file():
@@ -167,12 +167,12 @@ def add_served(
     """Pin what the Ollama server at `host` has under `name`, in the user's lock, with a proposed
     profile. Raises UsageError for an id that is taken, and what `served.ask` raises.
     """
-    from localagent.models.ollama import served
+    from localagent.models.ollama import pinning
 
-    found, known = served.ask(host, name, allowed), lock.load()
-    if twin := served.twin(found, known):
+    found, known = pinning.ask(host, name, allowed), lock.load()
+    if twin := pinning.twin(found, known):
         return _completed(twin, found.template_sha256)
-    entry = served.entry(found, model_id, known)
+    entry = pinning.entry(found, model_id, known)
     saved = _save(entry)
     return Added(entry, _place(entry), saved, changed=True)
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from localagent.models import gguf
 from localagent.models.catalog import lock, store
-from localagent.models.catalog.scan_files import Candidate, Unreadable, candidates
-from localagent.models.catalog.scan_places import Place, places
+from localagent.models.catalog.scan_files import Candidate, Place, Unreadable, candidates, places
 
 
 @dataclass(frozen=True, slots=True)

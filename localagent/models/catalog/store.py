@@ -24,7 +24,7 @@ from typing import BinaryIO, Literal
 
 from localagent.core.errors import ModelFileError, ModelNotInstalled, UsageError
 from localagent.core.paths import models_dir, private, state_dir
-from localagent.models.catalog import pin
+from localagent.models import gguf
 from localagent.models.catalog.download import (
     CHUNK,
     Meter,
@@ -35,6 +35,59 @@ from localagent.models.catalog.download import (
     space_error,
 )
 from localagent.models.catalog.lock import Entry, LocalFile
+
+
+def check_template(entry: Entry, path: Path, hint: str) -> None:
+    """Raises ModelFileError where the lock pins another chat template than the file's. An entry
+    without its hash (models.lock of an older localagent) pins it by the file's hash alone."""
+    if not entry.chat_template_sha256:
+        return
+    found = _template(path)
+    if found is None:
+        raise ModelFileError(f"{path} is not a GGUF file that can be read", hint)
+    if found != entry.chat_template_sha256:
+        raise ModelFileError(
+            f"{path} is the pinned file, but models.lock pins another chat template for "
+            f"{entry.id}: the file's sha256 is {found or 'none'}, not {entry.chat_template_sha256}",
+            f"somebody changed chat_template_sha256 in models.lock; {hint}",
+        )
+
+
+def altered(entry: Entry, path: Path, digest: str, hint: str) -> ModelFileError:
+    """The error for a file with the hash `digest`, which is not the pinned one."""
+    return ModelFileError(
+        f"{path} is not what models.lock pins: its sha256 is {digest}, not {entry.sha256}; "
+        + _changed(entry, path),
+        hint,
+    )
+
+
+def resized(entry: Entry, path: Path, size: int, hint: str) -> ModelFileError:
+    """The error for a file of `size` bytes, which are not the pinned ones."""
+    return ModelFileError(
+        f"{path} has {size:,} bytes; models.lock pins {entry.bytes:,}; {_changed(entry, path)}",
+        hint,
+    )
+
+
+def _changed(entry: Entry, path: Path) -> str:
+    """What of a file that is not the pinned one is another."""
+    found, pinned = _template(path), entry.chat_template_sha256
+    if found is None:
+        return "it is no GGUF file that can be read"
+    if not pinned:
+        return f"its chat template's sha256 is {found or 'none'}, and none is pinned"
+    if found == pinned:
+        return "its chat template is the pinned one, so its weights or other metadata are not"
+    return f"its chat template was changed: its sha256 is {found or 'none'}, not {pinned}"
+
+
+def _template(path: Path) -> str | None:
+    try:
+        return gguf.template_sha256(path)
+    except (gguf.GgufError, OSError):
+        return None
+
 
 State = Literal["installed", "unverified", "incomplete", "altered", "missing", "served"]
 
@@ -83,7 +136,7 @@ def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None)
     """
     path = location(entry)
     _check(entry, path, None if deep else _noted(path), report)
-    pin.check_template(entry, path, _replace_hint(entry))
+    check_template(entry, path, _replace_hint(entry))
     return path
 
 
@@ -94,7 +147,7 @@ class Checked:
         place = location(entry)
         self._entry = entry
         self._seen = _check(entry, place, _noted(place), None)
-        pin.check_template(entry, place, _replace_hint(entry))
+        check_template(entry, place, _replace_hint(entry))
         self.path = place.resolve()
 
     def again(self) -> None:
@@ -122,7 +175,7 @@ def _check(
         return now
     after, digest = _hashed(path, report)
     if digest != entry.sha256:
-        raise pin.altered(entry, path, digest, _replace_hint(entry))
+        raise altered(entry, path, digest, _replace_hint(entry))
     return _fingerprint(after, digest)
 
 
@@ -216,7 +269,7 @@ def _check_size(entry: Entry, path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError(f"{path} is not a regular file", "put the model's file there")
     if status.st_size != entry.bytes:
-        raise pin.resized(entry, path, status.st_size, _replace_hint(entry))
+        raise resized(entry, path, status.st_size, _replace_hint(entry))
 
 
 def _missing(entry: Entry, path: Path) -> ModelNotInstalled:

@@ -32,7 +32,7 @@ from localagent.models.base import (
 )
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.client import Settings, Stopped, WorkerLink
-from localagent.models.llamacpp.llama_metadata import Metadata, inspect
+from localagent.models.llamacpp.library import Metadata, inspect
 from localagent.models.llamacpp.memory_plan import BATCH
 from localagent.models.llamacpp.process import worker_command
 

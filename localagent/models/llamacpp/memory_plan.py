@@ -7,13 +7,15 @@ step, down to 4,096 tokens; the precision of the KV cache; the batch and the res
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from localagent.core.errors import ModelLoadError
-from localagent.models.base import KvType
+from localagent.models import gguf
+from localagent.models.base import KvType, Profile
 from localagent.models.gguf import Header
-from localagent.models.llamacpp.hardware import Gpu, Machine, gigabytes
+from localagent.models.llamacpp.hardware import Gpu, Machine, gigabytes, this_machine
 
 SMALLEST = 1024
 """The smallest window, in tokens, that is of use; the least that a profile may have."""
@@ -312,3 +314,25 @@ def _refusal(need: _Need, free: int) -> ModelLoadError:
         "programs need",
         "close other programs, or choose a smaller model: localagent models list",
     )
+
+
+def planned(
+    path: Path,
+    profile: Profile,
+    *,
+    threads: int = 0,
+    gpu_layers: int | None = None,
+    memory: int | None = None,
+    gpus: Sequence[Gpu] = (),
+) -> Plan:
+    """How to load the model file at `path`: `profile` says its window and its replies side by side,
+    `memory` is the most bytes that it may take of the machine's.
+
+    Raises ModelLoadError where it does not fit, GgufError or OSError for a file that is none.
+    """
+    machine = this_machine(gpus)
+    if memory is not None:
+        free = memory if machine.free is None else min(memory, machine.free)
+        machine = replace(machine, free=free)
+    wish = Wish(profile.window, profile.parallel, threads, gpu_layers)
+    return plan(shape(gguf.read(path)), wish, machine)

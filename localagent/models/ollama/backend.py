@@ -20,12 +20,11 @@ from localagent.core.errors import (
     WorkerDied,
 )
 from localagent.models.base import Chunk, ModelInfo, Notice, Request, Tokenised, only
-from localagent.models.ollama import ollama_request, pinning
+from localagent.models.ollama import pinning, protocol
 from localagent.models.ollama.client import Client, Group
 from localagent.models.ollama.event_loop import Loop, Produced
-from localagent.models.ollama.ollama_request import Target
 from localagent.models.ollama.pinning import Facts
-from localagent.models.ollama.protocol import Piece
+from localagent.models.ollama.protocol import Piece, Target
 from localagent.models.ollama.requests import Call, Emit, Watch, not_begun
 from localagent.models.ollama.token_estimate import Tokens
 
@@ -104,7 +103,7 @@ class Ollama:
     def tokenised(self, request: Request) -> Tokenised:
         """The prompt without its template, which the server does not show: as many tokens as the
         server counted where it was the last one, and an estimate otherwise; asks nobody."""
-        return self._tokens.spread(ollama_request.parts(request))
+        return self._tokens.spread(protocol.parts(request))
 
     def generate(self, request: Request) -> Generator[Chunk, None, None]:
         """Generate a reply as a stream that ends with one `Finish`; raises as `generate_all`."""
@@ -196,7 +195,7 @@ class Ollama:
 
     async def _load(self, facts: Facts) -> None:
         """Have the model loaded, with the window that the session needs."""
-        body = ollama_request.load(self._target(facts))
+        body = protocol.load(self._target(facts))
         patience = self._watch.patience(0, Group())
         try:
             await self._client.ask(Piece, "/api/chat", patience, body)

@@ -9,6 +9,7 @@ of localagent's own; there is no limit on how long an answer takes, only on sile
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing, contextmanager
@@ -25,10 +26,27 @@ from localagent.core.errors import (
     WorkerDied,
     WorkerHung,
 )
-from localagent.models.ollama.ollama_environment import untouched
-from localagent.models.ollama.ollama_host import checked_host
 from localagent.models.ollama.protocol import Piece, Running, ServerStatus, Show, Tags, Version
-from localagent.models.ollama.transport import Border
+from localagent.models.ollama.transport import Border, checked_host
+
+_NAMES = ("OLLAMA_HOST", "OLLAMA_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Take these variables away, and put them back afterwards."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NAMES or name.lower().endswith("_proxy")
+    }
+    for name in kept:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
 
 with untouched():
     import ollama

@@ -12,9 +12,8 @@ from typing import Literal
 
 from localagent.core.errors import ContextOverflow, ServerError
 from localagent.models.base import Chunk, Finish, FinishReason, Request, Text, Usage
-from localagent.models.ollama.ollama_request import Target, limit, parts, thinks
 from localagent.models.ollama.pinning import not_elsewhere
-from localagent.models.ollama.protocol import Piece
+from localagent.models.ollama.protocol import Piece, Target, limit, parts, thinks
 from localagent.models.ollama.token_estimate import Tokens
 
 OPEN, CLOSE = "<think>", "</think>"

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from localagent.core.errors import ContextOverflow, WorkerDied
 from localagent.models.base import Chunk, Finish, Reading, Request, Usage
-from localagent.models.ollama import ollama_request
+from localagent.models.ollama import protocol
 from localagent.models.ollama.client import Client, Group, Patience
-from localagent.models.ollama.ollama_request import Target
-from localagent.models.ollama.protocol import Piece
+from localagent.models.ollama.protocol import Piece, Target
 from localagent.models.ollama.reply import Reply
 from localagent.models.ollama.token_estimate import Tokens
 
@@ -98,10 +97,10 @@ class Call:
     ) -> None:
         request, reply = self._requests[place], self._replies[place]
         async with room:
-            tokens = sum(map(self._tokens.estimate, ollama_request.parts(request)))
+            tokens = sum(map(self._tokens.estimate, protocol.parts(request)))
             emit((place, Reading(0, tokens, 0)))
             reply.begin()
-            path, body = ollama_request.body(self._target, request)
+            path, body = protocol.body(self._target, request)
             pieces = self._client.stream(path, watch.patience(tokens, group), body)
             try:
                 await _take(pieces, reply, lambda chunk: emit((place, chunk)))

@@ -21,7 +21,7 @@ from localagent.sandbox.base import Command, Completed
 from localagent.sandbox.environment import scrubbed, tool_links
 from localagent.sandbox.launcher.client import common
 from localagent.sandbox.launcher.port_relay import HAND_OVER
-from localagent.sandbox.views.copies import ConfinedCopies, CopyView, Run
+from localagent.sandbox.views.copy import ConfinedCopies, CopyView, Run
 from localagent.sandbox.visible_paths import Place, places
 
 _HOME = "/tmp/.localagent-home"

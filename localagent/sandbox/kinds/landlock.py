@@ -19,7 +19,7 @@ from pathlib import Path
 from localagent.sandbox.base import Command, Completed
 from localagent.sandbox.environment import scrubbed
 from localagent.sandbox.launcher.client import common
-from localagent.sandbox.views.copies import ConfinedCopies, CopyView, Run
+from localagent.sandbox.views.copy import ConfinedCopies, CopyView, Run
 from localagent.sandbox.visible_paths import rules
 
 

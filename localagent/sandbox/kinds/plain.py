@@ -21,7 +21,7 @@ from localagent.egress import lock
 from localagent.sandbox.base import Command, Completed, View
 from localagent.sandbox.environment import scrubbed
 from localagent.sandbox.launcher.follow import Captured, follow
-from localagent.sandbox.views.copies import Copies, CopyView
+from localagent.sandbox.views.copy import Copies, CopyView
 
 
 class PlainSandbox:

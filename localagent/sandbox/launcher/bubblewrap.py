@@ -12,8 +12,7 @@ import re
 import select
 import signal
 
-from localagent.sandbox.launcher.limits import Watch
-from localagent.sandbox.launcher.refusals import Refusals
+from localagent.sandbox.launcher.limits import Refusals, Watch
 from localagent.sandbox.launcher.run import Job, await_end, become, say
 
 _FIRST = re.compile(rb'"child-pid":\s*(\d+)')

@@ -29,8 +29,7 @@ from typing import NoReturn
 from localagent.linux import seccomp, syscalls
 from localagent.sandbox.kernel import landlock, namespaces
 from localagent.sandbox.launcher import bubblewrap
-from localagent.sandbox.launcher.limits import Watch
-from localagent.sandbox.launcher.refusals import Refusals
+from localagent.sandbox.launcher.limits import Refusals, Watch
 from localagent.sandbox.launcher.run import (
     TICK,
     Job,

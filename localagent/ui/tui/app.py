@@ -32,8 +32,7 @@ from localagent.ui.tui.output import InlineApplication, InlineOutput
 from localagent.ui.tui.print_queue import NOTHING, Outbox
 from localagent.ui.tui.state import Asking, Picking, State
 from localagent.ui.tui.statusline import status_line
-from localagent.ui.tui.view import View
-from localagent.ui.tui.welcome import draw_welcome
+from localagent.ui.tui.view import View, draw_welcome
 from localagent.ui.tui.worker_thread import Agent, Reply
 from localagent.ui.view.editor import edited
 from localagent.ui.view.format import symbols_for

@@ -5,11 +5,53 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TextIO
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Size
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.output.vt100 import Vt100_Output
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+_SIXTEEN = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "gray")
+
+
+def fragments(text: Text, console: Console) -> StyleAndTextTuples:
+    """`text` with the styles of the console's theme."""
+    found: StyleAndTextTuples = []
+    for segment in text.render(console):
+        style = _style(segment.style) if segment.style else ""
+        found.append((style, segment.text))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _style(style: Style) -> str:
+    words = [
+        word
+        for word, on in (
+            ("bold", style.bold),
+            ("dim", style.dim),
+            ("italic", style.italic),
+            ("underline", style.underline),
+            ("strike", style.strike),
+            ("reverse", style.reverse),
+        )
+        if on
+    ]
+    if style.color is not None and not style.color.is_default:
+        number = style.color.number
+        if number is not None and number < 16:
+            name = _SIXTEEN[number % 8]
+            bright = "ansiwhite" if name == "gray" else f"ansibright{name}"
+            words.append(bright if number > 7 else f"ansi{name}")
+        else:
+            words.append(style.color.get_truecolor().hex)
+    return " ".join(words)
+
 
 # Terminals that cut rows which no longer fit, instead of breaking them into several.
 _CUTTING = ("linux", "vt100", "vt102", "vt220")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -10,6 +11,13 @@ from rich.console import Console, ConsoleDimensions
 
 from localagent.ui.view.format import UNICODE, symbols_for
 from localagent.ui.view.screen import Screen
+
+
+def can_be_drawn_over() -> bool:
+    """Whether stdin and stdout are a terminal whose lines can be drawn over."""
+    term = os.environ.get("TERM", "")
+    capable = term not in ("", "dumb") or sys.platform == "win32"
+    return sys.stdin.isatty() and sys.stdout.isatty() and capable
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from localagent.core.events import (
 from localagent.history.sessions.replay import Difference
 from localagent.history.sessions.transcript import read, session_ids
 from localagent.models.scripted import Reply
-from localagent.session import app_undo, replay
+from localagent.session import recorders, replay
 from localagent.ui.chat.interface import Item, Shown, Wish
 from tests.doubles.talk import of, outcomes
 
@@ -181,7 +181,7 @@ def test_a_command_runs_in_the_sandbox_and_the_model_sees_its_output(
     one.enter(QUESTION)
     assert "I ran this command myself:\necho made > made.txt; echo seen\n" in one.model.prompts[0]
     one.chat.session.close()
-    app_undo.undo(workspace_dir)
+    recorders.undo(workspace_dir)
     assert not (workspace_dir / "made.txt").exists()
 
 

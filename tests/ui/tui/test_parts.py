@@ -11,9 +11,8 @@ from faulty_chat import STATUS
 from localagent.agent.planners.react import TOOL_NAMES
 from localagent.config.schema import DEFAULT_STATUS
 from localagent.core.errors import ConfigError
-from localagent.ui.tui.history import MAX_BYTES, history_file, open_history
+from localagent.ui.tui.input_line import MAX_BYTES, Pastes, history_file, open_history
 from localagent.ui.tui.keys import ACTIONS, bindings, shown
-from localagent.ui.tui.paste import Pastes
 from localagent.ui.tui.statusline import status_line
 from localagent.ui.view.format import ASCII, UNICODE
 from localagent.ui.view.reply_stream import CALLS, DONE

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from localagent.agent.repair.candidates import Board
 from localagent.agent.repair.localize import suspicion
 from localagent.agent.repair.problem import Problem, context_messages
-from localagent.agent.repair.strategies.around import around
 from localagent.agent.repair.strategies.base import Draft, sampled
+from localagent.agent.repair.strategies.infill import around
 from localagent.agent.turn import Turn
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Message

@@ -13,12 +13,24 @@ from dataclasses import replace
 from localagent.agent.checks.messages import condensed
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.repair.candidates import Board
-from localagent.agent.repair.places import best_text, most_pass, other_text, suspicious_lines
+from localagent.agent.repair.localize import best_text, most_pass, other_text, suspicious_lines
 from localagent.agent.repair.problem import Problem
-from localagent.agent.repair.strategies.around import around
 from localagent.agent.repair.strategies.base import Draft, sampled
 from localagent.agent.turn import Turn
 from localagent.models.base import Infill, Request
+
+HEAD, BEFORE, AFTER = 20, 120, 40
+"""Lines of the file's start, before the place and after it."""
+
+
+def around(lines: Sequence[str], first: int, after: int) -> tuple[str, str]:
+    """The text before line `first` and the text from line `after` on, both from 1; `lines` keep
+    their ends."""
+    before, following = lines[: first - 1], lines[after - 1 :]
+    if len(before) > HEAD + BEFORE:
+        before = [*before[:HEAD], "\n", *before[-BEFORE:]]
+    return "".join(before), "".join(following[:AFTER] if len(lines) > HEAD + BEFORE else following)
+
 
 SAMPLES = 12
 QUICK_PLACES = 4

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.repair.candidates import Board
+from localagent.agent.repair.localize import best_text, most_pass, suspicious_lines
 from localagent.agent.repair.mutation.expected_vs_actual import Edit, text_edits
 from localagent.agent.repair.mutation.operators import mutations, told
-from localagent.agent.repair.places import best_text, most_pass, suspicious_lines
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.strategies.base import Draft
 from localagent.agent.turn import Turn

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from localagent.agent.model_calls import ways_out
 from localagent.agent.repair.candidates import Board
 from localagent.agent.repair.problem import Problem, context_messages, failures
 from localagent.agent.repair.strategies.base import Draft
-from localagent.agent.repetition import ways_out
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_test
 from localagent.core.messages import Message

@@ -23,7 +23,7 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from localagent.models.llamacpp.protocol import ChatMessage
-from localagent.models.llamacpp.worker.worker_places import places
+from localagent.models.llamacpp.worker.detokenize import places
 
 BREAK = "\ufdd0\ufdd1"
 """Marks where a text is split before tokenizing: two code points that Unicode reserves for use

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.chat_template import BREAK, TemplateFailed, tokenize
+from localagent.models.llamacpp.worker.detokenize import token_ends
 from localagent.models.llamacpp.worker.interface import Llm, RequestFailed, Row
 from localagent.models.llamacpp.worker.kv_files import KvFiles
 from localagent.models.llamacpp.worker.kv_slots import Slot, Slots
 from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix
 from localagent.models.llamacpp.worker.prompt_lookup import Drafter
 from localagent.models.llamacpp.worker.run import Run
-from localagent.models.llamacpp.worker.worker_places import token_ends
 
 HEARTBEAT = 5.0
 """Seconds after which progress inside one batch is reported, so that a slow one is not a hang."""

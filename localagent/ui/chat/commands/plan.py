@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from localagent.agent.planners.plan_text import read_edited, written
+from localagent.agent.planners.plan_mode import read_edited, written
 from localagent.core.errors import UsageError
 from localagent.core.events import PlanChanged, PlanStep
 from localagent.ui.chat.commands.command import Command, from_words
