@@ -13,86 +13,57 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "localagent"
 
-# From the bottom up; a module may import its own layer and those below it. The longest matching
-# prefix names a module's layer.
-LAYERS: tuple[tuple[str, ...], ...] = (
-    # What is of a package above here are pure functions on names and texts.
-    (
-        "errors",
-        "messages",
-        "changes",
-        "events",
-        "paths",
-        "filelock",
-        "childpython",
-        "grammars",
-        "edits",
-        "guard.secrets",
-        "guard.detector",
-        "guard.invisible",
-        "guard.closed_ports",
-        "guard.marks",
-        "index.kinds",
-        "index.frames",
-    ),
-    ("workspace", "gitadopt", "gitcommit", "gitfiles", "gitstaged", "ignorefiles"),
-    ("models", "tools", "index", "guard", "journal"),
-    ("context",),
-    ("agent",),
-    ("config", "config_change", "config_schema", "extend"),
-    ("session",),
-    ("app", "app_models", "app_project", "app_records", "app_replay", "app_undo", "doctor"),
-    ("ui", "commands", "cli", "start", "__main__"),
+# From the bottom up: a module may import its own folder and the folders before it.
+FOLDERS = (
+    *("core", "linux", "redaction", "code", "egress", "edits", "workspace", "permissions"),
+    *("models", "sandbox", "index", "history", "config", "selftest", "tools", "context"),
+    *("project", "agent", "session", "doctor", "ui", "cli", "__main__"),
 )
 # Which modules may import a package from outside; the fewer, the easier it is to replace.
 OUTSIDE: dict[str, tuple[str, ...]] = {
-    "llama_cpp": ("models.llamacpp_worker",),
-    "numpy": ("models.worker_sampler",),
+    "llama_cpp": ("models.llamacpp.worker.llama",),
+    "numpy": ("models.llamacpp.worker.sampler",),
     "rich": ("ui",),
-    "pygments": ("ui.code",),
+    "pygments": ("ui.view.highlight",),
     "prompt_toolkit": ("ui.tui",),
-    "tree_sitter": ("grammars",),
+    "tree_sitter": ("code",),
     "watchdog": ("index.watcher",),
-    "ollama": ("models.ollama_client",),
-    "httpx": ("models.ollama_client", "models.ollama_transport"),
-    "jinja2": ("models.worker_template",),
-    "pathspec": ("ignorefiles", "tools.search"),
+    "ollama": ("models.ollama.client",),
+    "httpx": ("models.ollama.client", "models.ollama.transport"),
+    "jinja2": ("models.llamacpp.worker.chat_template",),
+    "pathspec": ("workspace.gitignore", "tools.search"),
     # Trust edges only: settings, the lock, a worker's or server's messages, tool arguments.
     "pydantic": (
-        "config_schema",
-        "models.lock",
-        "models.ollama_wire",
-        "models.wire",
-        "models.worker_kvfiles",
+        "config.schema",
+        "models.catalog.lock",
+        "models.ollama.protocol",
+        "models.llamacpp.protocol",
+        "models.llamacpp.worker.kv_files",
         "tools",
     ),
-    "tomli_w": ("models.lock",),
+    "tomli_w": ("models.catalog.lock",),
 }
 # What exists on Linux (or Unix) only, and so must be imported where it is used.
 UNIX_ONLY = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
 # Programs of their own that start on Linux only; nothing may import them.
-LINUX_PROGRAMS = {"guard.sandbox.launcher"}
+LINUX_PROGRAMS = {"sandbox.launcher.main"}
+PROBE = "agent.checks.probe"
 # agent/ works with protocols; the composition root chooses what is behind them.
-AGENT_MAY = {
-    "models.base",
-    "tools.base",
-    "index.base",
-    "guard.sandbox.base",
-    "context",
-    "agent",
-    *LAYERS[0],
-    *LAYERS[1],
-}
+AGENT_MAY = (
+    *("models.base", "tools.base", "index.base", "sandbox.base", "project.build_commands"),
+    *("agent", "context", "workspace", "edits", "code", "redaction", "core"),
+)
 
 
 @dataclass(frozen=True)
 class Import:
-    """`module` imports `target`; `top` where that happens when the module is imported."""
+    """`module` imports `target`, or `names` from it; `top` where that happens at import time."""
 
     module: str
     target: str
     line: int
     top: bool
+    names: tuple[str, ...] = ()
 
 
 def module_name(path: Path, package: Path) -> str:
@@ -127,7 +98,8 @@ def _walk(node: ast.AST, name: str, top: bool, is_package: bool) -> Iterator[Imp
                     Import(name, f"{base}.{a.name}", child.lineno, top) for a in child.names
                 )
             else:
-                yield Import(name, base, child.lineno, top)
+                names = tuple(alias.name for alias in child.names)
+                yield Import(name, base, child.lineno, top, names)
         else:
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             caught = isinstance(child, ast.Try)
@@ -139,13 +111,27 @@ def within(module: str, prefix: str) -> bool:
 
 
 def layer(module: str) -> int | None:
-    found = [
-        (len(prefix), number)
-        for number, prefixes in enumerate(LAYERS)
-        for prefix in prefixes
-        if within(module, prefix)
-    ]
-    return max(found)[1] if found else None
+    """The place of a module's folder, from the bottom up; None where it is in no folder."""
+    folder = module.partition(".")[0]
+    return FOLDERS.index(folder) if folder in FOLDERS else None
+
+
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other, whether at the top or within a function."""
+    reached: dict[str, set[str]] = {}
+    for start in imports:
+        waiting, seen = [start], set[str]()
+        while waiting:
+            new = imports.get(waiting.pop(), set()) - seen
+            seen |= new
+            waiting += new
+        reached[start] = seen
+    groups = {
+        frozenset(other for other in reached[module] if module in reached.get(other, set()))
+        for module in imports
+        if module in reached[module]
+    }
+    return sorted(sorted(group) for group in groups)
 
 
 def faults(package: Path) -> list[str]:
@@ -168,11 +154,11 @@ def _why(item: Import) -> Iterator[str]:
         if inner in LINUX_PROGRAMS:
             yield "it is a program, not a module"
         if item.module and here is None:
-            yield f"localagent.{item.module} is in no layer of tests/test_imports.py"
+            yield f"localagent.{item.module} is in no folder of tests/test_imports.py"
         elif there is None:
-            yield "it is in no layer of tests/test_imports.py"
+            yield "it is in no folder of tests/test_imports.py"
         elif here is not None and there > here:
-            yield f"layer {LAYERS[here][0]!r} may not import upwards"
+            yield f"folder {FOLDERS[here]!r} may not import upwards"
         if within(item.module, "agent") and not any(
             within(inner, allowed) for allowed in AGENT_MAY
         ):
@@ -183,7 +169,7 @@ def _why(item: Import) -> Iterator[str]:
     elif first in UNIX_ONLY:
         if item.top and item.module not in LINUX_PROGRAMS:
             yield "not on every platform, so not at the top of a module"
-    elif first not in sys.stdlib_module_names and not within(item.module, "agent.probe"):
+    elif first not in sys.stdlib_module_names and not within(item.module, PROBE):
         # The probe runs in the project's own interpreter, with the project's pytest.
         yield "an outside package without a rule"
 
@@ -192,23 +178,39 @@ def test_the_package_keeps_the_rules() -> None:
     assert faults(PACKAGE) == []
 
 
+def test_no_modules_import_each_other() -> None:
+    paths = [path for path in PACKAGE.rglob("*.py") if "sample" not in path.parts]
+    modules = {module_name(path, PACKAGE) for path in paths}
+    imports: dict[str, set[str]] = {module: set() for module in modules}
+    for path in paths:
+        for item in imports_of(path, PACKAGE):
+            base = item.target.removeprefix("localagent.")
+            inside = {f"{base}.{name}" for name in item.names} & modules
+            imports[item.module] |= inside or {base} & modules
+    assert circles(imports) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
 @pytest.mark.parametrize(
     ("module", "source", "fault"),
     [
-        ("events.py", "from localagent.workspace.workspace import Workspace", "upwards"),
+        ("core/x.py", "from localagent.workspace.workspace import Workspace", "upwards"),
         ("models/base.py", "def f():\n    import localagent.agent.loop", "upwards"),
-        ("guard/x.py", "from ..session import Session", "upwards"),
-        ("journal/x.py", "from localagent import app", "upwards"),
+        ("permissions/x.py", "from ..session import session", "upwards"),
+        ("history/x.py", "from localagent import session", "upwards"),
         ("agent/loop.py", "from localagent.tools.shell import Shell", "protocols only"),
-        ("agent/planners/x.py", "from ...guard.sandbox import unshare", "protocols only"),
+        ("agent/planners/x.py", "from ...sandbox.kinds import unshare", "protocols only"),
         ("agent/x.py", "import localagent.index.disk", "protocols only"),
-        ("models/llamacpp/backend.py", "import llama_cpp", "only models.llamacpp_worker"),
-        ("cli.py", "def f():\n    from rich.console import Console", "only ui"),
+        ("models/x.py", "import llama_cpp", "only models.llamacpp.worker.llama"),
+        ("cli/x.py", "def f():\n    from rich.console import Console", "only ui"),
         ("index/x.py", "import watchdog.events", "only index.watcher"),
-        ("journal/x.py", "import fcntl", "not on every platform"),
-        ("journal/x.py", "class A:\n    import resource", "not on every platform"),
-        ("journal/x.py", "import requests", "outside package"),
-        ("novel.py", "from localagent.core.errors import UsageError", "in no layer"),
+        ("history/x.py", "import fcntl", "not on every platform"),
+        ("history/x.py", "class A:\n    import resource", "not on every platform"),
+        ("history/x.py", "import requests", "outside package"),
+        ("novel.py", "from localagent.core.errors import UsageError", "in no folder"),
     ],
 )
 def test_a_planted_fault_is_found(tmp_path: Path, module: str, source: str, fault: str) -> None:
@@ -225,10 +227,10 @@ def test_a_planted_fault_is_found(tmp_path: Path, module: str, source: str, faul
     ("module", "source"),
     [
         ("agent/loop.py", "from localagent.models.base import Model"),
-        ("journal/x.py", "def f():\n    import fcntl"),
-        ("journal/x.py", "try:\n    import fcntl\nexcept ImportError:\n    fcntl = None"),
-        ("journal/x.py", "import sys\nif sys.platform != 'win32':\n    import fcntl"),
-        ("events.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import rich"),
+        ("history/x.py", "def f():\n    import fcntl"),
+        ("history/x.py", "try:\n    import fcntl\nexcept ImportError:\n    fcntl = None"),
+        ("history/x.py", "import sys\nif sys.platform != 'win32':\n    import fcntl"),
+        ("core/x.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import rich"),
         ("ui/x.py", "from rich.text import Text\nfrom . import clean"),
     ],
 )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import run_in
 
-from localagent.cli import main, search
+from localagent.cli import search
+from localagent.cli.main import main
 
 
 @pytest.fixture

@@ -213,10 +213,10 @@ def test_a_terminal_that_cannot_be_drawn_on(parts: Parts) -> None:
 
 BY_LANDLOCK = """
 import sys
-from localagent.permissions import egress_linux
+from localagent.egress import namespace as egress_linux
 egress_linux._obstacle = lambda: "as where user namespaces are forbidden"
-from localagent import start
-from localagent.cli import main
+from localagent.cli import startup as start
+from localagent.cli.main import main
 start.prepare(sys.argv[1:])
 sys.exit(main(sys.argv[1:]))
 """

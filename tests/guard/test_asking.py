@@ -144,8 +144,8 @@ def test_a_request_that_is_cut_off_is_not_passed_on(server: Ollama, cut: int) ->
 
 CODE = """
 import socket, sys
-from localagent import start
-from localagent.permissions import egress
+from localagent.cli import startup as start
+from localagent.egress import lock as egress
 start.prepare(["run", "x"])
 state = egress.state()
 if state.level != "namespace":
@@ -184,7 +184,7 @@ def test_a_plug_in_at_the_real_door(
 
 PLUG_IN = """
 import socket
-from localagent.permissions import egress
+from localagent.egress import lock as egress
 from localagent.core.messages import ToolResult
 from localagent.tools.base import Action
 

@@ -48,7 +48,7 @@ ATTEMPTS = {
 }
 TRY = """
 import asyncio, http.client, json, os, socket, sys, threading, urllib.request
-from localagent.permissions import egress
+from localagent.egress import lock as egress
 from localagent.egress.attempts import ATTEMPTS
 state = egress.lock(kernel=sys.argv[1] == "kernel")
 UDP = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -102,7 +102,7 @@ def test_every_attempt_is_refused_and_recorded(how: str) -> None:
 def test_what_is_needed_goes_on_working() -> None:
     code = """
 import asyncio, json, multiprocessing.connection, os, socket, subprocess, sys
-from localagent.permissions import egress
+from localagent.egress import lock as egress
 from localagent.egress.attempts import ATTEMPTS
 egress.lock()
 one, other = socket.socketpair()
@@ -121,7 +121,7 @@ assert ATTEMPTS.seen() == ()
 def test_a_second_call_widens_nothing_and_proxies_are_forgotten() -> None:
     code = """
 import os, socket, sys
-from localagent.permissions import egress
+from localagent.egress import lock as egress
 first = egress.lock()
 assert egress.lock((egress.Destination("192.0.2.1", 80),), kernel=False) is first
 assert not [name for name in os.environ if "proxy" in name.lower()]
@@ -142,7 +142,7 @@ def test_the_kernel_holds_native_code_and_children() -> None:
     """Calls that no audit hook sees, here and in a child: there is no route to anywhere."""
     code = """
 import ctypes, errno, os, socket, struct, subprocess, sys
-from localagent.permissions import egress
+from localagent.egress import lock as egress
 state = egress.lock()
 if state.level != "namespace":
     print("skip", state.why); sys.exit()
@@ -172,7 +172,7 @@ print(done.stdout)
 
 RULES = """
 import ctypes, errno, os, socket, subprocess, sys
-from localagent.permissions import egress_rules
+from localagent.egress import landlock as egress_rules
 allowed = int(sys.argv[1])
 try:
     egress_rules.restrict([allowed])
@@ -282,7 +282,7 @@ digest = "{DIGEST}"
     def test_it_leads_to_its_server_only_and_ends_with_its_parent(self) -> None:
         code = """
 import os, socket, sys
-from localagent.permissions import egress
+from localagent.egress import lock as egress
 state = egress.lock((egress.Destination("127.0.0.1", int(sys.argv[1])),))
 if state.level != "namespace":
     print("skip", state.why); sys.exit()

@@ -20,8 +20,8 @@ from tests.doubles.ollama_server import DIGEST, Ollama
 ROOT = Path(__file__).resolve().parents[2]
 LEVEL = """
 import sys
-from localagent import start
-from localagent.permissions import egress
+from localagent.cli import startup as start
+from localagent.egress import lock as egress
 start.prepare(sys.argv[1:])
 print(egress.state().level)
 """
@@ -93,8 +93,10 @@ def test_a_session_that_is_begun_without_a_word_is_locked(session: tuple[int, by
 WIDEN = """
 import os, sys
 from pathlib import Path
-from localagent import config, start
-from localagent.permissions import egress, policy
+from localagent.cli import startup as start
+from localagent.config import settings as config
+from localagent.config import policy
+from localagent.egress import lock as egress
 start.prepare(["run", "x"])
 before = egress.state()
 later = sys.argv[1]
@@ -107,7 +109,7 @@ assert egress.state() is before, egress.state()
 from localagent.session.models import open_model
 from localagent.core.errors import LocalAgentError
 from localagent.core.messages import Message
-from localagent.models import lock
+from localagent.models.catalog import lock
 from localagent.models.base import Request
 settings = config.load(None)
 assert settings.ollama_host == later

@@ -195,7 +195,7 @@ def test_under_the_egress_lock(kind: str, first: str, project: Path) -> None:
     code = """
         import socket, sys
         from pathlib import Path
-        from localagent.permissions import egress, egress_linux
+        from localagent.egress import lock as egress, namespace as egress_linux
         from localagent.sandbox.base import Command
         from localagent.sandbox.select import make
         kind, port, root, first = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]

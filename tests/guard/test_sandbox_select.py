@@ -381,7 +381,7 @@ def test_choosing_imports_nothing_that_only_linux_has() -> None:
         "for name in ('fcntl', 'resource', 'ctypes'): sys.modules[name] = None\n"
         "import os; del os.fork, os.geteuid, os.getxattr\n"
         "from localagent.permissions import rules\n"
-        "from localagent.sandbox import select, plain\n"
+        "from localagent.sandbox import select\nfrom localagent.sandbox.kinds import plain\n"
         "print(select.KINDS)"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(select.__file__).parents[3])}

@@ -326,7 +326,7 @@ def test_an_index_worn_by_changes_is_made_anew(root: Path, file: Path) -> None:
 CRASHING = """
 import os, sys
 from pathlib import Path
-from localagent.index import digest, reading
+from localagent.index import digest, workers as reading
 from localagent.index.build import bring_up_to_date
 from localagent.workspace.workspace import Workspace
 

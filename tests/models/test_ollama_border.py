@@ -187,8 +187,8 @@ def test_what_the_package_cannot_read_in_the_environment_ends_nothing(
 ) -> None:
     """The package reads it when it is imported, so in a process of its own."""
     code = (
-        "import sys; from localagent.models import served;"
-        "import os; print(served.status(sys.argv[1]).version, os.environ[sys.argv[2]])"
+        "import sys; from localagent.models.ollama import pinning;"
+        "import os; print(pinning.status(sys.argv[1]).version, os.environ[sys.argv[2]])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, server.url, name],

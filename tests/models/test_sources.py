@@ -23,7 +23,7 @@ from localagent.models.catalog.lock import Entry
 FETCH = """
 import sys, time
 from pathlib import Path
-from localagent.models import sources, store
+from localagent.models.catalog import sources, store
 from localagent.models.catalog.lock import Entry
 from localagent.core.paths import models_dir
 

@@ -59,7 +59,7 @@ def test_the_real_one_is_asked() -> None:
     folder = Path(found.origin).parent / "lib"
     code = f"""
 from pathlib import Path
-from localagent.models import worker_devices
+from localagent.models.llamacpp.worker import llama as worker_devices
 import ctypes
 ggml = ctypes.CDLL(str(Path({str(folder)!r}) / "libggml.so"))
 print([device.name for device in worker_devices._listed(ggml)])

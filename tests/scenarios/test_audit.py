@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.cli import main
+from localagent.cli.main import main
 from localagent.core.events import ToolReturned
 from localagent.history.audit.log import audit_dir
 from localagent.history.audit.reader import records

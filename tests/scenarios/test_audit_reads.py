@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.cli import main
+from localagent.cli.main import main
 from localagent.history.audit.reader import records, sessions
 from tests.doubles.agreed import agree
 
