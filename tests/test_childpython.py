@@ -31,7 +31,7 @@ def test_nobody_starts_python_but_by_childpython() -> None:
         for path in PACKAGE.rglob("*.py")
         if (lines := started_by_hand(path.read_text(encoding="utf-8")))
     }
-    assert set(found) == {"childpython.py"}
+    assert set(found) == {"interpreter.py"}
 
 
 def test_a_planted_start_is_found() -> None:

@@ -41,7 +41,10 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "models.llamacpp.worker.kv_files",
         "tools",
     ),
-    "tomli_w": ("models.catalog.lock",),
+    "tomlkit": ("models.catalog.lock",),
+    "psutil": ("models.llamacpp.hardware",),
+    "shtab": ("cli",),
+    "anyio": ("models.ollama",),
 }
 # What exists on Linux (or Unix) only, and so must be imported where it is used.
 UNIX_ONLY = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}

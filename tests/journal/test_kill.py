@@ -42,7 +42,7 @@ class Killer:
         self.left = left
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if f"localagent{os.sep}journal" not in frame.f_code.co_filename:
+        if f"localagent{os.sep}history" not in frame.f_code.co_filename:
             return None
         if event == "line":
             self.left -= 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli_w
+import tomlkit
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -327,7 +327,7 @@ def dump(lock: LockFile) -> str:
         for key in ("file", "bytes", "sha256", "name", "digest"):
             if not entry[key]:
                 del entry[key]
-    return tomli_w.dumps(content)
+    return tomlkit.dumps(content)
 
 
 def _replace(path: Path, text: str) -> None:
