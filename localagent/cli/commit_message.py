@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Self
 from localagent.cli.options import add_command, add_directory, add_scripted
 from localagent.cli.output import note, say
 from localagent.core.errors import LocalAgentError, UsageError
-from localagent.core.events import Event, ModelSwitched
-from localagent.core.interpreter import python
-from localagent.workspace.git.run import git_command, git_environment
 
 if TYPE_CHECKING:
     from localagent.agent.tasks.commit_message import Written
     from localagent.cli.options import Commands
+    from localagent.core.events import Event
     from localagent.models.router import Router
     from localagent.session.session import Recorder
 
@@ -63,6 +61,8 @@ def install(root: Path) -> Path:
     Raises UsageError where there is no repository, another's hook, or a folder of hooks that is
     not the repository's own.
     """
+    from localagent.core.interpreter import python
+
     folder = _hooks_folder(root)
     found = subprocess.run(python("-c", "import localagent"), cwd=folder.parent)
     if found.returncode != 0:
@@ -107,6 +107,8 @@ def _hooks_folder(root: Path) -> Path:
 
 def _git(root: Path, *arguments: str) -> str | None:
     """What git says of the repository, its folder of hooks included; nothing is run by asking."""
+    from localagent.workspace.git.run import git_command, git_environment
+
     command = git_command(root.resolve(), hooks=True)
     if command is None or not root.is_dir():
         raise UsageError("git is not installed, or there is no folder " + str(root))
@@ -263,6 +265,7 @@ class _Audit:
     def tell(self, event: Event) -> None:
         """Keep an event, and before it which models took over. Raises WorkspaceError."""
         from localagent.config.settings import load
+        from localagent.core.events import ModelSwitched
         from localagent.session.recorders import open_audit
 
         switches = self._models.switches()

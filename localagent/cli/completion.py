@@ -141,9 +141,7 @@ def register(commands: Commands) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the script."""
-    from localagent.cli.main import build_parser
-
-    say(_SHELLS[args.shell](list(levels(build_parser()))))
+    say(_SHELLS[args.shell](list(levels(args.parser))))
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -14,18 +13,20 @@ from localagent.cli.options import add_command, add_directory
 from localagent.cli.output import say
 from localagent.cli.progress import ProgressLine
 from localagent.core.errors import WorkspaceError
-from localagent.index.disk import DiskIndex
-from localagent.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
+    from localagent.index.disk import DiskIndex
     from localagent.index.store import Counts
+    from localagent.workspace.workspace import Workspace
 
 
 @contextlib.contextmanager
 def opened(workspace: Workspace, patience: float | None = None) -> Iterator[DiskIndex]:
     """The index of a workspace; with what is there after `patience` seconds. Raises WorkspaceError
     where it cannot be made."""
+    from localagent.index.disk import DiskIndex
+
     with (
         plain_errors(workspace),
         ProgressLine() as progress,
@@ -39,6 +40,8 @@ def opened(workspace: Workspace, patience: float | None = None) -> Iterator[Disk
 @contextlib.contextmanager
 def plain_errors(workspace: Workspace) -> Iterator[None]:
     """Raise WorkspaceError for what goes wrong with the file of the workspace's index."""
+    import sqlite3
+
     try:
         yield
     except (OSError, sqlite3.Error) as error:

@@ -112,10 +112,10 @@ def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = 
     try:
         if prepare is not None:
             prepare(argv)
-        parser = build_parser()
-        parser.parse_args(argv, args)
+        args.parser = build_parser()
+        args.parser.parse_args(argv, args)
         if args.execute is None:
-            code = chat.execute(args, parser.format_help())
+            code = chat.execute(args, args.parser.format_help())
         else:
             chat.refuse_options(args)
             code = int(args.execute(args))

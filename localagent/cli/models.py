@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from localagent.cli.options import add_command
 from localagent.cli.output import fail, note, say, table
 from localagent.core.errors import RefusedError, UsageError
-from localagent.models.catalog.manage import Row, Verdict
 from localagent.ui.view.format import size
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.models.catalog.manage import Verdict
+    from localagent.models.catalog.manage import Row, Verdict
     from localagent.models.catalog.scan import Found, Scan
 
 _STATES = {

@@ -6,11 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from localagent.core.errors import LocalAgentError, RefusedError
-from localagent.core.events import Event, to_dict
 from localagent.ui.view.sanitize import clean
+
+if TYPE_CHECKING:
+    from localagent.core.events import Event
 
 
 class JsonLines:
@@ -21,6 +23,8 @@ class JsonLines:
 
     def draw(self, event: Event) -> None:
         """Write one event."""
+        from localagent.core.events import to_dict
+
         self._stream.write(json.dumps(to_dict(event)) + "\n")
         self._stream.flush()
 
