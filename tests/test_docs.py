@@ -130,25 +130,6 @@ def test_the_modules_that_the_architecture_names_exist() -> None:
     assert [name for name in sorted(named) if not (package / name).exists()] == []
 
 
-def test_the_readmes_search_for_code_that_reaches_out_finds_what_it_says() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = re.search(r"`grep -rln ([^`]*) localagent/` finds ([^|]*), and nothing else", text)
-    assert shown is not None
-    words = re.findall(r'-e "([^"]*)"', shown[1])
-    assert "import socket" in words
-    pattern = re.compile("|".join(re.escape(word) for word in words))
-    package = ROOT / "localagent"
-    found = [p for p in package.rglob("*.py") if pattern.search(p.read_text(encoding="utf-8"))]
-    names = {p.relative_to(package).as_posix() for p in found}
-    lock = {"egress/lock.py", "egress/namespace.py"}
-    lock |= {"egress/proxy.py", "egress/splice.py", "egress/ollama_filter.py"}
-    client = {"models/ollama/client.py", "models/ollama/transport.py"}
-    tries = {f"guard/sandbox/attempts/{one}.py" for one in ("network", "sockets", "files", "run")}
-    canaries = {*tries, "selftest/targets.py"}
-    told = set(re.findall(r"`([a-z_/.]+)`", shown[2]))
-    assert names == told == lock | client | canaries | {"sandbox/launcher/port_relay.py"}
-
-
 def test_no_file_names_a_package_indexs_host() -> None:
     """In pieces, so that this file does not hold what it looks for."""
     hosts = ["pypi" + ".org", "python" + "hosted.org", "hugging" + "face.co", "conda" + ".io"]

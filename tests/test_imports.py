@@ -46,6 +46,21 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "shtab": ("cli",),
     "anyio": ("models.ollama",),
 }
+# Which modules may open connections at all. Escape tests try to, so that sandboxes are tested.
+NETWORK = (
+    "socket",
+    "_socket",
+    "ssl",
+    "http",
+    "urllib.request",
+    "ftplib",
+    "smtplib",
+    "socketserver",
+)
+MAY_CONNECT = (
+    *("egress", "models.ollama.client", "models.ollama.transport"),
+    *("sandbox.launcher.port_relay", "selftest"),
+)
 # What exists on Linux (or Unix) only, and so must be imported where it is used.
 UNIX_ONLY = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
 # Programs of their own that start on Linux only; nothing may import them.
@@ -172,9 +187,16 @@ def _why(item: Import) -> Iterator[str]:
     elif first in UNIX_ONLY:
         if item.top and item.module not in LINUX_PROGRAMS:
             yield "not on every platform, so not at the top of a module"
+    elif _connects(item) and not any(within(item.module, place) for place in MAY_CONNECT):
+        yield f"only {', '.join(MAY_CONNECT)} may import {item.target}"
     elif first not in sys.stdlib_module_names and not within(item.module, PROBE):
         # The probe runs in the project's own interpreter, with the project's pytest.
         yield "an outside package without a rule"
+
+
+def _connects(item: Import) -> bool:
+    targets = [item.target, *(f"{item.target}.{name}" for name in item.names)]
+    return any(within(target, module) for target in targets for module in NETWORK)
 
 
 def test_the_package_keeps_the_rules() -> None:
@@ -212,7 +234,12 @@ def test_a_circle_is_found() -> None:
         ("index/x.py", "import watchdog.events", "only index.watcher"),
         ("history/x.py", "import fcntl", "not on every platform"),
         ("history/x.py", "class A:\n    import resource", "not on every platform"),
-        ("history/x.py", "import requests", "outside package"),
+        ("history/x.py", "import pandas", "outside package"),
+        (
+            "history/x.py",
+            "def f():\n    from urllib.request import urlopen",
+            "may import urllib.request",
+        ),
         ("novel.py", "from localagent.core.errors import UsageError", "in no folder"),
     ],
 )

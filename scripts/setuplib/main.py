@@ -17,6 +17,7 @@ from setuplib.process import Runner, foreground, full_disk
 
 _VENV_BYTES = 600_000_000  # measured: 0.35 GB
 _RESERVE = 200_000_000
+LANES = ("unit", "integration", "real")
 _PROCESSES = 4  # more of them wait for one another's sandboxes and for the one real model
 
 
@@ -125,10 +126,28 @@ def _demo(console: Console, arguments: list[str]) -> int:
 
 
 def _test(console: Console, arguments: list[str]) -> int:
-    setup(console, ["build", "runtime", "test"], engine=True)
+    """Run the tests, or those of the lane that `--lane` names. The unit lane needs no engine."""
+    lane, arguments = _lane(arguments)
+    setup(console, ["build", "runtime", "test"], engine=lane != "unit")
     env = {**places.environment(), "LOCALAGENT_TEST_MODEL_DIR": str(places.models())}
-    command = [places.PYTHON, "-m", "pytest", *_side_by_side(arguments), *arguments]
+    folder = [f"tests/{lane}"] if lane else []
+    command = [places.PYTHON, "-m", "pytest", *folder, *_side_by_side(arguments), *arguments]
     return foreground(command, env, places.REPO)
+
+
+def _lane(arguments: list[str]) -> tuple[str, list[str]]:
+    """The lane that `--lane NAME` or `--lane=NAME` names ("" for all), and the other arguments."""
+    rest = list(arguments)
+    lane = ""
+    for index, argument in enumerate(arguments):
+        if argument == "--lane" or argument.startswith("--lane="):
+            lane = argument.partition("=")[2] or "".join(rest[index + 1 : index + 2])
+            del rest[index : index + (1 if "=" in argument else 2)]
+            if lane not in LANES:
+                names = ", ".join(LANES)
+                raise SetupError(f"there is no lane {lane!r}", f"the lanes are {names}")
+            break
+    return lane, rest
 
 
 def _side_by_side(arguments: list[str]) -> list[str]:
@@ -145,13 +164,14 @@ def _side_by_side(arguments: list[str]) -> list[str]:
 def _check(console: Console, arguments: list[str]) -> int:
     setup(console, ["build", "runtime", "test", "dev"], engine=False)
     python = str(places.PYTHON)
-    tests = [python, "-m", "pytest", *_side_by_side(arguments)]
+    tests = [python, "-m", "pytest", "tests/unit", *_side_by_side(arguments), *arguments]
     steps = [
         ("format", [python, "-m", "ruff", "format", "--check", "."]),
         ("lint", [python, "-m", "ruff", "check", "."]),
         ("types", [python, "-m", "mypy"]),
         ("types of the setup", [python, "-m", "mypy", "-p", "setuplib"]),
-        ("tests", [*tests, "-m", "not real_model and not slow", *arguments]),
+        ("help texts and settings in the docs", [python, "scripts/update-docs", "--check"]),
+        ("unit tests", tests),
     ]
     env = {**places.environment(), "MYPYPATH": str(places.REPO / "scripts")}
     failed = []
