@@ -1,9 +1,11 @@
-"""The agent loop: one turn from its prompt to its last event.
+"""The agent loop: one turn, from its request to its last event.
 
-    TurnStarted, what the planner yields, and exactly one TurnFinished, whatever happens.
+A turn yields TurnStarted, then the events of its work, then exactly one TurnFinished. The work is a
+planner's (`run_turn`), a command of the user's (`run_command`) or the check (`run_project_check`);
+the last two ask no model.
 
-Errors of the tree in `errors.py` end the turn with their exit code; any other exception is our own
-mistake and passes through.
+A LocalAgentError ends the turn with that error's exit code. Any other exception is a bug of ours
+and passes through.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 
+from localagent.agent.checks.baseline import last_line, project_check
+from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.planners.base import Planner, Result
+from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Turn
 from localagent.core.errors import (
     BackendError,
@@ -20,6 +25,7 @@ from localagent.core.errors import (
     LocalAgentError,
     OutsideWorkspace,
     RefusedError,
+    UsageError,
 )
 from localagent.core.events import (
     Blocked,
@@ -30,8 +36,9 @@ from localagent.core.events import (
     TurnFinished,
     TurnStarted,
 )
+from localagent.core.messages import ToolCall
 
-# 0 done and checked (or nothing needed checking), 1 not solved; errors carry their own code.
+# 0: done and checked, or nothing needed a check; 1: not solved. Errors carry their own exit code.
 EXIT_CODES: dict[Outcome, int] = {"solved": 0, "answered": 0, "unverified": 1, "unsolved": 1}
 
 _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
@@ -40,15 +47,38 @@ _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
     (LimitReached, "limit"),
     (Interrupted, "interrupted"),
 )
+# The end of a failing check's output that joins the conversation.
+_SHARED_LINES, _SHARED_CHARS = 40, 4000
+
+Work = Generator[Event, None, Result]
+"""The events of a turn's work; its value says how the turn ended."""
 
 
 def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
     """Carry out `turn` with `planner`."""
-    yield TurnStarted(turn.number, turn.prompt, turn.check, turn.kind)
-    if turn.kind not in ("command", "check"):
-        yield MessageAdded("user", turn.prompt)
+    return _run(turn, planner.plan(turn), MessageAdded("user", turn.prompt))
+
+
+def run_command(turn: Turn, *, share: bool) -> Generator[Event, None, None]:
+    """Run the turn's prompt as the shell tool does; `share` adds its output to the conversation."""
+    return _run(turn, _command(turn, share))
+
+
+def run_project_check(turn: Turn, *, share: bool) -> Generator[Event, None, None]:
+    """Run the project's check; `share` adds a failing check's output to the conversation.
+
+    The turn fails with UsageError where the project has no check or the check cannot run, and with
+    RefusedError where a rule denies it.
+    """
+    return _run(turn, _project_check(turn, share))
+
+
+def _run(turn: Turn, work: Work, *first: Event) -> Generator[Event, None, None]:
+    request, ledger = turn.request, turn.ledger
+    yield TurnStarted(request.number, request.prompt, request.check, request.kind)
+    yield from first
     try:
-        result = yield from planner.plan(turn)
+        result = yield from work
         code = EXIT_CODES[result.outcome]
     except LocalAgentError as error:
         if isinstance(error, OutsideWorkspace):
@@ -56,20 +86,60 @@ def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
         yield Failed(type(error).__name__, error.message, error.hint)
         outcome: Outcome = next((o for cls, o in _OUTCOMES if isinstance(error, cls)), "error")
         result, code = Result(outcome, error.message), error.exit_code
-    yield _finished(turn, result, code)
-
-
-def _finished(turn: Turn, result: Result, code: int) -> TurnFinished:
-    return TurnFinished(
-        turn=turn.number,
+    yield TurnFinished(
+        turn=request.number,
         outcome=result.outcome,
         exit_code=code,
         summary=result.summary,
         check=result.check,
         how=result.how,
         changed=list(turn.changed),
-        seconds=round(time.monotonic() - turn.started - turn.waited, 3),
-        prompt_tokens=turn.usage.prompt_tokens,
-        reused_tokens=turn.usage.reused_tokens,
-        completion_tokens=turn.usage.completion_tokens,
+        seconds=round(time.monotonic() - ledger.started - ledger.waited, 3),
+        prompt_tokens=ledger.usage.prompt_tokens,
+        reused_tokens=ledger.usage.reused_tokens,
+        completion_tokens=ledger.usage.completion_tokens,
     )
+
+
+def _command(turn: Turn, share: bool) -> Work:
+    call = ToolCall("shell", {"body": turn.prompt})
+    result = yield from dispatch.act(turn, call, entered=True)
+    turn.ensure_within_limits()
+    if share:
+        yield _output_message(turn, turn.prompt, result.for_model)
+    return Result("answered", result.for_model.partition("\n")[0])
+
+
+def _project_check(turn: Turn, share: bool) -> Work:
+    check = project_check(turn)
+    if not check:
+        raise UsageError(
+            "no check was found in this project",
+            "localagent --check CMD names one; localagent config set check CMD keeps it",
+        )
+    allowed = yield from dispatch.permit(turn, "check", "execute", check, check, entered=True)
+    if not allowed.allowed:
+        raise dispatch.refusal(allowed)
+    result = yield from run_check(turn, check)
+    if not result.usable:
+        raise UsageError(
+            f"the check {check!r} cannot run: {last_line(result)}",
+            "localagent --check CMD names another one",
+        )
+    if result.timed_out:
+        return Result("unsolved", f"the check did not end within {result.seconds:.0f} s", check)
+    if result.ok:
+        return Result("answered", "the check passes", check)
+    if share:
+        yield _output_message(turn, check, _output_tail(result))
+    return Result("unsolved", "the check fails", check)
+
+
+def _output_message(turn: Turn, command: str, output: str) -> MessageAdded:
+    text = turn.services.prompts.render("react/command", command=command, result=output)
+    return MessageAdded("user", text)
+
+
+def _output_tail(result: CheckResult) -> str:
+    tail = "\n".join(result.output.splitlines()[-_SHARED_LINES:])[-_SHARED_CHARS:]
+    return f"exit code {result.exit_code}\n{tail}"

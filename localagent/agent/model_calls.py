@@ -207,7 +207,7 @@ def choose(
     model = turn.services.planning or turn.services.model
     longest = max(model.count(option) for option in options)
     request = Request(
-        tuple(messages), max_tokens=longest + 4, choices=tuple(options), seed=turn.seed
+        tuple(messages), max_tokens=longest + 4, choices=tuple(options), seed=turn.request.seed
     )
     reply = yield from ask(turn, purpose, request, model)
     matching = [option for option in options if option == reply.text.strip()]
@@ -226,8 +226,8 @@ def _generate(
         left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
     left.update({n: hidden(r, turn.services.marks) for n, r in left.items()})
     streams = list(left)
-    yield from turn.seen()
-    yield from turn.hidden()
+    yield from turn.drain_reads()
+    yield from turn.drain_redactions()
     for stream, request in left.items():
         yield ModelAsked(purpose, transcript_form(request), stream, model.info.id)
     texts = dict.fromkeys(streams, "")
@@ -237,7 +237,7 @@ def _generate(
         for place, chunk in chunks:
             stream = streams[place]
             if isinstance(chunk, Finish):
-                turn.exchange = Exchange(left[stream], model, chunk.usage, turn.shown)
+                turn.ledger.exchange = Exchange(left[stream], model, chunk.usage, turn.ledger.texts)
                 if stream in stuck and chunk.reason == "cancelled":
                     chunk = replace(chunk, reason="length")
                 reply = yield from _finish(turn, purpose, stream, texts[stream], chunk)
@@ -282,15 +282,15 @@ def _reading(turn: Turn, chunk: Reading, seconds: float) -> ModelReading:
     """Progress with an estimate from this session's own reading rate."""
     read = chunk.done - chunk.reused
     if read > 0 and seconds > 0:
-        turn.read_rate = read / seconds
-    left = (chunk.total - chunk.done) / turn.read_rate if turn.read_rate else None
+        turn.ledger.read_rate = read / seconds
+    left = (chunk.total - chunk.done) / turn.ledger.read_rate if turn.ledger.read_rate else None
     return ModelReading(chunk.done, chunk.total, chunk.reused, left)
 
 
 def _finish(
     turn: Turn, purpose: str, stream: int, text: str, chunk: Finish
 ) -> Generator[Event, None, Reply]:
-    turn.add(chunk.usage)
+    turn.ledger.add(chunk.usage)
     yield replied(purpose, text, chunk, stream)
     if chunk.reason == "cancelled":
         turn.ensure_within_limits()
@@ -341,7 +341,7 @@ def ask_once(
         model.cancel()
 
     request = hidden(request, Marks())
-    for path, digest in prompts.untold():
+    for path, digest in prompts.drain_reads():
         tell(FileRead(path, digest))
     tell(ModelAsked(purpose, transcript_form(request), 0, model.info.id))
     timer = threading.Timer(seconds, stop)

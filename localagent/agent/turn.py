@@ -1,14 +1,14 @@
-"""One turn: what the user asked for, the services that carry it out, and the running tally.
+"""One turn: the user's request, its limits, the services it uses, and a ledger of what it cost.
 
-`Services` are protocols; the composition root (`app`) fills them in. A `Turn` is the one mutable
-thing that the functions of `agent/` share, and lives as long as the turn.
+`Services` holds protocols; the composition root (`session.factory`) fills them in. A `Turn` is the
+one mutable object that the functions of `agent/` share. It lives as long as the turn.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -28,12 +28,12 @@ from localagent.tools.base import Effect, Tool
 from localagent.workspace.workspace import Workspace
 
 
-class Verdict(Protocol):
-    """What the permission rules say of one action, which rule, and why."""
+class GateVerdict(Protocol):
+    """What the permission rules say about one action."""
 
     @property
     def action(self) -> Literal["allow", "ask", "deny"]:
-        """What is to be done."""
+        """What happens to the action."""
 
     @property
     def by(self) -> str:
@@ -41,45 +41,46 @@ class Verdict(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why, for a person."""
+        """Why, in words for the user."""
 
 
 class Gate(Protocol):
-    """The permission rules, with the session's flags already applied."""
+    """The permission rules, with the session's flags applied."""
 
     @property
     def mode(self) -> Mode:
-        """How much may be done without asking."""
+        """How much the agent does without asking."""
 
     def set_mode(self, mode: Mode) -> None:
-        """Judge by another mode from now on; from any thread. Raises UsageError for one that is
-        not possible here."""
+        """Change the mode; any thread may call this. Raises UsageError for an impossible mode."""
 
     def possible(self) -> tuple[Mode, ...]:
         """The modes that are possible here, the strictest first."""
 
-    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Verdict:
-        """May `tool` act on `subject` (a path or a command)? `named` are the paths in the task."""
+    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> GateVerdict:
+        """May `tool` act on `subject` (a path or a command)? `named` are the task's paths."""
 
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
-        """What exactly would be remembered of an action, one line each; nothing where it cannot
-        be, as its effect cannot be told from the command."""
+        """What "remember" would allow, one line each; empty where the effect is unclear."""
 
     def remember(self, effect: Effect, subject: str) -> None:
-        """Do not ask for exactly this again in this workspace. Raises WorkspaceError."""
+        """Allow exactly this from now on in this workspace. Raises WorkspaceError."""
 
 
 class Journal(Protocol):
-    """The only way to change the workspace: keeps what was there, then writes."""
+    """The only way to change the workspace: saves the old content, then writes."""
 
     def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
-        """Carry out `changes`; returns what changed in their order."""
+        """Carry out `changes`; return one event each, in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a turn works with. `planning` makes the choices while the work is planned; None: as
-    `model`. `marks` hides secrets from the model."""
+    """What a turn works with.
+
+    `planning` is the model that makes choices while a planner plans (default: `model`). `marks`
+    redacts secrets from what the model reads.
+    """
 
     model: Model
     workspace: Workspace
@@ -95,16 +96,41 @@ class Services:
     marks: Marks = field(default_factory=Marks)
     rules: Rules = field(default_factory=Rules)
 
+    def fixed_rules(self) -> str:
+        """The rules that begin every prompt, or ""."""
+        info = self.model.info
+        return self.rules.fixed(self.prompts, info.id, self.model.count, info.profile.window)
+
+    def with_rules(self, system: str) -> str:
+        """The system prompt, followed by the rules that begin every prompt."""
+        rules = self.fixed_rules()
+        return f"{system}\n\n{rules}" if rules else system
+
+    def folder_rules(self, path: str) -> str:
+        """The rules of the folder of the file at `path`, or ""."""
+        info = self.model.info
+        return self.rules.of(path, self.prompts, info.id, self.model.count, info.profile.window)
+
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request, which model it went to, and what it and the reply to it took. `shown` are texts
-    that it was made of, and what they are."""
+class TurnRequest:
+    """What the user asks for.
 
-    request: Request
-    model: Model
-    usage: Usage = field(default_factory=Usage)
-    shown: Mapping[str, str] = field(default_factory=dict)
+    `conversation` holds the session's messages before this turn. `check` is the user's own check
+    command, or "".
+    """
+
+    number: int
+    prompt: str
+    check: str = ""
+    conversation: Sequence[Message] = ()
+    kind: TurnKind = "task"
+    seed: int = 0
+
+    @property
+    def is_step(self) -> bool:
+        """True for a step of a plan."""
+        return self.kind in ("step", "last-step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,88 +141,144 @@ class Limits:
     tokens: int | None = None
 
 
-@dataclass
-class Turn:
-    """One request of the user, and what it has cost so far.
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, its model, and the usage of its reply. `texts` maps parts of the prompt to their
+    kind."""
 
-    `asked` holds what the questions are about, `answers` the front end's answers, both by question
-    id. `conversation` are the messages of the session up to this turn. `steering` gives what the
-    user has said meanwhile, each text once; a planner that can takes it up between two steps.
-    `check` is the command that the user named, or "". `kind` says what the user wants. `exchange`
-    is the last one with a model, also of an earlier turn. `waited` are the seconds that the user
-    took to answer, which a turn's time leaves out. `shown` are texts that its prompts are
-    made of, and what they are.
+    request: Request
+    model: Model
+    usage: Usage = field(default_factory=Usage)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Ledger:
+    """What the model was shown in a turn, and what the turn has spent.
+
+    `waited` are the seconds in which the user answered questions; they do not count as the turn's
+    time. `read_rate` is in prompt tokens a second. `texts` maps parts of prompts to their kind, for
+    `agent.window_usage`. `exchange` is the last exchange, which may be an earlier turn's.
     """
 
-    services: Services
-    number: int
-    prompt: str
-    check: str
-    conversation: list[Message]
-    limits: Limits = field(default_factory=Limits)
-    seed: int = 0
-    kind: TurnKind = "task"
-    stop: threading.Event = field(default_factory=threading.Event)
-    steering: Callable[[], list[str]] = list
-    asked: dict[int, tuple[Effect, str]] = field(default_factory=dict)
-    answers: dict[int, Answer] = field(default_factory=dict)
-    named: frozenset[str] = frozenset()
     started: float = field(default_factory=time.monotonic)
     waited: float = 0.0
     usage: Usage = field(default_factory=Usage)
-    changed: list[str] = field(default_factory=list)
     read_rate: float = 0.0
-    counters: dict[str, int] = field(default_factory=dict)
     exchange: Exchange | None = None
-    shown: dict[str, str] = field(default_factory=dict)
-    _seen: dict[tuple[str, str], bool] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    _counters: dict[str, int] = field(default_factory=dict)
+    _files: dict[tuple[str, str], bool] = field(default_factory=dict)  # True: reported
 
     def next(self, counter: str) -> int:
         """The next number of a counter, from 1."""
-        self.counters[counter] = self.counters.get(counter, 0) + 1
-        return self.counters[counter]
+        self._counters[counter] = self._counters.get(counter, 0) + 1
+        return self._counters[counter]
 
-    def saw(self, path: str, sha256: str) -> None:
-        """Take down that the model is shown the file of this hash, or a part of it, which need not
-        show the secrets in it by their form."""
-        if (path, sha256) not in self._seen:
-            self.read(path, sha256)
-            self.services.marks.learn(text_of(self.services.workspace, path))
+    def add(self, usage: Usage) -> None:
+        """Add the usage of one generation."""
+        sums = self.usage
+        self.usage = Usage(
+            sums.prompt_tokens + usage.prompt_tokens,
+            sums.reused_tokens + usage.reused_tokens,
+            sums.completion_tokens + usage.completion_tokens,
+            sums.prefill_seconds + usage.prefill_seconds,
+            sums.decode_seconds + usage.decode_seconds,
+        )
 
-    def read(self, path: str, sha256: str) -> None:
-        """Take down that a prompt is made of the file of this hash, or a part of it."""
-        self._seen.setdefault((path, sha256), False)
-
-    def shows(self, kind: str, text: str) -> None:
-        """Take down what a part of a prompt is, for `agent.window`."""
+    def record_text(self, kind: str, text: str) -> None:
+        """Record what kind of text a part of a prompt is."""
         if text:
-            self.shown[text] = kind
+            self.texts[text] = kind
 
-    def seen(self) -> list[FileRead]:
-        """The files that the model is shown, as far as an earlier call has not told of them; the
-        same content counts once a turn."""
-        for path, digest in (*self.services.prompts.untold(), *self.services.rules.untold()):
-            self.read(path, digest)
-        new = [key for key, told in self._seen.items() if not told]
-        self._seen.update(dict.fromkeys(new, True))
+    def record_file(self, path: str, sha256: str) -> bool:
+        """Record that a prompt contains (a part of) this version of a file; True the first time."""
+        known = (path, sha256) in self._files
+        self._files.setdefault((path, sha256), False)
+        return not known
+
+    def drain_reads(self) -> list[FileRead]:
+        """An event for each recorded file that no earlier call returned."""
+        new = [key for key, reported in self._files.items() if not reported]
+        self._files.update(dict.fromkeys(new, True))
         return [FileRead(path, digest) for path, digest in new]
 
-    def hidden(self) -> list[Warned]:
-        """What to tell the user of what was hidden from the model since the last call."""
-        told = self.services.marks.untold()
-        return [Warned(f"hidden from the model: {told}")] if told else []
+
+@dataclass
+class Turn:
+    """One request of the user while the agent carries it out.
+
+    `steering` returns what the user has said since its last call; planners ask between two steps.
+    `questions` are the open ones: each one's effect and subject, by id; the front end puts its
+    answers into `answers`. `task_paths` are the source files that the task names, `changed` the
+    paths that the turn has changed.
+    """
+
+    services: Services
+    request: TurnRequest
+    limits: Limits = field(default_factory=Limits)
+    ledger: Ledger = field(default_factory=Ledger)
+    stop: threading.Event = field(default_factory=threading.Event)
+    steering: Callable[[], list[str]] = list
+    questions: dict[int, tuple[Effect, str]] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
+    task_paths: frozenset[str] = frozenset()
+    changed: list[str] = field(default_factory=list)
+
+    @property
+    def prompt(self) -> str:
+        """The user's request in words."""
+        return self.request.prompt
+
+    @property
+    def conversation(self) -> Sequence[Message]:
+        """The session's messages before this turn."""
+        return self.request.conversation
+
+    def record_read(self, path: str, sha256: str) -> None:
+        """Record that the model reads this version of a file, and redact the file's secrets."""
+        if self.ledger.record_file(path, sha256):
+            self.services.marks.learn(text_of(self.services.workspace, path))
+
+    def drain_reads(self) -> list[FileRead]:
+        """An event for each file, prompt file and rule file read since the last call."""
+        for path, digest in (
+            *self.services.prompts.drain_reads(),
+            *self.services.rules.drain_reads(),
+        ):
+            self.ledger.record_file(path, digest)
+        return self.ledger.drain_reads()
+
+    def drain_redactions(self) -> list[Warned]:
+        """A warning about the secrets redacted since the last call; empty without any."""
+        redacted = self.services.marks.untold()
+        return [Warned(f"hidden from the model: {redacted}")] if redacted else []
+
+    def folder_rules(self, path: str) -> str:
+        """The rules of the folder of the file at `path`, or ""; records them as read."""
+        text = self.services.folder_rules(path)
+        if text:
+            self.ledger.record_file(*self.services.rules.file_of(path))
+        return text
+
+    def drain_rule_warnings(self, path: str = "") -> Iterator[Warned]:
+        """Each new warning about the rules, and about the folder rules for `path`, once."""
+        self.services.fixed_rules()
+        if path:
+            self.services.folder_rules(path)
+        yield from (Warned(text) for text in self.services.rules.drain_warnings())
 
     def seconds_left(self) -> float | None:
         """Seconds until the user's limit, or None; may be negative."""
         if self.limits.seconds is None:
             return None
-        return self.limits.seconds - (time.monotonic() - self.started)
+        return self.limits.seconds - (time.monotonic() - self.ledger.started)
 
     def tokens_left(self) -> int | None:
-        """Tokens that may still be generated, or None."""
+        """Tokens that the model may still generate, or None."""
         if self.limits.tokens is None:
             return None
-        return self.limits.tokens - self.usage.completion_tokens
+        return self.limits.tokens - self.ledger.usage.completion_tokens
 
     def ensure_within_limits(self) -> None:
         """Raise Interrupted or LimitReached where the turn has to end now."""
@@ -214,14 +296,3 @@ class Turn:
                 f"the limit of {self.limits.tokens} generated tokens is reached",
                 "raise --max-tokens, or ask for less at once",
             )
-
-    def add(self, usage: Usage) -> None:
-        """Add one generation to the tally."""
-        mine = self.usage
-        self.usage = Usage(
-            mine.prompt_tokens + usage.prompt_tokens,
-            mine.reused_tokens + usage.reused_tokens,
-            mine.completion_tokens + usage.completion_tokens,
-            mine.prefill_seconds + usage.prefill_seconds,
-            mine.decode_seconds + usage.decode_seconds,
-        )

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from localagent.agent.planners.react import tool_names, tools_text
-from localagent.agent.rules import fixed_rules
 from localagent.agent.tool_calls.parse import parse_actions
 from localagent.agent.turn import Exchange, Services
 from localagent.core.errors import ToolError
@@ -50,7 +49,7 @@ class Window:
 def window_of(exchange: Exchange, services: Services) -> Window:
     """What `exchange` filled. Raises BackendError, ModelNotInstalled."""
     cut = exchange.model.tokenised(exchange.request)
-    known = {tools_text(services): "tools", fixed_rules(services): "rules", **exchange.shown}
+    known = {tools_text(services): "tools", services.fixed_rules(): "rules", **exchange.texts}
     hide = services.marks.hide
     # Longer ones first: a short one may stand inside of a longer one, too.
     named = sorted(((hide(text), kind) for text, kind in known.items() if text), key=_longest_first)

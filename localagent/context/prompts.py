@@ -66,7 +66,7 @@ class Prompts:
             self._untold[self._files[name]] = None
         return text
 
-    def untold(self) -> list[tuple[str, str]]:
+    def drain_reads(self) -> list[tuple[str, str]]:
         """The files that are not shipped ones and whose text was used since the last call, each
         with its SHA-256."""
         found = []

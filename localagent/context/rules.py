@@ -82,7 +82,7 @@ class Rules:
             return ""
         return self._fit(rule, prompts, model, count, int(window * FOLDER_SHARE)).text
 
-    def untold(self) -> list[tuple[str, str]]:
+    def drain_reads(self) -> list[tuple[str, str]]:
         """The files whose rules `fixed` gave since the last call, each with its SHA-256."""
         found = []
         while self._untold:
@@ -94,7 +94,7 @@ class Rules:
         rule = self._folder(path)
         return (rule.path, rule.sha256) if rule else ("", "")
 
-    def notices(self) -> list[str]:
+    def drain_warnings(self) -> list[str]:
         """What a person should know of the rules used so far; each is told once."""
         found = [framed.notice for framed in self._framed.values() if framed.notice]
         new = [notice for notice in dict.fromkeys(found) if notice not in self._told]

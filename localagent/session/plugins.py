@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, get_args
 
-from localagent.agent.planners.base import Planner, Result, Unshortened
+from localagent.agent.planners.base import Planner, PlannerDefaults, Result
 from localagent.agent.turn import Services, Turn
 from localagent.core.errors import LocalAgentError, PluginError, ToolError
 from localagent.core.events import Event
@@ -68,7 +68,7 @@ class PluginTool:
 
 
 @dataclass(frozen=True, slots=True)
-class PluginPlanner(Unshortened):
+class PluginPlanner(PlannerDefaults):
     """A planner of a file."""
 
     name: str

@@ -15,17 +15,25 @@ import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from localagent.agent.loop import run_turn
+from localagent.agent.loop import run_command, run_project_check, run_turn
 from localagent.agent.model_calls import hidden
 from localagent.agent.planners.base import Planner
 from localagent.agent.planners.plan_mode import MakePlan
-from localagent.agent.planners.user_check import UserCheck
-from localagent.agent.planners.user_command import UserCommand
 from localagent.agent.tasks.title import write_title
-from localagent.agent.turn import Answer, Exchange, Journal, Limits, Services, Turn
+from localagent.agent.turn import (
+    Answer,
+    Exchange,
+    Journal,
+    Ledger,
+    Limits,
+    Services,
+    Turn,
+    TurnRequest,
+)
 from localagent.agent.window_usage import Window, window_of
 from localagent.context.conversation import kinds_of
 from localagent.core.errors import LocalAgentError, UsageError
@@ -167,27 +175,31 @@ class Session:
 
     def run(self, prompt: str) -> Iterator[Event]:
         """Carry out one turn. The last event is TurnFinished, unless our own code fails."""
-        return self._carried_out(prompt, lambda: self.planner_for(self._planner_name()), "task")
+        return self._carried_out(prompt, self._with_planner, "task")
 
     def run_command(self, line: str, *, share: bool = True) -> Iterator[Event]:
         """A turn that runs a command of the user's in the sandbox and asks no model. Its changes
         can be undone as any turn's; with `share` its output joins the conversation."""
-        return self._carried_out(line, lambda: UserCommand(share), "command")
+        return self._carried_out(line, partial(run_command, share=share), "command")
 
     def run_check(self, line: str, *, share: bool = False) -> Iterator[Event]:
         """A turn that runs the project's check and asks no model; `line` is what the user entered
         for it. With `share` a failing check's output joins the conversation."""
-        return self._carried_out(line, lambda: UserCheck(share), "check")
+        return self._carried_out(line, partial(run_project_check, share=share), "check")
 
     def run_step(self, prompt: str, *, last: bool) -> Iterator[Event]:
         """Carry out a step of a plan; before the `last` one the check need not pass, but nothing
         may fail that passed before."""
         kind: TurnKind = "last-step" if last else "step"
-        return self._carried_out(prompt, lambda: self.planner_for(self._planner_name()), kind)
+        return self._carried_out(prompt, self._with_planner, kind)
 
     def run_plan(self, task: str) -> Iterator[Event]:
         """A turn that makes a plan for a task, and changes nothing but that."""
-        return self._carried_out(task, MakePlan, "plan")
+        return self._carried_out(task, partial(run_turn, planner=MakePlan()), "plan")
+
+    def _with_planner(self, turn: Turn) -> _Events:
+        """Carry out `turn` with the session's planner."""
+        return run_turn(turn, self.planner_for(self._planner_name()))
 
     @property
     def plan(self) -> PlanChanged | None:
@@ -202,10 +214,12 @@ class Session:
         yield from self._opening()
         yield plan
 
-    def _carried_out(self, prompt: str, planner: Callable[[], Planner], kind: TurnKind) -> _Events:
+    def _carried_out(
+        self, prompt: str, carry_out: Callable[[Turn], _Events], kind: TurnKind
+    ) -> _Events:
         self._running = True
         try:
-            yield from self._recorded(self._events(prompt, planner, kind))
+            yield from self._recorded(self._events(prompt, carry_out, kind))
         finally:
             self._running = False
             # What stopped this turn does not stop the next one.
@@ -233,7 +247,7 @@ class Session:
             yield from (Warned(text) for text in self.warnings)
 
     def _events(
-        self, prompt: str, planner: Callable[[], Planner], kind: TurnKind
+        self, prompt: str, carry_out: Callable[[Turn], _Events], kind: TurnKind
     ) -> Iterator[Event]:
         yield from self._opening()
         yield from self._switch_now()
@@ -244,21 +258,18 @@ class Session:
                 yield Warned(notice)
         self._turn = Turn(
             services=replace(self.services, journal=self.journal_for(self.turns)),
-            number=self.turns,
-            prompt=prompt,
-            check=self.check,
-            conversation=list(self.conversation),
+            request=TurnRequest(
+                self.turns, prompt, self.check, list(self.conversation), kind, self.seed
+            ),
             limits=self.limits,
-            seed=self.seed,
-            kind=kind,
+            ledger=Ledger(exchange=self._turn.ledger.exchange if self._turn else None),
             stop=self._stop,
             steering=self.steering,
-            exchange=self._turn.exchange if self._turn else None,
         )
         for path, digest in self.made_of:
-            self._turn.read(path, digest)
+            self._turn.ledger.record_file(path, digest)
         self.made_of.clear()
-        yield from run_turn(self._turn, planner())
+        yield from carry_out(self._turn)
 
     def warm_up(self, progress: Callable[[int, int], None] = _ignored) -> None:
         """Load the model and let it read what the next turn begins with, as far as that is known.
@@ -284,17 +295,17 @@ class Session:
         Raises as a model's `count`.
         """
         ahead = self._ahead()
-        exchange = self._turn.exchange if self._turn else None
+        exchange = self._turn.ledger.exchange if self._turn else None
         if exchange is None or _messages(ahead) > _messages(exchange.request) + 1:
             parts = [part for m in self.conversation if m.asked for part in m.asked.parts]
-            exchange = Exchange(ahead, self.services.model, shown=kinds_of(parts))
+            exchange = Exchange(ahead, self.services.model, texts=kinds_of(parts))
         return window_of(exchange, self.services)
 
     def _forget_exchange(self, event: Event) -> None:
         """What the model was last shown is not what the conversation is any more."""
         switched = isinstance(event, ModelSwitched) and event.role == MAIN
         if self._turn and (switched or isinstance(event, ConversationReplaced | Rewound)):
-            self._turn.exchange = None
+            self._turn.ledger.exchange = None
 
     def undo(
         self, which: str | None = None, *, force: bool = False, again: bool = False
@@ -345,7 +356,7 @@ class Session:
         is nothing to leave out."""
         planner = self.planner_for(self._planner_name())
         tasks = [turn.at for turn in self.talk.turns if turn.kind not in ("command", "check")]
-        shorter = planner.shortened(self.services, self.conversation, tasks[-1] if tasks else 0)
+        shorter = planner.compact(self.services, self.conversation, tasks[-1] if tasks else 0)
         if shorter is None:
             return False
         yield from self.replace_conversation(
@@ -459,7 +470,7 @@ class Session:
     def remembers(self, question: int) -> tuple[str, ...]:
         """What "remember" would allow for an open question, one line each; nothing where it cannot
         be remembered."""
-        asked = None if self._turn is None else self._turn.asked.get(question)
+        asked = None if self._turn is None else self._turn.questions.get(question)
         return self.services.gate.rememberable(*asked) if asked else ()
 
     def cancel(self) -> None:

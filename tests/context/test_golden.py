@@ -217,7 +217,7 @@ def test_a_question_and_the_next(turn: Turn) -> None:
     turn.services = replace(turn.services, model=model)
     talk = Talk()
     for question in ("What does add do?", "Is add tested?"):
-        turn.prompt, turn.conversation = question, list(talk.messages)
+        turn.request = replace(turn.request, prompt=question, conversation=list(talk.messages))
         for event in (MessageAdded("user", question), *Workflow().plan(turn)):
             talk.see(event)
     compare("question-2", model.prompts[1])

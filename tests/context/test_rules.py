@@ -34,7 +34,7 @@ def test_the_users_come_first_then_the_projects() -> None:
     text = fixed(rules)
     assert text.index("mine") < text.index("AGENTS.md") < text.index("theirs")
     assert text == fixed(rules)
-    assert rules.notices() == []
+    assert rules.drain_warnings() == []
 
 
 @pytest.mark.parametrize("window", [2048, 4096, 8192, 32768])
@@ -44,10 +44,10 @@ def test_they_take_no_more_than_their_share(window: int) -> None:
     assert count(text) <= window * SHARE
     if window == 8192:
         assert "more lines of AGENTS.md are left out]" in text
-        mine, theirs = rules.notices()
+        mine, theirs = rules.drain_warnings()
         assert "of /me/AGENTS.md the model sees the first" in mine
         assert "of 400 lines" in theirs
-        assert rules.notices() == []
+        assert rules.drain_warnings() == []
 
 
 def test_as_many_lines_as_fit_are_shown() -> None:
@@ -62,7 +62,7 @@ def test_as_many_lines_as_fit_are_shown() -> None:
 def test_one_endless_line_is_not_used_and_said() -> None:
     rules = Rules([RuleText("AGENTS.md", "word " * 5000)])
     assert fixed(rules) == ""
-    assert "not even its first line" in rules.notices()[0]
+    assert "not even its first line" in rules.drain_warnings()[0]
 
 
 def test_rules_cannot_end_their_frame() -> None:
@@ -79,12 +79,12 @@ def test_a_folders_rules_have_a_share_of_their_own() -> None:
     text = rules.of("pkg/a.py", Prompts(), "m", count, 8192)
     assert 0 < count(text) <= 8192 * FOLDER_SHARE
     assert rules.of("a.py", Prompts(), "m", count, 8192) == ""
-    assert len(rules.notices()) == 1
+    assert len(rules.drain_warnings()) == 1
 
 
 def test_rules_that_are_not_used_are_told_once() -> None:
     rules = Rules(folder=lambda _: RuleText("pkg/AGENTS.md", "", notice="not agreed to"))
     for _ in range(2):
         assert rules.of("pkg/a.py", Prompts(), "m", count, 8192) == ""
-    assert rules.notices() == ["not agreed to"]
-    assert rules.notices() == []
+    assert rules.drain_warnings() == ["not agreed to"]
+    assert rules.drain_warnings() == []

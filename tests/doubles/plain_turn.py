@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from localagent.agent.turn import Services, Turn
+from localagent.agent.turn import Services, Turn, TurnRequest
 from localagent.context.prompts import Prompts
 from localagent.index.disk import DiskIndex
 from localagent.models.base import ModelInfo, Profile
@@ -28,4 +28,4 @@ def turn_in(folder: Path, **profile: object) -> Turn:
         journal=NoTurn(),
         prompts=Prompts(),
     )
-    return Turn(services, 1, "Fix calc.py so that the tests in calc_test.py pass", "", [])
+    return Turn(services, TurnRequest(1, "Fix calc.py so that the tests in calc_test.py pass"))

@@ -16,7 +16,9 @@ from localagent.project.build_commands import find_check
 def project_check(turn: Turn) -> str:
     """The check that the user named, or else the one that the project's files tell of; or ""."""
     files = turn.services.index.files()
-    return turn.check or find_check(files, lambda path: text_of(turn.services.workspace, path))
+    return turn.request.check or find_check(
+        files, lambda path: text_of(turn.services.workspace, path)
+    )
 
 
 def last_line(result: CheckResult) -> str:
@@ -35,7 +37,7 @@ def check_as_it_is(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
         return "", None
     allowed = yield from dispatch.permit(turn, "check", "execute", check, check)
     if not allowed.allowed:
-        if turn.check:
+        if turn.request.check:
             raise dispatch.refusal(allowed)
         yield Warned(f"the check {check!r} may not run, so the result cannot be verified")
         return "", None
@@ -44,7 +46,7 @@ def check_as_it_is(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
     start = yield from run_check(turn, check)
     if not start.usable:
         last = last_line(start)
-        if turn.check:
+        if turn.request.check:
             raise UsageError(f"the check command cannot run: {last}", "correct --check")
         yield Warned(f"the check {check!r} cannot run ({last}), so the result is not verified")
         return "", None

@@ -142,10 +142,10 @@ def run_check(
         yield Warned(f"the sandbox refused to {done.reached_for} ({who})")
     turn.ensure_within_limits()
     result = read_result(command, done, turn.services.marks.hide)
-    yield from turn.hidden()
+    yield from turn.drain_redactions()
     if not result.ok and services.sandbox.confined:
         hint = closed_port(result.output, services.sandbox.ports)
-        if hint and turn.next(hint) == 1:
+        if hint and turn.ledger.next(hint) == 1:
             yield Warned(hint)
     yield CheckFinished(
         command,

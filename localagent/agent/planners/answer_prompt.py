@@ -6,7 +6,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from localagent.agent.rules import with_rules
 from localagent.agent.tool_calls.parse import parse_actions
 from localagent.agent.turn import Services, Turn
 from localagent.context.builder import Gathered, gather
@@ -58,7 +57,7 @@ class _Found:
 
 def opening(services: Services, conversation: Sequence[Message]) -> list[Message]:
     """What the next question's prompt begins with, as far as that is known before."""
-    system = with_rules(services, services.prompts.text("workflow/system"))
+    system = services.with_rules(services.prompts.text("workflow/system"))
     return [Message("system", system), *thread_of(conversation, services.workspace).messages]
 
 
@@ -73,16 +72,16 @@ def put(
     found = _found(turn, named)
     on = _going_on(turn, thread, found, question) if thread.messages else None
     if on is not None and _size(turn, on) + reply_tokens <= services.model.info.profile.window:
-        turn.shown |= kinds_of((*thread.parts, *on.asked.parts))
+        turn.ledger.texts |= kinds_of((*thread.parts, *on.asked.parts))
         for part in thread.parts:
             if part.path:
-                turn.read(part.path, part.sha256)
+                turn.ledger.record_file(part.path, part.sha256)
         return on
     if thread.upto:
         full = "no room is left" if thread.messages else "the code shown before has changed"
         yield Step("compact", f"{full}: the question is put with the code as it is now")
     anew = _going_on(turn, NONE, found, question)
-    turn.shown |= kinds_of(anew.asked.parts)
+    turn.ledger.texts |= kinds_of(anew.asked.parts)
     return anew
 
 
@@ -91,7 +90,7 @@ def _found(turn: Turn, named: Sequence[str]) -> _Found:
     digests: dict[str, str] = {}
 
     def saw(path: str, digest: str) -> None:
-        turn.saw(path, digest)
+        turn.record_read(path, digest)
         digests[path] = digest
 
     query = with_subject(turn.prompt, _exchanges(turn, 0))

@@ -13,7 +13,7 @@ from localagent.core.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a turn ended. `how` says what found it ("file 1"), `check` which command judged it."""
+    """How a turn ended. `how` names the winning step ("file 1"), `check` the deciding command."""
 
     outcome: Outcome
     summary: str
@@ -22,38 +22,39 @@ class Result:
 
 
 class Planner(Protocol):
-    """A way to carry out turns. A planner keeps nothing between turns."""
+    """A way to carry out turns. A planner keeps no state between turns."""
 
     @property
     def name(self) -> str:
         """Its name for `--planner`."""
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
-        """What the model will be shown first in the next turn, as far as that is known before its
-        prompt is: to be read while the user types."""
+        """The known start of the next turn's prompt; the model reads it while the user types."""
 
-    def shortened(
+    def compact(
         self, services: Services, conversation: Sequence[Message], last: int
     ) -> list[Message] | None:
-        """The conversation with less in it, as room is made in it when it no longer fits, or None
-        where nothing can be left out. `last` is the place of the last task."""
+        """A shorter conversation, or None where nothing can be left out.
+
+        `last` is the position of the last task.
+        """
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        """Carry out `turn`, yielding events; raises LocalAgentError where it cannot go on."""
+        """Carry out `turn`, yielding events. Raises LocalAgentError where it cannot continue."""
 
 
-class Unshortened:
-    """What planners share of which little or nothing is shown to a model again."""
+class PlannerDefaults:
+    """For planners that neither know their next prompt's start nor keep a long conversation."""
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
-        """See `Planner.opening`: nothing is known of it before."""
+        """Nothing: the next prompt's start is unknown. See `Planner.opening`."""
         return []
 
-    def shortened(
+    def compact(
         self,
         services: Services,  # noqa: ARG002
         conversation: Sequence[Message],  # noqa: ARG002
         last: int,  # noqa: ARG002
     ) -> list[Message] | None:
-        """See `Planner.shortened`: there is nothing that could be left out."""
+        """None: there is nothing to leave out. See `Planner.compact`."""
         return None

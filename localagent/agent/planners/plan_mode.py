@@ -13,9 +13,8 @@ from collections.abc import Generator, Sequence
 
 from localagent.agent.model_calls import ask
 from localagent.agent.planners.answer_prompt import opening, put
-from localagent.agent.planners.base import Result, Unshortened
+from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.repair.localize import named_paths
-from localagent.agent.rules import notices
 from localagent.agent.turn import Services, Turn
 from localagent.core.events import Event, PlanChanged, PlanStep, Step
 from localagent.core.messages import Message
@@ -136,7 +135,7 @@ def plan_grammar(paths: Sequence[str]) -> str:
     return _GRAMMAR.format(places=places)
 
 
-class MakePlan(Unshortened):
+class MakePlan(PlannerDefaults):
     """See the module's description."""
 
     name = "plan"
@@ -152,12 +151,12 @@ class MakePlan(Unshortened):
         named = named_paths(turn.prompt, services.workspace, services.index.files())
         task = services.prompts.render("plan/plan", task=turn.prompt.strip())
         new = yield from put(turn, named, task, REPLY_TOKENS)
-        yield from notices(turn)
+        yield from turn.drain_rule_warnings()
         request = Request(
             new.messages,
             max_tokens=REPLY_TOKENS,
             grammar=plan_grammar(_likely(turn, named)),
-            seed=turn.seed,
+            seed=turn.request.seed,
             fixed=1,
             continues=True,
         )

@@ -16,9 +16,7 @@ from localagent.agent.checks.runner import NOT_WORSE, CheckResult, ends_well, no
 from localagent.agent.model_calls import Reply, ask
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.intent import classify
-from localagent.agent.planners.plan_steps import is_step
 from localagent.agent.repair.localize import named_paths
-from localagent.agent.rules import folder_rules, notices, with_rules
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.tool_calls.parse import action_grammar, parse_actions
 from localagent.agent.turn import Services, Turn
@@ -50,7 +48,7 @@ class _Talk:
 def system_prompt(services: Services) -> str:
     """The fixed start of every conversation: rules and tools, and the user's and project's own."""
     system = services.prompts.render("react/system", tools=tools_text(services))
-    return with_rules(services, system)
+    return services.with_rules(system)
 
 
 def tools_text(services: Services) -> str:
@@ -76,10 +74,10 @@ class React:
         """See `Planner.opening`."""
         return [Message("system", system_prompt(services)), *conversation]
 
-    def shortened(
+    def compact(
         self, services: Services, conversation: Sequence[Message], last: int
     ) -> list[Message] | None:
-        """See `Planner.shortened`."""
+        """See `Planner.compact`."""
         if not conversation:
             return None
         messages = self.opening(services, conversation)
@@ -93,13 +91,13 @@ class React:
         """Carry out one turn."""
         files = turn.services.index.files()
         named = named_paths(turn.prompt, turn.services.workspace, files)
-        turn.named = frozenset(p for p in named if not is_test(p))
+        turn.task_paths = frozenset(p for p in named if not is_test(p))
         start = None
         question = classify(turn.prompt) == "answer"
         if not question:
             _, start = yield from check_as_it_is(turn)
         messages = self.opening(turn.services, turn.conversation)
-        yield from notices(turn)
+        yield from turn.drain_rule_warnings()
         messages.append(Message("user", turn.prompt))
         return (yield from _loop(turn, messages, start, question))
 
@@ -165,7 +163,7 @@ def _request(turn: Turn, messages: list[Message], question: bool) -> Request:
     return Request(
         tuple(messages),
         max_tokens=REPLY_TOKENS,
-        seed=turn.seed,
+        seed=turn.request.seed,
         # A question may be answered in plain text.
         grammar=None if question else action_grammar(_plugins(turn.services)),
         fixed=1,
@@ -236,12 +234,12 @@ def _use(
         return
     result = yield from dispatch.act(turn, call)
     text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
-    rules = folder_rules(turn, call.arguments.get("path", "")) if result.ok else ""
+    rules = turn.folder_rules(call.arguments.get("path", "")) if result.ok else ""
     if rules and not any(rules in message.content for message in messages):
-        turn.shows("rules", rules)
+        turn.ledger.record_text("rules", rules)
         text = f"{text}\n\n{rules}"
     yield from _add(messages, "user", text)
-    yield from notices(turn)
+    yield from turn.drain_rule_warnings()
 
 
 def _done(
@@ -257,7 +255,7 @@ def _done(
     final = yield from run_check(turn, start.command, probe=False)
     if final.ok:
         return Result("solved", summary, start.command, "tool calls")
-    if turn.changed and ends_well(turn.kind, start, final):
+    if turn.changed and ends_well(turn.request.kind, start, final):
         return Result("unverified", f"{summary} ({NOT_WORSE})", start.command, "tool calls")
     tail = "\n".join(final.output.splitlines()[-20:])[:1500]
     text = turn.services.prompts.render("react/check-failed", output=tail)
@@ -271,7 +269,7 @@ def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event
         final = yield from run_check(turn, check, probe=False)
         if final.ok:
             return Result("solved", f"the check passes ({why})", check, "tool calls")
-        if start is not None and is_step(turn.kind) and not_worse(start, final):
+        if start is not None and turn.request.is_step and not_worse(start, final):
             return Result("unverified", f"{NOT_WORSE} ({why})", check, "tool calls")
     changed = "; its changes are kept, `localagent undo` takes them back" if turn.changed else ""
     return Result("unsolved", why + changed, check)

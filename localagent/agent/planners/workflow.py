@@ -16,9 +16,8 @@ from localagent.agent.checks.plugins import may_be_lean
 from localagent.agent.checks.runner import NOT_WORSE, CheckResult, not_worse, run_check
 from localagent.agent.model_calls import Reply, ask, choose
 from localagent.agent.planners.answer_prompt import opening, put
-from localagent.agent.planners.base import Result, Unshortened
+from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.planners.intent import classify
-from localagent.agent.planners.plan_steps import is_step
 from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.localize import named_paths, names_source, sources_to_trace, targets
 from localagent.agent.repair.problem import Problem, beside_paths, open_file
@@ -35,7 +34,6 @@ from localagent.agent.repair.strategies.whole_file import (
     whole_file_again,
     whole_file_cases,
 )
-from localagent.agent.rules import notices
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
@@ -55,7 +53,7 @@ _NONE_PASSED = "no candidate passed the check; nothing was changed"
 _NONE_USABLE = "no reply made a change that was worth checking; nothing was changed"
 
 
-class Workflow(Unshortened):
+class Workflow(PlannerDefaults):
     """See the module's description. `seconds` bounds the search of one turn."""
 
     name = "workflow"
@@ -70,7 +68,7 @@ class Workflow(Unshortened):
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; its summary becomes the assistant's message."""
         named = named_paths(turn.prompt, turn.services.workspace, turn.services.index.files())
-        kind = "edit" if is_step(turn.kind) else (yield from _classify(turn))
+        kind = "edit" if turn.request.is_step else (yield from _classify(turn))
         if kind == "answer":
             return (yield from _answer(turn, named))
         result = yield from self._change(turn, named)
@@ -80,9 +78,9 @@ class Workflow(Unshortened):
     def _change(self, turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
         if not turn.services.workspace.writable:
             raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
-        turn.named = frozenset(p for p in named if not is_test(p))
+        turn.task_paths = frozenset(p for p in named if not is_test(p))
         check, start = yield from check_as_it_is(turn)
-        fixes = not is_step(turn.kind) and _asks_for_passing(turn.prompt)
+        fixes = not turn.request.is_step and _asks_for_passing(turn.prompt)
         if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)
         paths, start = yield from _localise(turn, named, start)
@@ -113,7 +111,7 @@ class Workflow(Unshortened):
             pairs.append((Problem(path, old, start, check, beside, lean), Board(start)))
         tries: list[tuple[Problem, Board, Plan, float]] = []
         seconds = self._seconds
-        if len(pairs) > 1 and not is_step(turn.kind):
+        if len(pairs) > 1 and not turn.request.is_step:
             share = seconds / QUICK_PART
             tries += [(*pair, Plan([quick_infill]), share) for pair in pairs]
             seconds -= share * len(pairs)
@@ -123,7 +121,7 @@ class Workflow(Unshortened):
             tries.append((problem, board, _strategies(turn, problem), share))
         for problem, board, plan, share in tries:
             yield Step("propose", f"writing {problem.path}")
-            yield from notices(turn, problem.path)
+            yield from turn.drain_rule_warnings(problem.path)
             found = yield from search(turn, problem, board, plan, share)
             if found is not None:
                 return found, True
@@ -134,7 +132,7 @@ class Workflow(Unshortened):
 def _last_step_done(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
     """Where no candidate passed the check after the last step of a plan, the best of those that do
     the step: the check may fail for what the plan was not about."""
-    if turn.kind != "last-step":
+    if turn.request.kind != "last-step":
         return None
     for board in boards:
         best, start = board.best, board.start
@@ -148,7 +146,7 @@ def _last_step_done(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
 def _strategies(turn: Turn, problem: Problem) -> Plan:
     """What to try for a problem."""
     lines = problem.text.count("\n")
-    if is_step(turn.kind):  # what only makes the check pass is not what the step asks for
+    if turn.request.is_step:  # what only makes the check pass is not what the step asks for
         asking = [rewrite, body] if lines > WHOLE_FILE_LINES else [whole_file, whole_file_again]
         return Plan([addition, *asking])
     repairing = problem.start is not None and bool(problem.start.passed)
@@ -203,7 +201,7 @@ def _localise(
     if plain or len(found) < 2 or told:
         return found[:MAX_TARGETS], traced
     listing = "\n".join(f"{p}: {_outline(turn, p)}" for p in found[:6])
-    turn.shows("other names", listing)
+    turn.ledger.record_text("other names", listing)
     text = turn.services.prompts.render("workflow/choose-file", files=listing)
     question = Message("user", f"{turn.prompt.strip()}\n\n{text}")
     first = yield from choose(turn, "localise", [question], found[:6])
@@ -211,7 +209,7 @@ def _localise(
 
 
 def _outline(turn: Turn, path: str) -> str:
-    text_of(turn.services.workspace, path, turn.saw)
+    text_of(turn.services.workspace, path, turn.record_read)
     return ", ".join(s.name for s in turn.services.index.symbols(path)[:12])
 
 
@@ -220,9 +218,9 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     yield Step("search", "looking for what the question is about")
     question = turn.services.prompts.render("workflow/answer", question=turn.prompt.strip())
     new = yield from put(turn, named, question, ANSWER_TOKENS)
-    yield from notices(turn)
+    yield from turn.drain_rule_warnings()
     request = Request(
-        new.messages, max_tokens=ANSWER_TOKENS, seed=turn.seed, fixed=1, continues=True
+        new.messages, max_tokens=ANSWER_TOKENS, seed=turn.request.seed, fixed=1, continues=True
     )
     reply: Reply = yield from ask(turn, "answer", request)
     text = reply.text.strip()
@@ -246,6 +244,6 @@ def _finish(
         if is_untested(found.path, old, found.text, found.result):
             yield Warned(f"no test runs what was changed in {found.path}; look at it yourself")
         return Result("solved", f"changed {found.path}; the check passes", check, how)
-    if start is not None and is_step(turn.kind) and not_worse(start, confirmed):
+    if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"changed {found.path}; {NOT_WORSE}", check, how)
     return Result("unsolved", f"changed {found.path}, but the check fails now", check, how)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from localagent.agent.checks.messages import condensed
 from localagent.agent.checks.runner import CheckResult
-from localagent.agent.rules import folder_rules, with_rules
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.symbols import Symbol
@@ -64,7 +63,7 @@ def open_file(turn: Turn, path: str) -> TextFile | None:
     data = workspace.read_bytes(path)
     if is_binary(data):
         raise UsageError(f"{path} is a binary file; localagent edits text files only")
-    turn.saw(path, sha256(data))
+    turn.record_read(path, sha256(data))
     return decode(data)
 
 
@@ -79,9 +78,9 @@ def context_messages(
     prompts = turn.services.prompts
     count = turn.services.model.count
     window = turn.services.model.info.profile.window
-    rules = with_rules(turn.services, prompts.text("workflow/system"))
-    if of_folder := folder_rules(turn, problem.path):
-        turn.shows("rules", of_folder)
+    rules = turn.services.with_rules(prompts.text("workflow/system"))
+    if of_folder := turn.folder_rules(problem.path):
+        turn.ledger.record_text("rules", of_folder)
         rules = f"{rules}\n\n{of_folder}"
     budget = window * 2 // 3 - count(turn.prompt) - count(rules) - 80
     shown: list[str] = []
@@ -90,14 +89,14 @@ def context_messages(
     budget -= sum(count(text) for text in shown)
     beside: list[str] = []
     for path in problem.beside:
-        text = text_of(turn.services.workspace, path, turn.saw)
+        text = text_of(turn.services.workspace, path, turn.record_read)
         part = clip(turn, fenced(path, text), budget)
         if part:
             beside.append(part)
             budget -= count(part)
     for text in (*beside, *shown):
-        turn.shows("code", text)
-    turn.shows("failing tests", failures(problem.start))
+        turn.ledger.record_text("code", text)
+    turn.ledger.record_text("failing tests", failures(problem.start))
     # The file itself comes last, nearest to the reply that has to replace it.
     system = Message("system", rules)
     user = prompts.render(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from localagent.agent.checks.plugins import result_held
 from localagent.agent.checks.runner import CheckResult, ends_well, run_check
 from localagent.agent.model_calls import Reply, ask_all
-from localagent.agent.planners.plan_steps import is_step, not_done, own_text
+from localagent.agent.planners.plan_steps import not_done, own_text
 from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.overfit import is_overfit
 from localagent.agent.repair.problem import Problem
@@ -135,7 +135,7 @@ def _judge_reply(
     turn: Turn, problem: Problem, board: Board, draft: Draft, reply: Reply
 ) -> Generator[Event, None, Candidate | None]:
     """Judge what a reply makes of the file; the candidate, where the check passes."""
-    number = turn.next("candidate")
+    number = turn.ledger.next("candidate")
     if reply.finish == "length" and not draft.may_be_cut:
         draft.cut(reply.text)
         yield CandidateRejected(number, "the reply was cut off or repeated itself")
@@ -146,7 +146,7 @@ def _judge_reply(
         yield CandidateRejected(number, error.message)
         return None
     for place, text in enumerate(texts):
-        number = turn.next("candidate") if place else number
+        number = turn.ledger.next("candidate") if place else number
         text = turn.services.marks.reveal(text, problem.text, turn.prompt)
         try:
             change = _change(turn, problem, board, text)
@@ -156,7 +156,11 @@ def _judge_reply(
         result = yield from _judge(turn, problem, draft.strategy, number, change)
         candidate = Candidate(number, draft.strategy, problem.path, text, change, result)
         board.add(candidate)
-        if result is None or problem.start is None or ends_well(turn.kind, problem.start, result):
+        if (
+            result is None
+            or problem.start is None
+            or ends_well(turn.request.kind, problem.start, result)
+        ):
             return candidate
     return None
 
@@ -174,7 +178,7 @@ def _change(turn: Turn, problem: Problem, board: Board, text: str) -> Change:
         raise EditError(fault)
     if not board.is_new(problem.path, text):
         raise EditError("it was tried before")
-    if is_step(turn.kind) and (fault := not_done(own_text(turn.prompt), problem.text, text)):
+    if turn.request.is_step and (fault := not_done(own_text(turn.prompt), problem.text, text)):
         raise EditError(fault)
     if problem.path.endswith(".py"):
         tests = [text_of(turn.services.workspace, path) for path in problem.beside if is_test(path)]
@@ -194,7 +198,7 @@ def _judge(
     if problem.lean:
         lean = _checked(turn, problem, start, number, change, lean=True)
         result, held = yield from result_held(lean)
-        if not ends_well(turn.kind, start, result):
+        if not ends_well(turn.request.kind, start, result):
             yield from held
             return result
     return (yield from _checked(turn, problem, start, number, change, lean=False))

@@ -43,7 +43,7 @@ def permit(
     The front end answers a `Question` before it pulls the next event; no answer means no. Where the
     user changed a command, the decision's subject is the command that may run.
     """
-    verdict = turn.services.gate.decide(tool, effect, subject, turn.named)
+    verdict = turn.services.gate.decide(tool, effect, subject, turn.task_paths)
     if entered and (verdict.action == "ask" or verdict.by == "mode"):
         decision = Decision(tool, subject, True, "user", "you entered it")
         yield decision
@@ -52,12 +52,12 @@ def permit(
         decision = Decision(tool, subject, verdict.action == "allow", verdict.by, verdict.reason)
         yield decision
         return decision
-    number = turn.next("question")
-    turn.asked[number] = (effect, subject)
+    number = turn.ledger.next("question")
+    turn.questions[number] = (effect, subject)
     asked = time.monotonic()
     yield Question(number, tool, subject, turn.services.marks.hide(shown), verdict.reason)
-    turn.waited += time.monotonic() - asked
-    del turn.asked[number]
+    turn.ledger.waited += time.monotonic() - asked
+    del turn.questions[number]
     turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
     if number in turn.answers:
         decision = _answered(turn, tool, effect, subject, turn.answers.pop(number))
@@ -74,7 +74,7 @@ def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answe
     reason, edited = answer.reason, answer.edited.strip()
     if answer.allowed and effect == "execute" and edited and edited != subject:
         subject = edited
-        verdict = gate.decide(tool, effect, subject, turn.named)
+        verdict = gate.decide(tool, effect, subject, turn.task_paths)
         if verdict.action == "deny":
             return Decision(tool, subject, False, verdict.by, verdict.reason)
     if answer.allowed and answer.remember and gate.rememberable(effect, subject):
@@ -97,7 +97,7 @@ def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
 
     Raises RefusedError.
     """
-    verdict = turn.services.gate.decide("edit", "write", path, turn.named)
+    verdict = turn.services.gate.decide("edit", "write", path, turn.task_paths)
     if verdict.action == "deny":
         decision = Decision("edit", path, False, verdict.by, verdict.reason)
     elif verdict.action == "ask" and not turn.services.interactive:
@@ -151,7 +151,7 @@ def act(turn: Turn, call: ToolCall, *, entered: bool = False) -> Generator[Event
 
     The model's mistakes and refusals become results that tell it what would be right.
     """
-    number = turn.next("call")
+    number = turn.ledger.next("call")
     yield ToolCalled(number, call.name, call.arguments)
     try:
         result = yield from _perform(turn, call, entered)
@@ -162,8 +162,8 @@ def act(turn: Turn, call: ToolCall, *, entered: bool = False) -> Generator[Event
             yield Blocked("path", call.arguments.get("path", call.name), error.message)
     hide = turn.services.marks.hide
     result = replace(result, for_model=hide(result.for_model), for_person=hide(result.for_person))
-    yield from turn.seen()
-    yield from turn.hidden()
+    yield from turn.drain_reads()
+    yield from turn.drain_redactions()
     yield ToolReturned(number, call.name, result.ok, result.for_model, result.for_person)
     return result
 
@@ -185,7 +185,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         workspace=turn.services.workspace,
         sandbox=turn.services.sandbox,
         apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
-        saw=turn.saw,
+        saw=turn.record_read,
         marks=turn.services.marks,
         denies=denies,
         may_have=lambda pattern, files, regex: turn.services.index.may_have(
@@ -225,7 +225,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
 def _denied(turn: Turn, path: str) -> str:
     """Why no tool may change `path`, whatever command it is that did; "" where one may."""
     decide = turn.services.gate.decide
-    verdicts = [decide(tool, "write", path, turn.named) for tool in ("edit", "write")]
+    verdicts = [decide(tool, "write", path, turn.task_paths) for tool in ("edit", "write")]
     return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
 
 

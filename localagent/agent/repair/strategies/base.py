@@ -42,7 +42,7 @@ def sampled(turn: Turn, number: int, request: Request) -> Request:
         temperature=profile.temperature if number else 0.0,
         top_p=profile.top_p,
         top_k=profile.top_k,
-        seed=turn.seed + number,
+        seed=turn.request.seed + number,
     )
 
 

@@ -91,10 +91,10 @@ def _together(turn: Turn, board: Board) -> int:
     model on this machine, if they are as long as the best one. What is written is mended, and the
     next questions tell of it; eight long files at once would take all the time there is."""
     most = turn.services.model.info.profile.candidates
-    seconds = turn.usage.decode_seconds
+    seconds = turn.ledger.usage.decode_seconds
     if board.best is None or not seconds:
         return most
-    rate = turn.usage.completion_tokens / seconds
+    rate = turn.ledger.usage.completion_tokens / seconds
     return max(2, min(most, int(SECONDS * rate / turn.services.model.count(board.best.text))))
 
 
@@ -138,7 +138,7 @@ def whole_draft(
         temperature=temperature,
         top_p=profile.top_p,
         top_k=profile.top_k,
-        seed=turn.seed + number,
+        seed=turn.request.seed + number,
         reply_start=f"```{problem.language}\n{start}",
     )
     return Draft(strategy, request, lambda reply: [_kept(turn, problem, _clean(start + reply))])
