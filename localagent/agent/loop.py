@@ -15,6 +15,7 @@ from collections.abc import Generator
 
 from localagent.agent.checks.baseline import last_line, project_check
 from localagent.agent.checks.runner import CheckResult, run_check
+from localagent.agent.limits import LOOP
 from localagent.agent.planners.base import Planner, Result
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Turn
@@ -47,8 +48,6 @@ _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
     (LimitReached, "limit"),
     (Interrupted, "interrupted"),
 )
-# The end of a failing check's output that joins the conversation.
-_SHARED_LINES, _SHARED_CHARS = 40, 4000
 
 Work = Generator[Event, None, Result]
 """The events of a turn's work; its value says how the turn ended."""
@@ -141,5 +140,5 @@ def _output_message(turn: Turn, command: str, output: str) -> MessageAdded:
 
 
 def _output_tail(result: CheckResult) -> str:
-    tail = "\n".join(result.output.splitlines()[-_SHARED_LINES:])[-_SHARED_CHARS:]
-    return f"exit code {result.exit_code}\n{tail}"
+    tail = "\n".join(result.output.splitlines()[-LOOP.shared_lines :])
+    return f"exit code {result.exit_code}\n{tail[-LOOP.output_chars :]}"

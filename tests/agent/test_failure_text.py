@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.checks.messages import condensed
+from localagent.agent.checks.failure_messages import condensed
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.checks import plugins
-from localagent.agent.checks.plugins import may_be_lean
+from localagent.agent.checks.baseline import may_be_lean
 from localagent.agent.checks.runner import CheckResult, run_check
+from localagent.agent.limits import SEARCH
 from localagent.core.events import CheckStarted, Event
 from tests.doubles.plain_turn import turn_in
 
@@ -64,8 +64,8 @@ def test_not_where_there_is_nothing_to_save(workspace_dir: Path, installed: None
     assert isinstance(start, CheckResult)
     for other in (
         None,
-        replace(start, seconds=plugins.LEAST_SECONDS / 2),
-        replace(start, seconds=plugins.MOST_SECONDS * 2),
+        replace(start, seconds=SEARCH.lean_seconds / 2),
+        replace(start, seconds=SEARCH.lean_max_seconds * 2),
         replace(start, tests=()),
         replace(start, timed_out=True),
     ):

@@ -160,7 +160,12 @@ def test_a_new_file(turn: Turn, problem: Problem) -> None:
 
 
 def test_a_new_function_of_a_plan_s_step(turn: Turn, problem: Problem) -> None:
-    step = replace(turn, prompt="In calc.py: add a function `double`.\n\nThis is step 1 of 2.")
+    step = replace(
+        turn,
+        request=replace(
+            turn.request, prompt="In calc.py: add a function `double`.\n\nThis is step 1 of 2."
+        ),
+    )
     (draft,) = next(addition(step, problem, Board(FAILING)))
     compare("new-function", transcript_form(draft.request))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.agent.repair.mutation.expected_vs_actual import ONE_TOO_MANY, nearness, text_edits
+from localagent.agent.checks.failure_messages import ONE_TOO_MANY, nearness, text_edits
 
 
 @pytest.mark.parametrize(

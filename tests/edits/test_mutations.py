@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.agent.repair.mutation.expected_vs_actual import ONE_TOO_MANY, Edit
-from localagent.agent.repair.mutation.operators import mutations, told
+from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
+from localagent.agent.repair.mutations import guided_mutations, mutations
 
 
 def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
@@ -85,7 +85,7 @@ def test_what_is_looked_up_may_have_to_be_worked_out() -> None:
 )
 def test_what_is_missing_is_put_in_where_texts_are_joined(line: str, mended: str) -> None:
     text = f"def f(a, b):\n    {line}\n"
-    new = told(text, [2], [("", "-")], ())
+    new = guided_mutations(text, [2], [("", "-")], ())
     assert new[0].splitlines()[1].strip() == mended
     assert new[0] == mutations(text, 2, [("", "-")])[0]
 
@@ -100,33 +100,36 @@ def test_what_is_missing_is_put_in_where_texts_are_joined(line: str, mended: str
     ],
 )
 def test_what_is_too_much_is_taken_off(line: str, edit: Edit, mended: str) -> None:
-    new = told(f"def f(a, b, items):\n    {line}\n", [2], [edit], ())
+    new = guided_mutations(f"def f(a, b, items):\n    {line}\n", [2], [edit], ())
     assert new[0].splitlines()[1].strip() == mended
 
 
 def test_a_text_that_misses_its_end_is_tried_after_the_joints() -> None:
     text = 'def f(a):\n    return {1: "one"}[a] + " tail"\n'
-    new = told(text, [2], [("", "-"), ("one", "one-")], ())
+    new = guided_mutations(text, [2], [("", "-"), ("one", "one-")], ())
     assert '"one"}[a] + "-" + " tail"' in new[0] and any('"one-"' in one for one in new[1:])
 
 
 def test_a_lookup_that_fails_is_worked_out_also_with_others_on_its_line() -> None:
     text = "def f(n):\n    return words[n // 10] + words[n]\n"
-    found = [one.splitlines()[1].strip() for one in told(text, [2], (), {2})]
+    found = [one.splitlines()[1].strip() for one in guided_mutations(text, [2], (), {2})]
     assert found[:3] == [
         "return f(n // 10) + words[n]",
         "return words[n // 10] + f(n)",
         "return f(n // 10) + f(n)",
     ]
-    assert told(text, [2], (), ()) == []
-    assert not any("f(n // 10)" in one for one in told(text.replace("(n)", "(n, m)"), [2], (), {2}))
+    assert guided_mutations(text, [2], (), ()) == []
+    assert not any(
+        "f(n // 10)" in one for one in guided_mutations(text.replace("(n)", "(n, m)"), [2], (), {2})
+    )
     method = "class C:\n    def f(self):\n        return self.a[n]\n"
-    assert not any("return f(n)" in one for one in told(method, [3], (), {3}))
+    assert not any("return f(n)" in one for one in guided_mutations(method, [3], (), {3}))
 
 
 def test_a_lookup_that_fails_may_have_to_give_nothing() -> None:
     new = [
-        one.splitlines()[1].strip() for one in told("def f(a, b):\n    x = a[b]\n", [2], (), {2})
+        one.splitlines()[1].strip()
+        for one in guided_mutations("def f(a, b):\n    x = a[b]\n", [2], (), {2})
     ]
     assert new == ['x = (a[b] if b < len(a) else "")', 'x = a.get(b, "")']
 

@@ -1,7 +1,7 @@
-"""Checks: finding the project's check command, running it in a view, and reading its result.
+"""Run the check command in a view of the workspace, and read its result.
 
-A check passes when its command exits with 0; nothing else decides. The rest of what is read here
-(counts, failing tests, frames, executed lines) guides the search for a repair.
+A check passes if its command exits with 0; nothing else decides. The rest of the result (counts,
+failing tests, frames, executed lines) guides the search.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from localagent.agent.repair.mutation.expected_vs_actual import nearness
+from localagent.agent.checks.failure_messages import nearness
+from localagent.agent.limits import LOOP
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.events import Blocked, CheckFinished, CheckStarted, Event, TurnKind, Warned
@@ -22,15 +23,17 @@ from localagent.sandbox.base import Command, Completed, closed_port
 
 PROBE_DIR = Path(__file__).resolve().parent / "probe"
 _PROBE_MARK = "LOCALAGENT-PROBE "
-# Characters of a check's output that are kept for people and for the transcript.
-SHOWN_CHARS = 4000
+NOT_WORSE = "the check still fails, but on nothing that passed before"
 
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """One test: its id, outcome ("passed", "failed", "skipped"), the assertion's message, the
-    traceback as (path, line) pairs, the lines that it ran by path (where they were traced), and the
-    statement that failed where the message has only the first of its lines."""
+    """The result of one test.
+
+    `outcome` is "passed", "failed" or "skipped"; `message` is the failure's. `frames` is the
+    traceback as (path, line) pairs, outermost first. `lines` holds the executed lines by path,
+    where they were traced. `statement` is the whole failing statement where the message cuts it.
+    """
 
     __test__ = False  # not a test case of pytest
 
@@ -44,10 +47,10 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found. `passed` and `failed` are numbers of tests, None where unknown.
+    """The result of a check. `passed` and `failed` count tests; None means unknown.
 
-    `usable` is False where the command itself could not run (not found, no such module). `near` is
-    how near the failing tests are to passing (see `edits.differences.nearness`), added up.
+    `usable` is False where the command itself could not run (not found, no such module). `nearness`
+    is the sum over the failing tests; see `failure_messages.nearness`.
     """
 
     command: str
@@ -60,45 +63,42 @@ class CheckResult:
     passed: int | None = None
     failed: int | None = None
     usable: bool = True
-    near: float = 0.0
+    nearness: float = 0.0
 
     @property
     def counts(self) -> tuple[bool, int, int]:
-        """For comparing candidates by their tests alone: greater is better. Of those of which as
-        many pass, the one is better of which more tests ran: what cannot be imported fails one."""
+        """Compare by passed tests, then by collected tests: greater is better.
+
+        A candidate that breaks an import collects fewer tests.
+        """
         return (self.ok, self.passed or 0, (self.passed or 0) + (self.failed or 0))
 
     @property
     def score(self) -> tuple[bool, int, int, float]:
-        """For comparing candidates: greater is better. Of those of which the same number of tests
-        pass, the one is better whose failing tests are nearer to passing."""
-        return (*self.counts, self.near)
+        """Compare by `counts`, then by the nearness of the failing tests: greater is better."""
+        return (*self.counts, self.nearness)
 
     @property
     def failing(self) -> tuple[TestResult, ...]:
-        """The tests that failed, in the order in which they ran."""
+        """The failed tests, in the order of their run."""
         return tuple(t for t in self.tests if t.outcome == "failed")
 
     @property
     def passing(self) -> frozenset[str]:
-        """The ids of the tests that passed."""
+        """The ids of the passed tests."""
         return frozenset(t.id for t in self.tests if t.outcome == "passed")
 
 
-NOT_WORSE = "the check still fails, but on nothing that passed before"
-
-
 def ends_well(kind: TurnKind, start: CheckResult, result: CheckResult) -> bool:
-    """Whether a turn's change is good enough, by the check before it and after it.
+    """Whether a turn's change is good enough, by the checks before and after it.
 
-    The check passes; but for a step of a plan, after which others come, it is enough to be
-    `not_worse`.
+    The check has to pass. For a step of a plan that others follow, `not_worse` is enough.
     """
     return result.ok or (kind == "step" and not_worse(start, result))
 
 
 def not_worse(start: CheckResult, result: CheckResult) -> bool:
-    """Whether nothing fails that passed before, as far as that is known."""
+    """Whether nothing fails that passed before; where tests are unknown, by their numbers."""
     if result.timed_out or not result.usable:
         return False
     if start.tests and result.tests:
@@ -119,10 +119,11 @@ def run_check(
     probe: bool = True,
     lean: bool = False,
 ) -> Generator[Event, None, CheckResult]:
-    """Run `command` in a view of the workspace with `changes` made; the workspace is not touched.
+    """Run `command` in a view of the workspace with `changes`; the workspace stays untouched.
 
-    `seconds` limits its time (default: the session's `check_seconds`), `trace` names Python files
-    whose executed lines are wanted for each test; `lean` is told of in `agent.lean_check`.
+    `seconds` limits its time (default: the session's `check_seconds`). `trace` names Python files
+    whose executed lines the result holds for each test. `lean` leaves out pytest's plug-ins; see
+    `checks.baseline`.
     """
     turn.ensure_within_limits()
     services = turn.services
@@ -141,7 +142,7 @@ def run_check(
         yield Blocked("network", done.reached_for, who)
         yield Warned(f"the sandbox refused to {done.reached_for} ({who})")
     turn.ensure_within_limits()
-    result = read_result(command, done, turn.services.marks.hide)
+    result = read_result(command, done, services.marks.hide)
     yield from turn.drain_redactions()
     if not result.ok and services.sandbox.confined:
         hint = closed_port(result.output, services.sandbox.ports)
@@ -155,7 +156,7 @@ def run_check(
         result.passed,
         result.failed,
         round(result.seconds, 3),
-        result.output[-SHOWN_CHARS:],
+        result.output[-LOOP.output_chars :],
     )
     return result
 
@@ -165,7 +166,7 @@ def _probe_environment(trace: Sequence[str], *, lean: bool) -> dict[str, str]:
     return {
         "PYTHONPATH": str(PROBE_DIR),
         "PYTEST_PLUGINS": "localagent_probe",
-        # Presentation only; --maxfail=0 undoes an -x, since every test counts for the score.
+        # --tb=short is presentation only. --maxfail=0 undoes an -x: every test counts.
         "PYTEST_ADDOPTS": "--tb=short --maxfail=0",
         "LOCALAGENT_PROBE_TRACE": ":".join(trace),
         **({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if lean else {}),
@@ -173,28 +174,29 @@ def _probe_environment(trace: Sequence[str], *, lean: bool) -> dict[str, str]:
 
 
 def read_result(
-    command: str, done: Completed, hide: Callable[[str], str] = lambda text: text
+    command: str, done: Completed, redact: Callable[[str], str] = lambda text: text
 ) -> CheckResult:
-    """Read what a finished check printed; its texts are passed through `hide`."""
+    """Read a finished check's output; `redact` is applied to all texts of the result."""
 
-    def shown(text: str) -> str:
-        return hide(without_escapes(text))
+    def clean(text: str) -> str:
+        return redact(without_escapes(text))
 
     output, tests = _split_probe(done.output)
-    output = shown(output)
+    output = clean(output)
     tests = tuple(
-        replace(test, message=shown(test.message), statement=shown(test.statement))
+        replace(test, message=clean(test.message), statement=clean(test.statement))
         for test in tests
     )
-    ok = done.exit_code == 0 and not done.timed_out
     if tests:
         passed: int | None = sum(t.outcome == "passed" for t in tests)
         failed: int | None = sum(t.outcome == "failed" for t in tests)
     else:
         passed, failed = _counts(output)
+    # The check's own program is missing; the code may be fine.
+    no_runner = re.search(r"No module named '?(pytest|unittest)'?\s*$", output) is not None
     return CheckResult(
         command=command,
-        ok=ok,
+        ok=done.exit_code == 0 and not done.timed_out,
         exit_code=done.exit_code,
         timed_out=done.timed_out,
         seconds=done.seconds,
@@ -202,29 +204,24 @@ def read_result(
         tests=tests,
         passed=passed,
         failed=failed,
-        usable=not (done.not_found or _no_runner(output)),
-        near=round(sum(nearness(t.message) for t in tests if t.outcome == "failed"), 3),
+        usable=not (done.not_found or no_runner),
+        nearness=round(sum(nearness(t.message) for t in tests if t.outcome == "failed"), 3),
     )
 
 
-def _no_runner(output: str) -> bool:
-    """The check's own program is missing, rather than the code being wrong."""
-    return re.search(r"No module named '?(pytest|unittest)'?\s*$", output) is not None
-
-
 def _split_probe(output: str) -> tuple[str, tuple[TestResult, ...]]:
-    """Part the probe's lines from the rest; several pytest runs in one check are joined."""
-    kept: list[str] = []
+    """Part the probe's lines from the rest; the tests of several pytest runs are joined."""
+    rest: list[str] = []
     tests: list[TestResult] = []
     for line in output.splitlines():
         if not line.startswith(_PROBE_MARK):
-            kept.append(line)
+            rest.append(line)
             continue
         try:
             tests.extend(_read_probe(json.loads(line[len(_PROBE_MARK) :])))
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # the checked code can print anything, also a line that looks like ours
-    return "\n".join(kept), tuple(tests)
+            continue  # the checked code may print a line that looks like the probe's
+    return "\n".join(rest), tuple(tests)
 
 
 def _read_probe(data: dict[str, Any]) -> list[TestResult]:
@@ -232,13 +229,13 @@ def _read_probe(data: dict[str, Any]) -> list[TestResult]:
     return [
         TestResult(
             id=str(name),
-            outcome=str(found["outcome"]),
-            message=str(found.get("message", "")),
-            statement=str(found.get("statement", "")),
-            frames=tuple((str(path), int(line)) for path, line in found.get("frames", [])),
+            outcome=str(test["outcome"]),
+            message=str(test.get("message", "")),
+            statement=str(test.get("statement", "")),
+            frames=tuple((str(path), int(line)) for path, line in test.get("frames", [])),
             lines={str(p): frozenset(map(int, ls)) for p, ls in lines.get(name, {}).items()},
         )
-        for name, found in data["tests"].items()
+        for name, test in data["tests"].items()
     ]
 
 
@@ -248,6 +245,7 @@ _COUNT = re.compile(r"(\d+) (passed|failed|errors?|passing|failing)\b|^# (pass|f
 
 
 def _counts(output: str) -> tuple[int | None, int | None]:
+    """The numbers of passed and failed tests that common test runners print; None if unknown."""
     passed = failed = None
     for match in _COUNT.finditer(output):
         number = int(match.group(1) or match.group(4))

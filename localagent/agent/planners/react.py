@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from localagent.agent.checks.baseline import check_as_it_is
+from localagent.agent.checks.baseline import baseline_check
 from localagent.agent.checks.runner import NOT_WORSE, CheckResult, ends_well, not_worse, run_check
 from localagent.agent.model_calls import Reply, ask
 from localagent.agent.planners.base import Result
@@ -95,7 +95,7 @@ class React:
         start = None
         question = classify(turn.prompt) == "answer"
         if not question:
-            _, start = yield from check_as_it_is(turn)
+            _, start = yield from baseline_check(turn)
         messages = self.opening(turn.services, turn.conversation)
         yield from turn.drain_rule_warnings()
         messages.append(Message("user", turn.prompt))

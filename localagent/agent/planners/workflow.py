@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from localagent.agent.checks.baseline import check_as_it_is
+from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.coverage import is_untested
-from localagent.agent.checks.plugins import may_be_lean
 from localagent.agent.checks.runner import NOT_WORSE, CheckResult, not_worse, run_check
 from localagent.agent.model_calls import Reply, ask, choose
 from localagent.agent.planners.answer_prompt import opening, put
@@ -79,7 +78,7 @@ class Workflow(PlannerDefaults):
         if not turn.services.workspace.writable:
             raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
         turn.task_paths = frozenset(p for p in named if not is_test(p))
-        check, start = yield from check_as_it_is(turn)
+        check, start = yield from baseline_check(turn)
         fixes = not turn.request.is_step and _asks_for_passing(turn.prompt)
         if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localagent.agent.checks.messages import condensed
+from localagent.agent.checks.failure_messages import condensed
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test

@@ -10,7 +10,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from localagent.agent.checks.plugins import result_held
+from localagent.agent.checks.baseline import hold_result
 from localagent.agent.checks.runner import CheckResult, ends_well, run_check
 from localagent.agent.model_calls import Reply, ask_all
 from localagent.agent.planners.plan_steps import not_done, own_text
@@ -197,7 +197,7 @@ def _judge(
     start = problem.start
     if problem.lean:
         lean = _checked(turn, problem, start, number, change, lean=True)
-        result, held = yield from result_held(lean)
+        result, held = yield from hold_result(lean)
         if not ends_well(turn.request.kind, start, result):
             yield from held
             return result

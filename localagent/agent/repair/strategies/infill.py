@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from localagent.agent.checks.messages import condensed
+from localagent.agent.checks.failure_messages import condensed
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.repair.candidates import Board
 from localagent.agent.repair.localize import best_text, most_pass, other_text, suspicious_lines

@@ -13,11 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from localagent.agent.checks.failure_messages import Edit, text_edits
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.repair.candidates import Board
 from localagent.agent.repair.localize import best_text, most_pass, suspicious_lines
-from localagent.agent.repair.mutation.expected_vs_actual import Edit, text_edits
-from localagent.agent.repair.mutation.operators import mutations, told
+from localagent.agent.repair.mutations import guided_mutations, mutations
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.strategies.base import Draft
 from localagent.agent.turn import Turn
@@ -131,7 +131,7 @@ def _told(problem: Problem, text: str, result: CheckResult) -> list[str]:
     """The changes that failing tests tell of."""
     lines = suspicious_lines(problem, text.splitlines(), result)[:TOLD_LINES]
     failing = _failing_lookups(problem.path, result)
-    return told(text, lines, _edits(result), failing)[: _most(result)]
+    return guided_mutations(text, lines, _edits(result), failing)[: _most(result)]
 
 
 def _changed(problem: Problem, text: str, result: CheckResult) -> list[str]:

@@ -1,0 +1,198 @@
+"""Edits of one line of Python: replacements of its nodes, and edits that failing tests suggest.
+
+A failing test suggests edits in two ways. It shows an actual and an expected text, or it fails at a
+lookup of a missing key or index. The text around an edit stays as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
+
+LOOKUP = -4
+"""The rank of a call in place of a lookup."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A replacement of the line's bytes from `start` to `end`; lower ranks are tried first."""
+
+    rank: int
+    start: int
+    end: int
+    new: str
+
+
+class SourceLine:
+    """A line of a file, addressed by the byte columns of its nodes.
+
+    `variables` are the enclosing function's, the nearest first. `recursive` is that function's name
+    where a call of itself is likely, or "". `lookup_fails`: a key or index on this line is missing.
+    """
+
+    def __init__(
+        self, text: str, function: Function | None, number: int, *, lookup_fails: bool
+    ) -> None:
+        self.bytes = text.encode()
+        self.variables = _variables(function, number)
+        self.recursive = _recursive(function, at_all=lookup_fails)
+        self.lookup_fails = lookup_fails
+
+    def source(self, node: ast.expr | ast.stmt) -> str:
+        """The source text of a node."""
+        return self.bytes[node.col_offset : node.end_col_offset].decode()
+
+    def replace(self, rank: int, node: ast.expr | ast.stmt, new: str) -> Mutant:
+        """`new` in place of a node."""
+        assert node.end_col_offset is not None
+        return Mutant(rank, node.col_offset, node.end_col_offset, new)
+
+    def swap(self, rank: int, first: ast.expr, second: ast.expr) -> Mutant:
+        """Two nodes in each other's place."""
+        assert first.end_col_offset is not None
+        assert second.end_col_offset is not None
+        between = self.bytes[first.end_col_offset : second.col_offset].decode()
+        new = self.source(second) + between + self.source(first)
+        return Mutant(rank, first.col_offset, second.end_col_offset, new)
+
+
+def parse(text: str) -> ast.Module | None:
+    """The syntax tree of a text, or None where it is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd escapes are the project's business
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def lines_of(node: ast.AST) -> tuple[int, int]:
+    """The first and the last line of a node; zeros for a node without a position."""
+    return getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
+
+
+def enclosing_function(tree: ast.Module, line: int) -> Function | None:
+    """The innermost function that contains the line."""
+    functions = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, Function) and n.lineno < line <= (n.end_lineno or n.lineno)
+    ]
+    return max(functions, key=lambda f: f.lineno, default=None)
+
+
+def _recursive(function: Function | None, *, at_all: bool) -> str:
+    """The function's name if it takes one argument and calls itself, or might `at_all`; or ""."""
+    if function is None or len(function.args.args) != 1 or function.args.args[0].arg == "self":
+        return ""
+    calls = [n.func for n in ast.walk(function) if isinstance(n, ast.Call)]
+    names = [f.id for f in calls if isinstance(f, ast.Name)]
+    return function.name if at_all or function.name in names else ""
+
+
+def _variables(function: Function | None, line: int) -> list[str]:
+    """A function's parameters and variables, the nearest to the line first."""
+    distances: dict[str, int] = {}
+    for node in ast.walk(function) if function is not None else ():
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        else:
+            continue
+        if name not in ("self", "cls", "_"):
+            distance = abs(node.lineno - line)
+            distances[name] = min(distance, distances.get(name, distance))
+    return sorted(distances, key=lambda name: (distances[name], name))
+
+
+def edit_literal(
+    line: SourceLine, node: ast.AST, number: int, edits: Sequence[Edit]
+) -> Iterator[Mutant]:
+    """Apply edits to a text literal on line `number`; in an f-string, outside of its fields."""
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    if lines_of(node) != (number, number) or not (is_text or isinstance(node, ast.JoinedStr)):
+        return
+    assert isinstance(node, ast.expr)
+    literal = line.source(node)
+    for old, new in edits:
+        if old and old in literal:
+            # For a missing part, the place where texts are joined is likelier.
+            rank = -2 if old in new else -3
+            yield line.replace(rank, node, literal.replace(old, new))
+
+
+def insert_text(line: SourceLine, node: ast.AST, missing: str) -> Iterator[Mutant]:
+    """Insert a missing text where texts are joined or returned."""
+    text = _quoted(missing)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        yield line.replace(-3, node.right, f"{text} + {line.source(node.right)}")
+        yield line.replace(-1, node.left, f"{text} + {line.source(node.left)}")
+    elif isinstance(node, ast.IfExp):
+        yield line.replace(-3, node.body, f"{text} + {line.source(node.body)}")
+        yield line.replace(-2, node.body, f"{line.source(node.body)} + {text}")
+    elif isinstance(node, ast.Constant) and node.value == "":
+        yield line.replace(-2, node, text)
+    elif isinstance(node, ast.JoinedStr) and "}{" in (literal := line.source(node)):
+        yield line.replace(-3, node, literal.replace("}{", f"}}{missing}{{"))
+    elif isinstance(node, ast.Return) and node.value is not None:
+        value = _operand(line, node.value, ast.BinOp)
+        yield line.replace(-1, node.value, f"{value} + {text}")
+        yield line.replace(-1, node.value, f"{text} + {value}")
+
+
+def trim_return(line: SourceLine, node: ast.Return, edits: Sequence[Edit]) -> Iterator[Mutant]:
+    """Cut the part of a returned value that no test expects, at its end or its start."""
+    if node.value is None:
+        return
+    value = _operand(line, node.value)
+    if ONE_TOO_MANY in edits:
+        yield line.replace(-2, node.value, f"{value}[:-1]")
+    for old in (old for old, new in edits if old and not new):
+        yield line.replace(-2, node.value, f"{value}.removesuffix({_quoted(old)})")
+        yield line.replace(-1, node.value, f"{value}.removeprefix({_quoted(old)})")
+
+
+def _operand(line: SourceLine, node: ast.expr, *kinds: type[ast.expr]) -> str:
+    """An expression as an operand: in brackets, unless it is simple or one of `kinds`."""
+    simple = (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.JoinedStr, *kinds)
+    return line.source(node) if isinstance(node, simple) else f"({line.source(node)})"
+
+
+def _quoted(text: str) -> str:
+    plain = text.isprintable() and not set(text) & set('"\\')
+    return f'"{text}"' if plain else repr(text)
+
+
+def replace_lookup(line: SourceLine, node: ast.Subscript) -> Iterator[Mutant]:
+    """Replace a lookup by a recursive call, or give it an empty default."""
+    index = node.slice
+    is_computed = isinstance(index, ast.BinOp) or (
+        line.lookup_fails and not isinstance(index, ast.Constant | ast.Slice)
+    )
+    if line.recursive and is_computed:
+        yield line.replace(LOOKUP, node, f"{line.recursive}({line.source(index)})")
+    if line.lookup_fails and not isinstance(index, ast.Slice):
+        container, key = line.source(node.value), line.source(index)
+        yield line.replace(-2, node, f'({container}[{key}] if {key} < len({container}) else "")')
+        yield line.replace(-2, node, f'{container}.get({key}, "")')
+
+
+def replace_all_lookups(line: SourceLine, mutants: Sequence[Mutant]) -> Iterator[Mutant]:
+    """Apply the `mutants` that replace lookups all at once; of nested ones, the outer."""
+    outer: list[Mutant] = []
+    for mutant in sorted(mutants, key=lambda m: (m.start, -m.end)):
+        if not outer or mutant.start >= outer[-1].end:
+            outer.append(mutant)
+    if len(outer) > 1:
+        new = outer[0].new
+        for before, mutant in pairwise(outer):
+            new += line.bytes[before.end : mutant.start].decode() + mutant.new
+        yield Mutant(LOOKUP, outer[0].start, outer[-1].end, new)

@@ -1,1 +1,0 @@
-"""Small changes of lines, made without the model."""

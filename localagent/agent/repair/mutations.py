@@ -1,0 +1,306 @@
+"""Small changes of one line of Python that repair common slips: an operator, a bound, an index.
+
+The operators are those of mutation testing, used for repair (Debroy and Wong, "Using mutation to
+automatically suggest fixes for faulty programs", ICST 2010).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from localagent.agent.checks.failure_messages import Edit
+from localagent.agent.limits import SEARCH
+from localagent.agent.repair.line_edits import (
+    LOOKUP,
+    Mutant,
+    SourceLine,
+    edit_literal,
+    enclosing_function,
+    insert_text,
+    lines_of,
+    parse,
+    replace_all_lookups,
+    replace_lookup,
+    trim_return,
+)
+
+_SYMBOLS: dict[type[ast.AST], str] = {
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+    ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
+    ast.And: "and", ast.Or: "or",
+}  # fmt: skip
+_OPERATORS = {
+    "<": ("<=", ">"), "<=": ("<", ">="), ">": (">=", "<"), ">=": (">", "<="),
+    "==": ("!=",), "!=": ("==",), "in": ("not in",), "not in": ("in",),
+    "is": ("is not",), "is not": ("is",), "+": ("-",), "-": ("+",), "*": ("+", "**"),
+    "/": ("//", "*"), "//": ("/", "%"), "%": ("//",), "and": ("or",), "or": ("and",),
+}  # fmt: skip
+_NAMES = {
+    "min": "max", "any": "all", "floor": "ceil", "append": "extend", "lower": "upper",
+    "startswith": "endswith", "lstrip": "rstrip", "ljust": "rjust", "find": "rfind",
+    "isalpha": "isalnum", "keys": "values", "remove": "discard",
+    "ValueError": "TypeError", "KeyError": "IndexError",
+}  # fmt: skip
+_SWAPPED = {**_NAMES, **{new: old for old, new in _NAMES.items()}}
+_ORDERED = ("-", "/", "//", "%")
+_FIELD = re.compile(rb"(?<!\{)\{([^{}\s][^{}:!\n]*?)[:!}]")
+
+
+def mutations(
+    text: str, line: int, edits: Sequence[Edit] = (), *, lookup_fails: bool = False
+) -> list[str]:
+    """The texts that one small change in `line` (from 1) makes of `text`, the likeliest first.
+
+    Changes that failing tests suggest come first: `edits` of texts, and replacements of a failing
+    lookup. Empty where `text` does not parse.
+    """
+    return list(_ranked(text, line, edits, lookup_fails=lookup_fails))
+
+
+def guided_mutations(
+    text: str, lines: Sequence[int], edits: Sequence[Edit], failing_lookups: Collection[int]
+) -> list[str]:
+    """Only the changes of any of `lines` that failing tests suggest, the likeliest first.
+
+    `failing_lookups` are the lines on which a key or index is missing.
+    """
+    if not edits and not failing_lookups:
+        return []
+    pairs = [
+        (rank, new)
+        for line in lines
+        for new, rank in _ranked(
+            text, line, edits, lookup_fails=line in failing_lookups, below=0
+        ).items()
+    ]
+    return [new for _, new in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def _ranked(
+    text: str, number: int, edits: Sequence[Edit], *, lookup_fails: bool, below: int | None = None
+) -> dict[str, int]:
+    """The changed texts, each with its rank, the lowest first; only ranks `below` a limit."""
+    tree = parse(text)
+    lines = text.splitlines(keepends=True)
+    if tree is None or not 1 <= number <= len(lines) or "\f" in text:
+        return {}  # splitlines and the parser count lines differently at a form feed
+    function = enclosing_function(tree, number)
+    line = SourceLine(lines[number - 1], function, number, lookup_fails=lookup_fails)
+    texts: dict[str, int] = {}
+    for mutant in sorted(_mutants(tree, line, number, edits), key=lambda m: m.rank):
+        if below is not None and mutant.rank >= below:
+            break
+        changed = line.bytes[: mutant.start] + mutant.new.encode() + line.bytes[mutant.end :]
+        new = "".join([*lines[: number - 1], changed.decode(), *lines[number:]])
+        if new != text and new not in texts and parse(new) is not None:
+            texts[new] = mutant.rank
+    return texts
+
+
+def _mutants(
+    tree: ast.Module, line: SourceLine, number: int, edits: Sequence[Edit]
+) -> list[Mutant]:
+    """All mutants of a line."""
+    mutants = [
+        mutant
+        for node in _nodes(tree, line, number)
+        for kind, changes in _CHANGES.items()
+        if isinstance(node, kind)
+        for mutant in changes(line, node)
+    ]
+    mutants += replace_all_lookups(line, [m for m in mutants if m.rank == LOOKUP])
+    for node in ast.walk(tree):
+        mutants += edit_literal(line, node, number, edits)
+    for node in (nodes := _whole_nodes(tree, number)):
+        for missing in (new for old, new in edits if new and not old):
+            mutants += insert_text(line, node, missing)
+    for node in nodes:
+        if isinstance(node, ast.Return):
+            mutants += trim_return(line, node, edits)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If | ast.While) and lines_of(node.test) == (number, number):
+            mutants += _negated(line, node.test)
+    return mutants
+
+
+def _nodes(tree: ast.Module, line: SourceLine, number: int) -> Iterator[ast.AST]:
+    """The nodes on the line, including those in the fields of f-strings."""
+    nodes = _whole_nodes(tree, number)
+    yield from (node for node in nodes if not isinstance(node, ast.JoinedStr))
+    for string in (node for node in nodes if isinstance(node, ast.JoinedStr)):
+        literal = line.bytes[string.col_offset : string.end_col_offset]
+        for field in _FIELD.finditer(literal):
+            yield from _field_nodes(field[1].decode(), string.col_offset + field.start(1))
+
+
+def _whole_nodes(tree: ast.Module, number: int) -> list[ast.AST]:
+    """The nodes on the line, without those in the fields of f-strings."""
+    nodes = [node for node in ast.walk(tree) if lines_of(node) == (number, number)]
+    strings = [node for node in nodes if isinstance(node, ast.JoinedStr)]
+    # Before Python 3.12 the positions inside f-strings are wrong.
+    inside = {id(part) for s in strings for part in ast.walk(s) if part is not s}
+    return [node for node in nodes if id(node) not in inside]
+
+
+def _field_nodes(text: str, column: int) -> list[ast.expr]:
+    """The nodes of an expression that begins in a column of the line."""
+    tree = parse(text)
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.expr)] if tree is not None else []
+    for node in nodes:
+        node.col_offset += column
+        node.end_col_offset = (node.end_col_offset or 0) + column
+    return nodes
+
+
+def _operators(line: SourceLine, left: ast.expr, op: ast.AST, right: ast.expr) -> Iterator[Mutant]:
+    """Other operators between two operands."""
+    assert left.end_col_offset is not None
+    between = line.bytes[left.end_col_offset : right.col_offset].decode()
+    old = _SYMBOLS.get(type(op), "")
+    pattern = re.compile(r"\s+".join(map(re.escape, old.split())))
+    for rank, new in enumerate(_OPERATORS.get(old, ())):
+        text = pattern.sub(new, between, count=1)
+        yield Mutant(rank * 3, left.end_col_offset, right.col_offset, text)
+
+
+def _comparison(line: SourceLine, node: ast.Compare) -> Iterator[Mutant]:
+    left = node.left
+    for op, right in zip(node.ops, node.comparators, strict=True):
+        yield from _operators(line, left, op, right)
+        if isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
+            yield from _by_one(line, 3, right)
+        left = right
+
+
+def _arithmetic(line: SourceLine, node: ast.BinOp) -> Iterator[Mutant]:
+    yield from _operators(line, node.left, node.op, node.right)
+    if _SYMBOLS.get(type(node.op)) in _ORDERED:
+        yield line.swap(4, node.left, node.right)
+
+
+def _boolean(line: SourceLine, node: ast.BoolOp) -> Iterator[Mutant]:
+    if len(node.values) == 2:
+        left, right = node.values
+        yield from _operators(line, left, node.op, right)
+        yield from (line.replace(4, node, line.source(value)) for value in node.values)
+
+
+def _constant(line: SourceLine, node: ast.Constant) -> Iterator[Mutant]:
+    if isinstance(node.value, bool):
+        yield line.replace(1, node, str(not node.value))
+    elif isinstance(node.value, int):
+        yield line.replace(2, node, str(node.value + 1))
+        yield line.replace(2, node, str(node.value - 1))
+
+
+def _unary(line: SourceLine, node: ast.UnaryOp) -> Iterator[Mutant]:
+    if isinstance(node.op, ast.Not):
+        yield line.replace(1, node, line.source(node.operand))
+
+
+def _index(line: SourceLine, node: ast.Subscript) -> Iterator[Mutant]:
+    index = node.slice
+    yield from replace_lookup(line, node)
+    if isinstance(index, ast.Slice):
+        for bound in (index.lower, index.upper):
+            if bound is not None:
+                yield from _by_one(line, 2, bound)
+    elif isinstance(index, ast.Constant) and index.value == 0:
+        yield line.replace(1, index, "-1")
+    elif isinstance(index, ast.UnaryOp):
+        yield line.replace(1, index, "0")
+    else:
+        yield from _by_one(line, 3, index)
+
+
+def _call(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
+    name = line.source(node.func)
+    if name == "range" and len(node.args) in (1, 2):
+        yield from _by_one(line, 1, node.args[-1])
+        if len(node.args) == 1:
+            yield line.replace(4, node.args[0], f"1, {line.source(node.args[0])}")
+    elif len(node.args) == 2 and not any(isinstance(a, ast.Starred) for a in node.args):
+        yield line.swap(4, *node.args)
+    if name == "sorted" and len(node.args) == 1 and not node.keywords:
+        yield line.replace(4, node.args[0], f"{line.source(node.args[0])}, reverse=True")
+
+
+def _method(line: SourceLine, node: ast.Attribute) -> Iterator[Mutant]:
+    if node.attr in _SWAPPED:
+        yield line.replace(4, node, f"{line.source(node.value)}.{_SWAPPED[node.attr]}")
+
+
+def _name(line: SourceLine, node: ast.Name) -> Iterator[Mutant]:
+    if not isinstance(node.ctx, ast.Load):
+        return
+    if node.id in _SWAPPED and node.id not in line.variables:
+        yield line.replace(3, node, _SWAPPED[node.id])
+    if node.id in line.variables:
+        others = [name for name in line.variables if name != node.id]
+        yield from (line.replace(6, node, name) for name in others[: SEARCH.mutation_names])
+
+
+def _choice(line: SourceLine, node: ast.IfExp) -> Iterator[Mutant]:
+    yield line.replace(
+        3,
+        node,
+        f"{line.source(node.orelse)} if {line.source(node.test)} else {line.source(node.body)}",
+    )
+
+
+def _assignment(line: SourceLine, node: ast.AugAssign) -> Iterator[Mutant]:
+    target, value = line.source(node.target), line.source(node.value)
+    for op in _OPERATORS.get(_SYMBOLS.get(type(node.op), ""), ()):
+        yield line.replace(2, node, f"{target} {op}= {value}")
+    yield line.replace(5, node, f"{target} = {value}")
+
+
+def _negated(line: SourceLine, test: ast.expr) -> Iterator[Mutant]:
+    text = line.source(test)
+    if isinstance(test, ast.Name | ast.Call | ast.Attribute | ast.Subscript):
+        yield line.replace(3, test, f"not {text}")
+    elif isinstance(test, ast.BoolOp):
+        yield line.replace(5, test, f"not ({text})")
+
+
+def _break(line: SourceLine, node: ast.Break) -> Iterator[Mutant]:
+    yield line.replace(2, node, "continue")
+
+
+def _continue(line: SourceLine, node: ast.Continue) -> Iterator[Mutant]:
+    yield line.replace(2, node, "break")
+
+
+_CHANGES: dict[type[ast.AST], Callable[..., Iterable[Mutant]]] = {
+    ast.Compare: _comparison,
+    ast.BinOp: _arithmetic,
+    ast.BoolOp: _boolean,
+    ast.Constant: _constant,
+    ast.UnaryOp: _unary,
+    ast.Subscript: _index,
+    ast.Call: _call,
+    ast.Attribute: _method,
+    ast.Name: _name,
+    ast.IfExp: _choice,
+    ast.AugAssign: _assignment,
+    ast.Break: _break,
+    ast.Continue: _continue,
+}
+
+
+def _by_one(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
+    """The expression plus and minus one; without its own "+ 1" or "- 1" where it has one."""
+    if isinstance(node, ast.Constant):
+        return  # see _constant
+    text = line.source(node)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        if isinstance(node.right, ast.Constant) and node.right.value == 1:
+            yield line.replace(rank, node, line.source(node.left))
+            return
+    elif not isinstance(node, ast.Name | ast.Call | ast.Attribute | ast.Subscript):
+        text = f"({text})"
+    yield line.replace(rank, node, f"{text} + 1")
+    yield line.replace(rank, node, f"{text} - 1")
