@@ -52,10 +52,10 @@ def prepare(argv: Sequence[str]) -> None:
 
 def finish() -> None:
     """Tell of refused attempts that nothing has told the user of."""
-    from localagent.egress.attempts import ATTEMPTS
+    from localagent.egress.blocked import BLOCKED
 
-    for attempt in ATTEMPTS.untold():
-        text = ascii(f"refused: {attempt}")[1:-1]  # whatever a name holds, it stays one line
+    for blocked in BLOCKED.drain():
+        text = ascii(f"refused: {blocked}")[1:-1]  # whatever a name holds, it stays one line
         sys.stderr.write(f"localagent: {text}\n")
 
 

@@ -16,7 +16,7 @@ from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.doctor.sandboxes import Kind, kinds, mend, selectable, tried_lines
 from localagent.egress import lock as egress
-from localagent.egress.types import State
+from localagent.egress.types import EgressState
 from localagent.history.audit.verify import verify
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry
@@ -59,14 +59,14 @@ def airgap(directory: Path) -> list[Check]:
     return [*checks, audit(settings)]
 
 
-def process(state: State) -> Check:
+def process(state: EgressState) -> Check:
     """Whether the kernel holds localagent's own process."""
     mend = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
-    found = f"{state}{f' ({state.why})' if state.why else ''}"
+    found = f"{state}{f' ({state.reason})' if state.reason else ''}"
     return Check("process", state.by_kernel, found, mend)
 
 
-def destinations(state: State, host: str) -> Check:
+def destinations(state: EgressState, host: str) -> Check:
     """Whether only this machine can be dialled, and the setting ollama_host (`host`) means it."""
     mend = "take the host out of ollama_host and of allowed_hosts in the policy"
     far = [str(place) for place in state.destinations if not _loopback(place.host)]

@@ -16,7 +16,7 @@ def egress_part() -> Part:
     """How this process is kept from the network, and what it may dial."""
     state = lock.state()
     places = [str(place) for place in state.destinations]
-    lines = [f"localagent's own process: {state}" + (f" ({state.why})" if state.why else "")]
+    lines = [f"localagent's own process: {state}" + (f" ({state.reason})" if state.reason else "")]
     lines.append(f"may dial: {', '.join(places) or 'nothing'}")
     if places:
         lines.append("(a session has this door only where models.lock has a model of Ollama's)")
@@ -24,7 +24,7 @@ def egress_part() -> Part:
         "level": state.level,
         "by_kernel": state.by_kernel,
         "destinations": places,
-        "why": state.why,
+        "why": state.reason,
     }
     if state.by_kernel:
         return Part("egress lock", tuple(lines), (), data)

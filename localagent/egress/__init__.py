@@ -1,1 +1,1 @@
-"""The egress lock: no connection leaves the process except to destinations that a policy names."""
+"""The egress lock: connections leave the process only for destinations that the policy names."""

@@ -1,13 +1,13 @@
-"""The egress lock: this process dials nothing but the doors that were named when it started.
+"""The egress lock: this process connects only to the destinations that were named at its start.
 
-    start.prepare ─▶ lock ─▶ the kernel (egress_linux): a network namespace with a door process,
-                         │                              or Landlock and seccomp
-                         └─▶ this module's audit hook:  every socket and name look-up of Python
+    startup.prepare ─▶ lock ─▶ kernel_lock.py:  a network namespace with an egress proxy,
+                           │                    or Landlock and seccomp
+                           └─▶ an audit hook:   every socket and name look-up of Python
 
-The hook sees what Python code and its libraries do, tells who asked (attempts.py), and works on
-every system. The kernel's part holds for native code and child processes as well. Both are
-latched: `lock` works once, what it was given lies in a closure, and Python has no way to remove an
-audit hook. docs/adr/0010-egress-lock.md has the reasons.
+The hook sees what Python code and its libraries do, records who asked (blocked.py), and works on
+every system. The kernel's part also holds native code and child processes. Nothing undoes either:
+`lock` works once, its arguments lie in a closure, and Python cannot remove an audit hook.
+docs/adr/0010-egress-lock.md has the reasons.
 """
 
 from __future__ import annotations
@@ -25,168 +25,163 @@ from dataclasses import replace
 from types import FrameType, MappingProxyType
 from typing import Any
 
-from localagent.egress.attempts import ATTEMPTS, Attempt, Attempts
-from localagent.egress.types import Destination, State
+from localagent.egress.blocked import BLOCKED, BlockedConnection, BlockedConnections
+from localagent.egress.types import Destination, EgressState
+from localagent.linux import procfs
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
+_UNIX = getattr(socket, "AF_UNIX", -1)
 
 
-class Blocked(PermissionError):
-    """What code gets that reaches for the network; an OSError, as from a kernel that refuses."""
+class EgressError(PermissionError):
+    """A refused attempt to reach the network; an OSError, as from a kernel that refuses."""
 
 
-_state = State()
+_state = EgressState()
 
 
-def state() -> State:
-    """How this process is locked."""
+def state() -> EgressState:
+    """Return how this process is locked."""
     return _state
 
 
 def outside_sockets() -> bytes:
-    """What /proc/net/unix now shows outside of this process's network namespace; b"" where it has
-    none of its own. Raises OSError."""
+    """Return /proc/net/unix as it is outside of this process's network namespace.
+
+    Returns b"" where the process has no network namespace of its own. Raises OSError.
+    """
     descriptor = _state.outside.unix_sockets
-    if descriptor < 0:
-        return b""
-    parts = []
-    at = 0
-    while part := os.pread(descriptor, 1 << 16, at):
-        parts.append(part)
-        at += len(part)
-    return b"".join(parts)
+    return procfs.read_descriptor(descriptor) if descriptor >= 0 else b""
 
 
 def lock(
     destinations: tuple[Destination, ...] = (), ports: tuple[int, ...] = (), *, kernel: bool = True
-) -> State:
-    """Lock this process and return how. Called once, in the main thread, before there are others.
+) -> EgressState:
+    """Lock this process and return its state.
 
-    `ports` of this machine are left open for the commands in the sandbox, and for them alone.
-    `kernel` is False for the one command whose children may reach out (`models fetch`). A second
-    call changes nothing.
+    Call it once, in the main thread, before other threads start; a second call changes nothing.
+    `ports` of this machine stay open to commands in the sandbox alone. `kernel` is False for the
+    one command whose children may use the network (`models fetch`).
     """
     global _state
     if _state.locked:
         return _state
-    _forget_proxies()
-    locked = State("process", destinations, ports)
+    # A proxy on this machine would be a way out, so no library may find one in the environment.
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    locked = EgressState("process", destinations, ports)
     if kernel and sys.platform == "linux":
-        from localagent.egress import namespace
+        from localagent.egress import kernel_lock
 
-        locked = namespace.confine(locked)
-    direct = () if locked.doors else destinations
-    sys.addaudithook(_hook(direct, frozenset(locked.doors.values()), ATTEMPTS))
-    _state = locked if kernel else replace(locked, why="this command's children may reach out")
+        locked = kernel_lock.confine(locked)
+    direct = () if locked.proxies else destinations
+    sys.addaudithook(_audit_hook(direct, frozenset(locked.proxies.values()), BLOCKED))
+    reason = "the children of this command may reach the network"
+    _state = locked if kernel else replace(locked, reason=reason)
     return _state
 
 
-def _forget_proxies() -> None:
-    """A proxy on this machine would be a way out, and no library needs to know of one."""
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        del os.environ[name]
-
-
-def _hook(
-    direct: tuple[Destination, ...], doors: frozenset[str], attempts: Attempts
+def _audit_hook(
+    direct: tuple[Destination, ...], proxies: frozenset[str], blocked: BlockedConnections
 ) -> Callable[[str, tuple[Any, ...]], None]:
-    """The audit hook. What it knows is in its closure, so that no module's variable widens it."""
-    addresses = _addresses(direct)
-    names = frozenset(place.host for place in direct)
+    """Return the audit hook. It keeps what it allows in its closure, out of reach of other code."""
+    addresses = _resolve(direct)
+    names = frozenset(destination.host for destination in direct)
 
-    def refuse(what: str, where: str) -> None:
-        attempts.record(
-            Attempt(what, where, threading.current_thread().name, _caller(), time.time())
-        )
-        raise Blocked(errno.EACCES, f"the egress lock refuses to {what} {where}")
+    def refuse(action: str, target: str) -> None:
+        thread = threading.current_thread().name
+        blocked.record(BlockedConnection(action, target, thread, _caller(), time.time()))
+        raise EgressError(errno.EACCES, f"the egress lock refuses to {action} {target}")
 
-    def reach(what: str, sock: Any, address: Any) -> None:
+    def check_address(action: str, sock: Any, address: Any) -> None:
         if address is None:
             return  # a datagram on a connection that was allowed
         family = getattr(sock, "family", None)
-        if family == getattr(socket, "AF_UNIX", -1):
-            if _text(address) not in doors:
-                refuse(what, _text(address).replace("\0", "@"))
+        if family == _UNIX:
+            if _text(address) not in proxies:
+                refuse(action, _text(address).replace("\0", "@"))
         elif family not in _INTERNET or address[:2] not in addresses:
-            refuse(what, _shown(address))
+            refuse(action, _address_text(address))
 
-    def bind(sock: Any, address: Any) -> None:
-        if getattr(sock, "family", None) in _INTERNET and not _loopback(_plain(address[0])):
-            refuse("bind", _shown(address))
+    def check_bind(sock: Any, address: Any) -> None:
+        if getattr(sock, "family", None) in _INTERNET and not is_loopback(address[0]):
+            refuse("bind", _address_text(address))
 
-    def create(_sock: Any, family: int, kind: int, _protocol: int) -> None:
-        known = (-1, *_INTERNET, getattr(socket, "AF_UNIX", -1))
+    def check_socket(_sock: Any, family: int, kind: int, _protocol: int) -> None:
         raw = kind != -1 and kind & 0xF in (socket.SOCK_RAW, socket.SOCK_RDM)
-        if family not in known or raw:
+        if family not in (-1, *_INTERNET, _UNIX) or raw:
             refuse("open a socket of", f"family {int(family)}, type {int(kind)}")
 
-    def look_up(host: Any, *_more: Any) -> None:
+    def check_name(host: Any, *_more: Any) -> None:
         name = _text(host[0] if isinstance(host, tuple) else host)
-        if host is not None and _plain(name) == "" and name not in names:
+        if host is not None and _ip_address(name) is None and name not in names:
             refuse("look up", name)
 
     checks: Mapping[str, Callable[..., None]] = MappingProxyType(
         {
-            "socket.connect": lambda sock, address: reach("connect to", sock, address),
-            "socket.sendto": lambda sock, address: reach("send to", sock, address),
-            "socket.sendmsg": lambda sock, address: reach("send to", sock, address),
-            "socket.bind": bind,
-            "socket.__new__": create,
-            "socket.getaddrinfo": look_up,
-            "socket.gethostbyname": look_up,
+            "socket.connect": lambda sock, address: check_address("connect to", sock, address),
+            "socket.sendto": lambda sock, address: check_address("send to", sock, address),
+            "socket.sendmsg": lambda sock, address: check_address("send to", sock, address),
+            "socket.bind": check_bind,
+            "socket.__new__": check_socket,
+            "socket.getaddrinfo": check_name,
+            "socket.gethostbyname": check_name,
             "socket.gethostbyaddr": lambda host: refuse("look up", _text(host)),
-            "socket.getnameinfo": lambda address: refuse("look up", _shown(address)),
+            "socket.getnameinfo": lambda address: refuse("look up", _address_text(address)),
             "webbrowser.open": lambda url: refuse("open", _text(url)),
         }
     )
-    found = checks.get
+    find_check = checks.get
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        check = found(event)
+        check = find_check(event)
         if check is not None:
             check(*arguments)
 
     return hook
 
 
-def _addresses(direct: tuple[Destination, ...]) -> frozenset[tuple[str, int]]:
-    """What may be dialled: the destinations as they are written, and the addresses that their
-    names have now."""
-    found = {(place.host, place.port) for place in direct}
-    for place in direct:
-        if not _plain(place.host):
+def _resolve(direct: tuple[Destination, ...]) -> frozenset[tuple[str, int]]:
+    """Return the destinations as written, and the addresses that their names have now."""
+    addresses = {(destination.host, destination.port) for destination in direct}
+    for destination in direct:
+        if _ip_address(destination.host) is None:
             with contextlib.suppress(OSError):
-                answers = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-                found |= {(str(answer[4][0]), place.port) for answer in answers}
-    return frozenset(found)
+                answers = socket.getaddrinfo(
+                    destination.host, destination.port, type=socket.SOCK_STREAM
+                )
+                addresses |= {(str(answer[4][0]), destination.port) for answer in answers}
+    return frozenset(addresses)
 
 
 def _text(value: Any) -> str:
     return os.fsdecode(value) if isinstance(value, str | bytes) else str(value)
 
 
-def _shown(address: Any) -> str:
+def _address_text(address: Any) -> str:
     if isinstance(address, tuple) and len(address) >= 2:
         return f"{_text(address[0])}:{address[1]}"
     return _text(address)
 
 
-def _plain(host: Any) -> str:
-    """An address in its one form, or "" for what is a name."""
+def _ip_address(host: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parse an address, without its zone; None for a name."""
     try:
-        return str(ipaddress.ip_address(_text(host).partition("%")[0]))
+        return ipaddress.ip_address(_text(host).partition("%")[0])
     except ValueError:
-        return ""
+        return None
 
 
-def _loopback(address: str) -> bool:
-    return bool(address) and ipaddress.ip_address(address).is_loopback
+def is_loopback(host: Any) -> bool:
+    """Say whether `host` is an address of this machine's loopback interface; False for names."""
+    address = _ip_address(host)
+    return address is not None and address.is_loopback
 
 
 def _caller() -> str:
-    """The innermost place outside of the standard library and this module, as "file.py:12"."""
+    """Return the innermost place outside of this module and the standard library: "file.py:12"."""
     frame: FrameType | None = sys._getframe(2)
-    library = os.path.dirname(os.__file__)  # noqa: PTH120  # a string is what frames have
+    library = os.path.dirname(os.__file__)  # noqa: PTH120  # frames have strings
     inner = frame
     while frame is not None:
         name = frame.f_code.co_filename
@@ -197,4 +192,4 @@ def _caller() -> str:
         frame = frame.f_back
     if inner is None:
         return "?"
-    return f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno}"  # noqa: PTH119  # see above
+    return f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno}"  # noqa: PTH119  # as above

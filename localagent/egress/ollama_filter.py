@@ -1,11 +1,11 @@
-"""What may be asked of an Ollama server through the door: a few calls, of the pinned models alone.
+"""The Ollama request filter: lets a few calls through, and of pinned models alone.
 
-A server on this machine can itself send things away: to its maker's registry (push, pull), and to
-models that run in a cloud. Code in localagent's process that is not localagent's (a library, a
-plug-in) reaches the door as well, so that the door itself looks at every request. It is written
-anew before it is passed on, so that there are no two ways to read it.
+An Ollama server can itself send data away: to its maker's registry (push, pull), and to models that
+run in a cloud. Code in localagent's process that is not localagent's (a library, a plug-in) reaches
+the egress proxy as well. So the proxy checks every request, and writes it anew before it passes
+the request on: the server cannot read a request in another way than the filter.
 
-Standard library alone, as it runs in a process that is forked before anything is imported.
+Needs the standard library alone: the proxy forks before anything else is imported.
 """
 
 from __future__ import annotations
@@ -20,55 +20,59 @@ from typing import Any, BinaryIO
 _GET = frozenset(("/api/version", "/api/tags", "/api/ps", "/api/status"))
 _POST = frozenset(("/api/show", "/api/chat", "/api/generate"))
 _CHUNK = 64 << 10
-_LINE, _LINES = 16 << 10, 100  # of a request's head: bytes, and how many
-_BODY = 256 << 20  # bytes; prompts are far shorter
-_NAMES = ("model", "name")
+_MAX_LINE, _MAX_LINES = 16 << 10, 100  # of a request's head: bytes, and number
+_MAX_BODY = 256 << 20  # bytes; prompts are far shorter
+_MODEL_KEYS = ("model", "name")
 
 
-class Refused(Exception):
-    """What is asked is not allowed; the message is for people. `what` is the request's method and
-    path, as far as they are known."""
+class RequestRefusal(Exception):
+    """A request that the filter refuses; the message says why.
 
-    what = "a request"
+    `request` is the method and the path, where the filter could read them.
+    """
+
+    request = "a request"
 
 
-def pass_on(
+def filter_requests(
     inside: socket.socket,
     outside: socket.socket,
     models: Collection[str],
-    tell: Callable[[str, str], None],
+    report: Callable[[str, str], None],
 ) -> None:
-    """Pass requests from `inside` on to the server, as far as they may be made, and its answers
-    back, until either side ends it. `models` are the names of those that may be asked. `tell` is
-    told what was refused, and why, before whoever asked is."""
-    back = threading.Thread(target=_answers, args=(outside, inside), daemon=True)
+    """Pass allowed requests from `inside` to the server, and its answers back, until one side ends.
+
+    `models` are the canonical names of the allowed models. `report` gets the request and the reason
+    of a refusal, before the inside gets its answer.
+    """
+    back = threading.Thread(target=_pass_answers, args=(outside, inside), daemon=True)
     back.start()
     try:
         with inside.makefile("rb") as stream:
-            while (request := _request(stream, models)) is not None:
+            while (request := _read_request(stream, models)) is not None:
                 outside.sendall(request)
-    except Refused as refusal:
-        tell(refusal.what, str(refusal))
+    except RequestRefusal as refusal:
+        report(refusal.request, str(refusal))
         with contextlib.suppress(OSError):
-            inside.sendall(_answer(str(refusal)))
+            inside.sendall(_refusal_answer(str(refusal)))
             inside.shutdown(socket.SHUT_WR)
         with contextlib.suppress(OSError):
             outside.shutdown(socket.SHUT_RDWR)
         inside.settimeout(10)
-        while inside.recv(_CHUNK):  # what is unread would make the answer an error
+        while inside.recv(_CHUNK):  # unread bytes would turn the answer into an error
             pass
     else:
         outside.shutdown(socket.SHUT_WR)  # an answer may still come
     back.join()
 
 
-def known_as(name: str) -> str:
-    """A model's name in the form in which two names of one model are equal."""
+def canonical_name(name: str) -> str:
+    """Return a model's name in the form that is equal for all names of one model."""
     tagged = ":" in name.rpartition("/")[2]
     return (name if tagged else f"{name}:latest").casefold()
 
 
-def _answers(outside: socket.socket, inside: socket.socket) -> None:
+def _pass_answers(outside: socket.socket, inside: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := outside.recv(_CHUNK):
             inside.sendall(data)
@@ -77,24 +81,24 @@ def _answers(outside: socket.socket, inside: socket.socket) -> None:
             side.shutdown(socket.SHUT_RDWR)
 
 
-def _request(stream: BinaryIO, models: Collection[str]) -> bytes | None:
-    """The next request, as it is passed on; None at the end. Raises Refused."""
-    line = _line(stream)
+def _read_request(stream: BinaryIO, models: Collection[str]) -> bytes | None:
+    """Return the next request, written anew; None at the end. Raises RequestRefusal."""
+    line = _read_line(stream)
     if not line:
         return None
     method, _, rest = line.partition(" ")
     path, _, version = rest.partition(" ")
-    asked = f"{method[:20]} {path[:100]}"
+    name = f"{method[:20]} {path[:100]}"
     try:
         if path not in {"GET": _GET, "POST": _POST}.get(method, ()):
-            raise Refused(f"{asked} is not among what localagent asks")
-        length, closes = _head(stream, version)
+            raise RequestRefusal(f"{name} is not among the calls of localagent")
+        length, closes = _read_head(stream, version)
         data = stream.read(length) if length else b""
         if len(data) < length:
             return None
-        body = json.dumps(_allowed(data, models)).encode() if method == "POST" else b""
-    except Refused as refusal:
-        refusal.what = asked
+        body = json.dumps(_checked_body(data, models)).encode() if method == "POST" else b""
+    except RequestRefusal as refusal:
+        refusal.request = name
         raise
     head = [f"{method} {path} HTTP/1.1", "Host: localhost", "Accept: */*"]
     head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -102,54 +106,54 @@ def _request(stream: BinaryIO, models: Collection[str]) -> bytes | None:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def _line(stream: BinaryIO) -> str:
-    line = stream.readline(_LINE)
-    if len(line) >= _LINE:
-        raise Refused("a line of a request's head is too long")
+def _read_line(stream: BinaryIO) -> str:
+    line = stream.readline(_MAX_LINE)
+    if len(line) >= _MAX_LINE:
+        raise RequestRefusal("a line of a request's head is too long")
     return line.decode("latin-1").rstrip("\r\n")
 
 
-def _head(stream: BinaryIO, version: str) -> tuple[int, bool]:
-    """The body's length in bytes, and whether the connection is to be closed afterwards."""
+def _read_head(stream: BinaryIO, version: str) -> tuple[int, bool]:
+    """Return the body's length in bytes, and whether the connection closes afterwards."""
     length, closes = 0, version.strip() == "HTTP/1.0"
-    for _ in range(_LINES):
-        line = _line(stream)
+    for _ in range(_MAX_LINES):
+        line = _read_line(stream)
         if not line:
             return length, closes
         name, _, value = line.partition(":")
         name, value = name.strip().lower(), value.strip()
         if name in ("transfer-encoding", "upgrade", "expect"):
-            raise Refused(f"a request with {name} is not passed on")
+            raise RequestRefusal(f"a request with {name} is not passed on")
         if name == "content-length":
-            if not value.isascii() or not value.isdigit() or int(value) > _BODY:
-                raise Refused(f"a request of {value[:20]} bytes is not passed on")
+            if not value.isascii() or not value.isdigit() or int(value) > _MAX_BODY:
+                raise RequestRefusal(f"a request of {value[:20]} bytes is not passed on")
             length = int(value)
         closes = closes or (name == "connection" and value.lower() == "close")
-    raise Refused("a request's head is too long")
+    raise RequestRefusal("a request's head is too long")
 
 
-def _allowed(data: bytes, models: Collection[str]) -> dict[str, Any]:
-    """The body of a request, if it asks a model that may be asked. Raises Refused."""
+def _checked_body(data: bytes, models: Collection[str]) -> dict[str, Any]:
+    """Return the body of a request for an allowed model. Raises RequestRefusal."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
-        raise Refused("a request whose body is no JSON is not passed on") from None
+        raise RequestRefusal("the body of a request must be JSON") from None
     if not isinstance(body, dict):
-        raise Refused("a request whose body is no object is not passed on")
-    asked = [body[key] for key in body if key.lower() in _NAMES]
-    # The server takes keys for equal that differ in case, and the last one counts.
-    if not asked or any(key not in _NAMES for key in body if key.lower() in _NAMES):
-        raise Refused("a request must name its model once")
-    for name in asked:
-        if not isinstance(name, str) or known_as(name) not in models:
-            raise Refused(
+        raise RequestRefusal("the body of a request must be a JSON object")
+    names = [body[key] for key in body if key.lower() in _MODEL_KEYS]
+    # The server ignores the case of keys, and takes the last of several.
+    if not names or any(key not in _MODEL_KEYS for key in body if key.lower() in _MODEL_KEYS):
+        raise RequestRefusal("a request must name its model once")
+    for name in names:
+        if not isinstance(name, str) or canonical_name(name) not in models:
+            raise RequestRefusal(
                 f"the model {str(name)[:100]} may not be asked: models.lock did not have it when "
-                "this process began"
+                "this process started"
             )
     return body
 
 
-def _answer(why: str) -> bytes:
-    body = json.dumps({"error": f"localagent's door refuses it: {why}"}).encode()
+def _refusal_answer(reason: str) -> bytes:
+    body = json.dumps({"error": f"the egress proxy refuses it: {reason}"}).encode()
     head = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

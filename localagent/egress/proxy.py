@@ -1,17 +1,17 @@
-"""The door process: what joins a process without a network to the few servers that it may dial.
+"""The egress proxy: connects a process without a network to the few servers that it may use.
 
-It is forked before the process leaves the network, and stays outside. It is then handed listening
-sockets of the inside, one for each destination, and joins every connection to one with a
-connection to that destination and no other (joining.py). What it may dial was fixed when it was
-forked, and what may be asked of a server is looked at (asking.py). It ends with its parent.
+The proxy forks off before the process leaves the network, and stays outside. The process then
+hands it one listening socket for each destination, and the proxy splices every connection to that
+destination and no other (splice.py). Its destinations are fixed before it forks. Requests to Ollama
+pass a filter (ollama_filter.py). The proxy ends with its parent.
 
-Through it lead also the ports of this machine that commands in the sandbox may reach.
+Commands in the sandbox reach their allowed ports of this machine through the proxy as well.
 
-What it refuses is told to the inside, for the audit log: a line of JSON on a pipe, [number, server,
-what, why]. A pipe that is full, since nobody reads it, drops lines; their numbers then lack.
+The proxy reports what it refuses as lines of JSON on a pipe: [number, server, request, reason]. A
+full pipe, which nobody reads, drops lines; the numbers show the gap.
 
-A destination that does not answer is told as an HTTP answer with the header `REFUSED`, since a
-connection to a door always succeeds.
+A connection to the proxy always succeeds. For a server that does not answer, the proxy therefore
+sends an HTTP answer with the header `UNREACHABLE`.
 """
 
 from __future__ import annotations
@@ -28,109 +28,118 @@ from functools import partial
 from typing import NoReturn
 
 from localagent.egress import ollama_filter, splice
-from localagent.egress.attempts import Attempt
+from localagent.egress.blocked import BlockedConnection
 from localagent.egress.types import Destination
 
-REFUSED = "x-localagent-door"
-"""The header of the answer that says that nobody listens behind the door."""
+UNREACHABLE = "x-localagent-egress-proxy"
+"""Header of the answer which says that no server listens at the destination."""
 
-_NOBODY = (
-    f"HTTP/1.1 502 Bad Gateway\r\n{REFUSED}: nobody answers\r\n"
+_UNREACHABLE_ANSWER = (
+    f"HTTP/1.1 502 Bad Gateway\r\n{UNREACHABLE}: unreachable\r\n"
     "Content-Length: 0\r\nConnection: close\r\n\r\n"
 ).encode()
+_END = b"\xff"  # the message which says that no socket follows
 
 
-class Door:
-    """The inside's end: forks the process, and hands it sockets. Those that lead to `servers` get
-    an answer of HTTP where nobody is there; those to `ports` of this machine are dropped then."""
+class EgressProxy:
+    """The inner end: forks the proxy process and hands it sockets.
+
+    Connections to `servers` get an HTTP answer where no server listens. Connections to `ports` of
+    this machine are dropped then.
+    """
 
     def __init__(self, servers: Sequence[Destination], ports: Sequence[int] = ()) -> None:
         local = [Destination("127.0.0.1", port) for port in ports]
         self._destinations = [*servers, *local]
-        # One descriptor stays open on purpose: when this process ends, its end tells the door.
+        # This process keeps one descriptor open: its closing tells the proxy to end.
         self._inside, outside = socket.socketpair()
-        self._told, tell = os.pipe()
-        os.set_blocking(self._told, False)
-        os.set_blocking(tell, False)
+        self._reports, writer = os.pipe()
+        os.set_blocking(self._reports, False)
+        os.set_blocking(writer, False)
         if os.fork() == 0:
             self._inside.close()
-            _serve(self._destinations, len(servers), outside, tell)
-        os.close(tell)
+            _serve(self._destinations, len(servers), outside, writer)
+        os.close(writer)
         outside.close()
-        self._rest, self._last = b"", 0
+        self._partial_line, self._last_number = b"", 0
         self._reading = threading.Lock()
 
-    def open(self, place: Destination, listening: socket.socket) -> None:
-        """Let connections to `listening` lead to `place`."""
-        number = self._destinations.index(place)
-        socket.send_fds(self._inside, [bytes([number])], [listening.fileno()])
+    def forward(self, listener: socket.socket, destination: Destination) -> None:
+        """Let connections to `listener` lead to `destination`."""
+        number = self._destinations.index(destination)
+        socket.send_fds(self._inside, [bytes([number])], [listener.fileno()])
 
-    def refused(self) -> list[Attempt]:
-        """What the process has refused since the last call."""
+    def drain_blocked(self) -> list[BlockedConnection]:
+        """Return the requests that the proxy refused since the last call."""
         with self._reading:
-            try:
-                while part := os.read(self._told, 1 << 16):
-                    self._rest += part
-            except OSError:
-                pass  # nothing more for now
-            *lines, self._rest = self._rest.split(b"\n")
-            return [attempt for line in lines for attempt in self._attempts(line)]
+            data = self._partial_line
+            with contextlib.suppress(OSError):  # nothing more for now
+                while part := os.read(self._reports, 1 << 16):
+                    data += part
+            *lines, self._partial_line = data.split(b"\n")
+            return [connection for line in lines for connection in self._parse(line)]
 
-    def _attempts(self, line: bytes) -> list[Attempt]:
-        number, server, what, why = json.loads(line)
-        lost, self._last = number - self._last - 1, number
-        told = [(f"and {lost} more, which were too many to tell", "")] if lost else []
+    def _parse(self, line: bytes) -> list[BlockedConnection]:
+        number, server, request, reason = json.loads(line)
+        lost, self._last_number = number - self._last_number - 1, number
+        requests = [(request, reason)]
+        if lost:
+            requests.insert(0, (f"and {lost} more, which were too many to record", ""))
         return [
-            Attempt(f"ask {server} for", one, "", reason or why, time.time(), "door to Ollama")
-            for one, reason in (*told, (what, why))
+            BlockedConnection(
+                f"ask {server} for", text, "", why or reason, time.time(), "egress proxy"
+            )
+            for text, why in requests
         ]
 
     def close(self) -> None:
-        """Hand over no more. The process ends where nothing was; else when this one ends."""
-        self._inside.sendall(b"\xff")
+        """Hand over no more sockets. The proxy then ends with this process, or now without any."""
+        self._inside.sendall(_END)
         self._inside.detach()
 
 
 def _serve(
-    destinations: Sequence[Destination], servers: int, parent: socket.socket, tell: int
+    destinations: Sequence[Destination], servers: int, parent: socket.socket, reports: int
 ) -> NoReturn:
-    """Be the door process."""
+    """Run the proxy process; the first `servers` destinations are servers, the rest are ports."""
     try:
-        splice.settle(parent.fileno(), tell)
+        splice.detach(parent.fileno(), reports)
         numbers = itertools.count(1)
-        doors: dict[socket.socket, splice.Way] = {}
+        routes: dict[socket.socket, splice.Route] = {}
         while True:
             message, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
-            if not message or message == b"\xff":
+            if not message or message == _END:
                 break
             number = message[0]
-            place, inside = destinations[number], socket.socket(fileno=descriptors[0])
-            doors[inside] = _server(place, tell, numbers) if number < servers else _port(place)
-        if doors and message:
-            splice.accept(doors, parent)
+            destination, listener = destinations[number], socket.socket(fileno=descriptors[0])
+            routes[listener] = (
+                _server_route(destination, reports, numbers)
+                if number < servers
+                else splice.Route(
+                    (destination.host, destination.port), splice.reset, splice.copy_both_ways
+                )
+            )
+        if routes and message:
+            splice.serve(routes, parent)
     finally:
         os._exit(0)
 
 
-def _server(place: Destination, pipe: int, numbers: Iterator[int]) -> splice.Way:
-    models = frozenset(map(ollama_filter.known_as, place.models))
+def _server_route(destination: Destination, reports: int, numbers: Iterator[int]) -> splice.Route:
+    models = frozenset(map(ollama_filter.canonical_name, destination.models))
 
-    def tell(what: str, why: str) -> None:
-        line = json.dumps([next(numbers), str(place), what, why]).encode()
+    def report(request: str, reason: str) -> None:
+        line = json.dumps([next(numbers), str(destination), request, reason]).encode()
         with contextlib.suppress(BlockingIOError):
-            os.write(pipe, line + b"\n")  # shorter than PIPE_BUF, so that it is written whole
+            os.write(reports, line + b"\n")  # shorter than PIPE_BUF, so that it is written whole
 
-    between = partial(ollama_filter.pass_on, models=models, tell=tell)
-    return (place.host, place.port), _nobody, between
-
-
-def _port(place: Destination) -> splice.Way:
-    return (place.host, place.port), splice.reset, splice.copy
+    transfer = partial(ollama_filter.filter_requests, models=models, report=report)
+    return splice.Route((destination.host, destination.port), _answer_unreachable, transfer)
 
 
-def _nobody(inside: socket.socket) -> None:
-    inside.sendall(_NOBODY)
+def _answer_unreachable(inside: socket.socket) -> None:
+    inside.sendall(_UNREACHABLE_ANSWER)
     inside.shutdown(socket.SHUT_WR)
-    inside.settimeout(splice.DIAL_SECONDS)
-    while inside.recv(splice.CHUNK):  # what is unread would make the answer an error
+    inside.settimeout(splice.CONNECT_SECONDS)
+    while inside.recv(splice.CHUNK):  # unread bytes would turn the answer into an error
         pass

@@ -1,8 +1,9 @@
-"""Joining connections across the border of a network, for the door and the relay.
+"""Splice connections across the border of a network namespace.
 
-Both are processes that stay outside, get listening sockets of the inside, and join each connection
-to one with a connection that they make themselves. What they may dial was fixed when they were
-forked. Standard library alone, as the relay runs in the launcher of commands.
+The egress proxy and the port relay both stay outside of a namespace, take listening sockets from
+inside, and splice each connection to one that they open outside. Their destinations are fixed
+before they fork. The port relay runs in the launcher of commands, so this module needs the
+standard library alone.
 """
 
 from __future__ import annotations
@@ -13,92 +14,145 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, NoReturn
 
 CHUNK = 64 << 10  # bytes
-DIAL_SECONDS = 10.0
-_MOST = 256  # connections at a time, so that nobody inside can use up what is outside
+CONNECT_SECONDS = 10.0
+_MAX_CONNECTIONS = 256  # at a time, so that programs inside cannot use up descriptors outside
 _RESET = b"\1\0\0\0\0\0\0\0"  # struct linger: closing drops the connection at once
 
-Nobody = Callable[[socket.socket], None]
-"""What is said to the inside where nobody answers outside."""
 
-Between = Callable[[socket.socket, socket.socket], None]
-"""What carries bytes between the inside and the outside, until either ends it."""
+class Route(NamedTuple):
+    """Where connections of one listening socket lead.
 
-Way = tuple[tuple[str, int], Nobody, Between]
-"""Where the connections of a door lead, what is said where nobody answers there, and what carries
-the bytes."""
+    `on_unreachable` answers the inside when nothing listens at `address`. `transfer` carries bytes
+    between the inside and the outside, until either ends the connection.
+    """
+
+    address: tuple[str, int]
+    on_unreachable: Callable[[socket.socket], None]
+    transfer: Callable[[socket.socket, socket.socket], None]
 
 
-def settle(*kept: int) -> None:
-    """Let go of everything that was the parent's: terminal, signals, files, folder; but not of the
-    descriptors `kept`."""
+def detach(*kept: int) -> None:
+    """Give up the parent's terminal, signals, folder and files, but for the descriptors `kept`."""
     os.setsid()
-    for signalled in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(signalled, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
     null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
     first = 3
-    for number in sorted(kept):
-        os.closerange(first, number)
-        first = number + 1
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
     os.closerange(first, 1 << 16)
     os.chdir("/")
 
 
-def accept(doors: Mapping[socket.socket, Way], parent: socket.socket) -> None:
-    """Take connections until the parent is gone; `doors` are the listening sockets."""
-    free = threading.BoundedSemaphore(_MOST)
+def serve(routes: Mapping[socket.socket, Route], parent: socket.socket) -> None:
+    """Accept connections until `parent` closes; the keys of `routes` are listening sockets."""
+    slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
 
-    def work(inside: socket.socket, way: Way) -> None:
+    def work(inside: socket.socket, route: Route) -> None:
         try:
-            _join(inside, *way)
+            _splice(inside, route)
         finally:
-            free.release()
+            slots.release()
 
     while True:
-        ready, _, _ = select.select([*doors, parent], [], [])
-        if parent in ready:  # nothing more is sent, so this is its end
+        ready, _, _ = select.select([*routes, parent], [], [])
+        if parent in ready:  # the parent sends nothing more, so it has ended
             return
-        for listening in ready:
+        for listener in ready:
             try:
-                inside, _ = listening.accept()
+                inside, _ = listener.accept()
             except OSError:
-                continue  # it was taken back
-            free.acquire()
-            thread = threading.Thread(target=work, args=(inside, doors[listening]), daemon=True)
-            thread.start()
+                continue  # the client gave up
+            slots.acquire()
+            threading.Thread(target=work, args=(inside, routes[listener]), daemon=True).start()
 
 
 def reset(inside: socket.socket) -> None:
-    """Have the inside see a connection that was dropped; it was accepted, so it cannot be refused
-    any more."""
+    """Drop a connection at once: it was accepted already, so it cannot be refused any more."""
     inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-def _join(inside: socket.socket, place: tuple[str, int], nobody: Nobody, between: Between) -> None:
-    """Join one connection with one to `place`, until both directions have ended."""
+def _splice(inside: socket.socket, route: Route) -> None:
     with inside, contextlib.suppress(OSError):
         try:
-            outside = socket.create_connection(place, DIAL_SECONDS)
+            outside = socket.create_connection(route.address, CONNECT_SECONDS)
         except OSError:
-            nobody(inside)
+            route.on_unreachable(inside)
             return
         with outside:
             outside.settimeout(None)
-            between(inside, outside)
+            route.transfer(inside, outside)
 
 
-def copy(one: socket.socket, other: socket.socket) -> None:
-    """Copy in both directions until both have ended."""
-    facing = {one: other, other: one}
-    while facing:
-        ready, _, _ = select.select(list(facing), [], [])
+def copy_both_ways(one: socket.socket, other: socket.socket) -> None:
+    """Copy bytes in both directions until both have ended."""
+    peers = {one: other, other: one}
+    while peers:
+        ready, _, _ = select.select(list(peers), [], [])
         for source in ready:
             data = source.recv(CHUNK)
             if data:
-                facing[source].sendall(data)
+                peers[source].sendall(data)
             else:  # this direction has ended; an answer may still come in the other one
-                facing.pop(source).shutdown(socket.SHUT_WR)
+                peers.pop(source).shutdown(socket.SHUT_WR)
+
+
+# The port relay: from a command's own network to ports of this machine that the user allowed.
+
+HAND_OVER = """
+import os, socket, sys
+relay = socket.socket(fileno=int(sys.argv[1]))
+listeners = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[2].split(",")]
+socket.send_fds(relay, [b"+"], [each.fileno() for each in listeners])
+relay.close()
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Program that does the work of `PortRelay.listen` inside, and then becomes another program.
+
+Its arguments are the relay's descriptor, the ports with commas, and the program with its arguments.
+"""
+
+
+class PortRelay:
+    """A process outside of a command's network that splices connections to `ports` of 127.0.0.1.
+
+    Inside there is no route, no other port and no other protocol. `inside` is the socket over
+    which the listening sockets are handed over. `on_start` runs first in the new process.
+    """
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports = ports
+        self.inside, outside = socket.socketpair()
+        if os.fork() == 0:
+            self.inside.close()
+            _relay(ports, outside)
+        outside.close()
+
+    def listen(self) -> None:
+        """Listen in the network namespace of this process. Raises OSError."""
+        listeners = [socket.create_server(("127.0.0.1", port)) for port in self._ports]
+        socket.send_fds(self.inside, [b"+"], [each.fileno() for each in listeners])
+        for listener in listeners:
+            listener.close()
+
+
+def _relay(ports: Sequence[int], parent: socket.socket) -> NoReturn:
+    from localagent.linux import syscalls  # Linux alone has it
+
+    try:
+        syscalls.die_with_parent(signal.SIGKILL)
+        detach(parent.fileno())
+        message, descriptors, _, _ = socket.recv_fds(parent, 1, len(ports))
+        if message:
+            listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+            routes = [Route(("127.0.0.1", port), reset, copy_both_ways) for port in ports]
+            serve(dict(zip(listeners, routes, strict=True)), parent)
+    finally:
+        os._exit(0)

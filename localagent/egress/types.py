@@ -1,4 +1,4 @@
-"""What the parts of the egress lock share: destinations, levels, and the state of the lock."""
+"""Types of the egress lock: destinations, levels, and the state of the lock."""
 
 from __future__ import annotations
 
@@ -12,59 +12,68 @@ Level = Literal["open", "process", "landlock", "namespace"]
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A server that may be dialled: a host's name or address as settings have it, and a port.
-    `models` are the names of its models that may be asked through a door."""
+    """A server that this process may connect to: a host's name or address, and a port.
+
+    `models` are the names of the Ollama models that the egress proxy lets requests ask for.
+    """
 
     host: str
     port: int
     models: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        """ "127.0.0.1:11434"."""
+        """Return text such as "127.0.0.1:11434"."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """What is remembered of the world outside a network namespace: the user namespace that the
-    process was started in, and a descriptor of its list of unix sockets (-1: none)."""
+class OuterNamespace:
+    """What a process in its own network namespace keeps of the outer one.
+
+    `user_namespace` is the user namespace in which the process started. `unix_sockets` is a
+    descriptor of the outer list of unix sockets, -1 for none.
+    """
 
     user_namespace: str = ""
     unix_sockets: int = -1
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How this process is locked. `doors` maps the destinations to the abstract unix sockets that
-    lead to them; where there is none, a destination is dialled directly. `ports` are those of this
-    machine that commands in the sandbox may reach; this process's own code may not."""
+class EgressState:
+    """How this process is locked.
+
+    `proxies` maps destinations to the abstract unix sockets of the egress proxy; a destination
+    without an entry is dialed directly. `ports` of this machine are open to commands in the
+    sandbox, and not to this process's own code. `reason` says why the level is not higher.
+    """
 
     level: Level = "open"
     destinations: tuple[Destination, ...] = ()
     ports: tuple[int, ...] = ()
-    doors: Mapping[Destination, str] = field(default_factory=lambda: MappingProxyType({}))
-    why: str = ""
-    outside: Outside = Outside()
+    proxies: Mapping[Destination, str] = field(default_factory=lambda: MappingProxyType({}))
+    reason: str = ""
+    outside: OuterNamespace = OuterNamespace()
 
     @property
     def locked(self) -> bool:
-        """Whether anything is locked at all."""
+        """True at every level but "open"."""
         return self.level != "open"
 
     @property
     def by_kernel(self) -> bool:
-        """Whether native code and child processes are held as well."""
+        """True where the lock also holds native code and child processes."""
         return self.level in ("landlock", "namespace")
 
     def __str__(self) -> str:
-        """ "kernel: network namespace, but for 127.0.0.1:11434"."""
+        """Return text such as "kernel: network namespace, but for 127.0.0.1:11434"."""
         ports = [f"127.0.0.1:{port} for commands" for port in self.ports]
-        doors = ", ".join([*map(str, self.destinations), *ports])
-        return _WORDS[self.level] + (f", but for {doors}" if doors and self.locked else "")
+        exceptions = ", ".join([*map(str, self.destinations), *ports])
+        level = _LEVEL_TEXT[self.level]
+        return f"{level}, but for {exceptions}" if exceptions and self.locked else level
 
 
-_WORDS: dict[Level, str] = {
+_LEVEL_TEXT: dict[Level, str] = {
     "open": "not locked",
     "process": "in this process only",
     "landlock": "kernel: Landlock and seccomp",

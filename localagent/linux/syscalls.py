@@ -1,10 +1,9 @@
 """The few Linux system calls that the sandbox needs and Python does not offer.
 
-Used by the launcher only, which runs it as a plain file without the rest of localagent: standard
-library alone, and nothing is loaded before it is called. Every function raises OSError with the
-name of the call. Numbers and constants are those of the kernel's headers (linux/mount.h,
-linux/prctl.h, linux/capability.h, linux/if.h); numbers from 424 on are the same on every
-architecture that Python runs on but Alpha.
+The launcher and the egress lock use this module, so it needs the standard library alone. Every
+function raises OSError with the name of the call. Numbers and constants are those of the kernel's
+headers (linux/mount.h, linux/prctl.h, linux/capability.h, linux/if.h, linux/landlock.h). Numbers
+from 424 on are the same on every architecture that Python runs on, except for Alpha.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _SYS_MOUNT_SETATTR = 442
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "i686": 288, "ppc64le": 271}
 
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
-_SYS_LANDLOCK = 444  # to make rules; 445 to add one, 446 to hold to them
+_SYS_LANDLOCK = 444  # create rules; 445 adds one, 446 applies them
 _SYS_PIDFD_GETFD = 438
 _SOL_SOCKET = 1
 _SECCOMP_SET_MODE_FILTER = 1
@@ -84,7 +83,7 @@ def _long(value: int) -> ctypes.c_long:
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces named by CLONE_NEW* `flags` for new ones."""
+    """Enter new namespaces of the kinds that the CLONE_NEW* `flags` name."""
     _check(_libc.unshare(flags), "unshare")
 
 
@@ -96,7 +95,7 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 
 def new_mount(kind: str, options: dict[str, str | None], attributes: int) -> int:
-    """A detached mount of a new file system, with ATTR_* `attributes`, as a descriptor.
+    """Return a detached mount of a new file system, with ATTR_* `attributes`, as a descriptor.
 
     `options` map a name to its value, or to None for a flag. Values need no escapes.
     """
@@ -115,21 +114,21 @@ def new_mount(kind: str, options: dict[str, str | None], attributes: int) -> int
 
 
 def _fsconfig(
-    context: int, command: int, key: bytes | None, value: bytes | None, what: str
+    context: int, command: int, key: bytes | None, value: bytes | None, label: str
 ) -> None:
     arguments = (_long(context), _long(command), key, value, _long(0))
-    _check(_libc.syscall(_long(_SYS_FSCONFIG), *arguments), what)
+    _check(_libc.syscall(_long(_SYS_FSCONFIG), *arguments), label)
 
 
 def clone_mount(path: str, recursive: bool = False) -> int:
-    """A detached copy of the mount at `path` (a folder or a file), as a descriptor."""
+    """Return a detached copy of the mount at `path` (a folder or a file), as a descriptor."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     arguments = (_long(_AT_FDCWD), os.fsencode(path), _long(flags))
     return _check(_libc.syscall(_long(_SYS_OPEN_TREE), *arguments), "open_tree", path)
 
 
 def attach_mount(descriptor: int, target: str) -> None:
-    """Put the detached mount `descriptor` at `target`, and close the descriptor."""
+    """Attach the detached mount `descriptor` at `target`, and close the descriptor."""
     source = (_long(descriptor), b"")
     where = (_long(_AT_FDCWD), os.fsencode(target), _long(_MOVE_MOUNT_F_EMPTY_PATH))
     _check(_libc.syscall(_long(_SYS_MOVE_MOUNT), *source, *where), "move_mount", target)
@@ -146,7 +145,7 @@ class _MountAttr(ctypes.Structure):
 
 
 def set_mount(where: str | int, add: int = 0, clear: int = 0, recursive: bool = False) -> None:
-    """Set and clear ATTR_* of the mount at a path, or of a detached one given by descriptor."""
+    """Set and clear ATTR_* of the mount at a path, or of a detached mount's descriptor."""
     attributes = _MountAttr(add, clear, 0, 0)
     flags = _AT_RECURSIVE if recursive else 0
     if isinstance(where, int):
@@ -164,7 +163,7 @@ def _prctl(option: int, value: int) -> int:
 
 
 def die_with_parent(signal: int) -> None:
-    """Get `signal` when the parent process ends."""
+    """Receive `signal` when the parent process ends."""
     _check(_prctl(_PR_SET_PDEATHSIG, signal), "prctl")
 
 
@@ -174,7 +173,7 @@ def adopt_orphans() -> None:
 
 
 def hide_from_ptrace() -> None:
-    """Let no process without CAP_SYS_PTRACE look into this one."""
+    """Deny processes without CAP_SYS_PTRACE access to this process."""
     _check(_prctl(_PR_SET_DUMPABLE, 0), "prctl")
 
 
@@ -191,9 +190,9 @@ class _CapData(ctypes.Structure):
 
 
 def keep_capabilities(keep: tuple[int, ...]) -> None:
-    """Give up every capability but `keep` (numbers below 32), for this process and its heirs.
+    """Give up every capability but `keep` (numbers below 32), here and in all descendants.
 
-    Of those it may have none to begin with, as root of a container.
+    A process may lack some of `keep` from the start, as root of a container does.
     """
     for number in range(_LAST_CAP + 1):
         if number not in keep and _prctl(_PR_CAPBSET_DROP, number) < 0:
@@ -208,7 +207,7 @@ def keep_capabilities(keep: tuple[int, ...]) -> None:
 
 
 def leave_keyrings() -> None:
-    """Start an empty session keyring, so that the user's kernel keys are out of reach."""
+    """Start an empty session keyring, which puts the user's kernel keys out of reach."""
     number = _SYS_KEYCTL.get(os.uname().machine)
     if number is not None:  # elsewhere the keys stay where they are
         _libc.syscall(_long(number), _long(_KEYCTL_JOIN_SESSION_KEYRING), None)
@@ -219,7 +218,7 @@ def raise_loopback() -> None:
     af_inet, sock_dgram, siocgifflags, siocsifflags, iff_up = 2, 2, 0x8913, 0x8914, 0x1
     descriptor = _check(_libc.socket(af_inet, sock_dgram, 0), "socket")
     try:
-        # struct ifreq: a name of 16 bytes, then a union of which the flags are 2 bytes.
+        # struct ifreq: a name of 16 bytes, then a union; the flags in it have 2 bytes.
         request = ctypes.create_string_buffer(b"lo", 40)
         address = ctypes.byref(request)
         _check(_libc.ioctl(descriptor, ctypes.c_ulong(siocgifflags), address), "ioctl")
@@ -235,7 +234,7 @@ class _Program(ctypes.Structure):
 
 
 def seccomp_install(code: bytes, listen: bool) -> int:
-    """Install a filter on system calls; with `listen`, a descriptor on which calls are reported."""
+    """Install a filter on system calls; with `listen`, return the descriptor for their broker."""
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
     number = _SYS_SECCOMP[os.uname().machine]
     flags = _SECCOMP_FILTER_FLAG_NEW_LISTENER if listen else 0
@@ -244,10 +243,10 @@ def seccomp_install(code: bytes, listen: bool) -> int:
     return _check(_libc.syscall(*arguments, ctypes.byref(filter_)), "seccomp")
 
 
-# Landlock (linux/landlock.h); the numbers are the same on every architecture.
+# Landlock
 
-LANDLOCK_NET_ALL = 0b11  # bind and connect, TCP
-LANDLOCK_SCOPE_ALL = 0b11  # abstract sockets, signals
+LANDLOCK_NET_CONNECT, LANDLOCK_NET_ALL = 0b10, 0b11  # of TCP; all: bind and connect
+LANDLOCK_SCOPE_ABSTRACT, LANDLOCK_SCOPE_ALL = 0b01, 0b11  # abstract sockets; all: and signals
 
 
 class _Ruleset(ctypes.Structure):
@@ -263,14 +262,18 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
+class _NetPort(ctypes.Structure):
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
 def landlock_version() -> int:
-    """The version of Landlock's interface; raises OSError where the kernel has none."""
+    """Return the version of Landlock's interface. Raises OSError where the kernel has none."""
     arguments = (_long(_SYS_LANDLOCK), None, ctypes.c_size_t(0), _long(1))
     return _check(_libc.syscall(*arguments), "landlock")
 
 
 def landlock_ruleset(files: int, network: int, scopes: int) -> int:
-    """A set of rules that denies these rights, as a descriptor."""
+    """Return a set of rules that denies these rights, as a descriptor."""
     ruleset = _Ruleset(files, network, scopes)
     size = ctypes.c_size_t(ctypes.sizeof(ruleset))
     arguments = (_long(_SYS_LANDLOCK), ctypes.byref(ruleset), size, _long(0))
@@ -278,14 +281,22 @@ def landlock_ruleset(files: int, network: int, scopes: int) -> int:
 
 
 def landlock_allow(ruleset: int, path: int, rights: int) -> None:
-    """Give `rights` to all below the descriptor `path`."""
-    rule = _Beneath(rights, path)
-    arguments = (_long(_SYS_LANDLOCK + 1), _long(ruleset), _long(1), ctypes.byref(rule), _long(0))
-    _check(_libc.syscall(*arguments), "landlock_add_rule")
+    """Give `rights` to everything below the descriptor `path`."""
+    _landlock_add_rule(ruleset, 1, _Beneath(rights, path))
+
+
+def landlock_allow_port(ruleset: int, port: int, rights: int) -> None:
+    """Give `rights` to a TCP port."""
+    _landlock_add_rule(ruleset, 2, _NetPort(rights, port))
+
+
+def _landlock_add_rule(ruleset: int, kind: int, rule: ctypes.Structure) -> None:
+    arguments = (_long(ruleset), _long(kind), ctypes.byref(rule), _long(0))
+    _check(_libc.syscall(_long(_SYS_LANDLOCK + 1), *arguments), "landlock_add_rule")
 
 
 def landlock_restrict(ruleset: int) -> None:
-    """Hold this process and its heirs to the rules. Gives up new privileges for good."""
+    """Hold this process and its descendants to the rules, and give up new privileges."""
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
     arguments = (_long(_SYS_LANDLOCK + 2), _long(ruleset), _long(0))
     _check(_libc.syscall(*arguments), "landlock_restrict_self")
@@ -300,13 +311,13 @@ def ioctl(descriptor: int, request: int, argument: ctypes.Array[ctypes.c_char]) 
 
 
 def take_descriptor(process: int, descriptor: int) -> int:
-    """A copy of another process's descriptor; `process` is a descriptor too (pidfd)."""
+    """Return a copy of another process's descriptor; `process` is a descriptor too (pidfd)."""
     arguments = (_long(_SYS_PIDFD_GETFD), _long(process), _long(descriptor), _long(0))
     return _check(_libc.syscall(*arguments), "pidfd_getfd")
 
 
 def read_memory(pid: int, address: int, count: int) -> bytes:
-    """Up to `count` bytes of another process; stops at the first page that is not there."""
+    """Return up to `count` bytes of another process; stop at the first missing page."""
     buffer = ctypes.create_string_buffer(count)
     local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), count)
     remote = (ctypes.c_size_t * 2)(address, count)
@@ -316,7 +327,7 @@ def read_memory(pid: int, address: int, count: int) -> bytes:
 
 
 def set_times(path: str, times: bytes | None) -> None:
-    """utimensat(2), with the two `struct timespec` as they are; None means now."""
+    """utimensat(2) with two packed `struct timespec`; None means now."""
     arguments = (_AT_FDCWD, os.fsencode(path), times, 0)
     _check(_libc.utimensat(*arguments), "utimensat")
 
@@ -337,7 +348,7 @@ def listen(descriptor: int, backlog: int) -> None:
 
 
 def socket_address(descriptor: int) -> bytes:
-    """The `struct sockaddr` that a socket is bound to."""
+    """Return the `struct sockaddr` to which a socket is bound."""
     buffer = ctypes.create_string_buffer(128)
     size = ctypes.c_uint32(128)
     _check(_libc.getsockname(descriptor, buffer, ctypes.byref(size)), "getsockname")
@@ -345,7 +356,7 @@ def socket_address(descriptor: int) -> bytes:
 
 
 def socket_option(descriptor: int, option: int) -> int:
-    """A number among the options of level SOL_SOCKET."""
+    """Return an integer option of level SOL_SOCKET."""
     value, size = ctypes.c_int(), ctypes.c_uint32(4)
     where = (ctypes.byref(value), ctypes.byref(size))
     _check(_libc.getsockopt(descriptor, _SOL_SOCKET, option, *where), "getsockopt")

@@ -55,7 +55,7 @@ from localagent.core.events import (
     Warned,
 )
 from localagent.core.messages import Message
-from localagent.egress.attempts import ATTEMPTS
+from localagent.egress.blocked import BLOCKED
 from localagent.history.checkpoints.undo import Undone
 from localagent.history.checkpoints.workspace_lock import WorkspaceLock
 from localagent.history.sessions.conversation import Begun, Talk
@@ -419,9 +419,9 @@ class Session:
         """What the egress lock and the sandbox refused since the last event, for the audit log and
         for people."""
         found: list[Event] = []
-        for attempt in ATTEMPTS.untold() if self._announced else ():
-            found.append(Blocked("network", f"{attempt.what} {attempt.where}", attempt.by))
-            found.append(Warned(f"the {attempt.guard} refused to {attempt}"))
+        for blocked in BLOCKED.drain() if self._announced else ():
+            found.append(Blocked("network", f"{blocked.action} {blocked.target}", blocked.origin))
+            found.append(Warned(f"the {blocked.guard} refused to {blocked}"))
         return found
 
     def _planner_name(self) -> str:

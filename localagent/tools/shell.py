@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from localagent.core.changes import Change
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
-from localagent.egress.attempts import ATTEMPTS, Attempt
+from localagent.egress.blocked import BLOCKED, BlockedConnection
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, Completed, closed_port
@@ -67,7 +67,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     if done.reached_for:
         what, _, where = done.reached_for.partition(" ")
         who = f"the command {context.marks.hide(line)}"
-        ATTEMPTS.record(Attempt(what, where, "", who, time.time(), "sandbox"))
+        BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
     # What runs later outside the sandbox, such as a git hook, must not come from inside it.
     others = [change for change in found if ".git" in change.path.lower().split("/")]
     rest = [change for change in found if ".git" not in change.path.lower().split("/")]

@@ -213,8 +213,8 @@ def test_a_terminal_that_cannot_be_drawn_on(parts: Parts) -> None:
 
 BY_LANDLOCK = """
 import sys
-from localagent.egress import namespace as egress_linux
-egress_linux._obstacle = lambda: "as where user namespaces are forbidden"
+from localagent.egress import kernel_lock
+kernel_lock._obstacle = lambda: "as where user namespaces are forbidden"
 from localagent.cli import startup as start
 from localagent.cli.main import main
 start.prepare(sys.argv[1:])

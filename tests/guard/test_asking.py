@@ -1,7 +1,7 @@
-"""What the door lets through to an Ollama server: localagent's own calls, of pinned models alone.
+"""The Ollama request filter: localagent's own calls pass, for pinned models alone.
 
-A plug-in or a library in localagent's process can reach the door. Without this, it could have the
-server push a model with the code in it, or ask a model of a cloud.
+A plug-in or a library in localagent's process can reach the egress proxy. Without the filter, it
+could have the server push a model with the code in it, or ask a model of a cloud.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ def server() -> Iterator[Ollama]:
 
 
 def ask(server: Ollama, data: bytes, refused: list | None = None) -> bytes:
-    """What comes back of what is sent to the door of a real server; it tells `refused`."""
+    """What comes back of what is sent to the filter of a real server; it tells `refused`."""
     refused = [] if refused is None else refused
     near, inside = socket.socketpair()
     outside = socket.create_connection(("127.0.0.1", server.port))
 
     def work() -> None:
         with inside, outside:
-            ollama_filter.pass_on(inside, outside, MODELS, lambda *told: refused.append(told))
+            ollama_filter.filter_requests(
+                inside, outside, MODELS, lambda *told: refused.append(told)
+            )
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -71,8 +73,8 @@ def test_what_localagent_asks_goes_through(server: Ollama) -> None:
 def test_no_other_call(server: Ollama, path: str) -> None:
     refused: list = []
     answer = ask(server, post(path, {"model": "toy:1b"}), refused)
-    assert answer.startswith(b"HTTP/1.1 403") and b"not among what localagent asks" in answer
-    assert refused == [(f"POST {path}", f"POST {path} is not among what localagent asks")]
+    assert answer.startswith(b"HTTP/1.1 403") and b"not among the calls of localagent" in answer
+    assert refused == [(f"POST {path}", f"POST {path} is not among the calls of localagent")]
     assert server.seen == []
 
 
@@ -149,12 +151,12 @@ from localagent.egress import lock as egress
 start.prepare(["run", "x"])
 state = egress.state()
 if state.level != "namespace":
-    print("skip", state.why); sys.exit()
-(door,) = state.doors.values()
+    print("skip", state.reason); sys.exit()
+(proxy,) = state.proxies.values()
 for path, model in (("show", "toy:1b"), ("push", "toy:1b"), ("chat", "big:cloud")):
     body = '{"model": "%s"}' % model
     with socket.socket(socket.AF_UNIX) as there:
-        there.connect(door)
+        there.connect(proxy)
         head = f"POST /api/{path} HTTP/1.0\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n"
         there.sendall(f"{head}{body}".encode())
         print(b"".join(iter(lambda: there.recv(4096), b""))[9:12].decode())
@@ -168,8 +170,8 @@ def pin(home: Path) -> None:
     (home / ".config/localagent/models.lock").write_text(f"version = 1\n[[model]]\n{entry}")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the door is Linux's")
-def test_a_plug_in_at_the_real_door(
+@pytest.mark.skipif(sys.platform != "linux", reason="the egress proxy is Linux's")
+def test_a_plug_in_at_the_real_proxy(
     server: Ollama, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCALAGENT_OLLAMA_HOST", server.url)
@@ -193,11 +195,11 @@ BODIES = (("push", "toy:1b"), ("chat", "big:cloud"), *[("pull", "toy:1b")] * 700
 
 
 def ask():
-    doors = egress.state().doors
-    for path, model in BODIES if doors else ():
+    proxies = egress.state().proxies
+    for path, model in BODIES if proxies else ():
         body = '{"model": "%s"}' % model
         with socket.socket(socket.AF_UNIX) as there:
-            there.connect(*doors.values())
+            there.connect(*proxies.values())
             head = "POST /api/%s HTTP/1.1\\r\\nContent-Length: %d\\r\\n\\r\\n" % (path, len(body))
             there.sendall((head + body).encode())
             assert b"403" in there.recv(100)
@@ -209,8 +211,8 @@ def prepare(arguments, context):
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the door is Linux's")
-def test_what_the_door_refuses_is_in_the_audit_log(
+@pytest.mark.skipif(sys.platform != "linux", reason="the egress proxy is Linux's")
+def test_what_the_proxy_refuses_is_in_the_audit_log(
     server: Ollama, home: Path, workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCALAGENT_OLLAMA_HOST", server.url)
@@ -227,7 +229,7 @@ def test_what_the_door_refuses_is_in_the_audit_log(
     (logged,) = sessions()
     found = [record for record in records(logged.session) if record is not None]
     if "namespace" not in found[0]["egress"]:
-        pytest.skip(f"there is no door: {found[0]['egress']}")
+        pytest.skip(f"there is no egress proxy: {found[0]['egress']}")
     blocked = [r for r in found if r["type"] == "blocked"]
     place = f"ask 127.0.0.1:{server.port} for"
     assert [(r["kind"], r["subject"]) for r in blocked[:3]] == [
@@ -235,14 +237,14 @@ def test_what_the_door_refuses_is_in_the_audit_log(
         ("network", f"{place} POST /api/chat"),
         ("network", f"{place} POST /api/pull"),
     ], done.stderr
-    assert "not among what localagent asks" in blocked[0]["reason"]
+    assert "not among the calls of localagent" in blocked[0]["reason"]
     assert "big:cloud may not be asked" in blocked[1]["reason"]
     # What is more than a pipe holds is told by its number, once there is room again.
     again = next(n for n, r in enumerate(blocked[1:], 1) if "api/push" in r["subject"])
     assert again > 100
     assert blocked[again - 1]["subject"] == (
-        f"{place} and {702 - again + 1} more, which were too many to tell"
+        f"{place} and {702 - again + 1} more, which were too many to record"
     )
     told = [r["text"] for r in found if r["type"] == "warned"]
-    assert any(text.startswith(f"the door to Ollama refused to {place}") for text in told)
+    assert any(text.startswith(f"the egress proxy refused to {place}") for text in told)
     assert server.seen == []

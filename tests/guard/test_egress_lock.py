@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localagent.config.settings import Settings
-from localagent.egress.attempts import Attempt, Attempts
+from localagent.egress.blocked import BlockedConnection, BlockedConnections
 from tests.doubles.command_line import run_in
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
 
@@ -49,7 +49,7 @@ ATTEMPTS = {
 TRY = """
 import asyncio, http.client, json, os, socket, sys, threading, urllib.request
 from localagent.egress import lock as egress
-from localagent.egress.attempts import ATTEMPTS
+from localagent.egress.blocked import BLOCKED
 state = egress.lock(kernel=sys.argv[1] == "kernel")
 UDP = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 def IN_THREAD(body):
@@ -59,13 +59,13 @@ def IN_THREAD(body):
     thread.join()
 said = []
 for code in json.loads(sys.argv[2]):
-    before = len(ATTEMPTS.seen())
+    before = len(BLOCKED.entries())
     try:
         eval(code)
         error = ""
     except Exception as caught:
         error = type(caught).__name__
-    new = [(f"{a.what} {a.where}", a.thread, a.code) for a in ATTEMPTS.seen()[before:]]
+    new = [(f"{a.action} {a.target}", a.thread, a.caller) for a in BLOCKED.entries()[before:]]
     said.append((code, error, new))
 print(json.dumps({"level": state.level, "said": said}))
 """
@@ -103,7 +103,7 @@ def test_what_is_needed_goes_on_working() -> None:
     code = """
 import asyncio, json, multiprocessing.connection, os, socket, subprocess, sys
 from localagent.egress import lock as egress
-from localagent.egress.attempts import ATTEMPTS
+from localagent.egress.blocked import BLOCKED
 egress.lock()
 one, other = socket.socketpair()
 one.sendall(b"x")
@@ -113,7 +113,7 @@ assert subprocess.run(["git", "--version"], capture_output=True).returncode == 0
 async def nothing(): pass
 asyncio.run(nothing())
 listening = socket.socket(); listening.bind(("127.0.0.1", 0))
-assert ATTEMPTS.seen() == ()
+assert BLOCKED.entries() == ()
 """
     python(code)
 
@@ -126,14 +126,14 @@ first = egress.lock()
 assert egress.lock((egress.Destination("192.0.2.1", 80),), kernel=False) is first
 assert not [name for name in os.environ if "proxy" in name.lower()]
 egress._INTERNET = ()
-egress._addresses = egress._loopback = lambda *_: True
+egress._resolve = egress._ip_address = egress.is_loopback = lambda *_: True
 try:
     socket.create_connection(("192.0.2.1", 80), 1)
 except OSError as error:
     print(type(error).__name__)
 """
     proxies = {"HTTPS_PROXY": "http://127.0.0.1:3128", "all_proxy": "socks5://127.0.0.1:1080"}
-    assert python(code, **proxies).strip() == "Blocked"
+    assert python(code, **proxies).strip() == "EgressError"
 
 
 @LINUX
@@ -145,7 +145,7 @@ import ctypes, errno, os, socket, struct, subprocess, sys
 from localagent.egress import lock as egress
 state = egress.lock()
 if state.level != "namespace":
-    print("skip", state.why); sys.exit()
+    print("skip", state.reason); sys.exit()
 libc = ctypes.CDLL(None, use_errno=True)
 for kind in (1, 2):
     number = libc.socket(2, kind, 0)
@@ -172,10 +172,10 @@ print(done.stdout)
 
 RULES = """
 import ctypes, errno, os, socket, subprocess, sys
-from localagent.egress import landlock as egress_rules
+from localagent.egress import kernel_lock
 allowed = int(sys.argv[1])
 try:
-    egress_rules.restrict([allowed])
+    kernel_lock.restrict([allowed])
 except OSError as error:
     print("skip", error); sys.exit()
 child = r'''
@@ -228,7 +228,7 @@ def test_without_namespaces_rules_leave_the_servers_port_only() -> None:
     assert said.split() == ["refused"] * 12
 
 
-class TestDoor:
+class TestProxy:
     LOCK = f"""
 version = 1
 default = "toy"
@@ -285,20 +285,20 @@ import os, socket, sys
 from localagent.egress import lock as egress
 state = egress.lock((egress.Destination("127.0.0.1", int(sys.argv[1])),))
 if state.level != "namespace":
-    print("skip", state.why); sys.exit()
-(door,) = state.doors.values()
+    print("skip", state.reason); sys.exit()
+(proxy,) = state.proxies.values()
 def get(path):
     with socket.socket(socket.AF_UNIX) as there:
-        there.connect(door)
+        there.connect(proxy)
         there.sendall(f"GET {path} HTTP/1.0\\r\\nHost: elsewhere.example\\r\\n\\r\\n".encode())
         return b"".join(iter(lambda: there.recv(4096), b""))
 assert b"version" in get("/api/version")
 assert b"403" in get("http://192.0.2.1/api/version")
 assert b"403" in get("/api/push")
 try:
-    socket.socket(socket.AF_UNIX).connect(door + "x")
+    socket.socket(socket.AF_UNIX).connect(proxy + "x")
 except OSError as error:
-    assert type(error).__name__ == "Blocked"
+    assert type(error).__name__ == "EgressError"
 with open("/proc/self/task/%d/children" % os.getpid()) as file:
     print(file.read())
 """
@@ -306,26 +306,28 @@ with open("/proc/self/task/%d/children" % os.getpid()) as file:
             said = python(code, server.url.rpartition(":")[2])
         if said.startswith("skip"):
             pytest.skip(said)
-        (door,) = map(int, said.split())
+        (proxy,) = map(int, said.split())
         until = time.monotonic() + 10
-        while Path(f"/proc/{door}").exists() and time.monotonic() < until:
+        while Path(f"/proc/{proxy}").exists() and time.monotonic() < until:
             time.sleep(0.01)
-        assert not Path(f"/proc/{door}").exists()
+        assert not Path(f"/proc/{proxy}").exists()
 
 
 def test_a_session_warns_of_what_was_refused(workspace_dir: Path) -> None:
     from localagent.core.events import SessionStarted, Warned
-    from localagent.egress.attempts import ATTEMPTS as made
+    from localagent.egress.blocked import BLOCKED as made
     from localagent.models.scripted import ScriptedModel
     from localagent.session.factory import open_session
     from localagent.session.session import RunOptions
 
-    made.untold()
+    made.drain()
     with open_session(RunOptions(workspace_dir), ScriptedModel([])) as session:
         events = []
         for event in session.run("what is calc.py for?"):
             if not events:
-                made.record(Attempt("connect to", "192.0.2.1:80", "library", "plugin.py:3", 0.0))
+                made.record(
+                    BlockedConnection("connect to", "192.0.2.1:80", "library", "plugin.py:3", 0.0)
+                )
             events.append(event)
     assert isinstance(events[0], SessionStarted)
     warned = [event.text for event in events if isinstance(event, Warned)]
@@ -334,16 +336,16 @@ def test_a_session_warns_of_what_was_refused(workspace_dir: Path) -> None:
 
 
 def test_attempts_are_told_to_listeners_and_once_to_the_user() -> None:
-    attempts, heard = Attempts(), []
-    leave = attempts.listen(heard.append)
-    first = Attempt("look up", "a.example", "MainThread", "x.py:1", 1.0)
+    attempts, heard = BlockedConnections(), []
+    leave = attempts.subscribe(heard.append)
+    first = BlockedConnection("look up", "a.example", "MainThread", "x.py:1", 1.0)
     attempts.record(first)
     leave()
-    attempts.record(Attempt("look up", "b.example", "MainThread", "x.py:2", 2.0))
+    attempts.record(BlockedConnection("look up", "b.example", "MainThread", "x.py:2", 2.0))
     assert heard == [first]
-    assert [a.where for a in attempts.untold()] == ["a.example", "b.example"]
-    assert attempts.untold() == ()
-    assert len(attempts.seen()) == 2
+    assert [a.target for a in attempts.drain()] == ["a.example", "b.example"]
+    assert attempts.drain() == ()
+    assert len(attempts.entries()) == 2
 
 
 @LINUX

@@ -195,12 +195,12 @@ def test_under_the_egress_lock(kind: str, first: str, project: Path) -> None:
     code = """
         import socket, sys
         from pathlib import Path
-        from localagent.egress import lock as egress, namespace as egress_linux
+        from localagent.egress import lock as egress, kernel_lock
         from localagent.sandbox.base import Command
         from localagent.sandbox.select import make
         kind, port, root, first = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
         if first == "rules":
-            egress_linux._obstacle = lambda: "as in some container"
+            kernel_lock._obstacle = lambda: "as in some container"
         state = egress.lock((), (port,))
         print(state.level)
         try:
@@ -228,7 +228,7 @@ def test_under_the_egress_lock(kind: str, first: str, project: Path) -> None:
         pytest.skip(f"no such lock here: {level}")
     if "SandboxError" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])
-    assert rest.split("\n")[:2] == ["own code: Blocked", "1"], done.stderr
+    assert rest.split("\n")[:2] == ["own code: EgressError", "1"], done.stderr
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import httpx
 
 from localagent.core.errors import NotLocal, ServerError, UsageError
 from localagent.egress import lock
-from localagent.egress.proxy import REFUSED
+from localagent.egress.proxy import UNREACHABLE
 from localagent.egress.types import Destination
 
 PORT = 11434
@@ -67,7 +67,7 @@ TOTAL = 256 << 20
 
 class Border(httpx.AsyncBaseTransport):
     """Carries requests to `host` (of `ollama_host.checked_host`) and nowhere else: directly, or
-    through the door that the egress lock left for it.
+    through the egress proxy where there is one.
 
     Raises NotLocal where the server points elsewhere, ServerError where it sends too much.
     """
@@ -76,7 +76,7 @@ class Border(httpx.AsyncBaseTransport):
         self._host = httpx.URL(host)
         # Certificates are not loaded for a connection that has none.
         self._inner = httpx.AsyncHTTPTransport(
-            verify=self._host.scheme == "https", trust_env=False, uds=_door(self._host)
+            verify=self._host.scheme == "https", trust_env=False, uds=_proxy_socket(self._host)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -104,8 +104,8 @@ class Border(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
     def _check(self, response: httpx.Response) -> None:
-        if REFUSED in response.headers:
-            raise httpx.ConnectError("nobody answers behind the door")
+        if UNREACHABLE in response.headers:
+            raise httpx.ConnectError("no server answers behind the egress proxy")
         if 300 <= response.status_code < 400:
             target = "".join(c for c in response.headers.get("location", "") if c.isprintable())
             raise NotLocal(
@@ -143,10 +143,10 @@ class _Bounded(httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
-def _door(url: httpx.URL) -> str | None:
-    """The unix socket that leads to the server, where this process has no network."""
+def _proxy_socket(url: httpx.URL) -> str | None:
+    """Return the egress proxy's unix socket for the server; None to connect directly."""
     port = url.port or {"http": 80, "https": 443}[url.scheme]
-    return lock.state().doors.get(Destination(url.host, port))
+    return lock.state().proxies.get(Destination(url.host, port))
 
 
 def _place(url: httpx.URL) -> tuple[str, str, int | None]:

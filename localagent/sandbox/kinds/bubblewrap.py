@@ -17,10 +17,10 @@ from typing import Any
 
 from localagent.core.errors import SandboxError
 from localagent.core.interpreter import plain_python
+from localagent.egress.splice import HAND_OVER
 from localagent.sandbox.base import Command, Completed
 from localagent.sandbox.environment import scrubbed, tool_links
 from localagent.sandbox.launcher.client import common
-from localagent.sandbox.launcher.port_relay import HAND_OVER
 from localagent.sandbox.views.copy import ConfinedCopies, CopyView, Run
 from localagent.sandbox.visible_paths import Place, places
 

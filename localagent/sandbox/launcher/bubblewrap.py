@@ -29,9 +29,9 @@ def serve(job: Job, status: int, rules: bytes) -> None:
     os.close(rule)
     passed = {"STATUS": tell, "FILTER": read_rules}
     if job["ports"]:
-        from localagent.sandbox.launcher.port_relay import Relay
+        from localagent.egress.splice import PortRelay
 
-        relay = Relay(job["ports"])
+        relay = PortRelay(job["ports"])
         passed["RELAY"] = relay.inside.fileno()
     for descriptor in passed.values():
         os.set_inheritable(descriptor, True)

@@ -130,9 +130,9 @@ def _fall_first() -> None:
 def _start_confined(job: Job, status: int) -> int:
     relay = None
     if job["ports"]:
-        from localagent.sandbox.launcher.port_relay import Relay
+        from localagent.egress.splice import PortRelay
 
-        relay = Relay(job["ports"])
+        relay = PortRelay(job["ports"])
     namespaces.enter()
     if relay is not None:
         syscalls.raise_loopback()

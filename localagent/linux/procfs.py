@@ -1,0 +1,145 @@
+# ruff: noqa: PTH110, PTH123, PTH208
+# (runs in the launcher, where pathlib is slow to import)
+"""What /proc says of processes, memory and refused packets.
+
+The launcher and the egress lock use this module, so it needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_HAS_CHILDREN_FILE = os.path.exists("/proc/thread-self/children")  # CONFIG_PROC_CHILDREN
+
+
+def read_descriptor(descriptor: int) -> bytes:
+    """Return the present content of an open file of /proc. Raises OSError."""
+    parts, offset = [], 0
+    while part := os.pread(descriptor, 1 << 16, offset):
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts)
+
+
+def write(path: str, text: str) -> None:
+    """Write a setting. Raises OSError."""
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def descendants(root: int) -> list[int]:
+    """Return the processes that descend from `root`, and `root` itself."""
+    processes, waiting = [], [root]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        processes.append(pid)
+        for thread in threads:
+            waiting += _children(pid, thread)
+    return processes
+
+
+def _children(pid: int, thread: str) -> list[int]:
+    if not _HAS_CHILDREN_FILE:
+        return _children_by_search(pid) if thread == str(pid) else []
+    try:
+        with open(f"/proc/{pid}/task/{thread}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []  # the thread ended
+
+
+def _children_by_search(parent: int) -> list[int]:
+    children = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                # After the name in parentheses: state, parent.
+                if int(file.read().rpartition(b")")[2].split()[1]) == parent:
+                    children.append(int(name))
+        except (OSError, IndexError):
+            continue
+    return children
+
+
+def count_tasks(root: int) -> int:
+    """Count the processes and threads that descend from `root`, without `root` itself."""
+    count = 0
+    for pid in descendants(root):
+        try:
+            count += len(os.listdir(f"/proc/{pid}/task"))
+        except OSError:
+            continue
+    return count - 1
+
+
+def private_memory(pid: int) -> int:
+    """Return the bytes of memory that a process shares with no other; 0 once it ended."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            _, resident, shared, *_ = map(int, file.read().split())
+    except (OSError, ValueError):
+        return 0
+    return (resident - shared) * _PAGE
+
+
+def available_memory() -> int | None:
+    """Return the bytes of memory that programs can still get; None where the kernel has no say."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) << 10
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+class NoRouteCounter:
+    """Counts the packets that found no route in a network namespace.
+
+    `folder` is the `net` folder in /proc of a process in that namespace. The process may end
+    before the count: the open files stay those of its namespace.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._files = [_open(f"{folder}/{name}") for name in ("snmp", "snmp6")]
+        self._start = self._total()
+
+    def count(self) -> int:
+        """Return the packets since the start; 0 where the kernel does not count them."""
+        return max(self._total() - self._start, 0)
+
+    def _total(self) -> int:
+        ipv4, ipv6 = map(_rows, self._files)
+        return _no_routes_ipv4(ipv4) + _no_routes_ipv6(ipv6)
+
+
+def _no_routes_ipv4(rows: list[list[str]]) -> int:
+    """Read pairs of rows: a protocol's names and its values (proc_net(5))."""
+    names_and_values = [row for row in rows if row[:1] == ["Ip:"]]
+    if len(names_and_values) != 2:
+        return 0
+    return int(dict(zip(*names_and_values, strict=False)).get("OutNoRoutes", 0))
+
+
+def _no_routes_ipv6(rows: list[list[str]]) -> int:
+    return sum(int(row[1]) for row in rows if row[:1] == ["Ip6OutNoRoutes"])
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _rows(descriptor: int) -> list[list[str]]:
+    try:
+        return [line.split() for line in read_descriptor(descriptor).decode().splitlines()]
+    except OSError:
+        return []
