@@ -31,7 +31,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "ollama": ("models.ollama.client",),
     "httpx": ("models.ollama.client", "models.ollama.transport"),
     "jinja2": ("models.llamacpp.worker.chat_template",),
-    "pathspec": ("workspace.gitignore", "tools.search"),
+    "pathspec": ("workspace.gitignore",),
     # Trust edges only: settings, the lock, a worker's or server's messages, tool arguments.
     "pydantic": (
         "config.schema",

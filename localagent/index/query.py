@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import translate
-from functools import lru_cache
 
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import LANGUAGES, language_named, language_of
@@ -14,6 +12,7 @@ from localagent.code.symbols import Symbol
 from localagent.code.tracebacks import frames
 from localagent.core.errors import UsageError
 from localagent.index import tokenizer
+from localagent.workspace.gitignore import path_matches
 
 FORMS = ("def", "ref", "calls", "imports", "tests", "text", "re")
 FILTERS = ("path", "lang", "kind")
@@ -42,7 +41,7 @@ class Filter:
     def file(self, path: str) -> bool:
         """Whether a file is wanted."""
         return (
-            _any(self.paths, lambda glob: _glob(glob).match(path) is not None)
+            _any(self.paths, lambda glob: _in_path(glob, path))
             and _any(self.languages, lambda name: language_of(path) == name)
             and _any(_only(self.kinds, FILE_KINDS), lambda kind: _kind_of(path) == kind)
         )
@@ -130,15 +129,9 @@ def _is_kind(symbol: Symbol, kind: str) -> bool:
     return symbol.kind == kind or (kind == "function" and symbol.kind == "method")
 
 
-@lru_cache(maxsize=64)
-def _glob(glob: str) -> re.Pattern[str]:
-    """`**` means any folders, `*` no slash; a folder means all that is below it."""
-    bare = glob.removeprefix("./").rstrip("/")
-    if not any(mark in bare for mark in "*?["):
-        return re.compile(rf"{re.escape(bare)}(?:/|$)")
-    marked = bare.replace("**/", "\0").replace("**", "\1")
-    pattern = translate(marked).replace(".*", "[^/]*")
-    return re.compile(pattern.replace("\0", "(?:.*/)?").replace("\1", ".*"))
+def _in_path(glob: str, path: str) -> bool:
+    """Whether a pattern as in .gitignore, anchored at the root, matches `path`."""
+    return path_matches("/" + glob.removeprefix("./").lstrip("/"), path)
 
 
 _MAX_CHARS = 20_000

@@ -20,6 +20,7 @@ from localagent.core.messages import ToolResult
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.tools.targets import locate, nearest
+from localagent.workspace import gitignore
 from localagent.workspace.workspace import Workspace
 
 _WORKER = Path(__file__).with_name("search_worker.py")
@@ -79,15 +80,12 @@ def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
     """The files to search, and how to call them."""
     bare = path.strip()
     if re.search(r"[*?\[]", bare):
-        from pathspec import GitIgnoreSpec
-
         glob = bare.removeprefix("./")
         if glob.startswith(("/", "..", "~")):
             glob = workspace.relative(glob)
-        try:
-            spec = GitIgnoreSpec.from_lines([glob])
-        except ValueError:
-            raise ToolError(f"{path!r} is no glob; write for example src/**/*.py") from None
+        spec = gitignore.compiled([glob])
+        if spec is None:
+            raise ToolError(f"{path!r} is no glob; write for example src/**/*.py")
         files = [name for name in workspace.files() if spec.match_file(name)]
         if not files:
             raise ToolError(f"no file matches {path!r}; use list to see what there is")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,24 @@ def ignored(root: Path, name: str) -> bool:
     return False
 
 
+def path_matches(pattern: str, path: str, *, ignore_case: bool = False) -> bool:
+    """Whether one gitignore pattern matches the relative `path` or a folder that holds it.
+
+    A "!" or "#" at the start of the pattern has no special meaning.
+    """
+    # pathspec's expressions end in "$", which also matches before a newline at the end.
+    pattern, path = pattern.replace("\n", "\0"), path.replace("\n", "\0")
+    if ignore_case:
+        pattern, path = pattern.casefold(), path.casefold()
+    spec = _single(pattern)
+    return spec is not None and spec.match_file(path)
+
+
+@lru_cache(maxsize=256)
+def _single(pattern: str) -> GitIgnoreSpec | None:
+    return compiled(["\\" + pattern if pattern.startswith(("!", "#")) else pattern])
+
+
 def patterns(root: Path, name: str) -> GitIgnoreSpec | None:
     """The patterns of the ignore file `name`; None where there are none.
 
@@ -69,10 +88,10 @@ def patterns(root: Path, name: str) -> GitIgnoreSpec | None:
             text = file.read(_MAX_BYTES).decode("utf-8", "surrogateescape")
     except OSError:
         return None
-    return _compiled(text.removeprefix("\ufeff").splitlines())
+    return compiled(text.removeprefix("\ufeff").splitlines())
 
 
-def _compiled(lines: Iterable[str]) -> GitIgnoreSpec | None:
+def compiled(lines: Iterable[str]) -> GitIgnoreSpec | None:
     """The patterns of `lines`; a line that git would not understand is left out."""
     from pathspec import GitIgnoreSpec  # 70 ms, and most workspaces are git's
 
