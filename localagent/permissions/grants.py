@@ -19,7 +19,7 @@ from localagent.core.errors import UsageError, WorkspaceError
 from localagent.core.locks import locked
 from localagent.core.paths import config_dir, private
 from localagent.permissions.rules import Effect, normal_path
-from localagent.permissions.shell_commands import written_commands
+from localagent.permissions.shell_commands import verbatim_commands
 
 _EFFECTS: tuple[Effect, ...] = ("read", "write", "execute")
 _WORDS = {"read": "read", "write": "change", "execute": "run"}
@@ -41,7 +41,7 @@ def exactly(effect: Effect, subject: str) -> tuple[Grant, ...]:
     """What would be remembered of an action; nothing for a command that is not understood."""
     if effect != "execute":
         return (Grant(effect, normal_path(subject)),)
-    written = written_commands(subject) or []
+    written = verbatim_commands(subject) or []
     return tuple(Grant(effect, command) for command in dict.fromkeys(written))
 
 

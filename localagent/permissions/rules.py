@@ -28,6 +28,7 @@ from typing import Literal, Protocol
 from localagent.core.events import Mode
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.secret_files import is_secret
+from localagent.workspace.gitignore import path_matches
 
 RuleAction = Literal["allow", "ask", "deny"]
 Effect = Literal["read", "write", "execute"]
@@ -36,6 +37,8 @@ Effect = Literal["read", "write", "execute"]
 By = Literal["default", "rule", "project", "flag", "mode", "remembered"]
 
 CHECK_TOOL = "check"
+# Longer lines that are not understood match every ask and deny rule: matching takes too long.
+_MAX_LINE = 1 << 15
 _STRICTNESS: dict[RuleAction, int] = {"allow": 0, "ask": 1, "deny": 2}
 # Folders that nobody writes to through localagent: git's own data and localagent's settings.
 _UNTOUCHABLE = (".git", ".localagent", "git~1", "locala~1")
@@ -240,10 +243,10 @@ def _planning(tool: str, effect: Effect, mode: Mode) -> Verdict | None:
 
 
 def command_matches(pattern: str, line: str, *, every: bool) -> bool:
-    """Whether the glob `pattern` fits the command line.
+    """Whether the glob `pattern` matches the command line.
 
-    With `every` (for allow rules) all simple commands in it have to fit, and a line that is not
-    understood does not. Without (for ask and deny rules) one is enough, or the line as a whole.
+    With `every` (allow rules), each simple command must match, and a line that is not understood
+    does not. Without (ask and deny rules), one command or the whole line is enough.
     """
     if pattern == "*":
         return True
@@ -251,70 +254,40 @@ def command_matches(pattern: str, line: str, *, every: bool) -> bool:
     commands = simple_commands(line)
     if every:
         return commands is not None and all(glob.fullmatch(command) for command in commands)
-    if commands is None:
-        commands = list(_possible_commands(line))
+    if commands is None and len(line) > _MAX_LINE:
+        return True
     whole = " ".join(line.split())
     return any(
-        glob.fullmatch(command) or glob.fullmatch(_without_folder(command))
-        for command in [whole, *commands]
+        glob.fullmatch(text, place)
+        for text in [whole, *(commands or _possible_commands(line))]
+        for place in _starts(text, every_word=commands is None)
     )
 
 
-def _without_folder(command: str) -> str:
-    """ "rm -r x" for "/bin/rm -r x"."""
-    program, space, rest = command.partition(" ")
-    return f"{program.rpartition('/')[2]}{space}{rest}"
-
-
 def _possible_commands(line: str) -> Iterator[str]:
-    """Everything in a line that is not understood that may be a command: each word may start one,
-    as in `if true; then rm x; fi` or `sh -c 'rm x'`."""
-    for part in re.split(r"[;&|()`'\"\n{}<>!=]", line):
-        words = part.split()
-        for start in range(len(words)):
-            yield " ".join(words[start:])
+    """The parts of a line that is not understood. Each of their words may start a command, as in
+    `if true; then rm x; fi` or `sh -c 'rm x'`."""
+    for text in {line, line.replace("\\\n", "")}:
+        for part in re.split(r"[;&|()`'\"\n{}<>!=]", text):
+            yield " ".join(part.split())
+
+
+def _starts(text: str, *, every_word: bool) -> Iterator[int]:
+    """Where a command may start in `text`: also after the folder of a program ("/bin/rm")."""
+    end = len(text) if every_word else text.find(" ") % (len(text) + 1)
+    for word in re.finditer(r"[^ ]+", text[:end]):
+        yield word.start()
+        if (name := word[0].rfind("/") + 1) > 0:
+            yield word.start() + name
 
 
 @lru_cache(maxsize=256)
 def _command_glob(pattern: str) -> re.Pattern[str]:
-    """`*` stands for anything; "git status *" also fits "git status"."""
+    """`*` stands for anything; "git status *" also matches "git status"."""
     words = " ".join(pattern.split())
     optional = words.endswith(" *")
     body = ".*".join(re.escape(part) for part in words.removesuffix(" *").split("*"))
     return re.compile(body + (r"(?: .*)?" if optional else ""), re.DOTALL)
-
-
-def path_matches(pattern: str, path: str, *, ignore_case: bool = False) -> bool:
-    """Whether a pattern as in .gitignore fits the relative `path` or a folder that holds it."""
-    return _path_glob(pattern, ignore_case).match(path) is not None
-
-
-@lru_cache(maxsize=256)
-def _path_glob(pattern: str, ignore_case: bool) -> re.Pattern[str]:
-    """A pattern of gitignore(5) as a regular expression that is matched at a path's start."""
-    text = pattern.removesuffix("/")
-    anchored = "/" in text
-    text = text.removeprefix("/")
-    found = [] if anchored else [r"(?:.*/)?"]
-    at = 0
-    while at < len(text):
-        if text.startswith("**/", at) and (at == 0 or text[at - 1] == "/"):
-            found.append(r"(?:.*/)?")
-            at += 3
-        elif text[at:] == "**":
-            found.append(r".*")
-            at += 2
-        elif text[at] == "[" and (end := text.find("]", at + 2)) > 0:
-            inside = text[at + 1 : end].replace("\\", r"\\").replace("[", r"\[")
-            negated = inside[0] in "!^"
-            found.append(f"[^/{inside[1:]}]" if negated else f"[{inside}]")
-            at = end + 1
-        else:
-            found.append({"*": r"[^/]*", "?": r"[^/]"}.get(text[at]) or re.escape(text[at]))
-            at += 1
-    # What is in a folder that fits, fits. A pattern with a slash at its end fits folders alone.
-    found.append(r"/.+\Z" if pattern.endswith("/") else r"(?:/.*)?\Z")
-    return re.compile("".join(found), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 def normal_path(path: str) -> str:

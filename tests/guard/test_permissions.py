@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localagent.permissions.rules import Permissions, Rule, command_matches, path_matches
-from localagent.permissions.shell_commands import simple_commands
+from localagent.permissions.rules import Permissions, Rule, command_matches
+from localagent.permissions.shell_commands import simple_commands, verbatim_commands
+from localagent.workspace.gitignore import path_matches
 
 # What the flags are, in the tests that are not about them.
 CALM = {"confined": True}
@@ -229,35 +232,90 @@ def test_path_patterns_agree_with_git(tmp_path: Path) -> None:
         ("''", None),
         ('"" rm x', None),
         ("", None),
+        ("a#b; c", None),
+        ("make \\\n  -j2", ["make -j2"]),
+        ("r\\\nm x", ["rm x"]),
+        ("a # b \\\nrm x", None),
+        ("git log --author='A B' \"x $HOME\"", ["git log --author=A B x $HOME"]),
+        ("make >/dev/null x", None),
+        ("a\r", None),
+        ("echo \x00", None),
+        ("echo $'a'", None),
+        ("echo $((1))", None),
+        ("echo \ud800", None),
+        ("echo " + "a" * 5000, None),
+        ("$(" * 12 + "a" + ")" * 12, None),
+        ("a && " * 700 + "a", ["a"] * 701),
     ],
 )
 def test_simple_commands(line: str, expected: list[str] | None) -> None:
     assert simple_commands(line) == expected
 
 
-@given(st.text(alphabet="ab \n;|&()$`'\"\\<>#{}=!*?/1", max_size=40))
-def test_any_text_is_taken_apart_or_given_up(line: str) -> None:
-    found = simple_commands(line)
-    assert found is None or all(found)
+HOSTILE = [
+    *"ab \n;|&()$`'\"\\<>#{}=!*?/1-\t\r\0[]~é",
+    *("$(", "$((", "${", "$'", "<<E\n", "<<-", "<<<", "\nE\n", "[[ ", " ]]", "case a in ", "esac"),
+    *("if ", "then ", " fi", "for x in ", "do ", "done", "@(", "<(", "((", "&&", "||", ";;", "=("),
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(HOSTILE), max_size=60).map("".join) | st.text(max_size=60))
+def test_any_text_is_read_or_not_understood(line: str) -> None:
+    for commands in (simple_commands(line), verbatim_commands(line)):
+        assert commands is None or all(commands)
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_long_hostile_lines_are_judged_quickly(part: str) -> None:
+    begin = time.process_time()
+    for length in (4000, 40_000):
+        for rule in (Rule("shell", "a *z", "deny"), Rule("shell", "a*", "allow")):
+            line = f"x{part} " * (length // (len(part) + 2))
+            assert action(Permissions([rule]), "shell", "execute", line) in ("ask", "deny")
+    assert time.process_time() - begin < 5
+
+
+def test_a_command_is_remembered_as_it_is_spelled() -> None:
+    line = "make  'a b' 2>&1 && git log \"$x\" # why\n(ls)"
+    assert verbatim_commands(line) is None
+    assert verbatim_commands(line.replace("(ls)", "ls | wc -l &")) == [
+        *("make  'a b' 2>&1", 'git log "$x"', "ls", "wc -l")
+    ]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
-            [*"ab;|&()`'\"\\#\n ", "$(", ")", "safe", " evil ", "&&", "||", "$", "\\\n", "2>&1"]
+            [
+                *(
+                    "$(",
+                    ")",
+                    "safe",
+                    " evil ",
+                    "&&",
+                    "||",
+                    "$",
+                    "\\\n",
+                    "2>&1",
+                    *"ab;|&()`'\"\\#\n ",
+                ),
+                *("safe ", "<<E", "\nE\n", "\t", *"{}=!", "[[", ">/dev/null", "\nevil"),
+            ]
         ),
         max_size=12,
     ).map("".join)
 )
 def test_what_is_allowed_runs_nothing_else(line: str) -> None:
-    """The real shell is asked: it must not run `evil` where the rule for `safe` allows a line."""
+    """Real shells must not run `evil` where the rule for `safe` allows a line."""
     if not command_matches("safe*", line, every=True):
         return
     functions = "evil() { echo RAN-EVIL >&3; }; safe() { :; }; "
     script = f"exec 3>&1 >/dev/null 2>/dev/null; PATH=/nowhere; {functions}\n{line}"
-    done = subprocess.run(["/bin/sh", "-c", script], stdout=subprocess.PIPE, timeout=20)
-    assert b"RAN-EVIL" not in done.stdout, line
+    for shell in filter(None, map(shutil.which, ("sh", "bash"))):
+        done = subprocess.run([shell, "-c", script], stdout=subprocess.PIPE, timeout=20)
+        assert b"RAN-EVIL" not in done.stdout, line
 
 
 AROUND = [
