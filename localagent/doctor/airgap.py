@@ -6,7 +6,6 @@ what each of them is for.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from localagent.config import settings as config
 from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
+from localagent.core.loopback import is_loopback
 from localagent.doctor.sandboxes import Kind, kinds, mend, selectable, tried_lines
 from localagent.egress import lock as egress
 from localagent.egress.types import EgressState
@@ -69,7 +69,7 @@ def process(state: EgressState) -> Check:
 def destinations(state: EgressState, host: str) -> Check:
     """Whether only this machine can be dialled, and the setting ollama_host (`host`) means it."""
     mend = "take the host out of ollama_host and of allowed_hosts in the policy"
-    far = [str(place) for place in state.destinations if not _loopback(place.host)]
+    far = [str(place) for place in state.destinations if not _is_here(place.host)]
     if far:
         return Check("destinations", False, f"another machine is dialled: {', '.join(far)}", mend)
     try:
@@ -174,8 +174,5 @@ def _pinned(entry: Entry, settings: Settings) -> Check:
     return Check(name, True, f"as pinned: {entry.pin}, chat template {template}")
 
 
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _is_here(host: str) -> bool:
+    return host == "localhost" or is_loopback(host)

@@ -25,6 +25,7 @@ from dataclasses import replace
 from types import FrameType, MappingProxyType
 from typing import Any
 
+from localagent.core.loopback import is_loopback
 from localagent.egress.blocked import BLOCKED, BlockedConnection, BlockedConnections
 from localagent.egress.types import Destination, EgressState
 from localagent.linux import procfs
@@ -104,7 +105,7 @@ def _audit_hook(
             refuse(action, _address_text(address))
 
     def check_bind(sock: Any, address: Any) -> None:
-        if getattr(sock, "family", None) in _INTERNET and not is_loopback(address[0]):
+        if getattr(sock, "family", None) in _INTERNET and not is_loopback(_text(address[0])):
             refuse("bind", _address_text(address))
 
     def check_socket(_sock: Any, family: int, kind: int, _protocol: int) -> None:
@@ -170,12 +171,6 @@ def _ip_address(host: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         return ipaddress.ip_address(_text(host).partition("%")[0])
     except ValueError:
         return None
-
-
-def is_loopback(host: Any) -> bool:
-    """Say whether `host` is an address of this machine's loopback interface; False for names."""
-    address = _ip_address(host)
-    return address is not None and address.is_loopback
 
 
 def _caller() -> str:

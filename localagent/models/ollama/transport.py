@@ -6,13 +6,13 @@ and read a line of any length. Here is what keeps them from it.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncIterator, Collection
 from urllib.parse import urlsplit
 
 import httpx
 
 from localagent.core.errors import NotLocal, ServerError, UsageError
+from localagent.core.loopback import is_loopback
 from localagent.egress import lock
 from localagent.egress.proxy import UNREACHABLE
 from localagent.egress.types import Destination
@@ -42,19 +42,12 @@ def checked_host(setting: str, allowed: Collection[str] = ()) -> str:
         raise wrong
     if host == "localhost":
         host = "127.0.0.1"
-    if not (_loopback(host) or {host, f"{host}:{port}"} & {name.lower() for name in allowed}):
+    if not (is_loopback(host) or {host, f"{host}:{port}"} & {name.lower() for name in allowed}):
         raise NotLocal(
             f"the Ollama server {host} is not on this machine, so nothing is sent there",
             "set ollama_host to an address of this machine, such as http://127.0.0.1:11434",
         )
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 LINE = 16 << 20

@@ -22,6 +22,7 @@ import select
 import struct
 from collections.abc import Callable
 
+from localagent.core.loopback import LOOPBACK4, LOOPBACK6, is_packed_loopback
 from localagent.linux import syscalls as sys_
 from localagent.linux.seccomp import BROKERED, COUNTED, number
 
@@ -38,8 +39,6 @@ _SO_ERROR, _SO_DOMAIN = 4, 39
 _UNIX, _INET, _INET6, _NETLINK, _PACKET = 1, 2, 10, 16, 17
 _DGRAM, _RAW = 2, 3
 _PROTOCOLS = {1: "ICMP", 58: "ICMP", 132: "SCTP", 262: "MPTCP"}
-_LOOPBACK = bytes((127, 0, 0, 1))
-_LOOPBACK6 = bytes(15) + b"\1"
 _MAPPED = bytes(10) + b"\xff\xff"
 _WAIT_MS = 1000
 
@@ -262,7 +261,7 @@ class _Sockets:
 
     def __init__(self, inside: Callable[[int], None], ports: set[int]) -> None:
         self._inside = inside
-        self._allowed = {(_LOOPBACK, port) for port in ports}
+        self._allowed = {(LOOPBACK4, port) for port in ports}
         self._own: set[tuple[bytes, int]] = set()  # addresses that the command has bound
         self.refused = 0  # connections to other machines
         self.kinds: dict[str, int] = {}  # of refused sockets, and how many
@@ -309,7 +308,7 @@ class _Sockets:
                     self._count("of other programs")
                     raise
                 address = struct.pack("=H", _UNIX) + b"/proc/self/fd/%d\0" % target
-            elif not _is_loopback(address):
+            elif not is_packed_loopback(_place(address)[0]):
                 self.refused += 1
                 raise Refused(errno.EACCES, "another machine")
             elif _place(address) not in self._allowed | self._own:
@@ -326,7 +325,7 @@ class _Sockets:
         try:
             if _family(descriptor, address) == _UNIX:
                 raise _GoOn
-            if not _is_loopback(address):
+            if not is_packed_loopback(_place(address)[0]):
                 address = _loopback(address)
             if 0 < _port(address) < 1024:
                 raise Refused(errno.EACCES, "a port of the system")
@@ -389,22 +388,15 @@ def _port(address: bytes) -> int:
     return int.from_bytes(address[2:4], "big")
 
 
-def _is_loopback(address: bytes) -> bool:
-    if struct.unpack_from("=H", address)[0] == _INET:
-        return address[4] == 127
-    where = address[8:24]
-    return where == _LOOPBACK6 or (where[:12] == _MAPPED and where[12] == 127)
-
-
 def _loopback(address: bytes) -> bytes:
     """An address of all interfaces as that of the loopback; raises Refused for any other one."""
     if struct.unpack_from("=H", address)[0] == _INET:
         if address[4:8] != bytes(4):
             raise Refused(errno.EADDRNOTAVAIL, "address")
-        return address[:4] + _LOOPBACK + address[8:]
+        return address[:4] + LOOPBACK4 + address[8:]
     if address[8:24] != bytes(16):
         raise Refused(errno.EADDRNOTAVAIL, "address")
-    return address[:8] + _LOOPBACK6 + address[24:]
+    return address[:8] + LOOPBACK6 + address[24:]
 
 
 def _connect_soon(descriptor: int, address: bytes) -> None:

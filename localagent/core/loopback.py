@@ -1,0 +1,30 @@
+"""Which addresses are the loopback interface: 127.0.0.0/8, ::1, and the former inside IPv6.
+
+Uses no module but `socket`, because the sandbox launcher imports this at every start.
+"""
+
+from __future__ import annotations
+
+import socket
+
+LOOPBACK4 = bytes((127, 0, 0, 1))
+LOOPBACK6 = bytes((*[0] * 15, 1))
+_MAPPED = bytes((*[0] * 10, 0xFF, 0xFF))  # the prefix of an IPv4 address inside an IPv6 one
+
+
+def is_loopback(address: str) -> bool:
+    """Whether `address`, in text, is a loopback address; False for a name, even `localhost`."""
+    address = address.partition("%")[0]  # without an IPv6 scope
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return is_packed_loopback(socket.inet_pton(family, address))
+        except (OSError, ValueError):  # not of this family, or no address
+            continue
+    return False
+
+
+def is_packed_loopback(address: bytes) -> bool:
+    """The same for an address of 4 or 16 bytes in network order."""
+    if len(address) == 4:
+        return address[0] == 127
+    return address == LOOPBACK6 or (address[:12] == _MAPPED and address[12] == 127)
