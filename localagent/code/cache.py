@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import ParamSpec, TypeVar
 
-from localagent.code.languages import WITHOUT_QUERIES, language_of
+from localagent.code.languages import language_of
 from localagent.code.mentions import Mention, mentions
 from localagent.code.process import Child, ChildDied
 from localagent.code.structure import Structure, structure
@@ -31,32 +31,27 @@ atexit.register(_child.close)
 
 def structure_of(path: str, data: bytes) -> Structure | None:
     """What a file defines, calls and imports; None where that cannot be known."""
-    language = _parsed(path, data)
-    return _structure(language, data) if language else None
+    return _structure(language_of(path).name, data) if is_parsed(path, data) else None
 
 
 def mentions_of(path: str, data: bytes, name: str) -> Sequence[Mention]:
     """Where a name stands in a file; nothing where that cannot be known."""
-    language = _parsed(path, data)
-    return (_called(mentions, language, data, name) or ()) if language else ()
+    if not is_parsed(path, data):
+        return ()
+    return _called(mentions, language_of(path).name, data, name) or ()
 
 
 def faults_of(path: str, data: bytes) -> Sequence[Fault]:
     """Where a file does not fit its language's grammar; nothing where that cannot be known."""
     language = language_of(path)
-    if not language or len(data) > MAX_BYTES:
+    if not language.grammar or len(data) > MAX_BYTES:
         return ()
-    return _called(faults, language, data) or ()
+    return _called(faults, language.name, data) or ()
 
 
 def is_parsed(path: str, data: bytes) -> bool:
     """Whether it is tried to read this file with a grammar's queries."""
-    return bool(_parsed(path, data))
-
-
-def _parsed(path: str, data: bytes) -> str:
-    language = language_of(path)
-    return "" if language in WITHOUT_QUERIES or len(data) > MAX_BYTES else language
+    return language_of(path).can("definitions") and len(data) <= MAX_BYTES
 
 
 @lru_cache(maxsize=32)

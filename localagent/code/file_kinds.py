@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from localagent.code.languages import LANGUAGES, language_of
+
 _PATHS = 100_000
 """Of which the answers are kept: a search asks for hundreds of paths."""
 
+_OWN_TESTS = "|".join(
+    rf"(?:{language.test_file})(?:{'|'.join(map(re.escape, language.suffixes))})"
+    for language in LANGUAGES.values()
+    if language.test_file
+)
 _TEST = re.compile(
     r"(?:^|/)(?:tests?|testsuites?|testing|__tests__|spec|specs|testdata|fixtures)/"
     r"|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.\w+$"
     r"|(?:^|/)[^/]*[._-](?:test|spec)\.\w+$"
-    r"|(?:^|/)[^/]*(?:Tests?|Spec|IT)\.(?:java|kt|cs|scala|swift|php)$"
+    rf"|(?:^|/)[^/]*(?:{_OWN_TESTS})$"
 )
 _VENDORED = re.compile(r"(?:^|/)(?:_?vendor|vendored|third[_-]party|node_modules)/")
 _PROSE = re.compile(
@@ -73,6 +80,12 @@ def is_data(path: str) -> bool:
     """Whether `path` is text that programs write or read, rather than people. What begins with a
     dot is settings of tools."""
     return path.lower().endswith(_DATA) or _TOOLS.search(path) is not None
+
+
+def is_code(path: str) -> bool:
+    """Whether `path` is in a programming language, by its suffix."""
+    language = language_of(path)
+    return language.is_code and bool(language.name)
 
 
 def may_be_text(path: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from localagent.code.languages import WITHOUT_QUERIES
+from localagent.code.languages import LANGUAGES
 from localagent.code.parser import matches, parse
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Mention:
 
 def mentions(language: str, data: bytes, name: str) -> list[Mention]:
     """All places of `name`, in order; in a language without queries none."""
-    if language in WITHOUT_QUERIES:
+    if not LANGUAGES[language].can("definitions"):
         return []
     root = parse(language, data).root_node
     roles: dict[int, Role] = {}

@@ -12,8 +12,8 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
+from localagent.code.languages import language_of
 from localagent.code.structure import Structure
 from localagent.code.symbols import Symbol
 
@@ -133,23 +133,13 @@ PATTERNS: dict[str, Sequence[Pattern]] = {
     ),
 }
 
-_SUFFIXES = {
-    "javascript": (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".vue", ".svelte"),
-    "c": (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".m"),
-    "java": (".java", ".cs"),
-    "kotlin": (".kt", ".kts"),
-    "swift": (".swift",),
-    "scala": (".scala",),
-    "go": (".go",),
-    "rust": (".rs",),
-    "ruby": (".rb",),
-    "php": (".php",),
-    "shell": (".sh", ".bash", ".zsh"),
-    "lua": (".lua",),
-    "elixir": (".ex", ".exs"),
+_SIMILAR = {
+    **dict.fromkeys(("typescript", "tsx", "vue", "svelte"), "javascript"),
+    **dict.fromkeys(("cpp", "objective-c"), "c"),
+    "csharp": "java",
+    "bash": "shell",
 }
-LANGUAGES = {suffix: language for language, all_ in _SUFFIXES.items() for suffix in all_}
-
+"""Languages that the patterns of another one fit."""
 
 _MAX_CHARS = 2_000_000
 _MAX_SIGNATURE = 160
@@ -170,13 +160,13 @@ def outline(path: str, text: str, read: Structure | None = None) -> list[Symbol]
         ]
     if len(text) > _MAX_CHARS:
         return []
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix in (".py", ".pyi", ".pyw"):
+    language = language_of(path).name
+    if language == "python":
         tree = _tree(text)
         lines = text.split("\n")
         return _python_lines(path, lines) if tree is None else list(_python(path, tree.body, lines))
-    language = LANGUAGES.get(suffix)
-    return _by_patterns(path, text.split("\n"), language) if language else []
+    language = _SIMILAR.get(language, language)
+    return _by_patterns(path, text.split("\n"), language) if language in PATTERNS else []
 
 
 def _tree(text: str) -> ast.Module | None:

@@ -11,17 +11,11 @@ from importlib import import_module
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from localagent.code.languages import LANGUAGES
+
 if TYPE_CHECKING:
     from tree_sitter import Language, Node, Parser, Query, Tree
 
-_MODULES = {
-    "csharp": ("tree_sitter_c_sharp", "language"),
-    "php": ("tree_sitter_php", "language_php"),
-    "tsx": ("tree_sitter_typescript", "language_tsx"),
-    "typescript": ("tree_sitter_typescript", "language_typescript"),
-}
-_PARTS = {"javascript": ("javascript", "jsx"), "tsx": ("typescript", "jsx")}
-"""The queries that a language is made of, where these are not its own alone."""
 _MATCHES = 4096
 """Matches that are open at a time, at most: more are dropped by tree-sitter, and cost memory."""
 
@@ -50,7 +44,7 @@ def matches(language: str, root: Node) -> list[Match]:
 def _language(name: str) -> Language:
     from tree_sitter import Language
 
-    module, function = _MODULES.get(name, (f"tree_sitter_{name}", "language"))
+    module, _, function = LANGUAGES[name].grammar.partition(":")
     return Language(getattr(import_module(module), function)())
 
 
@@ -66,5 +60,5 @@ def _query(name: str) -> Query:
     from tree_sitter import Query
 
     folder = files("localagent.code") / "queries"
-    texts = [(folder / f"{each}.scm").read_text("utf-8") for each in _PARTS.get(name, (name,))]
+    texts = [(folder / f"{each}.scm").read_text("utf-8") for each in LANGUAGES[name].queries]
     return Query(_language(name), "".join(texts))

@@ -8,12 +8,10 @@ import warnings
 from pathlib import PurePosixPath
 
 from localagent.code.cache import faults_of
-from localagent.code.languages import WITHOUT_QUERIES, language_of
+from localagent.code.languages import language_of
 
 # Files that are JSON by name and hold comments by custom.
 _RELAXED_JSON = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", "api-extractor")
-_OTHERWISE = frozenset({"python", "toml", *WITHOUT_QUERIES})
-_MACROS = frozenset({"c", "cpp"})
 # Parsing takes about a second a megabyte.
 _MAX_CHARS = 4_000_000
 
@@ -21,23 +19,12 @@ _MAX_CHARS = 4_000_000
 def syntax_error(path: str, text: str) -> str | None:
     """What is wrong with `text` ("line 3: invalid syntax: def f(:"), or None.
 
-    Knows Python, JSON and TOML by the ending of `path`; other kinds are never wrong.
+    Knows Python, JSON and TOML by the suffix of `path`; other kinds are never wrong.
     """
     if len(text) > _MAX_CHARS:
         return None
-    name = PurePosixPath(path)
-    suffix = name.suffix.lower()
-    if suffix in (".py", ".pyi", ".pyw"):
-        return _python(text)
-    if (
-        suffix == ".json"
-        and not name.name.startswith(_RELAXED_JSON)
-        and ".vscode" not in name.parts
-    ):
-        return _json(text)
-    if suffix == ".toml":
-        return _toml(text)
-    return None
+    check = _CHECKS.get(language_of(path).name)
+    return check(path, text) if check else None
 
 
 def added_fault(path: str, before: str, after: str) -> str | None:
@@ -47,7 +34,7 @@ def added_fault(path: str, before: str, after: str) -> str | None:
     a file of C or C++ is only compared with what it was.
     """
     language = language_of(path)
-    if not language or language in _OTHERWISE or (not before.strip() and language in _MACROS):
+    if not language.can("grammar_check") or (not before.strip() and language.has_macros):
         return None
     found = faults_of(path, after.encode("utf-8", "replace"))
     if not found or len(found) <= len(faults_of(path, before.encode("utf-8", "replace"))):
@@ -59,7 +46,7 @@ def added_fault(path: str, before: str, after: str) -> str | None:
     return f"line {first.line}: {first.message}"
 
 
-def _python(text: str) -> str | None:
+def _python(_path: str, text: str) -> str | None:
     try:
         with warnings.catch_warnings():
             # "\d" in a plain string warns, and that is the author's business.
@@ -75,7 +62,10 @@ def _python(text: str) -> str | None:
     return None
 
 
-def _json(text: str) -> str | None:
+def _json(path: str, text: str) -> str | None:
+    name = PurePosixPath(path)
+    if name.name.startswith(_RELAXED_JSON) or ".vscode" in name.parts:
+        return None
     try:
         json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
@@ -87,7 +77,7 @@ def _json(text: str) -> str | None:
     return None
 
 
-def _toml(text: str) -> str | None:
+def _toml(_path: str, text: str) -> str | None:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -100,3 +90,6 @@ def _toml(text: str) -> str | None:
     except ValueError as error:
         return f"line 1: {error}"
     return None
+
+
+_CHECKS = {"python": _python, "json": _json, "toml": _toml}

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePosixPath
 
+from localagent.code.languages import fence_info
 from localagent.code.symbols import Symbol
 
 Count = Callable[[str], int]
@@ -31,24 +31,12 @@ GAP = "…"
 _NEAR = 3
 """So few lines between two parts are shown too: to say that they are missing costs as much."""
 
-_LANGUAGES = {
-    ".py": "python", ".js": "javascript", ".ts": "typescript", ".go": "go", ".rs": "rust",
-    ".java": "java", ".c": "c", ".h": "c", ".cpp": "cpp", ".sh": "bash", ".rb": "ruby",
-    ".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".md": "markdown",
-    ".html": "html", ".css": "css", ".sql": "sql",
-}  # fmt: skip
-
-
-def language(path: str) -> str:
-    """The info string of a code fence for `path`; empty where it is not known."""
-    return _LANGUAGES.get(PurePosixPath(path).suffix.lower(), "")
-
 
 def fenced(path: str, text: str, note: str = "") -> str:
     """Code as the model is shown it: its path and a fence longer than any inside it."""
     longest = max((len(m) for m in re.findall(r"^`{3,}", text, re.M)), default=2)
     fence = "`" * max(3, longest + 1)
-    return f"`{path}`{note}:\n{fence}{language(path)}\n{text.rstrip()}\n{fence}"
+    return f"`{path}`{note}:\n{fence}{fence_info(path)}\n{text.rstrip()}\n{fence}"
 
 
 def excerpt(

@@ -87,7 +87,7 @@ def definitions(path: str, data: bytes) -> Sequence[Symbol]:
 def _structure(path: str, kind: str, text: str) -> Structure | None:
     encoded = _encoded(text)
     parsed = kind == "text" and is_parsed(path, encoded)
-    return structure(language_of(path), encoded) if parsed else None
+    return structure(language_of(path).name, encoded) if parsed else None
 
 
 def _pieces(text: str, symbols: Sequence[Symbol]) -> Iterator[Piece]:

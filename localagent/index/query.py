@@ -42,7 +42,7 @@ class Filter:
         """Whether a file is wanted."""
         return (
             _any(self.paths, lambda glob: _in_path(glob, path))
-            and _any(self.languages, lambda name: language_of(path) == name)
+            and _any(self.languages, lambda name: language_of(path).name == name)
             and _any(_only(self.kinds, FILE_KINDS), lambda kind: _kind_of(path) == kind)
         )
 
@@ -97,12 +97,12 @@ def read_asked(text: str) -> Asked:
 
 def _values(key: str, value: str) -> Iterator[str]:
     for one in value.split(","):
-        if key == "lang" and not language_named(one):
+        if key == "lang" and not language_named(one).name:
             raise UsageError(f"no language {one!r} is known", f"one of {', '.join(LANGUAGES)}")
         if key == "kind" and one not in (*SYMBOL_KINDS, *FILE_KINDS):
             kinds = ", ".join((*FILE_KINDS, *SYMBOL_KINDS))
             raise UsageError(f"there is no kind {one!r}", f"one of {kinds}")
-        yield language_named(one) if key == "lang" else one
+        yield language_named(one).name if key == "lang" else one
 
 
 def _any(wanted: tuple[tuple[bool, str], ...], holds: object) -> bool:

@@ -12,10 +12,11 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
+from posixpath import splitext
 
 from localagent.code.cache import mentions_of, structure_of
 from localagent.code.file_kinds import is_test, is_vendored
-from localagent.code.languages import language_of, suffixes
+from localagent.code.languages import UNKNOWN, language_of
 from localagent.code.symbols import Symbol
 from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary
@@ -45,8 +46,8 @@ def modules_of(written: str, path: str, known: Collection[str]) -> list[str]:
 
 def is_module(file: str, written: str, path: str) -> bool:
     """Whether the import `written` in the file `path` means `file`."""
-    language = language_of(path)
-    if not language or not _akin(language, language_of(file)):
+    language = language_of(path).name
+    if not language or not _akin(language, language_of(file).name):
         return False
     own = _own(file)
     parts, exact = _resolved(written, path, language)
@@ -109,11 +110,8 @@ def _own(file: str) -> list[str]:
 
 
 def _without_suffix(text: str) -> str:
-    language = language_of(text)
-    found = (
-        next((s for s in suffixes(language) if text.lower().endswith(s)), "") if language else ""
-    )
-    return text[: len(text) - len(found)] if found else text
+    suffix = splitext(text)[1]
+    return text.removesuffix(suffix) if language_of(text) is not UNKNOWN else text
 
 
 def _akin(one: str, other: str) -> bool:

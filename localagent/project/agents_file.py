@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
-from localagent.code.file_kinds import is_docs, is_test, is_vendored
+from localagent.code.file_kinds import is_code, is_docs, is_test, is_vendored
+from localagent.code.languages import language_of
 from localagent.code.symbols import Symbol
 from localagent.project.build_commands import Read, build_commands
-from localagent.project.conventions import LANGUAGES, conventions
+from localagent.project.conventions import conventions
 
 FOLDERS = 10
 MOST_USED = 5  # files
@@ -63,13 +63,12 @@ def _layout(files: Sequence[str]) -> Iterator[str]:
 def _contents(paths: Sequence[str]) -> str:
     kinds: Counter[str] = Counter()
     for path in paths:
-        suffix = PurePosixPath(path).suffix.lower()
         if is_vendored(path):
             kinds["copies of other projects"] += 1
-        elif is_test(path) and suffix in LANGUAGES:
+        elif is_test(path) and is_code(path):
             kinds["tests"] += 1
-        elif suffix in LANGUAGES:
-            kinds[LANGUAGES[suffix]] += 1
+        elif is_code(path):
+            kinds[language_of(path).title] += 1
         elif is_docs(path):
             kinds["documents"] += 1
     named = [kind for kind, count in kinds.most_common(2) if count >= len(paths) / 4]

@@ -5,36 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
-from localagent.code.file_kinds import is_data, is_docs, is_test, is_vendored
+from localagent.code.file_kinds import is_code, is_data, is_docs, is_test, is_vendored
+from localagent.code.languages import language_of
 from localagent.project.build_commands import Read, python_tools, toml
 
-_ENDINGS = {
-    "C": ".c .h",
-    "C#": ".cs",
-    "C++": ".cc .cpp .hpp",
-    "CSS": ".css",
-    "Elixir": ".ex .exs",
-    "Go": ".go",
-    "HTML": ".html",
-    "Haskell": ".hs",
-    "Java": ".java",
-    "JavaScript": ".js .jsx .mjs .cjs",
-    "Kotlin": ".kt",
-    "Lua": ".lua",
-    "PHP": ".php",
-    "Python": ".py .pyi",
-    "Ruby": ".rb",
-    "Rust": ".rs",
-    "SQL": ".sql",
-    "Scala": ".scala",
-    "Swift": ".swift",
-    "TypeScript": ".ts .tsx",
-    "Zig": ".zig",
-    "shell": ".sh",
-}
-LANGUAGES = {ending: name for name, endings in _ENDINGS.items() for ending in endings.split()}
 SAMPLE = 200  # files that are read
 _CLEAR = 0.9  # share from which on something counts as a convention
 
@@ -70,9 +45,7 @@ _FRAMEWORKS = (
 def languages(files: Sequence[str]) -> list[tuple[str, int]]:
     """The languages of a project's own code with their numbers of files, the most first."""
     counts = Counter(
-        LANGUAGES[suffix]
-        for path in files
-        if (suffix := PurePosixPath(path).suffix.lower()) in LANGUAGES and not is_vendored(path)
+        language_of(path).title for path in files if is_code(path) and not is_vendored(path)
     )
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
@@ -81,7 +54,7 @@ def conventions(files: Sequence[str], read: Read) -> list[str]:
     """One line for each convention that is plain; the same files give the same lines."""
     spoken = [name for name, count in languages(files) if count >= max(1, len(files) // 20)]
     own = [p for p in files if not (is_vendored(p) or is_docs(p) or is_data(p))]
-    texts = {p: read(p) for p in own if PurePosixPath(p).suffix in LANGUAGES and not is_test(p)}
+    texts = {p: read(p) for p in own if is_code(p) and not is_test(p)}
     found = [f"Languages: {', '.join(spoken[:4])}."] if spoken else []
     if indent := _indentation(list(texts.values())[:SAMPLE]):
         found.append(f"Indentation: {indent}.")
@@ -90,7 +63,9 @@ def conventions(files: Sequence[str], read: Read) -> list[str]:
     if formatters := _formatters(frozenset(files), read):
         found.append(f"Formatting: {', '.join(formatters)}, by the settings in the repository.")
     found += _testing(files, read)
-    if quotes := _quotes([text for path, text in texts.items() if path.endswith(".py")][:SAMPLE]):
+    if quotes := _quotes(
+        [text for path, text in texts.items() if language_of(path).name == "python"][:SAMPLE]
+    ):
         found.append(f"Strings in Python: {quotes} quotes.")
     return found
 
@@ -132,7 +107,7 @@ def _formatters(files: frozenset[str], read: Read) -> list[str]:
 
 
 def _testing(files: Sequence[str], read: Read) -> Iterator[str]:
-    tests = [p for p in files if is_test(p) and PurePosixPath(p).suffix in LANGUAGES]
+    tests = [p for p in files if is_test(p) and is_code(p)]
     if not tests:
         return
     manifest = read("package.json") if "package.json" in files else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from localagent.code.languages import language_of
 from localagent.core.errors import EditError, ToolError
 from localagent.edits.apply import apply_search_replace, replace_function
 from localagent.edits.fences import mark
@@ -73,7 +74,7 @@ def _unfenced(body: str) -> str:
 
 def _only_definition(target: Target, body: str) -> str:
     """The one definition that `body` consists of, where the file has it as well; else ""."""
-    if not target.path.endswith((".py", ".pyi")):
+    if not language_of(target.path).can("structural_edit"):
         return ""
     try:
         new = [found.name for found in definitions(body) if not found.parents]

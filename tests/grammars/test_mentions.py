@@ -37,7 +37,6 @@ BROKEN = {
     "c": ("int a(void)\n{\n  return 1;\n}\n", "int a(void)\n{\n  return 1\n}\n"),
     "java": ("class A {\n  int b() { return 1; }\n}\n", "class A {\n  int b( { return 1; }\n}\n"),
     "ruby": ("def a\n  b(1)\nend\n", "def a\n  b(1\nend\n"),
-    "yaml": ("a: 1\nb: [1, 2]\n", "a: 1\nb: [1, 2\n"),
 }
 
 
@@ -49,6 +48,6 @@ def test_what_does_not_parse_is_found(language: str) -> None:
     assert found and 1 <= found[0].line <= bad.count("\n") + 1
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [one.name for one in LANGUAGES.values() if one.grammar])
 def test_anything_has_bounded_faults(language: str) -> None:
     assert len(faults(language, b")]} <? ' \" " * 2000)) <= 200

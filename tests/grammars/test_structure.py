@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localagent.code.languages import LANGUAGES, WITHOUT_QUERIES, language_named, language_of
+from localagent.code.languages import LANGUAGES, UNKNOWN, fence_info, language_named, language_of
 from localagent.code.structure import structure
 
 SAMPLES: dict[str, tuple[str, str, str, str]] = {
@@ -194,7 +194,7 @@ def test_what_a_file_is_made_of(language: str) -> None:
 
 
 def test_every_language_with_queries_has_a_sample() -> None:
-    assert set(SAMPLES) == set(LANGUAGES) - WITHOUT_QUERIES
+    assert set(SAMPLES) == {one.name for one in LANGUAGES.values() if one.can("definitions")}
     assert len(SAMPLES) >= 20
 
 
@@ -255,7 +255,29 @@ def test_any_bytes_give_definitions_in_order(data: bytes, language: str) -> None
 
 
 def test_languages_by_name() -> None:
-    assert language_of("a/B.TSX") == "tsx"
-    assert language_of("Makefile") == ""
-    assert language_named("C++") == "cpp" and language_named(".py") == "python"
-    assert language_named("cobol") == ""
+    assert language_of("a/B.TSX").name == "tsx"
+    assert language_of("Makefile") is UNKNOWN and language_of("a/.py") is UNKNOWN
+    assert language_named("C++").name == "cpp" and language_named(".py").name == "python"
+    assert language_named("cobol") is UNKNOWN
+
+
+def test_no_two_languages_claim_a_suffix_or_a_name() -> None:
+    suffixes = [suffix for one in LANGUAGES.values() for suffix in one.suffixes]
+    names = [name for one in LANGUAGES.values() for name in (one.name, *one.aliases)]
+    assert len(set(suffixes)) == len(suffixes) and len(set(names)) == len(names)
+    assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in suffixes)
+    assert all(set(one.fenced) <= set(one.suffixes) for one in LANGUAGES.values())
+    assert list(LANGUAGES) == sorted(LANGUAGES)
+
+
+def test_capabilities_need_what_they_rest_on() -> None:
+    for one in LANGUAGES.values():
+        assert bool(one.queries) == one.can("definitions"), one.name
+        assert one.grammar or not (one.can("definitions") or one.can("grammar_check")), one.name
+    assert language_of("a.py").can("mutation") and not language_of("a.go").can("mutation")
+    assert not UNKNOWN.can("definitions")
+
+
+def test_only_measured_fences_carry_a_name() -> None:
+    assert fence_info("a/B.PY") == "python" and fence_info("a.h") == "c"
+    assert fence_info("a.pyi") == "" and fence_info("a.kt") == "" and fence_info("Makefile") == ""

@@ -9,9 +9,10 @@ from localagent.agent.checks.failure_messages import condensed
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
+from localagent.code.languages import fence_info
 from localagent.code.symbols import Symbol
 from localagent.context.builder import text_of
-from localagent.context.excerpt import excerpt, fenced, language
+from localagent.context.excerpt import excerpt, fenced
 from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
@@ -47,7 +48,7 @@ class Problem:
     @property
     def language(self) -> str:
         """The info string of a code fence for this file."""
-        return language(self.path)
+        return fence_info(self.path)
 
 
 def open_file(turn: Turn, path: str) -> TextFile | None:
