@@ -6,7 +6,7 @@ from localagent.agent.turn import Answer
 from localagent.core.events import Question, TurnFinished
 from localagent.models.scripted import ScriptedModel
 from localagent.ui.chat.chat import LiveChat
-from localagent.ui.chat.interface import Item, Shown, Wish
+from localagent.ui.chat.interface import Item, Output, UIRequest
 
 
 class Talk:
@@ -16,7 +16,7 @@ class Talk:
         self.chat = chat
         self.model = model
         self.handed: list[str | None] = []
-        """What is handed back for the wishes to come."""
+        """What is handed back for the requests to come."""
 
     def enter(self, line: str, answer: Answer | None = None) -> list[Item]:
         """What comes of a line; every question gets `answer`, where there is one."""
@@ -25,14 +25,14 @@ class Talk:
             items.append(item)
             if isinstance(item, Question) and answer is not None:
                 self.chat.answer(item.id, answer)
-            if isinstance(item, Wish) and item.kind in ("edit", "pick") and self.handed:
-                self.chat.fulfil(item.id, self.handed.pop(0))
+            if isinstance(item, UIRequest) and item.kind in ("edit", "pick") and self.handed:
+                self.chat.resolve(item.id, self.handed.pop(0))
         return items
 
-    def shown(self, line: str) -> Shown:
+    def shown(self, line: str) -> Output:
         """The one thing that a line shows."""
         (item,) = self.enter(line)
-        assert isinstance(item, Shown), item
+        assert isinstance(item, Output), item
         return item
 
 

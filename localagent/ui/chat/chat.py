@@ -25,15 +25,15 @@ from localagent.ui.chat.interface import (
     CommandInfo,
     Completion,
     Item,
-    Shown,
+    Output,
     Status,
-    Wish,
-    WishKind,
+    UIRequest,
+    UIRequestKind,
 )
 from localagent.ui.chat.mentions import mentions
 from localagent.ui.chat.queue import Queue
-from localagent.ui.chat.status import Branch, Standing, where_it_runs
-from localagent.ui.chat.trust_prompt import Trusting
+from localagent.ui.chat.status import Branch, StatusTracker, where_it_runs
+from localagent.ui.chat.trust_prompt import TrustPrompt
 
 
 def open_chat(options: RunOptions, model: Model | Router | None = None) -> LiveChat:
@@ -50,7 +50,7 @@ class LiveChat:
     def __init__(self, session: Session, options: RunOptions, *, somebody: bool) -> None:
         self.session = session
         self.options = options
-        self.standing = Standing()
+        self.tracker = StatusTracker()
         self.outcome = ""
         """How the last turn ended, "" before the first."""
         self._branch = Branch(session.services.workspace.root)
@@ -58,11 +58,11 @@ class LiveChat:
         self._queue = Queue()
         self._running = threading.Lock()
         self._cancelled = False
-        self._wishes = 0
-        self._fulfilled: dict[int, str | None] = {}
+        self._requests = 0
+        self._responses: dict[int, str | None] = {}
         self._warming: threading.Thread | None = None
         self._somebody = somebody
-        self.trusting = Trusting()
+        self.trust_prompt = TrustPrompt()
         self.read_own_commands()
         session.steering = self._queue.take_said
 
@@ -82,7 +82,7 @@ class LiveChat:
             while not self._cancelled and (waiting := self._queue.take()) is not None:
                 yield from self._carry_out(waiting)
         finally:
-            self.standing.rest()
+            self.tracker.rest()
             if self._cancelled:
                 self.session.go_on()
             self._running.release()
@@ -100,18 +100,18 @@ class LiveChat:
             elif text:
                 yield from self.ask(text)
         except LocalAgentError as error:
-            yield Shown("error", error.message, hint=error.hint)
+            yield Output("error", error.message, hint=error.hint)
 
     def ask(self, text: str) -> Iterator[Item]:
         """A turn for the model."""
         if self._somebody:
-            yield from self.trusting.ask(self)
+            yield from self.trust_prompt.ask(self)
         yield from self._asked(lambda: self.session.run(text))
 
     def step(self, prompt: str, *, last: bool) -> Iterator[Item]:
         """A turn for a step of a plan."""
         if self._somebody:
-            yield from self.trusting.ask(self)
+            yield from self.trust_prompt.ask(self)
         yield from self._asked(lambda: self.session.run_step(prompt, last=last))
 
     def plan(self, task: str) -> Iterator[Item]:
@@ -121,7 +121,7 @@ class LiveChat:
     def _asked(self, run: Callable[[], Iterator[Event]]) -> Iterator[Item]:
         self.finish_warming()
         if self._cancelled:
-            yield Shown("note", "interrupted before the model was asked")
+            yield Output("note", "interrupted before the model was asked")
             return
         yield from self.follow(run())
         self.session.write_title()
@@ -135,7 +135,7 @@ class LiveChat:
     def follow(self, events: Iterator[Event]) -> Iterator[Event]:
         """Hand out a session's events, and take note of them."""
         for event in events:
-            self.standing.see(event)
+            self.tracker.see(event)
             if isinstance(event, TurnFinished):
                 self.outcome = event.outcome
             yield event
@@ -153,7 +153,7 @@ class LiveChat:
             raise UsageError(f"there is no command /{name}", f"{hint}/help lists the commands")
         return known[name]
 
-    # Questions and wishes
+    # Questions and UI requests
 
     def answer(self, question: int, answer: Answer) -> None:
         """See `Chat.answer`."""
@@ -169,21 +169,21 @@ class LiveChat:
         """See `Chat.remembers`."""
         return self.session.remembers(question)
 
-    def wish(
-        self, kind: WishKind, text: str = "", title: str = "", choices: Sequence[Choice] = ()
-    ) -> Iterator[Wish]:
-        """Ask the front end for something; what it hands back is `fulfilled` then."""
-        self._wishes += 1
-        self._fulfilled.pop(self._wishes - 1, None)
-        yield Wish(self._wishes, kind, text, title, tuple(choices))
+    def request(
+        self, kind: UIRequestKind, text: str = "", title: str = "", choices: Sequence[Choice] = ()
+    ) -> Iterator[UIRequest]:
+        """Ask the front end for something; what it hands back is `response` then."""
+        self._requests += 1
+        self._responses.pop(self._requests - 1, None)
+        yield UIRequest(self._requests, kind, text, title, tuple(choices))
 
-    def fulfil(self, wish: int, value: str | None) -> None:
-        """See `Chat.fulfil`."""
-        self._fulfilled[wish] = value
+    def resolve(self, request: int, value: str | None) -> None:
+        """See `Chat.resolve`."""
+        self._responses[request] = value
 
-    def fulfilled(self) -> str | None:
-        """What came of the last wish."""
-        return self._fulfilled.pop(self._wishes, None)
+    def response(self) -> str | None:
+        """What came of the last request."""
+        return self._responses.pop(self._requests, None)
 
     # What may happen at any moment
 
@@ -214,7 +214,7 @@ class LiveChat:
             going_back = self.session.rewind(turn)
             while True:
                 try:
-                    self.standing.see(next(going_back))
+                    self.tracker.see(next(going_back))
                 except StopIteration as end:
                     begun = end.value
                     return f"{_ENTERED.get(begun.kind, '')}{begun.prompt}"
@@ -239,7 +239,7 @@ class LiveChat:
 
     def status(self) -> Status:
         """See `Chat.status`."""
-        session, standing = self.session, self.standing
+        session, standing = self.session, self.tracker
         info = session.models.info()
         return Status(
             model=info.id,
@@ -293,13 +293,13 @@ class LiveChat:
             self._warming.start()
 
     def _warm(self) -> None:
-        self.standing.warming(0, 0)
+        self.tracker.warming(0, 0)
         try:
-            self.session.warm_up(self.standing.warming)
+            self.session.warm_up(self.tracker.warming)
         except LocalAgentError:
             pass  # the turn that needs the model says it
         finally:
-            self.standing.warmed()
+            self.tracker.warmed()
 
     def finish_warming(self) -> None:
         """Wait until the model is free: it does one thing at a time."""
@@ -319,7 +319,7 @@ class LiveChat:
         after.planner, after.check, after.limits = before.planner, before.check, before.limits
         before.leave()
         after.steering = self._queue.take_said
-        self.session, self.standing, self.outcome = after, Standing(), ""
+        self.session, self.tracker, self.outcome = after, StatusTracker(), ""
 
     def close(self) -> None:
         """See `Chat.close`."""

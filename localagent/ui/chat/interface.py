@@ -3,14 +3,14 @@
     chat = open_chat(options)                     # localagent.ui.chat.chat
     chat.warm_up()                                # while the user types
     for item in chat.submit("fix the failing test"):
-        if isinstance(item, Shown): …             # text, Markdown, a table, a diff: draw it
-        elif isinstance(item, Wish): …            # quit, edit, pick: do it, chat.fulfil(item.id, …)
+        if isinstance(item, Output): …             # text, Markdown, a table, a diff: draw it
+        elif isinstance(item, UIRequest): …           # quit, edit, pick: chat.resolve(item.id, …)
         else: …                                   # an event; a Question: chat.answer(item.id, …)
 
 `submit` blocks between its items, so a front end pumps it in a thread of its own (the *agent
 thread*), one submit at a time. Everything else may be called from any thread, at any moment.
-A `Question` and a `Wish` are answered before the next item is pulled; what is not answered counts
-as "no", or as given up.
+The front end answers a `Question` or a `UIRequest` before it pulls the next item. No answer
+counts as "no", or as given up.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Literal, Protocol
 from localagent.core.events import MODES, Answer, Event, Mode
 
 __all__ = ["MODES", "Answer", "Chat", "Choice", "CommandInfo", "Completion", "Item", "Mode"]
-__all__ += ["Shown", "Status", "Wish", "WishKind"]
+__all__ += ["Output", "Status", "UIRequest", "UIRequestKind"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Output:
     """Something for the person alone: it is neither recorded nor seen by the model.
 
     `text` is plain for "text", "note" (a remark, dim) and "error", CommonMark for "markdown", and
@@ -52,12 +52,12 @@ class Choice:
     detail: str = ""
 
 
-WishKind = Literal["quit", "clear", "theme", "keys", "edit", "pick", "draft"]
+UIRequestKind = Literal["quit", "clear", "theme", "keys", "edit", "pick", "draft"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Something that only a front end can do, handed back with `Chat.fulfil`.
+class UIRequest:
+    """Something that only a front end can do, handed back with `Chat.resolve`.
 
     kind        what is wanted                                   handed back
     "quit"      leave; the front end closes the chat             nothing
@@ -73,13 +73,13 @@ class Wish:
     """
 
     id: int
-    kind: WishKind
+    kind: UIRequestKind
     text: str = ""
     title: str = ""
     choices: tuple[Choice, ...] = ()
 
 
-Item = Event | Shown | Wish
+Item = Event | Output | UIRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,10 @@ class Chat(Protocol):
         """What exactly "remember" would allow for this open question, one line each; empty where
         it cannot be remembered (a command that is not understood)."""
 
-    def fulfil(self, wish: int, value: str | None) -> None:
-        """Hand back what came of a `Wish` of the kinds "edit" and "pick" before the next item is
-        pulled; None: the user gave up."""
+    def resolve(self, request: int, value: str | None) -> None:
+        """Answer a `UIRequest` of the kind "edit" or "pick" before the next item is pulled.
+
+        None: the user gave up."""
 
     def steer(self, line: str) -> None:
         """A line that was entered while `submit` runs: it joins the conversation at the next step

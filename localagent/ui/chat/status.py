@@ -28,7 +28,7 @@ BRANCH_SECONDS = 2.0
 
 
 @dataclass
-class Standing:
+class StatusTracker:
     """Takes note of events with `see`; read from other threads without a lock, as each field is
     replaced as a whole."""
 

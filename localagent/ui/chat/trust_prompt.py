@@ -11,7 +11,7 @@ from localagent.permissions.consent import Consent
 from localagent.permissions.project_files import MEANINGS, ProjectFile
 from localagent.session.factory import take_up
 from localagent.session.project import project_of
-from localagent.ui.chat.interface import Choice, Item, Shown
+from localagent.ui.chat.interface import Choice, Item, Output
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
@@ -23,7 +23,7 @@ _CHOICES = (
 )
 
 
-class Trusting:
+class TrustPrompt:
     """What was asked about in this session already is not asked again by itself."""
 
     def __init__(self) -> None:
@@ -38,16 +38,16 @@ class Trusting:
         for file in wanted:
             self._asked.add((file.path, file.sha256))
             yield from _shown(consent, file)
-            yield from chat.wish("pick", title=f"Use {file.path}?", choices=_CHOICES)
-            answer = chat.fulfilled()
+            yield from chat.request("pick", title=f"Use {file.path}?", choices=_CHOICES)
+            answer = chat.response()
             if answer == "yes":
                 consent.agree(file)
-                yield Shown("note", f"{file.path} is used from now on")
+                yield Output("note", f"{file.path} is used from now on")
             elif answer == "no":
                 consent.refuse(file)
-                yield Shown("note", f"{file.path} is not used; /trust remove takes that back")
+                yield Output("note", f"{file.path} is not used; /trust remove takes that back")
             else:
-                yield Shown("note", f"{file.path} is not used in this session; /trust asks again")
+                yield Output("note", f"{file.path} is not used in this session; /trust asks again")
             said |= answer in ("yes", "no")
         if said:
             take_up(chat.session, project)
@@ -58,7 +58,7 @@ def _shown(consent: Consent, file: ProjectFile) -> Iterator[Item]:
     difference = consent.difference(file)
     if difference:
         title = f"{file.path} has changed since you were asked ({MEANINGS[file.kind]})"
-        yield Shown("diff", difference, title=title)
+        yield Output("diff", difference, title=title)
     else:
         title = f"this project brings {file.path} ({MEANINGS[file.kind]})"
-        yield Shown("text", file.text, title=title)
+        yield Output("text", file.text, title=title)

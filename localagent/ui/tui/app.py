@@ -24,7 +24,7 @@ from rich.text import Text
 
 from localagent.core.errors import LocalAgentError
 from localagent.core.events import Event, Question
-from localagent.ui.chat.interface import Answer, Chat, Shown, Wish
+from localagent.ui.chat.interface import Answer, Chat, Output, UIRequest
 from localagent.ui.tui.input_line import open_buffer
 from localagent.ui.tui.key_handlers import Actions
 from localagent.ui.tui.keys import bindings, rows
@@ -36,7 +36,7 @@ from localagent.ui.tui.view import View, draw_welcome
 from localagent.ui.tui.worker_thread import Agent, Reply
 from localagent.ui.view.editor import edited
 from localagent.ui.view.format import symbols_for
-from localagent.ui.view.items import draw_shown
+from localagent.ui.view.items import draw_output
 from localagent.ui.view.theme import NAMES
 
 FLUSH_SECONDS = 0.06
@@ -176,10 +176,10 @@ class Tui:
         answer = self._wait(reply, begin)
         return answer if isinstance(answer, Answer) else None
 
-    def fulfil(self, wish: Wish) -> str | None:
-        """Do what the session wishes for."""
+    def resolve(self, request: UIRequest) -> str | None:
+        """Do what the session requests for."""
         reply = Reply()
-        result = self._wait(reply, lambda: self._fulfil(wish, reply))
+        result = self._wait(reply, lambda: self._resolve(request, reply))
         return result if isinstance(result, str) else None
 
     def changed(self) -> None:
@@ -288,8 +288,8 @@ class Tui:
             self.state.steered = self.state.steered[-waiting:] if waiting else []
         self._flush()
 
-    def _fulfil(self, wish: Wish, reply: Reply) -> None:
-        match wish.kind:
+    def _resolve(self, request: UIRequest, reply: Reply) -> None:
+        match request.kind:
             case "quit":
                 self.leave(0)
                 reply.give(None)
@@ -297,19 +297,19 @@ class Tui:
                 self.app.renderer.clear()
                 reply.give(None)
             case "theme":
-                self._take_theme(wish.text.strip())
+                self._take_theme(request.text.strip())
                 reply.give(None)
             case "keys":
-                self.show(Shown("table", rows=tuple(rows(self.actions.bound))))
+                self.show(Output("table", rows=tuple(rows(self.actions.bound))))
                 reply.give(None)
             case "draft":
-                self.line.put(wish.text)
+                self.line.put(request.text)
                 reply.give(None)
             case "edit":
-                self.app.create_background_task(self._edit_wish(wish, reply))
+                self.app.create_background_task(self._edit_request(request, reply))
             case "pick":
                 self._flush()
-                self.state.picking = Picking(wish, reply)
+                self.state.picking = Picking(request, reply)
                 self.app.layout.focus(self.view.picking)
         self.app.invalidate()
 
@@ -317,18 +317,18 @@ class Tui:
         if name in NAMES:
             self.retheme(name)
             hint = f"to keep it: localagent config set theme {name}"
-            self.show(Shown("note", f"theme {name}; {hint}"))
+            self.show(Output("note", f"theme {name}; {hint}"))
         else:
             known = ", ".join(NAMES)
             now = f"the theme is {self._theme}" if not name else f"there is no theme {name!r}"
-            self.show(Shown("note", f"{now}; there are {known}"))
+            self.show(Output("note", f"{now}; there are {known}"))
 
-    def show(self, item: Shown) -> None:
+    def show(self, item: Output) -> None:
         """Draw something above the prompt."""
-        draw_shown(self.outbox, item)
+        draw_output(self.outbox, item)
 
-    async def _edit_wish(self, wish: Wish, reply: Reply) -> None:
-        reply.give(await self.edit(wish.text))
+    async def _edit_request(self, request: UIRequest, reply: Reply) -> None:
+        reply.give(await self.edit(request.text))
 
     async def edit(self, text: str) -> str | None:
         """`text` as the user leaves it in the editor; None where that went wrong."""
@@ -343,7 +343,7 @@ class Tui:
             async with in_terminal():
                 return await asyncio.get_running_loop().run_in_executor(None, work)
         except LocalAgentError as error:
-            self.show(Shown("error", error.message, hint=error.hint))
+            self.show(Output("error", error.message, hint=error.hint))
             return None
         finally:
             self.state.away = False

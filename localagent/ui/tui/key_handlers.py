@@ -14,10 +14,10 @@ from prompt_toolkit.keys import Keys
 from rich.text import Text
 
 from localagent.core.errors import LocalAgentError
-from localagent.ui.chat.interface import Answer, Chat, Shown
+from localagent.ui.chat.interface import Answer, Chat, Output
 from localagent.ui.tui.keys import ACTIONS
 from localagent.ui.tui.state import Aside
-from localagent.ui.tui.worker_thread import Output
+from localagent.ui.tui.worker_thread import LongOutput
 from localagent.ui.view.render import draw_prompt
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Actions:
         self._stopped_at = float("-inf")
         self._typed_at = float("-inf")
         self._expanded = 0
-        self._expanded_last: Output | None = None
+        self._expanded_last: LongOutput | None = None
 
     def for_input(self, bound: Mapping[str, tuple[tuple[str, ...], ...]]) -> KeyBindings:
         """The bindings that hold in the input line; some of them everywhere."""
@@ -198,7 +198,7 @@ class Actions:
         def work(chat: Chat) -> None:
             prompt = chat.rewind()
             note = "back to before this message; files are as they were then"
-            tui.show(Shown("note", note))
+            tui.show(Output("note", note))
             tui.post(lambda: tui.line.put(prompt))
 
         tui.agent.do(work)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from localagent.core.events import Question
-from localagent.ui.chat.interface import Choice, Wish
+from localagent.ui.chat.interface import Choice, UIRequest
 from localagent.ui.tui.worker_thread import Reply
 from localagent.ui.view.ask import verb
 from localagent.ui.view.format import ASCII, Symbols
@@ -51,24 +51,24 @@ class Asking:
 class Picking:
     """A list to pick from."""
 
-    wish: Wish
+    request: UIRequest
     reply: Reply
     at: int = 0
 
     def move(self, by: int) -> None:
         """Go up or down, round the ends."""
-        self.at = (self.at + by) % max(len(self.wish.choices), 1)
+        self.at = (self.at + by) % max(len(self.request.choices), 1)
 
     @property
     def choice(self) -> Choice | None:
         """The one that is picked now."""
-        return self.wish.choices[self.at] if self.wish.choices else None
+        return self.request.choices[self.at] if self.request.choices else None
 
     def rows(self, symbols: Symbols) -> list[Text]:
         """The choices round the picked one."""
-        choices = self.wish.choices
+        choices = self.request.choices
         first = min(max(self.at - SHOWN_CHOICES // 2, 0), max(len(choices) - SHOWN_CHOICES, 0))
-        rows = [Text(f"  {one_line(self.wish.title or 'pick one')}", style="strong")]
+        rows = [Text(f"  {one_line(self.request.title or 'pick one')}", style="strong")]
         sign = ">" if symbols is ASCII else "❯"
         for number in range(first, min(first + SHOWN_CHOICES, len(choices))):
             choice, picked = choices[number], number == self.at

@@ -20,9 +20,9 @@ from localagent.core.events import (
     ToolReturned,
     TurnStarted,
 )
-from localagent.ui.chat.interface import Answer, Chat, Item, Shown, Wish
+from localagent.ui.chat.interface import Answer, Chat, Item, Output, UIRequest
 from localagent.ui.view.ask import show_question
-from localagent.ui.view.items import draw_shown
+from localagent.ui.view.items import draw_output
 from localagent.ui.view.render import Renderer
 from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Surface
@@ -35,7 +35,7 @@ _MAX_OUTPUT = 200_000  # characters of each that are kept
 
 class Front(Protocol):
     """What the agent thread wants of the front end. All of it may be called from that thread, and
-    `ask` and `fulfil` wait for the user."""
+    `ask` and `resolve` wait for the user."""
 
     def opened(self) -> None:
         """The session is there."""
@@ -43,8 +43,8 @@ class Front(Protocol):
     def ask(self, question: Question, remembers: tuple[str, ...]) -> Answer | None:
         """The user's answer; None where there will be none."""
 
-    def fulfil(self, wish: Wish) -> str | None:
-        """Do what the session wishes for; what is handed back."""
+    def resolve(self, request: UIRequest) -> str | None:
+        """Do what the session requests for; what is handed back."""
 
     def changed(self) -> None:
         """The agent began or ended something."""
@@ -54,7 +54,7 @@ class Front(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class LongOutput:
     """Something that was shown in one line, in full."""
 
     title: str
@@ -78,7 +78,7 @@ class Agent:
         self._inbox: queue.SimpleQueue[str | Callable[[Chat], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self.chat: Chat | None = None
-        self.outputs: deque[Output] = deque(maxlen=OUTPUTS)
+        self.outputs: deque[LongOutput] = deque(maxlen=OUTPUTS)
         self.busy = False
         self.last_prompt = ""
         self._leaving = False
@@ -137,7 +137,7 @@ class Agent:
                 else:
                     self._carry_out(chat, task)
             except LocalAgentError as error:
-                self._draw(chat, Shown("error", error.message, hint=error.hint))
+                self._draw(chat, Output("error", error.message, hint=error.hint))
             finally:
                 self._surface.clear_status()
                 self.busy = not self._inbox.empty()
@@ -151,13 +151,13 @@ class Agent:
             self._draw(chat, item)
 
     def _draw(self, chat: Chat, item: Item) -> None:
-        if isinstance(item, TurnStarted | Steered | Shown):
+        if isinstance(item, TurnStarted | Steered | Output):
             self._front.changed()  # one line less may be waiting
-        if isinstance(item, Shown):
-            draw_shown(self._surface, item)
-        elif isinstance(item, Wish):
+        if isinstance(item, Output):
+            draw_output(self._surface, item)
+        elif isinstance(item, UIRequest):
             self._surface.clear_status()
-            chat.fulfil(item.id, self._front.fulfil(item))
+            chat.resolve(item.id, self._front.resolve(item))
         elif isinstance(item, Question):
             self._renderer.draw(item)
             show_question(self._surface, item)
@@ -176,10 +176,10 @@ class Agent:
             title = first if first.startswith("$ ") else item.tool
             text = max(rest, item.for_model, key=len)
             if text.strip():
-                self.outputs.append(Output(one_line(title), clean(text[:_MAX_OUTPUT])))
+                self.outputs.append(LongOutput(one_line(title), clean(text[:_MAX_OUTPUT])))
         elif isinstance(item, CheckFinished) and item.output.strip():
             title = f"check: {one_line(item.command)}"
-            self.outputs.append(Output(title, clean(item.output[:_MAX_OUTPUT])))
+            self.outputs.append(LongOutput(title, clean(item.output[:_MAX_OUTPUT])))
 
 
 class Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rich.text import Text
 
-from localagent.ui.chat.interface import Shown
+from localagent.ui.chat.interface import Output
 from localagent.ui.view.diff import drawn
 from localagent.ui.view.layout import Hanging, hanging, indented
 from localagent.ui.view.reply_stream import AnswerStream
@@ -15,7 +15,7 @@ from localagent.ui.view.screen import Surface
 _NARROWEST_LAST = 16  # cells; a table that leaves its last column less is drawn as a list
 
 
-def draw_shown(surface: Surface, item: Shown) -> None:
+def draw_output(surface: Surface, item: Output) -> None:
     """Draw one item."""
     if item.title and item.kind != "error":
         surface.line(Text(clean(item.title), style="heading"))

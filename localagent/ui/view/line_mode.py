@@ -14,9 +14,9 @@ from typing import TextIO
 
 from localagent.core.errors import Interrupted
 from localagent.core.events import Question, TurnFinished
-from localagent.ui.chat.interface import Chat, Item, Shown, Wish
+from localagent.ui.chat.interface import Chat, Item, Output, UIRequest
 from localagent.ui.view.ask import Asker
-from localagent.ui.view.items import draw_shown
+from localagent.ui.view.items import draw_output
 from localagent.ui.view.render import Renderer
 from localagent.ui.view.screen import Screen
 from localagent.ui.view.terminal import terminal_screen
@@ -101,12 +101,12 @@ class _Lines:
         return not self._left
 
     def _draw(self, item: Item) -> None:
-        if isinstance(item, Shown):
-            draw_shown(self._screen, item)
+        if isinstance(item, Output):
+            draw_output(self._screen, item)
             if item.kind == "error":
                 self.code = 2
-        elif isinstance(item, Wish):
-            self._fulfil(item)
+        elif isinstance(item, UIRequest):
+            self._resolve(item)
         else:
             self._renderer.draw(item)
             if isinstance(item, Question) and self._asker is not None:
@@ -118,28 +118,28 @@ class _Lines:
                 self.code = item.exit_code
                 self._left |= self._asker is None and item.exit_code == Interrupted.exit_code
 
-    def _picked(self, wish: Wish) -> str | None:
+    def _picked(self, request: UIRequest) -> str | None:
         """One of the choices, by its number; None where nobody can be asked, or he names none."""
-        if wish.title:
-            draw_shown(self._screen, Shown("text", wish.title))
-        for number, choice in enumerate(wish.choices, 1):
+        if request.title:
+            draw_output(self._screen, Output("text", request.title))
+        for number, choice in enumerate(request.choices, 1):
             text = f"{choice.text}  {choice.detail}".rstrip()
-            draw_shown(self._screen, Shown("text", f"  {number}  {text}"))
+            draw_output(self._screen, Output("text", f"  {number}  {text}"))
         if self._asker is None:
             return None
         self._screen.ask("number (Enter: none): ")
         given = sys.stdin.readline().strip()
-        if not given.isdigit() or not 0 < int(given) <= len(wish.choices):
+        if not given.isdigit() or not 0 < int(given) <= len(request.choices):
             return None
-        return wish.choices[int(given) - 1].value
+        return request.choices[int(given) - 1].value
 
-    def _fulfil(self, wish: Wish) -> None:
-        if wish.kind == "quit":
+    def _resolve(self, request: UIRequest) -> None:
+        if request.kind == "quit":
             self._left = True
-        elif wish.kind == "pick":
-            self._chat.fulfil(wish.id, self._picked(wish))
-        elif wish.kind in ("edit", "draft"):
-            draw_shown(self._screen, Shown("text", wish.text))
-            self._chat.fulfil(wish.id, None)
-        elif wish.kind in ("theme", "keys"):
-            draw_shown(self._screen, Shown("note", "only at a terminal with a screen"))
+        elif request.kind == "pick":
+            self._chat.resolve(request.id, self._picked(request))
+        elif request.kind in ("edit", "draft"):
+            draw_output(self._screen, Output("text", request.text))
+            self._chat.resolve(request.id, None)
+        elif request.kind in ("theme", "keys"):
+            draw_output(self._screen, Output("note", "only at a terminal with a screen"))

@@ -20,7 +20,7 @@ from localagent.core.paths import config_dir
 from localagent.history.sessions.replay import Difference
 from localagent.models.scripted import Reply
 from localagent.session.replay import replay
-from localagent.ui.chat.interface import Shown
+from localagent.ui.chat.interface import Output
 from tests.doubles.talk import of, outcomes
 
 RIGHT = "def add(a, b):\n    return a + b\n"
@@ -33,14 +33,14 @@ def test_a_failing_check_and_what_to_do(talk: Callable, workspace_dir: Path) -> 
     assert (checked.command, checked.ok) == ("python -m pytest -q", False)
     assert (checked.tests_passed, checked.tests_failed) == (1, 1)
     assert outcomes(items) == ["unsolved"]
-    assert "/check fix" in of(items, Shown)[-1].text
+    assert "/check fix" in of(items, Output)[-1].text
     assert not of(items, ModelAsked, MessageAdded, Question)
     assert one.chat.status().check == "1 passed, 1 failed"
     (workspace_dir / "calc.py").write_text(RIGHT)
     items = one.enter("/check")
     assert of(items, CheckFinished)[0].ok
     assert outcomes(items) == ["answered"]
-    assert not of(items, Shown)
+    assert not of(items, Output)
 
 
 def test_the_check_that_was_named(talk: Callable, workspace_dir: Path) -> None:

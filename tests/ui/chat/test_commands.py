@@ -17,7 +17,7 @@ from localagent.core.events import (
 from localagent.core.paths import config_dir
 from localagent.history.sessions.transcript import read
 from localagent.ui.chat.commands import COMMANDS
-from localagent.ui.chat.interface import Shown, Wish
+from localagent.ui.chat.interface import Output, UIRequest
 from tests.doubles.talk import of, outcomes
 
 QUESTION = "What does add do?"
@@ -26,7 +26,7 @@ ANSWER = "It adds two numbers."
 
 def text_of(items: list) -> str:
     """All that was shown as text."""
-    return "\n".join(item.text for item in of(items, Shown))
+    return "\n".join(item.text for item in of(items, Output))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.arguments and c.name != "init"])
@@ -58,7 +58,7 @@ def test_what_takes_nothing_says_so(talk: Callable, command) -> None:
     ],
 )
 def test_mistakes_are_said(talk: Callable, line: str, told: str) -> None:
-    (shown,) = of(talk().enter(line), Shown)
+    (shown,) = of(talk().enter(line), Output)
     assert shown.kind == "error"
     assert told in f"{shown.text} {shown.hint}"
 
@@ -76,7 +76,7 @@ def test_mistakes_are_said(talk: Callable, line: str, told: str) -> None:
 )
 def test_what_the_command_line_says(talk: Callable, line: str, told: str) -> None:
     items = talk().enter(line)
-    assert not [i for i in of(items, Shown) if i.kind == "error"]
+    assert not [i for i in of(items, Output) if i.kind == "error"]
     assert told in text_of(items).lower()
 
 
@@ -114,7 +114,7 @@ def test_clear_begins_a_session_and_resume_goes_back(talk: Callable) -> None:
     one.enter(QUESTION)
     first = one.chat.session
     items = one.enter("/clear")
-    assert [item.kind for item in of(items, Wish)] == ["clear"]
+    assert [item.kind for item in of(items, UIRequest)] == ["clear"]
     second = one.chat.session
     assert second.id != first.id
     assert second.conversation == []
@@ -124,7 +124,7 @@ def test_clear_begins_a_session_and_resume_goes_back(talk: Callable) -> None:
     assert first.id in {c.text for c in one.chat.complete("resume", "")}
     one.handed.append(first.id)
     items = one.enter("/resume")
-    assert of(items, Wish)[0].choices[0].value == first.id
+    assert of(items, UIRequest)[0].choices[0].value == first.id
     assert one.chat.session.id == first.id
     assert one.chat.session.conversation[-1].content == ANSWER
     assert [e.prompt for e in read(second.id).events if isinstance(e, TurnStarted)] == [QUESTION]
@@ -189,9 +189,9 @@ def test_a_command_of_ones_own_is_a_task_in_its_mode(talk: Callable) -> None:
     assert outcomes(items) == ["answered"]
     assert one.chat.mode == "ask"
     assert [e.mode for e in of(items, ModeChanged)] == ["plan"]
-    assert "WHAT" in of(one.enter("/explain"), Shown)[0].hint
+    assert "WHAT" in of(one.enter("/explain"), Output)[0].hint
 
 
 def test_the_sandbox_is_told(talk: Callable) -> None:
     items = talk().enter("/sandbox")
-    assert of(items, Shown)[0].rows[0][0] == "kind"
+    assert of(items, Output)[0].rows[0][0] == "kind"

@@ -14,7 +14,7 @@ from localagent.edits.textfile import sha256
 from localagent.history.audit.reader import records
 from localagent.history.sessions import transcript
 from localagent.models.scripted import Reply
-from localagent.ui.chat.interface import Shown, Wish
+from localagent.ui.chat.interface import Output, UIRequest
 from tests.doubles.talk import of, outcomes
 
 MESSAGE = "Fix the sign in add"
@@ -42,7 +42,7 @@ def log(folder: Path) -> list[str]:
 
 
 def text_of(items: list) -> str:
-    return "\n".join(f"{item.title}\n{item.text}\n{item.hint}" for item in of(items, Shown))
+    return "\n".join(f"{item.title}\n{item.text}\n{item.hint}" for item in of(items, Output))
 
 
 def test_what_is_staged_is_committed(talk: Callable, repository: Path) -> None:
@@ -55,7 +55,11 @@ def test_what_is_staged_is_committed(talk: Callable, repository: Path) -> None:
     assert log(repository) == [MESSAGE, "first"]
     assert git(repository, "status", "--porcelain") == "?? other.txt"
     assert "calc.py: changed, +1 -1" in text_of(items)
-    assert [choice.value for choice in of(items, Wish)[0].choices] == ["commit", "edit", "cancel"]
+    assert [choice.value for choice in of(items, UIRequest)[0].choices] == [
+        "commit",
+        "edit",
+        "cancel",
+    ]
     assert not of(items, Question)
     assert f"committed as {git(repository, 'rev-parse', '--short', 'HEAD')}" in text_of(items)
     assert "+    return a + b" in one.model.prompts[0]

@@ -10,7 +10,7 @@ import pytest
 from localagent.core.events import ModelReplied
 from localagent.models.base import Profile
 from localagent.models.scripted import Reply
-from localagent.ui.chat.interface import Shown
+from localagent.ui.chat.interface import Output
 from tests.doubles.talk import Talk, of
 
 QUESTION = "What does add do?"
@@ -20,7 +20,7 @@ DONE = "```done\nIt subtracts.\n```"
 FIXED = "def add(a, b):\n    return a + b\n```\n"
 
 
-def tokens(shown: Shown) -> dict[str, int]:
+def tokens(shown: Output) -> dict[str, int]:
     """The rows of `/context`; sums that it shows are right."""
     rows = {name: int(count.replace(",", "")) for name, count, _ in shown.rows}
     names = list(rows)

@@ -27,7 +27,7 @@ from localagent.history.sessions.replay import Difference
 from localagent.history.sessions.transcript import read, session_ids
 from localagent.models.scripted import Reply
 from localagent.session import recorders, replay
-from localagent.ui.chat.interface import Item, Shown, Wish
+from localagent.ui.chat.interface import Item, Output, UIRequest
 from tests.doubles.talk import of, outcomes
 
 ANSWER = "It adds two numbers."
@@ -64,7 +64,7 @@ def test_a_turn_cancelled_while_the_model_loads_says_so(
     one = talk(ANSWER)
     with monkeypatch.context() as loading:
         loading.setattr(one.chat, "finish_warming", one.chat.cancel)
-        shown = Shown("note", "interrupted before the model was asked")
+        shown = Output("note", "interrupted before the model was asked")
         assert one.enter(QUESTION) == [shown]
         assert one.enter("/plan mend add") == [shown]
     assert outcomes(one.enter(QUESTION)) == ["answered"]
@@ -78,7 +78,7 @@ def test_cancelling_nothing_is_nothing(talk: Callable) -> None:
 
 def test_a_mistyped_command_names_the_nearest(talk: Callable) -> None:
     shown = talk().shown("/hlep")
-    assert shown == Shown(
+    assert shown == Output(
         "error", "there is no command /hlep", hint="did you mean /help? /help lists the commands"
     )
 
@@ -428,8 +428,8 @@ def test_the_branch_is_told(talk: Callable, workspace_dir: Path) -> None:
 def test_wishes_are_for_the_front_end(talk: Callable) -> None:
     one = talk()
     kinds = [
-        w.kind for line in ("/quit", "/keys", "/theme dark") for w in of(one.enter(line), Wish)
+        w.kind for line in ("/quit", "/keys", "/theme dark") for w in of(one.enter(line), UIRequest)
     ]
     assert kinds == ["quit", "keys", "theme"]
-    assert of(one.enter("/theme light"), Wish)[0].text == "light"
+    assert of(one.enter("/theme light"), UIRequest)[0].text == "light"
     assert one.shown("/quit now").kind == "error"

@@ -19,7 +19,7 @@ from localagent.core.events import (
 )
 from localagent.history.sessions.replay import Difference
 from localagent.session.replay import replay
-from localagent.ui.chat.interface import Shown, Wish
+from localagent.ui.chat.interface import Output, UIRequest
 from tests.doubles.talk import Talk, of, outcomes
 
 TASK = "Add a function double to calc.py and mend add"
@@ -40,7 +40,7 @@ def states(one: Talk) -> list[str]:
 
 
 def shown(items: list) -> str:
-    return "\n".join(f"{s.title} {s.text} {s.hint} {s.rows}" for s in of(items, Shown))
+    return "\n".join(f"{s.title} {s.text} {s.hint} {s.rows}" for s in of(items, Output))
 
 
 @pytest.mark.parametrize("planner", ["react", "workflow"])
@@ -86,7 +86,7 @@ def test_a_step_that_fails_stops_it(talk: Callable, workspace_dir: Path) -> None
     one.enter(f"/plan {TASK}")
     items = one.enter("/plan run")
     assert states(one) == ["failed", "left"]
-    error = of(items, Shown)[-1]
+    error = of(items, Output)[-1]
     assert (error.kind, error.text) == ("error", "step 1 of 2 failed (unsolved), 1 step left")
     assert "/plan skip" in error.hint
     one.enter("/plan run")
@@ -109,7 +109,7 @@ def test_it_is_edited(talk: Callable) -> None:
     one.enter(f"/plan {TASK}")
     one.handed.append(f"# {TASK}\n[x] the first\n2. another\n3. a third\n")
     items = one.enter("/plan edit")
-    assert of(items, Wish)[0].text == f"# {TASK}\n[ ] {STEPS[0]}\n[ ] {STEPS[1]}\n"
+    assert of(items, UIRequest)[0].text == f"# {TASK}\n[ ] {STEPS[0]}\n[ ] {STEPS[1]}\n"
     plan = one.chat.session.plan
     assert [(s["text"], s["state"]) for s in plan.steps] == [
         ("the first", "done"),
@@ -189,7 +189,7 @@ def test_steps_that_are_none_are_told_of(talk: Callable) -> None:
 def test_a_reply_that_is_no_plan(talk: Callable) -> None:
     items = talk("I would rather not.").enter(f"/plan {TASK}")
     assert outcomes(items) == ["unsolved"]
-    assert not of(items, PlanChanged, Shown)
+    assert not of(items, PlanChanged, Output)
 
 
 @pytest.mark.parametrize("line", ["/plan", "/plan run", "/plan edit", "/plan skip"])

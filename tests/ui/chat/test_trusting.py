@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from localagent.core.events import TurnStarted, Warned
-from localagent.ui.chat.interface import Shown, Wish
+from localagent.ui.chat.interface import Output, UIRequest
 from tests.doubles.talk import Talk, of
 
 QUESTION = "What does add do?"
@@ -15,7 +15,7 @@ RULE = "Answer like a pirate."
 
 
 def picks(items: list) -> list[str]:
-    return [item.title for item in of(items, Wish) if item.kind == "pick"]
+    return [item.title for item in of(items, UIRequest) if item.kind == "pick"]
 
 
 def begun(talk: Callable[..., Talk], *handed: str) -> Talk:
@@ -29,7 +29,7 @@ def test_it_is_used_after_a_yes_and_asked_once(talk: Callable, workspace_dir: Pa
     one = begun(talk, "yes")
     items = one.enter(QUESTION)
     assert picks(items) == ["Use AGENTS.md?"]
-    assert isinstance(items[0], Shown)
+    assert isinstance(items[0], Output)
     assert items[0].text == RULE
     assert RULE in one.model.prompts[0]
     assert not [w for w in of(items, Warned) if "AGENTS.md" in w.text]
@@ -49,7 +49,7 @@ def test_not_now_holds_until_it_changes_or_is_asked_for(
     (workspace_dir / "AGENTS.md").write_text(f"{RULE}\nBe brief.\n")
     items = one.enter(QUESTION)
     assert picks(items) == ["Use AGENTS.md?"]
-    assert isinstance(items[0], Shown)
+    assert isinstance(items[0], Output)
     assert items[0].kind == "diff"
     assert "+Be brief." in items[0].text
     assert "Be brief." in one.model.prompts[-1]

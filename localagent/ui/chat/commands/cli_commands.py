@@ -13,7 +13,7 @@ from localagent.core.interpreter import environment, python
 from localagent.session.factory import take_up
 from localagent.session.project import project_of
 from localagent.ui.chat.commands.command import Command, from_words, nothing_after
-from localagent.ui.chat.interface import Choice, Item, Shown
+from localagent.ui.chat.interface import Choice, Item, Output
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
@@ -54,21 +54,21 @@ def carried_out(chat: LiveChat, words: Sequence[str]) -> Iterator[Item]:
                 if chat.cancelled:
                     process.kill()
     if out.strip():
-        yield Shown("text", out.rstrip("\n"))
+        yield Output("text", out.rstrip("\n"))
     if chat.cancelled:
-        yield Shown("note", "stopped")
+        yield Output("note", "stopped")
     elif err.strip():
         yield _told(err, process.returncode)
 
 
-def _told(err: str, code: int) -> Shown:
+def _told(err: str, code: int) -> Output:
     """What the command line wrote to stderr."""
     lines = err.strip().splitlines()
     errors = [line.partition("error: ")[2] for line in lines if "error: " in line]
     if not code or not errors:
-        return Shown("note", "\n".join(line.removeprefix(_NAME) for line in lines))
+        return Output("note", "\n".join(line.removeprefix(_NAME) for line in lines))
     hints = [line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)]
-    return Shown("error", errors[0], hint=hints[0] if hints else "")
+    return Output("error", errors[0], hint=hints[0] if hints else "")
 
 
 def _line(name: str, arguments: str, text: str, usual: str, *actions: str) -> Command:
@@ -94,8 +94,8 @@ def _init(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("init", text)
     yield from carried_out(chat, ["init", "--print"])
     choices = (Choice("no", "write nothing"), Choice("yes", "write it, or in the place of the old"))
-    yield from chat.wish("pick", title="Write this AGENTS.md?", choices=choices)
-    if chat.fulfilled() == "yes":
+    yield from chat.request("pick", title="Write this AGENTS.md?", choices=choices)
+    if chat.response() == "yes":
         written = carried_out(chat, ["init", "--yes"])
         yield from (item for item in written if not _is_text(item))  # it is on the screen already
 
@@ -107,12 +107,12 @@ def _trust(chat: LiveChat, text: str) -> Iterator[Item]:
         take_up(chat.session, before)
         chat.read_own_commands()
         return
-    yield from chat.trusting.ask(chat, again=True)
+    yield from chat.trust_prompt.ask(chat, again=True)
     yield from carried_out(chat, ["trust", "list"])
 
 
 def _is_text(item: Item) -> bool:
-    return isinstance(item, Shown) and item.kind == "text"
+    return isinstance(item, Output) and item.kind == "text"
 
 
 MODELS = _line("models", "[ACTION …]", "the models on this machine", "list", "list", "verify")

@@ -10,7 +10,7 @@ from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, Step
 from localagent.history.sessions import transcript
 from localagent.ui.chat.commands.command import Command, nothing_after
-from localagent.ui.chat.interface import Choice, Item, Shown
+from localagent.ui.chat.interface import Choice, Item, Output
 from localagent.ui.view.format import count
 from localagent.workspace.git import commit
 
@@ -47,14 +47,14 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
         session.recorder.aside,
     )
     if chat.cancelled:
-        yield Shown("note", "stopped; nothing was committed")
+        yield Output("note", "stopped; nothing was committed")
         return
     yield from _notes(written)
     message = yield from _agreed(chat, written.text, what)
     if message:
         yield from _made(chat, message, what)
     else:
-        yield Shown("note", "nothing was committed")
+        yield Output("note", "nothing was committed")
 
 
 def _changed(chat: LiveChat) -> list[str]:
@@ -67,12 +67,12 @@ def _changed(chat: LiveChat) -> list[str]:
 
 def _notes(written: Written) -> Iterator[Item]:
     if not written.by_model:
-        yield Shown("note", "the model gave no usable message; this one only names the files")
+        yield Output("note", "the model gave no usable message; this one only names the files")
     if written.clipped:
-        yield Shown("note", f"the model saw only a part of {', '.join(written.clipped[:5])}")
+        yield Output("note", f"the model saw only a part of {', '.join(written.clipped[:5])}")
     if written.secret:
         names = ", ".join(written.secret[:5])
-        yield Shown("note", f"not shown to the model, as they may hold secrets: {names}")
+        yield Output("note", f"not shown to the model, as they may hold secrets: {names}")
 
 
 def _agreed(chat: LiveChat, message: str, what: commit.Wanted) -> Generator[Item, None, str]:
@@ -81,15 +81,15 @@ def _agreed(chat: LiveChat, message: str, what: commit.Wanted) -> Generator[Item
     listed = "\n".join(f"  {file}" for file in what.files[:12])
     more = f"\n  and {len(what.files) - 12} more" if len(what.files) > 12 else ""
     staged = "to be staged, as this session changed them" if what.add else "staged"
-    yield Shown("text", f"{listed}{more}", title=f"{files}, {staged}")
+    yield Output("text", f"{listed}{more}", title=f"{files}, {staged}")
     while True:
-        yield Shown("text", message, title="message")
-        yield from chat.wish("pick", title=f"Commit {files}?", choices=_CHOICES)
-        chosen = chat.fulfilled()
+        yield Output("text", message, title="message")
+        yield from chat.request("pick", title=f"Commit {files}?", choices=_CHOICES)
+        chosen = chat.response()
         if chosen != "edit":
             return message if chosen == "commit" else ""
-        yield from chat.wish("edit", message)
-        edited = chat.fulfilled()
+        yield from chat.request("edit", message)
+        edited = chat.response()
         if edited is not None and not edited.strip():
             return ""
         message = message if edited is None else edited.strip()
@@ -103,9 +103,9 @@ def _made(chat: LiveChat, message: str, what: commit.Wanted) -> Iterator[Item]:
     now = commit.head(root)
     if now == before:
         hint = "what git said stands above; !git status says what is staged"
-        yield Shown("error", "there is no commit", hint=hint)
+        yield Output("error", "there is no commit", hint=hint)
     else:
-        yield Shown("note", f"committed as {now}; !git show --stat shows it")
+        yield Output("note", f"committed as {now}; !git show --stat shows it")
 
 
 COMMIT = Command("commit", "", "commit what is staged, or what this session changed", _commit)

@@ -9,7 +9,7 @@ from localagent.agent.planners.answer_prompt import ANSWER_SHARE
 from localagent.agent.repair.localize import named_paths
 from localagent.context.builder import gather
 from localagent.ui.chat.commands.command import Command
-from localagent.ui.chat.interface import Item, Shown
+from localagent.ui.chat.interface import Item, Output
 
 if TYPE_CHECKING:
     from localagent.agent.window_usage import Window
@@ -23,9 +23,9 @@ def _context(chat: LiveChat, question: str) -> Iterator[Item]:
         return
     window = chat.session.window()
     title = "what the model was last shown" if window.last else "what the next prompt begins with"
-    yield Shown("table", title=title, head=("part", "tokens", "of window"), rows=_rows(window))
+    yield Output("table", title=title, head=("part", "tokens", "of window"), rows=_rows(window))
     if not window.exact:
-        yield Shown("note", "this backend does not show tokens: the parts are estimated")
+        yield Output("note", "this backend does not show tokens: the parts are estimated")
 
 
 def _rows(window: Window) -> tuple[tuple[str, ...], ...]:
@@ -46,12 +46,12 @@ def _code_for(chat: LiveChat, question: str) -> Iterator[Item]:
         question, services.workspace, services.index, services.model.count, budget, named
     )
     if not found.shown:
-        yield Shown("note", "nothing was found for it")
+        yield Output("note", "nothing was found for it")
         return
     rows = tuple((f"{tokens:,}", what, why) for tokens, what, why in found.rows())
     head = ("tokens", "code", "why")
     title = f"{found.tokens:,} of at most {budget:,} tokens"
-    yield Shown("table", title=title, head=head, rows=rows)
+    yield Output("table", title=title, head=head, rows=rows)
 
 
 CONTEXT = Command(

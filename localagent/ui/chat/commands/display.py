@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from localagent.ui.chat.commands.command import Command, nothing_after
-from localagent.ui.chat.interface import Item, Shown
+from localagent.ui.chat.interface import Item, Output
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
@@ -22,21 +22,21 @@ def _help(chat: LiveChat, text: str) -> Iterator[Item]:
     wanted = text.removeprefix("/")
     found = [chat.command(wanted).info] if wanted else chat.commands()
     rows = [(f"/{c.name} {c.arguments}".rstrip(), c.help) for c in found]
-    yield Shown("table", rows=tuple(rows if wanted else (*rows, *_SIGNS)))
+    yield Output("table", rows=tuple(rows if wanted else (*rows, *_SIGNS)))
 
 
 def _theme(chat: LiveChat, text: str) -> Iterator[Item]:
-    yield from chat.wish("theme", text)
+    yield from chat.request("theme", text)
 
 
 def _keys(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("keys", text)
-    yield from chat.wish("keys")
+    yield from chat.request("keys")
 
 
 def _quit(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("quit", text)
-    yield from chat.wish("quit")
+    yield from chat.request("quit")
 
 
 HELP = Command("help", "[COMMAND]", "what can be entered", _help)

@@ -9,7 +9,7 @@ from localagent.agent.planners.plan_mode import read_edited, written
 from localagent.core.errors import UsageError
 from localagent.core.events import PlanChanged, PlanStep
 from localagent.ui.chat.commands.command import Command, from_words
-from localagent.ui.chat.interface import Item, Shown
+from localagent.ui.chat.interface import Item, Output
 from localagent.ui.view.format import count
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def made(chat: LiveChat, task: str) -> Iterator[Item]:
     plan = chat.session.plan
     if plan is not None and plan is not before and not chat.cancelled:
         many = count(len(plan.steps), "step")
-        yield Shown("note", f"a plan of {many}: /plan run carries it out, /plan edit changes it")
+        yield Output("note", f"a plan of {many}: /plan run carries it out, /plan edit changes it")
 
 
 def _current(chat: LiveChat) -> PlanChanged:
@@ -50,17 +50,17 @@ def _current(chat: LiveChat) -> PlanChanged:
     return plan
 
 
-def _shown(plan: PlanChanged) -> Shown:
+def _shown(plan: PlanChanged) -> Output:
     rows = tuple((str(n), step["state"], step["text"]) for n, step in enumerate(plan.steps, 1))
-    return Shown("table", title=f"the plan for: {plan.task.splitlines()[0]}", rows=rows)
+    return Output("table", title=f"the plan for: {plan.task.splitlines()[0]}", rows=rows)
 
 
 def _edit(chat: LiveChat) -> Iterator[Item]:
     plan = _current(chat)
-    yield from chat.wish("edit", written(plan.task, plan.steps))
-    edited = chat.fulfilled()
+    yield from chat.request("edit", written(plan.task, plan.steps))
+    edited = chat.response()
     if edited is None:
-        yield Shown("note", "the plan stays as it was")
+        yield Output("note", "the plan stays as it was")
         return
     steps = read_edited(edited)
     if not steps:
@@ -101,20 +101,20 @@ def _run(chat: LiveChat) -> Iterator[Item]:
         )
     if chat.mode == "plan":
         chat.set_mode("ask")
-        yield Shown("note", "the mode is ask from here on, as the plan is carried out")
+        yield Output("note", "the mode is ask from here on, as the plan is carried out")
     while (number := _next(plan)) is not None:
         chat.outcome = ""
         others = [s for n, s in enumerate(plan.steps) if n != number and s["state"] != "done"]
         yield from chat.step(_prompt(chat, plan, number), last=not others)
         if chat.cancelled or chat.outcome == "interrupted":
-            yield Shown("note", f"stopped at step {number + 1}; /plan run goes on with it")
+            yield Output("note", f"stopped at step {number + 1}; /plan run goes on with it")
             return
         done = chat.outcome in _DONE
         yield from _marked(chat, plan, number, "done" if done else "failed")
         plan = _current(chat)
         yield _shown(plan)
         if not done:
-            yield Shown("error", _failed(chat.outcome, number, plan), hint=_WAYS)
+            yield Output("error", _failed(chat.outcome, number, plan), hint=_WAYS)
             return
     yield from _all_done(chat, plan)
 
@@ -123,9 +123,9 @@ def _all_done(chat: LiveChat, plan: PlanChanged) -> Iterator[Item]:
     text = f"all of the plan is done: {count(len(plan.steps), 'step')}"
     if chat.outcome == "unverified":
         text += ", and nothing has verified it"
-        yield Shown("note", text, hint="/check runs the check, /check fix lets the model mend it")
+        yield Output("note", text, hint="/check runs the check, /check fix lets the model mend it")
     else:
-        yield Shown("note", text)
+        yield Output("note", text)
 
 
 _WAYS = "/plan run tries it again, /plan edit changes the plan, /plan skip goes past it"

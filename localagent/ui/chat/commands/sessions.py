@@ -10,7 +10,7 @@ from localagent.core.events import FileChanged, TurnStarted
 from localagent.history.sessions import transcript
 from localagent.history.sessions.fork import fork
 from localagent.ui.chat.commands.command import Command, nothing_after
-from localagent.ui.chat.interface import Choice, Completion, Item, Shown
+from localagent.ui.chat.interface import Choice, Completion, Item, Output
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
@@ -23,8 +23,8 @@ def _clear(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("clear", text)
     before = chat.session.id
     chat.go_on_with(None)
-    yield from chat.wish("clear")
-    yield Shown("note", f"a new session; /resume {before} goes back to the one before")
+    yield from chat.request("clear")
+    yield Output("note", f"a new session; /resume {before} goes back to the one before")
 
 
 def _resume(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -33,8 +33,8 @@ def _resume(chat: LiveChat, text: str) -> Iterator[Item]:
         choices = [Choice(c.text, c.text, c.detail) for c in _others(chat, "")]
         if not choices:
             raise UsageError("there is no other session of this workspace")
-        yield from chat.wish("pick", title="Go on with", choices=choices)
-        wanted = chat.fulfilled()
+        yield from chat.request("pick", title="Go on with", choices=choices)
+        wanted = chat.response()
     if wanted:
         chat.go_on_with(wanted)
         yield from _begins(chat)
@@ -43,12 +43,12 @@ def _resume(chat: LiveChat, text: str) -> Iterator[Item]:
 def _begins(chat: LiveChat) -> Iterator[Item]:
     turns = len(chat.session.talk.turns)
     said = f"{turns} turn" if turns == 1 else f"{turns} turns"
-    yield Shown("note", f"this is session {chat.session.id} now, with {said}")
+    yield Output("note", f"this is session {chat.session.id} now, with {said}")
     plan = chat.session.plan
     if plan is not None and (left := sum(step["state"] != "done" for step in plan.steps)):
-        yield Shown("note", f"its plan has {left} of {len(plan.steps)} steps left; /plan shows it")
+        yield Output("note", f"its plan has {left} of {len(plan.steps)} steps left; /plan shows it")
     if chat.session.unfinished:
-        yield Shown("note", f"its last turn did not end: {chat.session.unfinished}")
+        yield Output("note", f"its last turn did not end: {chat.session.unfinished}")
 
 
 def _others(chat: LiveChat, text: str) -> Sequence[Completion]:
@@ -68,7 +68,7 @@ def _compact(chat: LiveChat, text: str) -> Iterator[Item]:
     chat.finish_warming()
     yield from chat.follow(chat.session.compact())
     if len(chat.session.conversation) == before:
-        yield Shown("note", "no message could be left out")
+        yield Output("note", "no message could be left out")
 
 
 def _diff(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -82,9 +82,9 @@ def _diff(chat: LiveChat, text: str) -> Iterator[Item]:
             diffs.setdefault(turn, []).append(event.diff)
     shown = max(diffs, default=0) if wanted is None else wanted
     if shown not in diffs:
-        yield Shown("note", f"turn {wanted} changed nothing" if wanted else "nothing was changed")
+        yield Output("note", f"turn {wanted} changed nothing" if wanted else "nothing was changed")
         return
-    yield Shown("diff", "\n".join(diffs[shown]), title=f"turn {shown}")
+    yield Output("diff", "\n".join(diffs[shown]), title=f"turn {shown}")
 
 
 def _turn(name: str, text: str) -> int | None:

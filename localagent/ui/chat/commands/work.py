@@ -9,7 +9,7 @@ from localagent.core.errors import UsageError
 from localagent.core.events import MODES
 from localagent.sandbox.base import reach
 from localagent.ui.chat.commands.command import Command, from_words, nothing_after
-from localagent.ui.chat.interface import Completion, Item, Shown
+from localagent.ui.chat.interface import Completion, Item, Output
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
@@ -27,11 +27,11 @@ def _model(chat: LiveChat, name: str) -> Iterator[Item]:
     if name:
         chat.finish_warming()
         info = chat.session.switch(name)
-        yield Shown("note", f"the model is {info.id} from now on")
+        yield Output("note", f"the model is {info.id} from now on")
         return
     now = chat.status().model
     rows = tuple((each, "in use" if each == now else "") for each in chat.session.models.names())
-    yield Shown("table", rows=rows, title="/model ID goes on with another one")
+    yield Output("table", rows=rows, title="/model ID goes on with another one")
 
 
 def _models(chat: LiveChat, text: str) -> Sequence[Completion]:
@@ -44,7 +44,7 @@ def _mode(chat: LiveChat, name: str) -> Iterator[Item]:
         if mode is None:
             raise UsageError(f"there is no mode {name!r}", f"one of: {', '.join(MODES)}")
         chat.set_mode(mode)
-    yield Shown("note", f"the mode is {chat.mode}; Shift-Tab goes to the next")
+    yield Output("note", f"the mode is {chat.mode}; Shift-Tab goes to the next")
 
 
 def _check(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -56,7 +56,7 @@ def _check(chat: LiveChat, text: str) -> Iterator[Item]:
     if text:
         yield from chat.ask(chat.session.services.prompts.text("chat/fix-check"))
     else:
-        yield Shown("note", "/check fix hands it to the model; Ctrl-O shows all of the output")
+        yield Output("note", "/check fix hands it to the model; Ctrl-O shows all of the output")
 
 
 def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -67,8 +67,8 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
     else:
         limits = "nothing limits what commands can reach, so every one is asked about"
     rows = (("kind", status.sandbox), ("commands have", limits))
-    yield Shown("table", rows=rows)
-    yield Shown("note", "localagent doctor says which kinds work here, and tries them")
+    yield Output("table", rows=rows)
+    yield Output("note", "localagent doctor says which kinds work here, and tries them")
 
 
 UNDO = Command("undo", "[TURN]", "take back what the last turn, or TURN, changed", _undo)
