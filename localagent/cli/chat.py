@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from localagent.core.events import Event
+    from localagent.project.project import Project
     from localagent.session.session import RunOptions
     from localagent.ui.chat.interface import Chat
     from localagent.ui.tui.app import Preferences
 
 MODES = ("plan", "ask", "auto-edit", "auto")
 _PREFIX = "chat_"
+_SETTINGS = ("model", "planner", "check", "sandbox", "mode")
+"""The options that are settings, by their keys."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -158,35 +161,30 @@ def _reopen(args: argparse.Namespace, folder: Path) -> tuple[Chat, Iterable[Even
 
 
 def _open(args: argparse.Namespace, folder: Path, *, interactive: bool) -> Chat:
+    from localagent.project.project import Project
     from localagent.ui.chat.chat import open_chat
 
-    chat = open_chat(_options(args, folder, interactive=interactive))
+    project = Project.open(folder, {key: getattr(args, f"{_PREFIX}{key}") for key in _SETTINGS})
+    chat = open_chat(project, _options(args, project, interactive=interactive))
     args.transcript = sessions_dir() / chat.status().session
     return chat
 
 
-def _options(args: argparse.Namespace, folder: Path, *, interactive: bool) -> RunOptions:
+def _options(args: argparse.Namespace, project: Project, *, interactive: bool) -> RunOptions:
     from localagent.session.session import RunOptions
 
     return RunOptions(
-        workspace=folder,
-        model=args.chat_model,
-        planner=args.chat_planner,
-        check=args.chat_check,
-        resume=_latest(folder) if args.chat_continue else args.chat_resume or None,
-        sandbox=args.chat_sandbox,
+        resume=_latest(project.root) if args.chat_continue else args.chat_resume or None,
         interactive=interactive,
         scripted=args.chat_scripted,
-        mode=args.chat_mode,
     )
 
 
-def _latest(folder: Path) -> str:
+def _latest(root: Path) -> str:
     """The id of the workspace's last session that nobody is in. Raises UsageError."""
     from localagent.history.sessions.transcript import is_in_use, list_sessions
-    from localagent.workspace.workspace import Workspace
 
-    for summary in list_sessions(Workspace.open(folder).root):
+    for summary in list_sessions(root):
         if summary.turns and not is_in_use(summary.session):
             return summary.session
     raise UsageError("there is no session here to go on with", "localagent begins one")

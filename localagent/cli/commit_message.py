@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.core.events import Event
     from localagent.models.router import Router
+    from localagent.project.project import Project
     from localagent.session.session import Recorder
 
 _MARK = "# localagent commit-message --install wrote this file; remove it to be rid of the hook."
@@ -237,16 +238,17 @@ def _written(args: argparse.Namespace) -> Written:
 
     files = staged.staged(args.directory)
     from localagent.agent.tasks.commit_message import Changes, write_message
+    from localagent.project.project import Project, user_prompts
     from localagent.session.models import open_models
-    from localagent.session.project import open_prompts
 
     root = args.directory
-    models = open_models(root, args.model, args.scripted)
+    project = Project.open(root, {"model": args.model})
+    models = open_models(project, args.scripted)
     changes = Changes(files, partial(staged.diff_of, root), partial(staged.versions_of, root))
     try:
-        with _Audit(root, models) as audit:
+        with _Audit(project, models) as audit:
             model = models.role("small")
-            return write_message(model, open_prompts(), changes, args.max_seconds, audit.tell)
+            return write_message(model, user_prompts(), changes, args.max_seconds, audit.tell)
     finally:
         for text in models.notices():
             note(text)
@@ -257,20 +259,19 @@ class _Audit:
     """What the model is shown goes into an audit log of its own, as there is no session. It is
     begun with the first of it."""
 
-    def __init__(self, root: Path, models: Router) -> None:
-        self._root = root
+    def __init__(self, project: Project, models: Router) -> None:
+        self._project = project
         self._models = models
         self._log: Recorder | None = None
 
     def tell(self, event: Event) -> None:
         """Keep an event, and before it which models took over. Raises WorkspaceError."""
-        from localagent.config.settings import load
         from localagent.core.events import ModelSwitched
         from localagent.session.recorders import open_audit
 
         switches = self._models.switches()
         if self._log is None:  # it begins with the name of the model that it came to
-            self._log = open_audit(self._root, load(self._root), self._models, "small")
+            self._log = open_audit(self._project, self._models, "small")
             switches = []
         for switch in switches:
             info = switch.info

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.output import prompt, say
@@ -15,18 +14,6 @@ if TYPE_CHECKING:
     from localagent.permissions.project_files import ProjectFile
 
 _TRIES = 3
-
-
-def ask_about_project(directory: Path, read_line: Callable[[], str]) -> None:
-    """Ask about everything that the workspace brings and that nothing was said on yet.
-
-    `read_line` returns what the user types, "" at the end of input. Raises WorkspaceError,
-    ConfigError.
-    """
-    from localagent.session.project import project_of
-
-    consent, project = project_of(directory)
-    ask_about(consent, project.pending, read_line)
 
 
 def ask_about(consent: Consent, files: Sequence[ProjectFile], read_line: Callable[[], str]) -> None:

@@ -64,13 +64,13 @@ def register(commands: Commands) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Choose, and show what was chosen."""
     from localagent.agent.planners.answer_prompt import ANSWER_SHARE
+    from localagent.project.project import Project
     from localagent.session.models import open_models
-    from localagent.workspace.workspace import Workspace
 
     if not args.question.strip():
         raise UsageError("the question is empty", 'localagent context "what you would ask"')
-    workspace = Workspace.open(args.directory)
-    with closing(open_models(args.directory, args.model, args.scripted)) as models:
+    project = Project.open(args.directory, {"model": args.model})
+    with closing(open_models(project, args.scripted)) as models:
         budget = args.tokens or int(models.info().profile.window * ANSWER_SHARE)
         try:
             models.model()
@@ -78,7 +78,7 @@ def execute(args: argparse.Namespace) -> int:
         except ModelNotInstalled:
             note("no model is installed, so tokens are estimated: localagent models fetch")
             count = _estimate
-        found = _gathered(args.question, workspace, count, budget)
+        found = _gathered(args.question, project.workspace, count, budget)
     _show(args, found, budget)
     return 0 if found.shown else 1
 

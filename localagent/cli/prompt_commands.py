@@ -45,10 +45,10 @@ def register(commands: Commands) -> None:
 
 def list_commands(args: argparse.Namespace) -> int:
     """One line for each command: how it is called, its mode, whose it is, what it does."""
-    from localagent.project.prompt_commands import own_folder
-    from localagent.session.project import prompt_commands
+    from localagent.project.project import Project
+    from localagent.project.prompt_commands import own_folder, prompt_commands
 
-    known = prompt_commands(args.directory)
+    known = prompt_commands(Project.open(args.directory))
     for text in known.notices:
         note(text)
     rows = [
@@ -69,9 +69,10 @@ def list_commands(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print the task; to stderr, the file that it is from and the mode that it wants."""
-    from localagent.session.project import prompt_commands
+    from localagent.project.project import Project
+    from localagent.project.prompt_commands import prompt_commands
 
-    command = prompt_commands(args.directory).get(args.name)
+    command = prompt_commands(Project.open(args.directory)).get(args.name)
     task = command.task(args.arguments)
     note(one_line(command.path) + (f" (mode {command.mode})" if command.mode else ""))
     say(clean(task))

@@ -121,9 +121,9 @@ def _over(path: Path, text: str, yes: bool) -> bool:
 
 
 def _prompts(directory: Path) -> Prompts:
-    from localagent.session.project import prompts_of
+    from localagent.project.project import Project
 
-    return prompts_of(directory)
+    return Project.open(directory).prompts()
 
 
 def _shipped(name: str) -> str:

@@ -35,6 +35,7 @@ def register(commands: Commands) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Draw the events of the replay, and the difference where there is one."""
     from localagent.history.sessions.replay import Difference
+    from localagent.project.project import Project
     from localagent.session.replay import replay
     from localagent.ui.view.render import Renderer
     from localagent.ui.view.terminal import terminal_screen
@@ -42,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
     difference: Difference | None = None
     with terminal_screen(sys.stdout) as screen:
         renderer = Renderer(screen)
-        for item in replay(args.id, args.directory):
+        for item in replay(args.id, Project.open(args.directory)):
             if isinstance(item, Difference):
                 difference = item
             else:

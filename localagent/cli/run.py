@@ -17,8 +17,9 @@ from localagent.core.paths import sessions_dir
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.core.events import Event, Question
+    from localagent.project.project import Project
     from localagent.project.prompt_commands import PromptCommand
-    from localagent.session.session import RunOptions, Session
+    from localagent.session.session import Session
     from localagent.ui.view.ask import Asker
 
 _DESCRIPTION = """\
@@ -36,6 +37,10 @@ examples:
 Without a terminal nobody can be asked: what needs permission is then denied,
 unless --yes is given. Exit codes: see localagent --help.
 """
+
+
+_SETTINGS = ("model", "planner", "check", "max_seconds", "max_tokens", "sandbox", "mode")
+"""The flags that are settings, by their keys."""
 
 
 class View(Protocol):
@@ -117,16 +122,17 @@ def execute(args: argparse.Namespace) -> int:
     piped = args.task == ["-"]
     interactive = not (args.json or piped) and sys.stdin.isatty() and sys.stdout.isatty()
     with Interrupts() as interrupts, ExitStack() as stack:
-        if interactive:
-            from localagent.cli.consent import ask_about_project
-
-            ask_about_project(args.directory, interrupts.read_line)
-        command = _command(args) if args.command else None
-        if command is not None:
-            task = command.task(_stdin() if piped else args.task)
-        view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
         try:
-            session = stack.enter_context(_open(args, interactive))
+            project = _project(args)
+            if interactive:
+                from localagent.cli.consent import ask_about
+
+                ask_about(project.consent, project.files.pending, interrupts.read_line)
+            command = _command(project, args.command) if args.command else None
+            if command is not None:
+                task = command.task(_stdin() if piped else args.task)
+            view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
+            session = stack.enter_context(_open(project, args, interactive))
             interrupts.cancel = session.cancel
             args.transcript = sessions_dir() / session.id
             prompt = task or _unfinished(session, args.resume)
@@ -136,9 +142,10 @@ def execute(args: argparse.Namespace) -> int:
                 session.services.gate.set_mode(command.mode_from(session.mode))
         except LocalAgentError as error:
             if args.json:
+                from localagent.cli.output import JsonLines
                 from localagent.core.events import Failed
 
-                view.draw(Failed(type(error).__name__, error.message, error.hint))
+                JsonLines(sys.stdout).draw(Failed(type(error).__name__, error.message, error.hint))
             raise
         return follow(session, prompt, view, asker, interrupts)
 
@@ -192,11 +199,18 @@ def _quoted(words: Sequence[str]) -> str:
     return f"localagent run {shlex.quote(' '.join(words))}"
 
 
-def _command(args: argparse.Namespace) -> PromptCommand:
-    """The command that is to be carried out. Raises UsageError, ConfigError, WorkspaceError."""
-    from localagent.session.project import prompt_commands
+def _project(args: argparse.Namespace) -> Project:
+    """The project, with the flags that are settings. Raises ConfigError, WorkspaceError."""
+    from localagent.project.project import Project
 
-    return prompt_commands(args.directory).get(args.command)
+    return Project.open(args.directory, {key: getattr(args, key) for key in _SETTINGS})
+
+
+def _command(project: Project, name: str) -> PromptCommand:
+    """The command that is to be carried out. Raises UsageError."""
+    from localagent.project.prompt_commands import prompt_commands
+
+    return prompt_commands(project).get(name)
 
 
 def _unfinished(session: Session, name: str) -> str:
@@ -207,30 +221,12 @@ def _unfinished(session: Session, name: str) -> str:
     return session.unfinished
 
 
-def _open(args: argparse.Namespace, interactive: bool) -> Session:
+def _open(project: Project, args: argparse.Namespace, interactive: bool) -> Session:
     from localagent.session.factory import open_session
-
-    return open_session(_options(args, interactive))
-
-
-def _options(args: argparse.Namespace, interactive: bool) -> RunOptions:
     from localagent.session.session import RunOptions
 
-    return RunOptions(
-        workspace=args.directory,
-        model=args.model,
-        planner=args.planner,
-        check=args.check,
-        yes=args.yes,
-        max_seconds=args.max_seconds,
-        max_tokens=args.max_tokens,
-        resume=args.resume,
-        seed=args.seed,
-        sandbox=args.sandbox,
-        interactive=interactive,
-        scripted=args.scripted,
-        mode=args.mode,
-    )
+    options = RunOptions(args.yes, args.resume, args.seed, interactive, args.scripted)
+    return open_session(project, options)
 
 
 def _front_end(

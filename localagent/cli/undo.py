@@ -10,8 +10,11 @@ from localagent.cli.output import say
 from localagent.ui.view.sanitize import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from localagent.cli.options import Commands
     from localagent.history.checkpoints.undo import Undone
+    from localagent.session.recorders import WorkspaceUndo
 
 _DESCRIPTION = """\
 Give every file that a turn changed the content, mode and place that it had
@@ -56,18 +59,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def undo(args: argparse.Namespace) -> int:
     """Undo, and say what was done."""
-    from localagent.session import recorders
-
-    _tell("undid", recorders.undo(args.directory, args.turn, force=args.force))
+    _tell("undid", _open(args.directory).undo(args.turn, args.force))
     return 0
 
 
 def redo(args: argparse.Namespace) -> int:
     """Redo, and say what was done."""
-    from localagent.session import recorders
-
-    _tell("did again", recorders.redo(args.directory, args.turn, force=args.force))
+    _tell("did again", _open(args.directory).redo(args.turn, args.force))
     return 0
+
+
+def _open(directory: Path) -> WorkspaceUndo:
+    from localagent.project.project import Project
+    from localagent.session.recorders import WorkspaceUndo
+
+    return WorkspaceUndo(Project.open(directory))
 
 
 def _tell(verb: str, done: Undone) -> None:

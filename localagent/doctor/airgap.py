@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from localagent.config import settings as config
 from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
@@ -23,8 +22,8 @@ from localagent.models.catalog.lock import Entry
 from localagent.models.llamacpp.library import library
 from localagent.models.ollama import pinning
 from localagent.models.ollama.transport import checked_host
+from localagent.project.project import Project
 from localagent.sandbox.select import choose
-from localagent.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def airgap(directory: Path) -> list[Check]:
 
     Raises ConfigError, WorkspaceError, LockError.
     """
-    settings = config.load(Workspace.open(directory).root)
+    settings = Project.open(directory).settings
     state = egress.state()
     entries = _entries(settings)
     checks = [

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from localagent import __version__
-from localagent.config import settings as config
 from localagent.core.errors import LocalAgentError
 from localagent.doctor.guarantee import audit_part, egress_part, policy_part
 from localagent.doctor.model import models
@@ -26,6 +25,7 @@ from localagent.models.llamacpp.hardware import (
     processor,
     total_memory,
 )
+from localagent.project.project import Project
 from localagent.workspace.workspace import Workspace
 
 _HINT = (
@@ -119,12 +119,12 @@ def examine(directory: Path, *more: Part, canaries: bool = True) -> Report:
     """
     parts = [machine()]
     try:
-        workspace = Workspace.open(directory)
-        settings = config.load(workspace.root)
+        project = Project.open(directory)
     except LocalAgentError as error:
         problem = Problem(error.message, error.hint)
         return Report((*parts, Part("settings", (), (problem,)), folders(), *more))
-    parts += [settings_part(workspace.root, settings), policy_part(settings), folders()]
+    settings = project.settings
+    parts += [settings_part(project.root, settings), policy_part(settings), folders()]
     parts += [egress_part(), sandbox_part(settings, canaries=canaries), audit_part(settings)]
-    parts += [index_part(workspace), *models(settings), ollama_part(settings)]
+    parts += [index_part(project.workspace), *models(settings), ollama_part(settings)]
     return Report((*parts, *more))

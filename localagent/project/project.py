@@ -1,77 +1,138 @@
-"""What a project brings along, sorted by what the user said of it."""
+"""A project: a workspace, its settings, and the user's consent to its files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from localagent.core.errors import OutsideWorkspace
+from localagent.config.policy import Policy
+from localagent.config.settings import Settings
+from localagent.config.settings import load as load_settings
+from localagent.context.prompts import Prompts
+from localagent.core.paths import config_dir
 from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import FOLDER, RULES, Kind, ProjectFile, load, scan
+from localagent.permissions.project_files import FOLDER, Kind, ProjectFile, Scanned, scan
 from localagent.workspace.workspace import Workspace
-
-Allowed = Callable[[ProjectFile], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """The files that the user agreed to, those that he said nothing on, and what to tell him."""
+class ProjectFiles:
+    """The files of a project that change the agent, by the user's consent.
+
+    The user agreed to the `usable` files, and has not yet decided on the `pending` ones.
+    `warnings` name the files that are not used, and say why.
+    """
 
     usable: tuple[ProjectFile, ...] = ()
     pending: tuple[ProjectFile, ...] = ()
-    notices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def of(self, kind: Kind) -> list[ProjectFile]:
-        """The usable ones of one kind."""
+        """The usable files of one kind."""
         return [file for file in self.usable if file.kind == kind]
 
 
-def brought(workspace: Workspace, setting: str) -> Brought:
-    """What the workspace brings; `setting` is `project_files` ("ask" or "never")."""
-    found = scan(workspace)
-    if setting == "never":
-        paths = [file.path for file in found.files]
-        said = f"not used, as project_files is never: {_few(paths)}"
-        return Brought(notices=(said,) if paths else ())
-    consent = Consent(workspace.root)
-    pending = consent.pending(found.files)
-    notices = list(found.unusable)
-    if pending:
-        one = len(pending) == 1
-        notices.append(
-            f"{_few([file.path for file in pending])} of this project "
-            f"{'is' if one else 'are'} not used: you have not agreed to "
-            f"{'it' if one else 'them'} as {'it is' if one else 'they are'} now "
-            "(localagent trust list)"
+@dataclass(frozen=True)
+class Project:
+    """An opened workspace with its settings and the user's consent.
+
+    A command opens its project once and hands it down. `flags` are the settings that the command
+    line overrides, by key.
+    """
+
+    workspace: Workspace
+    settings: Settings
+    consent: Consent
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, directory: str | Path, flags: Mapping[str, Any] | None = None) -> Project:
+        """Open the project in `directory`. A flag that is None overrides nothing.
+
+        Raises WorkspaceError, ConfigError.
+        """
+        workspace = Workspace.open(directory)
+        settings = load_settings(workspace.root, flags)
+        return cls(workspace, settings, Consent(workspace.root), dict(flags or {}))
+
+    def reopen(self, **flags: Any) -> Project:
+        """Read settings and files again, with `flags` over those of before.
+
+        Raises WorkspaceError, ConfigError.
+        """
+        return Project.open(self.workspace.given, {**self.flags, **flags})
+
+    @property
+    def root(self) -> Path:
+        """The workspace's folder, with all links resolved."""
+        return self.workspace.root
+
+    @property
+    def policy(self) -> Policy:
+        """The administrator's policy that the settings follow."""
+        return self.settings.policy
+
+    @property
+    def files(self) -> ProjectFiles:
+        """The project's files, by what the user has agreed to until now."""
+        return files_by_consent(self._scanned, self.consent, self.settings.project_files)
+
+    @cached_property
+    def _scanned(self) -> Scanned:
+        return scan(self.workspace)
+
+    def prompts(
+        self,
+        tools: Mapping[str, str] | None = None,
+        sources: Mapping[str, tuple[str, str]] | None = None,
+    ) -> Prompts:
+        """The texts that models see: the user's, then the project's, then localagent's.
+
+        `tools` are descriptions of plug-in tools, and `sources` their files and SHA-256, both by
+        the name of the prompt.
+        """
+        start = f"{FOLDER}/prompts/"
+        prompts = {
+            file.path.removeprefix(start).removesuffix(".md"): file
+            for file in self.files.of("prompt")
+        }
+        files = {name: (file.path, file.sha256) for name, file in prompts.items()}
+        return Prompts(
+            [config_dir() / "prompts"],
+            {name: file.text for name, file in prompts.items()},
+            tools or {},
+            {**(sources or {}), **files},
         )
-    return Brought(tuple(consent.usable(found.files)), tuple(pending), tuple(notices))
 
 
-def nearest_rules(workspace: Workspace, path: str) -> ProjectFile | None:
-    """The AGENTS.md of the nearest folder above the file (or of the folder) at `path` that has one,
-    the workspace's own aside; None without, or where it cannot be read."""
-    try:
-        name = workspace.relative(path) if path else "."
-        parts = name.split("/")
-        if not workspace.path(name).is_dir():
-            parts.pop()
-        while parts and parts != ["."] and parts != [FOLDER]:
-            found = "/".join([*parts, RULES])
-            if workspace.path(found).is_file():
-                return load(workspace, found, "rules")
-            parts.pop()
-    except (OSError, ValueError, OutsideWorkspace):
-        return None
-    return None
+def user_prompts() -> Prompts:
+    """The texts that models see without any project: the user's, then localagent's."""
+    return Prompts([config_dir() / "prompts"], {}, {}, {})
 
 
-def project_prompts(project: Brought) -> dict[str, ProjectFile]:
-    """The prompts that a project brings, by name ("workflow/system")."""
-    start = f"{FOLDER}/prompts/"
-    files = project.of("prompt")
-    return {file.path.removeprefix(start).removesuffix(".md"): file for file in files}
+def files_by_consent(scanned: Scanned, consent: Consent, setting: str) -> ProjectFiles:
+    """Sort `scanned` by what the user agreed to; `setting` is `project_files`."""
+    if setting == "never":
+        if not scanned.files:
+            return ProjectFiles()
+        names = _first_five([file.path for file in scanned.files])
+        return ProjectFiles(warnings=(f"{names} not used: project_files is never",))
+    pending = consent.pending(scanned.files)
+    warnings = list(scanned.unusable)
+    if pending:
+        names = _first_five([file.path for file in pending])
+        warnings.append(
+            f"{names} not used: you have not agreed to {'its' if len(pending) == 1 else 'their'} "
+            "present text (localagent trust list)"
+        )
+    usable = tuple(consent.usable(scanned.files))
+    return ProjectFiles(usable, tuple(pending), tuple(warnings))
 
 
-def _few(paths: list[str]) -> str:
+def _first_five(paths: list[str]) -> str:
+    """Up to five paths, as the subject of a sentence."""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    return ", ".join(paths[:5]) + more
+    return f"{', '.join(paths[:5])}{more} of this project {'is' if len(paths) == 1 else 'are'}"

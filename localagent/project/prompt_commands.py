@@ -38,7 +38,7 @@ from localagent.core.events import MODES, Mode
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
 from localagent.permissions.project_files import MAX_BYTES, MAX_FILES, ProjectFile
-from localagent.project.project import Brought
+from localagent.project.project import Project
 
 _FENCE = "---"
 _ENTRY = re.compile(r"([A-Za-z][\w-]*)\s*:(?:\s+(.*))?$")
@@ -177,15 +177,19 @@ def own_folder() -> Path:
     return config_dir() / "commands"
 
 
-def prompt_commands(project: Brought, mode_locked: bool = False) -> PromptCommands:
-    """The user's own commands, and those of the project that he agreed to. Of two of the same name
-    the user's own is used. A project's can only run in a stricter mode than the session's; the
-    user's own, too, where the administrator's policy `mode_locked` it."""
+def prompt_commands(project: Project) -> PromptCommands:
+    """The user's commands, and those of the project that the user agreed to.
+
+    The user's command wins over the project's of the same name. A project's command can only run in
+    a stricter mode than the session's; so can a user's where the policy locks the mode.
+    """
+    mode_locked = any("mode" in table for table in project.policy.settings.values())
+    files = project.files
     found: dict[str, PromptCommand] = {}
-    unusable = {Path(f.path).stem: _waiting(f) for f in project.pending if f.kind == "command"}
+    unusable = {Path(f.path).stem: _waiting(f) for f in files.pending if f.kind == "command"}
     notices: list[str] = []
     own = [(str(path), partial(_data, path), False) for path in _own_files()]
-    brought = [(f.path, partial(bytes, f.data), True) for f in project.of("command")]
+    brought = [(f.path, partial(bytes, f.data), True) for f in files.of("command")]
     for path, data, is_project in (*own, *brought):
         name = Path(path).stem
         if name in found:
@@ -206,7 +210,7 @@ def prompt_commands(project: Brought, mode_locked: bool = False) -> PromptComman
 
 def _waiting(file: ProjectFile) -> UsageError:
     return UsageError(
-        f"{file.path} of this project is not used: you have not agreed to it as it is now",
+        f"{file.path} of this project is not used: you have not agreed to its present text",
         f"localagent trust add {file.path}",
     )
 

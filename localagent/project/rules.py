@@ -1,39 +1,57 @@
-"""The rules of a session: the user's own, the project's as far as the user agreed to them."""
+"""The rules of a session: the user's, and those of the project that the user agreed to."""
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 from localagent.context.rules import Rules, RuleText
-from localagent.core.errors import ConfigError
+from localagent.core.errors import ConfigError, OutsideWorkspace
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
-from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import MAX_BYTES, RULES
-from localagent.project.project import Brought, nearest_rules
+from localagent.permissions.project_files import FOLDER, MAX_BYTES, RULES, ProjectFile, load
+from localagent.project.project import Project
 from localagent.workspace.workspace import Workspace
 
 
-def session_rules(workspace: Workspace, project: Brought, setting: str) -> Rules:
-    """The rules for a session in `workspace`. Raises ConfigError where the user's own cannot be
-    read."""
-    own = _own_data()
-    text = own.decode("utf-8-sig", "replace")
-    texts = [RuleText(str(config_dir() / RULES), text, own=True, sha256=sha256(own))]
-    texts += [RuleText(file.path, file.text, sha256=file.sha256) for file in project.of("rules")]
-    known: dict[str, RuleText | None] = {}
+def session_rules(project: Project) -> Rules:
+    """The rules for a session in `project`.
 
-    def folder(path: str) -> RuleText | None:
-        """What was found first holds for the session, so that its prompts stay the same."""
-        if setting == "never":
-            return None
-        if path not in known:
-            known[path] = _of_folder(workspace, path)
-        return known[path]
-
-    return Rules(texts, folder)
+    The rules of a folder are read once, so that the session's prompts stay the same. Raises
+    ConfigError where the user's rules cannot be read.
+    """
+    data = _user_rules()
+    text = data.decode("utf-8-sig", "replace")
+    texts = [RuleText(str(config_dir() / RULES), text, own=True, sha256=sha256(data))]
+    texts += [
+        RuleText(file.path, file.text, sha256=file.sha256) for file in project.files.of("rules")
+    ]
+    if project.settings.project_files == "never":
+        return Rules(texts)
+    return Rules(texts, cache(partial(_folder_rules, project)))
 
 
-def _own_data() -> bytes:
-    """The user's rules for every project, empty without. Raises ConfigError."""
+def nearest_rules(workspace: Workspace, path: str) -> ProjectFile | None:
+    """The AGENTS.md nearest above the file or folder at `path`; None without one.
+
+    The AGENTS.md of the workspace's root does not count, nor does one that cannot be read.
+    """
+    try:
+        name = workspace.relative(path) if path else "."
+        parts = name.split("/")
+        if not workspace.path(name).is_dir():
+            parts.pop()
+        while parts and parts not in (["."], [FOLDER]):
+            rules = "/".join([*parts, RULES])
+            if workspace.path(rules).is_file():
+                return load(workspace, rules, "rules")
+            parts.pop()
+    except (OSError, ValueError, OutsideWorkspace):
+        return None
+    return None
+
+
+def _user_rules() -> bytes:
+    """The user's rules for every project; empty without any. Raises ConfigError."""
     path = config_dir() / RULES
     try:
         with path.open("rb") as file:
@@ -47,15 +65,15 @@ def _own_data() -> bytes:
     return data
 
 
-def _of_folder(workspace: Workspace, path: str) -> RuleText | None:
-    file = nearest_rules(workspace, path)
+def _folder_rules(project: Project, path: str) -> RuleText | None:
+    file = nearest_rules(project.workspace, path)
     if file is None:
         return None
-    state = Consent(workspace.root).state(file)
+    state = project.consent.state(file)
     if state == "agreed":
         return RuleText(file.path, file.text, sha256=file.sha256)
     notice = (
-        f"{file.path} is not used: you have not agreed to it as it is now "
+        f"{file.path} is not used: you have not agreed to its present text "
         f"(localagent trust add {file.path})"
     )
     return RuleText(file.path, "", notice="" if state == "refused" else notice)

@@ -1,13 +1,9 @@
-"""The composition root of a session: the one place that names its concrete classes.
-
-Everything here puts parts together; what the parts do is described where they are.
-"""
+"""The composition root of a session: the one place that names its concrete classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from localagent import __version__
 from localagent.agent.planners.base import Planner
@@ -15,33 +11,35 @@ from localagent.agent.planners.react import React
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Limits, Services
 from localagent.config.settings import Settings
-from localagent.config.settings import load as load_settings
+from localagent.context.prompts import Prompts
+from localagent.context.rules import Rules
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError, UsageError, WorkspaceError
 from localagent.core.events import FileChanged, SessionStarted, TurnFinished, TurnStarted
 from localagent.core.paths import sessions_dir
-from localagent.egress import lock as egress
+from localagent.egress import lock as egress_lock
 from localagent.history.checkpoints.checkpoint import Checkpoints, recover_workspace
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.history.sessions import transcript
 from localagent.history.sessions.conversation import Talk
+from localagent.history.sessions.transcript import Transcript, TranscriptWriter
+from localagent.index.base import Index
 from localagent.index.disk import DiskIndex
 from localagent.models.base import Model
 from localagent.models.router import MAIN, Router
 from localagent.permissions.gate import SessionGate
 from localagent.permissions.grants import WorkspaceGrants
 from localagent.permissions.rules import Permissions
-from localagent.project.project import Brought, brought
+from localagent.project.project import Project
 from localagent.project.rules import session_rules
 from localagent.redaction.redactor import Marks
 from localagent.sandbox.select import Choice, choose
 from localagent.session.models import open_router
 from localagent.session.plugins import Plugins, load_plugins
-from localagent.session.project import open_prompts
-from localagent.session.recorders import WorkspaceUndoing, open_records
+from localagent.session.recorders import WorkspaceUndo, open_records
 from localagent.session.session import RunOptions, Session
+from localagent.tools.base import Tool
 from localagent.tools.registry import standard_tools
-from localagent.workspace.workspace import Workspace
 
 PLANNERS: dict[str, Callable[[Settings], Planner]] = {
     "workflow": lambda settings: Workflow(settings.search_seconds),
@@ -49,224 +47,277 @@ PLANNERS: dict[str, Callable[[Settings], Planner]] = {
 }
 
 
-def open_session(
-    options: RunOptions, model: Model | Router | None = None, after: Session | None = None
-) -> Session:
-    """Put a session together; `model` takes the place of those that options and settings name.
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What user and project add to a session: tools, planners, prompts and rules.
 
-    It may come `after` another one of the same workspace, and then goes on with its models, its
-    sandbox, its index and the lock; that one may only be left then. Where this raises, it stays.
+    `planner` returns the planner of a name, and raises UsageError for an unknown one.
+    """
+
+    tools: Mapping[str, Tool]
+    planner: Callable[[str], Planner]
+    prompts: Prompts
+    rules: Rules
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of a session that others are built from.
+
+    `past` is the resumed session. `first` is False where the session comes after another one, which
+    has shown the warnings on sandbox and check.
+    """
+
+    project: Project
+    options: RunOptions
+    past: Transcript | None
+    extensions: Extensions
+    models: Router
+    planner: str
+    sandbox: Choice
+    recorder: TranscriptWriter
+    lock: WorkspaceLock | Holder
+    first: bool
+
+    @property
+    def held(self) -> WorkspaceLock | None:
+        """The workspace's lock; None where another session holds it."""
+        return self.lock if isinstance(self.lock, WorkspaceLock) else None
+
+
+def open_session(
+    project: Project,
+    options: RunOptions | None = None,
+    model: Model | Router | None = None,
+    after: Session | None = None,
+) -> Session:
+    """Build a session; a `model` replaces those of the settings.
+
+    A session that comes `after` another of the same workspace takes over its models, sandbox, index
+    and lock: the caller then only leaves the earlier one. Where this raises, the earlier stays.
 
     Raises UsageError, ConfigError, LockError, BackendError, WorkspaceError, SandboxError.
     """
-    workspace = Workspace.open(options.workspace)
-    settings = load_settings(workspace.root, _flags(options))
-    past = transcript.read(options.resume) if options.resume else None
-    project = brought(workspace, settings.project_files)
-    plugins = load_plugins(project, standard_tools())
-    prompts = open_prompts(project, plugins)
-    told = prompts.check()
-    models = open_router(model, options.scripted, settings) if after is None else after.models
-    models.model()
-    models.switches()  # SessionStarted names the model that it came to
-    info = models.info()
-    planner = settings.planner or info.profile.planner
-    planner_for(planner, settings, plugins)
-    if after is None:
-        ports = settings.sandbox_ports
-        selection = choose(settings.sandbox, settings.policy.sandboxes, ports)
-    else:
-        selection = Choice(after.services.sandbox, "as before")
-    _check_sandbox(selection, settings)
-    recorder = transcript.open_session(workspace.root, past.session if past else None)
-    lock = _lock(workspace, recorder.session, after)
-    own = lock if isinstance(lock, WorkspaceLock) else None
-    gate = _gate(workspace, settings, options, confined=selection.sandbox.confined, own=own)
+    parts = _parts(project, options or RunOptions(), model, after)
+    settings, past = project.settings, parts.past
+    index = after.services.index if after else DiskIndex(project.workspace, live=True)
     return Session(
-        started=SessionStarted(
-            session=recorder.session,
-            workspace=str(workspace.root),
-            model=info.id,
-            model_sha256=info.sha256,
-            planner=planner,
-            sandbox=selection.sandbox.kind,
-            version=__version__,
-            read_only=own is None,
-            resumed=past is not None,
-            egress=str(state) if (state := egress.state()).locked else "",
-            ports=list(selection.sandbox.ports),
-        ),
-        services=Services(
-            model=models.role(MAIN),
-            planning=models.role("planner"),
-            workspace=workspace,
-            index=DiskIndex(workspace, live=True) if after is None else after.services.index,
-            sandbox=selection.sandbox,
-            tools={**standard_tools(), **plugins.tools},
-            gate=gate,
-            journal=NoTurn(),
-            prompts=prompts,
-            rules=session_rules(workspace, project, settings.project_files),
-            interactive=options.interactive,
-            check_seconds=settings.check_seconds,
-            marks=Marks(past.texts()) if past else Marks(),
-        ),
-        models=models,
+        project=project,
+        started=_started(parts),
+        services=_services(parts, index, _gate(parts)),
+        models=parts.models,
         planner=settings.planner or "",
-        planner_for=lambda name: planner_for(name, settings, plugins),
-        recorder=open_records(recorder, settings, models),
+        planner_for=parts.extensions.planner,
+        recorder=open_records(parts.recorder, settings, parts.models),
         journal_for=lambda turn: Checkpoints(
-            workspace.root, recorder.folder, turn, settings.checkpoint_bytes
+            project.root, parts.recorder.folder, turn, settings.checkpoint_bytes
         ),
-        undoing=WorkspaceUndoing(workspace.root, recorder.session, own),
-        lock=own,
+        undoing=WorkspaceUndo(project, parts.recorder.session, parts.held),
+        lock=parts.held,
         limits=Limits(settings.max_seconds, settings.max_tokens),
         check=settings.check or "",
-        seed=options.seed,
+        seed=parts.options.seed,
         turns=past.last_turn if past else 0,
         talk=past.talk() if past else Talk(),
         unfinished=_unfinished(past) if past else "",
-        warnings=[
-            *settings.notes,
-            *project.notices,
-            *told,
-            *plugins.notices,
-            *models.notices(),
-            *_warnings(settings, selection, lock, workspace, new=after is None),
-        ],
+        extension_warnings=parts.extensions.warnings,
+        warnings=_warnings(parts),
     )
 
 
-def take_up(session: Session, instead_of: Brought) -> None:
-    """Have a session go on with what its project brings as far as the user agrees to it now, and
-    no longer say what was to be said of what it brought before. Not in the middle of a turn.
+def use_project_files(session: Session) -> None:
+    """Have a session use the project's files as the user agrees to them now.
 
-    Raises ConfigError.
+    Call this between two turns. Raises ConfigError, PluginError.
     """
-    services = session.services
-    settings = load_settings(services.workspace.root)
-    project = brought(services.workspace, settings.project_files)
-    plugins = load_plugins(project, standard_tools())
+    project = session.project.reopen()
+    extensions = open_extensions(project)
+    session.project = project
     session.services = replace(
-        services,
-        tools={**standard_tools(), **plugins.tools},
-        prompts=open_prompts(project, plugins),
-        rules=session_rules(services.workspace, project, settings.project_files),
+        session.services,
+        tools=extensions.tools,
+        prompts=extensions.prompts,
+        rules=extensions.rules,
     )
-    session.planner_for = lambda name: planner_for(name, settings, plugins)
-    said = [text for text in session.warnings if text not in instead_of.notices]
-    session.warnings = [*said, *project.notices, *plugins.notices]
+    session.planner_for = extensions.planner
+    session.extension_warnings = extensions.warnings
 
 
-def _gate(
-    workspace: Workspace,
-    settings: Settings,
-    options: RunOptions,
-    *,
-    confined: bool,
-    own: WorkspaceLock | None,
-) -> SessionGate:
-    """The permission gate of a session. Raises UsageError for a mode that is not possible."""
-    grants = WorkspaceGrants(workspace.root)
+def open_extensions(project: Project) -> Extensions:
+    """The tools, planners, prompts and rules of a session in `project`.
+
+    Raises ConfigError, PluginError.
+    """
+    files, tools = project.files, standard_tools()
+    plugins = load_plugins(files, tools)
+    prompts = project.prompts(plugins.descriptions(), plugins.files())
+    return Extensions(
+        tools={**tools, **plugins.tools},
+        planner=lambda name: planner_for(name, project.settings, plugins),
+        prompts=prompts,
+        rules=session_rules(project),
+        warnings=(*files.warnings, *prompts.check(), *plugins.warnings),
+    )
+
+
+def planner_for(name: str, settings: Settings, plugins: Plugins) -> Planner:
+    """The planner of that name; "plugin:NAME" is one of `plugins`. Raises UsageError."""
+    if name.startswith("plugin:"):
+        if planner := plugins.planners.get(name.removeprefix("plugin:")):
+            return planner
+        known = ", ".join(f"plugin:{each}" for each in plugins.planners)
+        hint = f"plug-ins here: {known}" if known else "see: localagent docs extending"
+        raise UsageError(f"there is no planner {name!r}", hint)
+    if name not in PLANNERS:
+        raise UsageError(f"there is no planner {name!r}", f"one of: {', '.join(PLANNERS)}")
+    return PLANNERS[name](settings)
+
+
+def _parts(
+    project: Project, options: RunOptions, model: Model | Router | None, after: Session | None
+) -> _Parts:
+    """Open the parts in the order in which a user wants to hear of their errors.
+
+    The transcript and the lock come last, since they leave traces.
+    """
+    settings = project.settings
+    past = transcript.read(options.resume) if options.resume else None
+    extensions = open_extensions(project)
+    models = after.models if after else open_router(model, options.scripted, settings)
+    models.model()
+    models.switches()  # SessionStarted names the model that the router settled on
+    planner = settings.planner or models.info().profile.planner
+    extensions.planner(planner)
+    sandbox = _sandbox(settings, after)
+    recorder = transcript.open_session(project.root, past.session if past else None)
+    lock = _lock(project, recorder.session, after)
+    return _Parts(
+        *(project, options, past, extensions, models, planner, sandbox, recorder, lock),
+        first=after is None,
+    )
+
+
+def _sandbox(settings: Settings, after: Session | None) -> Choice:
+    """The sandbox of commands. Raises SandboxError."""
+    if after is not None:
+        choice = Choice(after.services.sandbox, "as before")
+    else:
+        choice = choose(settings.sandbox, settings.policy.sandboxes, settings.sandbox_ports)
+    _check_sandbox(choice, settings)
+    return choice
+
+
+def _check_sandbox(choice: Choice, settings: Settings) -> None:
+    """Raise SandboxError where the policy forbids the chosen kind."""
+    allowed, kind = settings.policy.sandboxes, choice.sandbox.kind
+    if allowed and kind not in allowed:
+        reason = f" ({choice.reason})" if choice.reason else ""
+        raise SandboxError(
+            f"no command can run: the sandbox here is {kind!r}{reason}, and the administrator's "
+            f"policy {settings.policy} allows only {' or '.join(allowed)}",
+            "localagent doctor says what works on this machine",
+        )
+
+
+def _lock(project: Project, session: str, after: Session | None) -> WorkspaceLock | Holder:
+    """The workspace's lock; the session before this one may hold it already."""
+    if after is None or after.lock is None:
+        return acquire(project.root, session)
+    after.lock.pass_on(session)
+    return after.lock
+
+
+def _gate(parts: _Parts) -> SessionGate:
+    """The permission gate. Raises UsageError for a mode that is not possible."""
+    settings = parts.project.settings
+    grants = WorkspaceGrants(parts.project.root)
     rules = Permissions(
         settings.permissions,
         settings.project_permissions,
-        interactive=options.interactive,
+        interactive=parts.options.interactive,
         grants=grants,
     )
     return SessionGate(
         rules,
         grants,
         mode=settings.mode,
-        yes=options.yes,
-        confined=confined,
-        read_only=own is None,
+        yes=parts.options.yes,
+        confined=parts.sandbox.sandbox.confined,
+        read_only=parts.held is None,
+    )
+
+
+def _services(parts: _Parts, index: Index, gate: SessionGate) -> Services:
+    """What a turn works with."""
+    past, extensions = parts.past, parts.extensions
+    return Services(
+        model=parts.models.role(MAIN),
+        planning=parts.models.role("planner"),
+        workspace=parts.project.workspace,
+        index=index,
+        sandbox=parts.sandbox.sandbox,
+        tools=extensions.tools,
+        gate=gate,
+        journal=NoTurn(),
+        prompts=extensions.prompts,
+        rules=extensions.rules,
+        interactive=parts.options.interactive,
+        check_seconds=parts.project.settings.check_seconds,
+        marks=Marks(past.texts()) if past else Marks(),
+    )
+
+
+def _started(parts: _Parts) -> SessionStarted:
+    """The first event of the session."""
+    info, sandbox, egress = parts.models.info(), parts.sandbox.sandbox, egress_lock.state()
+    return SessionStarted(
+        session=parts.recorder.session,
+        workspace=str(parts.project.root),
+        model=info.id,
+        model_sha256=info.sha256,
+        planner=parts.planner,
+        sandbox=sandbox.kind,
+        version=__version__,
+        read_only=parts.held is None,
+        resumed=parts.past is not None,
+        egress=str(egress) if egress.locked else "",
+        ports=list(sandbox.ports),
     )
 
 
 class NoTurn:
-    """The journal outside of a turn: nothing can be changed there."""
+    """The journal between turns: it refuses every change."""
 
     def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
-        """Always raises WorkspaceError."""
+        """Raise WorkspaceError."""
         raise WorkspaceError(f"no turn is running, so {len(changes)} change(s) cannot be made")
 
 
-def _check_sandbox(selection: Choice, settings: Settings) -> None:
-    """Raises SandboxError where the policy wants another kind than the one that was chosen."""
-    wanted, kind = settings.policy.sandboxes, selection.sandbox.kind
-    if wanted and kind not in wanted:
-        reason = f" ({selection.reason})" if selection.reason else ""
-        raise SandboxError(
-            f"the sandbox here would be {kind!r}{reason}, and the administrator's policy "
-            f"{settings.policy} wants {' or '.join(wanted)}; so nothing runs",
-            "localagent doctor says what works on this machine",
-        )
+def _warnings(parts: _Parts) -> list[str]:
+    """What the user should know before the first turn, the extensions aside.
 
-
-def _lock(workspace: Workspace, session: str, after: Session | None) -> WorkspaceLock | Holder:
-    """The workspace's lock; the session before this one may hold it already."""
-    if after is None or after.lock is None:
-        return acquire(workspace.root, session)
-    after.lock.pass_on(session)
-    return after.lock
-
-
-def _flags(options: RunOptions) -> dict[str, Any]:
-    """The settings that flags override; None where a flag was not given."""
-    return {
-        "model": options.model,
-        "planner": options.planner,
-        "check": options.check,
-        "max_seconds": options.max_seconds,
-        "max_tokens": options.max_tokens,
-        "sandbox": options.sandbox,
-        "mode": options.mode,
-    }
-
-
-def planner_for(name: str, settings: Settings, plugins: Plugins | None = None) -> Planner:
-    """The planner of that name; "plugin:NAME" is one of `plugins`. Raises UsageError."""
-    if name.startswith("plugin:"):
-        known = plugins.planners if plugins else {}
-        if name.removeprefix("plugin:") not in known:
-            hint = ", ".join(f"plugin:{one}" for one in known) or "localagent docs extending"
-            raise UsageError(f"there is no planner {name!r}", f"plug-ins that are used: {hint}")
-        return known[name.removeprefix("plugin:")]
-    if name not in PLANNERS:
-        raise UsageError(f"there is no planner {name!r}", f"one of: {', '.join(PLANNERS)}")
-    return PLANNERS[name](settings)
-
-
-def _warnings(
-    settings: Settings,
-    selection: Choice,
-    lock: WorkspaceLock | Holder,
-    workspace: Workspace,
-    *,
-    new: bool,
-) -> list[str]:
-    """What the user should know before the first turn; unfinished changes are taken back here.
-    Unless the session is `new`, not what the one before it has said."""
-    found: list[str] = []
-    if new and not selection.sandbox.confined:
-        found.append(f"commands run without a sandbox: {selection.reason}")
-    if new and settings.proposed_check:
-        found.append(
+    Turns of killed sessions are undone here.
+    """
+    settings = parts.project.settings
+    warnings = [*settings.notes, *parts.models.notices()]
+    if parts.first and not parts.sandbox.sandbox.confined:
+        warnings.append(f"commands run without a sandbox: {parts.sandbox.reason}")
+    if parts.first and settings.proposed_check:
+        warnings.append(
             f"the project proposes a check; to use it: --check '{settings.proposed_check}'"
         )
-    if isinstance(lock, Holder):
-        found.append(f"the workspace is in use by {lock}; this session can only read")
-        return found
-    recovered = recover_workspace(workspace.root, sessions_dir())
+    if isinstance(parts.lock, Holder):
+        return [*warnings, f"the workspace is in use by {parts.lock}; this session can only read"]
+    recovered = recover_workspace(parts.project.root, sessions_dir())
     if recovered.turns:
-        found.append(f"took back what was left unfinished by {', '.join(recovered.turns)}")
+        warnings.append(f"undid the unfinished changes of {', '.join(recovered.turns)}")
     if recovered.left:
-        found.append(f"changed since by somebody else, so left alone: {', '.join(recovered.left)}")
-    return found
+        warnings.append(f"kept files that changed since then: {', '.join(recovered.left)}")
+    return warnings
 
 
-def _unfinished(past: transcript.Transcript) -> str:
+def _unfinished(past: Transcript) -> str:
     """The prompt of the last turn where it did not end, or ""."""
     prompt = ""
     for event in past.events:

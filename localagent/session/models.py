@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from localagent.config.settings import Settings
-from localagent.config.settings import load as load_settings
 from localagent.core.errors import ModelLoadError
 from localagent.models.base import Model, ModelInfo
 from localagent.models.catalog import lock as models_lock
@@ -17,15 +16,16 @@ from localagent.models.gguf import GgufError
 from localagent.models.llamacpp.memory_plan import planned
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
+from localagent.project.project import Project
 
 
-def open_models(workspace: Path, model: str | None = None, scripted: Path | None = None) -> Router:
-    """The models for work outside of a session, by the settings of `workspace`; none is loaded.
+def open_models(project: Project, scripted: Path | None = None) -> Router:
+    """The models for work outside of a session; none is loaded.
 
-    `model` serves every role where it is given. Raises UsageError, ConfigError, LockError.
+    A model that a flag names serves every role. Raises UsageError, LockError.
     """
-    settings = load_settings(workspace, {"model": model})
-    if model is not None:
+    settings = project.settings
+    if project.flags.get("model") is not None:
         settings = replace(settings, roles={})
     return open_router(None, scripted, settings)
 

@@ -28,7 +28,7 @@ from localagent.core.messages import Message, ToolResult
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
 from localagent.permissions.project_files import MAX_BYTES, MAX_FILES, Kind
-from localagent.project.project import Brought
+from localagent.project.project import ProjectFiles
 from localagent.tools.base import Action, Effect, Tool, ToolContext
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -97,11 +97,11 @@ class PluginPlanner(PlannerDefaults):
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """All plug-ins by name; `notices` is what to tell of files that are not used."""
+    """All plug-ins by name; `warnings` is what to tell of files that are not used."""
 
     tools: Mapping[str, PluginTool] = field(default_factory=dict)
     planners: Mapping[str, Planner] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def descriptions(self) -> dict[str, str]:
         """What the model is told of the tools, by the name of the prompt."""
@@ -112,15 +112,15 @@ class Plugins:
         return {f"tools/{tool.name}": (tool.file, tool.sha256) for tool in self.tools.values()}
 
 
-def load_plugins(project: Brought, tools: Mapping[str, Tool]) -> Plugins:
+def load_plugins(project: ProjectFiles, tools: Mapping[str, Tool]) -> Plugins:
     """The user's plug-ins and those of the project that he agreed to; of two of the same name the
     user's is used. `tools` are the built-in ones, whose names are taken.
 
     Raises PluginError where one cannot be used.
     """
-    notices: list[str] = []
+    warnings: list[str] = []
     found_tools: dict[str, PluginTool] = {}
-    for name, file, data in _files("tool", project, notices):
+    for name, file, data in _files("tool", project, warnings):
         if name in tools or name in ("done", "check"):
             raise PluginError(f"the plug-in {file} has the name of a built-in tool", "rename it")
         module = _module("tool", name, file, data)
@@ -130,13 +130,15 @@ def load_plugins(project: Brought, tools: Mapping[str, Tool]) -> Plugins:
         prepare = _function(module, "prepare", file)
         found_tools[name] = PluginTool(name, file, sha256(data), text.strip(), prepare)
     planners: dict[str, Planner] = {}
-    for name, file, data in _files("planner", project, notices):
+    for name, file, data in _files("planner", project, warnings):
         module = _module("planner", name, file, data)
         planners[name] = PluginPlanner(name, file, _function(module, "plan", file))
-    return Plugins(found_tools, planners, tuple(notices))
+    return Plugins(found_tools, planners, tuple(warnings))
 
 
-def _files(kind: Kind, project: Brought, notices: list[str]) -> Sequence[tuple[str, str, bytes]]:
+def _files(
+    kind: Kind, project: ProjectFiles, warnings: list[str]
+) -> Sequence[tuple[str, str, bytes]]:
     """Name, file and content of the plug-ins of a kind, the user's first."""
     folder = config_dir() / f"{kind}s"
     own = sorted(folder.glob("*.py"))[:MAX_FILES] if folder.is_dir() else []
@@ -148,7 +150,7 @@ def _files(kind: Kind, project: Brought, notices: list[str]) -> Sequence[tuple[s
         if not _NAME.fullmatch(name):
             raise PluginError(f"the plug-in {file} cannot be called so", "use a-z, 0-9 and _")
         if name in found:
-            notices.append(f"{file} is not used: {found[name][1]} is called the same")
+            warnings.append(f"{file} is not used: {found[name][1]} is called the same")
         else:
             found[name] = (name, file, data)
     return list(found.values())

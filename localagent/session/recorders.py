@@ -2,85 +2,61 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from localagent import __version__
 from localagent.config.settings import Settings
-from localagent.config.settings import load as load_settings
 from localagent.core.events import Event, SessionStarted
 from localagent.edits.textfile import sha256
 from localagent.egress import lock
 from localagent.history.audit.log import AuditLog, audit_dir
 from localagent.history.audit.prune import prune as prune_audit
-from localagent.history.checkpoints.undo import Undone, undo_from
-from localagent.history.checkpoints.undo import redo as redo_turn
-from localagent.history.checkpoints.undo import undo as undo_turn
+from localagent.history.checkpoints.undo import Undone, redo, undo, undo_from
 from localagent.history.checkpoints.workspace_lock import WorkspaceLock
 from localagent.history.sessions import transcript
 from localagent.models.base import ModelInfo
 from localagent.models.router import Router
+from localagent.project.project import Project
 from localagent.session.session import Recorder
-from localagent.workspace.workspace import Workspace
 
 
-def undo(
-    workspace: Path,
-    target: str | None = None,
-    *,
-    force: bool = False,
-    lock: WorkspaceLock | None = None,
-) -> Undone:
-    """Take back a turn's changes (the last one's by default); see `journal.undo`."""
-    root = Workspace.open(workspace).root
-    return _logged("undo", root, undo_turn(root, target, force=force, lock=lock))
+class WorkspaceUndo:
+    """Undo and redo in a workspace, recorded in the audit log; implements `session.Undoing`.
 
+    `session` is the one whose turns `back_to` undoes. `lock` is the workspace's, where the caller
+    holds it already.
+    """
 
-def redo(
-    workspace: Path,
-    target: str | None = None,
-    *,
-    force: bool = False,
-    lock: WorkspaceLock | None = None,
-) -> Undone:
-    """Take back an undo; see `journal.undo`."""
-    root = Workspace.open(workspace).root
-    return _logged("redo", root, redo_turn(root, target, force=force, lock=lock))
-
-
-class WorkspaceUndoing:
-    """Implements `session.Undoing`. `lock` is the workspace's, where the session holds it."""
-
-    def __init__(self, root: Path, session: str, lock: WorkspaceLock | None) -> None:
-        self._root = root
+    def __init__(
+        self, project: Project, session: str = "", lock: WorkspaceLock | None = None
+    ) -> None:
+        self._root = project.root
+        self._audited = project.settings.audit != "off"
         self._session = session
         self._lock = lock
 
-    def undo(self, which: str | None, force: bool) -> Undone:
-        """See `journal.undo.undo`."""
-        done = undo_turn(self._root, which, force=force, lock=self._lock)
-        return _logged("undo", self._root, done)
+    def undo(self, which: str | None = None, force: bool = False) -> Undone:
+        """Undo a turn; see `checkpoints.undo.undo`."""
+        return self._record("undo", undo(self._root, which, force=force, lock=self._lock))
 
-    def redo(self, which: str | None, force: bool) -> Undone:
-        """See `journal.undo.redo`."""
-        done = redo_turn(self._root, which, force=force, lock=self._lock)
-        return _logged("redo", self._root, done)
+    def redo(self, which: str | None = None, force: bool = False) -> Undone:
+        """Redo a turn; see `checkpoints.undo.redo`."""
+        return self._record("redo", redo(self._root, which, force=force, lock=self._lock))
 
     def back_to(self, turn: int) -> list[Undone]:
-        """See `journal.undo.undo_from`."""
-        done = undo_from(self._root, self._session, turn, lock=self._lock)
-        return [_logged("undo", self._root, one) for one in done]
+        """Undo all turns from `turn` on; see `checkpoints.undo.undo_from`."""
+        undone = undo_from(self._root, self._session, turn, lock=self._lock)
+        return [self._record("undo", each) for each in undone]
 
-
-def _logged(what: str, root: Path, done: Undone) -> Undone:
-    """Put an undo or redo into the audit log of the session whose turn it was."""
-    if load_settings(root).audit != "off":
-        with AuditLog(done.session) as log:
-            log.write({"type": what, "turn": done.turn})
-            for change in done.changed:
-                log.append(change)
-            log.sync()
-    return done
+    def _record(self, action: str, undone: Undone) -> Undone:
+        """Write an undo or redo to the audit log of the session whose turn it was."""
+        if self._audited:
+            with AuditLog(undone.session) as log:
+                log.write({"type": action, "turn": undone.turn})
+                for change in undone.changed:
+                    log.append(change)
+                log.sync()
+        return undone
 
 
 def open_records(
@@ -92,9 +68,10 @@ def open_records(
     return Recorders(_log(recorder.session, settings, models, models.info()), recorder)
 
 
-def open_audit(workspace: Path, settings: Settings, models: Router, role: str) -> Recorder:
+def open_audit(project: Project, models: Router, role: str) -> Recorder:
     """The audit log, begun, of work outside of a session by the model of `role`; it gets an id of
     its own as a session has. It keeps nothing where the log is switched off."""
+    settings = project.settings
     if settings.audit == "off":
         return Recorders()
     name = transcript.new_id()
@@ -106,7 +83,7 @@ def open_audit(workspace: Path, settings: Settings, models: Router, role: str) -
     log.append(
         SessionStarted(
             session=name,
-            workspace=str(workspace.resolve()),
+            workspace=str(project.root),
             model=info.id,
             model_sha256=info.sha256,
             planner="",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from pathlib import Path
 from typing import TypeGuard
 
 from localagent.core.errors import UsageError
@@ -25,11 +24,12 @@ from localagent.history.sessions.replay import Difference, ReplayModel, compare,
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.catalog import lock as models_lock
 from localagent.models.router import MAIN
+from localagent.project.project import Project
 from localagent.session.factory import open_session
 from localagent.session.session import RunOptions, Session
 
 
-def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
+def replay(session: str, project: Project) -> Iterator[Event | Difference]:
     """Run a recorded session again, the model's replies taken from its transcript and the tools
     real, on a workspace that is as it was before.
 
@@ -40,9 +40,8 @@ def replay(session: str, workspace: Path) -> Iterator[Event | Difference]:
     if started is None:
         raise UsageError(f"session {session} holds nothing to replay")
     model = ReplayModel(recorded.events, _recorded_info(started.model, started.model_sha256))
-    options = RunOptions(workspace, yes=True)
     seen: list[Event] = []
-    with open_session(options, model) as again:
+    with open_session(project, RunOptions(yes=True), model) as again:
         for place, event in enumerate(recorded.events):
             if isinstance(event, SessionStarted) or _is_main_switch(event):
                 model.become(_recorded_info(event.model, event.model_sha256))

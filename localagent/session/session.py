@@ -61,6 +61,7 @@ from localagent.history.checkpoints.workspace_lock import WorkspaceLock
 from localagent.history.sessions.conversation import Begun, Talk
 from localagent.models.base import Infill, ModelInfo, Reading, Request
 from localagent.models.router import MAIN, Router
+from localagent.project.project import Project
 
 # A title is worth no more waiting than this, in seconds.
 TITLE_SECONDS = 20.0
@@ -68,24 +69,17 @@ TITLE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the user asked for on the command line; None means: as the settings say.
+    """How the user opens a session, the settings aside.
 
-    `scripted` names a file of scripted replies that takes the model's place.
+    `yes` answers questions in advance. `resume` is the id of a session. `interactive` says that the
+    user can be asked. `scripted` is a file of replies that take the model's place.
     """
 
-    workspace: Path
-    model: str | None = None
-    planner: str | None = None
-    check: str | None = None
     yes: bool = False
-    max_seconds: float | None = None
-    max_tokens: int | None = None
     resume: str | None = None
     seed: int = 0
-    sandbox: str | None = None
     interactive: bool = False
     scripted: Path | None = None
-    mode: Mode | None = None
 
 
 class Recorder(Protocol):
@@ -138,6 +132,7 @@ class Session:
     SHA-256, that the next task's text is from.
     """
 
+    project: Project
     started: SessionStarted
     services: Services
     models: Router
@@ -154,6 +149,7 @@ class Session:
     talk: Talk = field(default_factory=Talk)
     unfinished: str = ""
     warnings: list[str] = field(default_factory=list)
+    extension_warnings: tuple[str, ...] = ()
     steering: Callable[[], list[str]] = list
     made_of: list[tuple[str, str]] = field(default_factory=list)
     _turn: Turn | None = None
@@ -244,7 +240,7 @@ class Session:
         if not self._announced:
             yield self.started
             self._announced = True
-            yield from (Warned(text) for text in self.warnings)
+            yield from (Warned(text) for text in (*self.warnings, *self.extension_warnings))
 
     def _events(
         self, prompt: str, carry_out: Callable[[Turn], _Events], kind: TurnKind

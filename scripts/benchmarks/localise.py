@@ -35,6 +35,7 @@ from localagent.context.builder import gather
 from localagent.context.excerpt import Count
 from localagent.index import ranking
 from localagent.index.disk import DiskIndex
+from localagent.project.project import Project
 from localagent.session.models import open_models
 from localagent.workspace.workspace import Workspace
 
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     """Ask for each fix, and print a table."""
     parts = tuple(_ABLATIONS) if options.ablate else ()
     results: list[dict] = []
-    with closing(open_models(REPO, options.model)) as models:
+    with closing(open_models(Project.open(REPO, {"model": options.model}))) as models:
         models.model()
         count = models.role("main").count
         for repository in options.repositories:

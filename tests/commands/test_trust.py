@@ -122,4 +122,4 @@ def test_a_run_asks_with_the_text_and_again_with_the_difference(
     assert states(run)["AGENTS.md"] == "changed"
     without = run(*words)
     assert without.returncode == 0
-    assert "you have not agreed to it as it is now" in without.stdout
+    assert "you have not agreed to its present text" in without.stdout

@@ -8,10 +8,10 @@ from pathlib import Path
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
-from localagent.session.session import RunOptions
 from localagent.ui.chat.chat import open_chat
 from localagent.ui.tui.app import Preferences, Start, Tui
 from localagent.ui.tui.terminal_guard import guarded
+from tests.doubles.opening import opening
 
 PARTS = ("mode", "model", "planner")
 
@@ -31,7 +31,7 @@ def main() -> int:
             Path.cwd(),
             "0.0.0",
             lambda: Preferences("auto", "emacs", {}, PARTS),
-            lambda: (open_chat(RunOptions(Path.cwd()), Router(catalogue, "first")), ()),
+            lambda: (open_chat(*opening(Path.cwd()), Router(catalogue, "first")), ()),
         )
         return Tui(start).run()
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
+from localagent.config.policy import Policy
 from localagent.core.errors import UsageError
 from localagent.core.events import Mode
 from localagent.permissions.consent import Consent
 from localagent.permissions.project_files import load
 from localagent.project import prompt_commands as frontmatter
-from localagent.project.project import brought
+from localagent.project.project import Project
 from localagent.project.prompt_commands import (
     PromptCommand,
     PromptCommands,
@@ -110,7 +113,12 @@ def put(folder: Path, **texts: str) -> Path:
 
 
 def known(root: Path, setting: str = "ask", locked: bool = False) -> PromptCommands:
-    return prompt_commands(brought(Workspace.open(root), setting), locked)
+    project = Project.open(root)
+    locks = {Path("/policy.toml"): {"mode": "ask"}} if locked else {}
+    settings = replace(
+        project.settings, project_files=setting, policy=Policy(settings=MappingProxyType(locks))
+    )
+    return prompt_commands(replace(project, settings=settings))
 
 
 def test_the_users_own(tmp_path: Path) -> None:

@@ -317,11 +317,11 @@ def test_a_session_warns_of_what_was_refused(workspace_dir: Path) -> None:
     from localagent.core.events import SessionStarted, Warned
     from localagent.egress.blocked import BLOCKED as made
     from localagent.models.scripted import ScriptedModel
+    from localagent.project.project import Project
     from localagent.session.factory import open_session
-    from localagent.session.session import RunOptions
 
     made.drain()
-    with open_session(RunOptions(workspace_dir), ScriptedModel([])) as session:
+    with open_session(Project.open(workspace_dir), model=ScriptedModel([])) as session:
         events = []
         for event in session.run("what is calc.py for?"):
             if not events:

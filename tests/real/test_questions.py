@@ -11,7 +11,8 @@ from localagent.core.events import ModelReplied
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.session.factory import open_session
-from localagent.session.session import RunOptions, Session
+from localagent.session.session import Session
+from tests.doubles.opening import opening
 
 pytestmark = pytest.mark.real_model
 
@@ -26,8 +27,8 @@ def opened(model_path: Path, tmp_path: Path, workspace_dir: Path) -> Callable[..
     def open_one(resume: str | None = None) -> Session:
         info = ModelInfo("real", "llamacpp", "", Profile(window=4096))
         model = LlamaCpp(model_path, info, logs=tmp_path, cache=tmp_path / "kv")
-        options = RunOptions(workspace_dir, planner="workflow", max_tokens=40, resume=resume)
-        return open_session(options, model)
+        given = opening(workspace_dir, planner="workflow", max_tokens=40, resume=resume)
+        return open_session(*given, model)
 
     return open_one
 

@@ -14,8 +14,8 @@ from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.session.factory import open_session
-from localagent.session.session import RunOptions
 from localagent.workspace.git.staged import Staged
+from tests.doubles.opening import opening
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 REACT = Profile(planner="react")
@@ -34,8 +34,8 @@ def test_there_and_back_across_backends(model_path: Path, workspace_dir: Path) -
     }
     router = Router(catalogue, "scripted")
     # The reply is cut short: what counts is what the model was shown.
-    options = RunOptions(workspace_dir, max_tokens=30)
-    with open_session(options, router) as session:
+    given = opening(workspace_dir, max_tokens=30)
+    with open_session(*given, router) as session:
         list(session.run("What does add do?"))
         session.switch("real")
         events = list(session.run("Is that a fault?"))

@@ -12,8 +12,8 @@ import pytest
 
 from localagent.core.events import ModelReplied, PlanChanged, TurnFinished
 from localagent.history.sessions import transcript
-from localagent.session.session import RunOptions
 from localagent.ui.chat.chat import LiveChat, open_chat
+from tests.doubles.opening import opening
 from tests.doubles.tmux_terminal import Tmux
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
@@ -87,8 +87,8 @@ def opened(installed: Path, workspace_dir: Path) -> Iterator[Callable[..., LiveC
     chats: list[LiveChat] = []
 
     def begin(resume: str | None = None) -> LiveChat:
-        options = RunOptions(workspace_dir, planner="react", max_tokens=600, resume=resume)
-        chats.append(open_chat(options))
+        given = opening(workspace_dir, planner="react", max_tokens=600, resume=resume)
+        chats.append(open_chat(*given))
         return chats[-1]
 
     yield begin

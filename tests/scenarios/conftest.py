@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from localagent.core.events import Event, Question, Step
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import Reply, ScriptedModel
 from localagent.session.factory import open_session
-from localagent.session.session import RunOptions, Session
+from localagent.session.session import Session
+from tests.doubles.opening import opening
 
 CHECK = "python -m pytest -q"
 
@@ -71,8 +71,8 @@ def start() -> Iterator[Callable[..., Run]]:
     ) -> Run:
         info = ModelInfo("scripted", "scripted", "", profile or Profile())
         model = ScriptedModel(replies, info)
-        settings = replace(RunOptions(folder, check=CHECK, yes=True), **options)
-        session = open_session(settings, model)
+        given = opening(folder, **{"check": CHECK, "yes": True, **options})
+        session = open_session(*given, model)
         opened.append(session)
         runs.append(Run(session, model))
         return runs[-1]

@@ -14,9 +14,10 @@ from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, SessionStarted
 from localagent.history.sessions import transcript
 from localagent.models.scripted import ScriptedModel
+from localagent.project.project import Project
 from localagent.session.factory import open_session
-from localagent.session.recorders import undo
-from localagent.session.session import RunOptions
+from localagent.session.recorders import WorkspaceUndo
+from tests.doubles.opening import opening
 
 KILLS = 100
 FILES = 6
@@ -43,8 +44,8 @@ def run_in_child(folder: Path, resume: str | None = None) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            options = RunOptions(folder, planner="react", yes=True, resume=resume, sandbox="none")
-            with open_session(options, ScriptedModel(SCRIPT)) as session:
+            given = opening(folder, planner="react", yes=True, resume=resume, sandbox="none")
+            with open_session(*given, ScriptedModel(SCRIPT)) as session:
                 for _ in session.run(TASK):
                     pass
         finally:
@@ -93,7 +94,7 @@ def check_undo(folder: Path, before: dict[str, str]) -> None:
     """Undo takes back all that the killed turn did, also its temporary files."""
     done: object = None
     try:
-        done = undo(folder)
+        done = WorkspaceUndo(Project.open(folder)).undo()
     except UsageError as error:
         done = error  # it was killed before it changed anything
     assert content(folder) == before, done
@@ -101,8 +102,8 @@ def check_undo(folder: Path, before: dict[str, str]) -> None:
 
 def check_resume(folder: Path, session: str) -> None:
     """A resumed session reads its torn transcript, and finishes the work."""
-    options = RunOptions(folder, planner="react", yes=True, resume=session, sandbox="none")
-    with open_session(options, ScriptedModel(SCRIPT)) as again:
+    given = opening(folder, planner="react", yes=True, resume=session, sandbox="none")
+    with open_session(*given, ScriptedModel(SCRIPT)) as again:
         events = list(again.run(again.unfinished or TASK))
     assert isinstance(events[0], SessionStarted)
     assert events[0].resumed

@@ -14,7 +14,8 @@ from localagent.core.events import ToolReturned
 from localagent.history.audit.log import audit_dir
 from localagent.history.audit.reader import records
 from localagent.history.audit.verify import verify
-from localagent.session.recorders import undo
+from localagent.project.project import Project
+from localagent.session.recorders import WorkspaceUndo
 
 READ = "```read path=calc.py\n```"
 OUTSIDE = "```read path=../../etc/passwd\n```"
@@ -71,7 +72,7 @@ def test_a_session_of_tool_calls(
     assert verify().findings == ()
 
     run.session.close()
-    undo(workspace_dir)
+    WorkspaceUndo(Project.open(workspace_dir)).undo()
     found = records(run.session.id)
     assert [r["type"] for r in found[-2:]] == ["undo", "written"]
     assert found[-1]["after_sha256"] == before

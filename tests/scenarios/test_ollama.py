@@ -21,9 +21,9 @@ from localagent.core.events import (
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.ollama.backend import Ollama
 from localagent.session.factory import open_session
-from localagent.session.session import RunOptions
 from tests.doubles.ollama_server import DIGEST, Pulled
 from tests.doubles.ollama_server import Ollama as Server
+from tests.doubles.opening import opening
 
 TASK = "Fix calc.py so that the tests in calc_test.py pass"
 CHECK = "python -m pytest -q"
@@ -44,8 +44,8 @@ def run(server: Server, folder: Path, planner: str = "workflow") -> list[Event]:
     info = ModelInfo("toy", "ollama", DIGEST, Profile(planner=planner, fim=True, candidates=2))
     limits = {"silence": 0.5, "prefill": 0.5, "slowest": 1e9, "answer": 0.5, "comeback": 0.1}
     model = Ollama("toy:1b", info, host=server.url, **limits)
-    options = RunOptions(folder, check=CHECK, yes=True, planner=planner)
-    with open_session(options, model) as session:
+    given = opening(folder, check=CHECK, yes=True, planner=planner)
+    with open_session(*given, model) as session:
         return list(session.run(TASK))
 
 
@@ -119,7 +119,7 @@ def test_a_restart_in_mid_stream_is_made_good(server: Server, workspace_dir: Pat
     events: list[Event] = []
     info = ModelInfo("toy", "ollama", DIGEST, Profile(candidates=2))
     with open_session(
-        RunOptions(workspace_dir, check=CHECK, yes=True),
+        *opening(workspace_dir, check=CHECK, yes=True),
         Ollama("toy:1b", info, host=server.url, silence=5, comeback=2),
     ) as session:
         for event in session.run(TASK):
@@ -141,8 +141,8 @@ def test_a_turn_sends_what_the_server_has_read_and_goes_on_from_there(
     """A server keeps the state of one prompt, and reads anew from the first token that differs."""
     server.answer = lambda body: answer
     info = ModelInfo("toy", "ollama", DIGEST, Profile(planner=planner, candidates=2))
-    options = RunOptions(workspace_dir, check=CHECK, yes=True, planner=planner)
-    with open_session(options, Ollama("toy:1b", info, host=server.url)) as session:
+    given = opening(workspace_dir, check=CHECK, yes=True, planner=planner)
+    with open_session(*given, Ollama("toy:1b", info, host=server.url)) as session:
         for question in ("What does add do?", "And with zero?", "Where is it called?"):
             assert end(list(session.run(question))).outcome == "answered"
     bodies = server.bodies("/api/chat")

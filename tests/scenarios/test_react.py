@@ -109,7 +109,8 @@ def test_a_question_needs_no_tool(start: Callable, workspace_dir: Path) -> None:
 
 
 def test_what_a_command_changed_can_be_undone(start: Callable, workspace_dir: Path) -> None:
-    from localagent.session.recorders import undo
+    from localagent.project.project import Project
+    from localagent.session.recorders import WorkspaceUndo
 
     before = {p.name: p.read_bytes() for p in workspace_dir.iterdir() if p.is_file()}
     shell = "```shell\nrm calc_test.py; echo x > new.txt; sed -i s/-/+/ calc.py\n```"
@@ -118,7 +119,7 @@ def test_what_a_command_changed_can_be_undone(start: Callable, workspace_dir: Pa
     assert not (workspace_dir / "calc_test.py").exists()
     assert (workspace_dir / "new.txt").exists()
     run.session.close()
-    undo(workspace_dir)
+    WorkspaceUndo(Project.open(workspace_dir)).undo()
     after = {p.name: p.read_bytes() for p in workspace_dir.iterdir() if p.is_file()}
     assert after == before
 

@@ -11,7 +11,7 @@ import pytest
 from localagent.agent.model_calls import transcript_form
 from localagent.core.events import Event, Warned
 from localagent.models.base import Profile
-from localagent.project.project import nearest_rules
+from localagent.project.rules import nearest_rules
 from localagent.workspace.workspace import Workspace
 from tests.doubles.agreed import agree
 
@@ -111,7 +111,7 @@ def test_the_users_no_to_all_projects(start: Callable, ruled: Path, home: Path) 
     (home / ".config/localagent/config.toml").write_text('project_files = "never"\n')
     run = start(ruled, [READ, DONE], planner="react", check="true")
     said = warnings(run.turn("fix pkg/deep/x.py"))
-    assert "not used, as project_files is never: AGENTS.md" in said
+    assert "AGENTS.md of this project is not used: project_files is never" in said
     assert all("plain functions" not in p and "generated" not in p for p in run.model.prompts)
 
 

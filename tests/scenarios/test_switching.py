@@ -22,9 +22,11 @@ from localagent.history.sessions import transcript
 from localagent.models.base import Model, ModelInfo, Profile
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import Reply, ScriptedModel
+from localagent.project.project import Project
 from localagent.session.factory import open_session
 from localagent.session.replay import replay
-from localagent.session.session import RunOptions, Session
+from localagent.session.session import Session
+from tests.doubles.opening import opening
 
 REACT, WORKFLOW = Profile(planner="react"), Profile(planner="workflow")
 QUESTION = "What does add do?"
@@ -67,7 +69,7 @@ def opened(workspace_dir: Path) -> Iterator[Opener]:
             info = ModelInfo(name, "scripted", "", REACT)
             catalogue[name] = Pinned(info, 0, unavailable(error))
         router = Router(catalogue, main or models[0].info.id, roles, fallback)
-        sessions.append(open_session(RunOptions(workspace_dir, yes=True, **options), router))
+        sessions.append(open_session(*opening(workspace_dir, yes=True, **options), router))
         return sessions[-1]
 
     yield open_
@@ -239,7 +241,7 @@ def test_a_session_with_a_switch_can_be_replayed(opened: Opener, workspace_dir: 
     session.switch("two")
     list(session.run(QUESTION))
     session.close()
-    again = list(replay(session.id, workspace_dir))
+    again = list(replay(session.id, Project.open(workspace_dir)))
     assert kinds(again, TurnFinished) == ["TurnFinished", "TurnFinished"]
     assert [e.purpose for e in again if isinstance(e, ModelReplied)] == ["act", "act", "answer"]
     assert type(again[-1]).__name__ == "TurnFinished"  # no Difference

@@ -25,7 +25,8 @@ from localagent.core.events import (
 from localagent.index.build import bring_up_to_date
 from localagent.models.base import Infill, Profile
 from localagent.models.scripted import Reply
-from localagent.session.recorders import redo, undo
+from localagent.project.project import Project
+from localagent.session.recorders import WorkspaceUndo
 
 E = TypeVar("E")
 TASK = "Fix calc.py so that the tests in calc_test.py pass"
@@ -108,10 +109,10 @@ def test_undo_and_redo_restore_every_byte(start: Callable, workspace_dir: Path) 
     run = start(workspace_dir, [GOOD])
     run.turn(TASK)
     run.session.close()
-    undone = undo(workspace_dir)
+    undone = WorkspaceUndo(Project.open(workspace_dir)).undo()
     assert [c.path for c in undone.changed] == ["calc.py"]
     assert (workspace_dir / "calc.py").read_bytes() == before
-    redo(workspace_dir)
+    WorkspaceUndo(Project.open(workspace_dir)).redo()
     assert (workspace_dir / "calc.py").read_text() == GOOD
 
 

@@ -12,8 +12,9 @@ from localagent.core.errors import LocalAgentError, UsageError
 from localagent.core.events import Event, Mode, TurnFinished
 from localagent.models.base import Model
 from localagent.models.router import Router
+from localagent.project.project import Project
+from localagent.project.prompt_commands import prompt_commands
 from localagent.session.factory import open_session
-from localagent.session.project import prompt_commands
 from localagent.session.session import RunOptions, Session
 from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.commands.command import Command
@@ -36,11 +37,13 @@ from localagent.ui.chat.status import Branch, StatusTracker, where_it_runs
 from localagent.ui.chat.trust_prompt import TrustPrompt
 
 
-def open_chat(options: RunOptions, model: Model | Router | None = None) -> LiveChat:
+def open_chat(
+    project: Project, options: RunOptions, model: Model | Router | None = None
+) -> LiveChat:
     """Open a session and the chat around it; the model is not loaded yet. Raises as
-    `app.open_session`."""
+    `session.factory.open_session`."""
     somebody, options = options.interactive, replace(options, interactive=True)
-    return LiveChat(open_session(options, model), options, somebody=somebody)
+    return LiveChat(open_session(project, options, model), options, somebody=somebody)
 
 
 class LiveChat:
@@ -68,7 +71,7 @@ class LiveChat:
 
     def read_own_commands(self) -> None:
         """Take the user's own and the project's commands as they are now."""
-        self._prompts = prompt_commands(self.session.services.workspace.root)
+        self._prompts = prompt_commands(self.session.project)
 
     # Lines
 
@@ -314,8 +317,8 @@ class LiveChat:
         one. Raises as `app.open_session`; this one stays then."""
         self.finish_warming()
         before = self.session
-        options = replace(self.options, resume=resume, mode=self.mode)
-        after = open_session(options, after=before)
+        project = before.project.reopen(mode=self.mode)
+        after = open_session(project, replace(self.options, resume=resume), after=before)
         after.planner, after.check, after.limits = before.planner, before.check, before.limits
         before.leave()
         after.steering = self._queue.take_said

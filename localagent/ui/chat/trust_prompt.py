@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from localagent.permissions.consent import Consent
 from localagent.permissions.project_files import MEANINGS, ProjectFile
-from localagent.session.factory import take_up
-from localagent.session.project import project_of
+from localagent.session.factory import use_project_files
 from localagent.ui.chat.interface import Choice, Item, Output
 
 if TYPE_CHECKING:
@@ -32,8 +31,11 @@ class TrustPrompt:
     def ask(self, chat: LiveChat, *, again: bool = False) -> Iterator[Item]:
         """Ask about each file that nothing was said on yet; with `again` also about those where
         the user said "not now". What he agrees to holds from now on."""
-        consent, project = project_of(chat.session.services.workspace.root)
-        wanted = [f for f in project.pending if again or (f.path, f.sha256) not in self._asked]
+        project = chat.session.project.reopen()
+        consent = project.consent
+        wanted = [
+            f for f in project.files.pending if again or (f.path, f.sha256) not in self._asked
+        ]
         said = False
         for file in wanted:
             self._asked.add((file.path, file.sha256))
@@ -50,7 +52,7 @@ class TrustPrompt:
                 yield Output("note", f"{file.path} is not used in this session; /trust asks again")
             said |= answer in ("yes", "no")
         if said:
-            take_up(chat.session, project)
+            use_project_files(chat.session)
             chat.read_own_commands()
 
 

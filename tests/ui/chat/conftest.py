@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import Reply, ScriptedModel
-from localagent.session.session import RunOptions
 from localagent.ui.chat.chat import LiveChat, open_chat
+from tests.doubles.opening import opening
 from tests.doubles.talk import Talk
 
 
@@ -36,8 +35,8 @@ def talk(workspace_dir: Path) -> Iterator[Callable[..., Talk]]:
         model = ScriptedModel(
             list(replies), ModelInfo("scripted", "scripted", "", profile or Profile())
         )
-        given = replace(RunOptions(folder or workspace_dir, planner="react"), **options)
-        opened.append(open_chat(given, model))
+        given = opening(folder or workspace_dir, **{"planner": "react", **options})
+        opened.append(open_chat(*given, model))
         return Talk(opened[-1], model)
 
     yield start

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from localagent.core.errors import UsageError
 from localagent.core.interpreter import environment, python
-from localagent.session.factory import take_up
-from localagent.session.project import project_of
+from localagent.session.factory import use_project_files
 from localagent.ui.chat.commands.command import Command, from_words, nothing_after
 from localagent.ui.chat.interface import Choice, Item, Output
 
@@ -102,9 +101,8 @@ def _init(chat: LiveChat, text: str) -> Iterator[Item]:
 
 def _trust(chat: LiveChat, text: str) -> Iterator[Item]:
     if text:
-        _, before = project_of(chat.session.services.workspace.root)
         yield from carried_out(chat, ["trust", *words_of(text)])
-        take_up(chat.session, before)
+        use_project_files(chat.session)
         chat.read_own_commands()
         return
     yield from chat.trust_prompt.ask(chat, again=True)

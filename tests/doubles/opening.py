@@ -1,0 +1,19 @@
+"""The project and the options of a session, from one list of keywords."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from localagent.project.project import Project
+from localagent.session.session import RunOptions
+
+_OPTIONS = {field.name for field in fields(RunOptions)}
+
+
+def opening(folder: Path, **given: Any) -> tuple[Project, RunOptions]:
+    """What `open_session` takes: options of the run are split from settings."""
+    options = {key: value for key, value in given.items() if key in _OPTIONS}
+    flags = {key: value for key, value in given.items() if key not in _OPTIONS}
+    return Project.open(folder, flags), RunOptions(**options)
