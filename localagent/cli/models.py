@@ -57,8 +57,8 @@ def facts(row: Row) -> list[tuple[str, str]]:
         ("state", _STATES[row.state]),
         *pinned,
         ("chat template", entry.chat_template_sha256 or "none pinned"),
-        ("licence", entry.licence or "not told"),
-        ("origin", entry.origin or "not told"),
+        ("license", entry.license or "unknown"),
+        ("origin", entry.origin or "unknown"),
         ("backend", entry.backend),
         ("planner", profile.planner),
         ("window", f"{profile.window:,} tokens"),
@@ -187,9 +187,11 @@ def register(commands: Commands) -> None:
 
 def list_models(args: argparse.Namespace) -> int:
     """One line for each model."""
-    from localagent.models.catalog import manage
+    from localagent.models.catalog import lock, manage
 
     models = manage.list_models()
+    for warning in lock.load().warnings:
+        note(warning)
     if args.json:
         say(json.dumps({"models": [row_as_json(row) for row in models]}))
         return 0
@@ -264,7 +266,7 @@ def add(args: argparse.Namespace) -> int:
         raise UsageError("name one model to add", "a GGUF file, or --ollama and a name")
     if args.ollama is not None:
         settings = load(None)
-        added = manage.add_served(
+        added = manage.add_from_ollama(
             args.ollama, settings.ollama_host, args.id, settings.policy.allowed_hosts
         )
     else:
@@ -315,7 +317,7 @@ def _described(found: Found) -> str:
     facts = [size(found.size)]
     if header is not None:
         window = f"window {header.context_length:,}" if header.context_length else ""
-        facts = [header.name, header.size_label, header.quantisation, *facts, window]
+        facts = [header.name, header.size_label, header.quantization, *facts, window]
     return " · ".join(fact for fact in facts if fact)
 
 

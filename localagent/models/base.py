@@ -29,13 +29,11 @@ class Profile:
     """How a model is best used; from models.lock.
 
     `window` is in tokens. `fim` says that the model was trained to fill in the middle.
-    `edit_format` is the shape that code comes back in ("whole", "function", "search-replace").
     `parallel` is the most replies that are worth writing side by side. `think` is how many tokens a
     model that thinks first may spend on that; 0 turns it off, where the backend can.
     """
 
     planner: str = "workflow"
-    edit_format: str = "whole"
     window: int = 8192
     fim: bool = False
     candidates: int = 4

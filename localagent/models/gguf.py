@@ -1,7 +1,7 @@
-"""What a GGUF file is, read from its header alone: quickly, and without the native library.
+"""The one reader of GGUF metadata: it reads a file's header, without the native library.
 
-`llama_metadata.inspect` asks the library instead, which also knows the vocabulary; that takes a
-process and is what `models add` goes by.
+`read` returns the facts of a header. `has_fim_tokens` reads the vocabulary too, which takes longer.
+A damaged or hostile file raises GgufError; it cannot crash the process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +33,7 @@ MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
 _CHUNK = 1 << 20
 _LENGTH = struct.Struct("<Q")
 _TEXT, _LIST = 8, 9
+_VOCABULARY = "tokenizer.ggml.tokens"
 _NUMBERS = dict(zip((*range(8), 10, 11, 12), "BbHhIif?Qqd", strict=True))
 # Of a tensor type: how many weights make a block, and a block's bytes (ggml-common.h). For what
 # is not here, a tensor's end is not known.
@@ -68,6 +69,7 @@ class RawHeader:
     tensors: int
     weights: int
     needs: int
+    vocabulary: frozenset[str] = frozenset()
 
 
 class Stream(Protocol):
@@ -82,8 +84,12 @@ class Stream(Protocol):
         ...
 
 
-def read_header(stream: Stream, size: int) -> RawHeader:
-    """The header of a file of `size` bytes, from its beginning. Raises GgufError and OSError."""
+def read_header(stream: Stream, size: int, wanted: frozenset[str] = frozenset()) -> RawHeader:
+    """Read the header of a file of `size` bytes, from its beginning.
+
+    `wanted` are the tokens that `RawHeader.vocabulary` names if the file has them; with none, the
+    vocabulary is skipped, which is faster. Raises GgufError and OSError.
+    """
     cursor = _Cursor(stream, size)
     version = _version(cursor)
     tensors, pairs = cursor.number("Q"), cursor.number("Q")
@@ -91,14 +97,23 @@ def read_header(stream: Stream, size: int) -> RawHeader:
         raise GgufError("it claims to have more parts than any model")
     values: dict[str, Value] = {}
     lengths: dict[str, int] = {}
+    vocabulary: set[str] = set()
     for _ in range(int(pairs)):
-        _pair(cursor, values, lengths)
+        _pair(cursor, values, lengths, wanted, vocabulary)
     weights, end = _tensors(cursor, int(tensors))
     alignment = values.get("general.alignment", 32)
     step = alignment if isinstance(alignment, int) and 0 < alignment <= 1 << 20 else 32
     start = -(-cursor.position // step) * step
     needs = start + end if tensors else cursor.position
-    return RawHeader(int(version), values, lengths, int(tensors), weights, needs)
+    return RawHeader(
+        version=int(version),
+        values=values,
+        lengths=lengths,
+        tensors=int(tensors),
+        weights=weights,
+        needs=needs,
+        vocabulary=frozenset(vocabulary),
+    )
 
 
 def _version(cursor: _Cursor) -> int:
@@ -112,8 +127,14 @@ def _version(cursor: _Cursor) -> int:
     return version
 
 
-def _pair(cursor: _Cursor, values: dict[str, Value], lengths: dict[str, int]) -> None:
-    """Read one key with its value."""
+def _pair(
+    cursor: _Cursor,
+    values: dict[str, Value],
+    lengths: dict[str, int],
+    wanted: frozenset[str],
+    vocabulary: set[str],
+) -> None:
+    """Read one key with its value; add the `wanted` tokens of a vocabulary to `vocabulary`."""
     key = cursor.text(MAX_KEY)
     if key is None:
         raise GgufError("it has a key that is too long")
@@ -121,8 +142,9 @@ def _pair(cursor: _Cursor, values: dict[str, Value], lengths: dict[str, int]) ->
     if kind == _LIST:
         inner, count = int(cursor.number("I")), int(cursor.number("Q"))
         lengths[key] = count
-        items = _items(cursor, inner, count)
-        if items is not None:
+        if wanted and key == _VOCABULARY and inner == _TEXT:
+            vocabulary.update(wanted.intersection(cursor.texts(count)))
+        elif (items := _items(cursor, inner, count)) is not None:
             values[key] = items
     elif kind == _TEXT:
         text = cursor.text(MAX_TEXT)
@@ -216,6 +238,12 @@ class _Cursor:
         else:
             self._at += count
 
+    def texts(self, count: int) -> Iterator[str]:
+        """The next `count` texts; an empty text stands for one that is too long."""
+        self._need(8 * count)
+        for _ in range(count):
+            yield self.text(MAX_KEY) or ""
+
     def skip_texts(self, count: int) -> None:
         """Pass over `count` texts: a vocabulary, so this is where the time goes."""
         self._need(8 * count)
@@ -246,12 +274,10 @@ class _Cursor:
         self._at = 0
 
 
-__all__ = ["GgufError", "Header", "read"]
-
 _KV_BYTES = 2  # of one number in the KV cache, as f16
 
 # llama.h's `enum llama_ftype` from 0 on, as file names have it; "-" stands for what is gone.
-_QUANTISATIONS = (
+_QUANTIZATIONS = (
     *("F32", "F16", "Q4_0", "Q4_1", "-", "-", "-", "Q8_0", "Q5_0", "Q5_1", "Q2_K", "Q3_K_S"),
     *("Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "IQ2_XXS", "IQ2_XS"),
     *("Q2_K_S", "IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M", "IQ2_S", "IQ2_M"),
@@ -264,6 +290,30 @@ _EMBEDDING = {
 }
 
 
+# The metadata keys of the tokens for prefix, suffix and middle, and the texts by which llama.cpp
+# knows them where a file lacks the keys (llama-vocab.cpp).
+_FIM_TOKENS = {
+    ("fim_pre", "prefix"): frozenset(
+        [
+            *("<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>"),
+            *("▁<PRE>", "<|code_prefix|>", "<|prefix|>"),
+        ]
+    ),
+    ("fim_suf", "suffix"): frozenset(
+        [
+            *("<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>"),
+            *("▁<SUF>", "<|code_suffix|>", "<|suffix|>"),
+        ]
+    ),
+    ("fim_mid", "middle"): frozenset(
+        [
+            *("<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>"),
+            *("▁<MID>", "<|code_middle|>", "<|middle|>"),
+        ]
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a GGUF file says of itself. Texts are "" and numbers 0 where it does not say.
@@ -271,14 +321,14 @@ class Header:
     `context_length` is in tokens, `size` (the file's) in bytes. `kv_bytes_per_token` is what one
     token takes in the KV cache, of 16-bit floats, in all layers. `parameters` is the number of
     weights. `key_length` and `value_length` are of one head. `unusable` says why localagent
-    cannot use it, or is "".
+    cannot use it, or is "". `tools` says whether the chat template has a place for tools.
     """
 
     size: int
     architecture: str
     name: str
     size_label: str
-    quantisation: str
+    quantization: str
     context_length: int
     layers: int
     heads: int
@@ -290,6 +340,9 @@ class Header:
     parameters: int
     kv_bytes_per_token: int
     unusable: str
+    license: str = ""
+    chat_template_sha256: str = ""
+    tools: bool = False
 
 
 def read(path: Path) -> Header:
@@ -302,12 +355,19 @@ def read(path: Path) -> Header:
     return header(raw, status.st_size)
 
 
-def template_sha256(path: Path) -> str:
-    """The hash of the chat template's text; "" where the file has none. Raises GgufError and
-    OSError."""
+def has_fim_tokens(path: Path) -> bool:
+    """Whether a model can fill in the middle: it has the three tokens for that.
+
+    Raises GgufError and OSError.
+    """
     with open(path, "rb", buffering=0, opener=_opener) as stream:
-        raw = read_header(stream, os.fstat(stream.fileno()).st_size)
-    return text_sha256(_text(raw.values, "tokenizer.chat_template"))
+        size = os.fstat(stream.fileno()).st_size
+        raw = read_header(stream, size, frozenset().union(*_FIM_TOKENS.values()))
+    return all(
+        any(f"tokenizer.ggml.{key}_token_id" in raw.values for key in keys)
+        or not texts.isdisjoint(raw.vocabulary)
+        for keys, texts in _FIM_TOKENS.items()
+    )
 
 
 def text_sha256(template: str) -> str:
@@ -324,6 +384,7 @@ def header(raw: RawHeader, size: int) -> Header:
     """The meaning of a header's values; `size` is the file's, in bytes."""
     values = raw.values
     architecture = _text(values, "general.architecture")
+    template = _text(values, "tokenizer.chat_template")
 
     def number(key: str) -> int:
         return max(_numbers(values, f"{architecture}.{key}"), default=0)
@@ -342,7 +403,7 @@ def header(raw: RawHeader, size: int) -> Header:
         architecture=architecture,
         name=_text(values, "general.name"),
         size_label=_text(values, "general.size_label"),
-        quantisation=_quantisation(max(_numbers(values, "general.file_type"), default=-1)),
+        quantization=_quantization(max(_numbers(values, "general.file_type"), default=-1)),
         context_length=number("context_length"),
         layers=layers,
         heads=heads,
@@ -350,10 +411,13 @@ def header(raw: RawHeader, size: int) -> Header:
         embedding=embedding,
         key_length=key,
         value_length=value,
-        vocabulary=raw.lengths.get("tokenizer.ggml.tokens", 0) or number("vocab_size"),
+        vocabulary=raw.lengths.get(_VOCABULARY, 0) or number("vocab_size"),
         parameters=max(_numbers(values, "general.parameter_count"), default=0) or raw.weights,
         kv_bytes_per_token=cached * (key + value) * _KV_BYTES,
         unusable=_unusable(raw, architecture, size),
+        license=_text(values, "general.license"),
+        chat_template_sha256=text_sha256(template),
+        tools="tools" in template,
     )
 
 
@@ -371,7 +435,7 @@ def _unusable(raw: RawHeader, architecture: str, size: int) -> str:
         return f"it is no model of its own ({kind})"
     if architecture in _EMBEDDING or pooling:
         return "it makes embeddings and writes no text"
-    if not raw.lengths.get("tokenizer.ggml.tokens"):
+    if not raw.lengths.get(_VOCABULARY):
         return "it has no vocabulary, so it is no language model"
     if not raw.tensors:
         return "it has no weights"
@@ -380,8 +444,8 @@ def _unusable(raw: RawHeader, architecture: str, size: int) -> str:
     return ""
 
 
-def _quantisation(kind: int) -> str:
-    return _QUANTISATIONS[kind].strip("-") if 0 <= kind < len(_QUANTISATIONS) else ""
+def _quantization(kind: int) -> str:
+    return _QUANTIZATIONS[kind].strip("-") if 0 <= kind < len(_QUANTIZATIONS) else ""
 
 
 def _text(values: Mapping[str, Value], key: str) -> str:

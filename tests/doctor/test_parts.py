@@ -144,7 +144,7 @@ def test_ollama_that_answers(parts: Parts, server: Ollama, cloud_off: bool | Non
 
 
 def test_ollama_with_another_model_than_the_pinned_one(parts: Parts, server: Ollama) -> None:
-    manage.add_served("toy:1b", server.url)
+    manage.add_from_ollama("toy:1b", server.url)
     env = {"LOCALAGENT_OLLAMA_HOST": server.url}
     assert parts(**env)["Ollama"]["problems"] == []
     server.models = [Pulled("toy:1b", digest="f" * 64)]

@@ -78,10 +78,6 @@ class FaultyNative:
     version = "toy"
     devices: tuple[protocol.Device, ...] = ()
 
-    def inspect(self, request: protocol.Inspect) -> protocol.Inspected:
-        strike("inspect")
-        raise RequestFailed("load", "a toy has no metadata")
-
     def load(
         self,
         request: protocol.Load,

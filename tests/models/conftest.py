@@ -38,7 +38,7 @@ def entry(model_bytes: bytes) -> Entry:
         file="test-model.gguf",
         bytes=len(model_bytes),
         sha256=hashlib.sha256(model_bytes).hexdigest(),
-        licence="MIT",
+        license="MIT",
         source=(source,),
     )
 

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localagent.models.gguf import GgufError, Header, header, read, read_header
+from localagent.models.gguf import (
+    GgufError,
+    Header,
+    has_fim_tokens,
+    header,
+    read,
+    read_header,
+    text_sha256,
+)
 from tests.doubles.gguf_file import MODEL, gguf, pair, tensor, text
 
 
@@ -32,7 +40,7 @@ def test_it_finds_what_the_file_says(version: int) -> None:
         architecture="llama",
         name="Toy Coder",
         size_label="1.5B",
-        quantisation="Q4_K_M",
+        quantization="Q4_K_M",
         context_length=4096,
         layers=3,
         heads=4,
@@ -44,6 +52,7 @@ def test_it_finds_what_the_file_says(version: int) -> None:
         parameters=320,
         kv_bytes_per_token=3 * 2 * 32 * 2,
         unusable="",
+        chat_template_sha256=text_sha256(str(MODEL["tokenizer.chat_template"])),
     )
 
 
@@ -62,7 +71,7 @@ def test_lengths_and_counts_that_the_file_gives_come_first() -> None:
     assert (found.key_length, found.value_length, found.kv_heads) == (96, 32, 4)
     assert found.kv_bytes_per_token == 6 * (96 + 32) * 2
     assert found.parameters == 7_000_000_000
-    assert found.quantisation == ""
+    assert found.quantization == ""
 
 
 @pytest.mark.parametrize(
@@ -193,6 +202,24 @@ def test_every_value_is_read_back(values: dict[str, object]) -> None:
     kept = {k: v for k, v in kept.items() if v != []}
     assert dict(raw.values) == kept
     assert raw.lengths == {k: len(v) for k, v in values.items() if isinstance(v, list)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({}, False),
+        ({"tokenizer.ggml.tokens": ["<fim_prefix>", "a", "<fim_suffix>", "<fim_middle>"]}, True),
+        ({"tokenizer.ggml.tokens": ["<fim_prefix>", "<fim_suffix>", "xx<fim_middle>"]}, False),
+        ({f"tokenizer.ggml.fim_{part}_token_id": 1 for part in ("pre", "suf", "mid")}, True),
+        ({f"tokenizer.ggml.{part}_token_id": 1 for part in ("prefix", "suffix")}, False),
+    ],
+)
+def test_the_tokens_that_fill_in_the_middle(
+    tmp_path: Path, changes: dict[str, object], known: bool
+) -> None:
+    path = tmp_path / "toy.gguf"
+    path.write_bytes(gguf(changes))
+    assert has_fim_tokens(path) is known
 
 
 def test_long_lists_and_texts_are_passed_over() -> None:

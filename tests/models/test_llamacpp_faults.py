@@ -34,7 +34,7 @@ from localagent.models.base import (
     Request,
     Text,
 )
-from localagent.models.llamacpp.backend import LlamaCpp, inspect
+from localagent.models.llamacpp.backend import LlamaCpp
 
 DOUBLE = Path(__file__).parents[1] / "doubles" / "faulty_worker.py"
 INFO = ModelInfo("toy", "llamacpp", "", Profile(window=4096))
@@ -425,26 +425,3 @@ def test_the_death_of_the_parent_leaves_no_worker(tmp_path: Path, fault: str) ->
 def _state(pid: int) -> str:
     done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return done.stdout
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("none", "a toy has no metadata"),
-        ("SIGSEGV@inspect", "crashed the native library"),
-        ("hang@inspect", "did not end"),
-        ("no-library", "no toy here"),
-    ],
-)
-def test_inspection_that_fails_is_an_error(tmp_path: Path, fault: str, words: str) -> None:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"GGUF")
-    command = [sys.executable, str(DOUBLE), str(tmp_path), fault]
-    with pytest.raises(ModelLoadError, match=words):
-        inspect(path, command=command, silence=1.0 if fault == "hang@inspect" else 60.0)
-    assert gone(started(tmp_path)[0])
-
-
-def test_inspecting_no_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ModelLoadError, match="no model file"):
-        inspect(tmp_path / "nothing.gguf")

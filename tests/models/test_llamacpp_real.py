@@ -1,6 +1,5 @@
 """The engine on a real model: what it writes, what it reuses, and how it ends."""
 
-import hashlib
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ import pytest
 from localagent.core.errors import BackendError, ContextOverflow, ModelLoadError, WorkerDied
 from localagent.core.messages import Message
 from localagent.core.paths import models_dir
+from localagent.models import gguf
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -26,7 +26,8 @@ from localagent.models.base import (
     Text,
     Usage,
 )
-from localagent.models.llamacpp.backend import LlamaCpp, inspect
+from localagent.models.catalog import lock, manage
+from localagent.models.llamacpp.backend import LlamaCpp
 
 pytestmark = pytest.mark.real_model
 
@@ -274,20 +275,18 @@ def test_the_worker_without_extra_buffer_types_answers_too(path: Path, tmp_path:
 
 
 def test_what_a_file_says_of_itself(path: Path) -> None:
-    found = inspect(path)
+    found = gguf.read(path)
     small = "0.5b" in path.name
     assert found.architecture == "qwen2"
     assert "Coder" in found.name
     assert (found.context_length, found.layers) == (32768, 24 if small else 28)
-    assert found.quantisation == "Q4_K_M"
+    assert found.quantization == "Q4_K_M"
     assert found.kv_bytes_per_token == (12288 if small else 28672)
     assert found.vocabulary == 151936
-    assert found.fim
+    assert gguf.has_fim_tokens(path)
     assert found.tools
-    assert "<|im_start|>" in found.chat_template
-    expected = hashlib.sha256(found.chat_template.encode()).hexdigest()
-    assert found.chat_template_sha256 == expected
-    assert found.special_tokens["eos"] == 151645
+    shipped = {e.file: e.chat_template_sha256 for e in lock.read(lock.shipped_path()).models}
+    assert found.chat_template_sha256 == shipped[path.name]
 
 
 def damaged(path: Path, folder: Path, kind: str) -> Path:
@@ -314,7 +313,7 @@ def damaged(path: Path, folder: Path, kind: str) -> Path:
 def test_a_damaged_file_is_an_error(path: Path, tmp_path: Path, kind: str) -> None:
     bad = damaged(path, tmp_path, kind)
     for attempt in (
-        lambda: inspect(bad),
+        lambda: manage.add(bad),
         lambda: run(LlamaCpp(bad, INFO, logs=tmp_path), ESSAY),
     ):
         with pytest.raises(ModelLoadError, match=r"damaged\.gguf") as caught:

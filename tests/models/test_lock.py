@@ -42,7 +42,7 @@ def test_the_shipped_lock_pins_both_models() -> None:
     default, small = known.entry(), known.entry("qwen2.5-coder-0.5b-instruct")
     assert (default.bytes, small.bytes) == (1_117_320_768, 491_400_064)
     assert default.sha256.startswith("cc324af0") and small.sha256.startswith("1d961463")
-    assert all(e.licence == "Apache-2.0" and e.profile.fim for e in known.entries)
+    assert all(e.license == "Apache-2.0" and e.profile.fim for e in known.entries)
 
 
 def test_the_profile_becomes_a_plain_value() -> None:
@@ -131,12 +131,32 @@ def test_the_users_lock_may_give_a_shipped_model_a_place_and_a_profile() -> None
     shipped = lock.load().entry()
     here = LocalFile(kind="file", path="/media/usb/q.gguf")
     profile = shipped.profile.model_copy(update={"window": 4096})
-    mine = shipped.model_copy(update={"sources": (here,), "profile": profile, "licence": "?"})
+    mine = shipped.model_copy(update={"sources": (here,), "profile": profile, "license": "?"})
     lock.save_user(LockFile(version=1, model=(mine,)))
     merged = lock.load().entry(shipped.id)
     assert merged.sources == (here, *shipped.sources)
     assert merged.profile.window == 4096
-    assert merged.licence == shipped.licence
+    assert merged.license == shipped.license
+
+
+def test_a_lock_of_an_older_version_is_read_and_written_in_the_new_form() -> None:
+    old = GOOD.replace('id = "a"', 'id = "a"\nlicence = "MIT"')
+    old = old.replace('planner = "react"', 'planner = "react"\nedit_format = "whole"')
+    read = lock.parse(old, "mine")
+    assert read.models[0].license == "MIT"
+    assert read.warnings == (
+        "mine: the key licence is now called license; the next release does not read it",
+    )
+    written = lock.dump(read)
+    assert "licence" not in written and "edit_format" not in written
+    assert lock.parse(written, "mine").warnings == ()
+    assert lock.parse(old.replace('licence = "MIT"', ""), "mine").warnings == ()
+
+
+def test_the_old_and_the_new_name_of_a_key_together_are_refused() -> None:
+    both = GOOD.replace('id = "a"', 'id = "a"\nlicence = "MIT"\nlicense = "MIT"')
+    with pytest.raises(LockError, match="licence"):
+        lock.parse(both, "mine")
 
 
 def test_an_unknown_default_is_refused(entry: Entry) -> None:
@@ -150,7 +170,7 @@ entries = st.builds(
     file=st.from_regex(r"[A-Za-z0-9_][^/\\\x00-\x1f\ud800-\udfff]{0,30}", fullmatch=True),
     bytes=st.integers(1, 1 << 40),
     sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
-    licence=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    license=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     origin=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     profile=st.fixed_dictionaries(
         {"window": st.integers(1024, 1 << 20), "temperature": st.floats(0, 2), "fim": st.booleans()}

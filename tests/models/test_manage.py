@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from localagent.core.errors import BackendError, LockError, ModelFileError, UsageError
+from localagent.core.errors import LockError, ModelFileError, ModelLoadError, UsageError
+from localagent.models import gguf
 from localagent.models.catalog import lock, manage, store
 from localagent.models.catalog.lock import Entry, LocalFile, LockFile
-from localagent.models.llamacpp.library import Metadata
+from tests.doubles.gguf_file import MODEL
+from tests.doubles.gguf_file import gguf as toy_gguf
 
 SMALL = "qwen2.5-coder-0.5b-instruct"
-
-
-def metadata(**changes: object) -> Metadata:
-    values: dict[str, object] = {
-        "architecture": "qwen2",
-        "name": "Some Coder 7B Instruct",
-        "size_label": "7B",
-        "quantisation": "Q4_K",
-        "licence": "mit",
-        "context_length": 32768,
-        "layers": 1,
-        "heads": 1,
-        "kv_heads": 1,
-        "embedding": 1,
-        "vocabulary": 1,
-        "parameters": 0,
-        "kv_bytes_per_token": 1,
-        "chat_template": "{{ tools }}",
-        "special_tokens": {},
-        "fim_tokens": {},
-    }
-    return Metadata(**{**values, **changes})  # type: ignore[arg-type]  # checked by the tests' use
 
 
 @pytest.fixture
@@ -115,32 +97,54 @@ def test_remove_unpins_what_was_added_and_leaves_the_file(
 
 
 @pytest.mark.parametrize(
-    ("changes", "size", "planner", "window"),
+    ("changes", "planner", "window"),
     [
-        ({}, 4_000_000_000, "react", 16384),
-        ({"chat_template": "{{ messages }}"}, 4_000_000_000, "workflow", 16384),
-        ({"size_label": "1.5B"}, 1_000_000_000, "workflow", 8192),
-        ({"size_label": "600M"}, 1_000_000_000, "workflow", 8192),
-        ({"size_label": "", "parameters": 7_000_000_000}, 1, "react", 16384),
-        ({"size_label": ""}, 1_000_000_000, "workflow", 8192),
-        ({"size_label": ""}, 4_000_000_000, "react", 16384),
-        ({"context_length": 4096}, 4_000_000_000, "react", 4096),
-        ({"context_length": 512}, 4_000_000_000, "react", 1024),
+        ({}, "react", 16384),
+        ({"tools": False}, "workflow", 16384),
+        ({"size_label": "1.5B"}, "workflow", 8192),
+        ({"size_label": "600M"}, "workflow", 8192),
+        ({"size_label": "", "parameters": 7_000_000_000, "size": 1}, "react", 16384),
+        ({"size_label": "", "size": 1_000_000_000}, "workflow", 8192),
+        ({"size_label": "", "size": 4_000_000_000}, "react", 16384),
+        ({"context_length": 4096}, "react", 4096),
+        ({"context_length": 512}, "react", 1024),
     ],
 )
 def test_the_proposed_profile_fits_the_models_size(
-    changes: dict[str, object], size: int, planner: str, window: int
+    tmp_path: Path, changes: dict[str, Any], planner: str, window: int
 ) -> None:
-    proposed = manage.propose(metadata(**changes), size)
-    assert (proposed.planner, proposed.window) == (planner, window)
+    path = tmp_path / "toy.gguf"
+    path.write_bytes(toy_gguf())
+    coder = {"size_label": "7B", "tools": True, "parameters": 0, "context_length": 32768}
+    header = replace(gguf.read(path), **{**coder, **changes})
+    entry = manage._file_entry(path, header, "0" * 64, None, lock.load())
+    assert (entry.profile.planner, entry.profile.window) == (planner, window)
+
+
+def test_a_file_is_pinned_with_what_its_header_says(tmp_path: Path) -> None:
+    path = tmp_path / "toy.gguf"
+    tokens = ["<unk>", "<s>", "</s>", "<PRE>", "<SUF>", "<MID>"]
+    changes: dict[str, object] = {"general.license": "mit", "tokenizer.ggml.tokens": tokens}
+    path.write_bytes(toy_gguf(changes))
+    entry = manage.add(path).entry
+    assert (entry.id, entry.license, entry.bytes) == ("toy-coder", "mit", path.stat().st_size)
+    assert entry.chat_template_sha256 == gguf.text_sha256(str(MODEL["tokenizer.chat_template"]))
+    assert (entry.profile.planner, entry.profile.fim) == ("workflow", True)
+    assert store.path_for(lock.load().entry("toy-coder")) == path
+    path.write_bytes(toy_gguf())
+    assert manage.add(path).entry.profile.fim is False
 
 
 def test_what_is_no_model_is_not_added(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         manage.add(tmp_path / "none.gguf")
-    (tmp_path / "text.gguf").write_text("hello")
-    with pytest.raises(BackendError):
-        manage.add(tmp_path / "text.gguf")
+    (tmp_path / "text.gguf").write_text("hello world")
+    (tmp_path / "eyes.gguf").write_bytes(toy_gguf({"general.architecture": "clip"}))
+    (tmp_path / "short.gguf").write_bytes(toy_gguf(cut=1))
+    for name, reason in (("text", "not a GGUF file"), ("eyes", "mmproj"), ("short", "cut short")):
+        with pytest.raises(ModelLoadError, match=reason) as caught:
+            manage.add(tmp_path / f"{name}.gguf")
+        assert caught.value.message.startswith(f"{name}.gguf cannot be used")
     assert not lock.user_path().exists()
 
 

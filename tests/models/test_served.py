@@ -82,25 +82,25 @@ class TestEntry:
 
 class TestAdd:
     def test_it_pins_what_is_there(self, server: Ollama) -> None:
-        added = manage.add_served("toy:1b", server.url)
+        added = manage.add_from_ollama("toy:1b", server.url)
         entry = lock.load().entry("toy-1b")
         assert added.entry == entry
         assert (entry.backend, entry.name, entry.digest) == ("ollama", "toy:1b", DIGEST)
-        assert entry.licence == "Apache License"
+        assert entry.license == "Apache License"
         assert (entry.profile.planner, entry.profile.window) == ("workflow", 8192)
         assert entry.profile.fim
         assert "messages" not in str(server.seen), "nothing is loaded for it"
 
     def test_a_second_time_changes_nothing(self, server: Ollama) -> None:
-        manage.add_served("toy:1b", server.url)
-        again = manage.add_served("toy:1b", server.url, "other")
+        manage.add_from_ollama("toy:1b", server.url)
+        again = manage.add_from_ollama("toy:1b", server.url, "other")
         assert (again.changed, again.entry.id) == (False, "toy-1b")
         assert len(lock.load_user().models) == 1
 
     def test_a_changed_model_is_another_one(self, server: Ollama) -> None:
-        manage.add_served("toy:1b", server.url)
+        manage.add_from_ollama("toy:1b", server.url)
         server.models = [Pulled("toy:1b", digest="f" * 64)]
-        assert manage.add_served("toy:1b", server.url).entry.id == "toy-1b-ffffff"
+        assert manage.add_from_ollama("toy:1b", server.url).entry.id == "toy-1b-ffffff"
 
     @pytest.mark.parametrize(
         ("changes", "profile"),
@@ -119,25 +119,25 @@ class TestAdd:
         self, server: Ollama, changes: dict[str, Any], profile: dict[str, Any]
     ) -> None:
         server.models = [Pulled("toy:1b", **changes)]
-        proposed = manage.add_served("toy:1b", server.url).entry.profile.model_dump()
+        proposed = manage.add_from_ollama("toy:1b", server.url).entry.profile.model_dump()
         assert {key: proposed[key] for key in profile} == profile
 
     def test_the_tag_latest_is_no_part_of_the_id(self, server: Ollama) -> None:
         server.models = [Pulled("Me/Toy:latest")]
-        assert manage.add_served("Me/Toy", server.url).entry.id == "me-toy"
+        assert manage.add_from_ollama("Me/Toy", server.url).entry.id == "me-toy"
 
     def test_what_cannot_be_pinned(self, server: Ollama) -> None:
         with pytest.raises(ModelNotInstalled):
-            manage.add_served("none", server.url)
+            manage.add_from_ollama("none", server.url)
         with pytest.raises(UsageError, match="another model is called"):
-            manage.add_served("toy:1b", server.url, "qwen2.5-coder-1.5b-instruct")
+            manage.add_from_ollama("toy:1b", server.url, "qwen2.5-coder-1.5b-instruct")
         with pytest.raises(NotLocal):
-            manage.add_served("toy:cloud", server.url)
+            manage.add_from_ollama("toy:cloud", server.url)
         with pytest.raises(NotLocal):
-            manage.add_served("toy:1b", "http://10.0.0.7")
+            manage.add_from_ollama("toy:1b", "http://10.0.0.7")
         server.models = [Pulled("toy:1b", digest="")]
         with pytest.raises(LockError, match="digest"):
-            manage.add_served("toy:1b", server.url)
+            manage.add_from_ollama("toy:1b", server.url)
         assert not lock.user_path().exists()
 
 

@@ -194,7 +194,7 @@ def ask(entry: Entry, server: Ollama) -> None:
 
 
 def test_ollama_s_is_pinned_and_compared_before_the_model_is_asked(server: Ollama) -> None:
-    entry = manage.add_served("toy:1b", server.url).entry
+    entry = manage.add_from_ollama("toy:1b", server.url).entry
     assert entry.chat_template_sha256 == template_of(server)
     ask(entry, server)
     asked = len(server.bodies("/api/chat"))
@@ -220,7 +220,7 @@ name = "toy:1b"\ndigest = "{DIGEST}"\n'
     lock.user_path().parent.mkdir(parents=True)
     lock.user_path().write_text(older)
     ask(lock.load().entry("a"), server)
-    added = manage.add_served("toy:1b", server.url)
+    added = manage.add_from_ollama("toy:1b", server.url)
     assert (added.entry.id, added.changed) == ("a", True)
     assert lock.load().entry("a").chat_template_sha256 == template_of(server)
-    assert not manage.add_served("toy:1b", server.url).changed
+    assert not manage.add_from_ollama("toy:1b", server.url).changed

@@ -61,7 +61,6 @@ class ProfileSpec(_Strict):
     """The keys of `[model.profile]`; the meaning is that of `Profile`."""
 
     planner: str = Field(default="workflow", pattern=r"^[a-z][a-z0-9_-]*$")
-    edit_format: Literal["whole", "function", "search-replace"] = "whole"
     window: int = Field(default=8192, ge=1024, le=1 << 20)
     fim: bool = False
     candidates: int = Field(default=4, ge=1, le=64)
@@ -132,7 +131,7 @@ class Entry(_Strict):
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:/-]{0,349}$")
     digest: str = Field(default="", pattern=_SHA256)
     chat_template_sha256: str = Field(default="", pattern=r"^(?:[0-9a-f]{64})?$")
-    licence: str = ""
+    license: str = ""
     origin: str = ""
     backend: Literal["llamacpp", "ollama"] = "llamacpp"
     profile: ProfileSpec = ProfileSpec()
@@ -160,6 +159,7 @@ class LockFile(_Strict):
     version: Literal[1]
     default: str | None = None
     models: tuple[Entry, ...] = Field(default=(), alias="model", strict=False)
+    warnings: tuple[str, ...] = Field(default=(), exclude=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,7 @@ class Lock:
 
     default: str
     entries: tuple[Entry, ...]
+    warnings: tuple[str, ...] = ()
 
     def entry(self, model_id: str | None = None) -> Entry:
         """The entry with this id, or the default one. Raises UsageError for an unknown id."""
@@ -212,6 +213,7 @@ def parse(text: str, name: str) -> LockFile:
             f"{name} has version {version}; this localagent reads up to {VERSION}",
             "use a newer localagent",
         )
+    warnings = _rename_old_keys(raw, name)
     try:
         lock = LockFile.model_validate(raw)
     except ValidationError as error:
@@ -219,7 +221,25 @@ def parse(text: str, name: str) -> LockFile:
             f"{name}: {_first(error, raw)}", "see the page on models in the docs"
         ) from (error)
     _no_duplicates(lock.models, name)
-    return lock
+    return lock.model_copy(update={"warnings": warnings})
+
+
+def _rename_old_keys(raw: dict[str, Any], name: str) -> tuple[str, ...]:
+    """Make what version 0.1 wrote readable; return a warning where a key has another name now.
+
+    `licence` became `license`. `edit_format` of the profile was never used, and is dropped.
+    """
+    models = raw.get("model")
+    entries = [e for e in models if isinstance(e, dict)] if isinstance(models, list) else []
+    old = [e for e in entries if "licence" in e and "license" not in e]
+    for entry in old:
+        entry["license"] = entry.pop("licence")
+    for entry in entries:
+        if isinstance(profile := entry.get("profile"), dict):
+            profile.pop("edit_format", None)
+    if not old:
+        return ()
+    return (f"{name}: the key licence is now called license; the next release does not read it",)
 
 
 def checked(values: dict[str, Any], name: str) -> Entry:
@@ -282,7 +302,7 @@ def merge(shipped: LockFile, user: LockFile | None, user_name: str = "models.loc
             f"{user_name}: key default: no model is called {default!r}",
             "choose one with: localagent models use ID",
         )
-    return Lock(default, tuple(entries))
+    return Lock(default, tuple(entries), user.warnings if user else ())
 
 
 def _combined(shipped: Entry, mine: Entry) -> Entry:

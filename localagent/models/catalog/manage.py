@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.core.errors import LocalAgentError, UsageError
+from localagent.core.errors import LocalAgentError, ModelLoadError, UsageError
+from localagent.models import gguf
 from localagent.models.catalog import lock, sources, store
 from localagent.models.catalog.download import OnProgress
-from localagent.models.catalog.lock import Entry, LocalFile, LockFile, ProfileSpec
+from localagent.models.catalog.lock import Entry, LocalFile, Lock, LockFile, ProfileSpec
 
 if TYPE_CHECKING:
-    from localagent.models.llamacpp.library import Metadata
+    from localagent.models.ollama.pinning import Facts
 
 # Models below this many parameters lose a plan of many steps, so the harness plans for them.
-_SMALL = 4_000_000_000
+_SMALL = 4e9
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,50 +131,65 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     """Pin a GGUF file where it is, in the user's lock, with a proposed profile.
 
     A file that the lock knows by its hash gets its place noted instead of a second entry. Raises
-    UsageError for what is no readable, whole GGUF file, and for an id that is taken.
+    UsageError for a path without a file and for an id that is taken, ModelLoadError for a file that
+    is no whole GGUF model.
     """
-    from localagent.models.llamacpp.library import inspect
-
     path = path.expanduser().resolve()
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "give the path of a GGUF file")
-    metadata = inspect(path)
+    header = _header(path)
     size, sha256 = store.hash_file(path, report)
     known = lock.load()
     twin = next((entry for entry in known.entries if entry.sha256 == sha256), None)
-    template = metadata.chat_template and metadata.chat_template_sha256
     if twin and store.state(twin) == "installed":
-        return _completed(twin, template)
+        return _add_template_pin(twin, header.chat_template_sha256)
     here = LocalFile(kind="file", path=str(path))
     if twin:
         entry = twin.model_copy(update={"sources": (here,)})
     else:
-        entry = _entry(path, metadata, size, sha256, model_id, known)
+        entry = _file_entry(path, replace(header, size=size), sha256, model_id, known)
     saved = _save(entry.model_copy(update={"sources": (here,)}))
     return Added(entry, str(path), saved, changed=True)
 
 
-def _completed(twin: Entry, template: str) -> Added:
-    """A model that is known and in place. Where an older localagent pinned it without the hash of
-    its chat template, that is added."""
-    entry = twin.model_copy(update={"chat_template_sha256": twin.chat_template_sha256 or template})
+def _header(path: Path) -> gguf.Header:
+    """The header of a file that can be used as a model. Raises ModelLoadError."""
+    try:
+        header = gguf.read(path)
+        reason = header.unusable
+    except (gguf.GgufError, OSError) as error:
+        reason = str(error)
+    if reason:
+        raise ModelLoadError(
+            f"{path.name} cannot be used: {reason}", "give the path of a whole GGUF file"
+        )
+    return header
+
+
+def _add_template_pin(twin: Entry, template_sha256: str) -> Added:
+    """Pin the chat template of a known model too, if an older localagent did not."""
+    template_sha256 = twin.chat_template_sha256 or template_sha256
+    entry = twin.model_copy(update={"chat_template_sha256": template_sha256})
     changed = entry != twin
     saved = _save(entry) if changed else lock.user_path()
     return Added(entry, _place(entry), saved, changed)
 
 
-def add_served(
+def add_from_ollama(
     name: str, host: str, model_id: str | None = None, allowed: Collection[str] = ()
 ) -> Added:
-    """Pin what the Ollama server at `host` has under `name`, in the user's lock, with a proposed
-    profile. Raises UsageError for an id that is taken, and what `served.ask` raises.
+    """Pin the model that the Ollama server at `host` has under `name`, with a proposed profile.
+
+    Raises UsageError for an id that is taken, and the errors of `pinning.ask`.
     """
     from localagent.models.ollama import pinning
 
-    found, known = pinning.ask(host, name, allowed), lock.load()
-    if twin := pinning.twin(found, known):
-        return _completed(twin, found.template_sha256)
-    entry = pinning.entry(found, model_id, known)
+    facts, known = pinning.ask(host, name, allowed), lock.load()
+    names = {pinning.full(facts.tag.name), pinning.full(facts.tag.model)}
+    for entry in known.entries:
+        if entry.digest == facts.digest and pinning.full(entry.name) in names:
+            return _add_template_pin(entry, facts.template_sha256)
+    entry = _ollama_entry(facts, model_id, known)
     saved = _save(entry)
     return Added(entry, _place(entry), saved, changed=True)
 
@@ -200,63 +217,89 @@ def remove(model_id: str) -> Removed:
     return Removed(entry, freed, unpinned)
 
 
-def propose(metadata: Metadata, size: int) -> ProfileSpec:
-    """How a model of `size` bytes with this metadata is probably best used."""
-    small = _parameters(metadata, size) < _SMALL
-    able = not small and metadata.tools
+def propose(parameters: float, *, tools: bool, fim: bool, trained_window: int) -> ProfileSpec:
+    """Propose how to use a model with so many `parameters`.
+
+    `tools` says whether its chat template has a place for tools, `fim` whether it can fill in the
+    middle. `trained_window` is in tokens, 0 if unknown.
+    """
+    small = parameters < _SMALL
     ceiling = 8192 if small else 16384
-    window = min(metadata.context_length or ceiling, ceiling)
     return ProfileSpec(
-        planner="react" if able else "workflow",
-        edit_format="whole" if small else "search-replace",
-        window=max(window, 1024),
-        fim=metadata.fim,
+        planner="react" if tools and not small else "workflow",
+        window=max(1024, min(trained_window or ceiling, ceiling)),
+        fim=fim,
     )
 
 
-def _parameters(metadata: Metadata, size: int) -> float:
-    """The number of parameters: as the file tells, or a guess from its size in bytes."""
-    label = re.fullmatch(r"(\d+(?:\.\d+)?)([MB])", metadata.size_label)
-    if label:
-        return float(label[1]) * {"M": 1e6, "B": 1e9}[label[2]]
-    # Most files are quantised to 4 bits, with about 0.6 bytes a parameter in all.
-    return metadata.parameters or size / 0.6
+def parameter_count(label: str) -> float:
+    """The number that a label such as "7.6B" stands for; 0 where it is no such label."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBT])", label)
+    return float(match[1]) * _UNITS[match[2]] if match else 0.0
 
 
-def _entry(
-    path: Path, metadata: Metadata, size: int, sha256: str, model_id: str | None, known: lock.Lock
+def _file_entry(
+    path: Path, header: gguf.Header, sha256: str, model_id: str | None, known: Lock
 ) -> Entry:
-    taken = {entry.id for entry in known.entries}
-    name = model_id or _slug(metadata.name or path.stem)
-    if name in taken:
-        if model_id:
-            raise UsageError(f"another model is called {name}", "choose another id")
-        name = f"{name}-{sha256[:6]}"
+    name = _free_id(model_id, header.name or path.stem, sha256, known)
     files = {entry.file.casefold() for entry in known.entries}
     # Where Ollama keeps it, a model's name is its hash.
     usable = re.match(r"[A-Za-z0-9_].*\.gguf$", path.name) and path.name.casefold() not in files
+    # Most files are quantized to 4 bits, with about 0.6 bytes a parameter in all.
+    parameters = parameter_count(header.size_label) or header.parameters or header.size / 0.6
     values = {
         "id": name,
         "file": path.name if usable else f"{name}.gguf",
-        "bytes": size,
+        "bytes": header.size,
         "sha256": sha256,
-        "chat_template_sha256": metadata.chat_template and metadata.chat_template_sha256,
-        "licence": metadata.licence,
+        "chat_template_sha256": header.chat_template_sha256,
+        "license": header.license,
         "origin": f"added from {path}",
-        "profile": propose(metadata, size),
+        "profile": propose(
+            parameters,
+            tools=header.tools,
+            fim=gguf.has_fim_tokens(path),
+            trained_window=header.context_length,
+        ),
     }
     return lock.checked(values, f"the entry for {path}")
+
+
+def _ollama_entry(facts: Facts, model_id: str | None, known: Lock) -> Entry:
+    name, show = facts.tag.name or facts.tag.model, facts.show
+    details = show.details or facts.tag.details
+    values = {
+        "id": _free_id(model_id, name.removesuffix(":latest"), facts.digest, known),
+        "backend": "ollama",
+        "name": name,
+        "digest": facts.digest,
+        "chat_template_sha256": facts.template_sha256,
+        "license": show.license.strip().partition("\n")[0][:100],
+        "origin": "added from an Ollama server",
+        "profile": propose(
+            parameter_count(details.parameter_size if details else ""),
+            tools="tools" in (show.capabilities or ()),
+            fim=show.fills_in,
+            trained_window=show.trained_window,
+        ),
+    }
+    return lock.checked(values, f"the entry for {name}")
+
+
+def _free_id(model_id: str | None, name: str, digest: str, known: Lock) -> str:
+    """Return the user's id, or one made of `name`. Raises UsageError if the former is taken."""
+    slug = re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-._")[:80] or "model"
+    if (model_id or slug) not in {entry.id for entry in known.entries}:
+        return model_id or slug
+    if model_id:
+        raise UsageError(f"another model is called {model_id}", "choose another id")
+    return f"{slug}-{digest[:6]}"
 
 
 def _save(entry: Entry) -> Path:
     own = lock.load_user()
     others = tuple(mine for mine in own.models if mine.id != entry.id)
     return lock.save_user(own.model_copy(update={"models": (*others, entry)}))
-
-
-def _slug(name: str) -> str:
-    slug = re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-._")
-    return slug[:80] or "model"
 
 
 def _added(entry: Entry) -> bool:

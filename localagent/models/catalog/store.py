@@ -84,7 +84,7 @@ def _changed(entry: Entry, path: Path) -> str:
 
 def _template(path: Path) -> str | None:
     try:
-        return gguf.template_sha256(path)
+        return gguf.read(path).chat_template_sha256
     except (gguf.GgufError, OSError):
         return None
 

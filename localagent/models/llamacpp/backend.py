@@ -32,11 +32,8 @@ from localagent.models.base import (
 )
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.client import Settings, Stopped, WorkerLink
-from localagent.models.llamacpp.library import Metadata, inspect
 from localagent.models.llamacpp.memory_plan import BATCH
 from localagent.models.llamacpp.process import worker_command
-
-__all__ = ["LlamaCpp", "Metadata", "inspect"]
 
 SILENCE = 120.0
 """Seconds without a word from the worker after which it counts as hung. It reports every few

@@ -3,7 +3,7 @@
 Each message is one frame: its length in bytes as a big-endian 32-bit number, then a JSON object
 whose `op` names its kind. Requests go to the worker, replies come back; a reply carries the `id`
 of the request that it answers, and ids only grow. A request ends with exactly one of `Loaded`,
-`Inspected`, `Done`, `Counted`, `Rendered`, `Tokenised`, `Kept` or `Failure`; `Loading`, `Reading`,
+`Done`, `Counted`, `Rendered`, `Tokenised`, `Kept` or `Failure`; `Loading`, `Reading`,
 `Text` and `Finished` may come before it. `Cancel` has no reply of its own: what it names ends
 sooner.
 
@@ -27,7 +27,7 @@ MAX_REQUEST = 64 << 20
 """Most bytes of a request: a prompt fills a window of millions of tokens before it is as long."""
 
 MAX_REPLY = 16 << 20
-"""Most bytes of a reply: the longest is a model's metadata with its chat template."""
+"""Most bytes of a reply: the longest is a prompt with its tokens."""
 
 _LENGTH = struct.Struct(">I")
 _T = TypeVar("_T")
@@ -88,14 +88,6 @@ class Load(_Message):
     flash: bool = True
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     kv: Kv | None = None
-
-
-class Inspect(_Message):
-    """Read a model file's metadata and vocabulary, without its weights."""
-
-    op: Literal["inspect"] = "inspect"
-    id: Count
-    path: bytes
 
 
 class FillIn(_Message):
@@ -212,29 +204,6 @@ class Loaded(_Message):
     extra_bufts: bool
 
 
-class Inspected(_Message):
-    """A model file's metadata; the fields are those of `models.llamacpp.Metadata`."""
-
-    op: Literal["inspected"] = "inspected"
-    id: Count
-    architecture: str
-    name: str
-    size_label: str
-    quantisation: str
-    licence: str
-    context_length: Count
-    layers: Count
-    heads: Count
-    kv_heads: Count
-    embedding: Count
-    vocabulary: Count
-    parameters: Count
-    kv_bytes_per_token: Count
-    chat_template: str
-    special_tokens: dict[str, int]
-    fim_tokens: dict[str, int]
-
-
 class Reading(_Message):
     """Progress of reading a run's prompt, in tokens."""
 
@@ -323,8 +292,8 @@ class Failure(_Message):
     window: Count = 0
 
 
-Request = Load | Inspect | Generate | CountText | Render | Tokenise | Keep | Cancel
-Last = Loaded | Inspected | Done | Counted | Rendered | Tokenised | Kept | Failure
+Request = Load | Generate | CountText | Render | Tokenise | Keep | Cancel
+Last = Loaded | Done | Counted | Rendered | Tokenised | Kept | Failure
 """What ends a request."""
 Reply = Ready | Loading | Reading | Text | Finished | Last
 

@@ -8,7 +8,6 @@ server says of this one, and, once it is loaded, the window that it was given.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -19,10 +18,8 @@ from localagent.core.errors import (
     ModelNotInstalled,
     NotLocal,
     ServerError,
-    UsageError,
 )
-from localagent.models.catalog import lock
-from localagent.models.catalog.lock import Entry, Lock, ProfileSpec
+from localagent.models.catalog.lock import Entry
 from localagent.models.gguf import text_sha256
 from localagent.models.ollama.client import Client, Patience
 from localagent.models.ollama.event_loop import Loop, Produced
@@ -58,6 +55,11 @@ class Facts:
     version: Version
     tag: Tagged
     show: Show
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the model's manifest."""
+        return plain(self.tag.digest)
 
     @property
     def template_sha256(self) -> str:
@@ -184,11 +186,6 @@ def plain(text: str) -> str:
     return text.removeprefix("sha256:").lower()
 
 
-# As for files (`manage.propose`): below this many parameters the harness plans.
-_SMALL = 4e9
-_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
-
-
 def ask(host: str, name: str, allowed: Collection[str] = ()) -> Facts:
     """What the server at `host` says of the model `name`; the model is not loaded. `allowed`
     are hosts beside this machine.
@@ -263,57 +260,3 @@ def verify(entry: Entry, host: str, allowed: Collection[str] = ()) -> None:
     """Raises ModelFileError where the server's model or its chat template is not the pinned one,
     and as `ask`."""
     as_pinned(ask(host, entry.name, allowed), entry.digest, entry.chat_template_sha256, entry.id)
-
-
-def entry(found: Facts, model_id: str | None, known: Lock) -> Entry:
-    """An entry that pins what was found, with a proposed profile.
-
-    Raises UsageError for an id that is taken, LockError for a name or digest that is none.
-    """
-    name, digest = found.tag.name or found.tag.model, plain(found.tag.digest)
-    taken = {other.id for other in known.entries}
-    slug = re.sub(r"[^a-z0-9._]+", "-", name.removesuffix(":latest").lower()).strip("-._")
-    wanted = model_id or slug[:80]
-    if wanted in taken:
-        if model_id:
-            raise UsageError(f"another model is called {model_id}", "choose another id")
-        wanted = f"{wanted}-{digest[:6]}"
-    values = {
-        "id": wanted,
-        "backend": "ollama",
-        "name": name,
-        "digest": digest,
-        "chat_template_sha256": found.template_sha256,
-        "licence": found.show.license.strip().partition("\n")[0][:100],
-        "origin": "added from an Ollama server",
-        "profile": propose(found),
-    }
-    return lock.checked(values, f"the entry for {name}")
-
-
-def twin(found: Facts, known: Lock) -> Entry | None:
-    """The entry that pins this very model already."""
-    digest = plain(found.tag.digest)
-    names = {full(found.tag.name), full(found.tag.model)}
-    same = (e for e in known.entries if e.digest == digest and full(e.name) in names)
-    return next(same, None)
-
-
-def propose(found: Facts) -> ProfileSpec:
-    """How the model is probably best used, by its size and what the server can do with it."""
-    small = _parameters(found) < _SMALL
-    able = not small and "tools" in (found.show.capabilities or ())
-    ceiling = 8192 if small else 16384
-    return ProfileSpec(
-        planner="react" if able else "workflow",
-        edit_format="whole" if small else "search-replace",
-        window=max(1024, min(found.show.trained_window or ceiling, ceiling)),
-        fim=found.show.fills_in,
-    )
-
-
-def _parameters(found: Facts) -> float:
-    """The number of parameters, as the server tells it; 0, which is small, where it does not."""
-    details = found.show.details or found.tag.details
-    told = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBT])", details.parameter_size if details else "")
-    return float(told[1]) * _UNITS[told[2]] if told else 0.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.chat_template import ChatTemplate, TemplateFailed
 from localagent.models.llamacpp.worker.interface import RequestFailed
 
@@ -95,37 +94,3 @@ class Handle:
             return ChatTemplate(self.text("tokenizer.chat_template"), bos, eos, self.controls())
         except TemplateFailed as error:
             raise RequestFailed("load", str(error)) from None
-
-
-def inspected(request_id: int, model: Handle) -> protocol.Inspected:
-    """What a model file says of itself, as the reply to a request."""
-    c = model.c
-    # Not `llama_model_ftype`: without the weights it knows nothing.
-    kind = model.text("general.file_type")
-    name: bytes = (c.llama_ftype_name(int(kind)) or b"") if kind.isdecimal() else b""
-    special = model.named(bos="bos", eos="eos", eot="eot", pad="pad", newline="nl")
-    return protocol.Inspected(
-        id=request_id,
-        architecture=model.architecture,
-        name=model.text("general.name"),
-        size_label=model.text("general.size_label"),
-        quantisation=_short_type(name.decode("utf-8", "replace")),
-        licence=model.text("general.license"),
-        context_length=model.trained_window,
-        layers=model.number("block_count"),
-        heads=model.number("attention.head_count"),
-        kv_heads=model.number("attention.head_count_kv"),
-        embedding=model.number("embedding_length"),
-        vocabulary=c.llama_vocab_n_tokens(model.vocab),
-        parameters=c.llama_model_n_params(model.model),
-        kv_bytes_per_token=model.kv_bytes_per_token,
-        chat_template=model.text("tokenizer.chat_template"),
-        special_tokens=special,
-        fim_tokens=model.fim_tokens(),
-    )
-
-
-def _short_type(name: str) -> str:
-    """A quantisation as file names have it: "Q4_K_M" for llama.cpp's "Q4_K - Medium"."""
-    base, _, kind = name.removeprefix("(guessed) ").partition(" - ")
-    return f"{base}_{kind[0]}" if kind in ("Small", "Medium", "Large") else base

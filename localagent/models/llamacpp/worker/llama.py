@@ -18,7 +18,7 @@ from typing import Any
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import available_memory, gigabytes, physical_cores
 from localagent.models.llamacpp.memory_plan import KV_SIZE, cells
-from localagent.models.llamacpp.worker.handle import Handle, inspected
+from localagent.models.llamacpp.worker.handle import Handle
 from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
 from localagent.models.llamacpp.worker.sampler import Greedy, Sampler
 from localagent.models.llamacpp.worker.serve import serve
@@ -100,16 +100,6 @@ class LlamaCpp:
         os.chdir(folder)
         llama_cpp.llama_backend_init()
         self.devices = devices(folder)
-
-    def inspect(self, request: protocol.Inspect) -> protocol.Inspected:
-        """Read a model file's metadata and vocabulary."""
-        parameters = self.c.llama_model_default_params()
-        parameters.vocab_only = True
-        model = Handle(self.c, self._open(request.path, parameters))
-        try:
-            return inspected(request.id, model)
-        finally:
-            self.c.llama_model_free(model.model)
 
     def load(
         self,

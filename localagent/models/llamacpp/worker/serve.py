@@ -46,9 +46,6 @@ class Native(Protocol):
     def devices(self) -> tuple[protocol.Device, ...]:
         """The graphics processors that it can use."""
 
-    def inspect(self, request: protocol.Inspect) -> protocol.Inspected:
-        """Read a model file's metadata. Raises RequestFailed."""
-
     def load(
         self,
         request: protocol.Load,
@@ -120,8 +117,6 @@ class _Worker:
         def cancelled() -> bool:
             return self._inbox.is_cancelled(request.id)
 
-        if isinstance(request, protocol.Inspect):
-            return self._native.inspect(request)
         if isinstance(request, protocol.Load):
             return self._load(request, cancelled)
         if self._generator is None:
