@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,16 +75,14 @@ def described(workspace: Workspace) -> str:
 def write(workspace: Workspace, text: str) -> None:
     """Write the project's AGENTS.md as a whole, and agree to it: the user asked for it and has seen
     it. Raises WorkspaceError."""
+    from localagent.core.atomic import write_atomic
     from localagent.permissions.consent import Consent
     from localagent.permissions.project_files import RULES, ProjectFile
 
     path = workspace.path(RULES)
-    temp = path.with_name(f".{path.name}.localagent-{os.getpid():08}.tmp")
     try:
-        temp.write_text(text, encoding="utf-8", newline="\n")
-        temp.replace(path)
+        write_atomic(path, text, mode=None)
     except OSError as error:
-        temp.unlink(missing_ok=True)
         raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
     Consent(workspace.root).agree(ProjectFile(RULES, "rules", text.encode()))
 

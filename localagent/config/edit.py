@@ -7,7 +7,6 @@ change would have no effect.
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from localagent.config import toml_edit
 from localagent.config.policy import Policy
 from localagent.config.schema import KEYS, TABLES, read_file, unknown_key, validated
 from localagent.config.settings import not_for_projects
+from localagent.core.atomic import PRIVATE, write_atomic
 from localagent.core.errors import ConfigError
 from localagent.core.locks import locked
 from localagent.core.paths import private
@@ -58,17 +58,14 @@ class SettingsFile:
         """Put `text` in the file, as a whole or not at all. Raises ConfigError."""
         self.check(text)
         target = self._target()
-        temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             if self.project:
                 target.parent.mkdir(exist_ok=True)
             else:
                 private(target.parent)
-            temp.write_text(text, encoding="utf-8", newline="")
-            temp.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o600)
-            temp.replace(target)
+            mode = target.stat().st_mode & 0o777 if target.exists() else PRIVATE
+            write_atomic(target, text, mode=mode)
         except OSError as error:
-            temp.unlink(missing_ok=True)
             raise ConfigError(f"cannot write {target}: {error.strerror}") from None
 
     def _target(self) -> Path:

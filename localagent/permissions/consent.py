@@ -17,10 +17,11 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from localagent.core.atomic import write_atomic
+from localagent.core.clock import timestamp
 from localagent.core.errors import WorkspaceError
 from localagent.core.locks import locked
 from localagent.core.paths import data_dir, private
@@ -101,8 +102,8 @@ class Consent:
         return gone != [None]
 
     def _say(self, file: ProjectFile, agreed: bool) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        entry = {"sha256": file.sha256, "agreed": agreed, "time": now, "text": file.text}
+        time = timestamp("seconds")
+        entry = {"sha256": file.sha256, "agreed": agreed, "time": time, "text": file.text}
         self._change(lambda files: files.update({file.path: entry}))
 
     def _change(self, change: Callable[[dict[str, Any]], object]) -> None:
@@ -112,11 +113,8 @@ class Consent:
             with locked(self._path.with_suffix(".lock")):
                 files = self._read()
                 change(files)
-                temp = self._path.with_suffix(f".{os.getpid()}.tmp")
                 content = {"workspace": self._root, "files": files}
-                temp.write_text(json.dumps(content, indent=1), encoding="ascii")
-                temp.chmod(0o600)
-                temp.replace(self._path)
+                write_atomic(self._path, json.dumps(content, indent=1))
         except OSError as error:
             raise WorkspaceError(
                 f"cannot remember that in {self._path}: {error.strerror}",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localagent.core.atomic import write_atomic
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.core.locks import locked
 from localagent.core.paths import config_dir, private
@@ -110,11 +111,7 @@ class WorkspaceGrants:
                     "workspace": self._workspace,
                     "grants": [{"effect": g.effect, "subject": g.subject} for g in kept],
                 }
-                temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(data, file, indent=1)
-                temporary.replace(self._path)
+                write_atomic(self._path, json.dumps(data, indent=1))
         except OSError as error:
             raise WorkspaceError(
                 f"cannot write {self._path}: {error.strerror}",

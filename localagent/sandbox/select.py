@@ -21,6 +21,7 @@ from pathlib import Path
 
 from localagent import __version__
 from localagent.core import paths
+from localagent.core.atomic import write_atomic
 from localagent.core.errors import SandboxError, UsageError
 from localagent.egress import lock
 from localagent.sandbox.base import Command, Sandbox
@@ -180,9 +181,7 @@ class Tried:
     def _keep(self) -> None:
         with suppress(OSError):
             record = paths.private(_record().parent) / _record().name
-            beside = record.with_name(f"sandbox.{os.getpid()}")
-            beside.write_text(json.dumps({"key": _key(), "kinds": self._found}))
-            beside.replace(record)
+            write_atomic(record, json.dumps({"key": _key(), "kinds": self._found}))
 
 
 def _probe(kind: str) -> tuple[Path | None, str]:

@@ -193,7 +193,7 @@ def test_the_conversation_of_a_resumed_session(root: Path) -> None:
 
 def test_the_list_of_sessions(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(f"2026-01-01T00:00:{n:02d}.000Z" for n in range(60))
-    monkeypatch.setattr(transcript, "_now", lambda: next(times))
+    monkeypatch.setattr(transcript, "timestamp", lambda: next(times))
     names = []
     for workspace in (root, tmp_path, root):
         with open_session(workspace) as session:

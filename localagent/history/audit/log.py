@@ -18,10 +18,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from localagent.core.clock import timestamp
 from localagent.core.errors import WorkspaceError
 from localagent.core.events import Blocked, Decision, Event, SessionStarted, TurnFinished
 from localagent.core.locks import locked
@@ -86,7 +86,7 @@ class AuditLog:
                     if self._told != end_of(self._fd):  # somebody else wrote last
                         self._tell(head, _untold(self._folder, self.session, self._fd))
                     self._tell(head, mend(self._fd))
-                    self._tell(head, append(self._fd, {"time": now(), **record}))
+                    self._tell(head, append(self._fd, {"time": timestamp(), **record}))
                     if sync:
                         os.fsync(head)
                 finally:
@@ -100,7 +100,7 @@ class AuditLog:
         """Add to the head that this session's file goes to `link` now."""
         if link is not None:
             tip = {"type": TIP, "file": self.session, "count": link.seq, "last": link.hash}
-            append(head, {"time": now(), **tip})
+            append(head, {"time": timestamp(), **tip})
             self._told = link
 
     def sync(self) -> None:
@@ -151,11 +151,6 @@ def _untold(folder: Path, session: str, fd: int) -> Link | None:
         elif record.get("file") == session:
             known = record["count"] if record.get("type") == TIP else 0  # 0: it was pruned
     return link if link.seq == known + 1 else None
-
-
-def now() -> str:
-    """The time, UTC, with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _failed(error: OSError) -> WorkspaceError:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localagent.core.clock import timestamp
 from localagent.core.errors import WorkspaceError
 from localagent.core.locks import locked
 from localagent.history.audit.hash_chain import Link, append, end_of, open_chain, scan, seal
-from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TIP, audit_dir, now
+from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TIP, audit_dir
 from localagent.history.audit.verify import head_intact
 
 # The head is made shorter where it is larger than this, in bytes: some 20,000 records.
@@ -78,7 +79,7 @@ def _delete(file: _File) -> bool:
         if not _is_free(fd):
             return False
         link = end_of(fd)
-        record: dict[str, Any] = {"type": PRUNED, "time": now(), "file": file.session}
+        record: dict[str, Any] = {"type": PRUNED, "time": timestamp(), "file": file.session}
         record |= {"count": link.seq, "last": link.hash, "bytes": file.bytes}
         head = open_chain(file.path.with_name(HEAD))
         try:
@@ -127,7 +128,7 @@ def _shorten(head: Path, kept_bytes: int) -> None:
         _take(files, record)
     if not dropped:
         return
-    base = {"type": BASE, "time": now(), "files": files, "was": was}
+    base = {"type": BASE, "time": timestamp(), "files": files, "was": was}
     first, _ = seal(base, Link(dropped - 1))
     base_hash = next(iter(scan(first))).hash
     fresh = head.with_name(f"{HEAD}.new")
@@ -136,7 +137,7 @@ def _shorten(head: Path, kept_bytes: int) -> None:
     try:
         os.write(fd, first)
         os.write(fd, data[at:])
-        append(fd, {"type": COMPACTED, "time": now(), "base": base_hash})
+        append(fd, {"type": COMPACTED, "time": timestamp(), "base": base_hash})
         os.fsync(fd)
     finally:
         os.close(fd)

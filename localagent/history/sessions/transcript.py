@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from localagent.core.clock import timestamp
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.core.events import (
     Event,
@@ -155,7 +156,7 @@ class TranscriptWriter:
         if self.lost:
             self.lost += 1
             return
-        record = {"seq": self._seq, "time": _now(), **to_dict(event)}
+        record = {"seq": self._seq, "time": timestamp(), **to_dict(event)}
         try:
             self._file.append(record, sync=isinstance(event, TurnFinished))
         except OSError as error:
@@ -239,7 +240,7 @@ def new_id() -> str:
 
 def describe(folder: Path, workspace: str, parent: Parent | None = None) -> None:
     """Write down which session is in a new folder. Raises OSError."""
-    about = {"session": folder.name, "workspace": workspace, "started": _now()}
+    about = {"session": folder.name, "workspace": workspace, "started": timestamp()}
     if parent is not None:
         about["parent"] = parent.session
         about["parent_turn"] = str(parent.turn)
@@ -381,7 +382,3 @@ def _about(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return about if isinstance(about, dict) else {}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
+from localagent.core.atomic import write_atomic
 from localagent.core.errors import ModelFileError, UsageError
 
 CHUNK = 1 << 20
@@ -148,9 +149,7 @@ class Partial:
             os.fsync(stream.fileno())
         self.ends.append((done, self.hash.hexdigest()))
         note = {"label": self.label, "sha256": self.sha256, "ends": self.ends}
-        fresh = self.notes.with_name(self.notes.name + ".new")
-        fresh.write_text(json.dumps(note), encoding="utf-8")
-        fresh.replace(self.notes)
+        write_atomic(self.notes, json.dumps(note))
 
     def finish(self) -> Path:
         """Put the finished file in its place. Raises ModelFileError where it is not the pinned one.

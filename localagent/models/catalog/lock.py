@@ -7,9 +7,7 @@ profile, never other bytes. Field names are the keys of the file; docs/models.md
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from localagent.core.atomic import write_atomic
 from localagent.core.errors import LockError, UsageError
 from localagent.core.paths import config_dir, private
 from localagent.models.base import Profile
@@ -334,7 +333,7 @@ def save_user(lock: LockFile) -> Path:
     merge(read(shipped_path()), lock, str(path))
     try:
         private(path.parent)
-        _replace(path, dump(lock))
+        write_atomic(path, dump(lock), sync=True)
     except OSError as error:
         raise LockError(f"cannot write {path}: {error.strerror or error}") from error
     return path
@@ -348,16 +347,3 @@ def dump(lock: LockFile) -> str:
             if not entry[key]:
                 del entry[key]
     return tomlkit.dumps(content)
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=".models.lock.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

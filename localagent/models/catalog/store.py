@@ -16,12 +16,12 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from localagent.core.atomic import write_atomic
 from localagent.core.errors import ModelFileError, ModelNotInstalled, UsageError
 from localagent.core.paths import models_dir, private, state_dir
 from localagent.models import gguf
@@ -365,9 +365,6 @@ def _note(path: Path, fingerprint: _Fingerprint | None) -> None:
         notes[str(path)] = fingerprint
     try:
         folder = private(state_dir())
-        handle, fresh = tempfile.mkstemp(prefix=".verified.", dir=folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(notes, stream, indent=1)
-        Path(fresh).replace(folder / "verified.json")
+        write_atomic(folder / "verified.json", json.dumps(notes, indent=1))
     except OSError:
         return

@@ -22,6 +22,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from localagent.core.atomic import write_atomic
 from localagent.models.llamacpp.worker.prompt_cache import Mark, Memory, common_prefix
 
 _STATE, _FACTS = ".kv", ".json"
@@ -95,9 +96,7 @@ class KvFiles:
             )
             path.with_suffix(_FACTS).unlink(missing_ok=True)
             partial.replace(path)
-            note = partial.with_suffix(partial.suffix + _FACTS)
-            note.write_text(facts.model_dump_json())
-            note.replace(path.with_suffix(_FACTS))
+            write_atomic(path.with_suffix(_FACTS), facts.model_dump_json())
         except OSError as error:
             self._say(f"cannot keep the KV cache: {error}")
             with contextlib.suppress(OSError):
