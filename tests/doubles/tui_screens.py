@@ -11,7 +11,7 @@ from tmux_terminal import SHELL_PROMPT, Tmux, timeless
 from localagent.core.events import TurnFinished
 from localagent.history.sessions.transcript import list_sessions, read
 
-GOLDEN = Path(__file__).resolve().parents[1] / "ui/tui/golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden/terminal"
 Open = Callable[..., Tmux]
 
 

@@ -1,0 +1,14 @@
+"""Fixtures of the integration lane: tests that start processes, sandboxes, terminals or servers."""
+
+from __future__ import annotations
+
+from sandbox_fixtures import (  # noqa: F401
+    confining,
+    look,
+    plain,
+    project,
+    sandbox,
+    short,
+    unshare,
+    untouched,
+)

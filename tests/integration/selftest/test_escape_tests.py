@@ -1,0 +1,155 @@
+"""The canary suite: every attempt to get out, with every kind of sandbox, as root and as a user.
+
+The attempts are in localagent/guard/sandbox/attempts/. The same attempts without a sandbox are
+the control: what gets through there shows that the attempt is a real one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the canaries are for Linux", allow_module_level=True)
+
+from localagent.core.errors import SandboxError
+from localagent.sandbox.select import KINDS
+from localagent.selftest import resource_limits, targets
+from localagent.selftest.attempts import ATTEMPTS
+from localagent.selftest.examine import Canary, examine
+
+pytestmark = pytest.mark.sandbox
+
+CONFINING = [kind for kind in KINDS if kind != "none"]
+NOBODY = 65534
+# Real without a sandbox too, but not everywhere: they take root, a part of the kernel or of the
+# machine, or reach outwards and are left out.
+_FEWEST_REAL = 80
+_ALWAYS_REAL = {
+    *("tcp", "fast-open", "udp", "unix", "unix-datagram", "unix-pair", "unix-tmp"),
+    *("unix-link", "unix-proc", "abstract", "docker", "ssh-agent", "dbus", "environ"),
+    *("agent-environ", "parents-environ", "proc-root", "proc-cwd", "proc-fd", "proc-mem"),
+    *("ptrace", "vm-read", "signal", "thread-signal", "queued-signal", "pidfd-signal"),
+    *("io-signal", "pidfd-getfd", "limits", "priority", "affinity", "oom", "bashrc"),
+    *("authorized-keys", "home-file", "real-file", "git-hook", "git-config", "journal"),
+    *("journal-read", "settings", "outside", "dots", "link-out", "new-link", "hard-link"),
+    *("reopen", "move-in", "exchange", "delete", "truncate", "mode", "mode-by-descriptor"),
+    *("mode-by-link", "mode-by-folder", "secret-mode", "owner", "times", "times-by-descriptor"),
+    *("allocate", "fifo", "socket-file", "ssh-key", "ssh-key-by-link", "ssh-key-by-folder"),
+    *("aws", "gpg", "kube", "netrc", "npm", "git-credentials", "history", "browser"),
+    *("program-settings", "tmp", "tmp-write", "var-tmp", "shm", "shm-write", "sysv"),
+    *("set-user-id",),
+}
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[Path]:
+    """A folder that is not below /tmp, which sandboxes hide as a whole."""
+    places = [Path("/var/cache"), Path.home(), Path(__file__).parent]
+    place = next(path for path in places if os.access(path, os.W_OK))
+    folder = Path(tempfile.mkdtemp(prefix="la-", dir=place))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@cache
+def _found(kind: str, base: Path) -> dict[str, Canary] | str:
+    try:
+        return {canary.name: canary for canary in examine(kind, base)}
+    except SandboxError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("name", [*ATTEMPTS, *resource_limits.NAMES])
+@pytest.mark.parametrize("kind", CONFINING)
+def test_denied(kind: str, name: str, base: Path) -> None:
+    found = _found(kind, base)
+    if isinstance(found, str):
+        pytest.skip(found)
+    assert found[name].denied, f"{found[name].what}: {found[name].detail}"
+
+
+def test_the_attempts_are_real_ones(base: Path) -> None:
+    found = _found("none", base)
+    assert not isinstance(found, str), found
+    real = {name for name, canary in found.items() if not canary.denied}
+    assert real >= _ALWAYS_REAL
+    assert len(real) >= _FEWEST_REAL and len(ATTEMPTS) >= 60
+
+
+def test_in_a_container_without_namespaces_and_privileges(base: Path) -> None:
+    """Landlock is what works there: as root without a capability, and no namespace to be had."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from localagent.selftest.examine import examine\n"
+        "from localagent.sandbox.select import choose\n"
+        "kind = choose().sandbox.kind\n"
+        "rows = examine(kind, Path(sys.argv[1])) if kind != 'none' else []\n"
+        "print(kind, len(rows), [row.name for row in rows if not row.denied])"
+    )
+    inside = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all "
+    inside += '--inh-caps=-all --no-new-privs "$@"'
+    done = subprocess.run(
+        ["unshare", "-U", "-r", "sh", "-c", inside, "sh", sys.executable, "-c", code, str(base)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        capture_output=True,
+        text=True,
+    )
+    if "unshare:" in done.stderr or "setpriv:" in done.stderr:
+        pytest.skip(done.stderr)
+    if done.stdout.startswith("none"):
+        pytest.skip("this kernel's Landlock is too old")
+    assert done.stdout == f"landlock {len(ATTEMPTS) + len(resource_limits.NAMES)} []\n", done.stderr
+
+
+def test_nothing_is_left_behind(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by a trial that ended, and not for long by one that was killed."""
+    marker = targets.new_marker()
+    monkeypatch.setattr(targets, "new_marker", lambda: marker)
+    left = Path("/tmp", f"{targets._MARKER}{marker[::-1]}-secret")  # an earlier trial's
+    left.touch()
+    os.utime(left, (1, 1))
+    examine("none", base)
+    places = (Path(folder) for folder in ("/tmp", "/var/tmp", "/dev/shm"))
+    assert not left.exists()
+    assert not [path for place in places for path in place.glob(f"{marker}*")]
+
+
+def test_as_an_ordinary_user(base: Path) -> None:
+    """All of this file once more, by somebody for whom the kernel's rules are others."""
+    from .test_sandbox_as_user import PATH, usable_python
+
+    setpriv = shutil.which("setpriv")
+    if os.getuid() != 0 or setpriv is None:
+        pytest.skip("needs root and setpriv, to become somebody else")
+    user = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    python = usable_python(user)
+    if python is None:
+        pytest.skip("no interpreter that other users can run has pytest and hypothesis")
+    home = tempfile.mkdtemp(prefix="la-", dir="/var/cache")
+    os.chown(home, NOBODY, NOBODY)
+    environment = {"PATH": os.environ["PATH"], "HOME": home, "PYTHONPATH": PATH, "LANG": "C.UTF-8"}
+    arguments = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    try:
+        done = subprocess.run(
+            [*user, python, "-B", *arguments, f"--basetemp={home}/t", __file__],
+            env=environment,
+            cwd=Path(__file__).resolve().parents[3],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    skipped = [line for line in done.stdout.splitlines() if "could not be tried" in line]
+    here = [kind for kind in CONFINING if isinstance(_found(kind, base), str)]
+    assert len(skipped) <= len(here), skipped
