@@ -13,10 +13,10 @@ import pytest
 
 NOBODY = 65534
 FILES = (
-    "test_sandbox_views.py",
-    "test_sandbox_confinement.py",
-    "test_sandbox_round_trip.py",
-    "test_sandbox_toolchains.py",
+    "test_views.py",
+    "test_confinement.py",
+    "test_round_trip.py",
+    "test_toolchains.py",
 )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sandbox_fixtures import working
 
 from localagent.core import paths
 from localagent.core.errors import SandboxError
@@ -22,8 +23,6 @@ from localagent.sandbox import visible_paths
 from localagent.sandbox.base import Command, Completed, Sandbox
 from localagent.sandbox.kernel import namespaces
 from localagent.sandbox.kinds.unshare import UnshareSandbox
-
-from .conftest import working
 
 pytestmark = pytest.mark.sandbox
 

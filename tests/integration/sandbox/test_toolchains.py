@@ -152,7 +152,7 @@ def test_postgres_on_a_socket_in_the_workspace(confining: Sandbox, tmp_path: Pat
     if initdb is None:
         pytest.skip("postgres is not installed")
     if os.getuid() == 0:
-        pytest.skip("postgres does not run as root; test_sandbox_as_user.py tries it")
+        pytest.skip("postgres does not run as root; test_as_user.py tries it")
     folder = shlex.quote(os.path.dirname(os.path.realpath(initdb)))
     line = f"""
     PATH={folder}:$PATH

@@ -125,7 +125,7 @@ def test_nothing_is_left_behind(base: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_as_an_ordinary_user(base: Path) -> None:
     """All of this file once more, by somebody for whom the kernel's rules are others."""
-    from .test_sandbox_as_user import PATH, usable_python
+    from tests.integration.sandbox.test_as_user import PATH, usable_python
 
     setpriv = shutil.which("setpriv")
     if os.getuid() != 0 or setpriv is None:

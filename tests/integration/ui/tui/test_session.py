@@ -395,7 +395,7 @@ def test_bad_settings_are_one_line(open_terminal: Open, home: Path) -> None:
 def test_the_terminal_is_left_as_it_was(open_terminal: Open, scripted: Script, way: str) -> None:
     terminal = open_terminal()
     if way == "fault":
-        terminal.start(program=str(Path(__file__).parents[2] / "doubles" / "faulty_chat.py"))
+        terminal.start(program=str(Path(__file__).parents[3] / "doubles" / "faulty_chat.py"))
         terminal.until("mode")
         terminal.send("anything")
         shown = terminal.until("RuntimeError: a fault of ours")
