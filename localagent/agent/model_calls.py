@@ -35,7 +35,7 @@ from localagent.models.base import (
     Text,
     Usage,
 )
-from localagent.redaction.redactor import Marks
+from localagent.redaction.redactor import Redactor
 
 # A unit of up to UNIT characters that fills at least SPAN characters at the end, UNITS times.
 UNIT = 80
@@ -224,7 +224,7 @@ def _generate(
     if tokens is not None:
         share = max(1, tokens // len(left))
         left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
-    left.update({n: hidden(r, turn.services.marks) for n, r in left.items()})
+    left.update({n: hidden(r, turn.services.redactor) for n, r in left.items()})
     streams = list(left)
     yield from turn.drain_reads()
     yield from turn.drain_redactions()
@@ -260,17 +260,17 @@ def _generate(
                 model.cancel()
 
 
-def hidden(request: Request, marks: Marks) -> Request:
+def hidden(request: Request, redactor: Redactor) -> Request:
     """The request without secrets and invisible characters: all that a model is asked passes
     through here."""
     prompt = request.prompt
     if isinstance(prompt, Infill):
         shown: tuple[Message, ...] | Infill = Infill(
-            marks.hide(prompt.prefix), marks.hide(prompt.suffix)
+            redactor.redact(prompt.prefix), redactor.redact(prompt.suffix)
         )
     else:
-        shown = tuple(replace(m, content=marks.hide(m.content)) for m in prompt)
-    return replace(request, prompt=shown, reply_start=marks.hide(request.reply_start))
+        shown = tuple(replace(m, content=redactor.redact(m.content)) for m in prompt)
+    return replace(request, prompt=shown, reply_start=redactor.redact(request.reply_start))
 
 
 def _overdue(turn: Turn) -> bool:
@@ -340,7 +340,7 @@ def ask_once(
         late.set()
         model.cancel()
 
-    request = hidden(request, Marks())
+    request = hidden(request, Redactor())
     for path, digest in prompts.drain_reads():
         tell(FileRead(path, digest))
     tell(ModelAsked(purpose, transcript_form(request), 0, model.info.id))

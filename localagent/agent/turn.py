@@ -22,7 +22,7 @@ from localagent.core.events import FileChanged, FileRead, Mode, TurnKind, Warned
 from localagent.core.messages import Message
 from localagent.index.base import Index
 from localagent.models.base import Model, Request, Usage
-from localagent.redaction.redactor import Marks
+from localagent.redaction.redactor import Redactor
 from localagent.sandbox.base import Sandbox
 from localagent.tools.base import Effect, Tool
 from localagent.workspace.workspace import Workspace
@@ -93,7 +93,7 @@ class Services:
     interactive: bool = False
     check_seconds: float = 120.0
     planning: Model | None = None
-    marks: Marks = field(default_factory=Marks)
+    redactor: Redactor = field(default_factory=Redactor)
     rules: Rules = field(default_factory=Rules)
 
     def fixed_rules(self) -> str:
@@ -238,7 +238,7 @@ class Turn:
     def record_read(self, path: str, sha256: str) -> None:
         """Record that the model reads this version of a file, and redact the file's secrets."""
         if self.ledger.record_file(path, sha256):
-            self.services.marks.learn(text_of(self.services.workspace, path))
+            self.services.redactor.add(text_of(self.services.workspace, path))
 
     def drain_reads(self) -> list[FileRead]:
         """An event for each file, prompt file and rule file read since the last call."""
@@ -251,7 +251,7 @@ class Turn:
 
     def drain_redactions(self) -> list[Warned]:
         """A warning about the secrets redacted since the last call; empty without any."""
-        redacted = self.services.marks.untold()
+        redacted = self.services.redactor.drain()
         return [Warned(f"hidden from the model: {redacted}")] if redacted else []
 
     def folder_rules(self, path: str) -> str:

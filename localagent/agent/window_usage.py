@@ -50,7 +50,7 @@ def window_of(exchange: Exchange, services: Services) -> Window:
     """What `exchange` filled. Raises BackendError, ModelNotInstalled."""
     cut = exchange.model.tokenised(exchange.request)
     known = {tools_text(services): "tools", services.fixed_rules(): "rules", **exchange.texts}
-    hide = services.marks.hide
+    hide = services.redactor.redact
     # Longer ones first: a short one may stand inside of a longer one, too.
     named = sorted(((hide(text), kind) for text, kind in known.items() if text), key=_longest_first)
     spans: list[tuple[int, int, str]] = []

@@ -15,7 +15,7 @@ from localagent.ui.view.sanitize import clean, one_line
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.history.sessions.catalogue import Found
+    from localagent.history.sessions.catalog import SessionMatch
 
 FORMATS = ("jsonl", "json", "markdown", "html")
 OUTCOMES = (
@@ -108,7 +108,7 @@ def _add_export(actions: Commands) -> None:
 
 def list_sessions(args: argparse.Namespace) -> int:
     """One line for each session: id, outcome, changed files, title or first task."""
-    from localagent.history.sessions.catalogue import find
+    from localagent.history.sessions.catalog import find
 
     found = find(None if args.all else args.directory, args.words, args.outcome, args.file)
     if not found:
@@ -128,7 +128,7 @@ def list_sessions(args: argparse.Namespace) -> int:
     return 0
 
 
-def _called(one: Found, every: bool) -> str:
+def _called(one: SessionMatch, every: bool) -> str:
     """What a session is called, where it comes from, and the line that was looked for."""
     session = one.session
     parts = [f"{session.workspace}:"] if every else []
@@ -140,7 +140,7 @@ def _called(one: Found, every: bool) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _described(one: Found) -> dict[str, object]:
+def _described(one: SessionMatch) -> dict[str, object]:
     session = one.session
     return {
         "session": session.session,
@@ -187,9 +187,9 @@ def fork(args: argparse.Namespace) -> int:
 
 def rename(args: argparse.Namespace) -> int:
     """Record another title."""
-    from localagent.history.sessions import catalogue
+    from localagent.history.sessions import catalog
 
-    say(catalogue.rename(args.id, args.title))
+    say(catalog.rename(args.id, args.title))
     return 0
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localagent.cli.options import Commands
-    from localagent.history.checkpoints.undo import Undone
+    from localagent.history.checkpoints.undo import UndoResult
     from localagent.session.recorders import WorkspaceUndo
 
 _DESCRIPTION = """\
@@ -76,7 +76,7 @@ def _open(directory: Path) -> WorkspaceUndo:
     return WorkspaceUndo(Project.open(directory))
 
 
-def _tell(verb: str, done: Undone) -> None:
+def _tell(verb: str, done: UndoResult) -> None:
     say(f"{verb} turn {done.turn} of session {done.session}:")
     for change in done.changed:
         if change.after_sha256 is None:

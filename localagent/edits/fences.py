@@ -16,14 +16,14 @@ _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(.*?)[ \t]*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class FenceLine:
     """A line that opens or closes a block. `info` is what follows the marks; closing: ""."""
 
     indent: str
     marks: str
     info: str
 
-    def closed_by(self, other: Mark) -> bool:
+    def closed_by(self, other: FenceLine) -> bool:
         """Whether `other` may close the block that this line opens."""
         return (
             not other.info
@@ -31,7 +31,7 @@ class Mark:
             and len(other.marks) >= len(self.marks)
         )
 
-    def holds(self, other: Mark) -> bool:
+    def holds(self, other: FenceLine) -> bool:
         """Whether `other` opens a block of the same kind inside this one."""
         return (
             bool(other.info)
@@ -61,7 +61,7 @@ class Fence:
 
 
 @lru_cache(maxsize=4096)  # nested blocks make each line be looked at several times
-def mark(line: str) -> Mark | None:
+def fence_line(line: str) -> FenceLine | None:
     """The fence mark that `line` is, or None."""
     found = _FENCE.match(line)
     if found is None:
@@ -69,11 +69,15 @@ def mark(line: str) -> Mark | None:
     indent, marks, info = found.groups()
     if marks[0] == "`" and "`" in info:
         return None  # code in a line of prose
-    return Mark(indent, marks, info)
+    return FenceLine(indent, marks, info)
 
 
 def closings(
-    lines: Sequence[str], start: int, opening: Mark, stop: int | None = None, first: bool = False
+    lines: Sequence[str],
+    start: int,
+    opening: FenceLine,
+    stop: int | None = None,
+    first: bool = False,
 ) -> list[int]:
     """The lines before `stop` that could close the block opened in line `start`, likeliest first.
 
@@ -85,7 +89,7 @@ def closings(
     flat: list[int] = []
     balanced: list[int] = []
     for number in range(start + 1, end):
-        found = mark(lines[number])
+        found = fence_line(lines[number])
         if found is None:
             continue
         if opening.holds(found):
@@ -108,7 +112,7 @@ def fences(reply: str) -> list[Fence]:
     result = []
     number = 0
     while number < len(lines):
-        opening = mark(lines[number])
+        opening = fence_line(lines[number])
         if opening is None:
             number += 1
             continue
@@ -120,7 +124,7 @@ def fences(reply: str) -> list[Fence]:
     return result
 
 
-def _close(lines: Sequence[str], start: int, opening: Mark) -> tuple[int, bool]:
+def _close(lines: Sequence[str], start: int, opening: FenceLine) -> tuple[int, bool]:
     """The line that ends a block, and whether it is a closing mark (else it is not part of it)."""
     ends = closings(lines, start, opening, first=True)
     first = ends[0] if ends else len(lines)
@@ -128,17 +132,17 @@ def _close(lines: Sequence[str], start: int, opening: Mark) -> tuple[int, bool]:
     if not balanced:
         # The closings do not add up, so an inner opening is the next block's.
         for number in range(start + 1, first):
-            found = mark(lines[number])
+            found = fence_line(lines[number])
             if found is not None and opening.holds(found):
                 return number, False
     return (first, True) if ends else (len(lines), False)
 
 
-def _depth(lines: Sequence[str], start: int, end: int, opening: Mark) -> int:
+def _depth(lines: Sequence[str], start: int, end: int, opening: FenceLine) -> int:
     """How many blocks are still open after line `end`."""
     depth = 1
     for line in lines[start + 1 : end + 1]:
-        found = mark(line)
+        found = fence_line(line)
         if found is not None:
             depth += opening.holds(found) - opening.closed_by(found)
     return depth

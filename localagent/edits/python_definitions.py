@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from localagent.core.errors import EditError
 from localagent.edits.omissions import elided_line
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+DefinitionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PythonDefinition:
     """A definition: its node, its qualified name, and the definitions around it."""
 
-    node: Definition
+    node: DefinitionNode
     name: str
-    parents: tuple[Definition, ...]
+    parents: tuple[DefinitionNode, ...]
 
     @property
     def start(self) -> int:
@@ -54,7 +54,7 @@ class _Code:
     body: list[ast.stmt]
 
 
-def definitions(text: str) -> list[Found]:
+def definitions(text: str) -> list[PythonDefinition]:
     """All functions, methods and classes of `text`, nested ones too, in the order of lines.
 
     Raises EditError where the text does not parse.
@@ -146,12 +146,14 @@ def _parse(text: str, what: str = "the code") -> _Code:
         raise EditError(f"{what} does not parse: {error or 'too deeply nested'}") from None
 
 
-def _definitions(body: Sequence[ast.AST], parents: tuple[Definition, ...] = ()) -> Iterator[Found]:
+def _definitions(
+    body: Sequence[ast.AST], parents: tuple[DefinitionNode, ...] = ()
+) -> Iterator[PythonDefinition]:
     """The definitions in `body`, also those under if, try, with and match."""
     for node in body:
         if isinstance(node, _DEFINITIONS):
             name = ".".join(parent.name for parent in (*parents, node))
-            yield Found(node, name, parents)
+            yield PythonDefinition(node, name, parents)
             yield from _definitions(node.body, (*parents, node))
         elif isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
             yield from _definitions(list(ast.iter_child_nodes(node)), parents)
@@ -166,7 +168,7 @@ def _clean_name(name: str) -> str:
     return bare
 
 
-def _find(found: list[Found], wanted: str) -> Found:
+def _find(found: list[PythonDefinition], wanted: str) -> PythonDefinition:
     """The definition called `wanted`: by its whole name, or else by the end of it."""
     hits = [f for f in found if f.name == wanted]
     hits = hits or [f for f in found if f.name.endswith("." + wanted)]
@@ -183,7 +185,7 @@ def _find(found: list[Found], wanted: str) -> Found:
     return hits[0]
 
 
-def _find_new(code: _Code, old: Found) -> Found:
+def _find_new(code: _Code, old: PythonDefinition) -> PythonDefinition:
     """The definition in the new code that replaces `old`."""
     found = list(_definitions(code.body))
     same_kind = [f for f in found if f.is_class == old.is_class and (old.parents or not f.parents)]
@@ -197,7 +199,7 @@ def _find_new(code: _Code, old: Found) -> Found:
     return hits[-1]  # a model that corrects itself does so further down
 
 
-def _is_overload(node: Definition) -> bool:
+def _is_overload(node: DefinitionNode) -> bool:
     names = [ast.unparse(decorator) for decorator in node.decorator_list]
     return any(name in ("overload", "typing.overload") for name in names)
 
@@ -306,7 +308,9 @@ def _names(body: Sequence[ast.stmt]) -> set[str]:
     return names
 
 
-def _new_methods(code: _Code, new: Found, old: Found, indent: str, unit: str) -> list[str]:
+def _new_methods(
+    code: _Code, new: PythonDefinition, old: PythonDefinition, indent: str, unit: str
+) -> list[str]:
     """Methods that came along, which the class of `old` lacks: they follow it."""
     owner = old.parents[-1] if old.parents else None
     if not isinstance(owner, ast.ClassDef) or old.is_class:
@@ -318,21 +322,21 @@ def _new_methods(code: _Code, new: Found, old: Found, indent: str, unit: str) ->
         if (
             isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and node.name not in has
-            and (new.parents or _looks_like_method(node))
+            and (new.parents or _is_method(node))
         ):
-            found = Found(node, node.name, ())
+            found = PythonDefinition(node, node.name, ())
             result += ["", *_reindented(code, found.start, found.end, indent, unit)]
     return result
 
 
-def _looks_like_method(node: ast.stmt) -> bool:
+def _is_method(node: ast.stmt) -> bool:
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
     arguments = [*node.args.posonlyargs, *node.args.args]
     return bool(arguments) and arguments[0].arg in ("self", "cls")
 
 
-def _top(file: _Code, old: Found) -> int:
+def _top(file: _Code, old: PythonDefinition) -> int:
     """Where helpers of `old` go: above the statement of the file that holds it, and its comment."""
     starts = [first_line(node) for node in file.body]
     top = max(start for start in starts if start <= old.start)
@@ -348,14 +352,14 @@ def first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in decorators)]) - 1
 
 
-def _new_helpers(code: _Code, new: Found, file: _Code, unit: str) -> list[str]:
+def _new_helpers(code: _Code, new: PythonDefinition, file: _Code, unit: str) -> list[str]:
     """Functions, classes and constants of the new code that the file lacks, with blank lines."""
-    in_class = bool(new.parents) or _looks_like_method(new.node)
+    in_class = bool(new.parents) or _is_method(new.node)
     others = [
         node
         for node in code.body
         # Methods went into the class.
-        if node is not (*new.parents, new.node)[0] and not (in_class and _looks_like_method(node))
+        if node is not (*new.parents, new.node)[0] and not (in_class and _is_method(node))
     ]
     result = _lacking(code, others, file, unit)
     return [*result, "", ""] if result else []

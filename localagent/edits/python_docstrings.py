@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from localagent.core.errors import EditError
-from localagent.edits.python_definitions import Definition, definitions, first_line
+from localagent.edits.python_definitions import DefinitionNode, definitions, first_line
 
 _PROSE = re.compile(
     r"\b(?:doc\s?strings?|comments?|document(?:s|ed|ation)?|docs|licen[cs]es?|copyright|spdx"
@@ -37,7 +37,7 @@ def with_prose_of(old: str, new: str) -> str:
         return new
     theirs = old.splitlines()
     lines = new.splitlines()
-    kept = lines[: _end(after)] + _own(lines[_end(after) :], theirs)
+    kept = lines[: _end(after)] + _without_new_comments(lines[_end(after) :], theirs)
     for name, node in reversed(news):
         gone = olds.get(name)
         if gone is not None:
@@ -47,7 +47,7 @@ def with_prose_of(old: str, new: str) -> str:
     return text if _same_code(text, after) else new
 
 
-def _documented(lines: list[str], node: Definition, docstring: Sequence[str]) -> list[str]:
+def _documented(lines: list[str], node: DefinitionNode, docstring: Sequence[str]) -> list[str]:
     """The lines with a docstring put before a definition's body, where it has none."""
     first = node.body[0]
     at = first_line(first)
@@ -68,7 +68,7 @@ def _headed(
     """The lines with the head of the old file where a module's docstring is gone; in any case
     without new comments before the code."""
     start = _start(after)
-    head = _own(lines[:start], theirs)
+    head = _without_new_comments(lines[:start], theirs)
     if not _has_docstring(before) or _has_docstring(after) or not after.body:
         return [*head, *lines[start:]]
     told = theirs[: _past_blank(theirs, before.body[0].end_lineno or 1)]
@@ -80,7 +80,7 @@ def _after(head: Sequence[str], told: Sequence[str]) -> Iterator[str]:
     return (line for line in head if line.strip() and line not in told)
 
 
-def _own(lines: Sequence[str], theirs: Sequence[str]) -> list[str]:
+def _without_new_comments(lines: Sequence[str], theirs: Sequence[str]) -> list[str]:
     """Lines without the comments that the old file lacks, and without the blanks these leave."""
     had = {line.strip() for line in theirs}
     kept = [line for line in lines if not line.lstrip().startswith("#") or line.strip() in had]
@@ -91,7 +91,7 @@ def _own(lines: Sequence[str], theirs: Sequence[str]) -> list[str]:
     return kept
 
 
-def _docstring(lines: Sequence[str], node: Definition) -> Sequence[str]:
+def _docstring(lines: Sequence[str], node: DefinitionNode) -> Sequence[str]:
     """The lines of a definition's docstring, with blank ones after it; none where it has none, or
     shares its lines."""
     if not _has_docstring(node):
@@ -109,7 +109,7 @@ def _past_blank(lines: Sequence[str], index: int) -> int:
     return index
 
 
-def _has_docstring(node: Definition | ast.Module) -> bool:
+def _has_docstring(node: DefinitionNode | ast.Module) -> bool:
     return bool(node.body) and ast.get_docstring(node, clean=False) is not None
 
 
@@ -136,7 +136,7 @@ def _bare(tree: ast.Module) -> str:
     class Without(ast.NodeTransformer):
         def generic_visit(self, node: ast.AST) -> ast.AST:
             super().generic_visit(node)
-            if isinstance(node, Definition | ast.Module) and _has_docstring(node):
+            if isinstance(node, DefinitionNode | ast.Module) and _has_docstring(node):
                 node.body = node.body[1:]
             return node
 

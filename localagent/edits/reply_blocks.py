@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from localagent.code.syntax_check import syntax_error
 from localagent.core.errors import EditError
-from localagent.edits.fences import Fence, fences, mark
+from localagent.edits.fences import Fence, fence_line, fences
 
 FORMAT = "<<<<<<< SEARCH\n(lines of the file)\n=======\n(new lines)\n>>>>>>> REPLACE"
 
@@ -133,7 +133,7 @@ def _block(lines: list[str], start: int, limit: int) -> tuple[str, str, int]:
 def _cut_off(lines: list[str]) -> list[str]:
     """A replacement without its last mark: it ends at a closing fence, or with the reply."""
     for number, line in enumerate(lines):
-        found = mark(line)
+        found = fence_line(line)
         if found is not None and not found.info:
             return lines[:number]
     while lines and not lines[-1].strip():
@@ -143,7 +143,7 @@ def _cut_off(lines: list[str]) -> list[str]:
 
 def _half(lines: list[str]) -> str:
     """Lines as text, without a fence put around them."""
-    if len(lines) >= 2 and mark(lines[0]) and mark(lines[-1]):
+    if len(lines) >= 2 and fence_line(lines[0]) and fence_line(lines[-1]):
         lines = lines[1:-1]
     return "".join(line + "\n" for line in lines)
 
@@ -179,8 +179,8 @@ def _path_above(lines: Sequence[str]) -> str | None:
     for line in reversed(lines):
         if not line.strip():
             continue
-        if mark(line):
-            named = _info_path(mark(line).info)  # type: ignore[union-attr]  # just tested
+        if fence_line(line):
+            named = _info_path(fence_line(line).info)  # type: ignore[union-attr]  # just tested
             if named:
                 return named
             continue

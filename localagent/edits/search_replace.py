@@ -43,7 +43,7 @@ def apply_search_replace(text: str, search: str, replace: str) -> str:
             if result == text:
                 raise EditError("the edit changes nothing: SEARCH and REPLACE are the same")
             return result
-    raise EditError(_not_found(text, search, replace))
+    raise EditError(_no_match(text, search, replace))
 
 
 def _readings(search: str, replace: str) -> Iterator[tuple[str, str]]:
@@ -170,7 +170,7 @@ def _unnumbered(text: str) -> str:
     return "\n".join(_NUMBERED.sub("", line, count=1) for line in text.split("\n"))
 
 
-def _not_found(text: str, search: str, replace: str) -> str:
+def _no_match(text: str, search: str, replace: str) -> str:
     """Why there is no match, with the lines that come nearest."""
     lines = text.split("\n")
     wanted = _trim_blank(search).split("\n")

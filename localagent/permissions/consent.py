@@ -32,7 +32,7 @@ State = Literal["agreed", "refused", "changed", "new"]
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class ConsentRecord:
     """What the user said of one file, and its text then."""
 
     path: str
@@ -74,12 +74,12 @@ class Consent:
         known = self.remembered().get(file.path)
         return "" if known is None else unified(file.path, known.text, file.text)
 
-    def remembered(self) -> dict[str, Remembered]:
+    def remembered(self) -> dict[str, ConsentRecord]:
         """What the user said, by path."""
         found = {}
         for path, entry in self._read().items():
             try:
-                found[path] = Remembered(
+                found[path] = ConsentRecord(
                     *(path, str(entry["sha256"]), entry["agreed"] is True),
                     *(str(entry.get("time", "")), str(entry.get("text", ""))),
                 )

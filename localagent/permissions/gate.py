@@ -5,7 +5,7 @@ from __future__ import annotations
 from localagent.core.errors import UsageError
 from localagent.core.events import MODES, Mode
 from localagent.permissions.grants import WorkspaceGrants, exactly
-from localagent.permissions.rules import Effect, Permissions, Verdict
+from localagent.permissions.rules import Effect, Permissions, Ruling
 
 
 class SessionGate:
@@ -53,7 +53,7 @@ class SessionGate:
             )
         self._mode = mode
 
-    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Verdict:
+    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Ruling:
         """See `agent.turn.Gate`."""
         return self._rules.decide(
             tool,

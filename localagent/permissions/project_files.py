@@ -69,14 +69,14 @@ class ProjectFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class ProjectScan:
     """What a workspace brings; `unusable` says of other files why they cannot be used."""
 
     files: tuple[ProjectFile, ...]
     unusable: tuple[str, ...]
 
 
-def scan(workspace: Workspace) -> Scanned:
+def scan(workspace: Workspace) -> ProjectScan:
     """The project files of a workspace, in the order of the list above, each kind by path."""
     files: list[ProjectFile] = []
     unusable: list[str] = []
@@ -88,7 +88,7 @@ def scan(workspace: Workspace) -> Scanned:
             files.append(load(workspace, path, kind))
         except (OSError, ValueError, OutsideWorkspace) as error:
             unusable.append(f"{path} is not used: {error}")
-    return Scanned(tuple(files), tuple(unusable))
+    return ProjectScan(tuple(files), tuple(unusable))
 
 
 def load(workspace: Workspace, path: str, kind: Kind) -> ProjectFile:

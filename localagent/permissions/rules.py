@@ -58,7 +58,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Ruling:
     """What was decided, who decided it, and why, in words for a person."""
 
     action: RuleAction
@@ -109,7 +109,7 @@ class Permissions:
         confined: bool = False,
         read_only: bool = False,
         mode: Mode = "ask",
-    ) -> Verdict:
+    ) -> Ruling:
         """Decide on one action.
 
         `subject` is a path relative to the workspace or, for the effect "execute", a command
@@ -133,83 +133,83 @@ class Permissions:
             return narrowed
         if self._is_secret(effect, subject):
             return self._about_a_secret(narrowed, mode)
-        return Verdict("allow", "flag", "--yes was given") if yes else narrowed
+        return Ruling("allow", "flag", "--yes was given") if yes else narrowed
 
-    def _about_a_secret(self, verdict: Verdict, mode: Mode) -> Verdict:
+    def _about_a_secret(self, verdict: Ruling, mode: Mode) -> Ruling:
         """A yes that was given in advance, to whatever may come, is none to a secret."""
         if not self._interactive:
-            return Verdict("deny", verdict.by, f"{verdict.reason}, and nobody is there to ask")
+            return Ruling("deny", verdict.by, f"{verdict.reason}, and nobody is there to ask")
         if mode == "auto":
             reason = f"{verdict.reason}, and the mode auto does not ask; another mode does"
-            return Verdict("deny", verdict.by, reason)
+            return Ruling("deny", verdict.by, reason)
         return verdict
 
-    def _refusal(self, tool: str, effect: Effect, subject: str, read_only: bool) -> Verdict | None:
+    def _refusal(self, tool: str, effect: Effect, subject: str, read_only: bool) -> Ruling | None:
         """What no rule and no flag can lift."""
         if effect == "read":
             return None
         # A check runs in a view that is thrown away, so it changes nothing.
         if read_only and tool != CHECK_TOOL:
             reason = "this session is read-only: another one holds the workspace"
-            return Verdict("deny", "default", reason)
+            return Ruling("deny", "default", reason)
         if effect == "write":
             if subject == ".." or subject.startswith(("../", "/")):
-                return Verdict("deny", "default", f"{subject} is outside the workspace")
+                return Ruling("deny", "default", f"{subject} is outside the workspace")
             for part in subject.split("/"):
                 if _bare(part) in _UNTOUCHABLE:
                     reason = f"{part} is never changed through localagent"
-                    return Verdict("deny", "default", reason)
+                    return Ruling("deny", "default", reason)
         return None
 
-    def _by_rules(self, tool: str, effect: Effect, subject: str, confined: bool) -> Verdict | None:
+    def _by_rules(self, tool: str, effect: Effect, subject: str, confined: bool) -> Ruling | None:
         for rule in self._rules:
             if self._matches(rule, tool, effect, subject):
                 reason = f"your rule {rule.action} {rule.tool} {rule.pattern!r}"
                 if rule.action == "allow" and effect == "execute" and not confined:
                     reason = f"there is no sandbox, so {reason} is not enough"
-                    return Verdict("ask", "rule", reason)
-                return Verdict(rule.action, "rule", reason)
+                    return Ruling("ask", "rule", reason)
+                return Ruling(rule.action, "rule", reason)
         return None
 
     def _by_default(
         self, tool: str, effect: Effect, subject: str, named: frozenset[str], confined: bool
-    ) -> Verdict:
+    ) -> Ruling:
         if effect == "execute":
             if not confined:
-                return Verdict("ask", "default", "there is no sandbox on this machine")
+                return Ruling("ask", "default", "there is no sandbox on this machine")
             if tool == CHECK_TOOL:
-                return Verdict("allow", "default", "a check, in a view that is thrown away")
-            return Verdict("ask", "default", "commands are asked for")
+                return Ruling("allow", "default", "a check, in a view that is thrown away")
+            return Ruling("ask", "default", "commands are asked for")
         if self._secret(subject):
             reason = f"{subject} looks like it holds a secret"
-            return Verdict("deny" if effect == "write" else "ask", "default", reason)
+            return Ruling("deny" if effect == "write" else "ask", "default", reason)
         if effect == "read":
-            return Verdict("allow", "default", "reading in the workspace is allowed")
+            return Ruling("allow", "default", "reading in the workspace is allowed")
         if any(self._same_path(subject, path) for path in named):
-            return Verdict("allow", "default", "you named it")
-        return Verdict("ask", "default", "you did not name it")
+            return Ruling("allow", "default", "you named it")
+        return Ruling("ask", "default", "you did not name it")
 
     def _freed(
-        self, verdict: Verdict, effect: Effect, subject: str, mode: Mode, confined: bool
-    ) -> Verdict:
+        self, verdict: Ruling, effect: Effect, subject: str, mode: Mode, confined: bool
+    ) -> Ruling:
         """What becomes of a question by what is remembered and by the mode."""
         if effect == "execute" and not confined:
             return verdict
         if self._grants is not None and self._grants.hold(effect, subject):
-            return Verdict("allow", "remembered", "you said that this need not be asked")
+            return Ruling("allow", "remembered", "you said that this need not be asked")
         if self._is_secret(effect, subject):
             return verdict
         edits = effect == "write" and verdict.by == "default" and mode in ("auto-edit", "auto")
         if edits or (mode == "auto" and confined):
-            return Verdict("allow", "mode", f"the mode is {mode}")
+            return Ruling("allow", "mode", f"the mode is {mode}")
         return verdict
 
-    def _narrowed(self, verdict: Verdict, tool: str, effect: Effect, subject: str) -> Verdict:
+    def _narrowed(self, verdict: Ruling, tool: str, effect: Effect, subject: str) -> Ruling:
         for rule in self._project_rules:
             stricter = _STRICTNESS[rule.action] > _STRICTNESS[verdict.action]
             if stricter and self._matches(rule, tool, effect, subject):
                 reason = f"the project's rule {rule.action} {rule.tool} {rule.pattern!r}"
-                verdict = Verdict(rule.action, "project", reason)
+                verdict = Ruling(rule.action, "project", reason)
         return verdict
 
     def _matches(self, rule: Rule, tool: str, effect: Effect, subject: str) -> bool:
@@ -235,11 +235,11 @@ def _bare(part: str) -> str:
     return seen.casefold().rstrip(" .")
 
 
-def _planning(tool: str, effect: Effect, mode: Mode) -> Verdict | None:
+def _planning(tool: str, effect: Effect, mode: Mode) -> Ruling | None:
     """The refusal of the mode "plan". A check changes nothing: its view is thrown away."""
     if mode != "plan" or effect == "read" or tool == CHECK_TOOL:
         return None
-    return Verdict("deny", "mode", "the mode is plan: reading and searching only")
+    return Ruling("deny", "mode", "the mode is plan: reading and searching only")
 
 
 def command_matches(pattern: str, line: str, *, every: bool) -> bool:

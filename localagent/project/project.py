@@ -14,7 +14,7 @@ from localagent.config.settings import load as load_settings
 from localagent.context.prompts import Prompts
 from localagent.core.paths import config_dir
 from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import FOLDER, Kind, ProjectFile, Scanned, scan
+from localagent.permissions.project_files import FOLDER, Kind, ProjectFile, ProjectScan, scan
 from localagent.workspace.workspace import Workspace
 
 
@@ -81,7 +81,7 @@ class Project:
         return files_by_consent(self._scanned, self.consent, self.settings.project_files)
 
     @cached_property
-    def _scanned(self) -> Scanned:
+    def _scanned(self) -> ProjectScan:
         return scan(self.workspace)
 
     def prompts(
@@ -113,7 +113,7 @@ def user_prompts() -> Prompts:
     return Prompts([config_dir() / "prompts"], {}, {}, {})
 
 
-def files_by_consent(scanned: Scanned, consent: Consent, setting: str) -> ProjectFiles:
+def files_by_consent(scanned: ProjectScan, consent: Consent, setting: str) -> ProjectFiles:
     """Sort `scanned` by what the user agreed to; `setting` is `project_files`."""
     if setting == "never":
         if not scanned.files:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from localagent.redaction.secret_patterns import Found, secrets_in
+from localagent.redaction.secret_patterns import Secret, secrets_in
 from localagent.redaction.unicode import CONTROLS, INVISIBLE, SURROGATES, characters
 
 _SECRET = re.compile(r"⟨secret (\d{1,6}): ([^⟨⟩\n]{0,40})⟩")
@@ -26,7 +26,7 @@ _REMEMBERED = 4000
 _TOLD = 5
 
 
-class Marks:
+class Redactor:
     """The marks of one session."""
 
     def __init__(self, earlier: Iterable[str] = ()) -> None:
@@ -41,30 +41,30 @@ class Marks:
         taken = (int(m[1]) for text in earlier for m in _SECRET.finditer(text))
         self._next = max(taken, default=0) + 1
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """`text` with marks. The same text gives the same result, whatever is found later: a
         conversation that a model has read must not change."""
         known = self._hidden.get(text)
         if known is None:
             plain = text.replace("\r\n", "\n")
-            known = _UNSEEN.sub(_named, self._without_secrets(plain))
+            known = _UNSEEN.sub(_visible, self._without_secrets(plain))
             if len(self._hidden) >= _REMEMBERED:
                 self._hidden.clear()
             self._hidden[text] = known
         return known
 
-    def hide_in_lines(self, text: str) -> list[str]:
+    def redact_lines(self, text: str) -> list[str]:
         """The lines of `text` without secrets; there are as many as before, so their numbers hold:
         of a secret of several lines, the first has the mark and the others are empty."""
         return self._marked(text, keep_lines=True).split("\n")
 
-    def learn(self, text: str, found: Iterable[Found] | None = None) -> None:
+    def add(self, text: str, found: Iterable[Secret] | None = None) -> None:
         """Hide the secrets of `text` (default: those that the detector finds) from now on, also
         where only a part of them is shown."""
         for one in secrets_in(text) if found is None else found:
             self._mark(text[one.start : one.end], one.kind)
 
-    def untold(self) -> str:
+    def drain(self) -> str:
         """What was hidden for the first time since the last call, for a person; "" for nothing."""
         new, self._untold = self._untold, []
         told = ", ".join(f"secret {number} ({self._kinds[number]})" for number in new[:_TOLD])
@@ -94,7 +94,7 @@ class Marks:
         number = self._pieces.get(match[0])
         if number is None:
             return match[0]
-        return self._shown(number)
+        return self._placeholder(number)
 
     def _mark(self, secret: str, kind: str) -> str:
         number = self._numbers.get(secret)
@@ -107,19 +107,19 @@ class Marks:
                 self._pieces |= dict.fromkeys(_KEY_LINE.findall(secret), number)
             self._known = None
             self._untold.append(number)
-        return self._shown(number)
+        return self._placeholder(number)
 
-    def _shown(self, number: int) -> str:
+    def _placeholder(self, number: int) -> str:
         return f"⟨secret {number}: {self._kinds[number]}⟩"
 
-    def reveal(self, text: str, *originals: str) -> str:
+    def restore(self, text: str, *originals: str) -> str:
         """`text` with those marks turned back whose secret, or invisible character, one of
         `originals` holds. A mark that an original has as its own text stays."""
         if "⟨" not in text:
             return text
         by_number = {str(number): secret for secret, number in self._numbers.items()}
 
-        def put_back(match: re.Match[str]) -> str:
+        def original_of(match: re.Match[str]) -> str:
             if match.re is _SECRET:
                 value = by_number.get(match[1], "")
             else:
@@ -129,10 +129,10 @@ class Marks:
             there = bool(value) and any(value in original for original in originals)
             return value if there and not literal else match[0]
 
-        return _HIDDEN.sub(put_back, _SECRET.sub(put_back, text))
+        return _HIDDEN.sub(original_of, _SECRET.sub(original_of, text))
 
     @staticmethod
-    def left_in(text: str, original: str = "") -> str:
+    def first_placeholder(text: str, original: str = "") -> str:
         """The first mark in `text` that `original` does not have as its own text; "" without."""
         if "⟨" not in text:
             return ""
@@ -140,6 +140,6 @@ class Marks:
         return next((mark for mark in marks if mark not in original), "")
 
 
-def _named(match: re.Match[str]) -> str:
+def _visible(match: re.Match[str]) -> str:
     count = len(match[0])
     return f"⟨U+{ord(match[1]):04X}⟩" if count == 1 else f"⟨U+{ord(match[1]):04X} ×{count}⟩"

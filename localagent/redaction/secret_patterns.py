@@ -25,7 +25,7 @@ MAX_TEXT = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Secret:
     """A secret: where it is in the text, and what it seems to be."""
 
     start: int
@@ -99,7 +99,7 @@ def _entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts)
 
 
-def _looks_random(value: str, *, chosen: bool) -> bool:
+def _is_random(value: str, *, chosen: bool) -> bool:
     """Whether a value may be a secret; `chosen` says that a person may have chosen it."""
     if _PLACEHOLDER.search(value) or _TEMPLATE.search(value) or _CALL.match(value):
         return False
@@ -117,14 +117,14 @@ def _looks_random(value: str, *, chosen: bool) -> bool:
     )
 
 
-def _assigned(text: str, lower: str) -> Iterator[Found]:
+def _assigned(text: str, lower: str) -> Iterator[Secret]:
     """Values that are given to names such as `password`; `lower` is the text in lower case."""
     for core in _CORES:
         at = lower.find(core)
         while at >= 0:
             match = _QUOTED.match(text, at + len(core)) or _bare(text, at, core)
             if match is not None and _is_value(text, at, core, match):
-                yield Found(*match.span("s"), "value")
+                yield Secret(*match.span("s"), "value")
             at = lower.find(core, at + len(core))
 
 
@@ -149,7 +149,7 @@ def _is_value(text: str, at: int, core: str, match: re.Match[str]) -> bool:
     if _ABOUT.search(name):
         return False
     chosen = re.search(r"pass|pwd|secret\Z", name, re.IGNORECASE) is not None
-    return _looks_random(match["s"], chosen=chosen)
+    return _is_random(match["s"], chosen=chosen)
 
 
 def _in_url(match: re.Match[str]) -> bool:
@@ -265,13 +265,13 @@ FORMS: tuple[_Form, ...] = (
             r"(?P<s>[A-Za-z0-9._~+/=-]{16,4000})",
             re.IGNORECASE,
         ),
-        lambda m: _looks_random(m["s"], chosen=False),
+        lambda m: _is_random(m["s"], chosen=False),
         fold=True,
     ),
 )  # fmt: skip
 
 
-def secrets_in(text: str) -> list[Found]:
+def secrets_in(text: str) -> list[Secret]:
     """The secrets of a text in order; none of them overlap."""
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
@@ -282,14 +282,14 @@ def secrets_in(text: str) -> list[Found]:
         if any(keyword in searched for keyword in form.keywords):
             found += _matches(form, text)
     found.sort(key=lambda one: (one.start, -one.end, one.kind == "value"))  # the form says more
-    kept: list[Found] = []
+    kept: list[Secret] = []
     for one in found:
         if not kept or one.start >= kept[-1].end:
             kept.append(one)
     return kept
 
 
-def _matches(form: _Form, text: str) -> Iterator[Found]:
+def _matches(form: _Form, text: str) -> Iterator[Secret]:
     for match in form.pattern.finditer(text):
         if form.ok(match):
-            yield Found(*match.span("s"), form.kind)
+            yield Secret(*match.span("s"), form.kind)

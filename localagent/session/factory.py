@@ -21,7 +21,7 @@ from localagent.egress import lock as egress_lock
 from localagent.history.checkpoints.checkpoint import Checkpoints, recover_workspace
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.history.sessions import transcript
-from localagent.history.sessions.conversation import Talk
+from localagent.history.sessions.conversation import ConversationLog
 from localagent.history.sessions.transcript import Transcript, TranscriptWriter
 from localagent.index.base import Index
 from localagent.index.disk import DiskIndex
@@ -32,7 +32,7 @@ from localagent.permissions.grants import WorkspaceGrants
 from localagent.permissions.rules import Permissions
 from localagent.project.project import Project
 from localagent.project.rules import session_rules
-from localagent.redaction.redactor import Marks
+from localagent.redaction.redactor import Redactor
 from localagent.sandbox.select import Choice, choose
 from localagent.session.models import open_router
 from localagent.session.plugins import Plugins, load_plugins
@@ -119,7 +119,7 @@ def open_session(
         check=settings.check or "",
         seed=parts.options.seed,
         turns=past.last_turn if past else 0,
-        talk=past.talk() if past else Talk(),
+        talk=past.talk() if past else ConversationLog(),
         unfinished=_unfinished(past) if past else "",
         extension_warnings=parts.extensions.warnings,
         warnings=_warnings(parts),
@@ -264,7 +264,7 @@ def _services(parts: _Parts, index: Index, gate: SessionGate) -> Services:
         rules=extensions.rules,
         interactive=parts.options.interactive,
         check_seconds=parts.project.settings.check_seconds,
-        marks=Marks(past.texts()) if past else Marks(),
+        redactor=Redactor(past.texts()) if past else Redactor(),
     )
 
 

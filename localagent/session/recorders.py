@@ -11,7 +11,7 @@ from localagent.edits.textfile import sha256
 from localagent.egress import lock
 from localagent.history.audit.log import AuditLog, audit_dir
 from localagent.history.audit.prune import prune as prune_audit
-from localagent.history.checkpoints.undo import Undone, redo, undo, undo_from
+from localagent.history.checkpoints.undo import UndoResult, redo, undo, undo_from
 from localagent.history.checkpoints.workspace_lock import WorkspaceLock
 from localagent.history.sessions import transcript
 from localagent.models.base import ModelInfo
@@ -35,20 +35,20 @@ class WorkspaceUndo:
         self._session = session
         self._lock = lock
 
-    def undo(self, which: str | None = None, force: bool = False) -> Undone:
+    def undo(self, which: str | None = None, force: bool = False) -> UndoResult:
         """Undo a turn; see `checkpoints.undo.undo`."""
         return self._record("undo", undo(self._root, which, force=force, lock=self._lock))
 
-    def redo(self, which: str | None = None, force: bool = False) -> Undone:
+    def redo(self, which: str | None = None, force: bool = False) -> UndoResult:
         """Redo a turn; see `checkpoints.undo.redo`."""
         return self._record("redo", redo(self._root, which, force=force, lock=self._lock))
 
-    def back_to(self, turn: int) -> list[Undone]:
+    def back_to(self, turn: int) -> list[UndoResult]:
         """Undo all turns from `turn` on; see `checkpoints.undo.undo_from`."""
         undone = undo_from(self._root, self._session, turn, lock=self._lock)
         return [self._record("undo", each) for each in undone]
 
-    def _record(self, action: str, undone: Undone) -> Undone:
+    def _record(self, action: str, undone: UndoResult) -> UndoResult:
         """Write an undo or redo to the audit log of the session whose turn it was."""
         if self._audited:
             with AuditLog(undone.session) as log:

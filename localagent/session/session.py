@@ -56,9 +56,9 @@ from localagent.core.events import (
 )
 from localagent.core.messages import Message
 from localagent.egress.blocked import BLOCKED
-from localagent.history.checkpoints.undo import Undone
+from localagent.history.checkpoints.undo import UndoResult
 from localagent.history.checkpoints.workspace_lock import WorkspaceLock
-from localagent.history.sessions.conversation import Begun, Talk
+from localagent.history.sessions.conversation import ConversationLog, TurnStart
 from localagent.models.base import Infill, ModelInfo, Reading, Request
 from localagent.models.router import MAIN, Router
 from localagent.project.project import Project
@@ -109,13 +109,13 @@ class Undoing(Protocol):
     """Taking back what turns changed, while this session holds the workspace; see
     `journal.undo`."""
 
-    def undo(self, which: str | None, force: bool) -> Undone:
+    def undo(self, which: str | None, force: bool) -> UndoResult:
         """Take back one turn's changes."""
 
-    def redo(self, which: str | None, force: bool) -> Undone:
+    def redo(self, which: str | None, force: bool) -> UndoResult:
         """Make them again."""
 
-    def back_to(self, turn: int) -> list[Undone]:
+    def back_to(self, turn: int) -> list[UndoResult]:
         """Take back all that this session changed from `turn` on, or nothing."""
 
 
@@ -146,7 +146,7 @@ class Session:
     check: str = ""
     seed: int = 0
     turns: int = 0
-    talk: Talk = field(default_factory=Talk)
+    talk: ConversationLog = field(default_factory=ConversationLog)
     unfinished: str = ""
     warnings: list[str] = field(default_factory=list)
     extension_warnings: tuple[str, ...] = ()
@@ -227,7 +227,7 @@ class Session:
             before = (*self._switched(), *self._mode_changed(), *self._refused())
             for each in (*before, event):
                 self.recorder.append(each)
-                self.talk.see(each)
+                self.talk.record(each)
                 self._forget_exchange(each)
                 yield each
 
@@ -282,7 +282,7 @@ class Session:
         """What the next turn begins with, as far as that is known, and no reply."""
         planner = self.planner_for(self._planner_name())
         messages = tuple(planner.opening(self.services, self.conversation))
-        return hidden(Request(messages, max_tokens=0, fixed=1), self.services.marks)
+        return hidden(Request(messages, max_tokens=0, fixed=1), self.services.redactor)
 
     def window(self) -> Window:
         """What fills the model's window: the last request with its reply or, where there was none
@@ -305,7 +305,7 @@ class Session:
 
     def undo(
         self, which: str | None = None, *, force: bool = False, again: bool = False
-    ) -> Generator[Event, None, Undone]:
+    ) -> Generator[Event, None, UndoResult]:
         """Take back what a turn changed (`which` as for `journal.undo`; default: the last that
         changed something here), or, `again`, make it once more. The conversation is told.
 
@@ -315,7 +315,7 @@ class Session:
         yield from self._recorded(self._undone(done, again))
         return done
 
-    def _undone(self, done: Undone, again: bool) -> Iterator[Event]:
+    def _undone(self, done: UndoResult, again: bool) -> Iterator[Event]:
         yield from self._opening()
         files = [change.path for change in done.changed]
         yield ChangesUndone(done.session, done.turn, files, again)
@@ -324,7 +324,7 @@ class Session:
             text = self.services.prompts.render(name, files=", ".join(files))
             yield MessageAdded("user", text)
 
-    def rewind(self, turn: int | None = None) -> Generator[Event, None, Begun]:
+    def rewind(self, turn: int | None = None) -> Generator[Event, None, TurnStart]:
         """Go back to before a turn (default: the last): files as they were then, the conversation
         cut there. Returns the turn that was gone back over.
 

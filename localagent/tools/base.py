@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from localagent.core.changes import Change
 from localagent.core.messages import ToolResult
-from localagent.redaction.redactor import Marks
+from localagent.redaction.redactor import Redactor
 from localagent.sandbox.base import Sandbox
 from localagent.workspace.workspace import Workspace
 
@@ -40,7 +40,7 @@ class ToolContext:
     sandbox: Sandbox
     apply: Callable[[Sequence[Change]], None]
     saw: Callable[[str, str], None] = lambda _path, _sha256: None
-    marks: Marks = field(default_factory=Marks)
+    redactor: Redactor = field(default_factory=Redactor)
     denies: Callable[[str], bool] = lambda _path: False
     may_have: MayHave = lambda _pattern, files, _regex: files
     cancelled: Callable[[], bool] = lambda: False

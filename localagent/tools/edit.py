@@ -5,7 +5,7 @@ from __future__ import annotations
 from localagent.code.languages import language_of
 from localagent.core.errors import EditError, ToolError
 from localagent.edits.apply import apply_search_replace, replace_function
-from localagent.edits.fences import mark
+from localagent.edits.fences import fence_line
 from localagent.edits.python_definitions import definitions
 from localagent.edits.reply_blocks import FORMAT, code, search_replace_blocks
 from localagent.edits.textfile import sha256, with_text
@@ -33,7 +33,7 @@ class Edit:
         target = load(context.workspace, given.path)
         # An edit that does not fit is told what is near.
         context.saw(target.path, sha256(target.data))
-        body = context.marks.reveal(given.body, target.file.text)
+        body = context.redactor.restore(given.body, target.file.text)
         text = _edited(target, given.model_copy(update={"body": body}), context)
         return change_action(self.name, context, target.path, target, with_text(target.file, text))
 
@@ -69,7 +69,7 @@ def _edited(target: Target, given: EditArguments, context: ToolContext) -> str:
 
 def _unfenced(body: str) -> str:
     """`body` without a fence around it; one inside a docstring stays."""
-    return code(body) if mark(body.lstrip().split("\n", 1)[0]) else body
+    return code(body) if fence_line(body.lstrip().split("\n", 1)[0]) else body
 
 
 def _only_definition(target: Target, body: str) -> str:

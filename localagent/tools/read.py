@@ -60,7 +60,7 @@ def _show(
     context.saw(target.path, sha256(target.data))
     text = target.file.text.removesuffix("\n")
     # Before lines are cut: half of a secret has no form to be known by.
-    lines = context.marks.hide_in_lines(text) if target.file.text else []
+    lines = context.redactor.redact_lines(text) if target.file.text else []
     total = len(lines)
     if not total:
         return ToolResult(True, f"{target.path} is empty", f"{target.path}: empty")

@@ -239,7 +239,7 @@ def _hidden_lines(context: ToolContext, name: str) -> dict[int, str]:
     except (OSError, OutsideWorkspace):
         return {}
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    pairs = zip(text.split("\n"), context.marks.hide_in_lines(text), strict=True)
+    pairs = zip(text.split("\n"), context.redactor.redact_lines(text), strict=True)
     return {number: hidden for number, (line, hidden) in enumerate(pairs, 1) if line != hidden}
 
 

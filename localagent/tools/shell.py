@@ -43,7 +43,7 @@ class Shell:
             raise ToolError("shell needs a command in its block")
         if "\0" in line:
             raise ToolError("a command cannot hold a zero byte")
-        if mark := context.marks.left_in(line):
+        if mark := context.redactor.first_placeholder(line):
             raise ToolError(f"{mark} stands for something that is hidden from you; leave it out")
         return Action(
             tool=self.name,
@@ -56,7 +56,7 @@ class Shell:
 
 def _run(line: str, context: ToolContext) -> ToolResult:
     root = context.workspace.root
-    before = adopt.look(root) if _calls_git(line) else None
+    before = adopt.snapshot(root) if _calls_git(line) else None
     env = adopt.environment(root) if before is not None else {}
     with context.sandbox.open(root) as view:
         command = Command(line, seconds=context.shell_seconds, env=env)
@@ -66,7 +66,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         found = view.changes()
     if done.reached_for:
         what, _, where = done.reached_for.partition(" ")
-        who = f"the command {context.marks.hide(line)}"
+        who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
     # What runs later outside the sandbox, such as a git hook, must not come from inside it.
     others = [change for change in found if ".git" in change.path.lower().split("/")]
@@ -79,11 +79,11 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         why = f"localagent: {' '.join(line.split())[:100]}"
         git = adopt.adopt(root, before, others, why)
     else:
-        git = adopt.Adopted(left=tuple(change.path for change in others))
+        git = adopt.Adoption(left=tuple(change.path for change in others))
     notes = _notes(done, changes, git, denied)
     room = context.max_chars - len(notes) - 40
     # Before it is shortened: half of a secret has no form to be known by.
-    whole = context.marks.hide(without_escapes(done.output.strip("\n")))
+    whole = context.redactor.redact(without_escapes(done.output.strip("\n")))
     output = shortened(whole, max(room, 200))
     head = f"exit code {done.exit_code}"
     parts = [head, output, notes]
@@ -117,7 +117,7 @@ def _calls_git(line: str) -> bool:
 
 
 def _notes(
-    done: Completed, changes: Sequence[Change], git: adopt.Adopted, denied: Sequence[str]
+    done: Completed, changes: Sequence[Change], git: adopt.Adoption, denied: Sequence[str]
 ) -> str:
     """What there is to say besides the output, one line each."""
     lines = []

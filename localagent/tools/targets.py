@@ -110,7 +110,7 @@ def change_action(
     hidden: nobody is asked about such an edit.
     """
     old = before.file.text if before else ""
-    if mark := context.marks.left_in(after.text, old):
+    if mark := context.redactor.first_placeholder(after.text, old):
         raise ToolError(
             f"{mark} stands for something that is hidden from you and that {path} does not have "
             "there; nothing was changed: edit around it"

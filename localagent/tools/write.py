@@ -32,7 +32,7 @@ class Write:
         before = load(workspace, path) if _is_there(workspace, path) else None
         if before is not None and not given.body.strip():
             raise ToolError(f"write needs the content of {path} in its block")
-        body = context.marks.reveal(given.body, before.file.text) if before else given.body
+        body = context.redactor.restore(given.body, before.file.text) if before else given.body
         after = replace_file(before.file if before else None, body)
         return change_action(self.name, context, path, before, after)
 

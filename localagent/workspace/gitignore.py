@@ -41,7 +41,7 @@ def walk(root: Path, start: str = "") -> Iterator[str]:
                 yield name
 
 
-def ignored(root: Path, name: str) -> bool:
+def is_ignored(root: Path, name: str) -> bool:
     """Whether the .gitignore files from `root` down to `name` exclude it."""
     specs: list[tuple[str, GitIgnoreSpec]] = []
     folder = ""

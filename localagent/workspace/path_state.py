@@ -9,7 +9,7 @@ PathKind = Literal["file", "symlink", "dir", "absent", "special"]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class PathState:
     """What a path is. Two states are equal where kind, mode and content are.
 
     `mode` is S_IMODE of files and folders, None where there is none to speak of. `sha256` is of
@@ -39,9 +39,9 @@ class State:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> State:
+    def from_dict(cls, data: dict[str, Any]) -> PathState:
         """The state that `to_dict` made `data` of. Raises KeyError or TypeError."""
         return cls(**{name: data[name] for name in data if name != "stamp"})
 
 
-ABSENT = State("absent")
+ABSENT = PathState("absent")

@@ -21,23 +21,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 from localagent.core.errors import OutsideWorkspace
-from localagent.workspace.path_state import ABSENT, State
+from localagent.workspace.path_state import ABSENT, PathState
 
 
-def adopt(fd: int, old: str, dir_fd: int | None, after: State) -> None:
+def _copy_attributes(fd: int, old: str, dir_fd: int | None, after: PathState) -> None:
     """Give the open file `fd` the extended attributes that the file `old` (relative to the folder
     `dir_fd`) has, and the owner and mode of `after`.
 
     The mode comes last: a change of owner or of an access list changes it, too.
     """
     if after.uid is not None and after.gid is not None and hasattr(os, "fchown"):
-        own(fd, os.fstat(fd), after.uid, after.gid)
+        _chown(fd, os.fstat(fd), after.uid, after.gid)
     _copy_xattrs(fd, old, dir_fd)
     if after.mode is not None and hasattr(os, "fchmod"):
         os.fchmod(fd, after.mode)
 
 
-def own(fd: int, found: os.stat_result, uid: int, gid: int) -> None:
+def _chown(fd: int, found: os.stat_result, uid: int, gid: int) -> None:
     """Change the owner as far as we may: root may all, others may choose among their groups."""
     if (found.st_uid, found.st_gid) == (uid, gid):
         return
@@ -100,7 +100,7 @@ class _Folder:
         return name if self.fd is not None else str(Path(self.base, name))
 
 
-class Rooted:
+class SafeDir:
     """One folder and what is below it. Use as a context manager.
 
     All methods raise OSError as the system does; NotADirectoryError or ELOOP where a part of the
@@ -111,7 +111,7 @@ class Rooted:
         self.root = Path(os.path.realpath(root))
         self._fd: int | None = None
 
-    def __enter__(self) -> Rooted:
+    def __enter__(self) -> SafeDir:
         if _DIR_FDS:
             self._fd = os.open(self.root, _FOLDER)
         elif not self.root.is_dir():
@@ -187,13 +187,13 @@ class Rooted:
             raise _outside(path)
         return real.relative_to(self.root).as_posix()
 
-    def look(self, path: str) -> State:
+    def state(self, path: str) -> PathState:
         """What `path` is now; its content is read and hashed."""
-        found = self.glance(path)
+        found = self.stat(path)
         if found.kind == "symlink":
             target = os.fsencode(self._link(path) or "")
             digest = hashlib.sha256(target).hexdigest()
-            return State("symlink", None, digest, len(target), stamp=found.stamp)
+            return PathState("symlink", None, digest, len(target), stamp=found.stamp)
         if found.kind != "file":
             return found
         hashed = hashlib.sha256()
@@ -201,9 +201,9 @@ class Rooted:
             while chunk := file.read(_CHUNK):
                 hashed.update(chunk)
         digest = hashed.hexdigest()
-        return State("file", found.mode, digest, found.size, found.uid, found.gid, found.stamp)
+        return PathState("file", found.mode, digest, found.size, found.uid, found.gid, found.stamp)
 
-    def glance(self, path: str) -> State:
+    def stat(self, path: str) -> PathState:
         """What `path` is now, without its content (`sha256` is empty)."""
         try:
             with self._folder_of(path) as (folder, name):
@@ -217,12 +217,12 @@ class Rooted:
         stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
         mode = stat.S_IMODE(found.st_mode) if _MODES else None
         if stat.S_ISLNK(found.st_mode):
-            return State("symlink", stamp=stamp)
+            return PathState("symlink", stamp=stamp)
         if stat.S_ISREG(found.st_mode):
-            return State("file", mode, "", found.st_size, found.st_uid, found.st_gid, stamp)
+            return PathState("file", mode, "", found.st_size, found.st_uid, found.st_gid, stamp)
         if stat.S_ISDIR(found.st_mode):
-            return State("dir", mode, "", 0, found.st_uid, found.st_gid)
-        return State("special", mode)
+            return PathState("dir", mode, "", 0, found.st_uid, found.st_gid)
+        return PathState("special", mode)
 
     def open(self, path: str) -> BinaryIO:
         """The file `path`, to be read."""
@@ -236,7 +236,7 @@ class Rooted:
             raise
         return os.fdopen(fd, "rb")
 
-    def content(self, path: str, state: State) -> BinaryIO:
+    def content(self, path: str, state: PathState) -> BinaryIO:
         """The bytes of a file, or the target of a link, to be read."""
         if state.kind == "symlink":
             return io.BytesIO(os.fsencode(self._link(path) or ""))
@@ -266,7 +266,9 @@ class Rooted:
 
     # Writing
 
-    def stage(self, path: str, temp: str, content: BinaryIO, after: State, *, sync: bool) -> None:
+    def stage(
+        self, path: str, temp: str, content: BinaryIO, after: PathState, *, sync: bool
+    ) -> None:
         """Write `content` to the file `temp` beside `path`, with the mode, owner and extended
         attributes that `path` shall have, and with `sync` down to the disk."""
         with self._folder_of(path) as (folder, name):
@@ -275,7 +277,7 @@ class Rooted:
                 while chunk := content.read(_CHUNK):
                     file.write(chunk)
                 file.flush()
-                adopt(file.fileno(), folder.at(name), folder.fd, after)
+                _copy_attributes(file.fileno(), folder.at(name), folder.fd, after)
                 if sync:
                     os.fsync(file.fileno())
 
@@ -317,14 +319,14 @@ class Rooted:
         with self._folder_of(path) as (folder, name):
             os.mkdir(folder.at(name), mode, dir_fd=folder.fd)
 
-    def set_folder(self, path: str, after: State) -> None:
+    def set_folder(self, path: str, after: PathState) -> None:
         """Give the folder `path` the mode and, as root, the owner of `after`."""
         if not _DIR_FDS or after.mode is None:
             return
         with self._opened(path) as fd:
             found = os.fstat(fd)
             if after.uid is not None and after.gid is not None:
-                own(fd, found, after.uid, after.gid)
+                _chown(fd, found, after.uid, after.gid)
             if stat.S_IMODE(found.st_mode) != after.mode:
                 os.fchmod(fd, after.mode)
 

@@ -133,7 +133,7 @@ class Workspace:
         Without git, or where git ignores the whole folder, .gitignore files are read instead.
         What .localagentignore excludes, secret-looking files, links and `.git` are left out.
         """
-        listed = run.listed(self.root)
+        listed = run.list_files(self.root)
         names = gitignore.walk(self.root) if listed is None else self._checked(listed)
         spec = gitignore.patterns(self.root, IGNORE_FILE)
         return sorted(
@@ -150,8 +150,8 @@ class Workspace:
         spec = gitignore.patterns(self.root, IGNORE_FILE)
         if is_secret(name) or _in_git(name) or (spec and spec.match_file(name)):
             return True
-        by_git = run.ignored(self.root, name)
-        return gitignore.ignored(self.root, name) if by_git is None else by_git
+        by_git = run.is_ignored(self.root, name)
+        return gitignore.is_ignored(self.root, name) if by_git is None else by_git
 
     def ignored_among(self, names: Sequence[str]) -> set[str]:
         """Those of `names` that are `ignored`; they must be as `files()` would spell them."""

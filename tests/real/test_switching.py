@@ -14,7 +14,7 @@ from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.session.factory import open_session
-from localagent.workspace.git.staged import Staged
+from localagent.workspace.git.staged import StagedFile
 from tests.doubles.opening import opening
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
@@ -58,7 +58,7 @@ def test_there_and_back_across_backends(model_path: Path, workspace_dir: Path) -
 def test_a_commit_message(model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     diff = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
     with LlamaCpp(model_path, REAL) as model:
-        files = [Staged("calc.py", "M", "", 1, 1)]
+        files = [StagedFile("calc.py", "M", "", 1, 1)]
         changes = Changes(files, lambda _: diff, lambda _: [])
         written = write_message(model, Prompts(), changes, 120, lambda _: None)
     with capsys.disabled():

@@ -138,11 +138,11 @@ def run_check(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )
     if done.reached_for:
-        who = f"the command {services.marks.hide(command)}"
+        who = f"the command {services.redactor.redact(command)}"
         yield Blocked("network", done.reached_for, who)
         yield Warned(f"the sandbox refused to {done.reached_for} ({who})")
     turn.ensure_within_limits()
-    result = read_result(command, done, services.marks.hide)
+    result = read_result(command, done, services.redactor.redact)
     yield from turn.drain_redactions()
     if not result.ok and services.sandbox.confined:
         hint = closed_port(result.output, services.sandbox.ports)

@@ -104,7 +104,7 @@ def _going_on(turn: Turn, thread: Thread, found: _Found, question: str) -> Put:
     """The question after what is in `thread`: what was said since, then the code that is not in it,
     the best last: nearest to what is asked."""
     services = turn.services
-    hide = services.marks.hide
+    hide = services.redactor.redact
     window = services.model.info.profile.window
     said = earlier(_exchanges(turn, thread.upto), services.model.count, int(window * EARLIER_SHARE))
     asked = Asked(

@@ -147,7 +147,7 @@ def _judge_reply(
         return None
     for place, text in enumerate(texts):
         number = turn.ledger.next("candidate") if place else number
-        text = turn.services.marks.reveal(text, problem.text, turn.prompt)
+        text = turn.services.redactor.restore(text, problem.text, turn.prompt)
         try:
             change = _change(turn, problem, board, text)
         except EditError as error:
@@ -171,7 +171,7 @@ def _change(turn: Turn, problem: Problem, board: Board, text: str) -> Change:
     Raises EditError where the text is not worth checking.
     """
     change = file_change(problem.path, encode(replace_file(problem.old, text)))
-    if mark := turn.services.marks.left_in(text, problem.text):
+    if mark := turn.services.redactor.first_placeholder(text, problem.text):
         raise EditError(f"it holds {mark} in the place of something that is hidden")
     fault = syntax_error(problem.path, text) or added_fault(problem.path, problem.text, text)
     if fault:

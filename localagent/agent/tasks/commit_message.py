@@ -18,7 +18,7 @@ from localagent.core.events import FileRead
 from localagent.core.messages import Message
 from localagent.models.base import Model, Request
 from localagent.redaction.secret_files import is_secret
-from localagent.workspace.git.staged import Staged
+from localagent.workspace.git.staged import StagedFile
 
 WIDTH = 72
 BODY_LINES = 8
@@ -176,9 +176,9 @@ class Changes:
     """What is to be committed. `diff_of` gives a file's changed lines, `versions_of` the files that
     these are lines of, before and after, each with its path and SHA-256."""
 
-    files: Sequence[Staged]
-    diff_of: Callable[[Staged], str]
-    versions_of: Callable[[Staged], Sequence[tuple[str, str]]]
+    files: Sequence[StagedFile]
+    diff_of: Callable[[StagedFile], str]
+    versions_of: Callable[[StagedFile], Sequence[tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def write_message(
     return Written(message, True, clipped, secret)
 
 
-def described(files: Sequence[Staged]) -> str:
+def described(files: Sequence[StagedFile]) -> str:
     """A message without a model: which files are added, changed, removed, renamed."""
     kinds = {f.kind for f in files}
     verb = {"A": "Add", "C": "Add", "D": "Remove", "R": "Rename"}
@@ -239,8 +239,8 @@ def described(files: Sequence[Staged]) -> str:
 def _prompt(
     model: Model,
     prompts: Prompts,
-    files: Sequence[Staged],
-    diff_of: Callable[[Staged], str],
+    files: Sequence[StagedFile],
+    diff_of: Callable[[StagedFile], str],
     body: bool,
 ) -> tuple[str, frozenset[str], tuple[str, ...]]:
     """The request's text within the model's window, the files that it has lines of, and those that
@@ -263,7 +263,7 @@ def _prompt(
     return filled, frozenset(parts), tuple(f.path for f in files if f.path in unseen | cut)
 
 
-def _listed(files: Sequence[Staged]) -> str:
+def _listed(files: Sequence[StagedFile]) -> str:
     lines = [str(f) for f in files[:_LISTED]]
     if len(files) > _LISTED:
         lines.append(f"… and {len(files) - _LISTED} more")

@@ -55,7 +55,7 @@ def permit(
     number = turn.ledger.next("question")
     turn.questions[number] = (effect, subject)
     asked = time.monotonic()
-    yield Question(number, tool, subject, turn.services.marks.hide(shown), verdict.reason)
+    yield Question(number, tool, subject, turn.services.redactor.redact(shown), verdict.reason)
     turn.ledger.waited += time.monotonic() - asked
     del turn.questions[number]
     turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
@@ -131,7 +131,7 @@ def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[
 
 def _hidden(turn: Turn, done: Sequence[FileChanged]) -> Sequence[FileChanged]:
     """What changed, without the secrets that stand near it: diffs are kept in the transcript."""
-    return [replace(event, diff=turn.services.marks.hide(event.diff)) for event in done]
+    return [replace(event, diff=turn.services.redactor.redact(event.diff)) for event in done]
 
 
 def preview(workspace: Workspace, change: Change) -> str:
@@ -160,7 +160,7 @@ def act(turn: Turn, call: ToolCall, *, entered: bool = False) -> Generator[Event
         result = ToolResult(False, text, text)
         if isinstance(error, OutsideWorkspace):
             yield Blocked("path", call.arguments.get("path", call.name), error.message)
-    hide = turn.services.marks.hide
+    hide = turn.services.redactor.redact
     result = replace(result, for_model=hide(result.for_model), for_person=hide(result.for_person))
     yield from turn.drain_reads()
     yield from turn.drain_redactions()
@@ -186,7 +186,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         sandbox=turn.services.sandbox,
         apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
         saw=turn.record_read,
-        marks=turn.services.marks,
+        redactor=turn.services.redactor,
         denies=denies,
         may_have=lambda pattern, files, regex: turn.services.index.may_have(
             pattern, files, regex=regex

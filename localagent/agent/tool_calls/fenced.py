@@ -21,7 +21,7 @@ from localagent.agent.tool_calls.json_and_tags import functions, of_json, tagged
 from localagent.agent.tool_calls.lenient_json import loads, object_end
 from localagent.code.syntax_check import syntax_error
 from localagent.core.messages import ToolCall
-from localagent.edits.fences import Mark, closings, dedented, fences, mark
+from localagent.edits.fences import FenceLine, closings, dedented, fence_line, fences
 
 _PAIR = re.compile(
     r"""(?P<key>[A-Za-z_]\w*)\s*=\s*
@@ -143,16 +143,16 @@ def fenced(text: str, tools: Sequence[str]) -> Iterator[Found]:
         number = max(end, number + 1)
 
 
-def _opening(line: str) -> tuple[Mark | None, bool]:
+def _opening(line: str) -> tuple[FenceLine | None, bool]:
     """The mark that opens a block, and whether the block ends in the same line."""
-    found = mark(line)
+    found = fence_line(line)
     if found is not None:
         return found, False
     inline = re.match(r"^([ \t]*)(`{3,})[ \t]*([^`\n]+?)[ \t]*`{3,}[ \t]*$", line)
     if inline and ("=" in inline.group(3) or " " in inline.group(3)):
-        return Mark(inline.group(1), inline.group(2), inline.group(3)), True
+        return FenceLine(inline.group(1), inline.group(2), inline.group(3)), True
     if quoting := _QUOTING.match(line):
-        return Mark(quoting[1], quoting[2], quoting[3]), False
+        return FenceLine(quoting[1], quoting[2], quoting[3]), False
     return None, False
 
 
@@ -167,7 +167,7 @@ def head_of(info: str, tools: Sequence[str]) -> tuple[str, str]:
 
 
 def _span(
-    lines: Sequence[str], start: int, opening: Mark, name: str, rest: str, tools: Sequence[str]
+    lines: Sequence[str], start: int, opening: FenceLine, name: str, rest: str, tools: Sequence[str]
 ) -> tuple[int, int]:
     """Where the body of a block ends, and the line after the block."""
     stop = _next_call(lines, start, opening, tools) if name else len(lines)
@@ -194,11 +194,11 @@ def _whole_blocks(lines: Sequence[str]) -> bool:
     return opened == sum(line.lstrip().startswith(">>>>>") for line in lines)
 
 
-def _next_call(lines: Sequence[str], start: int, opening: Mark, tools: Sequence[str]) -> int:
+def _next_call(lines: Sequence[str], start: int, opening: FenceLine, tools: Sequence[str]) -> int:
     """The line of the next block that is a call, after this one was closed or in its middle."""
     depth = 1
     for number in range(start + 1, len(lines)):
-        found = mark(lines[number])
+        found = fence_line(lines[number])
         if found is None or found.marks[0] != opening.marks[0]:
             continue
         if opening.closed_by(found):

@@ -37,7 +37,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChainLine:
     """One line of a file, from 1. `record` is None where it is not what its hash says; `prev_ok`
     says whether it goes on from the record before."""
 
@@ -80,14 +80,14 @@ def append(fd: int, record: dict[str, Any]) -> Link:
 
     The caller holds the lock of the file. Raises OSError; the file then is as it was.
     """
-    mend(fd)
+    repair(fd)
     size = os.fstat(fd).st_size
     line, link = seal(record, _last(fd, size)[0])
     _write(fd, size, line)
     return link
 
 
-def mend(fd: int) -> Link | None:
+def repair(fd: int) -> Link | None:
     """Where the file's end is torn, end the line and append a record that tells it; returns the new
     end of the chain then, else None. As `append`."""
     size = os.fstat(fd).st_size
@@ -160,7 +160,7 @@ def open_chain(path: Path) -> int:
     return os.open(path, flags, 0o600)
 
 
-def scan(data: bytes) -> Iterator[Line]:
+def scan(data: bytes) -> Iterator[ChainLine]:
     """Every line of a file's bytes, each looked at by itself and against the last good one."""
     after = Link()
     number = at = 0
@@ -172,11 +172,11 @@ def scan(data: bytes) -> Iterator[Line]:
         at = end + 1 if ended else len(data)
         found = unseal(raw)
         if found is None:
-            yield Line(number, raw, None, "", False, ended)
+            yield ChainLine(number, raw, None, "", False, ended)
             continue
         record, digest = found
         follows = record["seq"] == after.seq + 1 and record.get("prev") == after.hash
-        yield Line(number, raw, record, digest, follows, ended)
+        yield ChainLine(number, raw, record, digest, follows, ended)
         after = Link(record["seq"], digest)
 
 

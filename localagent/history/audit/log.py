@@ -26,7 +26,7 @@ from localagent.core.errors import WorkspaceError
 from localagent.core.events import Blocked, Decision, Event, SessionStarted, TurnFinished
 from localagent.core.locks import locked
 from localagent.core.paths import data_dir, private
-from localagent.history.audit.hash_chain import Link, append, end_of, mend, open_chain, scan
+from localagent.history.audit.hash_chain import Link, append, end_of, open_chain, repair, scan
 from localagent.history.audit.records import record_of
 
 HEAD = "head.jsonl"
@@ -54,7 +54,7 @@ class AuditLog:
         self._texts = texts
         self._facts = facts or {}
         self._fd = -1
-        self._told = Link()
+        self._tip = Link()
         try:
             self._folder = private(audit_dir())
             with locked(self._folder / LOCK):
@@ -83,10 +83,10 @@ class AuditLog:
                 # Opened each time, since `prune` may have put another file in its place.
                 head = open_chain(self._folder / HEAD)
                 try:
-                    if self._told != end_of(self._fd):  # somebody else wrote last
-                        self._tell(head, _untold(self._folder, self.session, self._fd))
-                    self._tell(head, mend(self._fd))
-                    self._tell(head, append(self._fd, {"time": timestamp(), **record}))
+                    if self._tip != end_of(self._fd):  # somebody else wrote last
+                        self._record_tip(head, _unrecorded(self._folder, self.session, self._fd))
+                    self._record_tip(head, repair(self._fd))
+                    self._record_tip(head, append(self._fd, {"time": timestamp(), **record}))
                     if sync:
                         os.fsync(head)
                 finally:
@@ -96,12 +96,12 @@ class AuditLog:
         except OSError as error:
             raise _failed(error) from error
 
-    def _tell(self, head: int, link: Link | None) -> None:
+    def _record_tip(self, head: int, link: Link | None) -> None:
         """Add to the head that this session's file goes to `link` now."""
         if link is not None:
             tip = {"type": TIP, "file": self.session, "count": link.seq, "last": link.hash}
             append(head, {"time": timestamp(), **tip})
-            self._told = link
+            self._tip = link
 
     def sync(self) -> None:
         """Wait until all of it is on the disk. Raises WorkspaceError."""
@@ -139,7 +139,7 @@ def _hold(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
-def _untold(folder: Path, session: str, fd: int) -> Link | None:
+def _unrecorded(folder: Path, session: str, fd: int) -> Link | None:
     """The last record of a session where the process that wrote it was killed before it told the
     head. More than one is nothing that a kill leaves: that is for `verify` to find."""
     link = end_of(fd)

@@ -12,7 +12,7 @@ from localagent.history.sessions.transcript import find_session
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class LoggedSession:
     """One session of the log. `changed` counts the files that were written, `refused` the actions
     that were not allowed or were blocked; `unreadable` lines do not fit their hash."""
 
@@ -28,7 +28,7 @@ class Logged:
     unreadable: int
 
 
-def sessions() -> list[Logged]:
+def sessions() -> list[LoggedSession]:
     """All sessions of the log, newest first. Raises WorkspaceError."""
     found = [_logged(name) for name in _names()]
     return sorted(found, key=lambda one: (one.started, one.session), reverse=True)
@@ -64,7 +64,7 @@ def _names() -> list[str]:
         raise WorkspaceError(f"cannot read {folder}: {error.strerror or error}") from error
 
 
-def _logged(session: str) -> Logged:
+def _logged(session: str) -> LoggedSession:
     data = raw(session)
     lines = list(scan(data))
     good = [line.record for line in lines if line.record is not None]
@@ -72,7 +72,7 @@ def _logged(session: str) -> Logged:
     begun: dict[str, Any] = next((r for r in good if r.get("type") == "session"), {})
     written = {str(r.get("path")) for r in good if r.get("type") == "written"}
     refused = sum(_is_refusal(record) for record in good)
-    return Logged(
+    return LoggedSession(
         session=session,
         started=times[0],
         ended=times[-1],

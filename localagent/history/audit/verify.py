@@ -15,7 +15,7 @@ from typing import Any
 
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.core.locks import locked
-from localagent.history.audit.hash_chain import TORN, ZERO, Line, is_altered, scan
+from localagent.history.audit.hash_chain import TORN, ZERO, ChainLine, is_altered, scan
 from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TIP, audit_dir
 
 
@@ -157,9 +157,9 @@ def _head(data: bytes, findings: list[Finding]) -> _Head:
 
 def _checked(
     name: str, data: bytes, findings: list[Finding], *, allow_base: bool = False
-) -> Iterator[Line]:
+) -> Iterator[ChainLine]:
     """The records that are as they were written, in order; what is not is reported."""
-    broken: list[Line] = []
+    broken: list[ChainLine] = []
     base: dict[str, Any] = {}
     for line in scan(data):
         if line.record is None:
@@ -190,7 +190,7 @@ def _checked(
         findings.append(_broken(name, broken, None))
 
 
-def _broken(name: str, lines: list[Line], following: Line | None) -> Finding:
+def _broken(name: str, lines: list[ChainLine], following: ChainLine | None) -> Finding:
     """Lines that do not fit their hash: torn by a kill, which the next record confirms or which is
     the end of the file; or altered."""
     first = lines[0]

@@ -25,16 +25,16 @@ from typing import BinaryIO
 
 from localagent.core.errors import LocalAgentError, OutsideWorkspace, WorkspaceError
 from localagent.history.checkpoints.blobs import in_bulk, sync_all
-from localagent.history.checkpoints.change_plan import Step, plan
-from localagent.workspace.path_state import State
-from localagent.workspace.safe_files import Rooted
+from localagent.history.checkpoints.change_set import PathChange, build_change_set
+from localagent.workspace.path_state import PathState
+from localagent.workspace.safe_files import SafeDir
 
 _OURS = 0o700  # what a folder must allow us while its content changes
 _NAME_MAX = 200  # bytes; file systems allow 255, some encodings take more room
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota error
 
-Content = Callable[[Step], BinaryIO]
+Content = Callable[[PathChange], BinaryIO]
 
 
 def temp_name(path: str, apply_id: str) -> str:
@@ -46,7 +46,9 @@ def temp_name(path: str, apply_id: str) -> str:
     return f".{os.fsdecode(name)}.localagent-{apply_id}.tmp"
 
 
-def carry_out(tree: Rooted, steps: Sequence[Step], apply_id: str, content: Content) -> None:
+def apply_changes(
+    tree: SafeDir, steps: Sequence[PathChange], apply_id: str, content: Content
+) -> None:
     """Do all `steps`. `content` opens the bytes of a step's file, or its link's target.
 
     Raises WorkspaceError (no space, no permission, written by someone else meanwhile) and
@@ -79,17 +81,19 @@ def carry_out(tree: Rooted, steps: Sequence[Step], apply_id: str, content: Conte
     _finish(tree, steps)
 
 
-def revert(tree: Rooted, steps: Sequence[Step], apply_id: str, content: Content) -> list[str]:
+def revert(
+    tree: SafeDir, steps: Sequence[PathChange], apply_id: str, content: Content
+) -> list[str]:
     """Lead `steps`, done in part or in whole, back to what was before.
 
     Returns the paths that are in neither state: someone else wrote them, and they are left alone.
-    Raises as `carry_out` does; calling it again goes on where it stopped.
+    Raises as `apply_changes` does; calling it again goes on where it stopped.
     """
     discard(tree, steps, apply_id)
-    goals: dict[str, State] = {}
+    goals: dict[str, PathState] = {}
     left: list[str] = []
     for step in steps:
-        now = tree.look(step.path)
+        now = tree.state(step.path)
         if now == step.before:
             continue
         if _ours(now, step):
@@ -97,12 +101,12 @@ def revert(tree: Rooted, steps: Sequence[Step], apply_id: str, content: Content)
         else:
             left.append(step.path)
     # A folder that is in the way because of what someone else put there stays, too.
-    back = plan(tree, goals, clear=False)
-    carry_out(tree, back.steps, apply_id, content)
+    back = build_change_set(tree, goals, clear=False)
+    apply_changes(tree, back.steps, apply_id, content)
     return sorted({*left, *back.blocked})
 
 
-def discard(tree: Rooted, steps: Sequence[Step], apply_id: str) -> int:
+def discard(tree: SafeDir, steps: Sequence[PathChange], apply_id: str) -> int:
     """Remove the temporary files of `steps`; returns how many there were."""
     count = 0
     for step in steps:
@@ -114,7 +118,7 @@ def discard(tree: Rooted, steps: Sequence[Step], apply_id: str) -> int:
 def reading(data: Mapping[str, bytes], stored: Callable[[str], BinaryIO]) -> Content:
     """Content that comes from `data` by path, or else from `stored` by sha256."""
 
-    def content(step: Step) -> BinaryIO:
+    def content(step: PathChange) -> BinaryIO:
         if step.path in data:
             return io.BytesIO(data[step.path])
         return stored(step.after.sha256)
@@ -122,13 +126,13 @@ def reading(data: Mapping[str, bytes], stored: Callable[[str], BinaryIO]) -> Con
     return content
 
 
-def _gives_way(step: Step) -> bool:
+def _gives_way(step: PathChange) -> bool:
     """Whether the old path has to be removed before the new one can be there."""
     return step.after.kind == "absent" or (step.before.kind == "dir") != (step.after.kind == "dir")
 
 
-def _ours(now: State, step: Step) -> bool:
-    """Whether `now` is a state that an unfinished `carry_out` of `step` can have left."""
+def _ours(now: PathState, step: PathChange) -> bool:
+    """Whether `now` is a state that an unfinished `apply_changes` of `step` can have left."""
     if now == step.after:
         return True
     if now.kind == "absent":
@@ -139,21 +143,21 @@ def _ours(now: State, step: Step) -> bool:
     return any(now.mode in (mode, (mode or 0) | _OURS) for mode in modes)
 
 
-def _loosen(tree: Rooted, steps: Sequence[Step]) -> None:
+def _loosen(tree: SafeDir, steps: Sequence[PathChange]) -> None:
     for step in steps:
         mode = step.before.mode
         if step.before.kind == "dir" and mode is not None and mode & _OURS != _OURS:
             with _blaming(step.path):
-                tree.set_folder(step.path, State("dir", mode | _OURS))
+                tree.set_folder(step.path, PathState("dir", mode | _OURS))
 
 
-def _has_folder(tree: Rooted, path: str) -> bool:
+def _has_folder(tree: SafeDir, path: str) -> bool:
     """Whether the folder that `path` is in is there already, so that it can be staged now."""
     parent = path.rpartition("/")[0]
-    return not parent or tree.glance(parent).kind == "dir"
+    return not parent or tree.stat(parent).kind == "dir"
 
 
-def _stage(tree: Rooted, step: Step, apply_id: str, content: Content, *, sync: bool) -> None:
+def _stage(tree: SafeDir, step: PathChange, apply_id: str, content: Content, *, sync: bool) -> None:
     """Write the temporary file of `step`."""
     temp = temp_name(step.path, apply_id)
     with _blaming(step.path), content(step) as source:
@@ -163,12 +167,12 @@ def _stage(tree: Rooted, step: Step, apply_id: str, content: Content, *, sync: b
             tree.stage(step.path, temp, source, step.after, sync=sync)
 
 
-def _unchanged(tree: Rooted, step: Step) -> None:
+def _unchanged(tree: SafeDir, step: PathChange) -> None:
     """Raise WorkspaceError where the path was written since it was looked at."""
     expected = step.before.stamp
     if step.before.kind == "dir" or (expected is None and step.before.kind != "absent"):
         return
-    now = tree.glance(step.path)
+    now = tree.stat(step.path)
     removed = _gives_way(step) and now.kind == "absent"  # by the step of removal, just before
     if not removed and (now.stamp != expected or now.kind != step.before.kind):
         raise WorkspaceError(
@@ -177,7 +181,7 @@ def _unchanged(tree: Rooted, step: Step) -> None:
         )
 
 
-def _finish(tree: Rooted, steps: Sequence[Step]) -> None:
+def _finish(tree: SafeDir, steps: Sequence[PathChange]) -> None:
     for step in reversed(steps):
         if step.after.kind == "dir":
             with _blaming(step.path):

@@ -21,19 +21,25 @@ from localagent.core.changes import Change
 from localagent.core.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
 from localagent.core.events import FileChanged
 from localagent.edits.diff import unified
-from localagent.history.checkpoints.apply import carry_out, discard, explain, reading, revert
+from localagent.history.checkpoints.apply import apply_changes, discard, explain, reading, revert
 from localagent.history.checkpoints.blobs import Blobs, in_bulk, sync_all
-from localagent.history.checkpoints.change_plan import Plan, Step, plan
-from localagent.history.checkpoints.turn_log import Apply, ApplyKind, TurnLog, all_logs, turn_logs
-from localagent.history.checkpoints.workspace_lock import next_time
-from localagent.workspace.path_state import State
-from localagent.workspace.safe_files import Rooted
+from localagent.history.checkpoints.change_set import ChangeSet, PathChange, build_change_set
+from localagent.history.checkpoints.turn_log import (
+    Transaction,
+    TransactionKind,
+    TurnLog,
+    all_logs,
+    turn_logs,
+)
+from localagent.history.checkpoints.workspace_lock import next_timestamp
+from localagent.workspace.path_state import PathState
+from localagent.workspace.safe_files import SafeDir
 
 _MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
 
 
 def file_changes(
-    steps: Sequence[Step], blobs: Blobs, data: Mapping[str, bytes]
+    steps: Sequence[PathChange], blobs: Blobs, data: Mapping[str, bytes]
 ) -> list[FileChanged]:
     """One event for each file and link, in the order of `steps`; folders have none."""
     changes = []
@@ -51,7 +57,7 @@ def file_changes(
     return changes
 
 
-def _diff(step: Step, blobs: Blobs, data: Mapping[str, bytes]) -> str:
+def _diff(step: PathChange, blobs: Blobs, data: Mapping[str, bytes]) -> str:
     """The unified diff, with a line for a changed mode; "" for binary or very long content."""
     modes = (step.before.mode, step.after.mode)
     head = ""
@@ -64,7 +70,7 @@ def _diff(step: Step, blobs: Blobs, data: Mapping[str, bytes]) -> str:
     return head + unified(step.path, before, after)
 
 
-def _text(state: State, blobs: Blobs, data: bytes | None) -> str | bytes | None:
+def _text(state: PathState, blobs: Blobs, data: bytes | None) -> str | bytes | None:
     """The content as text, None where there is none, and bytes where it is no text."""
     if not state.sha256:
         return None
@@ -117,7 +123,7 @@ class Checkpoints:
             _check_expected(tree, named, expected or {})
             goals = {path: _goal(change) for path, change in named.items()}
             try:
-                planned = plan(tree, goals, clear=True)
+                planned = build_change_set(tree, goals, clear=True)
                 _check_read_only(tree, planned, named)
             except OSError as error:
                 raise explain(error, str(error.filename or "the files to be changed")) from error
@@ -126,7 +132,7 @@ class Checkpoints:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovery:
     """What `recover` did: temporary files removed, turns whose unfinished change was taken back,
     and paths left alone because someone else wrote them since."""
 
@@ -135,23 +141,23 @@ class Recovered:
     left: tuple[str, ...] = ()
 
 
-def recover(session_dir: Path, root: Path) -> Recovered:
+def recover(session_dir: Path, root: Path) -> Recovery:
     """Take back what an apply of this session left unfinished in `root` when it was killed.
 
     The caller holds the workspace's lock: an apply that is still running looks the same.
     Raises WorkspaceError where files cannot be written; calling it again goes on.
     """
     workspace = str(Path(root).resolve())
-    logs = ((log, log.applies()) for log in turn_logs(session_dir))
+    logs = ((log, log.transactions()) for log in turn_logs(session_dir))
     return _recover([(log, [a for a in found if a.workspace == workspace]) for log, found in logs])
 
 
-def recover_workspace(root: Path, sessions: Path) -> Recovered:
+def recover_workspace(root: Path, sessions: Path) -> Recovery:
     """`recover` for all sessions in the folder `sessions`."""
     return _recover(list(all_logs(sessions, str(Path(root).resolve()))))
 
 
-def _recover(logs: Sequence[tuple[TurnLog, list[Apply]]]) -> Recovered:
+def _recover(logs: Sequence[tuple[TurnLog, list[Transaction]]]) -> Recovery:
     temporary = 0
     turns: list[str] = []
     left: set[str] = set()
@@ -165,14 +171,14 @@ def _recover(logs: Sequence[tuple[TurnLog, list[Apply]]]) -> Recovered:
             log.reverted(apply.id, remaining)
             left.update(remaining)
             turns.append(f"{log.session}:{log.turn}")
-    return Recovered(temporary, tuple(turns), tuple(sorted(left)))
+    return Recovery(temporary, tuple(turns), tuple(sorted(left)))
 
 
 def commit(
-    tree: Rooted,
+    tree: SafeDir,
     log: TurnLog,
-    kind: ApplyKind,
-    planned: Plan,
+    kind: TransactionKind,
+    planned: ChangeSet,
     data: Mapping[str, bytes],
     max_bytes: int = MAX_BYTES,
 ) -> list[FileChanged]:
@@ -184,18 +190,18 @@ def commit(
     steps = planned.steps
     if not steps:
         return []
-    _refuse_own_files(tree, log, steps)
+    _refuse_records(tree, log, steps)
     blobs = Blobs(log.session_dir)
     content = reading(data, blobs.open)
-    stamp = next_time(tree.root, log.applies())
-    apply = Apply(secrets.token_hex(4), kind, str(tree.root), stamp, tuple(steps))
+    stamp = next_timestamp(tree.root, log.transactions())
+    apply = Transaction(secrets.token_hex(4), kind, str(tree.root), stamp, tuple(steps))
     try:
         _keep(tree, blobs, steps, max_bytes)
         log.intent(apply)
     except OSError as error:
         raise explain(error, f"a checkpoint to {log.session_dir}") from error
     try:
-        carry_out(tree, steps, apply.id, content)
+        apply_changes(tree, steps, apply.id, content)
     except BaseException as error:
         _take_back(tree, log, apply, blobs, error)
         raise
@@ -208,7 +214,7 @@ def commit(
 
 
 def _take_back(
-    tree: Rooted, log: TurnLog, apply: Apply, blobs: Blobs, error: BaseException
+    tree: SafeDir, log: TurnLog, apply: Transaction, blobs: Blobs, error: BaseException
 ) -> None:
     """Revert a failed apply. Where that fails, too, the intent stays open for `recover`."""
     try:
@@ -221,7 +227,7 @@ def _take_back(
         ) from error
 
 
-def _keep(tree: Rooted, blobs: Blobs, steps: Sequence[Step], max_bytes: int) -> None:
+def _keep(tree: SafeDir, blobs: Blobs, steps: Sequence[PathChange], max_bytes: int) -> None:
     """Keep the old content of every step. Raises RefusedError beyond the bound, and OSError."""
     old = {s.before.sha256: s for s in steps if s.before.sha256}
     missing = [step for sha256, step in old.items() if not blobs.has(sha256)]
@@ -246,24 +252,24 @@ def _keep(tree: Rooted, blobs: Blobs, steps: Sequence[Step], max_bytes: int) -> 
         blobs.sync()
 
 
-def _odd_modes(tree: Rooted, steps: Sequence[Step]) -> dict[str, int | None]:
+def _odd_modes(tree: SafeDir, steps: Sequence[PathChange]) -> dict[str, int | None]:
     """The modes that the file system gave where they are not the ones asked for."""
     odd: dict[str, int | None] = {}
     for step in steps:
         if step.after.kind in ("file", "dir"):
-            found = tree.glance(step.path)
+            found = tree.stat(step.path)
             if found.kind == step.after.kind and found.mode != step.after.mode:
                 odd[step.path] = found.mode
     return odd
 
 
-def _opened(root: Path) -> Rooted:
+def _opened(root: Path) -> SafeDir:
     if not Path(root).is_dir():
         raise WorkspaceError(f"there is no folder {root}", "was it moved or deleted?")
-    return Rooted(root)
+    return SafeDir(root)
 
 
-def _by_real_path(tree: Rooted, changes: Sequence[Change]) -> dict[str, Change]:
+def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]:
     """The changes by the path that they really concern, links on the way resolved."""
     replaced = {change.path for change in changes if change.kind != "file"}
     fixed = frozenset(_clean(path) for path in replaced)
@@ -303,23 +309,23 @@ def _encodable(path: str) -> bool:
     return True
 
 
-def _goal(change: Change) -> State:
+def _goal(change: Change) -> PathState:
     if change.kind in ("absent", "dir"):
-        return State(change.kind, change.mode if change.kind == "dir" else None)
+        return PathState(change.kind, change.mode if change.kind == "dir" else None)
     digest = hashlib.sha256(change.data).hexdigest()
     # Only permission bits: a change cannot make a file run as its owner.
     mode = change.mode & 0o777 if change.mode is not None and change.kind == "file" else None
-    return State(change.kind, mode, digest, len(change.data))
+    return PathState(change.kind, mode, digest, len(change.data))
 
 
 def _check_expected(
-    tree: Rooted, named: Mapping[str, Change], expected: Mapping[str, str | None]
+    tree: SafeDir, named: Mapping[str, Change], expected: Mapping[str, str | None]
 ) -> None:
     for given, sha256 in expected.items():
         path = tree.resolve(_clean(given), last=True)
         if path not in named:
             path = tree.resolve(_clean(given), last=False)
-        now = tree.look(path)
+        now = tree.state(path)
         if (now.sha256 or None) != sha256:
             raise WorkspaceError(
                 f"{path} was changed by someone else since it was read",
@@ -327,7 +333,7 @@ def _check_expected(
             )
 
 
-def _check_read_only(tree: Rooted, planned: Plan, named: Mapping[str, Change]) -> None:
+def _check_read_only(tree: SafeDir, planned: ChangeSet, named: Mapping[str, Change]) -> None:
     """A file without write permission is replaced only by a change that says its mode."""
     for step in planned.steps:
         both = step.before.kind == "file" and step.after.kind == "file"
@@ -337,7 +343,7 @@ def _check_read_only(tree: Rooted, planned: Plan, named: Mapping[str, Change]) -
             )
 
 
-def _refuse_own_files(tree: Rooted, log: TurnLog, steps: Sequence[Step]) -> None:
+def _refuse_records(tree: SafeDir, log: TurnLog, steps: Sequence[PathChange]) -> None:
     """Where the workspace holds localagent's own records, these are out of reach."""
     sessions = log.session_dir.resolve().parent
     if not sessions.is_relative_to(tree.root):

@@ -21,35 +21,35 @@ from typing import Any, Literal
 
 from localagent.core.paths import private
 from localagent.history.checkpoints.blobs import sync_folder
-from localagent.history.checkpoints.change_plan import Step
+from localagent.history.checkpoints.change_set import PathChange
 from localagent.history.sessions import jsonl
-from localagent.workspace.path_state import State
+from localagent.workspace.path_state import PathState
 
-ApplyKind = Literal["turn", "undo", "redo"]
+TransactionKind = Literal["turn", "undo", "redo"]
 Outcome = Literal["open", "done", "reverted"]
 
 _NAME = re.compile(r"turn-(\d{4,})\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
-class Apply:
+class Transaction:
     """One all-or-nothing change. `time` is in nanoseconds since 1970."""
 
     id: str
-    kind: ApplyKind
+    kind: TransactionKind
     workspace: str
     time: int
-    steps: tuple[Step, ...]
+    steps: tuple[PathChange, ...]
     outcome: Outcome = "open"
 
 
 @dataclass(frozen=True, slots=True)
-class Net:
+class NetChange:
     """What a turn did to one path in all: what it found, what it left, and all in between."""
 
-    before: State
-    after: State
-    known: tuple[State, ...]
+    before: PathState
+    after: PathState
+    known: tuple[PathState, ...]
 
 
 class TurnLog:
@@ -65,7 +65,7 @@ class TurnLog:
         """The session's id."""
         return self.session_dir.name
 
-    def intent(self, apply: Apply) -> None:
+    def intent(self, apply: Transaction) -> None:
         """Write down what is about to be done. Raises OSError."""
         steps = [step.to_dict() for step in apply.steps]
         record = {"op": "intent", "id": apply.id, "kind": apply.kind, "time": apply.time}
@@ -87,9 +87,9 @@ class TurnLog:
             sync_folder(self._path.parent)
             sync_folder(self.session_dir)
 
-    def applies(self) -> list[Apply]:
+    def transactions(self) -> list[Transaction]:
         """All applies in order; damaged lines are passed over. Raises OSError."""
-        found: dict[str, Apply] = {}
+        found: dict[str, Transaction] = {}
         for record in jsonl.read(self._path).records:
             try:
                 _take(found, record)
@@ -98,11 +98,11 @@ class TurnLog:
         return list(found.values())
 
 
-def _take(found: dict[str, Apply], record: dict[str, Any]) -> None:
+def _take(found: dict[str, Transaction], record: dict[str, Any]) -> None:
     apply_id = record["id"]
     if record["op"] == "intent":
-        steps = tuple(Step.from_dict(step) for step in record["steps"])
-        found[apply_id] = Apply(
+        steps = tuple(PathChange.from_dict(step) for step in record["steps"])
+        found[apply_id] = Transaction(
             apply_id, record["kind"], record["workspace"], record["time"], steps
         )
     elif record["op"] == "done":
@@ -113,7 +113,7 @@ def _take(found: dict[str, Apply], record: dict[str, Any]) -> None:
         found[apply_id] = replace(found[apply_id], outcome="reverted")
 
 
-def _with_mode(step: Step, modes: dict[str, int | None]) -> Step:
+def _with_mode(step: PathChange, modes: dict[str, int | None]) -> PathChange:
     if step.path not in modes:
         return step
     return replace(step, after=replace(step.after, mode=modes[step.path]))
@@ -129,7 +129,7 @@ def turn_logs(session_dir: Path) -> list[TurnLog]:
     return [TurnLog(session_dir, turn) for turn in sorted(turns)]
 
 
-def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Apply]]]:
+def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Transaction]]]:
     """Every turn of every session that changed something in `workspace` (its real path)."""
     try:
         folders = sorted(entry for entry in sessions.iterdir() if entry.is_dir())
@@ -137,19 +137,19 @@ def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[App
         return
     for folder in folders:
         for log in turn_logs(folder):
-            applies = [a for a in log.applies() if a.workspace == workspace]
+            applies = [a for a in log.transactions() if a.workspace == workspace]
             if applies:
                 yield log, applies
 
 
-def last_done(applies: Sequence[Apply]) -> Apply | None:
+def last_done(applies: Sequence[Transaction]) -> Transaction | None:
     """The last apply that was not cut short or taken back."""
     return next((apply for apply in reversed(applies) if apply.outcome == "done"), None)
 
 
-def net(applies: Sequence[Apply]) -> dict[str, Net]:
+def net_changes(applies: Sequence[Transaction]) -> dict[str, NetChange]:
     """What stands of a turn, by path: nothing after an undo, and again after a redo."""
-    live: dict[str, Net] = {}
+    live: dict[str, NetChange] = {}
     for apply in applies:
         if apply.outcome != "done":
             continue
@@ -157,6 +157,8 @@ def net(applies: Sequence[Apply]) -> dict[str, Net]:
             live = {}
             continue
         for step in apply.steps:
-            was = live.get(step.path, Net(step.before, step.before, (step.before,)))
-            live[step.path] = Net(was.before, step.after, (*was.known, step.before, step.after))
+            was = live.get(step.path, NetChange(step.before, step.before, (step.before,)))
+            live[step.path] = NetChange(
+                was.before, step.after, (*was.known, step.before, step.after)
+            )
     return {path: found for path, found in live.items() if found.before != found.after}

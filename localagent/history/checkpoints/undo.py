@@ -16,20 +16,27 @@ from localagent.core.errors import LocalAgentError, UsageError, WorkspaceError
 from localagent.core.events import FileChanged
 from localagent.core.paths import sessions_dir
 from localagent.history.checkpoints.apply import explain
-from localagent.history.checkpoints.change_plan import Plan, plan
+from localagent.history.checkpoints.change_set import ChangeSet, build_change_set
 from localagent.history.checkpoints.checkpoint import commit, recover_workspace
-from localagent.history.checkpoints.turn_log import Apply, Net, TurnLog, all_logs, last_done, net
+from localagent.history.checkpoints.turn_log import (
+    NetChange,
+    Transaction,
+    TurnLog,
+    all_logs,
+    last_done,
+    net_changes,
+)
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.history.sessions.fork import exists, lineage
 from localagent.history.sessions.transcript import Parent, find_session, session_ids
-from localagent.workspace.path_state import State
-from localagent.workspace.safe_files import Rooted
+from localagent.workspace.path_state import PathState
+from localagent.workspace.safe_files import SafeDir
 
 _SHOWN = 5  # names in a message
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class UndoResult:
     """What was undone or redone. `kept` are folders that the turn had made and that stay, since
     they now hold something else."""
 
@@ -45,8 +52,8 @@ class _Turn:
 
     log: TurnLog
     time: int
-    live: dict[str, Net]
-    undo: Apply | None
+    live: dict[str, NetChange]
+    undo: Transaction | None
 
     @property
     def name(self) -> str:
@@ -60,7 +67,7 @@ def undo(
     force: bool = False,
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
-) -> Undone:
+) -> UndoResult:
     """Give every path that a turn changed in `root` the content, mode and kind it had before,
     and remove the folders that the turn made and that are empty then.
 
@@ -77,7 +84,7 @@ def undo(
     def choose(turns: list[_Turn]) -> _Turn:
         return _chosen(turns, which, lambda turn: bool(turn.live), "undo")
 
-    def goals(turn: _Turn) -> dict[str, Net]:
+    def goals(turn: _Turn) -> dict[str, NetChange]:
         return turn.live
 
     return _run("undo", Path(root), choose, goals, force, sessions, lock)
@@ -90,15 +97,15 @@ def redo(
     force: bool = False,
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
-) -> Undone:
+) -> UndoResult:
     """Take back the last undo in `root`, or that of the turn `which`; otherwise as `undo`."""
 
     def choose(turns: list[_Turn]) -> _Turn:
         return _chosen(turns, which, lambda turn: turn.undo is not None, "redo")
 
-    def goals(turn: _Turn) -> dict[str, Net]:
+    def goals(turn: _Turn) -> dict[str, NetChange]:
         steps = turn.undo.steps if turn.undo else ()
-        return {s.path: Net(s.before, s.after, (s.before, s.after)) for s in steps}
+        return {s.path: NetChange(s.before, s.after, (s.before, s.after)) for s in steps}
 
     return _run("redo", Path(root), choose, goals, force, sessions, lock)
 
@@ -110,7 +117,7 @@ def undo_from(
     *,
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
-) -> list[Undone]:
+) -> list[UndoResult]:
     """Take back what the turns of the session of this whole id changed in `root`, from `turn` on,
     the last one first: all, or where one cannot be undone, none. Raises as `undo`."""
     line = list(lineage(session))
@@ -123,7 +130,7 @@ def undo_from(
         return []
     with _locked(root, "undo", lock) as held:
         mine = held if isinstance(held, WorkspaceLock) else lock
-        done: list[Undone] = []
+        done: list[UndoResult] = []
         try:
             for one in sorted(later, key=lambda one: one.log.turn, reverse=True):
                 done.append(undo(root, one.name, sessions=sessions, lock=mine))
@@ -138,11 +145,11 @@ def _run(
     kind: str,
     root: Path,
     choose: Callable[[list[_Turn]], _Turn],
-    goals: Callable[[_Turn], dict[str, Net]],
+    goals: Callable[[_Turn], dict[str, NetChange]],
     force: bool,
     sessions: Path | None,
     lock: WorkspaceLock | None,
-) -> Undone:
+) -> UndoResult:
     if not root.is_dir():
         raise WorkspaceError(f"there is no folder {root}", "name the workspace's folder")
     sessions = sessions or sessions_dir()
@@ -150,7 +157,7 @@ def _run(
         recover_workspace(root, sessions)
         turn = choose(_turns(root, sessions))
         changes = goals(turn)
-        with Rooted(root) as tree:
+        with SafeDir(root) as tree:
             try:
                 planned = _plan(tree, turn, changes, force)
             except OSError as error:
@@ -158,7 +165,7 @@ def _run(
             changed = commit(
                 tree, turn.log, "undo" if kind == "undo" else "redo", planned, {}, _UNBOUNDED
             )
-    return Undone(turn.log.session, turn.log.turn, tuple(changed), planned.kept)
+    return UndoResult(turn.log.session, turn.log.turn, tuple(changed), planned.kept)
 
 
 # What an undo overwrites was written by a turn, so it is no larger than what that was bounded by;
@@ -166,14 +173,14 @@ def _run(
 _UNBOUNDED = 1 << 62
 
 
-def _plan(tree: Rooted, turn: _Turn, changes: Mapping[str, Net], force: bool) -> Plan:
+def _plan(tree: SafeDir, turn: _Turn, changes: Mapping[str, NetChange], force: bool) -> ChangeSet:
     """The steps back. Raises WorkspaceError where someone else's work would be lost."""
-    by_hand = [path for path, n in changes.items() if not _known(tree.look(path), n)]
+    by_hand = [path for path, n in changes.items() if not _known(tree.state(path), n)]
     goals = {path: n.before for path, n in changes.items()}
     # Folders that are to go are spared when something else is in them, also under force.
     gone = {path: goal for path, goal in goals.items() if goal.kind == "absent"}
-    kept = plan(tree, gone, clear=False).kept
-    planned = plan(tree, {p: g for p, g in goals.items() if p not in kept}, clear=force)
+    kept = build_change_set(tree, gone, clear=False).kept
+    planned = build_change_set(tree, {p: g for p, g in goals.items() if p not in kept}, clear=force)
     conflicts = sorted({*by_hand, *planned.blocked})
     if conflicts and not force:
         shown = ", ".join(conflicts[:_SHOWN])
@@ -182,10 +189,10 @@ def _plan(tree: Rooted, turn: _Turn, changes: Mapping[str, Net], force: bool) ->
             f"changed since turn {turn.name}: {shown}{more}; nothing was undone",
             "--force overwrites them; what they hold now is kept, and `redo` brings it back",
         )
-    return Plan(planned.steps, tuple(sorted({*kept, *planned.kept})))
+    return ChangeSet(planned.steps, tuple(sorted({*kept, *planned.kept})))
 
 
-def _known(now: State, n: Net) -> bool:
+def _known(now: PathState, n: NetChange) -> bool:
     """Whether the turn itself found or left the path like this."""
     return now in n.known
 
@@ -206,14 +213,14 @@ def _turns(root: Path, sessions: Path) -> list[_Turn]:
         last = last_done(applies)
         if last is not None:
             undone = last if last.kind == "undo" else None
-            turns.append(_Turn(log, last.time, net(applies), undone))
+            turns.append(_Turn(log, last.time, net_changes(applies), undone))
     return sorted(turns, key=lambda turn: turn.time)
 
 
 def _chosen(
     turns: list[_Turn], which: str | None, fits: Callable[[_Turn], bool], verb: str
 ) -> _Turn:
-    named = turns if which is None else list(_named(turns, which))
+    named = turns if which is None else list(_matching(turns, which))
     fitting = [turn for turn in named if fits(turn)]
     if fitting:
         return fitting[-1]
@@ -224,7 +231,7 @@ def _chosen(
     raise UsageError(f"there is nothing to {verb} in turn {which}", _existing(turns))
 
 
-def _named(turns: list[_Turn], which: str) -> Iterable[_Turn]:
+def _matching(turns: list[_Turn], which: str) -> Iterable[_Turn]:
     session, _, number = which.rpartition(":")
     if not session and not number.isdigit():
         session, number = which, ""

@@ -18,7 +18,7 @@ from pathlib import Path
 from localagent.core.errors import WorkspaceError
 from localagent.core.locks import BUSY, lock_now, unlock
 from localagent.core.paths import private, state_dir
-from localagent.history.checkpoints.turn_log import Apply
+from localagent.history.checkpoints.turn_log import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
     """
     real = os.path.realpath(root)
     try:
-        path = path_beside_lock(real, "lock")
+        path = workspace_file(real, "lock")
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         fd = os.open(path, flags, 0o600)
     except OSError as error:
@@ -88,7 +88,7 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
     return WorkspaceLock(fd, session_id, real)
 
 
-def path_beside_lock(root: str | Path, kind: str) -> Path:
+def workspace_file(root: str | Path, kind: str) -> Path:
     """The file of the workspace `root` that ends in `kind`, in the folder of locks, which is made.
 
     Raises OSError.
@@ -115,18 +115,18 @@ def _holder(fd: int) -> Holder:
         return Holder(0, "")
 
 
-def next_time(workspace: Path, earlier: Iterable[Apply]) -> int:
+def next_timestamp(workspace: Path, earlier: Iterable[Transaction]) -> int:
     """The time of a new change, in nanoseconds since 1970: now, and later than all of `earlier` and
     than the last one in `workspace`, whose lock the caller holds."""
     with suppress(OSError):
-        place = path_beside_lock(workspace, "last")
+        place = workspace_file(workspace, "last")
         now = max(_now(earlier), _read(place) + 1)
         place.write_text(str(now), encoding="ascii")
         return now
     return _now(earlier)
 
 
-def _now(earlier: Iterable[Apply]) -> int:
+def _now(earlier: Iterable[Transaction]) -> int:
     return max([time.time_ns(), *(apply.time + 1 for apply in earlier)])
 
 

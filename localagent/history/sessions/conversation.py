@@ -19,7 +19,7 @@ from localagent.core.messages import Asked, Message, Part, Role
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class TurnStart:
     """A turn that is part of the conversation: what the user asked for or entered, and how
     many messages there were before."""
 
@@ -30,12 +30,12 @@ class Begun:
 
 
 @dataclass
-class Talk:
+class ConversationLog:
     """What was said, and where each turn began. Turns that the user went back over are not in it;
     after the conversation was replaced, none from before can be gone back to."""
 
     messages: list[Message] = field(default_factory=list)
-    turns: list[Begun] = field(default_factory=list)
+    turns: list[TurnStart] = field(default_factory=list)
     _plans: list[tuple[int, PlanChanged]] = field(
         default_factory=list
     )  # and in or after which turn
@@ -47,20 +47,20 @@ class Talk:
         return self._plans[-1][1] if self._plans else None
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Talk:
+    def of(cls, events: Iterable[Event]) -> ConversationLog:
         """The conversation that recorded events made."""
         talk = cls()
         for event in events:
-            talk.see(event)
+            talk.record(event)
         return talk
 
-    def see(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Take one event into account."""
         if isinstance(event, TurnStarted):
             self._turn = event.turn
-            self.turns.append(Begun(event.turn, event.prompt, event.kind, len(self.messages)))
+            self.turns.append(TurnStart(event.turn, event.prompt, event.kind, len(self.messages)))
         elif isinstance(event, MessageAdded):
-            self.messages.append(Message(event.role, event.content, _asked(event.asked)))
+            self.messages.append(Message(event.role, event.content, _question(event.asked)))
         elif isinstance(event, ConversationReplaced):
             self.messages = [_message(one) for one in event.messages]
             self.turns = []
@@ -79,7 +79,7 @@ def _message(data: dict[str, str]) -> Message:
     return Message(roles.get(data.get("role", ""), "user"), data.get("content", ""))
 
 
-def _asked(data: dict[str, Any]) -> Asked | None:
+def _question(data: dict[str, Any]) -> Asked | None:
     """What `MessageAdded.asked` says; None where it says nothing, or what cannot be read."""
     try:
         return Asked(

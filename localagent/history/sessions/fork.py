@@ -24,8 +24,8 @@ from localagent.core.paths import sessions_dir
 from localagent.history.sessions import jsonl
 from localagent.history.sessions.transcript import (
     FILE,
-    Entry,
     Parent,
+    StoredEvent,
     Transcript,
     describe,
     new_folder,
@@ -89,9 +89,9 @@ def exists(session: str, sessions: Path | None = None) -> bool:
     return ((sessions or sessions_dir()) / session).is_dir()
 
 
-def _until(past: Transcript, turn: int) -> list[Entry]:
+def _until(past: Transcript, turn: int) -> list[StoredEvent]:
     """The entries of the turns up to `turn`, and the title that was given later."""
-    kept: list[Entry] = []
+    kept: list[StoredEvent] = []
     for entry in past.entries:
         if isinstance(entry.event, TurnStarted) and entry.event.turn > turn:
             break

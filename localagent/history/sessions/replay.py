@@ -71,8 +71,8 @@ class Difference:
         """One line for each side."""
         return (
             f"observation {self.number} differs{f' in {self.field}' if self.field else ''}\n"
-            f"  recorded: {_shown(self.recorded, self.field)}\n"
-            f"  now:      {_shown(self.new, self.field)}"
+            f"  recorded: {_format(self.recorded, self.field)}\n"
+            f"  now:      {_format(self.new, self.field)}"
         )
 
 
@@ -236,7 +236,7 @@ def _failure(failed: Failed) -> BackendError:
     return error
 
 
-def _shown(event: Event | None, field: str) -> str:
+def _format(event: Event | None, field: str) -> str:
     if event is None:
         return "nothing more"
     values = to_dict(event)

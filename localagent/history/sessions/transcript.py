@@ -39,7 +39,7 @@ from localagent.core.events import (
 from localagent.core.messages import Message
 from localagent.core.paths import data_dir, private, sessions_dir
 from localagent.history.sessions import jsonl
-from localagent.history.sessions.conversation import Talk
+from localagent.history.sessions.conversation import ConversationLog
 
 FILE = "transcript.jsonl"
 _ABOUT = "session.json"
@@ -51,7 +51,7 @@ _ID = re.compile(r"\d{8}-\d{4}-[0-9a-z]{4}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredEvent:
     """One stored event."""
 
     seq: int
@@ -76,7 +76,7 @@ class Transcript:
     folder: Path
     workspace: str
     started: str
-    entries: tuple[Entry, ...]
+    entries: tuple[StoredEvent, ...]
     damaged: int
     parent: Parent | None = None
 
@@ -96,9 +96,9 @@ class Transcript:
             if message.asked is not None:
                 yield message.asked.text
 
-    def talk(self) -> Talk:
+    def talk(self) -> ConversationLog:
         """The conversation so far, with where its turns began."""
-        return Talk.of(self.events)
+        return ConversationLog.of(self.events)
 
     @property
     def last_turn(self) -> int:
@@ -287,7 +287,7 @@ def read(session: str) -> Transcript:
     name = find_session(session)
     folder = sessions_dir() / name
     about = _about(folder)
-    entries: list[Entry] = []
+    entries: list[StoredEvent] = []
     try:
         stored = jsonl.read(folder / FILE)
     except OSError as error:
@@ -300,7 +300,9 @@ def read(session: str) -> Transcript:
             damaged += 1
             continue
         seq = record.get("seq")
-        entries.append(Entry(seq if isinstance(seq, int) else 0, str(record.get("time")), event))
+        entries.append(
+            StoredEvent(seq if isinstance(seq, int) else 0, str(record.get("time")), event)
+        )
     workspace, started = str(about.get("workspace", "")), str(about.get("started", ""))
     parent = _parent(about)
     return Transcript(name, folder, workspace, started, tuple(entries), damaged, parent)

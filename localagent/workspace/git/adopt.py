@@ -41,7 +41,7 @@ _Index = dict[bytes, tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class GitSnapshot:
     """A repository before a command: where HEAD leads, its refs, the entries of its index."""
 
     head: str
@@ -50,7 +50,7 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class Adoption:
     """What became of git's changes, in words: what was taken over, and what was not."""
 
     kept: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class _Failed(Exception):
     """git refused; its words."""
 
 
-def look(root: Path) -> Before | None:
+def snapshot(root: Path) -> GitSnapshot | None:
     """The repository whose folder is `root`/.git; None where there is none of that kind."""
     if not (root / ".git").is_dir() or (root / ".git").is_symlink():
         return None
@@ -70,7 +70,7 @@ def look(root: Path) -> Before | None:
     if refs is None or index is None or refs.returncode or index.returncode:
         return None
     pairs = (line.split(" ", 1) for line in os.fsdecode(refs.stdout).splitlines())
-    return Before(_head(root), {name: value for value, name in pairs}, _entries(index.stdout))
+    return GitSnapshot(_head(root), {name: value for value, name in pairs}, _entries(index.stdout))
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -87,7 +87,7 @@ def environment(root: Path) -> dict[str, str]:
     return found
 
 
-def adopt(root: Path, before: Before, changes: Sequence[Change], why: str) -> Adopted:
+def adopt(root: Path, before: GitSnapshot, changes: Sequence[Change], why: str) -> Adoption:
     """Take over what `changes` (of a view, in which LIST_INDEX was run) say of `root`/.git.
 
     `why` goes into the reflog. All of it is tried; what git refuses is told.
@@ -104,7 +104,7 @@ def adopt(root: Path, before: Before, changes: Sequence[Change], why: str) -> Ad
         kept += _take_index(root, before, own)
     except _Failed as error:
         left.append(f"git refused: {error}")
-    return Adopted(tuple(kept), tuple(left))
+    return Adoption(tuple(kept), tuple(left))
 
 
 def _understood(path: str, change: Change) -> bool:
@@ -129,7 +129,7 @@ def _take_objects(root: Path, objects: Mapping[str, bytes]) -> None:
     _git(root, "unpack-objects", "-q", "--strict", data=pack)
 
 
-def _take_refs(root: Path, before: Before, own: Mapping[str, Change], why: str) -> list[str]:
+def _take_refs(root: Path, before: GitSnapshot, own: Mapping[str, Change], why: str) -> list[str]:
     new = {m[1]: v for p, c in own.items() if (m := _REF.fullmatch(p)) and (v := _id(c))}
     head = own.get(".git/HEAD")
     if head is not None and _id(head) and _ID.fullmatch(before.head):
@@ -145,7 +145,7 @@ def _take_refs(root: Path, before: Before, own: Mapping[str, Change], why: str) 
     return [f"{name} is {value[:10]}" for name, value in sorted(new.items())]
 
 
-def _take_head(root: Path, before: Before, own: Mapping[str, Change], why: str) -> list[str]:
+def _take_head(root: Path, before: GitSnapshot, own: Mapping[str, Change], why: str) -> list[str]:
     """Another branch. From a branch to none and back is left to the user."""
     change = own.get(".git/HEAD")
     now = os.fsdecode(change.data).strip() if change is not None else before.head
@@ -161,7 +161,7 @@ def _take_head(root: Path, before: Before, own: Mapping[str, Change], why: str) 
     return [f"HEAD is {branch[1]}"]
 
 
-def _take_index(root: Path, before: Before, own: Mapping[str, Change]) -> list[str]:
+def _take_index(root: Path, before: GitSnapshot, own: Mapping[str, Change]) -> list[str]:
     if ".git/index" not in own or LISTING not in own:
         return []
     after = _entries(own[LISTING].data)

@@ -19,7 +19,7 @@ from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.workspace.git import adopt
 from localagent.workspace.git import staged as gitstaged
 from localagent.workspace.git.run import ask_git, ignored_among
-from localagent.workspace.git.staged import Staged
+from localagent.workspace.git.staged import StagedFile
 
 # Files of a git folder that are there while something is unfinished, and what that is.
 _UNFINISHED = {
@@ -32,18 +32,18 @@ _UNFINISHED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CommitSelection:
     """What is to be committed: `files`; where they are not staged yet, `add` are the paths to
     stage, and by path `diffs` has their changed lines, `hashes` the SHA-256 of what they held
     before and hold now."""
 
-    files: tuple[Staged, ...]
+    files: tuple[StagedFile, ...]
     diffs: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     add: tuple[str, ...] = ()
 
 
-def wanted(root: Path, changed: Sequence[str]) -> Wanted:
+def select(root: Path, changed: Sequence[str]) -> CommitSelection:
     """What is staged or, where nothing is, the files of `changed` that differ from HEAD.
 
     Raises UsageError without git, outside of a repository of the folder's own, in the middle of a
@@ -52,7 +52,7 @@ def wanted(root: Path, changed: Sequence[str]) -> Wanted:
     _ensure_ready(root)
     staged = _staged(root)
     if staged:
-        return Wanted(tuple(staged))
+        return CommitSelection(tuple(staged))
     files, diffs, hashes = [], {}, {}
     for path in _known(root, sorted(set(changed))):
         before, after = _in_head(root, path), _on_disk(root / path)
@@ -66,15 +66,15 @@ def wanted(root: Path, changed: Sequence[str]) -> Wanted:
             "differs from the last commit",
             "!git add FILE stages a file",
         )
-    return Wanted(tuple(files), diffs, hashes, tuple(file.path for file in files))
+    return CommitSelection(tuple(files), diffs, hashes, tuple(file.path for file in files))
 
 
-def diff_of(root: Path, what: Wanted, file: Staged) -> str:
+def diff_of(root: Path, what: CommitSelection, file: StagedFile) -> str:
     """The changed lines of one of the files."""
     return what.diffs.get(file.path, "") if what.add else gitstaged.diff_of(root, file)
 
 
-def versions_of(root: Path, what: Wanted, file: Staged) -> list[tuple[str, str]]:
+def versions_of(root: Path, what: CommitSelection, file: StagedFile) -> list[tuple[str, str]]:
     """The path and SHA-256 of one of the files, before and after."""
     if what.add:
         return [(file.path, digest) for digest in what.hashes[file.path]]
@@ -102,7 +102,7 @@ def _ensure_ready(root: Path) -> None:
     inside = ask_git(root, "rev-parse", "--is-inside-work-tree")
     if inside is None or inside.stdout.strip() != b"true":
         raise UsageError(f"{root} is not in a git repository's working tree", "git init makes one")
-    if adopt.look(root) is None:
+    if adopt.snapshot(root) is None:
         raise UsageError(
             f"the repository of {root} is kept elsewhere, as it is a part of a larger one or a "
             "linked work tree; commands here cannot commit to it",
@@ -116,7 +116,7 @@ def _ensure_ready(root: Path) -> None:
         raise UsageError("some files have conflicts that are not resolved", "git status names them")
 
 
-def _staged(root: Path) -> list[Staged]:
+def _staged(root: Path) -> list[StagedFile]:
     try:
         return gitstaged.staged(root)
     except UsageError:
@@ -143,12 +143,12 @@ def _on_disk(path: Path) -> bytes | None:
         return None
 
 
-def _change(path: str, before: bytes | None, after: bytes | None) -> Staged:
+def _change(path: str, before: bytes | None, after: bytes | None) -> StagedFile:
     kind = "A" if before is None else "D" if after is None else "M"
     if any(data is not None and is_binary(data) for data in (before, after)):
-        return Staged(path, kind)
+        return StagedFile(path, kind)
     lines = _diff(path, before, after).splitlines()
-    return Staged(
+    return StagedFile(
         path,
         kind,
         added=sum(line.startswith("+") for line in lines),

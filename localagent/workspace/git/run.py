@@ -29,7 +29,7 @@ _SAFE = (
 )
 
 
-def applies(root: Path) -> bool:
+def in_work_tree(root: Path) -> bool:
     """Whether `root` lies in a git work tree that does not ignore the whole of it."""
     inside = ask_git(root, "rev-parse", "--is-inside-work-tree")
     if inside is None or inside.stdout.strip() != b"true":
@@ -38,13 +38,13 @@ def applies(root: Path) -> bool:
     return ignored is not None and ignored.returncode != 0
 
 
-def listed(root: Path) -> list[str] | None:
+def list_files(root: Path) -> list[str] | None:
     """What git tracks below `root` or would show as untracked; None where git does not apply.
 
     The names are git's own and unchecked: some may be gone, links, or folders (submodules as
     "sub", other repositories as "other/").
     """
-    if not applies(root):
+    if not in_work_tree(root):
         return None
     listing = ("--cached", "--others", "--exclude-standard", "--deduplicate")
     done = ask_git(root, "ls-files", "-z", *listing)
@@ -53,9 +53,9 @@ def listed(root: Path) -> list[str] | None:
     return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 
-def ignored(root: Path, name: str) -> bool | None:
+def is_ignored(root: Path, name: str) -> bool | None:
     """Whether git ignores `name`, be it there or not; None where git does not apply."""
-    if not applies(root):
+    if not in_work_tree(root):
         return None
     # "./" keeps a name that starts with ":" from being read as pathspec magic.
     done = ask_git(root, "check-ignore", "-q", "--", f"./{name}")
@@ -64,7 +64,7 @@ def ignored(root: Path, name: str) -> bool | None:
 
 def ignored_among(root: Path, names: Sequence[str]) -> set[str] | None:
     """Which of `names` git ignores, asked at once; None where git does not apply."""
-    if not applies(root):
+    if not in_work_tree(root):
         return None
     text = b"".join(os.fsencode(f"./{name}") + b"\0" for name in names)
     done = ask_git(root, "check-ignore", "-z", "--stdin", text=text)

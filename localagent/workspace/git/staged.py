@@ -29,7 +29,7 @@ _WORDS = {"A": "added", "D": "deleted", "R": "renamed", "C": "copied", "T": "typ
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedFile:
     """One file of the next commit. `kind` is git's letter (A, C, D, M, R, T), `old` the path that
     it was renamed or copied from, `added` and `removed` count lines and are None for binary
     files."""
@@ -58,7 +58,7 @@ class Staged:
         return f"{self.path}: {what}, {size}"
 
 
-def staged(root: Path) -> list[Staged]:
+def staged(root: Path) -> list[StagedFile]:
     """The files of the next commit, in git's order.
 
     Raises UsageError without git or a repository, and LocalAgentError where nothing is staged.
@@ -80,7 +80,7 @@ def staged(root: Path) -> list[Staged]:
     return found
 
 
-def diff_of(root: Path, file: Staged) -> str:
+def diff_of(root: Path, file: StagedFile) -> str:
     """The changed lines of a file with two around them, the first 64 KiB; "" where git shows none.
 
     git's own header lines are left out.
@@ -105,7 +105,7 @@ def diff_of(root: Path, file: Staged) -> str:
     return f"@@{hunks}".rstrip("\n") if mark else ""
 
 
-def versions_of(root: Path, file: Staged) -> list[tuple[str, str]]:
+def versions_of(root: Path, file: StagedFile) -> list[tuple[str, str]]:
     """The path and SHA-256 of what git has of a file before and after; its path and "" where
     neither is a file, as of a submodule."""
     before = (f"HEAD:{file.old or file.path}", file.old or file.path) if file.kind != "A" else None
@@ -118,7 +118,7 @@ def versions_of(root: Path, file: Staged) -> list[tuple[str, str]]:
     return found or [(file.path, "")]
 
 
-def _parsed(output: bytes) -> list[Staged]:
+def _parsed(output: bytes) -> list[StagedFile]:
     """`--raw --numstat -z`: first ":… M\\0path\\0" (or "R…\\0old\\0new\\0") for each file, then
     "added\\tremoved\\tpath\\0" (or "…\\t\\0old\\0new\\0") for each."""
     fields = iter(os.fsdecode(output).split("\0"))
@@ -135,5 +135,5 @@ def _parsed(output: bytes) -> list[Staged]:
                 _, path = next(fields), next(fields)
             kind, old = kinds.get(path, ("M", ""))
             counts = (None, None) if added == "-" else (int(added), int(removed))
-            found.append(Staged(path, kind, old, *counts))
+            found.append(StagedFile(path, kind, old, *counts))
     return found

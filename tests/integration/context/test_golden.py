@@ -32,9 +32,9 @@ from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules, RuleText
 from localagent.core.changes import file_change
 from localagent.core.events import MessageAdded
-from localagent.history.sessions.conversation import Talk
+from localagent.history.sessions.conversation import ConversationLog
 from localagent.models.scripted import ScriptedModel
-from localagent.workspace.git.staged import Staged
+from localagent.workspace.git.staged import StagedFile
 from tests.doubles.plain_turn import turn_in
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "prompts"
@@ -189,7 +189,7 @@ def test_requests_of_a_strategy_share_their_start(turn: Turn, problem: Problem) 
 @pytest.mark.parametrize("lines", [1, 100], ids=["short", "long"])
 def test_commit_message(lines: int) -> None:
     diff = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
-    files = [Staged("calc.py", "M", "", lines, 1), Staged("logo.png", "A")]
+    files = [StagedFile("calc.py", "M", "", lines, 1), StagedFile("logo.png", "A")]
     model = ScriptedModel(["Fix the sign"])
     changes = Changes(files, lambda _: diff, lambda _: [])
     write_message(model, Prompts(), changes, 60, lambda _: None)
@@ -220,9 +220,9 @@ def test_a_question_and_the_next(turn: Turn) -> None:
     """A changed word here costs a session that goes on from before it what it has read."""
     model = ScriptedModel(["It subtracts.", "Not yet."])
     turn.services = replace(turn.services, model=model)
-    talk = Talk()
+    talk = ConversationLog()
     for question in ("What does add do?", "Is add tested?"):
         turn.request = replace(turn.request, prompt=question, conversation=list(talk.messages))
         for event in (MessageAdded("user", question), *Workflow().plan(turn)):
-            talk.see(event)
+            talk.record(event)
     compare("question-2", model.prompts[1])

@@ -44,7 +44,7 @@ def random_batch(rng: random.Random) -> list[Change]:
         kind = rng.choice(["file", "file", "file", "symlink", "dir", "absent"])
         mode = rng.choice([None, 0o644, 0o755, 0o600, 0o700])
         if kind == "file":
-            data = rng.randbytes(rng.choice([0, 10, 3000, 200_000]))
+            data = rng.randbytes(rng.choice([0, 10, 3000, 20_000]))
             changes.append(Change(path, "file", data, mode))
         elif kind == "symlink":
             target = rng.choice([b"a", b"../b", b"nowhere", b"/etc"])

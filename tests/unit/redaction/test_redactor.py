@@ -1,4 +1,4 @@
-"""What a model must not see has marks in its place, and comes back where it belongs."""
+"""What a model must not see has redactor in its place, and comes back where it belongs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from localagent.redaction.redactor import Marks
+from localagent.redaction.redactor import Redactor
 from localagent.redaction.unicode import CONTROLS, INVISIBLE, without_escapes
 
 MANY = settings(max_examples=300, deadline=None)
@@ -46,98 +46,98 @@ TEXTS = st.one_of(
 @MANY
 @given(TEXTS)
 def test_what_is_hidden_comes_back_where_it_was(text: str) -> None:
-    marks = Marks()
-    shown = marks.hide(text)
+    redactor = Redactor()
+    shown = redactor.redact(text)
     for secret in (TOKEN, OTHER, KEY_BODY):
         assert secret not in shown
     assert not set(shown) & set(HOSTILE)
-    assert marks.hide(shown) == shown
-    assert marks.hide(text) == shown
-    assert marks.reveal(shown, text) == text
+    assert redactor.redact(shown) == shown
+    assert redactor.redact(text) == shown
+    assert redactor.restore(shown, text) == text
 
 
 @MANY
 @given(TEXTS, TEXTS)
 def test_what_a_text_was_shown_as_does_not_change(text: str, later: str) -> None:
     """The model has read it, and reads nothing twice."""
-    marks = Marks()
-    shown = marks.hide(text)
-    marks.hide(later)
-    assert marks.hide(text) == shown
-    assert marks.hide(shown) == shown
+    redactor = Redactor()
+    shown = redactor.redact(text)
+    redactor.redact(later)
+    assert redactor.redact(text) == shown
+    assert redactor.redact(shown) == shown
 
 
 @MANY
 @given(TEXTS)
 def test_lines_keep_their_numbers(text: str) -> None:
-    lines = Marks().hide_in_lines(text)
+    lines = Redactor().redact_lines(text)
     assert len(lines) == text.count("\n") + 1
     for line, was in zip(lines, text.split("\n"), strict=True):
         assert line == was or "⟨secret" in line or not line
 
 
 def test_one_secret_has_one_mark() -> None:
-    marks = Marks()
-    assert marks.hide(f"a {TOKEN} b {OTHER} {TOKEN}") == (
+    redactor = Redactor()
+    assert redactor.redact(f"a {TOKEN} b {OTHER} {TOKEN}") == (
         "a ⟨secret 1: github token⟩ b ⟨secret 2: gitlab token⟩ ⟨secret 1: github token⟩"
     )
-    assert marks.hide(f"{OTHER}") == "⟨secret 2: gitlab token⟩"
+    assert redactor.redact(f"{OTHER}") == "⟨secret 2: gitlab token⟩"
 
 
 def test_a_known_secret_is_hidden_where_its_form_does_not_show_it() -> None:
-    marks = Marks()
-    marks.hide(f'password = "{CHOSEN}"')
-    assert marks.hide(f"$ echo {CHOSEN}") == "$ echo ⟨secret 1: value⟩"
+    redactor = Redactor()
+    redactor.redact(f'password = "{CHOSEN}"')
+    assert redactor.redact(f"$ echo {CHOSEN}") == "$ echo ⟨secret 1: value⟩"
 
 
 def test_a_known_key_is_hidden_line_by_line() -> None:
     """As a search prints it, or a diff, or a part of a file."""
-    marks = Marks()
-    marks.learn(KEY)
+    redactor = Redactor()
+    redactor.add(KEY)
     lines = KEY_BODY.split("\n")
-    assert marks.hide(f"key.txt:3: {lines[2]}") == "key.txt:3: ⟨secret 1: private key⟩"
-    assert lines[5] not in marks.hide(f"+{lines[4]}\n+{lines[5]}\n")
+    assert redactor.redact(f"key.txt:3: {lines[2]}") == "key.txt:3: ⟨secret 1: private key⟩"
+    assert lines[5] not in redactor.redact(f"+{lines[4]}\n+{lines[5]}\n")
 
 
 def test_a_secret_that_reads_like_a_mark_breaks_none() -> None:
-    marks = Marks()
-    marks.hide('password = "secret 1: value1"')
-    marks.hide("db://me:gitlab token⟩9@host")
-    shown = marks.hide(f"x {OTHER} y")
-    assert marks.hide(shown) == shown
-    assert marks.reveal(shown, OTHER) == f"x {OTHER} y"
+    redactor = Redactor()
+    redactor.redact('password = "secret 1: value1"')
+    redactor.redact("db://me:gitlab token⟩9@host")
+    shown = redactor.redact(f"x {OTHER} y")
+    assert redactor.redact(shown) == shown
+    assert redactor.restore(shown, OTHER) == f"x {OTHER} y"
 
 
 def test_a_mark_is_turned_back_only_where_the_secret_is() -> None:
-    marks = Marks()
-    shown = marks.hide(TOKEN)
-    assert marks.reveal(f"t = '{shown}'", f"t = '{TOKEN}'") == f"t = '{TOKEN}'"
-    assert marks.reveal(f"t = '{shown}'", "another file") == f"t = '{shown}'"
-    assert marks.left_in(f"t = '{shown}'") == shown
-    assert marks.left_in("t = '⟨U+202E⟩'") == "⟨U+202E⟩"
-    assert not marks.left_in("t = '⟨x⟩'")
+    redactor = Redactor()
+    shown = redactor.redact(TOKEN)
+    assert redactor.restore(f"t = '{shown}'", f"t = '{TOKEN}'") == f"t = '{TOKEN}'"
+    assert redactor.restore(f"t = '{shown}'", "another file") == f"t = '{shown}'"
+    assert redactor.first_placeholder(f"t = '{shown}'") == shown
+    assert redactor.first_placeholder("t = '⟨U+202E⟩'") == "⟨U+202E⟩"
+    assert not redactor.first_placeholder("t = '⟨x⟩'")
 
 
 def test_a_text_about_marks_keeps_its_own() -> None:
     text = "the mark ⟨secret 1: value⟩ and ⟨U+202E⟩ are documented here"
-    marks = Marks()
-    marks.hide(f"{TOKEN} \u202e")
-    assert marks.reveal(text, text, f"{TOKEN} \u202e") == text
-    assert not marks.left_in(text, text)
+    redactor = Redactor()
+    redactor.redact(f"{TOKEN} \u202e")
+    assert redactor.restore(text, text, f"{TOKEN} \u202e") == text
+    assert not redactor.first_placeholder(text, text)
 
 
 def test_numbers_of_an_earlier_session_are_not_used_again() -> None:
-    marks = Marks(["Result of read:\n1|⟨secret 7: github token⟩"])
-    assert marks.hide(OTHER) == "⟨secret 8: gitlab token⟩"
+    redactor = Redactor(["Result of read:\n1|⟨secret 7: github token⟩"])
+    assert redactor.redact(OTHER) == "⟨secret 8: gitlab token⟩"
 
 
 def test_what_was_hidden_is_told_once() -> None:
-    marks = Marks()
-    assert marks.untold() == ""
-    marks.hide(f"{TOKEN} {OTHER}")
-    assert marks.untold() == "secret 1 (github token), secret 2 (gitlab token)"
-    marks.hide(f"again {TOKEN}")
-    assert marks.untold() == ""
+    redactor = Redactor()
+    assert redactor.drain() == ""
+    redactor.redact(f"{TOKEN} {OTHER}")
+    assert redactor.drain() == "secret 1 (github token), secret 2 (gitlab token)"
+    redactor.redact(f"again {TOKEN}")
+    assert redactor.drain() == ""
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_escape_sequences_are_taken_out(printed: str, text: str) -> None:
 @MANY
 @given(st.text(alphabet="\x1b\x9b[]PX^_;?0123m \r\n\x07\\\x9cabJ(", max_size=60))
 def test_no_terminal_sees_an_escape(printed: str) -> None:
-    shown = Marks().hide(without_escapes(printed))
+    shown = Redactor().redact(without_escapes(printed))
     assert not any(ord(char) < 0x20 and char not in "\n\t" for char in shown)
     assert not any(0x7F <= ord(char) < 0xA0 for char in shown)
 
@@ -172,6 +172,6 @@ def test_no_terminal_sees_an_escape(printed: str) -> None:
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_nothing_hidden_nothing_changed(text: str, other: str) -> None:
     assume("⟨" not in text)
-    marks = Marks()
-    if marks.hide(text) == text:
-        assert marks.reveal(text, other) == text
+    redactor = Redactor()
+    if redactor.redact(text) == text:
+        assert redactor.restore(text, other) == text

@@ -15,7 +15,7 @@ from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.strategies.base import Draft
 from localagent.agent.turn import Turn
 from localagent.core.errors import EditError
-from localagent.edits.python_definitions import Found, definitions, replace_function
+from localagent.edits.python_definitions import PythonDefinition, definitions, replace_function
 
 MOST = 8
 """Mixtures of one best candidate that are tried: each costs a check, and no question."""
@@ -65,7 +65,7 @@ def _lines_of_passed(path: str, result: CheckResult, wanted: set[str]) -> list[f
     return [test.lines.get(path, frozenset()) for test in passed]
 
 
-def _functions(text: str) -> list[Found]:
+def _functions(text: str) -> list[PythonDefinition]:
     """The functions and methods of a text, without those inside others; none where it does not
     parse."""
     try:

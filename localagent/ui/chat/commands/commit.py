@@ -31,7 +31,7 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
     root = session.services.workspace.root
     if session.lock is None:
         raise UsageError("another session holds this workspace, so nothing can be committed here")
-    what = commit.wanted(root, _changed(chat))
+    what = commit.select(root, _changed(chat))
     chat.finish_warming()
     yield from chat.follow(session.begin())
     yield Step("write", f"writing a message for {count(len(what.files), 'file')}")
@@ -75,7 +75,9 @@ def _notes(written: Written) -> Iterator[Item]:
         yield Output("note", f"not shown to the model, as they may hold secrets: {names}")
 
 
-def _agreed(chat: LiveChat, message: str, what: commit.Wanted) -> Generator[Item, None, str]:
+def _agreed(
+    chat: LiveChat, message: str, what: commit.CommitSelection
+) -> Generator[Item, None, str]:
     """The message that the user agrees to, "" where he does not."""
     files = count(len(what.files), "file")
     listed = "\n".join(f"  {file}" for file in what.files[:12])
@@ -95,7 +97,7 @@ def _agreed(chat: LiveChat, message: str, what: commit.Wanted) -> Generator[Item
         message = message if edited is None else edited.strip()
 
 
-def _made(chat: LiveChat, message: str, what: commit.Wanted) -> Iterator[Item]:
+def _made(chat: LiveChat, message: str, what: commit.CommitSelection) -> Iterator[Item]:
     root = chat.session.services.workspace.root
     before = commit.head(root)
     line = commit.command(message, what.add, hooks=chat.session.services.sandbox.confined)

@@ -314,13 +314,13 @@ def test_a_failure_in_mid_apply_takes_everything_back(
     """Someone writes to the last file at the moment that the first ones are already renamed."""
     (root / "zz").write_bytes(b"old")
     before = picture_of(root)
-    rename = checkpoint.Rooted.rename
+    rename = checkpoint.SafeDir.rename
 
-    def disturbed(self: checkpoint.Rooted, path: str, temp: str) -> None:
+    def disturbed(self: checkpoint.SafeDir, path: str, temp: str) -> None:
         rename(self, path, temp)
         (root / "zz").write_bytes(b"by hand")
 
-    monkeypatch.setattr(checkpoint.Rooted, "rename", disturbed)
+    monkeypatch.setattr(checkpoint.SafeDir, "rename", disturbed)
     changes = [file_change(path, b"new") for path in ("data.bin", "n/new", "zz")]
     with pytest.raises(WorkspaceError, match="zz was changed by someone else"):
         turn.apply([*changes, deletion("empty")])
@@ -331,15 +331,15 @@ def test_an_interrupt_takes_everything_back(
     root: Path, turn: Checkpoints, picture_of: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = picture_of(root)
-    rename = checkpoint.Rooted.rename
+    rename = checkpoint.SafeDir.rename
     calls = iter(range(100))
 
-    def interrupted(self: checkpoint.Rooted, path: str, temp: str) -> None:
+    def interrupted(self: checkpoint.SafeDir, path: str, temp: str) -> None:
         if next(calls) == 1:
             raise KeyboardInterrupt
         rename(self, path, temp)
 
-    monkeypatch.setattr(checkpoint.Rooted, "rename", interrupted)
+    monkeypatch.setattr(checkpoint.SafeDir, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         turn.apply([file_change("data.bin", b"1"), file_change("run.sh", b"2")])
     assert picture_of(root) == before

@@ -144,8 +144,8 @@ def test_the_users_hooks_run_in_the_sandbox_alone(
 # What a hostile view may hold
 
 
-def _ready(root: Path) -> adopt.Before:
-    before = adopt.look(root)
+def _ready(root: Path) -> adopt.GitSnapshot:
+    before = adopt.snapshot(root)
     assert before is not None
     return before
 
@@ -227,6 +227,6 @@ def test_names_that_are_no_branches(repository: Path, path: str) -> None:
 
 
 def test_folders_without_a_repository_of_their_own(tmp_path: Path, repository: Path) -> None:
-    assert adopt.look(tmp_path) is None
+    assert adopt.snapshot(tmp_path) is None
     git(repository, "worktree", "add", "-q", str(tmp_path / "tree"))
-    assert adopt.look(tmp_path / "tree") is None
+    assert adopt.snapshot(tmp_path / "tree") is None

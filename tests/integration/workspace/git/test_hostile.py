@@ -12,7 +12,7 @@ import pytest
 from localagent.cli import commit_message
 from localagent.core.errors import UsageError
 from localagent.workspace.git import adopt, run
-from localagent.workspace.git.staged import Staged, diff_of, staged
+from localagent.workspace.git.staged import StagedFile, diff_of, staged
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -99,16 +99,16 @@ def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -
     if missing:
         lose(hostile)
         marker.unlink(missing_ok=True)
-    assert "calc.py" in (run.listed(hostile) or [])
-    assert run.ignored(hostile, "calc.py") is False
+    assert "calc.py" in (run.list_files(hostile) or [])
+    assert run.is_ignored(hostile, "calc.py") is False
     assert run.ignored_among(hostile, ["calc.py"]) == set()
     if missing:
-        assert diff_of(hostile, Staged("calc.py", "M", "", 1, 1)) == ""
+        assert diff_of(hostile, StagedFile("calc.py", "M", "", 1, 1)) == ""
         run.ask_git(hostile, "cat-file", "-p", "HEAD:calc.py")
     else:
         (file,) = [file for file in staged(hostile) if file.path == "calc.py"]
         assert diff_of(hostile, file) == "@@ -1 +1 @@\n-a = 1\n+a = 2"
-    assert adopt.look(hostile) is not None
+    assert adopt.snapshot(hostile) is not None
     assert adopt.environment(hostile)["GIT_CONFIG_COUNT"]
     with pytest.raises(UsageError, match="there is a hook already"):
         commit_message.install(hostile)
@@ -121,5 +121,5 @@ def test_a_git_in_the_repository_is_not_used(
     (hostile / "git").write_bytes((hostile / "program").read_bytes())
     (hostile / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{hostile}{os.pathsep}{os.environ['PATH']}")
-    assert run.listed(hostile) is None
+    assert run.list_files(hostile) is None
     assert not marker.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localagent.core.errors import LocalAgentError, UsageError
-from localagent.workspace.git.staged import Staged, diff_of, staged
+from localagent.workspace.git.staged import StagedFile, diff_of, staged
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -28,7 +28,7 @@ def test_before_the_first_commit(repository: Path) -> None:
     (repository / "new.py").write_text("a = 1\nb = 2\n")
     git(repository, "add", ".")
     (file,) = staged(repository)
-    assert file == Staged("new.py", "A", "", 2, 0)
+    assert file == StagedFile("new.py", "A", "", 2, 0)
     assert str(file) == "new.py: added, +2 -0"
     assert diff_of(repository, file) == "@@ -0,0 +1,2 @@\n+a = 1\n+b = 2"
 
@@ -48,11 +48,11 @@ def test_every_kind_of_change(repository: Path) -> None:
     (repository / "kept").write_text("not staged\n")
     found = {file.path: file for file in staged(repository)}
     assert found == {
-        "kept": Staged("kept", "M", "", 1, 0),
-        "to here": Staged("to here", "R", "moved", 0, 0),
-        "gone": Staged("gone", "D", "", 0, 31),
-        "mode": Staged("mode", "M", "", 0, 0),
-        "logo.png": Staged("logo.png", "A"),
+        "kept": StagedFile("kept", "M", "", 1, 0),
+        "to here": StagedFile("to here", "R", "moved", 0, 0),
+        "gone": StagedFile("gone", "D", "", 0, 31),
+        "mode": StagedFile("mode", "M", "", 0, 0),
+        "logo.png": StagedFile("logo.png", "A"),
     }
     assert diff_of(repository, found["kept"]).endswith(" line 28\n line 29\n+more")
     assert diff_of(repository, found["to here"]) == ""

@@ -19,14 +19,14 @@ from localagent.context.prompts import Prompts
 from localagent.core.events import Event, FileRead, ModelAsked, ModelReplied
 from localagent.models.base import Chunk, Finish, ModelInfo, Profile, Request, Text, Usage
 from localagent.models.scripted import Reply, ScriptedModel
-from localagent.workspace.git.staged import Staged
+from localagent.workspace.git.staged import StagedFile
 
-CALC = Staged("calc.py", "M", "", 1, 1)
+CALC = StagedFile("calc.py", "M", "", 1, 1)
 CALC_DIFF = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
 
 
 def write(
-    files: list[Staged],
+    files: list[StagedFile],
     diffs: dict[str, str],
     reply: str = "Add up",
     window: int = 8192,
@@ -48,7 +48,7 @@ def test_a_small_change() -> None:
 
 def test_what_the_model_is_shown_is_told_before_it_is_asked() -> None:
     events: list[Event] = []
-    logo, key = Staged("logo.png", "A"), Staged("a.pem", "A", "", 3, 0)
+    logo, key = StagedFile("logo.png", "A"), StagedFile("a.pem", "A", "", 3, 0)
     _, model = write([key, logo, CALC], {"a.pem": "+K", "calc.py": CALC_DIFF}, events=events)
     read, asked, replied = events
     assert read == FileRead("calc.py", "of calc.py")
@@ -60,15 +60,15 @@ def test_what_the_model_is_shown_is_told_before_it_is_asked() -> None:
 
 
 def test_a_large_change_gets_a_body() -> None:
-    files = [Staged("a.py", "M", "", 50, 20)]
+    files = [StagedFile("a.py", "M", "", 50, 20)]
     reply = "Rework a\n\n- first\n- second"
     assert write(files, {"a.py": CALC_DIFF}, reply)[0].text == reply
     assert write([CALC], {"calc.py": CALC_DIFF}, reply)[0].text == "Rework a"
 
 
 def test_files_with_secrets_are_not_shown() -> None:
-    key = Staged("deploy/server.pem", "A", "", 3, 0)
-    moved = Staged("notes.txt", "R", ".env", 1, 1)
+    key = StagedFile("deploy/server.pem", "A", "", 3, 0)
+    moved = StagedFile("notes.txt", "R", ".env", 1, 1)
     diffs = {"deploy/server.pem": "+KEY", "notes.txt": "+PASSWORD", "calc.py": CALC_DIFF}
     written, model = write([key, moved, CALC], diffs)
     assert written.secret == ("deploy/server.pem", "notes.txt")
@@ -80,7 +80,7 @@ def test_files_with_secrets_are_not_shown() -> None:
 
 
 def test_binary_files_are_named() -> None:
-    written, model = write([Staged("logo.png", "A")], {}, "Add a logo")
+    written, model = write([StagedFile("logo.png", "A")], {}, "Add a logo")
     assert written == Written("Add a logo", True)
     assert "logo.png: added, binary" in model.prompts[0]
 
@@ -88,7 +88,7 @@ def test_binary_files_are_named() -> None:
 @pytest.mark.parametrize("window", [1024, 2048, 8192])
 def test_a_long_diff_is_cut_to_what_the_model_holds(window: int) -> None:
     long = "@@ -1 +1 @@\n" + "+value = compute(first, second)\n" * 5000
-    files = [CALC, Staged("long.py", "M", "", 5000, 0), Staged("b.py", "M", "", 5000, 0)]
+    files = [CALC, StagedFile("long.py", "M", "", 5000, 0), StagedFile("b.py", "M", "", 5000, 0)]
     diffs = {"calc.py": CALC_DIFF, "long.py": long, "b.py": long}
     written, model = write(files, diffs, window=window)
     assert written.by_model  # no ContextOverflow
@@ -99,7 +99,7 @@ def test_a_long_diff_is_cut_to_what_the_model_holds(window: int) -> None:
 
 
 def test_many_files_are_listed_in_part() -> None:
-    files = [Staged(f"f{n}.py", "M", "", 1, 0) for n in range(500)]
+    files = [StagedFile(f"f{n}.py", "M", "", 1, 0) for n in range(500)]
     written, model = write(files, {f.path: CALC_DIFF for f in files}, window=4096)
     assert written.by_model
     assert "… and 460 more" in model.prompts[0]
@@ -119,16 +119,16 @@ def test_shares_go_to_those_that_need_them() -> None:
     ("files", "text"),
     [
         ([CALC], "Update calc.py"),
-        ([Staged("a", "A")], "Add a"),
-        ([Staged("a", "D", "", 0, 3)], "Remove a"),
-        ([Staged("b", "R", "a", 0, 0)], "Rename a to b"),
+        ([StagedFile("a", "A")], "Add a"),
+        ([StagedFile("a", "D", "", 0, 3)], "Remove a"),
+        ([StagedFile("b", "R", "a", 0, 0)], "Rename a to b"),
         (
-            [Staged("a", "A", "", 1, 0), CALC],
+            [StagedFile("a", "A", "", 1, 0), CALC],
             "Update 2 files\n\n- a: added, +1 -0\n- calc.py: changed, +1 -1",
         ),
     ],
 )
-def test_without_a_usable_reply_the_files_are_described(files: list[Staged], text: str) -> None:
+def test_without_a_usable_reply_the_files_are_described(files: list[StagedFile], text: str) -> None:
     assert described(files) == text
     written, _ = write(files, {}, "```\n```")
     assert (written.text, written.by_model) == (text, False)

@@ -12,20 +12,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from localagent.core.errors import RefusedError, WorkspaceError
-from localagent.workspace.path_state import ABSENT, State
-from localagent.workspace.safe_files import Rooted
+from localagent.workspace.path_state import ABSENT, PathState
+from localagent.workspace.safe_files import SafeDir
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathChange:
     """One path, what it is before and what it is after."""
 
     path: str
-    before: State
-    after: State
+    before: PathState
+    after: PathState
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -36,26 +36,26 @@ class Step:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Step:
+    def from_dict(cls, data: dict[str, Any]) -> PathChange:
         """The step that `to_dict` made `data` of. Raises KeyError or TypeError."""
-        before, after = State.from_dict(data["before"]), State.from_dict(data["after"])
+        before, after = PathState.from_dict(data["before"]), PathState.from_dict(data["after"])
         return cls(data["path"], before, after)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ChangeSet:
     """The steps, sorted by path, and what stands in the way.
 
     `kept` are folders that were to go and stay because they hold something else; `blocked` are
     folders that would have to give way to a file and hold something else.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PathChange, ...]
     kept: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
 
 
-def plan(tree: Rooted, goals: Mapping[str, State], *, clear: bool) -> Plan:
+def build_change_set(tree: SafeDir, goals: Mapping[str, PathState], *, clear: bool) -> ChangeSet:
     """The steps that make every path of `goals` what it says; a mode of None means the mode that
     the path has, or FILE_MODE and FOLDER_MODE for new ones.
 
@@ -66,7 +66,7 @@ def plan(tree: Rooted, goals: Mapping[str, State], *, clear: bool) -> Plan:
     """
     wanted = dict(goals)
     emptied = _emptied(wanted) if clear else set()
-    wanted.update({path: State("dir") for path in emptied})
+    wanted.update({path: PathState("dir") for path in emptied})
     _add_parents(tree, wanted)
     kept: set[str] = set()
     blocked: set[str] = set()
@@ -77,7 +77,7 @@ def plan(tree: Rooted, goals: Mapping[str, State], *, clear: bool) -> Plan:
         _spare(tree, wanted, kept, blocked)
     steps = []
     for path in sorted(wanted):
-        before = tree.look(path)
+        before = tree.state(path)
         if path in kept or path in blocked:
             continue
         after = _after(tree, path, before, wanted)
@@ -85,8 +85,8 @@ def plan(tree: Rooted, goals: Mapping[str, State], *, clear: bool) -> Plan:
             check_path(path)
             if before.kind == "special":
                 raise _special(path)
-            steps.append(Step(path, before, after))
-    return Plan(tuple(steps), tuple(sorted(kept)), tuple(sorted(blocked)))
+            steps.append(PathChange(path, before, after))
+    return ChangeSet(tuple(steps), tuple(sorted(kept)), tuple(sorted(blocked)))
 
 
 def check_path(path: str) -> None:
@@ -99,16 +99,16 @@ def check_path(path: str) -> None:
         )
 
 
-def below(tree: Rooted, path: str) -> Iterator[str]:
+def below(tree: SafeDir, path: str) -> Iterator[str]:
     """All that the folder `path` holds, at any depth, parents first; of anything else, nothing."""
-    if tree.glance(path).kind != "dir":
+    if tree.stat(path).kind != "dir":
         return
     for child in tree.children(path):
         yield child
         yield from below(tree, child)
 
 
-def _emptied(wanted: Mapping[str, State]) -> set[str]:
+def _emptied(wanted: Mapping[str, PathState]) -> set[str]:
     """The paths that are to go and to hold something all the same."""
     holding = {
         path[:cut]
@@ -120,16 +120,16 @@ def _emptied(wanted: Mapping[str, State]) -> set[str]:
     return {path for path in holding if path in wanted and wanted[path].kind == "absent"}
 
 
-def _add_parents(tree: Rooted, wanted: dict[str, State]) -> None:
+def _add_parents(tree: SafeDir, wanted: dict[str, PathState]) -> None:
     for path in sorted(wanted):
         if wanted[path].kind == "absent":
             continue
         parts = path.split("/")
         for length in range(1, len(parts)):
             parent = "/".join(parts[:length])
-            there = wanted.get(parent) or tree.glance(parent)
+            there = wanted.get(parent) or tree.stat(parent)
             if there.kind == "absent" and parent not in wanted:
-                wanted[parent] = State("dir")
+                wanted[parent] = PathState("dir")
             elif there.kind != "dir":
                 raise WorkspaceError(
                     f"cannot make {path}: {parent} is not a folder",
@@ -137,11 +137,11 @@ def _add_parents(tree: Rooted, wanted: dict[str, State]) -> None:
                 )
 
 
-def _spare(tree: Rooted, wanted: dict[str, State], kept: set[str], blocked: set[str]) -> None:
+def _spare(tree: SafeDir, wanted: dict[str, PathState], kept: set[str], blocked: set[str]) -> None:
     """Find the folders that are to go and hold something that is not; deepest first, since a
     folder that stays keeps its parent, too."""
     for path in sorted(wanted, reverse=True):
-        if wanted[path].kind == "dir" or tree.glance(path).kind != "dir":
+        if wanted[path].kind == "dir" or tree.stat(path).kind != "dir":
             continue
         stays = any(
             child not in wanted or wanted[child].kind != "absent" or child in kept
@@ -151,7 +151,9 @@ def _spare(tree: Rooted, wanted: dict[str, State], kept: set[str], blocked: set[
             (kept if wanted[path].kind == "absent" else blocked).add(path)
 
 
-def _after(tree: Rooted, path: str, before: State, wanted: Mapping[str, State]) -> State:
+def _after(
+    tree: SafeDir, path: str, before: PathState, wanted: Mapping[str, PathState]
+) -> PathState:
     """The goal for `path` with its mode and owner filled in."""
     goal = wanted[path]
     if goal.kind not in ("file", "dir"):
@@ -165,9 +167,9 @@ def _after(tree: Rooted, path: str, before: State, wanted: Mapping[str, State]) 
     return replace(goal, mode=mode, uid=uid, gid=gid)
 
 
-def _default_mode(tree: Rooted, path: str, goal: State) -> int | None:
+def _default_mode(tree: SafeDir, path: str, goal: PathState) -> int | None:
     parent = path.rpartition("/")[0]
-    mode = tree.glance(parent).mode if parent else tree.mode
+    mode = tree.stat(parent).mode if parent else tree.mode
     if mode is None and not tree.has_modes:
         return None
     if goal.kind == "file":

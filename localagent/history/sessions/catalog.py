@@ -28,7 +28,7 @@ _TOLD = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SessionMatch:
     """A session and, where words were looked for, the first line that has one of them."""
 
     session: SessionSummary
@@ -37,7 +37,7 @@ class Found:
 
 def find(
     workspace: Path | None, words: Sequence[str] = (), outcome: str = "", file: str = ""
-) -> list[Found]:
+) -> list[SessionMatch]:
     """The sessions of one workspace or of all, newest first, in which all `words` occur, in any
     case; whose last turn ended with `outcome`; that changed a file whose path has `file` in it."""
     wanted = [word.casefold() for word in words]
@@ -49,7 +49,7 @@ def find(
             continue
         line = _line(session.session, wanted) if wanted else ""
         if line is not None:
-            found.append(Found(session, line))
+            found.append(SessionMatch(session, line))
     return found
 
 
