@@ -101,8 +101,8 @@ class SearchLimits:
     outline_names: int = 12
 
     # The prompt of a search.
-    prompt_share: float = 2 / 3
-    """Share of the window for the prompt; the reply needs the rest."""
+    prompt_thirds: int = 2
+    """Thirds of the window for the prompt; the reply needs the rest."""
     file_share: float = 0.75
     """Share of that for a file too long to be shown whole; the rest is for tests and prose."""
     prompt_reserve: int = 80

@@ -78,8 +78,8 @@ class Journal(Protocol):
 class Services:
     """What a turn works with.
 
-    `planning` is the model that makes choices while a planner plans (default: `model`). `marks`
-    redacts secrets from what the model reads.
+    `planning` is the model that makes choices while a planner plans (default: `model`). `redactor`
+    replaces secrets in all that the model reads.
     """
 
     model: Model

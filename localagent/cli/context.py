@@ -63,7 +63,7 @@ def register(commands: Commands) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Choose, and show what was chosen."""
-    from localagent.agent.planners.answer_prompt import ANSWER_SHARE
+    from localagent.agent.limits import LOOP
     from localagent.project.project import Project
     from localagent.session.models import open_models
 
@@ -71,7 +71,7 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError("the question is empty", 'localagent context "what you would ask"')
     project = Project.open(args.directory, {"model": args.model})
     with closing(open_models(project, args.scripted)) as models:
-        budget = args.tokens or int(models.info().profile.window * ANSWER_SHARE)
+        budget = args.tokens or int(models.info().profile.window * LOOP.answer_share)
         try:
             models.model()
             count = models.role("main").count
@@ -80,7 +80,7 @@ def execute(args: argparse.Namespace) -> int:
             count = _estimate
         found = _gathered(args.question, project.workspace, count, budget)
     _show(args, found, budget)
-    return 0 if found.shown else 1
+    return 0 if found.excerpts else 1
 
 
 def _estimate(text: str) -> int:
@@ -88,12 +88,12 @@ def _estimate(text: str) -> int:
 
 
 def _gathered(question: str, workspace: Workspace, count: Count, budget: int) -> Gathered:
-    from localagent.agent.repair.localize import named_paths
+    from localagent.agent.repair.localize import paths_in_task
     from localagent.cli.index import opened
     from localagent.context.builder import gather
 
     with opened(workspace) as index:
-        named = named_paths(question, workspace, index.files())
+        named = paths_in_task(question, workspace, index.files())
         return gather(question, workspace, index, count, budget, named)
 
 
@@ -102,11 +102,12 @@ def _show(args: argparse.Namespace, found: Gathered, budget: int) -> None:
         say(json.dumps(_as_json(found, budget)))
         return
     if args.text:
-        say("\n\n".join([*(one.text for one in found.shown), *([found.map] if found.map else [])]))
+        parts = [*(one.text for one in found.excerpts), found.map]
+        say("\n\n".join(part for part in parts if part))
         return
     for tokens, what, why in found.rows():
         say(f"{tokens:>6}  {what}{f'  ({why})' if why else ''}")
-    say(f"{found.tokens:>6}  tokens of {budget}" if found.shown else "nothing was found")
+    say(f"{found.tokens:>6}  tokens of {budget}" if found.excerpts else "nothing was found")
 
 
 def _as_json(found: Gathered, budget: int) -> dict[str, object]:
@@ -121,7 +122,7 @@ def _as_json(found: Gathered, budget: int) -> dict[str, object]:
                 "reason": one.reason,
                 "text": one.text,
             }
-            for one in found.shown
+            for one in found.excerpts
         ],
         "map": {"text": found.map, "tokens": found.map_tokens},
     }

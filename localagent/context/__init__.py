@@ -1,1 +1,1 @@
-"""What the model is shown: prompts and the context that fills the window."""
+"""The content of the model's window: prompts, code, rules, and the conversation."""

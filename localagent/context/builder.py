@@ -1,48 +1,34 @@
-"""The code that the model is shown for a request: the most useful first, within a budget of tokens.
+"""The code in a request's prompt: the most useful first, within a budget of tokens.
 
-what the request names   whole, or its parts that answer the request
-passages                 of the frames of a failure and of the index, best first, with what the best
-                         of them use, and the imports of the best files
-a map                    signatures of what lies near, where room is left
+named files   whole, or their parts that answer the request
+passages      of a failure's frames and of the index, best first, with the definitions that the best
+              of them use, and the imports of the best files
+a map         signatures of other definitions in these files, where room is left
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from localagent.code.file_kinds import is_docs
 from localagent.code.symbols import Symbol
-from localagent.context.dependencies import Lines, Symbols, imports, with_used
-from localagent.context.excerpt import Count, Span, excerpt, joined, render
+from localagent.context.dependencies import Lines, Symbols, import_span, with_used_definitions
+from localagent.context.excerpt import Count, Span, excerpt, merge_spans, render
+from localagent.context.limits import CONTEXT
 from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.index.base import Index, Passage
 from localagent.workspace.workspace import Workspace
 
-NAMED_SHARE = 0.6
-"""Of the budget, for what the request names; passages of other files get the rest at least."""
-
-MAP_SHARE = 0.05
-"""Of the budget, at most, for the map."""
-
-IMPORTS_SHARE = 0.1
-"""Of the budget, at most, for the imports of one file; `_IMPORTED` files show theirs."""
-
-Saw = Callable[[str, str], None]
-"""Is told of each file that is shown, with the SHA-256 of what it holds."""
-
-_PASSAGES = 60
-_IMPORTED = 2  # files of which the imports are shown
-_MISSES = 8  # passages in a row that do not fit, until no more are tried
-_MAPPED = 8  # files
-_SIGNATURES = (12, 6, 3)  # of one file: as many as fit
+Record = Callable[[str, str], None]
+"""Receives the path and the SHA-256 of each file that a prompt contains (a part of)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A file, or parts of it, as the model is shown it; `reason` says why, for people."""
+class CodeExcerpt:
+    """A file, or parts of it, as text for the model; `reason` says why, for the user."""
 
     path: str
     spans: tuple[Span, ...]
@@ -53,29 +39,33 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What was chosen, the most useful first, and the map (a line for each file), "" without."""
+    """The chosen excerpts, the most useful first, and the map: a line for each file, or ""."""
 
-    shown: tuple[Shown, ...]
+    excerpts: tuple[CodeExcerpt, ...]
     map: str
     map_tokens: int
 
     @property
     def tokens(self) -> int:
-        """All of it."""
-        return sum(one.tokens for one in self.shown) + self.map_tokens
+        """The tokens of all parts."""
+        return sum(one.tokens for one in self.excerpts) + self.map_tokens
 
     def rows(self) -> list[tuple[int, str, str]]:
-        """For people: tokens, what they are spent on, and why."""
-        rows = [(one.tokens, f"{one.path}  {_lines(one.spans)}", one.reason) for one in self.shown]
+        """A table for the user: tokens, the part that takes them, the reason."""
+        rows = []
+        for one in self.excerpts:
+            lines = ", ".join(f"{first}-{last}" for first, last in one.spans)
+            rows.append((one.tokens, f"{one.path}  lines {lines}", one.reason))
         if self.map:
             files = self.map.count("\n") + 1
-            rows.append((self.map_tokens, f"names of what else is in {files} file(s)", ""))
+            these = f"these {files} files" if files > 1 else "this file"
+            rows.append((self.map_tokens, f"other names defined in {these}", ""))
         return rows
 
 
 @dataclass(slots=True)
 class _File:
-    """A file that is being filled."""
+    """A file's excerpt while it grows."""
 
     lines: Sequence[str]
     symbols: Sequence[Symbol]
@@ -91,89 +81,93 @@ def gather(
     count: Count,
     budget: int,
     named: Sequence[str] = (),
-    saw: Saw | None = None,
+    record: Record | None = None,
 ) -> Gathered:
-    """Choose what answers `query`, with the files that it names, in at most `budget` tokens."""
-    read: dict[str, str] = {}
-    passages = index.passages(query, _PASSAGES)
-    symbols = cache(index.symbols)  # a file is read and parsed each time it is asked
-    shown = _named(
-        named, workspace, symbols, passages, count, int(budget * NAMED_SHARE), read.__setitem__
+    """Choose code that answers `query`, in at most `budget` tokens; `named` files come first."""
+    digests: dict[str, str] = {}
+    passages = index.passages(query, CONTEXT.passages)
+    symbols = cache(index.symbols)  # the index reads and parses the file at each call
+    excerpts = _named_excerpts(
+        named,
+        workspace,
+        symbols,
+        passages,
+        count,
+        int(budget * CONTEXT.named_share),
+        digests.__setitem__,
     )
-    left = budget - sum(one.tokens for one in shown)
-    lines = cache(lambda path: text_of(workspace, path, read.__setitem__).splitlines())
-    others = [p for p in with_used(passages, lines, symbols) if p.path not in named]
-    left -= int(budget * MAP_SHARE)
-    files = _filled(others, lines, symbols, count, left, int(budget * IMPORTS_SHARE))
+    map_budget = int(budget * CONTEXT.map_share)
+    left = budget - sum(one.tokens for one in excerpts) - map_budget
+    lines = cache(lambda path: text_of(workspace, path, digests.__setitem__).splitlines())
+    others = [p for p in with_used_definitions(passages, lines, symbols) if p.path not in named]
+    files = _fill(others, lines, symbols, count, left, int(budget * CONTEXT.imports_share))
     reasons = {passage.path: "; ".join(passage.reasons) for passage in passages}
-    shown += [
-        Shown(path, tuple(file.spans), file.text, file.tokens, reasons[path])
+    excerpts += [
+        CodeExcerpt(path, tuple(file.spans), file.text, file.tokens, reasons[path])
         for path, file in files.items()
     ]
-    left = min(budget - sum(one.tokens for one in shown), int(budget * MAP_SHARE))
-    near = dict.fromkeys([*(p for p in named if symbols(p)), *(p.path for p in passages)])
-    drawn = _map(list(near), {one.path: one.spans for one in shown}, symbols, count, left)
-    if saw is not None:
-        for one in shown:
-            saw(one.path, read[one.path])
-        for path in drawn:
-            text_of(workspace, path, saw)
-    text = "\n".join(drawn.values())
-    return Gathered(tuple(shown), text, count(text) if text else 0)
+    left = min(budget - sum(one.tokens for one in excerpts), map_budget)
+    paths = dict.fromkeys([*(p for p in named if symbols(p)), *(p.path for p in passages)])
+    spans = {one.path: one.spans for one in excerpts}
+    map_lines = _map_lines(list(paths), spans, symbols, count, left)
+    if record is not None:
+        for one in excerpts:
+            record(one.path, digests[one.path])
+        for path in map_lines:
+            text_of(workspace, path, record)
+    text = "\n".join(map_lines.values())
+    return Gathered(tuple(excerpts), text, count(text) if text else 0)
 
 
-def text_of(workspace: Workspace, path: str, saw: Saw | None = None) -> str:
-    """The text of a file that is only shown; empty where it is missing or no text."""
+def text_of(workspace: Workspace, path: str, record: Record | None = None) -> str:
+    """The text of a file; empty where it is missing or binary."""
     try:
         data = workspace.read_bytes(path)
     except (OSError, OutsideWorkspace):
         return ""
     if is_binary(data):
         return ""
-    if saw is not None:
-        saw(path, sha256(data))
+    if record is not None:
+        record(path, sha256(data))
     return decode(data).text
 
 
-def _lines(spans: Sequence[Span]) -> str:
-    return "lines " + ", ".join(f"{first}-{last}" for first, last in spans)
-
-
-def _named(
+def _named_excerpts(
     named: Iterable[str],
     workspace: Workspace,
     symbols: Symbols,
     passages: Sequence[Passage],
     count: Count,
     budget: int,
-    read: Saw,
-) -> list[Shown]:
-    found: list[Shown] = []
+    record: Record,
+) -> list[CodeExcerpt]:
+    """Excerpts of the named files: of their passages first, then of all definitions."""
+    excerpts: list[CodeExcerpt] = []
     for path in named:
-        text = text_of(workspace, path, read)
+        text = text_of(workspace, path, record)
         if not text.strip():
             continue
         wanted = [(p.line, p.end_line) for p in passages if p.path == path]
         wanted += [(s.line, s.end_line) for s in symbols(path)] or [
-            (1, min(40, text.count("\n") + 1))
+            (1, min(CONTEXT.unparsed_lines, text.count("\n") + 1))
         ]
-        shown, spans = excerpt(path, text, symbols(path), wanted, budget, count)
-        if shown:
-            tokens = count(shown)
+        part, spans = excerpt(path, text, symbols(path), wanted, budget, count)
+        if part:
+            tokens = count(part)
             budget -= tokens
-            found.append(Shown(path, tuple(spans), shown, tokens, "the request names it"))
-    return found
+            excerpts.append(CodeExcerpt(path, tuple(spans), part, tokens, "the request names it"))
+    return excerpts
 
 
-def _filled(
+def _fill(
     passages: Iterable[Passage],
     lines: Lines,
     symbols: Symbols,
     count: Count,
     budget: int,
-    for_imports: int,
+    import_tokens: int,
 ) -> dict[str, _File]:
-    """Passages in the order given, as many as fit; the first files with their imports."""
+    """The passages that fit, in their order; the first files with their imports."""
     files: dict[str, _File] = {}
     misses = 0
     for passage in passages:
@@ -181,16 +175,16 @@ def _filled(
         file = files.get(path) or _File(lines(path), symbols(path), [])
         last = min(passage.end_line, len(file.lines))
         if passage.line > last:
-            continue  # the file is shorter now
+            continue  # the file has become shorter
         more = [(passage.line, last)]
-        if path not in files and len(files) < _IMPORTED and not is_docs(path):
-            more += _imports(file.lines, count, for_imports)
-        spans = joined([*file.spans, *more])
+        if path not in files and len(files) < CONTEXT.imports_files and not is_docs(path):
+            more += _import_spans(file.lines, count, import_tokens)
+        spans = merge_spans([*file.spans, *more])
         text = render(path, file.lines, file.symbols, spans)
         tokens = count(text)
         if tokens - file.tokens > budget:
             misses += 1
-            if misses >= _MISSES:
+            if misses >= CONTEXT.misses:
                 break
             continue
         misses = 0
@@ -200,36 +194,35 @@ def _filled(
     return files
 
 
-def _imports(lines: Sequence[str], count: Count, most: int) -> list[Span]:
-    """Where a file's imports stand, where they are at most so many tokens."""
-    span = imports(lines)
+def _import_spans(lines: Sequence[str], count: Count, most: int) -> list[Span]:
+    """The span of a file's imports, if it has at most `most` tokens."""
+    span = import_span(lines)
     if span is None or count("\n".join(lines[span[0] - 1 : span[1]])) > most:
         return []
     return [span]
 
 
-def _map(
+def _map_lines(
     paths: Sequence[str],
-    shown: dict[str, tuple[Span, ...]],
+    spans: Mapping[str, tuple[Span, ...]],
     symbols: Symbols,
     count: Count,
     budget: int,
 ) -> dict[str, str]:
-    """The signatures of what is not shown of these files, a line for each file, by path."""
-    lines: dict[str, str] = {}
-    for path in paths[:_MAPPED]:
-        spans = shown.get(path, ())
-        hidden = [
+    """The signatures outside of these `spans`, a line for each file, by path."""
+    result: dict[str, str] = {}
+    for path in paths[: CONTEXT.map_files]:
+        others = [
             symbol.signature or symbol.name
             for symbol in symbols(path)
-            if not any(first <= symbol.line <= last for first, last in spans)
+            if not any(first <= symbol.line <= last for first, last in spans.get(path, ()))
         ]
-        if not hidden:
+        if not others:
             continue
-        for most in _SIGNATURES:
-            more = "; …" if len(hidden) > most else ""
-            line = f"`{path}`: {'; '.join(hidden[:most])}{more}"
-            if count("\n".join([*lines.values(), line])) <= budget:
-                lines[path] = line
+        for most in CONTEXT.signatures:
+            more = "; …" if len(others) > most else ""
+            line = f"`{path}`: {'; '.join(others[:most])}{more}"
+            if count("\n".join([*result.values(), line])) <= budget:
+                result[path] = line
                 break
-    return lines
+    return result

@@ -1,12 +1,12 @@
-"""Makes room in a conversation of tool calls that no longer fits the model's window.
+"""Compaction of a conversation of tool calls that no longer fits the model's window.
 
-What is freed, in this order and no more than needed:
+It frees only as much as it needs, in this order:
 
-1. results of tools, the oldest first: the call stays, and can be made again;
-2. earlier turns: what was asked, what came of it and which files it changed stay;
-3. earlier steps of this turn: which calls they were stays.
+1. results of tools, the oldest first; the calls stay, and the model can repeat them;
+2. earlier turns; their requests, outcomes and changed files stay;
+3. earlier steps of this turn; their calls stay.
 
-What the user asks now and the last steps are never touched.
+The user's current request and the last steps never change.
 """
 
 from __future__ import annotations
@@ -15,122 +15,110 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localagent.context.excerpt import Count
+from localagent.context.limits import CONTEXT
 from localagent.context.prompts import Prompts
 from localagent.core.messages import Message, ToolCall
 
-TARGET = 0.6
-"""Of the window: what is left after making room, so that it is not needed again at once."""
-
-KEPT = 4
-"""Messages at the end that stay as they are: the last two calls with their results."""
-
-_PER_MESSAGE = 8  # tokens of a chat template around each message
-_CHARS = 300  # of a text that stands for a turn
 _CHANGING = ("edit", "write")
 
-Read = Callable[[str], ToolCall | None]
+CallIn = Callable[[str], ToolCall | None]
 """The tool call in an assistant's message, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`messages` begin with the system's; `asked` is the place of what the user asks now."""
+    """Messages that begin with the system's; `request` is the position of the current request."""
 
     messages: tuple[Message, ...]
-    asked: int
+    request: int
 
 
 def tokens(messages: Sequence[Message], count: Count) -> int:
-    """About how many tokens the conversation takes."""
-    return sum(count(m.content) + _PER_MESSAGE for m in messages)
+    """The approximate number of tokens of a conversation."""
+    return sum(count(m.content) + CONTEXT.message_tokens for m in messages)
 
 
-def compacted(
-    old: Conversation, prompts: Prompts, read: Read, count: Count, window: int
+def compact(
+    old: Conversation, prompts: Prompts, call_in: CallIn, count: Count, window: int
 ) -> Conversation | None:
-    """The conversation with room in it, or None where nothing can be freed any more."""
-    target = int(window * TARGET)
-    new = _without_results(old, prompts, read, count, target)
+    """A shorter conversation, or None where nothing can be left out."""
+    target = int(window * CONTEXT.compact_share)
+    new = _without_results(old, prompts, call_in, count, target)
     for shorten in (_without_turns, _without_steps):
         if tokens(new.messages, count) > target:
-            new = shorten(new, prompts, read)
+            new = shorten(new, prompts, call_in)
     return new if tokens(new.messages, count) < tokens(old.messages, count) else None
 
 
 def _without_results(
-    old: Conversation, prompts: Prompts, read: Read, count: Count, target: int
+    old: Conversation, prompts: Prompts, call_in: CallIn, count: Count, target: int
 ) -> Conversation:
+    """Replace results of tools by a line that names the call, until the target is reached."""
     messages = list(old.messages)
     over = tokens(messages, count) - target
-    for place in range(2, len(messages) - KEPT):
+    for place in range(2, len(messages) - CONTEXT.recent_messages):
         if over <= 0:
             break
-        call = read(messages[place - 1].content) if _is_result(messages, place, old.asked) else None
+        before, message = messages[place - 1], messages[place]
+        is_result = place != old.request and message.role == "user" and before.role == "assistant"
+        call = call_in(before.content) if is_result else None
         if call is None:
             continue
-        said = prompts.render("react/left-out", call=_named(call))
-        saved = count(messages[place].content) - count(said)
+        line = prompts.render("react/left-out", call=_call_line(call))
+        saved = count(message.content) - count(line)
         if saved > 0:
-            messages[place] = Message("user", said)
+            messages[place] = Message("user", line)
             over -= saved
-    return Conversation(tuple(messages), old.asked)
+    return Conversation(tuple(messages), old.request)
 
 
-def _is_result(messages: Sequence[Message], place: int, asked: int) -> bool:
-    return (
-        place != asked
-        and messages[place].role == "user"
-        and messages[place - 1].role == "assistant"
-    )
-
-
-def _without_turns(old: Conversation, prompts: Prompts, read: Read) -> Conversation:
-    """Earlier turns become a paragraph before what is asked now."""
-    earlier = old.messages[1 : old.asked]
+def _without_turns(old: Conversation, prompts: Prompts, call_in: CallIn) -> Conversation:
+    """Replace earlier turns by a paragraph before the current request."""
+    earlier = old.messages[1 : old.request]
     if not earlier:
         return old
-    told: list[str] = []
+    lines: list[str] = []
     changed: dict[str, None] = {}
-    result = False  # whether the message before was a call
+    is_result = False  # whether the message before was a call
     for message in earlier:
-        call = read(message.content) if message.role == "assistant" else None
+        call = call_in(message.content) if message.role == "assistant" else None
         if call is not None and call.name in _CHANGING:
             changed[call.arguments.get("path", "")] = None
         if message.role == "user":
-            if not result:
-                told.append(f"- {_short(message.content)}")
+            if not is_result:
+                lines.append(f"- {_short(message.content)}")
         elif call is None or call.name == "done":
-            told.append(f"  {_short(call.arguments.get('body', '') if call else message.content)}")
-        result = call is not None and call.name != "done"
+            lines.append(f"  {_short(call.arguments.get('body', '') if call else message.content)}")
+        is_result = call is not None and call.name != "done"
     text = prompts.render(
         "react/earlier",
-        turns="\n".join(told),
+        turns="\n".join(lines),
         changed=", ".join(changed) or "none",
-        task=old.messages[old.asked].content,
+        task=old.messages[old.request].content,
     )
-    kept = old.messages[old.asked + 1 :]
-    return Conversation((old.messages[0], Message("user", text), *kept), 1)
+    rest = old.messages[old.request + 1 :]
+    return Conversation((old.messages[0], Message("user", text), *rest), 1)
 
 
-def _without_steps(old: Conversation, prompts: Prompts, read: Read) -> Conversation:
-    """Earlier steps of this turn become a list of calls after what is asked."""
-    steps = old.messages[old.asked + 1 :]
-    cut = len(steps) - KEPT
+def _without_steps(old: Conversation, prompts: Prompts, call_in: CallIn) -> Conversation:
+    """Replace earlier steps of this turn by a list of calls after the request."""
+    steps = old.messages[old.request + 1 :]
+    cut = len(steps) - CONTEXT.recent_messages
     while cut > 0 and steps[cut].role != "assistant":
         cut -= 1
     if cut <= 0:
         return old
-    calls = [read(m.content) for m in steps[:cut] if m.role == "assistant"]
+    calls = [call_in(m.content) for m in steps[:cut] if m.role == "assistant"]
     text = prompts.render(
         "react/steps",
-        task=old.messages[old.asked].content,
-        steps="\n".join(f"- {_named(call)}" for call in calls if call is not None),
+        task=old.messages[old.request].content,
+        steps="\n".join(f"- {_call_line(call)}" for call in calls if call is not None),
     )
-    head = old.messages[: old.asked]
-    return Conversation((*head, Message("user", text), *steps[cut:]), old.asked)
+    head = old.messages[: old.request]
+    return Conversation((*head, Message("user", text), *steps[cut:]), old.request)
 
 
-def _named(call: ToolCall) -> str:
+def _call_line(call: ToolCall) -> str:
     arguments = [f"{k}={_short(v)}" for k, v in call.arguments.items() if k != "body"]
     if call.name == "shell":
         arguments.append(_short(call.arguments.get("body", "")))
@@ -138,5 +126,5 @@ def _named(call: ToolCall) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _CHARS else line[:_CHARS] + "…"
+    line, most = " ".join(text.split()), CONTEXT.summary_chars
+    return line if len(line) <= most else line[:most] + "…"

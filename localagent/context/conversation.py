@@ -1,17 +1,18 @@
-"""The questions of a session as one conversation with the model: it reads nothing twice.
+"""The questions of a session as one conversation: the model reads nothing twice.
 
-Each question goes on from the prompt and the answer before it, byte for byte, and brings only the
-code that was not shown yet. What was shown is taken down with each answer (`messages.Asked`), with
-the hash of the file, so that a thread is not gone on with where the code has changed.
+Each question continues the prompt and the answer before it, byte for byte, and adds only new code.
+Each answer keeps a record of its prompt (`messages.Asked`) with the files' hashes. A thread whose
+code has changed since is not continued.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from localagent.context.builder import Shown, text_of
-from localagent.context.excerpt import Count, Span, joined, render
+from localagent.context.builder import CodeExcerpt, text_of
+from localagent.context.excerpt import Count, Span, merge_spans, render
+from localagent.context.limits import CONTEXT
 from localagent.core.errors import OutsideWorkspace
 from localagent.core.messages import Message, Part
 from localagent.edits.textfile import sha256
@@ -19,58 +20,61 @@ from localagent.index.base import Index
 from localagent.index.query import parse_query
 from localagent.workspace.workspace import Workspace
 
-EXCHANGES = 2
-_CHARS = 800  # of one message
-_FEW_WORDS = 4
-
 Exchange = tuple[str, str]
-"""What the user said, and what was said to it in the end."""
+"""A message of the user's, and the final answer to it."""
 
 
 def exchanges(conversation: Sequence[Message], is_call: Callable[[str], bool]) -> list[Exchange]:
-    """The exchanges of a conversation, oldest first. `is_call` tells of an assistant's message
-    whether a tool is called in it: such messages, and the results after them, are left out."""
-    found: list[Exchange] = []
-    asked, result = "", False
+    """The exchanges of a conversation, oldest first, without tool calls and their results.
+
+    `is_call` says whether an assistant's message contains a tool call.
+    """
+    result: list[Exchange] = []
+    request, after_call = "", False
     for message in conversation:
         if message.role == "assistant":
-            result = is_call(message.content)
-            if not result and asked:
-                found.append((asked, message.content))
-                asked = ""
-        elif message.role == "user" and not result:
-            asked = message.content
-    return found
+            after_call = is_call(message.content)
+            if not after_call and request:
+                result.append((request, message.content))
+                request = ""
+        elif message.role == "user" and not after_call:
+            request = message.content
+    return result
 
 
-def earlier(before: Sequence[Exchange], count: Count, budget: int) -> list[Message]:
+def earlier_messages(before: Sequence[Exchange], count: Count, budget: int) -> list[Message]:
     """The last exchanges that fit into `budget` tokens, as messages, oldest first."""
-    found: list[Message] = []
-    for asked, said in reversed(before[-EXCHANGES:]):
-        pair = [Message("user", _short(asked)), Message("assistant", _short(said))]
+    messages: list[Message] = []
+    for request, answer in reversed(before[-CONTEXT.exchanges :]):
+        pair = [Message("user", _short(request)), Message("assistant", _short(answer))]
         budget -= sum(count(message.content) for message in pair)
         if budget < 0:
             break
-        found = [*pair, *found]
-    return found
+        messages = [*pair, *messages]
+    return messages
 
 
 def with_subject(prompt: str, before: Sequence[Exchange]) -> str:
-    """`prompt` for a search: with the question before it, where it has few words of its own, as in
-    "and where is that tested?"."""
-    if not before or len(parse_query(prompt).terms) >= _FEW_WORDS:
+    """A query for `prompt`, with the question before it if the prompt has few words of its own.
+
+    An example is "and where is that tested?".
+    """
+    if not before or len(parse_query(prompt).terms) >= CONTEXT.few_words:
         return prompt
     return f"{prompt}\n{before[-1][0]}"
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _CHARS else f"{text[:_CHARS]}…"
+    most = CONTEXT.exchange_chars
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """The `messages` so far, the last of them an answer, and the `parts` shown in them. `upto` is
-    how many messages of the session's conversation it covers."""
+    """Messages that end with an answer, and the `parts` that they contain.
+
+    `upto` is the number of the session's messages that the thread covers.
+    """
 
     messages: tuple[Message, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -78,12 +82,11 @@ class Thread:
 
 
 NONE = Thread()
-"""For a question that is put anew."""
+"""The thread of a question that starts anew."""
 
 
 def thread_of(conversation: Sequence[Message], workspace: Workspace) -> Thread:
-    """The thread that a conversation's answers make. Where the code in it has changed meanwhile it
-    has no messages any more."""
+    """The thread of a conversation's answers; without messages if its code has changed since."""
     thread = NONE
     for place, message in enumerate(conversation):
         asked = message.asked
@@ -93,42 +96,42 @@ def thread_of(conversation: Sequence[Message], workspace: Workspace) -> Thread:
         answer = replace(message, asked=None)
         new = (*asked.before, Message("user", asked.text), answer)
         thread = Thread((*before.messages, *new), (*before.parts, *asked.parts), place + 1)
-    return thread if _unchanged(thread.parts, workspace) else replace(thread, messages=())
+    return thread if _is_current(thread.parts, workspace) else replace(thread, messages=())
 
 
 def kinds_of(parts: Iterable[Part]) -> dict[str, str]:
-    """What the texts of parts are, for `agent.window`."""
+    """The kind of each part's text, for `agent.window_usage`."""
     return {part.text: "code" if part.path else "other names" for part in parts}
 
 
-def unseen(
-    shown: Shown, digest: str, thread: Thread, workspace: Workspace, index: Index
+def new_part(
+    code: CodeExcerpt, digest: str, thread: Thread, workspace: Workspace, index: Index
 ) -> Part | None:
-    """What the thread does not have yet of a file; None where it has all of it."""
-    known = [span for part in thread.parts if part.path == shown.path for span in part.lines]
+    """The part of an excerpt that the thread does not contain; None if it contains all of it."""
+    known = [span for part in thread.parts if part.path == code.path for span in part.lines]
     if not known:
-        return Part(shown.text, shown.path, digest, shown.spans)
-    lines = text_of(workspace, shown.path).splitlines()
-    left = [
+        return Part(code.text, code.path, digest, code.spans)
+    lines = text_of(workspace, code.path).splitlines()
+    new = [
         (first, last)
-        for first, last in without(shown.spans, known)
+        for first, last in subtract_spans(code.spans, known)
         if any(line.strip() for line in lines[first - 1 : last])
     ]
-    if not left:
+    if not new:
         return None
-    spans = joined(left)
-    text = render(shown.path, lines, index.symbols(shown.path), spans)
-    return Part(text, shown.path, digest, tuple(spans))
+    spans = merge_spans(new)
+    text = render(code.path, lines, index.symbols(code.path), spans)
+    return Part(text, code.path, digest, tuple(spans))
 
 
-def unseen_names(map_: str, thread: Thread) -> str:
-    """The lines of a map of whose files nothing was told in the thread."""
-    told = "\n".join(part.text for part in thread.parts)
-    return "\n".join(line for line in map_.splitlines() if line.partition(": ")[0] not in told)
+def new_names(map_: str, thread: Thread) -> str:
+    """The lines of a map for files that the thread does not mention."""
+    known = "\n".join(part.text for part in thread.parts)
+    return "\n".join(line for line in map_.splitlines() if line.partition(": ")[0] not in known)
 
 
-def without(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
-    """The lines of `spans` that are in none of `known`, as spans."""
+def subtract_spans(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
+    """The lines of `spans` that no span of `known` contains, as spans."""
     left = list(spans)
     for first, last in known:
         cut = [((a, min(b, first - 1)), (max(a, last + 1), b)) for a, b in left]
@@ -136,10 +139,10 @@ def without(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
     return left
 
 
-def _unchanged(parts: Iterable[Part], workspace: Workspace) -> bool:
-    """Whether the files are still as they were shown."""
-    shown: Mapping[tuple[str, str], None] = {(p.path, p.sha256): None for p in parts if p.path}
+def _is_current(parts: Iterable[Part], workspace: Workspace) -> bool:
+    """Whether the parts' files are unchanged."""
+    files = {(part.path, part.sha256) for part in parts if part.path}
     try:
-        return all(sha256(workspace.read_bytes(path)) == digest for path, digest in shown)
+        return all(sha256(workspace.read_bytes(path)) == digest for path, digest in files)
     except (OSError, OutsideWorkspace):
         return False

@@ -1,4 +1,4 @@
-"""Parts of a file as the model is shown them: whole definitions, and where each part stands.
+"""Excerpts of a file for the model: whole definitions, with their line numbers.
 
     `shop/cart.py` (lines 1-3, 40-52 of 310):
     ```python
@@ -9,7 +9,7 @@
         def total(self):
     ```
 
-Nothing is left out without a line that says so, and the class that a method is in is named.
+Every omission has a line that says so. The class around a method is named.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 from localagent.code.languages import fence_info
 from localagent.code.symbols import Symbol
+from localagent.context.limits import CONTEXT
 
 Count = Callable[[str], int]
-"""How many tokens a text is to the model."""
+"""The number of the model's tokens in a text."""
 
 Span = tuple[int, int]
 """The first and the last line, from 1."""
 
 GAP = "…"
 
-_NEAR = 3
-"""So few lines between two parts are shown too: to say that they are missing costs as much."""
-
 
 def fenced(path: str, text: str, note: str = "") -> str:
-    """Code as the model is shown it: its path and a fence longer than any inside it."""
+    """The path, then the text in a fence that is longer than any fence inside it."""
     longest = max((len(m) for m in re.findall(r"^`{3,}", text, re.M)), default=2)
     fence = "`" * max(3, longest + 1)
     return f"`{path}`{note}:\n{fence}{fence_info(path)}\n{text.rstrip()}\n{fence}"
@@ -47,36 +45,40 @@ def excerpt(
     tokens: int,
     count: Count,
 ) -> tuple[str, list[Span]]:
-    """The file whole where that is at most `tokens`; otherwise as many of the `wanted` spans (the
-    most useful first) as fit. Also tells what is shown; "" and nothing where no span fits.
+    """The whole file if it has at most `tokens`; otherwise the `wanted` spans that fit.
+
+    The most useful spans come first in `wanted`. Returns the excerpt and its spans; "" and no span
+    where none fits.
     """
     whole = fenced(path, text)
     lines = text.splitlines()
     if count(whole) <= tokens:
         return whole, [(1, len(lines))]
-    shown: list[Span] = []
+    spans: list[Span] = []
     best = ""
     for span in wanted:
-        if _covered(span, shown):
+        if any(first <= span[0] and span[1] <= last for first, last in spans):
             continue
-        trial = joined([*shown, span])
+        trial = merge_spans([*spans, span])
         rendered = render(path, lines, symbols, trial)
         if count(rendered) <= tokens:
-            shown, best = trial, rendered
-    return best, shown
+            spans, best = trial, rendered
+    return best, spans
 
 
 def render(path: str, lines: Sequence[str], symbols: Sequence[Symbol], spans: list[Span]) -> str:
-    """These spans of a file, in the order of their lines."""
+    """An excerpt of these spans, in the order of their lines."""
     parts: list[str] = []
-    told: set[int] = set()  # lines that are shown already
+    included: set[int] = set()
     for first, last in spans:
-        above = [s.line for s in symbols if s.line < first <= s.end_line and s.line not in told]
+        above = [s.line for s in symbols if s.line < first <= s.end_line and s.line not in included]
         if parts or above or first > 1:
             parts.append(GAP)
-        for line in above:
-            parts += [lines[line - 1], f"{_indent(lines[first - 1])}{GAP}"]
-        told |= {*above, *range(first, last + 1)}
+        line = lines[first - 1]
+        indent = line[: len(line) - len(line.lstrip())]
+        for number in above:
+            parts += [lines[number - 1], f"{indent}{GAP}"]
+        included |= {*above, *range(first, last + 1)}
         parts += lines[first - 1 : last]
     if spans and spans[-1][1] < len(lines):
         parts.append(GAP)
@@ -84,20 +86,12 @@ def render(path: str, lines: Sequence[str], symbols: Sequence[Symbol], spans: li
     return fenced(path, "\n".join(parts), f" (lines {numbers} of {len(lines)})")
 
 
-def joined(spans: Iterable[Span]) -> list[Span]:
-    """The spans in order, those that touch or nearly touch made one."""
-    found: list[Span] = []
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
+    """The spans in order; spans that touch or nearly touch become one."""
+    merged: list[Span] = []
     for first, last in sorted(spans):
-        if found and first <= found[-1][1] + _NEAR + 1:
-            found[-1] = (found[-1][0], max(found[-1][1], last))
+        if merged and first <= merged[-1][1] + CONTEXT.gap_lines + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
         else:
-            found.append((first, last))
-    return found
-
-
-def _covered(span: Span, shown: Sequence[Span]) -> bool:
-    return any(first <= span[0] and span[1] <= last for first, last in shown)
-
-
-def _indent(line: str) -> str:
-    return line[: len(line) - len(line.lstrip())]
+            merged.append((first, last))
+    return merged

@@ -1,8 +1,8 @@
-"""The texts that the model sees: files in `localagent/prompts/`, each replaceable by the user.
+"""The prompt files in `localagent/prompts/`, each replaceable by the user.
 
-A prompt is a Markdown file with placeholders written `{{name}}`. A file of the same name below
-`<config dir>/prompts/` takes the place of the one that ships. It can use the placeholders that the
-shipped one does; `check` finds those that it cannot before any work is done.
+A prompt is a Markdown file with placeholders like `{{name}}`. A file of the same name below
+`<config dir>/prompts/` replaces the shipped one. It can use the same placeholders; `check` reports
+unknown ones before any work starts.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 _NO_FILES: Mapping[str, tuple[str, str]] = MappingProxyType({})
 SHIPPED = Path(__file__).resolve().parent.parent / "prompts"
 PROJECT = ".localagent/prompts"
-"""Where a project's lie, relative to its root."""
+"""The folder of a project's prompts, relative to its root."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where the text of a prompt is from, and its file, as people know it."""
+class PromptSource:
+    """Whose a prompt is, and the name of its file."""
 
     whose: Literal["own", "project", "shipped", "plug-in"]
     file: str
@@ -37,9 +37,9 @@ class Source:
 class Prompts:
     """Finds prompt files and fills in their placeholders.
 
-    `folders` are searched in order, then `texts` (by name), then the shipped folder, then `added`:
-    what plug-ins say of their tools. `files` has, for names of `texts` and `added`, the file that
-    each is from and its SHA-256.
+    The order is: `folders`, then `texts` (by name), then the shipped folder, then `added` (the
+    descriptions of plug-ins' tools). `files` maps names of `texts` and `added` to their file and
+    its SHA-256.
     """
 
     def __init__(
@@ -54,47 +54,44 @@ class Prompts:
         self._given = dict(texts)
         self._texts: dict[str, str] = {}
         self._files = dict(files)
-        self._untold: dict[tuple[str, str], None] = {}
+        self._unreported: set[tuple[str, str]] = set()
 
     def text(self, name: str) -> str:
         """The raw text of the prompt `name` ("workflow/system"), without a final newline.
 
-        Raises ConfigError where there is no such prompt or it cannot be read.
+        Raises ConfigError for a missing or unreadable prompt.
         """
         text = self._text(name)
         if name in self._files:
-            self._untold[self._files[name]] = None
+            self._unreported.add(self._files[name])
         return text
 
     def drain_reads(self) -> list[tuple[str, str]]:
-        """The files that are not shipped ones and whose text was used since the last call, each
-        with its SHA-256."""
-        found = []
-        while self._untold:
-            found.append(self._untold.popitem()[0])
-        return sorted(found)
+        """The replacement files that were used since the last call, each with its SHA-256."""
+        files, self._unreported = sorted(self._unreported), set()
+        return files
 
     def _text(self, name: str) -> str:
         if name not in self._texts:
-            self._texts[name] = self._found(name).rstrip("\n")
+            self._texts[name] = self._load(name).rstrip("\n")
         return self._texts[name]
 
-    def source(self, name: str) -> Source:
-        """Where the prompt `name` is from. Raises ConfigError where there is none."""
+    def source(self, name: str) -> PromptSource:
+        """The source of the prompt `name`. Raises ConfigError for an unknown name."""
         for folder in self._folders:
             if (folder / f"{name}.md").is_file():
-                return Source("own", str(folder / f"{name}.md"))
+                return PromptSource("own", str(folder / f"{name}.md"))
         if name in self._given:
-            return Source("project", f"{PROJECT}/{name}.md")
+            return PromptSource("project", f"{PROJECT}/{name}.md")
         if (SHIPPED / f"{name}.md").is_file():
-            return Source("shipped", str(SHIPPED / f"{name}.md"))
+            return PromptSource("shipped", str(SHIPPED / f"{name}.md"))
         if name in self._added:
-            return Source("plug-in", name)
-        near = difflib.get_close_matches(name, shipped_names(), 1)
-        hint = f"did you mean {near[0]}?" if near else "localagent prompts list"
+            return PromptSource("plug-in", name)
+        similar = difflib.get_close_matches(name, shipped_names(), 1)
+        hint = f"did you mean {similar[0]}?" if similar else "localagent prompts list"
         raise ConfigError(f"there is no prompt {name!r}", hint)
 
-    def _found(self, name: str) -> str:
+    def _load(self, name: str) -> str:
         source = self.source(name)
         if source.whose == "plug-in":
             return self._added[name]
@@ -108,9 +105,8 @@ class Prompts:
     def render(self, name: str, **values: str) -> str:
         """The prompt `name` with its placeholders filled in.
 
-        Values are put in as they are: a placeholder inside a value is not expanded. Blank lines
-        that an empty value leaves behind are removed. Raises ConfigError where the prompt asks for
-        a value that this place does not have.
+        A placeholder inside a value is not expanded. Blank lines that an empty value leaves behind
+        are removed. Raises ConfigError for a placeholder without a value.
         """
 
         def value(match: re.Match[str]) -> str:
@@ -123,35 +119,34 @@ class Prompts:
         return re.sub(r"\0\n*|\n*\0$", "", filled)
 
     def check(self) -> list[str]:
-        """Look at everything that takes the place of a shipped prompt, and return what a person
-        should know of it: files that take the place of nothing, and placeholders that are left out.
+        """Warnings about replacement files: useless ones, and ones that omit a placeholder.
 
-        Raises ConfigError, with the file, where one cannot be read or uses what is not there.
+        Raises ConfigError for an unreadable file and for an unknown placeholder.
         """
-        told = []
+        warnings = []
         for name in self._replaced():
             file = self.source(name).file
             if name in self._added:
                 continue
             if name not in shipped_names():
-                near = difflib.get_close_matches(name, shipped_names(), 1)
-                meant = f"; did you mean {near[0]}?" if near else ""
-                told.append(f"{file} is not used: there is no prompt {name!r}{meant}")
+                similar = difflib.get_close_matches(name, shipped_names(), 1)
+                meant = f"; did you mean {similar[0]}?" if similar else ""
+                warnings.append(f"{file} is not used: there is no prompt {name!r}{meant}")
                 continue
-            there = placeholders(_read(SHIPPED / f"{name}.md")[0])
+            known = placeholders(_read(SHIPPED / f"{name}.md")[0])
             used = placeholders(self._text(name))
             for key in used:
-                if key not in there:
-                    raise _unknown(key, file, there)
-            told += [
-                f"{file} does not use {{{{{key}}}}}, so the model is not shown it"
-                for key in there
+                if key not in known:
+                    raise _unknown(key, file, known)
+            warnings += [
+                f"{file} does not use {{{{{key}}}}}, so the model does not read it"
+                for key in known
                 if key not in used
             ]
-        return told
+        return warnings
 
     def _replaced(self) -> Iterator[str]:
-        """The names of all files that are not shipped ones."""
+        """The names of all replacement files."""
         names = dict.fromkeys(self._given)
         for folder in self._folders:
             for path in sorted(folder.rglob("*.md")) if folder.is_dir() else ():
@@ -163,18 +158,18 @@ class Prompts:
 
 def shipped_names() -> list[str]:
     """The names of all prompts."""
-    found = SHIPPED.rglob("*.md")
-    return sorted(path.relative_to(SHIPPED).with_suffix("").as_posix() for path in found)
+    paths = SHIPPED.rglob("*.md")
+    return sorted(path.relative_to(SHIPPED).with_suffix("").as_posix() for path in paths)
 
 
 def placeholders(text: str) -> list[str]:
-    """The names of a text's placeholders, each once, in their order."""
+    """The distinct names of a text's placeholders, in their order."""
     return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
 
 
 def _unknown(key: str, file: str, known: Sequence[str]) -> ConfigError:
     return ConfigError(
-        f"the prompt {file} uses {{{{{key}}}}}, which is not known there",
+        f"the prompt {file} uses {{{{{key}}}}}, an unknown placeholder",
         f"it can use: {', '.join(known) or 'none'}",
     )
 

@@ -1,9 +1,9 @@
-"""The rules that a user and a project give the model, as a part of prompts.
+"""The rules of the user and the project, as parts of prompts.
 
-The user's own and those of the project's root follow the system's text in every prompt, so they
-stay the same, byte for byte, for as long as the session and its model do. Rules of a folder come
-with the files of that folder. Long preambles make small models worse and slow to start, so both are
-bounded by a share of the window, and cut, saying so, at a line.
+The user's rules and the root folder's follow the system prompt. They stay the same bytes while
+session and model do. A folder's rules come with the files of that folder. Long preambles make small
+models worse and slow to start. So each kind gets a share of the window; longer rules are cut at a
+line, and a line says so.
 """
 
 from __future__ import annotations
@@ -12,22 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localagent.context.excerpt import Count
+from localagent.context.limits import CONTEXT
 from localagent.context.prompts import Prompts
-
-SHARE = 1 / 16
-"""Of the window, for all the rules that every prompt begins with; the user's own may take half."""
-
-FOLDER_SHARE = 1 / 32
-"""Of the window, for the rules of one folder."""
-
-
-_BETWEEN = 2  # tokens, at most, of what separates two of them
 
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """Rules, and the file that they are from, as the model is told; `own` are the user's. `notice`
-    is what a person should know of rules that are not used. `sha256` is the file's."""
+    """The rules of one file. `own`: they are the user's. `notice` warns of unused rules."""
 
     path: str
     text: str
@@ -37,16 +28,18 @@ class RuleText:
 
 
 @dataclass(frozen=True, slots=True)
-class Framed:
-    """Rules as the model sees them, and what a person should know about them, or ""."""
+class FramedRules:
+    """Rules as the model reads them, and a warning for the user, or ""."""
 
     text: str = ""
-    notice: str = ""
+    warning: str = ""
 
 
 class Rules:
-    """All rules of a session. `folder` finds those of the nearest folder above a file that has
-    some, the workspace's root aside."""
+    """All rules of a session.
+
+    `folder` returns the rules of the nearest folder above a file that has some, the root aside.
+    """
 
     def __init__(
         self,
@@ -55,70 +48,71 @@ class Rules:
     ) -> None:
         self._texts = tuple(rule for rule in texts if rule.text.strip())
         self._folder = folder
-        self._framed: dict[tuple[str, ...], Framed] = {}
-        self._told: set[str] = set()
-        self._untold: dict[tuple[str, str], None] = {}
+        self._framed: dict[tuple[str, ...], FramedRules] = {}
+        self._warned: set[str] = set()
+        self._unreported: set[tuple[str, str]] = set()
 
     def fixed(self, prompts: Prompts, model: str, count: Count, window: int) -> str:
-        """The rules that every prompt begins with, "" where there are none. `model` is the id of
-        the one that `count` counts for."""
-        budget = int(window * SHARE)
+        """The rules that begin every prompt, or "".
+
+        `model` is the id of the model that `count` counts for.
+        """
+        budget = int(window * CONTEXT.rules_share)
         parts: list[str] = []
         for rule in self._texts:
             framed = self._fit(rule, prompts, model, count, budget // 2 if rule.own else budget)
             if framed.text:
                 parts.append(framed.text)
-                self._untold[rule.path, rule.sha256] = None
-                budget -= count(framed.text) + _BETWEEN
+                self._unreported.add((rule.path, rule.sha256))
+                budget -= count(framed.text) + CONTEXT.separator_tokens
         return "\n\n".join(parts)
 
     def of(self, path: str, prompts: Prompts, model: str, count: Count, window: int) -> str:
-        """The rules of the folder that the file at `path` is in, or ""."""
+        """The rules of the folder of the file at `path`, or ""."""
         rule = self._folder(path)
         if rule is None:
             return ""
         if not rule.text.strip():
-            self._framed[(rule.path,)] = Framed(notice=rule.notice)
+            self._framed[(rule.path,)] = FramedRules(warning=rule.notice)
             return ""
-        return self._fit(rule, prompts, model, count, int(window * FOLDER_SHARE)).text
+        budget = int(window * CONTEXT.folder_rules_share)
+        return self._fit(rule, prompts, model, count, budget).text
 
     def drain_reads(self) -> list[tuple[str, str]]:
-        """The files whose rules `fixed` gave since the last call, each with its SHA-256."""
-        found = []
-        while self._untold:
-            found.append(self._untold.popitem()[0])
-        return sorted(found)
+        """The files whose rules `fixed` returned since the last call, each with its SHA-256."""
+        files, self._unreported = sorted(self._unreported), set()
+        return files
 
     def file_of(self, path: str) -> tuple[str, str]:
-        """The file that the rules of `of` are from, where they are not "", and its SHA-256."""
+        """The file of the rules that `of` returns, and its SHA-256; "" twice without rules."""
         rule = self._folder(path)
         return (rule.path, rule.sha256) if rule else ("", "")
 
     def drain_warnings(self) -> list[str]:
-        """What a person should know of the rules used so far; each is told once."""
-        found = [framed.notice for framed in self._framed.values() if framed.notice]
-        new = [notice for notice in dict.fromkeys(found) if notice not in self._told]
-        self._told.update(new)
+        """The warnings about the rules used so far; each is returned once."""
+        warnings = dict.fromkeys(framed.warning for framed in self._framed.values())
+        new = [text for text in warnings if text and text not in self._warned]
+        self._warned.update(new)
         return new
 
     def _fit(
         self, rule: RuleText, prompts: Prompts, model: str, count: Count, budget: int
-    ) -> Framed:
+    ) -> FramedRules:
         key = (model, str(budget), rule.path, rule.text)
         if key not in self._framed:
-            self._framed[key] = _fitted(rule, prompts, count, budget)
+            self._framed[key] = _fit_rules(rule, prompts, count, budget)
         return self._framed[key]
 
 
-def _fitted(rule: RuleText, prompts: Prompts, count: Count, budget: int) -> Framed:
-    """The rules in their frame, as many lines as fit into `budget` tokens."""
+def _fit_rules(rule: RuleText, prompts: Prompts, count: Count, budget: int) -> FramedRules:
+    """The rules in their frame, cut to the lines that fit into `budget` tokens."""
     lines = rule.text.strip().splitlines()
     whole = _frame(rule, prompts, lines, len(lines))
     needed = count(whole)
     if needed <= budget:
-        return Framed(whole)
+        return FramedRules(whole)
     low, high = 0, len(lines) - 1
-    while low < high:  # the most lines that fit
+    while low < high:  # find the most lines that fit
         middle = (low + high + 1) // 2
         if count(_frame(rule, prompts, lines, middle)) <= budget:
             low = middle
@@ -126,19 +120,19 @@ def _fitted(rule: RuleText, prompts: Prompts, count: Count, budget: int) -> Fram
             high = middle - 1
     if low == 0:
         why = f"{rule.path} is not used: not even its first line fits {budget} tokens"
-        return Framed("", f"{why}, the share of the model's window for rules")
-    notice = (
-        f"of {rule.path} the model sees the first {low} of {len(lines)} lines: it is {needed} "
-        f"tokens long, and the share of the model's window for rules holds {budget}"
+        return FramedRules("", f"{why}, the share of the model's window for rules")
+    warning = (
+        f"of {rule.path} the model reads the first {low} of {len(lines)} lines: the file has "
+        f"{needed} tokens, and the share of the model's window for rules holds {budget}"
     )
-    return Framed(_frame(rule, prompts, lines, low), notice)
+    return FramedRules(_frame(rule, prompts, lines, low), warning)
 
 
-def _frame(rule: RuleText, prompts: Prompts, lines: Sequence[str], shown: int) -> str:
-    # What the rules hold cannot end the frame that marks them as such.
-    text = "\n".join(lines[:shown]).replace("</rules", "< /rules")
-    if shown < len(lines):
-        left = str(len(lines) - shown)
+def _frame(rule: RuleText, prompts: Prompts, lines: Sequence[str], most: int) -> str:
+    # Rules must not end the frame that marks them as rules.
+    text = "\n".join(lines[:most]).replace("</rules", "< /rules")
+    if most < len(lines):
+        left = str(len(lines) - most)
         text += "\n" + prompts.render("rules/cut", left=left, path=rule.path)
     name = "own" if rule.own else "project"
     return prompts.render(f"rules/{name}", text=text, path=rule.path)

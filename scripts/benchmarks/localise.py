@@ -177,7 +177,7 @@ def _covered(index: DiskIndex, tree: Path, fix: Fix, count: Count) -> float:
     """The part of the changed hunks that is shown to a model with 4,000 tokens for code."""
     workspace = Workspace.open(tree)
     found = gather(fix.question, workspace, index, count, _TOKENS)
-    shown = {one.path: one.spans for one in found.shown}
+    shown = {one.path: one.spans for one in found.excerpts}
     hunks = [(path, first, last) for path, all_ in fix.changed.items() for first, last in all_]
     held = [
         any(first <= end and start <= last for start, end in shown.get(path, ()))

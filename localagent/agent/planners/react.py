@@ -1,8 +1,7 @@
 """The `react` planner, for models that can hold a plan: tool calls in a loop.
 
-The conversation only ever grows, so that the model reads each token once. A reply without a tool
-call is told what one looks like; a call that repeats itself is refused; a "done" is believed only
-when the check passes.
+The conversation only grows, so the model reads each token once. A reply without a tool call gets an
+example of one. A repeated call is refused. A "done" counts only if the check passes.
 """
 
 from __future__ import annotations
@@ -13,46 +12,47 @@ from functools import cache, partial
 
 from localagent.agent.checks.baseline import baseline_check
 from localagent.agent.checks.runner import NOT_WORSE, CheckResult, ends_well, not_worse, run_check
+from localagent.agent.intent import classify
+from localagent.agent.limits import LOOP
 from localagent.agent.model_calls import Reply, ask
 from localagent.agent.planners.base import Result
-from localagent.agent.planners.intent import classify
-from localagent.agent.repair.localize import named_paths
+from localagent.agent.repair.localize import paths_in_task
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.tool_calls.parse import action_grammar, parse_actions
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
-from localagent.context.compaction import Conversation, compacted, tokens
+from localagent.context.compaction import Conversation, compact, tokens
 from localagent.context.excerpt import Count
 from localagent.core.errors import ContextOverflow, ToolError
 from localagent.core.events import Event, MessageAdded, Steered, Step
 from localagent.core.messages import Message, Role, ToolCall
 from localagent.models.base import Request
 
-MAX_STEPS = 40
-REPLY_TOKENS = 1200
-# Replies in a row without a usable call, or calls in a row that repeat, before the turn ends.
-MAX_STUMBLES = 3
 TOOL_NAMES = ("read", "list", "search", "edit", "write", "shell")
 
 
 @dataclass(slots=True)
 class _Talk:
-    """The messages, the place of what the user asks now, and the model's count of a text's tokens,
-    each text counted once."""
+    """The messages, the position of the user's request, and a token count with a cache."""
 
     messages: list[Message]
-    asked: int
+    request: int
     count: Count
+
+    def add(self, role: Role, text: str) -> MessageAdded:
+        """Append a message, and return its event."""
+        self.messages.append(Message(role, text))
+        return MessageAdded(role, text)
 
 
 def system_prompt(services: Services) -> str:
-    """The fixed start of every conversation: rules and tools, and the user's and project's own."""
+    """The fixed start of every conversation: the system prompt, the tools, the rules."""
     system = services.prompts.render("react/system", tools=tools_text(services))
     return services.with_rules(system)
 
 
 def tools_text(services: Services) -> str:
-    """What the model is told of the tools."""
+    """The descriptions of the tools."""
     return "\n\n".join(services.prompts.text(f"tools/{name}") for name in tool_names(services))
 
 
@@ -66,122 +66,111 @@ def _plugins(services: Services) -> list[str]:
 
 
 class React:
-    """See the module's description."""
+    """The planner for models that can hold a plan."""
 
     name = "react"
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
-        """See `Planner.opening`."""
+        """The system prompt and the whole conversation."""
         return [Message("system", system_prompt(services)), *conversation]
 
     def compact(
         self, services: Services, conversation: Sequence[Message], last: int
     ) -> list[Message] | None:
-        """See `Planner.compact`."""
+        """A shorter conversation. See `Planner.compact`."""
         if not conversation:
             return None
         messages = self.opening(services, conversation)
         old = Conversation(tuple(messages), last + 1)
-        count = cache(services.model.count)
         call_in = partial(_call_in, tools=tool_names(services))
-        new = compacted(old, services.prompts, call_in, count, 0)
+        new = compact(old, services.prompts, call_in, cache(services.model.count), 0)
         return None if new is None else list(new.messages[1:])
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn."""
-        files = turn.services.index.files()
-        named = named_paths(turn.prompt, turn.services.workspace, files)
+        services = turn.services
+        named = paths_in_task(turn.prompt, services.workspace, services.index.files())
         turn.task_paths = frozenset(p for p in named if not is_test(p))
         start = None
         question = classify(turn.prompt) == "answer"
         if not question:
             _, start = yield from baseline_check(turn)
-        messages = self.opening(turn.services, turn.conversation)
+        messages = self.opening(services, turn.conversation)
         yield from turn.drain_rule_warnings()
         messages.append(Message("user", turn.prompt))
-        return (yield from _loop(turn, messages, start, question))
+        talk = _Talk(messages, len(messages) - 1, cache(services.model.count))
+        return (yield from _loop(turn, talk, start, question))
 
 
 def _loop(
-    turn: Turn, messages: list[Message], start: CheckResult | None, question: bool
+    turn: Turn, talk: _Talk, start: CheckResult | None, question: bool
 ) -> Generator[Event, None, Result]:
-    talk = _Talk(messages, len(messages) - 1, cache(turn.services.model.count))
     stumbles = 0
-    seen: set[tuple[str, str]] = set()
-    for step in range(1, MAX_STEPS + 1):
+    calls: set[tuple[str, str]] = set()
+    for step in range(1, LOOP.steps + 1):
         yield Step("think", f"step {step}")
-        yield from _steered(turn, messages)
-        reply = yield from _asked(turn, talk, question)
+        for text in turn.steering():
+            yield Steered(text)
+            yield talk.add("user", turn.services.prompts.render("react/steered", text=text))
+        reply = yield from _next_reply(turn, talk, question)
         if reply is None:
             return (yield from _give_up(turn, start, "the conversation no longer fits the window"))
-        yield from _add(messages, "assistant", reply.text)
+        yield talk.add("assistant", reply.text)
         call, problem = _read_call(reply, tool_names(turn.services))
         if call is not None and call.name == "done":
-            result = yield from _done(turn, messages, start, call)
+            result = yield from _done(turn, talk, start, call)
             if result is not None:
                 return result
             stumbles += 1
         elif call is None:
             stumbles += 1
-            # To a question, text without a call is the answer.
-            plain = question and not problem and bool(reply.text.strip())
-            if (plain or stumbles >= MAX_STUMBLES) and not turn.changed and start is None:
+            # A question's answer needs no call.
+            is_answer = question and not problem and bool(reply.text.strip())
+            if (is_answer or stumbles >= LOOP.stumbles) and not turn.changed and start is None:
                 return Result("answered", reply.text.strip())
-            yield from _add(messages, "user", problem or _no_action(turn))
+            yield talk.add("user", problem or _no_action(turn))
         else:
-            repeated = not _is_new(seen, call, turn)
+            repeated = not _is_new(calls, call, turn)
             stumbles = stumbles + 1 if repeated else 0
-            yield from _use(turn, messages, call, repeated)
-        if stumbles >= MAX_STUMBLES:
+            yield from _use(turn, talk, call, repeated)
+        if stumbles >= LOOP.stumbles:
             return (yield from _give_up(turn, start, "the model made no progress"))
-    return (yield from _give_up(turn, start, f"not done after {MAX_STEPS} steps"))
+    return (yield from _give_up(turn, start, f"not done after {LOOP.steps} steps"))
 
 
-def _steered(turn: Turn, messages: list[Message]) -> Generator[Event, None, None]:
-    """What the user has said since the last step joins the conversation."""
-    for said in turn.steering():
-        yield Steered(said)
-        text = turn.services.prompts.render("react/steered", text=said)
-        yield from _add(messages, "user", text)
-
-
-def _asked(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, None, Reply | None]:
-    """The model's next reply; room is made where the conversation needs it. None where no room can
-    be made."""
+def _next_reply(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, None, Reply | None]:
+    """The model's next reply, after making room where needed; None where that is impossible."""
     window = turn.services.model.info.profile.window
-    fits = tokens(talk.messages, talk.count) + REPLY_TOKENS <= window
+    fits = tokens(talk.messages, talk.count) + LOOP.act_tokens <= window
     for _ in range(2):
         if fits or (yield from _make_room(turn, talk)):
+            request = Request(
+                tuple(talk.messages),
+                max_tokens=LOOP.act_tokens,
+                seed=turn.request.seed,
+                # The answer to a question may be plain text.
+                grammar=None if question else action_grammar(_plugins(turn.services)),
+                fixed=1,
+                continues=True,
+            )
             try:
-                return (yield from ask(turn, "act", _request(turn, talk.messages, question)))
+                return (yield from ask(turn, "act", request))
             except ContextOverflow:
                 fits = False
     return None
 
 
-def _request(turn: Turn, messages: list[Message], question: bool) -> Request:
-    return Request(
-        tuple(messages),
-        max_tokens=REPLY_TOKENS,
-        seed=turn.request.seed,
-        # A question may be answered in plain text.
-        grammar=None if question else action_grammar(_plugins(turn.services)),
-        fixed=1,
-        continues=True,
-    )
-
-
 def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
-    """Shorten the conversation in place; False where nothing can be left out."""
-    old = Conversation(tuple(talk.messages), talk.asked)
+    """Compact the conversation in place; False where nothing can be left out."""
+    old = Conversation(tuple(talk.messages), talk.request)
     window = turn.services.model.info.profile.window
     call_in = partial(_call_in, tools=tool_names(turn.services))
-    new = compacted(old, turn.services.prompts, call_in, talk.count, window)
+    new = compact(old, turn.services.prompts, call_in, talk.count, window)
     if new is None:
         return False
     before, after = (tokens(one.messages, talk.count) for one in (old, new))
-    yield Step("compact", f"making room: {before:,} tokens of conversation become {after:,}")
-    talk.messages[:], talk.asked = new.messages, new.asked
+    yield Step("compact", f"context compacted: {before:,} → {after:,} tokens")
+    talk.messages[:], talk.request = new.messages, new.request
     return True
 
 
@@ -193,14 +182,8 @@ def _call_in(text: str, tools: Sequence[str] = (*TOOL_NAMES, "done")) -> ToolCal
     return calls[0] if calls else None
 
 
-def _add(messages: list[Message], role: Role, text: str) -> Generator[Event, None, None]:
-    message = Message(role, text)
-    messages.append(message)
-    yield MessageAdded(role, text)
-
-
 def _read_call(reply: Reply, tools: Sequence[str]) -> tuple[ToolCall | None, str]:
-    """The first tool call of a reply, or what to tell the model about it."""
+    """The first tool call of a reply, or a message to the model about its fault."""
     try:
         calls = parse_actions(reply.text, tools)
     except ToolError as error:
@@ -217,38 +200,35 @@ def _no_action(turn: Turn) -> str:
     return turn.services.prompts.render("react/no-action", example=example)
 
 
-def _is_new(seen: set[tuple[str, str]], call: ToolCall, turn: Turn) -> bool:
-    """True where this call was not made since the last change of the workspace."""
+def _is_new(calls: set[tuple[str, str]], call: ToolCall, turn: Turn) -> bool:
+    """True if this call was not made since the last change of the workspace."""
     key = (repr((call.name, sorted(call.arguments.items()))), repr(turn.changed))
-    if key in seen:
-        return False
-    seen.add(key)
-    return True
+    new = key not in calls
+    calls.add(key)
+    return new
 
 
-def _use(
-    turn: Turn, messages: list[Message], call: ToolCall, repeated: bool
-) -> Generator[Event, None, None]:
+def _use(turn: Turn, talk: _Talk, call: ToolCall, repeated: bool) -> Generator[Event, None, None]:
+    """Carry out a call, or refuse a repeated one; add the result to the conversation."""
+    prompts = turn.services.prompts
     if repeated:
-        yield from _add(messages, "user", turn.services.prompts.text("react/repeated"))
+        yield talk.add("user", prompts.text("react/repeated"))
         return
     result = yield from dispatch.act(turn, call)
-    text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
+    text = prompts.render("react/result", tool=call.name, result=result.for_model)
     rules = turn.folder_rules(call.arguments.get("path", "")) if result.ok else ""
-    if rules and not any(rules in message.content for message in messages):
+    if rules and not any(rules in message.content for message in talk.messages):
         turn.ledger.record_text("rules", rules)
         text = f"{text}\n\n{rules}"
-    yield from _add(messages, "user", text)
+    yield talk.add("user", text)
     yield from turn.drain_rule_warnings()
 
 
 def _done(
-    turn: Turn, messages: list[Message], start: CheckResult | None, call: ToolCall
+    turn: Turn, talk: _Talk, start: CheckResult | None, call: ToolCall
 ) -> Generator[Event, None, Result | None]:
-    """Believe a "done" where the check passes; otherwise tell the model, and return None."""
+    """The result of a "done"; None where the check fails, after reporting that to the model."""
     summary = call.arguments.get("body", "").strip() or "done"
-    if not turn.changed and start is None:
-        return Result("answered", summary)
     if start is None:
         verified = all(is_docs(p) for p in turn.changed)
         return Result("answered" if verified else "unverified", summary)
@@ -257,13 +237,13 @@ def _done(
         return Result("solved", summary, start.command, "tool calls")
     if turn.changed and ends_well(turn.request.kind, start, final):
         return Result("unverified", f"{summary} ({NOT_WORSE})", start.command, "tool calls")
-    tail = "\n".join(final.output.splitlines()[-20:])[:1500]
-    text = turn.services.prompts.render("react/check-failed", output=tail)
-    yield from _add(messages, "user", text)
+    tail = "\n".join(final.output.splitlines()[-LOOP.failure_lines :])[: LOOP.failure_chars]
+    yield talk.add("user", turn.services.prompts.render("react/check-failed", output=tail))
     return None
 
 
 def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event, None, Result]:
+    """The result of a turn without a "done": its changes may pass the check nevertheless."""
     check = "" if start is None else start.command
     if check and turn.changed:
         final = yield from run_check(turn, check, probe=False)

@@ -1,9 +1,9 @@
 """The `workflow` planner, for small models: the harness decides, the model fills in.
 
     classify → answer
-             → check as it is → localise → propose, check, repair → commit → confirm
+             → baseline check → localize → propose, check, repair → commit → confirm
 
-The model is asked for one small thing at a time; the project's tests judge it.
+The harness asks the model for one small thing at a time, and the project's tests judge it.
 """
 
 from __future__ import annotations
@@ -11,49 +11,39 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
-from localagent.agent.checks.coverage import is_untested
 from localagent.agent.checks.runner import NOT_WORSE, CheckResult, not_worse, run_check
-from localagent.agent.model_calls import Reply, ask, choose
-from localagent.agent.planners.answer_prompt import opening, put
+from localagent.agent.intent import classify
+from localagent.agent.limits import LOOP, SEARCH
+from localagent.agent.model_calls import ask, choose
+from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
-from localagent.agent.planners.intent import classify
 from localagent.agent.repair.candidates import Board, Candidate
-from localagent.agent.repair.localize import named_paths, names_source, sources_to_trace, targets
-from localagent.agent.repair.problem import Problem, beside_paths, open_file
-from localagent.agent.repair.search import search
-from localagent.agent.repair.strategies.base import Plan
-from localagent.agent.repair.strategies.crossover import mix
-from localagent.agent.repair.strategies.function import body, rewrite
-from localagent.agent.repair.strategies.ideas import ideas
-from localagent.agent.repair.strategies.infill import infill, infill_other, quick_infill
-from localagent.agent.repair.strategies.mutation import mend, mutate
-from localagent.agent.repair.strategies.new_function import addition
-from localagent.agent.repair.strategies.whole_file import (
-    whole_file,
-    whole_file_again,
-    whole_file_cases,
+from localagent.agent.repair.false_passes import is_untested
+from localagent.agent.repair.localize import (
+    names_source,
+    paths_in_task,
+    sources_to_trace,
+    targets,
 )
+from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
+from localagent.agent.repair.search import search
+from localagent.agent.repair.strategies import QUICK, Schedule, schedule_for
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
+from localagent.code.languages import language_of
 from localagent.context.builder import text_of
 from localagent.core.errors import WorkspaceError
 from localagent.core.events import Event, MessageAdded, Outcome, Step, Warned
 from localagent.core.messages import Message
 from localagent.models.base import Request
 
-# Files longer than this are edited function by function, not written anew (in lines).
-WHOLE_FILE_LINES = 150
-MAX_TARGETS = 3
-QUICK_PART = 12
-"""One of so many parts of the time is for a first look at each of several files."""
-ANSWER_TOKENS = 600
 _NONE_PASSED = "no candidate passed the check; nothing was changed"
 _NONE_USABLE = "no reply made a change that was worth checking; nothing was changed"
 
 
 class Workflow(PlannerDefaults):
-    """See the module's description. `seconds` bounds the search of one turn."""
+    """The planner for small models. `seconds` limits the search of one turn."""
 
     name = "workflow"
 
@@ -61,12 +51,13 @@ class Workflow(PlannerDefaults):
         self._seconds = seconds
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
-        """See `Planner.opening`: a question goes on from the one before."""
+        """The earlier questions and answers: the next question continues them."""
         return opening(services, conversation)
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; its summary becomes the assistant's message."""
-        named = named_paths(turn.prompt, turn.services.workspace, turn.services.index.files())
+        services = turn.services
+        named = paths_in_task(turn.prompt, services.workspace, services.index.files())
         kind = "edit" if turn.request.is_step else (yield from _classify(turn))
         if kind == "answer":
             return (yield from _answer(turn, named))
@@ -82,15 +73,15 @@ class Workflow(PlannerDefaults):
         fixes = not turn.request.is_step and _asks_for_passing(turn.prompt)
         if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)
-        paths, start = yield from _localise(turn, named, start)
+        paths, start = yield from _localize(turn, named, start)
         if not paths:
             return Result("unsolved", "no file to change was found; name one in the task", check)
         for path in paths:
             yield from dispatch.ensure_allowed(turn, path)
-        found, judged = yield from self._search(turn, paths, named, check, start)
-        if found is None:
+        candidate, judged = yield from self._search(turn, paths, named, check, start)
+        if candidate is None:
             return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
-        return (yield from _finish(turn, check, start, found))
+        return (yield from _finish(turn, check, start, candidate))
 
     def _search(
         self,
@@ -100,37 +91,52 @@ class Workflow(PlannerDefaults):
         check: str,
         start: CheckResult | None,
     ) -> Generator[Event, None, tuple[Candidate | None, bool]]:
-        """Search file by file; the likeliest gets half of the time that is left. Where several may
-        be at fault, a line or two are filled in in each before any is written anew. Returns what
-        was found, and whether any change was worth judging."""
-        pairs: list[tuple[Problem, Board]] = []
+        """Search file by file; each file gets half of the time that is left.
+
+        Where several files may be at fault, quick infills in each come first. Returns the winner,
+        and whether any change was worth judging.
+        """
         lean = yield from may_be_lean(turn, start)
-        for path in paths:
-            old, beside = open_file(turn, path), beside_paths(path, named, start)
-            pairs.append((Problem(path, old, start, check, beside, lean), Board(start)))
-        tries: list[tuple[Problem, Board, Plan, float]] = []
+        pairs = [
+            (
+                Problem(
+                    path,
+                    open_file(turn, path),
+                    start,
+                    check,
+                    neighbor_paths(path, named, start),
+                    lean,
+                ),
+                Board(start),
+            )
+            for path in paths
+        ]
+        tries: list[tuple[Problem, Board, Schedule, float]] = []
         seconds = self._seconds
         if len(pairs) > 1 and not turn.request.is_step:
-            share = seconds / QUICK_PART
-            tries += [(*pair, Plan([quick_infill]), share) for pair in pairs]
+            share = seconds / SEARCH.quick_part
+            tries += [(*pair, QUICK, share) for pair in pairs]
             seconds -= share * len(pairs)
         for problem, board in pairs:
             share = seconds if problem.path == paths[-1] else seconds / 2
             seconds -= share
-            tries.append((problem, board, _strategies(turn, problem), share))
-        for problem, board, plan, share in tries:
+            schedule = schedule_for(problem, is_step=turn.request.is_step)
+            tries.append((problem, board, schedule, share))
+        for problem, board, schedule, share in tries:
             yield Step("propose", f"writing {problem.path}")
             yield from turn.drain_rule_warnings(problem.path)
-            found = yield from search(turn, problem, board, plan, share)
-            if found is not None:
-                return found, True
+            candidate = yield from search(turn, problem, board, schedule, share)
+            if candidate is not None:
+                return candidate, True
         boards = [board for _, board in pairs]
-        return _last_step_done(turn, boards), any(board.tried for board in boards)
+        return _last_step_candidate(turn, boards), any(board.tried for board in boards)
 
 
-def _last_step_done(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
-    """Where no candidate passed the check after the last step of a plan, the best of those that do
-    the step: the check may fail for what the plan was not about."""
+def _last_step_candidate(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
+    """The best candidate of a plan's last step, where none passed the check.
+
+    The check may fail for a reason outside of the plan.
+    """
     if turn.request.kind != "last-step":
         return None
     for board in boards:
@@ -140,28 +146,6 @@ def _last_step_done(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
         if not_worse(start, best.result):
             return best
     return None
-
-
-def _strategies(turn: Turn, problem: Problem) -> Plan:
-    """What to try for a problem."""
-    lines = problem.text.count("\n")
-    if turn.request.is_step:  # what only makes the check pass is not what the step asks for
-        asking = [rewrite, body] if lines > WHOLE_FILE_LINES else [whole_file, whole_file_again]
-        return Plan([addition, *asking])
-    repairing = problem.start is not None and bool(problem.start.passed)
-    if not problem.path.endswith(".py"):
-        return Plan([whole_file, whole_file_again], anew=[whole_file_cases])
-    if lines > WHOLE_FILE_LINES:
-        return Plan([mend, quick_infill, mutate, rewrite, body], [mend, infill, mutate, mix])
-    if repairing and lines > 10:
-        anew = [whole_file_again, whole_file_cases]
-        return Plan([mend, quick_infill, mutate, rewrite, body], [mend, infill, mutate, mix], anew)
-    return Plan(
-        [whole_file, mend, quick_infill, mutate],
-        [mend, mix, infill, mutate, infill_other],
-        [whole_file_again, ideas, whole_file_cases],
-        anew_first=True,
-    )
 
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:
@@ -178,71 +162,84 @@ def _asks_for_passing(prompt: str) -> bool:
     return any(word in words for word in ("fix", "pass", "fail", "repair", "broken"))
 
 
-def _localise(
+def _localize(
     turn: Turn, named: Sequence[str], start: CheckResult | None
 ) -> Generator[Event, None, tuple[list[str], CheckResult | None]]:
-    """The files to change, the likeliest first, at most MAX_TARGETS; and the check's result, now
-    with the lines that each test ran where they could be traced."""
+    """The files to change, the likeliest first, and the check's result with executed lines."""
     yield Step("localise", "finding the code to change")
-    plain = [p for p in named if not is_test(p) and not is_docs(p)]
+    sources = [p for p in named if not is_test(p) and not is_docs(p)]
     traced = start
     if start is not None and start.failing:
-        wanted = plain or sources_to_trace(turn, start)
-        wanted = [p for p in wanted if p.endswith(".py")]
-        if wanted and start.passed:
-            traced = yield from run_check(turn, start.command, trace=wanted)
-    found = targets(turn, named, traced)
-    while not found and not turn.services.index.ready():
+        trace = [
+            path
+            for path in sources or sources_to_trace(turn, start)
+            if language_of(path).can("tracing")
+        ]
+        if trace and start.passed:
+            traced = yield from run_check(turn, start.command, trace=trace)
+    paths = targets(turn, named, traced)
+    while not paths and not turn.services.index.ready():
         turn.ensure_within_limits()
         turn.services.index.refresh()
-        found = targets(turn, named, traced)
-    told = traced is not None and (traced.failing or names_source(turn, traced))
-    if plain or len(found) < 2 or told:
-        return found[:MAX_TARGETS], traced
-    listing = "\n".join(f"{p}: {_outline(turn, p)}" for p in found[:6])
+        paths = targets(turn, named, traced)
+    has_evidence = traced is not None and (traced.failing or names_source(turn, traced))
+    if not sources and len(paths) > 1 and not has_evidence:
+        first = yield from _choose_file(turn, paths[: SEARCH.choices])
+        paths = [first, *(p for p in paths if p != first)]
+    return paths[: SEARCH.targets], traced
+
+
+def _choose_file(turn: Turn, paths: Sequence[str]) -> Generator[Event, None, str]:
+    """The file that the model chooses by the names that each defines."""
+    services = turn.services
+    outlines = []
+    for path in paths:
+        text_of(services.workspace, path, turn.record_read)
+        symbols = services.index.symbols(path)[: SEARCH.outline_names]
+        outlines.append(f"{path}: {', '.join(s.name for s in symbols)}")
+    listing = "\n".join(outlines)
     turn.ledger.record_text("other names", listing)
-    text = turn.services.prompts.render("workflow/choose-file", files=listing)
+    text = services.prompts.render("workflow/choose-file", files=listing)
     question = Message("user", f"{turn.prompt.strip()}\n\n{text}")
-    first = yield from choose(turn, "localise", [question], found[:6])
-    return [first, *(p for p in found if p != first)][:MAX_TARGETS], traced
-
-
-def _outline(turn: Turn, path: str) -> str:
-    text_of(turn.services.workspace, path, turn.record_read)
-    return ", ".join(s.name for s in turn.services.index.symbols(path)[:12])
+    return (yield from choose(turn, "localise", [question], list(paths)))
 
 
 def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
-    """Answer a question from what it names, and from what the index finds."""
+    """Answer a question from the files that it names and from the index's hits."""
     yield Step("search", "looking for what the question is about")
     question = turn.services.prompts.render("workflow/answer", question=turn.prompt.strip())
-    new = yield from put(turn, named, question, ANSWER_TOKENS)
+    prompt = yield from build_prompt(turn, named, question, LOOP.answer_tokens)
     yield from turn.drain_rule_warnings()
     request = Request(
-        new.messages, max_tokens=ANSWER_TOKENS, seed=turn.request.seed, fixed=1, continues=True
+        prompt.messages,
+        max_tokens=LOOP.answer_tokens,
+        seed=turn.request.seed,
+        fixed=1,
+        continues=True,
     )
-    reply: Reply = yield from ask(turn, "answer", request)
+    reply = yield from ask(turn, "answer", request)
     text = reply.text.strip()
-    yield new.answered(text)
+    yield prompt.answer_event(text)
     return Result("answered", text)
 
 
 def _finish(
-    turn: Turn, check: str, start: CheckResult | None, found: Candidate
+    turn: Turn, check: str, start: CheckResult | None, candidate: Candidate
 ) -> Generator[Event, None, Result]:
-    """Make the chosen change and confirm it with the user's own command, nothing added."""
-    old = text_of(turn.services.workspace, found.path)
-    how = f"{found.strategy} {found.number}"
-    yield Step("apply", f"changing {found.path}")
-    yield from dispatch.commit(turn, "edit", [found.change])
+    """Make the candidate's change, and confirm it with the user's command as it is."""
+    path = candidate.path
+    old = text_of(turn.services.workspace, path)
+    how = f"{candidate.strategy} {candidate.number}"
+    yield Step("apply", f"changing {path}")
+    yield from dispatch.commit(turn, "edit", [candidate.change])
     if not check:
-        outcome: Outcome = "answered" if is_docs(found.path) else "unverified"
-        return Result(outcome, f"changed {found.path}; there was no check to run", "", how)
+        outcome: Outcome = "answered" if is_docs(path) else "unverified"
+        return Result(outcome, f"changed {path}; there was no check to run", "", how)
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
-        if is_untested(found.path, old, found.text, found.result):
-            yield Warned(f"no test runs what was changed in {found.path}; look at it yourself")
-        return Result("solved", f"changed {found.path}; the check passes", check, how)
+        if is_untested(path, old, candidate.text, candidate.result):
+            yield Warned(f"no test runs what was changed in {path}; look at it yourself")
+        return Result("solved", f"changed {path}; the check passes", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
-        return Result("unverified", f"changed {found.path}; {NOT_WORSE}", check, how)
-    return Result("unsolved", f"changed {found.path}, but the check fails now", check, how)
+        return Result("unverified", f"changed {path}; {NOT_WORSE}", check, how)
+    return Result("unsolved", f"changed {path}, but the check fails now", check, how)

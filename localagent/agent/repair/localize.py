@@ -1,109 +1,56 @@
-"""Localising: which file is to be changed, and what belongs beside it in front of the model.
+"""Fault localization: which file to change, and which of its lines are suspicious.
 
-The order of evidence: files that the task names; source lines that failing tests ran and passing
-ones did not; frames of tracebacks; what the failing tests import; what the index finds.
+The order of evidence: files that the task names; lines that failing tests ran and passing ones did
+not; frames of tracebacks; imports of the failing tests; hits of the index.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult
-from localagent.agent.repair.candidates import Board
-from localagent.agent.repair.problem import Problem
+from localagent.agent.limits import SEARCH
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
+from localagent.code.languages import language_of
 from localagent.code.tracebacks import frames
 from localagent.workspace.workspace import Workspace
-
-
-def levels(imported: Mapping[str, Collection[str]]) -> dict[str, int]:
-    """For each file how long the longest chain of imports is that it begins. `imported` has what
-    each imports, of these files. Those that import each other in a circle count as one file."""
-    groups = circles(imported)
-    place = {path: number for number, group in enumerate(groups) for path in group}
-    lengths: list[int] = []
-    for number, group in enumerate(groups):  # what a group imports comes before it
-        below = {place[other] for path in group for other in imported[path]} - {number}
-        lengths.append(max((lengths[other] + 1 for other in below), default=0))
-    return {path: lengths[place[path]] for path in imported}
-
-
-def circles(imported: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """The files in groups that reach each other, each group after all that it imports.
-
-    Strongly connected components (Tarjan, 1972), without recursion: chains are long.
-    """
-    order: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    waiting: dict[str, None] = {}  # visited, and in no group yet
-    path: list[tuple[str, Iterator[str]]] = []
-    groups: list[list[str]] = []
-
-    def enter(node: str) -> None:
-        order[node] = lowest[node] = len(order)
-        waiting[node] = None
-        path.append((node, iter(sorted(imported[node]))))
-
-    for start in imported:
-        if start not in order:
-            enter(start)
-        while path:
-            node, rest = path[-1]
-            other = next(rest, None)
-            if other is None:
-                path.pop()
-                if path:
-                    above = path[-1][0]
-                    lowest[above] = min(lowest[above], lowest[node])
-                if lowest[node] == order[node]:
-                    group: list[str] = []
-                    while not group or group[-1] != node:
-                        group.append(waiting.popitem()[0])
-                    groups.append(group)
-            elif other not in order:
-                enter(other)
-            elif other in waiting:
-                lowest[node] = min(lowest[node], order[other])
-    return groups
-
 
 # A path as people write it: at least a name with a suffix, perhaps folders before it.
 _PATH = re.compile(
     r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b"
 )
-_OUTPUT_CHARS = 4000
 _QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
 _ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
 
 
-def named_paths(prompt: str, workspace: Workspace, files: Sequence[str]) -> list[str]:
+def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> list[str]:
     """The paths that the task names, in their order; some may not exist yet.
 
-    A bare file name stands for the one file of that name in the workspace. Raises
-    OutsideWorkspace for a path that leads out of it.
+    A bare file name stands for the only file of that name. Raises OutsideWorkspace for a path that
+    leads out of the workspace.
     """
-    found: list[str] = []
+    paths: dict[str, None] = {}
     by_name: dict[str, list[str]] = {}
     for file in files:
         by_name.setdefault(PurePosixPath(file).name, []).append(file)
     for text in _path_like(prompt):
         if text.startswith("/") and not text.startswith(str(workspace.root)) and not _exists(text):
-            continue  # a URL's path, "and/or" and the like; nothing on this machine
+            continue  # a URL's path, "and/or" and the like; no file of this machine
         path = workspace.relative(text)
         same_name = by_name.get(PurePosixPath(path).name, [])
         if not workspace.exists(path) and len(same_name) == 1:
             path = same_name[0]
-        if path not in found and path != ".":
-            found.append(path)
-    return found
+        if path != ".":
+            paths[path] = None
+    return list(paths)
 
 
-def _path_like(prompt: str) -> Iterable[str]:
-    """Strings of the task that could be paths: with a suffix, quoted and existing, or absolute."""
+def _path_like(prompt: str) -> Iterator[str]:
+    """Texts that may be paths: with a suffix, quoted with a slash, or absolute; in their order."""
     text = re.sub(r"\b\w+://\S+", " ", prompt)
     places = [(m.start(1), m.group(1)) for m in _PATH.finditer(text)]
     places += [(m.start(1), m.group(1)) for m in _ABSOLUTE.finditer(text)]
@@ -124,41 +71,40 @@ def _exists(path: str) -> bool:
 
 
 def targets(turn: Turn, named: Sequence[str], start: CheckResult | None) -> list[str]:
-    """The files that may have to be changed, the likeliest first."""
-    wanted = [p for p in named if not is_test(p) and not is_docs(p)]
-    if wanted:
-        return wanted
-    only_named = [p for p in named if is_test(p) or is_docs(p)]
-    if only_named and start is None:
-        return only_named  # "add a test for X to test_x.py", "fix the typo in README.md"
-    ranked = [*_executed(turn, start), *_frames(turn, start), *_imported(turn, start)]
-    query = turn.prompt + "\n" + _said(start)
-    ranked += [hit.path for hit in turn.services.index.search(query, 10)]
-    sources = [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)]
-    return sources or only_named
+    """The files that the task may have to change, the likeliest first."""
+    sources = [p for p in named if not is_test(p) and not is_docs(p)]
+    if sources:
+        return sources
+    if named and start is None:
+        return list(named)  # "add a test for X to test_x.py", "fix the typo in README.md"
+    ranked = [*_executed(turn, start), *_traceback_files(turn, start), *_imported(turn, start)]
+    ranked += [h.path for h in turn.services.index.search(_query(turn, start), SEARCH.index_hits)]
+    return [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)] or list(named)
 
 
-def _said(start: CheckResult | None) -> str:
-    """What the check said of its failures: of its output only where no test reported any."""
+def _query(turn: Turn, start: CheckResult | None) -> str:
+    """The task and the check's failures; the check's output only if no test reports a failure."""
     if start is None or start.ok:
-        return ""
-    return "\n".join(t.message for t in start.failing[:5]) or start.output[-_OUTPUT_CHARS:]
+        return f"{turn.prompt}\n"
+    messages = "\n".join(t.message for t in start.failing[: SEARCH.query_failures])
+    return f"{turn.prompt}\n{messages or start.output[-SEARCH.query_output_chars :]}"
 
 
 def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
-    """Python files whose executed lines would tell where the fault is; none without pytest."""
+    """The source files whose executed lines could locate the fault; empty without pytest."""
     if not start.failing:
         return []
-    files = [f for f in turn.services.index.files() if f.endswith(".py") and not is_test(f)]
-    return files[:2000]
+    files = turn.services.index.files()
+    sources = [f for f in files if language_of(f).can("tracing") and not is_test(f)]
+    return sources[: SEARCH.traced_files]
 
 
 def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
-    """How suspicious each executed line is, by path and line, from 0 to 1.
+    """The suspiciousness of each executed line, from 0 to 1, by path and line.
 
-    DStar with the exponent 2 (Wong et al., 2014) as a share: f² / (f² + p + m), where f failing
-    and p passing tests ran the line, and m failing ones did not. It favours lines that all failing
-    tests have in common, as one fault is likelier than several.
+    DStar with exponent 2 (Wong et al., 2014) as a share: f² / (f² + p + m). f failing and p passing
+    tests ran the line; m failing tests did not. It favors lines that all failing tests share, since
+    one fault is likelier than several.
     """
     ran: dict[tuple[str, int], list[int]] = {}
     for test in result.tests:
@@ -175,11 +121,29 @@ def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
     return scores
 
 
-def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
-    """The files whose lines the failing tests ran, the most suspicious first.
+def suspicious_lines(path: str, lines: Sequence[str], result: CheckResult) -> list[int]:
+    """The numbers of the file's lines that may be at fault, the most suspicious first.
 
-    Where a call only passes through, caller and callee are equally suspicious. What is imported
-    comes first then: a caller that is at fault mostly has lines that the callee has not.
+    Lines of the failing tests' tracebacks come first, then lines that failing tests ran and passing
+    ones did not.
+    """
+    scores = suspicion(result).get(path, {})
+    in_traceback = {n for test in result.failing for at, n in test.frames if at == path}
+    code = [n for n, line in enumerate(lines, 1) if _is_statement(line)]
+    ranked = [n for n in code if not scores or scores.get(n, 0.0) > 0.0]
+    return sorted(ranked, key=lambda n: (n not in in_traceback, -scores.get(n, 0.0), -n))
+
+
+def _is_statement(line: str) -> bool:
+    text = line.strip()
+    return bool(text) and not text.startswith(("#", "def ", "class ", "@", "import ", "from ", '"'))
+
+
+def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
+    """The files that the failing tests ran, the most suspicious first.
+
+    Where a call only passes through, caller and callee are equally suspicious. The imported file
+    comes first then: a caller at fault mostly has lines that the callee has not.
     """
     if start is None:
         return []
@@ -190,22 +154,23 @@ def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
 
 
 def _levels(turn: Turn, paths: Sequence[str]) -> dict[str, int]:
-    """For each Python file how long the longest chain of imports is that it begins among these."""
+    """The import level of each Python file among these; see `import_levels`."""
     by_name: dict[str, list[str]] = {}  # an import names a module, or a package by its folder
     for path in paths:
         place = PurePosixPath(path)
         by_name.setdefault(place.stem, []).append(path)
         by_name.setdefault(place.parent.name, []).append(path)
-    inner = {
-        path: {
-            other
-            for module in imports(turn.services.workspace, path)
-            for other in by_name.get(module.rpartition(".")[2], ())
-            if other != path and _is_module(other, module)
+    return import_levels(
+        {
+            path: {
+                other
+                for module in imports(turn.services.workspace, path)
+                for other in by_name.get(module.rpartition(".")[2], ())
+                if other != path and _is_module(other, module)
+            }
+            for path in paths
         }
-        for path in paths
-    }
-    return levels(inner)
+    )
 
 
 def _is_module(path: str, module: str) -> bool:
@@ -215,101 +180,112 @@ def _is_module(path: str, module: str) -> bool:
     )
 
 
-def _frames(turn: Turn, start: CheckResult | None) -> list[str]:
-    """Source files in the failing tests' tracebacks, those nearest to the error first."""
+def _traceback_files(turn: Turn, start: CheckResult | None) -> list[str]:
+    """The workspace's files in the failing tests' tracebacks, those nearest to the error first."""
     if start is None:
         return []
+    paths = [path for test in start.failing for path, _ in reversed(test.frames)]
+    paths += [path for path, _ in reversed(frames(start.output))]
     known = set(turn.services.index.files())
-    found: list[str] = []
-    for test in start.failing:
-        found += [path for path, _ in reversed(test.frames)]
-    found += [path for path, _ in reversed(frames(start.output))]
     root = f"{turn.services.workspace.root}/"
-    inside = (f.removeprefix(root).removeprefix("./") for f in found)
-    return [path for written in inside if (path := _meant(written, known))]
+    inside = (_match(p.removeprefix(root).removeprefix("./"), known) for p in paths)
+    return [path for path in inside if path]
 
 
 def names_source(turn: Turn, start: CheckResult) -> bool:
-    """Whether what a failed check printed names a line of a source file that is no test."""
-    return not start.ok and any(not is_test(path) for path in _frames(turn, start))
+    """Whether a failed check's output names a line of a source file that is no test."""
+    return not start.ok and any(not is_test(path) for path in _traceback_files(turn, start))
 
 
-def _meant(written: str, known: Collection[str]) -> str:
-    """The file that a path of a frame means, whose folders may be missing or not be ours; "" where
-    that is not plain."""
-    if written in known:
-        return written
-    hits = [path for path in known if path.endswith(f"/{written}")]
+def _match(path: str, known: Collection[str]) -> str:
+    """The file that a frame's path stands for, or "" where several or none match.
+
+    The path's first folders may be missing.
+    """
+    if path in known:
+        return path
+    hits = [other for other in known if other.endswith(f"/{path}")]
     return hits[0] if len(hits) == 1 else ""
 
 
 def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
-    """Workspace files that the failing tests import."""
-    if start is None:
-        return []
-    known = turn.services.index.files()
-    found: list[str] = []
-    for test_file in dict.fromkeys(t.id.split("::")[0] for t in start.failing):
-        for module in imports(turn.services.workspace, test_file):
-            found += [f for f in known if _is_module(f, module)]
-    return found
+    """The workspace's files that the failing tests import."""
+    tests = dict.fromkeys(t.id.split("::")[0] for t in start.failing) if start is not None else ()
+    return [
+        file
+        for test in tests
+        for module in imports(turn.services.workspace, test)
+        for file in turn.services.index.files()
+        if _is_module(file, module)
+    ]
 
 
 def imports(workspace: Workspace, path: str) -> list[str]:
-    """The modules that a Python file imports, dotted; empty where it is none or does not parse."""
-    if not path.endswith(".py") or not workspace.exists(path):
+    """The dotted modules that a Python file imports; empty for other files and faulty ones."""
+    if not language_of(path).can("import_analysis") or not workspace.exists(path):
         return []
     try:
         tree = ast.parse(workspace.read_bytes(path))
     except (SyntaxError, ValueError):
         return []
-    found: list[str] = []
+    modules: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return modules
 
 
-def best_text(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
-    """The text that passes most, and its result: the best candidate's, or the file as it is where
-    no candidate is better."""
-    best, start = board.best, problem.start
-    if best is None or best.result is None:
-        return problem.text, start
-    if start is not None and start.score >= best.result.score and problem.text.strip():
-        return problem.text, start
-    return best.text, best.result
+def import_levels(imported: Mapping[str, Collection[str]]) -> dict[str, int]:
+    """For each file, the length of the longest chain of imports that begins there.
+
+    `imported` maps each file to the files that it imports, all of them keys too. Files that import
+    each other in a cycle count as one.
+    """
+    groups = import_cycles(imported)
+    place = {path: number for number, group in enumerate(groups) for path in group}
+    lengths: list[int] = []
+    for number, group in enumerate(groups):  # a group's imports come before it
+        below = {place[other] for path in group for other in imported[path]} - {number}
+        lengths.append(max((lengths[other] + 1 for other in below), default=0))
+    return {path: lengths[place[path]] for path in imported}
 
 
-def other_text(_problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
-    """The best of those candidates that pass what the best one fails, where most tests pass."""
-    for candidate in board.complements():
-        if candidate.result is not None and most_pass(candidate.result):
-            return candidate.text, candidate.result
-    return "", None
+def import_cycles(imported: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """The files in groups that reach each other, each group after all that it imports.
 
+    Strongly connected components (Tarjan, 1972), without recursion, because chains are long.
+    """
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_nodes: dict[str, None] = {}  # visited, and in no group yet
+    path: list[tuple[str, Iterator[str]]] = []
+    groups: list[list[str]] = []
 
-def most_pass(result: CheckResult) -> bool:
-    """Whether at least as many tests pass as fail, so that a small change may be all it takes."""
-    return (result.passed or 0) >= (result.failed or 0)
+    def enter(node: str) -> None:
+        order[node] = lowest[node] = len(order)
+        open_nodes[node] = None
+        path.append((node, iter(sorted(imported[node]))))
 
-
-def suspicious_lines(problem: Problem, lines: Sequence[str], result: CheckResult) -> list[int]:
-    """The numbers of the lines in which a fault may lie, the most suspicious first: those of the
-    failing tests' tracebacks, then those that failing tests ran and passing ones did not."""
-    scores = suspicion(result).get(problem.path, {})
-    code = [n for n, line in enumerate(lines, 1) if _is_code(line)]
-    framed = [n for t in result.failing for path, n in t.frames if path == problem.path]
-
-    def key(line: int) -> tuple[int, float, int]:
-        return (-(line in framed), -scores.get(line, 0.0), -line)
-
-    ranked = [n for n in code if not scores or scores.get(n, 0.0) > 0.0]
-    return sorted(ranked, key=key)
-
-
-def _is_code(line: str) -> bool:
-    text = line.strip()
-    return bool(text) and not text.startswith(("#", "def ", "class ", "@", "import ", "from ", '"'))
+    for start in imported:
+        if start not in order:
+            enter(start)
+        while path:
+            node, rest = path[-1]
+            other = next(rest, None)
+            if other is None:
+                path.pop()
+                if path:
+                    above = path[-1][0]
+                    lowest[above] = min(lowest[above], lowest[node])
+                if lowest[node] == order[node]:
+                    group: list[str] = []
+                    while not group or group[-1] != node:
+                        group.append(open_nodes.popitem()[0])
+                    groups.append(group)
+            elif other not in order:
+                enter(other)
+            elif other in open_nodes:
+                lowest[node] = min(lowest[node], order[other])
+    return groups

@@ -1,4 +1,4 @@
-"""The problem that a search solves: one file to change, and what the model is shown for it."""
+"""The problem that a search solves: one file to change, and the prompt that describes it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from localagent.agent.checks.failure_messages import condensed
 from localagent.agent.checks.runner import CheckResult
+from localagent.agent.limits import SEARCH
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
-from localagent.code.languages import fence_info
+from localagent.code.languages import Language, fence_info, language_of
 from localagent.code.symbols import Symbol
 from localagent.context.builder import text_of
 from localagent.context.excerpt import excerpt, fenced
@@ -17,27 +18,21 @@ from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
 
-OWN_SHARE = 0.75
-"""Of what there is room for, for a file that is too long to be shown whole; the rest is for tests
-and prose."""
-
-PASSAGES = 50
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One file to change.
 
-    `old` is the file as it is, None for a new one. `start` is the check's result on the workspace
-    as it is, None without a check. `beside` are the paths shown beside the file, most useful first.
-    `lean`: candidates may be checked without plug-ins (see `agent.lean_check`).
+    `old` is the current file, None for a new one. `start` is the check's result on the unchanged
+    workspace, None without a check. `neighbors` are paths that the prompt shows with the file, the
+    most useful first. `lean`: candidates may be checked without plug-ins; see `checks.baseline`.
     """
 
     path: str
     old: TextFile | None
     start: CheckResult | None
     check: str
-    beside: tuple[str, ...]
+    neighbors: tuple[str, ...]
     lean: bool = False
 
     @property
@@ -46,15 +41,20 @@ class Problem:
         return self.old.text if self.old else ""
 
     @property
-    def language(self) -> str:
-        """The info string of a code fence for this file."""
-        return fence_info(self.path)
+    def language(self) -> Language:
+        """The file's language, which knows what the harness can do with it."""
+        return language_of(self.path)
+
+    @property
+    def fence(self) -> str:
+        """The start of a code fence for this file."""
+        return f"```{fence_info(self.path)}\n"
 
 
 def open_file(turn: Turn, path: str) -> TextFile | None:
-    """The workspace's file at `path`, or None where there is none yet.
+    """The workspace's file at `path`, or None where it does not exist yet.
 
-    Raises UsageError for what is no text file.
+    Raises UsageError for a folder or a binary file.
     """
     workspace = turn.services.workspace
     if not workspace.exists(path):
@@ -71,71 +71,68 @@ def open_file(turn: Turn, path: str) -> TextFile | None:
 def context_messages(
     turn: Turn, problem: Problem, *, focus: Sequence[Symbol] = ()
 ) -> list[Message]:
-    """The part of the prompt that all proposals for this problem share, byte for byte.
+    """The start of the prompt, the same bytes for all drafts of this problem.
 
-    What does not fit two thirds of the window is left out, the least useful first, and says so; of
-    a file that is too long, the definitions in `focus` stay.
+    Parts that exceed two thirds of the window are left out, the least useful first, and a line says
+    so. Of a file that is too long, the definitions in `focus` stay.
     """
     prompts = turn.services.prompts
     count = turn.services.model.count
     window = turn.services.model.info.profile.window
     rules = turn.services.with_rules(prompts.text("workflow/system"))
-    if of_folder := turn.folder_rules(problem.path):
-        turn.ledger.record_text("rules", of_folder)
-        rules = f"{rules}\n\n{of_folder}"
-    budget = window * 2 // 3 - count(turn.prompt) - count(rules) - 80
-    shown: list[str] = []
+    if folder_rules := turn.folder_rules(problem.path):
+        turn.ledger.record_text("rules", folder_rules)
+        rules = f"{rules}\n\n{folder_rules}"
+    budget = window * SEARCH.prompt_thirds // 3 - count(turn.prompt) - count(rules)
+    budget -= SEARCH.prompt_reserve
+    code = []
     if problem.old is not None:
-        shown.append(_own_code(turn, problem, focus, budget))
-    budget -= sum(count(text) for text in shown)
-    beside: list[str] = []
-    for path in problem.beside:
+        code.append(_file_code(turn, problem, focus, budget))
+        budget -= count(code[0])
+    neighbors: list[str] = []
+    for path in problem.neighbors:
         text = text_of(turn.services.workspace, path, turn.record_read)
-        part = clip(turn, fenced(path, text), budget)
+        part = _clip(turn, fenced(path, text), budget)
         if part:
-            beside.append(part)
+            neighbors.append(part)
             budget -= count(part)
-    for text in (*beside, *shown):
+    code = [*neighbors, *code]  # the file itself comes last, next to the reply that replaces it
+    failing = failures(problem.start)
+    for text in code:
         turn.ledger.record_text("code", text)
-    turn.ledger.record_text("failing tests", failures(problem.start))
-    # The file itself comes last, nearest to the reply that has to replace it.
-    system = Message("system", rules)
+    turn.ledger.record_text("failing tests", failing)
     user = prompts.render(
-        "workflow/context",
-        task=turn.prompt.strip(),
-        files="\n\n".join([*beside, *shown]),
-        failures=failures(problem.start),
+        "workflow/context", task=turn.prompt.strip(), files="\n\n".join(code), failures=failing
     )
-    return [system, Message("user", user)]
+    return [Message("system", rules), Message("user", user)]
 
 
-def _own_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: int) -> str:
-    """The file to change: whole, or of a long one what is in `focus` and then what the task and the
-    failures are about."""
+def _file_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: int) -> str:
+    """The file to change: whole, or its `focus` and the passages about the task and failures."""
     whole = fenced(problem.path, problem.text)
     count = turn.services.model.count
     if count(whole) <= budget:
         return whole
     index = turn.services.index
-    wanted = [(s.line, s.end_line) for s in focus]
     query = f"{turn.prompt}\n{failures(problem.start)}"
-    passages = index.passages(query, PASSAGES)
-    wanted += [(p.line, p.end_line) for p in passages if p.path == problem.path]
-    tokens = int(budget * OWN_SHARE)
+    passages = index.passages(query, SEARCH.passages)
+    spans = [(s.line, s.end_line) for s in focus]
+    spans += [(p.line, p.end_line) for p in passages if p.path == problem.path]
+    tokens = int(budget * SEARCH.file_share)
     symbols = index.symbols(problem.path)
-    return excerpt(problem.path, problem.text, symbols, wanted, tokens, count)[0]
+    return excerpt(problem.path, problem.text, symbols, spans, tokens, count)[0]
 
 
-def clip(turn: Turn, text: str, tokens: int) -> str:
-    """`text` cut at a line so that it holds at most `tokens`, with a line that says so."""
+def _clip(turn: Turn, text: str, tokens: int) -> str:
+    """`text` cut at a line to at most `tokens`, and a line that says so; "" if too little fits."""
     count = turn.services.model.count
     if count(text) <= tokens:
         return text
-    if tokens < 80:
+    if tokens < SEARCH.prompt_reserve:
         return ""
     lines = text.splitlines()
     low, high = 0, len(lines)
-    while low < high:  # the most lines that fit
+    while low < high:  # find the most lines that fit
         middle = (low + high + 1) // 2
         if count("\n".join(lines[:middle])) <= tokens - 20:
             low = middle
@@ -146,19 +143,20 @@ def clip(turn: Turn, text: str, tokens: int) -> str:
     return "\n".join([*lines[:low], f"… ({len(lines) - low} more lines are not shown)", "```"])
 
 
-def failures(result: CheckResult | None, limit: int = 3) -> str:
-    """The failing tests' messages, at most `limit`, short; empty where nothing fails."""
+def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:
+    """The failing tests' messages in short form, at most `limit`; empty where nothing fails."""
     if result is None or result.ok:
         return ""
     failing = result.failing
     if not failing:
-        return "\n".join(result.output.splitlines()[-15:])[:1200]
+        tail = result.output.splitlines()[-SEARCH.failure_output_lines :]
+        return "\n".join(tail)[: SEARCH.failure_output_chars]
     parts = [f"{t.id.split('::')[-1]}: {condensed(t.message)}" for t in failing[:limit]]
     return "\n".join(dict.fromkeys(parts))
 
 
-def beside_paths(path: str, named: Sequence[str], start: CheckResult | None) -> tuple[str, ...]:
-    """What to show beside `path`: named prose, then tests that fail or are named, then the rest."""
+def neighbor_paths(path: str, named: Sequence[str], start: CheckResult | None) -> tuple[str, ...]:
+    """The paths to show with `path`: named prose, named and failing tests, then the rest."""
     tests = [t.id.split("::")[0] for t in (start.failing if start else ())]
     others = [*(p for p in named if is_docs(p)), *(p for p in named if is_test(p)), *tests, *named]
     return tuple(p for p in dict.fromkeys(others) if p != path)

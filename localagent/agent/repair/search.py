@@ -1,7 +1,7 @@
-"""The search: strategies propose, the check judges, the best is kept.
+"""The search: strategies propose, the check judges, the best candidate stays.
 
-Every step is an event, so that the user sees candidates being tried and a benchmark can say which
-step solved what. The workspace is not touched here: candidates live in views.
+Every step is an event, so the user sees which candidates are tried, and a benchmark knows which
+step solved a task. Candidates live in views; the search does not touch the workspace.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from localagent.agent.checks.baseline import hold_result
 from localagent.agent.checks.runner import CheckResult, ends_well, run_check
+from localagent.agent.intent import step_fault, step_text
+from localagent.agent.limits import SEARCH
 from localagent.agent.model_calls import Reply, ask_all
-from localagent.agent.planners.plan_steps import not_done, own_text
-from localagent.agent.repair.candidates import Board, Candidate
-from localagent.agent.repair.overfit import is_overfit
+from localagent.agent.repair.candidates import Board, Candidate, Draft
+from localagent.agent.repair.false_passes import is_overfit
 from localagent.agent.repair.problem import Problem
-from localagent.agent.repair.strategies.base import Draft, Plan
+from localagent.agent.repair.strategies import Schedule
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_test
 from localagent.code.syntax_check import added_fault, syntax_error
@@ -29,115 +30,114 @@ from localagent.edits.apply import replace_file
 from localagent.edits.textfile import encode
 from localagent.models.base import Usage
 
-# A candidate may take this many times as long as the check took at the start, and at least
-# MIN_CHECK_SECONDS: small models write endless loops.
-SLOWER = 4.0
-MIN_CHECK_SECONDS = 15.0
-_USED_UP: list[Draft] = []
-_NOTHING_ASKED = Reply("", "stop", Usage())
-# Candidates in a row whose check did not end, before the check itself is taken to hang.
-MAX_TIMEOUTS = 3
-
-
-def search(
-    turn: Turn, problem: Problem, board: Board, plan: Plan, seconds: float
-) -> Generator[Event, None, Candidate | None]:
-    """Try strategies until a candidate passes the check or `seconds` are over.
-
-    Those that come first are used up one after another; the others then take turns, so that what is
-    written anew is repaired before more is written. Returns the candidate that passed (see
-    `ends_well`); without a check, the first that parses; otherwise None, with what was tried on
-    the board. Raises LimitReached where the check itself seems to hang.
-    """
-    end = time.monotonic() + seconds
-    for strategy in plan.first:
-        for drafts in strategy(turn, problem, board):
-            if not drafts:
-                break
-            found = yield from _try(turn, problem, board, drafts, end)
-            if found is not None or time.monotonic() > end:
-                return found
-    repairs = [strategy(turn, problem, board) for strategy in plan.repairs]
-    anew = [strategy(turn, problem, board) for strategy in plan.anew]
-    idle = 0  # rounds without a question; in as many as they are, each of `anew` has its turn
-    while idle <= len(anew):
-        asked = False
-        turns = [*anew[:1], *repairs] if plan.anew_first else [*repairs, *anew[:1]]
-        for current in turns:
-            went = yield from _turn_of(
-                turn, problem, board, current, end, climbs=current in repairs
-            )
-            if went.found is not None or time.monotonic() > end:
-                return went.found
-            asked |= went.asked
-        anew = [*anew[1:], *anew[:1]]
-        idle = 0 if asked else idle + 1
-    return None
+_EXHAUSTED: list[Draft] = []
+_NO_REPLY = Reply("", "stop", Usage())
 
 
 @dataclass(frozen=True, slots=True)
-class _Went:
-    """How a strategy's turn went: what passed, and whether it asked or tried anything."""
+class _Search:
+    """What all steps of one search share; `end` is a monotonic time."""
 
-    found: Candidate | None
-    asked: bool
+    turn: Turn
+    problem: Problem
+    board: Board
+    end: float
 
-
-def _turn_of(
-    turn: Turn,
-    problem: Problem,
-    board: Board,
-    strategy: Iterator[Sequence[Draft]],
-    end: float,
-    *,
-    climbs: bool,
-) -> Generator[Event, None, _Went]:
-    """One strategy's turn. One that `climbs` goes on as long as the best candidate gets better."""
-    asked = False
-    while drafts := next(strategy, _USED_UP):
-        score = board.best_score
-        found = yield from _try(turn, problem, board, drafts, end)
-        asked = True
-        goes_on = any(draft.leads_on for draft in drafts)
-        if found is not None or time.monotonic() > end:
-            return _Went(found, asked)
-        if not goes_on and not (climbs and board.best_score > score):
-            break
-    return _Went(None, asked)
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self.end
 
 
-def _try(
-    turn: Turn, problem: Problem, board: Board, drafts: Sequence[Draft], end: float
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """The outcome of a strategy's slot: the passed candidate, and whether it tried anything."""
+
+    passed: Candidate | None
+    tried: bool
+
+
+def search(
+    turn: Turn, problem: Problem, board: Board, schedule: Schedule, seconds: float
 ) -> Generator[Event, None, Candidate | None]:
-    """Ask for drafts, side by side, and judge each as it comes; the first that passes ends it."""
-    found: list[Candidate] = []
+    """Try strategies until a candidate passes the check or `seconds` are over.
 
-    def judged(place: int, reply: Reply) -> Generator[Event, None, bool]:
-        candidate = yield from _judge_reply(turn, problem, board, asking[place], reply)
-        found.extend([candidate] if candidate else [])
-        return bool(found) or time.monotonic() > end
+    The strategies in `schedule.first` run to their end, one after another. The others alternate:
+    the search repairs a candidate before it writes another. Returns the passed candidate (see
+    `ends_well`); without a check, the first that parses; otherwise None, and the board has what was
+    tried. Raises LimitReached where the check itself seems to hang.
+    """
+    s = _Search(turn, problem, board, time.monotonic() + seconds)
+    for strategy in schedule.first:
+        for drafts in strategy(turn, problem, board):
+            if not drafts:
+                break
+            passed = yield from _try(s, drafts)
+            if passed is not None or s.over:
+                return passed
+    repairs = [strategy(turn, problem, board) for strategy in schedule.repairs]
+    anew = [strategy(turn, problem, board) for strategy in schedule.anew]
+    idle = 0  # rounds without a draft; after one round for each of `anew` the search ends
+    while idle <= len(anew):
+        tried = False
+        slots = [*anew[:1], *repairs] if schedule.anew_first else [*repairs, *anew[:1]]
+        for strategy_drafts in slots:
+            slot = yield from _run_slot(s, strategy_drafts, climbs=strategy_drafts in repairs)
+            if slot.passed is not None or s.over:
+                return slot.passed
+            tried |= slot.tried
+        anew = [*anew[1:], *anew[:1]]
+        idle = 0 if tried else idle + 1
+    return None
 
-    asking = [draft for draft in drafts if draft.request is not None]
+
+def _run_slot(
+    s: _Search, strategy: Iterator[Sequence[Draft]], *, climbs: bool
+) -> Generator[Event, None, _Slot]:
+    """One slot of a strategy. One that `climbs` continues while the best candidate improves."""
+    tried = False
+    while drafts := next(strategy, _EXHAUSTED):
+        score = s.board.best_score
+        passed = yield from _try(s, drafts)
+        tried = True
+        if passed is not None or s.over:
+            return _Slot(passed, tried)
+        improved = climbs and s.board.best_score > score
+        if not improved and not any(draft.keeps_slot for draft in drafts):
+            break
+    return _Slot(None, tried)
+
+
+def _try(s: _Search, drafts: Sequence[Draft]) -> Generator[Event, None, Candidate | None]:
+    """Ask drafts side by side and judge each reply as it comes; the first that passes ends it."""
+    passed: list[Candidate] = []
+    questions = [draft for draft in drafts if draft.request is not None]
+
+    def judge_reply(place: int, reply: Reply) -> Generator[Event, None, bool]:
+        candidate = yield from _judge_reply(s, questions[place], reply)
+        passed.extend([candidate] if candidate else [])
+        return bool(passed) or s.over
+
     for draft in drafts:
         if draft.request is None:
-            turn.ensure_within_limits()
-            candidate = yield from _judge_reply(turn, problem, board, draft, _NOTHING_ASKED)
+            s.turn.ensure_within_limits()
+            candidate = yield from _judge_reply(s, draft, _NO_REPLY)
             if candidate is not None:
                 return candidate
-    requests = [draft.request for draft in asking if draft.request is not None]
+    requests = [draft.request for draft in questions if draft.request is not None]
     if requests:
-        yield from ask_all(turn, asking[0].strategy, requests, judged)
-    _ensure_check_ends(problem, board)
-    return found[0] if found else None
+        yield from ask_all(s.turn, questions[0].strategy, requests, judge_reply)
+    _ensure_check_ends(s)
+    return passed[0] if passed else None
 
 
 def _judge_reply(
-    turn: Turn, problem: Problem, board: Board, draft: Draft, reply: Reply
+    s: _Search, draft: Draft, reply: Reply
 ) -> Generator[Event, None, Candidate | None]:
-    """Judge what a reply makes of the file; the candidate, where the check passes."""
+    """Judge the texts that a reply makes; return the first candidate that passes."""
+    turn, problem = s.turn, s.problem
     number = turn.ledger.next("candidate")
     if reply.finish == "length" and not draft.may_be_cut:
-        draft.cut(reply.text)
+        draft.on_cut(reply.text)
         yield CandidateRejected(number, "the reply was cut off or repeated itself")
         return None
     try:
@@ -149,88 +149,84 @@ def _judge_reply(
         number = turn.ledger.next("candidate") if place else number
         text = turn.services.redactor.restore(text, problem.text, turn.prompt)
         try:
-            change = _change(turn, problem, board, text)
+            change = _change(s, text)
         except EditError as error:
             yield CandidateRejected(number, error.message)
             continue
-        result = yield from _judge(turn, problem, draft.strategy, number, change)
+        result = yield from _judge(s, draft.strategy, number, change)
         candidate = Candidate(number, draft.strategy, problem.path, text, change, result)
-        board.add(candidate)
-        if (
-            result is None
-            or problem.start is None
-            or ends_well(turn.request.kind, problem.start, result)
-        ):
+        s.board.add(candidate)
+        start = problem.start
+        if result is None or start is None or ends_well(turn.request.kind, start, result):
             return candidate
     return None
 
 
-def _change(turn: Turn, problem: Problem, board: Board, text: str) -> Change:
+def _change(s: _Search, text: str) -> Change:
     """The change that gives the problem's file this text, in the file's own encoding.
 
-    Raises EditError where the text is not worth checking.
+    Raises EditError where the text is not worth a check.
     """
+    turn, problem = s.turn, s.problem
     change = file_change(problem.path, encode(replace_file(problem.old, text)))
     if mark := turn.services.redactor.first_placeholder(text, problem.text):
-        raise EditError(f"it holds {mark} in the place of something that is hidden")
+        raise EditError(f"it holds {mark} in place of a redacted secret")
     fault = syntax_error(problem.path, text) or added_fault(problem.path, problem.text, text)
     if fault:
         raise EditError(fault)
-    if not board.is_new(problem.path, text):
+    if not s.board.is_new(problem.path, text):
         raise EditError("it was tried before")
-    if turn.request.is_step and (fault := not_done(own_text(turn.prompt), problem.text, text)):
-        raise EditError(fault)
-    if problem.path.endswith(".py"):
-        tests = [text_of(turn.services.workspace, path) for path in problem.beside if is_test(path)]
+    if turn.request.is_step:
+        fault = step_fault(step_text(turn.prompt), problem.path, problem.text, text)
+        if fault:
+            raise EditError(fault)
+    if problem.language.can("import_analysis"):
+        tests = [text_of(turn.services.workspace, p) for p in problem.neighbors if is_test(p)]
         if is_overfit(text, tests) and not is_overfit(problem.text, tests):
             raise EditError("it answers the tests' own inputs one by one")
     return change
 
 
 def _judge(
-    turn: Turn, problem: Problem, strategy: str, number: int, change: Change
+    s: _Search, strategy: str, number: int, change: Change
 ) -> Generator[Event, None, CheckResult | None]:
-    planned = turn.services.model.info.profile.candidates if strategy == "file" else 0
-    yield CandidateProposed(number, planned, strategy, [problem.path])
-    if problem.start is None:
+    """Check a candidate, first without plug-ins where the problem allows; None without a check."""
+    total = s.turn.services.model.info.profile.candidates if strategy == "file" else 0
+    yield CandidateProposed(number, total, strategy, [s.problem.path])
+    start = s.problem.start
+    if start is None:
         return None
-    start = problem.start
-    if problem.lean:
-        lean = _checked(turn, problem, start, number, change, lean=True)
-        result, held = yield from hold_result(lean)
-        if not ends_well(turn.request.kind, start, result):
+    if s.problem.lean:
+        result, held = yield from hold_result(_check(s, start, number, change, lean=True))
+        if not ends_well(s.turn.request.kind, start, result):
             yield from held
             return result
-    return (yield from _checked(turn, problem, start, number, change, lean=False))
+    return (yield from _check(s, start, number, change, lean=False))
 
 
-def _checked(
-    turn: Turn, problem: Problem, start: CheckResult, number: int, change: Change, *, lean: bool
+def _check(
+    s: _Search, start: CheckResult, number: int, change: Change, *, lean: bool
 ) -> Generator[Event, None, CheckResult]:
-    return (
-        yield from run_check(
-            turn,
-            problem.check,
-            [change],
-            candidate=number,
-            seconds=_check_seconds(turn, start.seconds, start.timed_out),
-            trace=[problem.path] if problem.path.endswith(".py") else [],
-            lean=lean,
-        )
+    seconds = SEARCH.check_seconds
+    if not start.timed_out:
+        seconds = max(seconds, SEARCH.check_slowdown * start.seconds)
+    return run_check(
+        s.turn,
+        s.problem.check,
+        [change],
+        candidate=number,
+        seconds=min(s.turn.services.check_seconds, seconds),
+        trace=[s.problem.path] if s.problem.language.can("tracing") else [],
+        lean=lean,
     )
 
 
-def _check_seconds(turn: Turn, at_start: float, timed_out: bool) -> float:
-    wanted = MIN_CHECK_SECONDS if timed_out else max(MIN_CHECK_SECONDS, SLOWER * at_start)
-    return min(turn.services.check_seconds, wanted)
-
-
-def _ensure_check_ends(problem: Problem, board: Board) -> None:
-    if problem.start is None or not problem.start.timed_out:
+def _ensure_check_ends(s: _Search) -> None:
+    if s.problem.start is None or not s.problem.start.timed_out:
         return
-    last = [c.result for c in board.tried[-MAX_TIMEOUTS:]]
-    if len(last) == MAX_TIMEOUTS and all(r is not None and r.timed_out for r in last):
+    last = [c.result for c in s.board.tried[-SEARCH.timeouts :]]
+    if len(last) == SEARCH.timeouts and all(r is not None and r.timed_out for r in last):
         raise LimitReached(
-            f"the check did not end in time, with or without changes: {problem.check}",
+            f"the check did not end in time, with or without changes: {s.problem.check}",
             "give a check that ends, or raise check_seconds in the settings",
         )

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from localagent.agent.planners.intent import classify
+from localagent.agent.intent import classify
 from localagent.core.errors import LocalAgentError, UsageError
 from localagent.core.events import Event, Mode, TurnFinished
 from localagent.models.base import Model

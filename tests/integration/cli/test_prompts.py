@@ -77,7 +77,7 @@ def test_a_broken_text_ends_a_session_before_it_begins(
     path.write_text("{{queston}}")
     code, events, errors = run(workspace_dir, tmp_path)
     assert code == 2
-    assert f"{path} uses {{{{queston}}}}, which is not known there" in errors
+    assert f"{path} uses {{{{queston}}}}, an unknown placeholder" in errors
     assert "hint: it can use: question" in errors
     assert [e["type"] for e in events] == ["failed"]
     path.write_text("Answer.")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from localagent.code.outline import outline
 from localagent.code.symbols import Symbol
 from localagent.context.builder import gather, text_of
-from localagent.context.excerpt import GAP, excerpt, joined, render
+from localagent.context.excerpt import GAP, excerpt, merge_spans, render
 from localagent.index.disk import DiskIndex
 from localagent.workspace.workspace import Workspace
 
@@ -55,47 +55,47 @@ def index(root: Path, tmp_path: Path) -> Iterator[DiskIndex]:
 
 def test_the_passage_in_a_long_file_is_shown(root: Path, index: DiskIndex) -> None:
     found = gather("where is a voucher applied?", Workspace.open(root), index, count, 400)
-    shown = {one.path: one.text for one in found.shown}
+    shown = {one.path: one.text for one in found.excerpts}
     assert "def apply_voucher" in shown["shop/cart.py"]
     assert "class Cart:" in shown["shop/cart.py"]  # whose method it is
     assert "method_3(" not in shown["shop/cart.py"]
     assert "redeem" in shown["shop/voucher.py"]
     assert found.tokens <= 400
-    assert all(one.tokens == count(one.text) for one in found.shown)
+    assert all(one.tokens == count(one.text) for one in found.excerpts)
 
 
 def test_what_is_named_is_shown_whole_where_it_fits(root: Path, index: DiskIndex) -> None:
     found = gather(
         "what does money.py do", Workspace.open(root), index, count, 400, ["shop/money.py"]
     )
-    assert found.shown[0].path == "shop/money.py"
-    assert found.shown[0].text.startswith("`shop/money.py`:\n```python\ndef round_cents")
-    assert found.shown[0].reason == "the request names it"
+    assert found.excerpts[0].path == "shop/money.py"
+    assert found.excerpts[0].text.startswith("`shop/money.py`:\n```python\ndef round_cents")
+    assert found.excerpts[0].reason == "the request names it"
 
 
 def test_a_long_file_that_is_named_is_shown_in_part(root: Path, index: DiskIndex) -> None:
     query = "what happens to a voucher in shop/cart.py?"
     found = gather(query, Workspace.open(root), index, count, 900, ["shop/cart.py"])
-    assert "def apply_voucher" in found.shown[0].text
-    assert re.search(r"\(lines .* of \d+\)", found.shown[0].text)
-    assert GAP in found.shown[0].text
+    assert "def apply_voucher" in found.excerpts[0].text
+    assert re.search(r"\(lines .* of \d+\)", found.excerpts[0].text)
+    assert GAP in found.excerpts[0].text
     assert found.tokens <= 900
     assert "`shop/cart.py`: " in found.map  # the names of what is not shown
 
 
 def test_nothing_and_too_little_room(root: Path, index: DiskIndex) -> None:
     workspace = Workspace.open(root)
-    assert gather("zebra", workspace, index, count, 400).shown == ()
-    assert gather("voucher", workspace, index, count, 10).shown == ()
-    assert gather("voucher", workspace, index, count, 0, ["shop/money.py"]).shown == ()
-    assert gather("x", workspace, index, count, 400, ["gone.py", "shop"]).shown == ()
+    assert gather("zebra", workspace, index, count, 400).excerpts == ()
+    assert gather("voucher", workspace, index, count, 10).excerpts == ()
+    assert gather("voucher", workspace, index, count, 0, ["shop/money.py"]).excerpts == ()
+    assert gather("x", workspace, index, count, 400, ["gone.py", "shop"]).excerpts == ()
 
 
 def test_a_file_that_became_shorter_is_no_mistake(root: Path, index: DiskIndex) -> None:
     assert index.search("voucher")
     (root / "shop" / "cart.py").write_text("x = 1\n")
     found = gather("apply_voucher", Workspace.open(root), index, count, 400)
-    assert [one.path for one in found.shown] == ["shop/voucher.py"]
+    assert [one.path for one in found.excerpts] == ["shop/voucher.py"]
     assert text_of(Workspace.open(root), "../etc/passwd") == ""
 
 
@@ -135,4 +135,4 @@ def test_render() -> None:
 
 
 def test_joined() -> None:
-    assert joined([(10, 12), (1, 3), (5, 6), (40, 50), (41, 45)]) == [(1, 12), (40, 50)]
+    assert merge_spans([(10, 12), (1, 3), (5, 6), (40, 50), (41, 45)]) == [(1, 12), (40, 50)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from localagent.code.outline import outline
 from localagent.context.builder import gather
-from localagent.context.dependencies import imports, with_used
+from localagent.context.dependencies import import_span, with_used_definitions
 from localagent.index.base import Passage
 from localagent.index.disk import DiskIndex
 from localagent.workspace.workspace import Workspace
@@ -40,19 +40,19 @@ func Words() {}
 
 
 def test_imports_are_found_with_all_their_lines() -> None:
-    assert imports(PYTHON.splitlines()) == (3, 9)
-    assert imports(GO.splitlines()) == (3, 7)
-    assert imports(["#include <stdio.h>", "# include <a.h>", "int x;"]) == (1, 2)
-    assert imports(["use std::fmt;", "fn a() {}"]) == (1, 1)
-    assert imports(["x = 1", "important = 2", "    import re"]) is None
-    assert imports([]) is None
+    assert import_span(PYTHON.splitlines()) == (3, 9)
+    assert import_span(GO.splitlines()) == (3, 7)
+    assert import_span(["#include <stdio.h>", "# include <a.h>", "int x;"]) == (1, 2)
+    assert import_span(["use std::fmt;", "fn a() {}"]) == (1, 1)
+    assert import_span(["x = 1", "important = 2", "    import re"]) is None
+    assert import_span([]) is None
 
 
 def test_imports_far_from_the_others_are_left_out() -> None:
     lines = ["import a", *["x = 1"] * 12, "import b"]
-    assert imports(lines) == (1, 1)
-    assert imports(["x = 1"] * 200 + ["import a"]) is None
-    assert imports(["import a("]) == (1, 1)  # never closed
+    assert import_span(lines) == (1, 1)
+    assert import_span(["x = 1"] * 200 + ["import a"]) is None
+    assert import_span(["import a("]) == (1, 1)  # never closed
 
 
 FILES = {
@@ -65,7 +65,7 @@ FILES = {
 
 
 def used(*passages: Passage) -> list[Passage]:
-    return with_used(
+    return with_used_definitions(
         passages,
         lambda path: FILES[path].splitlines(),
         lambda path: outline(path, FILES[path]),
@@ -111,7 +111,7 @@ def test_the_model_is_shown_what_the_best_passage_uses_and_its_imports(tmp_path:
     workspace = Workspace.open(root)
     with DiskIndex(workspace, tmp_path / "i.sqlite") as index:
         found = gather("apply the voucher", workspace, index, _words, 1500)
-    text = {one.path: one.text for one in found.shown}
+    text = {one.path: one.text for one in found.excerpts}
     assert "import decimal\nfrom shop.money import rounded" in text["shop/cart.py"]
     assert "def rounded(value)" in text["shop/money.py"]
     assert found.tokens <= 1500
@@ -125,8 +125,8 @@ def test_prose_has_no_imports(tmp_path: Path) -> None:
     workspace = Workspace.open(root)
     with DiskIndex(workspace, tmp_path / "i.sqlite") as index:
         found = gather("what is a voucher?", workspace, index, _words, 600)
-    assert "A voucher is paper." in found.shown[0].text
-    assert "use it daily" not in found.shown[0].text
+    assert "A voucher is paper." in found.excerpts[0].text
+    assert "use it daily" not in found.excerpts[0].text
 
 
 def _words(text: str) -> int:

@@ -15,12 +15,11 @@ from localagent.agent.planners.plan_mode import MakePlan
 from localagent.agent.planners.react import system_prompt
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.repair.candidates import Board, Candidate
-from localagent.agent.repair.problem import Problem, beside_paths, open_file
-from localagent.agent.repair.strategies.function import body, rewrite
-from localagent.agent.repair.strategies.ideas import ideas
+from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
+from localagent.agent.repair.strategies.function import body, new_function, rewrite
 from localagent.agent.repair.strategies.infill import infill
-from localagent.agent.repair.strategies.new_function import addition
 from localagent.agent.repair.strategies.whole_file import (
+    file_ideas,
     whole_file,
     whole_file_again,
     whole_file_cases,
@@ -69,7 +68,7 @@ def turn(workspace_dir: Path) -> Turn:
 @pytest.fixture
 def problem(turn: Turn) -> Problem:
     old = open_file(turn, "calc.py")
-    return Problem("calc.py", old, FAILING, FAILING.command, beside_paths("calc.py", [], FAILING))
+    return Problem("calc.py", old, FAILING, FAILING.command, neighbor_paths("calc.py", [], FAILING))
 
 
 def compare(name: str, text: str) -> None:
@@ -127,7 +126,7 @@ def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
         compare(f"whole-{number}", transcript_form(draft.request))
     (first, *_) = next(whole_file_cases(turn, problem, board))
     compare("whole-cases", transcript_form(first.request))
-    rounds = ideas(turn, problem, board)
+    rounds = file_ideas(turn, problem, board)
     (question,) = next(rounds)
     compare("ideas", transcript_form(question.request))
     question.build(" Add up the two numbers.\n2. short\n3. Count up from the first number.\n")
@@ -139,7 +138,7 @@ def test_whole_file_requests(turn: Turn, problem: Problem) -> None:
 def test_a_reply_in_circles_is_gone_on_with(turn: Turn, problem: Problem) -> None:
     batches = whole_file(turn, problem, Board(FAILING))
     (draft,) = next(batches)
-    draft.cut("def total(items):\n    x = items" + ".replace('-', ' ')" * 12)
+    draft.on_cut("def total(items):\n    x = items" + ".replace('-', ' ')" * 12)
     starts = [draft.request.reply_start for draft in next(batches)]
     begun = "```python\ndef total(items):\n    x = items"
     once = ".replace('-', ' ')"
@@ -149,12 +148,12 @@ def test_a_reply_in_circles_is_gone_on_with(turn: Turn, problem: Problem) -> Non
 def test_a_long_reply_without_circles_is_not(turn: Turn, problem: Problem) -> None:
     batches = whole_file(turn, problem, Board(FAILING))
     (draft,) = next(batches)
-    draft.cut("def total(items):\n    return sum(items)\n")
+    draft.on_cut("def total(items):\n    return sum(items)\n")
     assert list(next(batches)) == []
 
 
 def test_a_new_file(turn: Turn, problem: Problem) -> None:
-    new = replace(problem, path="new.py", old=None, start=None, beside=())
+    new = replace(problem, path="new.py", old=None, start=None, neighbors=())
     (draft,) = next(whole_file(turn, new, Board(None)))
     compare("whole-new-file", transcript_form(draft.request))
 
@@ -166,7 +165,7 @@ def test_a_new_function_of_a_plan_s_step(turn: Turn, problem: Problem) -> None:
             turn.request, prompt="In calc.py: add a function `double`.\n\nThis is step 1 of 2."
         ),
     )
-    (draft,) = next(addition(step, problem, Board(FAILING)))
+    (draft,) = next(new_function(step, problem, Board(FAILING)))
     compare("new-function", transcript_form(draft.request))
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from localagent.context.limits import CONTEXT
 from localagent.context.prompts import Prompts
-from localagent.context.rules import FOLDER_SHARE, SHARE, Rules, RuleText
+from localagent.context.rules import Rules, RuleText
 
 LINES = "\n".join(f"- rule number {n} of many" for n in range(1, 401))
 
@@ -41,11 +42,11 @@ def test_the_users_come_first_then_the_projects() -> None:
 def test_they_take_no_more_than_their_share(window: int) -> None:
     rules = Rules([RuleText("/me/AGENTS.md", LINES, own=True), RuleText("AGENTS.md", LINES)])
     text = fixed(rules, window)
-    assert count(text) <= window * SHARE
+    assert count(text) <= window * CONTEXT.rules_share
     if window == 8192:
         assert "more lines of AGENTS.md are left out]" in text
         mine, theirs = rules.drain_warnings()
-        assert "of /me/AGENTS.md the model sees the first" in mine
+        assert "of /me/AGENTS.md the model reads the first" in mine
         assert "of 400 lines" in theirs
         assert rules.drain_warnings() == []
 
@@ -56,7 +57,7 @@ def test_as_many_lines_as_fit_are_shown() -> None:
     last = int(re.findall(r"rule number (\d+)", text)[-1])
     assert f"[{400 - last} more lines" in text
     longer = text.replace(f"number {last} of many", f"number {last} of many\n- one more of many")
-    assert count(longer) > 8192 * SHARE
+    assert count(longer) > 8192 * CONTEXT.rules_share
 
 
 def test_one_endless_line_is_not_used_and_said() -> None:
@@ -77,7 +78,7 @@ def test_a_folders_rules_have_a_share_of_their_own() -> None:
 
     rules = Rules(folder=folder)
     text = rules.of("pkg/a.py", Prompts(), "m", count, 8192)
-    assert 0 < count(text) <= 8192 * FOLDER_SHARE
+    assert 0 < count(text) <= 8192 * CONTEXT.folder_rules_share
     assert rules.of("a.py", Prompts(), "m", count, 8192) == ""
     assert len(rules.drain_warnings()) == 1
 

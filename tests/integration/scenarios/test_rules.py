@@ -100,7 +100,7 @@ def test_rules_that_are_too_long_are_cut_and_that_is_said(start: Callable, ruled
     agree(ruled)
     for planner, replies in (("workflow", [SOLUTION]), ("react", [DONE])):
         run = start(ruled, replies, planner=planner, profile=Profile(window=4096))
-        assert "of AGENTS.md the model sees the first" in warnings(run.turn("fix calc.py"))
+        assert "of AGENTS.md the model reads the first" in warnings(run.turn("fix calc.py"))
         assert "more lines of AGENTS.md are left out]" in run.model.prompts[-1]
         (ruled / "calc.py").write_text("def add(a, b):\n    return a - b\n")
         run.session.close()

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.agent.planners.react import _call_in as read
-from localagent.context.compaction import KEPT, Conversation, compacted, tokens
+from localagent.context.compaction import Conversation, compact, tokens
+from localagent.context.limits import CONTEXT
 from localagent.context.prompts import Prompts
 from localagent.core.messages import Message
 
@@ -50,7 +51,7 @@ LATER = talk(
 
 
 def make_room(old: Conversation, window: int) -> Conversation | None:
-    return compacted(old, Prompts(), read, count, window)
+    return compact(old, Prompts(), read, count, window)
 
 
 def test_the_oldest_results_go_first() -> None:
@@ -58,13 +59,13 @@ def test_the_oldest_results_go_first() -> None:
     assert new is not None
     assert "left out" in new.messages[3].content and "calc.py" in new.messages[3].content
     assert LONG in new.messages[11].content
-    assert new.asked == 7 and len(new.messages) == len(LATER.messages)
+    assert new.request == 7 and len(new.messages) == len(LATER.messages)
 
 
 def test_then_earlier_turns() -> None:
     new = make_room(LATER, 300)
     assert new is not None
-    asked = new.messages[new.asked].content
+    asked = new.messages[new.request].content
     assert "Rename add to plus" in asked and "add is plus now" in asked
     assert "Files changed: calc.py" in asked
     assert "Now:\nNow the tests too" in asked
@@ -73,7 +74,7 @@ def test_then_earlier_turns() -> None:
 def test_golden_of_everything_that_can_go() -> None:
     new = make_room(LATER, 10)
     assert new is not None
-    assert new.messages[-KEPT:] == LATER.messages[-KEPT:]
+    assert new.messages[-CONTEXT.recent_messages :] == LATER.messages[-CONTEXT.recent_messages :]
     text = "".join(f"<{m.role}>\n{m.content}\n" for m in new.messages)
     assert text == (GOLDEN / "compacted.txt").read_text()
 
@@ -111,9 +112,9 @@ def test_it_only_shrinks_and_ends(
         if new is None:
             break
         assert tokens(new.messages, count) < tokens(old.messages, count)
-        assert "the task" in new.messages[new.asked].content
+        assert "the task" in new.messages[new.request].content
         assert new.messages[0] == old.messages[0]
-        kept = min(KEPT, 2 * len(now))
+        kept = min(CONTEXT.recent_messages, 2 * len(now))
         assert new.messages[len(new.messages) - kept :] == old.messages[len(old.messages) - kept :]
         old = new
     else:

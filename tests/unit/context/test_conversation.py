@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.context.conversation import Thread, thread_of, unseen_names, without
+from localagent.context.conversation import Thread, new_names, subtract_spans, thread_of
 from localagent.core.messages import Asked, Message, Part
 from localagent.edits.textfile import sha256
 from localagent.workspace.workspace import Workspace
@@ -26,12 +26,12 @@ TEXT = "x = 1\n"
     ],
 )
 def test_without(spans: list, known: list, left: list) -> None:
-    assert without(spans, known) == left
+    assert subtract_spans(spans, known) == left
 
 
 def test_names_of_files_that_were_told_of_are_left_out() -> None:
     thread = Thread(parts=(Part("`a.py`:\n```python\nx\n```", "a.py"),))
-    assert unseen_names("`a.py`: f()\n`b.py`: g()", thread) == "`b.py`: g()"
+    assert new_names("`a.py`: f()\n`b.py`: g()", thread) == "`b.py`: g()"
 
 
 def answered(question: str, *, anew: bool, digest: str = sha256(TEXT.encode())) -> list[Message]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent.context.conversation import earlier, exchanges, with_subject
+from localagent.context.conversation import earlier_messages, exchanges, with_subject
 from localagent.core.messages import Message
 
 TALK = [
@@ -39,11 +39,11 @@ def test_exchanges() -> None:
 
 def test_the_last_ones_that_fit() -> None:
     before = exchanges(TALK, is_call)
-    found = earlier(before, words, 10_000)
+    found = earlier_messages(before, words, 10_000)
     assert [m.role for m in found] == ["user", "assistant"] * 2
     assert found[0].content == "Fix it" and found[-1].content.endswith("…")
-    assert earlier(before, words, 5) == []
-    assert [m.content for m in earlier(before[:2], words, 3)] == ["Fix it", "fixed"]
+    assert earlier_messages(before, words, 5) == []
+    assert [m.content for m in earlier_messages(before[:2], words, 3)] == ["Fix it", "fixed"]
 
 
 def test_a_question_of_few_words_brings_its_subject() -> None:

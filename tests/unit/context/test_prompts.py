@@ -49,7 +49,7 @@ def test_what_replaces_a_prompt_is_checked_before_it_is_used(tmp_path: Path) -> 
     assert told == [
         ".localagent/prompts/tools/reed.md is not used: there is no prompt 'tools/reed'; "
         "did you mean tools/read?",
-        f"{tmp_path}/react/result.md does not use {{{{result}}}}, so the model is not shown it",
+        f"{tmp_path}/react/result.md does not use {{{{result}}}}, so the model does not read it",
         f"{tmp_path}/workflow/sytem.md is not used: there is no prompt 'workflow/sytem'; "
         "did you mean workflow/system?",
     ]

@@ -1,38 +1,33 @@
-"""The best of several candidates: one's functions in place of another's, without asking the model.
+"""Crossover: functions of other candidates in the best one. It asks no model.
 
-Where one candidate fails a test that another passes, the code that the other ran for it is right,
-at least for that test. So its functions are put in place of the best candidate's, one at a time,
-those first that ran most of such tests; what gets better is built upon.
+Where one candidate passes a test that another fails, the code that this test ran is right, at least
+for this test. So its functions replace the best candidate's, one at a time. Functions that ran most
+of such tests come first, and an improved candidate is the base of the next step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from localagent.agent.checks.runner import CheckResult
-from localagent.agent.repair.candidates import Board, Candidate
+from localagent.agent.limits import SEARCH
+from localagent.agent.repair.candidates import Board, Candidate, Draft
 from localagent.agent.repair.problem import Problem
-from localagent.agent.repair.strategies.base import Draft
 from localagent.agent.turn import Turn
 from localagent.core.errors import EditError
 from localagent.edits.python_definitions import PythonDefinition, definitions, replace_function
 
-MOST = 8
-"""Mixtures of one best candidate that are tried: each costs a check, and no question."""
 
-
-def mix(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Put other candidates' functions into the best one, as long as that makes it better; again
-    when there are others."""
-    if not problem.path.endswith(".py"):
+def crossover(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """Put other candidates' functions into the best one while that improves it."""
+    if not problem.language.can("structural_edit"):
         return
     while True:
         best, score = board.best, board.best_score
         if best is None or best.result is None or best.result.ok:
             yield []
             continue
-        for donor, name in _transplants(problem, best, board.tried)[:MOST]:
-            yield [Draft("mix", None, _replacing(best.text, donor.text, name), leads_on=True)]
+        for donor, name in _transplants(problem, best, board.tried)[: SEARCH.transplants]:
+            yield [Draft("mix", None, _replacing(best.text, donor.text, name), keeps_slot=True)]
             if board.best_score > score:
                 break
         else:
@@ -42,32 +37,26 @@ def mix(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]
 def _transplants(
     problem: Problem, best: Candidate, tried: Sequence[Candidate]
 ) -> list[tuple[Candidate, str]]:
-    """Which function of which candidate could help, the likeliest first."""
+    """Pairs of a candidate and a function of it that could help the best one, likeliest first."""
     assert best.result is not None
     failing = {test.id for test in best.result.failing}
-    there = {found.name for found in _functions(best.text)}
+    names = {function.name for function in _functions(best.text)}
     scores: list[tuple[int, Candidate, str]] = []
     for donor in tried:
         if donor is best or donor.result is None or donor.path != best.path:
             continue
-        better = _lines_of_passed(problem.path, donor.result, failing)
-        for found in _functions(donor.text):
-            ran = sum(any(found.start < n <= found.end for n in lines) for lines in better)
-            if ran and found.name in there:
-                scores.append((ran, donor, found.name))
+        passed = [t for t in donor.result.tests if t.outcome == "passed" and t.id in failing]
+        traces = [test.lines.get(problem.path, frozenset()) for test in passed]
+        for function in _functions(donor.text):
+            ran = sum(any(function.start < n <= function.end for n in trace) for trace in traces)
+            if ran and function.name in names:
+                scores.append((ran, donor, function.name))
     scores.sort(key=lambda score: -score[0])
     return [(donor, name) for _, donor, name in scores]
 
 
-def _lines_of_passed(path: str, result: CheckResult, wanted: set[str]) -> list[frozenset[int]]:
-    """The lines that each of the wanted tests that passed ran, one set a test."""
-    passed = [t for t in result.tests if t.outcome == "passed" and t.id in wanted]
-    return [test.lines.get(path, frozenset()) for test in passed]
-
-
 def _functions(text: str) -> list[PythonDefinition]:
-    """The functions and methods of a text, without those inside others; none where it does not
-    parse."""
+    """A text's functions and methods, without nested ones; empty where it does not parse."""
     try:
         found = definitions(text)
     except EditError:

@@ -1,7 +1,9 @@
-"""One function at a time: rewritten whole, or written anew from its signature.
+"""One function at a time: rewritten, its body written anew, or added.
 
-For a fault in a file that mostly works. The functions are tried in the order of suspicion. Writing
-the body anew hides the old one, since a small model that sees a plausible body repeats it.
+`rewrite` and `body` are for a fault in a file that mostly works; they try the functions in the
+order of suspicion. `body` hides the old body, because a small model repeats a plausible one.
+`new_function` writes an added function alone: asked for the whole file, a small model copies it and
+forgets the addition.
 """
 
 from __future__ import annotations
@@ -9,84 +11,121 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Sequence
 
-from localagent.agent.repair.candidates import Board
+from localagent.agent.intent import new_function as function_of_step
+from localagent.agent.intent import step_text
+from localagent.agent.limits import SEARCH
+from localagent.agent.repair.candidates import Board, Draft, sample_request
 from localagent.agent.repair.localize import suspicion
 from localagent.agent.repair.problem import Problem, context_messages
-from localagent.agent.repair.strategies.base import Draft, sampled
-from localagent.agent.repair.strategies.infill import around
+from localagent.agent.repair.strategies.infill import infill_context
 from localagent.agent.turn import Turn
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Message
 from localagent.edits.apply import replace_function
+from localagent.edits.python_definitions import add_definitions
 from localagent.models.base import Infill, Request
 
-MAX_FUNCTIONS = 3
+
+def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
+    """Ask for the corrected function, with the file in view: greedily, then sampled."""
+    suspects = _suspects(turn, problem)
+    shared = context_messages(turn, problem, focus=suspects)
+    for symbol in suspects:
+        request = _request(
+            turn,
+            problem,
+            shared,
+            "workflow/function",
+            symbol.name,
+            max(200, 2 * _tokens(turn, problem, symbol) + 100),
+        )
+        build = _replacing(problem, symbol)
+        yield [
+            Draft("function", sample_request(turn, number, request), build)
+            for number in range(SEARCH.function_samples)
+        ]
 
 
-def suspects(turn: Turn, problem: Problem) -> list[Symbol]:
-    """The functions of the file in which the fault may be, the most suspicious first.
+def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
+    """Fill in the body anew, between the signature and the code after the function."""
+    profile = turn.services.model.info.profile
+    if not profile.fim or not problem.language.can("fill_in"):
+        return
+    lines = problem.text.splitlines(keepends=True)
+    for symbol in _suspects(turn, problem):
+        head = _signature_end(lines, symbol)
+        if head is None:
+            continue
+        request = Request(
+            Infill(*infill_context(lines, head + 1, symbol.end_line + 1)),
+            max_tokens=2 * _tokens(turn, problem, symbol) + 60,
+            stop=("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__"),
+        )
+        build = _between("".join(lines[:head]), "".join(lines[symbol.end_line :]))
+        yield [
+            Draft("body", sample_request(turn, number, request), build)
+            for number in range(SEARCH.body_samples)
+        ]
 
-    Without executed lines they are in the order of how often the task and the failing tests name
-    them.
+
+def new_function(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
+    """Ask for the function that a step of a plan adds: greedily, then sampled."""
+    name = function_of_step(step_text(turn.prompt), problem.text)
+    if not name or not problem.language.can("structural_edit"):
+        return
+    shared = context_messages(turn, problem)
+    start = f"def {name}("
+    tokens = SEARCH.new_function_tokens
+    request = _request(turn, problem, shared, "workflow/new-function", name, tokens, start)
+    for number in range(SEARCH.function_samples):
+        yield [
+            Draft(
+                "new-function",
+                sample_request(turn, number, request),
+                lambda reply: [add_definitions(problem.text, (start + reply).rstrip() + "\n")],
+            )
+        ]
+
+
+def _request(
+    turn: Turn,
+    problem: Problem,
+    shared: Sequence[Message],
+    prompt: str,
+    function: str,
+    tokens: int,
+    start: str = "",
+) -> Request:
+    """The shared prompt with a question about one function; the reply's code begins by `start`."""
+    tail = turn.services.prompts.render(prompt, function=function, path=problem.path)
+    return Request(
+        (*shared[:-1], Message("user", f"{shared[-1].content}\n{tail}")),
+        max_tokens=tokens,
+        stop=("\n```",),
+        reply_start=problem.fence + start,
+    )
+
+
+def _suspects(turn: Turn, problem: Problem) -> list[Symbol]:
+    """The file's functions that may be at fault, the most suspicious first.
+
+    Without executed lines, functions that the task and the failing tests name most often come
+    first.
     """
     symbols = [s for s in turn.services.index.symbols(problem.path) if s.kind != "class"]
-    lines = suspicion(problem.start).get(problem.path, {}) if problem.start else {}
-    words = (
-        turn.prompt + "".join(t.message + t.id for t in problem.start.failing)
-        if (problem.start)
-        else turn.prompt
-    )
+    start = problem.start
+    lines = suspicion(start).get(problem.path, {}) if start else {}
+    words = turn.prompt + "".join(t.message + t.id for t in (start.failing if start else ()))
 
     def score(symbol: Symbol) -> tuple[float, int]:
         inside = [lines.get(n, 0.0) for n in range(symbol.line, symbol.end_line + 1)]
         return (max(inside, default=0.0), words.count(symbol.name.split(".")[-1]))
 
     ranked = sorted(symbols, key=score, reverse=True)
-    return [s for s in ranked if score(s) > (0.0, 0)][:MAX_FUNCTIONS] or ranked[:1]
+    return [s for s in ranked if score(s) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
 
 
-def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for the corrected function, with the file in view: greedily, then sampled."""
-    found = suspects(turn, problem)
-    shared = context_messages(turn, problem, focus=found)
-    for symbol in found:
-        tail = turn.services.prompts.render(
-            "workflow/function", function=symbol.name, path=problem.path
-        )
-        user = Message("user", f"{shared[-1].content}\n{tail}")
-        request = Request(
-            (*shared[:-1], user),
-            max_tokens=max(200, 2 * _tokens(turn, problem, symbol) + 100),
-            stop=("\n```",),
-            reply_start=f"```{problem.language}\n",
-        )
-        build = _replacing(problem, symbol)
-        yield [Draft("function", sampled(turn, number, request), build) for number in range(2)]
-
-
-def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Have the body filled in anew between the signature and what follows the function."""
-    profile = turn.services.model.info.profile
-    if not profile.fim or not problem.path.endswith(".py"):
-        return
-    lines = problem.text.splitlines(keepends=True)
-    for symbol in suspects(turn, problem):
-        head = _signature_end(lines, symbol)
-        if head is None:
-            continue
-        prefix = "".join(lines[:head])
-        suffix = "".join(lines[symbol.end_line :])
-        near = Infill(*around(lines, head + 1, symbol.end_line + 1))
-        request = Request(
-            near,
-            max_tokens=2 * _tokens(turn, problem, symbol) + 60,
-            stop=("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__"),
-        )
-        build = _joining(prefix, suffix)
-        yield [Draft("body", sampled(turn, number, request), build) for number in range(3)]
-
-
-def _joining(prefix: str, suffix: str) -> Callable[[str], list[str]]:
+def _between(prefix: str, suffix: str) -> Callable[[str], list[str]]:
     return lambda reply: [prefix + reply.strip("\n").rstrip() + "\n" + suffix]
 
 
@@ -95,12 +134,12 @@ def _replacing(problem: Problem, symbol: Symbol) -> Callable[[str], list[str]]:
 
 
 def _tokens(turn: Turn, problem: Problem, symbol: Symbol) -> int:
-    lines: Sequence[str] = problem.text.splitlines()
+    lines = problem.text.splitlines()
     return turn.services.model.count("\n".join(lines[symbol.line - 1 : symbol.end_line]))
 
 
 def _signature_end(lines: Sequence[str], symbol: Symbol) -> int | None:
-    """The number of lines up to the end of the signature and docstring; None where unclear."""
+    """The last line of a function's signature and docstring; None where it is unclear."""
     try:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError):
@@ -109,7 +148,6 @@ def _signature_end(lines: Sequence[str], symbol: Symbol) -> int | None:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if symbol.line <= node.lineno <= symbol.end_line and node.end_lineno == symbol.end_line:
-            first = node.body[0]
             has_docstring = ast.get_docstring(node) is not None and len(node.body) > 1
-            return (node.body[1].lineno if has_docstring else first.lineno) - 1
+            return node.body[1 if has_docstring else 0].lineno - 1
     return None

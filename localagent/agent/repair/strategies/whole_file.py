@@ -1,85 +1,125 @@
-"""Whole candidates: the file is written anew. First greedily, then by asking differently.
+"""Whole candidates: the model writes the file anew. First greedily, then by other questions.
 
-Asking differently beats asking hotter: where the greedy answer fails, eight samples at temperature
-0.8 failed too (measured on the default model). The old attempt is never put in view; shown its own
-code, a small model gives it back letter for letter.
+Another question beats a hotter one: where the greedy answer failed, eight samples at temperature
+0.8 failed, too (ADR 6). The old attempt is never in the prompt: a small model repeats its own code
+letter by letter. What it writes first it writes again; asked for ways in words, it names others
+(search over plans: Wang et al., "Planning in natural language improves LLM search for code
+generation", 2024).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from localagent.agent.limits import SEARCH
 from localagent.agent.model_calls import ways_out
-from localagent.agent.repair.candidates import Board
+from localagent.agent.repair.candidates import Board, Draft, sample_request
 from localagent.agent.repair.problem import Problem, context_messages, failures
-from localagent.agent.repair.strategies.base import Draft
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_test
 from localagent.core.messages import Message
 from localagent.edits.python_docstrings import speaks_of_prose, with_prose_of
 from localagent.models.base import Request
 
-# A new file of this many tokens is about 120 lines; a longer file may also double.
-MIN_REPLY_TOKENS = 1000
-SHOWN_CASES = 6
-WAYS_OUT = 3
-MOST_STOPS = 4
-ROUNDS = 24
-"""How often the whole file is asked for with other cases: as many as fit into ten minutes."""
-SECONDS = 40.0
+_LIST_NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*])\s*")
 
 
 def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """The whole file, asked for plainly, greedily. A reply that went round in circles is gone on
-    with from where it could have left them."""
+    """Ask for the whole file plainly and greedily.
+
+    A reply that repeats itself is continued from where the repetition could have ended.
+    """
     shared = context_messages(turn, problem)
-    tail = turn.services.prompts.render("workflow/file", path=problem.path)
+    tail = _render(turn, problem, "file")
     cut: list[str] = []
-    draft = whole_draft(turn, problem, shared, tail, 0.0, 0)
-    yield [replace(draft, cut=cut.append)]
+    draft = _file_draft(turn, problem, shared, tail, 0.0, 0)
+    yield [replace(draft, on_cut=cut.append)]
     for text in cut:
-        ways = ways_out(text, min(WAYS_OUT, turn.services.model.info.profile.candidates))
-        yield [whole_draft(turn, problem, shared, tail, 0.0, 0, start) for start in ways]
+        most = min(SEARCH.file_escapes, turn.services.model.info.profile.candidates)
+        starts = ways_out(text, most)
+        yield [_file_draft(turn, problem, shared, tail, 0.0, 0, start) for start in starts]
 
 
 def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """The whole file, asked for differently, side by side: with the cases that the best attempt
-    got wrong, with steps first, in another style, and sampled."""
+    """Ask for the whole file in other ways: with the failing cases, with steps first, in another
+    style, and sampled."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
-    tails = [
-        tail
-        for tail in (cases(turn, problem, board, 0, "file-cases"), *_ways(turn, problem))
-        if tail
-    ]
+    names = ("file-plan", "file-loops", "file-helpers")
+    ways = [_render(turn, problem, name) for name in names]
+    tails = [tail for tail in (_cases(turn, problem, board, 0, "file-cases"), *ways) if tail]
     drafts = [
-        whole_draft(turn, problem, shared, tail, 0.0, 1) for tail in tails[: profile.candidates - 1]
+        _file_draft(turn, problem, shared, tail, 0.0, 1) for tail in tails[: profile.candidates - 1]
     ]
-    plain = turn.services.prompts.render("workflow/file", path=problem.path)
+    plain = _render(turn, problem, "file")
     for number in range(len(drafts) + 1, profile.candidates):
-        drafts.append(whole_draft(turn, problem, shared, plain, profile.temperature, number))
-    yield from in_groups(turn, board, drafts)
+        drafts.append(_file_draft(turn, problem, shared, plain, profile.temperature, number))
+    yield from _in_groups(turn, board, drafts)
 
 
 def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """The whole file, again and again, each time with other cases that the best attempt by now got
-    wrong, sampled."""
+    """Ask for the whole file again and again, sampled, each time with other failing cases."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
     seed = profile.candidates
-    for number in range(1, ROUNDS + 1):
-        plain = turn.services.prompts.render("workflow/file", path=problem.path)
-        tail = cases(turn, problem, board, number, "file-cases") or plain
+    for number in range(1, SEARCH.file_rounds + 1):
+        plain = _render(turn, problem, "file")
+        tail = _cases(turn, problem, board, number, "file-cases") or plain
         seeds = range(seed, seed + _together(turn, board))
         seed = seeds.stop
         yield [
-            whole_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds
+            _file_draft(turn, problem, shared, tail, profile.temperature, seed) for seed in seeds
         ]
 
 
-def in_groups(turn: Turn, board: Board, drafts: list[Draft]) -> Iterator[Sequence[Draft]]:
-    """Questions for whole files, as many at once as there is time for."""
+def file_ideas(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """Ask for ideas in words, then for the whole file by each idea; again with other cases."""
+    shared = context_messages(turn, problem)
+    profile = turn.services.model.info.profile
+    used: set[str] = set()
+    for number in range(SEARCH.idea_rounds):
+        tail = _cases(turn, problem, board, number, "ideas")
+        if not tail:
+            return
+        replies: list[str] = []
+        user = Message("user", f"{shared[-1].content}\n{tail}")
+        plain = Request((*shared[:-1], user), max_tokens=SEARCH.idea_tokens, reply_start="1.")
+        request = sample_request(turn, number, plain)
+        build = _collecting(replies)
+        yield [Draft("ideas", request, build, may_be_cut=True, keeps_slot=True)]
+        new = [idea for idea in list_ideas("1." + "".join(replies)) if idea not in used]
+        used.update(new)
+        tails = [_render(turn, problem, "file-idea", idea=i) for i in new[: profile.candidates]]
+        drafts = [
+            _file_draft(turn, problem, shared, tail, request.temperature, n, strategy="idea")
+            for n, tail in enumerate(tails)
+        ]
+        yield from _in_groups(turn, board, drafts)
+
+
+def _collecting(replies: list[str]) -> Callable[[str], list[str]]:
+    def build(reply: str) -> list[str]:
+        replies.append(reply)
+        return []
+
+    return build
+
+
+def list_ideas(text: str) -> list[str]:
+    """The items of a list, without their numbers; code ends the list."""
+    lines = text.split("```", 1)[0].splitlines()
+    items = [_LIST_NUMBER.sub("", x).strip().strip("*") for x in lines if _LIST_NUMBER.match(x)]
+    return list(dict.fromkeys(item for item in items if len(item) >= SEARCH.idea_chars))
+
+
+def _render(turn: Turn, problem: Problem, name: str, **values: str) -> str:
+    return turn.services.prompts.render(f"workflow/{name}", path=problem.path, **values)
+
+
+def _in_groups(turn: Turn, board: Board, drafts: list[Draft]) -> Iterator[Sequence[Draft]]:
+    """The drafts, as many side by side as there is time for."""
     while drafts:
         now = _together(turn, board)
         yield drafts[:now]
@@ -87,35 +127,34 @@ def in_groups(turn: Turn, board: Board, drafts: list[Draft]) -> Iterator[Sequenc
 
 
 def _together(turn: Turn, board: Board) -> int:
-    """How many whole files are asked for side by side: as many as are written in `SECONDS` by this
-    model on this machine, if they are as long as the best one. What is written is mended, and the
-    next questions tell of it; eight long files at once would take all the time there is."""
+    """How many whole files to ask for side by side.
+
+    As many as this model writes in `SEARCH.file_seconds` on this machine, if they are as long as
+    the best one. Repairs come between two rounds, and the next questions use their results.
+    """
     most = turn.services.model.info.profile.candidates
-    seconds = turn.ledger.usage.decode_seconds
-    if board.best is None or not seconds:
+    usage = turn.ledger.usage
+    if board.best is None or not usage.decode_seconds:
         return most
-    rate = turn.ledger.usage.completion_tokens / seconds
-    return max(2, min(most, int(SECONDS * rate / turn.services.model.count(board.best.text))))
+    rate = usage.completion_tokens / usage.decode_seconds
+    tokens = turn.services.model.count(board.best.text)
+    return max(2, min(most, int(SEARCH.file_seconds * rate / tokens)))
 
 
-def _ways(turn: Turn, problem: Problem) -> list[str]:
-    names = ("file-plan", "file-loops", "file-helpers")
-    return [turn.services.prompts.render(f"workflow/{name}", path=problem.path) for name in names]
+def _cases(turn: Turn, problem: Problem, board: Board, skipped: int, name: str) -> str:
+    """The question `name` with the cases that the best attempt fails; "" without any.
 
-
-def cases(turn: Turn, problem: Problem, board: Board, skipped: int, name: str) -> str:
-    """The question `name` with the cases that the best attempt got wrong, `skipped` of them moved
-    to the end; "" where there are none."""
+    The first `skipped` cases move to the end.
+    """
     result = board.best.result if board.best is not None else None
     if result is None or not result.failing:
         return ""
     start = skipped % len(result.failing)
     turned = replace(result, tests=(*result.failing[start:], *result.failing[:start]))
-    text = failures(turned, SHOWN_CASES)
-    return turn.services.prompts.render(f"workflow/{name}", path=problem.path, failures=text)
+    return _render(turn, problem, name, failures=failures(turned, SEARCH.file_cases))
 
 
-def whole_draft(
+def _file_draft(
     turn: Turn,
     problem: Problem,
     shared: list[Message],
@@ -125,40 +164,40 @@ def whole_draft(
     start: str = "",
     strategy: str = "file",
 ) -> Draft:
-    """A question for the whole file, of which `start` is there already."""
+    """A question for the whole file, whose text begins with `start`."""
     model = turn.services.model
     user = Message("user", f"{shared[-1].content}\n{tail}")
     profile = model.info.profile
-    room = max(MIN_REPLY_TOKENS, 2 * model.count(problem.text))
+    room = max(SEARCH.file_tokens, 2 * model.count(problem.text))
     used = sum(model.count(m.content) for m in (*shared[:-1], user)) + 64
     request = Request(
         (*shared[:-1], user),
         max_tokens=max(16, min(room, profile.window - used)),
-        stop=("\n```", *_of_tests(turn, problem)),
+        stop=("\n```", *_test_starts(turn, problem)),
         temperature=temperature,
         top_p=profile.top_p,
         top_k=profile.top_k,
         seed=turn.request.seed + number,
-        reply_start=f"```{problem.language}\n{start}",
+        reply_start=problem.fence + start,
     )
-    return Draft(strategy, request, lambda reply: [_kept(turn, problem, _clean(start + reply))])
+
+    def build(reply: str) -> list[str]:
+        text = _code_of(start + reply)
+        if problem.language.can("structural_edit") and not speaks_of_prose(turn.prompt):
+            text = with_prose_of(problem.text, text)  # the old file's docstrings stay
+        return [text]
+
+    return Draft(strategy, request, build)
 
 
-def _kept(turn: Turn, problem: Problem, text: str) -> str:
-    """A new file with the old one's docstrings, unless the request is about such."""
-    if not problem.path.endswith(".py") or speaks_of_prose(turn.prompt):
-        return text
-    return with_prose_of(problem.text, text)
+def _test_starts(turn: Turn, problem: Problem) -> list[str]:
+    """How the tests in view begin: a reply that reaches one of these copies the tests."""
+    symbols = [s for p in problem.neighbors if is_test(p) for s in turn.services.index.symbols(p)]
+    starts = [f"\n{'class' if s.kind == 'class' else 'def'} {s.name}(" for s in symbols]
+    return [s for s in starts if s not in problem.text and "." not in s][: SEARCH.file_stops]
 
 
-def _of_tests(turn: Turn, problem: Problem) -> list[str]:
-    """How the definitions of the tests in view begin: a reply that gets there copies them."""
-    found = [s for p in problem.beside if is_test(p) for s in turn.services.index.symbols(p)]
-    starts = [f"\n{'class' if s.kind == 'class' else 'def'} {s.name}(" for s in found]
-    return [s for s in starts if s not in problem.text and "." not in s][:MOST_STOPS]
-
-
-def _clean(reply: str) -> str:
+def _code_of(reply: str) -> str:
     """The code of a reply that began inside a fence."""
     text = reply.split("\n```", 1)[0].strip("\n")
     return text.removesuffix("```").rstrip("\n") + "\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from localagent.agent.planners.answer_prompt import ANSWER_SHARE
-from localagent.agent.repair.localize import named_paths
+from localagent.agent.limits import LOOP
+from localagent.agent.repair.localize import paths_in_task
 from localagent.context.builder import gather
 from localagent.ui.chat.commands.command import Command
 from localagent.ui.chat.interface import Item, Output
@@ -40,12 +40,12 @@ def _code_for(chat: LiveChat, question: str) -> Iterator[Item]:
     """As `localagent context QUESTION`, with the session's own model and index."""
     services = chat.session.services
     services.index.refresh()
-    budget = int(services.model.info.profile.window * ANSWER_SHARE)
-    named = named_paths(question, services.workspace, services.index.files())
+    budget = int(services.model.info.profile.window * LOOP.answer_share)
+    named = paths_in_task(question, services.workspace, services.index.files())
     found = gather(
         question, services.workspace, services.index, services.model.count, budget, named
     )
-    if not found.shown:
+    if not found.excerpts:
         yield Output("note", "nothing was found for it")
         return
     rows = tuple((f"{tokens:,}", what, why) for tokens, what, why in found.rows())

@@ -183,7 +183,7 @@ def test_steps_that_are_none_are_told_of(talk: Callable) -> None:
     items = talk(more).enter(f"/plan {TASK}")
     assert [len(e.steps) for e in of(items, PlanChanged)] == [2]
     (told,) = [e.detail for e in of(items, Step) if e.name == "plan"]
-    assert told.startswith("2 of these are left out")
+    assert told.startswith("dropped 2 of the model's steps")
 
 
 def test_a_reply_that_is_no_plan(talk: Callable) -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from localagent.agent.repair.localize import circles, levels
+from localagent.agent.repair.localize import import_cycles, import_levels
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,14 @@ from localagent.agent.repair.localize import circles, levels
     ],
 )
 def test_levels(imported: dict[str, list[str]], found: dict[str, int]) -> None:
-    assert levels(imported) == found
+    assert import_levels(imported) == found
 
 
 def test_a_long_chain_and_a_large_circle() -> None:
     chain = {str(n): [str(n + 1)] if n < 4999 else [] for n in range(5000)}
-    assert levels(chain)["0"] == 4999
+    assert import_levels(chain)["0"] == 4999
     circle = {str(n): [str((n + 1) % 5000)] for n in range(5000)}
-    assert set(levels(circle).values()) == {0}
+    assert set(import_levels(circle).values()) == {0}
 
 
 def test_groups_are_those_that_reach_each_other() -> None:
@@ -36,7 +36,7 @@ def test_groups_are_those_that_reach_each_other() -> None:
         nodes = [str(n) for n in range(rng.randrange(1, 12))]
         imported = {n: rng.sample(nodes, rng.randrange(min(4, len(nodes) + 1))) for n in nodes}
         reach = {n: reached(imported, n) for n in nodes}
-        groups = circles(imported)
+        groups = import_cycles(imported)
         assert sorted(n for group in groups for n in group) == sorted(nodes)
         place = {n: number for number, group in enumerate(groups) for n in group}
         for one in nodes:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board
 from localagent.agent.repair.problem import Problem, open_file
-from localagent.agent.repair.strategies.infill import MAX_TOKENS, infill
+from localagent.agent.repair.strategies.infill import infill
 from tests.doubles.plain_turn import turn_in
 
 LINES = "".join(f"    x = x + {n}\n" for n in range(1, 7))
@@ -34,9 +35,9 @@ def test_the_nearer_it_is_the_more_comes_before_anything_is_written_anew(
     start = result(passed, failed)
     problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
     batches = list(takewhile(bool, infill(turn, problem, Board(start))))
-    first = list(takewhile(lambda drafts: drafts[0].leads_on, batches))
+    first = list(takewhile(lambda drafts: drafts[0].keeps_slot, batches))
     assert [len(drafts) for drafts in first] == [2] * places + [8] * samples
-    assert not any(drafts[0].leads_on for drafts in batches[len(first) :])
+    assert not any(drafts[0].keeps_slot for drafts in batches[len(first) :])
     asked = [repr(draft.request) for drafts in batches for draft in drafts]
     assert len(set(asked)) == len(asked), "something is asked for twice"
 
@@ -49,8 +50,8 @@ def test_a_long_line_has_room(workspace_dir: Path) -> None:
     problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
     batches = infill(turn, problem, Board(start))
     room = [draft.request.max_tokens for drafts in islice(batches, 2) for draft in drafts]
-    assert room[0] > turn.services.model.count(line) > MAX_TOKENS
-    assert room[-1] == MAX_TOKENS
+    assert room[0] > turn.services.model.count(line) > SEARCH.infill_tokens
+    assert room[-1] == SEARCH.infill_tokens
 
 
 def test_a_statement_of_several_lines_is_told_whole(workspace_dir: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.planners.plan_mode import MOST, numbered, read_edited, read_reply, written
+from localagent.agent.limits import LOOP
+from localagent.agent.planners.plan_mode import editable, numbered, read_edited, read_reply
 
 TWO = ["Add a field to Cart in cart.py", "Use it in total()"]
 
@@ -48,7 +49,9 @@ def test_names_with_underscores_stay() -> None:
 
 
 def test_a_plan_has_an_end() -> None:
-    assert len(read_reply("\n".join(f"{n}. Change {n}.py" for n in range(1, 40)))) == MOST
+    assert (
+        len(read_reply("\n".join(f"{n}. Change {n}.py" for n in range(1, 40)))) == LOOP.plan_steps
+    )
 
 
 def test_a_step_that_names_tests_is_kept() -> None:
@@ -63,7 +66,7 @@ def test_editing_keeps_what_is_done() -> None:
         {"text": "Use it", "state": "failed"},
         {"text": "Show it", "state": "left"},
     ]
-    text = written("Vouchers\nin the cart", steps)
+    text = editable("Vouchers\nin the cart", steps)
     assert text == "# Vouchers\n# in the cart\n[x] Add it\n[!] Use it\n[ ] Show it\n"
     assert read_edited(text) == steps
     assert numbered(steps) == "1. Add it\n2. Use it\n3. Show it"

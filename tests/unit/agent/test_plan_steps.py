@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.planners.plan_steps import new_function, new_names, not_done, own_text
+from localagent.agent.intent import new_function, new_names, step_fault, step_text
 
 CODE = '"""Sums."""\n\n\ndef total(works):\n    return sum(works)\n'
 PROMPT = "In report.py: add `mean` to it.\n\nThis is step 1 of 2 of a plan for this task: x\nDo it."
 
 
 def test_its_own_text_of_its_turn_s_prompt() -> None:
-    assert own_text(PROMPT) == "add `mean` to it."
-    assert own_text("In a new file shop/a.py: add a class\n") == "add a class"
-    assert own_text("Mend total") == "Mend total"
+    assert step_text(PROMPT) == "add `mean` to it."
+    assert step_text("In a new file shop/a.py: add a class\n") == "add a class"
+    assert step_text("Mend total") == "Mend total"
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,11 @@ def test_the_function_that_is_added(step: str, name: str) -> None:
 
 def test_what_is_not_done() -> None:
     more = CODE + "\n\ndef mean(works):\n    return total(works) / len(works)\n"
-    assert not_done("add a function `mean`", CODE, more) == ""
-    assert "mean" in not_done("add a function `mean`", CODE, CODE + "\n\nmeaning = 1\n")
+    assert step_fault("add a function `mean`", "report.py", CODE, more) == ""
+    assert "mean" in step_fault(
+        "add a function `mean`", "report.py", CODE, CODE + "\n\nmeaning = 1\n"
+    )
     less = CODE.replace('"""Sums."""\n\n\n', "")
-    assert "takes lines out" in not_done("round what it returns", CODE, less)
-    assert not_done("remove the docstring", CODE, less) == ""
-    assert not_done("remove the unused `mean`", CODE, less) == ""
+    assert "only removes lines" in step_fault("round what it returns", "report.py", CODE, less)
+    assert step_fault("remove the docstring", "report.py", CODE, less) == ""
+    assert step_fault("remove the unused `mean`", "report.py", CODE, less) == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from localagent.agent.repair.overfit import is_overfit, special_cases
+from localagent.agent.repair.false_passes import is_overfit, special_cases
 
 TESTS = """
 def test_one():

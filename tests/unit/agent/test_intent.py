@@ -2,7 +2,7 @@
 
 import pytest
 
-from localagent.agent.planners.intent import classify
+from localagent.agent.intent import classify
 
 
 @pytest.mark.parametrize(

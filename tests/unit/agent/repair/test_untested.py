@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.checks.coverage import is_untested
 from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.agent.repair.false_passes import is_untested
 
 OLD = "RATE = 2\n\n\ndef price(n):\n    return n * RATE\n"
 NEW = f'{OLD}\n\ndef total(items):\n    """The sum."""\n    return sum(items)\n'

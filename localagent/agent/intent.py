@@ -1,0 +1,87 @@
+"""What a request asks for: an answer or a change; and what a step of a plan asks for.
+
+Plain words decide, because asking a model takes a small machine seconds.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from keyword import iskeyword
+from typing import Literal
+
+Kind = Literal["answer", "edit", "unclear"]
+
+_QUESTION = re.compile(
+    r"^(what|why|how|where|when|who|which|whose|is|are|was|were|does|do|did|can|could|should|would"
+    r"|has|have|will|explain|describe|summari[sz]e|tell me|show me|list|find|compare|review)\b",
+    re.I,
+)
+_CHANGE = re.compile(
+    r"\b(implement|fix|repair|add|change|make|write|create|update|rename|remove|delete|refactor"
+    r"|replace|rewrite|correct|move|convert|extend|port|translate|handle|support|solve|complete"
+    r"|build|generate|edit|modify|improve|optimi[sz]e|let)\b",
+    re.I,
+)
+_ASKS = re.compile(r"\?(\s|$)")  # "And 500? In one sentence."
+_POLITE = re.compile(r"^(please|could you|can you|would you|will you|i want you to)\b[\s,]*", re.I)
+
+_PLACE = re.compile(r"^In (?:a new file )?[^\s:]+: ")
+_NAME = re.compile(
+    r"`(?P<marked>[A-Za-z_]\w*)`|\b(?P<called>[A-Za-z_][\w.]*)\(\)"
+    r"|(?<![\w/.-])(?P<joined>[a-z]+_\w+)\b(?![/.-]\w)"
+)
+_FUNCTION = re.compile(r"\bfunction (?:called |named )?`?(?P<name>[a-z_]\w*)\b", re.IGNORECASE)
+_REMOVES = re.compile(r"(?:remove|delete|drop)\b", re.IGNORECASE)
+_TAKES_OUT = re.compile(r"\b(?:remove|delete|drop|move|replace|rename)\b", re.IGNORECASE)
+
+
+def classify(prompt: str) -> Kind:
+    """Whether `prompt` asks for an answer or an edit; "unclear" where its words do not say."""
+    text = prompt.strip()
+    plain = _POLITE.sub("", text)
+    polite = plain != text
+    if _CHANGE.match(plain):
+        return "edit"
+    if (_QUESTION.match(text) or text.endswith("?")) and not polite:
+        return "answer"
+    if _CHANGE.search(text):
+        return "edit"
+    return "answer" if _ASKS.search(text) and not polite else "unclear"
+
+
+def step_text(prompt: str) -> str:
+    """The step of a plan in its turn's prompt, without the file's name before it."""
+    return _PLACE.sub("", prompt.strip().split("\n\n")[0])
+
+
+def new_names(step: str, text: str) -> list[str]:
+    """The names of code in a step that `text` lacks, Python's own names aside."""
+    names = [match[match.lastgroup or 0].split(".")[-1] for match in _NAME.finditer(step)]
+    names = [name for name in names if not hasattr(builtins, name) and not iskeyword(name)]
+    return [name for name in dict.fromkeys(names) if not _contains(text, name)]
+
+
+def new_function(step: str, text: str) -> str:
+    """The name of the function that a step adds to `text`, or ""."""
+    match = _FUNCTION.search(step)
+    name = match["name"] if match else ""
+    return name if name in new_names(f"`{name}`", text) else ""
+
+
+def step_fault(step: str, path: str, old: str, new: str) -> str:
+    """Why the change of `path` from `old` to `new` does not carry out a step, or "".
+
+    The check cannot decide that: it may fail until the plan's last step is done.
+    """
+    missing = [name for name in new_names(step, old) if not _contains(new, name)]
+    if missing and not _REMOVES.match(step):
+        return f"the plan names {missing[0]}, but {path} has no {missing[0]}"
+    old_lines = set(old.splitlines())
+    if all(line in old_lines for line in new.splitlines()) and not _TAKES_OUT.search(step):
+        return "the change only removes lines, and the step asks for more"
+    return ""
+
+
+def _contains(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None

@@ -1,0 +1,138 @@
+"""Passed checks that prove nothing: hard-coded answers, and changes that no test runs.
+
+The tests are in the model's prompt, and they are the judge. So a candidate would win that returns
+each test's expected value for that test's input. The search refuses a candidate with two such
+special cases whose values are no trivial ones (zero, an empty text, a short word).
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterable, Iterator
+
+from localagent.agent.checks.runner import CheckResult
+from localagent.agent.limits import SEARCH
+
+Value = str | int | float | bytes
+
+
+def special_cases(text: str, tests: Iterable[str]) -> int:
+    """How many of the tests' values `text` maps to another of the tests' values.
+
+    It may do so by comparing (`if x == "…": return "…"`, `case "…": return "…"`) or by a table. 0
+    where `text` does not parse.
+    """
+    tree = _parse(text)
+    if tree is None:
+        return 0
+    known: set[Value] = set()
+    for test in tests:
+        for node in ast.walk(_parse(test) or ast.Module([], [])):
+            value = _value(node)
+            known.update([] if value is None else [value])
+    return sum(left in known and right in known for left, right in _pairs(tree))
+
+
+def is_overfit(text: str, tests: Iterable[str]) -> bool:
+    """Whether `text` has more special cases than an honest program."""
+    return special_cases(text, tests) > SEARCH.special_cases
+
+
+def _parse(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _value(node: ast.AST | None) -> Value | None:
+    """The node's constant, unless it is no constant or a trivial one."""
+    if not isinstance(node, ast.Constant) or isinstance(node.value, bool):
+        return None
+    value = node.value
+    if isinstance(value, int | float):
+        return value if abs(value) > SEARCH.plain_number else None
+    if isinstance(value, str | bytes):
+        return value if len(value) >= SEARCH.plain_text else None
+    return None
+
+
+def _pairs(tree: ast.AST) -> Iterator[tuple[Value, Value]]:
+    """Each compared value with the value that is returned for it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If):
+            yield from _combine(_compared(node.test), _returned(node.body))
+        elif isinstance(node, ast.match_case) and isinstance(node.pattern, ast.MatchValue):
+            yield from _combine([_value(node.pattern.value)], _returned(node.body))
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                yield from _combine([_value(key)], [_value(value)])
+
+
+def _compared(test: ast.expr) -> list[Value | None]:
+    """The constants that a condition compares with by `==` or `in`."""
+    constants: list[Value | None] = []
+    for node in ast.walk(test):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.In):
+            for side in (node.left, *node.comparators):
+                parts = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+                constants += [_value(part) for part in parts]
+    return constants
+
+
+def _returned(body: list[ast.stmt]) -> list[Value | None]:
+    """The constants of a branch that only returns."""
+    if len(body) != 1 or not isinstance(body[0], ast.Return):
+        return []
+    value = body[0].value
+    parts = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+    return [_value(part) for part in parts]
+
+
+def _combine(
+    lefts: Iterable[Value | None], rights: Iterable[Value | None]
+) -> Iterator[tuple[Value, Value]]:
+    right = next((value for value in rights if value is not None), None)
+    for left in lefts:
+        if left is not None and right is not None:
+            yield left, right
+
+
+def is_untested(path: str, old: str, new: str, result: CheckResult | None) -> bool:
+    """Whether no test ran any new statement in the functions of a Python file.
+
+    False where that is unknown: without traced tests, or where only code outside functions changed,
+    which runs at import.
+    """
+    if result is None or not any(test.lines for test in result.tests):
+        return False
+    tree = _parse(new)
+    changed = set(_new_lines(old, new)).intersection(_statement_lines(tree) if tree else ())
+    ran = {n for test in result.tests for n in test.lines.get(path, ())}
+    return bool(changed) and not changed & ran
+
+
+def _statement_lines(tree: ast.AST) -> Iterator[int]:
+    """The first lines of the statements in functions, docstrings aside."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for part in node.body:
+                for inner in ast.walk(part):
+                    if isinstance(inner, ast.stmt) and not _is_text(inner):
+                        yield inner.lineno
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _new_lines(old: str, new: str) -> Iterator[int]:
+    matcher = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
+    for kind, _, _, start, end in matcher.get_opcodes():
+        if kind != "equal":
+            yield from range(start + 1, end + 1)
