@@ -6,16 +6,17 @@ change would have no effect.
 
 from __future__ import annotations
 
-import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tomlkit
+from tomlkit.items import AoT, Comment, InlineTable, SingleKey, Table
+
 from localagent.config import policy as policies
-from localagent.config import toml_edit
 from localagent.config.policy import Policy
 from localagent.config.schema import KEYS, TABLES, read_file, unknown_key, validated
 from localagent.config.settings import not_for_projects
@@ -92,11 +93,11 @@ def set_value(file: SettingsFile, key: str, text: str, policy: Policy | None = N
     def change(before: str) -> str:
         for name, value in values.items():
             if isinstance(value, Mapping):
-                before = before if inner else toml_edit.without(before, (name,))
-                for entry, one in value.items():
-                    before = toml_edit.with_value(before, (name, entry), _written(one))
+                before = before if inner else without(before, (name,))
+                for entry, each in value.items():
+                    before = with_value(before, (name, entry), each)
             else:
-                before = toml_edit.with_value(before, (name,), _written(value))
+                before = with_value(before, (name,), value)
         return before
 
     _change(file, change)
@@ -107,7 +108,7 @@ def unset_value(file: SettingsFile, key: str) -> bool:
     """Take `key` out of the file; False where it is not in it. Raises ConfigError."""
     top, inner = _split(key)
     path = (top, inner) if inner else (top,)
-    return _change(file, lambda before: toml_edit.without(before, path))
+    return _change(file, lambda before: without(before, path))
 
 
 def locked_by(key: str, policy: Policy | None = None) -> Path | None:
@@ -138,7 +139,7 @@ def _ensure_free(key: str, policy: Policy | None) -> None:
     if file is not None:
         raise ConfigError(
             f"{key} is locked: the administrator's policy {file} sets it to "
-            f"{_written(ruling.settings[file][key])}",
+            f"{toml_value(ruling.settings[file][key])}",
             "nobody but the administrator of this machine can change it",
         )
 
@@ -169,12 +170,86 @@ def _held(file: SettingsFile) -> Iterator[None]:
         yield
 
 
-def _written(value: object) -> str:
-    """A value as TOML: JSON's texts, numbers, truth values and lists are that, too."""
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{k} = {_written(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_written, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+def toml_value(value: object) -> str:
+    """A value as a TOML file holds it."""
+    return str(tomlkit.item(_plain(value)).as_string())
+
+
+def _plain(value: object) -> Any:
+    """A value of a kind that TOML has; 900 seconds are written as 900, not as 900.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def with_value(text: str, path: Sequence[str], value: object) -> str:
+    """`text` with the value at `path` (one or two keys) set to `value`; the rest stays.
+
+    A new key follows the others of its table. Raises ValueError where `text` is no TOML, or where
+    the change would change something else.
+    """
+    value = _plain(value)
+    document = table = _document(text)
+    expected = before = tomllib.loads(text)
+    for key in path[:-1]:
+        expected = expected.setdefault(key, {})
+        if key not in table:
+            table[key] = tomlkit.table()
+        table = table[key]
+    expected[path[-1]] = value
+    if path[-1] in table or isinstance(table, InlineTable):
+        table[path[-1]] = value
+    else:
+        _insert(table, path[-1], value)
+    return _dumps(document, text, before)
+
+
+def without(text: str, path: Sequence[str]) -> str:
+    """`text` without the value at `path`, or unchanged where there is none.
+
+    A comment at the end of the value's line goes with it. Raises ValueError as `with_value` does.
+    """
+    document = table = _document(text)
+    expected = before = tomllib.loads(text)
+    for key in path[:-1]:
+        expected, table = expected.get(key, {}), table.get(key, {})
+    if path[-1] not in expected:
+        return text
+    del expected[path[-1]], table[path[-1]]
+    return _dumps(document, text, before)
+
+
+def _document(text: str) -> Any:
+    """`text` parsed with its comments; its lines end in LF, the last one too."""
+    text = text.replace("\r\n", "\n")
+    return tomlkit.parse(text if not text or text.endswith("\n") else f"{text}\n")
+
+
+def _insert(table: Any, key: str, value: object) -> None:
+    """Insert a new key after the last simple value of `table`, or above its first header.
+
+    A comment right above a header belongs to the header.
+    """
+    body = table.value.body if isinstance(table, Table) else table.body
+    item = tomlkit.item(value)
+    item.trivia.trail = "\n"
+    tables = [at for at, (_, entry) in enumerate(body) if isinstance(entry, Table | AoT)]
+    values = [at for at, (name, _) in enumerate(body) if name is not None and at not in tables]
+    if values:
+        at = values[-1] + 1
+    elif tables:
+        at = tables[0]
+        while at and isinstance(body[at - 1][1], Comment):
+            at -= 1
+        item.trivia.trail = "\n\n"
+    else:
+        at = len(body)
+    body.insert(at, (SingleKey(key), item))
+
+
+def _dumps(document: Any, before: str, expected: dict[str, Any]) -> str:
+    """The document with the line ends of `before`. Raises ValueError unless it holds `expected`."""
+    text = tomlkit.dumps(document)
+    if tomllib.loads(text) != expected:
+        raise ValueError("it is written in a way that cannot be changed here")
+    return text.replace("\n", "\r\n") if "\r\n" in before else text

@@ -41,7 +41,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "models.llamacpp.worker.kv_files",
         "tools",
     ),
-    "tomlkit": ("models.catalog.lock",),
+    "tomlkit": ("config.edit", "models.catalog.lock"),
     "psutil": ("models.llamacpp.hardware",),
     "shtab": ("cli",),
     "anyio": ("models.ollama",),
