@@ -59,7 +59,7 @@ NETWORK = (
 )
 MAY_CONNECT = (
     *("egress", "models.ollama.client", "models.ollama.transport"),
-    *("sandbox.launcher.port_relay", "selftest"),
+    *("core.loopback", "sandbox.launcher.port_relay", "selftest"),
 )
 # What exists on Linux (or Unix) only, and so must be imported where it is used.
 UNIX_ONLY = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
