@@ -1,7 +1,7 @@
-"""What fills the model's window, by part, in the tokens that the engine counts.
+"""The use of the model's window: tokens by part of the prompt, as the engine counts them.
 
-The prompt is cut into tokens as a whole, as the engine reads it, and each token belongs to the part
-that its first byte is in; so the parts' sum is the prompt's tokens, exactly.
+The engine cuts the whole prompt into tokens. Each token counts for the part that contains its first
+byte, so the parts add up to the prompt's exact size.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The tokens of a prompt by `parts`, those of the `reply` to it, and the model's `window`.
-    Unless `exact`, the parts are estimated. `last`: it is what the model was last asked, and not
-    what the next prompt begins with."""
+    """The tokens of a prompt by `parts`, of its `reply`, and of the model's `window`.
+
+    `exact` is False if the parts are estimates. `last`: this is the last request; otherwise it is
+    the start of the next one.
+    """
 
     parts: tuple[tuple[str, int], ...]
     reply: int
@@ -37,27 +39,29 @@ class Window:
 
     @property
     def prompt(self) -> int:
-        """The whole prompt."""
+        """The tokens of the whole prompt."""
         return sum(tokens for _, tokens in self.parts)
 
     @property
     def left(self) -> int:
-        """What is free."""
+        """The free tokens."""
         return max(self.window - self.prompt - self.reply, 0)
 
 
 def window_of(exchange: Exchange, services: Services) -> Window:
-    """What `exchange` filled. Raises BackendError, ModelNotInstalled."""
+    """The use of the window by an exchange. Raises BackendError, ModelNotInstalled."""
     cut = exchange.model.tokenised(exchange.request)
-    known = {tools_text(services): "tools", services.fixed_rules(): "rules", **exchange.texts}
-    hide = services.redactor.redact
-    # Longer ones first: a short one may stand inside of a longer one, too.
-    named = sorted(((hide(text), kind) for text, kind in known.items() if text), key=_longest_first)
+    kinds = {tools_text(services): "tools", services.fixed_rules(): "rules", **exchange.texts}
+    redact = services.redactor.redact
+    # Longer texts come first, because they may contain shorter ones.
+    texts = sorted(
+        ((redact(text), kind) for text, kind in kinds.items() if text), key=lambda t: -len(t[0])
+    )
     spans: list[tuple[int, int, str]] = []
-    for (first, last), kind in zip(cut.places, _kinds(exchange, services), strict=True):
-        spans += _spans(cut.text.encode("utf-8", "replace"), first, last, kind, named)
+    for (first, last), kind in zip(cut.places, _message_kinds(exchange, services), strict=True):
+        spans += _spans(cut.text.encode("utf-8", "replace"), first, last, kind, texts)
     counts = dict.fromkeys(_ORDER, 0)
-    for kind in _kinds_of_tokens(cut, spans):
+    for kind in _token_kinds(cut, spans):
         counts[kind] += 1
     return Window(
         parts=tuple((kind, count) for kind, count in counts.items() if count),
@@ -68,28 +72,24 @@ def window_of(exchange: Exchange, services: Services) -> Window:
     )
 
 
-def _longest_first(named: tuple[str, str]) -> int:
-    return -len(named[0])
-
-
-def _kinds(exchange: Exchange, services: Services) -> Iterator[str]:
-    """What each message of the prompt is, but for the named texts in it."""
+def _message_kinds(exchange: Exchange, services: Services) -> Iterator[str]:
+    """The kind of each message of the prompt, known texts inside it aside."""
     prompt = exchange.request.prompt
     if isinstance(prompt, Infill):
         yield from ("code", "code")
         return
     command = services.prompts.text("react/command").partition("{{")[0]
-    called = False
+    after_call = False
     for message in prompt:
         if message.role == "system":
             yield "system prompt"
         elif message.role == "assistant":
-            called = _is_call(message.content, services)
-            yield "tool calls" if called else "replies"
+            after_call = _is_call(message.content, services)
+            yield "tool calls" if after_call else "replies"
         else:
-            ran = bool(command) and message.content.startswith(command)
-            yield "results" if called or ran else SAID
-            called = False
+            is_output = bool(command) and message.content.startswith(command)
+            yield "results" if after_call or is_output else SAID
+            after_call = False
 
 
 def _is_call(text: str, services: Services) -> bool:
@@ -100,24 +100,24 @@ def _is_call(text: str, services: Services) -> bool:
 
 
 def _spans(
-    text: bytes, first: int, last: int, kind: str, named: list[tuple[str, str]]
+    text: bytes, first: int, last: int, kind: str, known: list[tuple[str, str]]
 ) -> Iterator[tuple[int, int, str]]:
-    """A message's text from `first` to `last`, in pieces of one kind."""
+    """The bytes of a message from `first` to `last`, in pieces of one kind."""
     if first >= last:
         return
-    for part, its_kind in named:
-        wanted = part.encode("utf-8", "replace")
-        found = text.find(wanted, first, last)
-        if found >= 0:
-            yield from _spans(text, first, found, kind, named)
-            yield (found, found + len(wanted), its_kind)
-            yield from _spans(text, found + len(wanted), last, kind, named)
+    for part, its_kind in known:
+        data = part.encode("utf-8", "replace")
+        at = text.find(data, first, last)
+        if at >= 0:
+            yield from _spans(text, first, at, kind, known)
+            yield (at, at + len(data), its_kind)
+            yield from _spans(text, at + len(data), last, kind, known)
             return
     yield (first, last, kind)
 
 
-def _kinds_of_tokens(cut: Tokenised, spans: list[tuple[int, int, str]]) -> Iterator[str]:
-    """The kind of each token; `spans` in their order."""
+def _token_kinds(cut: Tokenised, spans: list[tuple[int, int, str]]) -> Iterator[str]:
+    """The kind of each token; `spans` are in their order."""
     at = begin = 0
     for end in cut.ends:
         while at < len(spans) and spans[at][1] <= begin:

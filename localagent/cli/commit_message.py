@@ -16,7 +16,7 @@ from localagent.cli.output import note, say
 from localagent.core.errors import LocalAgentError, UsageError
 
 if TYPE_CHECKING:
-    from localagent.agent.tasks.commit_message import Written
+    from localagent.agent.small_tasks import CommitMessage
     from localagent.cli.options import Commands
     from localagent.core.events import Event
     from localagent.models.router import Router
@@ -232,19 +232,19 @@ def _hook(args: argparse.Namespace) -> None:
         note(f"no commit message: a fault in localagent itself ({error!r})")
 
 
-def _written(args: argparse.Namespace) -> Written:
+def _written(args: argparse.Namespace) -> CommitMessage:
     """The message for what is staged. What cannot be read is found before a model is loaded."""
     from localagent.workspace.git import staged
 
     files = staged.staged(args.directory)
-    from localagent.agent.tasks.commit_message import Changes, write_message
+    from localagent.agent.small_tasks import StagedChanges, write_message
     from localagent.project.project import Project, user_prompts
     from localagent.session.models import open_models
 
     root = args.directory
     project = Project.open(root, {"model": args.model})
     models = open_models(project, args.scripted)
-    changes = Changes(files, partial(staged.diff_of, root), partial(staged.versions_of, root))
+    changes = StagedChanges(files, partial(staged.diff_of, root), partial(staged.versions_of, root))
     try:
         with _Audit(project, models) as audit:
             model = models.role("small")
@@ -286,7 +286,7 @@ class _Audit:
             self._log.close()
 
 
-def _tell(written: Written) -> None:
+def _tell(written: CommitMessage) -> None:
     if not written.by_model:
         note("the model gave no usable message; this one only names the files")
     if written.clipped:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Protocol
 
 from localagent.agent.loop import run_command, run_project_check, run_turn
-from localagent.agent.model_calls import hidden
+from localagent.agent.model_calls import redact_request
 from localagent.agent.planners.base import Planner
 from localagent.agent.planners.plan_mode import MakePlan
-from localagent.agent.tasks.title import write_title
+from localagent.agent.small_tasks import write_title
 from localagent.agent.turn import (
     Answer,
     Exchange,
@@ -282,7 +282,7 @@ class Session:
         """What the next turn begins with, as far as that is known, and no reply."""
         planner = self.planner_for(self._planner_name())
         messages = tuple(planner.opening(self.services, self.conversation))
-        return hidden(Request(messages, max_tokens=0, fixed=1), self.services.redactor)
+        return redact_request(Request(messages, max_tokens=0, fixed=1), self.services.redactor)
 
     def window(self) -> Window:
         """What fills the model's window: the last request with its reply or, where there was none

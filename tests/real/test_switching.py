@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.tasks.commit_message import Changes, write_message
+from localagent.agent.small_tasks import StagedChanges, write_message
 from localagent.context.prompts import Prompts
 from localagent.core.events import ModelAsked, ModelReplied, ModelSwitched, TurnFinished
 from localagent.models.base import ModelInfo, Profile
@@ -59,7 +59,7 @@ def test_a_commit_message(model_path: Path, capsys: pytest.CaptureFixture[str]) 
     diff = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
     with LlamaCpp(model_path, REAL) as model:
         files = [StagedFile("calc.py", "M", "", 1, 1)]
-        changes = Changes(files, lambda _: diff, lambda _: [])
+        changes = StagedChanges(files, lambda _: diff, lambda _: [])
         written = write_message(model, Prompts(), changes, 120, lambda _: None)
     with capsys.disabled():
         print(f"\n{written.text}")

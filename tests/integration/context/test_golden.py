@@ -24,8 +24,7 @@ from localagent.agent.repair.strategies.whole_file import (
     whole_file_again,
     whole_file_cases,
 )
-from localagent.agent.tasks.commit_message import Changes, write_message
-from localagent.agent.tasks.title import write_title
+from localagent.agent.small_tasks import StagedChanges, write_message, write_title
 from localagent.agent.turn import Turn
 from localagent.context.prompts import Prompts
 from localagent.context.rules import Rules, RuleText
@@ -190,7 +189,7 @@ def test_commit_message(lines: int) -> None:
     diff = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"
     files = [StagedFile("calc.py", "M", "", lines, 1), StagedFile("logo.png", "A")]
     model = ScriptedModel(["Fix the sign"])
-    changes = Changes(files, lambda _: diff, lambda _: [])
+    changes = StagedChanges(files, lambda _: diff, lambda _: [])
     write_message(model, Prompts(), changes, 60, lambda _: None)
     compare(f"commit-message-{lines}", model.prompts[0])
 

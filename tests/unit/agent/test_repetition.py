@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.agent.model_calls import LINES, repeats, ways_out
+from localagent.agent.limits import LOOP
+from localagent.agent.model_calls import continuations, repeats
 
 
 def test_one_line_for_ever() -> None:
@@ -16,7 +17,7 @@ def test_a_chain_on_one_line() -> None:
 
 def test_lines_that_differ_only_at_their_end() -> None:
     lines = "".join(
-        f"    text = text.replace('{chr(97 + n % 26)}', '')\n" for n in range(LINES + 1)
+        f"    text = text.replace('{chr(97 + n % 26)}', '')\n" for n in range(LOOP.alike_lines + 1)
     )
     assert repeats(lines)
 
@@ -60,7 +61,7 @@ def test_a_long_unit_said_three_times_is_found(unit: str) -> None:
 
 def test_a_chain_is_left_where_its_statement_could_end() -> None:
     before = "class A:\n    def f(self, text):\n        self.text = text"
-    assert ways_out(before + CHAIN + 3 * ROUND, 3) == [
+    assert continuations(before + CHAIN + 3 * ROUND, 3) == [
         f"{before}\n",
         f"{before}.replace('-', '')\n",
         f"{before}.replace('-', '').replace('$', '')\n",
@@ -69,18 +70,20 @@ def test_a_chain_is_left_where_its_statement_could_end() -> None:
 
 def test_lines_that_come_again_are_left_after_the_first() -> None:
     before = "def f(x):\n    y = x\n"
-    assert f"{before}    x = x.strip()\n" in ways_out(before + "    x = x.strip()\n" * 30, 3)
-    alike = "".join(f"    text = text.replace('{chr(97 + n)}', '')\n" for n in range(LINES + 1))
-    assert f"{before}    text = text.replace('a', '')\n" in ways_out(before + alike, 3)
+    assert f"{before}    x = x.strip()\n" in continuations(before + "    x = x.strip()\n" * 30, 3)
+    alike = "".join(
+        f"    text = text.replace('{chr(97 + n)}', '')\n" for n in range(LOOP.alike_lines + 1)
+    )
+    assert f"{before}    text = text.replace('a', '')\n" in continuations(before + alike, 3)
 
 
 def test_there_is_no_way_out_of_a_text_without_circles() -> None:
-    assert ways_out("def f():\n    return 1\n", 3) == []
+    assert continuations("def f():\n    return 1\n", 3) == []
 
 
 @given(st.text(max_size=60), st.text(min_size=1, max_size=60).filter(str.strip))
-def test_ways_out_keep_the_text_before(before: str, unit: str) -> None:
+def test_continuations_keep_the_text_before(before: str, unit: str) -> None:
     text = before + "\n" + unit * 200
-    for way in ways_out(text, 3):
+    for way in continuations(text, 3):
         assert text.startswith(way.removesuffix("\n"))
         assert len(way) < len(text)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from localagent.agent.limits import SEARCH
-from localagent.agent.model_calls import ways_out
+from localagent.agent.model_calls import continuations
 from localagent.agent.repair.candidates import Board, Draft, sample_request
 from localagent.agent.repair.problem import Problem, context_messages, failures
 from localagent.agent.turn import Turn
@@ -38,7 +38,7 @@ def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence
     yield [replace(draft, on_cut=cut.append)]
     for text in cut:
         most = min(SEARCH.file_escapes, turn.services.model.info.profile.candidates)
-        starts = ways_out(text, most)
+        starts = continuations(text, most)
         yield [_file_draft(turn, problem, shared, tail, 0.0, 0, start) for start in starts]
 
 

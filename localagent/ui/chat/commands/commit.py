@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
-from localagent.agent.tasks.commit_message import Changes, Written, write_message
+from localagent.agent.small_tasks import CommitMessage, StagedChanges, write_message
 from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, Step
 from localagent.history.sessions import transcript
@@ -38,7 +38,7 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
     written = write_message(
         session.models.role("small"),
         session.services.prompts,
-        Changes(
+        StagedChanges(
             what.files,
             lambda file: commit.diff_of(root, what, file),
             lambda file: commit.versions_of(root, what, file),
@@ -65,7 +65,7 @@ def _changed(chat: LiveChat) -> list[str]:
     return [event.path for event in events if isinstance(event, FileChanged)]
 
 
-def _notes(written: Written) -> Iterator[Item]:
+def _notes(written: CommitMessage) -> Iterator[Item]:
     if not written.by_model:
         yield Output("note", "the model gave no usable message; this one only names the files")
     if written.clipped:

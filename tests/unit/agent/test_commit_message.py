@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from localagent.agent.tasks.commit_message import (
+from localagent.agent.small_tasks import (
     DIFF_TOKENS,
-    Changes,
-    Written,
+    CommitMessage,
+    StagedChanges,
     clip,
-    described,
+    list_changes,
     write_message,
 )
 from localagent.context.prompts import Prompts
@@ -31,17 +31,19 @@ def write(
     reply: str = "Add up",
     window: int = 8192,
     events: list[Event] | None = None,
-) -> tuple[Written, ScriptedModel]:
+) -> tuple[CommitMessage, ScriptedModel]:
     info = ModelInfo("scripted", "scripted", "", Profile(window=window))
     model = ScriptedModel([Reply(reply, repeat=True)], info)
-    changes = Changes(files, lambda f: diffs.get(f.path, ""), lambda f: [(f.path, f"of {f.path}")])
+    changes = StagedChanges(
+        files, lambda f: diffs.get(f.path, ""), lambda f: [(f.path, f"of {f.path}")]
+    )
     tell = (events if events is not None else []).append
     return write_message(model, Prompts(), changes, 60, tell), model
 
 
 def test_a_small_change() -> None:
     written, model = write([CALC], {"calc.py": CALC_DIFF}, "Fix the sign in add")
-    assert written == Written("Fix the sign in add", True)
+    assert written == CommitMessage("Fix the sign in add", True)
     assert CALC_DIFF in model.prompts[0]
     assert "calc.py: changed, +1 -1" in model.prompts[0]
 
@@ -81,7 +83,7 @@ def test_files_with_secrets_are_not_shown() -> None:
 
 def test_binary_files_are_named() -> None:
     written, model = write([StagedFile("logo.png", "A")], {}, "Add a logo")
-    assert written == Written("Add a logo", True)
+    assert written == CommitMessage("Add a logo", True)
     assert "logo.png: added, binary" in model.prompts[0]
 
 
@@ -129,7 +131,7 @@ def test_shares_go_to_those_that_need_them() -> None:
     ],
 )
 def test_without_a_usable_reply_the_files_are_described(files: list[StagedFile], text: str) -> None:
-    assert described(files) == text
+    assert list_changes(files) == text
     written, _ = write(files, {}, "```\n```")
     assert (written.text, written.by_model) == (text, False)
 
@@ -146,6 +148,6 @@ def test_a_model_that_takes_too_long_is_stopped() -> None:
         def cancel(self) -> None:
             self.stopped.set()
 
-    changes = Changes([CALC], lambda _: CALC_DIFF, lambda _: [])
+    changes = StagedChanges([CALC], lambda _: CALC_DIFF, lambda _: [])
     written = write_message(Endless([]), Prompts(), changes, 0.05, lambda _: None)
     assert (written.text, written.by_model) == ("Update calc.py", False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.tasks.commit_message import WIDTH, shortened, tidy
+from localagent.agent.small_tasks import WIDTH, cut_subject, tidy
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_long_subject_is_cut_at_a_word_and_kept_whole_below() -> None:
 
 @pytest.mark.parametrize("text", ["x" * 200, "word " * 40, "ä" * 73, "a b " + "c" * 100])
 def test_no_line_is_longer_than_72(text: str) -> None:
-    assert 0 < len(shortened(text.strip())) <= WIDTH
+    assert 0 < len(cut_subject(text.strip())) <= WIDTH
 
 
 def test_a_long_body_ends() -> None:

@@ -1,1 +1,0 @@
-"""Short texts that the model writes: commit messages and titles."""
