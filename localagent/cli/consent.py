@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.cli.output import prompt, say
-from localagent.permissions.project_files import MEANINGS
+from localagent.permissions.consent import MEANINGS
 from localagent.ui.view.sanitize import clean, one_line
 
 if TYPE_CHECKING:
-    from localagent.permissions.consent import Consent
-    from localagent.permissions.project_files import ProjectFile
+    from localagent.permissions.consent import Consent, ProjectFile
 
 _TRIES = 3
 

@@ -36,7 +36,7 @@ def register(commands: Commands) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Describe the project, show it, and write it down."""
     from localagent.edits.diff import unified
-    from localagent.permissions.project_files import RULES
+    from localagent.permissions.consent import RULES
     from localagent.workspace.workspace import Workspace
 
     workspace = Workspace.open(args.directory)
@@ -62,7 +62,7 @@ def described(workspace: Workspace) -> str:
     from localagent.cli.index import opened
     from localagent.code.file_kinds import is_test, is_vendored
     from localagent.context.builder import text_of
-    from localagent.permissions.project_files import RULES
+    from localagent.permissions.consent import RULES
     from localagent.project.agents_file import MOST_USED, agents_file
 
     files = [path for path in workspace.files() if path != RULES]
@@ -76,8 +76,7 @@ def write(workspace: Workspace, text: str) -> None:
     """Write the project's AGENTS.md as a whole, and agree to it: the user asked for it and has seen
     it. Raises WorkspaceError."""
     from localagent.core.atomic import write_atomic
-    from localagent.permissions.consent import Consent
-    from localagent.permissions.project_files import RULES, ProjectFile
+    from localagent.permissions.consent import RULES, Consent, ProjectFile
 
     path = workspace.path(RULES)
     try:

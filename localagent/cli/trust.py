@@ -13,8 +13,7 @@ from localagent.ui.view.sanitize import clean, one_line
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.permissions.consent import Consent
-    from localagent.permissions.project_files import ProjectFile
+    from localagent.permissions.consent import Consent, ProjectFile
     from localagent.workspace.workspace import Workspace
 
 _DESCRIPTION = """\
@@ -135,8 +134,7 @@ def _named(args: argparse.Namespace) -> list[str]:
 
 def _found(args: argparse.Namespace) -> tuple[Workspace, Consent, list[ProjectFile]]:
     """The workspace, what was said on it, and all that it brings, rules of folders included."""
-    from localagent.permissions.consent import Consent
-    from localagent.permissions.project_files import load, nested_rules, scan
+    from localagent.permissions.consent import Consent, load, nested_rules, scan
     from localagent.workspace.workspace import Workspace
 
     workspace = Workspace.open(args.directory)

@@ -1,13 +1,13 @@
-"""What the user had remembered: "yes, and do not ask for exactly this again".
+"""The permission gate of a session, and the grants of a workspace.
 
-One file for each workspace in the user's config folder, where no repository and no command reaches:
-`grants/<hash of the workspace's path>.json`. A command is remembered as the simple commands that it
-consists of, each exactly as written; a path as exactly that path, for reading or for writing.
+A grant is the answer "yes, and do not ask for exactly this again". The grants of a workspace are in
+one file in the user's config folder, where no repository and no command reaches:
+`grants/<hash of the workspace's path>.json`. The grant of a command holds its simple commands, each
+exactly as the line spells it. The grant of a path holds that path, for reading or for writing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -17,100 +17,97 @@ from typing import Any
 
 from localagent.core.atomic import write_atomic
 from localagent.core.errors import UsageError, WorkspaceError
+from localagent.core.events import MODES, Mode
 from localagent.core.locks import locked
 from localagent.core.paths import config_dir, private
-from localagent.permissions.rules import Effect, normal_path
+from localagent.permissions.rules import Effect, Permissions, Ruling, normal_path
 from localagent.permissions.shell_commands import verbatim_commands
+from localagent.workspace.workspace import workspace_key
 
 _EFFECTS: tuple[Effect, ...] = ("read", "write", "execute")
-_WORDS = {"read": "read", "write": "change", "execute": "run"}
+_VERBS = {"read": "read", "write": "change", "execute": "run"}
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One thing that need not be asked: reading or changing a path, or running a command."""
+    """One action that needs no question: read or change a path, or run a command."""
 
     effect: Effect
     subject: str
 
     def __str__(self) -> str:
         """ "run make -j2"."""
-        return f"{_WORDS[self.effect]} {self.subject}"
+        return f"{_VERBS[self.effect]} {self.subject}"
 
 
 def exactly(effect: Effect, subject: str) -> tuple[Grant, ...]:
-    """What would be remembered of an action; nothing for a command that is not understood."""
+    """The grants that cover one action; none for a command that is not understood."""
     if effect != "execute":
         return (Grant(effect, normal_path(subject)),)
-    written = verbatim_commands(subject) or []
-    return tuple(Grant(effect, command) for command in dict.fromkeys(written))
+    commands = verbatim_commands(subject) or []
+    return tuple(Grant(effect, command) for command in dict.fromkeys(commands))
 
 
 class WorkspaceGrants:
-    """What is remembered for one workspace; the file is read anew when it changed."""
+    """The grants of one workspace. The file is read again when it has changed."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = os.path.realpath(workspace)
-        name = hashlib.sha256(os.fsencode(self._workspace)).hexdigest()[:32]
-        self._path = config_dir() / "grants" / f"{name}.json"
+        self._path = config_dir() / "grants" / f"{workspace_key(workspace)}.json"
         self._stamp: tuple[int, int, int] | None = None
         self._known: tuple[Grant, ...] = ()
 
     def all(self) -> tuple[Grant, ...]:
-        """What is remembered, oldest first. A file that cannot be read holds nothing."""
+        """The grants, oldest first; none where the file cannot be read."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             self._stamp, self._known = None, ()
             return ()
-        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp != self._stamp:
             self._stamp, self._known = stamp, self._read()
         return self._known
 
     def hold(self, effect: Effect, subject: str) -> bool:
-        """See `permissions.Grants`."""
+        """See `rules.Grants`."""
         known = self.all()
-        wanted = exactly(effect, subject) if known else ()
-        return bool(wanted) and all(grant in known for grant in wanted)
+        needed = exactly(effect, subject) if known else ()
+        return bool(needed) and all(grant in known for grant in needed)
 
     def remember(self, effect: Effect, subject: str) -> tuple[Grant, ...]:
-        """Remember an action; returns what is remembered of it, nothing for a command that is not
-        understood. Raises WorkspaceError where the file cannot be written."""
-        wanted = exactly(effect, subject)
-        if wanted:
-            self._write(wanted)
-        return wanted
+        """Store the grants of an action and return them. Raises WorkspaceError."""
+        grants = exactly(effect, subject)
+        if grants:
+            self._write(grants)
+        return grants
 
     def forget(self, which: str) -> tuple[Grant, ...]:
-        """Forget the one with the number `which` (from 1, as `all` lists them) or that reads so;
-        "all": every one. Returns what was forgotten.
+        """Delete a grant by its number in `all` (from 1) or by its text; "all" deletes each one.
 
-        Raises UsageError where there is none such, WorkspaceError where the file cannot be written.
+        Returns the deleted grants. Raises UsageError for an unknown grant, and WorkspaceError.
         """
         known = self.all()
         if which == "all":
-            gone = known
+            deleted = known
         elif which.isdigit() and 0 < int(which) <= len(known):
-            gone = (known[int(which) - 1],)
+            deleted = (known[int(which) - 1],)
         else:
-            gone = tuple(g for g in known if which in (g.subject, str(g)))
-        if not gone and which != "all":
+            deleted = tuple(g for g in known if which in (g.subject, str(g)))
+        if not deleted and which != "all":
             hint = "localagent permissions list shows them" if known else "nothing is remembered"
             raise UsageError(f"{which!r} is not remembered for {self._workspace}", hint)
-        self._write((), gone)
-        return gone
+        self._write((), deleted)
+        return deleted
 
-    def _write(self, more: Sequence[Grant], without: Sequence[Grant] = ()) -> None:
+    def _write(self, added: Sequence[Grant], deleted: Sequence[Grant] = ()) -> None:
         try:
             private(self._path.parent)
             with locked(self._path.with_suffix(".lock")):
-                kept = [grant for grant in self.all() if grant not in without]
-                kept += [grant for grant in more if grant not in kept]
-                data = {
-                    "workspace": self._workspace,
-                    "grants": [{"effect": g.effect, "subject": g.subject} for g in kept],
-                }
+                grants = [grant for grant in self.all() if grant not in deleted]
+                grants += [grant for grant in added if grant not in grants]
+                items = [{"effect": g.effect, "subject": g.subject} for g in grants]
+                data = {"workspace": self._workspace, "grants": items}
                 write_atomic(self._path, json.dumps(data, indent=1))
         except OSError as error:
             raise WorkspaceError(
@@ -121,10 +118,78 @@ class WorkspaceGrants:
     def _read(self) -> tuple[Grant, ...]:
         try:
             data: Any = json.loads(self._path.read_bytes())
-            # Two workspaces have one file only where their hashes collide, or it was copied.
+            # Another workspace's file lies here where a user copied it, or where hashes collide.
             if data["workspace"] != self._workspace:
                 return ()
-            found = [(item["effect"], item["subject"]) for item in data["grants"]]
+            items = [(item["effect"], item["subject"]) for item in data["grants"]]
         except (OSError, ValueError, KeyError, TypeError):
             return ()
-        return tuple(Grant(e, s) for e, s in found if e in _EFFECTS and isinstance(s, str) and s)
+        return tuple(Grant(e, s) for e, s in items if e in _EFFECTS and isinstance(s, str) and s)
+
+
+class SessionGate:
+    """The rules of a session with its mode, flags and grants. Implements `agent.turn.Gate`.
+
+    `yes` is the flag --yes. `confined` means that the sandbox confines commands, `read_only` that
+    another session holds the workspace.
+    """
+
+    def __init__(
+        self,
+        rules: Permissions,
+        grants: WorkspaceGrants,
+        *,
+        mode: Mode = "ask",
+        yes: bool = False,
+        confined: bool = False,
+        read_only: bool = False,
+    ) -> None:
+        self._rules = rules
+        self.grants = grants
+        self._mode: Mode = "ask"
+        self._yes = yes
+        self._confined = confined
+        self._read_only = read_only
+        self.set_mode(mode)
+
+    @property
+    def mode(self) -> Mode:
+        """The present mode: it says which actions need no question."""
+        return self._mode
+
+    def possible(self) -> tuple[Mode, ...]:
+        """The modes that this session can switch to."""
+        return tuple(mode for mode in MODES if mode != "auto" or self._confined)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Switch the mode, from any thread. Raises UsageError for an impossible one."""
+        if mode not in MODES:
+            raise UsageError(f"there is no mode {mode!r}", f"the modes are: {', '.join(MODES)}")
+        if mode not in self.possible():
+            raise UsageError(
+                f"the mode {mode} needs a sandbox, and there is none here",
+                "localagent doctor says why; auto-edit asks for each command",
+            )
+        self._mode = mode
+
+    def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Ruling:
+        """See `agent.turn.Gate`."""
+        return self._rules.decide(
+            *(tool, effect, subject),
+            named=named,
+            yes=self._yes,
+            confined=self._confined,
+            read_only=self._read_only,
+            mode=self._mode,
+        )
+
+    def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
+        """See `agent.turn.Gate`."""
+        if effect == "execute" and not self._confined:
+            return ()  # without a sandbox, localagent asks for each command
+        return tuple(str(grant) for grant in exactly(effect, subject))
+
+    def remember(self, effect: Effect, subject: str) -> None:
+        """See `agent.turn.Gate`. Raises WorkspaceError."""
+        if self.rememberable(effect, subject):
+            self.grants.remember(effect, subject)

@@ -1,18 +1,20 @@
-"""May it? Rules and defaults that decide on each action, before it is carried out.
+"""Rules and defaults that decide on each action before localagent takes it: allow, ask or deny.
 
-A rule names a tool, a pattern and what to do: allow, ask or deny. The user's own rules are asked
-in order, and the first that matches decides. A project's rules come on top and can only narrow:
-of the two decisions the stricter one holds, where deny is stricter than ask and ask than allow.
-Without a matching rule the defaults decide. Some refusals no rule can lift.
+A rule names a tool, a pattern and an action. The first matching rule of the user decides. A
+project's rules can only narrow: the stricter decision holds, deny before ask before allow. Where no
+rule matches, the defaults decide. No rule lifts the refusals in `_refusal`.
 
-The mode of a session shifts what is asked, never what a rule denies: "plan" denies all that changes
-or runs something, "auto-edit" does not ask about edits, and "auto" about nothing that no rule of
-the project asks about, as long as a sandbox confines commands. Secrets are asked about in each,
-whatever flag was given, and denied in "auto" and where nobody is there to answer.
-What the user said yes to and had remembered (`grants`) is not asked again.
+The session's mode changes which actions need no question, and never lifts a deny:
 
-This is one of two gates. It says whether an action is wanted; what a command can reach is up to
-the sandbox alone, since the text of a command does not tell what it does.
+    plan        deny every change and every command
+    auto-edit   allow edits
+    auto        allow everything that no rule of the project asks for, inside of a sandbox
+
+Localagent asks about secrets in each mode and with --yes. It denies them in "auto", and where no
+user can answer. An action that the user granted for good (`Grants`) needs no question.
+
+This gate says whether an action is allowed. What a command can reach is up to the sandbox alone,
+because the text of a command does not say what it does.
 """
 
 from __future__ import annotations
@@ -33,23 +35,23 @@ from localagent.workspace.gitignore import path_matches
 RuleAction = Literal["allow", "ask", "deny"]
 Effect = Literal["read", "write", "execute"]
 # Who decided: the defaults, a rule of the user, a rule of the project, the flag --yes, the mode of
-# the session, or what the user had remembered.
+# the session, or a grant of the user.
 By = Literal["default", "rule", "project", "flag", "mode", "remembered"]
 
 CHECK_TOOL = "check"
 # Longer lines that are not understood match every ask and deny rule: matching takes too long.
 _MAX_LINE = 1 << 15
 _STRICTNESS: dict[RuleAction, int] = {"allow": 0, "ask": 1, "deny": 2}
-# Folders that nobody writes to through localagent: git's own data and localagent's settings.
-_UNTOUCHABLE = (".git", ".localagent", "git~1", "locala~1")
+# Localagent never writes to git's own data and to its own settings.
+_PROTECTED = (".git", ".localagent", "git~1", "locala~1")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule; `[[permissions]]` in a settings file, with the keys tool, match and action.
 
-    `tool` is a tool's name or "*". `pattern` is a glob: for paths as in .gitignore ("docs/**",
-    "*.md", "/setup.py"), for commands on the words of a command ("git status*", "npm test").
+    `tool` is a tool's name or "*". `pattern` is a glob: for a path as in .gitignore ("docs/**",
+    "*.md", "/setup.py"), for a command on its words ("git status*", "npm test").
     """
 
     tool: str
@@ -59,7 +61,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What was decided, who decided it, and why, in words for a person."""
+    """A decision, who made it, and the reason in words for the user."""
 
     action: RuleAction
     by: By
@@ -67,18 +69,17 @@ class Ruling:
 
 
 class Grants(Protocol):
-    """What the user had remembered."""
+    """The actions that the user allowed for good."""
 
     def hold(self, effect: Effect, subject: str) -> bool:
-        """Whether the user said that exactly this need not be asked again."""
+        """Whether exactly this action needs no question."""
 
 
 class Permissions:
     """The rules of the user and of the project.
 
-    `interactive` says that somebody is there to answer; without, what would be asked about a
-    secret is denied at once, also with `yes`. `ignore_case` says that the file system takes `A` and
-    `a` for the same name; paths are then compared without case.
+    `interactive` means that a user can answer; without one, a question about a secret becomes a
+    deny, also with `yes`. `ignore_case` compares paths without case, as the file system does.
     """
 
     def __init__(
@@ -113,21 +114,20 @@ class Permissions:
         """Decide on one action.
 
         `subject` is a path relative to the workspace or, for the effect "execute", a command
-        line. `named` are the paths that the user named in the task. `yes` is the user's flag; it
-        answers what would be asked, and lifts no refusal. `confined` says that the sandbox
-        confines commands, `read_only` that another session holds the workspace. `mode` is the
-        session's.
+        line. `named` are the paths in the user's task. `yes` is the flag --yes: it answers
+        questions and lifts no refusal. `confined` means that the sandbox confines commands,
+        `read_only` that another session holds the workspace. `mode` is the session's.
         """
         if effect != "execute":
             subject = normal_path(subject)
-        refusal = self._refusal(tool, effect, subject, read_only) or _planning(tool, effect, mode)
+        refusal = self._refusal(tool, effect, subject, read_only) or _plan_mode(tool, effect, mode)
         if refusal is not None:
             return refusal
         verdict = self._by_rules(tool, effect, subject, confined) or self._by_default(
             tool, effect, subject, named, confined
         )
         if verdict.action == "ask":
-            verdict = self._freed(verdict, effect, subject, mode, confined)
+            verdict = self._eased(verdict, effect, subject, mode, confined)
         narrowed = self._narrowed(verdict, tool, effect, subject)
         if narrowed.action != "ask":
             return narrowed
@@ -136,7 +136,7 @@ class Permissions:
         return Ruling("allow", "flag", "--yes was given") if yes else narrowed
 
     def _about_a_secret(self, verdict: Ruling, mode: Mode) -> Ruling:
-        """A yes that was given in advance, to whatever may come, is none to a secret."""
+        """--yes never covers secrets."""
         if not self._interactive:
             return Ruling("deny", verdict.by, f"{verdict.reason}, and nobody is there to ask")
         if mode == "auto":
@@ -145,10 +145,10 @@ class Permissions:
         return verdict
 
     def _refusal(self, tool: str, effect: Effect, subject: str, read_only: bool) -> Ruling | None:
-        """What no rule and no flag can lift."""
+        """The refusals that no rule and no flag can lift."""
         if effect == "read":
             return None
-        # A check runs in a view that is thrown away, so it changes nothing.
+        # A check runs in a view that is discarded, so it changes nothing.
         if read_only and tool != CHECK_TOOL:
             reason = "this session is read-only: another one holds the workspace"
             return Ruling("deny", "default", reason)
@@ -156,7 +156,7 @@ class Permissions:
             if subject == ".." or subject.startswith(("../", "/")):
                 return Ruling("deny", "default", f"{subject} is outside the workspace")
             for part in subject.split("/"):
-                if _bare(part) in _UNTOUCHABLE:
+                if _plainest(part) in _PROTECTED:
                     reason = f"{part} is never changed through localagent"
                     return Ruling("deny", "default", reason)
         return None
@@ -189,10 +189,10 @@ class Permissions:
             return Ruling("allow", "default", "you named it")
         return Ruling("ask", "default", "you did not name it")
 
-    def _freed(
+    def _eased(
         self, verdict: Ruling, effect: Effect, subject: str, mode: Mode, confined: bool
     ) -> Ruling:
-        """What becomes of a question by what is remembered and by the mode."""
+        """Allow what would be a question where a grant or the mode covers it."""
         if effect == "execute" and not confined:
             return verdict
         if self._grants is not None and self._grants.hold(effect, subject):
@@ -227,16 +227,19 @@ class Permissions:
         return one.casefold() == other.casefold() if self._ignore_case else one == other
 
 
-def _bare(part: str) -> str:
-    """A part of a path as the least exact file system takes it: without case, characters that are
-    not seen (HFS+), dots and blanks at the end, and the name of a stream (NTFS)."""
+def _plainest(part: str) -> str:
+    """A part of a path as the least exact file system reads it.
+
+    HFS+ ignores case and invisible characters; NTFS ignores dots and blanks at the end, and takes
+    the text after a colon for the name of a stream.
+    """
     text = unicodedata.normalize("NFKC", part.partition(":")[0])
-    seen = "".join(char for char in text if unicodedata.category(char) != "Cf")
-    return seen.casefold().rstrip(" .")
+    visible = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return visible.casefold().rstrip(" .")
 
 
-def _planning(tool: str, effect: Effect, mode: Mode) -> Ruling | None:
-    """The refusal of the mode "plan". A check changes nothing: its view is thrown away."""
+def _plan_mode(tool: str, effect: Effect, mode: Mode) -> Ruling | None:
+    """The refusal of the mode "plan". A check changes nothing, as its view is discarded."""
     if mode != "plan" or effect == "read" or tool == CHECK_TOOL:
         return None
     return Ruling("deny", "mode", "the mode is plan: reading and searching only")
@@ -291,7 +294,7 @@ def _command_glob(pattern: str) -> re.Pattern[str]:
 
 
 def normal_path(path: str) -> str:
-    """The path with `/`, and without "." and doubled slashes; ".." is resolved as text."""
+    """The path with `/` alone, without "." and doubled slashes; ".." is resolved as text."""
     parts: list[str] = []
     text = path.replace("\\", "/") if os.name == "nt" else path
     for part in text.split("/"):

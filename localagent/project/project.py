@@ -13,8 +13,7 @@ from localagent.config.settings import Settings
 from localagent.config.settings import load as load_settings
 from localagent.context.prompts import Prompts
 from localagent.core.paths import config_dir
-from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import FOLDER, Kind, ProjectFile, ProjectScan, scan
+from localagent.permissions.consent import FOLDER, Consent, Kind, ProjectFile, ProjectScan, scan
 from localagent.workspace.workspace import Workspace
 
 

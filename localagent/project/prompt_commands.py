@@ -37,7 +37,7 @@ from localagent.core.errors import UsageError
 from localagent.core.events import MODES, Mode
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
-from localagent.permissions.project_files import MAX_BYTES, MAX_FILES, ProjectFile
+from localagent.permissions.consent import MAX_BYTES, MAX_FILES, ProjectFile
 from localagent.project.project import Project
 
 _FENCE = "---"

@@ -8,7 +8,7 @@ from localagent.context.rules import Rules, RuleText
 from localagent.core.errors import ConfigError, OutsideWorkspace
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
-from localagent.permissions.project_files import FOLDER, MAX_BYTES, RULES, ProjectFile, load
+from localagent.permissions.consent import FOLDER, MAX_BYTES, RULES, ProjectFile, load
 from localagent.project.project import Project
 from localagent.workspace.workspace import Workspace
 

@@ -1,12 +1,11 @@
-r"""Secrets in text: keys, tokens and passwords, found by their form.
+"""A detector of secrets in text: keys, tokens and passwords, by their form.
 
-A pattern is looked for only where one of its keywords occurs, which costs next to nothing on text
-without secrets. Patterns with a fixed beginning need no second look. An assignment to a name such
-as `password` needs a value that looks random: entropy, several kinds of characters, and no sign of
-a placeholder, a path or a word.
+The detector searches a pattern only where one of its keywords occurs, so text without secrets costs
+next to nothing. A token with a fixed prefix needs no other test. A value assigned to a name such as
+`password` must look random: entropy, several kinds of characters, no placeholder, path or word.
 
-The forms are those that the issuers document, or that can be seen in keys that they issue; each
-says where from. Nothing is checked with an issuer: that would need the network, and would tell it.
+Each form names its source: the issuer's documentation, or keys that the issuer gives out. The
+detector never asks an issuer, which would need the network and would reveal the secret.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-# Only ASCII letters: places in the text must stay where they are.
+# Lower case for ASCII letters alone, so that every index in the text stays valid.
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 MAX_TEXT = 8 << 20
-"""Characters that are looked at; what is longer is no text that somebody reads."""
+"""Characters that the detector reads; nobody reads a longer text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret: where it is in the text, and what it seems to be."""
+    """The place of a secret in a text, and its likely kind."""
 
     start: int
     end: int
@@ -35,8 +34,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """One form. The group `s` of the pattern, or all of it, is the secret. `keywords` are in lower
-    case where the pattern ignores case, which `fold` says."""
+    """One form of a secret, which is the group `s` of the pattern.
+
+    With `fold` the pattern ignores case, and `keywords` are in lower case.
+    """
 
     kind: str
     keywords: tuple[str, ...]
@@ -46,8 +47,9 @@ class _Form:
 
 
 def _fixed(kind: str, keywords: tuple[str, ...], pattern: str) -> _Form:
-    """A form that is told by its beginning; it is no part of a longer word."""
-    # No look behind in the pattern: `re` is ten times as fast where one begins with plain letters.
+    """A form with a fixed prefix, which is no part of a longer word."""
+    # `_begins` takes the place of a lookbehind: a pattern that begins with letters is ten times as
+    # fast in `re`.
     return _Form(kind, keywords, re.compile(rf"(?P<s>{pattern})(?![A-Za-z0-9_])"), _begins)
 
 
@@ -57,18 +59,17 @@ def _begins(match: re.Match[str]) -> bool:
 
 
 def _aws(match: re.Match[str]) -> bool:
-    """Not the keys of AWS's own documentation, which end so."""
+    """Whether it is a real key: the keys in AWS's documentation end in EXAMPLE."""
     return _begins(match) and not match["s"].endswith("EXAMPLE")
 
 
-# Parts of a name that say that its value is secret.
+# Parts of a name whose value is a secret.
 _CORES = (
     *("password", "passwd", "passphrase", "pwd", "secret", "token", "credential"),
     *("api_key", "api-key", "apikey", "access_key", "access-key", "accesskey", "auth_key"),
     *("private_key", "private-key", "encryption_key", "signing_key"),
 )
-# What follows: the rest of the name and a value, in quotes; or, as in the environment and in files
-# like .env, without.
+# After the part: the rest of the name, and a value in quotes or, as in .env files, a bare one.
 _QUOTED = re.compile(
     r"(?P<more>[A-Za-z0-9_.-]{0,20})[\"']?\s{0,4}(?::=|=>|:|=)\s{0,4}[rbu]?"
     r"(?P<q>[\"'])(?P<s>[^\"'\n\\]{8,300})(?P=q)"
@@ -76,7 +77,7 @@ _QUOTED = re.compile(
 _BARE = re.compile(r"(?P<more>[A-Z0-9_]{0,20})=(?P<s>[^\s\"'`;&|]{8,300})[ \t]*(?=\n|\Z)")
 _NAME_BEFORE = re.compile(r"[A-Za-z0-9_.-]{0,40}\Z")
 _LINE_BEFORE = re.compile(r"(?:\d{1,6}\|)?[ \t]{0,8}(?:export |set )?\Z")
-# A name that ends so says something about a secret.
+# A name with one of these endings describes a secret and does not hold it.
 _ABOUT = re.compile(
     r"(?:hash|sha\d*|digest|name|id|url|uri|path|file|dir|type|kind|len|length|size|count|regex|"
     r"pattern|format|header|field|param|label|title|prompt|hint|help|text|error|message|env|var|"
@@ -94,13 +95,13 @@ _CALL = re.compile(r"[A-Za-z_][\w.]*[(\[]")
 
 
 def _entropy(text: str) -> float:
-    """Shannon's entropy, in bits a character."""
+    """Shannon's entropy, in bits per character."""
     counts = Counter(text).values()
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts)
 
 
 def _is_random(value: str, *, chosen: bool) -> bool:
-    """Whether a value may be a secret; `chosen` says that a person may have chosen it."""
+    """Whether a value may be a secret. `chosen` means that a user may have made it up."""
     if _PLACEHOLDER.search(value) or _TEMPLATE.search(value) or _CALL.match(value):
         return False
     kinds = sum(
@@ -118,7 +119,7 @@ def _is_random(value: str, *, chosen: bool) -> bool:
 
 
 def _assigned(text: str, lower: str) -> Iterator[Secret]:
-    """Values that are given to names such as `password`; `lower` is the text in lower case."""
+    """Values assigned to names such as `password`; `lower` is the text in lower case."""
     for core in _CORES:
         at = lower.find(core)
         while at >= 0:
@@ -132,14 +133,14 @@ def _bare(text: str, at: int, core: str) -> re.Match[str] | None:
     match = _BARE.match(text, at + len(core))
     if match is None:
         return None
-    begun = at - len(_before(text, at))
-    line = text[text.rfind("\n", 0, begun) + 1 : begun]
-    whole = text[begun : match.end("more")]
-    return match if whole.isupper() and _LINE_BEFORE.fullmatch(line) else None
+    start = at - len(_before(text, at))
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    name = text[start : match.end("more")]
+    return match if name.isupper() and _LINE_BEFORE.fullmatch(line) else None
 
 
 def _before(text: str, at: int) -> str:
-    """The part of a name that stands before `at`."""
+    """The part of a name before the index `at`."""
     match = _NAME_BEFORE.search(text, max(0, at - 40), at)
     return match[0] if match else ""
 
@@ -162,12 +163,12 @@ def _in_url(match: re.Match[str]) -> bool:
 
 
 def _key_body(match: re.Match[str]) -> bool:
-    """A key, and not a program that handles keys: enough of base 64 between the two lines."""
+    """Whether it is a key and no program that handles keys: enough base 64 between its lines."""
     return len(re.sub(r"[^A-Za-z0-9+/]", "", match["s"])) >= 60
 
 
 FORMS: tuple[_Form, ...] = (
-    # RFC 7468; OpenSSH's and PGP's own. In tools' output lines have numbers before them ("12|").
+    # RFC 7468; OpenSSH's and PGP's own. Lines in a tool's output begin with their number ("12|").
     _Form(
         "private key",
         ("PRIVATE KEY",),
@@ -226,7 +227,7 @@ FORMS: tuple[_Form, ...] = (
     # The npm blog, 2021: "npm_" and 36 characters. PyPI's help: macaroons with the prefix "pypi-".
     _fixed("npm token", ("npm_",), r"npm_[A-Za-z0-9]{36}"),
     _fixed("pypi token", ("pypi-",), r"pypi-AgE[A-Za-z0-9_-]{50,1000}"),
-    # As issued by each.
+    # Keys that each of these issuers gives out.
     _fixed("openai key", ("sk-",), r"sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,300}"),
     _fixed("openai key", ("T3BlbkFJ",), r"sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}"),
     _fixed("anthropic key", ("sk-ant-",), r"sk-ant-[a-z0-9]{3,10}-[A-Za-z0-9_-]{60,200}"),
@@ -240,7 +241,7 @@ FORMS: tuple[_Form, ...] = (
     _fixed("age key", ("AGE-SECRET-KEY-1",), r"AGE-SECRET-KEY-1[A-Z0-9]{58}"),
     _fixed("telegram token", (":AA",), r"\d{8,10}:AA[A-Za-z0-9_-]{33}"),
     _fixed("azure key", ("AccountKey=",), r"AccountKey=[A-Za-z0-9+/]{86}=="),
-    # RFC 7519: two parts that begin with the base 64 of '{"', and a signature.
+    # RFC 7519: two parts that begin with '{"' in base 64, and a signature.
     _fixed(
         "jwt",
         ("eyJ",),
@@ -272,24 +273,19 @@ FORMS: tuple[_Form, ...] = (
 
 
 def secrets_in(text: str) -> list[Secret]:
-    """The secrets of a text in order; none of them overlap."""
-    if len(text) > MAX_TEXT:
-        text = text[:MAX_TEXT]
+    """The secrets of a text in order, without overlaps."""
+    text = text[:MAX_TEXT]
     lower = text.lower() if text.isascii() else text.translate(_LOWER)
-    found = list(_assigned(text, lower))
+    secrets = list(_assigned(text, lower))
     for form in FORMS:
         searched = lower if form.fold else text
         if any(keyword in searched for keyword in form.keywords):
-            found += _matches(form, text)
-    found.sort(key=lambda one: (one.start, -one.end, one.kind == "value"))  # the form says more
-    kept: list[Secret] = []
-    for one in found:
-        if not kept or one.start >= kept[-1].end:
-            kept.append(one)
-    return kept
-
-
-def _matches(form: _Form, text: str) -> Iterator[Secret]:
-    for match in form.pattern.finditer(text):
-        if form.ok(match):
-            yield Secret(*match.span("s"), form.kind)
+            matches = form.pattern.finditer(text)
+            secrets += [Secret(*match.span("s"), form.kind) for match in matches if form.ok(match)]
+    # Of two at one place, the longer counts; then a token's form, which says more than a name.
+    secrets.sort(key=lambda secret: (secret.start, -secret.end, secret.kind == "value"))
+    result: list[Secret] = []
+    for secret in secrets:
+        if not result or secret.start >= result[-1].end:
+            result.append(secret)
+    return result

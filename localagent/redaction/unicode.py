@@ -1,7 +1,7 @@
-"""Characters that a reader does not see, or that make text read otherwise than it is.
+"""Characters that a reader does not see, or that change how text reads.
 
-Escape sequences move a terminal's cursor; marks of writing direction reorder what is shown (the
-"Trojan Source" attack); zero-width and tag characters carry text that only a model reads.
+Escape sequences move a terminal's cursor. Direction marks reorder text on the screen (the "Trojan
+Source" attack). Zero-width and tag characters carry text that only a model reads.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 
 # C0 controls but tab and newline, DEL, and C1 controls (0x9b alone begins an escape sequence).
 CONTROLS = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))
-# Marks of writing direction (the Unicode bidirectional algorithm's formatting characters), line and
-# paragraph separators, zero-width and invisible signs, and the interlinear and tag characters.
+# The Unicode bidirectional algorithm's formatting characters, line and paragraph separators,
+# zero-width and invisible signs, and the interlinear and tag characters.
 INVISIBLE = (
     *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F),
     *range(0x2028, 0x202F),
@@ -24,15 +24,17 @@ SURROGATES = range(0xD800, 0xE000)
 
 
 def characters(*codes: int) -> str:
-    """The inside of a regular expression's [...] that matches these characters; runs of them become
-    ranges, as a set of thousands is slow."""
-    parts: list[list[int]] = []
+    """The inside of a regular expression's [...] that matches these characters.
+
+    Consecutive codes become ranges, because a set of thousands is slow.
+    """
+    ranges: list[list[int]] = []
     for code in sorted(codes):
-        if parts and code == parts[-1][1] + 1:
-            parts[-1][1] = code
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1][1] = code
         else:
-            parts.append([code, code])
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in parts)
+            ranges.append([code, code])
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
 
 
 # ECMA-48: CSI sequences, OSC and other strings up to their end, and two-character escapes.
@@ -43,8 +45,10 @@ _ESCAPES = re.compile(
 
 
 def without_escapes(text: str) -> str:
-    """What a command printed, without the sequences that colour it or move the cursor; of a line
-    that was overwritten by carriage returns, the last state."""
+    """A command's output without color and cursor sequences.
+
+    A line that carriage returns overwrite keeps its last state.
+    """
     if "\x1b" in text or "\x9b" in text:
         text = _ESCAPES.sub("", text)
     if "\r" in text:

@@ -27,8 +27,7 @@ from localagent.index.base import Index
 from localagent.index.disk import DiskIndex
 from localagent.models.base import Model
 from localagent.models.router import MAIN, Router
-from localagent.permissions.gate import SessionGate
-from localagent.permissions.grants import WorkspaceGrants
+from localagent.permissions.grants import SessionGate, WorkspaceGrants
 from localagent.permissions.rules import Permissions
 from localagent.project.project import Project
 from localagent.project.rules import session_rules

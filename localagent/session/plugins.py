@@ -27,7 +27,7 @@ from localagent.core.events import Event
 from localagent.core.messages import Message, ToolResult
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
-from localagent.permissions.project_files import MAX_BYTES, MAX_FILES, Kind
+from localagent.permissions.consent import MAX_BYTES, MAX_FILES, Kind
 from localagent.project.project import ProjectFiles
 from localagent.tools.base import Action, Effect, Tool, ToolContext
 

@@ -7,6 +7,7 @@ Names that are not UTF-8 are carried by `surrogateescape`, as `os.fsdecode` does
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -222,6 +223,11 @@ class Workspace:
             above = folder.rpartition("/")[0]
             known[folder] = stat.S_ISDIR(mode) and self._real_folder(above, known)
         return known[folder]
+
+
+def workspace_key(root: str | Path) -> str:
+    """The name under which localagent stores what belongs to the workspace at `root`."""
+    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
 
 
 def _opened(root: Path, name: str) -> int:

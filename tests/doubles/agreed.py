@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import load, nested_rules, scan
+from localagent.permissions.consent import Consent, load, nested_rules, scan
 from localagent.workspace.workspace import Workspace
 
 

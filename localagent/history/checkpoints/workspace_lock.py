@@ -6,7 +6,6 @@ go of it when its holder dies, however it dies. What the file holds is for the m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -19,6 +18,7 @@ from localagent.core.errors import WorkspaceError
 from localagent.core.locks import BUSY, lock_now, unlock
 from localagent.core.paths import private, state_dir
 from localagent.history.checkpoints.turn_log import Transaction
+from localagent.workspace.workspace import workspace_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,7 @@ def workspace_file(root: str | Path, kind: str) -> Path:
 
     Raises OSError.
     """
-    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
-    return private(state_dir() / "locks") / f"{name}.{kind}"
+    return private(state_dir() / "locks") / f"{workspace_key(root)}.{kind}"
 
 
 def _sign(fd: int, session: str, workspace: str) -> None:

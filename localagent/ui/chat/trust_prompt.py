@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import MEANINGS, ProjectFile
+from localagent.permissions.consent import MEANINGS, Consent, ProjectFile
 from localagent.session.factory import use_project_files
 from localagent.ui.chat.interface import Choice, Item, Output
 

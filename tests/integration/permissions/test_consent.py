@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from localagent.core.paths import data_dir
-from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import (
+from localagent.permissions.consent import (
     MAX_BYTES,
     MAX_FILES,
+    Consent,
     ProjectFile,
     load,
     nested_rules,

@@ -11,8 +11,7 @@ import pytest
 from localagent.config.policy import Policy
 from localagent.core.errors import UsageError
 from localagent.core.events import Mode
-from localagent.permissions.consent import Consent
-from localagent.permissions.project_files import load
+from localagent.permissions.consent import Consent, load
 from localagent.project import prompt_commands as frontmatter
 from localagent.project.project import Project
 from localagent.project.prompt_commands import (

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from localagent.core.errors import UsageError
-from localagent.permissions.gate import SessionGate
-from localagent.permissions.grants import Grant, WorkspaceGrants, exactly
+from localagent.permissions.grants import Grant, SessionGate, WorkspaceGrants, exactly
 from localagent.permissions.rules import Permissions, Rule
 
 NOBODY: frozenset[str] = frozenset()
