@@ -1,4 +1,4 @@
-"""Ignore files in gitignore's syntax, read without git."""
+"""Patterns in gitignore's syntax, matched without git."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _MAX_BYTES = 1 << 20
 
 
 def walk(root: Path, start: str = "") -> Iterator[str]:
-    """Every regular file below `start` that the .gitignore files from there on do not exclude.
+    """Every regular file below `start` that no .gitignore file from `start` on excludes.
 
-    Links are not followed, `.git` is left out, folders that cannot be read are skipped.
+    Links, `.git` and unreadable folders are skipped.
     """
     waiting: list[tuple[str, list[tuple[str, GitIgnoreSpec]]]] = [(start, [])]
     while waiting:
         folder, specs = waiting.pop()
         try:
-            with os.scandir(root / folder) as found:
-                entries = list(found)
+            with os.scandir(root / folder) as scanned:
+                entries = list(scanned)
         except OSError:
             continue
         here = patterns(root, _joined(folder, ".gitignore"))
@@ -76,10 +76,7 @@ def _single(pattern: str) -> GitIgnoreSpec | None:
 
 
 def patterns(root: Path, name: str) -> GitIgnoreSpec | None:
-    """The patterns of the ignore file `name`; None where there are none.
-
-    A link is not read, as git does not either.
-    """
+    """The patterns of the ignore file `name`, or None. A link is not read, as in git."""
     path = f"{root}/{name}"
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -92,7 +89,7 @@ def patterns(root: Path, name: str) -> GitIgnoreSpec | None:
 
 
 def compiled(lines: Iterable[str]) -> GitIgnoreSpec | None:
-    """The patterns of `lines`; a line that git would not understand is left out."""
+    """The patterns of `lines` without those that git does not understand; None for no pattern."""
     from pathspec import GitIgnoreSpec  # 70 ms, and most workspaces are git's
 
     good = []
@@ -106,7 +103,7 @@ def compiled(lines: Iterable[str]) -> GitIgnoreSpec | None:
 
 
 def _excluded(name: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
-    """Whether ignore files exclude `name`; the deepest one that has a matching pattern decides."""
+    """Whether ignore files exclude `name`: the deepest one with a matching pattern decides."""
     for folder, spec in reversed(specs):
         inner = name[len(folder) + 1 :] if folder else name
         verdict = spec.check_file(f"{inner}/" if is_folder else inner).include

@@ -1,10 +1,11 @@
-"""Files below one folder, reached without ever following a link.
+"""Files below one folder, opened without ever following a link.
 
-A path is opened part by part, each relative to the folder opened before it and with O_NOFOLLOW,
-so a folder that is swapped for a link between a check and its use leads to an error and not out
-of the workspace. Where the system has no such calls (Windows), every part is looked at first.
+`SafeDir` opens a path part by part, each part relative to the folder before it and with O_NOFOLLOW.
+A folder that is replaced by a link between a check and its use therefore causes an error, and the
+path never leads out of the workspace. Windows has no such calls, so each part is checked first.
 
-Only `journal.transition` calls the methods that write. Paths are relative to the root, with `/`.
+Paths are relative to the root, with `/`. Only `history.checkpoints.apply` calls the methods that
+write.
 """
 
 from __future__ import annotations
@@ -16,82 +17,85 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from localagent.core.errors import OutsideWorkspace
-from localagent.workspace.path_state import ABSENT, PathState
 
-
-def _copy_attributes(fd: int, old: str, dir_fd: int | None, after: PathState) -> None:
-    """Give the open file `fd` the extended attributes that the file `old` (relative to the folder
-    `dir_fd`) has, and the owner and mode of `after`.
-
-    The mode comes last: a change of owner or of an access list changes it, too.
-    """
-    if after.uid is not None and after.gid is not None and hasattr(os, "fchown"):
-        _chown(fd, os.fstat(fd), after.uid, after.gid)
-    _copy_xattrs(fd, old, dir_fd)
-    if after.mode is not None and hasattr(os, "fchmod"):
-        os.fchmod(fd, after.mode)
-
-
-def _chown(fd: int, found: os.stat_result, uid: int, gid: int) -> None:
-    """Change the owner as far as we may: root may all, others may choose among their groups."""
-    if (found.st_uid, found.st_gid) == (uid, gid):
-        return
-    try:
-        os.fchown(fd, uid if os.geteuid() == 0 else -1, gid)
-    except PermissionError:
-        pass
-
-
-def _copy_xattrs(fd: int, old: str, dir_fd: int | None) -> None:
-    """Copy extended attributes (access lists, labels) from `old`, those that we may copy."""
-    if not hasattr(os, "listxattr"):
-        return
-    try:
-        source = os.open(old, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=dir_fd)
-    except OSError:
-        return  # a new file, or one that was a link
-    try:
-        for key in os.listxattr(source):
-            try:
-                os.setxattr(fd, key, os.getxattr(source, key))
-            except OSError:
-                continue  # reserved to the system, or not supported here
-    except OSError:
-        pass
-    finally:
-        os.close(source)
-
+PathKind = Literal["file", "symlink", "dir", "absent", "special"]
 
 _DIR_FDS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _MODES = os.name != "nt"  # Windows knows only a read-only flag
-_READ = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a fifo that was swapped in must not block us
-)
+_SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+# O_NONBLOCK: to open a named pipe must not wait for its writer.
+_READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
 _FOLDER = _READ | getattr(os, "O_DIRECTORY", 0)
-_CREATE = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE
 _CHUNK = 1 << 20
-_MAX_LINKS = 40  # as the kernel's own limit
+_MAX_LINKS = 40  # the kernel's own limit
+
+
+@dataclass(frozen=True, slots=True)
+class PathState:
+    """What a path is, as a plain value. Equal states have the same kind, mode and content.
+
+    `mode` is S_IMODE of files and folders, or None. `sha256` is of a file's bytes or of a link's
+    target. `size` is in bytes. `stamp` (inode, size, mtime in ns) changes with each write.
+    """
+
+    kind: PathKind
+    mode: int | None = None
+    sha256: str = ""
+    size: int = field(default=0, compare=False)
+    uid: int | None = field(default=None, compare=False)
+    gid: int | None = field(default=None, compare=False)
+    stamp: tuple[int, int, int] | None = field(default=None, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        if self.kind == "absent":
+            return {"kind": "absent"}
+        names = ("kind", "mode", "sha256", "size", "uid", "gid")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PathState:
+        """The state that `to_dict` made `data` of. Raises KeyError or TypeError."""
+        return cls(**{name: data[name] for name in data if name != "stamp"})
+
+
+ABSENT = PathState("absent")
+
+
+def open_below(root: Path, name: str) -> int:
+    """A descriptor to read `name`, a path below `root` without links. Raises OSError for a link."""
+    if not _DIR_FDS:
+        return os.open(f"{root}/{name}", _READ)
+    *folders, last = name.split("/")
+    folder = _descend(os.open(root, _FOLDER), folders)
+    try:
+        return os.open(last, _READ, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _descend(fd: int, parts: list[str]) -> int:
+    """Open a folder below the open folder `fd`, which is closed."""
+    try:
+        for part in parts:
+            below = os.open(part, _FOLDER, dir_fd=fd)
+            os.close(fd)
+            fd = below
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """An open folder: `at(name)` and `fd` are what os functions take as path and dir_fd."""
+    """An open folder: os functions take `at(name)` as path and `fd` as dir_fd."""
 
     fd: int | None
     base: str
@@ -101,9 +105,9 @@ class _Folder:
 
 
 class SafeDir:
-    """One folder and what is below it. Use as a context manager.
+    """One folder and everything below it. Use as a context manager.
 
-    All methods raise OSError as the system does; NotADirectoryError or ELOOP where a part of the
+    All methods raise OSError as the system does: NotADirectoryError, or ELOOP where a part of the
     path is a link.
     """
 
@@ -123,7 +127,7 @@ class SafeDir:
             os.close(self._fd)
             self._fd = None
 
-    # Looking
+    # Reading
 
     @property
     def mode(self) -> int | None:
@@ -132,15 +136,15 @@ class SafeDir:
 
     @property
     def has_modes(self) -> bool:
-        """Whether this system has modes to speak of."""
+        """Whether this system has permission bits."""
         return _MODES
 
     def resolve(self, path: str, *, last: bool, fixed: frozenset[str] = frozenset()) -> str:
-        """`path` with its links replaced by what they point to, relative to the root.
+        """`path` with its links replaced by their targets, relative to the root.
 
-        `last` says whether a link in the last part is followed, too. Links at a path of `fixed`
-        are taken for plain folders: they are about to be replaced.
-        Raises OutsideWorkspace where a link leads out or in a circle.
+        With `last`, a link in the last part is followed too. Links at a path of `fixed` count as
+        plain folders, because the caller is about to replace them. Raises OutsideWorkspace where a
+        link leads out or in a circle.
         """
         todo = path.split("/")
         done: list[str] = []
@@ -156,9 +160,7 @@ class SafeDir:
                 continue
             done.append(part)
             here = "/".join(done)
-            if here in fixed or not (todo or last):
-                continue
-            target = self._link(here)
+            target = None if here in fixed or not (todo or last) else self._link(here)
             if target is None:
                 continue
             links += 1
@@ -166,66 +168,60 @@ class SafeDir:
                 raise OutsideWorkspace(f"{path}: its links lead in a circle")
             done.pop()
             if Path(target).is_absolute():
-                done, target = [], self._below_root(path, target)
+                real = Path(os.path.realpath(target))
+                if not real.is_relative_to(self.root):
+                    raise _outside(path)
+                done, target = [], real.relative_to(self.root).as_posix()
             todo[:0] = target.replace(os.sep, "/").split("/")
         if not done:
             raise _outside(path)
         return "/".join(done)
 
     def _link(self, path: str) -> str | None:
-        """Where the link `path` points to, or None where it is no link."""
+        """The target of the link `path`; None for any other path."""
         try:
             with self._folder_of(path) as (folder, name):
                 return os.readlink(folder.at(name), dir_fd=folder.fd)
         except OSError:
             return None
 
-    def _below_root(self, path: str, target: str) -> str:
-        """An absolute link target, relative to the root."""
-        real = Path(os.path.realpath(target))
-        if not real.is_relative_to(self.root):
-            raise _outside(path)
-        return real.relative_to(self.root).as_posix()
-
     def state(self, path: str) -> PathState:
-        """What `path` is now; its content is read and hashed."""
-        found = self.stat(path)
-        if found.kind == "symlink":
+        """The present state of `path`, with the hash of its content."""
+        status = self.stat(path)
+        if status.kind == "symlink":
             target = os.fsencode(self._link(path) or "")
             digest = hashlib.sha256(target).hexdigest()
-            return PathState("symlink", None, digest, len(target), stamp=found.stamp)
-        if found.kind != "file":
-            return found
-        hashed = hashlib.sha256()
+            return PathState("symlink", None, digest, len(target), stamp=status.stamp)
+        if status.kind != "file":
+            return status
         with self.open(path) as file:
-            while chunk := file.read(_CHUNK):
-                hashed.update(chunk)
-        digest = hashed.hexdigest()
-        return PathState("file", found.mode, digest, found.size, found.uid, found.gid, found.stamp)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        values = (status.mode, digest, status.size, status.uid, status.gid, status.stamp)
+        return PathState("file", *values)
 
     def stat(self, path: str) -> PathState:
-        """What `path` is now, without its content (`sha256` is empty)."""
+        """The present state of `path` without its content (`sha256` is empty)."""
         try:
             with self._folder_of(path) as (folder, name):
-                found = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
+                status = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return ABSENT
         except OSError as error:
             if error.errno == errno.ELOOP:
                 return ABSENT
             raise
-        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
-        mode = stat.S_IMODE(found.st_mode) if _MODES else None
-        if stat.S_ISLNK(found.st_mode):
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+        mode = stat.S_IMODE(status.st_mode) if _MODES else None
+        if stat.S_ISLNK(status.st_mode):
             return PathState("symlink", stamp=stamp)
-        if stat.S_ISREG(found.st_mode):
-            return PathState("file", mode, "", found.st_size, found.st_uid, found.st_gid, stamp)
-        if stat.S_ISDIR(found.st_mode):
-            return PathState("dir", mode, "", 0, found.st_uid, found.st_gid)
+        if stat.S_ISREG(status.st_mode):
+            return PathState("file", mode, "", status.st_size, status.st_uid, status.st_gid, stamp)
+        if stat.S_ISDIR(status.st_mode):
+            return PathState("dir", mode, "", 0, status.st_uid, status.st_gid)
         return PathState("special", mode)
 
-    def open(self, path: str) -> BinaryIO:
-        """The file `path`, to be read."""
+    def open(self, path: str) -> io.BufferedReader:
+        """The regular file `path`, opened for reading."""
         with self._folder_of(path) as (folder, name):
             fd = os.open(folder.at(name), _READ, dir_fd=folder.fd)
         try:
@@ -237,13 +233,13 @@ class SafeDir:
         return os.fdopen(fd, "rb")
 
     def content(self, path: str, state: PathState) -> BinaryIO:
-        """The bytes of a file, or the target of a link, to be read."""
+        """The bytes of a file, or the target of a link, opened for reading."""
         if state.kind == "symlink":
             return io.BytesIO(os.fsencode(self._link(path) or ""))
         return self.open(path)
 
     def children(self, path: str) -> list[str]:
-        """The paths of what the folder `path` holds, sorted."""
+        """The sorted paths in the folder `path`."""
         with self._folder_of(path) as (folder, name):
             if folder.fd is None:
                 names = [entry.name for entry in Path(folder.at(name)).iterdir()]
@@ -256,11 +252,11 @@ class SafeDir:
         return [f"{path}/{name}" for name in sorted(names)]
 
     def writable(self, path: str) -> bool:
-        """Whether the file `path` is meant to be written by us: its mode and owner allow it."""
+        """Whether the mode and the owner of the file `path` allow us to write it."""
         with self._folder_of(path) as (folder, name):
-            found = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
-            # To root every file is writable; a mode without any write bit still says "hands off".
-            return bool(found.st_mode & 0o222) and os.access(
+            status = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
+            # Root may write every file; a mode without any write bit still says "hands off".
+            return bool(status.st_mode & 0o222) and os.access(
                 folder.at(name), os.W_OK, dir_fd=folder.fd
             )
 
@@ -269,8 +265,10 @@ class SafeDir:
     def stage(
         self, path: str, temp: str, content: BinaryIO, after: PathState, *, sync: bool
     ) -> None:
-        """Write `content` to the file `temp` beside `path`, with the mode, owner and extended
-        attributes that `path` shall have, and with `sync` down to the disk."""
+        """Write `content` to the file `temp` beside `path`, with the attributes of `after`.
+
+        With `sync`, wait until the content is on the disk.
+        """
         with self._folder_of(path) as (folder, name):
             fd = os.open(folder.at(temp), _CREATE, 0o600, dir_fd=folder.fd)
             with os.fdopen(fd, "wb") as file:
@@ -287,7 +285,7 @@ class SafeDir:
             os.symlink(os.fsdecode(target), folder.at(temp), dir_fd=folder.fd)
 
     def rename(self, path: str, temp: str) -> None:
-        """Put the staged `temp` in the place of `path`, in one step."""
+        """Rename the staged `temp` to `path`, in one step."""
         with self._folder_of(path) as (folder, name):
             os.replace(folder.at(temp), folder.at(name), src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
 
@@ -323,12 +321,16 @@ class SafeDir:
         """Give the folder `path` the mode and, as root, the owner of `after`."""
         if not _DIR_FDS or after.mode is None:
             return
-        with self._opened(path) as fd:
-            found = os.fstat(fd)
+        with self._folder_of(path) as (folder, name):
+            fd = os.open(name, _FOLDER, dir_fd=folder.fd)
+        try:
+            status = os.fstat(fd)
             if after.uid is not None and after.gid is not None:
-                _chown(fd, found, after.uid, after.gid)
-            if stat.S_IMODE(found.st_mode) != after.mode:
+                _chown(fd, status, after.uid, after.gid)
+            if stat.S_IMODE(status.st_mode) != after.mode:
                 os.fchmod(fd, after.mode)
+        finally:
+            os.close(fd)
 
     def sync(self, path: str) -> None:
         """Wait until the names in the folder that holds `path` are on the disk."""
@@ -343,33 +345,20 @@ class SafeDir:
                 raise
 
     @contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
-        with self._folder_of(path) as (folder, name):
-            fd = os.open(name, _FOLDER, dir_fd=folder.fd)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
-    @contextmanager
     def _folder_of(self, path: str) -> Iterator[tuple[_Folder, str]]:
         """The folder that holds `path`, and the last part of `path`."""
         *parents, name = path.split("/")
         if self._fd is None:
-            yield _Folder(None, self._plain(parents)), name
+            yield _Folder(None, self._checked_folder(parents)), name
             return
-        fd = os.dup(self._fd)
+        fd = _descend(os.dup(self._fd), parents)
         try:
-            for part in parents:
-                below = os.open(part, _FOLDER, dir_fd=fd)
-                os.close(fd)
-                fd = below
             yield _Folder(fd, ""), name
         finally:
             os.close(fd)
 
-    def _plain(self, parents: list[str]) -> str:
-        """The folder `parents` for systems without dir_fd; a link among them is an error."""
+    def _checked_folder(self, parents: list[str]) -> str:
+        """The folder `parents` on systems without dir_fd; a link among them is an error."""
         here = self.root
         for part in parents:
             here = here / part
@@ -377,6 +366,50 @@ class SafeDir:
             if here.is_symlink() or (is_junction is not None and is_junction()):
                 raise NotADirectoryError(errno.ENOTDIR, "a link on the path", str(here))
         return str(here)
+
+
+def _copy_attributes(fd: int, old: str, dir_fd: int | None, after: PathState) -> None:
+    """Give the open file `fd` the extended attributes of the file `old` (relative to the folder
+    `dir_fd`), and the owner and mode of `after`.
+
+    The mode comes last, because a change of the owner or of an access list changes it, too.
+    """
+    if after.uid is not None and after.gid is not None and hasattr(os, "fchown"):
+        _chown(fd, os.fstat(fd), after.uid, after.gid)
+    _copy_xattrs(fd, old, dir_fd)
+    if after.mode is not None and hasattr(os, "fchmod"):
+        os.fchmod(fd, after.mode)
+
+
+def _chown(fd: int, status: os.stat_result, uid: int, gid: int) -> None:
+    """Change the owner where the system allows it: only root gives files away, and other users
+    choose among their groups."""
+    if (status.st_uid, status.st_gid) == (uid, gid):
+        return
+    try:
+        os.fchown(fd, uid if os.geteuid() == 0 else -1, gid)
+    except PermissionError:
+        pass
+
+
+def _copy_xattrs(fd: int, old: str, dir_fd: int | None) -> None:
+    """Copy the extended attributes (access lists, labels) of `old` that the system lets us copy."""
+    if not hasattr(os, "listxattr"):
+        return
+    try:
+        source = os.open(old, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=dir_fd)
+    except OSError:
+        return  # a new file, or one that was a link
+    try:
+        for key in os.listxattr(source):
+            try:
+                os.setxattr(fd, key, os.getxattr(source, key))
+            except OSError:
+                continue  # reserved to the system, or not supported here
+    except OSError:
+        pass
+    finally:
+        os.close(source)
 
 
 def _outside(path: str) -> OutsideWorkspace:

@@ -26,8 +26,7 @@ from typing import BinaryIO
 from localagent.core.errors import LocalAgentError, OutsideWorkspace, WorkspaceError
 from localagent.history.checkpoints.blobs import in_bulk, sync_all
 from localagent.history.checkpoints.change_set import PathChange, build_change_set
-from localagent.workspace.path_state import PathState
-from localagent.workspace.safe_files import SafeDir
+from localagent.workspace.safe_files import PathState, SafeDir
 
 _OURS = 0o700  # what a folder must allow us while its content changes
 _NAME_MAX = 200  # bytes; file systems allow 255, some encodings take more room

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from localagent.core.errors import RefusedError, WorkspaceError
-from localagent.workspace.path_state import ABSENT, PathState
-from localagent.workspace.safe_files import SafeDir
+from localagent.workspace.safe_files import ABSENT, PathState, SafeDir
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755

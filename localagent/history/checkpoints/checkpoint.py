@@ -32,8 +32,7 @@ from localagent.history.checkpoints.turn_log import (
     turn_logs,
 )
 from localagent.history.checkpoints.workspace_lock import next_timestamp
-from localagent.workspace.path_state import PathState
-from localagent.workspace.safe_files import SafeDir
+from localagent.workspace.safe_files import PathState, SafeDir
 
 _MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
 

@@ -23,7 +23,7 @@ from localagent.core.paths import private
 from localagent.history.checkpoints.blobs import sync_folder
 from localagent.history.checkpoints.change_set import PathChange
 from localagent.history.sessions import jsonl
-from localagent.workspace.path_state import PathState
+from localagent.workspace.safe_files import PathState
 
 TransactionKind = Literal["turn", "undo", "redo"]
 Outcome = Literal["open", "done", "reverted"]

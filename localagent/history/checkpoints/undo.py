@@ -29,8 +29,7 @@ from localagent.history.checkpoints.turn_log import (
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.history.sessions.fork import exists, lineage
 from localagent.history.sessions.transcript import Parent, find_session, session_ids
-from localagent.workspace.path_state import PathState
-from localagent.workspace.safe_files import SafeDir
+from localagent.workspace.safe_files import PathState, SafeDir
 
 _SHOWN = 5  # names in a message
 
