@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from localagent.config import policy
 from localagent.core.errors import LocalAgentError
 from localagent.core.paths import config_dir
-from localagent.egress import lock
-from localagent.egress.types import Destination
+from localagent.egress import Destination, lock
 
 if TYPE_CHECKING:
     from localagent.config.policy import Policy

@@ -1,11 +1,9 @@
 """Which addresses are the loopback interface: 127.0.0.0/8, ::1, and the former inside IPv6.
 
-Uses no module but `socket`, because the sandbox launcher imports this at every start.
+Imports no module at the top, because the sandbox launcher imports this at every start.
 """
 
 from __future__ import annotations
-
-import socket
 
 LOOPBACK4 = bytes((127, 0, 0, 1))
 LOOPBACK6 = bytes((*[0] * 15, 1))
@@ -14,6 +12,8 @@ _MAPPED = bytes((*[0] * 10, 0xFF, 0xFF))  # the prefix of an IPv4 address inside
 
 def is_loopback(address: str) -> bool:
     """Whether `address`, in text, is a loopback address; False for a name, even `localhost`."""
+    import socket  # slow to import
+
     address = address.partition("%")[0]  # without an IPv6 scope
     for family in (socket.AF_INET, socket.AF_INET6):
         try:

@@ -14,8 +14,8 @@ from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.core.loopback import is_loopback
 from localagent.doctor.sandboxes import Kind, kinds, mend, selectable, tried_lines
+from localagent.egress import EgressState
 from localagent.egress import lock as egress
-from localagent.egress.types import EgressState
 from localagent.history.audit.verify import verify
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.doctor.report import Part, Problem
-from localagent.egress import lock
-from localagent.egress.types import Level
-from localagent.sandbox.select import CONFINING, MENDS, Tried, choose
-from localagent.selftest.examine import Canary, examine
+from localagent.egress import Level, lock
+from localagent.sandbox.select import CONFINING, REQUIREMENTS, ProbeCache, choose
+from localagent.selftest.runner import EscapeResult, run_escape_tests
 
 _COUNTED = "commands have no network, and their attempts are counted"
 
@@ -25,10 +24,10 @@ class Kind:
     works: bool
     selectable: bool
     reason: str = ""
-    canaries: tuple[Canary, ...] = ()
+    canaries: tuple[EscapeResult, ...] = ()
 
     @property
-    def out(self) -> tuple[Canary, ...]:
+    def out(self) -> tuple[EscapeResult, ...]:
         """The attempts that got out."""
         return tuple(canary for canary in self.canaries if not canary.denied)
 
@@ -36,7 +35,7 @@ class Kind:
 def kinds(settings: Settings, *, canaries: bool) -> list[Kind]:
     """Every kind that confines, tried anew; `canaries`: with every attempt to get out of those
     that work, some seconds each."""
-    tried = Tried.read()
+    tried = ProbeCache.read()
     return [_kind(name, tried, settings, canaries) for name in CONFINING]
 
 
@@ -60,15 +59,15 @@ def sandbox_part(settings: Settings, *, canaries: bool) -> Part:
     return Part("sandbox", tuple(lines), tuple(problems), data)
 
 
-def _kind(name: str, tried: Tried, settings: Settings, canaries: bool) -> Kind:
+def _kind(name: str, tried: ProbeCache, settings: Settings, canaries: bool) -> Kind:
     allowed = name in selectable(settings)
-    base, reason = tried.base(name, again=True)
+    base, reason = tried.base(name, retry=True)
     if base is None:
         return Kind(name, False, allowed, reason)
     if not canaries:
         return Kind(name, True, allowed)
     try:
-        return Kind(name, True, allowed, canaries=tuple(examine(name)))
+        return Kind(name, True, allowed, canaries=tuple(run_escape_tests(name)))
     except LocalAgentError as error:
         return Kind(name, True, allowed, error.message)
 
@@ -114,7 +113,7 @@ def _line(kind: Kind, *, canaries: bool) -> str:
     """What was found of a kind: "unshare works; 169 attempts to get out, all denied"."""
     banned = "" if kind.selectable else " (the policy forbids it)"
     if not kind.works:
-        return f"{kind.name}{banned} does not work here: {kind.reason}; {MENDS[kind.name]}"
+        return f"{kind.name}{banned} does not work here: {kind.reason}; {REQUIREMENTS[kind.name]}"
     if not canaries:
         return f"{kind.name}{banned} works"
     if not kind.canaries:
@@ -136,7 +135,7 @@ def mend(kind: Kind) -> str:
     )
 
 
-def tried_lines(canaries: Sequence[Canary]) -> tuple[str, ...]:
+def tried_lines(canaries: Sequence[EscapeResult]) -> tuple[str, ...]:
     """Each attempt as "denied  what it was (its name): the kernel's word"."""
     results = {True: "denied ", False: "GOT OUT"}
     return tuple(f"{results[c.denied]}  {c.what} ({c.name}): {c.detail}" for c in canaries)

@@ -1,1 +1,84 @@
-"""The egress lock: connections leave the process only for destinations that the policy names."""
+"""The egress lock: connections leave the process only for destinations that the policy names.
+
+Here are the types that its modules share: destinations, levels, and the state of the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Level = Literal["open", "process", "landlock", "namespace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A server that this process may connect to: a host's name or address, and a port.
+
+    `models` are the names of the Ollama models that the egress proxy lets requests ask for.
+    """
+
+    host: str
+    port: int
+    models: tuple[str, ...] = field(default=(), compare=False)
+
+    def __str__(self) -> str:
+        """Return text such as "127.0.0.1:11434"."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class OuterNamespace:
+    """What a process in its own network namespace keeps of the outer one.
+
+    `user_namespace` is the user namespace in which the process started. `unix_sockets` is a
+    descriptor of the outer list of unix sockets, -1 for none.
+    """
+
+    user_namespace: str = ""
+    unix_sockets: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class EgressState:
+    """How this process is locked.
+
+    `proxies` maps destinations to the abstract unix sockets of the egress proxy; a destination
+    without an entry is dialed directly. `ports` of this machine are open to commands in the
+    sandbox, and not to this process's own code. `reason` says why the level is not higher.
+    """
+
+    level: Level = "open"
+    destinations: tuple[Destination, ...] = ()
+    ports: tuple[int, ...] = ()
+    proxies: Mapping[Destination, str] = field(default_factory=lambda: MappingProxyType({}))
+    reason: str = ""
+    outside: OuterNamespace = OuterNamespace()
+
+    @property
+    def locked(self) -> bool:
+        """True at every level but "open"."""
+        return self.level != "open"
+
+    @property
+    def by_kernel(self) -> bool:
+        """True where the lock also holds native code and child processes."""
+        return self.level in ("landlock", "namespace")
+
+    def __str__(self) -> str:
+        """Return text such as "kernel: network namespace, but for 127.0.0.1:11434"."""
+        ports = [f"127.0.0.1:{port} for commands" for port in self.ports]
+        exceptions = ", ".join([*map(str, self.destinations), *ports])
+        level = _LEVEL_TEXT[self.level]
+        return f"{level}, but for {exceptions}" if exceptions and self.locked else level
+
+
+_LEVEL_TEXT: dict[Level, str] = {
+    "open": "not locked",
+    "process": "in this process only",
+    "landlock": "kernel: Landlock and seccomp",
+    "namespace": "kernel: network namespace",
+}

@@ -21,9 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from localagent.egress import Destination, EgressState, OuterNamespace
 from localagent.egress.blocked import BLOCKED
 from localagent.egress.proxy import EgressProxy
-from localagent.egress.types import Destination, EgressState, OuterNamespace
 from localagent.linux import seccomp
 from localagent.linux import syscalls as sys_
 

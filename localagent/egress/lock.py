@@ -26,8 +26,8 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from localagent.core.loopback import is_loopback
+from localagent.egress import Destination, EgressState
 from localagent.egress.blocked import BLOCKED, BlockedConnection, BlockedConnections
-from localagent.egress.types import Destination, EgressState
 from localagent.linux import procfs
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)

@@ -27,9 +27,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NoReturn
 
-from localagent.egress import ollama_filter, splice
+from localagent.egress import Destination, ollama_filter, splice
 from localagent.egress.blocked import BlockedConnection
-from localagent.egress.types import Destination
 
 UNREACHABLE = "x-localagent-egress-proxy"
 """Header of the answer which says that no server listens at the destination."""

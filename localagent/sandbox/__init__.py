@@ -1,1 +1,1 @@
-"""Sandboxes behind one protocol, one module a kind."""
+"""Sandboxes: where commands run, and what they can touch."""

@@ -1,10 +1,9 @@
 """The `Sandbox` protocol: where commands run, and what they can touch.
 
-Every command runs in a `View` of the workspace: a copy-on-write picture of it (an overlay, or a
-copy where the kernel has none) in which the command can write as it likes. What it changed is
-read back with `changes()`; whoever opened the view decides whether any of it reaches the real
-workspace, through the journal. So a candidate can be checked without the user's tree being
-touched, and a shell command can be undone exactly.
+Every command runs in a `Snapshot` of the workspace: an overlay, or a copy where the kernel has no
+overlays. The command can write anything there, and `changes()` reads back what it changed. The
+caller decides whether changes reach the real workspace, through a checkpoint. So a check of a
+candidate never touches the user's files, and a shell command can be undone exactly.
 """
 
 from __future__ import annotations
@@ -21,18 +20,20 @@ from localagent.core.changes import Change
 _REFUSED = re.compile(r"refused|ECONNREFUSED|permission denied|EACCES", re.I)
 # "127.0.0.1:5432" (Go, node, redis), 'at "localhost" (127.0.0.1), port 5432' (Postgres),
 # "host='localhost', port=5432" (urllib3).
-_PLACE = re.compile(
+_ENDPOINT = re.compile(
     r"(?:127\.0\.0\.1|localhost|\[?::1\]?)['\")]{0,2}"
     r"(?::|(?: \([^)\n]{1,40}\))?,? port[ =])(\d{4,5})\b"
 )
 
 
-def closed_port(output: str, ports: Sequence[int]) -> str:
-    """What to do where a command could not reach a server of this machine, in one line, or "";
-    `ports` are those that are allowed."""
+def closed_port_hint(output: str, ports: Sequence[int]) -> str:
+    """Return a hint, in one line, where a command could not reach a server of this machine.
+
+    Returns "" for any other output. `ports` are the allowed ones.
+    """
     for line in output.splitlines():
-        found = _PLACE.search(line)
-        if found and _REFUSED.search(line) and 1024 <= (port := int(found[1])) < 1 << 16:
+        match = _ENDPOINT.search(line)
+        if match and _REFUSED.search(line) and 1024 <= (port := int(match[1])) < 1 << 16:
             if port in ports:
                 return ""
             return (
@@ -46,10 +47,10 @@ def closed_port(output: str, ports: Sequence[int]) -> str:
 class Command:
     """A command to run.
 
-    `line` is run by `/bin/sh -c` in the folder `cwd` (relative to the workspace). Limits:
-    `seconds` of wall-clock time, `memory_bytes` a process and `total_memory_bytes` all together,
-    `output_bytes` kept of what it prints (the head and the tail; the middle is dropped),
-    `processes` at a time, `file_bytes` a file that it writes and `disk_bytes` all that it writes.
+    `/bin/sh -c` runs `line` in the folder `cwd`, relative to the workspace. Limits are: `seconds`
+    of wall-clock time, `memory_bytes` for each process, `total_memory_bytes` for all together,
+    `processes` at a time, `file_bytes` for each file, and `disk_bytes` for all files together.
+    `output_bytes` of the output are kept, half of them from the start and half from the end.
     `env` is added to the scrubbed environment.
     """
 
@@ -66,14 +67,14 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """What a command did. `exit_code` is negative for a signal. `output` is stdout and stderr in
-    the order they came, decoded leniently, with a line saying what was dropped.
+class CommandResult:
+    """The result of a command.
 
-    `not_found` says that the shell found no such command (exit code 127). `stopped` says in words
-    which limit on all its processes together it passed, if it was ended for that. `refused` is how
-    often its programs reached for another machine, in vain; 0 where the kind cannot tell. `sockets`
-    are others that it was refused, in words ("2 UDP, 1 raw"), "" where the kind cannot tell.
+    `exit_code` is negative for a signal. `output` is stdout and stderr in the order they came,
+    decoded leniently, with a line in place of what was dropped. `stopped` names the limit for which
+    the sandbox ended the command, "" for none. `blocked_connections` is the number of attempts to
+    reach another machine, all in vain. `blocked_sockets` are other sockets that it was refused, in
+    words ("2 UDP, 1 raw"). They are 0 and "" where the kind cannot count.
     """
 
     exit_code: int
@@ -83,57 +84,57 @@ class Completed:
     cancelled: bool = False
     dropped_bytes: int = 0
     stopped: str = ""
-    refused: int = 0
-    sockets: str = ""
+    blocked_connections: int = 0
+    blocked_sockets: str = ""
 
     @property
     def not_found(self) -> bool:
-        """True where the shell did not find the command."""
+        """True where the shell did not find the command (exit code 127)."""
         return self.exit_code == 127
 
     @property
-    def reached_for(self) -> str:
-        """What `refused` and `sockets` tell, in words: "reach other machines (2 attempts) and use
-        sockets that it may not (2 UDP)"; "" for nothing."""
-        found = []
-        if self.refused:
-            many = "s" if self.refused > 1 else ""
-            found.append(f"reach other machines ({self.refused} attempt{many})")
-        if self.sockets:
-            found.append(f"use sockets that it may not ({self.sockets})")
-        return " and ".join(found)
+    def blocked(self) -> str:
+        """What the sandbox blocked, in words; "" for nothing.
+
+        Such as "reach other machines (2 attempts) and use sockets that it may not (2 UDP)".
+        """
+        parts = []
+        if count := self.blocked_connections:
+            parts.append(f"reach other machines ({count} attempt{'s' if count > 1 else ''})")
+        if self.blocked_sockets:
+            parts.append(f"use sockets that it may not ({self.blocked_sockets})")
+        return " and ".join(parts)
 
 
-def reach(ports: Sequence[int]) -> str:
-    """What commands have of the network, in words: "no network but 127.0.0.1:5432"."""
-    places = ", ".join(f"127.0.0.1:{port}" for port in ports)
-    return f"no network but {places}" if places else "no network"
+def network_access(ports: Sequence[int]) -> str:
+    """Say what commands have of the network: "no network but 127.0.0.1:5432"."""
+    endpoints = ", ".join(f"127.0.0.1:{port}" for port in ports)
+    return f"no network but {endpoints}" if endpoints else "no network"
 
 
-class View(Protocol):
-    """A copy-on-write picture of the workspace in which commands run."""
+class Snapshot(Protocol):
+    """A copy-on-write snapshot of the workspace in which commands run."""
 
-    def put(self, changes: Sequence[Change]) -> None:
-        """Make `changes` in the view only. Call between commands; carried out before the next."""
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Apply `changes` to the snapshot, before its next command runs."""
 
     def run(
         self,
         command: Command,
         on_output: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-    ) -> Completed:
-        """Run `command` to its end or limit; every process it started is gone afterwards.
+    ) -> CommandResult:
+        """Run `command` to its end or limit; afterwards all its processes are gone.
 
-        Raises SandboxError where it could not be started at all.
+        Raises SandboxError where the command could not be started at all.
         """
 
     def changes(self) -> tuple[Change, ...]:
-        """How the view now differs from the workspace, sorted by path, caches left out.
+        """Return how the snapshot differs from the workspace, sorted by path, without caches.
 
-        A folder that is gone is told with all that was in it, one change each. A path that was
-        one kind and is another (a file where a folder was) is told by its new kind, after the
-        deletions of what was below it. Raises SandboxError where the changes are too large to
-        take over.
+        A deleted folder comes with a change for each of its entries. Where the kind of a path
+        changed (a file where a folder was), the deletions below it come first, and then its new
+        kind. Raises SandboxError where the changes are too large to keep.
         """
 
 
@@ -142,18 +143,18 @@ class Sandbox(Protocol):
 
     @property
     def kind(self) -> str:
-        """Its name: "unshare", "bubblewrap", "landlock" or "none"."""
+        """One of "unshare", "bubblewrap", "landlock" and "none"."""
 
     @property
     def confined(self) -> bool:
-        """True where commands have no network and cannot write outside the view."""
+        """True where commands have no network and cannot write outside the snapshot."""
 
     @property
     def ports(self) -> tuple[int, ...]:
         """The ports of this machine's 127.0.0.1 that commands may connect to, by TCP."""
 
-    def open(self, root: Path, changes: Sequence[Change] = ()) -> AbstractContextManager[View]:
-        """A new view of the folder `root`, with `changes` put; discarded when left."""
+    def open(self, root: Path, changes: Sequence[Change] = ()) -> AbstractContextManager[Snapshot]:
+        """Open a new snapshot of the folder `root` with `changes`; leaving discards it."""
 
     def close(self) -> None:
-        """Free what is kept ready between views. It can be opened again afterwards."""
+        """Free what is kept ready between snapshots. `open` works again afterwards."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-# Variables that are passed on: locale, who the user is, and where toolchains lie.
+# Variables that commands get: locale, user, and the folders of toolchains.
 _PASSED = frozenset(
     (
         *("LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "VIRTUAL_ENV", "CONDA_PREFIX"),
@@ -19,8 +19,8 @@ _PASSED = frozenset(
 )
 _PASSED_PREFIXES = ("LC_",)
 
-# What makes programs quiet, plain and self-contained. Git takes no locks that it can do without,
-# so that `git status` leaves the index as it is; package managers do not wait for a network.
+# These make programs quiet, plain and self-contained. Git takes no optional locks, so `git status`
+# leaves the index as it is. Package managers do not wait for a network.
 _FIXED = {
     "TERM": "dumb",
     "NO_COLOR": "1",
@@ -37,9 +37,8 @@ _FIXED = {
     "npm_config_update_notifier": "false",
 }
 
-# Folders of the real home in which toolchains keep programs and packages, and no secrets. They
-# are linked into the private home, so that `cargo`, `go`, `mvn` or a user's own `pip install`
-# are found there.
+# Folders of the real home in which toolchains keep programs and packages, and no secrets. The
+# private home links to them, so that it has `cargo`, `go`, `mvn` and the user's `pip install`.
 _TOOLS = (
     *(".local/lib", ".local/bin", ".local/share/virtualenvs", ".local/share/uv", ".local/pipx"),
     *(".pyenv", ".asdf", ".nvm", ".volta", ".rbenv", ".rvm", ".sdkman", ".ghcup", ".dotnet"),
@@ -49,26 +48,22 @@ _TOOLS = (
 
 
 def scrubbed(home: str, tmp: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command whose home is `home` and whose temporary folder is `tmp`."""
-    kept = {
+    """Return the environment of a command with the home `home` and the temporary folder `tmp`."""
+    passed = {
         name: value
         for name, value in os.environ.items()
         if name.upper() in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
-    places = {"HOME": home, "TMPDIR": tmp, "TEMP": tmp, "TMP": tmp, "PATH": _path()}
-    return {**kept, **_FIXED, **places, **extra}
-
-
-def _path() -> str:
-    """PATH without relative entries, which mean another folder wherever one stands."""
+    # A relative entry of PATH means another folder in each working folder.
     entries = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
-    absolute = [entry for entry in entries if Path(entry).is_absolute()]
-    return os.pathsep.join(absolute) or os.defpath
+    path = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
+    folders = {"HOME": home, "TMPDIR": tmp, "TEMP": tmp, "TMP": tmp, "PATH": path or os.defpath}
+    return {**passed, **_FIXED, **folders, **extra}
 
 
 def tool_links(home: str) -> list[tuple[str, str]]:
-    """Links that a private `home` needs: pairs of the link's path and its target."""
+    """Return the links that a private `home` needs: pairs of the link's path and its target."""
     real = Path.home()
-    found = ((f"{home}/{name}", f"{real}/{name}") for name in _TOOLS)
-    # Not Path.is_dir, which raises for what this user may not look at.
-    return [(link, target) for link, target in found if os.path.isdir(target)]  # noqa: PTH112
+    links = ((f"{home}/{name}", f"{real}/{name}") for name in _TOOLS)
+    # Path.is_dir raises for a folder that this user may not see.
+    return [(link, target) for link, target in links if os.path.isdir(target)]  # noqa: PTH112

@@ -1,10 +1,10 @@
 # ruff: noqa: PTH112, PTH116, PTH117, PTH119, PTH120
 # (pathlib raises for what this user may not look at, and this runs for every view)
-"""What a confined command gets to see of the machine: a list of places for the launcher.
+"""Which paths of the machine a confined command sees: a list of mounts or rules for the launcher.
 
-Everything is visible and read-only, as tools may lie anywhere, but for what is listed here: the
-folders and files in which people and programs keep secrets, localagent's own state, and sockets
-through which a program outside could be asked to do what the command itself cannot.
+Everything is visible and read-only, since tools may lie anywhere, except for the paths listed here:
+folders and files in which users and programs keep secrets, localagent's own state, and sockets of
+other programs, which could act for the command.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from localagent.core import paths
 from localagent.core.errors import SandboxError
 from localagent.egress import lock
 
-# (kind, path, flag): see namespace.build.
-Place = tuple[str, str, bool]
+Mount = tuple[str, str, bool]
+"""Kind, path and flag: see `_build` in launcher/namespaces.py."""
 
 _SECRET_FOLDERS_OF_HOME = (
     *(".ssh", ".aws", ".gnupg", ".config", ".kube", ".docker", ".azure", ".password-store"),
@@ -43,48 +43,54 @@ _SECRETS_OF_THE_SYSTEM = (
     *("/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/krb5.keytab"),
 )
 _TMP = ("/tmp", "/var/tmp")
-# A workspace there would have to be both hidden and shown.
+# A workspace there would have to be hidden and visible at once.
 _NEVER = ("/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc", "/sys", "/run", "/var/run")
 
 
-def places(workspace: Path) -> list[Place]:
-    """The places of a view of `workspace` (resolved), parents before children.
+def mounts(workspace: Path) -> list[Mount]:
+    """Return the mounts of a snapshot of `workspace` (resolved), parents before children.
 
     Raises SandboxError for a folder of the system that cannot be a workspace.
     """
-    own = str(workspace)
-    if own in _NEVER or own.startswith(("/proc/", "/sys/", "/dev/")):
+    root = str(workspace)
+    if root in _NEVER or root.startswith(("/proc/", "/sys/", "/dev/")):
         hint = "start localagent in a project's own folder"
-        raise SandboxError(f"the sandbox cannot take {own} for a workspace", hint)
+        raise SandboxError(f"the sandbox cannot take {root} for a workspace", hint)
     tmp = {path for path in _TMP if Path(path).is_dir() and not Path(path).is_symlink()}
-    hidden = {path: kind for path, kind in _hidden() if path != own and path not in tmp}
-    shown = {path for path in _programs() if path != own and path not in hidden and path not in tmp}
-    covered = (*tmp, *hidden)
-    shown = {path for path in shown if _below_any(path, covered) and not _below(path, own)}
-    visible = (*shown, own)
-    found: list[Place] = [("tmp", path, False) for path in tmp]
+    hidden = {path: kind for path, kind in _hidden_paths() if path != root and path not in tmp}
+    covers = (*tmp, *hidden)
+    programs = {path for path in _program_folders() if path != root and path not in covers}
+    # Programs need a mount of their own only where their folder is covered.
+    kept = {
+        path
+        for path in programs
+        if any(_is_below(path, cover) for cover in covers) and not _is_below(path, root)
+    }
+    visible = (*kept, root)
+    result: list[Mount] = [("tmp", path, False) for path in tmp]
     for path, kind in hidden.items():
-        roomy = kind == "folder" and any(_below(other, path) for other in visible)
-        found.append((kind, path, roomy))
-    found += [("keep", path, False) for path in shown]
-    found.append(("workspace", own, False))
-    return sorted(found, key=lambda place: place[1].split("/"))
+        partial = kind == "folder" and any(_is_below(other, path) for other in visible)
+        result.append((kind, path, partial))
+    result += [("keep", path, False) for path in kept]
+    result.append(("workspace", root, False))
+    return sorted(result, key=lambda mount: mount[1].split("/"))
 
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
-def rules(workspace: Path) -> list[tuple[str, str]]:
-    """The same for Landlock, which knows only what is allowed: kinds ("read", "device") and paths.
+def landlock_rules(workspace: Path) -> list[tuple[str, str]]:
+    """Return the same for Landlock: kinds of rules ("read", "device") and paths.
 
-    A folder in which something is hidden is opened up: what else is in it is allowed one by one,
-    and itself it cannot be listed. The workspace is not among it; its copy has to be added.
+    Landlock knows allowed paths alone. So a folder with something hidden gets no rule; its other
+    entries get one each, and the folder itself cannot be listed. The caller adds the workspace's
+    copy.
     """
-    places(workspace)  # raises for what cannot be a workspace
-    shown = set(_programs())
-    closed = {path for path, _ in _hidden()} | {*_TMP, "/dev", str(workspace)}
+    mounts(workspace)  # raises SandboxError for a folder that cannot be a workspace
+    programs = set(_program_folders())
+    closed = {path for path, _ in _hidden_paths()} | {*_TMP, "/dev", str(workspace)}
     opened = {parent for path in closed for parent in _parents(path)}
-    found = [("read", path) for path in shown if path not in closed | opened]
+    result = [("read", path) for path in programs if path not in closed | opened]
     waiting = ["/"]
     while waiting:
         folder = waiting.pop()
@@ -95,8 +101,8 @@ def rules(workspace: Path) -> list[tuple[str, str]]:
                 if entry.path in opened:
                     waiting.append(entry.path)
                 else:
-                    found.append(("read", entry.path))
-    return [*found, *(("device", f"/dev/{name}") for name in _DEVICES)]
+                    result.append(("read", entry.path))
+    return [*result, *(("device", f"/dev/{name}") for name in _DEVICES)]
 
 
 def _parents(path: str) -> Iterable[str]:
@@ -105,8 +111,8 @@ def _parents(path: str) -> Iterable[str]:
         path = parent
 
 
-def _hidden() -> Iterable[tuple[str, str]]:
-    """What is to be hidden, as far as it exists: pairs of a resolved path and its kind."""
+def _hidden_paths() -> Iterable[tuple[str, str]]:
+    """Yield the existing paths to hide: pairs of a resolved path and its kind."""
     home = str(Path.home())
     own = (paths.config_dir(), paths.data_dir(), paths.cache_dir(), paths.state_dir())
     names = [f"{home}/{name}" for name in (*_SECRET_FOLDERS_OF_HOME, *_SECRET_FILES_OF_HOME)]
@@ -120,45 +126,41 @@ def _hidden() -> Iterable[tuple[str, str]]:
 
 
 def _sockets() -> list[str]:
-    """The sockets in the file system that some program listens on: in this network namespace, and
-    in the one that the egress lock left.
+    """Return the sockets in the file system on which programs listen.
 
-    A read-only mount does not keep anyone from connecting, and through Docker's socket or a
-    password agent's a command could leave the sandbox.
+    They belong to this network namespace, or to the one that the egress lock left. A command can
+    connect to a socket on a read-only mount too, and Docker's socket or a password agent's would
+    lead it out of the sandbox.
     """
     try:
         lines = Path("/proc/net/unix").read_bytes().splitlines()[1:]
         lines += lock.outside_sockets().splitlines()[1:]
     except OSError:
         return []
-    # Num RefCount Protocol Flags Type St Inode Path; the path may have spaces.
+    # Columns: Num RefCount Protocol Flags Type St Inode Path; the path may have spaces.
     columns = (line.split(b" ", 7) for line in (b" ".join(line.split(None, 7)) for line in lines))
     names = {os.fsdecode(row[7]) for row in columns if len(row) == 8}
     return [name for name in names if name.startswith("/")]
 
 
-def _programs() -> Iterable[str]:
-    """Folders with the programs that commands need, wherever they lie.
+def _program_folders() -> Iterable[str]:
+    """Yield the folders of the programs that commands need.
 
-    This package is one of them: it may be a checkout in a hidden folder such as /tmp, and checks
-    load its probe.
+    This package is one of them: it may lie in a hidden folder such as /tmp, and checks load its
+    probe.
     """
     package = str(Path(__file__).resolve().parents[1])
-    found = [package, sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", "")]
-    found += [os.environ.get("CONDA_PREFIX", ""), "/run/current-system", "/run/opengl-driver"]
+    folders = [package, sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", "")]
+    folders += [os.environ.get("CONDA_PREFIX", ""), "/run/current-system", "/run/opengl-driver"]
     for entry in os.environ.get("PATH", "").split(os.pathsep):
-        # What a program needs lies beside its folder: bin/node and lib/node_modules.
+        # A program's data lies next to its folder: bin/node and lib/node_modules.
         if os.path.basename(entry) in ("bin", "sbin"):
-            found.append(os.path.dirname(entry))
-        found.append(entry)
-    for path in dict.fromkeys(found):
+            folders.append(os.path.dirname(entry))
+        folders.append(entry)
+    for path in dict.fromkeys(folders):
         if os.path.isabs(path) and os.path.isdir(path):
             yield os.path.realpath(path)
 
 
-def _below(path: str, folder: str) -> bool:
+def _is_below(path: str, folder: str) -> bool:
     return path.startswith(folder.rstrip("/") + "/")
-
-
-def _below_any(path: str, folders: Iterable[str]) -> bool:
-    return any(_below(path, folder) for folder in folders)

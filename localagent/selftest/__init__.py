@@ -1,1 +1,1 @@
-"""Escape tests: attempts to get out of a sandbox, and the runner that counts them."""
+"""Escape tests: attempts to leave a sandbox, their targets, and their runner."""

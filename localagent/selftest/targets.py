@@ -1,10 +1,9 @@
 # ruff: noqa: PIE800
-"""What the canaries try to reach: servers, files, secrets and a process, made for them.
+"""Targets of the escape tests: servers, files, secrets and a process that exist for them alone.
 
-`Targets` builds it all in a home of its own, and tells afterwards what was reached of it. A few
-lie in folders that all programs share; they bear the marker, and `sweep` removes them whatever
-became of who made them. Linux only. See attempts/ for the attempts and examine.py for who puts
-both together.
+`Targets` makes them in a home of its own, and reports afterwards which of them a test reached. A
+few lie in folders that all programs share. Their names have a marker, by which `sweep` removes
+them, also after their process was killed. Linux only.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ _SECRET_FILES = (
     *(".netrc", ".npmrc", ".git-credentials", ".bash_history", ".mozilla/firefox/logins.json"),
     *(".config/gh/hosts.yml",),
 )
-# A process to attack: it says where its secret lies and which file it has open, then waits for
-# signals and notes each by its number.
+# A process to attack. It prints where its secret lies and which file it has open. Then it waits for
+# signals, and prints the name of each.
 _VICTIM = """
 import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with who made it
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its parent
 secret = ctypes.create_string_buffer(os.environ["CANARY_TOKEN"].encode())
 file = os.open(sys.argv[1], os.O_RDONLY)
 os.chdir(os.path.dirname(sys.argv[1]))
@@ -54,13 +53,13 @@ _IPC_PRIVATE, _IPC_RMID = 0, 0
 _MQ = {"x86_64": (240, 241), "aarch64": (180, 181)}  # mq_open, mq_unlink
 _SHARED = ("/tmp", "/var/tmp", "/dev/shm")
 _MARKER = "localagent-canary-"
-_STALE_SECONDS = 600.0  # no trial takes as long
+_STALE_SECONDS = 600.0  # longer than any run of the tests
 
 
 class Targets:
-    """Targets in the home `home` (existing and empty), of a process with `environment(home)`.
+    """Targets in the folder `home` (existing and empty), of a process with `environment(home)`.
 
-    `names` are the attempts that get a file each to change. Use as a context manager.
+    Each test in `names` gets a file of its own to change. Use as a context manager.
     """
 
     def __init__(self, home: Path, names: list[str]) -> None:
@@ -71,23 +70,23 @@ class Targets:
         self._names = names
         self._marker = os.environ["CANARY_MARKER"]
         self._stack = contextlib.ExitStack()
-        self._kept: dict[str, tuple[Path, object]] = {}
-        self._silent: dict[str, socket.socket] = {}
+        self._files_before: dict[str, tuple[Path, object]] = {}
+        self._servers: dict[str, socket.socket] = {}
         self._values: dict[str, Any] = {}
 
     def __enter__(self) -> Targets:
-        self._files()
-        self._network()
-        self._sockets()
-        self._process()
-        self._memory()
+        self._make_files()
+        self._make_servers()
+        self._make_unix_servers()
+        self._make_process()
+        self._make_shared_memory()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
     def values(self, sandboxed: bool, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-        """What attempts/run.py reads; `sandboxed` lets it also try what is not safe elsewhere."""
+        """Return what escape_tests/run.py reads; `sandboxed` allows tests that harm elsewhere."""
         return {
             **self._values,
             "secret": self.secret,
@@ -104,33 +103,42 @@ class Targets:
         }
 
     def reached(self) -> dict[str, str]:
-        """The attempts whose effects are seen from here, with what they did."""
-        found = {name: "changed" for name, (path, was) in self._kept.items() if _look(path) != was}
-        for name, server in self._silent.items():
+        """Return the tests whose effects are visible here, with the effect."""
+        found = {
+            name: "changed"
+            for name, (path, before) in self._files_before.items()
+            if _file_state(path) != before
+        }
+        for name, server in self._servers.items():
             with contextlib.suppress(BlockingIOError):
                 server.accept() if server.type == socket.SOCK_STREAM else server.recv(64)
                 found[name] = "arrived"
-        seen = self._signals()
-        found |= {name: "delivered" for name, signal in _SIGNALS.items() if signal in seen}
+        signals = self._signals()
+        found |= {name: "delivered" for name, signal in _SIGNALS.items() if signal in signals}
         return found
 
     # Files
 
-    def _files(self) -> None:
+    def _make_files(self) -> None:
         self._outside.mkdir()
         for name in self._names:
             self._file(name, self._outside / name, "kept\n")
         for name in _SECRET_FILES:
             self._file("", self._home / name, self.secret)
             (self._home / name).chmod(0o600)
-        self._kept["secret-mode"] = (first := self._home / _SECRET_FILES[0], _look(first))
+        first = self._home / _SECRET_FILES[0]
+        self._files_before["secret-mode"] = (first, _file_state(first))
         self._file("bashrc", self._home / ".bashrc", "kept\n")
         self._file("authorized-keys", self._home / ".ssh/authorized_keys", "kept\n")
-        # These may succeed in a picture of the home, where that lies below the private /tmp: only
-        # what is seen from here counts.
+        # A home below /tmp is private inside, and these succeed there: only effects here count.
         self._absent("home-file", self._home / "canary-new")
+        self._absent("home-folder", self._home / "canary-folder")
+        self._absent("home-link", self._home / "canary-link")
         self._absent("fifo", self._home / "canary-fifo")
         self._absent("socket-file", self._home / "canary.sock")
+        state_file = paths.private(paths.state_dir()) / "canary-new"
+        self._absent("state-file", state_file)
+        self._values["state_file"] = str(state_file)
         journal = paths.private(paths.data_dir() / "sessions") / "journal"
         self._file("journal", journal, self.secret)
         self._file("settings", paths.private(paths.config_dir()) / "config.toml", "# kept\n")
@@ -152,14 +160,14 @@ class Targets:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         if name:
-            self._kept[name] = (path, _look(path))
+            self._files_before[name] = (path, _file_state(path))
 
     def _absent(self, name: str, path: Path) -> None:
-        self._kept[name] = (path, None)
+        self._files_before[name] = (path, None)
 
     # Servers
 
-    def _network(self) -> None:
+    def _make_servers(self) -> None:
         for name, family, kind, address in (
             ("tcp", socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"),
             ("tcp6", socket.AF_INET6, socket.SOCK_STREAM, "::1"),
@@ -176,16 +184,19 @@ class Targets:
                 server.listen(100)
             server.setblocking(False)
             self._values[name] = server.getsockname()[1]
-            self._silent[name] = server
+            self._servers[name] = server
 
-    def _sockets(self) -> None:
+    def _make_unix_servers(self) -> None:
         home = self._home
         for name, address, kind in (
             ("unix", str(home / "a.sock"), socket.SOCK_STREAM),
             ("unix_race", str(home / "race.sock"), socket.SOCK_STREAM),
             ("unix_datagram", str(home / "b.sock"), socket.SOCK_DGRAM),
             ("unix_tmp", f"/tmp/{self._marker}.sock", socket.SOCK_STREAM),
+            ("unix_workspace", str(self.workspace / "a.sock"), socket.SOCK_STREAM),
+            ("unix_workspace_datagram", str(self.workspace / "b.sock"), socket.SOCK_DGRAM),
             ("abstract", f"\0{self._marker}", socket.SOCK_STREAM),
+            ("abstract_datagram", f"\0{self._marker}-b", socket.SOCK_DGRAM),
             ("docker", str(home / ".docker/run/docker.sock"), socket.SOCK_STREAM),
             ("ssh_agent", str(home / "agent.sock"), socket.SOCK_STREAM),
             ("dbus", str(home / "bus.sock"), socket.SOCK_STREAM),
@@ -198,13 +209,14 @@ class Targets:
                 server.listen(100)
             server.setblocking(False)
             self._values[name] = address.lstrip("\0")
-            self._silent[name.replace("_", "-")] = server
-        self._silent.pop("unix")  # also the aim of others, which tell themselves
+            self._servers[name.replace("_", "-")] = server
+        # Several tests aim at these; each test reports its own success.
+        self._servers.pop("unix")
         os.set_inheritable(os.open(home / ".ssh/id_ed25519", os.O_RDONLY), True)
 
-    # A process, and what it shares with all
+    # A process, and memory that all programs share
 
-    def _process(self) -> None:
+    def _make_process(self) -> None:
         command = plain_python("-c", _VICTIM, str(self._home / ".ssh/id_ed25519"))
         self._victim = subprocess.Popen(
             command,
@@ -227,14 +239,14 @@ class Targets:
                 data += part
         return set(data.decode().split())
 
-    def _memory(self) -> None:
+    def _make_shared_memory(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.shmat.restype = ctypes.c_void_p
         segment = libc.shmget(_IPC_PRIVATE, 4096, 0o600)
         if segment >= 0:
             address = libc.shmat(segment, None, 0)
             ctypes.memmove(address, self.secret.encode(), len(self.secret))
-            libc.shmctl(segment, _IPC_RMID, None)  # it is gone when this process is
+            libc.shmctl(segment, _IPC_RMID, None)  # it goes with this process
         self._values["sysv"] = segment
         queue, _ = _MQ.get(os.uname().machine, (0, 0))
         if queue:
@@ -243,7 +255,7 @@ class Targets:
 
 
 def _session_key(libc: ctypes.CDLL, secret: str) -> int:
-    """A key in a session keyring of this process, as ssh agents and Kerberos keep them; 0: none."""
+    """Add a key to a session keyring of this process, as Kerberos does; 0 without keyrings."""
     keyctl, add = (250, 248) if os.uname().machine == "x86_64" else (219, 217)
     if libc.syscall(keyctl, 1, None) < 0:
         return 0
@@ -251,8 +263,8 @@ def _session_key(libc: ctypes.CDLL, secret: str) -> int:
     return max(int(libc.syscall(add, b"user", b"localagent-canary", data, len(data), -3)), 0)
 
 
-def _look(path: Path) -> object:
-    """What can be seen of a file from outside: content, mode, owner, links, time; None: absent."""
+def _file_state(path: Path) -> object:
+    """Return what an outsider sees of a file: content, mode, owner, links, time; None: absent."""
     try:
         found = path.lstat()
         content = path.read_bytes() if path.is_file() else b""
@@ -263,25 +275,24 @@ def _look(path: Path) -> object:
 
 
 def new_marker() -> str:
-    """What is in the name of everything that a trial puts where others put things, too."""
+    """Return the marker for the names of one run in shared folders."""
     return f"{_MARKER}{secrets.token_hex(6)}"
 
 
 def sweep(marker: str) -> None:
-    """Remove what the trial `marker` left in shared folders, and what earlier ones left that were
-    killed."""
+    """Remove what this run left in shared folders, and what earlier, killed runs left."""
     _, unlink = _MQ.get(os.uname().machine, (0, 0))
     if unlink:
         ctypes.CDLL(None).syscall(unlink, marker.encode())
     for folder in _SHARED:
         with contextlib.suppress(OSError):
             for path in Path(folder).glob(f"{_MARKER}*"):
-                if path.name.startswith(marker) or _stale(path):
+                if path.name.startswith(marker) or _is_stale(path):
                     with contextlib.suppress(OSError):
                         path.unlink()
 
 
-def _stale(path: Path) -> bool:
+def _is_stale(path: Path) -> bool:
     try:
         found = path.lstat()
     except OSError:
@@ -290,7 +301,7 @@ def _stale(path: Path) -> bool:
 
 
 def environment(home: Path, marker: str) -> dict[str, str]:
-    """The environment of a process that attacks are made from: many secrets, and this home."""
+    """Return the environment of the process that sandboxes its tests: secrets, and this home."""
     secret = f"canary-{secrets.token_hex(8)}"
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
     planted = {

@@ -12,7 +12,7 @@ from localagent.core.messages import ToolResult
 from localagent.egress.blocked import BLOCKED, BlockedConnection
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.unicode import without_escapes
-from localagent.sandbox.base import Command, Completed, closed_port
+from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 from localagent.tools.arguments import ToolArguments, parse
 from localagent.tools.base import Action, ToolContext
 from localagent.workspace.git import adopt
@@ -64,8 +64,8 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         if before is not None and not done.cancelled:
             view.run(Command(adopt.LIST_INDEX, seconds=_LISTING_SECONDS, env=env))
         found = view.changes()
-    if done.reached_for:
-        what, _, where = done.reached_for.partition(" ")
+    if done.blocked:
+        what, _, where = done.blocked.partition(" ")
         who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
     # What runs later outside the sandbox, such as a git hook, must not come from inside it.
@@ -92,7 +92,11 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         shown = shortened(whole, _SHOWN_CHARS)
         person = "\n".join(part for part in (shown, f"{head}, {done.seconds:.1f} s") if part)
     ok = done.exit_code == 0 and not done.timed_out and not done.cancelled
-    if not ok and context.sandbox.confined and (hint := closed_port(whole, context.sandbox.ports)):
+    if (
+        not ok
+        and context.sandbox.confined
+        and (hint := closed_port_hint(whole, context.sandbox.ports))
+    ):
         notes = f"{notes}\n{hint}".lstrip()  # for the user alone, who can allow it
     return ToolResult(ok, "\n".join(part for part in parts if part), f"{person}\n{notes}".rstrip())
 
@@ -117,7 +121,7 @@ def _calls_git(line: str) -> bool:
 
 
 def _notes(
-    done: Completed, changes: Sequence[Change], git: adopt.Adoption, denied: Sequence[str]
+    done: CommandResult, changes: Sequence[Change], git: adopt.Adoption, denied: Sequence[str]
 ) -> str:
     """What there is to say besides the output, one line each."""
     lines = []

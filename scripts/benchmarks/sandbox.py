@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure each kind that works here, in turns with bare commands.
 
-    "command" is one in a view that is open, with pauses between as an agent makes them, so that
-    the next launcher is ready; "view" opens a new view for it, as the shell tool does.
+    "command" is one in a snapshot that is open, with pauses between as an agent makes them, so that
+    the next launcher is ready; "snapshot" opens a new snapshot for it, as the shell tool does.
     """
     with tempfile.TemporaryDirectory(dir=Path.home()) as name:
         root = Path(name)
@@ -48,19 +48,19 @@ def _measure(kind: str, root: Path, options: argparse.Namespace) -> None:
     fresh: list[float] = []
     try:
         sandbox = make(kind)
-        with sandbox.open(root) as view:
-            view.run(Command(_LINE))
+        with sandbox.open(root) as snapshot:
+            snapshot.run(Command(_LINE))
             for _ in range(options.repeat):
                 bare.append(_milliseconds(_bare))
-                command.append(_milliseconds(lambda: view.run(Command(_LINE))))
+                command.append(_milliseconds(lambda: snapshot.run(Command(_LINE))))
     except SandboxError as error:
         print(f"{kind:<11} does not work here: {error.message}")
         return
 
     def view_and_command() -> None:
-        with sandbox.open(root) as view:
-            view.run(Command(_LINE))
-            view.changes()
+        with sandbox.open(root) as snapshot:
+            snapshot.run(Command(_LINE))
+            snapshot.changes()
 
     for _ in range(options.repeat):
         fresh.append(_milliseconds(view_and_command))
@@ -79,7 +79,7 @@ def _measure(kind: str, root: Path, options: argparse.Namespace) -> None:
     write_row(options.out, {**row, **machine()})
     print(
         f"{kind:<11} {over:6.1f} ms over a bare command ({base:.1f} ms), "
-        f"{row['view_over_bare_ms']:.1f} ms with a new view; bar {_BAR_MS:.0f} ms"
+        f"{row['view_over_bare_ms']:.1f} ms with a new snapshot; bar {_BAR_MS:.0f} ms"
     )
 
 

@@ -25,8 +25,8 @@ def working(kind: str, folder: Path) -> Sandbox:
     folder.mkdir(exist_ok=True)
     try:
         sandbox = make(kind)
-        with sandbox.open(folder) as view:
-            view.run(Command("true"))
+        with sandbox.open(folder) as snapshot:
+            snapshot.run(Command("true"))
     except SandboxError as error:
         pytest.skip(f"no sandbox {kind} here: {error}")
     return sandbox
@@ -96,17 +96,17 @@ def project(short: Path) -> Path:
 @pytest.fixture
 def untouched(project: Path) -> Iterator[None]:
     """Fails the test if the project is not byte for byte what it was, times included."""
-    before = snapshot(project)
+    before = tree_state(project)
     yield
-    assert snapshot(project) == before
+    assert tree_state(project) == before
 
 
 @pytest.fixture
 def look() -> Callable[[Path], dict[str, object]]:
-    return snapshot
+    return tree_state
 
 
-def snapshot(root: Path) -> dict[str, object]:
+def tree_state(root: Path) -> dict[str, object]:
     """Every entry below `root` with its kind, mode, content, time and inode."""
     found: dict[str, object] = {}
     for folder, names, files in os.walk(root):

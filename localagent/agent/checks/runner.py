@@ -19,7 +19,7 @@ from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.events import Blocked, CheckFinished, CheckStarted, Event, TurnKind, Warned
 from localagent.redaction.unicode import without_escapes
-from localagent.sandbox.base import Command, Completed, closed_port
+from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 
 PROBE_DIR = Path(__file__).resolve().parent / "probe"
 _PROBE_MARK = "LOCALAGENT-PROBE "
@@ -137,15 +137,15 @@ def run_check(
         done = view.run(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )
-    if done.reached_for:
+    if done.blocked:
         who = f"the command {services.redactor.redact(command)}"
-        yield Blocked("network", done.reached_for, who)
-        yield Warned(f"the sandbox refused to {done.reached_for} ({who})")
+        yield Blocked("network", done.blocked, who)
+        yield Warned(f"the sandbox refused to {done.blocked} ({who})")
     turn.ensure_within_limits()
     result = read_result(command, done, services.redactor.redact)
     yield from turn.drain_redactions()
     if not result.ok and services.sandbox.confined:
-        hint = closed_port(result.output, services.sandbox.ports)
+        hint = closed_port_hint(result.output, services.sandbox.ports)
         if hint and turn.ledger.next(hint) == 1:
             yield Warned(hint)
     yield CheckFinished(
@@ -174,7 +174,7 @@ def _probe_environment(trace: Sequence[str], *, lean: bool) -> dict[str, str]:
 
 
 def read_result(
-    command: str, done: Completed, redact: Callable[[str], str] = lambda text: text
+    command: str, done: CommandResult, redact: Callable[[str], str] = lambda text: text
 ) -> CheckResult:
     """Read a finished check's output; `redact` is applied to all texts of the result."""
 

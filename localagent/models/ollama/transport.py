@@ -13,9 +13,8 @@ import httpx
 
 from localagent.core.errors import NotLocal, ServerError, UsageError
 from localagent.core.loopback import is_loopback
-from localagent.egress import lock
+from localagent.egress import Destination, lock
 from localagent.egress.proxy import UNREACHABLE
-from localagent.egress.types import Destination
 
 PORT = 11434
 """Where Ollama listens unless told otherwise."""

@@ -1,1 +1,1 @@
-"""The kinds of sandbox, one module each."""
+"""The kinds of sandboxes, one module each."""

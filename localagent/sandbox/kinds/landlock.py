@@ -1,9 +1,10 @@
 """The sandbox "landlock": the kernel's own access rules, without namespaces, root or a package.
 
-For containers and systems that forbid user namespaces. The view is a copy. Landlock holds files,
-abstract sockets, signals and debugging; a filter on system calls takes away what it has no say in
-(other protocols than TCP, System V memory), and a broker does the rest in the command's place
-(modes, connections; see broker.py). Processes of others can be seen, not touched.
+For containers and systems that forbid user namespaces. The snapshot is a copy. Landlock checks
+files, abstract sockets, signals and debugging. A filter on system calls refuses what Landlock does
+not check, such as other protocols than TCP and System V memory. A broker makes other calls in the
+command's place: modes, connections (launcher/syscall_broker.py). A command sees processes of
+others, and cannot touch them.
 
 Needs Linux 6.12, on x86-64 or 64-bit ARM.
 """
@@ -16,11 +17,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from localagent.sandbox.base import Command, Completed
+from localagent.sandbox.base import Command, CommandResult
 from localagent.sandbox.environment import scrubbed
-from localagent.sandbox.launcher.client import common
-from localagent.sandbox.views.copy import ConfinedCopies, CopyView, Run
-from localagent.sandbox.visible_paths import rules
+from localagent.sandbox.launcher.client import base_job
+from localagent.sandbox.snapshots.copy import ConfinedCopies, CopySnapshot, Run
+from localagent.sandbox.visible_paths import landlock_rules
 
 
 class LandlockSandbox(ConfinedCopies):
@@ -30,33 +31,34 @@ class LandlockSandbox(ConfinedCopies):
 
     def runner(self, workspace: Path) -> Run:
         """See ConfinedCopies."""
-        return partial(self._run, rules(workspace))
+        return partial(self._run, landlock_rules(workspace))
 
     def _run(
         self,
-        found: list[tuple[str, str]],
-        view: CopyView,
+        rules: list[tuple[str, str]],
+        snapshot: CopySnapshot,
         command: Command,
         on_output: Callable[[str], None] | None,
         cancelled: Callable[[], bool] | None,
-    ) -> Completed:
-        if not any(view.home.iterdir()):
-            view.link_tools()
-        own = [os.path.realpath(folder) for folder in (view.tree, view.tmp, view.home)]
-        real, shown = str(view.workspace), own[0]
-        # The view does not lie where the workspace does, and names of the one mean the other.
-        command = replace(command, line=command.line.replace(real, shown))
-        env = scrubbed(own[2], own[1], view.copy.build_folder(own[1]) | command.env)
-        cwd = os.path.normpath(Path(shown, command.cwd))
+    ) -> CommandResult:
+        if not any(snapshot.home.iterdir()):
+            snapshot.link_tools()
+        folders = (snapshot.tree, snapshot.tmp, snapshot.home)
+        tree, tmp, home = written = [os.path.realpath(folder) for folder in folders]
+        workspace = str(snapshot.workspace)
+        # The copy has another path than the workspace, so paths are translated both ways.
+        command = replace(command, line=command.line.replace(workspace, tree))
+        env = scrubbed(home, tmp, snapshot.copy.build_folder(tmp) | command.env)
+        cwd = os.path.normpath(Path(tree, command.cwd))
         job = {
-            **common(command, env, cwd, own, count_processes=False, ports=self.ports),
+            **base_job(command, env, cwd, written, count_processes=False, ports=self.ports),
             "kind": "landlock",
             "rules": [
-                *found,
-                *(("write", folder) for folder in own),
-                *(("read", path) for path, _ in view.copy.linked()),
+                *rules,
+                *(("write", folder) for folder in written),
+                *(("read", path) for path, _ in snapshot.copy.linked()),
             ],
-            "roots": own,
+            "roots": written,
         }
-        done = self.launch(job, command, on_output, cancelled)
-        return replace(done, output=done.output.replace(shown, real))
+        result = self.launch(job, command, on_output, cancelled)
+        return replace(result, output=result.output.replace(tree, workspace))

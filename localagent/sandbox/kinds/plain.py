@@ -1,8 +1,8 @@
 """The sandbox "none": a copy of the workspace, limits and a scrubbed environment, no confinement.
 
-For systems without a real sandbox. Commands cannot change the workspace by accident, since they
-run in a copy; they can do everything else that the user can. So every command has to be asked
-for (see guard.permissions). Works on every system; on Windows without the resource limits.
+For systems without a real sandbox. Commands run in a copy, so they cannot change the workspace by
+accident; they can do everything else that the user can. So every command needs the user's consent
+(permissions/rules.py). Works on every system; Windows has no resource limits.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
 from localagent.egress import lock
-from localagent.sandbox.base import Command, Completed, View
+from localagent.sandbox.base import Command, CommandResult, Snapshot
 from localagent.sandbox.environment import scrubbed
-from localagent.sandbox.launcher.follow import Captured, follow
-from localagent.sandbox.views.copy import Copies, CopyView
+from localagent.sandbox.launcher.follow import OutputBuffer, follow
+from localagent.sandbox.snapshots.copy import Copies, CopySnapshot
 
 
 class PlainSandbox:
@@ -35,28 +35,28 @@ class PlainSandbox:
         self._copies = Copies(base)
 
     @contextmanager
-    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[View]:
-        """A new view of `root`. Raises SandboxError where there is no room for a copy."""
-        with self._copies.open(root, changes, _run) as view:
-            yield view
+    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[Snapshot]:
+        """Open a new snapshot of `root`. Raises SandboxError without room for a copy."""
+        with self._copies.open(root, changes, _run) as snapshot:
+            yield snapshot
 
     def close(self) -> None:
-        """Remove the scratch folders; also done at exit."""
+        """Remove the scratch folders, as also happens at exit."""
         self._copies.close()
 
 
 def _run(
-    view: CopyView,
+    snapshot: CopySnapshot,
     command: Command,
     on_output: Callable[[str], None] | None,
     cancelled: Callable[[], bool] | None,
-) -> Completed:
-    if not any(view.home.iterdir()):
-        view.link_tools()
-    environment = scrubbed(str(view.home), str(view.tmp), command.env)
-    cwd = os.path.normpath(view.tree / command.cwd)
+) -> CommandResult:
+    if not any(snapshot.home.iterdir()):
+        snapshot.link_tools()
+    environment = scrubbed(str(snapshot.home), str(snapshot.tmp), command.env)
+    cwd = os.path.normpath(snapshot.tree / command.cwd)
     run = _run_windows if sys.platform == "win32" else _run_posix
-    return run(command, environment, cwd, [str(view.tree.parent)], on_output, cancelled)
+    return run(command, environment, cwd, [str(snapshot.tree.parent)], on_output, cancelled)
 
 
 def _run_posix(
@@ -66,15 +66,15 @@ def _run_posix(
     written: list[str],
     on_output: Callable[[str], None] | None,
     cancelled: Callable[[], bool] | None,
-) -> Completed:
-    from localagent.sandbox.launcher.client import Launcher, common
+) -> CommandResult:
+    from localagent.sandbox.launcher.client import Launcher, base_job
 
-    # The kernel would count all processes of the user, not only those of the command.
+    # The kernel would count all processes of the user, not the command's alone.
     job = {
-        **common(command, environment, cwd, written, count_processes=False),
+        **base_job(command, environment, cwd, written, count_processes=False),
         "kind": "plain",
-        # What the egress lock leaves of a network has no way out, and the kernel counts.
-        "counts": lock.state().level == "namespace",
+        # In the network that the egress lock leaves, the kernel counts attempts to get out.
+        "isolated_network": lock.state().level == "namespace",
     }
     return Launcher().run(job, command, on_output, cancelled)
 
@@ -86,8 +86,8 @@ def _run_windows(
     _written: list[str],
     on_output: Callable[[str], None] | None,
     cancelled: Callable[[], bool] | None,
-) -> Completed:
-    captured = Captured(command.output_bytes, on_output)
+) -> CommandResult:
+    output = OutputBuffer(command.output_bytes, on_output)
     try:
         process = subprocess.Popen(
             command.line,
@@ -106,12 +106,12 @@ def _run_windows(
     def stop() -> None:
         subprocess.run(arguments, check=False, capture_output=True)
 
-    followed = follow(process, captured, command.seconds, cancelled, stop)
-    return Completed(
+    end = follow(process, output, command.seconds, cancelled, stop)
+    return CommandResult(
         exit_code=process.returncode,
-        output=captured.text(),
-        seconds=followed.seconds,
-        timed_out=followed.timed_out,
-        cancelled=followed.cancelled,
-        dropped_bytes=captured.dropped,
+        output=output.text(),
+        seconds=end.seconds,
+        timed_out=end.timed_out,
+        cancelled=end.cancelled,
+        dropped_bytes=output.dropped,
     )

@@ -1,73 +1,73 @@
-"""Running a command by way of `bwrap`. In the launcher (see there), standard library alone.
+"""Run a command through `bwrap`. Runs in the launcher, so it needs the standard library alone.
 
-bwrap tells on a pipe which process is the first in the new namespaces, and how the command ended;
-where it tells nothing, it could not start it, and its output says why. The pipe's number, that of
-the filter on system calls and that of the relay take the places of words in its arguments.
+bwrap reports on a pipe which process is the first in the new namespaces, and how the command ended.
+Without a report it could not start the command, and its output says why. The job's arguments hold
+the words STATUS, FILTER and RELAY in the places of descriptors: of this pipe, of the filter on
+system calls, and of the port relay.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import select
 import signal
 
-from localagent.sandbox.launcher.limits import Refusals, Watch
-from localagent.sandbox.launcher.run import Job, await_end, become, say
+from localagent.linux.procfs import NoRouteCounter
+from localagent.sandbox.launcher.supervisor import LimitWatch, await_end, become, say
 
-_FIRST = re.compile(rb'"child-pid":\s*(\d+)')
-_ENDED = re.compile(rb'"exit-code":\s*(\d+)')
-_NOT_SET_UP = 1 << 8  # the wait status of bwrap where it failed before the command
-_END_MS = 10_000  # within which the kernel ends what was in the namespaces
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from localagent.sandbox.launcher.supervisor import Job
+
+_SETUP_FAILED = 1 << 8  # the wait status of bwrap where it failed before the command
+_END_MS = 10_000  # within which the kernel ends the processes in the namespaces
 
 
-def serve(job: Job, status: int, rules: bytes) -> None:
-    """Run `job`, held to the filter `rules`."""
-    told, tell = os.pipe()
-    read_rules, rule = os.pipe()
-    os.write(rule, rules)
-    os.close(rule)
-    passed = {"STATUS": tell, "FILTER": read_rules}
+def serve(job: Job, status: int, filter_code: bytes) -> None:
+    """Run `job`, held to a filter on system calls."""
+    reports, writer = os.pipe()
+    filter_reader, filter_writer = os.pipe()
+    os.write(filter_writer, filter_code)
+    os.close(filter_writer)
+    descriptors = {"STATUS": writer, "FILTER": filter_reader}
     if job["ports"]:
         from localagent.egress.splice import PortRelay
 
         relay = PortRelay(job["ports"])
-        passed["RELAY"] = relay.inside.fileno()
-    for descriptor in passed.values():
+        descriptors["RELAY"] = relay.inside.fileno()
+    for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
     *words, line = job["argv"]  # the command itself may be any word
-    job["argv"] = [*(str(passed.get(word, word)) for word in words), line]
+    job["argv"] = [*(str(descriptors.get(word, word)) for word in words), line]
     child = os.fork()
     if child == 0:
         become(job, -1, None)
-    os.close(tell)
-    said, first = _first(told)
-    watch = Watch(child, job["memory"], job["written"], job["disk"], job["processes"])
-    result = await_end(child, status, watch)
+    os.close(writer)
+    report, first = _await_first(reports)
+    result = await_end(child, status, LimitWatch(child, job, job["processes"]))
     if result is None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if first is not None:
         first.end()
-        say(status, f"N {first.refusals.count()}")
-    ended = _ENDED.search(said + _rest(told))
-    if ended or (first is not None and result != _NOT_SET_UP):
+        say(status, f"N {first.counter.count()}")
+    exit_code = _number(report + _rest(reports), b"exit-code")
+    if exit_code is not None or (first is not None and result != _SETUP_FAILED):
         say(status, "R")
-    if ended:
-        code = int(ended[1])
-        # As shells do, bwrap tells of a signal by adding 128 to its number.
-        say(status, f"X {code - 128 if code > 128 else code << 8}")
+    if exit_code is not None:
+        # As shells do, bwrap reports a signal as its number plus 128.
+        say(status, f"X {exit_code - 128 if exit_code > 128 else exit_code << 8}")
 
 
-class _First:
-    """The first process in the namespaces: with it all others end."""
+class _FirstProcess:
+    """The first process in the namespaces: its end ends all others."""
 
     def __init__(self, pid: int) -> None:
         self._process = os.pidfd_open(pid)
-        self.refusals = Refusals(f"/proc/{pid}/net")
+        self.counter = NoRouteCounter(f"/proc/{pid}/net")
 
     def end(self) -> None:
-        """Have it ended, and wait for that: bwrap itself does not wait for it."""
+        """End the process and wait for its end: bwrap itself does not wait."""
         try:
             signal.pidfd_send_signal(self._process, signal.SIGKILL)
         except OSError:
@@ -77,28 +77,37 @@ class _First:
         poll.poll(_END_MS)
 
 
-def _first(told: int) -> tuple[bytes, _First | None]:
-    """What bwrap says first, and the process that it names; None where it started none, or
-    localagent hung up."""
+def _await_first(reports: int) -> tuple[bytes, _FirstProcess | None]:
+    """Return bwrap's first report, and the process that it names.
+
+    The process is None where bwrap started none, or localagent hung up.
+    """
     poll = select.poll()
-    poll.register(0, 0)  # no events asked for: only a hang-up is reported
-    poll.register(told, select.POLLIN)
-    said = b""
-    while not (found := _FIRST.search(said)):
+    poll.register(0, 0)  # no events: poll reports a hang-up alone
+    poll.register(reports, select.POLLIN)
+    report = b""
+    while (pid := _number(report, b"child-pid")) is None:
         events = dict(poll.poll())
-        part = os.read(told, 4096) if told in events else b""
+        part = os.read(reports, 4096) if reports in events else b""
         if not part:
-            return said, None
-        said += part
+            return report, None
+        report += part
     try:
-        return said, _First(int(found[1]))
+        return report, _FirstProcess(pid)
     except OSError:
-        return said, None  # it has ended already
+        return report, None  # it has ended already
 
 
-def _rest(told: int) -> bytes:
-    os.set_blocking(told, False)
+def _number(report: bytes, key: bytes) -> int | None:
+    """Read a number from bwrap's report: lines such as `{ "child-pid": 12 }`."""
+    _, _, rest = report.partition(b'"%s":' % key)
+    digits = rest.partition(b"}")[0].partition(b",")[0].strip()
+    return int(digits) if digits.isdigit() else None
+
+
+def _rest(reports: int) -> bytes:
+    os.set_blocking(reports, False)
     try:
-        return os.read(told, 4096)
+        return os.read(reports, 4096)
     except BlockingIOError:
         return b""

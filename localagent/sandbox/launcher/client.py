@@ -1,7 +1,7 @@
-"""Starting launchers, and running one command through one.
+"""Start launchers, and run one command through each.
 
-A launcher (see launcher.py) is a process that has yet to be told what to do, so one can be
-started ahead of time: the start of the interpreter is most of what a command costs.
+A launcher (see main.py) is a process that waits for a job. localagent starts the next one ahead of
+time: most of a command's overhead is the start of the interpreter.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 from localagent.core.errors import SandboxError
 from localagent.core.interpreter import plain_python
-from localagent.sandbox.base import Command, Completed
-from localagent.sandbox.launcher.follow import Captured, Followed, follow
+from localagent.sandbox.base import Command, CommandResult
+from localagent.sandbox.launcher.follow import FollowResult, OutputBuffer, follow
 
-# The package's folder goes to the end of the path, so that nothing beside it hides a module of
-# the standard library.
+# The package's folder comes last in the path, so that nothing next to it hides a module of the
+# standard library.
 _CODE = (
     "import sys; sys.path.append({root!r}); "
     "from localagent.sandbox.launcher.main import main; main()"
@@ -32,12 +32,14 @@ _KILLED = -9
 class Launcher:
     """One launcher process, which runs at most one job.
 
-    Raises SandboxError where it cannot be started.
+    Raises SandboxError where the process cannot start.
     """
 
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[3])
         code = _CODE.format(root=root)
+        # The interpreter itself may need this variable to start.
+        names = [name for name in ("LD_LIBRARY_PATH",) if name in os.environ]
         self._status, status = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -45,7 +47,7 @@ class Launcher:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env={name: os.environ[name] for name in names},
                 cwd="/",
                 pass_fds=(status,),
                 start_new_session=True,
@@ -59,7 +61,7 @@ class Launcher:
 
     @property
     def ready(self) -> bool:
-        """Whether it still waits for a job."""
+        """True while the launcher waits for a job."""
         return self._process.poll() is None
 
     def run(
@@ -68,29 +70,29 @@ class Launcher:
         command: Command,
         on_output: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-    ) -> Completed:
-        """Run `job` with the limits of `command`; the launcher is used up.
+    ) -> CommandResult:
+        """Run `job` with the limits of `command`; the launcher takes no other job.
 
         Raises SandboxError where the command could not be started.
         """
-        captured = Captured(command.output_bytes, on_output)
+        output = OutputBuffer(command.output_bytes, on_output)
         try:
             self._send(marshal.dumps(job))
-            followed = follow(self._process, captured, command.seconds, cancelled, self.close)
-            lines = self._lines()
+            end = follow(self._process, output, command.seconds, cancelled, self.close)
+            lines = self._status_lines()
         finally:
             self.close()
             os.close(self._status)
-        return _completed(lines, captured, followed)
+        return _result(lines, output, end)
 
     def close(self) -> None:
-        """Hang up: the launcher ends, with all that it started."""
+        """Hang up: the launcher ends, with everything that it started."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 
     def dismiss(self) -> None:
-        """End a launcher that was not used."""
+        """End a launcher that ran no job."""
         self.close()
         os.close(self._status)
         assert self._process.stdout is not None
@@ -104,10 +106,10 @@ class Launcher:
             while view:
                 view = view[self._process.stdin.write(view) :]
         except OSError:
-            pass  # it is gone; what it left to say is read by the caller
+            pass  # the launcher has ended; the caller reads its last status
 
-    def _lines(self) -> list[str]:
-        """All that the launcher said; it has ended, so nothing more will come."""
+    def _status_lines(self) -> list[str]:
+        """Return every line of the status; the launcher has ended, so no more will come."""
         os.set_blocking(self._status, False)
         data = b""
         with contextlib.suppress(BlockingIOError):
@@ -116,14 +118,14 @@ class Launcher:
         return data.decode(errors="replace").splitlines()
 
 
-class Launchers:
-    """Launchers for one command after another, the next one started ahead of time."""
+class LauncherPool:
+    """Launchers for one command after another; the next one starts ahead of time."""
 
     def __init__(self) -> None:
         self._waiting: Launcher | None = None
 
     def take(self) -> Launcher:
-        """A launcher that waits for a job."""
+        """Return a launcher that waits for a job."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             if waiting.ready:
@@ -143,44 +145,35 @@ class Launchers:
             self._waiting = None
 
 
-def _environment() -> dict[str, str]:
-    """What the interpreter itself may need to start."""
-    return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
-
-
-def _completed(lines: list[str], captured: Captured, followed: Followed) -> Completed:
-    said = {line[:1]: line[2:] for line in lines}
-    if "X" in said:
-        exit_code = os.waitstatus_to_exitcode(int(said["X"]))
-    elif "K" in said or followed.timed_out or followed.cancelled or _ended_unheard(said):
+def _result(lines: list[str], output: OutputBuffer, end: FollowResult) -> CommandResult:
+    status = {line[:1]: line[2:] for line in lines}
+    ended_without_report = "R" in status and "E" not in status
+    if "X" in status:
+        exit_code = os.waitstatus_to_exitcode(int(status["X"]))
+    elif "K" in status or end.timed_out or end.cancelled or ended_without_report:
         exit_code = _KILLED
     else:
-        reason = said.get("E") or captured.text().strip().rpartition("\n")[2] or "it ended early"
+        reason = status.get("E") or output.text().strip().rpartition("\n")[2] or "it ended early"
         raise SandboxError(
             f"the sandbox could not run the command: {reason}",
-            "localagent/docs/sandbox.md says what the sandbox needs",
+            "localagent docs sandbox says what the sandbox needs",
         )
-    if "E" in said and exit_code == 126:
-        raise SandboxError(f"the command could not be started: {said['E']}")
-    return Completed(
+    if "E" in status and exit_code == 126:
+        raise SandboxError(f"the command could not be started: {status['E']}")
+    return CommandResult(
         exit_code=exit_code,
-        output=captured.text(),
-        seconds=followed.seconds,
-        timed_out=followed.timed_out,
-        cancelled=followed.cancelled,
-        dropped_bytes=captured.dropped,
-        stopped=said.get("K", ""),
-        refused=int(said.get("N") or 0),
-        sockets=said.get("S", ""),
+        output=output.text(),
+        seconds=end.seconds,
+        timed_out=end.timed_out,
+        cancelled=end.cancelled,
+        dropped_bytes=output.dropped,
+        stopped=status.get("K", ""),
+        blocked_connections=int(status.get("N") or 0),
+        blocked_sockets=status.get("S", ""),
     )
 
 
-def _ended_unheard(said: dict[str, str]) -> bool:
-    """Whether the command began, and nobody was left to tell how it ended."""
-    return "R" in said and "E" not in said
-
-
-def common(
+def base_job(
     command: Command,
     env: dict[str, str],
     cwd: str,
@@ -189,33 +182,28 @@ def common(
     count_processes: bool,
     ports: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """What the jobs of all kinds hold; `written` are the folders that the command fills, `ports`
-    those of this machine that it may reach."""
+    """Return the keys of a job that every kind has (see main.py).
+
+    `count_processes` lets the kernel count the processes of this user. Memory is bounded by
+    RLIMIT_DATA: the JVM and V8 reserve more address space than any machine has, so RLIMIT_AS would
+    stop them, and use little of it. A limit of 0 in the command means none.
+    """
+    limits = [("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 4096)]
+    if command.memory_bytes:
+        limits.append(("RLIMIT_DATA", command.memory_bytes))
+    if command.file_bytes:
+        limits.append(("RLIMIT_FSIZE", command.file_bytes))
+    if command.processes and count_processes:
+        limits.append(("RLIMIT_NPROC", command.processes))
     return {
         "argv": ["/bin/sh", "-c", command.line],
         "env": env,
         "cwd": cwd,
-        "limits": limits(command, count_processes=count_processes),
+        "limits": limits,
         "processes": command.processes,
         "memory": command.total_memory_bytes,
         "written": written,
         "disk": command.disk_bytes,
         "ports": list(ports),
-        "counts": False,
+        "isolated_network": False,
     }
-
-
-def limits(command: Command, *, count_processes: bool) -> list[tuple[str, int]]:
-    """The resource limits of `command`: names of RLIMIT_* and values; 0 in a command means none.
-
-    Memory is bounded by RLIMIT_DATA: the JVM and V8 reserve more address space than any machine
-    has (RLIMIT_AS would stop them), and use little of it.
-    """
-    found = [("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 4096)]
-    if command.memory_bytes:
-        found.append(("RLIMIT_DATA", command.memory_bytes))
-    if command.file_bytes:
-        found.append(("RLIMIT_FSIZE", command.file_bytes))
-    if command.processes and count_processes:
-        found.append(("RLIMIT_NPROC", command.processes))
-    return found

@@ -1,7 +1,7 @@
-"""Following a child process to its end: output, time limit, cancelling.
+"""Follow a child process to its end: output, time limit, cancellation.
 
-The same on every system: a thread reads the pipe, the caller's thread does all the rest, so
-`on_output` and `cancelled` are called where the caller lives.
+Works the same on every system. A thread reads the pipe, and the caller's thread does everything
+else, so `on_output` and `cancelled` are called in the caller's thread.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_CHUNK = 64 << 10  # bytes; a Linux pipe holds as much
-_TICK = 0.05  # seconds between looks at the clock and at `cancelled`
-# Seconds that a process has to end after it was told to, and that its pipe may stay open after it
-# ended (a process that escaped may hold it).
+_CHUNK = 64 << 10  # bytes; a Linux pipe holds as many
+_TICK = 0.05  # seconds between checks of the clock and of `cancelled`
+# Seconds that a process has to end after a stop, and that its pipe may stay open after its end: a
+# process that escaped may hold the pipe.
 _GRACE = 3.0
 
 
-class Captured:
-    """What a process prints: kept up to `limit` bytes, the first half and the last half.
+class OutputBuffer:
+    """The output of a process: the first and the last half of `limit` bytes.
 
-    `on_output` is given the text as it comes, up to `limit` bytes of it; never half a character.
+    `on_output` gets the text as it comes, up to `limit` bytes, and never half a character.
     """
 
     def __init__(self, limit: int, on_output: Callable[[str], None] | None = None) -> None:
@@ -38,7 +38,7 @@ class Captured:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         if self._on_output is not None and self._total < self._limit:
             text = self._decoder.decode(data[: self._limit - self._total])
             if text:
@@ -58,11 +58,11 @@ class Captured:
         return max(self._total - len(self._head) - self._half, 0)
 
     def text(self) -> str:
-        """What was kept, with a line in the place of what was not."""
+        """Return the output, with a line in place of the dropped middle."""
         tail = bytes(self._tail[-self._half :])
         if not self.dropped:
             return (bytes(self._head) + tail).decode("utf-8", "replace")
-        # The first continuation bytes of the tail are the rest of a character that was cut.
+        # Continuation bytes at the start of the tail are the rest of a cut character.
         start = next((i for i, byte in enumerate(tail[:4]) if byte & 0xC0 != 0x80), 0)
         head = codecs.getincrementaldecoder("utf-8")("replace").decode(bytes(self._head))
         note = f"[... {self.dropped:,} bytes left out ...]"
@@ -70,8 +70,8 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """How following ended; `seconds` is how long it took."""
+class FollowResult:
+    """How a process ended; `seconds` is its duration."""
 
     seconds: float
     timed_out: bool
@@ -80,34 +80,41 @@ class Followed:
 
 def follow(
     process: subprocess.Popen[bytes],
-    captured: Captured,
+    output: OutputBuffer,
     seconds: float,
     cancelled: Callable[[], bool] | None,
     stop: Callable[[], None],
-) -> Followed:
-    """Read `process` until its pipe closes or it ends; `stop` has to end it, and is called at
-    most once a reason: after `seconds`, when `cancelled` says so, and if the caller is torn down.
+) -> FollowResult:
+    """Read `process` until its pipe closes or it ends.
+
+    `stop` has to end the process. It is called at most once for each reason: after `seconds`, when
+    `cancelled` returns True, and when an exception ends the caller.
     """
     chunks: queue.Queue[bytes | None] = queue.Queue(maxsize=16)
     threading.Thread(target=_read, args=(process, chunks), daemon=True).start()
-    begun = time.monotonic()
-    watch = _Watch(process, begun + seconds, cancelled, stop)
+    start = time.monotonic()
+    condition = _StopCondition(process, start + seconds, cancelled, stop)
     try:
-        while not watch.over():
+        while not condition.give_up():
             try:
                 chunk = chunks.get(timeout=_TICK)
             except queue.Empty:
                 continue
             if chunk is None:
                 break
-            captured.feed(chunk)
+            output.feed(chunk)
     except BaseException:
         stop()
         raise
     finally:
-        watch.finish()
-        _let_go(chunks)
-    return Followed(time.monotonic() - begun, watch.timed_out, watch.was_cancelled)
+        condition.wait()
+        # Empty the queue, so that a reader that waits for room can continue to its end.
+        try:
+            while True:
+                chunks.get_nowait()
+        except queue.Empty:
+            pass
+    return FollowResult(time.monotonic() - start, condition.timed_out, condition.was_cancelled)
 
 
 def _read(process: subprocess.Popen[bytes], chunks: queue.Queue[bytes | None]) -> None:
@@ -121,17 +128,8 @@ def _read(process: subprocess.Popen[bytes], chunks: queue.Queue[bytes | None]) -
     chunks.put(None)
 
 
-def _let_go(chunks: queue.Queue[bytes | None]) -> None:
-    """Empty the queue, so that a reader that waits for room can go on to its end."""
-    try:
-        while True:
-            chunks.get_nowait()
-    except queue.Empty:
-        pass
-
-
-class _Watch:
-    """The clock, the user and the process: whether it is time to stop reading."""
+class _StopCondition:
+    """Decides from the clock, the user and the process when to stop, and when to give up."""
 
     def __init__(
         self,
@@ -144,30 +142,31 @@ class _Watch:
         self._deadline = deadline
         self._cancelled = cancelled
         self._stop = stop
-        self._next_look = 0.0
-        self._give_up: float | None = None
+        self._next_check = 0.0
+        self._give_up_at: float | None = None
         self.timed_out = False
         self.was_cancelled = False
 
-    def over(self) -> bool:
+    def give_up(self) -> bool:
+        """Stop the process where it is time; return True once reading has no more use."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_check:
             return False
-        self._next_look = now + _TICK
-        if self._give_up is not None:
-            return now >= self._give_up
+        self._next_check = now + _TICK
+        if self._give_up_at is not None:
+            return now >= self._give_up_at
         if self._cancelled is not None and self._cancelled():
             self.was_cancelled = True
         elif now >= self._deadline:
             self.timed_out = True
         elif self._process.poll() is None:
             return False
-        # Stopped for a reason, or ended by itself with its pipe still open in other hands.
+        # Stopped for a reason, or ended by itself while another process holds the pipe.
         self._stop()
-        self._give_up = now + _GRACE
+        self._give_up_at = now + _GRACE
         return False
 
-    def finish(self) -> None:
+    def wait(self) -> None:
         """Wait for the process, so that no zombie stays; kill it if it does not end."""
         try:
             self._process.wait(_GRACE)

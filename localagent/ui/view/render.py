@@ -38,7 +38,7 @@ from localagent.core.events import (
     TurnStarted,
     Warned,
 )
-from localagent.sandbox.base import reach
+from localagent.sandbox.base import network_access
 from localagent.ui.view.diff import counts
 from localagent.ui.view.format import count, duration, remaining, tests
 from localagent.ui.view.layout import hanging, indented
@@ -135,7 +135,8 @@ class Renderer:
             guard = Text("no sandbox: every command asks", style="warn")
         else:
             guard = Text(
-                f"{symbols.lock} {one_line(event.sandbox)}, {reach(event.ports)}", style="ok"
+                f"{symbols.lock} {one_line(event.sandbox)}, {network_access(event.ports)}",
+                style="ok",
             )
         mode = [Text("read only", style="warn")] if event.read_only else []
         again = [Text("resumed")] if event.resumed else []

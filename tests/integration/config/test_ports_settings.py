@@ -13,7 +13,7 @@ import pytest
 
 from localagent.cli import startup
 from localagent.config import policy, settings
-from localagent.sandbox.base import closed_port
+from localagent.sandbox.base import closed_port_hint
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,16 +58,16 @@ def test_the_policy_has_the_last_word(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_a_command_that_misses_a_port_says_what_to_set(line: str) -> None:
-    said = closed_port(f"tests begin\n{line}\n1 failed", (6379,))
+    said = closed_port_hint(f"tests begin\n{line}\n1 failed", (6379,))
     assert said.endswith("localagent config set sandbox_ports 6379,5432")
-    assert closed_port(line, (5432,)) == ""
+    assert closed_port_hint(line, (5432,)) == ""
 
 
 @pytest.mark.parametrize(
     "line", ["connected to 127.0.0.1:5432", "refused: see page 127", "permission denied: ./port"]
 )
 def test_other_failures_say_nothing(line: str) -> None:
-    assert closed_port(line, ()) == ""
+    assert closed_port_hint(line, ()) == ""
 
 
 @pytest.mark.sandbox

@@ -18,7 +18,7 @@ import pytest
 from localagent.core.errors import SandboxError
 from localagent.sandbox.base import Command, Sandbox
 from localagent.sandbox.select import KINDS, make
-from localagent.selftest.examine import examine
+from localagent.selftest.runner import run_escape_tests
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -100,8 +100,8 @@ def opened(kind: str, *ports: int) -> Iterator[Sandbox]:
 
 def run(sandbox: Sandbox, root: Path, line: str) -> str:
     try:
-        with sandbox.open(root) as view:
-            done = view.run(Command(line, seconds=60.0))
+        with sandbox.open(root) as snapshot:
+            done = snapshot.run(Command(line, seconds=60.0))
     except SandboxError as error:
         pytest.skip(f"no sandbox {sandbox.kind} here: {error}")
     assert not done.timed_out, done.output
@@ -167,8 +167,8 @@ def test_nothing_stays_behind(kind: str, project: Path) -> None:
             names = [word for path in found for word in path.read_text().split()]
             return [*names, *(more for name in names for more in under(name))]
         sandbox = make(sys.argv[1], ports=(int(sys.argv[2]),))
-        with sandbox.open(Path(sys.argv[3])) as view:
-            view.run(Command("true"))
+        with sandbox.open(Path(sys.argv[3])) as snapshot:
+            snapshot.run(Command("true"))
         sandbox.close()
         until = time.monotonic() + 30
         while under("self") and time.monotonic() < until:
@@ -210,8 +210,8 @@ def test_under_the_egress_lock(kind: str, first: str, project: Path) -> None:
             print("own code:", type(error).__name__)
         inside = f"import socket; print(socket.create_connection(('127.0.0.1', {port})).send(b'x'))"
         sandbox = make(kind, ports=(port,))
-        with sandbox.open(root) as view:
-            print(view.run(Command(f'{sys.executable} -I -c "{inside}"', seconds=60.0)).output)
+        with sandbox.open(root) as snapshot:
+            print(snapshot.run(Command(f'{sys.executable} -I -c "{inside}"', seconds=60.0)).output)
         sandbox.close()
     """
     with echo() as port:
@@ -236,7 +236,7 @@ def test_the_canaries_are_denied_with_a_port_open(kind: str) -> None:
     folder = Path("/var/cache") if os.access("/var/cache", os.W_OK) else None
     with echo() as port:
         try:
-            found = examine(kind, folder, ports=(port,))
+            found = run_escape_tests(kind, folder, ports=(port,))
         except SandboxError as error:
             pytest.skip(error.message)
     assert [canary for canary in found if not canary.denied] == []

@@ -45,12 +45,12 @@ def test_counted(kind: str, count: int, workspace_dir: Path) -> None:
         sandbox = make(kind)
     except SandboxError as error:
         pytest.skip(error.message)
-    with sandbox.open(workspace_dir) as view:
+    with sandbox.open(workspace_dir) as snapshot:
         run = f"{sys.executable} -I"
-        assert view.run(Command(f"{run} local.py")).refused == 0
-        assert view.run(Command(f"{run} reach.py; {run} local.py")).refused == count
-        ended = view.run(Command(f"{run} reach.py; sleep 60", seconds=3.0))
-        assert (ended.timed_out, ended.refused) == (True, count)
+        assert snapshot.run(Command(f"{run} local.py")).blocked_connections == 0
+        assert snapshot.run(Command(f"{run} reach.py; {run} local.py")).blocked_connections == count
+        ended = snapshot.run(Command(f"{run} reach.py; sleep 60", seconds=3.0))
+        assert (ended.timed_out, ended.blocked_connections) == (True, count)
     sandbox.close()
 
 
@@ -96,22 +96,24 @@ def test_landlock_tells_which_sockets_it_refused(workspace_dir: Path) -> None:
     except SandboxError as error:
         pytest.skip(error.message)
     outside = tempfile.mkdtemp(dir="/tmp")
-    with socket.socket(socket.AF_UNIX) as there, sandbox.open(workspace_dir) as view:
+    with socket.socket(socket.AF_UNIX) as there, sandbox.open(workspace_dir) as snapshot:
         there.bind(f"{outside}/s")
         there.listen()
-        done = view.run(Command(f"{sys.executable} -I kinds.py", env={"OUTSIDE": f"{outside}/s"}))
+        done = snapshot.run(
+            Command(f"{sys.executable} -I kinds.py", env={"OUTSIDE": f"{outside}/s"})
+        )
     sandbox.close()
     shutil.rmtree(outside)
     refused = [errno.EACCES] * 4 + [errno.EAFNOSUPPORT] + [errno.EACCES] * 2
     refused += [errno.EAFNOSUPPORT] * 3
     connects = [errno.EPERM, errno.EACCES, errno.ENOENT, errno.EOPNOTSUPP]
     assert done.output.split() == [*map(str, refused), "made", "made", *map(str, connects)]
-    assert done.refused == 0
-    assert done.sockets == (
+    assert done.blocked_connections == 0
+    assert done.blocked_sockets == (
         "1 ICMP, 1 SCTP, 2 UDP, 1 fast open, 1 netlink, 2 of other programs, 1 other, 2 raw, "
         "1 unix datagram"
     )
-    assert done.reached_for == f"use sockets that it may not ({done.sockets})"
+    assert done.blocked == f"use sockets that it may not ({done.blocked_sockets})"
 
 
 @pytest.mark.parametrize("kind", ["unshare", "bubblewrap", "landlock"])
@@ -122,8 +124,8 @@ def test_a_look_up_of_this_machines_name_is_no_attempt_to_get_out(
         sandbox = make(kind)
     except SandboxError as error:
         pytest.skip(error.message)
-    with sandbox.open(workspace_dir) as view:
+    with sandbox.open(workspace_dir) as snapshot:
         line = "import socket; socket.getaddrinfo('127.0.0.1', 80); print(1)"
-        done = view.run(Command(f'{sys.executable} -I -c "{line}"'))
+        done = snapshot.run(Command(f'{sys.executable} -I -c "{line}"'))
     sandbox.close()
-    assert (done.output, done.reached_for) == ("1\n", "")
+    assert (done.output, done.blocked) == ("1\n", "")

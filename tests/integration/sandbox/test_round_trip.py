@@ -1,4 +1,4 @@
-"""Applying a view's changes to a copy of the workspace gives exactly what the command saw."""
+"""Applying a snapshot's changes to a copy of the workspace gives exactly what the command saw."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEPS = st.one_of(
     st.tuples(st.just("touch"), PATHS, st.just("")),
     st.tuples(st.just("again"), PATHS, st.just("")),
 )
-# Runs in the view and, for the first tree, outside. Steps that cannot be done are left out.
+# Runs in the snapshot and, for the first tree, outside. Steps that cannot be done are left out.
 WORKER = """
 import os, shutil, sys
 def do(kind, path, other):
@@ -151,25 +151,25 @@ def check(sandbox: Sandbox, first: list[object], steps: list[object]) -> None:
         shutil.copytree(root, copy, symlinks=True)
         before = show(root)
         code = f"{WORKER}\nwork({steps!r})\n{SHOW}"
-        with sandbox.open(root) as view:
-            done = view.run(
+        with sandbox.open(root) as snapshot:
+            done = snapshot.run(
                 Command(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", seconds=60.0)
             )
             assert done.exit_code == 0, done.output
-            changes = view.changes()
+            changes = snapshot.changes()
         assert show(root) == before
         paths = [change.path for change in changes]
         assert paths == sorted(set(paths))
         apply(copy, changes)
         assert show(copy) == done.output
-        # The same changes, put into a fresh view, give the same picture, and are its changes.
-        with sandbox.open(root, changes) as view:
+        # The same changes, put into a fresh snapshot, give the same picture, and are its changes.
+        with sandbox.open(root, changes) as snapshot:
             code = f"import os\n{SHOW}"
-            again = view.run(
+            again = snapshot.run(
                 Command(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", seconds=60.0)
             )
             assert again.output == done.output
-            assert view.changes() == changes
+            assert snapshot.changes() == changes
 
 
 RELAXED = settings(
@@ -219,6 +219,6 @@ def test_what_its_owner_may_not_write(sandbox: Sandbox) -> None:
 
 
 def test_deleting_more_than_there_is_harms_nothing(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project, [deletion("no/such"), deletion("a.txt/below")]) as view:
-        assert view.run(Command("cat a.txt")).output == "a\n"
-        assert view.changes() == ()
+    with sandbox.open(project, [deletion("no/such"), deletion("a.txt/below")]) as snapshot:
+        assert snapshot.run(Command("cat a.txt")).output == "a\n"
+        assert snapshot.changes() == ()

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from localagent.sandbox.base import Command, Completed, Sandbox
+from localagent.sandbox.base import Command, CommandResult, Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 PYTHON = shlex.quote(sys.executable)
 
 
-def run(sandbox: Sandbox, root: Path, line: str) -> Completed:
-    with sandbox.open(root) as view:
-        return view.run(Command(line, seconds=300.0))
+def run(sandbox: Sandbox, root: Path, line: str) -> CommandResult:
+    with sandbox.open(root) as snapshot:
+        return snapshot.run(Command(line, seconds=300.0))
 
 
 def fill(root: Path, files: dict[str, str]) -> None:

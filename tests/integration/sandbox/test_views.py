@@ -18,7 +18,7 @@ import pytest
 
 from localagent.core.changes import Change, deletion, file_change
 from localagent.core.errors import SandboxError
-from localagent.sandbox.base import Command, Completed, Sandbox
+from localagent.sandbox.base import Command, CommandResult, Sandbox
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -35,9 +35,9 @@ def sleep() -> str:
     return f"sleep {next(_SECONDS)}"
 
 
-def run(sandbox: Sandbox, root: Path, line: str, **limits: object) -> Completed:
-    with sandbox.open(root) as view:
-        return view.run(Command(line, **{"seconds": SOON, **limits}))
+def run(sandbox: Sandbox, root: Path, line: str, **limits: object) -> CommandResult:
+    with sandbox.open(root) as snapshot:
+        return snapshot.run(Command(line, **{"seconds": SOON, **limits}))
 
 
 def test_output_and_exit_code(sandbox: Sandbox, project: Path, untouched: None) -> None:
@@ -55,24 +55,26 @@ def test_commands_see_the_files_and_nobody_sees_theirs(
     sandbox: Sandbox, project: Path, untouched: None
 ) -> None:
     line = "cat a.txt src/b.py link; ./run.sh; echo new > src/new; rm a.txt; chmod 600 run.sh"
-    with sandbox.open(project) as view:
-        assert view.run(Command(line)).output == "a\nb = 1\na\nran\n"
-        assert view.run(Command("cat src/new; ls")).output == "new\ndangling\nlink\nrun.sh\nsrc\n"
-        assert view.changes() == (
+    with sandbox.open(project) as snapshot:
+        assert snapshot.run(Command(line)).output == "a\nb = 1\na\nran\n"
+        assert (
+            snapshot.run(Command("cat src/new; ls")).output == "new\ndangling\nlink\nrun.sh\nsrc\n"
+        )
+        assert snapshot.changes() == (
             deletion("a.txt"),
             Change("run.sh", "file", b"#!/bin/sh\necho ran\n", 0o600),
             Change("src/new", "file", b"new\n", 0o644),
         )
-    with sandbox.open(project) as view:
-        assert view.changes() == ()
+    with sandbox.open(project) as snapshot:
+        assert snapshot.changes() == ()
 
 
 def test_puts_are_seen_and_are_changes(sandbox: Sandbox, project: Path, untouched: None) -> None:
     first = [file_change("a.txt", b"A\n"), file_change("x/y/z", b"\0\xff", 0o755)]
-    with sandbox.open(project, first) as view:
-        view.put([deletion("src"), Change("link", "symlink", b"x/y"), Change("e", "dir")])
-        assert view.run(Command("cat a.txt; ls link/ e; ls src")).output.startswith("A\ne:\n")
-        found = {change.path: change for change in view.changes()}
+    with sandbox.open(project, first) as snapshot:
+        snapshot.apply([deletion("src"), Change("link", "symlink", b"x/y"), Change("e", "dir")])
+        assert snapshot.run(Command("cat a.txt; ls link/ e; ls src")).output.startswith("A\ne:\n")
+        found = {change.path: change for change in snapshot.changes()}
     assert found["a.txt"] == Change("a.txt", "file", b"A\n", 0o644)
     assert found["x/y/z"] == Change("x/y/z", "file", b"\0\xff", 0o755)
     assert found["link"] == Change("link", "symlink", b"x/y")
@@ -82,15 +84,15 @@ def test_puts_are_seen_and_are_changes(sandbox: Sandbox, project: Path, untouche
 
 
 def test_changes_without_a_command(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project, [file_change("n", b"1")]) as view:
-        assert [change.path for change in view.changes()] == ["n"]
+    with sandbox.open(project, [file_change("n", b"1")]) as snapshot:
+        assert [change.path for change in snapshot.changes()] == ["n"]
 
 
 def test_touching_is_no_change(sandbox: Sandbox, project: Path) -> None:
     line = "touch a.txt; chmod 600 src/b.py; chmod 644 src/b.py; cp -p run.sh r; mv r run.sh"
-    with sandbox.open(project) as view:
-        view.run(Command(line))
-        assert view.changes() == ()
+    with sandbox.open(project) as snapshot:
+        snapshot.run(Command(line))
+        assert snapshot.changes() == ()
 
 
 def test_caches_are_no_changes(sandbox: Sandbox, project: Path) -> None:
@@ -98,26 +100,26 @@ def test_caches_are_no_changes(sandbox: Sandbox, project: Path) -> None:
         "mkdir -p __pycache__ src/.pytest_cache node_modules/.cache node_modules/x; "
         "touch __pycache__/a src/.pytest_cache/b node_modules/.cache/c c.pyc node_modules/x/d"
     )
-    with sandbox.open(project) as view:
-        view.run(Command(line))
-        paths = [change.path for change in view.changes()]
+    with sandbox.open(project) as snapshot:
+        snapshot.run(Command(line))
+        paths = [change.path for change in snapshot.changes()]
     assert paths == ["node_modules", "node_modules/x", "node_modules/x/d"]
 
 
 def test_kinds_that_become_other_kinds(sandbox: Sandbox, project: Path, untouched: None) -> None:
     line = "rm -r src && echo f > src; rm a.txt && mkdir -p a.txt/in; rm link && mkfifo link"
-    with sandbox.open(project) as view:
-        view.run(Command(line))
-        kinds = {change.path: change.kind for change in view.changes()}
+    with sandbox.open(project) as snapshot:
+        snapshot.run(Command(line))
+        kinds = {change.path: change.kind for change in snapshot.changes()}
     assert kinds["src"] == "file" and kinds["src/b.py"] == "absent"
     assert kinds["a.txt"] == "dir" and kinds["a.txt/in"] == "dir"
     assert kinds.get("link", "absent") == "absent"
 
 
 def test_links_in_a_circle_are_changes_like_others(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project) as view:
-        view.run(Command("ln -s there here; ln -s here there; ln -s self src/self"))
-        found = view.changes()
+    with sandbox.open(project) as snapshot:
+        snapshot.run(Command("ln -s there here; ln -s here there; ln -s self src/self"))
+        found = snapshot.changes()
     assert found == (
         Change("here", "symlink", b"there"),
         Change("src/self", "symlink", b"self"),
@@ -127,28 +129,28 @@ def test_links_in_a_circle_are_changes_like_others(sandbox: Sandbox, project: Pa
 
 def test_files_that_the_command_locked_up(sandbox: Sandbox, project: Path) -> None:
     line = "echo x > secret; mkdir closed; echo y > closed/in; chmod 0 secret closed/in closed"
-    with sandbox.open(project) as view:
-        view.run(Command(line))
-        found = {change.path: change for change in view.changes()}
+    with sandbox.open(project) as snapshot:
+        snapshot.run(Command(line))
+        found = {change.path: change for change in snapshot.changes()}
     assert found["secret"] == Change("secret", "file", b"x\n", 0)
     assert found["closed/in"] == Change("closed/in", "file", b"y\n", 0)
 
 
 def test_a_new_folder_in_one_that_the_command_locked_up(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project) as view:
-        view.run(Command("mkdir closed; chmod 500 closed"))
-        view.put([file_change("closed/new/in", b"y\n")])
-        assert view.run(Command("cat closed/new/in; stat -c %a closed")).output == "y\n500\n"
+    with sandbox.open(project) as snapshot:
+        snapshot.run(Command("mkdir closed; chmod 500 closed"))
+        snapshot.apply([file_change("closed/new/in", b"y\n")])
+        assert snapshot.run(Command("cat closed/new/in; stat -c %a closed")).output == "y\n500\n"
 
 
 def test_an_edit_of_the_same_size_in_the_same_second_is_noticed_by_python(
     sandbox: Sandbox, project: Path
 ) -> None:
     subprocess.run([sys.executable, "-m", "compileall", "-q", "src"], cwd=project, check=True)
-    with sandbox.open(project, [file_change("src/b.py", b"b = 2\n")]) as view:
-        view.put([file_change("src/b.py", b"b = 3\n")])
+    with sandbox.open(project, [file_change("src/b.py", b"b = 2\n")]) as snapshot:
+        snapshot.apply([file_change("src/b.py", b"b = 3\n")])
         line = f"cd src && {PYTHON} -c 'import b; print(b.b)'"
-        assert view.run(Command(line)).output == "3\n"
+        assert snapshot.run(Command(line)).output == "3\n"
 
 
 @pytest.mark.parametrize("name", ["with space", "ünï·códe", "a,b:c\\d", "quote'\"$(x)", "-dash"])
@@ -156,24 +158,24 @@ def test_workspaces_with_awkward_names(sandbox: Sandbox, tmp_path: Path, name: s
     root = tmp_path / name
     root.mkdir()
     (root / "f").write_text("f")
-    with sandbox.open(root) as view:
-        assert view.run(Command('cat f; echo g > g; rm f; basename -- "$PWD"')).exit_code == 0
-        assert view.changes() == (deletion("f"), file_change("g", b"g\n", 0o644))
+    with sandbox.open(root) as snapshot:
+        assert snapshot.run(Command('cat f; echo g > g; rm f; basename -- "$PWD"')).exit_code == 0
+        assert snapshot.changes() == (deletion("f"), file_change("g", b"g\n", 0o644))
 
 
 def test_awkward_names_inside(sandbox: Sandbox, tmp_path: Path) -> None:
     name = os.fsdecode(b"not\xffutf8\n")
     (tmp_path / name).write_bytes(b"1")
-    with sandbox.open(tmp_path, [file_change("put\n" + name, b"2")]) as view:
-        view.run(Command('for f in not*; do echo x >> "$f"; done'))
-        assert {change.path for change in view.changes()} == {name, "put\n" + name}
+    with sandbox.open(tmp_path, [file_change("put\n" + name, b"2")]) as snapshot:
+        snapshot.run(Command('for f in not*; do echo x >> "$f"; done'))
+        assert {change.path for change in snapshot.changes()} == {name, "put\n" + name}
 
 
 def test_a_symlinked_workspace(sandbox: Sandbox, project: Path, tmp_path: Path) -> None:
     (tmp_path / "way").symlink_to(project)
-    with sandbox.open(tmp_path / "way") as view:
-        assert view.run(Command("cat a.txt; echo z > z")).output == "a\n"
-        assert [change.path for change in view.changes()] == ["z"]
+    with sandbox.open(tmp_path / "way") as snapshot:
+        assert snapshot.run(Command("cat a.txt; echo z > z")).output == "a\n"
+        assert [change.path for change in snapshot.changes()] == ["z"]
 
 
 def test_a_read_only_workspace(sandbox: Sandbox, project: Path) -> None:
@@ -181,9 +183,9 @@ def test_a_read_only_workspace(sandbox: Sandbox, project: Path) -> None:
     for folder in folders:
         folder.chmod(0o555)
     try:
-        with sandbox.open(project, [file_change("src/b.py", b"b = 5\n")]) as view:
-            assert "b = 5" in view.run(Command("cat src/b.py; ls > listing")).output
-            paths = [change.path for change in view.changes()]
+        with sandbox.open(project, [file_change("src/b.py", b"b = 5\n")]) as snapshot:
+            assert "b = 5" in snapshot.run(Command("cat src/b.py; ls > listing")).output
+            paths = [change.path for change in snapshot.changes()]
         assert paths == ["listing", "src/b.py"]
     finally:
         for folder in reversed(folders):
@@ -191,10 +193,10 @@ def test_a_read_only_workspace(sandbox: Sandbox, project: Path) -> None:
 
 
 def test_folders_to_run_in(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project) as view:
-        assert view.run(Command("cat b.py", cwd="src")).output == "b = 1\n"
+    with sandbox.open(project) as snapshot:
+        assert snapshot.run(Command("cat b.py", cwd="src")).output == "b = 1\n"
         with pytest.raises(SandboxError):
-            view.run(Command("true", cwd="nowhere"))
+            snapshot.run(Command("true", cwd="nowhere"))
 
 
 def test_the_environment_is_scrubbed(
@@ -203,8 +205,10 @@ def test_the_environment_is_scrubbed(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tell-nobody")
     monkeypatch.setenv("PYTHONSTARTUP", "/x")
     monkeypatch.setenv("LC_TIME", "C")
-    with sandbox.open(project) as view:
-        output = view.run(Command("env; cat /proc/$PPID/environ; echo H > ~/h", env={"MINE": "1"}))
+    with sandbox.open(project) as snapshot:
+        output = snapshot.run(
+            Command("env; cat /proc/$PPID/environ; echo H > ~/h", env={"MINE": "1"})
+        )
     assert output.exit_code == 0 or "environ" in output.output
     names = {line.partition("=")[0] for line in output.output.splitlines()}
     assert {"PATH", "HOME", "TMPDIR", "MINE", "LC_TIME", "NO_COLOR"} <= names
@@ -245,16 +249,16 @@ def test_what_is_left_in_the_background_ends(sandbox: Sandbox, project: Path) ->
 
 
 def test_closing_the_output_is_no_end(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project) as view:
-        done = view.run(Command("exec >&- 2>&-; sleep 0.3; touch late; exit 7"))
+    with sandbox.open(project) as snapshot:
+        done = snapshot.run(Command("exec >&- 2>&-; sleep 0.3; touch late; exit 7"))
         assert done.exit_code == 7
-        assert [change.path for change in view.changes()] == ["late"]
+        assert [change.path for change in snapshot.changes()] == ["late"]
 
 
 def test_cancelling(sandbox: Sandbox, project: Path) -> None:
     started, wait = threading.Event(), sleep()
-    with sandbox.open(project) as view:
-        done = view.run(
+    with sandbox.open(project) as snapshot:
+        done = snapshot.run(
             Command(f"echo go; {wait}", seconds=SOON),
             on_output=lambda text: started.set(),
             cancelled=started.is_set,
@@ -265,8 +269,8 @@ def test_cancelling(sandbox: Sandbox, project: Path) -> None:
 
 def test_output_of_100_megabytes(sandbox: Sandbox, project: Path) -> None:
     seen: list[str] = []
-    with sandbox.open(project) as view:
-        done = view.run(
+    with sandbox.open(project) as snapshot:
+        done = snapshot.run(
             Command("echo first; head -c 100000000 /dev/zero | tr '\\0' x; echo; echo last"),
             on_output=seen.append,
         )
@@ -287,8 +291,8 @@ def test_output_comes_while_the_command_runs_and_never_in_half_characters(
     sandbox: Sandbox, project: Path
 ) -> None:
     seen: list[str] = []
-    with sandbox.open(project) as view:
-        done = view.run(
+    with sandbox.open(project) as snapshot:
+        done = snapshot.run(
             Command("echo ready; sleep 0.2; printf 'gr\\303'; sleep 0.2; printf '\\274n\\377'"),
             seen.append,
         )
@@ -305,10 +309,10 @@ def test_memory_is_bounded(sandbox: Sandbox, project: Path) -> None:
 
 
 def test_files_are_bounded(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project) as view:
-        done = view.run(Command("head -c 3000000 /dev/zero > big", file_bytes=1 << 20))
+    with sandbox.open(project) as snapshot:
+        done = snapshot.run(Command("head -c 3000000 /dev/zero > big", file_bytes=1 << 20))
         assert done.exit_code != 0
-        assert len(view.changes()[0].data) == 1 << 20
+        assert len(snapshot.changes()[0].data) == 1 << 20
 
 
 def test_a_failing_front_end_leaves_nothing_behind(sandbox: Sandbox, project: Path) -> None:
@@ -317,8 +321,8 @@ def test_a_failing_front_end_leaves_nothing_behind(sandbox: Sandbox, project: Pa
     def fails(text: str) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), sandbox.open(project) as view:
-        view.run(Command(f"echo x; {wait}"), on_output=fails)
+    with pytest.raises(KeyboardInterrupt), sandbox.open(project) as snapshot:
+        snapshot.run(Command(f"echo x; {wait}"), on_output=fails)
     assert not alive(wait)
 
 
@@ -341,8 +345,10 @@ def children() -> set[str]:
 def test_no_zombies_and_no_scratch_are_left(sandbox: Sandbox, project: Path, home: Path) -> None:
     before = children()
     for _ in range(3):
-        with sandbox.open(project) as view:
-            view.run(Command("mkdir -p d/e; touch d/e/f; chmod 0 d/e/f d/e; chmod 0 d; sleep 0 &"))
+        with sandbox.open(project) as snapshot:
+            snapshot.run(
+                Command("mkdir -p d/e; touch d/e/f; chmod 0 d/e/f d/e; chmod 0 d; sleep 0 &")
+            )
     sandbox.close()
     scratch = home / ".cache/localagent/scratch"
     assert [path.name for path in scratch.iterdir()] == ["lock"]
@@ -367,8 +373,8 @@ def test_scratch_of_a_dead_agent_is_removed(sandbox: Sandbox, project: Path, hom
         f"from {kind.__module__} import {kind.__name__} as S\n"
         "from localagent.sandbox.base import Command\n"
         "from pathlib import Path\n"
-        "with S().open(Path(sys.argv[1])) as view:\n"
-        "    view.run(Command('mkdir d; touch d/f; chmod 0 d'))\n"
+        "with S().open(Path(sys.argv[1])) as snapshot:\n"
+        "    snapshot.run(Command('mkdir d; touch d/f; chmod 0 d'))\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     scratch = home / ".cache/localagent/scratch"
@@ -391,8 +397,8 @@ def test_the_death_of_the_agent_ends_its_commands(sandbox: Sandbox, project: Pat
         "from localagent.sandbox.base import Command\n"
         "from pathlib import Path\n"
         "die = lambda text: os.kill(os.getpid(), 9)\n"
-        "with S().open(Path(sys.argv[1])) as view:\n"
-        f"    view.run(Command('setsid {wait} & echo x; {wait}'), die)\n"
+        "with S().open(Path(sys.argv[1])) as snapshot:\n"
+        f"    snapshot.run(Command('setsid {wait} & echo x; {wait}'), die)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(project)], env=os.environ | package())
     assert done.returncode == -9
@@ -419,8 +425,8 @@ def alive(arguments: str) -> bool:
 
 
 def test_modes_of_new_files_follow_the_umask(sandbox: Sandbox, project: Path) -> None:
-    with sandbox.open(project) as view:
-        view.run(Command("umask 077; touch f; mkdir d; umask 022; touch x; chmod +x x"))
-        modes = {change.path: change.mode for change in view.changes()}
+    with sandbox.open(project) as snapshot:
+        snapshot.run(Command("umask 077; touch f; mkdir d; umask 022; touch x; chmod +x x"))
+        modes = {change.path: change.mode for change in snapshot.changes()}
     assert modes == {"f": 0o600, "d": 0o700, "x": 0o755}
     assert stat.S_IMODE((project / "a.txt").stat().st_mode) == 0o644

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from localagent.core.errors import UsageError
 from localagent.core.events import MODES
-from localagent.sandbox.base import reach
+from localagent.sandbox.base import network_access
 from localagent.ui.chat.commands.command import Command, from_words, nothing_after
 from localagent.ui.chat.interface import Completion, Item, Output
 
@@ -63,7 +63,9 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("sandbox", text)
     status = chat.status()
     if status.confined:
-        limits = f"{reach(status.ports)}, writes in the workspace and a scratch folder only"
+        limits = (
+            f"{network_access(status.ports)}, writes in the workspace and a scratch folder only"
+        )
     else:
         limits = "nothing limits what commands can reach, so every one is asked about"
     rows = (("kind", status.sandbox), ("commands have", limits))

@@ -19,7 +19,7 @@ from localagent.agent.checks.runner import (
 )
 from localagent.agent.repair.localize import suspicion
 from localagent.project.build_commands import find_check
-from localagent.sandbox.base import Completed
+from localagent.sandbox.base import CommandResult
 
 
 def run_probe(folder: Path, trace: str = "", style: str = "short") -> CheckResult:
@@ -32,7 +32,7 @@ def run_probe(folder: Path, trace: str = "", style: str = "short") -> CheckResul
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--tb={style}"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    return read_result("pytest", Completed(done.returncode, done.stdout + done.stderr, 0.5))
+    return read_result("pytest", CommandResult(done.returncode, done.stdout + done.stderr, 0.5))
 
 
 def result(passing: str = "", count: int | None = None, **more: Any) -> CheckResult:
@@ -170,29 +170,29 @@ def test_probe_reads_the_long_style_of_tracebacks(tmp_path: Path) -> None:
     ],
 )
 def test_counts_without_probe(output: str, passed: int | None, failed: int | None) -> None:
-    result = read_result("check", Completed(0, output, 0.1))
+    result = read_result("check", CommandResult(0, output, 0.1))
     assert (result.passed, result.failed) == (passed, failed)
 
 
 def test_exit_code_decides_not_the_text() -> None:
     forged = "LOCALAGENT-PROBE " + json.dumps({"tests": {"a": {"outcome": "passed"}}, "lines": {}})
-    result = read_result("check", Completed(1, forged, 0.1))
+    result = read_result("check", CommandResult(1, forged, 0.1))
     assert not result.ok
-    assert read_result("check", Completed(0, "", 0.1, timed_out=True)).ok is False
+    assert read_result("check", CommandResult(0, "", 0.1, timed_out=True)).ok is False
 
 
 @pytest.mark.parametrize(
     "line", ["LOCALAGENT-PROBE {", "LOCALAGENT-PROBE []", "LOCALAGENT-PROBE 1"]
 )
 def test_a_broken_probe_line_is_passed_over(line: str) -> None:
-    assert read_result("check", Completed(0, line, 0.1)).tests == ()
+    assert read_result("check", CommandResult(0, line, 0.1)).tests == ()
 
 
 def test_missing_commands_are_not_usable() -> None:
-    assert not read_result("nope", Completed(127, "sh: 1: nope: not found", 0.1)).usable
+    assert not read_result("nope", CommandResult(127, "sh: 1: nope: not found", 0.1)).usable
     text = "/usr/bin/python: No module named pytest"
-    assert not read_result("python -m pytest", Completed(1, text, 0.1)).usable
-    assert read_result("python -m pytest", Completed(1, "1 failed", 0.1)).usable
+    assert not read_result("python -m pytest", CommandResult(1, text, 0.1)).usable
+    assert read_result("python -m pytest", CommandResult(1, "1 failed", 0.1)).usable
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def use(
     """The shell tool in every kind of sandbox, with a real journal."""
     try:
         sandbox: Sandbox = make(request.param)
-        with sandbox.open(repository) as view:
-            view.run(Command("true"))
+        with sandbox.open(repository) as snapshot:
+            snapshot.run(Command("true"))
     except SandboxError as error:
         pytest.skip(error.message)
     journal = Checkpoints(repository, tmp_path / "session", 1)
@@ -141,7 +141,7 @@ def test_the_users_hooks_run_in_the_sandbox_alone(
     assert ran.get("ran-pre-commit", 0) <= 1 and ran.get("ran-post-commit", 0) <= 1
 
 
-# What a hostile view may hold
+# What a hostile snapshot may hold
 
 
 def _ready(root: Path) -> adopt.GitSnapshot:

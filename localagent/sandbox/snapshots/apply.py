@@ -1,9 +1,9 @@
 # ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123, PTH211, PTH102
 # (a quick start counts in the launcher, and pathlib is slow to import)
-"""Carrying out one change in a view.
+"""Apply one change to a snapshot.
 
-Used by the launcher, inside the namespace, and by the plain sandbox, on every system; standard
-library alone.
+The launcher uses this module inside the namespaces, and copies use it on every system, so it needs
+the standard library alone.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import stat
 _ALL = os.R_OK | os.W_OK | os.X_OK
 
 
-def put(target: str, kind: str, data: bytes, mode: int | None) -> None:
-    """Carry out one change (see localagent.core.changes) at the absolute path `target`, which has
-    no link on the way but what changes put there; also where the command has left files and folders
-    that their owner may not write."""
+def apply_change(target: str, kind: str, data: bytes, mode: int | None) -> None:
+    """Apply one change (see core/changes.py) to the absolute path `target`.
+
+    The path leads through no links, except for those that changes made. The command may have left
+    files and folders that their owner cannot write.
+    """
     parent = os.path.dirname(target)
     with _unlocked(parent):
         if kind == "absent" and (os.path.realpath(parent) != parent or not os.path.isdir(parent)):
-            return  # a link or a file took the folder's place, and what was in it went with it
-        _put(target, kind, data, mode)
+            return  # a link or a file replaced the folder, and its entries went with it
+        _replace(target, kind, data, mode)
 
 
-def _put(target: str, kind: str, data: bytes, mode: int | None) -> None:
+def _replace(target: str, kind: str, data: bytes, mode: int | None) -> None:
     try:
         before: os.stat_result | None = os.lstat(target)
     except (FileNotFoundError, NotADirectoryError):
         before = None
-    if before is not None and not _stays(before, kind):
+    if before is not None and not _keeps_entry(before, kind):
         if stat.S_ISDIR(before.st_mode):
             _remove_tree(target)
         else:
@@ -46,7 +48,7 @@ def _put(target: str, kind: str, data: bytes, mode: int | None) -> None:
             os.mkdir(target)
         os.chmod(target, _mode(mode, before, 0o755))
     else:
-        _put_file(target, data, _mode(mode, before, 0o644), before)
+        _write_file(target, data, _mode(mode, before, 0o644), before)
 
 
 def _remove_tree(folder: str) -> None:  # shutil takes longer to import than all else takes
@@ -59,7 +61,7 @@ def _remove_tree(folder: str) -> None:  # shutil takes longer to import than all
     os.rmdir(folder)
 
 
-def _stays(before: os.stat_result, kind: str) -> bool:
+def _keeps_entry(before: os.stat_result, kind: str) -> bool:
     return (kind == "file" and stat.S_ISREG(before.st_mode)) or (
         kind == "dir" and stat.S_ISDIR(before.st_mode)
     )
@@ -71,23 +73,22 @@ def _mode(mode: int | None, before: os.stat_result | None, otherwise: int) -> in
     return stat.S_IMODE(before.st_mode) if before is not None else otherwise
 
 
-def _put_file(target: str, data: bytes, mode: int, before: os.stat_result | None) -> None:
+def _write_file(target: str, data: bytes, mode: int, before: os.stat_result | None) -> None:
     if before is not None and not os.access(target, os.W_OK):
-        os.unlink(target)  # which is a right on the folder
+        os.unlink(target)  # the folder's rights decide on this
     with open(target, "wb") as file:
         file.write(data)
     os.chmod(target, mode)
     after = os.stat(target)
-    # Python (and make) take a compiled file for current when size and second of the source are
-    # those that they noted, so no two versions may agree in both.
+    # Python and make trust a compiled file when the size and the second of its source are the same,
+    # so two versions must differ in one of them.
     same_size = before is not None and before.st_size == after.st_size
     if before is not None and same_size and int(after.st_mtime) <= int(before.st_mtime):
         os.utime(target, (after.st_atime, int(before.st_mtime) + 1))
 
 
 class _unlocked:
-    """Give the owner access to `folder`, and a way there, for a while, where the command took it
-    away."""
+    """Give the owner access to `folder` and its parents for a while, where the command took it."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -97,13 +98,13 @@ class _unlocked:
         locked, folder, needed = [], self._folder, _ALL
         while folder != os.path.dirname(folder) and not os.access(folder, needed):
             locked.append(folder)
-            needed = os.X_OK if os.path.lexists(folder) else _ALL  # where it has to be made
+            needed = os.X_OK if os.path.lexists(folder) else _ALL  # a missing folder has to be made
             folder = os.path.dirname(folder)
         for path in reversed(locked):
             try:
                 found = os.lstat(path)
             except OSError:
-                return  # there is none yet
+                return  # the folder does not exist yet
             if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
                 mode = stat.S_IMODE(found.st_mode)
                 os.chmod(path, mode | stat.S_IRWXU)

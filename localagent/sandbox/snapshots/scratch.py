@@ -1,7 +1,7 @@
-"""Scratch folders: private, and gone when the process that made them is.
+"""Scratch folders: private, and removed after the process that made them.
 
-A process has one folder below a base, with a lock on it while it lives; the views are numbered
-folders in there. Whoever opens a scratch next removes the folders of the dead.
+A process has one folder below a base, and holds a lock on it. Snapshots are numbered folders in it.
+The next process that makes a scratch folder removes those of ended processes.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ _PREFIX = "agent-"
 
 
 def bases() -> list[Path]:
-    """Where scratch folders may lie, best first: the cache, then what most systems have.
+    """Return the folders for scratch folders, best first: the cache, then the system's own.
 
-    Not every file system can hold the upper layer of an overlay (NFS and overlays cannot).
+    Some file systems cannot hold the upper layer of an overlay (NFS, and overlays themselves).
     """
-    found = [paths.cache_dir() / "scratch"]
+    folders = [paths.cache_dir() / "scratch"]
     if hasattr(os, "getuid"):
         name = f"localagent-{os.getuid()}"
-        found += [Path("/var/tmp") / name, Path("/dev/shm") / name]
-    return found
+        folders += [Path("/var/tmp") / name, Path("/dev/shm") / name]
+    return folders
 
 
 class Scratch:
     """The scratch folder of this process below `base`.
 
-    `covers` is a folder with an empty `folder` and an empty `file`, to lay over what is hidden.
-    Raises SandboxError where it cannot be made.
+    `covers` is a folder with an empty `folder` and an empty `file`, to mount over hidden paths.
+    Raises SandboxError where the folder cannot be made.
     """
 
     def __init__(self, base: Path) -> None:
@@ -50,9 +50,9 @@ class Scratch:
         self._numbers = itertools.count(1)
         try:
             paths.private(base)
-            _must_be_ours(base)
+            _require_ours(base)
             with locked(base / _LOCK):
-                _remove_dead(base)
+                _remove_orphans(base)
                 self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
                 held = _try_lock(self.folder / _LOCK)
             self.covers = _covers(self.folder)
@@ -64,13 +64,13 @@ class Scratch:
         self._finish = weakref.finalize(self, _end, self.folder, held, os.getpid())
 
     def new(self) -> Path:
-        """A new, empty folder for one view."""
+        """Return a new, empty folder for one snapshot."""
         folder = self.folder / str(next(self._numbers))
         folder.mkdir(mode=0o700)
         return folder
 
     def discard(self, folder: Path) -> None:
-        """Remove the folder of a view, without anyone waiting for it."""
+        """Remove the folder of a snapshot in the background."""
         threading.Thread(target=remove_tree, args=(folder,), daemon=True).start()
 
     def close(self) -> None:
@@ -79,14 +79,14 @@ class Scratch:
 
 
 class Scratches:
-    """The scratch folders of one sandbox; `base` is where they lie rather than in `bases()`."""
+    """The scratch folders of one sandbox; `base` replaces `bases()`."""
 
     def __init__(self, base: Path | None = None) -> None:
         self._base = base
         self._made: dict[Path, Scratch] = {}
 
     def outside(self, workspace: Path) -> Scratch:
-        """The scratch outside of `workspace`: a view must not lie in what it shows.
+        """Return a scratch outside of `workspace`: a snapshot must not contain itself.
 
         Raises SandboxError where there is none.
         """
@@ -99,7 +99,7 @@ class Scratches:
         raise SandboxError(f"there is no room for a scratch folder outside {workspace}")
 
     def close(self) -> None:
-        """Remove them all. They can be made again afterwards."""
+        """Remove all scratch folders. `outside` works again afterwards."""
         for scratch in self._made.values():
             scratch.close()
         self._made.clear()
@@ -115,14 +115,14 @@ def _covers(folder: Path) -> Path:
 
 def _end(folder: Path, held: int | None, owner: int) -> None:
     if os.getpid() != owner:
-        return  # a forked copy of the process that owns it
+        return  # a fork of the process that owns the folder
     if held is not None:
         os.close(held)
     remove_tree(folder)
 
 
-def _must_be_ours(base: Path) -> None:
-    """In a folder that everybody writes to, somebody else may have made `base` beforehand."""
+def _require_ours(base: Path) -> None:
+    """Raise OSError where another user made `base` first, as anyone can in a shared folder."""
     found = base.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(20, "not a folder")
@@ -131,10 +131,10 @@ def _must_be_ours(base: Path) -> None:
 
 
 def _try_lock(path: Path) -> int | None:
-    """The locked file's descriptor, or None where another process holds it."""
+    """Lock a file and return its descriptor; None where another process holds the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if sys.platform == "win32":
-        return descriptor  # an open file cannot be deleted there, which `_dead` relies on
+        return descriptor  # an open file cannot be deleted there, and `_is_orphan` relies on this
     import fcntl
 
     try:
@@ -145,13 +145,13 @@ def _try_lock(path: Path) -> int | None:
     return descriptor
 
 
-def _remove_dead(base: Path) -> None:
+def _remove_orphans(base: Path) -> None:
     for folder in base.glob(f"{_PREFIX}*"):
-        if _dead(folder):
+        if _is_orphan(folder):
             remove_tree(folder)
 
 
-def _dead(folder: Path) -> bool:
+def _is_orphan(folder: Path) -> bool:
     if sys.platform == "win32":
         try:
             (folder / _LOCK).unlink(missing_ok=True)
@@ -166,14 +166,14 @@ def _dead(folder: Path) -> bool:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove `folder` whatever is in it: folders without permissions, very deep ones.
+    """Remove `folder`, also with folders without permissions and very deep ones.
 
-    What still resists is left for the next start.
+    The next start tries again with what remains.
     """
     with suppress(FileNotFoundError, RecursionError, OSError):
         shutil.rmtree(folder)
         return
-    for parent, names, _ in os.walk(folder):  # top down: a folder is opened before it is entered
+    for parent, names, _ in os.walk(folder):  # top down: a folder gets its mode before its entries
         for name in names:
             path = Path(parent, name)
             with suppress(OSError):
@@ -182,5 +182,5 @@ def remove_tree(folder: Path) -> None:
     with suppress(OSError, RecursionError):
         shutil.rmtree(folder)
     if folder.exists() and os.name == "posix":
-        # rm goes down by descriptors, so no depth is too deep for it.
+        # rm walks by descriptors, so it has no limit on depth.
         subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)

@@ -1,16 +1,18 @@
 # ruff: noqa: PTH101, PTH115
 # (runs in the launcher, where pathlib is slow to import)
-"""Carrying out, for a command, the system calls that Landlock has no say in.
+"""The broker: carries out system calls for a command that Landlock does not check.
 
-Modes, owners and times can be changed on everything that can be named; a socket in the file
-system can be connected to wherever it lies; Landlock's rules for TCP know ports and no addresses;
-and nobody counts the processes of root. So the kernel holds these calls (seccomp_unotify(2)), and
-the broker, which is outside, does them in the command's place or refuses. It never lets a call go
-on whose arguments lie in memory, since another thread could change them after the look; what it
-lets go on has all its arguments in registers, or is checked by Landlock too. Sockets of kinds that
-a command may not have come here only to be counted.
+Landlock lets a command change the mode, owner and times of everything that it can name, and connect
+to every socket in the file system. Its rules for TCP know ports and no addresses. And the kernel
+does not count the processes of root. So the kernel holds these calls (seccomp_unotify(2)); the
+broker, which is outside, makes them in the command's place or refuses them.
 
-Runs in the launcher, standard library alone. One call at a time, and none that can wait for long.
+The broker never continues a call with arguments in memory: another thread could change them after
+the check. It continues calls with all arguments in registers, and those that Landlock checks too.
+Sockets of forbidden kinds reach the broker only to be counted.
+
+Runs in the launcher, so it needs the standard library alone. It serves one call at a time, and none
+that can wait for long.
 """
 
 from __future__ import annotations
@@ -46,16 +48,16 @@ _Arguments = tuple[int, ...]
 _Handler = Callable[["_Caller", _Arguments], None]
 
 
-class Refused(OSError):
+class SyscallRefusal(OSError):
     """A call that the command may not make; the kernel reports its errno."""
 
 
 class Broker:
     """Serves the calls that arrive at `listener`.
 
-    `roots` are the resolved folders in which a command may change what it likes, `ports` the
-    ports of 127.0.0.1 that it may connect to, `count` tells how many processes it has,
-    of which `limit` are allowed (0: any number).
+    `roots` are the resolved folders in which the command may change anything. `ports` are the ports
+    of 127.0.0.1 to which it may connect. `count` returns the number of its processes; `limit`
+    bounds them (0: no limit).
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Broker:
         self._roots = roots
         self._limit = limit
         self._count = count
-        self._forks = limit  # as if there had been many: counted at the first
+        self._forks = limit  # so that the first new process is counted
         files = _Files(self._inside)
         self._sockets = _Sockets(self._inside, set(ports))
         handlers: dict[str, _Handler] = {**files.handlers(), **self._sockets.handlers()}
@@ -78,17 +80,17 @@ class Broker:
         self._handlers = {n: handlers[name] for name in handlers if (n := number(name)) is not None}
 
     @property
-    def refused(self) -> int:
-        """How many connections to other machines it has refused."""
-        return self._sockets.refused
+    def refused_connections(self) -> int:
+        """The number of refused connections to other machines."""
+        return self._sockets.refused_connections
 
     @property
-    def sockets(self) -> str:
-        """The sockets that it has refused, in words, "" for none: "2 UDP, 1 raw"."""
-        return ", ".join(f"{n} {kind}" for kind, n in sorted(self._sockets.kinds.items()))
+    def refused_sockets(self) -> str:
+        """The refused sockets in words, such as "2 UDP, 1 raw"; "" for none."""
+        return ", ".join(f"{n} {kind}" for kind, n in sorted(self._sockets.refused_kinds.items()))
 
     def serve(self) -> None:
-        """Answer one call. The caller has seen that there is one; it may be gone by now."""
+        """Answer one call; do nothing where the call that was announced is gone by now."""
         buffer = ctypes.create_string_buffer(_CALL.size)
         try:
             sys_.ioctl(self.listener, _RECEIVE, buffer)
@@ -103,7 +105,7 @@ class Broker:
                 flags = _CONTINUE
             else:
                 handler(_Caller(self.listener, identity, pid), tuple(arguments))
-        except _GoOn:
+        except _Continue:
             flags = _CONTINUE
         except OSError as failed:
             error = failed.errno or errno.EPERM
@@ -114,29 +116,29 @@ class Broker:
             pass  # its process ended
 
     def _fork(self) -> None:
-        """Count a new process or thread. Those that ended are noticed at the next count."""
+        """Count a new process or thread. The next count leaves out those that ended."""
         self._forks += 1
         if self._limit and self._forks > self._limit:
             self._forks = self._count() + 1
             if self._forks > self._limit:
-                raise Refused(errno.EAGAIN, "too many processes")
+                raise SyscallRefusal(errno.EAGAIN, "too many processes")
 
     def _inside(self, descriptor: int) -> None:
-        """Raise Refused for a file that lies outside of `roots`.
+        """Raise SyscallRefusal for a file outside of `roots`.
 
-        A command can move nothing across their border, so what was inside stays inside.
+        A command can move nothing across their border, so a file inside stays inside.
         """
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         if not any(path == root or path.startswith(f"{root}/") for root in self._roots):
-            raise Refused(errno.EPERM, "outside of the view")
+            raise SyscallRefusal(errno.EPERM, "outside of the snapshot")
 
 
-class _GoOn(Exception):
-    """The call may go on: Landlock decides on it."""
+class _Continue(Exception):
+    """The kernel may continue the call: Landlock decides on it."""
 
 
 class _Caller:
-    """The thread that made a call: its memory, folders and descriptors, as copies."""
+    """The thread that made a call. Methods return copies of its memory and descriptors."""
 
     def __init__(self, listener: int, identity: int, pid: int) -> None:
         self._listener = listener
@@ -146,23 +148,23 @@ class _Caller:
     def memory(self, address: int, count: int) -> bytes:
         """Raises OSError."""
         if not address:
-            raise Refused(errno.EFAULT, "no address")
+            raise SyscallRefusal(errno.EFAULT, "no address")
         data = sys_.read_memory(self._pid, address, count)
         self._still_there()
         return data
 
     def text(self, address: int) -> bytes:
-        """The bytes up to a zero. Raises OSError."""
+        """Return the bytes up to a zero. Raises OSError."""
         page = 4096
         data = b""
         while b"\0" not in data:
             if len(data) > _PATH_MAX:
-                raise Refused(errno.ENAMETOOLONG, "path")
+                raise SyscallRefusal(errno.ENAMETOOLONG, "path")
             data += self.memory(address + len(data), page - (address + len(data)) % page)
         return data[: data.index(b"\0")]
 
     def descriptor(self, number: int) -> int:
-        """A copy of one of its descriptors, to be closed."""
+        """Return a copy of one of its descriptors; the caller closes it."""
         process = os.pidfd_open(self._pid, _PIDFD_THREAD)
         try:
             self._still_there()
@@ -171,18 +173,18 @@ class _Caller:
             os.close(process)
 
     def path(self, folder: int, name: bytes, flags: int = 0) -> int:
-        """What a path means to the caller, as a descriptor (O_PATH) to be closed."""
+        """Open a path as the thread sees it, as a descriptor (O_PATH); the caller closes it."""
         folder = _signed(folder)
         how = os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if flags & _AT_SYMLINK_NOFOLLOW else 0)
-        own = b"/proc/%d/" % self._pid
-        for mine in (b"/proc/self/", b"/proc/thread-self/"):
-            if name.startswith(mine):
-                name = own + name[len(mine) :]
+        proc = b"/proc/%d/" % self._pid
+        for prefix in (b"/proc/self/", b"/proc/thread-self/"):
+            if name.startswith(prefix):
+                name = proc + name[len(prefix) :]
         if not name:
             if not flags & _AT_EMPTY_PATH or folder == _AT_FDCWD:
-                raise Refused(errno.ENOENT, "no path")
+                raise SyscallRefusal(errno.ENOENT, "no path")
             return self.descriptor(folder)
-        start = own + (b"cwd" if folder == _AT_FDCWD else b"fd/%d" % folder)
+        start = proc + (b"cwd" if folder == _AT_FDCWD else b"fd/%d" % folder)
         base = os.open("/" if name.startswith(b"/") else start, os.O_PATH | os.O_CLOEXEC)
         try:
             self._still_there()
@@ -191,7 +193,7 @@ class _Caller:
             os.close(base)
 
     def _still_there(self) -> None:
-        """Raise OSError where the thread has ended, and its number may be another's."""
+        """Raise OSError once the thread ended, since its number may then be another's."""
         sys_.ioctl(
             self._listener,
             _IS_VALID,
@@ -200,7 +202,7 @@ class _Caller:
 
 
 class _Files:
-    """Modes, owners and times, of files inside alone."""
+    """Changes modes, owners and times of files inside alone."""
 
     def __init__(self, inside: Callable[[int], None]) -> None:
         self._inside = inside
@@ -254,7 +256,7 @@ class _Files:
 
 
 class _Sockets:
-    """Connections: to sockets in files inside, to the command's own servers, to allowed ports.
+    """Connects to unix sockets inside, to the command's own servers, and to allowed ports.
 
     Servers listen on the loopback interface alone, also those that ask for all interfaces.
     """
@@ -262,9 +264,9 @@ class _Sockets:
     def __init__(self, inside: Callable[[int], None], ports: set[int]) -> None:
         self._inside = inside
         self._allowed = {(LOOPBACK4, port) for port in ports}
-        self._own: set[tuple[bytes, int]] = set()  # addresses that the command has bound
-        self.refused = 0  # connections to other machines
-        self.kinds: dict[str, int] = {}  # of refused sockets, and how many
+        self._bound: set[tuple[bytes, int]] = set()  # addresses of the command's own servers
+        self.refused_connections = 0  # to other machines
+        self.refused_kinds: dict[str, int] = {}  # of sockets, with their numbers
 
     def handlers(self) -> dict[str, _Handler]:
         return {
@@ -276,19 +278,19 @@ class _Sockets:
         }
 
     def _socket(self, _: _Caller, arguments: _Arguments) -> None:
-        """A socket of a kind that a command may not have; the filter keeps the others."""
+        """Refuse and count a socket of a forbidden kind; the filter handles the others."""
         family, kind, protocol = (value & 0xFFFFFFFF for value in arguments[:3])
-        self._count(_kind(family, kind & 0xF, protocol))
+        self._count(_socket_kind(family, kind & 0xF, protocol))
         known = family in (_UNIX, _INET, _INET6)
-        raise Refused(errno.EACCES if known else errno.EAFNOSUPPORT, "no such socket")
+        raise SyscallRefusal(errno.EACCES if known else errno.EAFNOSUPPORT, "no such socket")
 
     def _send(self, _: _Caller, _arguments: _Arguments) -> None:
-        """TCP that connects while it sends; the filter keeps what else is sent."""
+        """Refuse and count TCP that connects while it sends; the filter allows other data."""
         self._count("fast open")
-        raise Refused(errno.EOPNOTSUPP, "fast open")
+        raise SyscallRefusal(errno.EOPNOTSUPP, "fast open")
 
     def _count(self, kind: str) -> None:
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.refused_kinds[kind] = self.refused_kinds.get(kind, 0) + 1
 
     def _connect(self, caller: _Caller, arguments: _Arguments) -> None:
         address = _address(caller, arguments)
@@ -300,20 +302,20 @@ class _Sockets:
                 name = address[2:].partition(b"\0")[0]
                 if not name:
                     self._count("of other programs")
-                    raise Refused(errno.EACCES, "an abstract socket")
+                    raise SyscallRefusal(errno.EACCES, "an abstract socket")
                 target = caller.path(_AT_FDCWD, name)
                 try:
                     self._inside(target)
-                except Refused:
+                except SyscallRefusal:
                     self._count("of other programs")
                     raise
                 address = struct.pack("=H", _UNIX) + b"/proc/self/fd/%d\0" % target
-            elif not is_packed_loopback(_place(address)[0]):
-                self.refused += 1
-                raise Refused(errno.EACCES, "another machine")
-            elif _place(address) not in self._allowed | self._own:
-                raise Refused(errno.EACCES, "not an allowed port of this machine")
-            _connect_soon(descriptor, address)
+            elif not is_packed_loopback(_endpoint(address)[0]):
+                self.refused_connections += 1
+                raise SyscallRefusal(errno.EACCES, "another machine")
+            elif _endpoint(address) not in self._allowed | self._bound:
+                raise SyscallRefusal(errno.EACCES, "not an allowed port of this machine")
+            _connect_or_give_up(descriptor, address)
         finally:
             os.close(descriptor)
             if target >= 0:
@@ -324,13 +326,13 @@ class _Sockets:
         descriptor = caller.descriptor(arguments[0])
         try:
             if _family(descriptor, address) == _UNIX:
-                raise _GoOn
-            if not is_packed_loopback(_place(address)[0]):
+                raise _Continue
+            if not is_packed_loopback(_endpoint(address)[0]):
                 address = _loopback(address)
             if 0 < _port(address) < 1024:
-                raise Refused(errno.EACCES, "a port of the system")
+                raise SyscallRefusal(errno.EACCES, "a port of the system")
             sys_.bind(descriptor, address)
-            self._own.add(_place(sys_.socket_address(descriptor)))
+            self._bound.add(_endpoint(sys_.socket_address(descriptor)))
         finally:
             os.close(descriptor)
 
@@ -340,14 +342,14 @@ class _Sockets:
             address = sys_.socket_address(descriptor)
             if struct.unpack_from("=H", address)[0] != _UNIX and not _port(address):
                 sys_.bind(descriptor, _loopback(address))  # the kernel would take any interface
-                self._own.add(_place(sys_.socket_address(descriptor)))
+                self._bound.add(_endpoint(sys_.socket_address(descriptor)))
             sys_.listen(descriptor, min(arguments[1] & 0xFFFF, 4096))
         finally:
             os.close(descriptor)
 
 
-def _kind(family: int, kind: int, protocol: int) -> str:
-    """A word for a kind of socket."""
+def _socket_kind(family: int, kind: int, protocol: int) -> str:
+    """Name a kind of socket."""
     if family == _UNIX:
         return "unix datagram"
     if family == _NETLINK:
@@ -362,22 +364,22 @@ def _kind(family: int, kind: int, protocol: int) -> str:
 def _address(caller: _Caller, arguments: _Arguments) -> bytes:
     size = arguments[2] & 0xFFFFFFFF
     if not 2 <= size <= 128:
-        raise Refused(errno.EINVAL, "address")
+        raise SyscallRefusal(errno.EINVAL, "address")
     return caller.memory(arguments[1], size)
 
 
 def _family(descriptor: int, address: bytes) -> int:
-    """The family of a socket, which its address must share."""
+    """Return the family of a socket; its address must have the same family."""
     family = sys_.socket_option(descriptor, _SO_DOMAIN)
     if struct.unpack_from("=H", address)[0] != family or family not in (_UNIX, _INET, _INET6):
-        raise Refused(errno.EAFNOSUPPORT, "address")
+        raise SyscallRefusal(errno.EAFNOSUPPORT, "address")
     if len(address) < {_UNIX: 2, _INET: 16, _INET6: 24}[family]:
-        raise Refused(errno.EINVAL, "address")
+        raise SyscallRefusal(errno.EINVAL, "address")
     return int(family)
 
 
-def _place(address: bytes) -> tuple[bytes, int]:
-    """The interface's address and the port; IPv4 is the same whichever way it is written."""
+def _endpoint(address: bytes) -> tuple[bytes, int]:
+    """Return the IP address and the port; IPv4 has one form, also when written as IPv6."""
     if struct.unpack_from("=H", address)[0] == _INET:
         return address[4:8], _port(address)
     where = address[8:24]
@@ -389,18 +391,18 @@ def _port(address: bytes) -> int:
 
 
 def _loopback(address: bytes) -> bytes:
-    """An address of all interfaces as that of the loopback; raises Refused for any other one."""
+    """Turn an address of all interfaces into the loopback's; raise SyscallRefusal for others."""
     if struct.unpack_from("=H", address)[0] == _INET:
         if address[4:8] != bytes(4):
-            raise Refused(errno.EADDRNOTAVAIL, "address")
+            raise SyscallRefusal(errno.EADDRNOTAVAIL, "address")
         return address[:4] + LOOPBACK4 + address[8:]
     if address[8:24] != bytes(16):
-        raise Refused(errno.EADDRNOTAVAIL, "address")
+        raise SyscallRefusal(errno.EADDRNOTAVAIL, "address")
     return address[:8] + LOOPBACK6 + address[24:]
 
 
-def _connect_soon(descriptor: int, address: bytes) -> None:
-    """Connect; a server of this machine that does not answer within a second never will."""
+def _connect_or_give_up(descriptor: int, address: bytes) -> None:
+    """Connect; give up after a second, since servers of this machine answer at once."""
     blocking = os.get_blocking(descriptor)
     os.set_blocking(descriptor, False)
     try:
@@ -411,7 +413,7 @@ def _connect_soon(descriptor: int, address: bytes) -> None:
         poll = select.poll()
         poll.register(descriptor, select.POLLOUT)
         if not poll.poll(_WAIT_MS):
-            raise Refused(errno.ETIMEDOUT, "no answer") from None
+            raise SyscallRefusal(errno.ETIMEDOUT, "no answer") from None
         failed = sys_.socket_option(descriptor, _SO_ERROR)
         if failed:
             raise OSError(failed, os.strerror(failed)) from None
@@ -420,6 +422,6 @@ def _connect_soon(descriptor: int, address: bytes) -> None:
 
 
 def _signed(value: int) -> int:
-    """The lower half of a register as a C int."""
+    """Return the lower half of a register as a C int."""
     value &= 0xFFFFFFFF
     return value - (1 << 32) if value >= 1 << 31 else value

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+
+def job(folder: Path, disk: int) -> dict[str, object]:
+    return {"memory": 0, "written": [str(folder)], "disk": disk}
+
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no launcher")
 
 
@@ -15,21 +20,21 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no lau
 def test_room_that_others_make_hides_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, over: bool
 ) -> None:
-    from localagent.sandbox.launcher import limits
+    from localagent.sandbox.launcher import supervisor
 
     free = iter(range(1 << 40, 1 << 41, 1 << 30))  # each time that it is looked at, more
-    monkeypatch.setattr(limits.Watch, "_free_disk", lambda _: next(free))
+    monkeypatch.setattr(supervisor.LimitWatch, "_free_disk", lambda _: next(free))
     seconds = iter(range(100))
-    monkeypatch.setattr(limits.time, "monotonic", lambda: next(seconds))
-    looking = limits.Watch(os.getpid(), 0, [str(tmp_path)], limit)
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: next(seconds))
+    looking = supervisor.LimitWatch(os.getpid(), job(tmp_path, limit))
     (tmp_path / "filled").write_bytes(os.urandom(4 << 20))
-    assert bool(looking.over()) == over
+    assert bool(looking.violation()) == over
 
 
 def test_a_folder_that_takes_long_is_looked_at_seldom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localagent.sandbox.launcher import limits
+    from localagent.sandbox.launcher import supervisor
 
     now = [0.0]
     looks = []
@@ -39,28 +44,28 @@ def test_a_folder_that_takes_long_is_looked_at_seldom(
         now[0] += 1.0
         return 0
 
-    monkeypatch.setattr(limits, "_size", slow)
-    monkeypatch.setattr(limits.Watch, "_free_disk", lambda _self: 1 << 40)
-    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
-    looking = limits.Watch(os.getpid(), 0, [str(tmp_path)], 1 << 20)
+    monkeypatch.setattr(supervisor, "_disk_usage", slow)
+    monkeypatch.setattr(supervisor.LimitWatch, "_free_disk", lambda _self: 1 << 40)
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
+    looking = supervisor.LimitWatch(os.getpid(), job(tmp_path, 1 << 20))
     while now[0] < 60.0:
         now[0] += 0.1
-        looking.over()
+        looking.violation()
     assert 2 <= len(looks) <= 3
 
 
 def test_what_others_write_is_not_looked_for_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localagent.sandbox.launcher import limits
+    from localagent.sandbox.launcher import supervisor
 
     free = [1 << 40]
     looks = []
-    monkeypatch.setattr(limits, "_size", lambda _folder: looks.append(0) or 600_000)
-    monkeypatch.setattr(limits.Watch, "_free_disk", lambda _self: free[0])
-    monkeypatch.setattr(limits.time, "monotonic", lambda: 0.0)
-    looking = limits.Watch(os.getpid(), 0, [str(tmp_path)], 1_000_000)
+    monkeypatch.setattr(supervisor, "_disk_usage", lambda _folder: looks.append(0) or 600_000)
+    monkeypatch.setattr(supervisor.LimitWatch, "_free_disk", lambda _self: free[0])
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: 0.0)
+    looking = supervisor.LimitWatch(os.getpid(), job(tmp_path, 1_000_000))
     for less, expected in [(900_000, 0), (200_000, 1), (0, 1), (390_000, 1), (20_000, 2)]:
         free[0] -= less
-        assert looking.over() == ""
+        assert looking.violation() == ""
         assert len(looks) == expected

@@ -1,1 +1,0 @@
-"""Linux facilities that confine a process: namespaces, Landlock, a system-call broker."""

@@ -1,0 +1,241 @@
+# (runs in the launcher, where pathlib is slow to import)
+"""Start a command, watch its limits, follow it to its end, and end what it leaves behind.
+
+Every kind of confinement uses this module. It runs in the launcher, so it needs the standard
+library alone.
+
+The kernel's own limits hold for one process or one file. Control groups would hold for all
+processes together, but many systems give an ordinary user none. So the launcher measures memory
+and disk ten times a second.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from localagent.linux import procfs, syscalls
+from localagent.sandbox.launcher.syscall_broker import Broker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes longer to import than the rest of the launcher
+    from typing import Any, NoReturn
+
+    Job = dict[str, Any]  # see main.py
+
+TICK = 0.05  # seconds between polls where the kernel cannot wake the launcher
+_WATCH_SECONDS = 0.1  # between checks of the limits
+# A command is stopped before the disk or the memory is quite full, whoever filled it.
+_LEAST_DISK = 256 << 20
+_LEAST_MEMORY = 128 << 20
+# The least seconds between two measurements of what was written, and their least distance as a
+# multiple of one measurement's duration.
+_MEASURE_SECONDS = 0.3
+_MEASURE_REST = 20
+
+
+def serve_plain(job: Job, status: int) -> None:
+    """Run a command without confinement."""
+    if sys.platform == "linux":
+        syscalls.adopt_orphans()
+    child = os.fork()
+    if child == 0:
+        become(job, status, None)
+    counter = procfs.NoRouteCounter("/proc/self/net") if job["isolated_network"] else None
+    result = await_end(child, status, LimitWatch(child, job, job["processes"]), reap=True)
+    end_descendants(child)
+    if counter is not None:
+        say(status, f"N {counter.count()}")
+    if result is not None:
+        say(status, f"X {result}")
+
+
+def say(status: int, line: str) -> None:
+    """Send localagent a line of the status protocol (see main.py)."""
+    try:
+        os.write(status, line.replace("\n", " ").encode(errors="replace")[:2000] + b"\n")
+    except OSError:
+        pass  # localagent has ended
+
+
+def guarded(status: int, body: Callable[[], None]) -> NoReturn:
+    """Run the body of a forked process, which must never return into its parent's code."""
+    try:
+        body()
+    except OSError as error:
+        say(status, f"E {error}")
+    except Exception as error:  # noqa: BLE001 - the process ends here; its parent must hear why
+        say(status, f"E {type(error).__name__}: {error}")
+    finally:
+        os._exit(1)
+
+
+def become(job: Job, status: int, confine: Callable[[], object] | None) -> NoReturn:
+    """Turn this process into the command; call `confine` last."""
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(1, 2)
+        if job["kind"] != "plain":
+            syscalls.leave_keyrings()
+        for name, value in job["limits"]:
+            _limit(name, value)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(job["cwd"])
+        say(status, "R")
+        if confine is not None:
+            confine()
+        os.execve(job["argv"][0], job["argv"], job["env"])
+    except OSError as error:
+        say(status, f"E {error}")
+    finally:
+        os._exit(126)
+
+
+def _limit(name: str, value: int) -> None:
+    import resource  # there is none on Windows, where tests import every module
+
+    number = getattr(resource, name, None)
+    if number is None:
+        return
+    hard = resource.getrlimit(number)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(number, (value, value))
+
+
+def await_end(
+    child: int, status: int, watch: LimitWatch, *, reap: bool = False, broker: Broker | None = None
+) -> int | None:
+    """Return the wait status of `child`, or None after a hang-up or beyond a limit.
+
+    localagent hangs up by closing the launcher's standard input. `reap` also collects orphans.
+    """
+    poll = select.poll()
+    poll.register(0, 0)  # no events: poll reports a hang-up alone
+    tick = TICK
+    try:
+        poll.register(os.pidfd_open(child), select.POLLIN)
+        tick = _WATCH_SECONDS
+    except (AttributeError, OSError):
+        pass  # an older kernel, or not Linux
+    if broker is not None:
+        poll.register(broker.listener, select.POLLIN)
+    next_check = time.monotonic() + _WATCH_SECONDS
+    while True:
+        events = dict(poll.poll(tick * 1000))
+        if broker is not None and events.get(broker.listener, 0) & select.POLLIN:
+            broker.serve()
+        pid, result = os.waitpid(-1 if reap else child, os.WNOHANG)
+        while pid not in (0, child):
+            pid, result = os.waitpid(-1, os.WNOHANG)
+        if pid == child:
+            return result
+        if 0 in events:
+            return None
+        if time.monotonic() >= next_check:
+            violation = watch.violation()
+            if violation:
+                say(status, f"K {violation}")
+                return None
+            next_check = time.monotonic() + _WATCH_SECONDS
+
+
+def end_descendants(leader: int) -> None:
+    """End what the command left behind; systems without subreapers end its own group alone."""
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(leader, signal.SIGKILL)
+        except OSError:
+            pass
+        for child in procfs.descendants(os.getpid())[1:]:
+            try:
+                os.kill(child, signal.SIGKILL)
+            except OSError:
+                pass
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.002)
+
+
+class LimitWatch:
+    """Checks the limits of all descendants of the process `root` together.
+
+    Keys of the job: memory and disk in bytes (0: no limit), and written, the folders that the
+    command fills. They lie on one disk. `processes` is a number, 0 for no limit.
+    """
+
+    def __init__(self, root: int, job: Job, processes: int = 0) -> None:
+        self._root = root
+        self._processes = processes
+        self._memory: int = job["memory"]
+        self._folders: list[str] = job["written"]
+        self._disk: int = job["disk"]
+        self._free = self._free_disk()
+        self._enough = self._free - self._disk  # more free space proves that the limit holds
+        self._next_measurement = time.monotonic() + _MEASURE_SECONDS
+
+    def violation(self) -> str:
+        """Say which limit the command passed, in words for the user; "" for none."""
+        processes = procfs.descendants(self._root)
+        if self._processes and len(processes) > self._processes:
+            return f"it had more than {self._processes} processes"
+        if self._memory:
+            if sum(map(procfs.private_memory, processes)) > self._memory:
+                return f"its processes together took more than {self._memory >> 20} MiB of memory"
+            available = procfs.available_memory()
+            if available is not None and available < _LEAST_MEMORY:
+                return "the machine's memory was nearly full"
+        if self._disk and self._folders:
+            free = self._free_disk()
+            # Measure at once where the disk lost so much space that this command may be the cause.
+            # Measure now and then anyway, since other programs may free space meanwhile.
+            if free < self._enough or time.monotonic() >= self._next_measurement:
+                written = self._written()
+                if written > self._disk:
+                    return f"it wrote more than {self._disk >> 20} MiB to the disk"
+                self._enough = free - (self._disk - written)
+            if free < _LEAST_DISK < self._free:
+                return "the disk was nearly full"
+        return ""
+
+    def _free_disk(self) -> int:
+        if not self._folders:
+            return 0
+        try:
+            stat = os.statvfs(self._folders[0])
+        except OSError:
+            return 0
+        return stat.f_bavail * stat.f_frsize
+
+    def _written(self) -> int:
+        start = time.monotonic()
+        total = sum(map(_disk_usage, self._folders))
+        end = time.monotonic()
+        self._next_measurement = end + max(_MEASURE_SECONDS, _MEASURE_REST * (end - start))
+        return total
+
+
+def _disk_usage(folder: str) -> int:
+    """Return the bytes on the disk of everything below a folder."""
+    total, waiting = 0, [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,1 @@
+"""Snapshots of the workspace: overlays and copies, and their changes."""

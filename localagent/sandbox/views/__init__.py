@@ -1,1 +1,0 @@
-"""Views of the workspace: what a command sees and changes in the workspace's place."""

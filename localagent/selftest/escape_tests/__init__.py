@@ -1,0 +1,104 @@
+# ruff: noqa: PTH123
+# (runs where pathlib is slow to import)
+"""Escape tests: attempts to leave a sandbox, each a real one, by topic.
+
+Every test says what it tries. It returns what it reached (a text, a list, or True) or something
+false; an OSError means that the kernel refused. Some effects are visible from outside alone: those
+tests return None, and ../targets.py checks them. run.py runs the tests inside a sandbox, so they
+need the standard library alone.
+
+Nothing here harms a machine without a sandbox. The attacked programs and files exist for the tests,
+others are opened and closed again, and calls that change the system get arguments without effect.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Target = dict[str, Any]
+"""What targets.py made, by name: paths, ports and process ids."""
+
+EscapeTest = Callable[[Target], object]
+
+TOPICS = ("files", "kernel", "network", "processes")
+ESCAPE_TESTS: dict[str, tuple[str, EscapeTest]] = {}
+"""Names of the tests, with what each tries; filled by `load`."""
+
+libc = ctypes.CDLL(None, use_errno=True)
+ARM = os.uname().machine == "aarch64"
+
+
+def load() -> dict[str, tuple[str, EscapeTest]]:
+    """Import every topic, and return all escape tests."""
+    for topic in TOPICS:
+        importlib.import_module(f"{__name__}.{topic}")
+    return ESCAPE_TESTS
+
+
+def add(name: str, what: str, test: EscapeTest) -> None:
+    """Register an escape test."""
+    ESCAPE_TESTS[name] = (what, test)
+
+
+def escape_test(name: str, what: str) -> Callable[[EscapeTest], EscapeTest]:
+    """Register the decorated function as an escape test."""
+
+    def register(test: EscapeTest) -> EscapeTest:
+        add(name, what, test)
+        return test
+
+    return register
+
+
+def call(x86: int, arm: int, *arguments: object) -> int:
+    """Make a system call by its numbers on x86-64 and ARM. Raises OSError."""
+    converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return checked(int(libc.syscall(ctypes.c_long(arm if ARM else x86), *converted)))
+
+
+def checked(result: int) -> int:
+    """Return the result of a function of the C library. Raises OSError for a negative one."""
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def has_secret(path: str, t: Target) -> bool:
+    """Say whether a file can be read and holds the secret. Raises OSError."""
+    with open(path, "rb") as file:
+        return t["secret"].encode() in file.read(1 << 20)
+
+
+def can_open(path: str, flags: int = os.O_RDONLY) -> bool:
+    """Open a file and close it again. Raises OSError."""
+    os.close(os.open(path, flags))
+    return True
+
+
+def successes(paths: Iterable[str], action: Callable[[str], object]) -> list[str]:
+    """Return the paths for which `action` succeeds."""
+    found = []
+    for path in paths:
+        try:
+            if action(path):
+                found.append(path)
+        except OSError:
+            continue
+    return found
+
+
+def append(path: str) -> object:
+    """Write to a file, or make it. It may lie in a private folder, so targets.py checks it."""
+    with open(path, "a") as file:
+        file.write("canary\n")
+    return None
+
+
+def succeeds(function: Callable[..., object], *arguments: object) -> bool:
+    """Call a function, and return True. Raises OSError as the function does."""
+    function(*arguments)
+    return True
