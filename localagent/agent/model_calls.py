@@ -33,7 +33,7 @@ from localagent.models.base import (
     FinishReason,
     Infill,
     Model,
-    Notice,
+    ModelWarning,
     Reading,
     Request,
     Text,
@@ -207,7 +207,7 @@ def _generate(
                     model.cancel(place)
             elif isinstance(chunk, Reading):
                 yield _progress(turn, chunk, time.monotonic() - started)
-            elif isinstance(chunk, Notice):
+            elif isinstance(chunk, ModelWarning):
                 yield Warned(chunk.text)
             seconds = turn.seconds_left()
             if turn.stop.is_set() or (seconds is not None and seconds <= 0):

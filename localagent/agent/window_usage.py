@@ -13,7 +13,7 @@ from localagent.agent.planners.react import tool_names, tools_text
 from localagent.agent.tool_calls.parse import parse_actions
 from localagent.agent.turn import Exchange, Services
 from localagent.core.errors import ToolError
-from localagent.models.base import Infill, Tokenised
+from localagent.models.base import Infill, TokenizedPrompt
 
 TEMPLATE = "chat template"
 SAID = "what you said"
@@ -50,7 +50,7 @@ class Window:
 
 def window_of(exchange: Exchange, services: Services) -> Window:
     """The use of the window by an exchange. Raises BackendError, ModelNotInstalled."""
-    cut = exchange.model.tokenised(exchange.request)
+    cut = exchange.model.tokenize(exchange.request)
     kinds = {tools_text(services): "tools", services.fixed_rules(): "rules", **exchange.texts}
     redact = services.redactor.redact
     # Longer texts come first, because they may contain shorter ones.
@@ -116,7 +116,7 @@ def _spans(
     yield (first, last, kind)
 
 
-def _token_kinds(cut: Tokenised, spans: list[tuple[int, int, str]]) -> Iterator[str]:
+def _token_kinds(cut: TokenizedPrompt, spans: list[tuple[int, int, str]]) -> Iterator[str]:
     """The kind of each token; `spans` are in their order."""
     at = begin = 0
     for end in cut.ends:

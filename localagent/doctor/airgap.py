@@ -19,7 +19,7 @@ from localagent.egress import lock as egress
 from localagent.history.audit.verify import verify
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry
-from localagent.models.llamacpp.library import library
+from localagent.models.llamacpp.process import library
 from localagent.models.ollama import pinning
 from localagent.models.ollama.transport import checked_host
 from localagent.project.project import Project

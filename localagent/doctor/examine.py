@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sqlite3
 import sys
@@ -19,6 +18,7 @@ from localagent.doctor.state import folders, settings_part
 from localagent.index.store import index_file, peek
 from localagent.index.watcher import Watcher, to_watch
 from localagent.models.llamacpp.hardware import (
+    all_processors,
     available_memory,
     gigabytes,
     physical_cores,
@@ -92,7 +92,7 @@ def machine() -> Part:
     lines = [
         f"localagent {__version__}, {python} ({sys.executable})",
         f"{system}",
-        f"{name or 'processor'}: {cores} cores for localagent, {os.cpu_count() or '?'} processors",
+        f"{name or 'processor'}: {cores} cores for localagent, {all_processors()} processors",
         f"instructions of interest: {' '.join(flags)}{amx}" if flags else "",
         f"memory: {gigabytes(free)} free" if free is not None else "memory: not told how much",
     ]

@@ -12,8 +12,8 @@ from localagent.models import gguf
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import Entry
 from localagent.models.llamacpp.hardware import Gpu, gigabytes
-from localagent.models.llamacpp.library import Library, library
 from localagent.models.llamacpp.memory_plan import Plan, planned
+from localagent.models.llamacpp.process import Library, library
 
 _STATES = {
     "installed": "there, as pinned when it was last read",

@@ -6,7 +6,6 @@ goes on where it stopped, since what is done is in the store.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from localagent.index.digest import MAX_BYTES, Entry, Listed
 from localagent.index.scan import Changes, changes, same, there
 from localagent.index.store import Known, Store, drop, remove_gone
 from localagent.index.workers import Readers
+from localagent.models.llamacpp.hardware import processors
 from localagent.workspace.workspace import Workspace
 
 ALONE = 400
@@ -64,7 +64,7 @@ def _brought_up_to_date(
     file: Path, workspace: Workspace, progress: Progress, processes: int
 ) -> tuple[Store, Summary]:
     store = Store(file, workspace.root)
-    readers = Readers(workspace, processes or os.cpu_count() or 1)
+    readers = Readers(workspace, processes or len(processors()))
     try:
         known = store.known()
         if not known:  # a new one: the time to look for those that nobody needs

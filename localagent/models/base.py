@@ -124,8 +124,8 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """Something that the user should know, such as a restart with safer settings."""
+class ModelWarning:
+    """A warning for the user, such as a restart with safer settings."""
 
     text: str
 
@@ -138,11 +138,11 @@ class Finish:
     usage: Usage
 
 
-Chunk = Reading | Text | Notice | Finish
+Chunk = Reading | Text | ModelWarning | Finish
 
 
 @dataclass(frozen=True, slots=True)
-class Tokenised:
+class TokenizedPrompt:
     """A request's prompt as the model sees it, and where its tokens end.
 
     `ends` are offsets in the text's UTF-8 bytes, one for each token, never falling; a token that
@@ -184,7 +184,7 @@ class Model(Protocol):
         """The number of tokens of `text` by the model's own tokenizer, or a careful estimate where
         the backend does not offer it."""
 
-    def tokenised(self, request: Request) -> Tokenised:
+    def tokenize(self, request: Request) -> TokenizedPrompt:
         """The tokens of a request's prompt: those that `generate` would report for it. Raises as
         `generate` does."""
 

@@ -36,10 +36,10 @@ from localagent.models.base import (
     Finish,
     Model,
     ModelInfo,
-    Notice,
+    ModelWarning,
     Request,
     Text,
-    Tokenised,
+    TokenizedPrompt,
     only,
 )
 from localagent.models.llamacpp.hardware import available_memory, gigabytes
@@ -264,9 +264,9 @@ class RoleModel:
         """The number of tokens of `text`, by the tokenizer of the model that serves the role."""
         return self._asked(lambda model: model.count(text))
 
-    def tokenised(self, request: Request) -> Tokenised:
+    def tokenize(self, request: Request) -> TokenizedPrompt:
         """The tokens of a prompt, by the model that serves the role."""
-        return self._asked(lambda model: model.tokenised(request))
+        return self._asked(lambda model: model.tokenize(request))
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """As the model's own; a request that nothing came of goes to the next one."""
@@ -301,7 +301,7 @@ class RoleModel:
         while True:
             model, name = self._router.model(self._role), self._router.current(self._role)
             for text in self._router.notices():
-                yield 0, Notice(text)
+                yield 0, ModelWarning(text)
             try:
                 with contextlib.closing(start(model)) as chunks:
                     for place, chunk in chunks:

@@ -38,7 +38,7 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
-    Tokenised,
+    TokenizedPrompt,
     Usage,
     one_by_one,
 )
@@ -114,9 +114,9 @@ class ScriptedModel:
         """The number of pieces that `tokens` cuts `text` into."""
         return len(tokens(text))
 
-    def tokenised(self, request: Request) -> Tokenised:
+    def tokenize(self, request: Request) -> TokenizedPrompt:
         """The prompt's text in these pieces."""
-        return tokenised(request)
+        return tokenize(request)
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Stream the reply that fits `request`, a token a chunk.
@@ -216,7 +216,7 @@ def rendered(request: Request) -> str:
     return f"{said}<assistant>\n{request.reply_start}"
 
 
-def tokenised(request: Request) -> Tokenised:
+def tokenize(request: Request) -> TokenizedPrompt:
     """The whole prompt in pieces, and where what it says stands in it."""
     text = rendered(request)
     ends = accumulate(map(_bytes, tokens(text)))
@@ -229,7 +229,7 @@ def tokenised(request: Request) -> Tokenised:
         start = text.index(before, at) + len(before)
         at = start + len(content)
         places.append((_bytes(text[:start]), _bytes(text[:at])))
-    return Tokenised(text, tuple(ends), tuple(places))
+    return TokenizedPrompt(text, tuple(ends), tuple(places))
 
 
 def _bytes(text: str) -> int:

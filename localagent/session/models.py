@@ -48,7 +48,7 @@ def open_model(entry: Entry, settings: Settings) -> Model:
     file = store.Checked(entry)
     path = file.path
     from localagent.models.llamacpp.backend import LlamaCpp
-    from localagent.models.llamacpp.library import usable_gpus
+    from localagent.models.llamacpp.process import usable_gpus
 
     info = model_info(entry, settings)
     gpus = usable_gpus()
@@ -77,7 +77,7 @@ def open_model(entry: Entry, settings: Settings) -> Model:
         nice=settings.nice,
         silence=settings.silence_seconds,
         check=file.again,
-        notes=[fit.reasons[0]] if fit.window < info.profile.window else [],
+        warnings=[fit.reasons[0]] if fit.window < info.profile.window else [],
     )
 
 

@@ -16,9 +16,11 @@ from typing import BinaryIO
 
 from toy_llm import ToyLlm
 
+from localagent.models.base import Text
 from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.hardware import Gpu
 from localagent.models.llamacpp.worker import serve
-from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
+from localagent.models.llamacpp.worker.interface import BatchRow, Outcome, RequestFailed
 
 FOLDER, FAULT = Path(sys.argv[1]), sys.argv[2]
 
@@ -59,7 +61,7 @@ class FaultyLlm(ToyLlm):
         super().__init__(b"hello world", endless=FAULT == "endless")
         self._delicate = FAULT == "needs-safe" and extra_bufts
 
-    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
+    def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
         if self._delicate:
             os.kill(os.getpid(), signal.SIGSEGV)
         reading = interrupted is not None
@@ -76,7 +78,7 @@ class FaultyLlm(ToyLlm):
 
 class FaultyNative:
     version = "toy"
-    devices: tuple[protocol.Device, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
 
     def load(
         self,
@@ -98,12 +100,16 @@ class FaultyNative:
         return model
 
 
+def is_text(reply: protocol.Reply) -> bool:
+    return isinstance(reply, protocol.ChunkReply) and isinstance(reply.chunk, Text)
+
+
 def frames(write: Callable[[BinaryIO, protocol.Reply], None]) -> Callable[..., None]:
     """`write`, but for what FAULT makes of the frame of a text."""
 
     def faulty(stream: BinaryIO, reply: protocol.Reply) -> None:
         frame = protocol.encode(reply)
-        if FAULTY and isinstance(reply, protocol.Text):
+        if FAULTY and is_text(reply):
             if FAULT == "broken-frame":
                 frame = frame[:4] + b"\xff" * (len(frame) - 4)
             elif FAULT == "long-frame":
@@ -117,7 +123,7 @@ def frames(write: Callable[[BinaryIO, protocol.Reply], None]) -> Callable[..., N
                     write(stream, reply)
         stream.write(frame)
         stream.flush()
-        if FAULTY and isinstance(reply, protocol.Text) and FAULT == "cut-frame":
+        if FAULTY and is_text(reply) and FAULT == "cut-frame":
             os._exit(0)
 
     return faulty

@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from localagent.models.base import Request
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.chat_template import ChatTemplate
-from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
+from localagent.models.llamacpp.worker.interface import BatchRow, Outcome, RequestFailed
 
 CONTROLS = ["<|im_start|>", "<|im_end|>", "<|fim_pre|>", "<|fim_suf|>", "<|fim_mid|>"]
 START, END, PREFIX, SUFFIX, MIDDLE = range(256, 261)
@@ -72,12 +73,12 @@ class ToyLlm:
         self.begin: Sequence[int] = ()
         self.fim = (PREFIX, SUFFIX, MIDDLE) if fim else None
         self.sequence: list[list[int]] = [[] for _ in range(self.sequences)]
-        self.steps: list[list[Row]] = []
+        self.steps: list[list[BatchRow]] = []
         self.threads: list[int] = []
         self.unsure: Collection[int] = ()
         self.samplers: list[ToySampler] = []
         self.after_read: Callable[[], None] = lambda: None
-        self.facts = protocol.Loaded(
+        self.facts = protocol.LoadReply(
             id=0, window=window, trained_window=window, threads=1, extra_bufts=True
         )
 
@@ -118,7 +119,7 @@ class ToyLlm:
         self.sequence[target] = self.sequence[source][:count]
         return True
 
-    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
+    def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
         assert 0 < len(rows) <= self.batch
         self.steps.append(list(rows))
         half = len(rows) // 2
@@ -136,7 +137,7 @@ class ToyLlm:
             self.after_read()
         return "done"
 
-    def sampler(self, run: protocol.Run) -> ToySampler:
+    def sampler(self, run: Request) -> ToySampler:
         if run.grammar == "bad":
             raise RequestFailed("backend", "the grammar is bad")
         reply = self.reply + (f" {run.seed}".encode() if run.seed else b"")

@@ -38,10 +38,10 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
-    Tokenised,
+    TokenizedPrompt,
     Usage,
 )
-from localagent.models.scripted import SCRIPTED, rendered, tokenised, tokens
+from localagent.models.scripted import SCRIPTED, rendered, tokenize, tokens
 
 # What differs from run to run and means nothing.
 _NOISE = (
@@ -104,9 +104,9 @@ class ReplayModel:
         """As ScriptedModel.count; the recorded model's own tokenizer is not needed to replay."""
         return len(tokens(text))
 
-    def tokenised(self, request: Request) -> Tokenised:
-        """As ScriptedModel.tokenised."""
-        return tokenised(request)
+    def tokenize(self, request: Request) -> TokenizedPrompt:
+        """As ScriptedModel.tokenize."""
+        return tokenize(request)
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Stream the next recorded reply, with its recorded counts and times."""

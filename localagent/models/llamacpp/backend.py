@@ -9,6 +9,7 @@ get wrong (a compiler's bug on CPUs with AMX). The reasons are in docs/adr/0002-
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +23,16 @@ from localagent.models.base import (
     Infill,
     KvType,
     ModelInfo,
-    Notice,
+    ModelWarning,
     Reading,
     Request,
     Text,
-    Tokenised,
+    TokenizedPrompt,
     Usage,
     only,
 )
 from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.client import Settings, Stopped, WorkerLink
+from localagent.models.llamacpp.client import Stopped, WorkerLink, WorkerOptions
 from localagent.models.llamacpp.memory_plan import BATCH
 from localagent.models.llamacpp.process import worker_command
 
@@ -86,30 +87,34 @@ class LlamaCpp:
         logs: Path | None = None,
         cache: Path | None = None,
         check: Callable[[], None] = _unchecked,
-        notes: Sequence[str] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         self._info = info
         self._drafts = drafts
-        settings = Settings(
-            path=path.resolve(),
-            check=check,
+        load = protocol.Load(
+            path=os.fsencode(path.resolve()),
             window=info.profile.window if window is None else window,
             threads=threads,
             gpu_layers=gpu_layers,
+            extra_bufts=use_extra_bufts,
             batch=batch,
             parallel=info.profile.parallel,
             kv_type=kv_type,
             flash=flash,
+            nice=nice,
+        )
+        options = WorkerOptions(
+            load=load,
+            check=check,
+            sha256=info.sha256,
             kv_bytes=kv_bytes,
             kv_folder=cache or cache_dir() / "kv",
-            nice=nice,
-            model=info.sha256,
             silence=silence,
             command=tuple(command or worker_command()),
             logs=logs or state_dir() / "logs",
         )
-        self._link = WorkerLink(settings, use_extra_bufts)
-        self._link.notices.extend(notes)
+        self._link = WorkerLink(options)
+        self._link.warnings.extend(warnings)
 
     def __enter__(self) -> LlamaCpp:
         return self
@@ -146,24 +151,16 @@ class LlamaCpp:
         """The number of tokens of `text`, taken as plain text. Raises as `generate` does."""
         text = protocol.clean(text)
         reply = self._ask(lambda request_id: protocol.CountText(id=request_id, text=text))
-        assert isinstance(reply, protocol.Counted)
+        assert isinstance(reply, protocol.TokenCount)
         return reply.tokens
 
-    def render(self, messages: Sequence[Message], reply_start: str = "") -> str:
-        """What the model would be shown for this conversation. Raises as `generate` does."""
-        return self._rendered(messages, reply_start).text
-
-    def count_prompt(self, messages: Sequence[Message], reply_start: str = "") -> int:
-        """The tokens that this conversation takes in the window. Raises as `generate` does."""
-        return self._rendered(messages, reply_start).tokens
-
-    def tokenised(self, request: Request) -> Tokenised:
-        """The prompt as the model reads it, taken over from what it has read and written before as
-        `generate` would. Raises as `generate` does."""
-        run = _run(request, self._drafts)
-        reply = self._ask(lambda request_id: protocol.Tokenise(id=request_id, run=run))
-        assert isinstance(reply, protocol.Tokenised)
-        return Tokenised(reply.text, reply.ends, reply.places)
+    def tokenize(self, request: Request) -> TokenizedPrompt:
+        """Return the prompt as the model reads it, with the tokens that it has read and written
+        before, as `generate` would. Raises as `generate` does."""
+        cleaned = _for_worker(request)
+        reply = self._ask(lambda request_id: protocol.Tokenize(id=request_id, request=cleaned))
+        assert isinstance(reply, protocol.TokenizeReply)
+        return reply.prompt
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Generate a reply as a stream that ends with one `Finish`.
@@ -185,7 +182,7 @@ class LlamaCpp:
             except WorkerDied as error:
                 if wrote:
                     raise
-                self._note(error)
+                self._warn_of_restart(error)
             yield from self._attempt(requests)
 
     def keep(self) -> int:
@@ -198,12 +195,12 @@ class LlamaCpp:
             return 0
         with self._link.turn():
             try:
-                self._link.request(lambda request_id: protocol.Keep(id=request_id))
+                self._link.request(lambda request_id: protocol.SaveKv(id=request_id))
                 self._link.hurry(KEEP)
                 reply = self._link.reply()
             except (BackendError, Stopped):
                 return 0  # a convenience only
-        return reply.tokens if isinstance(reply, protocol.Kept) else 0
+        return reply.tokens if isinstance(reply, protocol.TokenCount) else 0
 
     def cancel(self, place: int | None = None) -> None:
         """Stop the running generation within a second, or only the reply to one request of it."""
@@ -220,30 +217,30 @@ class LlamaCpp:
 
     def _attempt(self, requests: Sequence[Request]) -> Iterator[tuple[int, Chunk]]:
         """One try of a generation."""
-        streams = [_Stream(request) for request in requests]
-        yield from self._notices()
+        replies = [_ReplyState(request) for request in requests]
+        cleaned = tuple(map(_for_worker, requests))
+        yield from self._warnings()
         try:
-            self._link.request(lambda request_id: self._generate(request_id, requests))
-            yield from self._notices()
+            self._link.request(
+                lambda request_id: protocol.Generate(
+                    id=request_id, requests=cleaned, drafts=self._drafts
+                )
+            )
+            yield from self._warnings()
             while not isinstance(reply := self._link.reply(), protocol.Done):
                 if (
-                    not isinstance(reply, protocol.Reading | protocol.Text | protocol.Finished)
-                    or reply.run >= len(streams)
-                    or streams[reply.run].ended
+                    not isinstance(reply, protocol.ChunkReply)
+                    or reply.run >= len(replies)
+                    or replies[reply.run].ended
                 ):
                     raise self._link.give_up("it answered what it was not asked")
-                chunk = streams[reply.run].chunk(reply)
-                if chunk is None:
+                if not replies[reply.run].accepts(reply.chunk):
                     raise self._link.give_up("it wrote more than it was asked for")
-                yield reply.run, chunk
+                yield reply.run, reply.chunk
         except Stopped:
-            for place, stream in enumerate(streams):
-                if not stream.ended:
-                    yield place, Finish("cancelled", stream.usage)
-
-    def _generate(self, request_id: int, requests: Sequence[Request]) -> protocol.Generate:
-        runs = tuple(_run(request, self._drafts) for request in requests)
-        return protocol.Generate(id=request_id, runs=runs)
+            for place, state in enumerate(replies):
+                if not state.ended:
+                    yield place, Finish("cancelled", state.usage)
 
     def _ask(self, make: Callable[[int], protocol.Request]) -> protocol.Reply:
         """A request with one reply, tried again once where the worker dies."""
@@ -251,7 +248,7 @@ class LlamaCpp:
             try:
                 return self._one_reply(make)
             except WorkerDied as error:
-                self._note(error)
+                self._warn_of_restart(error)
             return self._one_reply(make)
 
     def _one_reply(self, make: Callable[[int], protocol.Request]) -> protocol.Reply:
@@ -261,91 +258,52 @@ class LlamaCpp:
         except Stopped:
             raise Interrupted("stopped") from None
 
-    def _rendered(self, messages: Sequence[Message], reply_start: str) -> protocol.Rendered:
-        chat, start = _chat(messages), protocol.clean(reply_start)
-        reply = self._ask(
-            lambda request_id: protocol.Render(id=request_id, messages=chat, reply_start=start)
-        )
-        assert isinstance(reply, protocol.Rendered)
-        return reply
+    def _warn_of_restart(self, error: WorkerDied) -> None:
+        if not self._link.warnings:
+            self._link.warnings.append(f"{error.message}; it was restarted")
 
-    def _note(self, error: WorkerDied) -> None:
-        """Have the user told of a death that a restart makes good."""
-        if not self._link.notices:
-            self._link.notices.append(f"{error.message}; it was restarted")
-
-    def _notices(self) -> Iterator[tuple[int, Notice]]:
-        while self._link.notices:
-            yield 0, Notice(self._link.notices.pop(0))
+    def _warnings(self) -> Iterator[tuple[int, ModelWarning]]:
+        while self._link.warnings:
+            yield 0, ModelWarning(self._link.warnings.pop(0))
 
 
-class _Stream:
-    """What came of one run so far."""
+class _ReplyState:
+    """How far the reply to one request is."""
 
     def __init__(self, request: Request) -> None:
-        self._most = request.max_tokens + 1  # pieces: one a token, and what was held back
+        self._most = request.max_tokens + 1  # pieces: one a token, and the rest that was held back
         self._pieces = 0
         self.usage = Usage()
         self.ended = False
 
-    def chunk(self, reply: protocol.Reading | protocol.Text | protocol.Finished) -> Chunk | None:
-        """The chunk of a reply, or None where it is more than was asked for."""
-        if isinstance(reply, protocol.Reading):
-            self.usage = Usage(reply.total, reply.reused)
-            return Reading(reply.done, reply.total, reply.reused)
-        if isinstance(reply, protocol.Finished):
+    def accepts(self, chunk: Chunk) -> bool:
+        """Take note of a chunk; False for more text than was asked for."""
+        if isinstance(chunk, Reading):
+            self.usage = Usage(chunk.total, chunk.reused)
+        elif isinstance(chunk, Finish):
             self.ended = True
-            return _finish(reply)
-        self._pieces += 1
-        self.usage = replace(self.usage, completion_tokens=self._pieces)
-        return Text(reply.text) if self._pieces <= self._most else None
+        else:
+            self._pieces += 1
+            self.usage = replace(self.usage, completion_tokens=self._pieces)
+        return self._pieces <= self._most
 
 
-def _grammar(request: Request) -> str | None:
-    """The request's grammar; its choices as one. GBNF's strings escape as JSON's do."""
-    if request.choices:
+def _for_worker(request: Request) -> Request:
+    """The request as the worker takes it: choices as a grammar, texts that JSON can carry."""
+    clean, prompt, grammar = protocol.clean, request.prompt, request.grammar
+    if request.choices:  # GBNF's strings escape as JSON's do
         options = (json.dumps(choice, ensure_ascii=False) for choice in request.choices)
-        return protocol.clean("root ::= " + " | ".join(options))
-    return None if request.grammar is None else protocol.clean(request.grammar)
-
-
-def _chat(messages: Sequence[Message]) -> tuple[protocol.ChatMessage, ...]:
-    return tuple(
-        protocol.ChatMessage(role=m.role, content=protocol.clean(m.content)) for m in messages
-    )
-
-
-def _run(request: Request, draft: bool) -> protocol.Run:
-    prompt = request.prompt
-    return protocol.Run(
-        messages=() if isinstance(prompt, Infill) else _chat(prompt),
-        infill=(
-            protocol.FillIn(
-                prefix=protocol.clean(prompt.prefix), suffix=protocol.clean(prompt.suffix)
-            )
+        grammar = "root ::= " + " | ".join(options)
+    return replace(
+        request,
+        prompt=(
+            Infill(clean(prompt.prefix), clean(prompt.suffix))
             if isinstance(prompt, Infill)
-            else None
+            else [Message(message.role, clean(message.content)) for message in prompt]
         ),
-        max_tokens=request.max_tokens,
-        stop=tuple(protocol.clean(stop) for stop in request.stop),
-        temperature=request.temperature,
-        top_p=request.top_p,
-        top_k=request.top_k,
+        stop=tuple(map(clean, request.stop)),
         seed=request.seed % 2**32,
-        grammar=_grammar(request),
-        reply_start=protocol.clean(request.reply_start),
-        fixed=request.fixed,
-        continues=request.continues,
-        draft=draft,
+        grammar=None if grammar is None else clean(grammar),
+        choices=(),
+        reply_start=clean(request.reply_start),
     )
-
-
-def _finish(reply: protocol.Finished) -> Finish:
-    usage = Usage(
-        prompt_tokens=reply.prompt_tokens,
-        reused_tokens=reply.reused_tokens,
-        completion_tokens=reply.completion_tokens,
-        prefill_seconds=reply.prefill_seconds,
-        decode_seconds=reply.decode_seconds,
-    )
-    return Finish(reply.reason, usage)

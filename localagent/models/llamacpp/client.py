@@ -25,7 +25,7 @@ from localagent.core.errors import (
     WorkerHung,
 )
 from localagent.core.paths import private
-from localagent.models.base import KvType
+from localagent.models.base import Chunk, Reading, Text
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import available_memory, gigabytes
 from localagent.models.llamacpp.process import Ended, Silent, WorkerProcess
@@ -83,6 +83,11 @@ def failed(reply: protocol.Failure) -> BackendError:
     return BackendError(reply.message, reply.hint)
 
 
+def _proves_a_step(chunk: Chunk) -> bool:
+    """Whether a chunk shows that the worker has finished a step."""
+    return isinstance(chunk, Text) or (isinstance(chunk, Reading) and chunk.done > chunk.reused)
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -115,45 +120,44 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How the worker is started and what it loads; as for `llamacpp.LlamaCpp`.
+class WorkerOptions:
+    """How the worker is started, and what it loads.
 
-    `model` is the file's sha256, or "" where it is not known. `check` is called before each load,
-    and raises where the file is not to be loaded (any more).
+    `load` is the request that loads the model, without id and KV store. `check` is called before
+    each load, and raises if the file must not be loaded (any more). `sha256` is the model file's,
+    or "" if it is not known. `kv_bytes` limits the KV caches in `kv_folder`; 0 stores none.
+    `silence` is in seconds. `command` starts the worker; `logs` is the folder of its logs.
     """
 
-    path: Path
+    load: protocol.Load
     check: Callable[[], None]
-    window: int
-    threads: int
-    gpu_layers: int | None
-    batch: int
-    parallel: int
-    kv_type: KvType
-    flash: bool
+    sha256: str
     kv_bytes: int
     kv_folder: Path
-    nice: int
-    model: str
     silence: float
     command: tuple[str, ...]
     logs: Path
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        return Path(os.fsdecode(self.load.path))
 
 
 class WorkerLink:
     """One worker at a time, and the request that it carries out.
 
-    `notices` are what the user should be told; whoever tells them takes them out of the list.
-    `extra_bufts` is turned off when a process that has never finished a step dies of a crash.
+    `warnings` are for the user; the reader of the list empties it. `extra_bufts` is turned off
+    when a process crashes before it has finished a step.
     """
 
-    def __init__(self, settings: Settings, extra_bufts: bool) -> None:
-        self.notices: list[str] = []
-        self.extra_bufts = extra_bufts
-        self.facts: protocol.Loaded | None = None
+    def __init__(self, options: WorkerOptions) -> None:
+        self.warnings: list[str] = []
+        self.extra_bufts = options.load.extra_bufts
+        self.facts: protocol.LoadReply | None = None
         self.network = ""
         """What network the worker has, "none" or "open"; "" before one has started."""
-        self._settings = settings
+        self._options = options
         self._worker: WorkerProcess | None = None
         self._kill: weakref.finalize[..., WorkerLink] | None = None
         self._log: Path | None = None
@@ -193,7 +197,7 @@ class WorkerLink:
         raises.
         """
         if self.facts is None and not self._load_id:
-            self._settings.check()  # this may read all of the file, and `cancel` must not wait
+            self._options.check()  # this may read all of the file, and `cancel` must not wait
         with self._guard:
             if self._closed:
                 raise BackendError("the model was closed")
@@ -201,7 +205,7 @@ class WorkerLink:
                 self._spawn()
             if self.facts is None and not self._load_id:
                 self._load_id = self._new_id()
-                self._tell(self._load_message(self._load_id))
+                self._send(self._load_message(self._load_id))
 
     def request(self, make: Callable[[int], protocol.Request]) -> None:
         """Send a request, `make` of its id, once the model is loaded.
@@ -215,7 +219,7 @@ class WorkerLink:
             if self._cancel_at is not None:
                 raise Stopped
             self._current = self._new_id()
-            self._tell(make(self._current))
+            self._send(make(self._current))
 
     def reply(self) -> protocol.Reply:
         """The next reply to the request. Raises WorkerDied, WorkerHung or Stopped, and for a
@@ -225,10 +229,10 @@ class WorkerLink:
             if worker is None or worker is not self._worker:
                 raise BackendError("the model was closed")
             try:
-                reply = worker.receive(self._patience())
+                reply = worker.receive(self._seconds_to_wait())
             except Silent:
                 if self._cancel_at is not None:
-                    continue  # `_patience` ends it
+                    continue  # `_seconds_to_wait` ends it
                 raise self._hung() from None
             except Ended as end:
                 raise self._dead(end) from None
@@ -279,7 +283,7 @@ class WorkerLink:
     def _spawn(self) -> None:
         self._log = self._new_log()
         try:
-            worker = WorkerProcess(self._settings.command, self._log)
+            worker = WorkerProcess(self._options.command, self._log)
         except OSError as error:
             raise ModelLoadError(f"the model's process cannot be started: {error}") from None
         self._worker = worker
@@ -308,7 +312,7 @@ class WorkerLink:
     def _await_model(self) -> None:
         self._current = self._load_id
         try:
-            while not isinstance(reply := self.reply(), protocol.Loaded):
+            while not isinstance(reply := self.reply(), protocol.LoadReply):
                 pass
         except ModelLoadError:
             self._discard()
@@ -316,20 +320,20 @@ class WorkerLink:
         self._load_id = 0
         self.facts = reply
         if 0 < reply.trained_window < reply.window:
-            self.notices.append(
+            self.warnings.append(
                 f"the window of {reply.window} tokens is larger than the {reply.trained_window} "
                 "that the model was trained for"
             )
 
-    def _patience(self) -> float:
+    def _seconds_to_wait(self) -> float:
         """Seconds to wait for the next reply. Raises Stopped after a cancellation's time."""
         if self._cancel_at is None:
-            return self._settings.silence
+            return self._options.silence
         left = self._cancel_at - time.monotonic()
         if left <= 0:
             self._discard()
             raise Stopped
-        return min(left, self._settings.silence)
+        return min(left, self._options.silence)
 
     def _check(self, reply: protocol.Reply) -> None:
         """Take note of a reply; raise the error that it stands for, or that it is."""
@@ -339,10 +343,8 @@ class WorkerLink:
             raise failed(reply)
         if reply.id != self._current:
             raise self.give_up("it answered what it was not asked")
-        if isinstance(reply, protocol.Text):
-            self._proven = True
-        elif isinstance(reply, protocol.Reading):
-            self._proven = self._proven or reply.done > reply.reused
+        if isinstance(reply, protocol.ChunkReply):
+            self._proven = self._proven or _proves_a_step(reply.chunk)
         elif isinstance(reply, protocol.Last):
             if self._current == self._load_id:
                 self._load_id = 0
@@ -353,7 +355,7 @@ class WorkerLink:
     def _hung(self) -> WorkerHung:
         self._discard(keep_log=True)
         return WorkerHung(
-            f"the model's process has said nothing for {self._settings.silence:.0f} s",
+            f"the model's process has said nothing for {self._options.silence:.0f} s",
             f"it was ended and starts again with the next request{self._log_hint('; ')}",
         )
 
@@ -365,10 +367,10 @@ class WorkerLink:
         if end.reason:
             return self.give_up(end.reason)
         status = worker.end()
-        error = died(status, self._settings.path, worker.last_words(), self._log)
+        error = died(status, self._options.path, worker.last_words(), self._log)
         if is_crash(error.signal) and not self._proven and self.extra_bufts:
             self.extra_bufts = False
-            self.notices.append(SAFER)
+            self.warnings.append(SAFER)
         self._discard(keep_log=True)
         return error
 
@@ -385,7 +387,7 @@ class WorkerLink:
         self._last_id += 1
         return self._last_id
 
-    def _tell(self, message: protocol.Request) -> None:
+    def _send(self, message: protocol.Request) -> None:
         assert self._worker is not None
         try:
             self._worker.send(message)
@@ -394,47 +396,28 @@ class WorkerLink:
             raise BackendError(f"the prompt is too long for any model: {error}") from None
 
     def _load_message(self, request_id: int) -> protocol.Load:
-        settings = self._settings
-        return protocol.Load(
-            id=request_id,
-            path=os.fsencode(settings.path),
-            window=settings.window,
-            threads=settings.threads,
-            gpu_layers=settings.gpu_layers,
-            extra_bufts=self.extra_bufts,
-            batch=settings.batch,
-            parallel=settings.parallel,
-            kv_type=settings.kv_type,
-            flash=settings.flash,
-            nice=settings.nice,
-            kv=self._kv(),
-        )
+        changes = {"id": request_id, "extra_bufts": self.extra_bufts, "kv": self._kv_store()}
+        return self._options.load.model_copy(update=changes)
 
-    def _kv(self) -> protocol.Kv | None:
-        """Where the KV cache is kept on disk; nowhere where it is not known what the model is."""
-        settings = self._settings
-        if not settings.kv_bytes or not settings.model:
+    def _kv_store(self) -> protocol.KvStore | None:
+        """Where the KV cache is stored on disk; None for a model without a known hash."""
+        options, load = self._options, self._options.load
+        if not options.kv_bytes or not options.sha256:
             return None
         try:
-            folder = private(settings.kv_folder)
+            folder = private(options.kv_folder)
         except OSError:
             return None
-        # All that a state depends on beside its tokens. The library's version is added there.
-        key = (
-            settings.model,
-            settings.kv_type,
-            settings.flash,
-            self.extra_bufts,
-            settings.gpu_layers,
-        )
-        return protocol.Kv(folder=os.fsencode(folder), key=repr(key), limit=settings.kv_bytes)
+        # A state depends on all of this and its tokens. The worker adds the library's version.
+        key = (options.sha256, load.kv_type, load.flash, self.extra_bufts, load.gpu_layers)
+        return protocol.KvStore(folder=os.fsencode(folder), key=repr(key), limit=options.kv_bytes)
 
     def _log_hint(self, before: str = "") -> str:
         return f"{before}its log is {self._log}" if self._log else ""
 
     def _new_log(self) -> Path | None:
         """A new log file's path, and at most some old ones beside it."""
-        folder = self._settings.logs
+        folder = self._options.logs
         try:
             old = sorted(private(folder).glob("worker-*.log"), key=lambda p: p.stat().st_mtime)
             for path in old[: -_KEPT_LOGS + 1]:

@@ -1,29 +1,39 @@
-"""What this machine has for a model: processor cores, memory, graphics processors."""
+"""What this machine has for a model: processor cores, memory, graphics processors.
+
+psutil answers for every system. This module itself reads only the facts that psutil lacks: the
+limits of a container, the abilities of the processor, and which hyper-threads share a core.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
 
-
-# What makes llama.cpp's arithmetic fast, by the names that Linux has for it.
+# The abilities that make llama.cpp's arithmetic fast, by the names that Linux has for them.
 _FLAGS = (
     *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16"),
     *("amx_tile", "amx_int8", "amx_bf16"),
     *("asimd", "asimddp", "i8mm", "sve", "sve2"),
 )
 
+PERIOD = 0.5
+"""Seconds between two measurements of the load. Kernels count processor time in hundredths."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A graphics processor that llama.cpp can use; sizes in bytes. `unified` where its memory is
-    the machine's own, as with Apple's."""
+    """A graphics processor that llama.cpp can use; sizes in bytes.
+
+    `unified` says that its memory is the machine's own, as with Apple's.
+    """
 
     name: str
     free: int
@@ -33,8 +43,10 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a model can have: `free` bytes of memory (None: not known), physical `cores`, `gpus`.
-    `tiles` where the processor multiplies matrices by tiles (AMX)."""
+    """The resources for a model: `free` bytes of memory (None: unknown), physical `cores`, `gpus`.
+
+    `tiles` says that the processor multiplies matrices by tiles (AMX).
+    """
 
     free: int | None
     cores: int
@@ -43,45 +55,66 @@ class Machine:
 
 
 def this_machine(gpus: Sequence[Gpu] = ()) -> Machine:
-    """This machine as it is now; only llama.cpp can tell the `gpus`."""
+    """Measure this machine; the `gpus` come from llama.cpp."""
     tiles = "amx_int8" in processor()[1]
     return Machine(available_memory(), physical_cores(), tuple(gpus), tiles)
 
 
 def processor() -> tuple[str, tuple[str, ...]]:
-    """The processor's name, and those of its abilities that matter here; "" and none where the
-    system does not tell."""
+    """The processor's name and those of its abilities that matter here; "" and none if unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return "", ()
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition(":")
-        found.setdefault(key.strip(), value.strip())
-    words = set((found.get("flags") or found.get("Features") or "").split())
-    return found.get("model name", ""), tuple(flag for flag in _FLAGS if flag in words)
+        values.setdefault(key.strip(), value.strip())
+    words = set((values.get("flags") or values.get("Features") or "").split())
+    return values.get("model name", ""), tuple(flag for flag in _FLAGS if flag in words)
+
+
+def processors() -> list[int]:
+    """The numbers of the processors (hyper-threads) that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # cheaper than an import of psutil
+        return sorted(os.sched_getaffinity(0))
+    import psutil
+
+    try:
+        return list(psutil.Process().cpu_affinity() or [])
+    except (AttributeError, psutil.Error):  # macOS has no affinity
+        return list(range(all_processors()))
+
+
+def all_processors() -> int:
+    """How many processors (hyper-threads) the machine has."""
+    import psutil
+
+    return psutil.cpu_count() or 1
 
 
 def physical_cores() -> int:
-    """The cores that this process may run on, hyper-threads of one core counted once.
+    """The cores that this process may run on; the hyper-threads of one core count once.
 
-    Token generation waits for memory, so a second thread on a core only adds to the waiting.
-    Where the system does not tell, all of its processors are counted.
+    Token generation waits for memory, so a second thread on a core only adds to the waiting. A
+    container's quota lowers the number. Without knowledge of cores, processors are counted.
     """
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
-    cores = {_siblings(cpu) for cpu in allowed}
-    return max(1, min(len(cores), _quota(len(allowed))))
+    import psutil
+
+    allowed = processors()
+    if len(allowed) < all_processors():
+        cores = len({_siblings(number) for number in allowed})
+    else:
+        cores = psutil.cpu_count(logical=False) or len(allowed)
+    return max(1, min(cores, _quota(len(allowed))))
 
 
-def _siblings(cpu: int) -> str:
-    """A text that names the core of `cpu`: the list of its hyper-threads."""
+def _siblings(number: int) -> str:
+    """A text that names the core of a processor: the list of its hyper-threads."""
     try:
-        return (_CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text().strip()
+        return (_CPUS / f"cpu{number}/topology/thread_siblings_list").read_text().strip()
     except OSError:
-        return str(cpu)
+        return str(number)
 
 
 def _quota(most: int) -> int:
@@ -94,27 +127,28 @@ def _quota(most: int) -> int:
 
 
 def available_memory() -> int | None:
-    """Bytes that can be taken without swapping, or None where the system does not tell."""
-    if sys.platform != "linux":
-        return None
+    """Bytes that can be taken without swapping; None if unknown."""
+    import psutil
+
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
+        available = int(psutil.virtual_memory().available)
+    except (OSError, RuntimeError, ValueError):
         return None
-    found = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    return min(found[0], _container_memory(found[0])) if found else None
+    return min(available, _container_memory(available))
 
 
 def total_memory() -> int | None:
-    """Bytes that the machine has, or None where the system does not tell."""
+    """Bytes of memory that the machine has; None if unknown."""
+    import psutil
+
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return int(psutil.virtual_memory().total)
+    except (OSError, RuntimeError, ValueError):
         return None
 
 
 def _container_memory(most: int) -> int:
-    """What a container's limit leaves, in bytes, at most `most`; its page cache counts as free."""
+    """The bytes that a container's limit leaves, at most `most`; its page cache counts as free."""
     try:
         limit = int((_CGROUP / "memory.max").read_text())
         used = int((_CGROUP / "memory.current").read_text())
@@ -128,3 +162,117 @@ def _container_memory(most: int) -> int:
 def gigabytes(count: int) -> str:
     """A number of bytes as people read it: "1.1 GB"."""
     return f"{count / 1e9:.1f} GB"
+
+
+def busy_seconds() -> float | None:
+    """Seconds that this process's processors have worked since the system started.
+
+    All processes count; waiting for the disk does not. None if unknown.
+    """
+    import psutil
+
+    try:
+        times = psutil.cpu_times(percpu=True)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    idle = ("idle", "iowait", "guest", "guest_nice")  # Linux counts guests in `user` too
+    rows = [times[number]._asdict() for number in processors() if number < len(times)]
+    return sum(value for row in rows for name, value in row.items() if name not in idle) or None
+
+
+def process_seconds() -> float:
+    """Processor time that this process has used, in seconds."""
+    times = os.times()
+    return times.user + times.system
+
+
+class ThreadGovernor:
+    """Chooses how many threads to use now, `most` on an idle machine of `cores` processors.
+
+    The library's threads wait for each other after every operation of a step. With more threads
+    than free cores, a step takes many times as long as with one thread fewer. So the governor
+    leaves those cores to other processes that they kept busy since its last measurement.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        cores: int | None = None,
+        *,
+        busy: Callable[[], float | None] = busy_seconds,
+        used: Callable[[], float] = process_seconds,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most = self._now = most
+        self._cores = cores or len(processors())
+        self._busy, self._used, self._clock = busy, used, clock
+        self._last: tuple[float, float, float] | None = None
+
+    def __call__(self) -> int:
+        """The number of threads to use from now on; cheap between two measurements."""
+        now = self._clock()
+        if self._last is not None and now - self._last[0] < PERIOD:
+            return self._now
+        busy = self._busy()
+        if busy is None:
+            return self._now
+        sample = (now, busy, self._used())
+        if self._last is not None:
+            passed = now - self._last[0]
+            others = (busy - self._last[1] - (sample[2] - self._last[2])) / passed
+            # More than half of a core: then a thread there would wait more than it works.
+            taken = int(others + 0.5)
+            self._now = max(1, min(self._most, self._cores - taken))
+        self._last = sample
+        return self._now
+
+
+_LIBRARIES = {"darwin": "libggml.dylib", "win32": "ggml.dll"}
+_GPU_KINDS = {1: False, 2: True}
+"""`enum ggml_backend_dev_type`: a GPU with memory of its own, and one that shares the machine's."""
+
+
+def find_gpus(folder: Path) -> tuple[Gpu, ...]:
+    """The graphics processors that the llama.cpp library in `folder` can use.
+
+    Returns none if the library is too old for the question.
+    """
+    try:
+        ggml = ctypes.CDLL(str(folder / _LIBRARIES.get(sys.platform, "libggml.so")))
+        return _listed(ggml)
+    except (OSError, AttributeError):
+        return ()
+
+
+def _listed(ggml: ctypes.CDLL) -> tuple[Gpu, ...]:
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    ggml.ggml_backend_dev_memory.restype = None
+    ggml.ggml_backend_dev_memory.argtypes = [
+        ctypes.c_void_p,
+        ctypes.POINTER(ctypes.c_size_t),
+        ctypes.POINTER(ctypes.c_size_t),
+    ]
+    for function in (ggml.ggml_backend_dev_name, ggml.ggml_backend_dev_description):
+        function.restype = ctypes.c_char_p
+        function.argtypes = [ctypes.c_void_p]
+    kind = ggml.ggml_backend_dev_type
+    pointers = [ggml.ggml_backend_dev_get(n) for n in range(ggml.ggml_backend_dev_count())]
+    return tuple(_device(ggml, device) for device in pointers if kind(device) in _GPU_KINDS)
+
+
+def _device(ggml: ctypes.CDLL, pointer: int) -> Gpu:
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    ggml.ggml_backend_dev_memory(pointer, ctypes.byref(free), ctypes.byref(total))
+    name: bytes = ggml.ggml_backend_dev_name(pointer) or b""
+    label: bytes = ggml.ggml_backend_dev_description(pointer) or name
+    # Metal calls its GPU one of the first kind, though its memory is the machine's.
+    unified = _GPU_KINDS[ggml.ggml_backend_dev_type(pointer)] or name.startswith((b"Metal", b"MTL"))
+    return Gpu(
+        name=label.decode("utf-8", "replace"),
+        free=free.value,
+        total=total.value,
+        unified=unified,
+    )

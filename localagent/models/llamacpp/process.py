@@ -9,21 +9,39 @@ because Linux's parent-death signal comes when the thread ends that started the 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import localagent
+from localagent.core.errors import ModelLoadError
 from localagent.core.interpreter import environment, python
 from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.hardware import Gpu
 
 WORKER = "localagent.models.llamacpp.worker.llama"
+_PACKAGE = "llama_cpp"
+_INSTALL = "install it: pip install llama-cpp-python (it compiles for some minutes)"
+# Names of ggml's backends in those of its libraries, and what people call them.
+_BACKENDS = {
+    "cuda": "CUDA",
+    "hip": "ROCm",
+    "metal": "Metal",
+    "vulkan": "Vulkan",
+    "sycl": "SYCL",
+    "opencl": "OpenCL",
+    "musa": "MUSA",
+    "cann": "CANN",
+}
 _QUEUE = 256  # replies; a worker that writes faster than they are taken waits
 _TAIL = 64  # last lines of standard error that are kept
 _LOG_BYTES = 1 << 20
@@ -212,3 +230,68 @@ def _open_log(path: Path | None) -> BinaryIO:
         except OSError:
             pass
     return Path(os.devnull).open("wb")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """llama-cpp-python as the worker has it. `network` is what the worker is left with ("none",
+    "open"). `backends` are the kinds of GPU that it was built for, `gpus` those that it found."""
+
+    version: str
+    network: str
+    backends: tuple[str, ...]
+    gpus: tuple[Gpu, ...]
+
+
+def library(command: Sequence[str] | None = None, silence: float = 60.0) -> Library:
+    """Start the worker, which loads the library, and ask it. `silence` is in seconds.
+
+    Raises ModelLoadError where there is no library that works.
+    """
+    if command is None and importlib.util.find_spec(_PACKAGE) is None:
+        raise ModelLoadError("llama-cpp-python, which runs the models, is not installed", _INSTALL)
+    try:
+        worker = WorkerProcess(command or worker_command())
+    except OSError as error:
+        raise ModelLoadError(f"the model's process cannot be started: {error}") from None
+    try:
+        reply = worker.receive(silence)
+    except Silent:
+        raise ModelLoadError("the native library did not load in time", _INSTALL) from None
+    except Ended:
+        status = worker.end()
+        raise ModelLoadError(
+            f"the native library ends its process when it is loaded (status {status})",
+            "it was probably built for another processor: "
+            "pip install --force-reinstall --no-cache-dir llama-cpp-python",
+        ) from None
+    finally:
+        worker.kill()
+    if isinstance(reply, protocol.Failure):
+        raise ModelLoadError(reply.message, reply.hint)
+    if not isinstance(reply, protocol.Ready):
+        raise ModelLoadError("the model's process gave no answer", _INSTALL)
+    return Library(reply.library, reply.network, backends(), reply.gpus)
+
+
+def usable_gpus() -> tuple[Gpu, ...]:
+    """The GPUs, where the library was built for any; it is asked only then, as that takes half a
+    second. Raises ModelLoadError as `library`."""
+    return library().gpus if backends() else ()
+
+
+def backends(folder: Path | None = None) -> tuple[str, ...]:
+    """The kinds of GPU that the library was built for, by the names of the files in its folder;
+    the package is looked up and not imported."""
+    if folder is None:
+        found = importlib.util.find_spec(_PACKAGE)
+        if found is None or found.origin is None:
+            return ()
+        folder = Path(found.origin).parent / "lib"
+    pattern = re.compile(r"ggml-(" + "|".join(_BACKENDS) + r")\b")
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return ()
+    kinds = [match[1] for name in names if (match := pattern.search(name))]
+    return tuple(_BACKENDS[kind] for kind in dict.fromkeys(kinds))

@@ -1,27 +1,31 @@
 """Messages between localagent and the process that runs the native model.
 
 Each message is one frame: its length in bytes as a big-endian 32-bit number, then a JSON object
-whose `op` names its kind. Requests go to the worker, replies come back; a reply carries the `id`
-of the request that it answers, and ids only grow. A request ends with exactly one of `Loaded`,
-`Done`, `Counted`, `Rendered`, `Tokenised`, `Kept` or `Failure`; `Loading`, `Reading`,
-`Text` and `Finished` may come before it. `Cancel` has no reply of its own: what it names ends
-sooner.
+whose `op` names its kind. Requests go to the worker, replies come back. A reply carries the `id`
+of its request, and ids only grow. A request ends with exactly one of `LoadReply`, `Done`,
+`TokenCount`, `TokenizeReply` or `Failure`; `LoadProgress` and `ChunkReply` may come before it.
+`Cancel` has no reply of its own: the request that it names ends sooner.
 
-One `Generate` asks for several replies (runs), which are written side by side; `run` is the place
-of one of them. Each run ends with one `Finished`, in any order, and then `Done` ends the request.
+One `Generate` holds several requests (runs), whose replies are written side by side; `run` is the
+place of one of them. Each run ends with one `Finish`, in any order; `Done` ends the request.
 
-Both sides validate what they read: anything that is not exactly such a message raises WireError,
-and the reader gives the other side up.
+What is asked and answered are the values of `models.base`, the same on both sides of the pipe.
+Both sides validate what they read: anything but exactly such a message raises WireError, and the
+reader gives the other side up.
 """
 
 from __future__ import annotations
 
+import math
 import struct
+from dataclasses import fields
 from typing import Annotated, BinaryIO, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from localagent.models import base
 from localagent.models.base import KvType
+from localagent.models.llamacpp.hardware import Gpu
 
 MAX_REQUEST = 64 << 20
 """Most bytes of a request: a prompt fills a window of millions of tokens before it is as long."""
@@ -32,7 +36,26 @@ MAX_REPLY = 16 << 20
 _LENGTH = struct.Struct(">I")
 _T = TypeVar("_T")
 
+
+def _check_numbers(value: _T) -> _T:
+    """Refuse a value of `models.base` with a number that is negative or not finite."""
+    for field in fields(value):  # type: ignore[arg-type]  # it is a dataclass
+        number = getattr(value, field.name)
+        if isinstance(number, int | float) and not 0 <= number < math.inf:
+            raise ValueError(f"{field.name} is {number}")
+        if isinstance(number, base.Usage):
+            _check_numbers(number)
+    return value
+
+
 Count = Annotated[int, Field(ge=0)]
+_Request = Annotated[base.Request, AfterValidator(_check_numbers)]
+_Chunk = (
+    base.Text
+    | Annotated[base.Reading, AfterValidator(_check_numbers)]
+    | Annotated[base.Finish, AfterValidator(_check_numbers)]
+)
+_Prompt = Annotated[base.TokenizedPrompt, AfterValidator(_check_numbers)]
 
 
 class WireError(Exception):
@@ -50,16 +73,12 @@ class _Message(BaseModel):
     )
 
 
-class ChatMessage(_Message):
-    """One message of a conversation."""
+class KvStore(_Message):
+    """Where the KV cache is stored on disk.
 
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-class Kv(_Message):
-    """Where the KV cache is kept on disk: a folder, what names the model and its settings there,
-    and the most bytes of all files in the folder."""
+    `folder` is the place, `key` names the model and its settings there, `limit` is the most bytes
+    of all files in the folder.
+    """
 
     folder: bytes
     key: str
@@ -67,94 +86,62 @@ class Kv(_Message):
 
 
 class Load(_Message):
-    """Load a model. `threads` 0 means one a physical core; `gpu_layers` None, the library's choice.
+    """Load a model.
 
-    `window` and `batch` are in tokens; 0 for `window` takes what the model was trained for.
-    `parallel` is the most runs that are written side by side, `kv_type` the type of the KV cache's
-    numbers, `flash` whether attention is computed without keeping its scores. `extra_bufts` lets
-    the library keep weights repacked for this CPU. `nice` is added to the process's niceness.
+    `window` and `batch` are in tokens; 0 for `window` takes the window that the model was trained
+    for. `threads` 0 means one for each physical core; `gpu_layers` None leaves the choice to the
+    library. `parallel` is the most runs side by side, `kv_type` the type of the numbers in the KV
+    cache. `flash` computes attention without storing its scores. `extra_bufts` lets the library
+    repack weights for this CPU. `nice` is added to the niceness of the process.
     """
 
     op: Literal["load"] = "load"
-    id: Count
+    id: Count = 0
     path: bytes
     window: Count
-    threads: Count
-    gpu_layers: int | None
-    extra_bufts: bool
+    threads: Count = 0
+    gpu_layers: int | None = None
+    extra_bufts: bool = True
     batch: Annotated[int, Field(ge=1, le=8192)]
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
     kv_type: KvType = "f16"
     flash: bool = True
     nice: Annotated[int, Field(ge=0, le=19)] = 0
-    kv: Kv | None = None
-
-
-class FillIn(_Message):
-    """What stands before and after the text to write."""
-
-    prefix: str
-    suffix: str
-
-
-class Run(_Message):
-    """One reply that is asked for; the fields are those of `models.base.Request`.
-
-    `draft` allows several tokens to be guessed and checked at once, where that pays.
-    """
-
-    messages: tuple[ChatMessage, ...]
-    infill: FillIn | None
-    max_tokens: Count
-    stop: tuple[str, ...]
-    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    top_p: Annotated[float, Field(ge=0, le=1)]
-    top_k: int
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    grammar: str | None
-    reply_start: str
-    fixed: Count = 0
-    continues: bool = False
-    draft: bool = True
+    kv: KvStore | None = None
 
 
 class Generate(_Message):
-    """Write replies, side by side."""
+    """Write the replies to several requests, side by side.
+
+    `drafts` allows several tokens to be guessed and checked at once, where that pays.
+    """
 
     op: Literal["generate"] = "generate"
     id: Count
-    runs: Annotated[tuple[Run, ...], Field(min_length=1, max_length=1024)]
+    requests: Annotated[tuple[_Request, ...], Field(min_length=1, max_length=1024)]
+    drafts: bool = True
 
 
 class CountText(_Message):
-    """How many tokens is `text`?"""
+    """Count the tokens of `text`."""
 
     op: Literal["count"] = "count"
     id: Count
     text: str
 
 
-class Render(_Message):
-    """What text does the chat template make of these messages, and how many tokens is it?"""
+class Tokenize(_Message):
+    """Make the prompt of a request, with its tokens and their places in its text."""
 
-    op: Literal["render"] = "render"
+    op: Literal["tokenize"] = "tokenize"
     id: Count
-    messages: tuple[ChatMessage, ...]
-    reply_start: str
+    request: _Request
 
 
-class Tokenise(_Message):
-    """Which tokens are the prompt of this run, and where in its text are they?"""
+class SaveKv(_Message):
+    """Write the KV cache of the latest prompt that `continues` to disk."""
 
-    op: Literal["tokenise"] = "tokenise"
-    id: Count
-    run: Run
-
-
-class Keep(_Message):
-    """Keep on disk what was read of the latest prompt that `continues`."""
-
-    op: Literal["keep"] = "keep"
+    op: Literal["save-kv"] = "save-kv"
     id: Count
 
 
@@ -166,34 +153,24 @@ class Cancel(_Message):
     run: Count | None = None
 
 
-class Device(_Message):
-    """A graphics processor that the library can use; sizes in bytes. `unified` where its memory is
-    the machine's own."""
-
-    name: str
-    free: Count
-    total: Count
-    unified: bool
-
-
 class Ready(_Message):
     """The worker has started. `network` says whether it can still reach one."""
 
     op: Literal["ready"] = "ready"
     library: str
     network: Literal["none", "open"]
-    devices: tuple[Device, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
 
 
-class Loading(_Message):
-    """The part of the model that has been loaded, 0 to 1."""
+class LoadProgress(_Message):
+    """The part of the model that is loaded, 0 to 1."""
 
     op: Literal["loading"] = "loading"
     id: Count
     done: float
 
 
-class Loaded(_Message):
+class LoadReply(_Message):
     """The model is loaded; `window` and `trained_window` are in tokens."""
 
     op: Literal["loaded"] = "loaded"
@@ -204,38 +181,13 @@ class Loaded(_Message):
     extra_bufts: bool
 
 
-class Reading(_Message):
-    """Progress of reading a run's prompt, in tokens."""
+class ChunkReply(_Message):
+    """A part of the reply of one run. The times of a step are divided among its runs."""
 
-    op: Literal["reading"] = "reading"
+    op: Literal["chunk"] = "chunk"
     id: Count
     run: Count
-    done: Count
-    total: Count
-    reused: Count
-
-
-class Text(_Message):
-    """A piece of the reply."""
-
-    op: Literal["text"] = "text"
-    id: Count
-    run: Count
-    text: str
-
-
-class Finished(_Message):
-    """The end of a run; times are in seconds, those of shared steps divided among the runs."""
-
-    op: Literal["finished"] = "finished"
-    id: Count
-    run: Count
-    reason: Literal["stop", "length", "cancelled"]
-    prompt_tokens: Count
-    reused_tokens: Count
-    completion_tokens: Count
-    prefill_seconds: float
-    decode_seconds: float
+    chunk: _Chunk
 
 
 class Done(_Message):
@@ -245,39 +197,20 @@ class Done(_Message):
     id: Count
 
 
-class Kept(_Message):
-    """How many tokens were kept on disk."""
+class TokenCount(_Message):
+    """The number of tokens that were counted, or stored on disk."""
 
-    op: Literal["kept"] = "kept"
+    op: Literal["tokens"] = "tokens"
     id: Count
     tokens: Count
 
 
-class Counted(_Message):
-    """The number of tokens of a text."""
+class TokenizeReply(_Message):
+    """A prompt and its tokens."""
 
-    op: Literal["counted"] = "counted"
+    op: Literal["tokenized"] = "tokenized"
     id: Count
-    tokens: Count
-
-
-class Rendered(_Message):
-    """A conversation as the model would see it, and the number of its tokens."""
-
-    op: Literal["rendered"] = "rendered"
-    id: Count
-    text: str
-    tokens: Count
-
-
-class Tokenised(_Message):
-    """A prompt and its tokens; the fields are those of `models.base.Tokenised`."""
-
-    op: Literal["tokenised"] = "tokenised"
-    id: Count
-    text: str
-    ends: tuple[Count, ...]
-    places: tuple[tuple[Count, Count], ...]
+    prompt: _Prompt
 
 
 class Failure(_Message):
@@ -292,10 +225,10 @@ class Failure(_Message):
     window: Count = 0
 
 
-Request = Load | Generate | CountText | Render | Tokenise | Keep | Cancel
-Last = Loaded | Done | Counted | Rendered | Tokenised | Kept | Failure
+Request = Load | Generate | CountText | Tokenize | SaveKv | Cancel
+Last = LoadReply | Done | TokenCount | TokenizeReply | Failure
 """What ends a request."""
-Reply = Ready | Loading | Reading | Text | Finished | Last
+Reply = Ready | LoadProgress | ChunkReply | Last
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="op")])
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="op")])

@@ -19,7 +19,7 @@ from localagent.core.errors import (
     ServerError,
     WorkerDied,
 )
-from localagent.models.base import Chunk, ModelInfo, Notice, Request, Tokenised, only
+from localagent.models.base import Chunk, ModelInfo, ModelWarning, Request, TokenizedPrompt, only
 from localagent.models.ollama import pinning, protocol
 from localagent.models.ollama.client import Client, Group
 from localagent.models.ollama.event_loop import Loop, Produced
@@ -100,7 +100,7 @@ class Ollama:
         """A careful estimate, from the counts that the server gave so far; asks nobody."""
         return self._tokens.estimate(text)
 
-    def tokenised(self, request: Request) -> Tokenised:
+    def tokenize(self, request: Request) -> TokenizedPrompt:
         """The prompt without its template, which the server does not show: as many tokens as the
         server counted where it was the last one, and an estimate otherwise; asks nobody."""
         return self._tokens.spread(protocol.parts(request))
@@ -189,7 +189,7 @@ class Ollama:
         await self._load(facts)
         if not facts.refuses and not self._warned:
             self._warned = True
-            emit((0, Notice(_old(facts))))
+            emit((0, ModelWarning(_old(facts))))
         self._facts, self._worked = facts, True
         return facts
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from localagent.core.errors import PromptTruncated
-from localagent.models.base import Tokenised
+from localagent.models.base import TokenizedPrompt
 
 FIRST = 3.0
 """UTF-8 bytes a token before anything is known. Qwen2.5's tokenizer takes 4.0 on average in this
@@ -69,7 +69,7 @@ class Tokens:
             self._bytes_each = min(self._bytes_each, seen) if self._known else seen
             self._known = True
 
-    def spread(self, parts: Sequence[str]) -> Tokenised:
+    def spread(self, parts: Sequence[str]) -> TokenizedPrompt:
         """A prompt of `parts`, its tokens spread evenly over their bytes."""
         before, were = self._before
         sizes = [_size(part) for part in parts]
@@ -78,7 +78,7 @@ class Tokens:
         ends = tuple(total * number // count for number in range(1, count + 1))
         firsts = [0, *accumulate(sizes)]
         places = tuple(pairwise(firsts))
-        return Tokenised("".join(parts), ends, places, exact=False)
+        return TokenizedPrompt("".join(parts), ends, places, exact=False)
 
 
 def _certain(parts: Sequence[str]) -> int:

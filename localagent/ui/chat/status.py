@@ -123,7 +123,7 @@ def where_it_runs(info: ModelInfo) -> str:
     """Where a model runs: "gpu" or "cpu", or the backend where that is not known."""
     if info.backend != "llamacpp":
         return info.backend
-    from localagent.models.llamacpp.library import backends
+    from localagent.models.llamacpp.process import backends
 
     return "gpu" if backends() else "cpu"
 

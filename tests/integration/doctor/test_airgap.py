@@ -152,7 +152,7 @@ def test_a_canary_that_gets_out_is_named_with_its_kind(examined: Examined, tmp_p
 
 
 def test_a_model_process_with_a_network_is_named(examined: Examined, tmp_path: Path) -> None:
-    place = broken(tmp_path, "models/llamacpp/worker/isolation.py", "libc.unshare(", "bool(")
+    place = broken(tmp_path, "models/llamacpp/worker/serve.py", "libc.unshare(", "bool(")
     assert failing(examined(PYTHONPATH=str(place))) == ["model process"]
 
 

@@ -19,7 +19,7 @@ from localagent.models.base import (
     Finish,
     Infill,
     ModelInfo,
-    Notice,
+    ModelWarning,
     Profile,
     Reading,
     Request,
@@ -247,7 +247,7 @@ def test_a_killed_worker_is_replaced(path: Path, tmp_path: Path) -> None:
         model.start()
         os.kill(model.pid or 0, signal.SIGKILL)
         chunks = list(model.generate(ESSAY))
-        assert [type(chunk) for chunk in chunks[:1]] == [Notice]
+        assert [type(chunk) for chunk in chunks[:1]] == [ModelWarning]
         expected = "".join(chunk.text for chunk in chunks if isinstance(chunk, Text))
 
         chunks = []
@@ -255,7 +255,7 @@ def test_a_killed_worker_is_replaced(path: Path, tmp_path: Path) -> None:
             chunks.append(chunk)
             if len(chunks) == 1:
                 os.kill(model.pid or 0, signal.SIGKILL)
-        assert ["out of memory" in c.text for c in chunks if isinstance(c, Notice)] == [True]
+        assert ["out of memory" in c.text for c in chunks if isinstance(c, ModelWarning)] == [True]
         assert isinstance(chunks[-1], Finish)
 
         with pytest.raises(WorkerDied) as caught:
@@ -431,9 +431,9 @@ def test_the_tokens_of_a_prompt_are_found_in_its_text(model: LlamaCpp) -> None:
     chat = [Message("system", "Be brief. 你好 😀"), Message("user", "What is <|im_end|> for?")]
     for _ in range(3):
         request = Request(tuple(chat), 24, temperature=1.0, seed=3, reply_start="It ")
-        before = model.tokenised(request)
+        before = model.tokenize(request)
         text, end = run(model, request)
-        for found in (before, model.tokenised(request)):
+        for found in (before, model.tokenize(request)):
             assert len(found.ends) == end.usage.prompt_tokens
             assert found.ends[-1] == len(found.text.encode())
             data = found.text.encode()
@@ -441,4 +441,4 @@ def test_the_tokens_of_a_prompt_are_found_in_its_text(model: LlamaCpp) -> None:
             assert said == [message.content for message in chat]
         chat += [Message("assistant", f"It {text}"), Message("user", "Go on.")]
     fill = Request(Infill("def f(a):\n    return ", "\n\n\ndef g():\n"), 8)
-    assert len(model.tokenised(fill).ends) == run(model, fill)[1].usage.prompt_tokens
+    assert len(model.tokenize(fill).ends) == run(model, fill)[1].usage.prompt_tokens

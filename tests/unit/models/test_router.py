@@ -16,7 +16,7 @@ from localagent.core.errors import (
 )
 from localagent.core.messages import Message
 from localagent.models import router as module
-from localagent.models.base import Finish, Model, ModelInfo, Notice, Profile, Request, Text
+from localagent.models.base import Finish, Model, ModelInfo, ModelWarning, Profile, Request, Text
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import Reply, ScriptedModel
 
@@ -83,7 +83,7 @@ def test_a_model_that_cannot_be_opened_is_replaced(error: Exception) -> None:
     house = House(big=error, spare=["I am here"])
     model = house.router("big", None, "spare").role("main")
     chunks = list(model.generate(ASK))
-    assert isinstance(chunks[0], Notice)
+    assert isinstance(chunks[0], ModelWarning)
     assert chunks[0].text == "big is given up (broken); spare takes over"
     assert "".join(c.text for c in chunks if isinstance(c, Text)) == "I am here"
     assert (model.info.id, model.info.sha256) == ("spare", "sha of spare")

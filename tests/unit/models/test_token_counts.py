@@ -10,9 +10,8 @@ from toy_runs import Chat, Run, request, run_of
 
 from localagent.core.messages import Message
 from localagent.models import scripted
-from localagent.models.base import Infill, Request, Tokenised
-from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.worker.detokenize import places, token_ends
+from localagent.models.base import Infill, Request, TokenizedPrompt
+from localagent.models.llamacpp.worker.chat_template import places, token_ends
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.ollama.token_estimate import Tokens
 
@@ -25,11 +24,11 @@ CHAT: Chat = [
 TRIMS = "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}[/]{% endfor %}"
 
 
-def cut(generator: Generator, run: protocol.Run) -> protocol.Tokenised:
-    return generator.tokenised(protocol.Tokenise(id=1, run=run))
+def cut(generator: Generator, run: Request) -> TokenizedPrompt:
+    return generator.tokenize(run)
 
 
-def said(found: protocol.Tokenised | Tokenised) -> list[str]:
+def said(found: TokenizedPrompt) -> list[str]:
     """What stands at the places."""
     data = found.text.encode()
     return [data[first:last].decode() for first, last in found.places]
@@ -60,7 +59,7 @@ def test_a_first_token_of_no_text_and_a_prompt_to_fill_in() -> None:
     model = toy.ToyLlm(template=TRIMS)
     model.begin = (toy.START,)
     assert cut(Generator(model), run_of([("user", "a")])).ends[:2] == (0, 1)
-    run = run_of(protocol.FillIn(prefix="ab", suffix="ü"))
+    run = run_of(Infill(prefix="ab", suffix="ü"))
     found = cut(Generator(toy.ToyLlm()), run)
     assert (found.text, said(found), found.ends) == ("abü", ["ab", "ü"], (0, 1, 2, 2, 3, 4, 4))
 
@@ -97,12 +96,12 @@ def test_places_of_what_is_not_there() -> None:
 def test_the_scripted_model_tells_what_it_reports() -> None:
     model = scripted.ScriptedModel(["Hello."])
     asked = Request([Message(r, c) for r, c in CHAT], reply_start="Ü")  # type: ignore[arg-type]
-    found = model.tokenised(asked)
+    found = model.tokenize(asked)
     *_, end = model.generate(asked)
     assert len(found.ends) == end.usage.prompt_tokens  # type: ignore[union-attr]
     assert said(found) == [text for _, text in CHAT]
     assert found.ends[-1] == len(found.text.encode())
-    assert said(model.tokenised(Request(Infill("a", "b<suffix>")))) == ["a", "b<suffix>"]
+    assert said(model.tokenize(Request(Infill("a", "b<suffix>")))) == ["a", "b<suffix>"]
 
 
 def test_ollama_spreads_what_the_server_counted() -> None:
@@ -114,4 +113,4 @@ def test_ollama_spreads_what_the_server_counted() -> None:
     told = tokens.spread(["a" * 600, "b" * 300])
     assert len(told.ends) == 300
     assert (told.ends[199], told.ends[-1]) == (600, 900)
-    assert tokens.spread([]) == Tokenised("", (), (), exact=False)
+    assert tokens.spread([]) == TokenizedPrompt("", (), (), exact=False)

@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from localagent.models.llamacpp.protocol import ChatMessage
-from localagent.models.llamacpp.worker.detokenize import places
+from localagent.core.messages import Message
 
 BREAK = "\ufdd0\ufdd1"
 """Marks where a text is split before tokenizing: two code points that Unicode reserves for use
 inside programs."""
 
+_GAP = 64  # bytes of text that a tokenizer may have left out before a token
 _NAME = "\ufdd2{}\ufdd3"  # stands for a message, to see what the template puts around it
 
 CHATML = (
@@ -69,7 +70,7 @@ class ChatTemplate:
         return self._control.sub(lambda match: match[1] + BREAK, text)
 
     def render(
-        self, messages: Sequence[ChatMessage], reply_start: str = "", *, last: bool = True
+        self, messages: Sequence[Message], reply_start: str = "", *, last: bool = True
     ) -> str:
         """The prompt's text, up to the place where the model writes on after `reply_start`; or,
         unless these are the `last` messages, up to where further ones would follow.
@@ -85,17 +86,17 @@ class ChatTemplate:
                 raise
             return self._render(folded, last) + self.content(reply_start)
 
-    def places(self, messages: Sequence[ChatMessage]) -> list[tuple[int, int]]:
+    def places(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         """Where in the text of `render` each message's own text begins and ends. What a template
         makes something else of, other than taking white space from its ends, has an empty place.
 
         Raises TemplateFailed.
         """
-        named = [m.model_copy(update={"content": _NAME.format(n)}) for n, m in enumerate(messages)]
+        named = [replace(m, content=_NAME.format(n)) for n, m in enumerate(messages)]
         contents = [self.content(message.content) for message in messages]
         return places(self.render(messages), self.render(named), contents, _NAME)
 
-    def _render(self, messages: Sequence[ChatMessage], last: bool) -> str:
+    def _render(self, messages: Sequence[Message], last: bool) -> str:
         values = [{"role": m.role, "content": self.content(m.content)} for m in messages]
         try:
             return self._template.render(
@@ -111,11 +112,53 @@ def tokenize(text: str, pieces: Callable[[str], list[int]]) -> list[int]:
     return [token for part in text.split(BREAK) if part for token in pieces(part)]
 
 
-def _without_system(messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
+def token_ends(text: bytes, pieces: Iterable[bytes], controls: Sequence[str]) -> tuple[int, ...]:
+    """The offset in `text` at which each token ends; `pieces` are the tokens' bytes, none for a
+    control token, of which `controls` are the texts."""
+    known = sorted((control.encode() for control in controls), key=len, reverse=True)
+    ends, at = [], 0
+    for piece in pieces:
+        at += _length(text, at, piece, known)
+        ends.append(at)
+    return tuple(ends)
+
+
+def _length(text: bytes, at: int, piece: bytes, controls: Sequence[bytes]) -> int:
+    """How many bytes of the text, from `at` on, a token takes."""
+    if not piece:  # one that the template does not write, such as BOS, takes none
+        return next((len(one) for one in controls if text.startswith(one, at)), 0)
+    if text.startswith(piece, at):
+        return len(piece)
+    if piece[:1] == b" " and text.startswith(piece[1:], at):  # some put a space before all text
+        return len(piece) - 1
+    found = text.find(piece, at, at + _GAP + len(piece))
+    return found + len(piece) - at if found >= 0 else 0
+
+
+def places(text: str, frame: str, contents: Sequence[str], name: str) -> list[tuple[int, int]]:
+    """Where each of `contents` stands in `text`; in `frame`, which is otherwise the same text,
+    `name` stands for each, its number in it."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    for number, content in enumerate(contents):
+        before, name_found, rest = frame.partition(name.format(number))
+        start = text.find(before, at) if name_found else -1
+        if start < 0:
+            found.append((at, at))
+            continue
+        frame, start = rest, start + len(before)
+        forms = (content, content.strip(), content.rstrip(), content.lstrip())
+        form = next((form for form in forms if text.startswith(form, start)), "")
+        at = start + len(form)
+        found.append((start, at))
+    return found
+
+
+def _without_system(messages: Sequence[Message]) -> list[Message] | None:
     """The messages with the system's put into the first user's, or None where that is no way."""
     if len(messages) < 2 or messages[0].role != "system" or messages[1].role != "user":
         return None
-    first = ChatMessage(role="user", content=f"{messages[0].content}\n\n{messages[1].content}")
+    first = Message("user", f"{messages[0].content}\n\n{messages[1].content}")
     return [first, *messages[2:]]
 
 

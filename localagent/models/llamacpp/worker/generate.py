@@ -10,15 +10,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from localagent.core.messages import Message
+from localagent.models.base import Finish, Infill, Reading, Request, Text, TokenizedPrompt
 from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.worker.chat_template import BREAK, TemplateFailed, tokenize
-from localagent.models.llamacpp.worker.detokenize import token_ends
-from localagent.models.llamacpp.worker.interface import Llm, RequestFailed, Row
+from localagent.models.llamacpp.worker.chat_template import (
+    BREAK,
+    TemplateFailed,
+    token_ends,
+    tokenize,
+)
+from localagent.models.llamacpp.worker.interface import BatchRow, Llm, RequestFailed
 from localagent.models.llamacpp.worker.kv_files import KvFiles
 from localagent.models.llamacpp.worker.kv_slots import Slot, Slots
 from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix
 from localagent.models.llamacpp.worker.prompt_lookup import Drafter
-from localagent.models.llamacpp.worker.run import Run
+from localagent.models.llamacpp.worker.run import ReplyRun
 
 HEARTBEAT = 5.0
 """Seconds after which progress inside one batch is reported, so that a slow one is not a hang."""
@@ -48,6 +54,7 @@ class Generator:
         self._clock = clock
         self._slots = Slots(llm, files)
         self._drafter = Drafter()
+        self._drafts = True
         self._threads = threads
         self._used_threads = 0
 
@@ -55,29 +62,22 @@ class Generator:
         """The number of tokens of a plain text."""
         return len(self._llm.tokenize(text, special=False))
 
-    def render(self, request: protocol.Render) -> protocol.Rendered:
-        """The text of a conversation, and the number of tokens that it is."""
-        text = self._render(request.messages, request.reply_start)
-        tokens = len(self._tokens(text, True))
-        return protocol.Rendered(id=request.id, text=text.replace(BREAK, ""), tokens=tokens)
-
-    def tokenised(self, request: protocol.Tokenise) -> protocol.Tokenised:
-        """The prompt of a run, with its tokens as they would be read now."""
-        asked = request.run
-        memory = self._prompt(asked)
-        if asked.infill is None:
-            text = self._render(asked.messages, asked.reply_start)
-            places = self._llm.template.places(asked.messages)
-        else:
-            parts = (asked.infill.prefix, asked.infill.suffix, asked.reply_start)
+    def tokenize(self, request: Request) -> TokenizedPrompt:
+        """The prompt of a request, with its tokens as they would be read now."""
+        memory, prompt = self._prompt(request), request.prompt
+        if isinstance(prompt, Infill):
+            parts = (prompt.prefix, prompt.suffix, request.reply_start)
             text, middle = "".join(parts), len(parts[0])
             places = [(0, middle), (middle, middle + len(parts[1]))]
+        else:
+            text = self._render(prompt, request.reply_start)
+            places = self._llm.template.places(prompt)
         plain = text.replace(BREAK, "")
         ends = token_ends(
             plain.encode(), map(self._llm.piece, memory.tokens), self._llm.template.controls
         )
-        inside = [(_plain(text[:first]), _plain(text[:last])) for first, last in places]
-        return protocol.Tokenised(id=request.id, text=plain, ends=ends, places=tuple(inside))
+        inside = [(_plain_size(text[:first]), _plain_size(text[:last])) for first, last in places]
+        return TokenizedPrompt(plain, ends, tuple(inside))
 
     def keep(self) -> int:
         """Keep the latest prompt that goes on, with its reply, on disk; the number of tokens."""
@@ -88,10 +88,11 @@ class Generator:
 
     def run(self, request: protocol.Generate, send: Send, cancelled: Cancelled) -> protocol.Done:
         """Carry out a request; `send` gets what comes before its end. Raises RequestFailed."""
-        runs: list[Run] = []
+        runs: list[ReplyRun] = []
         try:
-            for place, asked in enumerate(request.runs):
-                runs.append(self._prepared(place, asked))
+            for place, one in enumerate(request.requests):
+                runs.append(self._new_run(place, one))
+            self._drafts = request.drafts
             self._carry_out(request.id, runs, send, cancelled)
         finally:
             for run in runs:
@@ -101,9 +102,9 @@ class Generator:
         return protocol.Done(id=request.id)
 
     def _carry_out(
-        self, request_id: int, runs: Iterable[Run], send: Send, cancelled: Cancelled
+        self, request_id: int, runs: Iterable[ReplyRun], send: Send, cancelled: Cancelled
     ) -> None:
-        waiting, active = deque(runs), list[Run]()
+        waiting, active = deque(runs), list[ReplyRun]()
         most = self._llm.parallel
         while waiting or active:
             if waiting and len(active) < most:
@@ -124,16 +125,16 @@ class Generator:
                 active.remove(run)
                 self._end(request_id, run, send)
 
-    def _prepared(self, place: int, request: protocol.Run) -> Run:
+    def _new_run(self, place: int, request: Request) -> ReplyRun:
         """A run with the tokens of its prompt. Raises RequestFailed."""
         memory = self._prompt(request)
         needed = len(memory.tokens) + min(1, request.max_tokens)
         if needed > self._llm.window:
             raise RequestFailed("overflow", "", needed=needed, window=self._llm.window)
         sampler = self._llm.sampler(request) if request.max_tokens else None
-        return Run(place, request, memory, sampler, self._llm)
+        return ReplyRun(place, request, memory, sampler, self._llm)
 
-    def _begin(self, request_id: int, run: Run, send: Send, cancelled: Cancelled) -> None:
+    def _begin(self, request_id: int, run: ReplyRun, send: Send, cancelled: Cancelled) -> None:
         """Find a place for a run and read its prompt.
 
         The prompt's last token is left to the first step, even where it is held: its logits are
@@ -161,18 +162,20 @@ class Generator:
             run.reason = "length"
         run.prefill_seconds = time.monotonic() - began
 
-    def _fixed(self, run: Run) -> int:
+    def _fixed(self, run: ReplyRun) -> int:
         """The number of tokens that the messages that every session begins with are; or 0."""
         request = run.request
-        if not request.fixed or request.infill is not None:
+        if not request.fixed or isinstance(request.prompt, Infill):
             return 0
         try:
-            text = self._llm.template.render(request.messages[: request.fixed], last=False)
+            text = self._llm.template.render(request.prompt[: request.fixed], last=False)
         except TemplateFailed:
             return 0
         return common_prefix(self._tokens(text, True), run.prompt)
 
-    def _read(self, request_id: int, run: Run, end: int, send: Send, cancelled: Cancelled) -> None:
+    def _read(
+        self, request_id: int, run: ReplyRun, end: int, send: Send, cancelled: Cancelled
+    ) -> None:
         """Read the prompt up to token `end`, or as far as it gets before it is cancelled."""
         slot = run.slot
         assert slot is not None
@@ -187,7 +190,7 @@ class Generator:
 
         while slot.held < end:
             stop = min(slot.held + self._llm.batch, end)
-            rows = [Row(run.prompt[n], n, slot.seq, False) for n in range(slot.held, stop)]
+            rows = [BatchRow(run.prompt[n], n, slot.seq, False) for n in range(slot.held, stop)]
             if cancelled(run.place) or not self._decode(rows, [run], interrupted):
                 return
             slot.held = stop
@@ -196,7 +199,7 @@ class Generator:
                 self._report(request_id, run, stop, send)
 
     def _step(
-        self, request_id: int, active: Sequence[Run], send: Send, cancelled: Cancelled
+        self, request_id: int, active: Sequence[ReplyRun], send: Send, cancelled: Cancelled
     ) -> None:
         """Write the next token of each run, or several of them."""
         for run in active:
@@ -207,26 +210,26 @@ class Generator:
             return
         began = self._clock()
         drafts = [self._draft(run, alone=len(active) == 1) for run in active]
-        rows: list[Row] = []
+        rows: list[BatchRow] = []
         firsts: list[int] = []
         for run, draft in zip(active, drafts, strict=True):
             assert run.slot is not None
             firsts.append(len(rows))
             tokens = [run.pending, *draft]
             start = run.slot.held
-            rows += [Row(t, start + n, run.slot.seq, True) for n, t in enumerate(tokens)]
+            rows += [BatchRow(t, start + n, run.slot.seq, True) for n, t in enumerate(tokens)]
         if not self._decode(rows, active, None):
             active[-1].reason = "length"  # the window is full of the others
             return
         for run, draft, first in zip(active, drafts, firsts, strict=True):
             self._take(request_id, run, draft, first, send)
         seconds = self._clock() - began
-        self._drafter.took(len(rows), seconds)
+        self._drafter.record_step(len(rows), seconds)
         for run in active:
             run.decode_seconds += seconds / len(active)
 
     def _take(
-        self, request_id: int, run: Run, draft: Sequence[int], first: int, send: Send
+        self, request_id: int, run: ReplyRun, draft: Sequence[int], first: int, send: Send
     ) -> None:
         """Choose the tokens that follow the decoded ones, as far as the draft was right.
 
@@ -244,25 +247,28 @@ class Generator:
             token = sampler.sample(first + row)
             piece = run.take(token)
             if piece:
-                send(protocol.Text(id=request_id, run=run.place, text=piece))
+                send(_chunk(request_id, run, Text(piece)))
             if row < len(draft):
                 checked += 1
                 right += token == draft[row]
             if run.reason is not None or row == len(draft) or token != draft[row]:
                 break
         if draft:
-            self._drafter.learn(checked, right)
+            self._drafter.adapt(checked, right)
             self._llm.keep(slot.seq, slot.held)
 
-    def _draft(self, run: Run, *, alone: bool) -> Sequence[int]:
+    def _draft(self, run: ReplyRun, *, alone: bool) -> Sequence[int]:
         request = run.request
-        plain = request.draft and request.grammar is None and request.temperature == 0
+        plain = self._drafts and request.grammar is None and request.temperature == 0
         if not (alone and plain) or run.alone:
             return ()
         return self._drafter.draft(run.tokens, min(run.room, self._llm.batch) - 1)
 
     def _decode(
-        self, rows: Sequence[Row], runs: Sequence[Run], interrupted: Callable[[], bool] | None
+        self,
+        rows: Sequence[BatchRow],
+        runs: Sequence[ReplyRun],
+        interrupted: Callable[[], bool] | None,
     ) -> bool:
         """Decode rows of `runs`; False where it was interrupted, or a run was ended for want of
         room in the KV cache."""
@@ -289,40 +295,36 @@ class Generator:
             self._used_threads = wanted
             self._drafter.forget_times()
 
-    def _report(self, request_id: int, run: Run, done: int, send: Send) -> None:
-        total = len(run.prompt)
-        send(
-            protocol.Reading(
-                id=request_id, run=run.place, done=done, total=total, reused=run.reused
-            )
-        )
+    def _report(self, request_id: int, run: ReplyRun, done: int, send: Send) -> None:
+        send(_chunk(request_id, run, Reading(done, len(run.prompt), run.reused)))
 
-    def _end(self, request_id: int, run: Run, send: Send) -> None:
+    def _end(self, request_id: int, run: ReplyRun, send: Send) -> None:
         """A run is over: say so, and leave its sequence to others."""
         rest = run.end()
         if rest:
-            send(protocol.Text(id=request_id, run=run.place, text=rest))
+            send(_chunk(request_id, run, Text(rest)))
         if run.slot is not None:
             self._forget_unsaid(run.slot)
             self._slots.free(run.slot)
             if run.request.continues:
                 self._slots.latest = run.slot
-        send(run.finished(request_id))
+        send(_chunk(request_id, run, run.finish))
 
     def _forget_unsaid(self, slot: Slot) -> None:
         """Drop what is held of tokens that are not part of the reply (a stop sequence's)."""
         self._slots.keep(slot, min(slot.held, len(slot.memory.tokens)))
 
-    def _leave(self, run: Run) -> None:
+    def _leave(self, run: ReplyRun) -> None:
         """Take a run out of its sequence, and drop all that this holds."""
         if run.slot is not None:
             self._slots.clear(run.slot)
             run.slot.busy = False
             run.slot = None
 
-    def _prompt(self, request: protocol.Run) -> Memory:
-        if request.infill is None:
-            text = self._render(request.messages, request.reply_start)
+    def _prompt(self, request: Request) -> Memory:
+        prompt = request.prompt
+        if not isinstance(prompt, Infill):
+            text = self._render(prompt, request.reply_start)
             return self._slots.memory(text, self._tokens)
         if self._llm.fim is None:
             raise RequestFailed(
@@ -333,11 +335,11 @@ class Generator:
         before, after, middle = self._llm.fim
         plain = [
             self._llm.tokenize(part, special=False)
-            for part in (request.infill.prefix, request.infill.suffix, request.reply_start)
+            for part in (prompt.prefix, prompt.suffix, request.reply_start)
         ]
         return Memory([*self._llm.begin, before, *plain[0], after, *plain[1], middle, *plain[2]])
 
-    def _render(self, messages: Sequence[protocol.ChatMessage], reply_start: str) -> str:
+    def _render(self, messages: Sequence[Message], reply_start: str) -> str:
         try:
             return self._llm.template.render(messages, reply_start)
         except TemplateFailed as error:
@@ -351,6 +353,10 @@ class Generator:
         return tokens if tokens[: len(begin)] == begin else begin + tokens
 
 
-def _plain(text: str) -> int:
+def _chunk(request_id: int, run: ReplyRun, chunk: Reading | Text | Finish) -> protocol.ChunkReply:
+    return protocol.ChunkReply(id=request_id, run=run.place, chunk=chunk)
+
+
+def _plain_size(text: str) -> int:
     """The bytes of a text without BREAK."""
     return len(text.replace(BREAK, "").encode())

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from localagent.models.base import Request
 from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.hardware import Gpu
 from localagent.models.llamacpp.worker.chat_template import ChatTemplate
 
 
@@ -25,25 +27,21 @@ class RequestFailed(Exception):
         window: int = 0,
     ) -> None:
         super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.hint = hint
-        self.needed = needed
-        self.window = window
-
-    def reply(self, request_id: int) -> protocol.Failure:
-        """The message that tells the parent."""
-        return protocol.Failure(
-            id=request_id,
-            kind=self.kind,
-            message=protocol.clean(self.message),
-            hint=self.hint,
-            needed=self.needed,
-            window=self.window,
+        self.failure = protocol.Failure(
+            id=0,
+            kind=kind,
+            message=protocol.clean(message),
+            hint=hint,
+            needed=needed,
+            window=window,
         )
 
+    def reply(self, request_id: int) -> protocol.Failure:
+        """The message for the parent."""
+        return self.failure.model_copy(update={"id": request_id})
 
-class Row(NamedTuple):
+
+class BatchRow(NamedTuple):
     """One token of a step: its position in sequence `seq`, and whether its logits are wanted."""
 
     token: int
@@ -56,7 +54,7 @@ Outcome = Literal["done", "stopped", "full"]
 """Of a step: all rows are decoded; it was interrupted; the KV cache has no room for it."""
 
 
-class Sampler(Protocol):
+class TokenSampler(Protocol):
     """Chooses a run's tokens."""
 
     def sample(self, row: int) -> int:
@@ -117,14 +115,14 @@ class Llm(Protocol):
         """Let `target`, which is empty, share the first `count` tokens of `source`; False: that
         cannot be, and it is still empty."""
 
-    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
+    def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
         """Decode at most `batch` rows; `interrupted` is asked often. Raises RequestFailed.
 
         Unless all is done, the KV cache may hold any part of the rows.
         """
 
-    def sampler(self, run: protocol.Run) -> Sampler:
-        """A sampler for a run. Raises RequestFailed for a bad grammar."""
+    def sampler(self, request: Request) -> TokenSampler:
+        """A sampler for the reply to a request. Raises RequestFailed for a bad grammar."""
 
     def save(self, seq: int, path: Path, tokens: Sequence[int]) -> None:
         """Write a sequence's KV cache, which is of `tokens`, to a file. Raises OSError."""
@@ -135,3 +133,34 @@ class Llm(Protocol):
 
     def use_threads(self, count: int) -> None:
         """Use so many threads from now on."""
+
+
+class LoadedLlm(Llm, Protocol):
+    """A model in memory."""
+
+    @property
+    def facts(self) -> protocol.LoadReply:
+        """The reply to the request that loaded it."""
+
+    def close(self) -> None:
+        """Free its memory."""
+
+
+class NativeLibrary(Protocol):
+    """The native library."""
+
+    @property
+    def version(self) -> str:
+        """Its name and version."""
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The graphics processors that it can use."""
+
+    def load(
+        self,
+        request: protocol.Load,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
+    ) -> LoadedLlm:
+        """Load a model. Raises RequestFailed, of kind "cancelled" where `cancelled` said so."""

@@ -23,7 +23,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from localagent.core.atomic import write_atomic
-from localagent.models.llamacpp.worker.prompt_cache import Mark, Memory, common_prefix
+from localagent.models.llamacpp.worker.prompt_cache import Memory, TextCheckpoint, common_prefix
 
 _STATE, _FACTS = ".kv", ".json"
 _ABANDONED = 3600.0  # seconds after which a file that is still being written was given up
@@ -90,7 +90,7 @@ class KvFiles:
                 return False
             facts = _Facts(
                 tokens=memory.tokens,
-                marks=[(mark.chars, mark.digest, mark.tokens) for mark in memory.marks],
+                marks=[(mark.chars, mark.digest, mark.tokens) for mark in memory.checkpoints],
                 bytes=size,
                 sha256=_sha256(partial),
             )
@@ -129,7 +129,7 @@ class KvFiles:
                 # Perhaps another process is between the two files: only an old one is removed.
                 continue
             if path.stat().st_size == facts.bytes:
-                marks = [Mark(*mark) for mark in facts.marks]
+                marks = [TextCheckpoint(*mark) for mark in facts.marks]
                 yield Stored(Memory(facts.tokens, marks), path, facts.sha256)
 
     def _make_room(self, size: int, besides: Path) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from localagent.models.llamacpp.worker.interface import Llm
 from localagent.models.llamacpp.worker.kv_files import KvFiles, Stored
-from localagent.models.llamacpp.worker.prompt_cache import Memory, best_mark, common_prefix
+from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix, remember
 
 # So few tokens of a sequence are dropped rather than copied from: reading them again is cheap.
 _LITTLE = 16
@@ -50,7 +50,7 @@ class Slots:
         over as the model wrote it."""
         known = [slot.memory for slot in self.all]
         known += [stored.memory for stored in (self._files.stored if self._files else ())]
-        return best_mark(known, text, tokenize)
+        return remember(known, text, tokenize)
 
     def place(self, memory: Memory, limit: int) -> Slot:
         """A slot for a prompt, busy from now on; it holds at most the first `limit` tokens."""

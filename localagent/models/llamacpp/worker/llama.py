@@ -9,74 +9,32 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from localagent.models.base import Request
 from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.hardware import available_memory, gigabytes, physical_cores
+from localagent.models.llamacpp.hardware import (
+    available_memory,
+    find_gpus,
+    gigabytes,
+    physical_cores,
+)
 from localagent.models.llamacpp.memory_plan import KV_SIZE, cells
-from localagent.models.llamacpp.worker.handle import Handle
-from localagent.models.llamacpp.worker.interface import Outcome, RequestFailed, Row
-from localagent.models.llamacpp.worker.sampler import Greedy, Sampler
+from localagent.models.llamacpp.worker.chat_template import ChatTemplate, TemplateFailed
+from localagent.models.llamacpp.worker.interface import BatchRow, Outcome, RequestFailed
+from localagent.models.llamacpp.worker.sampler import ChainSampler, GreedySampler
 from localagent.models.llamacpp.worker.serve import serve
 
-_NAMES = {"darwin": "libggml.dylib", "win32": "ggml.dll"}
-_KINDS = {1: False, 2: True}
-"""`enum ggml_backend_dev_type`: a GPU with memory of its own, and one that shares the machine's."""
-
-
-def devices(folder: Path) -> tuple[protocol.Device, ...]:
-    """Those that the library in `folder` can use; none where it is too old to be asked."""
-    try:
-        ggml = ctypes.CDLL(str(folder / _NAMES.get(sys.platform, "libggml.so")))
-        return _listed(ggml)
-    except (OSError, AttributeError):
-        return ()
-
-
-def _listed(ggml: ctypes.CDLL) -> tuple[protocol.Device, ...]:
-    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
-    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
-    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-    ggml.ggml_backend_dev_memory.restype = None
-    ggml.ggml_backend_dev_memory.argtypes = [
-        ctypes.c_void_p,
-        ctypes.POINTER(ctypes.c_size_t),
-        ctypes.POINTER(ctypes.c_size_t),
-    ]
-    for function in (ggml.ggml_backend_dev_name, ggml.ggml_backend_dev_description):
-        function.restype = ctypes.c_char_p
-        function.argtypes = [ctypes.c_void_p]
-    kind = ggml.ggml_backend_dev_type
-    found = [ggml.ggml_backend_dev_get(n) for n in range(ggml.ggml_backend_dev_count())]
-    return tuple(_device(ggml, device) for device in found if kind(device) in _KINDS)
-
-
-def _device(ggml: ctypes.CDLL, pointer: int) -> protocol.Device:
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    ggml.ggml_backend_dev_memory(pointer, ctypes.byref(free), ctypes.byref(total))
-    name: bytes = ggml.ggml_backend_dev_name(pointer) or b""
-    words: bytes = ggml.ggml_backend_dev_description(pointer) or name
-    # Metal calls its GPU one of the first kind, though its memory is the machine's.
-    unified = _KINDS[ggml.ggml_backend_dev_type(pointer)] or name.startswith((b"Metal", b"MTL"))
-    return protocol.Device(
-        name=words.decode("utf-8", "replace"),
-        free=free.value,
-        total=total.value,
-        unified=unified,
-    )
-
-
+_KV_BYTES = 2  # of one number in the KV cache: llama.cpp keeps it as f16
 _PROGRESS = 0.1  # seconds between two reports of loading
 _IDLE = 16  # sequences beside those that are being written: what is remembered of earlier prompts
 _OUTCOMES: dict[int, Outcome] = {0: "done", 1: "full", 2: "stopped"}
 
 
-class LlamaCpp:
+class LlamaLibrary:
     """The native library."""
 
     def __init__(self) -> None:
@@ -99,7 +57,7 @@ class LlamaCpp:
         folder = Path(llama_cpp.__file__).parent / "lib"
         os.chdir(folder)
         llama_cpp.llama_backend_init()
-        self.devices = devices(folder)
+        self.gpus = find_gpus(folder)
 
     def load(
         self,
@@ -109,7 +67,7 @@ class LlamaCpp:
     ) -> LoadedModel:
         """Load a model and make its context."""
         # What of a model is on a GPU is the plan's to know (`fit`).
-        free = None if self.devices and request.gpu_layers != 0 else available_memory()
+        free = None if self.gpus and request.gpu_layers != 0 else available_memory()
         size = _file_size(request.path)
         _check_memory(size, 0, free)
         parameters = self.c.llama_model_default_params()
@@ -165,6 +123,88 @@ class LlamaCpp:
             self._errors.append(text.decode("utf-8", "replace").strip())
 
 
+class Handle:
+    """A model of the library, and what can be asked of it without a context."""
+
+    def __init__(self, c: Any, model: int) -> None:
+        self.c = c
+        self.model = model
+        self.vocab: int = c.llama_model_get_vocab(model)
+        self.architecture = self.text("general.architecture")
+
+    def text(self, key: str) -> str:
+        """A value of the metadata, or ""."""
+        size = 256
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = self.c.llama_model_meta_val_str(self.model, key.encode(), buffer, size)
+            if length < size:
+                return buffer.raw[: max(0, length)].decode("utf-8", "replace")
+            size = length + 1
+
+    def number(self, key: str) -> int:
+        """A number of this architecture's metadata, the largest of a list, or 0."""
+        return max(self._numbers(key), default=0)
+
+    def _numbers(self, key: str) -> list[int]:
+        text = self.text(f"{self.architecture}.{key}").strip("[]")
+        parts = [part.strip() for part in text.split(",")]
+        return [int(part) for part in parts if part.isdecimal()]
+
+    @property
+    def trained_window(self) -> int:
+        return self.number("context_length")
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes that one token takes in the KV cache, in all layers."""
+        heads = self.number("attention.head_count")
+        width = self.number("embedding_length") // heads if heads else 0
+        both = (self.number("attention.key_length") or width) + (
+            self.number("attention.value_length") or width
+        )
+        # A list has a number for each layer, 0 where a layer keeps no cache.
+        each = self._numbers("attention.head_count_kv")
+        shared = max(each, default=0) or heads
+        cached = sum(each) if len(each) > 1 else self.number("block_count") * shared
+        return cached * both * _KV_BYTES
+
+    def token_text(self, token: int) -> str:
+        """The text of a token in the vocabulary, or "" where there is no such token."""
+        if token < 0:
+            return ""
+        text: bytes = self.c.llama_vocab_get_text(self.vocab, token)
+        return text.decode("utf-8", "replace")
+
+    def special_tokens(self, **tokens: str) -> dict[str, int]:
+        """Those of the named tokens that the vocabulary has; values are llama.cpp's names."""
+        found = {
+            name: int(getattr(self.c, f"llama_vocab_{function}")(self.vocab))
+            for name, function in tokens.items()
+        }
+        return {name: token for name, token in found.items() if token >= 0}
+
+    def fim_tokens(self) -> dict[str, int]:
+        return self.special_tokens(prefix="fim_pre", suffix="fim_suf", middle="fim_mid")
+
+    def controls(self) -> list[str]:
+        """The texts of all control tokens."""
+        c, vocab = self.c, self.vocab
+        attribute = c.llama_vocab_get_attr
+        wanted = c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN
+        count = c.llama_vocab_n_tokens(vocab)
+        return [self.token_text(i) for i in range(count) if attribute(vocab, i) & wanted]
+
+    def template(self) -> ChatTemplate:
+        """Its chat template, compiled. Raises RequestFailed."""
+        names = self.special_tokens(bos="bos", eos="eos")
+        bos, eos = (self.token_text(names.get(name, -1)) for name in ("bos", "eos"))
+        try:
+            return ChatTemplate(self.text("tokenizer.chat_template"), bos, eos, self.controls())
+        except TemplateFailed as error:
+            raise RequestFailed("load", str(error)) from None
+
+
 class LoadedModel:
     """A model with a context: its weights, and a KV cache whose cells sequences can share."""
 
@@ -176,7 +216,7 @@ class LoadedModel:
         self.window, self.batch, self.parallel = window, request.batch, request.parallel
         self.sequences = request.parallel + _IDLE
         self.template = handle.template()
-        bos = handle.named(bos="bos").get("bos")
+        bos = handle.special_tokens(bos="bos").get("bos")
         begins = bos is not None and c.llama_vocab_get_add_bos(handle.vocab)
         self.begin: Sequence[int] = [bos] if begins and bos is not None else []
         fim = handle.fim_tokens()
@@ -184,7 +224,7 @@ class LoadedModel:
         threads = request.threads or physical_cores()
         self._context = self._make_context(threads, request)
         self._memory = c.llama_get_memory(self._context)
-        self.facts = protocol.Loaded(
+        self.facts = protocol.LoadReply(
             id=request.id,
             window=window,
             trained_window=handle.trained_window,
@@ -265,7 +305,7 @@ class LoadedModel:
         c.llama_memory_seq_rm(memory, target, -1, -1)  # a recurrent model's is all or nothing
         return False
 
-    def decode(self, rows: Sequence[Row], interrupted: Callable[[], bool] | None) -> Outcome:
+    def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
         """Decode rows; `interrupted` is asked between the graph's operations."""
         c, batch = self._c, self._rows
         for place, row in enumerate(rows):
@@ -288,11 +328,11 @@ class LoadedModel:
             raise RequestFailed("backend", f"llama.cpp could not decode (code {code})")
         return outcome
 
-    def sampler(self, run: protocol.Run) -> Sampler | Greedy:
-        """A sampler for a run."""
-        if run.temperature == 0 and run.grammar is None:
-            return Greedy(self._c, self._context, self._vocabulary)
-        return Sampler(self._c, self._context, self._vocab, run)
+    def sampler(self, request: Request) -> ChainSampler | GreedySampler:
+        """A sampler for the reply to a request."""
+        if request.temperature == 0 and request.grammar is None:
+            return GreedySampler(self._c, self._context, self._vocabulary)
+        return ChainSampler(self._c, self._context, self._vocab, request)
 
     def save(self, seq: int, path: Path, tokens: Sequence[int]) -> None:
         """Write a sequence's KV cache to a file."""
@@ -356,4 +396,4 @@ def _check_memory(size: int, cache: int, free: int | None) -> None:
 
 
 if __name__ == "__main__":
-    serve(LlamaCpp)
+    serve(LlamaLibrary)

@@ -17,7 +17,7 @@ Tokenize = Callable[[str, bool], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TextCheckpoint:
     """The first `chars` of the text, whose sha256 is `digest`, are the first `tokens` of the
     tokens: the text itself need not be kept, also not on disk."""
 
@@ -34,10 +34,10 @@ class Memory:
     """
 
     tokens: list[int] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    checkpoints: list[TextCheckpoint] = field(default_factory=list)
     text: str | None = None
 
-    def reply(
+    def add_reply(
         self,
         tokens: Sequence[int],
         text: str,
@@ -64,29 +64,29 @@ class Memory:
             before, count = self.text, len(self.tokens)
             for end, after in marks.items():
                 said = before + as_content(text[:end])
-                self.marks.append(Mark(len(said), _digest(said), count + after))
+                self.checkpoints.append(TextCheckpoint(len(said), _digest(said), count + after))
             self.text = before + as_content(text[: max(marks, default=0)])
         self.tokens += tokens[:kept]
 
     def first(self, count: int) -> Memory:
         """What is remembered of the first `count` tokens, without the text."""
-        marks = [mark for mark in self.marks if mark.tokens <= count]
+        marks = [point for point in self.checkpoints if point.tokens <= count]
         return Memory(self.tokens[:count], marks)
 
 
-def best_mark(known: Iterable[Memory], text: str, tokenize: Tokenize) -> Memory:
+def remember(known: Iterable[Memory], text: str, tokenize: Tokenize) -> Memory:
     """The memory of a prompt's text: the longest beginning that one of `known` has a mark for
     becomes the tokens of that one, the rest is tokenized."""
     best: tuple[int, Memory | None] = (0, None)
     for memory in known:
-        for mark in memory.marks:
-            if mark.chars > best[0] and _digest(text[: mark.chars]) == mark.digest:
-                best = (mark.chars, memory)
+        for point in memory.checkpoints:
+            if point.chars > best[0] and _digest(text[: point.chars]) == point.digest:
+                best = (point.chars, memory)
     chars, source = best
     if source is None:
         return Memory(tokenize(text, True), [], text)
-    marks = [mark for mark in source.marks if mark.chars <= chars]
-    count = max(mark.tokens for mark in marks if mark.chars == chars)
+    marks = [point for point in source.checkpoints if point.chars <= chars]
+    count = max(point.tokens for point in marks if point.chars == chars)
     return Memory(source.tokens[:count] + tokenize(text[chars:], False), marks, text)
 
 

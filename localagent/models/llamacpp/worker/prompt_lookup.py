@@ -42,13 +42,13 @@ class Drafter:
         size = self._best_size(self._right[self._match], min(room, len(tokens) - found) + 1)
         return tokens[found : found + size - 1]
 
-    def learn(self, checked: int, right: int) -> None:
+    def adapt(self, checked: int, right: int) -> None:
         """Of the last draft `checked` tokens were checked and `right` were right."""
         if checked:
             old = self._right[self._match]
             self._right[self._match] = min(0.99, old + _NEW * (right / checked - old))
 
-    def took(self, rows: int, seconds: float) -> None:
+    def record_step(self, rows: int, seconds: float) -> None:
         """A step of `rows` took so long."""
         if rows == 1 or rows in SIZES:
             old = self._times.get(rows, seconds)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
-from typing import Literal
 
-from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.worker.detokenize import ReplyText
-from localagent.models.llamacpp.worker.interface import Llm, Sampler
+from localagent.models.base import Finish, FinishReason, Request, Usage
+from localagent.models.llamacpp.worker.interface import Llm, TokenSampler
 from localagent.models.llamacpp.worker.kv_slots import Slot
 from localagent.models.llamacpp.worker.prompt_cache import Memory
 
-Reason = Literal["stop", "length", "cancelled"]
 
+class ReplyRun:
+    """One run: the reply to `request`, at this `place` of a generation; `memory` is its prompt.
 
-class Run:
-    """One run of a request. `place` is its number there, `memory` its prompt.
-
-    `sampler` is None where nothing is to be written. While it is written, `pending` is the token
-    that is to be decoded next, the last one of the prompt first. `crowded` says that there was no
-    room for it, `alone` that the next step is to be one of a single row.
+    `sampler` is None for a run that writes nothing. `pending` is the token to decode next: at
+    first the last one of the prompt. `crowded` says that the KV cache had no room for the run,
+    `alone` that its next step must be one of a single row.
     """
 
     def __init__(
-        self, place: int, request: protocol.Run, memory: Memory, sampler: Sampler | None, llm: Llm
+        self, place: int, request: Request, memory: Memory, sampler: TokenSampler | None, llm: Llm
     ) -> None:
         self.place = place
         self.request = request
@@ -35,7 +32,7 @@ class Run:
         self.prefill_seconds = 0.0
         self.decode_seconds = 0.0
         self.written: list[int] = []
-        self.reason: Reason | None = None
+        self.reason: FinishReason | None = None
         self.crowded = False
         self.alone = False
         self._llm = llm
@@ -58,7 +55,7 @@ class Run:
         return [*self.prompt, *self.written]
 
     def take(self, token: int) -> str:
-        """Add the next token; returns the text that can be sent now. May set `reason`."""
+        """Add the next token and return the text that can be sent now. May set `reason`."""
         if self._llm.is_end(token):
             self.reason = "stop"
             return ""
@@ -71,13 +68,13 @@ class Run:
         return piece
 
     def end(self) -> str:
-        """Remember the reply with its prompt; returns the text's rest."""
+        """Remember the reply with its prompt, and return the rest of its text."""
         self.close()
         if not self.written:
             return ""
         rest, text = self._text.finish(), self._text
         content = self._llm.template.content
-        self.memory.reply(self.written, text.text, text.ends, len(text.sent), content)
+        self.memory.add_reply(self.written, text.text, text.ends, len(text.sent), content)
         return rest
 
     def close(self) -> None:
@@ -86,15 +83,68 @@ class Run:
             self.sampler.close()
             self.sampler = None
 
-    def finished(self, request_id: int) -> protocol.Finished:
-        """The message that ends it."""
-        return protocol.Finished(
-            id=request_id,
-            run=self.place,
-            reason=self.reason or "length",
+    @property
+    def finish(self) -> Finish:
+        """The chunk that ends the reply."""
+        usage = Usage(
             prompt_tokens=len(self.prompt),
             reused_tokens=self.reused,
             completion_tokens=len(self.written),
             prefill_seconds=self.prefill_seconds,
             decode_seconds=self.decode_seconds,
         )
+        return Finish(self.reason or "length", usage)
+
+
+class ReplyText:
+    """The text of one reply while it is written.
+
+    A character may be spread over several tokens, and so may a stop sequence; what could be the
+    beginning of either is held back until it is clear what it is.
+    """
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._stop = [sequence for sequence in stop if sequence]
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._sent = 0
+        self.text = ""
+        """All that was decoded, what is held back and what follows a stop sequence included."""
+        self.ends: list[int | None] = []
+        """For each token, the length of `text` after it; None where it ends inside a character."""
+        self.stopped = False
+        """Whether a stop sequence was met; nothing may be added then."""
+
+    @property
+    def sent(self) -> str:
+        """What `add` and `finish` have returned so far: the reply."""
+        return self.text[: self._sent]
+
+    def add(self, data: bytes) -> str:
+        """Take the bytes of the next token; return the text that can be sent now."""
+        self.text += self._decoder.decode(data)
+        inside = self._decoder.getstate()[0] != b""
+        self.ends.append(None if inside else len(self.text))
+        found = [self.text.find(stop, self._sent) for stop in self._stop]
+        met = [position for position in found if position >= 0]
+        if met:
+            self.stopped = True
+            return self._send(min(met))
+        return self._send(len(self.text) - self._held_back())
+
+    def finish(self) -> str:
+        """The rest of the text, after the last token; an unfinished character is dropped."""
+        return "" if self.stopped else self._send(len(self.text))
+
+    def _send(self, end: int) -> str:
+        piece = self.text[self._sent : end]
+        self._sent = end
+        return piece
+
+    def _held_back(self) -> int:
+        """How many characters at the end could be the beginning of a stop sequence."""
+        unsent = len(self.text) - self._sent
+        for count in range(unsent, 0, -1):
+            tail = self.text[-count:]
+            if any(stop.startswith(tail) for stop in self._stop):
+                return count
+        return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from localagent.models.llamacpp import protocol
+from localagent.models.base import Request
 from localagent.models.llamacpp.worker.interface import RequestFailed
 
 MARGIN = 1.5
@@ -20,7 +20,7 @@ steps of 1 and 2 to 16 rows: the activations are rounded to 8 bits, which magnif
 the order of additions."""
 
 
-class Greedy:
+class GreedySampler:
     """The likeliest token, straight from the logits: no list of all candidates is made."""
 
     def __init__(self, c: Any, context: int, vocabulary: int) -> None:
@@ -46,7 +46,7 @@ class Greedy:
         """Nothing to free."""
 
 
-class Sampler:
+class ChainSampler:
     """Chooses tokens as a request wants: greedy, or top-k, top-p, temperature and a seed.
 
     Under a grammar, a token is chosen freely first and then checked; only where the grammar
@@ -54,7 +54,7 @@ class Sampler:
     longer than a small model's step, and most free choices fit. (llama.cpp's own programs do so.)
     """
 
-    def __init__(self, c: Any, context: int, vocab: int, request: protocol.Run) -> None:
+    def __init__(self, c: Any, context: int, vocab: int, request: Request) -> None:
         self._c, self._context = c, context
         self._free = _chain(c, request)
         self._bound = self._grammar = None
@@ -98,7 +98,7 @@ class Sampler:
             self._c.llama_sampler_free(self._bound)
 
 
-def _chain(c: Any, request: protocol.Run, grammar: int | None = None) -> int:
+def _chain(c: Any, request: Request, grammar: int | None = None) -> int:
     parameters = c.llama_sampler_chain_default_params()
     parameters.no_perf = True
     chain: int = c.llama_sampler_chain_init(parameters)

@@ -6,53 +6,26 @@ native library is busy, and so that the worker ends the moment its parent is gon
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal
 
 from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.hardware import ThreadGovernor
 from localagent.models.llamacpp.worker.generate import Generator
-from localagent.models.llamacpp.worker.interface import Llm, RequestFailed
-from localagent.models.llamacpp.worker.isolation import confine, private_streams
+from localagent.models.llamacpp.worker.interface import LoadedLlm, NativeLibrary, RequestFailed
 from localagent.models.llamacpp.worker.kv_files import KvFiles
-from localagent.models.llamacpp.worker.threads import Neighbour
 
+_CLONE_NEWUSER = 0x10000000  # linux/sched.h
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _INSTALL = "install it again: pip install --force-reinstall --no-cache-dir llama-cpp-python"
-
-
-class Loaded(Llm, Protocol):
-    """A model that was loaded, and what of it was not known before."""
-
-    @property
-    def facts(self) -> protocol.Loaded:
-        """The reply to the request that loaded it."""
-
-    def close(self) -> None:
-        """Free its memory."""
-
-
-class Native(Protocol):
-    """The native library."""
-
-    @property
-    def version(self) -> str:
-        """Its name and version."""
-
-    @property
-    def devices(self) -> tuple[protocol.Device, ...]:
-        """The graphics processors that it can use."""
-
-    def load(
-        self,
-        request: protocol.Load,
-        progress: Callable[[float], None],
-        cancelled: Callable[[], bool],
-    ) -> Loaded:
-        """Load a model. Raises RequestFailed, of kind "cancelled" where `cancelled` said so."""
 
 
 class _Inbox:
@@ -97,11 +70,11 @@ class _Inbox:
 class _Worker:
     """Carries out requests."""
 
-    def __init__(self, native: Native, inbox: _Inbox, replies: BinaryIO) -> None:
+    def __init__(self, native: NativeLibrary, inbox: _Inbox, replies: BinaryIO) -> None:
         self._native = native
         self._inbox = inbox
         self._replies = replies
-        self._model: Loaded | None = None
+        self._model: LoadedLlm | None = None
         self._generator: Generator | None = None
 
     def send(self, reply: protocol.Reply) -> None:
@@ -125,23 +98,22 @@ class _Worker:
             return self._generator.run(
                 request, self.send, lambda run: self._inbox.is_cancelled(request.id, run)
             )
-        if isinstance(request, protocol.Keep):
-            return protocol.Kept(id=request.id, tokens=self._generator.keep())
-        if isinstance(request, protocol.Render):
-            return self._generator.render(request)
-        if isinstance(request, protocol.Tokenise):
-            return self._generator.tokenised(request)
+        if isinstance(request, protocol.SaveKv):
+            return protocol.TokenCount(id=request.id, tokens=self._generator.keep())
+        if isinstance(request, protocol.Tokenize):
+            prompt = self._generator.tokenize(request.request)
+            return protocol.TokenizeReply(id=request.id, prompt=prompt)
         assert isinstance(request, protocol.CountText)
         tokens = self._generator.count(request.text)
-        return protocol.Counted(id=request.id, tokens=tokens)
+        return protocol.TokenCount(id=request.id, tokens=tokens)
 
-    def _load(self, request: protocol.Load, cancelled: Callable[[], bool]) -> protocol.Loaded:
+    def _load(self, request: protocol.Load, cancelled: Callable[[], bool]) -> protocol.LoadReply:
         if self._model is not None:
             self._model.close()
             self._model = self._generator = None
 
         def progress(done: float) -> None:
-            self.send(protocol.Loading(id=request.id, done=done))
+            self.send(protocol.LoadProgress(id=request.id, done=done))
 
         if hasattr(os, "nice"):
             os.nice(max(0, request.nice - os.nice(0)))
@@ -151,7 +123,7 @@ class _Worker:
         if kv is not None:
             key = f"{kv.key} {self._native.version}"
             files = KvFiles(Path(os.fsdecode(kv.folder)), key, kv.limit)
-        threads = Neighbour(self._model.facts.threads)
+        threads = ThreadGovernor(self._model.facts.threads)
         self._generator = Generator(self._model, files, threads)
         return self._model.facts
 
@@ -164,7 +136,7 @@ def _write(stream: BinaryIO, reply: protocol.Reply) -> None:
         os._exit(0)
 
 
-def serve(open_native: Callable[[], Native]) -> None:
+def serve(open_native: Callable[[], NativeLibrary]) -> None:
     """Be the worker, until the parent closes the pipe. `open_native` loads the native library.
 
     Returns only where the library cannot be loaded, which it tells the parent. An error that is
@@ -180,6 +152,61 @@ def serve(open_native: Callable[[], Native]) -> None:
         _write(replies, failure.reply(0))
         return
     worker = _Worker(native, inbox, replies)
-    worker.send(protocol.Ready(library=native.version, network=network, devices=native.devices))
+    worker.send(protocol.Ready(library=native.version, network=network, gpus=native.gpus))
     while True:
         worker.carry_out(inbox.next())
+
+
+def private_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Streams on what were descriptors 0 and 1, which are then closed to everyone else.
+
+    The native library prints to descriptor 1; from now on that is descriptor 2, and whatever
+    reads descriptor 0 finds its end.
+    """
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(requests, os.O_BINARY)
+        msvcrt.setmode(replies, os.O_BINARY)
+    return os.fdopen(requests, "rb"), os.fdopen(replies, "wb")
+
+
+def confine() -> Literal["none", "open"]:
+    """Set the process apart; return what network it is left with.
+
+    Must be called while there is one thread. The terminal's Ctrl-C is the parent's to answer. A
+    crash leaves no core file (it would be as large as the model), and when memory runs out this
+    process goes first, not the session. A new network namespace has no way out; with it the
+    worker could not send anything even if the native library were made to by a model file.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)
+    _no_core_file()
+    if sys.platform != "linux":
+        return "open"
+    try:
+        Path("/proc/self/oom_score_adj").write_text("500")
+    except OSError:
+        pass
+    libc = ctypes.CDLL(None, use_errno=True)
+    alone = libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+    # After unshare, because a change of credentials clears it. The parent spawns the worker from
+    # a thread that outlives it: the signal comes when that thread ends.
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return "none" if alone else "open"
+
+
+def _no_core_file() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError):
+        pass

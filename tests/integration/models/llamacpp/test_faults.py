@@ -28,7 +28,7 @@ from localagent.models.base import (
     Finish,
     Infill,
     ModelInfo,
-    Notice,
+    ModelWarning,
     Profile,
     Reading,
     Request,
@@ -36,7 +36,7 @@ from localagent.models.base import (
 )
 from localagent.models.llamacpp.backend import LlamaCpp
 
-DOUBLE = Path(__file__).parents[1] / "doubles" / "faulty_worker.py"
+DOUBLE = Path(__file__).parents[3] / "doubles" / "faulty_worker.py"
 INFO = ModelInfo("toy", "llamacpp", "", Profile(window=4096))
 HELLO = Request([Message("user", "Hi")])
 
@@ -66,7 +66,7 @@ def text(chunks: list[Chunk]) -> str:
 
 
 def notices(chunks: list[Chunk]) -> list[str]:
-    return [chunk.text for chunk in chunks if isinstance(chunk, Notice)]
+    return [chunk.text for chunk in chunks if isinstance(chunk, ModelWarning)]
 
 
 def started(folder: Path) -> list[int]:
@@ -96,8 +96,9 @@ def test_a_sound_worker_answers_counts_and_renders(make: Make, tmp_path: Path) -
         model.start()
         works(model)
         assert model.count("four") == 4
-        assert model.render([Message("user", "Hi")], "So").endswith("assistant\nSo")
-        assert model.count_prompt([Message("user", "Hi")]) == 21
+        prompt = model.tokenize(Request([Message("user", "Hi")], reply_start="So"))
+        assert prompt.text.endswith("assistant\nSo")
+        assert len(model.tokenize(Request([Message("user", "Hi")])).ends) == 21
         fill = list(model.generate(Request(Infill("a", "b"))))
         assert text(fill) == "hello world"
         assert started(tmp_path) == [model.pid]

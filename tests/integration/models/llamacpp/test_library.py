@@ -11,7 +11,7 @@ import pytest
 from localagent.core.errors import ModelLoadError
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import Gpu
-from localagent.models.llamacpp.library import backends, library
+from localagent.models.llamacpp.process import backends, library
 
 
 def worker(code: str) -> list[str]:
@@ -24,8 +24,8 @@ def says(message: protocol.Reply) -> list[str]:
 
 
 def test_what_the_worker_says() -> None:
-    card = protocol.Device(name="NVIDIA H100", free=79, total=80, unified=False)
-    ready = protocol.Ready(library="llama-cpp-python 9.9", network="none", devices=(card,))
+    card = Gpu("NVIDIA H100", 79, 80)
+    ready = protocol.Ready(library="llama-cpp-python 9.9", network="none", gpus=(card,))
     found = library(says(ready))
     assert (found.version, found.network) == ("llama-cpp-python 9.9", "none")
     assert found.gpus == (Gpu("NVIDIA H100", 79, 80),)
@@ -43,7 +43,7 @@ def test_the_real_one() -> None:
         (worker("import os; os.abort()"), 60.0, r"ends its process when it is loaded \(status -6"),
         (worker("import sys; sys.stdin.read()"), 0.2, "did not load in time"),
         (says(protocol.Failure(id=0, kind="load", message="no symbol")), 60.0, "no symbol"),
-        (says(protocol.Counted(id=0, tokens=1)), 60.0, "gave no answer"),
+        (says(protocol.TokenCount(id=0, tokens=1)), 60.0, "gave no answer"),
     ],
 )
 def test_a_library_that_does_not_work(command: list[str], silence: float, message: str) -> None:

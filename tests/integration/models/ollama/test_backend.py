@@ -15,7 +15,7 @@ from localagent.models.base import (
     Finish,
     Infill,
     ModelInfo,
-    Notice,
+    ModelWarning,
     Profile,
     Reading,
     Request,
@@ -243,14 +243,14 @@ def test_an_old_server_is_used_and_the_user_is_told(server: Server) -> None:
     with model(server) as asked:
         first, second = list(asked.generate(ASK)), list(asked.generate(ASK))
     assert text(first) == text(second) == "all is well"
-    (notice,) = [chunk for chunk in first if isinstance(chunk, Notice)]
+    (notice,) = [chunk for chunk in first if isinstance(chunk, ModelWarning)]
     assert "0.9.6" in notice.text
-    assert not [chunk for chunk in second if isinstance(chunk, Notice)]
+    assert not [chunk for chunk in second if isinstance(chunk, ModelWarning)]
 
 
 def test_a_build_from_source_counts_as_new(server: Server) -> None:
     server.version = "0.0.0"
-    assert not [chunk for chunk in ask(server) if isinstance(chunk, Notice)]
+    assert not [chunk for chunk in ask(server) if isinstance(chunk, ModelWarning)]
 
 
 def test_a_version_that_counts_only_what_is_new_is_not_taken_for_a_liar(server: Server) -> None:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localagent.core.messages import Message
+from localagent.models.base import Finish, Infill, Reading, Request, Text, TokenizedPrompt, Usage
 from localagent.models.llamacpp import protocol
+
+
+def text_reply(request_id: int, text: str) -> protocol.ChunkReply:
+    return protocol.ChunkReply(id=request_id, run=0, chunk=Text(text))
+
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -31,26 +38,52 @@ def test_a_request_comes_out_as_it_went_in(path: bytes, window: int, threads: in
 def test_a_conversation_comes_out_as_it_went_in(
     contents: list[str], stop: list[str], start: str
 ) -> None:
-    run = protocol.Run(
-        messages=tuple(protocol.ChatMessage(role="user", content=text) for text in contents),
-        infill=None,
+    request = Request(
+        prompt=[Message("user", text) for text in contents],
         max_tokens=5,
         stop=tuple(stop),
         temperature=0.5,
         top_p=1.0,
         top_k=0,
         seed=2**32 - 1,
-        grammar=None,
         reply_start=start,
     )
-    message = protocol.Generate(id=1, runs=(run, run))
+    message = protocol.Generate(id=1, requests=(request, request))
     frame = protocol.read_frame(io.BytesIO(protocol.encode(message)), protocol.MAX_REQUEST)
     assert frame is not None
     assert protocol.parse_request(frame) == message
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        protocol.ChunkReply(id=1, run=2, chunk=Reading(1, 3, 1)),
+        protocol.ChunkReply(id=1, run=2, chunk=Finish("length", Usage(1, 2, 3, 0.25, 0.5))),
+        protocol.TokenizeReply(id=1, prompt=TokenizedPrompt("ab", (1, 2), ((0, 2),))),
+    ],
+)
+def test_a_reply_comes_out_as_it_went_in(message: protocol.Reply) -> None:
+    assert protocol.parse_reply(protocol.encode(message)[4:]) == message
+
+
+@pytest.mark.parametrize(
+    "request_", [Request(Infill("a", "b")), Request([], seed=-1), Request([], temperature=1e999)]
+)
+def test_a_request_with_a_number_out_of_range_is_refused(request_: Request) -> None:
+    good = isinstance(request_.prompt, Infill)
+    body = b'{"op":"generate","id":1,"requests":[{"prompt":[],"seed":-1}]}'
+    if good:
+        message = protocol.Generate(id=1, requests=(request_,))
+        assert protocol.parse_request(protocol.encode(message)[4:]) == message
+        return
+    with pytest.raises(ValueError):
+        protocol.Generate(id=1, requests=(request_,))
+    with pytest.raises(protocol.WireError, match="seed"):
+        protocol.parse_request(body)
+
+
 def test_frames_follow_one_another_to_the_end_of_the_stream() -> None:
-    replies = [protocol.Text(id=1, run=0, text="a"), protocol.Counted(id=2, tokens=7)]
+    replies = [text_reply(1, "a"), protocol.TokenCount(id=2, tokens=7)]
     stream = io.BytesIO(b"".join(protocol.encode(reply) for reply in replies))
     frames = [protocol.read_frame(stream, 100) for _ in range(3)]
     assert [protocol.parse_reply(frame) for frame in frames if frame is not None] == replies
@@ -59,7 +92,7 @@ def test_frames_follow_one_another_to_the_end_of_the_stream() -> None:
 
 @pytest.mark.parametrize("kept", [1, 3, 4, 10])
 def test_a_stream_that_ends_inside_a_frame_is_an_error(kept: int) -> None:
-    frame = protocol.encode(protocol.Text(id=1, run=0, text="some text"))
+    frame = protocol.encode(text_reply(1, "some text"))
     with pytest.raises(protocol.WireError, match="ended"):
         protocol.read_frame(io.BytesIO(frame[:kept]), 1000)
 
@@ -73,7 +106,7 @@ def test_a_frame_over_the_limit_is_refused_before_it_is_read() -> None:
 
 def test_a_message_over_the_limit_is_not_sent() -> None:
     with pytest.raises(protocol.WireError, match="the limit"):
-        protocol.encode(protocol.Text(id=1, run=0, text="x" * protocol.MAX_REPLY))
+        protocol.encode(text_reply(1, "x" * protocol.MAX_REPLY))
 
 
 @given(st.binary(max_size=60))
@@ -86,10 +119,15 @@ def test_bytes_that_are_no_message_are_an_error(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"op":"text","id":1,"text":"a","more":1}',
-        b'{"op":"text","id":"1","text":"a"}',
-        b'{"op":"text","id":-1,"text":"a"}',
-        b'{"op":"text","id":1}',
+        b'{"op":"chunk","id":1,"run":0,"chunk":{"text":"a"},"more":1}',
+        b'{"op":"chunk","id":1,"run":0,"chunk":{"text":"a","more":1}}',
+        b'{"op":"chunk","id":"1","run":0,"chunk":{"text":"a"}}',
+        b'{"op":"chunk","id":-1,"run":0,"chunk":{"text":"a"}}',
+        b'{"op":"chunk","id":1,"run":0,"chunk":{"text":1}}',
+        b'{"op":"chunk","id":1,"run":0,"chunk":{"done":-1,"total":1,"reused":0}}',
+        b'{"op":"chunk","id":1,"run":0,"chunk":{"reason":"done","usage":{}}}',
+        b'{"op":"chunk","id":1,"run":0,"chunk":{"reason":"stop","usage":{"prompt_tokens":-1}}}',
+        b'{"op":"chunk","id":1,"run":0}',
         b'{"op":"shell","id":1}',
         b'{"op":"cancel","id":1}',
     ],
@@ -102,7 +140,5 @@ def test_a_reply_must_be_exactly_one_of_the_replies(body: bytes) -> None:
 @given(st.text())
 def test_any_text_can_be_cleaned_and_sent(text: str) -> None:
     sent = protocol.clean(text)
-    assert protocol.parse_reply(
-        protocol.encode(protocol.Text(id=0, run=0, text=sent))[4:]
-    ) == protocol.Text(id=0, run=0, text=sent)
+    assert protocol.parse_reply(protocol.encode(text_reply(0, sent))[4:]) == text_reply(0, sent)
     assert len(sent) == len(text)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.models.llamacpp.protocol import Device
-from localagent.models.llamacpp.worker.llama import devices
+from localagent.models.llamacpp.hardware import Gpu, find_gpus
 
 GGML = """
 #include <stddef.h>
@@ -36,20 +35,20 @@ def test_the_gpus_of_a_library(tmp_path: Path) -> None:
     source.write_text(GGML)
     command = ["cc", "-shared", "-fPIC", "-o", tmp_path / "libggml.so", source]
     subprocess.run(command, check=True)
-    assert devices(tmp_path) == (
-        Device(name="NVIDIA H100", free=79 * 10**9, total=80 * 10**9, unified=False),
-        Device(name="Radeon 780M", free=78 * 10**9, total=80 * 10**9, unified=True),
-        Device(name="Apple M3", free=76 * 10**9, total=80 * 10**9, unified=True),
+    assert find_gpus(tmp_path) == (
+        Gpu(name="NVIDIA H100", free=79 * 10**9, total=80 * 10**9, unified=False),
+        Gpu(name="Radeon 780M", free=78 * 10**9, total=80 * 10**9, unified=True),
+        Gpu(name="Apple M3", free=76 * 10**9, total=80 * 10**9, unified=True),
     )
 
 
 def test_a_library_that_cannot_be_asked(tmp_path: Path) -> None:
-    assert devices(tmp_path) == ()
+    assert find_gpus(tmp_path) == ()
     if sys.platform == "linux" and shutil.which("cc"):
         (tmp_path / "old.c").write_text("int ggml_init(void) { return 0; }")
         command = ["cc", "-shared", "-fPIC", "-o", tmp_path / "libggml.so", tmp_path / "old.c"]
         subprocess.run(command, check=True)
-        assert devices(tmp_path) == ()
+        assert find_gpus(tmp_path) == ()
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("llama_cpp"), reason="needs llama-cpp-python")
@@ -59,10 +58,10 @@ def test_the_real_one_is_asked() -> None:
     folder = Path(found.origin).parent / "lib"
     code = f"""
 from pathlib import Path
-from localagent.models.llamacpp.worker import llama as worker_devices
+from localagent.models.llamacpp import hardware
 import ctypes
 ggml = ctypes.CDLL(str(Path({str(folder)!r}) / "libggml.so"))
-print([device.name for device in worker_devices._listed(ggml)])
+print([device.name for device in hardware._listed(ggml)])
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("[")

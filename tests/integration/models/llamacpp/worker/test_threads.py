@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
-import pytest
-
-from localagent.models.llamacpp.worker.threads import PERIOD, Neighbour, busy_seconds, own_seconds
+from localagent.models.llamacpp.hardware import (
+    PERIOD,
+    ThreadGovernor,
+    busy_seconds,
+    process_seconds,
+)
 
 
 class Machine:
@@ -20,15 +23,15 @@ class Machine:
         self.own += own * seconds
         self.used += (own + others) * seconds
 
-    def neighbour(self, most: int = 4, cores: int = 4) -> Neighbour:
-        return Neighbour(
-            most, cores, busy=lambda: self.used, own=lambda: self.own, clock=lambda: self.now
+    def governor(self, most: int = 4, cores: int = 4) -> ThreadGovernor:
+        return ThreadGovernor(
+            most, cores, busy=lambda: self.used, used=lambda: self.own, clock=lambda: self.now
         )
 
 
 def test_an_idle_machine_is_used_whole_and_a_busy_one_left_to_others() -> None:
     machine = Machine()
-    threads = machine.neighbour()
+    threads = machine.governor()
     assert threads() == 4
     for others, expected in ((0.1, 4), (0.9, 3), (2.0, 2), (6.0, 1), (0.0, 4)):
         machine.run(others, own=min(4.0, 4 - others))
@@ -37,7 +40,7 @@ def test_an_idle_machine_is_used_whole_and_a_busy_one_left_to_others() -> None:
 
 def test_a_look_is_taken_only_so_often() -> None:
     machine = Machine()
-    threads = machine.neighbour()
+    threads = machine.governor()
     threads()
     machine.run(3.0, 1.0, PERIOD / 2)
     assert threads() == 4
@@ -47,7 +50,7 @@ def test_a_look_is_taken_only_so_often() -> None:
 
 def test_no_more_threads_than_wanted_and_one_at_least() -> None:
     machine = Machine()
-    threads = machine.neighbour(most=2)
+    threads = machine.governor(most=2)
     threads()
     machine.run(1.0, 2.0)
     assert threads() == 2
@@ -56,16 +59,15 @@ def test_no_more_threads_than_wanted_and_one_at_least() -> None:
 
 
 def test_where_the_system_does_not_tell_all_threads_are_used() -> None:
-    assert Neighbour(3, busy=lambda: None)() == 3
+    assert ThreadGovernor(3, busy=lambda: None)() == 3
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc/stat is Linux's")
 def test_the_kernel_counts_what_another_process_uses() -> None:
-    busy, own = busy_seconds(), own_seconds()
+    busy, own = busy_seconds(), process_seconds()
     assert busy is not None
     burn = "import time\nwhile time.process_time() < 0.5: pass"
     subprocess.run([sys.executable, "-c", burn], check=True, env={**os.environ})
     after = busy_seconds()
     assert after is not None
     assert after - busy >= 0.4
-    assert own_seconds() - own < 0.4
+    assert process_seconds() - own < 0.4

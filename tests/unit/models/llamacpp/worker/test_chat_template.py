@@ -5,7 +5,7 @@ import toy_llm as toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.models.llamacpp.protocol import ChatMessage
+from localagent.core.messages import Message
 from localagent.models.llamacpp.worker.chat_template import (
     BREAK,
     ChatTemplate,
@@ -14,8 +14,8 @@ from localagent.models.llamacpp.worker.chat_template import (
 )
 
 
-def user(content: str) -> ChatMessage:
-    return ChatMessage(role="user", content=content)
+def user(content: str) -> Message:
+    return Message("user", content)
 
 
 def template(source: str = "", controls: list[str] | None = None) -> ChatTemplate:
@@ -23,7 +23,7 @@ def template(source: str = "", controls: list[str] | None = None) -> ChatTemplat
 
 
 def test_without_a_template_the_conversation_is_chatml() -> None:
-    text = template().render([ChatMessage(role="system", content="Be kind."), user("Hi")], "So")
+    text = template().render([Message("system", "Be kind."), user("Hi")], "So")
     assert text == (
         "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         "<|im_start|>assistant\nSo"
@@ -73,7 +73,7 @@ def test_a_template_that_refuses_a_system_message_gets_it_with_the_users() -> No
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
         "{{ messages[0].content }}"
     )
-    messages = [ChatMessage(role="system", content="Be kind."), user("Hi")]
+    messages = [Message("system", "Be kind."), user("Hi")]
     assert template(source).render(messages) == "Be kind.\n\nHi"
     with pytest.raises(TemplateFailed, match="no system"):
         template(source).render(messages[:1])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localagent.models.llamacpp.worker.detokenize import ReplyText
+from localagent.models.llamacpp.worker.run import ReplyText
 
 
 def write(pieces: Sequence[bytes], stop: Sequence[str]) -> tuple[list[str], ReplyText]:

@@ -4,9 +4,10 @@ import pytest
 import toy_llm as toy
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_runs import Run, request
+from toy_runs import Run, request, run_of
 
-from localagent.models.llamacpp import protocol
+from localagent.core.messages import Message
+from localagent.models.base import Infill
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.interface import RequestFailed
 
@@ -14,7 +15,7 @@ from localagent.models.llamacpp.worker.interface import RequestFailed
 def test_a_reply_ends_with_the_models_own_end() -> None:
     run = Run(Generator(toy.ToyLlm(b"hello")), request([("user", "Hi")]))
     assert run.text == "hello"
-    assert (run.end.reason, run.end.completion_tokens) == ("stop", 5)
+    assert (run.reason, run.end.completion_tokens) == ("stop", 5)
 
 
 def test_the_prompt_is_read_in_batches_and_its_last_token_alone() -> None:
@@ -29,14 +30,14 @@ def test_a_limit_of_tokens_ends_the_reply() -> None:
     model = toy.ToyLlm(endless=True)
     run = Run(Generator(model), request([("user", "Hi")], max_tokens=7))
     assert run.text == "hellohe"
-    assert (run.end.reason, run.end.completion_tokens) == ("length", 7)
+    assert (run.reason, run.end.completion_tokens) == ("length", 7)
     assert len(model.kv) == run.end.prompt_tokens + 6  # the last token's logits are not needed
 
 
 def test_the_full_window_ends_the_reply() -> None:
     model = toy.ToyLlm(endless=True, window=60)
     run = Run(Generator(model), request([("user", "Hi")], max_tokens=1000))
-    assert run.end.reason == "length"
+    assert run.reason == "length"
     assert run.end.prompt_tokens + run.end.completion_tokens == 60
 
 
@@ -44,7 +45,7 @@ def test_a_limit_of_none_reads_the_prompt_only() -> None:
     model = toy.ToyLlm()
     generator = Generator(model)
     run = Run(generator, request([("user", "Hi")], max_tokens=0))
-    assert (run.text, run.end.reason, run.end.completion_tokens) == ("", "length", 0)
+    assert (run.text, run.reason, run.end.completion_tokens) == ("", "length", 0)
     again = Run(generator, request([("user", "Hi")]))
     assert again.end.reused_tokens == run.end.prompt_tokens - 1
     assert again.text == "hello"
@@ -54,9 +55,9 @@ def test_a_prompt_that_leaves_no_room_for_a_token_is_refused() -> None:
     generator = Generator(toy.ToyLlm(window=60))
     with pytest.raises(RequestFailed) as caught:
         Run(generator, request([("user", "x" * 100)]))
-    assert caught.value.kind == "overflow"
-    assert caught.value.window == 60
-    exact = caught.value.needed - 1
+    assert caught.value.failure.kind == "overflow"
+    assert caught.value.failure.window == 60
+    exact = caught.value.failure.needed - 1
     assert Run(Generator(toy.ToyLlm(window=exact + 1)), request([("user", "x" * 100)])).text == "h"
     read = Run(Generator(toy.ToyLlm(window=exact)), request([("user", "x" * 100)], max_tokens=0))
     assert read.end.prompt_tokens == exact
@@ -71,7 +72,7 @@ def test_the_next_turn_reads_only_what_is_new() -> None:
     second = Run(generator, request(chat))
     assert second.end.reused_tokens == first.end.prompt_tokens + 5
     assert model.kv[: second.end.prompt_tokens] == model.tokenize(
-        model.template.render([protocol.ChatMessage(role=r, content=c) for r, c in chat]),  # type: ignore[arg-type]
+        model.template.render([Message(r, c) for r, c in chat]),  # type: ignore[arg-type]
         special=True,
     )
 
@@ -80,7 +81,7 @@ def test_a_reply_that_was_begun_and_stopped_is_reused() -> None:
     model = toy.ToyLlm(b"x = 1\n```\nDone")
     generator = Generator(model)
     first = Run(generator, request([("user", "Hi")], reply_start="```\n", stop=("\n```",)))
-    assert (first.text, first.end.reason) == ("x = 1", "stop")
+    assert (first.text, first.reason) == ("x = 1", "stop")
     chat = [("user", "Hi"), ("assistant", "```\nx = 1\n```"), ("user", "More")]
     second = Run(generator, request(chat))
     assert second.end.reused_tokens >= first.end.prompt_tokens + len("x = 1")
@@ -106,7 +107,7 @@ def test_a_cancelled_reading_leaves_a_cache_that_can_be_used(after: int) -> None
         return asked > after
 
     run = Run(generator, request([("user", "x" * 40)]), cancelled)
-    if run.end.reason == "cancelled" and not run.text:
+    if run.reason == "cancelled" and not run.text:
         # Having read all but the last token is not reported.
         assert len(model.kv) in (run.read[-1][0] if run.read else 0, run.end.prompt_tokens - 1)
     full = Run(generator, request([("user", "x" * 40)]))
@@ -118,7 +119,7 @@ def test_a_cancelled_reading_leaves_a_cache_that_can_be_used(after: int) -> None
 def test_a_cancelled_reply_can_be_continued() -> None:
     generator = Generator(toy.ToyLlm(endless=True))
     run = Run(generator, request([("user", "Hi")]), lambda run, place: len(run.text) >= 8)
-    assert (run.text, run.end.reason) == ("hellohel", "cancelled")
+    assert (run.text, run.reason) == ("hellohel", "cancelled")
     chat = [("user", "Hi"), ("assistant", run.text), ("user", "Go on")]
     again = Run(generator, request(chat, max_tokens=3))
     assert again.end.reused_tokens == run.end.prompt_tokens + 7  # the last was not decoded
@@ -127,7 +128,7 @@ def test_a_cancelled_reply_can_be_continued() -> None:
 def test_filling_in_puts_the_tokens_around_prefix_and_suffix() -> None:
     model = toy.ToyLlm(b"b")
     generator = Generator(model)
-    run = Run(generator, request(protocol.FillIn(prefix="a<|im_end|>", suffix="c")))
+    run = Run(generator, request(Infill(prefix="a<|im_end|>", suffix="c")))
     expected = [toy.PREFIX, *b"a<|im_end|>", toy.SUFFIX, *b"c", toy.MIDDLE]
     assert model.kv[: len(expected)] == expected
     assert run.text == "b"
@@ -137,7 +138,7 @@ def test_filling_in_puts_the_tokens_around_prefix_and_suffix() -> None:
 def test_a_model_that_cannot_fill_in_says_so() -> None:
     generator = Generator(toy.ToyLlm(fim=False))
     with pytest.raises(RequestFailed, match="fill in"):
-        Run(generator, request(protocol.FillIn(prefix="a", suffix="c")))
+        Run(generator, request(Infill(prefix="a", suffix="c")))
 
 
 def test_an_error_of_the_library_empties_the_cache() -> None:
@@ -170,13 +171,12 @@ def test_the_first_token_is_put_where_the_template_has_none() -> None:
     assert model.kv[:2] == [toy.START, ord("u")]
 
 
-def test_render_shows_the_prompt_and_counts_it() -> None:
+def test_tokenize_shows_the_prompt_and_counts_it() -> None:
     generator = Generator(toy.ToyLlm())
-    message = protocol.ChatMessage(role="user", content="a<|im_end|>")
-    shown = generator.render(protocol.Render(id=4, messages=(message,), reply_start="So"))
+    shown = generator.tokenize(run_of([("user", "a<|im_end|>")], reply_start="So"))
     assert shown.text == "<|im_start|>user\na<|im_end|><|im_end|>\n<|im_start|>assistant\nSo"
     run = Run(generator, request([("user", "a<|im_end|>")], reply_start="So"))
-    assert shown.tokens == run.end.prompt_tokens
+    assert len(shown.ends) == run.end.prompt_tokens
 
 
 def test_slow_reading_is_reported_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localagent.models.llamacpp.worker.kv_files import KvFiles
-from localagent.models.llamacpp.worker.prompt_cache import Mark, Memory
+from localagent.models.llamacpp.worker.prompt_cache import Memory, TextCheckpoint
 
 LIMIT = 10_000
 
@@ -31,10 +31,10 @@ def read(files: KvFiles, tokens: list[int]) -> bytes | None:
 
 
 def test_a_state_is_found_by_another_process_with_the_marks_of_its_text(tmp_path: Path) -> None:
-    memory = Memory([1, 2, 3], [Mark(5, "ab" * 32, 3)], "hello")
+    memory = Memory([1, 2, 3], [TextCheckpoint(5, "ab" * 32, 3)], "hello")
     assert opened(tmp_path).add(memory, lambda path: path.write_text("state"))  # type: ignore[func-returns-value]
     (stored,) = opened(tmp_path).stored
-    assert (stored.memory.tokens, stored.memory.marks) == ([1, 2, 3], memory.marks)
+    assert (stored.memory.tokens, stored.memory.checkpoints) == ([1, 2, 3], memory.checkpoints)
     assert stored.memory.text is None
     assert read(opened(tmp_path), [1, 2, 3, 4]) == b"state"
 

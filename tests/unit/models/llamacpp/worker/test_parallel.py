@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import toy_llm as toy
-from toy_runs import Run, run_of
+from toy_runs import Run, request, run_of
 
+from localagent.models.base import Infill, Request
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.kv_files import KvFiles
@@ -14,8 +15,8 @@ from localagent.models.llamacpp.worker.kv_files import KvFiles
 PLAIN = [("system", "Be good. " * 20), ("user", "Hi")]
 
 
-def several(*runs: protocol.Run) -> protocol.Generate:
-    return protocol.Generate(id=1, runs=runs)
+def several(*runs: Request) -> protocol.Generate:
+    return protocol.Generate(id=1, requests=runs)
 
 
 def samples(count: int, chat: Any = PLAIN, **values: Any) -> protocol.Generate:
@@ -47,14 +48,14 @@ def test_one_run_is_cancelled_and_the_others_go_on() -> None:
     run = Run(
         Generator(model), samples(3), lambda run, place: place == 1 and len(run.text_of(1)) >= 2
     )
-    assert [run.ends[n].reason for n in range(3)] == ["stop", "cancelled", "stop"]
+    assert [run.reasons[n] for n in range(3)] == ["stop", "cancelled", "stop"]
     assert (run.text_of(0), run.text_of(1), run.text_of(2)) == ("hello 1", "he", "hello 3")
 
 
 def test_a_cancelled_request_ends_every_run_also_those_that_wait() -> None:
     model = toy.ToyLlm(endless=True, parallel=2, batch=64)
     run = Run(Generator(model), samples(5), lambda run, place: len(run.text_of(0)) >= 3)
-    assert {end.reason for end in run.ends.values()} == {"cancelled"}
+    assert set(run.reasons.values()) == {"cancelled"}
     assert len(run.ends) == 5
 
 
@@ -63,7 +64,7 @@ def test_an_infill_between_two_turns_leaves_the_conversation_in_the_cache() -> N
     generator = Generator(model)
     first = Run(generator, several(run_of(PLAIN)))
     for _ in range(3):
-        Run(generator, several(run_of(protocol.FillIn(prefix="a = ", suffix="\n"))))
+        Run(generator, several(run_of(Infill(prefix="a = ", suffix="\n"))))
     again = Run(generator, several(run_of([*PLAIN, ("assistant", "hello"), ("user", "More")])))
     assert again.end.reused_tokens == first.end.prompt_tokens + 5
 
@@ -73,7 +74,7 @@ def test_what_has_cost_most_is_given_up_last() -> None:
     generator = Generator(model)
     Run(generator, several(run_of(PLAIN)))
     for number in range(30):
-        Run(generator, several(run_of(protocol.FillIn(prefix=f"{number} = ", suffix="\n"))))
+        Run(generator, several(run_of(Infill(prefix=f"{number} = ", suffix="\n"))))
         if number % 10 == 9:
             again = Run(generator, several(run_of(PLAIN)))
             assert again.end.reused_tokens == again.end.prompt_tokens - 1
@@ -92,7 +93,7 @@ def test_runs_that_do_not_fit_together_are_written_one_after_another() -> None:
     chats = [[("user", letter * 150)] for letter in "abcd"]
     run = Run(Generator(model), several(*(run_of(chat) for chat in chats)))
     assert [run.text_of(n) for n in range(4)] == ["hi"] * 4
-    assert {end.reason for end in run.ends.values()} == {"stop"}
+    assert set(run.reasons.values()) == {"stop"}
 
 
 def test_a_model_that_cannot_go_back_reads_again() -> None:
@@ -126,14 +127,14 @@ LONG = [("user", f"Say this again: {TEXT}")]
 def test_guessing_changes_nothing_but_the_number_of_steps(unsure: Any) -> None:
     plain, quick = copying(TEXT.encode()), copying(TEXT.encode())
     quick.unsure = unsure
-    slow = Run(Generator(plain), several(run_of(LONG, max_tokens=400, draft=False)))
+    slow = Run(Generator(plain), request(LONG, max_tokens=400, drafts=False))
     # Each step takes as long as any other, however busy this machine is.
     fast = Run(
         Generator(quick, clock=lambda: float(len(quick.steps))),
         several(run_of(LONG, max_tokens=400)),
     )
     assert fast.text == slow.text == TEXT
-    assert fast.end.reason == slow.end.reason == "stop"
+    assert fast.reason == slow.reason == "stop"
     assert max(quick.sequence, key=len) == max(plain.sequence, key=len)
     if not unsure:
         assert len(quick.steps) < len(plain.steps) / 3
@@ -142,8 +143,8 @@ def test_guessing_changes_nothing_but_the_number_of_steps(unsure: Any) -> None:
 def test_guessing_keeps_to_the_limit_and_to_stop_sequences() -> None:
     for values in ({"max_tokens": 50}, {"max_tokens": 400, "stop": ("eight",)}):
         run = Run(Generator(copying(TEXT.encode())), several(run_of(LONG, **values)))
-        plain = Run(Generator(copying(TEXT.encode())), several(run_of(LONG, draft=False, **values)))
-        assert (run.text, run.end.reason) == (plain.text, plain.end.reason)
+        plain = Run(Generator(copying(TEXT.encode())), request(LONG, drafts=False, **values))
+        assert (run.text, run.reason) == (plain.text, plain.reason)
 
 
 def test_what_was_guessed_is_there_for_the_next_turn() -> None:
@@ -174,7 +175,7 @@ def test_a_kept_session_goes_on_in_another_process(tmp_path: Path) -> None:
     files = KvFiles(tmp_path, "toy", 1 << 20)
     generator = Generator(toy.ToyLlm(b"unable"), files)
     first = Run(generator, several(run_of(PLAIN, continues=True)))
-    Run(generator, several(run_of(protocol.FillIn(prefix="a" * 90, suffix="b" * 90))))
+    Run(generator, several(run_of(Infill(prefix="a" * 90, suffix="b" * 90))))
     kept = generator.keep()
     assert kept == first.end.prompt_tokens + 6
     other = Generator(toy.ToyLlm(b"ok"), KvFiles(tmp_path, "toy", 1 << 20))

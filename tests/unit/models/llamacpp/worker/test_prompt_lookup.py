@@ -9,7 +9,7 @@ def drafter(cost: float = 0.1) -> Drafter:
     """A drafter that knows that each further row costs `cost` of a step."""
     made = Drafter()
     for size in (1, *SIZES):
-        made.took(size, 1 + cost * (size - 1))
+        made.record_step(size, 1 + cost * (size - 1))
     return made
 
 
@@ -49,10 +49,10 @@ def test_drafts_that_are_wrong_are_given_up_and_right_ones_make_them_longer() ->
     first = len(made.draft(tokens, 100))
     for _ in range(20):
         made.draft(tokens, 100)
-        made.learn(3, 0)
+        made.adapt(3, 0)
     assert list(made.draft(tokens, 100)) == []
     for _ in range(40):
-        made.learn(3, 3)
+        made.adapt(3, 3)
     assert len(made.draft(tokens, 100)) >= first
 
 
@@ -60,6 +60,6 @@ def test_one_slow_step_does_not_change_what_pays() -> None:
     made = drafter(0.1)
     tokens = [*PATTERN, 1, *PATTERN]
     before = len(made.draft(tokens, 100))
-    made.took(16, 1000.0)
-    made.took(1, 0.9)
+    made.record_step(16, 1000.0)
+    made.record_step(1, 0.9)
     assert len(made.draft(tokens, 100)) in (before, 11, 7)
