@@ -20,9 +20,9 @@ sys.addaudithook(_refuse)  # stays for the whole run, and does nothing outside a
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A unit test that hangs, say because it waits for a process, ends after half a minute."""
+    """A unit test that hangs, say because it waits for a process, ends after a minute."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(30))
+        item.add_marker(pytest.mark.timeout(60))
 
 
 @pytest.fixture(autouse=True)
