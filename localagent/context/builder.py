@@ -87,7 +87,7 @@ def gather(
     digests: dict[str, str] = {}
     passages = index.passages(query, CONTEXT.passages)
     symbols = cache(index.symbols)  # the index reads and parses the file at each call
-    excerpts = _named_excerpts(
+    excerpts = _excerpts_of(
         named,
         workspace,
         symbols,
@@ -132,7 +132,7 @@ def text_of(workspace: Workspace, path: str, record: Record | None = None) -> st
     return decode(data).text
 
 
-def _named_excerpts(
+def _excerpts_of(
     named: Iterable[str],
     workspace: Workspace,
     symbols: Symbols,

@@ -1,7 +1,7 @@
 """Edits of one line of Python: replacements of its nodes, and edits that failing tests suggest.
 
-A failing test suggests edits in two ways. It shows an actual and an expected text, or it fails at a
-lookup of a missing key or index. The text around an edit stays as it is.
+A failing test suggests edits in two ways. It shows an actual and an expected text, or the lookup of
+a missing key or index fails. The text around an edit stays as it is.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """A pytest plug-in that reports each test's outcome as one JSON line at the end of the output.
 
-It runs inside the sandbox, in the interpreter of the project that is checked, next to the
-project's own plug-ins; so it uses the standard library alone and supports old Pythons. With
-LOCALAGENT_PROBE_TRACE (paths relative to the root, joined by os.pathsep) it also records which
-lines of these files each test ran. The agent reads it for hints on what to repair; whether a check
-passed is decided by its exit code alone.
+It runs inside the sandbox, in the project's own interpreter and next to its plug-ins. So it uses
+the standard library alone and supports old Pythons. With LOCALAGENT_PROBE_TRACE (paths relative to
+the root, joined by os.pathsep) it also records the lines of these files that each test runs. The
+report guides the search; only the exit code decides whether a check passed.
 """
 
 import ast
@@ -17,8 +16,8 @@ from typing import Any, Dict, List, Set, Tuple  # the generic forms of older Pyt
 MARK = "LOCALAGENT-PROBE "
 MESSAGE_CHARS = 600
 STATEMENT_CHARS = 160
-# Steps of one test that are traced. A traced step takes ten times as long as another, so a test
-# that counts to millions would not end; by then its lines are known.
+# Traced steps of one test. A traced step takes ten times as long as another, so a test that counts
+# to millions would not end. Its lines are known long before.
 MAX_STEPS = 100_000
 _tests: Dict[str, Dict[str, Any]] = {}
 _lines: Dict[str, Dict[str, Set[int]]] = {}
@@ -30,19 +29,19 @@ def _root_relative(path: str) -> str:
     return os.path.relpath(path, os.environ.get("LOCALAGENT_PROBE_ROOT", os.getcwd()))
 
 
-def _traced() -> Set[str]:
+def _read_traced() -> Set[str]:
     return {p for p in os.environ.get("LOCALAGENT_PROBE_TRACE", "").split(os.pathsep) if p}
 
 
-_WANTED = _traced()
+_TRACED = _read_traced()
 _known: Dict[str, str] = {}
 _sources: Dict[str, Tuple[List[str], List[Tuple[int, int]]]] = {}
 
 
-def _wanted(filename: str) -> str:
+def _traced_name(filename: str) -> str:
     if filename not in _known:
         name = _root_relative(filename).replace(os.sep, "/")
-        _known[filename] = name if name in _WANTED else ""
+        _known[filename] = name if name in _TRACED else ""
     return _known[filename]
 
 
@@ -52,7 +51,7 @@ def _local(frame: Any, event: str, _arg: Any) -> Any:
         sys.settrace(None)
         return None
     if event == "line" and _current:
-        name = _wanted(frame.f_code.co_filename)
+        name = _traced_name(frame.f_code.co_filename)
         _lines.setdefault(_current[0], {}).setdefault(name, set()).add(frame.f_lineno)
     return _local
 
@@ -62,18 +61,18 @@ def _global(frame: Any, _event: str, _arg: Any) -> Any:
     if _steps[0] > MAX_STEPS:
         sys.settrace(None)
         return None
-    return _local if _wanted(frame.f_code.co_filename) else None
+    return _local if _traced_name(frame.f_code.co_filename) else None
 
 
 def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
     _current[:] = [nodeid]
     _steps[0] = 0
-    if _WANTED:
+    if _TRACED:
         sys.settrace(_global)
 
 
 def pytest_runtest_logfinish(nodeid: str, location: Any) -> None:
-    if _WANTED:
+    if _TRACED:
         sys.settrace(None)
     _current[:] = []
 
@@ -87,10 +86,11 @@ def _message(report: Any) -> str:
     return "\n".join(line for line in lines if line)[:MESSAGE_CHARS].strip()
 
 
-def _is_begun(statement: str) -> bool:
-    """Whether it is the start of a statement alone: of one that has several lines a short traceback
-    shows the first, which may be no more than a bracket that is opened. Where the test is shown
-    with it that is enough."""
+def _is_incomplete(statement: str) -> bool:
+    """Whether a text is only the start of a statement.
+
+    A short traceback shows the first of a statement's lines, which may only open a bracket.
+    """
     try:
         ast.parse(statement)
     except (SyntaxError, ValueError, RecursionError):
@@ -99,8 +99,8 @@ def _is_begun(statement: str) -> bool:
 
 
 def _whole_statement(report: Any) -> str:
-    """The statement of the test that failed, where its message has the start of it alone."""
-    if not _is_begun(_statement(getattr(report, "longreprtext", "") or "")):
+    """The whole failing statement of the test, where the message has only its start."""
+    if not _is_incomplete(_statement(getattr(report, "longreprtext", "") or "")):
         return ""
     place = next(iter(_frames(report)), None)
     if place is None:
@@ -113,8 +113,7 @@ def _whole_statement(report: Any) -> str:
 
 
 def _source(path: str) -> Tuple[List[str], List[Tuple[int, int]]]:
-    """A file's lines, and the first and last lines of its statements that have several; those that
-    hold others are left out."""
+    """A file's lines, and the first and last lines of its simple statements of several lines."""
     if path not in _sources:
         lines, statements = [], []  # type: List[str], List[Tuple[int, int]]
         try:
@@ -137,13 +136,15 @@ def _source(path: str) -> Tuple[List[str], List[Tuple[int, int]]]:
 
 
 def _statement(text: str) -> str:
-    """The statement of the test that failed: the first in a short traceback. The code that raised,
-    where that is elsewhere, is not told: a small model that sees it writes it again."""
+    """The failing statement of the test: the first in a short traceback.
+
+    The code that raised is left out, because a small model that reads it writes it again.
+    """
     statement: List[str] = []
     for line in text.splitlines():
         if line.startswith("E ") or (statement and not line.startswith(("    ", "> "))):
             break
-        if line.startswith("> "):  # the long style: what is above it is the rest of the function
+        if line.startswith("> "):  # the long style shows the function's other lines above
             statement = [line[1:].strip()]
         elif line.startswith("    ") and line.strip(" ^~"):
             statement.append(line.strip())
@@ -152,13 +153,13 @@ def _statement(text: str) -> str:
 
 def _frames(report: Any) -> List[List[Any]]:
     """The traceback as [path, line] pairs, outermost first."""
-    found = []
+    frames = []
     trace = getattr(report.longrepr, "reprtraceback", None)
     for entry in getattr(trace, "reprentries", []):
         place = getattr(entry, "reprfileloc", None)
         if place is not None:
-            found.append([str(place.path).replace(os.sep, "/"), place.lineno])
-    return found
+            frames.append([str(place.path).replace(os.sep, "/"), place.lineno])
+    return frames
 
 
 def pytest_runtest_logreport(report: Any) -> None:
@@ -183,8 +184,7 @@ def pytest_collectreport(report: Any) -> None:
 
 def pytest_unconfigure(config: Any) -> None:
     lines = {
-        test: {path: sorted(found) for path, found in files.items()}
-        for test, files in _lines.items()
+        test: {path: sorted(ran) for path, ran in files.items()} for test, files in _lines.items()
     }
     report = json.dumps({"tests": _tests, "lines": lines})
     print("\n" + MARK + report, file=sys.__stdout__, flush=True)

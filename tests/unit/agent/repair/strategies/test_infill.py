@@ -13,7 +13,7 @@ from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board
 from localagent.agent.repair.problem import Problem, open_file
 from localagent.agent.repair.strategies.infill import infill
-from tests.doubles.plain_turn import turn_in
+from tests.doubles.scripted_turn import scripted_turn
 
 LINES = "".join(f"    x = x + {n}\n" for n in range(1, 7))
 FAILS = TestResult("calc_test.py::test_add", "failed", "assert add(2, 3) == 5")
@@ -28,10 +28,10 @@ def result(passed: int, failed: int) -> CheckResult:
     [(1, 9, 0, 0), (5, 5, 4, 0), (10, 2, 4, 0), (9, 1, 4, 4), (19, 1, 4, 4)],
 )
 def test_the_nearer_it_is_the_more_comes_before_anything_is_written_anew(
-    workspace_dir: Path, passed: int, failed: int, places: int, samples: int
+    tmp_path: Path, passed: int, failed: int, places: int, samples: int
 ) -> None:
-    (workspace_dir / "calc.py").write_text(f"def add(x):\n{LINES}    return x\n")
-    turn = turn_in(workspace_dir, fim=True, parallel=8)
+    (tmp_path / "calc.py").write_text(f"def add(x):\n{LINES}    return x\n")
+    turn = scripted_turn(tmp_path, fim=True, parallel=8)
     start = result(passed, failed)
     problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
     batches = list(takewhile(bool, infill(turn, problem, Board(start))))
@@ -42,10 +42,10 @@ def test_the_nearer_it_is_the_more_comes_before_anything_is_written_anew(
     assert len(set(asked)) == len(asked), "something is asked for twice"
 
 
-def test_a_long_line_has_room(workspace_dir: Path) -> None:
+def test_a_long_line_has_room(tmp_path: Path) -> None:
     line = "    return " + " + ".join(f"value_{n}" for n in range(100))
-    (workspace_dir / "calc.py").write_text(f"def add(x):\n    y = x\n{line}\n")
-    turn = turn_in(workspace_dir, fim=True)
+    (tmp_path / "calc.py").write_text(f"def add(x):\n    y = x\n{line}\n")
+    turn = scripted_turn(tmp_path, fim=True)
     start = replace(result(1, 1), tests=(replace(FAILS, frames=(("calc.py", 3),)),))
     problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
     batches = infill(turn, problem, Board(start))
@@ -54,9 +54,9 @@ def test_a_long_line_has_room(workspace_dir: Path) -> None:
     assert room[-1] == SEARCH.infill_tokens
 
 
-def test_a_statement_of_several_lines_is_told_whole(workspace_dir: Path) -> None:
-    (workspace_dir / "calc.py").write_text(f"def add(x):\n{LINES}    return x\n")
-    turn = turn_in(workspace_dir, fim=True)
+def test_a_statement_of_several_lines_is_told_whole(tmp_path: Path) -> None:
+    (tmp_path / "calc.py").write_text(f"def add(x):\n{LINES}    return x\n")
+    turn = scripted_turn(tmp_path, fim=True)
     fails = replace(FAILS, message="x = made([\nValueError: no", statement="x = made([ 1, ])")
     start = replace(result(1, 1), tests=(fails,))
     problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())

@@ -1,0 +1,119 @@
+"""The react planner with a scripted model: calls, stumbles, and when a "done" counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from localagent.agent.limits import LOOP
+from localagent.agent.planners.base import Result
+from localagent.agent.planners.react import React
+from localagent.agent.turn import Turn
+from localagent.core.events import Event, MessageAdded, Steered, Step, ToolReturned
+from localagent.models.scripted import Reply
+from localagent.tools.edit import Edit
+from localagent.tools.read import Read
+from localagent.tools.write import Write
+from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
+from tests.doubles.scripted_turn import run_events, scripted_turn
+
+WRONG = "def add(a, b):\n    return a - b\n"
+CASES = {"test_small": ("add(0, 0)", 0), "test_add": ("add(2, 30)", 32)}
+READ = "```read path=calc.py\n```"
+EDIT = (
+    "```edit path=calc.py\n<<<<<<< SEARCH\n    return a - b\n=======\n    return a + b\n"
+    ">>>>>>> REPLACE\n```"
+)
+DONE = "```done\nfixed the sign\n```"
+TOOLS = {tool.name: tool for tool in (Read(), Edit(), Write())}
+
+
+def turn_in(folder: Path, replies: Sequence[str | Reply], prompt: str = "", **more: Any) -> Turn:
+    (folder / "calc.py").write_text(WRONG)
+    sandbox = ScriptedSandbox(python_check("calc.py", CASES))
+    prompt = prompt or "Fix calc.py"
+    request = {"check": "pytest"}
+    return scripted_turn(
+        folder, prompt, replies=replies, sandbox=sandbox, tools=TOOLS, request=request, **more
+    )
+
+
+def plan(turn: Turn) -> tuple[list[Event], Result]:
+    return run_events(React().plan(turn))
+
+
+def told(events: Sequence[Event]) -> list[str]:
+    return [e.content for e in events if isinstance(e, MessageAdded) and e.role == "user"]
+
+
+def test_calls_until_the_check_passes(tmp_path: Path) -> None:
+    events, result = plan(turn_in(tmp_path, [READ, EDIT, DONE]))
+    assert (result.outcome, result.summary) == ("solved", "fixed the sign")
+    assert [e.tool for e in events if isinstance(e, ToolReturned)] == ["read", "edit"]
+    assert "return a + b" in (tmp_path / "calc.py").read_text()
+
+
+def test_a_done_before_the_check_passes_is_refused(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [DONE, EDIT, DONE])
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    assert "assert -28 == 32" in told(events)[0]
+
+
+def test_the_conversation_only_grows(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [READ, EDIT, DONE])
+    plan(turn)
+    prompts: list[str] = turn.services.model.prompts  # type: ignore[attr-defined]
+    starts = [prompt.removesuffix("<assistant>\n") for prompt in prompts]
+    assert all(after.startswith(before) for before, after in pairwise(starts))
+
+
+def test_a_repeated_call_is_a_stumble(tmp_path: Path) -> None:
+    events, result = plan(turn_in(tmp_path, [Reply(READ, repeat=True)]))
+    assert result.outcome == "unsolved"
+    assert "no progress" in result.summary
+    assert len([e for e in events if isinstance(e, ToolReturned)]) == 1
+    assert len([e for e in events if isinstance(e, Step) and e.name == "think"]) == (
+        1 + LOOP.stumbles
+    )
+
+
+def test_text_without_a_call_is_no_answer_to_a_task(tmp_path: Path) -> None:
+    events, result = plan(turn_in(tmp_path, [Reply("I would change the sign.", repeat=True)]))
+    assert result.outcome == "unsolved"
+    assert len(told(events)) == LOOP.stumbles
+
+
+def test_text_without_a_call_answers_a_question(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, ["It subtracts."], "What does add do?")
+    _, result = plan(turn)
+    assert (result.outcome, result.summary) == ("answered", "It subtracts.")
+
+
+def test_changes_that_pass_count_without_a_done(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [EDIT, Reply("Well.", repeat=True)])
+    _, result = plan(turn)
+    assert (result.outcome, result.how) == ("solved", "tool calls")
+
+
+def test_what_the_user_says_meanwhile_joins(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [READ, EDIT, DONE])
+    said = [["keep the name"], [], []]
+    turn.steering = lambda: said.pop(0)
+    events, _ = plan(turn)
+    assert [e.text for e in events if isinstance(e, Steered)] == ["keep the name"]
+    assert "keep the name" in told(events)[0]
+
+
+def test_a_long_conversation_is_compacted(tmp_path: Path) -> None:
+    reads = [f"```read path=note{n}.md\n```" for n in range(6)]
+    for n in range(6):
+        (tmp_path / f"note{n}.md").write_text(f"note {n}\n" * 150)
+    turn = turn_in(tmp_path, [*reads, EDIT, DONE], window=4000)
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    steps = [e.detail for e in events if isinstance(e, Step) and e.name == "compact"]
+    assert steps
+    assert all(detail.startswith("context compacted: ") for detail in steps)

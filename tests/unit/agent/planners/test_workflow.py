@@ -1,0 +1,138 @@
+"""The workflow planner with a scripted model and sandbox: what it decides, and what it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localagent.agent.loop import run_turn
+from localagent.agent.planners.base import Result
+from localagent.agent.planners.workflow import Workflow
+from localagent.agent.turn import Turn
+from localagent.core.events import Event, Failed, MessageAdded, TurnFinished, Warned
+from localagent.models.scripted import Reply
+from localagent.sandbox.base import Completed
+from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
+from tests.doubles.scripted_turn import Permission, run_events, scripted_turn
+
+WRONG = "def add(a, b):\n    return a - b\n"
+RIGHT = "def add(a, b):\n    return a + b\n"
+CASES = {"test_small": ("add(0, 0)", 0), "test_add": ("add(2, 30)", 32)}
+
+
+def turn_in(
+    folder: Path,
+    prompt: str = "Fix calc.py so that the tests pass",
+    replies: Sequence[str | Reply] = (),
+    code: str = WRONG,
+    **more: Any,
+) -> Turn:
+    (folder / "calc.py").write_text(code)
+    sandbox = more.pop("sandbox", None) or ScriptedSandbox(python_check("calc.py", CASES))
+    request = {"check": "pytest", **more.pop("request", {})}
+    return scripted_turn(folder, prompt, replies=replies, sandbox=sandbox, request=request, **more)
+
+
+def plan(turn: Turn) -> tuple[list[Event], Result]:
+    return run_events(Workflow(20).plan(turn))
+
+
+def prompts(turn: Turn) -> list[str]:
+    return turn.services.model.prompts  # type: ignore[attr-defined]
+
+
+def test_a_slip_is_fixed_without_the_model(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, replies=[Reply("def add(a, b):\n    return b - a\n", repeat=True)])
+    _, result = plan(turn)
+    assert (result.outcome, result.check) == ("solved", "pytest")
+    assert (tmp_path / "calc.py").read_text() == RIGHT
+    assert turn.changed == ["calc.py"]
+    assert len(prompts(turn)) <= 1
+
+
+def test_the_reply_becomes_the_file(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, replies=[RIGHT], code="def add(a, b):\n    pass\n")
+    events, result = plan(turn)
+    assert (result.outcome, result.how) == ("solved", "file 1")
+    assert (tmp_path / "calc.py").read_text() == RIGHT
+    (said,) = [e for e in events if isinstance(e, MessageAdded)]
+    assert said.content == "changed calc.py; the check passes"
+
+
+def test_a_check_that_passes_needs_no_change(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, code=RIGHT)
+    _, result = plan(turn)
+    assert (result.outcome, turn.changed, prompts(turn)) == ("solved", [], [])
+
+
+def test_nothing_changes_where_no_candidate_passes(tmp_path: Path) -> None:
+    code = "def add(a, b):\n    return None\n"
+    wrong = Reply("def add(a, b):\n    return [a, b]\n", repeat=True)
+    turn = turn_in(tmp_path, replies=[wrong], code=code)
+    _, result = run_events(Workflow(0.2).plan(turn))
+    assert result.outcome == "unsolved"
+    assert (tmp_path / "calc.py").read_text() == code
+
+
+def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, replies=[RIGHT], request={"check": ""})
+    events, result = plan(turn)
+    assert result.outcome == "unverified"
+    assert any("no check was found" in e.text for e in events if isinstance(e, Warned))
+
+
+def test_a_check_that_cannot_run_is_the_user_s_mistake(tmp_path: Path) -> None:
+    sandbox = ScriptedSandbox(lambda _line, _files: Completed(127, "sh: pytst: not found", 0.1))
+    turn = turn_in(tmp_path, sandbox=sandbox)
+    events = list(run_turn(turn, Workflow(20)))
+    (failed,) = [e for e in events if isinstance(e, Failed)]
+    assert failed.message == "the check command cannot run: sh: pytst: not found"
+    assert isinstance(events[-1], TurnFinished)
+    assert events[-1].exit_code != 0
+
+
+def test_a_refusal_comes_before_any_work(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, request={"check": ""}, verdict=Permission("deny", "rule", "no edits"))
+    events = list(run_turn(turn, Workflow(20)))
+    assert isinstance(events[-1], TurnFinished)
+    assert events[-1].outcome == "refused"
+    assert prompts(turn) == []
+
+
+def test_a_question_is_answered_from_the_code(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, "What does add in calc.py do?", ["It subtracts."])
+    events, result = plan(turn)
+    assert (result.outcome, result.summary) == ("answered", "It subtracts.")
+    assert "return a - b" in prompts(turn)[0]
+    (said,) = [e for e in events if isinstance(e, MessageAdded)]
+    assert said.asked is not None
+    assert turn.changed == []
+
+
+def test_the_model_decides_where_words_do_not(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, "calc.py please", ["answer", "It adds."])
+    _, result = plan(turn)
+    assert result.outcome == "answered"
+    assert len(prompts(turn)) == 2
+
+
+def test_the_file_comes_from_the_lines_that_failing_tests_run(tmp_path: Path) -> None:
+    (tmp_path / "aaa_other.py").write_text("def sub(a, b):\n    return a - b\n")
+    turn = turn_in(tmp_path, "Fix the failing test", [Reply("nothing", repeat=True)])
+    _, result = plan(turn)
+    assert result.outcome == "solved"
+    assert turn.changed == ["calc.py"]
+
+
+@pytest.mark.parametrize("kind", ["step", "last-step"])
+def test_a_step_may_leave_the_check_failing(tmp_path: Path, kind: str) -> None:
+    """It adds what the step asks for, and no test fails that passed before."""
+    reply = Reply("a):\n    return 2 * a\n", repeat=True)
+    turn = turn_in(tmp_path, "In calc.py: add a function `double`", [reply], request={"kind": kind})
+    _, result = plan(turn)
+    assert result.outcome == "unverified"
+    done = WRONG + "\n\ndef double(a):\n    return 2 * a\n"
+    assert (tmp_path / "calc.py").read_text() == done
