@@ -18,7 +18,7 @@ from localagent.core.events import FileRead
 from localagent.core.messages import Message
 from localagent.models.base import Model, Request
 from localagent.redaction.secret_files import is_secret
-from localagent.workspace.git.staged import StagedFile
+from localagent.workspace.git.commit import StagedFile
 
 # git's own width of a subject; longer ones are cut in many tools.
 WIDTH = 72

@@ -234,9 +234,9 @@ def _hook(args: argparse.Namespace) -> None:
 
 def _written(args: argparse.Namespace) -> CommitMessage:
     """The message for what is staged. What cannot be read is found before a model is loaded."""
-    from localagent.workspace.git import staged
+    from localagent.workspace.git import commit
 
-    files = staged.staged(args.directory)
+    files = commit.staged_files(args.directory)
     from localagent.agent.small_tasks import StagedChanges, write_message
     from localagent.project.project import Project, user_prompts
     from localagent.session.models import open_models
@@ -244,7 +244,9 @@ def _written(args: argparse.Namespace) -> CommitMessage:
     root = args.directory
     project = Project.open(root, {"model": args.model})
     models = open_models(project, args.scripted)
-    changes = StagedChanges(files, partial(staged.diff_of, root), partial(staged.versions_of, root))
+    changes = StagedChanges(
+        files, partial(commit.staged_diff, root), partial(commit.staged_versions, root)
+    )
     try:
         with _Audit(project, models) as audit:
             model = models.role("small")

@@ -14,7 +14,7 @@ from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.models.router import Pinned, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.session.factory import open_session
-from localagent.workspace.git.staged import StagedFile
+from localagent.workspace.git.commit import StagedFile
 from tests.doubles.opening import opening
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]

@@ -1,7 +1,8 @@
-"""What a commit of the user's would hold, and the command that makes it.
+"""The next commit: the files that are staged, or the files that a session changed.
 
-Git is only asked here; the command is carried out where commands are, in the sandbox, so the
-repository's hooks run there or, where nothing confines them, not at all.
+This module only queries git, and writes the command that commits. The command runs where commands
+run, in the sandbox: the repository's hooks run there too, or do not run where nothing confines
+them. git's own variables count here, unlike in `run`: in a hook they name the index to commit.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +19,20 @@ from localagent.core.errors import LocalAgentError, UsageError
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.workspace.git import adopt
-from localagent.workspace.git import staged as gitstaged
-from localagent.workspace.git.run import ask_git, ignored_among
-from localagent.workspace.git.staged import StagedFile
+from localagent.workspace.git.run import ask_git, git_command, git_environment, ignored_among
 
-# Files of a git folder that are there while something is unfinished, and what that is.
+# The variables that name the repository and its index; `git commit -a` gives a hook another index.
+_REPOSITORY = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"),
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+)
+# With renames, and without any program that the repository names.
+_DIFF = ("diff", "--cached", "-M", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color")
+# Without unmerged paths, which git does not commit.
+_KINDS = "--diff-filter=ACDMRT"
+_MAX_DIFF = 64 << 10  # bytes
+_WORDS = {"A": "added", "D": "deleted", "R": "renamed", "C": "copied", "T": "type changed"}
+# Files in a git folder that mark unfinished work, with its name and the command that ends it.
 _UNFINISHED = {
     "MERGE_HEAD": ("a merge", "git merge --abort"),
     "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --abort"),
@@ -32,33 +43,140 @@ _UNFINISHED = {
 
 
 @dataclass(frozen=True, slots=True)
+class StagedFile:
+    """One file of the next commit.
+
+    `kind` is git's letter: A, C, D, M, R or T. `old` is the path before a rename or copy. `added`
+    and `removed` count lines, and are None for a binary file.
+    """
+
+    path: str
+    kind: str
+    old: str = ""
+    added: int | None = None
+    removed: int | None = None
+
+    @property
+    def binary(self) -> bool:
+        """Whether git shows no lines of the file."""
+        return self.added is None
+
+    @property
+    def lines(self) -> int:
+        """The number of changed lines."""
+        return (self.added or 0) + (self.removed or 0)
+
+    def __str__(self) -> str:
+        """ "calc.py: changed, +1 -1"."""
+        what = _WORDS.get(self.kind, "changed")
+        what += f" from {self.old}" if self.old else ""
+        size = "binary" if self.binary else f"+{self.added} -{self.removed}"
+        return f"{self.path}: {what}, {size}"
+
+
+@dataclass(frozen=True, slots=True)
 class CommitSelection:
-    """What is to be committed: `files`; where they are not staged yet, `add` are the paths to
-    stage, and by path `diffs` has their changed lines, `hashes` the SHA-256 of what they held
-    before and hold now."""
+    """The files of a commit. The command stages the paths in `add` first.
+
+    For these paths, `diffs` has the changed lines, and `hashes` the SHA-256 before and after.
+    """
 
     files: tuple[StagedFile, ...]
     diffs: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     add: tuple[str, ...] = ()
 
+    def diff_of(self, root: Path, file: StagedFile) -> str:
+        """The changed lines of one of the files."""
+        return self.diffs.get(file.path, "") if self.add else staged_diff(root, file)
+
+    def versions_of(self, root: Path, file: StagedFile) -> list[tuple[str, str]]:
+        """The path and SHA-256 of one of the files, before and after."""
+        if self.add:
+            return [(file.path, digest) for digest in self.hashes[file.path]]
+        return staged_versions(root, file)
+
+
+def staged_files(root: Path) -> list[StagedFile]:
+    """The files of the next commit, in git's order.
+
+    Raises UsageError without git or a repository, and LocalAgentError where nothing is staged.
+    """
+    if not root.is_dir():
+        raise UsageError(f"there is no folder {root}")
+    if shutil.which("git") is None:
+        raise UsageError("git is not installed", "the message is written from what git has staged")
+    _require_work_tree(root.resolve(), keep=_REPOSITORY)
+    done = ask_git(root, *_DIFF, _KINDS, "--raw", "--numstat", "-z", keep=_REPOSITORY)
+    if done is None or done.returncode != 0:
+        errors = done.stderr.decode("utf-8", "replace").strip().splitlines() if done else []
+        reason = errors[0] if errors else "no answer"
+        raise UsageError(f"git cannot say what is staged: {reason}")
+    files = _parse_raw(done.stdout)
+    if not files:
+        raise LocalAgentError("nothing is staged", "git add the changes that the message is for")
+    return files
+
+
+def staged_diff(root: Path, file: StagedFile) -> str:
+    """The changed lines of a staged file with two around them, without git's header; "" for none.
+
+    At most 64 KiB.
+    """
+    command = git_command(root)
+    if command is None or file.binary:
+        return ""
+    paths = [f":(top,literal){path}" for path in (file.path, file.old) if path]
+    process = subprocess.Popen(
+        [*command, *_DIFF, "-U2", "--", *paths],
+        cwd=root,
+        env=git_environment(_REPOSITORY),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdout is not None
+        text = process.stdout.read(_MAX_DIFF).decode("utf-8", "replace")
+        process.kill()
+    return _hunks(text)
+
+
+def staged_versions(root: Path, file: StagedFile) -> list[tuple[str, str]]:
+    """The path and SHA-256 of a staged file before and after.
+
+    For a submodule, which has no content, the path and "".
+    """
+    before = (f"HEAD:{file.old or file.path}", file.old or file.path) if file.kind != "A" else None
+    after = (f":0:{file.path}", file.path) if file.kind != "D" else None
+    versions = []
+    for name, path in filter(None, (before, after)):
+        done = ask_git(root, "cat-file", "blob", name, keep=_REPOSITORY)
+        if done is not None and done.returncode == 0:
+            versions.append((path, sha256(done.stdout)))
+    return versions or [(file.path, "")]
+
 
 def select(root: Path, changed: Sequence[str]) -> CommitSelection:
-    """What is staged or, where nothing is, the files of `changed` that differ from HEAD.
+    """The staged files or, where nothing is staged, the files of `changed` that differ from HEAD.
 
-    Raises UsageError without git, outside of a repository of the folder's own, in the middle of a
-    merge and the like; LocalAgentError where there is nothing to commit.
+    Raises UsageError without git, outside of the folder's own repository, and during a merge or a
+    rebase. Raises LocalAgentError where there is nothing to commit.
     """
-    _ensure_ready(root)
-    staged = _staged(root)
-    if staged:
-        return CommitSelection(tuple(staged))
+    _require_ready(root)
+    try:
+        return CommitSelection(tuple(staged_files(root)))
+    except UsageError:
+        raise
+    except LocalAgentError:
+        pass  # nothing is staged
+    ignored = ignored_among(root, changed) or set()
     files, diffs, hashes = [], {}, {}
-    for path in _known(root, sorted(set(changed))):
+    for path in sorted(set(changed) - ignored):
         before, after = _in_head(root, path), _on_disk(root / path)
         if before != after:
-            files.append(_change(path, before, after))
             diffs[path] = _diff(path, before, after)
+            files.append(_file(path, before, after, diffs[path]))
             hashes[path] = [sha256(data) for data in (before, after) if data is not None]
     if not files:
         raise LocalAgentError(
@@ -69,20 +187,8 @@ def select(root: Path, changed: Sequence[str]) -> CommitSelection:
     return CommitSelection(tuple(files), diffs, hashes, tuple(file.path for file in files))
 
 
-def diff_of(root: Path, what: CommitSelection, file: StagedFile) -> str:
-    """The changed lines of one of the files."""
-    return what.diffs.get(file.path, "") if what.add else gitstaged.diff_of(root, file)
-
-
-def versions_of(root: Path, what: CommitSelection, file: StagedFile) -> list[tuple[str, str]]:
-    """The path and SHA-256 of one of the files, before and after."""
-    if what.add:
-        return [(file.path, digest) for digest in what.hashes[file.path]]
-    return gitstaged.versions_of(root, file)
-
-
 def command(message: str, add: Sequence[str], *, hooks: bool) -> str:
-    """The command line that stages the paths in `add` and commits what is staged."""
+    """The command line that stages the paths in `add` and commits."""
     git = "git" if hooks else f"git -c core.hooksPath={os.devnull}"
     commit = f"{git} commit -q --cleanup=whitespace {shlex.quote(f'--message={message}')}"
     if not add:
@@ -91,17 +197,21 @@ def command(message: str, add: Sequence[str], *, hooks: bool) -> str:
 
 
 def head(root: Path) -> str:
-    """The commit that is checked out, short; "" before the first."""
+    """The short id of the current commit; "" before the first."""
     done = ask_git(root, "rev-parse", "--short", "--verify", "-q", "HEAD")
     return "" if done is None or done.returncode else os.fsdecode(done.stdout).strip()
 
 
-def _ensure_ready(root: Path) -> None:
+def _require_work_tree(root: Path, hint: str = "", keep: Sequence[str] = ()) -> None:
+    inside = ask_git(root, "rev-parse", "--is-inside-work-tree", keep=keep)
+    if inside is None or inside.stdout.strip() != b"true":
+        raise UsageError(f"{root} is not in a git repository's working tree", hint)
+
+
+def _require_ready(root: Path) -> None:
     if shutil.which("git") is None:
         raise UsageError("git is not installed")
-    inside = ask_git(root, "rev-parse", "--is-inside-work-tree")
-    if inside is None or inside.stdout.strip() != b"true":
-        raise UsageError(f"{root} is not in a git repository's working tree", "git init makes one")
+    _require_work_tree(root, "git init makes one")
     if adopt.snapshot(root) is None:
         raise UsageError(
             f"the repository of {root} is kept elsewhere, as it is a part of a larger one or a "
@@ -116,21 +226,6 @@ def _ensure_ready(root: Path) -> None:
         raise UsageError("some files have conflicts that are not resolved", "git status names them")
 
 
-def _staged(root: Path) -> list[StagedFile]:
-    try:
-        return gitstaged.staged(root)
-    except UsageError:
-        raise
-    except LocalAgentError:  # nothing is
-        return []
-
-
-def _known(root: Path, paths: Sequence[str]) -> list[str]:
-    """Those that git does not ignore."""
-    ignored = ignored_among(root, paths) or set()
-    return [path for path in paths if path not in ignored]
-
-
 def _in_head(root: Path, path: str) -> bytes | None:
     done = ask_git(root, "cat-file", "blob", f"HEAD:{path}")
     return None if done is None or done.returncode else done.stdout
@@ -143,21 +238,45 @@ def _on_disk(path: Path) -> bytes | None:
         return None
 
 
-def _change(path: str, before: bytes | None, after: bytes | None) -> StagedFile:
+def _file(path: str, before: bytes | None, after: bytes | None, diff: str) -> StagedFile:
     kind = "A" if before is None else "D" if after is None else "M"
     if any(data is not None and is_binary(data) for data in (before, after)):
         return StagedFile(path, kind)
-    lines = _diff(path, before, after).splitlines()
-    return StagedFile(
-        path,
-        kind,
-        added=sum(line.startswith("+") for line in lines),
-        removed=sum(line.startswith("-") for line in lines),
-    )
+    signs = [line[:1] for line in diff.splitlines()]
+    return StagedFile(path, kind, added=signs.count("+"), removed=signs.count("-"))
 
 
 def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """The changed lines with two around them, without the lines that name the file."""
+    """The changed lines with two around them."""
     old, new = (None if data is None else decode(data).text for data in (before, after))
-    _, mark, hunks = unified(path, old, new, context=2).partition("\n@@")
-    return f"@@{hunks}".rstrip("\n") if mark else ""
+    return _hunks(unified(path, old, new, context=2))
+
+
+def _hunks(diff: str) -> str:
+    """A diff without the lines that name the file."""
+    _, sign, hunks = diff.partition("\n@@")
+    return f"@@{hunks}".rstrip("\n") if sign else ""
+
+
+def _parse_raw(output: bytes) -> list[StagedFile]:
+    """Parse `--raw --numstat -z`.
+
+    First comes ":… M\\0path\\0" (or "R…\\0old\\0new\\0") for each file, then
+    "added\\tremoved\\tpath\\0" (or "…\\t\\0old\\0new\\0") for each.
+    """
+    fields = iter(os.fsdecode(output).split("\0"))
+    kinds: dict[str, tuple[str, str]] = {}
+    files = []
+    for item in fields:
+        if item.startswith(":"):
+            kind = item.rsplit(" ", 1)[-1][:1]
+            old = next(fields) if kind in "RC" else ""
+            kinds[next(fields)] = (kind, old)
+        elif item:
+            added, removed, path = item.split("\t", 2)
+            if not path:
+                _, path = next(fields), next(fields)
+            kind, old = kinds.get(path, ("M", ""))
+            counts = (None, None) if added == "-" else (int(added), int(removed))
+            files.append(StagedFile(path, kind, old, *counts))
+    return files

@@ -1,4 +1,4 @@
-"""Asking git which files there are, without letting the repository do anything."""
+"""git as a reader: no setting of the repository can start a program."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-# Listing the files of a large repository takes git about a second; a minute means that it hangs.
+# git lists the files of a large repository in about a second; after a minute, it hangs.
 _SECONDS = 60.0
-# Where the user's own git settings are; other GIT_ variables would point git elsewhere.
+# The places of the user's own git settings. Other GIT_ variables would point git elsewhere.
 _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
-# What a repository's settings would have git start: each is given a value that starts nothing.
-# Programs for diffs have no such value; `diff` gets --no-ext-diff and --no-textconv. A remote is
-# refused by GIT_ALLOW_PROTOCOL, of which an empty list allows none.
+# Settings by which a repository starts programs, with values that start nothing. The setting for
+# diff programs has no such value, so `diff` gets --no-ext-diff and --no-textconv. An empty
+# GIT_ALLOW_PROTOCOL refuses every remote.
 _SAFE = (
     *("core.fsmonitor=false", "core.pager=cat", "core.editor=false", "sequence.editor=false"),
     *("core.askPass=", "core.sshCommand=false", "core.gitProxy=", "core.alternateRefsCommand="),
@@ -30,7 +30,7 @@ _SAFE = (
 
 
 def in_work_tree(root: Path) -> bool:
-    """Whether `root` lies in a git work tree that does not ignore the whole of it."""
+    """Whether `root` lies in a git work tree that does not ignore all of it."""
     inside = ask_git(root, "rev-parse", "--is-inside-work-tree")
     if inside is None or inside.stdout.strip() != b"true":
         return False
@@ -39,10 +39,10 @@ def in_work_tree(root: Path) -> bool:
 
 
 def list_files(root: Path) -> list[str] | None:
-    """What git tracks below `root` or would show as untracked; None where git does not apply.
+    """The names that git tracks below `root` or shows as untracked; None outside of a work tree.
 
-    The names are git's own and unchecked: some may be gone, links, or folders (submodules as
-    "sub", other repositories as "other/").
+    They are git's own, unchecked. Some may name deleted files, links, or folders: submodules as
+    "sub", other repositories as "other/".
     """
     if not in_work_tree(root):
         return None
@@ -54,34 +54,34 @@ def list_files(root: Path) -> list[str] | None:
 
 
 def is_ignored(root: Path, name: str) -> bool | None:
-    """Whether git ignores `name`, be it there or not; None where git does not apply."""
+    """Whether git ignores `name`, which need not exist; None outside of a work tree."""
     if not in_work_tree(root):
         return None
-    # "./" keeps a name that starts with ":" from being read as pathspec magic.
+    # With "./", git does not read a name that starts with ":" as pathspec magic.
     done = ask_git(root, "check-ignore", "-q", "--", f"./{name}")
     return done.returncode == 0 if done is not None and done.returncode in (0, 1) else None
 
 
 def ignored_among(root: Path, names: Sequence[str]) -> set[str] | None:
-    """Which of `names` git ignores, asked at once; None where git does not apply."""
+    """The `names` that git ignores, from one query; None outside of a work tree."""
     if not in_work_tree(root):
         return None
     text = b"".join(os.fsencode(f"./{name}") + b"\0" for name in names)
     done = ask_git(root, "check-ignore", "-z", "--stdin", text=text)
     if done is None or done.returncode not in (0, 1):
         return None
-    found = (os.fsdecode(name) for name in done.stdout.split(b"\0") if name)
-    return {name.removeprefix("./") for name in found}
+    ignored = (os.fsdecode(name) for name in done.stdout.split(b"\0") if name)
+    return {name.removeprefix("./") for name in ignored}
 
 
 def ask_git(
     root: Path, *arguments: str, keep: Sequence[str] = (), text: bytes = b""
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """Run a git command that only reads; None where git is missing or hangs.
+    """Run a git command that only reads, with the input `text`; None where git is missing or hangs.
 
-    The repository may be hostile: its settings must not start programs (fsmonitor, hooks) or
-    reach out (lazy fetches of a partial clone), and our environment must not point elsewhere, but
-    for the variables that `keep` names. `text` is its input.
+    The repository may be hostile: its settings can neither start programs (fsmonitor, hooks) nor
+    reach the network (lazy fetches of a partial clone). Of git's variables in our environment, git
+    gets those in `keep`.
     """
     command = git_command(root)
     if command is None:
@@ -101,10 +101,10 @@ def ask_git(
 
 
 def git_command(root: Path, *, hooks: bool = False) -> list[str] | None:
-    """git with settings that let the repository at `root` start nothing; None where it is missing.
+    """git with settings that let the repository at `root` start nothing; None where git is missing.
 
-    A git that lies in the repository itself is not used. With `hooks` its folder of hooks stays
-    known, for commands that run none.
+    A git that lies in the repository itself does not count. With `hooks` git still finds the hooks,
+    for commands that run none.
     """
     git = shutil.which("git")
     if git is None or Path(git).resolve().is_relative_to(root):
@@ -114,9 +114,9 @@ def git_command(root: Path, *, hooks: bool = False) -> list[str] | None:
 
 
 def git_environment(keep: Sequence[str] = ()) -> dict[str, str]:
-    """The environment for git: of its own variables only its settings' and those of `keep`."""
-    kept = (*_SETTINGS, *keep)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in kept}
+    """The environment for git, with only the variables of its settings and those in `keep`."""
+    names = (*_SETTINGS, *keep)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in names}
     return environment | {
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",

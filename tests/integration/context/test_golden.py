@@ -32,7 +32,7 @@ from localagent.core.changes import file_change
 from localagent.core.events import MessageAdded
 from localagent.history.sessions.conversation import ConversationLog
 from localagent.models.scripted import ScriptedModel
-from localagent.workspace.git.staged import StagedFile
+from localagent.workspace.git.commit import StagedFile
 from tests.doubles.plain_turn import turn_in
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "prompts"

@@ -19,7 +19,7 @@ from localagent.context.prompts import Prompts
 from localagent.core.events import Event, FileRead, ModelAsked, ModelReplied
 from localagent.models.base import Chunk, Finish, ModelInfo, Profile, Request, Text, Usage
 from localagent.models.scripted import Reply, ScriptedModel
-from localagent.workspace.git.staged import StagedFile
+from localagent.workspace.git.commit import StagedFile
 
 CALC = StagedFile("calc.py", "M", "", 1, 1)
 CALC_DIFF = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b"

@@ -40,8 +40,8 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
         session.services.prompts,
         StagedChanges(
             what.files,
-            lambda file: commit.diff_of(root, what, file),
-            lambda file: commit.versions_of(root, what, file),
+            lambda file: what.diff_of(root, file),
+            lambda file: what.versions_of(root, file),
         ),
         _SECONDS,
         session.recorder.aside,

@@ -12,7 +12,7 @@ import pytest
 from localagent.cli import commit_message
 from localagent.core.errors import UsageError
 from localagent.workspace.git import adopt, run
-from localagent.workspace.git.staged import StagedFile, diff_of, staged
+from localagent.workspace.git.commit import StagedFile, staged_diff, staged_files
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -103,11 +103,11 @@ def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -
     assert run.is_ignored(hostile, "calc.py") is False
     assert run.ignored_among(hostile, ["calc.py"]) == set()
     if missing:
-        assert diff_of(hostile, StagedFile("calc.py", "M", "", 1, 1)) == ""
+        assert staged_diff(hostile, StagedFile("calc.py", "M", "", 1, 1)) == ""
         run.ask_git(hostile, "cat-file", "-p", "HEAD:calc.py")
     else:
-        (file,) = [file for file in staged(hostile) if file.path == "calc.py"]
-        assert diff_of(hostile, file) == "@@ -1 +1 @@\n-a = 1\n+a = 2"
+        (file,) = [file for file in staged_files(hostile) if file.path == "calc.py"]
+        assert staged_diff(hostile, file) == "@@ -1 +1 @@\n-a = 1\n+a = 2"
     assert adopt.snapshot(hostile) is not None
     assert adopt.environment(hostile)["GIT_CONFIG_COUNT"]
     with pytest.raises(UsageError, match="there is a hook already"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localagent.core.errors import LocalAgentError, UsageError
-from localagent.workspace.git.staged import StagedFile, diff_of, staged
+from localagent.workspace.git.commit import StagedFile, staged_diff, staged_files
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -27,10 +27,10 @@ def repository(tmp_path: Path) -> Path:
 def test_before_the_first_commit(repository: Path) -> None:
     (repository / "new.py").write_text("a = 1\nb = 2\n")
     git(repository, "add", ".")
-    (file,) = staged(repository)
+    (file,) = staged_files(repository)
     assert file == StagedFile("new.py", "A", "", 2, 0)
     assert str(file) == "new.py: added, +2 -0"
-    assert diff_of(repository, file) == "@@ -0,0 +1,2 @@\n+a = 1\n+b = 2"
+    assert staged_diff(repository, file) == "@@ -0,0 +1,2 @@\n+a = 1\n+b = 2"
 
 
 def test_every_kind_of_change(repository: Path) -> None:
@@ -46,7 +46,7 @@ def test_every_kind_of_change(repository: Path) -> None:
     (repository / "logo.png").write_bytes(b"\0\1\2" * 50)
     git(repository, "add", "-A")
     (repository / "kept").write_text("not staged\n")
-    found = {file.path: file for file in staged(repository)}
+    found = {file.path: file for file in staged_files(repository)}
     assert found == {
         "kept": StagedFile("kept", "M", "", 1, 0),
         "to here": StagedFile("to here", "R", "moved", 0, 0),
@@ -54,9 +54,9 @@ def test_every_kind_of_change(repository: Path) -> None:
         "mode": StagedFile("mode", "M", "", 0, 0),
         "logo.png": StagedFile("logo.png", "A"),
     }
-    assert diff_of(repository, found["kept"]).endswith(" line 28\n line 29\n+more")
-    assert diff_of(repository, found["to here"]) == ""
-    assert diff_of(repository, found["logo.png"]) == ""
+    assert staged_diff(repository, found["kept"]).endswith(" line 28\n line 29\n+more")
+    assert staged_diff(repository, found["to here"]) == ""
+    assert staged_diff(repository, found["logo.png"]) == ""
     assert str(found["to here"]) == "to here: renamed from moved, +0 -0"
     assert str(found["logo.png"]) == "logo.png: added, binary"
 
@@ -66,26 +66,26 @@ def test_odd_names(repository: Path, name: str) -> None:
     (repository / name).write_text("x\n")
     (repository / "other.py").write_text("y\n")
     git(repository, "add", ".")
-    found = {file.path: file for file in staged(repository)}
+    found = {file.path: file for file in staged_files(repository)}
     assert set(found) == {name, "other.py"}
-    assert diff_of(repository, found[name]).splitlines()[1:] == ["+x"]
+    assert staged_diff(repository, found[name]).splitlines()[1:] == ["+x"]
 
 
 def test_a_long_diff_is_read_in_part(repository: Path) -> None:
     (repository / "long").write_text("0123456789\n" * 100_000)
     git(repository, "add", ".")
-    (file,) = staged(repository)
+    (file,) = staged_files(repository)
     assert file.added == 100_000
-    assert 60_000 < len(diff_of(repository, file)) <= 64 << 10
+    assert 60_000 < len(staged_diff(repository, file)) <= 64 << 10
 
 
 def test_from_a_folder_below(repository: Path) -> None:
     (repository / "sub").mkdir()
     (repository / "top.py").write_text("x\n")
     git(repository, "add", ".")
-    (file,) = staged(repository / "sub")
+    (file,) = staged_files(repository / "sub")
     assert file.path == "top.py"
-    assert diff_of(repository / "sub", file).endswith("+x")
+    assert staged_diff(repository / "sub", file).endswith("+x")
 
 
 def test_the_repositorys_settings_start_nothing(repository: Path, tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_the_repositorys_settings_start_nothing(repository: Path, tmp_path: Path
         git(repository, "config", key, str(program))
     git(repository, "config", "diff.noprefix", "true")
     git(repository, "config", "diff.relative", "true")
-    files = staged(repository)
-    assert [diff_of(repository, file).splitlines()[1:] for file in files][1] == ["+x = 1"]
+    files = staged_files(repository)
+    assert [staged_diff(repository, file).splitlines()[1:] for file in files][1] == ["+x = 1"]
     assert not trace.exists()
 
 
@@ -112,16 +112,16 @@ def test_the_index_that_a_hook_is_given(repository: Path, monkeypatch: pytest.Mo
         ["git", "add", "."], cwd=repository, env={**os.environ, "GIT_INDEX_FILE": str(other)}
     )
     with pytest.raises(LocalAgentError, match="nothing is staged"):
-        staged(repository)
+        staged_files(repository)
     monkeypatch.setenv("GIT_INDEX_FILE", str(other))
-    assert [file.path for file in staged(repository)] == ["a.py"]
+    assert [file.path for file in staged_files(repository)] == ["a.py"]
 
 
 def test_no_repository_no_folder_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="not in a git repository"):
-        staged(tmp_path)
+        staged_files(tmp_path)
     with pytest.raises(UsageError, match="there is no folder"):
-        staged(tmp_path / "nowhere")
+        staged_files(tmp_path / "nowhere")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="git is not installed"):
-        staged(tmp_path)
+        staged_files(tmp_path)
