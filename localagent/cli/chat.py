@@ -108,9 +108,9 @@ def execute(args: argparse.Namespace, help_text: str) -> int:
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
     if args.chat_continue and args.chat_resume is not None:
         raise UsageError("--continue and --resume exclude each other", "give one of them")
-    from localagent.ui.view.terminal import can_be_drawn_over
+    from localagent.ui.view.screen import can_redraw
 
-    if can_be_drawn_over():
+    if can_redraw():
         return _at_terminal(args, folder.resolve())
     from localagent.ui.view.line_mode import first_line, hold
 
@@ -150,14 +150,13 @@ def _preferences() -> Preferences:
 
 
 def _reopen(args: argparse.Namespace, folder: Path) -> tuple[Chat, Iterable[Event]]:
-    """The chat, and the last turn of a session that is resumed."""
+    """The chat, and the recorded events of a resumed session."""
     chat = _open(args, folder, interactive=True)
     if not (args.chat_continue or args.chat_resume):
         return chat, ()
     from localagent.history.sessions.transcript import read
-    from localagent.ui.view.last_turn import last_turn
 
-    return chat, last_turn(read(chat.status().session).events)
+    return chat, read(chat.status().session).events
 
 
 def _open(args: argparse.Namespace, folder: Path, *, interactive: bool) -> Chat:

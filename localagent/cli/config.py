@@ -182,7 +182,7 @@ def unset_value(args: argparse.Namespace) -> int:
 
 def edit(args: argparse.Namespace) -> int:
     """Open the file; what is wrong is said, and not written."""
-    from localagent.ui.view.editor import edited
+    from localagent.ui.view.editor import open_editor
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise RefusedError(
@@ -192,7 +192,7 @@ def edit(args: argparse.Namespace) -> int:
     before = file.path.read_text(encoding="utf-8") if file.path.exists() else _EMPTY
     text = before
     while True:
-        after = edited(text, "config.toml")
+        after = open_editor(text, "config.toml")
         if after is None:
             raise RefusedError("the editor ended with an error, so nothing was changed")
         if after == before:

@@ -25,18 +25,18 @@ _NARROW = 40  # columns below which lines of the session are cut
 
 def terminal_part() -> Part:
     """TERM, size, colours, unicode, tmux; and how a session would begin here."""
-    from localagent.ui.view.terminal import able, can_be_drawn_over
+    from localagent.ui.view.screen import can_redraw, capabilities
 
-    shown, can = sys.stdout.isatty(), able(sys.stdout)
+    shown, can = sys.stdout.isatty(), capabilities(sys.stdout)
     term = os.environ.get("TERM", "")
     size = os.get_terminal_size(sys.stdout.fileno()) if shown else None
     inside = next((name for name in ("TMUX", "STY") if os.environ.get(name)), "")
     within = {"TMUX": "in tmux", "STY": "in screen", "": "not in tmux or screen"}[inside]
-    drawn = can_be_drawn_over()
+    drawn = can_redraw()
     lines = [
         f"TERM={term or '(not set)'}, {within}",
         f"size: {size.columns} x {size.lines}" if size else "the output is not a terminal",
-        f"colours: {can.colours}" + (", NO_COLOR is set" if "NO_COLOR" in os.environ else ""),
+        f"colours: {can.colors}" + (", NO_COLOR is set" if "NO_COLOR" in os.environ else ""),
         f"signs: {'unicode' if can.unicode else 'plain ASCII'} (encoding {can.encoding})",
         f"a session here would be {'drawn inline' if drawn else 'line by line'}",
     ]
@@ -54,7 +54,7 @@ def terminal_part() -> Part:
         "term": term,
         "columns": size and size.columns,
         "lines": size and size.lines,
-        "colours": can.colours,
+        "colours": can.colors,
         "unicode": can.unicode,
         "encoding": can.encoding,
         "tmux": inside == "TMUX",

@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace) -> int:
     from localagent.project.project import Project
     from localagent.session.replay import replay
     from localagent.ui.view.render import Renderer
-    from localagent.ui.view.terminal import terminal_screen
+    from localagent.ui.view.screen import terminal_screen
 
     difference: Difference | None = None
     with terminal_screen(sys.stdout) as screen:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from localagent.project.project import Project
     from localagent.project.prompt_commands import PromptCommand
     from localagent.session.session import Session
-    from localagent.ui.view.ask import Asker
+    from localagent.ui.view.line_mode import Asker
 
 _DESCRIPTION = """\
 Carry out one task in the workspace: find the code, change it, check the change
@@ -236,9 +236,9 @@ def _front_end(
         from localagent.cli.output import JsonLines
 
         return JsonLines(sys.stdout), None
-    from localagent.ui.view.ask import Asker
+    from localagent.ui.view.line_mode import Asker
     from localagent.ui.view.render import Renderer
-    from localagent.ui.view.terminal import terminal_screen
+    from localagent.ui.view.screen import terminal_screen
 
     screen = stack.enter_context(terminal_screen(sys.stdout))
     asker = Asker(screen, read_line) if read_line else None

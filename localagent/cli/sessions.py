@@ -162,7 +162,7 @@ def show(args: argparse.Namespace) -> int:
     """Draw the recorded events."""
     from localagent.history.sessions import transcript
     from localagent.ui.view.render import Renderer
-    from localagent.ui.view.terminal import terminal_screen
+    from localagent.ui.view.screen import terminal_screen
 
     recorded = transcript.read(args.id)
     with terminal_screen(sys.stdout) as screen:
@@ -221,9 +221,9 @@ def delete(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> int:
     """Write the session in the format that was asked for."""
     from localagent.history.sessions import transcript
-    from localagent.ui.export.formats import exported
+    from localagent.ui.export import export_session
 
-    text = exported(transcript.read(args.id), args.format)
+    text = export_session(transcript.read(args.id), args.format)
     if args.output is None:
         # A file or a program gets every byte; a terminal nothing that it would act on.
         sys.stdout.write(clean(text) if sys.stdout.isatty() else text)

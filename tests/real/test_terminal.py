@@ -54,7 +54,7 @@ def test_its_process_is_killed_while_it_writes(terminal: Tmux) -> None:
     terminal.send("is add right? answer in one word")
     terminal.until("took", after="in one word\n")
     terminal.keys("C-d")
-    terminal.until("to go on with this session")
+    terminal.until("to resume this session")
     assert outcomes()[-1] == "answered"
 
 

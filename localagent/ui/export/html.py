@@ -1,7 +1,7 @@
-"""A session as one HTML file that needs nothing else: no script, no font, no picture, no link.
+"""A session as one self-contained HTML file: no script, no font, no image, no link.
 
-All text is escaped, and the page forbids itself to load anything (its Content-Security-Policy), so
-that what a model wrote cannot make a browser ask for something.
+All text is escaped, and the page's Content-Security-Policy forbids loading anything. So text of the
+model cannot make a browser send a request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterator
 
 from localagent.ui.export.markdown import CODE
-from localagent.ui.export.outline import Part, Story
+from localagent.ui.export.outline import Outline, TurnItem
 from localagent.ui.view.sanitize import clean
 
 _HEAD = """\
@@ -41,25 +41,25 @@ blockquote {{ margin: 0; padding: .4rem .8rem; border-left: .25rem solid #36c; f
 """
 
 
-def page(story: Story) -> str:
-    """The document."""
-    return "\n".join(_lines(story)) + "\n"
+def html_page(outline: Outline) -> str:
+    """The whole document."""
+    return "\n".join(_document(outline)) + "\n"
 
 
-def _lines(story: Story) -> Iterator[str]:
-    title = _text(" ".join(story.title.split()))
+def _document(outline: Outline) -> Iterator[str]:
+    title = _text(" ".join(outline.title.split()))
     yield _HEAD.format(title=title).rstrip()
     yield f"<h1>{title}</h1>"
     yield "<ul>"
-    for name, value in story.facts:
+    for name, value in outline.facts:
         yield f"<li>{_text(name)}: <code>{_text(value)}</code></li>"
     yield "</ul>"
-    for turn in story.turns:
+    for turn in outline.turns:
         yield f'<section id="turn-{turn.number}">'
         yield f"<h2>{turn.number}</h2>"
         yield f'<blockquote class="text">{_text(turn.prompt.strip())}</blockquote>'
-        for part in turn.parts:
-            yield from _part(part)
+        for item in turn.items:
+            yield from _item(item)
         if turn.end:
             yield f'<p class="end">{_text(turn.end)}</p>'
         yield "</section>"
@@ -67,20 +67,21 @@ def _lines(story: Story) -> Iterator[str]:
     yield "</html>"
 
 
-def _part(part: Part) -> Iterator[str]:
-    if part.kind == "said":
-        yield _said(part.body.strip())
-    elif not part.body.strip():
-        kind = "note warning" if part.kind == "warning" else "note"
-        yield f'<p class="{kind} text">{_text(part.head)}</p>'
+def _item(item: TurnItem) -> Iterator[str]:
+    if item.kind == "said":
+        yield _said(item.body.strip())
+    elif not item.body.strip():
+        kind = "note warning" if item.kind == "warning" else "note"
+        yield f'<p class="{kind} text">{_text(item.head)}</p>'
     else:
-        body = _diff(part.body) if part.kind == "diff" else _text(part.body)
-        summary = f"<summary>{_text(' '.join(part.head.split()))}</summary>"
+        lines = item.body.strip("\n").split("\n")
+        body = "\n".join(map(_diff_line, lines)) if item.kind == "diff" else _text(item.body)
+        summary = f"<summary>{_text(' '.join(item.head.split()))}</summary>"
         yield f"<details>{summary}<pre>{body}</pre></details>"
 
 
 def _said(text: str) -> str:
-    """What the model said: code in its own font, all else as it was written."""
+    """Text of the model: code in a fixed font, the rest as plain text."""
     parts: list[str] = []
     end = 0
     for code in CODE.finditer(text):
@@ -92,10 +93,6 @@ def _said(text: str) -> str:
         else:
             parts.append(f"<code>{_text(code[0].strip('`'))}</code>")
     return f'<div class="text">{"".join([*parts, _text(text[end:])])}</div>'
-
-
-def _diff(text: str) -> str:
-    return "\n".join(_diff_line(line) for line in text.strip("\n").split("\n"))
 
 
 def _diff_line(line: str) -> str:

@@ -1,7 +1,7 @@
-"""A session as Markdown, with outputs and diffs folded away.
+"""A session as Markdown, with outputs and diffs folded.
 
-What the model wrote keeps its Markdown, but for what would reach out of the page when somebody
-looks at it: pictures and HTML are shown as text.
+The model's text keeps its Markdown, except for parts that would load something when the page is
+viewed: images and HTML become plain text.
 """
 
 from __future__ import annotations
@@ -10,50 +10,51 @@ import html
 import re
 from collections.abc import Iterator
 
-from localagent.ui.export.outline import Part, Story
+from localagent.ui.export.outline import Outline, TurnItem
 
-# Fenced blocks (open ones too) and code in a line; what is in them is never markup.
+# Fenced blocks, also unclosed ones, and code in a line; their content is never markup.
 CODE = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[ \t]*$|\Z)|(?P<tick>`+)[^`\n]+(?P=tick)",
     re.MULTILINE | re.DOTALL,
 )
 
 
-def markdown(story: Story) -> str:
-    """The document."""
-    return "\n".join(_lines(story)) + "\n"
+def markdown(outline: Outline) -> str:
+    """The whole document."""
+    return "\n".join(_document(outline)) + "\n"
 
 
-def _lines(story: Story) -> Iterator[str]:
-    yield f"# {_safe(' '.join(story.title.split()))}"
+def _document(outline: Outline) -> Iterator[str]:
+    yield f"# {_safe(' '.join(outline.title.split()))}"
     yield ""
-    for name, value in story.facts:
-        yield f"- {name}: {_inline(value)}"
-    for turn in story.turns:
+    for name, value in outline.facts:
+        fence = _fence(value) if "`" in value else "`"
+        yield f"- {name}: {fence}{' '.join(value.split())}{fence}"
+    for turn in outline.turns:
         yield ""
         yield f"## {turn.number}"
         yield ""
         yield from (f"> {_safe(line)}".rstrip() for line in turn.prompt.strip().splitlines())
-        for part in turn.parts:
+        for item in turn.items:
             yield ""
-            yield from _part(part)
+            yield from _item(item)
         if turn.end:
             yield ""
             yield f"**{_safe(turn.end)}**"
 
 
-def _part(part: Part) -> Iterator[str]:
-    if part.kind == "said":
-        yield _safe(part.body.strip())
-    elif not part.body.strip():
-        yield f"- {_safe(' '.join(part.head.split()))}"
+def _item(item: TurnItem) -> Iterator[str]:
+    if item.kind == "said":
+        yield _safe(item.body.strip())
+    elif not item.body.strip():
+        yield f"- {_safe(' '.join(item.head.split()))}"
     else:
-        language = "diff" if part.kind == "diff" else "text"
-        fence = _fence(part.body)
-        yield f"<details><summary>{html.escape(' '.join(part.head.split()))}</summary>"
+        language = "diff" if item.kind == "diff" else "text"
+        fence = _fence(item.body)
+        yield f"<details><summary>{html.escape(' '.join(item.head.split()))}</summary>"
         yield ""
         yield f"{fence}{language}"
-        yield part.body.strip("\n")
+        yield item.body.strip("\n")
         yield fence
         yield ""
         yield "</details>"
@@ -65,23 +66,17 @@ def _fence(text: str) -> str:
     return "`" * max(3, longest + 1)
 
 
-def _inline(text: str) -> str:
-    """Text as code in a line."""
-    fence = _fence(text) if "`" in text else "`"
-    return f"{fence}{' '.join(text.split())}{fence}"
-
-
 def _safe(text: str) -> str:
-    """Markdown in which nothing but code is left that a viewer would fetch or run."""
+    """Markdown from which a viewer loads and runs nothing; code stays unchanged."""
     parts: list[str] = []
     end = 0
     for code in CODE.finditer(text):
-        parts += [_defused(text[end : code.start()]), code[0]]
+        parts += [_escape(text[end : code.start()]), code[0]]
         end = code.end()
         if code["fence"] and not code[0].rstrip().endswith(code["fence"]):
             parts.append(f"\n{code['fence']}")
-    return "".join([*parts, _defused(text[end:])])
+    return "".join([*parts, _escape(text[end:])])
 
 
-def _defused(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("<", "&lt;").replace("![", "!\\[")

@@ -1,40 +1,64 @@
-"""Key bindings: what can be done, with which keys, and how a setting names keys."""
+"""Keys of the input line: the actions, the setting that binds keys to them, and their handlers."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from prompt_toolkit.filters import Condition, has_focus, vi_mode
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.key_bindings import _parse_key
 from prompt_toolkit.keys import Keys
+from rich.text import Text
 
-from localagent.core.errors import ConfigError
+from localagent.core.errors import ConfigError, LocalAgentError
+from localagent.ui.chat.interface import Chat, Output
+from localagent.ui.tui.agent_thread import LongOutput
+from localagent.ui.view.render import draw_prompt
+
+if TYPE_CHECKING:
+    from localagent.ui.tui.app import Tui
+
+AGAIN_SECONDS = 2.0
+"""A second Ctrl-C within this time leaves."""
+
+_MAX_EXPANDED = 2000  # lines
+
+KeyTable = Mapping[str, tuple[tuple[str, ...], ...]]
+"""For each action its alternatives; each is one key, or several keys in sequence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """Something that a key does; `keys` are alternatives, each one key or several after another."""
+class KeyAction:
+    """An action of the input line. `keys` are its alternatives; spaces separate a sequence.
+
+    Its handler is the method of `InputKeys` with its name and a leading underscore. An action that
+    needs a draft works `in_line` only, other actions everywhere.
+    """
 
     keys: tuple[str, ...]
     help: str
+    in_line: bool = False
 
 
-ACTIONS: dict[str, Action] = {
-    "send": Action(("enter",), "send the line; with a completion picked: take it"),
-    "newline": Action(("escape enter", "c-j"), "add a line (as a backslash before Enter does)"),
-    "complete": Action(("tab",), "complete a command, file or symbol"),
-    "stop": Action(("c-c",), "stop the model; with a draft: put it aside; twice: leave"),
-    "leave": Action(("c-d",), "leave, where the line is empty"),
-    "mode": Action(("s-tab",), "the next mode: plan, ask, auto-edit, auto"),
-    "back": Action(("escape escape",), "go back to edit the last message, files as they were"),
-    "expand": Action(("c-o",), "show the last output in full; again: the one before"),
-    "editor": Action(("c-x c-e",), "write in your editor ($VISUAL, $EDITOR)"),
-    "search": Action(("c-r",), "search what was entered here before"),
-    "clear": Action(("c-l",), "clear the screen"),
-    "suspend": Action(("c-z",), "put localagent to sleep (fg wakes it)"),
+ACTIONS: dict[str, KeyAction] = {
+    "send": KeyAction(("enter",), "send the line, or take the picked completion", True),
+    "newline": KeyAction(("escape enter", "c-j"), "add a line (or backslash, then Enter)", True),
+    "complete": KeyAction(("tab",), "complete a command, file or symbol", True),
+    "stop": KeyAction(("c-c",), "stop the model, or put the draft aside; twice: leave"),
+    "leave": KeyAction(("c-d",), "leave, if the line is empty", True),
+    "mode": KeyAction(("s-tab",), "the next mode: plan, ask, auto-edit, auto"),
+    "back": KeyAction(("escape escape",), "edit the last message, with files restored", True),
+    "expand": KeyAction(("c-o",), "show the last output in full; again: the one before"),
+    "editor": KeyAction(("c-x c-e",), "write in your editor ($VISUAL, $EDITOR)", True),
+    "search": KeyAction(("c-r",), "search your earlier input"),
+    "clear": KeyAction(("c-l",), "clear the screen"),
+    "suspend": KeyAction(("c-z",), "suspend localagent (fg wakes it)"),
 }
 
-_NAMES = {
+_KEY_NAMES = {
     "enter": "Enter",
     "escape": "Esc",
     "tab": "Tab",
@@ -44,60 +68,237 @@ _NAMES = {
 }
 
 
-def bindings(changed: Mapping[str, str]) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """For each action its sequences of keys. `changed` is the setting `keys`: "c-x c-e", or
-    alternatives with "|" between them; "" takes a binding away.
+# The setting.
 
+
+def key_table(setting: Mapping[str, str]) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """The keys of each action, changed by the setting `keys`.
+
+    A value such as "c-x c-e" is a sequence; "|" separates alternatives, and "" removes all keys.
     Raises ConfigError for an unknown action or key.
     """
-    for name in changed:
+    for name in setting:
         if name not in ACTIONS:
             known = ", ".join(ACTIONS)
-            raise ConfigError(f"keys: there is no action {name!r}", f"known are: {known}")
-    found = {}
+            raise ConfigError(f"keys: there is no action {name!r}", f"known actions: {known}")
+    table = {}
     for name, action in ACTIONS.items():
-        words = (
-            action.keys
-            if name not in changed
-            else [alternative for alternative in changed[name].split("|") if alternative.strip()]
-        )
-        found[name] = tuple(_sequence(name, word) for word in words)
-    return found
+        words = action.keys
+        if name in setting:
+            words = tuple(each for each in setting[name].split("|") if each.strip())
+        table[name] = tuple(_sequence(name, each) for each in words)
+    return table
 
 
-def shown(keys: tuple[str, ...]) -> str:
-    """A sequence of keys for people: "Ctrl-X Ctrl-E", "Alt-Enter"."""
-    if len(keys) == 2 and keys[0] == "escape" and keys[1] != "escape":
-        return f"Alt-{_shown(keys[1])}"
-    return " ".join(_shown(key) for key in keys)
-
-
-def rows(bound: Mapping[str, tuple[tuple[str, ...], ...]]) -> list[tuple[str, str, str]]:
-    """(action, its keys, what it does), for a table."""
-    return [
-        (name, ", ".join(shown(keys) for keys in bound[name]) or "-", action.help)
-        for name, action in ACTIONS.items()
-    ]
-
-
-def _sequence(name: str, word: str) -> tuple[str, ...]:
-    keys = tuple(word.split())
+def _sequence(name: str, words: str) -> tuple[str, ...]:
+    keys = tuple(words.split())
     for key in keys:
         try:
             _parse_key(key)
         except ValueError:
             raise ConfigError(
-                f"keys: {name} names {key!r}, which is no key",
-                'keys are written such as "c-x c-e", "escape enter", "s-tab", "f2"',
+                f"keys: {key!r}, for the action {name}, is not a key",
+                'examples of keys: "c-x c-e", "escape enter", "s-tab", "f2"',
             ) from None
     return keys
 
 
-def _shown(key: str) -> str:
-    if key in _NAMES:
-        return _NAMES[key]
-    if key.startswith("c-"):
-        return f"Ctrl-{key[2:].upper()}"
-    if key.startswith("s-"):
-        return f"Shift-{key[2:].capitalize()}"
-    return key.upper() if key in {k.value for k in Keys} else key
+def key_name(keys: tuple[str, ...]) -> str:
+    """A key sequence for readers: "Ctrl-X Ctrl-E", "Alt-Enter"."""
+    if len(keys) == 2 and keys[0] == "escape" and keys[1] != "escape":
+        return f"Alt-{key_name(keys[1:])}"
+    names = []
+    for key in keys:
+        if key in _KEY_NAMES:
+            names.append(_KEY_NAMES[key])
+        elif key.startswith("c-"):
+            names.append(f"Ctrl-{key[2:].upper()}")
+        elif key.startswith("s-"):
+            names.append(f"Shift-{key[2:].capitalize()}")
+        else:
+            names.append(key.upper() if key in {k.value for k in Keys} else key)
+    return " ".join(names)
+
+
+def key_rows(table: KeyTable) -> tuple[tuple[str, str, str], ...]:
+    """Rows of (action, its keys, its effect), for a table on the screen."""
+    return tuple(
+        (name, ", ".join(map(key_name, table[name])) or "-", action.help)
+        for name, action in ACTIONS.items()
+    )
+
+
+# The handlers.
+
+
+class InputKeys:
+    """The key handlers of one terminal."""
+
+    def __init__(self, tui: Tui) -> None:
+        self._tui = tui
+        self._line = tui.line
+        self.table = key_table({})
+        self._stopped_at = float("-inf")
+        self._expanded = 0
+        self._newest_output: LongOutput | None = None
+
+    def bindings(self) -> KeyBindings:
+        """The key bindings for `table`, and for keys that no setting changes."""
+        keys, buffer = KeyBindings(), self._line.buffer
+        in_line = has_focus(buffer)
+        for name, sequences in self.table.items():
+            for sequence in sequences:
+                where = in_line if ACTIONS[name].in_line else True
+                keys.add(*sequence, filter=where)(getattr(self, f"_{name}"))
+        completing = Condition(lambda: buffer.complete_state is not None)
+        busy = Condition(lambda: self._tui.agent.busy)
+        keys.add("escape", filter=in_line & busy & ~completing & ~vi_mode)(self._stop)
+        keys.add("escape", filter=in_line & completing)(lambda _: buffer.cancel_completion())
+        keys.add("<sigint>")(self._stop)
+        keys.add(Keys.BracketedPaste, filter=in_line)(self._paste)
+        folded = Condition(lambda: self._placeholder_length() > 0)
+        keys.add("backspace", filter=in_line & folded)(
+            lambda _: buffer.delete_before_cursor(self._placeholder_length())
+        )
+        return keys
+
+    def _send(self, _event: KeyPressEvent) -> None:
+        buffer = self._line.buffer
+        state = buffer.complete_state
+        if state is not None and state.current_completion is not None:
+            buffer.apply_completion(state.current_completion)
+            if not buffer.text.startswith("/") or " " in buffer.text:
+                return
+        if buffer.document.text_before_cursor.endswith("\\"):
+            buffer.delete_before_cursor()
+            buffer.newline(copy_margin=False)
+        elif buffer.text.strip():
+            self._stopped_at = float("-inf")  # the next Ctrl-C is the first one for this line
+            self._submit(self._line.take())
+
+    def _submit(self, text: str) -> None:
+        tui, chat = self._tui, self._tui.agent.chat
+        self._expanded = 0
+        if tui.agent.busy and chat is not None:
+            if text.strip() in ("/quit", "/exit"):
+                tui.leave(0)
+                return
+            tui.queued.append(text.strip())
+            chat.steer(text)
+        else:
+            tui.printer.line()
+            draw_prompt(tui.printer, text)
+            tui.agent.submit(text)
+        tui.app.invalidate()
+
+    def _newline(self, _event: KeyPressEvent) -> None:
+        self._line.buffer.newline(copy_margin=False)
+
+    def _complete(self, _event: KeyPressEvent) -> None:
+        buffer = self._line.buffer
+        if buffer.complete_state:
+            buffer.complete_next()
+        else:
+            buffer.start_completion(select_first=True)
+
+    def _stop(self, _event: KeyPressEvent) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the model, else put the draft aside, else leave the second time."""
+        tui, now = self._tui, time.monotonic()
+        draft = self._line.buffer.text
+        again = now - self._stopped_at < AGAIN_SECONDS
+        if tui.agent.busy and not (again and not draft):
+            self._stopped_at = now
+            self._cancel()
+        elif draft:
+            self._line.take()
+            tui.note = "the draft is put aside: Up brings it back"
+        elif again:
+            tui.leave(0)
+        else:
+            self._stopped_at = now
+            tui.note = "Ctrl-C once more leaves; the session can be resumed"
+
+    def _cancel(self) -> None:
+        tui, chat = self._tui, self._tui.agent.chat
+        tui.agent.cancel()
+        tui.dialogs.cancel_question()
+        if chat is not None and (lines := chat.take_queued()):
+            self._line.insert("\n".join(lines))
+        tui.queued.clear()
+        tui.printer.status("stopping")
+
+    def _leave(self, _event: KeyPressEvent) -> None:
+        if self._line.buffer.text:
+            self._line.buffer.delete()
+        else:
+            self._tui.leave(0)
+
+    def _mode(self, _event: KeyPressEvent) -> None:
+        chat = self._tui.agent.chat
+        if chat is not None:
+            try:
+                chat.cycle_mode()
+            except LocalAgentError as error:
+                self._tui.note = error.message
+
+    def _back(self, _event: KeyPressEvent) -> None:
+        """Go back to before the last turn, with its prompt in the input line."""
+        tui = self._tui
+        if tui.agent.busy or tui.agent.chat is None:
+            self.stop()
+            return
+
+        def rewind(chat: Chat) -> None:
+            prompt = chat.rewind()
+            tui.draw(Output("note", "back to before this message; its changes are undone"))
+            tui.post(lambda: self._line.insert(prompt))
+
+        tui.agent.call(rewind)
+
+    def _expand(self, _event: KeyPressEvent) -> None:
+        """Print the last output in full; the next time, the output before it."""
+        tui, outputs = self._tui, list(self._tui.agent.outputs)
+        if outputs and outputs[-1] is not self._newest_output:
+            self._expanded, self._newest_output = 0, outputs[-1]
+        if self._expanded >= len(outputs):
+            tui.note = "there is no other output to show" if outputs else "no output yet"
+            return
+        self._expanded += 1
+        output = outputs[-self._expanded]
+        tui.printer.line(Text(output.title, "heading"))
+        lines = output.text.rstrip().split("\n")
+        for line in lines[:_MAX_EXPANDED]:
+            tui.printer.line(Text(f"  {line}"), wrap=False)
+        if len(lines) > _MAX_EXPANDED:
+            more = f"  ... {len(lines) - _MAX_EXPANDED:,} more lines"
+            tui.printer.line(Text(more, "faint"))
+
+    def _editor(self, event: KeyPressEvent) -> None:
+        async def edit() -> None:
+            text = await self._tui.front_end.edit(self._line.text())
+            if text is not None:
+                self._line.replace(text)
+
+        event.app.create_background_task(edit())
+
+    def _clear(self, event: KeyPressEvent) -> None:
+        event.app.renderer.clear()
+
+    def _suspend(self, event: KeyPressEvent) -> None:
+        event.app.suspend_to_background()
+
+    def _search(self, event: KeyPressEvent) -> None:
+        from prompt_toolkit.search import SearchDirection, start_search
+
+        if event.app.layout.has_focus(self._line.buffer):
+            start_search(direction=SearchDirection.BACKWARD)
+
+    def _paste(self, event: KeyPressEvent) -> None:
+        self._line.buffer.insert_text(self._line.pastes.fold(event.data))
+
+    def _placeholder_length(self) -> int:
+        before = self._line.buffer.document.text_before_cursor
+        return self._line.pastes.placeholder_length(before)

@@ -1,12 +1,13 @@
-"""The terminal as prompt_toolkit writes to it, with what an inline session needs on top."""
+"""prompt_toolkit's output and application, adapted to an inline session."""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import TextIO
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Size
@@ -20,12 +21,8 @@ _SIXTEEN = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "gray"
 
 
 def fragments(text: Text, console: Console) -> StyleAndTextTuples:
-    """`text` with the styles of the console's theme."""
-    found: StyleAndTextTuples = []
-    for segment in text.render(console):
-        style = _style(segment.style) if segment.style else ""
-        found.append((style, segment.text))
-    return found
+    """`text` for prompt_toolkit, with the styles of the console's theme."""
+    return [(_style(s.style) if s.style else "", s.text) for s in text.render(console)]
 
 
 @lru_cache(maxsize=256)
@@ -53,17 +50,22 @@ def _style(style: Style) -> str:
     return " ".join(words)
 
 
-# Terminals that cut rows which no longer fit, instead of breaking them into several.
-_CUTTING = ("linux", "vt100", "vt102", "vt220")
+# Terminals that truncate rows when they become narrower; others wrap the rows again.
+_TRUNCATING = ("linux", "vt100", "vt102", "vt220")
 
 
 class InlineOutput(Vt100_Output):
-    """Holds what is written back for a moment, so that a step of several parts is one write, and
-    does not ask the terminal where the cursor is: an answer may be slow, or never come."""
+    """Combines several writes into one, and never asks the terminal for the cursor's position.
+
+    The terminal's answer may be slow, or never come.
+    """
 
     def __init__(self, stream: TextIO, term: str) -> None:
         def size() -> Size:
-            columns, rows = os.get_terminal_size(stream.fileno())
+            try:
+                columns, rows = os.get_terminal_size(stream.fileno())
+            except io.UnsupportedOperation:  # a stream in memory, as tests use
+                columns = rows = 0
             return Size(rows=rows or 24, columns=columns or 80)
 
         super().__init__(stream, size, term=term, enable_cpr=False)
@@ -71,7 +73,7 @@ class InlineOutput(Vt100_Output):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """What is written inside reaches the terminal with what is written next."""
+        """Hold writes back until the next write after the block."""
         self._held = True
         try:
             yield
@@ -79,16 +81,16 @@ class InlineOutput(Vt100_Output):
             self._held = False
 
     def flush(self) -> None:
-        """Write to the terminal, unless held."""
+        """Write to the terminal, unless writes are held back."""
         if not self._held:
             super().flush()
 
 
 class InlineApplication(Application[int]):
-    """An application below text that is printed above it."""
+    """An application below lines that are printed above it."""
 
     def print_above(self, text: str) -> None:
-        """Print `text` above the application, which is drawn again below it."""
+        """Print `text` above the application, which is then drawn again."""
         assert isinstance(self.output, InlineOutput)
         with self.output.held():
             self.renderer.erase()
@@ -96,39 +98,30 @@ class InlineApplication(Application[int]):
         self.invalidate()
 
     def shrink(self) -> None:
-        """Give back rows that the application no longer needs; prompt_toolkit keeps them."""
+        """Free rows that the application no longer needs; prompt_toolkit would keep them."""
         screen = self.renderer.last_rendered_screen
         if screen is None:
             return
         size = self.output.get_size()
-        wanted = self.layout.container.preferred_height(size.columns, size.rows).preferred
-        if wanted < screen.height:
+        needed = self.layout.container.preferred_height(size.columns, size.rows).preferred
+        if needed < screen.height:
             assert isinstance(self.output, InlineOutput)
             with self.output.held():
                 self.renderer.erase()
 
     def _on_resize(self) -> None:
-        """Go up over the rows that the terminal made of what it broke, before all is erased."""
+        """Move up over the rows that the terminal added by wrapping, before all is erased."""
         screen = self.renderer.last_rendered_screen
         if screen is not None and reflows(os.environ):
             columns = max(self.output.get_size().columns, 1)
             position = self.renderer._cursor_pos
             rows = [screen.data_buffer[number] for number in range(position.y)]
             widths = [max((x for x in row if row[x].char.strip()), default=0) + 1 for row in rows]
-            broken = sum((width - 1) // columns for width in widths) + position.x // columns
-            self.output.cursor_up(broken)
+            added = sum((width - 1) // columns for width in widths) + position.x // columns
+            self.output.cursor_up(added)
         super()._on_resize()
 
 
 def reflows(environ: Mapping[str, str]) -> bool:
-    """Whether the terminal breaks rows anew when it becomes narrower, as most do."""
-    return environ.get("TERM") not in _CUTTING and "XTERM_VERSION" not in environ
-
-
-def write_plainly(stream: TextIO, text: Any) -> None:
-    """Write to a terminal that may be gone."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except (OSError, ValueError):
-        return
+    """Whether the terminal wraps rows again when it becomes narrower, as most terminals do."""
+    return environ.get("TERM") not in _TRUNCATING and "XTERM_VERSION" not in environ

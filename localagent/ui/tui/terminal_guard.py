@@ -1,8 +1,8 @@
-"""The terminal is put right again whatever becomes of this process, kill -9 included.
+"""Restores the terminal however this process ends, also after kill -9.
 
-A child process waits at a pipe. Where the pipe closes without a farewell, it gives the terminal
-back the settings that it had, and switches off what a prompt switched on. (A shell such as bash
-does the first by itself; a plain sh does not.)
+A child process waits at a pipe. If the pipe closes without a farewell, the child restores the
+terminal's settings, and switches off the modes of a prompt. (bash restores the settings by itself;
+a plain sh does not.)
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from typing import Any
 
 RESET = b"\x1b[J\x1b[?2004l\x1b[?1l\x1b[?25h\x1b[0m\r\n"
-"""Bracketed paste and application keys off, the cursor shown, colours as usual, a fresh line."""
+"""Turns off bracketed paste and application keys, shows the cursor, resets colors; a new line."""
 
 _FAREWELL = b"."
 
 
 @contextmanager
 def guarded(terminal: int) -> Iterator[None]:
-    """Watch over `terminal`, a file descriptor. Call it before there are threads.
+    """Guard `terminal`, a file descriptor. Call this before threads start.
 
-    What is typed while everything starts is kept as it is, for the prompt: Enter stays Enter.
+    Keys typed during start-up reach the prompt unchanged: Enter stays Enter.
     """
     if sys.platform == "win32" or not os.isatty(terminal):
         yield
@@ -48,13 +48,13 @@ def guarded(terminal: int) -> Iterator[None]:
         try:
             os.write(alive, _FAREWELL)
         except OSError:
-            pass  # somebody ended the child
+            pass  # another process ended the child
         os.close(alive)
         os.waitpid(child, 0)
 
 
 def _quiet(terminal: int, settings: list[Any]) -> None:
-    """No echo, and keys one by one; Ctrl-C still interrupts."""
+    """Turn off echo and read keys one by one; Ctrl-C still interrupts."""
     import termios
 
     changed = [*settings[:6], [*settings[6]]]
@@ -65,19 +65,19 @@ def _quiet(terminal: int, settings: list[Any]) -> None:
 
 
 def _wait_and_restore(watch: int, alive: int, terminal: int, settings: list[Any]) -> None:
-    """The child's whole life; never returns."""
+    """Run the child process; never returns."""
     import termios
 
     try:
         os.close(alive)
-        # Signals meant for the session go to its whole group; writing settings from the
-        # background would stop this process.
+        # The session's signals go to its whole process group. SIGTTOU stops a background process
+        # that writes settings.
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGTTOU", "SIGTTIN"):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         if os.read(watch, 1) != _FAREWELL:
             termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
             os.write(terminal, RESET)
     except (OSError, termios.error):
-        pass  # the terminal is gone; there is nothing to put right
+        pass  # the terminal is gone; nothing to restore
     finally:
         os._exit(0)

@@ -1,1 +1,1 @@
-"""What both front ends draw: turns, diffs, Markdown, the theme."""
+"""The views of both front ends: turns, diffs, Markdown, themes."""

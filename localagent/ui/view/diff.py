@@ -1,4 +1,4 @@
-"""Unified diffs for people: each line with its number and in its colour, changed words marked."""
+"""Unified diffs for readers: colored lines with their numbers, and changed words marked."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from localagent.ui.view.sanitize import clean
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
-_LONGEST = 400  # characters; in longer lines no words are compared
-_ALIKE = 0.4  # lines that share less are not the same line changed; marking words says nothing
+_LONGEST = 400  # characters; words of longer lines are not compared
+_SIMILAR = 0.4  # lines that share less are different lines; marking their words says nothing
 
 
-def looks_like_diff(text: str) -> bool:
-    """True where `text` begins as a unified diff does."""
+def is_diff(text: str) -> bool:
+    """Whether `text` begins like a unified diff."""
     return text.startswith("--- ") and "\n+++ " in text
 
 
-def drawn(diff: str) -> Iterator[Text]:
-    """The lines of `diff`, cleaned. Each line of code has its number before it: of the new file,
-    or of the old one where it was removed."""
+def diff_rows(diff: str) -> Iterator[Text]:
+    """The lines of `diff`, cleaned; each line of code begins with its number.
+
+    The number is that of the new file; for a removed line it is that of the old file.
+    """
     lines = diff.removesuffix("\n").split("\n")
     body = [line for line in lines[2:] if line[:1] in ("+", "-", " ")]
     if body and all(line.endswith("\r") for line in body):
-        lines = [line.removesuffix("\r") for line in lines]  # all of it CRLF: nothing to point at
+        lines = [
+            line.removesuffix("\r") for line in lines
+        ]  # every line ends with CRLF: not worth showing
     hunk = _Hunk(_digits(lines))
     for number, line in enumerate(lines):
         if number < 2:
@@ -36,21 +40,21 @@ def drawn(diff: str) -> Iterator[Text]:
         elif head := _HUNK.match(line):
             yield from hunk.end()
             hunk.old, hunk.new = int(head[1]), int(head[3])
-            yield Text(clean(line), style="mark")
+            yield Text(clean(line), style="accent")
         else:
             yield from hunk.take(line)
     yield from hunk.end()
 
 
 def counts(diff: str) -> tuple[int, int]:
-    """How many lines `diff` adds and removes."""
+    """The numbers of lines that `diff` adds and removes."""
     body = diff.split("\n")[2:]
     return sum(x.startswith("+") for x in body), sum(x.startswith("-") for x in body)
 
 
 @dataclass
 class _Hunk:
-    """Where in both files one is, and the changed lines that wait to be compared."""
+    """The position in both files, and a group of changed lines to compare."""
 
     digits: int
     old: int = 1
@@ -59,7 +63,7 @@ class _Hunk:
     _added: list[tuple[int, str]] = field(default_factory=list)
 
     def take(self, line: str) -> Iterator[Text]:
-        """The next line of the hunk; changed lines come once their group is over."""
+        """Take the next line; changed lines are yielded when their group ends."""
         sign = line[:1]
         if sign == "-":
             if self._added:
@@ -71,7 +75,7 @@ class _Hunk:
             self.new += 1
         else:
             yield from self.end()
-            if sign not in ("", " "):  # "\ No newline at end of file", or no line of a diff
+            if sign not in ("", " "):  # "\ No newline at end of file", or not a line of a diff
                 yield Text(f"{'':{self.digits}} {clean(line)}", style="faint")
                 return
             code = clean(line[1:])
@@ -79,11 +83,11 @@ class _Hunk:
             self.old, self.new = self.old + 1, self.new + 1
 
     def end(self) -> Iterator[Text]:
-        """The lines that wait."""
+        """Yield the group of changed lines."""
         removed = [Text(line) for _, line in self._removed]
         added = [Text(line) for _, line in self._added]
         for before, after in zip(removed, added, strict=False):
-            _mark_words(before, after)
+            _highlight_words(before, after)
         for (number, _), text in zip(self._removed, removed, strict=True):
             yield self._line(number, "-", text, "diff.removed")
         for (number, _), text in zip(self._added, added, strict=True):
@@ -95,13 +99,13 @@ class _Hunk:
         return Text.assemble((lead, "faint"), Text(sign, style=style).append_text(text))
 
 
-def _mark_words(before: Text, after: Text) -> None:
-    """Mark the words in which two versions of a line differ."""
+def _highlight_words(before: Text, after: Text) -> None:
+    """Highlight the words in which two versions of a line differ."""
     if max(len(before), len(after)) > _LONGEST:
         return
     old, new = _WORD.findall(before.plain), _WORD.findall(after.plain)
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    if matcher.ratio() < _ALIKE:
+    if matcher.ratio() < _SIMILAR:
         return
     for what, a, b, c, d in matcher.get_opcodes():
         if what != "equal":

@@ -1,4 +1,4 @@
-"""Numbers, times and signs as a person reads them."""
+"""Numbers, times and signs for readers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localagent.core.events import CheckFinished
 
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """The signs that lines begin with."""
+    """Signs at the beginning of lines, and between parts of a line."""
 
     ok: str
     bad: str
@@ -27,10 +31,10 @@ ASCII = Symbols("+", "x", "!", "*", ">", "[locked]", "-", "|/-\\")
 
 
 def symbols_for(encoding: str, environ: Mapping[str, str] | None = None) -> Symbols:
-    """Unicode signs where the output's encoding and the locale can show them.
+    """Unicode signs where both the output's encoding and the locale can show them.
 
-    The encoding alone is not enough: Python writes UTF-8 in the "C" locale, too, where the
-    terminal may not read it.
+    The encoding alone is not enough: in the "C" locale Python also writes UTF-8, and the terminal
+    may not read it.
     """
     if "utf" not in encoding.lower():
         return ASCII
@@ -54,7 +58,7 @@ def duration(seconds: float) -> str:
 
 
 def remaining(seconds: float) -> str:
-    """An estimate: "about 6 s left", "about 2 min left"."""
+    """An estimated time: "about 6 s left", "about 2 min left"."""
     if seconds < 1.5:
         return "about 1 s left"
     if seconds < 90:
@@ -63,7 +67,7 @@ def remaining(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes: "512 B", "1.1 GB" (powers of 1000, as shops and file managers count)."""
+    """Bytes: "512 B", "1.1 GB" (powers of 1000, like shops and file managers)."""
     if count < 1000:
         return f"{count} B"
     value = float(count)
@@ -77,6 +81,16 @@ def size(count: int) -> str:
 def count(number: int, noun: str) -> str:
     """ "1 file", "3 files", "1,204 tokens"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def check_result(event: CheckFinished) -> str:
+    """The result of a check: "11 passed, 1 failed", "passed", "failed (exit code 2)"."""
+    counts = tests(event.tests_passed, event.tests_failed)
+    if not counts:
+        return "passed" if event.ok else f"failed (exit code {event.exit_code})"
+    if not event.ok and not event.tests_failed:
+        return f"{counts}, but exit code {event.exit_code}"
+    return counts
 
 
 def tests(passed: int | None, failed: int | None) -> str:

@@ -1,30 +1,43 @@
-"""Code in colours, a line at a time, as it is written."""
+"""Syntax highlighting, a line at a time, while the model writes code."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
-# A lexer has no memory from line to line, so it reads the lines before once more: as many as keep
-# most strings and comments of several lines right, at a millisecond or so a line.
+# A lexer keeps no state between lines, so it reads earlier lines again for each line. This many
+# lines cover most multi-line strings and comments, and cost about a millisecond.
 _LINES_BEFORE = 40
-_LONGEST = 500  # characters; a longer line is data, and costs more than its colours are worth
+_LONGEST = 500  # characters; a longer line is data, and too slow to color
+
+_STYLES = (
+    ("Comment", "code.comment"),
+    ("String", "code.string"),
+    ("Number", "code.number"),
+    ("Keyword", "code.keyword"),
+    ("Operator.Word", "code.keyword"),
+    ("Name.Builtin", "code.builtin"),
+    ("Name.Function", "code.name"),
+    ("Name.Class", "code.name"),
+    ("Name.Decorator", "code.builtin"),
+    ("Name.Tag", "code.keyword"),
+)
 
 
 class Highlighter:
-    """The lines of one code block. An unknown language stays plain."""
+    """Highlights the lines of one code block; an unknown language stays plain."""
 
     def __init__(self, language: str) -> None:
         self._before: deque[str] = deque(maxlen=_LINES_BEFORE)
         self._lexer = _lexer(language)
 
     def line(self, line: str) -> Text:
-        """The next line, coloured."""
+        """The next line, with styles."""
         if self._lexer is None or len(line) > _LONGEST:
             return Text(line)
         start = sum(len(each) + 1 for each in self._before)
@@ -33,7 +46,7 @@ class Highlighter:
         at = 0
         for kind, value in self._lexer.get_tokens(source):
             begin, at = at, at + len(value)
-            if at > start and (style := _style(kind)):
+            if at > start and (style := _style(str(kind))):
                 text.stylize(style, max(begin - start, 0), at - start)
         self._before.append(line)
         return text
@@ -52,21 +65,6 @@ def _lexer(language: str) -> Lexer | None:
         return None
 
 
-def _style(kind: Any) -> str:
-    """The theme's style of a kind of token: "Token.Keyword.Constant" is a keyword."""
-    name = str(kind)
-    return next((style for part, style in _STYLES if part in name), "")
-
-
-_STYLES = (
-    ("Comment", "code.comment"),
-    ("String", "code.string"),
-    ("Number", "code.number"),
-    ("Keyword", "code.keyword"),
-    ("Operator.Word", "code.keyword"),
-    ("Name.Builtin", "code.builtin"),
-    ("Name.Function", "code.name"),
-    ("Name.Class", "code.name"),
-    ("Name.Decorator", "code.builtin"),
-    ("Name.Tag", "code.keyword"),
-)
+def _style(token: str) -> str:
+    """The theme's style for a kind of token: "Token.Keyword.Constant" is a keyword."""
+    return next((style for part, style in _STYLES if part in token), "")

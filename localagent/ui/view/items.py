@@ -1,22 +1,26 @@
-"""What commands of an interactive session show: text, remarks, errors, Markdown, tables, diffs."""
+"""Draws what a chat hands out besides events: text, errors, Markdown, tables, diffs, questions."""
 
 from __future__ import annotations
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from localagent.core.events import Question
 from localagent.ui.chat.interface import Output
-from localagent.ui.view.diff import drawn
-from localagent.ui.view.layout import Hanging, hanging, indented
+from localagent.ui.view.diff import diff_rows, is_diff
+from localagent.ui.view.format import count
 from localagent.ui.view.reply_stream import AnswerStream
-from localagent.ui.view.sanitize import clean
-from localagent.ui.view.screen import Surface
+from localagent.ui.view.sanitize import clean, one_line
+from localagent.ui.view.screen import Hanging, Surface, hanging, indented
 
 _NARROWEST_LAST = 16  # cells; a table that leaves its last column less is drawn as a list
+# A command is always drawn whole: the folded part could be the one that matters.
+_MAX_DIFF_LINES = 400
+_VERBS = {"shell": "run", "check": "run the check", "edit": "change", "write": "write"}
 
 
 def draw_output(surface: Surface, item: Output) -> None:
-    """Draw one item."""
+    """Draw the output of a command."""
     if item.title and item.kind != "error":
         surface.line(Text(clean(item.title), style="heading"))
     match item.kind:
@@ -32,23 +36,44 @@ def draw_output(surface: Surface, item: Output) -> None:
             answer.feed(item.text)
             answer.end()
         case "diff":
-            for row in drawn(item.text):
+            for row in diff_rows(item.text):
                 surface.line(row, wrap=False)
         case "table":
-            draw_table(surface, item.head, item.rows)
+            _draw_table(surface, item.head, item.rows)
         case "text":
             for line in clean(item.text).rstrip("\n").split("\n"):
-                surface.line(Text(line), wrap=_fits(line, surface.width))
+                # Where wrapping would cut a word, the terminal breaks the line: it copies whole.
+                whole_words = all(cell_len(word) <= surface.width for word in line.split())
+                surface.line(Text(line), wrap=whole_words)
 
 
-def _fits(line: str, width: int) -> bool:
-    """Whether no word of a line would be cut; one that would is left to the terminal, which joins
-    it again when it is copied."""
-    return all(cell_len(word) <= width for word in line.split())
+def draw_question(surface: Surface, question: Question) -> None:
+    """Draw the command or the change that the user is asked to allow."""
+    what = f"may I {verb(question.tool)} {one_line(question.subject)}?"
+    body = Text(what, style="warn.strong")
+    if question.reason:
+        body.append(f" ({one_line(question.reason)})", style="warn")
+    surface.line()
+    surface.line(hanging(Text("?", style="warn.strong"), body))
+    if is_diff(question.preview):
+        lines = list(diff_rows(question.preview))
+        visible = lines[:_MAX_DIFF_LINES]
+    else:
+        visible = lines = [Text(line) for line in clean(question.preview).rstrip().split("\n")]
+    for line in visible:
+        surface.line(Text("    ").append_text(line), wrap=False)
+    if len(lines) > len(visible):
+        hidden = count(len(lines) - len(visible), "more line")
+        surface.line(Text(f"    ... {hidden} not shown", style="warn"))
 
 
-def draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
-    """Draw rows in columns; the last column hangs, and numbers stand to the right."""
+def verb(tool: str) -> str:
+    """What a tool does, as in "may I change x.py?"."""
+    return _VERBS.get(tool, f"use {one_line(tool)} on")
+
+
+def _draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
+    """Draw rows in columns: the last column hangs, columns of numbers are aligned to the right."""
     lines = [
         tuple(clean(cell).strip() for cell in row) for row in ((head, *rows) if head else rows)
     ]
@@ -59,9 +84,9 @@ def draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, .
     widths = [max(cell_len(row[n]) for row in lines) for n in range(columns)]
     lead_width = sum(widths[:-1]) + 2 * columns
     if surface.width - lead_width < min(_NARROWEST_LAST, widths[-1]):
-        _draw_list(surface, lines, has_head=bool(head))
+        _draw_list(surface, lines[1:] if head else lines)
         return
-    right = [_numbers(lines[1 if head else 0 :], n) for n in range(columns)]
+    right = [_is_numeric(lines[1 if head else 0 :], n) for n in range(columns)]
     for number, row in enumerate(lines):
         style = "strong" if head and number == 0 else ""
         lead = Text("  ")
@@ -78,15 +103,15 @@ def draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, .
             surface.line(lead, wrap=False)
 
 
-def _draw_list(surface: Surface, lines: list[tuple[str, ...]], *, has_head: bool) -> None:
-    """A table on a narrow terminal: each row's first cell, the others below it."""
-    for row in lines[1:] if has_head else lines:
+def _draw_list(surface: Surface, rows: list[tuple[str, ...]]) -> None:
+    """Draw a table on a narrow terminal: each row's first cell, the others below it."""
+    for row in rows:
         surface.line(Text(row[0]))
         for cell in row[1:]:
             if cell:
                 surface.line(indented(Text(cell, style="faint"), 4))
 
 
-def _numbers(lines: list[tuple[str, ...]], column: int) -> bool:
+def _is_numeric(lines: list[tuple[str, ...]], column: int) -> bool:
     cells = [row[column] for row in lines if row[column]]
     return bool(cells) and all(cell[0].isdigit() and cell[-1] in "0123456789%" for cell in cells)

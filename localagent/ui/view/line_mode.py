@@ -1,6 +1,7 @@
-"""An interactive session without a screen: each line that is read is one turn.
+"""An interactive session without a screen: each line of input is one turn.
 
-For input from a pipe, output into a file, and terminals that cannot draw over a line (TERM=dumb).
+Used for input from a pipe, output into a file, and terminals that cannot redraw a line
+(TERM=dumb). Questions are answered with a letter and Enter.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from typing import TextIO
 
 from localagent.core.errors import Interrupted
 from localagent.core.events import Question, TurnFinished
-from localagent.ui.chat.interface import Chat, Item, Output, UIRequest
-from localagent.ui.view.ask import Asker
-from localagent.ui.view.items import draw_output
+from localagent.ui.chat.interface import Answer, Chat, Item, Output, UIRequest
+from localagent.ui.view.items import draw_output, draw_question
 from localagent.ui.view.render import Renderer
-from localagent.ui.view.screen import Screen
-from localagent.ui.view.terminal import terminal_screen
+from localagent.ui.view.screen import Screen, terminal_screen
 
 PROMPT = "> "
+# For these tools, "always" covers every file; for all others, only the same request again.
+_FILE_TOOLS = ("edit", "write")
+_TRIES = 3
 
 
 def first_line(stdin: TextIO) -> str:
-    """The first line of piped input, "" where there is none; nothing is read from a terminal."""
+    """The first line of piped input, "" where there is none; a terminal is not read."""
     if stdin.isatty():
         return ""
     while (line := stdin.readline()) and not line.strip():
@@ -34,25 +36,25 @@ def first_line(stdin: TextIO) -> str:
 
 
 def hold(open_chat: Callable[[bool], Chat], first: str) -> int:
-    """A whole session; returns the exit code of the last turn. `first` was read already.
+    """Hold a whole session; returns the exit code of the last turn. `first` was read already.
 
-    `open_chat` is told whether there is somebody to ask.
+    `open_chat` takes whether stdin is a terminal, so that a user can answer questions.
     """
-    person = sys.stdin.isatty()
+    interactive = sys.stdin.isatty()
     with ExitStack() as stack:
         screen = stack.enter_context(terminal_screen(sys.stdout))
-        chat = open_chat(person)
+        chat = open_chat(interactive)
         stack.callback(chat.close)
-        asker = Asker(screen, sys.stdin.readline) if person else None
-        lines = _Lines(chat, screen, asker)
-        for line in _typed(screen, first, echo=person):
+        asker = Asker(screen, sys.stdin.readline) if interactive else None
+        session = _LineSession(chat, screen, asker)
+        for line in _input_lines(screen, first, echo=interactive):
             with _interruptible(chat):
-                if not lines.carry_out(line):
+                if not session.run(line):
                     break
-        return lines.code
+        return session.code
 
 
-def _typed(screen: Screen, first: str, *, echo: bool) -> Iterator[str]:
+def _input_lines(screen: Screen, first: str, *, echo: bool) -> Iterator[str]:
     if first:
         yield first
     while True:
@@ -68,7 +70,7 @@ def _typed(screen: Screen, first: str, *, echo: bool) -> Iterator[str]:
 
 @contextmanager
 def _interruptible(chat: Chat) -> Iterator[None]:
-    """Ctrl-C stops the turn; while none runs, it ends the session."""
+    """Make Ctrl-C stop the turn; between turns, Ctrl-C ends the session."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         chat.cancel()
@@ -80,25 +82,58 @@ def _interruptible(chat: Chat) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Lines:
-    """Draws what comes of each line."""
+class Asker:
+    """Asks the user with y, n or a. `read` returns a line, "" at the end of input.
+
+    "a" answers similar questions of this session; it is not stored anywhere else.
+    """
+
+    def __init__(self, screen: Screen, read: Callable[[], str]) -> None:
+        self._screen = screen
+        self._read = read
+        self._always: set[tuple[str, str]] = set()
+
+    def ask(self, question: Question) -> Answer:
+        """Draw `question` and return the answer; an unclear answer counts as no."""
+        tool = question.tool
+        scope = (tool, "" if tool in _FILE_TOOLS else question.subject)
+        if scope in self._always:
+            return Answer(True, "allowed for this session")
+        draw_question(self._screen, question)
+        what = "this" if scope[1] else f"every {tool}"
+        what = "this command" if tool in ("shell", "check") else what
+        for _ in range(_TRIES):
+            self._screen.ask(f"  y yes, n no, a always for {what}: ")
+            line = self._read()
+            reply = line.strip().lower()
+            if reply in ("a", "always"):
+                self._always.add(scope)
+            if reply in ("y", "yes", "a", "always"):
+                return Answer(True)
+            if reply in ("n", "no", "") or not line:
+                break
+        return Answer(False, "you said no")
+
+
+class _LineSession:
+    """Runs lines in a chat and draws their output; `code` is the exit code so far."""
 
     def __init__(self, chat: Chat, screen: Screen, asker: Asker | None) -> None:
         self._chat = chat
         self._screen = screen
         self._asker = asker
         self._renderer = Renderer(screen, undo="/undo")
-        self._left = False
+        self._ended = False
         self.code = 0
 
-    def carry_out(self, line: str) -> bool:
-        """One line; False where the session is to end."""
-        if self._asker is not None:  # the terminal shows what is typed
+    def run(self, line: str) -> bool:
+        """Run one line; False where the session ends with it."""
+        if self._asker is not None:  # the terminal echoes the user's input
             self._renderer.echoed = line.strip()
         for item in self._chat.submit(line):
             self._draw(item)
         self._screen.clear_status()
-        return not self._left
+        return not self._ended
 
     def _draw(self, item: Item) -> None:
         if isinstance(item, Output):
@@ -116,10 +151,22 @@ class _Lines:
                     self._chat.cancel()
             elif isinstance(item, TurnFinished):
                 self.code = item.exit_code
-                self._left |= self._asker is None and item.exit_code == Interrupted.exit_code
+                self._ended |= self._asker is None and item.exit_code == Interrupted.exit_code
 
-    def _picked(self, request: UIRequest) -> str | None:
-        """One of the choices, by its number; None where nobody can be asked, or he names none."""
+    def _resolve(self, request: UIRequest) -> None:
+        match request.kind:
+            case "quit":
+                self._ended = True
+            case "pick":
+                self._chat.resolve(request.id, self._pick(request))
+            case "edit" | "draft":
+                draw_output(self._screen, Output("text", request.text))
+                self._chat.resolve(request.id, None)
+            case "theme" | "keys":
+                draw_output(self._screen, Output("note", "only at a terminal with a screen"))
+
+    def _pick(self, request: UIRequest) -> str | None:
+        """The choice whose number the user enters; None for no number, or without a user."""
         if request.title:
             draw_output(self._screen, Output("text", request.title))
         for number, choice in enumerate(request.choices, 1):
@@ -128,18 +175,7 @@ class _Lines:
         if self._asker is None:
             return None
         self._screen.ask("number (Enter: none): ")
-        given = sys.stdin.readline().strip()
-        if not given.isdigit() or not 0 < int(given) <= len(request.choices):
+        reply = sys.stdin.readline().strip()
+        if not reply.isdigit() or not 0 < int(reply) <= len(request.choices):
             return None
-        return request.choices[int(given) - 1].value
-
-    def _resolve(self, request: UIRequest) -> None:
-        if request.kind == "quit":
-            self._left = True
-        elif request.kind == "pick":
-            self._chat.resolve(request.id, self._picked(request))
-        elif request.kind in ("edit", "draft"):
-            draw_output(self._screen, Output("text", request.text))
-            self._chat.resolve(request.id, None)
-        elif request.kind in ("theme", "keys"):
-            draw_output(self._screen, Output("note", "only at a terminal with a screen"))
+        return request.choices[int(reply) - 1].value

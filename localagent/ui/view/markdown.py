@@ -1,7 +1,7 @@
-"""Markdown as it is written: rows of styled text as soon as they are certain.
+"""Streams Markdown: styled rows come out as soon as later text cannot change them.
 
-Paragraphs, headings, lists, quotes, rules, code blocks and tables; what else there is stays as
-written. Memory is that of one line, one table, and the lines that a code block's colours look back.
+It draws paragraphs, headings, lists, quotes, rules, code blocks and tables, and leaves other text
+unchanged. Memory is bounded by one line, one table, and the lines that the highlighter reads again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.text import Text
 from localagent.ui.view.highlight import Highlighter
 from localagent.ui.view.markdown_inline import Inline
 
-# What a line has so far that may still become something else than a paragraph.
+# The beginning of a line that may still become something other than a paragraph.
 _UNDECIDED = re.compile(
     r"\s*(#{0,6}\s*|[-*_+]{0,3}|\d{1,3}[.)]?|([-*+]|\d{1,3}[.)])\s+(\[.{0,3})?|>\s*|`{1,2}|~{1,2})$"
 )
@@ -28,25 +28,25 @@ _QUOTE = re.compile(r"\s{0,3}(>\s?)+")
 _TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
 _TASK = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 _NARROWEST = 8
-_MAX_TABLE_ROWS = 200  # of a longer one the rows are drawn in parts
+_MAX_TABLE_ROWS = 200  # a longer table is drawn in several parts
 _MAX_INDENT = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row of output; `whole` says that it must not be broken (code), whatever its width."""
+class MarkdownRow:
+    """One row of output; a `whole` row (code) is never broken, whatever its width."""
 
     text: Text
     whole: bool = False
 
 
 class MarkdownStream:
-    """Takes pieces of cleaned text and gives rows of at most `width` cells; code is not broken."""
+    """Turns pieces of cleaned text into rows of at most `width` cells; code is not broken."""
 
     def __init__(self, width: int, *, unicode: bool = True) -> None:
         self.width = max(width, _NARROWEST)
         self._unicode = unicode
-        self._line = ""  # of the line that is being read, what no Inline has taken
+        self._line = ""  # the part of the current line that no Inline has taken
         self._inline: Inline | None = None
         self._lead = Text()
         self._hang = Text()
@@ -56,27 +56,27 @@ class MarkdownStream:
         self._margin = 0
         self._table: list[str] = []
 
-    def feed(self, piece: str) -> Iterator[Row]:
-        """The rows that the next piece completes."""
+    def feed(self, piece: str) -> Iterator[MarkdownRow]:
+        """Yield the rows that the next piece completes."""
         first, *more = piece.split("\n")
         yield from self._add(first)
         for part in more:
             yield from self._end_line()
             yield from self._add(part)
 
-    def close(self) -> Iterator[Row]:
-        """The rest, at the end of the text."""
+    def close(self) -> Iterator[MarkdownRow]:
+        """Yield the rest, at the end of the text."""
         if self._line or self._inline is not None:
             yield from self._end_line()
         yield from self._end_table()
 
     def partial(self) -> Text:
-        """The row that is being written."""
+        """The unfinished row."""
         if self._inline is not None:
-            return self._dressed(self._inline.shown())
+            return self._with_lead(self._inline.rest())
         return Text(self._line)
 
-    def _add(self, text: str) -> Iterator[Row]:
+    def _add(self, text: str) -> Iterator[MarkdownRow]:
         if not text:
             return
         if self._inline is None:
@@ -94,7 +94,7 @@ class MarkdownStream:
         yield from self._rows(end=False)
 
     def _begin(self) -> str:
-        """Begin a line that is no code, table or rule; returns its text without its marks."""
+        """Begin a line of text (no code, table or rule); returns it without its block marks."""
         line, self._line, self._inline = self._line, "", Inline()
         lead, self._style = "", ""
         if heading := _HEADING.match(line):
@@ -115,18 +115,18 @@ class MarkdownStream:
         self._hang = self._lead if self._style == "faint" else Text(" " * cell_len(lead))
         return line
 
-    def _rows(self, *, end: bool) -> Iterator[Row]:
+    def _rows(self, *, end: bool) -> Iterator[MarkdownRow]:
         assert self._inline is not None
         room = max(self.width - self._lead.cell_len, _NARROWEST)
         for row in self._inline.rows(room, end=end):
-            yield Row(self._dressed(row))
+            yield MarkdownRow(self._with_lead(row))
             self._lead = self._hang
 
-    def _dressed(self, text: Text) -> Text:
+    def _with_lead(self, text: Text) -> Text:
         body = Text(style=self._style).append_text(text) if self._style else text
         return Text.assemble(self._lead, body)
 
-    def _end_line(self) -> Iterator[Row]:
+    def _end_line(self) -> Iterator[MarkdownRow]:
         line, fence = self._line, _FENCE.fullmatch(self._line)
         if self._inline is not None:
             yield from self._rows(end=True)
@@ -137,7 +137,7 @@ class MarkdownStream:
                 self._code = None
                 return
             margin = min(self._margin, len(line) - len(line.lstrip(" ")))
-            yield Row(self._code.line(line[margin:]), whole=True)
+            yield MarkdownRow(self._code.line(line[margin:]), whole=True)
         elif line.lstrip()[:1] == "|":
             self._line = ""
             self._table.append(line)
@@ -151,28 +151,27 @@ class MarkdownStream:
                 self._margin = len(fence[1])
             elif _RULE.fullmatch(line):
                 self._line = ""
-                yield Row(Text(("─" if self._unicode else "-") * min(self.width, 40), "faint"))
+                yield MarkdownRow(
+                    Text(("─" if self._unicode else "-") * min(self.width, 40), "faint")
+                )
             elif not line.strip():
                 self._line = ""
-                yield Row(Text())
+                yield MarkdownRow(Text())
             else:
-                self._inline_line()
+                text = self._begin()
+                assert self._inline is not None
+                self._inline.add(text)
                 yield from self._rows(end=True)
                 self._inline = None
 
-    def _inline_line(self) -> None:
-        text = self._begin()
-        assert self._inline is not None
-        self._inline.add(text)
-
-    def _end_table(self) -> Iterator[Row]:
+    def _end_table(self) -> Iterator[MarkdownRow]:
         lines, self._table = self._table, []
         if lines:
             yield from _table(lines, self.width)
 
 
-def _table(lines: list[str], width: int) -> Iterator[Row]:
-    """The table in columns; as rows of "name: value" where it is wider than the terminal."""
+def _table(lines: list[str], width: int) -> Iterator[MarkdownRow]:
+    """The table in columns, or as lines "name: value" where it is wider than the terminal."""
     has_head = len(lines) > 1 and bool(_TABLE_RULE.match(lines[1]))
     rows = [_cells(line) for line in lines if not _TABLE_RULE.match(line)]
     columns = max((len(row) for row in rows), default=0)
@@ -190,10 +189,10 @@ def _table(lines: list[str], width: int) -> Iterator[Row]:
             if n + 1 < columns:
                 text.append(" " * (widths[n] - cell.cell_len + 2))
         text.rstrip()
-        yield Row(text)
+        yield MarkdownRow(text)
 
 
-def _as_list(rows: list[list[Text]], width: int, *, has_head: bool) -> Iterator[Row]:
+def _as_list(rows: list[list[Text]], width: int, *, has_head: bool) -> Iterator[MarkdownRow]:
     head = rows[0] if has_head and len(rows) > 1 else []
     for row in rows[1:] if head else rows:
         for n, cell in enumerate(row):
@@ -202,7 +201,7 @@ def _as_list(rows: list[list[Text]], width: int, *, has_head: bool) -> Iterator[
                 line = Inline(f"{name}{cell.plain}")
                 lead = "- " if n == 0 else "  "
                 for text in line.rows(max(width - 2, _NARROWEST), end=True):
-                    yield Row(Text(lead).append_text(text))
+                    yield MarkdownRow(Text(lead).append_text(text))
                     lead = "  "
 
 
@@ -210,4 +209,4 @@ def _cells(line: str) -> list[Text]:
     inner = line.strip().removeprefix("|")
     inner = inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner
     parts = re.split(r"(?<!\\)\|", inner)
-    return [Inline(part.strip()).shown() for part in parts]
+    return [Inline(part.strip()).rest() for part in parts]

@@ -1,8 +1,7 @@
-"""Markdown's marks inside a line (`code`, **bold**, *slanted*, ~~struck~~, links), read as the line
-comes, and the line broken into rows of a terminal.
+"""Markdown inside a line (`code`, **bold**, *italic*, ~~strike~~, links), broken into rows.
 
-A mark is believed when it opens, before its end was seen: rows of a long paragraph can then be
-printed while the rest is still being written. A mark that is never closed ends with its line.
+A mark takes effect when it opens, before its end arrives. So the first rows of a long paragraph can
+be printed while the model writes the rest. A mark that is never closed ends with its line.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 _LINK = re.compile(r"!?\[([^\][\n]{1,400})\]\(<?([^()\s<>]{1,1000})>?\)")
-# Not "_" and "__": in talk of code they are parts of names.
-_STYLES = {"**": "strong", "*": "slanted", "~~": "struck"}
-# The end of what has come, where more may make something else of it.
+# Not "_" and "__": in text about code they are parts of names.
+_STYLES = {"**": "strong", "*": "italic", "~~": "strike"}
+# The end of the text so far, where later text may change its meaning.
 _UNDECIDED = re.compile(r"(!?\[[^\][\n]{0,400}(\](\([^()\s]{0,1000})?)?|[*~`\\!]+)$")
 _ESCAPABLE = "\\`*_{}[]()#+-.!>~|<"
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -25,18 +24,20 @@ _WORD = re.compile(r"\s*\S+|\s+")
 
 @dataclass
 class Inline:
-    """The rest of one line of Markdown: what has come and was not handed out as rows."""
+    """One line of Markdown that arrives in pieces; `raw` is the text not yet returned as rows."""
 
     raw: str = ""
     _open: list[str] = field(default_factory=list)
 
     def add(self, piece: str) -> None:
-        """Take more of the line; no line breaks."""
+        """Take the next piece of the line; it has no line breaks."""
         self.raw += piece
 
     def rows(self, width: int, *, end: bool) -> list[Text]:
-        """The rows that are complete, `width` cells wide at most, taken off; `end` says that the
-        line is over, so the last row is, too."""
+        """Remove and return the complete rows, at most `width` cells wide.
+
+        `end` says that the line is complete, and so is its last row.
+        """
         tail = None if end else _UNDECIDED.search(self.raw)
         ready = self.raw[: tail.start()] if tail else self.raw
         if not end and cell_len(ready) <= width:
@@ -50,23 +51,25 @@ class Inline:
         if len(starts) < 2:
             return []
         place, rest, self._open = places[starts[-1]]
-        self.raw = rest + self.raw[place:]  # with the tail, which is behind all places
+        self.raw = rest + self.raw[place:]  # the tail lies behind all places
         return rows[:-1]
 
-    def shown(self) -> Text:
-        """What is left, as far as it has come."""
+    def rest(self) -> Text:
+        """The styled text that is not yet part of a row."""
         return self._read(self.raw, list(self._open))[0]
 
     @staticmethod
     def _read(raw: str, open_marks: list[str]) -> tuple[Text, list[tuple[int, str, list[str]]]]:
-        """The styled text of `raw`, and for each of its characters where in `raw` one goes on
-        from there, what comes before that, and which marks are open."""
+        """The styled text of `raw`, and for each character how to resume there.
+
+        A place to resume has an offset in `raw`, a text that precedes it, and the open marks.
+        """
         text = Text()
         places: list[tuple[int, str, list[str]]] = []
         at = 0
         for end, piece, style, marks_after in _pieces(raw, open_marks):
             for number in range(len(piece)):
-                if number and end - at != len(piece):  # inside of a link: its rest is text
+                if number and end - at != len(piece):  # inside a link: its rest is text
                     places.append((end, piece[number:], open_marks))
                 else:
                     places.append((at + number, "", open_marks))
@@ -77,7 +80,7 @@ class Inline:
 
 
 def _pieces(raw: str, marks: list[str]) -> Iterator[tuple[int, str, str, list[str]]]:
-    """(where the piece ends in `raw`, what is shown of it, its style, the marks open after it)."""
+    """Yield each piece's end in `raw`, its visible text, its style, and the marks open after it."""
     at = 0
     while at < len(raw):
         if marks and marks[-1].startswith("`"):
@@ -101,11 +104,11 @@ def _pieces(raw: str, marks: list[str]) -> Iterator[tuple[int, str, str, list[st
             at += len(run[0])
             yield at, "", "", marks
         elif sign in "![" and (link := _LINK.match(raw, at)):
-            shown, target = link[1], link[2]
-            if target != shown and not target.startswith("#"):
-                shown = f"{shown} ({target})"
+            label, target = link[1], link[2]
+            if target != label and not target.startswith("#"):
+                label = f"{label} ({target})"
             at = link.end()
-            yield at, shown, "link", marks
+            yield at, label, "link", marks
         elif sign in "*~" and (mark := _mark(raw, at, marks)):
             if mark in marks:
                 marks = marks[: marks.index(mark)]
@@ -139,7 +142,7 @@ def _mark(raw: str, at: int, marks: list[str]) -> str:
 
 
 def _breaks(plain: str, width: int) -> Iterator[int]:
-    """Where each row begins: at words, and inside of one that is too long for a row."""
+    """The offsets where rows begin: at words, and inside a word too long for a row."""
     yield 0
     used = 0
     for word in _WORD.finditer(plain):
@@ -150,7 +153,7 @@ def _breaks(plain: str, width: int) -> Iterator[int]:
             cells, used = cell_len(plain[start : word.end()]), 0
         else:
             start = word.start()
-        if cells > width:  # only a word that is alone on its row comes here
+        if cells > width:  # a word alone on its row
             row = 0
             for place in range(start, word.end()):
                 cells = cell_len(plain[place])

@@ -1,7 +1,7 @@
-"""The terminal view: draws the event stream, one line for each thing that happened.
+"""Draws the event stream: one line for each event, and a summary at the end of a turn.
 
-What is going on now is the live line; what is done is a finished line; the end is a summary. Model
-output, command output and file names are cleaned (`ui.clean`) before they are drawn.
+The live line is the current work, a finished line is completed work. Model output, command output
+and file names are cleaned (`ui.view.sanitize`) before they are drawn.
 """
 
 from __future__ import annotations
@@ -40,19 +40,18 @@ from localagent.core.events import (
 )
 from localagent.sandbox.base import network_access
 from localagent.ui.view.diff import counts
-from localagent.ui.view.format import count, duration, remaining, tests
-from localagent.ui.view.layout import hanging, indented
+from localagent.ui.view.format import check_result, count, duration, remaining
 from localagent.ui.view.reply_stream import MAX_LINES, ActStream, AnswerStream, CodeStream
 from localagent.ui.view.sanitize import clean, one_line
-from localagent.ui.view.screen import Surface
-from localagent.ui.view.summary import Report, draw_summary
+from localagent.ui.view.screen import Surface, hanging, indented
+from localagent.ui.view.summary import TurnReport, draw_summary
 
-# Requests whose reply is one word picked from a list: there is nothing to watch.
+# Requests whose reply is one word of a list: nothing to watch.
 _CHOICES = ("classify", "localise")
-# Requests whose replies are a line or two, many of them: no line on what each cost.
+# Requests with many replies of a line or two: their cost gets no line.
 _SHORT = ("infill", *_CHOICES)
-_PROMPT_LINES = 6  # of a pasted text, that are shown again
-# Steps that are only a number; the tool calls between them tell more.
+_PROMPT_LINES = 6  # of a long prompt, the lines that are echoed
+# Steps that are only a number; the tool calls between them say more.
 _UNNAMED = ("think",)
 _DOING = {
     "classify": "understanding the request",
@@ -63,7 +62,6 @@ _DOING = {
     "plan": "planning",
 }
 
-
 _STREAMS: dict[str, type[AnswerStream] | type[ActStream]] = {
     "answer": AnswerStream,
     "plan": AnswerStream,
@@ -72,8 +70,10 @@ _STREAMS: dict[str, type[AnswerStream] | type[ActStream]] = {
 
 
 class Renderer:
-    """Draws events on a surface. `undo` is the command that the summary names. With `inside`, what
-    stands on the status line and the prompt of an interactive session is left out."""
+    """Draws events on a surface. `undo` is the command that the summary names.
+
+    `inside` an interactive session, facts of its status line and prompt are left out.
+    """
 
     def __init__(
         self, screen: Surface, undo: str = "localagent undo", *, inside: bool = False
@@ -81,24 +81,24 @@ class Renderer:
         self._screen = screen
         self._undo = undo
         self._inside = inside
-        self.echoed = ""  # a prompt that stands on the screen already
-        self._report = Report()
+        self.echoed = ""  # a prompt that is on the screen already
+        self._report = TurnReport()
         self._candidate = ""
-        self._own_command = False
+        self._is_user_command = False
         self._purpose = ""
         self._reply: AnswerStream | ActStream | CodeStream | None = None
         self._streams: set[int] = set()
         self._followed = 0
         self._draw: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session,
-            ModeChanged: self._mode,
+            ModeChanged: self._remark,
             Steered: self._steered,
-            ChangesUndone: self._undone,
-            Rewound: self._rewound,
-            ConversationReplaced: self._replaced,
+            ChangesUndone: self._remark,
+            Rewound: self._remark,
+            ConversationReplaced: self._remark,
             TurnStarted: self._turn,
             Step: self._step,
-            ModelAsked: self._asked,
+            ModelAsked: self._request,
             ModelReading: self._reading,
             TextDelta: self._delta,
             ModelReplied: self._replied,
@@ -117,12 +117,12 @@ class Renderer:
         }
 
     def draw(self, event: Event) -> None:
-        """Draw one event; those that a person need not see are passed over."""
+        """Draw one event; events of no interest to the user draw nothing."""
         method = self._draw.get(type(event))
         if method is not None:
             method(event)
 
-    def _mark(self, symbol: str, style: str, text: Text | str) -> None:
+    def _print(self, symbol: str, style: str, text: Text | str) -> None:
         body = text if isinstance(text, Text) else Text(text)
         self._screen.line(hanging(Text(symbol, style=style), body))
 
@@ -132,7 +132,7 @@ class Renderer:
         self._report.session = event.session
         symbols = self._screen.symbols
         if event.sandbox == "none":
-            guard = Text("no sandbox: every command asks", style="warn")
+            guard = Text("no sandbox: each command is asked for", style="warn")
         else:
             guard = Text(
                 f"{symbols.lock} {one_line(event.sandbox)}, {network_access(event.ports)}",
@@ -151,28 +151,27 @@ class Renderer:
         self._screen.line(Text(f" {symbols.dot} ").join(parts))
         self._screen.line(Text(one_line(event.workspace, 1000), style="faint"), wrap=False)
 
-    def _mode(self, event: ModeChanged) -> None:
-        self._mark(self._screen.symbols.step, "cyan", f"mode: {one_line(event.mode)}")
+    def _remark(self, event: ModeChanged | ChangesUndone | Rewound | ConversationReplaced) -> None:
+        match event:
+            case ModeChanged(mode=mode):
+                text = f"mode: {one_line(mode)}"
+            case ChangesUndone(turn=turn, changed=changed, again=again):
+                files = one_line(", ".join(changed) or "no files", 1000)
+                text = f"{'redid' if again else 'undid'} turn {turn}: {files}"
+            case Rewound(turn=turn):
+                text = f"went back to before turn {turn}"
+            case ConversationReplaced():
+                text = "context compacted"
+        self._print(self._screen.symbols.step, "accent", text)
 
     def _steered(self, event: Steered) -> None:
-        self._mark(">", "strong", Text(one_line(event.text, 400), style="strong"))
-
-    def _undone(self, event: ChangesUndone) -> None:
-        what = "made again" if event.again else "took back"
-        files = one_line(", ".join(event.changed) or "nothing", 1000)
-        self._mark(self._screen.symbols.step, "mark", f"{what}, of turn {event.turn}: {files}")
-
-    def _rewound(self, event: Rewound) -> None:
-        self._mark(self._screen.symbols.step, "mark", f"went back to before turn {event.turn}")
-
-    def _replaced(self, _event: ConversationReplaced) -> None:
-        self._mark(self._screen.symbols.step, "mark", "the conversation goes on from less")
+        self._print(">", "strong", Text(one_line(event.text, 400), style="strong"))
 
     def _turn(self, event: TurnStarted) -> None:
-        self._report = Report(session=self._report.session)
+        self._report = TurnReport(session=self._report.session)
         self._candidate = ""
-        self._own_command = event.kind == "command"
-        self._report.own_check = event.kind == "check"
+        self._is_user_command = event.kind == "command"
+        self._report.is_user_check = event.kind == "check"
         echoed, self.echoed = self.echoed, ""
         if echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:
             self._screen.line()
@@ -184,12 +183,12 @@ class Renderer:
         self._candidate = ""
         text = one_line(event.detail or event.name)
         if event.name not in _UNNAMED:
-            self._mark(self._screen.symbols.step, "mark", text)
+            self._print(self._screen.symbols.step, "accent", text)
         self._screen.status(text)
 
-    def _asked(self, event: ModelAsked) -> None:
+    def _request(self, event: ModelAsked) -> None:
         self._purpose = event.purpose
-        if not self._streams:  # of replies that are written together, the first is followed
+        if not self._streams:  # of several replies at once, only the first is drawn
             watched = self._screen.live_line and event.purpose not in _CHOICES
             kind = _STREAMS.get(event.purpose, CodeStream)
             self._reply = kind(self._screen) if watched else None
@@ -214,9 +213,8 @@ class Renderer:
         self._streams.discard(event.stream)
         if event.stream == self._followed:
             self._end_reply()
-            self._report.answer_shown |= (
-                event.purpose in ("answer", "plan") and self._screen.live_line
-            )
+            drawn = event.purpose in ("answer", "plan") and self._screen.live_line
+            self._report.answer_drawn |= drawn
         if event.purpose in _SHORT or (self._inside and event.finish != "length"):
             return
         read = event.prompt_tokens - event.reused_tokens
@@ -230,7 +228,7 @@ class Renderer:
         self._screen.line(indented(Text(cost, style="faint"), 2))
 
     def _end_replies(self) -> None:
-        """What there is of replies that do not end stays, and is not run into what comes next."""
+        """Finish replies that were cut off, so that the next output begins on a new line."""
         self._end_reply()
         self._streams.clear()
 
@@ -238,7 +236,7 @@ class Renderer:
         if self._reply is not None:
             self._reply.end()
             if isinstance(self._reply, ActStream):
-                self._report.answer_shown |= self._reply.concluded
+                self._report.answer_drawn |= self._reply.concluded
             self._reply = None
 
     def _called(self, event: ToolCalled) -> None:
@@ -249,8 +247,8 @@ class Renderer:
     def _returned(self, event: ToolReturned) -> None:
         symbols = self._screen.symbols
         called = self._report.calls.pop(event.call, one_line(event.tool))
-        if self._own_command:
-            self._output(event)
+        if self._is_user_command:
+            self._command_output(event)
             return
         lines = [line for line in event.for_person.split("\n") if line.strip()]
         if lines and lines[0].startswith("$ "):  # the command itself
@@ -259,36 +257,37 @@ class Renderer:
         if lines:
             more = f" (+{count(len(lines) - 1, 'line')})" if len(lines) > 1 else ""
             text.append(f"  {one_line(lines[0], 120)}{more}", style="faint" if event.ok else "bad")
-        sign, style = (symbols.tool, "mark") if event.ok else (symbols.bad, "bad")
-        self._mark(sign, style, text)
+        sign, style = (symbols.tool, "accent") if event.ok else (symbols.bad, "bad")
+        self._print(sign, style, text)
 
-    def _output(self, event: ToolReturned) -> None:
-        """What came of a command that the user ran: it is what there is to see."""
+    def _command_output(self, event: ToolReturned) -> None:
+        """Draw the output of a command that the user entered."""
         lines = clean(event.for_person).rstrip("\n").split("\n")
         for line in lines[:MAX_LINES]:
             self._screen.line(Text(f"  {line}", "" if event.ok else "bad"), wrap=False)
         if len(lines) > MAX_LINES:
             more = count(len(lines) - MAX_LINES, "more line")
             self._screen.line(Text(f"  ... {more}", "faint"))
-        self._report.answer_shown = True
+        self._report.answer_drawn = True
 
     def _question(self, event: Question) -> None:
         self._screen.clear_status()
-        self._report.asked = event
         if self._inside:
-            self._report.seen.add(event.preview.strip())
+            self._report.previews.add(event.preview.strip())
 
     def _decision(self, event: Decision) -> None:
         if event.allowed:
             return
         why = f": {one_line(event.reason)}" if event.reason else ""
-        self._mark(
+        self._print(
             self._screen.symbols.bad,
             "bad",
             f"not allowed: {one_line(event.tool)} {one_line(event.subject)}{why}",
         )
         if event.by == "nobody":
-            self._screen.line(indented(Text("--yes allows what would be asked", style="faint"), 2))
+            self._screen.line(
+                indented(Text("--yes answers such questions with yes", style="faint"), 2)
+            )
 
     def _proposed(self, event: CandidateProposed) -> None:
         self._candidate = f"candidate {event.number}"
@@ -298,7 +297,7 @@ class Renderer:
 
     def _rejected(self, event: CandidateRejected) -> None:
         text = f"candidate {event.number}: {one_line(event.reason)}"
-        self._mark(self._screen.symbols.bad, "faint", Text(text, style="faint"))
+        self._print(self._screen.symbols.bad, "faint", Text(text, style="faint"))
 
     def _checking(self, event: CheckStarted) -> None:
         what = self._candidate if event.candidate and self._candidate else "the workspace"
@@ -307,15 +306,14 @@ class Renderer:
     def _checked(self, event: CheckFinished) -> None:
         symbols = self._screen.symbols
         self._report.checks.append(event)
-        found = tests(event.tests_passed, event.tests_failed)
-        if not found:
-            found = "passed" if event.ok else f"failed (exit code {event.exit_code})"
-        elif not event.ok and not event.tests_failed:
-            found += f", but exit code {event.exit_code}"
         what = self._candidate if event.candidate and self._candidate else "check"
         sign, style = (symbols.ok, "ok") if event.ok else (symbols.bad, "bad")
-        text = Text(f"{what}: {found}").append(f"  {duration(event.seconds)}", style="faint")
-        self._mark(sign, style, text)
+        rejected = bool(event.candidate) and not event.ok  # an ordinary step of the search
+        text = Text(f"{what}: {check_result(event)}", style="faint" if rejected else "")
+        text.append(f"  {duration(event.seconds)}", style="faint")
+        self._print(sign, "faint" if rejected else style, text)
+        if rejected:
+            self._screen.status("searching for another candidate")
 
     def _changed(self, event: FileChanged) -> None:
         self._report.changes.append(event)
@@ -325,18 +323,18 @@ class Renderer:
         text = Text(f"{what} {one_line(event.path)}")
         if event.diff:
             text.append(f"  +{added} -{removed}", style="faint")
-        self._mark(self._screen.symbols.tool, "mark", text)
+        self._print(self._screen.symbols.tool, "accent", text)
 
     def _warned(self, event: Warned) -> None:
         if event.lost:
             self._end_replies()
         text = Text(one_line(event.text, 1000), style="warn")
-        self._mark(self._screen.symbols.warn, "warn", text)
+        self._print(self._screen.symbols.warn, "warn", text)
 
     def _failed(self, event: Failed) -> None:
         if event.kind == "Interrupted":  # the turn's end says so
             return
-        self._mark(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
+        self._print(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
         if event.hint:
             self._screen.line(indented(Text(one_line(event.hint, 1000)), 2))
 
@@ -347,10 +345,10 @@ class Renderer:
 
 
 def draw_prompt(surface: Surface, prompt: str) -> None:
-    """Draw what the user entered; of a long text the beginning."""
+    """Draw the user's input; of a long text only the beginning."""
     lines = prompt.strip().splitlines() or [""]
-    shown = "\n".join(one_line(line, 400) for line in lines[:_PROMPT_LINES])
-    body = Text(shown, style="strong")
+    beginning = "\n".join(one_line(line, 400) for line in lines[:_PROMPT_LINES])
+    body = Text(beginning, style="strong")
     if len(lines) > _PROMPT_LINES:
         body.append(f"\n... {count(len(lines) - _PROMPT_LINES, 'more line')}", style="faint")
     surface.line(hanging(Text(">", style="strong"), body))

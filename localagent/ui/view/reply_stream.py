@@ -1,5 +1,4 @@
-"""A reply as it is written: an answer as Markdown, code dim, indented, and folded where it grows
-long."""
+"""A reply while the model writes it: answers as Markdown, code dim, indented and folded."""
 
 from __future__ import annotations
 
@@ -13,19 +12,21 @@ from localagent.ui.view.sanitize import StreamCleaner
 from localagent.ui.view.screen import Surface
 
 MAX_LINES = 40
-"""Lines of a reply that are shown; after them the live line counts. The change itself is shown
-whole at the end, and the reply is in the transcript."""
+"""Lines of code that are drawn; the live line counts the rest.
+
+The summary shows the whole change, and the transcript has the whole reply.
+"""
 
 DONE = "done"
 CALLS = ("read", "list", "search", "edit", "write", "shell", DONE)
-"""What opens a tool's call in a reply, behind three backticks."""
+"""Words that open a tool call in a reply, behind three backticks."""
 
 _CALL = re.compile(rf"```({'|'.join(CALLS)})\b")
 _INDENT = "    "
 
 
 class AnswerStream:
-    """Draws an answer to a person: all of it, as Markdown."""
+    """Draws an answer to the user: the whole text, as Markdown."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
@@ -44,13 +45,13 @@ class AnswerStream:
         self._surface.partial(self._markdown.partial())
 
     def end(self) -> None:
-        """The answer is over."""
+        """Draw the rest: the answer is complete."""
         for row in self._markdown.close():
             self._row(row.text)
         self._surface.clear_status()
 
     def _row(self, text: Text) -> None:
-        if not text.plain.strip():  # blank lines wait, so that none begins or ends the answer
+        if not text.plain.strip():  # held back: no blank line begins or ends an answer
             self._blank += self._any
             return
         for _ in range(min(self._blank, 2) if self._any else 1):
@@ -60,18 +61,20 @@ class AnswerStream:
 
 
 class ActStream:
-    """Draws a reply that ends with a tool's call: what is said before it, and what "done" says. The
-    call itself is told in one line once the tool has returned."""
+    """Draws a reply that ends with a tool call: its text before the call, and the text of "done".
+
+    Other calls get one line from the renderer when the tool returns.
+    """
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._said = AnswerStream(surface)
-        self._tail = ""  # a line that may yet open or close a block
+        self._tail = ""  # an unfinished line: it may open or close a block
         self._call = ""
         self._lines = 0
         self._held = ""
         self.concluded = False
-        """Whether there was a "done", so that what it says is on the screen."""
+        """Whether the reply has a "done", whose text is on the screen."""
 
     def feed(self, piece: str) -> None:
         """Draw the next piece."""
@@ -83,7 +86,7 @@ class ActStream:
             self._tail = ""
 
     def end(self) -> None:
-        """The reply is over."""
+        """Draw the rest: the reply is complete."""
         if self._tail.strip():
             self._line(self._tail)
         self._said.end()
@@ -94,7 +97,7 @@ class ActStream:
             self._call = opened[1]
             self.concluded = self._call == DONE
         elif self._call == DONE and line.rstrip() == "```":
-            self._held += line  # closes the block, unless there is more
+            self._held += line  # closes the block, unless more text follows
         elif self._call in ("", DONE):
             self._say(line)
         else:
@@ -107,7 +110,7 @@ class ActStream:
 
 
 class CodeStream:
-    """Draws a reply that is code: what is not for reading."""
+    """Draws a reply of code, which nobody reads closely."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
@@ -128,7 +131,7 @@ class CodeStream:
             self._surface.partial(Text(_INDENT + last[-1000:], "faint"))
 
     def end(self) -> None:
-        """The reply is over."""
+        """Draw the rest: the reply is complete."""
         if self._line.strip():
             self._take(self._line)
         self._surface.clear_status()
@@ -144,7 +147,7 @@ class CodeStream:
         self._lines += 1
         if folded:
             return
-        if not line.strip():  # blank lines wait, so that none ends the reply
+        if not line.strip():  # held back: no blank line ends a reply
             self._blank += 1
             return
         for _ in range(self._blank):

@@ -1,9 +1,9 @@
-"""Making untrusted text harmless before a terminal sees it.
+"""Makes untrusted text harmless before a terminal shows it.
 
-What a model writes, a command prints or a file is called may hold escape sequences that move the
-cursor, hide text, set the clipboard or answer as if the user had typed; and marks that make text
-run from right to left, so that it reads otherwise than it is. All of these are shown instead as
-what they are ("\\x1b", "\\u202e").
+Output of a model or a command, and file names, may contain escape sequences. These can move the
+cursor, hide text, set the clipboard, or answer as if the user had typed. Other characters turn the
+direction of text, so that it reads differently. All of them are shown as escapes ("\\x1b",
+"\\u202e").
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _TABLE: dict[int, str] = {
 
 
 def clean(text: str) -> str:
-    """`text` for display: controls shown as escapes, tabs as four spaces, lines ended by "\\n"."""
-    if text.isascii() and text.isprintable():  # nearly all pieces; a hundred times faster
+    """`text` for display: controls become escapes, tabs four spaces, line ends "\\n"."""
+    if text.isascii() and text.isprintable():  # nearly all text; a hundred times faster
         return text
     return text.replace("\r\n", "\n").translate(_TABLE)
 
@@ -38,13 +38,13 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 class StreamCleaner:
-    """Cleans text that comes in pieces: a "\\r\\n" may lie in two of them."""
+    """Cleans text that arrives in pieces: two pieces may share a "\\r\\n"."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The next piece, cleaned; a "\\r" at its end waits for what follows."""
+        """The next piece, cleaned; a "\\r" at its end waits for the piece after it."""
         text = self._held + piece
         self._held = "\r" if text.endswith("\r") else ""
         return clean(text[: len(text) - len(self._held)])

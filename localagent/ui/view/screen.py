@@ -1,36 +1,47 @@
 """The terminal: finished lines, one live line that moves, and text that streams.
 
-Nothing but one line is ever drawn over, so what was printed can be scrolled, copied and logged, and
-an interrupt leaves no hidden cursor behind. Without a terminal there is no live line and there are
-no control codes.
+Only the live line is ever drawn over. Finished lines can be scrolled, copied and logged, and an
+interrupt leaves no hidden cursor behind. An output that is no terminal has no live line and no
+control codes.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TextIO
 
-from rich.console import Console, OverflowMethod, RenderableType
+from rich.cells import cell_len
+from rich.console import (
+    Console,
+    ConsoleDimensions,
+    ConsoleOptions,
+    OverflowMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.text import Text
 
-from localagent.ui.view.format import ASCII, Symbols, duration
-from localagent.ui.view.layout import Hanging
+from localagent.ui.view.format import ASCII, UNICODE, Symbols, duration, symbols_for
 from localagent.ui.view.theme import rich_theme
 
 ERASE = "\r\x1b[2K"
-_REDRAW_SECONDS = 0.1  # more is not seen, and each costs a write to the terminal
+NARROWEST = 8  # columns that a text gets even where its label leaves none
+_REDRAW_SECONDS = 0.1  # nobody sees faster changes, and each costs a write to the terminal
 _TICK_SECONDS = 0.25
-_SHOW_ELAPSED = 3.0
+_ELAPSED_AFTER_SECONDS = 3.0  # a status that lasts longer says how long
 
 
 class Surface(Protocol):
-    """What can be drawn on: a terminal (`Screen`), or what stands above a prompt (`ui.tui`)."""
+    """What can be drawn on: a terminal (`Screen`), or the lines above a prompt (`ui.tui`)."""
 
     symbols: Symbols
     live_line: bool
-    """Whether there is a place for what moves: a status, and a row that is being written."""
+    """Whether the surface has a live line: a status, or a row that the model is writing."""
 
     @property
     def width(self) -> int:
@@ -40,19 +51,63 @@ class Surface(Protocol):
         """Print a finished line, or anything that rich can draw."""
 
     def status(self, text: str, *, timed: bool = True) -> None:
-        """Say what is going on now; `timed` adds the seconds since something else was said."""
+        """Set the live line; `timed` adds the seconds since its text changed."""
 
     def partial(self, text: Text) -> None:
-        """Show a row that is still being written in the place of the status."""
+        """Show an unfinished row as the live line."""
 
     def clear_status(self) -> None:
-        """Take away what moves."""
+        """Remove the live line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """`lead`, then `body`; later lines of `body` begin below its first. Renders itself for rich."""
+
+    lead: Text
+    body: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines, for rich."""
+        margin = cell_len(self.lead.plain)
+        width = max(options.max_width - margin, NARROWEST)
+        for number, line in enumerate(self.body.wrap(console, width, overflow="fold")):
+            line.rstrip()
+            lead = Text(" " * margin) if number else self.lead
+            yield Text.assemble(lead, line, no_wrap=True, overflow="ignore")
+
+
+def hanging(sign: Text, body: Text) -> Hanging:
+    """`sign`, a space, and `body` that hangs behind them."""
+    return Hanging(sign + Text(" "), body)
+
+
+def indented(body: Text, by: int) -> Hanging:
+    """`body`, `by` columns to the right."""
+    return Hanging(Text(" " * by), body)
+
+
+def labelled(rows: Sequence[tuple[str, Text]]) -> list[Hanging]:
+    """Rows of a dim label and a text that hangs to its right."""
+    width = max(len(label) for label, _ in rows)
+    return [
+        Hanging(Text.assemble("  ", (f"{label:<{width}}", "faint"), "  "), text)
+        for label, text in rows
+    ]
+
+
+def status_row(symbols: Symbols, frame: int, status: str, seconds: float | None) -> Text:
+    """A status behind a turning sign; after a while it says how many `seconds` it has lasted."""
+    row = f"{symbols.frames[frame % len(symbols.frames)]} {status}"
+    if seconds is not None and seconds >= _ELAPSED_AFTER_SECONDS:
+        row += f", {duration(seconds)}"
+    return Text(row, style="accent", no_wrap=True, overflow="ellipsis")
 
 
 class Screen:
-    """Draws on a rich console. `live` says whether it may draw over a line.
+    """Draws on a rich console. `live` says whether the screen may draw over a line.
 
-    `tick` keeps the live line moving from a thread of its own while no events come.
+    `tick` starts a thread that keeps the live line moving while no events come.
     """
 
     def __init__(
@@ -99,37 +154,39 @@ class Screen:
             self.console.file.flush()
 
     def status(self, text: str, *, timed: bool = True) -> None:
-        """Set the live line; `timed` adds the seconds since it said something else."""
+        """Set the live line; `timed` adds the seconds since its text changed."""
         if not self.live_line:
             return
         with self._lock:
-            self._finish_line()
             if text != self._status:
                 self._status_since = self._clock()
-            self._status, self._timed, self._partial = text, timed, None
-            if self._clock() - self._drawn_at >= _REDRAW_SECONDS:
-                self._draw()
-            self._start_ticker()
+            self._timed = timed
+            self._set_live(text, None)
+            if self._tick and self._ticker is None:
+                self._ticker = threading.Thread(target=self._run, name="live line", daemon=True)
+                self._ticker.start()
 
     def partial(self, text: Text) -> None:
-        """Show a row that is still being written as the live line."""
-        if not self.live_line:
-            return
-        with self._lock:
-            self._finish_line()
-            self._status, self._partial = "", text
-            if self._clock() - self._drawn_at >= _REDRAW_SECONDS:
-                self._draw()
+        """Show an unfinished row as the live line."""
+        if self.live_line:
+            with self._lock:
+                self._set_live("", text)
+
+    def _set_live(self, status: str, partial: Text | None) -> None:
+        self._finish_line()
+        self._status, self._partial = status, partial
+        if self._clock() - self._drawn_at >= _REDRAW_SECONDS:
+            self._draw()
 
     def clear_status(self) -> None:
-        """Take the live line away."""
+        """Remove the live line."""
         with self._lock:
             self._status, self._partial = "", None
             self._erase()
             self.console.file.flush()
 
     def ask(self, text: str, style: str = "strong") -> None:
-        """Print cleaned text without a line break; what the user types stands behind it."""
+        """Print cleaned text without a line break; the user types behind it."""
         with self._lock:
             self._status, self._partial = "", None
             self._erase()
@@ -163,7 +220,12 @@ class Screen:
             self._drawn = False
 
     def _draw(self) -> None:
-        line = self._status_line() if self._partial is None else self._partial.copy()
+        if self._partial is not None:
+            line = self._partial.copy()
+        else:
+            self._frame += 1
+            elapsed = self._clock() - self._status_since if self._timed else None
+            line = status_row(self.symbols, self._frame, self._status, elapsed)
         overflow: OverflowMethod = "crop" if self.symbols is ASCII else "ellipsis"
         # A line as wide as the terminal would wrap, and could not be drawn over.
         line.truncate(max(self.console.width - 1, 1), overflow=overflow)
@@ -172,25 +234,71 @@ class Screen:
         self.console.file.flush()
         self._drawn, self._drawn_at = True, self._clock()
 
-    def _status_line(self) -> Text:
-        frames = self.symbols.frames
-        self._frame = (self._frame + 1) % len(frames)
-        shown = f"{frames[self._frame]} {self._status}"
-        elapsed = self._clock() - self._status_since
-        if self._timed and elapsed >= _SHOW_ELAPSED:
-            shown += f", {duration(elapsed)}"
-        return Text(shown, style="mark", no_wrap=True, overflow="ellipsis")
-
-    def _start_ticker(self) -> None:
-        if self._tick and self._ticker is None:
-            self._ticker = threading.Thread(target=self._run, name="live line", daemon=True)
-            self._ticker.start()
-
     def _run(self) -> None:
         while not self._stop.wait(_TICK_SECONDS):
             with self._lock:
                 if self._status and not self._open_line:
                     try:
                         self._draw()
-                    except OSError:  # the terminal is gone; the main thread finds out by itself
+                    except OSError:  # the terminal is gone; the main thread notices by itself
                         return
+
+
+# The screen of a real output stream.
+
+
+def can_redraw() -> bool:
+    """Whether stdin and stdout are a terminal whose lines can be drawn over."""
+    term = os.environ.get("TERM", "")
+    capable = term not in ("", "dumb") or sys.platform == "win32"
+    return sys.stdin.isatty() and sys.stdout.isatty() and capable
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a stream can show: rich's name for its colors, the encoding, and non-ASCII signs.
+
+    `colors` is "none" where the stream has none.
+    """
+
+    colors: str
+    encoding: str
+    unicode: bool
+
+
+def capabilities(stream: TextIO) -> Capabilities:
+    """What `terminal_screen` detects for `stream`."""
+    console = Console(file=stream, force_terminal=stream.isatty())
+    unicode = symbols_for(console.encoding) is UNICODE
+    return Capabilities(console.color_system or "none", console.encoding, unicode)
+
+
+def terminal_screen(stream: TextIO) -> Screen:
+    """A screen on `stream`, with a live line where the terminal can be drawn over.
+
+    rich respects NO_COLOR, TERM and the width. An output that is no terminal gets no control
+    codes, whatever the environment says (FORCE_COLOR).
+    """
+    terminal = stream.isatty()
+    console = Console(
+        file=stream,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_terminal=terminal,
+        soft_wrap=False,
+    )
+    if terminal and console.is_dumb_terminal:
+        _measure(console, stream)
+    live = terminal and not console.is_dumb_terminal and not console.legacy_windows
+    return Screen(console, live=live, symbols=symbols_for(console.encoding))
+
+
+def _measure(console: Console, stream: TextIO) -> None:
+    """Give a console the width of its terminal: rich assumes 80 for every dumb terminal."""
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except OSError:
+        return
+    if size.columns and size.lines:
+        console.size = ConsoleDimensions(size.columns, size.lines)

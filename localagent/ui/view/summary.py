@@ -1,4 +1,4 @@
-"""The end of a turn: the diff, what was checked, what it cost, and the outcome in plain words."""
+"""The summary of a turn: its diff, the checks, the outcome in plain words, and the cost."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from localagent.core.events import CheckFinished, FileChanged, Outcome, Question, TurnFinished
-from localagent.ui.view.diff import drawn
-from localagent.ui.view.format import count, duration, tests
-from localagent.ui.view.layout import hanging, indented, labelled
+from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished
+from localagent.ui.view.diff import diff_rows
+from localagent.ui.view.format import check_result, count, duration
 from localagent.ui.view.sanitize import clean, one_line
-from localagent.ui.view.screen import Surface
+from localagent.ui.view.screen import Surface, hanging, indented, labelled
 
 MAX_DIFF_LINES = 200
 MAX_OUTPUT_LINES = 12
@@ -29,49 +28,47 @@ _WORDS: dict[Outcome, tuple[str, str]] = {
 }
 _STRATEGIES = {
     "file": "writing the whole file",
-    "idea": "writing the whole file after an idea of its own",
+    "idea": "writing the whole file from another idea",
     "function": "rewriting one function",
     "new-function": "writing a new function",
     "body": "writing one function's body",
     "infill": "filling in a few lines",
-    "mend": "changing what a test told of",
-    "mutate": "changing one sign",
-    "mix": "putting two candidates together",
+    "mend": "a change derived from a failing test",
+    "mutate": "changing one token",
+    "mix": "combining two candidates",
 }
 
 
 @dataclass
-class Report:
-    """What the events of one turn have told so far."""
+class TurnReport:
+    """Facts from the events of one turn."""
 
     session: str = ""
     calls: dict[int, str] = field(default_factory=dict)
     checks: list[CheckFinished] = field(default_factory=list)
     changes: list[FileChanged] = field(default_factory=list)
-    asked: Question | None = None
-    seen: set[str] = field(default_factory=set)
-    """Diffs that are on the screen already, as the user was asked for them."""
-    answer_shown: bool = False
-    own_check: bool = False
-    """The user had the check run, and nothing else."""
+    previews: set[str] = field(default_factory=set)
+    """Diffs on the screen: a question to the user drew them."""
+    answer_drawn: bool = False
+    is_user_check: bool = False
+    """The user ran the check, and the turn did nothing else."""
 
 
 def draw_summary(
-    screen: Surface, event: TurnFinished, report: Report, undo: str, *, brief: bool = False
+    screen: Surface, event: TurnFinished, report: TurnReport, undo: str, *, brief: bool = False
 ) -> None:
-    """Draw the end of a turn; `brief` makes one line of it where nothing was to be done."""
-    if brief and event.outcome == "answered" and not event.changed and report.answer_shown:
-        screen.line(indented(Text.assemble("took ", _took(event), style="faint"), 2))
-        return
-    if brief and report.own_check and event.outcome in ("answered", "unsolved"):
-        if event.outcome == "unsolved":
-            _draw_failing_output(screen, report.checks)
-        screen.line(indented(Text.assemble("took ", _took(event), style="faint"), 2))
-        return
-    screen.line()
-    _draw_changes(screen, [each for each in report.changes if each.diff.strip() not in report.seen])
+    """Draw the end of a turn; `brief` reduces an answer or a user's check to its cost."""
+    answered = event.outcome == "answered" and not event.changed and report.answer_drawn
+    check_only = report.is_user_check and event.outcome in ("answered", "unsolved")
+    brief = brief and (answered or check_only)
+    if not brief:
+        screen.line()
+        _draw_changes(screen, [c for c in report.changes if c.diff.strip() not in report.previews])
     if event.outcome == "unsolved":
         _draw_failing_output(screen, report.checks)
+    if brief:
+        screen.line(indented(Text.assemble("took ", _cost(event), style="faint"), 2))
+        return
     _draw_outcome(screen, event, report)
     for row in labelled(_facts(event, report, undo)):
         screen.line(row)
@@ -81,9 +78,9 @@ def _draw_changes(screen: Surface, changes: list[FileChanged]) -> None:
     left = MAX_DIFF_LINES
     for change in changes:
         if not change.diff:
-            screen.line(Text(f"{one_line(change.path)}: no text to show"))
+            screen.line(Text(f"{one_line(change.path)}: no text diff"))
             continue
-        lines = list(drawn(change.diff))
+        lines = list(diff_rows(change.diff))
         for line in lines[: max(left, 0)]:
             screen.line(line, wrap=False)
         if len(lines) > left:
@@ -95,7 +92,7 @@ def _draw_changes(screen: Surface, changes: list[FileChanged]) -> None:
 
 
 def _draw_failing_output(screen: Surface, checks: list[CheckFinished]) -> None:
-    """The end of the last failing check's output."""
+    """Draw the end of the last failing check's output."""
     failing = [check for check in checks if not check.ok and check.output.strip()]
     if not failing:
         return
@@ -108,15 +105,15 @@ def _draw_failing_output(screen: Surface, checks: list[CheckFinished]) -> None:
     screen.line()
 
 
-def _draw_outcome(screen: Surface, event: TurnFinished, report: Report) -> None:
-    words, colour = _WORDS[event.outcome]
+def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> None:
+    words, style = _WORDS[event.outcome]
     symbols = screen.symbols
     if event.outcome == "unverified" and event.check:
-        words = "changed, but not verified: the check still fails, on nothing that passed before"
+        words = "changed, but not verified: the check fails as it did before"
     if event.outcome == "answered":
         if event.changed:
-            words = "changed; nothing there needs checking"
-        if not report.answer_shown and event.summary:
+            words = f"changed {count(len(event.changed), 'file')}; no check was run"
+        if not report.answer_drawn and event.summary:
             screen.line(Text(clean(event.summary)))
             screen.line()
     if event.outcome == "unsolved" and event.summary:
@@ -124,21 +121,23 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: Report) -> None:
     unchanged = event.outcome not in ("solved", "answered", "unverified") and not event.changed
     if unchanged and "nothing was changed" not in words:
         words += " (nothing was changed)"
-    sign = {"ok": symbols.ok, "warn": symbols.warn, "bad": symbols.bad}[colour]
-    screen.line(
-        hanging(Text(sign, style=f"{colour}.strong"), Text(words, style=f"{colour}.strong"))
-    )
+    sign = {"ok": symbols.ok, "warn": symbols.warn, "bad": symbols.bad}[style]
+    screen.line(hanging(Text(sign, style=f"{style}.strong"), Text(words, style=f"{style}.strong")))
 
 
-def _facts(event: TurnFinished, report: Report, undo: str) -> list[tuple[str, Text]]:
+def _facts(event: TurnFinished, report: TurnReport, undo: str) -> list[tuple[str, Text]]:
     rows: list[tuple[str, Text]] = []
     if event.check:
-        rows.append(("check", _check(event.check, report.checks)))
+        text = Text(one_line(event.check))
+        last = next((c for c in reversed(report.checks) if c.command == event.check), None)
+        if last is not None:
+            text.append(f": {check_result(last)}", style="ok" if last.ok else "bad")
+        rows.append(("check", text))
     if event.how and event.changed:
         rows.append(("found by", Text(_how(event.how))))
     if event.changed:
         rows.append(("changed", Text(one_line(", ".join(event.changed), 1000))))
-    rows.append(("took", _took(event)))
+    rows.append(("took", _cost(event)))
     if report.session:
         rows.append(("session", Text(one_line(report.session))))
     if event.changed:
@@ -146,31 +145,21 @@ def _facts(event: TurnFinished, report: Report, undo: str) -> list[tuple[str, Te
     return rows
 
 
-def _took(event: TurnFinished) -> Text:
+def _cost(event: TurnFinished) -> Text:
     read = event.prompt_tokens - event.reused_tokens
-    took = Text(duration(event.seconds))
-    # Of a prompt that the user had stopped being read nobody counted how far that was.
+    cost = Text(duration(event.seconds))
+    # If the user stopped the prefill, the number of tokens read is unknown.
     stopped = event.outcome == "interrupted" and not event.completion_tokens
     if (event.prompt_tokens or event.completion_tokens) and not stopped:
-        took.append(
+        cost.append(
             f"; {count(read, 'token')} read, {event.reused_tokens:,} reused, "
             f"{event.completion_tokens:,} written"
         )
-    return took
-
-
-def _check(command: str, checks: list[CheckFinished]) -> Text:
-    text = Text(one_line(command))
-    last = next((c for c in reversed(checks) if c.command == command), None)
-    if last is None:
-        return text
-    found = tests(last.tests_passed, last.tests_failed)
-    found = found or ("passed" if last.ok else f"exit code {last.exit_code}")
-    return text.append(f": {found}", style="ok" if last.ok else "bad")
+    return cost
 
 
 def _how(how: str) -> str:
-    """ "infill 7" in words: "filling in a few lines (candidate 7)"."""
+    """ "infill 7" for readers: "filling in a few lines (candidate 7)"."""
     name, _, number = how.partition(" ")
     if name in _STRATEGIES and number.isdigit():
         return f"{_STRATEGIES[name]} (candidate {number})"

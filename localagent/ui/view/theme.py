@@ -1,8 +1,8 @@
-"""Themes: what the styles of all drawings look like.
+"""Themes: colors for the names of styles.
 
-Drawings name styles by what they mean ("ok", "faint", "code.keyword"); a theme says what that is
-in colours. The dark and light themes use the terminal's own sixteen colours where these are
-readable on such a background, so that a user's colour scheme is kept.
+Views name styles by meaning ("ok", "faint", "code.keyword"); a theme gives each name its color.
+The dark and light themes prefer the terminal's sixteen colors, which follow the user's color
+scheme. They use other colors where these are unreadable on such a background.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _DARK: dict[str, str] = {
     "bad.strong": "bold red",
     "warn": "yellow",
     "warn.strong": "bold yellow",
-    "mark": "cyan",
-    "mark.strong": "bold cyan",
+    "accent": "cyan",
+    "accent.strong": "bold cyan",
     "faint": "dim",
     "strong": "bold",
-    "slanted": "italic",
-    "struck": "strike",
+    "italic": "italic",
+    "strike": "strike",
     "heading": "bold underline",
     "code": "cyan",
     "link": "underline",
@@ -41,7 +41,7 @@ _DARK: dict[str, str] = {
     "code.name": "bold",
     "code.builtin": "cyan",
 }
-# Bright yellow, cyan and green cannot be read on white; "dim" fades into it.
+# Bright yellow, cyan and green are unreadable on white, and "dim" fades into it.
 _LIGHT: dict[str, str] = {
     **_DARK,
     "ok": "color(28)",
@@ -50,8 +50,8 @@ _LIGHT: dict[str, str] = {
     "bad.strong": "bold color(124)",
     "warn": "color(130)",
     "warn.strong": "bold color(130)",
-    "mark": "color(24)",
-    "mark.strong": "bold color(24)",
+    "accent": "color(24)",
+    "accent.strong": "bold color(24)",
     "faint": "color(242)",
     "code": "color(24)",
     "diff.added": "color(28)",
@@ -64,7 +64,7 @@ _LIGHT: dict[str, str] = {
     "code.number": "color(24)",
     "code.builtin": "color(24)",
 }
-# Nothing faint, nothing told by colour alone.
+# Nothing is faint, and color is never the only difference.
 _HIGH_CONTRAST: dict[str, str] = {
     **_DARK,
     "ok": "bold bright_green",
@@ -73,8 +73,8 @@ _HIGH_CONTRAST: dict[str, str] = {
     "bad.strong": "bold bright_red",
     "warn": "bold bright_yellow",
     "warn.strong": "bold bright_yellow",
-    "mark": "bold bright_cyan",
-    "mark.strong": "bold bright_cyan",
+    "accent": "bold bright_cyan",
+    "accent.strong": "bold bright_cyan",
     "faint": "none",
     "code": "bold bright_cyan",
     "diff.added": "bold bright_green",
@@ -87,7 +87,7 @@ _HIGH_CONTRAST: dict[str, str] = {
     "code.number": "bright_cyan",
     "code.builtin": "bright_cyan",
 }
-# No colours; weight and underlining stay, as NO_COLOR has it.
+# No colors; NO_COLOR permits weight and underlining.
 _NONE: dict[str, str] = {
     **dict.fromkeys(_DARK, "none"),
     **{name: "bold" for name in _DARK if name.endswith(".strong")},
@@ -101,8 +101,10 @@ _THEMES = {"dark": _DARK, "light": _LIGHT, "high-contrast": _HIGH_CONTRAST, "non
 
 
 def styles(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The styles of the theme `name`, each in rich's words; "auto" goes by the background that the
-    terminal tells of in COLORFGBG ("15;0": the last number is the background's colour)."""
+    """The styles of the theme `name`, each in rich's notation.
+
+    "auto" follows the terminal's background in COLORFGBG ("15;0": the last number is its color).
+    """
     if name == "auto":
         env = os.environ if environ is None else environ
         background = env.get("COLORFGBG", "").rpartition(";")[2]

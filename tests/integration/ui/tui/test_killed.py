@@ -171,7 +171,7 @@ def check_record(name: str, folder: Path, seen: bytes, *, whole: bool) -> int:
         if any(f"{word} {path}" in shown for word in ("→ changed", "→ created")):
             assert path in changed
     undone = [e.again for e in past.events if isinstance(e, ChangesUndone)]
-    assert len(undone) >= shown.count("took back, of") + shown.count("made again, of")
+    assert len(undone) >= shown.count("undid turn") + shown.count("redid turn")
     assert all(text in (OLD, NEW, MADE) for key, text in content(folder).items() if key[0] != ".")
     return len(changed) + len(undone)
 

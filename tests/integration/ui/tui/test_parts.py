@@ -11,9 +11,9 @@ from faulty_chat import STATUS
 from localagent.agent.planners.react import TOOL_NAMES
 from localagent.config.schema import DEFAULT_STATUS
 from localagent.core.errors import ConfigError
-from localagent.ui.tui.input_line import MAX_BYTES, Pastes, history_file, open_history
-from localagent.ui.tui.keys import ACTIONS, bindings, shown
-from localagent.ui.tui.statusline import status_line
+from localagent.ui.tui.input_line import MAX_HISTORY_BYTES, Pastes, history_file, open_history
+from localagent.ui.tui.keys import ACTIONS, key_name, key_table
+from localagent.ui.tui.status_line import status_line
 from localagent.ui.view.format import ASCII, UNICODE
 from localagent.ui.view.reply_stream import CALLS, DONE
 
@@ -32,23 +32,23 @@ def test_a_long_paste_is_folded_and_put_back() -> None:
     assert pastes.unfold(f"a {mark} b {other}").startswith("a line 0\nline 1\n")
     assert "other 49" in pastes.unfold(other)
     assert pastes.fold("short\ntext") == "short\ntext"
-    assert pastes.mark_before(f"x {mark}") == len(mark)
-    assert pastes.mark_before("x [pasted 3 lines]") == 0, "typed by hand"
+    assert pastes.placeholder_length(f"x {mark}") == len(mark)
+    assert pastes.placeholder_length("x [pasted 3 lines]") == 0, "typed by hand"
 
 
 def test_keys_are_those_of_the_setting() -> None:
-    bound = bindings({"mode": "f2 | c-t", "expand": ""})
+    bound = key_table({"mode": "f2 | c-t", "expand": ""})
     assert bound["mode"] == (("f2",), ("c-t",))
     assert bound["expand"] == ()
     assert bound["editor"] == (("c-x", "c-e"),)
-    assert {shown(keys) for keys in bindings({})["newline"]} == {"Alt-Enter", "Ctrl-J"}
+    assert {key_name(keys) for keys in key_table({})["newline"]} == {"Alt-Enter", "Ctrl-J"}
     assert set(bound) == set(ACTIONS)
 
 
 @pytest.mark.parametrize("changed", [{"nothing": "f2"}, {"mode": "f99x"}])
 def test_a_wrong_key_is_told(changed: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        bindings(changed)
+        key_table(changed)
     assert caught.value.hint
 
 
@@ -65,11 +65,11 @@ def test_a_long_history_loses_its_older_half(workspace_dir: Path) -> None:
     open_history(workspace_dir)
     entry = "\n# 2026-11-25\n+" + "y" * 1000 + "\n"
     file = history_file(workspace_dir)
-    file.write_text("\n# 2026-11-24\n+oldest\n" + entry * (MAX_BYTES // 1000))
+    file.write_text("\n# 2026-11-24\n+oldest\n" + entry * (MAX_HISTORY_BYTES // 1000))
     kept = list(open_history(workspace_dir).load_history_strings())
     assert "oldest" not in kept
     assert kept[0] == "y" * 1000
-    assert file.stat().st_size <= MAX_BYTES // 2
+    assert file.stat().st_size <= MAX_HISTORY_BYTES // 2
 
 
 def test_the_status_line_keeps_what_was_named_first() -> None:
@@ -83,10 +83,13 @@ def test_the_status_line_keeps_what_was_named_first() -> None:
     )
     wide = status_line(status, DEFAULT_STATUS, 200, UNICODE).plain
     assert wide.startswith(
-        " ask mode · toy (cpu) · 900/100 · 12 tok/s · 🔒 bwrap · main · react · "
+        " ask mode · toy (cpu) · context 900% · 12 tok/s · 🔒 sandboxed · main · react · "
     )
     assert status_line(status, DEFAULT_STATUS, 24, UNICODE).plain == " ask mode · toy (cpu)"
-    assert status_line(status, ("sandbox", "mode"), 80, ASCII).plain == " [locked] bwrap - ask mode"
+    assert (
+        status_line(status, ("sandbox", "mode"), 80, ASCII).plain
+        == " [locked] sandboxed - ask mode"
+    )
     assert (
         status_line(replace(status, confined=False), ("sandbox",), 80, ASCII).plain == " no sandbox"
     )

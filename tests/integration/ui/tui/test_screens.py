@@ -38,7 +38,7 @@ def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> Non
     entered(terminal, "/theme pink", "there is no theme")
     golden("commands-front", terminal.screen())
     terminal.send("/quit")
-    terminal.until("to go on with this session")
+    terminal.until("to resume this session")
     usable(terminal)
 
 
@@ -60,9 +60,9 @@ def test_commands_on_changes(open_terminal: Open, scripted: Script, workspace_di
     after = (workspace_dir / "calc.py").read_text()
     assert after != before
     entered(terminal, "/diff", "turn 1")
-    entered(terminal, "/undo", "took back, of turn 1: calc.py")
+    entered(terminal, "/undo", "undid turn 1: calc.py")
     assert (workspace_dir / "calc.py").read_text() == before
-    entered(terminal, "/redo", "made again, of turn 1: calc.py")
+    entered(terminal, "/redo", "redid turn 1: calc.py")
     assert (workspace_dir / "calc.py").read_text() == after
     entered(terminal, "/undo 7", "turns that changed")
     golden("commands-changes", terminal.screen())

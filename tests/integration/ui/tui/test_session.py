@@ -48,7 +48,7 @@ def test_the_first_screen(open_terminal: Open, scripted: Script, width: int) -> 
 def test_a_question_is_answered(open_terminal: Open, scripted: Script, width: int) -> None:
     terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=width, height=40)
     terminal.send("what does add do?")
-    golden(f"answered-{width}", terminal.until("took 0"))
+    golden(f"answered-{width}", terminal.until("written"))
 
 
 def test_a_task_with_approval(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_backend_that_dies_costs_one_turn(open_terminal: Open, scripted: Scrip
     terminal.send("again, what does add do?")
     terminal.until("took")
     terminal.keys("C-d")
-    terminal.until("to go on with this session")
+    terminal.until("to resume this session")
 
 
 def test_a_session_is_resumed(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
@@ -310,13 +310,13 @@ def test_a_session_is_resumed(open_terminal: Open, scripted: Script, workspace_d
     terminal.send("what does add do?")
     terminal.until("took")
     terminal.keys("C-d")
-    terminal.until("to go on with this session: localagent --resume")
+    terminal.until("to resume this session: localagent --resume")
     terminal.start("--scripted", script, "--continue")
     golden("resumed", terminal.until("took", gone="--continue"))
     terminal.send("and what else?")
     terminal.until("65 tokens read, 327 reused")  # only what is new
     terminal.keys("C-d")
-    terminal.until("to go on")
+    terminal.until("to resume")
     assert [e.prompt for e in events(TurnStarted)] == ["what does add do?", "and what else?"]
     assert [m.content for m in events(MessageAdded)].count("what does add do?") <= 1
     assert "what does add do?" in events(ModelAsked)[-1].prompt
@@ -328,7 +328,7 @@ def test_what_was_entered_is_found_again(open_terminal: Open, scripted: Script) 
     terminal.send("what does add do?")
     terminal.until("took")
     terminal.keys("C-d")
-    terminal.until("to go on")
+    terminal.until("to resume")
     terminal.start("--scripted", script)
     terminal.ready()
     terminal.keys("C-r")
@@ -351,7 +351,7 @@ def test_a_draft_is_put_aside_and_comes_back(open_terminal: Open, scripted: Scri
     terminal.keys("C-c")
     terminal.until("once more leaves")
     terminal.keys("C-c")
-    terminal.until("to go on")
+    terminal.until("to resume")
 
 
 def test_vi_keys_and_keys_of_ones_own(open_terminal: Open, scripted: Script, home: Path) -> None:

@@ -19,7 +19,7 @@ from localagent.core.events import (
     from_dict,
 )
 from localagent.history.sessions.transcript import Entry, Transcript
-from localagent.ui.export.formats import FORMATS, exported
+from localagent.ui.export import FORMATS, export_session
 
 RECORDINGS = sorted((Path(__file__).resolve().parents[3] / "golden" / "recordings").glob("*.jsonl"))
 HOSTILE = (
@@ -78,7 +78,7 @@ class Tags(HTMLParser):
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_a_page_is_whole_and_loads_nothing(path: Path) -> None:
-    page = exported(recorded(path), "html")
+    page = export_session(recorded(path), "html")
     parser = Tags()
     parser.feed(page)
     assert parser.open == []
@@ -90,7 +90,7 @@ def test_a_page_is_whole_and_loads_nothing(path: Path) -> None:
 
 
 def test_nothing_that_a_model_writes_is_markup_in_a_page(hostile: Transcript) -> None:
-    page = exported(hostile, "html")
+    page = export_session(hostile, "html")
     parser = Tags()
     parser.feed(page)
     assert parser.open == []
@@ -102,7 +102,7 @@ def test_nothing_that_a_model_writes_is_markup_in_a_page(hostile: Transcript) ->
 
 
 def test_markdown_keeps_code_and_defuses_the_rest(hostile: Transcript) -> None:
-    text = exported(hostile, "markdown")
+    text = export_session(hostile, "markdown")
     assert "<b>code</b> ![kept](y)" in text
     assert "and `a < b`" in text
     outside = text.split("```html")[0]
@@ -115,7 +115,7 @@ def test_markdown_keeps_code_and_defuses_the_rest(hostile: Transcript) -> None:
 
 def test_the_parts_of_a_session_are_in_order() -> None:
     path = next(p for p in RECORDINGS if p.stem == "solved")
-    text = exported(recorded(path), "markdown")
+    text = export_session(recorded(path), "markdown")
     places = [text.index(part) for part in ("# ", "- session: ", "## 1", "```diff", "**solved")]
     assert places == sorted(places)
 
@@ -123,13 +123,13 @@ def test_the_parts_of_a_session_are_in_order() -> None:
 def test_json_holds_every_event() -> None:
     for path in RECORDINGS:
         session = recorded(path)
-        whole = json.loads(exported(session, "json"))
+        whole = json.loads(export_session(session, "json"))
         assert [from_dict(record) for record in whole["events"]] == session.events
-        lines = [json.loads(line) for line in exported(session, "jsonl").splitlines()]
+        lines = [json.loads(line) for line in export_session(session, "jsonl").splitlines()]
         assert lines == whole["events"]
 
 
 def test_an_unknown_format_is_said(hostile: Transcript) -> None:
     with pytest.raises(UsageError, match="no format 'pdf'") as caught:
-        exported(hostile, "pdf")
+        export_session(hostile, "pdf")
     assert all(name in caught.value.hint for name in FORMATS)

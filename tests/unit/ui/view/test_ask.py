@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from localagent.core.events import Question
-from localagent.ui.view.ask import Answer, Asker
+from localagent.core.events import Answer, Question
+from localagent.ui.view.line_mode import Asker
 from localagent.ui.view.screen import Screen
 
 

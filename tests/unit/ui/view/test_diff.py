@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent.ui.view.diff import drawn
+from localagent.ui.view.diff import diff_rows
 
 DIFF = """\
 --- a/x.py
@@ -23,7 +23,7 @@ DIFF = """\
 
 
 def test_lines_have_their_numbers() -> None:
-    assert [line.plain for line in drawn(DIFF)] == [
+    assert [line.plain for line in diff_rows(DIFF)] == [
         "--- a/x.py",
         "+++ b/x.py",
         "@@ -8,5 +8,6 @@",
@@ -42,7 +42,7 @@ def test_lines_have_their_numbers() -> None:
 
 
 def test_changed_words_are_marked() -> None:
-    removed, added = list(drawn(DIFF))[5:7]
+    removed, added = list(diff_rows(DIFF))[5:7]
 
     def marked(line: object, style: str) -> list[str]:
         spans = line.spans  # type: ignore[attr-defined]
@@ -53,5 +53,5 @@ def test_changed_words_are_marked() -> None:
 
 
 def test_lines_that_have_little_in_common_are_not_compared() -> None:
-    whole = list(drawn("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-alpha beta\n+one(two, three)\n"))
+    whole = list(diff_rows("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-alpha beta\n+one(two, three)\n"))
     assert not [s for line in whole for s in line.spans if "word" in str(s.style)]

@@ -1,0 +1,211 @@
+"""The thread in which the session works.
+
+It runs the user's lines one after another and draws their output above the prompt. Where only the
+user can answer, it calls the front end and waits.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from localagent.core.errors import LocalAgentError
+from localagent.core.events import (
+    CheckFinished,
+    Event,
+    ModelAsked,
+    ModelReading,
+    ModelReplied,
+    Question,
+    Steered,
+    TextDelta,
+    ToolReturned,
+    TurnFinished,
+    TurnStarted,
+    Warned,
+)
+from localagent.ui.chat.interface import Answer, Chat, Item, Output, UIRequest
+from localagent.ui.view.items import draw_output, draw_question
+from localagent.ui.view.render import Renderer
+from localagent.ui.view.sanitize import clean, one_line
+from localagent.ui.view.screen import Surface
+
+MAX_OUTPUTS = 20
+"""How many of the last outputs can be expanded."""
+
+_MAX_OUTPUT = 200_000  # characters stored of each output
+# Purposes of requests whose reply the user reads; other replies are code or choices.
+_READABLE = ("answer", "act", "plan")
+
+
+class FrontEnd(Protocol):
+    """What the agent thread calls in the front end, from its own thread."""
+
+    def opened(self) -> None:
+        """The session is open."""
+
+    def ask(self, question: Question, remembered: tuple[str, ...]) -> Answer | None:
+        """Ask the user and wait for the answer; None where there is none."""
+
+    def resolve(self, request: UIRequest) -> str | None:
+        """Carry out a UI request and wait for its result."""
+
+    def changed(self) -> None:
+        """The agent began or finished something."""
+
+    def failed(self, error: BaseException) -> None:
+        """The session does not open, or localagent itself failed: leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongOutput:
+    """The full text of an output that was drawn as one line."""
+
+    title: str
+    text: str
+
+
+class AgentThread:
+    """Owns the chat and the thread.
+
+    `open_chat` takes a while, so the thread calls it. It returns the chat and the recorded events
+    of a resumed session.
+    """
+
+    def __init__(
+        self,
+        open_chat: Callable[[], tuple[Chat, Iterable[Event]]],
+        surface: Surface,
+        front_end: FrontEnd,
+    ) -> None:
+        self._open_chat = open_chat
+        self._surface = surface
+        self._front_end = front_end
+        self._renderer = Renderer(surface, undo="/undo", inside=True)
+        self._inbox: queue.SimpleQueue[str | Callable[[Chat], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+        self.chat: Chat | None = None
+        self.outputs: deque[LongOutput] = deque(maxlen=MAX_OUTPUTS)
+        self.busy = False
+        self._leaving = False
+
+    def start(self) -> None:
+        """Begin to open the session."""
+        self._thread.start()
+
+    def submit(self, line: str) -> None:
+        """Run a line after all earlier lines."""
+        self.busy = True
+        self._inbox.put(line)
+
+    def call(self, work: Callable[[Chat], None]) -> None:
+        """Call `work` with the chat in the agent thread, between two lines."""
+        self._inbox.put(work)
+
+    def cancel(self) -> None:
+        """Stop the current line, and discard the lines that wait in the chat."""
+        if self.chat is not None:
+            self.chat.cancel()
+
+    def stop(self, seconds: float) -> bool:
+        """End the thread and the session; False where that takes more than `seconds`."""
+        self._leaving = True
+        self._inbox.put(None)
+        self.cancel()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            try:
+                self.chat, recorded = self._open_chat()
+                self._front_end.opened()
+                self.chat.warm_up()
+                for event in last_turn(tuple(recorded)):
+                    self._store_output(event)
+                    self._renderer.draw(event)
+                self._surface.clear_status()  # the recorded turn is over
+                self._work(self.chat)
+            finally:
+                if self.chat is not None:
+                    self.chat.close()
+        except BaseException as error:  # noqa: BLE001 - the front end restores the terminal first
+            self._front_end.failed(error)
+
+    def _work(self, chat: Chat) -> None:
+        while (task := self._inbox.get()) is not None and not self._leaving:
+            self.busy = True
+            self._front_end.changed()
+            try:
+                if callable(task):
+                    task(chat)
+                else:
+                    self._run_line(chat, task)
+            except LocalAgentError as error:
+                self._draw(chat, Output("error", error.message, hint=error.hint))
+            finally:
+                self._surface.clear_status()
+                self.busy = not self._inbox.empty()
+                self._front_end.changed()
+
+    def _run_line(self, chat: Chat, line: str) -> None:
+        self._renderer.echoed = line.strip()
+        for item in chat.submit(line):
+            if self._leaving:  # the loop goes on, so that the turn's end is recorded
+                chat.cancel()
+            self._draw(chat, item)
+
+    def _draw(self, chat: Chat, item: Item) -> None:
+        if isinstance(item, TurnStarted | Steered | Output):
+            self._front_end.changed()  # the chat may have taken a queued line
+        if isinstance(item, Output):
+            draw_output(self._surface, item)
+        elif isinstance(item, UIRequest):
+            self._surface.clear_status()
+            chat.resolve(item.id, self._front_end.resolve(item))
+        elif isinstance(item, Question):
+            self._renderer.draw(item)
+            draw_question(self._surface, item)
+            answer = self._front_end.ask(item, chat.remembers(item.id))
+            if answer is not None:
+                chat.answer(item.id, answer)
+        else:
+            self._store_output(item)
+            self._renderer.draw(item)
+
+    def _store_output(self, event: Event) -> None:
+        title = text = ""
+        if isinstance(event, ToolReturned):
+            first, _, rest = event.for_person.partition("\n")
+            title = first if first.startswith("$ ") else event.tool
+            text = max(rest, event.for_model, key=len)
+        elif isinstance(event, CheckFinished):
+            title, text = f"check: {event.command}", event.output
+        if text.strip():
+            self.outputs.append(LongOutput(one_line(title), clean(text[:_MAX_OUTPUT])))
+
+
+def last_turn(events: Sequence[Event]) -> Iterator[Event]:
+    """The last turn of a resumed session, as events that happen now.
+
+    A record has whole replies, not their pieces; replies that are code, answered questions and
+    reading progress are left out. A turn that a kill cut off ends with a warning.
+    """
+    starts = [number for number, event in enumerate(events) if isinstance(event, TurnStarted)]
+    if not starts:
+        return
+    for event in events[starts[-1] :]:
+        if isinstance(event, ModelReplied):
+            if event.purpose in _READABLE and event.stream == 0:
+                yield ModelAsked(event.purpose, "")
+                yield TextDelta(event.text)
+                yield event
+        elif not isinstance(event, ModelAsked | ModelReading | TextDelta | Question):
+            yield event
+    if not any(isinstance(event, TurnFinished) for event in events[starts[-1] :]):
+        yield Warned("the session ended in the middle of this turn")
