@@ -18,7 +18,7 @@ from localagent.core.events import (
     TurnStarted,
     from_dict,
 )
-from localagent.history.sessions.transcript import Entry, Transcript
+from localagent.history.sessions.transcript import StoredEvent, Transcript
 from localagent.ui.export import FORMATS, export_session
 
 RECORDINGS = sorted((Path(__file__).resolve().parents[3] / "golden" / "recordings").glob("*.jsonl"))
@@ -31,12 +31,12 @@ HOSTILE = (
 def recorded(path: Path) -> Transcript:
     lines = path.read_text(encoding="utf-8").splitlines()
     events = [from_dict(json.loads(line)) for line in lines]
-    entries = tuple(Entry(n, "2026-01-01T00:00:00.000Z", e) for n, e in enumerate(events, 1))
+    entries = tuple(StoredEvent(n, "2026-01-01T00:00:00.000Z", e) for n, e in enumerate(events, 1))
     return Transcript("20260101-0000-aaaa", path.parent, "/w", "2026", entries, 0)
 
 
 def of(*events: object) -> Transcript:
-    entries = tuple(Entry(n, "t", e) for n, e in enumerate(events, 1))  # type: ignore[arg-type]
+    entries = tuple(StoredEvent(n, "t", e) for n, e in enumerate(events, 1))  # type: ignore[arg-type]
     return Transcript("20260101-0000-aaaa", Path(), "/w <x>", "2026", entries, 0)
 
 
