@@ -1,4 +1,4 @@
-"""A sandbox without processes: a function of the files in the view answers each command.
+"""A sandbox without processes: a function of the files in the snapshot answers each command.
 
     sandbox = ScriptedSandbox(python_check("calc.py", {"test_add": ("add(2, 3)", 5)}))
 
@@ -18,15 +18,15 @@ from types import FrameType
 from typing import Any
 
 from localagent.core.changes import Change
-from localagent.sandbox.base import Command, Completed
+from localagent.sandbox.base import Command, CommandResult
 
 Files = Mapping[str, str]
-Answer = Callable[[str, Files], Completed]
-"""Answers a command line by the texts of the view's files."""
+Answer = Callable[[str, Files], CommandResult]
+"""Answers a command line by the texts of the snapshot's files."""
 
 
-def completed(output: str = "", exit_code: int = 0, seconds: float = 0.1) -> Completed:
-    return Completed(exit_code, output, seconds)
+def completed(output: str = "", exit_code: int = 0, seconds: float = 0.1) -> CommandResult:
+    return CommandResult(exit_code, output, seconds)
 
 
 class ScriptedSandbox:
@@ -40,25 +40,25 @@ class ScriptedSandbox:
     confined = True
     ports: tuple[int, ...] = ()
 
-    def __init__(self, answers: Answer | Sequence[Completed]) -> None:
+    def __init__(self, answers: Answer | Sequence[CommandResult]) -> None:
         self._answers = answers if callable(answers) else iter(answers)
         self.commands: list[str] = []
         self.environments: list[dict[str, str]] = []
         self.views: list[dict[str, str]] = []
 
     @contextmanager
-    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[_View]:
+    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[_Snapshot]:
         files = {
             path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
             for path in root.rglob("*")
             if path.is_file()
         }
-        yield _View(self, files, changes)
+        yield _Snapshot(self, files, changes)
 
     def close(self) -> None:
         """Nothing is kept between views."""
 
-    def answer(self, command: Command, files: dict[str, str]) -> Completed:
+    def answer(self, command: Command, files: dict[str, str]) -> CommandResult:
         self.commands.append(command.line)
         self.environments.append(command.env)
         self.views.append(files)
@@ -71,7 +71,7 @@ class ScriptedSandbox:
         return replace(done, output="\n".join(lines))
 
 
-class _View:
+class _Snapshot:
     def __init__(
         self, sandbox: ScriptedSandbox, files: dict[str, str], changes: Sequence[Change]
     ) -> None:
@@ -90,9 +90,9 @@ class _View:
         command: Command,
         on_output: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-    ) -> Completed:
+    ) -> CommandResult:
         if cancelled is not None and cancelled():
-            return Completed(-15, "", 0.0, cancelled=True)
+            return CommandResult(-15, "", 0.0, cancelled=True)
         done = self._sandbox.answer(command, dict(self._files))
         if on_output is not None:
             on_output(done.output)
@@ -110,7 +110,7 @@ def python_check(
     The output is the probe's: outcomes, messages, tracebacks, and each test's executed lines.
     """
 
-    def check(_line: str, files: Files) -> Completed:
+    def check(_line: str, files: Files) -> CommandResult:
         tests: dict[str, dict[str, Any]] = {}
         lines: dict[str, dict[str, list[int]]] = {}
         scope: dict[str, Any] = {}
@@ -126,7 +126,7 @@ def python_check(
         report = json.dumps({"tests": tests, "lines": lines})
         failures = [test["message"] for test in tests.values() if test["outcome"] == "failed"]
         output = "\n".join([*failures, f"LOCALAGENT-PROBE {report}"])
-        return Completed(int(bool(failures)), output, seconds)
+        return CommandResult(int(bool(failures)), output, seconds)
 
     return check
 

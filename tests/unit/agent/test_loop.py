@@ -11,14 +11,14 @@ from localagent.agent.turn import Limits, Turn, TurnRequest
 from localagent.core.errors import Interrupted, LimitReached
 from localagent.core.events import Event, Failed, MessageAdded, TurnFinished, TurnStarted
 from localagent.models.base import Usage
-from localagent.sandbox.base import Completed
+from localagent.sandbox.base import CommandResult
 from localagent.tools.shell import Shell
 from tests.doubles.scripted_sandbox import ScriptedSandbox, completed
 from tests.doubles.scripted_turn import Permission, scripted_turn
 
 
 def turn_in(
-    folder: Path, answer: Completed, prompt: str = "make", check: str = "pytest", **more: object
+    folder: Path, answer: CommandResult, prompt: str = "make", check: str = "pytest", **more: object
 ) -> Turn:
     sandbox = ScriptedSandbox(lambda _line, _files: answer)
     turn = scripted_turn(
@@ -52,11 +52,15 @@ def test_a_command_s_output_joins_the_conversation_if_shared(tmp_path: Path, sha
     [
         (completed("3 passed", 0), "answered", "the check passes"),
         (completed("1 failed", 1), "unsolved", "the check fails"),
-        (Completed(-9, "", 7.0, timed_out=True), "unsolved", "the check did not end within 7 s"),
+        (
+            CommandResult(-9, "", 7.0, timed_out=True),
+            "unsolved",
+            "the check did not end within 7 s",
+        ),
         (completed("sh: not found", 127), "error", "the check 'pytest' cannot run: sh: not found"),
     ],
 )
-def test_the_check(tmp_path: Path, answer: Completed, outcome: str, summary: str) -> None:
+def test_the_check(tmp_path: Path, answer: CommandResult, outcome: str, summary: str) -> None:
     events = list(run_project_check(turn_in(tmp_path, answer), share=True))
     assert (end(events).outcome, end(events).summary) == (outcome, summary)
     shared = [e.content for e in events if isinstance(e, MessageAdded)]

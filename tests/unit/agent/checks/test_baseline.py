@@ -12,7 +12,7 @@ from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.runner import CheckResult, TestResult
 from localagent.agent.limits import SEARCH
 from localagent.core.events import CheckStarted, Warned
-from localagent.sandbox.base import Completed
+from localagent.sandbox.base import CommandResult
 from tests.doubles.scripted_sandbox import ScriptedSandbox, completed
 from tests.doubles.scripted_turn import Permission, run_events, scripted_turn
 
@@ -20,10 +20,10 @@ FAILS = TestResult("a_test.py::test_a", "failed", "assert 1 == 2")
 START = CheckResult("pytest", False, 1, False, 2.0, "", (FAILS,), 0, 1)
 
 
-def lean_result(message: str, seconds: float) -> Completed:
+def lean_result(message: str, seconds: float) -> CommandResult:
     tests = {FAILS.id: {"outcome": "failed", "message": message}}
     output = "LOCALAGENT-PROBE " + json.dumps({"tests": tests, "lines": {}})
-    return Completed(1, output, seconds)
+    return CommandResult(1, output, seconds)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_not_where_there_is_nothing_to_save(tmp_path: Path, start: CheckResult |
     ("answer", "action", "warning"),
     [
         (completed("", 127), "allow", "cannot run (no output)"),
-        (Completed(-9, "", 30.0, timed_out=True), "allow", "did not end within 30 s"),
+        (CommandResult(-9, "", 30.0, timed_out=True), "allow", "did not end within 30 s"),
         (completed(), "deny", "may not run"),
     ],
 )
 def test_the_project_s_own_check_may_fail_to_run(
-    tmp_path: Path, answer: Completed, action: str, warning: str
+    tmp_path: Path, answer: CommandResult, action: str, warning: str
 ) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_a.py").write_text("def test_a(): pass\n")

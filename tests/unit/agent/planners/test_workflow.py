@@ -14,7 +14,7 @@ from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Turn
 from localagent.core.events import Event, Failed, MessageAdded, TurnFinished, Warned
 from localagent.models.scripted import Reply
-from localagent.sandbox.base import Completed
+from localagent.sandbox.base import CommandResult
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
 from tests.doubles.scripted_turn import Permission, run_events, scripted_turn
 
@@ -85,7 +85,7 @@ def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
 
 
 def test_a_check_that_cannot_run_is_the_user_s_mistake(tmp_path: Path) -> None:
-    sandbox = ScriptedSandbox(lambda _line, _files: Completed(127, "sh: pytst: not found", 0.1))
+    sandbox = ScriptedSandbox(lambda _line, _files: CommandResult(127, "sh: pytst: not found", 0.1))
     turn = turn_in(tmp_path, sandbox=sandbox)
     events = list(run_turn(turn, Workflow(20)))
     (failed,) = [e for e in events if isinstance(e, Failed)]

@@ -18,7 +18,7 @@ from localagent.core.errors import LimitReached
 from localagent.core.events import CandidateProposed, CandidateRejected, CheckFinished, Event
 from localagent.core.messages import Message
 from localagent.models.base import Request
-from localagent.sandbox.base import Completed
+from localagent.sandbox.base import CommandResult
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
 from tests.doubles.scripted_turn import offer, run_events, scripted_turn
 
@@ -160,7 +160,7 @@ def test_time_ends_the_search(tmp_path: Path) -> None:
 
 def test_a_check_that_never_ends_is_reported(tmp_path: Path) -> None:
     (tmp_path / "calc.py").write_text(WRONG)
-    hangs = ScriptedSandbox(lambda _line, _files: Completed(-9, "", 99.0, timed_out=True))
+    hangs = ScriptedSandbox(lambda _line, _files: CommandResult(-9, "", 99.0, timed_out=True))
     turn = scripted_turn(tmp_path, sandbox=hangs)
     problem = problem_of(turn)
     drafts = offer("x", *map(other, range(9)))
