@@ -75,7 +75,7 @@ def register(commands: Commands) -> None:
 
 def list_sessions(args: argparse.Namespace) -> int:
     """One line for each session."""
-    from localagent.history.audit.reader import sessions
+    from localagent.history.audit.log import sessions
 
     found = sessions()
     if args.json:
@@ -96,7 +96,7 @@ def list_sessions(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """The records of one session."""
-    from localagent.history.audit.reader import find, records
+    from localagent.history.audit.log import find, records
 
     session = find(args.id)
     found = records(session)
@@ -142,10 +142,10 @@ def print_head(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """The stored lines, byte for byte."""
-    from localagent.history.audit import reader
+    from localagent.history.audit import log
 
-    names = [reader.find(args.id)] if args.id else [s.session for s in reader.sessions()]
-    data = b"".join(reader.raw(name) for name in names)
+    names = [log.find(args.id)] if args.id else [s.session for s in log.sessions()]
+    data = b"".join(log.raw(name) for name in names)
     if args.output is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

@@ -1,13 +1,13 @@
-"""Append-only files of JSON records in which every record holds the hash of the one before.
+"""Append-only files of JSON records. Each record holds the hash of the record before.
 
-A line is one record: an object with `seq` (from 1), `prev` (the hash of the record before, zeros
-before the first), its own fields, and last `hash`, the SHA-256 of the line's bytes without that
-field. So a changed record does not fit its own hash, and one that was made to fit no longer fits
-the `prev` of the next.
+A line is one record: an object with `seq` (from 1), `prev`, its own fields, and `hash` at the end.
+`prev` is the hash of the record before, and zeros in the first record. `hash` is the SHA-256 of the
+line's bytes without that field. A changed record does not fit its own hash; with a new hash, the
+next record's `prev` does not fit.
 
-A process that is killed while it writes leaves at most a torn last line. The next one to append
-keeps the torn bytes, ends them, and writes a record of the type "torn" that holds their hash: what
-was torn is told apart from what somebody changed.
+A process that is killed while it writes leaves at most a torn last line. The next writer ends that
+line and appends a record of the type "torn" with the hash of the torn bytes. A reader can therefore
+tell a torn line from an altered one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BLOCK = 1 << 12
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The end of a chain: how many records it has, and the hash of the last."""
+    """The end of a chain: its number of records, and the hash of the last one."""
 
     seq: int = 0
     hash: str = ZERO
@@ -38,19 +38,21 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class ChainLine:
-    """One line of a file, from 1. `record` is None where it is not what its hash says; `prev_ok`
-    says whether it goes on from the record before."""
+    """One line of a file, counted from 1. `record` is None where the line does not fit its hash.
+
+    `follows` means that the record has the number and the `prev` of the one after its predecessor.
+    """
 
     number: int
     raw: bytes
     record: dict[str, Any] | None
     hash: str
-    prev_ok: bool
+    follows: bool
     ended: bool
 
 
 def seal(record: dict[str, Any], after: Link) -> tuple[bytes, Link]:
-    """The line of `record` after `after`, its end of line included, and the chain's new end."""
+    """The line of `record` after the link `after`, with its newline, and the chain's new end."""
     fields = {"seq": after.seq + 1, **record, "prev": after.hash}
     # Only ASCII: a file name that is not UTF-8 reaches us as lone surrogates.
     text = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode("ascii")
@@ -59,7 +61,7 @@ def seal(record: dict[str, Any], after: Link) -> tuple[bytes, Link]:
 
 
 def unseal(line: bytes) -> tuple[dict[str, Any], str] | None:
-    """The record of a line and its hash, or None where the line does not fit its hash."""
+    """The record of a line and its hash; None where the line does not fit its hash."""
     end = _END.fullmatch(line, max(0, len(line) - _END_BYTES))
     if end is None:
         return None
@@ -76,9 +78,9 @@ def unseal(line: bytes) -> tuple[dict[str, Any], str] | None:
 
 
 def append(fd: int, record: dict[str, Any]) -> Link:
-    """Append `record` to the open file, mended where its end is torn; returns the chain's new end.
+    """Repair the end of the open file where it is torn, append `record`, and return the new end.
 
-    The caller holds the lock of the file. Raises OSError; the file then is as it was.
+    The caller holds the lock of the file. Raises OSError, and leaves the file unchanged then.
     """
     repair(fd)
     size = os.fstat(fd).st_size
@@ -88,8 +90,10 @@ def append(fd: int, record: dict[str, Any]) -> Link:
 
 
 def repair(fd: int) -> Link | None:
-    """Where the file's end is torn, end the line and append a record that tells it; returns the new
-    end of the chain then, else None. As `append`."""
+    """End a torn last line, append a record of it, and return the new end; None for a whole file.
+
+    The same holds as for `append`.
+    """
     size = os.fstat(fd).st_size
     link, good = _last(fd, size)
     rest = _read(fd, good, size - good)
@@ -108,12 +112,12 @@ def repair(fd: int) -> Link | None:
 
 
 def end_of(fd: int) -> Link:
-    """The end of the chain in an open file; what is torn does not count."""
+    """The end of the chain in an open file, without a torn line."""
     return _last(fd, os.fstat(fd).st_size)[0]
 
 
 def _last(fd: int, size: int) -> tuple[Link, int]:
-    """The last record that fits its hash, and where in the file it ends (without its newline)."""
+    """The last record that fits its hash, and the place in the file where it ends."""
     start, data = size, b""
     while True:
         step = min(start, max(_BLOCK, len(data)))
@@ -123,10 +127,10 @@ def _last(fd: int, size: int) -> tuple[Link, int]:
         while True:
             begin = data.rfind(b"\n", 0, at) + 1
             if begin == 0 and start > 0:
-                break  # this line begins before what was read
-            found = unseal(data[begin:at])
-            if found is not None:
-                return Link(found[0]["seq"], found[1]), start + at
+                break  # the line begins in the block before
+            unsealed = unseal(data[begin:at])
+            if unsealed is not None:
+                return Link(unsealed[0]["seq"], unsealed[1]), start + at
             if begin == 0:
                 return Link(), 0
             at = begin - 1
@@ -153,7 +157,7 @@ def _write(fd: int, size: int, data: bytes) -> None:
 
 
 def open_chain(path: Path) -> int:
-    """A descriptor of the file, which is made where it is missing (mode 0600). Raises OSError."""
+    """A descriptor of the file, made with mode 0600 where it is missing. Raises OSError."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
     for name in ("O_CLOEXEC", "O_BINARY", "O_NOFOLLOW"):
         flags |= getattr(os, name, 0)
@@ -161,7 +165,7 @@ def open_chain(path: Path) -> int:
 
 
 def scan(data: bytes) -> Iterator[ChainLine]:
-    """Every line of a file's bytes, each looked at by itself and against the last good one."""
+    """Every line of a file's bytes, checked by itself and against the last good line."""
     after = Link()
     number = at = 0
     while at < len(data):
@@ -170,16 +174,16 @@ def scan(data: bytes) -> Iterator[ChainLine]:
         ended = end >= 0
         raw = data[at : end if ended else len(data)]
         at = end + 1 if ended else len(data)
-        found = unseal(raw)
-        if found is None:
+        unsealed = unseal(raw)
+        if unsealed is None:
             yield ChainLine(number, raw, None, "", False, ended)
             continue
-        record, digest = found
+        record, digest = unsealed
         follows = record["seq"] == after.seq + 1 and record.get("prev") == after.hash
         yield ChainLine(number, raw, record, digest, follows, ended)
         after = Link(record["seq"], digest)
 
 
 def is_altered(raw: bytes) -> bool:
-    """Whether a line that does not fit its hash was whole once: a torn one has no end."""
+    """Whether a line that does not fit its hash was whole once. A torn line has no end."""
     return _END.search(raw) is not None

@@ -1,16 +1,16 @@
-"""The audit log: what every session did, in a form in which later changes show.
+"""The audit log: what every session did, in a form that shows later changes.
 
-    audit/<session>.jsonl   one chain a session (see `hashchain`)
-    audit/head.jsonl        one chain for all: after each record of a session its number and hash
-    audit/lock              held while something is written
+    audit/<session>.jsonl   one chain per session (see `hash_chain`)
+    audit/head.jsonl        one chain for all: the number and hash of each session's new record
+    audit/lock              held during a write
 
-A session's own file shows a changed, inserted, moved or removed record; the head shows a shortened
-or missing file. Someone who may write here can make all of it anew, head and all; that shows only
-against a head hash that was noted elsewhere (`audit head`, `audit verify --head`).
+A session's own file shows a changed, inserted, moved or removed record. The head shows a shortened
+or missing file. A program that may write here can forge all files, head included; only a head hash
+that the user noted elsewhere shows that (`audit head`, `audit verify --head`).
 
-The sandbox hides localagent's data folder, so what a command starts cannot reach these files. A
-record is written before the front end sees the event. Where it cannot be written, WorkspaceError
-ends the turn: nothing is done that would not be in the log.
+The sandbox hides localagent's data folder, so no command reaches these files. The log writes a
+record before the front end sees the event. If it cannot write, WorkspaceError ends the turn, so
+nothing happens off the record.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from localagent.core.clock import timestamp
-from localagent.core.errors import WorkspaceError
+from localagent.core.errors import UsageError, WorkspaceError
 from localagent.core.events import Blocked, Decision, Event, SessionStarted, TurnFinished
 from localagent.core.locks import locked
 from localagent.core.paths import data_dir, private
 from localagent.history.audit.hash_chain import Link, append, end_of, open_chain, repair, scan
 from localagent.history.audit.records import record_of
+from localagent.history.sessions.transcript import find_session
 
 HEAD = "head.jsonl"
 LOCK = "lock"
 TIP, PRUNED, BASE, COMPACTED = "tip", "pruned", "base", "compacted"
-# What a machine that loses power must not lose; the rest is on the disk by the end of the turn.
+# Events on the disk at once, for the case of a power cut; the others are by the end of the turn.
 _SYNCED = (Decision, Blocked, TurnFinished)
 
 
@@ -42,14 +44,16 @@ def audit_dir() -> Path:
 
 
 class AuditLog:
-    """The log of one session, to be appended to. Several processes may write at once."""
+    """The log of one session, open for appending. Several processes may write at once."""
 
     def __init__(
         self, session: str, *, texts: bool = False, facts: dict[str, Any] | None = None
     ) -> None:
-        """Open the log of `session`; it is made where it is missing. With `texts`, prompts and
-        replies are stored as they are and not as hashes alone. `facts` are told with the session's
-        start. Raises WorkspaceError."""
+        """Open the log of `session`, or make it. Raises WorkspaceError.
+
+        With `texts`, records hold prompts and replies in full, and else their hashes alone. `facts`
+        are added to the record of the session's start.
+        """
         self.session = session
         self._texts = texts
         self._facts = facts or {}
@@ -65,7 +69,7 @@ class AuditLog:
             raise _failed(error) from error
 
     def append(self, event: Event) -> None:
-        """Record what `event` tells, where it tells something. Raises WorkspaceError."""
+        """Append the record of `event`, if it has one. Raises WorkspaceError."""
         record = record_of(event, texts=self._texts)
         if record is None:
             return
@@ -74,16 +78,16 @@ class AuditLog:
         self.write(record, sync=isinstance(event, _SYNCED))
 
     aside = append
-    """See `session.Recorder`: all that is shown to a model is in the log."""
+    """See `session.Recorder`: everything that a model reads is in the log."""
 
     def write(self, record: dict[str, Any], *, sync: bool = False) -> None:
         """Append one record; with `sync` wait until it is on the disk. Raises WorkspaceError."""
         try:
             with locked(self._folder / LOCK):
-                # Opened each time, since `prune` may have put another file in its place.
+                # Opened for each record, because `prune` may have replaced the file.
                 head = open_chain(self._folder / HEAD)
                 try:
-                    if self._tip != end_of(self._fd):  # somebody else wrote last
+                    if self._tip != end_of(self._fd):  # another process wrote last
                         self._record_tip(head, _unrecorded(self._folder, self.session, self._fd))
                     self._record_tip(head, repair(self._fd))
                     self._record_tip(head, append(self._fd, {"time": timestamp(), **record}))
@@ -97,14 +101,14 @@ class AuditLog:
             raise _failed(error) from error
 
     def _record_tip(self, head: int, link: Link | None) -> None:
-        """Add to the head that this session's file goes to `link` now."""
+        """Add the new end of this session's file to the head."""
         if link is not None:
             tip = {"type": TIP, "file": self.session, "count": link.seq, "last": link.hash}
             append(head, {"time": timestamp(), **tip})
             self._tip = link
 
     def sync(self) -> None:
-        """Wait until all of it is on the disk. Raises WorkspaceError."""
+        """Wait until every record is on the disk. Raises WorkspaceError."""
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -117,7 +121,7 @@ class AuditLog:
             self._fd = -1
 
     def discard(self) -> None:
-        """Close the file, and remove it where nothing was ever written to it."""
+        """Close the file, and remove it if it is empty."""
         empty = self._fd >= 0 and os.fstat(self._fd).st_size == 0
         self.close()
         if empty:
@@ -132,7 +136,7 @@ class AuditLog:
 
 
 def _hold(fd: int) -> None:
-    """Keep `prune` from a file that is written, until it is closed."""
+    """Keep `prune` from the file until it is closed."""
     if sys.platform != "win32":
         import fcntl
 
@@ -140,8 +144,10 @@ def _hold(fd: int) -> None:
 
 
 def _unrecorded(folder: Path, session: str, fd: int) -> Link | None:
-    """The last record of a session where the process that wrote it was killed before it told the
-    head. More than one is nothing that a kill leaves: that is for `verify` to find."""
+    """The last record of a session, if the head lacks it because its writer was killed.
+
+    A kill leaves at most one such record; `verify` reports more than one.
+    """
     link = end_of(fd)
     known = 0
     data = (folder / HEAD).read_bytes() if link.seq else b""
@@ -158,3 +164,84 @@ def _failed(error: OSError) -> WorkspaceError:
         f"cannot write the audit log: {error.strerror or error}",
         f"check the space and the permissions of {audit_dir()}",
     )
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSession:
+    """One session of the log. `changed` counts written files, `refused` denied and blocked actions,
+    and `unreadable` lines that do not fit their hash."""
+
+    session: str
+    started: str
+    ended: str
+    workspace: str
+    model: str
+    records: int
+    changed: int
+    refused: int
+    bytes: int
+    unreadable: int
+
+
+def sessions() -> list[LoggedSession]:
+    """All sessions of the log, newest first. Raises WorkspaceError."""
+    logged = [_summary(name) for name in _names()]
+    return sorted(logged, key=lambda one: (one.started, one.session), reverse=True)
+
+
+def find(name: str) -> str:
+    """The one session of the log that is `name`, or begins or ends with it. Raises UsageError."""
+    names = _names()
+    if not names:
+        raise UsageError("the audit log is empty", "sessions are logged unless audit is off")
+    return find_session(name, names)
+
+
+def raw(session: str) -> bytes:
+    """The bytes of a session's file. Raises WorkspaceError."""
+    path = audit_dir() / f"{session}.jsonl"
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WorkspaceError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def records(session: str) -> list[dict[str, Any] | None]:
+    """A session's records in order; None for a line that does not fit its hash."""
+    return [line.record for line in scan(raw(session))]
+
+
+def _names() -> list[str]:
+    folder = audit_dir()
+    try:
+        return sorted(p.stem for p in folder.glob("*.jsonl") if p.name != HEAD)
+    except OSError as error:
+        raise WorkspaceError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+def _summary(session: str) -> LoggedSession:
+    data = raw(session)
+    lines = list(scan(data))
+    good = [line.record for line in lines if line.record is not None]
+    times = [str(record.get("time", "")) for record in good] or [""]
+    start: dict[str, Any] = next((r for r in good if r.get("type") == "session"), {})
+    return LoggedSession(
+        session=session,
+        started=times[0],
+        ended=times[-1],
+        workspace=str(start.get("workspace", "")),
+        model=str(start.get("model", "")),
+        records=len(good),
+        changed=len({str(r.get("path")) for r in good if r.get("type") == "written"}),
+        refused=sum(_is_refusal(record) for record in good),
+        bytes=len(data),
+        unreadable=len(lines) - len(good),
+    )
+
+
+def _is_refusal(record: dict[str, Any]) -> bool:
+    kind = record.get("type")
+    return kind == "blocked" or (kind == "decision" and not record.get("allowed"))

@@ -1,8 +1,8 @@
-"""Keeping the audit log within its bounds: old sessions' files go, and the head says so.
+"""Keep the audit log within its bounds: delete the files of old sessions, on record.
 
-A file is deleted whole, after the head was told its number of records, last hash and the reason, so
-`verify` still knows that nothing else is missing. The head itself is made shorter where it is long:
-a first record with what is known of each session takes the place of the records before.
+Before localagent deletes a file, it records the file's number of records and last hash in the head,
+so `verify` still knows that nothing else is missing. A long head is shortened: one base record with
+the last state of each session replaces the records before it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from localagent.history.audit.hash_chain import Link, append, end_of, open_chain
 from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TIP, audit_dir
 from localagent.history.audit.verify import head_intact
 
-# The head is made shorter where it is larger than this, in bytes: some 20,000 records.
+# A larger head is shortened to half of this size, in bytes: some 20,000 records.
 HEAD_BYTES = 6 << 20
-KEPT_BYTES = HEAD_BYTES // 2
 _DAY = 86_400
 
 
@@ -37,23 +36,23 @@ class _File:
 
 
 def prune(days: int, max_bytes: int, *, head_bytes: int = HEAD_BYTES) -> list[str]:
-    """Delete the files of sessions without a record for `days`, and the oldest ones until all
-    take at most `max_bytes`; 0 is no bound. Those at work stay. Returns the sessions' ids.
+    """Delete the files of sessions without a record for `days`, and the oldest ones beyond
+    `max_bytes` in all; 0 is no bound. Returns the sessions' ids.
 
-    Raises WorkspaceError.
+    Sessions at work stay. Raises WorkspaceError.
     """
     folder = audit_dir()
     if not folder.is_dir():
         return []
     try:
         with locked(folder / LOCK):
-            gone = [file.session for file in _chosen(folder, days, max_bytes) if _delete(file)]
+            deleted = [file.session for file in _chosen(folder, days, max_bytes) if _delete(file)]
             head = folder / HEAD
             if head.exists() and head.stat().st_size > head_bytes:
                 _shorten(head, head_bytes // 2)
     except OSError as error:
         raise WorkspaceError(f"cannot prune the audit log: {error.strerror or error}") from error
-    return gone
+    return deleted
 
 
 def _chosen(folder: Path, days: int, max_bytes: int) -> Iterator[_File]:
@@ -97,7 +96,7 @@ def _delete(file: _File) -> bool:
 
 
 def _is_free(fd: int) -> bool:
-    """Whether no session holds the file; on Windows one that is open cannot be deleted anyway."""
+    """Whether no session holds the file. Windows itself does not delete an open file."""
     if sys.platform == "win32":
         return True
     import fcntl
@@ -110,17 +109,17 @@ def _is_free(fd: int) -> bool:
 
 
 def _shorten(head: Path, kept_bytes: int) -> None:
-    """Put a base record in the place of all but the last `kept_bytes` or so."""
+    """Replace all but about the last `kept_bytes` by a base record."""
     data = head.read_bytes()
     if not head_intact(data):
-        return  # left as it is, for `verify` to tell
+        return  # `verify` reports what is wrong with it
     files: dict[str, tuple[int, str]] = {}
     dropped = at = 0
     was = ""
     for line in scan(data):
         record = line.record
         if record is None:
-            continue  # torn, which the next record tells
+            continue  # a torn line, which the next record explains
         if len(data) - at <= kept_bytes:
             break
         at += len(line.raw) + 1
@@ -145,7 +144,7 @@ def _shorten(head: Path, kept_bytes: int) -> None:
 
 
 def _take(files: dict[str, tuple[int, str]], record: dict[str, Any]) -> None:
-    """What a record of the head says of the session files so far."""
+    """Apply a record of the head to `files`, the last state of each session's file."""
     kind = record.get("type")
     if kind == BASE:
         files.update({name: (count, last) for name, (count, last) in record["files"].items()})

@@ -1,13 +1,14 @@
-"""What the audit log says of each event: who decided what, and hashes in place of content.
+"""The audit log's record of each event: who decided what, with hashes in place of content.
 
-Prompts, replies and outputs are told by their SHA-256 and length; with `texts` the text is there,
-too. Commands, paths and decisions are always told in words: they are what an audit is about. The
-pieces of a reply, progress and what is made up of other events are left out.
+A prompt, a reply or an output is recorded by its SHA-256 and length, and with `texts` in full.
+Commands, paths and decisions are always recorded in words, because an audit is about them. Pieces
+of a reply, progress, and events that repeat other events have no record.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from localagent.core.events import (
@@ -35,126 +36,90 @@ from localagent.core.events import (
     to_dict,
 )
 
-# The arguments of tools that say what is done rather than hold content, with the longest that is
-# told in words; `body` is a command to one tool and a file's content to the others.
-_TOLD = ("path", "lines", "pattern", "mode", "depth", "function")
+# The arguments of tools that name what is done, and the longest one recorded in words. `body` is a
+# command to the tool `shell`, and the content of a file to all others.
+_WORDS = ("path", "lines", "pattern", "mode", "depth", "function")
 _COMMANDS = ("shell",)
-_LONGEST = 4096
+_MAX_CHARS = 4096
 
-# Events whose fields are told as they are.
-_WHOLE = (
-    *(SessionStarted, ModelSwitched, ModeChanged, Decision, Blocked, FileRead),
-    *(Rewound, Failed, Warned, TurnFinished),
-)
-# The type of a record, where it is not that of the event.
-_NAMES = {
-    "session_started": "session",
-    "model_switched": "model",
-    "mode_changed": "mode",
-    "file_read": "read",
-    "turn_finished": "finished",
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A record's type, the fields that it copies, and the field whose text it hashes as `name`.
+
+    Without `fields`, it copies all of them.
+    """
+
+    type: str
+    fields: tuple[str, ...] = ()
+    content: str = ""
+    name: str = "text"
+
+
+_FORMS: dict[type[Event], _Form] = {
+    SessionStarted: _Form("session"),
+    ModelSwitched: _Form("model"),
+    ModeChanged: _Form("mode"),
+    Decision: _Form("decision"),
+    Blocked: _Form("blocked"),
+    FileRead: _Form("read"),
+    Rewound: _Form("rewound"),
+    Failed: _Form("failed"),
+    Warned: _Form("warned"),
+    TurnFinished: _Form("finished", content="summary", name="summary"),
+    TurnStarted: _Form("prompt", ("turn", "kind", "check"), "prompt"),
+    Steered: _Form("steered", content="text"),
+    ModelAsked: _Form("asked", ("purpose", "stream", "model"), "prompt"),
+    ModelReplied: _Form(
+        "replied",
+        ("purpose", "stream", "finish", "prompt_tokens", "completion_tokens"),
+        "text",
+    ),
+    ToolReturned: _Form("returned", ("call", "tool", "ok"), "for_model"),
+    FileChanged: _Form("written", ("path", "before_sha256", "after_sha256")),
+    CheckStarted: _Form("command", ("command", "candidate")),
+    CheckFinished: _Form(
+        "checked",
+        (
+            *("command", "candidate", "ok", "exit_code"),
+            *("tests_passed", "tests_failed", "seconds"),
+        ),
+        "output",
+    ),
 }
 
 
 def record_of(event: Event, *, texts: bool) -> dict[str, Any] | None:
-    """The record of an event; None for what is not in the log."""
-    if isinstance(event, _WHOLE):
-        fields = to_dict(event)
-        name = str(fields.pop("type"))
-        if isinstance(event, TurnFinished):
-            fields |= _content("summary", str(fields.pop("summary")), texts)
-        return {"type": _NAMES.get(name, name), **fields}
-    return _exchange(event, texts) or _action(event, texts)
-
-
-def _exchange(event: Event, texts: bool) -> dict[str, Any] | None:
-    """What the user and the program said to the model, and what it said."""
-    match event:
-        case TurnStarted():
-            return {
-                "type": "prompt",
-                "turn": event.turn,
-                "kind": event.kind,
-                "check": event.check,
-                **_content("text", event.prompt, texts),
-            }
-        case Steered():
-            return {"type": "steered", **_content("text", event.text, texts)}
-        case ModelAsked():
-            return {
-                "type": "asked",
-                "purpose": event.purpose,
-                "stream": event.stream,
-                "model": event.model,
-                **_content("text", event.prompt, texts),
-            }
-        case ModelReplied():
-            return {
-                "type": "replied",
-                "purpose": event.purpose,
-                "stream": event.stream,
-                "finish": event.finish,
-                "prompt_tokens": event.prompt_tokens,
-                "completion_tokens": event.completion_tokens,
-                **_content("text", event.text, texts),
-            }
-    return None
-
-
-def _action(event: Event, texts: bool) -> dict[str, Any] | None:
-    """What was done, and what came of it."""
-    match event:
-        case ToolCalled():
-            told = _arguments(event.tool, event.arguments, texts)
-            return {"type": "called", "call": event.call, "tool": event.tool, **told}
-        case ToolReturned():
-            told = _content("text", event.for_model, texts)
-            return {
-                "type": "returned",
-                "call": event.call,
-                "tool": event.tool,
-                "ok": event.ok,
-                **told,
-            }
-        case FileChanged():
-            return {
-                "type": "written",
-                "path": event.path,
-                "before_sha256": event.before_sha256,
-                "after_sha256": event.after_sha256,
-            }
-        case CheckStarted():
-            return {"type": "command", "command": event.command, "candidate": event.candidate}
-        case CheckFinished():
-            return {
-                "type": "checked",
-                "command": event.command,
-                "candidate": event.candidate,
-                "ok": event.ok,
-                "exit_code": event.exit_code,
-                "tests_passed": event.tests_passed,
-                "tests_failed": event.tests_failed,
-                "seconds": event.seconds,
-                **_content("text", event.output, texts),
-            }
-        case CandidateRejected():
-            return {"type": "rejected", "candidate": event.number, "reason": event.reason}
-    return None
+    """The record of an event; None for an event that the log leaves out."""
+    if isinstance(event, ToolCalled):
+        arguments = _arguments(event.tool, event.arguments, texts)
+        return {"type": "called", "call": event.call, "tool": event.tool, **arguments}
+    if isinstance(event, CandidateRejected):
+        return {"type": "rejected", "candidate": event.number, "reason": event.reason}
+    form = _FORMS.get(type(event))
+    if form is None:
+        return None
+    fields = to_dict(event)
+    fields.pop("type")
+    content = str(fields.pop(form.content)) if form.content else ""
+    copied = {name: fields[name] for name in form.fields or fields}
+    hashed = _content(form.name, content, texts) if form.content else {}
+    return {"type": form.type, **copied, **hashed}
 
 
 def _content(name: str, text: str, texts: bool) -> dict[str, Any]:
-    """A text's hash and length in characters, and itself with `texts`."""
+    """The hash of a text and its length in characters, and with `texts` the text itself."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    told: dict[str, Any] = {f"{name}_sha256": digest, f"{name}_chars": len(text)}
-    return {**told, name: text} if texts else told
+    fields: dict[str, Any] = {f"{name}_sha256": digest, f"{name}_chars": len(text)}
+    return {**fields, name: text} if texts else fields
 
 
 def _arguments(tool: str, arguments: dict[str, str], texts: bool) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in arguments.items():
         command = tool in _COMMANDS and name == "body"
-        if (name in _TOLD or command) and len(value) <= _LONGEST:
-            told["command" if command else f"arg_{name}"] = value
+        if (name in _WORDS or command) and len(value) <= _MAX_CHARS:
+            fields["command" if command else f"arg_{name}"] = value
         else:
-            told |= _content(f"arg_{name}", value, texts)
-    return told
+            fields |= _content(f"arg_{name}", value, texts)
+    return fields

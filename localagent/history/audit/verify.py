@@ -1,8 +1,8 @@
-"""Checking the audit log: is everything there that was written, as it was written?
+"""Verify the audit log: every record is there, as it was written.
 
-Every line is held against its own hash, every record against the one before it, and every session
-file against what the head was told after each of its records. What is wrong is located: the file,
-and the record or line.
+`verify` checks every line against its own hash and every record against the one before it. It then
+checks every session file against the head, which has an entry for each record. A finding names the
+file, and the record or line.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TI
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it was written. `line` is that of the file, 0 where it is about the
-    whole file. `serious` is False for what a killed process leaves."""
+    """A difference to the log as it was written. `line` is 0 for the whole file.
+
+    `serious` is False for traces of a killed process.
+    """
 
     file: str
     line: int
@@ -36,8 +38,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked, and what was found. `head` is the hash of the head's last record, zeros
-    where there is none."""
+    """The result: how much was checked, and the findings. `head` is the hash of the head's last
+    record, or zeros."""
 
     sessions: int
     records: int
@@ -47,14 +49,16 @@ class Verified:
 
     @property
     def intact(self) -> bool:
-        """Whether nothing was changed since it was written."""
-        return not any(found.serious for found in self.findings)
+        """Whether nothing has changed since it was written."""
+        return not any(finding.serious for finding in self.findings)
 
 
 @dataclass(slots=True)
 class _Head:
-    """What the head says. `tips` are (count, hash, line of the head) by session, in order; `since`
-    is what was known of a session when the head was made shorter."""
+    """The content of the head. `tips` are (count, hash, line of the head) by session, in order.
+
+    `since` is the number of records of a session when the head was shortened.
+    """
 
     tips: dict[str, list[tuple[int, str, int]]] = field(default_factory=dict)
     since: dict[str, int] = field(default_factory=dict)
@@ -65,9 +69,9 @@ class _Head:
 
 
 def verify(noted: str | None = None) -> Verified:
-    """Check the whole log, and with `noted` that it goes on from that head hash.
+    """Check the whole log, and with `noted` that it continues from that head hash.
 
-    Raises UsageError for what is no hash, and WorkspaceError where the log cannot be read.
+    Raises UsageError for a text that is no hash, and WorkspaceError for an unreadable log.
     """
     if noted is not None:
         noted = noted.strip().lower()
@@ -99,12 +103,14 @@ def head_intact(data: bytes) -> bool:
     """Whether the head's file, by itself, is as it was written."""
     findings: list[Finding] = []
     _head(data, findings)
-    return not any(found.serious for found in findings)
+    return not any(finding.serious for finding in findings)
 
 
 def head_hash() -> str:
-    """The hash of the head's last record; whoever notes it elsewhere can later check all that was
-    written until now. Zeros where nothing was written. Raises WorkspaceError."""
+    """The hash of the head's last record; zeros for an empty log. Raises WorkspaceError.
+
+    A user who notes it elsewhere can later check everything written until now.
+    """
     last = ZERO
     try:
         for line in scan(_snapshot(audit_dir())[0]):
@@ -115,7 +121,7 @@ def head_hash() -> str:
 
 
 def _snapshot(folder: Path) -> tuple[bytes, dict[str, int]]:
-    """The head, and the sizes of the session files in the same moment."""
+    """The head, and the sizes of the session files at the same moment."""
     if not folder.is_dir():
         return b"", {}
     with locked(folder / LOCK):
@@ -135,7 +141,7 @@ def _head(data: bytes, findings: list[Finding]) -> _Head:
         head.hashes[line.hash] = line.number
         name, kind = str(record.get("file", "")), record.get("type")
         if kind == TIP:
-            head.pruned.pop(name, None)  # a session that was gone on with begins a new file
+            head.pruned.pop(name, None)  # a resumed session begins a new file
             head.tips.setdefault(name, []).append(
                 (int(record["count"]), str(record["last"]), line.number)
             )
@@ -158,17 +164,17 @@ def _head(data: bytes, findings: list[Finding]) -> _Head:
 def _checked(
     name: str, data: bytes, findings: list[Finding], *, allow_base: bool = False
 ) -> Iterator[ChainLine]:
-    """The records that are as they were written, in order; what is not is reported."""
+    """The records that fit their hash, in order; every other line becomes a finding."""
     broken: list[ChainLine] = []
     base: dict[str, Any] = {}
     for line in scan(data):
         if line.record is None:
             broken.append(line)
             continue
-        follows = line.prev_ok
+        follows = line.follows
         if allow_base and line.number == 1 and line.record.get("type") == BASE:
             base, follows = line.record, True
-        elif base:  # it stands for the records that were before the one that follows it
+        elif base:  # the base stands for all records before the one after it
             follows = line.record["seq"] == base["seq"] + 1 and line.record["prev"] == base["was"]
             base = {}
         if broken:
@@ -191,8 +197,10 @@ def _checked(
 
 
 def _broken(name: str, lines: list[ChainLine], following: ChainLine | None) -> Finding:
-    """Lines that do not fit their hash: torn by a kill, which the next record confirms or which is
-    the end of the file; or altered."""
+    """The finding for lines that do not fit their hash: torn by a kill, or altered.
+
+    The next record confirms a torn line, unless it is the end of the file.
+    """
     first = lines[0]
     raw = b"\n".join(line.raw for line in lines)
     altered = any(is_altered(line.raw) for line in lines)
@@ -210,7 +218,7 @@ def _broken(name: str, lines: list[ChainLine], following: ChainLine | None) -> F
 
 
 def _session(session: str, data: bytes, head: _Head, findings: list[Finding]) -> int:
-    """Check one session's file; returns how many records it has."""
+    """Check one session's file; returns its number of records."""
     name = f"{session}.jsonl"
     by_seq: dict[int, tuple[str, int]] = {}
     last = (0, 0)
@@ -237,20 +245,20 @@ def _against_head(
     tips: list[tuple[int, str, int]],
     since: int,
 ) -> Iterator[Finding]:
-    """What the head says of a file against what the file holds."""
+    """Check a file's records against the head's entries for it."""
     expected = since or 1
     wrong = False
     for count, digest, at in tips:
         if count != expected and not wrong:
             yield Finding(HEAD, at, f"it skips from record {expected - 1} of {name} to {count}")
         expected = count + 1
-        found = by_seq.get(count)
-        if found is None:
+        record = by_seq.get(count)
+        if record is None:
             yield Finding(name, last[1], f"record {count} is gone, which line {at} of the head has")
             return
-        if found[0] != digest and not wrong:
+        if record[0] != digest and not wrong:
             wrong = True
-            yield Finding(name, found[1], f"it is not the record that line {at} of the head has")
+            yield Finding(name, record[1], f"it is not the record that line {at} of the head has")
     known = expected - 1 if tips else 0
     if last[0] == known + 1:
         what = "the head was not told of it: a process was killed here, or the head was cut"
@@ -268,7 +276,7 @@ def _missing(head: _Head, sizes: dict[str, int]) -> Iterator[Finding]:
 
 
 def _noted(noted: str, head: _Head) -> Iterator[Finding]:
-    """Whether the log still holds what it held when `noted` was its head."""
+    """Check that the log still holds everything from the time when `noted` was its head."""
     if noted not in head.hashes:
         cut = " or older than what is kept: the head was shortened" if head.compacted else ""
         yield Finding(HEAD, 0, f"the noted head is not in it: the log was replaced{cut}")

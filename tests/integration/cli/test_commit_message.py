@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localagent.edits.textfile import sha256
-from localagent.history.audit.reader import records, sessions
+from localagent.history.audit.log import records, sessions
 from localagent.history.audit.verify import verify
 
 ROOT = Path(__file__).resolve().parents[3]

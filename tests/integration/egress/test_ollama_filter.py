@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from localagent.egress import ollama_filter
-from localagent.history.audit.reader import records, sessions
+from localagent.history.audit.log import records, sessions
 from tests.doubles.ollama_server import Ollama, Pulled
 
 ROOT = Path(__file__).resolve().parents[3]

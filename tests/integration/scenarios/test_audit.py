@@ -11,8 +11,7 @@ import pytest
 
 from localagent.cli.main import main
 from localagent.core.events import ToolReturned
-from localagent.history.audit.log import audit_dir
-from localagent.history.audit.reader import records
+from localagent.history.audit.log import audit_dir, records
 from localagent.history.audit.verify import verify
 from localagent.project.project import Project
 from localagent.session.recorders import WorkspaceUndo

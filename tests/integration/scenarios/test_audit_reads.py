@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localagent.cli.main import main
-from localagent.history.audit.reader import records, sessions
+from localagent.history.audit.log import records, sessions
 from tests.doubles.agreed import agree
 
 DONE = "```done\nnothing to do\n```"

@@ -17,7 +17,7 @@ from localagent.core.events import (
     TurnStarted,
     Warned,
 )
-from localagent.history.audit.reader import records
+from localagent.history.audit.log import records
 from localagent.history.sessions import transcript
 from localagent.models.base import Model, ModelInfo, Profile
 from localagent.models.router import Pinned, Router

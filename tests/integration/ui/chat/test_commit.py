@@ -11,7 +11,7 @@ import pytest
 
 from localagent.core.events import ModelAsked, Question, TurnStarted
 from localagent.edits.textfile import sha256
-from localagent.history.audit.reader import records
+from localagent.history.audit.log import records
 from localagent.history.sessions import transcript
 from localagent.models.scripted import Reply
 from localagent.ui.chat.interface import Output, UIRequest

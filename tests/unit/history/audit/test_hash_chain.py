@@ -37,7 +37,7 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
     grown(path, "c")
     lines = list(scan(path.read_bytes()))
     assert [line.record and line.record["seq"] for line in lines] == [1, 2, 3]
-    assert all(line.prev_ok and line.ended for line in lines)
+    assert all(line.follows and line.ended for line in lines)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -64,7 +64,7 @@ def test_a_torn_end_is_kept_and_told(tmp_path: Path, cut: int) -> None:
         assert types(path) == ["a", "b", "c"]
     else:
         assert types(path) == ["a", TORN, "c"]
-        assert [line.prev_ok for line in scan(data)] == [True, False, True, True]
+        assert [line.follows for line in scan(data)] == [True, False, True, True]
 
 
 def test_a_kill_while_a_torn_end_is_mended(tmp_path: Path) -> None:
