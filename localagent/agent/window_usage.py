@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from localagent.agent.planners.react import tool_names, tools_text
+from localagent.agent.planners.react import tool_specs, tools_text
 from localagent.agent.tool_calls.parse import parse_actions
 from localagent.agent.turn import Exchange, Services
 from localagent.core.errors import ToolError
@@ -94,7 +94,7 @@ def _message_kinds(exchange: Exchange, services: Services) -> Iterator[str]:
 
 def _is_call(text: str, services: Services) -> bool:
     try:
-        return bool(parse_actions(text, tool_names(services)))
+        return bool(parse_actions(text, tool_specs(services)))
     except ToolError:
         return True
 

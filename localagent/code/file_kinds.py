@@ -27,7 +27,7 @@ _PROSE = re.compile(
     r"|MAINTAINERS|THANKS|CREDITS|INSTALL|TODO|NOTICE|COPYING|LICEN[CS]E)(?:-[A-Z0-9.]+)?$"
     r"|(?:^|/)(?:newsfragments|changelog\.d|whatsnew/fragments)/"
 )
-_DOCS = (".md", ".mdx", ".rst", ".txt", ".adoc", ".org")
+_DOCS = (".md", ".mdx", ".markdown", ".rst", ".txt", ".adoc", ".org")
 _DATA = (
     *(
         ".json",

@@ -18,8 +18,8 @@ from localagent.context.excerpt import Count
 from localagent.context.limits import CONTEXT
 from localagent.context.prompts import Prompts
 from localagent.core.messages import Message, ToolCall
-
-_CHANGING = ("edit", "write")
+from localagent.tools.base import DONE
+from localagent.tools.registry import spec_of
 
 CallIn = Callable[[str], ToolCall | None]
 """The tool call in an assistant's message, or None."""
@@ -82,14 +82,14 @@ def _without_turns(old: Conversation, prompts: Prompts, call_in: CallIn) -> Conv
     is_result = False  # whether the message before was a call
     for message in earlier:
         call = call_in(message.content) if message.role == "assistant" else None
-        if call is not None and call.name in _CHANGING:
+        if call is not None and spec_of(call.name).effect == "write":
             changed[call.arguments.get("path", "")] = None
         if message.role == "user":
             if not is_result:
                 lines.append(f"- {_short(message.content)}")
-        elif call is None or call.name == "done":
+        elif call is None or call.name == DONE.name:
             lines.append(f"  {_short(call.arguments.get('body', '') if call else message.content)}")
-        is_result = call is not None and call.name != "done"
+        is_result = call is not None and call.name != DONE.name
     text = prompts.render(
         "react/earlier",
         turns="\n".join(lines),
@@ -120,7 +120,7 @@ def _without_steps(old: Conversation, prompts: Prompts, call_in: CallIn) -> Conv
 
 def _call_line(call: ToolCall) -> str:
     arguments = [f"{k}={_short(v)}" for k, v in call.arguments.items() if k != "body"]
-    if call.name == "shell":
+    if spec_of(call.name).body == "command":
         arguments.append(_short(call.arguments.get("body", "")))
     return " ".join([call.name, *arguments])
 

@@ -38,7 +38,7 @@ from localagent.session.plugins import Plugins, load_plugins
 from localagent.session.recorders import WorkspaceUndo, open_records
 from localagent.session.session import RunOptions, Session
 from localagent.tools.base import Tool
-from localagent.tools.registry import standard_tools
+from localagent.tools.registry import specs, standard_tools
 
 PLANNERS: dict[str, Callable[[Settings], Planner]] = {
     "workflow": lambda settings: Workflow(settings.search_seconds),
@@ -149,7 +149,7 @@ def open_extensions(project: Project) -> Extensions:
     Raises ConfigError, PluginError.
     """
     files, tools = project.files, standard_tools()
-    plugins = load_plugins(files, tools)
+    plugins = load_plugins(files, specs())
     prompts = project.prompts(plugins.descriptions(), plugins.files())
     return Extensions(
         tools={**tools, **plugins.tools},

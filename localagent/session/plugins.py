@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -29,21 +29,25 @@ from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
 from localagent.permissions.consent import MAX_BYTES, MAX_FILES, Kind
 from localagent.project.project import ProjectFiles
-from localagent.tools.base import Action, Effect, Tool, ToolContext
+from localagent.tools.base import Action, Effect, ToolContext, ToolSpec
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
 class PluginTool:
-    """A tool of a file. What it says of its action is judged by the permission rules under its own
-    name, whatever it calls itself there."""
+    """A tool of a file. The permission rules judge its actions under the file's name."""
 
     name: str
     file: str
     sha256: str
     description: str
     _prepare: Callable[[dict[str, str], ToolContext], object]
+
+    @property
+    def spec(self) -> ToolSpec:
+        """See `Tool.spec`: the plug-in reads its own arguments."""
+        return ToolSpec(self.name)
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`. Raises ToolError for whatever goes wrong in the plug-in."""
@@ -105,23 +109,23 @@ class Plugins:
 
     def descriptions(self) -> dict[str, str]:
         """What the model is told of the tools, by the name of the prompt."""
-        return {f"tools/{tool.name}": tool.description for tool in self.tools.values()}
+        return {tool.spec.prompt: tool.description for tool in self.tools.values()}
 
     def files(self) -> dict[str, tuple[str, str]]:
         """The file that each description is from, and its SHA-256, by the name of the prompt."""
-        return {f"tools/{tool.name}": (tool.file, tool.sha256) for tool in self.tools.values()}
+        return {tool.spec.prompt: (tool.file, tool.sha256) for tool in self.tools.values()}
 
 
-def load_plugins(project: ProjectFiles, tools: Mapping[str, Tool]) -> Plugins:
+def load_plugins(project: ProjectFiles, built_in: Collection[str]) -> Plugins:
     """The user's plug-ins and those of the project that he agreed to; of two of the same name the
-    user's is used. `tools` are the built-in ones, whose names are taken.
+    user's is used. The names of `built_in` are taken.
 
     Raises PluginError where one cannot be used.
     """
     warnings: list[str] = []
     found_tools: dict[str, PluginTool] = {}
     for name, file, data in _files("tool", project, warnings):
-        if name in tools or name in ("done", "check"):
+        if name in built_in:
             raise PluginError(f"the plug-in {file} has the name of a built-in tool", "rename it")
         module = _module("tool", name, file, data)
         text = getattr(module, "DESCRIPTION", None)

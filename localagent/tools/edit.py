@@ -9,9 +9,13 @@ from localagent.edits.fences import fence_line
 from localagent.edits.python_definitions import definitions
 from localagent.edits.reply_blocks import FORMAT, code, search_replace_blocks
 from localagent.edits.textfile import sha256, with_text
-from localagent.tools.arguments import ToolArguments, parse
-from localagent.tools.base import Action, ToolContext
+from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import Target, change_action, load
+
+_GRAMMAR = r"""
+edit    ::= "edit path=" path (" function=" [A-Za-z_.0-9]+ "\n" body | "\n" change)
+change  ::= "<<<<<<< SEARCH\n" part "=======\n" part ">>>>>>> REPLACE\n"
+""".lstrip()
 
 
 class EditArguments(ToolArguments):
@@ -25,17 +29,30 @@ class EditArguments(ToolArguments):
 class Edit:
     """Changes parts of a file. All blocks of one call are applied, or none."""
 
-    name = "edit"
+    spec = ToolSpec(
+        "edit",
+        "write",
+        EditArguments,
+        "blocks",
+        "path",
+        aliases=("edit_file", "editfile"),
+        body_aliases=("blocks", "block", "diff", "edits", "code", "content", "new_code", "patch"),
+        grammar="edit",
+        rules=_GRAMMAR,
+        verb="change",
+    )
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
-        given = parse(EditArguments, self.name, _with_path(arguments))
+        given = parse(EditArguments, self.spec.name, _with_path(arguments))
         target = load(context.workspace, given.path)
         # An edit that does not fit is told what is near.
-        context.saw(target.path, sha256(target.data))
+        context.record_read(target.path, sha256(target.data))
         body = context.redactor.restore(given.body, target.file.text)
         text = _edited(target, given.model_copy(update={"body": body}), context)
-        return change_action(self.name, context, target.path, target, with_text(target.file, text))
+        return change_action(
+            self.spec.name, context, target.path, target, with_text(target.file, text)
+        )
 
 
 def _with_path(arguments: dict[str, str]) -> dict[str, str]:

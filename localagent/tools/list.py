@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
-from localagent.tools.arguments import ToolArguments, parse
-from localagent.tools.base import Action, ToolContext
+from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import locate, nearest
 from localagent.workspace.workspace import Workspace
 
@@ -35,18 +34,26 @@ class _Folder:
 class List:
     """Shows the tree of files below a folder, with counts for folders that stay closed."""
 
-    name = "list"
+    spec = ToolSpec(
+        "list",
+        "read",
+        ListArguments,
+        positional="path",
+        aliases=("list_files", "list_dir", "list_directory", "ls"),
+        grammar="list",
+        rules='list    ::= "list" (" path=" path)? "\\n"\n',
+    )
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
-        given = parse(ListArguments, self.name, arguments)
+        given = parse(ListArguments, self.spec.name, arguments)
         workspace = context.workspace
         path = locate(workspace, given.path)
         if not workspace.exists(path):
             raise ToolError(f"there is no folder {path}{nearest(workspace, path)}")
         depth = min(max(given.depth, 1), _MAX_DEPTH)
         return Action(
-            tool=self.name,
+            tool=self.spec.name,
             effect="read",
             subject=path,
             preview=f"list {path}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import field_validator
 
 from localagent.core.messages import ToolResult
 from localagent.edits.textfile import sha256
-from localagent.tools.arguments import ToolArguments, line_range, parse
-from localagent.tools.base import Action, ToolContext
+from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import Target, load
 
 # Large logs are read in parts, so more is allowed than may be edited.
@@ -31,15 +32,23 @@ class ReadArguments(ToolArguments):
 class Read:
     """Shows lines of a text file as "12|text"."""
 
-    name = "read"
+    spec = ToolSpec(
+        "read",
+        "read",
+        ReadArguments,
+        positional="path",
+        aliases=("read_file", "readfile", "view", "view_file", "open_file", "cat"),
+        grammar="read",
+        rules='read    ::= "read path=" path (" lines=" [0-9]+ "-" [0-9]+)? "\\n"\n',
+    )
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
-        given = parse(ReadArguments, self.name, arguments)
+        given = parse(ReadArguments, self.spec.name, arguments)
         target = load(context.workspace, given.path, _MAX_BYTES, secrets=True)
         wanted = line_range(given.lines)
         return Action(
-            tool=self.name,
+            tool=self.spec.name,
             effect="read",
             subject=target.path,
             preview=_preview(target.path, given.lines),
@@ -57,7 +66,7 @@ def _show(
     target: Target, wanted: tuple[int, int | None] | None, context: ToolContext
 ) -> ToolResult:
     """The wanted lines, as many as fit, and how to get the others."""
-    context.saw(target.path, sha256(target.data))
+    context.record_read(target.path, sha256(target.data))
     text = target.file.text.removesuffix("\n")
     # Before lines are cut: half of a secret has no form to be known by.
     lines = context.redactor.redact_lines(text) if target.file.text else []
@@ -90,3 +99,23 @@ def _show(
         rest = f"\n… {more} more line{'s' * (more > 1)}, read lines={end + 1}-{reach}"
     body = "\n".join(shown)
     return ToolResult(True, f"{head}\n{body}{rest}", head)
+
+
+def line_range(text: str) -> tuple[int, int | None] | None:
+    """The lines meant by "10-40", "10", "10-", "-40", "10:40" or "L10-L40"; None for all of them.
+
+    The last line is included; None stands for the end. Raises ValueError.
+    """
+    bare = re.sub(r"(?i)lines?|L(?=\d)|\s", "", text).strip("[]()")
+    if not bare or bare.lower() in ("all", "-", "*", "none"):
+        return None
+    found = re.fullmatch(r"(\d*)(?:(?:-|:|,|\.\.+|–|to)(\d*|end))?", bare)
+    if found is None:
+        raise ValueError('write a range such as "10-40"')
+    first = max(1, int(found.group(1) or 1))
+    if found.group(2) is None:
+        return first, first
+    last = int(found.group(2)) if found.group(2).isdigit() else None
+    if last is not None and last < first:
+        raise ValueError(f'the last line comes before the first; write "{last}-{first}"')
+    return first, last

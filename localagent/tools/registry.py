@@ -1,8 +1,10 @@
-"""The tools that a session has."""
+"""The list of the built-in tools."""
 
 from __future__ import annotations
 
-from localagent.tools.base import Tool
+from functools import cache
+
+from localagent.tools.base import CHECK, DONE, Tool, ToolSpec
 from localagent.tools.edit import Edit
 from localagent.tools.list import List
 from localagent.tools.read import Read
@@ -12,6 +14,19 @@ from localagent.tools.write import Write
 
 
 def standard_tools() -> dict[str, Tool]:
-    """The built-in tools by name, in the order in which the model is told of them."""
+    """The built-in tools by name, in the order in which their descriptions reach the model."""
     tools: tuple[Tool, ...] = (Read(), List(), Search(), Edit(), Write(), Shell())
-    return {tool.name: tool for tool in tools}
+    return {tool.spec.name: tool for tool in tools}
+
+
+@cache
+def specs() -> dict[str, ToolSpec]:
+    """The specs of the built-in tools, and of `done` and `check`, whose names are taken too."""
+    return {name: tool.spec for name, tool in standard_tools().items()} | {
+        spec.name: spec for spec in (DONE, CHECK)
+    }
+
+
+def spec_of(name: str) -> ToolSpec:
+    """The spec of a tool: for a name that is not built in, that of a plug-in."""
+    return specs().get(name) or ToolSpec(name)

@@ -17,8 +17,7 @@ from pydantic import field_validator
 from localagent.core.errors import OutsideWorkspace, ToolError
 from localagent.core.interpreter import plain_python
 from localagent.core.messages import ToolResult
-from localagent.tools.arguments import ToolArguments, parse
-from localagent.tools.base import Action, ToolContext
+from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import locate, nearest
 from localagent.workspace import gitignore
 from localagent.workspace.workspace import Workspace
@@ -61,14 +60,22 @@ class _Found:
 class Search:
     """Finds lines by a regular expression, or by a literal text where that fails."""
 
-    name = "search"
+    spec = ToolSpec(
+        "search",
+        "read",
+        SearchArguments,
+        positional="pattern",
+        aliases=("grep", "search_files", "search_code", "grep_search"),
+        grammar="search",
+        rules='search  ::= "search pattern=" quoted (" path=" path)? (" mode=literal")? "\\n"\n',
+    )
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
-        given = parse(SearchArguments, self.name, arguments)
+        given = parse(SearchArguments, self.spec.name, arguments)
         files, subject = _scope(context.workspace, given.path)
         return Action(
-            tool=self.name,
+            tool=self.spec.name,
             effect="read",
             subject=subject,
             preview=f"search {given.pattern!r} in {subject}",
@@ -117,7 +124,7 @@ def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) 
         if again.hits:
             found, note = again, f"{note} (in any case)".strip()
     for name, digest in found.hashes.items():
-        context.saw(name, digest)
+        context.record_read(name, digest)
     return _shown(given, found, note, len(files), context)
 
 

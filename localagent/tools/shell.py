@@ -13,8 +13,7 @@ from localagent.egress.blocked import BLOCKED, BlockedConnection
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
-from localagent.tools.arguments import ToolArguments, parse
-from localagent.tools.base import Action, ToolContext
+from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.workspace.git import adopt
 
 _SHOWN_CHANGES = 12
@@ -33,11 +32,28 @@ class ShellArguments(ToolArguments):
 class Shell:
     """Runs a command in a picture of the workspace; what it changed is then applied for real."""
 
-    name = "shell"
+    spec = ToolSpec(
+        "shell",
+        "execute",
+        ShellArguments,
+        "command",
+        "body",
+        aliases=(
+            *("run_command", "run_shell", "execute_command", "run"),
+            *("terminal", "exec"),
+        ),
+        body_aliases=("command", "cmd", "script", "code", "input"),
+        fences=(
+            *("bash", "sh", "zsh", "console", "shell-session", "powershell", "cmd"),
+            "terminal",
+        ),
+        grammar='"shell\\n" body',
+        verb="run",
+    )
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
-        given = parse(ShellArguments, self.name, arguments)
+        given = parse(ShellArguments, self.spec.name, arguments)
         line = given.body.strip()
         if not line:
             raise ToolError("shell needs a command in its block")
@@ -46,7 +62,7 @@ class Shell:
         if mark := context.redactor.first_placeholder(line):
             raise ToolError(f"{mark} stands for something that is hidden from you; leave it out")
         return Action(
-            tool=self.name,
+            tool=self.spec.name,
             effect="execute",
             subject=line,
             preview=f"$ {line}",

@@ -6,8 +6,7 @@ import os
 
 from localagent.core.errors import ToolError
 from localagent.edits.apply import replace_file
-from localagent.tools.arguments import ToolArguments, parse
-from localagent.tools.base import Action, ToolContext
+from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import change_action, load, locate
 from localagent.workspace.workspace import Workspace
 
@@ -22,11 +21,22 @@ class WriteArguments(ToolArguments):
 class Write:
     """Writes a whole file; folders on the way are made. An old file keeps how it is stored."""
 
-    name = "write"
+    spec = ToolSpec(
+        "write",
+        "write",
+        WriteArguments,
+        "file",
+        "path",
+        aliases=("write_file", "create_file", "writefile", "create"),
+        body_aliases=("content", "contents", "text", "code", "file_text", "data"),
+        grammar="write",
+        rules='write   ::= "write path=" path "\\n" body\n',
+        verb="write",
+    )
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
         """See `Tool.prepare`."""
-        given = parse(WriteArguments, self.name, arguments)
+        given = parse(WriteArguments, self.spec.name, arguments)
         workspace = context.workspace
         path = locate(workspace, given.path)
         before = load(workspace, path) if _is_there(workspace, path) else None
@@ -34,7 +44,7 @@ class Write:
             raise ToolError(f"write needs the content of {path} in its block")
         body = context.redactor.restore(given.body, before.file.text) if before else given.body
         after = replace_file(before.file if before else None, body)
-        return change_action(self.name, context, path, before, after)
+        return change_action(self.spec.name, context, path, before, after)
 
 
 def _is_there(workspace: Workspace, path: str) -> bool:

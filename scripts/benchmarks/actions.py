@@ -13,15 +13,17 @@ from pathlib import Path
 
 from rows import REPO, machine, write_row
 
-from localagent.agent.planners.react import TOOL_NAMES
-from localagent.agent.tool_calls.parse import ACTION, parse_actions
+from localagent.agent.tool_calls.parse import action_grammar, parse_actions
 from localagent.context.prompts import Prompts
 from localagent.core.errors import ToolError
 from localagent.core.messages import Message
 from localagent.models.base import Finish, ModelInfo, Request, Text
 from localagent.models.catalog import lock, store
 from localagent.models.llamacpp.backend import LlamaCpp
+from localagent.tools.base import model_specs
+from localagent.tools.registry import standard_tools
 
+TOOLS = model_specs(standard_tools())
 TASKS = (
     "Fix the failing test in tests/test_cart.py.",
     "Rename the function total in shop/cart.py to sum_of_items, everywhere.",
@@ -75,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 def _request(number: int, options: argparse.Namespace) -> Request:
     """One of the tasks, alone or after a call and its result; each with a seed of its own."""
     prompts = Prompts()
-    tools = "\n\n".join(prompts.text(f"tools/{name}") for name in (*TOOL_NAMES, "done"))
+    tools = "\n\n".join(prompts.text(spec.prompt) for spec in TOOLS.values())
     messages = [
         Message("system", prompts.render("react/system", tools=tools)),
         Message("user", TASKS[number % len(TASKS)]),
@@ -85,7 +87,7 @@ def _request(number: int, options: argparse.Namespace) -> Request:
         shown = prompts.render("react/result", tool="read", result=result)
         call = "I look at the file.\n```read path=shop/cart.py\n```"
         messages += [Message("assistant", call), Message("user", shown)]
-    grammar = None if options.free else ACTION
+    grammar = None if options.free else action_grammar(TOOLS)
     return Request(
         messages, 400, temperature=options.temperature, seed=number, grammar=grammar, fixed=1
     )
@@ -93,7 +95,7 @@ def _request(number: int, options: argparse.Namespace) -> Request:
 
 def _kind(text: str, end: Finish) -> str:
     try:
-        calls = parse_actions(text, (*TOOL_NAMES, "done"))
+        calls = parse_actions(text, TOOLS)
     except ToolError as error:
         print(f"malformed: {error.message}\n  {text[:300]!r}")
         return "malformed"

@@ -25,6 +25,7 @@ from localagent.context.conversation import (
 from localagent.core.errors import ToolError
 from localagent.core.events import Event, MessageAdded, Step
 from localagent.core.messages import Asked, Message, Part
+from localagent.tools.base import ToolSpecs
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +133,11 @@ def _parts(services: Services, thread: Thread, code: _Code) -> list[Part]:
 
 def _exchanges(turn: Turn, first: int) -> list[tuple[str, str]]:
     """The questions and answers from message number `first` on."""
-    is_call = partial(_is_call, tools=tuple(turn.services.tools))
-    return exchanges(turn.conversation[first:], is_call)
+    tools = {name: tool.spec for name, tool in turn.services.tools.items()}
+    return exchanges(turn.conversation[first:], partial(_is_call, tools=tools))
 
 
-def _is_call(text: str, tools: Sequence[str]) -> bool:
+def _is_call(text: str, tools: ToolSpecs) -> bool:
     try:
         return bool(parse_actions(text, tools))
     except ToolError:

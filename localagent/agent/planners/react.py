@@ -27,8 +27,7 @@ from localagent.core.errors import ContextOverflow, ToolError
 from localagent.core.events import Event, MessageAdded, Steered, Step
 from localagent.core.messages import Message, Role, ToolCall
 from localagent.models.base import Request
-
-TOOL_NAMES = ("read", "list", "search", "edit", "write", "shell")
+from localagent.tools.base import DONE, ToolSpecs, model_specs
 
 
 @dataclass(slots=True)
@@ -53,16 +52,12 @@ def system_prompt(services: Services) -> str:
 
 def tools_text(services: Services) -> str:
     """The descriptions of the tools."""
-    return "\n\n".join(services.prompts.text(f"tools/{name}") for name in tool_names(services))
+    return "\n\n".join(services.prompts.text(spec.prompt) for spec in tool_specs(services).values())
 
 
-def tool_names(services: Services) -> tuple[str, ...]:
-    """What the model can call: the built-in tools, plug-ins, and "done"."""
-    return (*TOOL_NAMES, *_plugins(services), "done")
-
-
-def _plugins(services: Services) -> list[str]:
-    return [name for name in services.tools if name not in TOOL_NAMES]
+def tool_specs(services: Services) -> ToolSpecs:
+    """What the model can call: the built-in tools, plug-ins, and `done`."""
+    return model_specs(services.tools)
 
 
 class React:
@@ -82,7 +77,7 @@ class React:
             return None
         messages = self.opening(services, conversation)
         old = Conversation(tuple(messages), last + 1)
-        call_in = partial(_call_in, tools=tool_names(services))
+        call_in = partial(_call_in, tools=tool_specs(services))
         new = compact(old, services.prompts, call_in, cache(services.model.count), 0)
         return None if new is None else list(new.messages[1:])
 
@@ -116,8 +111,8 @@ def _loop(
         if reply is None:
             return (yield from _give_up(turn, start, "the conversation no longer fits the window"))
         yield talk.add("assistant", reply.text)
-        call, problem = _read_call(reply, tool_names(turn.services))
-        if call is not None and call.name == "done":
+        call, problem = _read_call(reply, tool_specs(turn.services))
+        if call is not None and call.name == DONE.name:
             result = yield from _done(turn, talk, start, call)
             if result is not None:
                 return result
@@ -149,7 +144,7 @@ def _next_reply(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, Non
                 max_tokens=LOOP.act_tokens,
                 seed=turn.request.seed,
                 # The answer to a question may be plain text.
-                grammar=None if question else action_grammar(_plugins(turn.services)),
+                grammar=None if question else action_grammar(tool_specs(turn.services)),
                 fixed=1,
                 continues=True,
             )
@@ -164,7 +159,7 @@ def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
     """Compact the conversation in place; False where nothing can be left out."""
     old = Conversation(tuple(talk.messages), talk.request)
     window = turn.services.model.info.profile.window
-    call_in = partial(_call_in, tools=tool_names(turn.services))
+    call_in = partial(_call_in, tools=tool_specs(turn.services))
     new = compact(old, turn.services.prompts, call_in, talk.count, window)
     if new is None:
         return False
@@ -174,7 +169,7 @@ def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
     return True
 
 
-def _call_in(text: str, tools: Sequence[str] = (*TOOL_NAMES, "done")) -> ToolCall | None:
+def _call_in(text: str, tools: ToolSpecs) -> ToolCall | None:
     try:
         calls = parse_actions(text, tools)
     except ToolError:
@@ -182,14 +177,13 @@ def _call_in(text: str, tools: Sequence[str] = (*TOOL_NAMES, "done")) -> ToolCal
     return calls[0] if calls else None
 
 
-def _read_call(reply: Reply, tools: Sequence[str]) -> tuple[ToolCall | None, str]:
+def _read_call(reply: Reply, tools: ToolSpecs) -> tuple[ToolCall | None, str]:
     """The first tool call of a reply, or a message to the model about its fault."""
     try:
         calls = parse_actions(reply.text, tools)
     except ToolError as error:
         return None, error.message
-    reading = ("read", "list", "search", "done")
-    if calls and calls[0].name not in reading and reply.finish == "length":
+    if calls and tools[calls[0].name].effect != "read" and reply.finish == "length":
         return None, f"your {calls[0].name} was cut off; make the change in smaller parts"
     return (calls[0], "") if calls else (None, "")
 

@@ -1,53 +1,28 @@
-"""What models call tools and arguments, and what these are called here."""
+"""Names that models give to tools and arguments, and the names that these have here."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from localagent.core.messages import ToolCall
+from localagent.tools.base import ToolSpec, ToolSpecs
 
-# Tools whose block has a body that means something.
-BODIES = ("shell", "write", "edit", "done")
-# What an argument without a name is. Other tools than these and BODIES are plug-ins.
-POSITIONAL = {"read": "path", "list": "path", "write": "path", "edit": "path", "search": "pattern"}
-ARGUMENTS = {"path", "lines", "pattern", "mode", "depth", "function", "body"}
-
-# Names that models know from other agents. Only for tools that take the same thing.
-_TOOL_ALIASES = {
-    "read_file": "read", "readfile": "read", "view": "read", "view_file": "read",
-    "open_file": "read", "cat": "read",
-    "list_files": "list", "list_dir": "list", "list_directory": "list", "ls": "list",
-    "grep": "search", "search_files": "search", "search_code": "search", "grep_search": "search",
-    "write_file": "write", "create_file": "write", "writefile": "write", "create": "write",
-    "edit_file": "edit", "editfile": "edit",
-    "run_command": "shell", "run_shell": "shell", "execute_command": "shell", "run": "shell",
-    "terminal": "shell", "exec": "shell",
-    "finish": "done", "complete": "done", "attempt_completion": "done",
-}  # fmt: skip
-# Info strings of blocks with commands in them: a call only where the reply has no other.
-SHELLS = ("bash", "sh", "zsh", "console", "shell-session", "powershell", "cmd", "terminal")
 ARGUMENT_ALIASES = {
     "file": "path", "filename": "path", "file_path": "path", "filepath": "path", "dir": "path",
     "directory": "path", "folder": "path",
     "query": "pattern", "regex": "pattern", "text": "pattern", "range": "lines", "line": "lines",
     "name": "function", "symbol": "function", "regexp": "pattern",
 }  # fmt: skip
-_BODY_ALIASES = {
-    "shell": ("command", "cmd", "script", "code", "input"),
-    "write": ("content", "contents", "text", "code", "file_text", "data"),
-    "edit": ("blocks", "block", "diff", "edits", "code", "content", "new_code", "patch"),
-    "done": ("summary", "message", "result", "answer", "text"),
-}
+"""Names of arguments in other agents, whatever the tool."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A call, or what is wrong with it, at its position (in characters) in the reply.
+class CallMatch:
+    """A call, or the problem with one, at its position (in characters) in the reply.
 
-    Neither: a piece of text that holds no call and is not to be looked into.
+    With neither, the match is text without a call that no other reader may look into.
     """
 
     position: int
@@ -56,56 +31,53 @@ class Found:
     problem: str = ""
 
 
-def canonical(name: str, tools: Sequence[str]) -> str:
+def canonical(name: str, tools: ToolSpecs) -> str:
     """The tool meant by `name`, or `name` in lower case."""
     lower = name.strip().lower().replace("-", "_").removeprefix("functions.")
     if lower in tools:
         return lower
-    alias = _TOOL_ALIASES.get(lower, "")
-    return alias if alias in tools else lower
+    return next((spec.name for spec in tools.values() if lower in spec.aliases), lower)
 
 
-def takes_body(name: str) -> bool:
-    """Whether a block of the tool has a body that is one text; a plug-in's may."""
-    return name in BODIES or name not in POSITIONAL
+def tool_call(spec: ToolSpec, arguments: dict[str, str], raw: str) -> ToolCall:
+    """A call of the tool, with arguments as the model wrote them in the text `raw`."""
+    return ToolCall(spec.name, _renamed(spec, arguments), raw)
 
 
-def renamed_arguments(name: str, arguments: dict[str, str]) -> dict[str, str]:
-    """The arguments under the names that the tools know them by; a plug-in's stay as they are."""
-    if name not in BODIES and name not in POSITIONAL:
+def _renamed(spec: ToolSpec, arguments: dict[str, str]) -> dict[str, str]:
+    """The arguments under the names that the tool knows them by; a plug-in's keep their names."""
+    if spec.arguments is None:
         return dict(arguments)
     result: dict[str, str] = {}
     for key, value in arguments.items():
         plain = key.strip().lower()
-        if name in BODIES and plain in _BODY_ALIASES.get(name, ()):
-            plain = "body"
-        elif plain in ARGUMENT_ALIASES:
-            plain = ARGUMENT_ALIASES[plain]
+        plain = "body" if plain in spec.body_aliases else ARGUMENT_ALIASES.get(plain, plain)
         if plain not in result or not result[plain]:
             result[plain] = value
-    _join_blocks(name, result)
+    if spec.body == "blocks":
+        _join_blocks(result)
     _join_lines(result)
     return result
 
 
-def _join_blocks(name: str, arguments: dict[str, str]) -> None:
-    """Search and replace as two arguments become one block."""
+def _join_blocks(arguments: dict[str, str]) -> None:
+    """Make one block of search and replace as two arguments."""
     for old, new in (("search", "replace"), ("old_string", "new_string"), ("old_str", "new_str")):
-        if name == "edit" and old in arguments and new in arguments and "body" not in arguments:
+        if old in arguments and new in arguments and "body" not in arguments:
             search, replace = arguments.pop(old).strip("\n"), arguments.pop(new).strip("\n")
             replace = replace + "\n" if replace else ""
             arguments["body"] = f"<<<<<<< SEARCH\n{search}\n=======\n{replace}>>>>>>> REPLACE\n"
 
 
 def _join_lines(arguments: dict[str, str]) -> None:
-    """First and last line as two arguments become one range."""
+    """Make one range of first and last line as two arguments."""
     for first, last in (("start_line", "end_line"), ("start", "end"), ("from", "to")):
         if first in arguments and "lines" not in arguments:
             arguments["lines"] = f"{arguments.pop(first)}-{arguments.pop(last, '')}"
 
 
 def strings(values: dict[Any, Any]) -> dict[str, str]:
-    """Arguments as the tools take them: strings."""
+    """Arguments as the tools take them: strings. A list becomes a range or lines."""
     result = {}
     for key, value in values.items():
         if value is None:
@@ -122,11 +94,13 @@ def strings(values: dict[Any, Any]) -> dict[str, str]:
     return result
 
 
-def unknown(name: str, tools: Sequence[str]) -> str:
+def unknown(name: str, tools: ToolSpecs) -> str:
+    """The message for a call of a tool that does not exist."""
     return f"there is no tool {name[:40]!r}; the tools are: {', '.join(tools)}"
 
 
-def nameless(tools: Sequence[str]) -> str:
+def nameless(tools: ToolSpecs) -> str:
+    """The message for a call without a tool's name."""
     return (
         "the tool call names no tool; write a fenced block whose first line is the tool's name "
         f"and its arguments. The tools are: {', '.join(tools)}"

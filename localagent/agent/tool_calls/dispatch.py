@@ -185,7 +185,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         workspace=turn.services.workspace,
         sandbox=turn.services.sandbox,
         apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
-        saw=turn.record_read,
+        record_read=turn.record_read,
         redactor=turn.services.redactor,
         denies=denies,
         may_have=lambda pattern, files, regex: turn.services.index.may_have(
@@ -225,7 +225,8 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
 def _denied(turn: Turn, path: str) -> str:
     """Why no tool may change `path`, whatever command it is that did; "" where one may."""
     decide = turn.services.gate.decide
-    verdicts = [decide(tool, "write", path, turn.task_paths) for tool in ("edit", "write")]
+    writers = [t.spec.name for t in turn.services.tools.values() if t.spec.effect == "write"]
+    verdicts = [decide(tool, "write", path, turn.task_paths) for tool in writers]
     return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
 
 

@@ -7,21 +7,20 @@ from collections.abc import Iterator, Sequence
 
 from localagent.agent.tool_calls.aliases import (
     ARGUMENT_ALIASES,
-    BODIES,
-    POSITIONAL,
-    SHELLS,
-    Found,
+    CallMatch,
     canonical,
-    renamed_arguments,
     strings,
-    takes_body,
+    tool_call,
     unknown,
 )
 from localagent.agent.tool_calls.json_and_tags import functions, of_json, tagged
 from localagent.agent.tool_calls.lenient_json import loads, object_end
+from localagent.code.file_kinds import is_docs
+from localagent.code.languages import language_of
 from localagent.code.syntax_check import syntax_error
 from localagent.core.messages import ToolCall
 from localagent.edits.fences import FenceLine, closings, dedented, fence_line, fences
+from localagent.tools.base import ToolSpec, ToolSpecs
 
 _PAIR = re.compile(
     r"""(?P<key>[A-Za-z_]\w*)\s*=\s*
@@ -31,7 +30,7 @@ _PAIR = re.compile(
 _LABEL = re.compile(r"^\s*([A-Za-z_]\w*)\s*[:=]\s*(.*?)\s*$")
 
 
-def info_arguments(name: str, rest: str) -> dict[str, str]:
+def info_arguments(spec: ToolSpec, rest: str) -> dict[str, str]:
     """The arguments in an info string: pairs, a JSON object, or one value without a name."""
     rest = rest.strip()
     if rest.startswith("{"):
@@ -45,7 +44,7 @@ def info_arguments(name: str, rest: str) -> dict[str, str]:
         rest = rest[1:-1].replace(",", " ")
     pairs = pairs_of(rest)
     before = rest[: _first_pair(rest)].strip()
-    key = POSITIONAL.get(name, "body" if name in BODIES else "")
+    key = spec.positional
     if before and key and key not in pairs and not before.startswith("-"):
         pairs[key] = unquoted(before)
     return pairs
@@ -83,7 +82,7 @@ def path_from_body(body: str, arguments: dict[str, str]) -> str:
     return body
 
 
-def body_arguments(name: str, body: str) -> dict[str, str]:
+def body_arguments(spec: ToolSpec, body: str) -> dict[str, str]:
     """Arguments that were written into the body of a tool that has none."""
     bare = body.strip()
     if bare.startswith("{"):
@@ -98,7 +97,7 @@ def body_arguments(name: str, body: str) -> dict[str, str]:
         if len(lines) == 1 and "=" in lines[0]:
             return pairs_of(lines[0])
         return {label[1]: unquoted(label[2]) for label in labels if label}
-    return {POSITIONAL[name]: unquoted(bare)} if len(lines) == 1 else {}
+    return {spec.positional: unquoted(bare)} if len(lines) == 1 else {}
 
 
 # An info string has no backticks by CommonMark; a quoted argument may.
@@ -107,7 +106,7 @@ _QUOTING = re.compile(
 )
 
 
-def fenced(text: str, tools: Sequence[str]) -> Iterator[Found]:
+def fenced(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """Calls in fences. Other fenced blocks are yielded empty, so that nobody looks into them."""
     lines = text.removesuffix("\n").split("\n")
     offsets = [0]
@@ -124,12 +123,12 @@ def fenced(text: str, tools: Sequence[str]) -> Iterator[Found]:
         if inline:
             close, end = number + 1, number + 1
         else:
-            close, end = _span(lines, number, opening, name if is_call else "", rest, tools)
+            close, end = _span(lines, number, opening, tools.get(name), rest, tools)
         body = dedented(lines[number + 1 : close], opening.indent)
         raw = "\n".join(lines[number:end])
         position, after = offsets[number], min(offsets[end], len(text))
         if is_call:
-            yield _call_of(name, rest, body, raw, position, after)
+            yield _call_of(tools[name], rest, body, raw, position, after)
         else:
             if body.lstrip().startswith("{") and not inline:
                 # A string in the object may hold a fence.
@@ -139,7 +138,7 @@ def fenced(text: str, tools: Sequence[str]) -> Iterator[Found]:
                     body = raw = text[start:after]
                     end = text.count("\n", 0, after) + 1
             one = _of_other_block(opening.info, body, raw, tools)
-            yield Found(position, after, one.call, one.problem)
+            yield CallMatch(position, after, one.call, one.problem)
         number = max(end, number + 1)
 
 
@@ -156,7 +155,7 @@ def _opening(line: str) -> tuple[FenceLine | None, bool]:
     return None, False
 
 
-def head_of(info: str, tools: Sequence[str]) -> tuple[str, str]:
+def head_of(info: str, tools: ToolSpecs) -> tuple[str, str]:
     """The tool that an info string names (or its first word), and what follows the name."""
     bare = re.sub(r"^(?:tool(?:_call)?|action|call)\s*[: ]\s*(?=\w)", "", info.strip(), flags=re.I)
     found = re.match(r"[\w.-]+", bare)
@@ -167,21 +166,27 @@ def head_of(info: str, tools: Sequence[str]) -> tuple[str, str]:
 
 
 def _span(
-    lines: Sequence[str], start: int, opening: FenceLine, name: str, rest: str, tools: Sequence[str]
+    lines: Sequence[str],
+    start: int,
+    opening: FenceLine,
+    spec: ToolSpec | None,
+    rest: str,
+    tools: ToolSpecs,
 ) -> tuple[int, int]:
     """Where the body of a block ends, and the line after the block."""
-    stop = _next_call(lines, start, opening, tools) if name else len(lines)
-    ends = closings(lines, start, opening, stop, first=not name)
+    stop = _next_call(lines, start, opening, tools) if spec else len(lines)
+    ends = closings(lines, start, opening, stop, first=spec is None)
     if not ends:
         return stop, stop
     first = ends[0]
-    if name == "edit":
+    body = spec.body if spec else ""
+    if body == "blocks":
         first = next((end for end in sorted(ends) if _whole_blocks(lines[start:end])), first)
     path = pairs_of(rest).get("path", rest.split(" ")[0] if rest else "")
-    if name == "write" and len(ends) > 1:
-        if re.search(r"\.(?:md|mdx|markdown|rst|txt)$", path, re.I):
+    if body == "file" and len(ends) > 1:
+        if is_docs(path):
             first = max(ends)  # a Markdown file has fences of its own
-        elif path.endswith((".py", ".pyi")):
+        elif language_of(path).name == "python":
             bodies = ((end, "\n".join(lines[start + 1 : end]) + "\n") for end in sorted(ends))
             good = (end for end, body in bodies if syntax_error("body.py", body) is None)
             first = next(good, first)
@@ -194,7 +199,7 @@ def _whole_blocks(lines: Sequence[str]) -> bool:
     return opened == sum(line.lstrip().startswith(">>>>>") for line in lines)
 
 
-def _next_call(lines: Sequence[str], start: int, opening: FenceLine, tools: Sequence[str]) -> int:
+def _next_call(lines: Sequence[str], start: int, opening: FenceLine, tools: ToolSpecs) -> int:
     """The line of the next block that is a call, after this one was closed or in its middle."""
     depth = 1
     for number in range(start + 1, len(lines)):
@@ -211,21 +216,21 @@ def _next_call(lines: Sequence[str], start: int, opening: FenceLine, tools: Sequ
     return len(lines)
 
 
-def _call_of(name: str, rest: str, body: str, raw: str, position: int, end: int) -> Found:
+def _call_of(spec: ToolSpec, rest: str, body: str, raw: str, position: int, end: int) -> CallMatch:
     """The call of a block that names a tool."""
-    arguments = info_arguments(name, rest)
-    if takes_body(name):
-        if name in ("write", "edit") and "path" not in arguments:
+    arguments = info_arguments(spec, rest)
+    if spec.body or spec.arguments is None:  # a plug-in may take a body
+        if spec.body in ("file", "blocks") and "path" not in arguments:
             body = path_from_body(body, arguments)
         if body.strip() or "body" not in arguments:
             arguments["body"] = body
     elif body.strip():
-        for key, value in body_arguments(name, body).items():
+        for key, value in body_arguments(spec, body).items():
             arguments.setdefault(key, value)
-    return Found(position, end, ToolCall(name, renamed_arguments(name, arguments), raw))
+    return CallMatch(position, end, tool_call(spec, arguments, raw))
 
 
-def _of_other_block(info: str, body: str, raw: str, tools: Sequence[str]) -> Found:
+def _of_other_block(info: str, body: str, raw: str, tools: ToolSpecs) -> CallMatch:
     """A block that is named after no tool: JSON with a call in it, or a tool that there is not."""
     words = info.split()
     first = words[0].lower() if words else ""
@@ -238,13 +243,14 @@ def _of_other_block(info: str, body: str, raw: str, tools: Sequence[str]) -> Fou
         if bare.startswith("<") and (inner := list(functions(bare, tools))):
             return inner[0]
     if re.fullmatch(r"[a-z_]+", first) and re.match(r"\w+\s+(?:path|pattern|command)\s*=", info):
-        return Found(0, 0, None, unknown(first, tools))
-    return Found(0, 0, None)
+        return CallMatch(0, 0, None, unknown(first, tools))
+    return CallMatch(0, 0, None)
 
 
-def commands(text: str, tools: Sequence[str]) -> Iterator[Found]:
+def commands(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """A ```bash block, where it is the only one of its kind in a reply without another call."""
-    blocks = [b for b in fences(text) if b.info.lower() in SHELLS and b.body.strip()]
-    if len(blocks) == 1 and "shell" in tools:
-        body = re.sub(r"^\$ ", "", blocks[0].body, flags=re.M)
-        yield Found(0, 0, ToolCall("shell", {"body": body}, blocks[0].body))
+    for spec in tools.values():
+        blocks = [b for b in fences(text) if b.info.lower() in spec.fences and b.body.strip()]
+        if len(blocks) == 1:
+            body = re.sub(r"^\$ ", "", blocks[0].body, flags=re.M)
+            yield CallMatch(0, 0, ToolCall(spec.name, {"body": body}, blocks[0].body))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from localagent.agent.tool_calls.aliases import (
-    ARGUMENTS,
-    POSITIONAL,
-    Found,
+    CallMatch,
     canonical,
     nameless,
-    renamed_arguments,
     strings,
+    tool_call,
     unknown,
 )
 from localagent.agent.tool_calls.lenient_json import loads, object_end
-from localagent.core.messages import ToolCall
+from localagent.tools.base import ToolSpec, ToolSpecs
 
 _NAME_KEYS = ("name", "tool", "tool_name", "action", "function")
 _ARGUMENT_KEYS = (
@@ -35,16 +33,16 @@ _PARAMETER = re.compile(r"<parameter=([\w.-]+)>(.*?)(?:</parameter>|(?=<paramete
 _MAX_OBJECTS = 50
 
 
-def tagged(text: str, tools: Sequence[str]) -> Iterator[Found]:
+def tagged(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     for match in _TAGGED.finditer(text):
         inner = match.group(2).strip()
         if not inner.startswith(("{", "[")):
             continue  # <tool_call> around <function=…>
         one = of_json(inner, match.group(), tools, sure=True)
-        yield Found(match.start(), match.end(), one.call, one.problem)
+        yield CallMatch(match.start(), match.end(), one.call, one.problem)
 
 
-def functions(text: str, tools: Sequence[str]) -> Iterator[Found]:
+def functions(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     for match in _FUNCTION.finditer(text):
         name = canonical(match.group(1), tools)
         problem = "" if name in tools else unknown(match.group(1), tools)
@@ -52,11 +50,11 @@ def functions(text: str, tools: Sequence[str]) -> Iterator[Found]:
         for key, value in _PARAMETER.findall(match.group(2)):
             own_lines = value.startswith("\n")
             pairs[key] = value[1:].removesuffix("\n") if own_lines else value
-        call = None if problem else ToolCall(name, renamed_arguments(name, pairs), match.group())
-        yield Found(match.start(), match.end(), call, problem)
+        call = None if problem else tool_call(tools[name], pairs, match.group())
+        yield CallMatch(match.start(), match.end(), call, problem)
 
 
-def objects(text: str, tools: Sequence[str]) -> Iterator[Found]:
+def objects(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """JSON objects that start a line, outside of anything else."""
     for count, match in enumerate(re.finditer(r"^[ \t]*(\{)", text, re.M)):
         if count >= _MAX_OBJECTS:
@@ -65,10 +63,10 @@ def objects(text: str, tools: Sequence[str]) -> Iterator[Found]:
         end = object_end(text, start) or len(text)
         raw = text[start:end]
         one = of_json(raw, raw, tools, sure=False)
-        yield Found(start, end, one.call, one.problem)
+        yield CallMatch(start, end, one.call, one.problem)
 
 
-def of_json(text: str, raw: str, tools: Sequence[str], sure: bool) -> Found:
+def of_json(text: str, raw: str, tools: ToolSpecs, sure: bool) -> CallMatch:
     """The call in a JSON text. `sure`: its surroundings say that it is meant as one."""
     names_tool = re.search(r'"(?:arguments|parameters|action_input)"\s*:', text) is not None
     try:
@@ -87,12 +85,12 @@ def of_json(text: str, raw: str, tools: Sequence[str], sure: bool) -> Found:
                 "the tool call is no valid JSON, or was cut off; write it as a fenced block "
                 "whose first line is the tool's name and its arguments"
             )
-            return Found(0, 0, None, problem)
-        return Found(0, 0, None)
+            return CallMatch(0, 0, None, problem)
+        return CallMatch(0, 0, None)
     return _of_object(value, raw, tools, sure)
 
 
-def _of_object(value: dict[str, Any], raw: str, tools: Sequence[str], sure: bool) -> Found:
+def _of_object(value: dict[str, Any], raw: str, tools: ToolSpecs, sure: bool) -> CallMatch:
     """The call that a JSON object describes."""
     inner = value.get("function")
     if isinstance(inner, dict):
@@ -103,33 +101,32 @@ def _of_object(value: dict[str, Any], raw: str, tools: Sequence[str], sure: bool
         (key, content), *more = [*value.items()] or [("", None)]
         name = canonical(str(key), tools)
         if not more and name in tools and isinstance(content, dict):
-            return Found(0, 0, ToolCall(name, renamed_arguments(name, strings(content)), raw))
-        return Found(0, 0, None, nameless(tools) if sure else "")
+            return CallMatch(0, 0, tool_call(tools[name], strings(content), raw))
+        return CallMatch(0, 0, None, nameless(tools) if sure else "")
     name = canonical(value[name_key], tools)
     argument_key = next((k for k in _ARGUMENT_KEYS if k in value), None)
     arguments = value.get(argument_key) if argument_key else None
-    if isinstance(arguments, str):
-        arguments = _parsed_arguments(name, arguments)
+    if isinstance(arguments, str) and name in tools:
+        arguments = _parsed_arguments(tools[name], arguments)
     if argument_key is None:
         arguments = {k: v for k, v in value.items() if k != name_key and k not in ("id", "type")}
     if name not in tools:
         problem = unknown(value[name_key], tools) if sure or argument_key else ""
-        return Found(0, 0, None, problem)
+        return CallMatch(0, 0, None, problem)
     if not isinstance(arguments, dict):
         arguments = {}
-    renamed = renamed_arguments(name, strings(arguments))
-    if argument_key is None and not sure and not (renamed and set(renamed) <= ARGUMENTS):
-        return Found(0, 0, None)  # some object with a name, such as a package's description
-    return Found(0, 0, ToolCall(name, renamed, raw))
+    call = tool_call(tools[name], strings(arguments), raw)
+    models = [spec.arguments for spec in tools.values() if spec.arguments]
+    known = {key for model in models for key in model.model_fields}
+    if argument_key is None and not sure and not (call.arguments and set(call.arguments) <= known):
+        return CallMatch(0, 0, None)  # some object with a name, such as a package's description
+    return CallMatch(0, 0, call)
 
 
-def _parsed_arguments(name: str, text: str) -> dict[str, Any]:
+def _parsed_arguments(spec: ToolSpec, text: str) -> dict[str, Any]:
     """Arguments that are a string: JSON once more, or the one argument itself."""
     try:
         value = loads(text)
     except ValueError:
         value = None
-    if isinstance(value, dict):
-        return value
-    key = "body" if name in ("shell", "done") else POSITIONAL.get(name, "body")
-    return {key: text}
+    return value if isinstance(value, dict) else {spec.positional or "body": text}

@@ -16,76 +16,73 @@ refused, never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from localagent.agent.tool_calls.aliases import Found
+from localagent.agent.tool_calls.aliases import CallMatch
 from localagent.agent.tool_calls.fenced import commands, fenced
 from localagent.agent.tool_calls.json_and_tags import functions, objects, tagged
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolCall
+from localagent.tools.base import DONE, ToolSpecs
 
-ACTION = r"""
+_HEAD = r"""
 root    ::= prose "```" call "```"
 prose   ::= (said "\n"){0,3}
 said    ::= ([^`\n] | "`" [^`\n]+ "`"){0,240}
-call    ::= read | list | search | edit | write | "shell\n" body | "done\n" body
-read    ::= "read path=" path (" lines=" [0-9]+ "-" [0-9]+)? "\n"
-list    ::= "list" (" path=" path)? "\n"
-search  ::= "search pattern=" quoted (" path=" path)? (" mode=literal")? "\n"
-edit    ::= "edit path=" path (" function=" [A-Za-z_.0-9]+ "\n" body | "\n" change)
-change  ::= "<<<<<<< SEARCH\n" part "=======\n" part ">>>>>>> REPLACE\n"
-write   ::= "write path=" path "\n" body
+"""
+_PARTS = r"""
 path    ::= [^ \n`"'=]+ | quoted
 quoted  ::= "\"" ([^"\\\n] | "\\" [^\n])+ "\""
 body    ::= line+
 line    ::= "\n" | [^`\n] rest | "`\n" | "`" [^`\n] rest | "``\n" | "``" [^`\n] rest
 part    ::= ("\n" | [^=<>\n] rest | [=<>] ("\n" | [^=<>\n] rest))*
 rest    ::= [^\n]* "\n"
-"""
-"""For replies in `react` that must act. Its tools are those of `prompts/tools/`."""
-
-_CALLS = '"done\\n" body'
-_PLUGIN = """plugin  ::= ({names}) (" " [a-z_]+ "=" path){{0,8}} "\\n" line*
-"""
+""".lstrip()
+"""The rules that tools' own rules are made of."""
 
 
-def action_grammar(plugins: Sequence[str] = ()) -> str:
-    """ACTION and, with them, calls of plug-in tools: any arguments, and a body or none."""
-    if not plugins:
-        return ACTION
-    names = " | ".join(f'"{name}"' for name in plugins)
-    return ACTION.replace(_CALLS, f"{_CALLS} | plugin") + _PLUGIN.format(names=names)
+def action_grammar(tools: ToolSpecs) -> str:
+    """The grammar of replies that must act: at most three lines of prose, then a call.
+
+    A plug-in's call has any arguments, and a body or none.
+    """
+    plugins = [f'"{name}"' for name, spec in tools.items() if not spec.grammar]
+    calls = [spec.grammar for spec in tools.values() if spec.grammar] + ["plugin"][: len(plugins)]
+    rules = "".join(spec.rules for spec in tools.values())
+    grammar = f"{_HEAD}call    ::= {' | '.join(calls)}\n{rules}{_PARTS}"
+    if plugins:
+        names = " | ".join(plugins)
+        grammar += f'plugin  ::= ({names}) (" " [a-z_]+ "=" path){{0,8}} "\\n" line*\n'
+    return grammar
 
 
-# Tools that only look: several of them in one reply are all carried out.
-READERS = ("read", "list", "search")
 # Only at the start: a file that is written may hold such tags.
 _THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 
 
-def parse_actions(reply: str, tools: Sequence[str]) -> list[ToolCall]:
+def parse_actions(reply: str, tools: ToolSpecs) -> list[ToolCall]:
     """The calls of `reply` that are to be carried out: the first, or the first few if they all
     only read; none where there is no call.
 
     Raises ToolError where the first call names no tool of `tools`, or cannot be read.
     """
     text = _THINKING.sub(lambda match: " " * len(match.group()), reply)
-    found = list(_all(text, tools)) or list(commands(text, tools))
+    matches = list(_all(text, tools)) or list(commands(text, tools))
     calls: list[ToolCall] = []
-    for one in found:
-        if one.call is None:
-            if calls:
-                break
-            raise ToolError(one.problem)
-        if calls and one.call.name not in READERS:
+    for match in matches:
+        call = match.call
+        if call is None and not calls:
+            raise ToolError(match.problem)
+        reads = call is not None and call.name != DONE.name and tools[call.name].effect == "read"
+        if call is None or (calls and not reads):
             break
-        calls.append(one.call)
-        if one.call.name not in READERS:
+        calls.append(call)
+        if not reads:
             break
     return calls
 
 
-def _all(text: str, tools: Sequence[str]) -> Iterator[Found]:
+def _all(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """All calls of a reply in any form; what lies inside one is not looked into again."""
     found = [one for reader in (fenced, tagged, functions, objects) for one in reader(text, tools)]
     end = 0

@@ -17,6 +17,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from rich.text import Text
 
 from localagent.core.events import Question
+from localagent.tools.registry import spec_of
 from localagent.ui.chat.interface import Answer, UIRequest
 from localagent.ui.tui.input_line import InputLine
 from localagent.ui.view.format import ASCII, Symbols
@@ -47,7 +48,7 @@ class QuestionBox:
     @property
     def is_command(self) -> bool:
         """Whether the question is about a command, which the user can edit."""
-        return self.question.tool in ("shell", "check")
+        return spec_of(self.question.tool).body == "command"
 
     def rows(self) -> list[Text]:
         """The possible answers."""

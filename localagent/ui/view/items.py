@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from localagent.core.events import Question
+from localagent.tools.registry import spec_of
 from localagent.ui.chat.interface import Output
 from localagent.ui.view.diff import diff_rows, is_diff
 from localagent.ui.view.format import count
@@ -16,7 +17,6 @@ from localagent.ui.view.screen import Hanging, Surface, hanging, indented
 _NARROWEST_LAST = 16  # cells; a table that leaves its last column less is drawn as a list
 # A command is always drawn whole: the folded part could be the one that matters.
 _MAX_DIFF_LINES = 400
-_VERBS = {"shell": "run", "check": "run the check", "edit": "change", "write": "write"}
 
 
 def draw_output(surface: Surface, item: Output) -> None:
@@ -69,7 +69,7 @@ def draw_question(surface: Surface, question: Question) -> None:
 
 def verb(tool: str) -> str:
     """What a tool does, as in "may I change x.py?"."""
-    return _VERBS.get(tool, f"use {one_line(tool)} on")
+    return spec_of(tool).verb or f"use {one_line(tool)} on"
 
 
 def _draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:

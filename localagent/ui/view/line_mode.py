@@ -15,14 +15,13 @@ from typing import TextIO
 
 from localagent.core.errors import Interrupted
 from localagent.core.events import Question, TurnFinished
+from localagent.tools.registry import spec_of
 from localagent.ui.chat.interface import Answer, Chat, Item, Output, UIRequest
 from localagent.ui.view.items import draw_output, draw_question
 from localagent.ui.view.render import Renderer
 from localagent.ui.view.screen import Screen, terminal_screen
 
 PROMPT = "> "
-# For these tools, "always" covers every file; for all others, only the same request again.
-_FILE_TOOLS = ("edit", "write")
 _TRIES = 3
 
 
@@ -95,13 +94,14 @@ class Asker:
 
     def ask(self, question: Question) -> Answer:
         """Draw `question` and return the answer; an unclear answer counts as no."""
-        tool = question.tool
-        scope = (tool, "" if tool in _FILE_TOOLS else question.subject)
+        spec = spec_of(question.tool)
+        # "always" covers every file of a tool that writes, and else only the same request again.
+        scope = (spec.name, "" if spec.effect == "write" else question.subject)
         if scope in self._always:
             return Answer(True, "allowed for this session")
         draw_question(self._screen, question)
-        what = "this" if scope[1] else f"every {tool}"
-        what = "this command" if tool in ("shell", "check") else what
+        what = "this" if scope[1] else f"every {spec.name}"
+        what = "this command" if spec.body == "command" else what
         for _ in range(_TRIES):
             self._screen.ask(f"  y yes, n no, a always for {what}: ")
             line = self._read()

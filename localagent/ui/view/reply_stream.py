@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from rich.text import Text
 
+from localagent.tools.base import DONE
+from localagent.tools.registry import standard_tools
 from localagent.ui.view.format import ASCII, count
 from localagent.ui.view.markdown import MarkdownStream
 from localagent.ui.view.sanitize import StreamCleaner
@@ -17,12 +20,14 @@ MAX_LINES = 40
 The summary shows the whole change, and the transcript has the whole reply.
 """
 
-DONE = "done"
-CALLS = ("read", "list", "search", "edit", "write", "shell", DONE)
-"""Words that open a tool call in a reply, behind three backticks."""
-
-_CALL = re.compile(rf"```({'|'.join(CALLS)})\b")
 _INDENT = "    "
+
+
+@cache
+def call_start() -> re.Pattern[str]:
+    """The first line of a built-in tool's call, or of `done`: three backticks and the name."""
+    names = "|".join((*standard_tools(), DONE.name))
+    return re.compile(rf"```({names})\b")
 
 
 class AnswerStream:
@@ -81,7 +86,7 @@ class ActStream:
         *whole, self._tail = (self._tail + piece).split("\n")
         for line in whole:
             self._line(f"{line}\n")
-        if self._call in ("", DONE) and self._tail and not self._tail.startswith("`"):
+        if self._call in ("", DONE.name) and self._tail and not self._tail.startswith("`"):
             self._say(self._tail)
             self._tail = ""
 
@@ -92,13 +97,13 @@ class ActStream:
         self._said.end()
 
     def _line(self, line: str) -> None:
-        opened = _CALL.match(line)
+        opened = call_start().match(line)
         if opened and not self._call:
             self._call = opened[1]
-            self.concluded = self._call == DONE
-        elif self._call == DONE and line.rstrip() == "```":
+            self.concluded = self._call == DONE.name
+        elif self._call == DONE.name and line.rstrip() == "```":
             self._held += line  # closes the block, unless more text follows
-        elif self._call in ("", DONE):
+        elif self._call in ("", DONE.name):
             self._say(line)
         else:
             self._lines += 1

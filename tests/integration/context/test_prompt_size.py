@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.planners.react import TOOL_NAMES
 from localagent.context.prompts import Prompts
+from localagent.tools.registry import standard_tools
 
 LIMIT = 1200
 
@@ -18,7 +18,7 @@ def test_fixed_prompts_fit_the_budget(model_path: Path, capsys: pytest.CaptureFi
     from localagent.models.llamacpp.backend import LlamaCpp
 
     prompts = Prompts()
-    tools = "\n\n".join(prompts.text(f"tools/{name}") for name in (*TOOL_NAMES, "done"))
+    tools = "\n\n".join(prompts.text(f"tools/{name}") for name in (*standard_tools(), "done"))
     texts = {
         "react": prompts.render("react/system", tools=tools),
         "workflow": prompts.text("workflow/system"),

@@ -11,8 +11,8 @@ import pytest
 
 from localagent.core.errors import OutsideWorkspace, ToolError
 from localagent.core.messages import ToolResult
-from localagent.tools.arguments import line_range
 from localagent.tools.base import ToolContext
+from localagent.tools.read import line_range
 from localagent.tools.registry import standard_tools
 
 Use = Callable[..., ToolResult]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.agent.planners.react import _call_in as read
+from localagent.agent.planners.react import _call_in
 from localagent.context.compaction import Conversation, compact, tokens
 from localagent.context.limits import CONTEXT
 from localagent.context.prompts import Prompts
 from localagent.core.messages import Message
+from localagent.tools.base import model_specs
+from localagent.tools.registry import standard_tools
+
+read = partial(_call_in, tools=model_specs(standard_tools()))
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "prompts"
 LONG = "line of code\n" * 200

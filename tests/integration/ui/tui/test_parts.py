@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from faulty_chat import STATUS
 
-from localagent.agent.planners.react import TOOL_NAMES
 from localagent.config.schema import DEFAULT_STATUS
 from localagent.core.errors import ConfigError
+from localagent.tools.registry import standard_tools
 from localagent.ui.tui.input_line import MAX_HISTORY_BYTES, Pastes, history_file, open_history
 from localagent.ui.tui.keys import ACTIONS, key_name, key_table
 from localagent.ui.tui.status_line import status_line
 from localagent.ui.view.format import ASCII, UNICODE
-from localagent.ui.view.reply_stream import CALLS, DONE
+from localagent.ui.view.reply_stream import call_start
 
 
 def test_the_tools_whose_calls_are_told_in_one_line() -> None:
-    assert set(CALLS) == {*TOOL_NAMES, DONE}
+    assert all(call_start().match(f"```{name} path=x") for name in (*standard_tools(), "done"))
+    assert not call_start().match("```python") and not call_start().match("```reader")
 
 
 def test_a_long_paste_is_folded_and_put_back() -> None:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from localagent.agent.tool_calls.parse import parse_actions
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolCall
+from localagent.tools.base import model_specs
+from localagent.tools.registry import standard_tools
 
-TOOLS = ("read", "list", "search", "edit", "write", "shell", "done")
+TOOLS = model_specs(standard_tools())
+READING = {"read": TOOLS["read"]}
 EDIT = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n"
 
 
@@ -227,8 +230,8 @@ class TestWhichCount:
 
     def test_a_tool_that_is_not_offered(self) -> None:
         with pytest.raises(ToolError, match=r"tools are: read$"):
-            parse_actions('{"name": "shell", "arguments": {"command": "ls"}}', ("read",))
-        assert parse_actions("```bash\nls\n```", ("read",)) == []
+            parse_actions('{"name": "shell", "arguments": {"command": "ls"}}', READING)
+        assert parse_actions("```bash\nls\n```", READING) == []
 
 
 BODIES = [
@@ -300,7 +303,7 @@ def test_ten_thousand_drifted_replies_never_become_another_tool() -> None:
     rng = random.Random(20)
     understood = 0
     for _ in range(10_000):
-        name = rng.choice(TOOLS)
+        name = rng.choice([*TOOLS])
         arguments = dict(ARGUMENTS[name])
         if name in ("edit", "write", "shell", "done"):
             arguments["body"] = EDIT if name == "edit" else rng.choice(BODIES)
@@ -321,7 +324,7 @@ def test_ten_thousand_drifted_replies_never_become_another_tool() -> None:
 def test_undrifted_calls_come_back_whole() -> None:
     rng = random.Random(4)
     for _ in range(500):
-        name = rng.choice(TOOLS)
+        name = rng.choice([*TOOLS])
         arguments = dict(ARGUMENTS[name])
         if name in ("edit", "write", "shell", "done"):
             arguments["body"] = EDIT if name == "edit" else rng.choice(BODIES)
