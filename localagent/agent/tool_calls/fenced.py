@@ -249,7 +249,7 @@ def _of_other_block(info: str, body: str, raw: str, tools: ToolSpecs) -> CallMat
 
 def commands(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """A ```bash block, where it is the only one of its kind in a reply without another call."""
-    for spec in tools.values():
+    for spec in (spec for spec in tools.values() if spec.fences):
         blocks = [b for b in fences(text) if b.info.lower() in spec.fences and b.body.strip()]
         if len(blocks) == 1:
             body = re.sub(r"^\$ ", "", blocks[0].body, flags=re.M)
