@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from localagent.agent.planners.react import tool_specs, tools_text
-from localagent.agent.tool_calls.parse import parse_actions
+from localagent.agent.tool_calls.parse import has_call
 from localagent.agent.turn import Exchange, Services
-from localagent.core.errors import ToolError
 from localagent.models.base import Infill, TokenizedPrompt
 
 TEMPLATE = "chat template"
@@ -79,24 +78,17 @@ def _message_kinds(exchange: Exchange, services: Services) -> Iterator[str]:
         yield from ("code", "code")
         return
     command = services.prompts.text("react/command").partition("{{")[0]
-    after_call = False
+    tools, after_call = tool_specs(services), False
     for message in prompt:
         if message.role == "system":
             yield "system prompt"
         elif message.role == "assistant":
-            after_call = _is_call(message.content, services)
+            after_call = has_call(message.content, tools)
             yield "tool calls" if after_call else "replies"
         else:
             is_output = bool(command) and message.content.startswith(command)
             yield "results" if after_call or is_output else SAID
             after_call = False
-
-
-def _is_call(text: str, services: Services) -> bool:
-    try:
-        return bool(parse_actions(text, tool_specs(services)))
-    except ToolError:
-        return True
 
 
 def _spans(

@@ -24,7 +24,7 @@ Capability = Literal[
     "grammar_check",  # an edit that adds syntax errors to a file is refused (code/syntax_check)
     "syntax_check",  # the language's own parser accepts or refuses a text (code/syntax_check)
     "structural_edit",  # one definition can be replaced or added (edits/python_definitions)
-    "mutation",  # candidates come from one changed expression (agent/repair/mutation)
+    "mutation",  # candidates come from one changed expression (agent/repair/mutations)
     "fill_in",  # the model fills in a part of a function (agent/repair/strategies)
     "tracing",  # the test runner reports the lines that each test executes (agent/checks/probe)
     "import_analysis",  # imports and special cases are read from the syntax tree (agent/repair)

@@ -15,6 +15,7 @@ Every omission has a line that says so. The class around a method is named.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
 from localagent.code.languages import fence_info
@@ -84,6 +85,11 @@ def render(path: str, lines: Sequence[str], symbols: Sequence[Symbol], spans: li
         parts.append(GAP)
     numbers = ", ".join(f"{first}-{last}" for first, last in spans)
     return fenced(path, "\n".join(parts), f" (lines {numbers} of {len(lines)})")
+
+
+def most_that_fit(most: int, tokens: int, count: Callable[[int], int]) -> int:
+    """The largest number from 0 to `most` whose `count` is at most `tokens`."""
+    return bisect_right(range(1, most + 1), tokens, key=count)
 
 
 def merge_spans(spans: Iterable[Span]) -> list[Span]:

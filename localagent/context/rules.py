@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from localagent.context.excerpt import Count
+from localagent.context.excerpt import Count, most_that_fit
 from localagent.context.limits import CONTEXT
 from localagent.context.prompts import Prompts
 
@@ -111,21 +111,15 @@ def _fit_rules(rule: RuleText, prompts: Prompts, count: Count, budget: int) -> F
     needed = count(whole)
     if needed <= budget:
         return FramedRules(whole)
-    low, high = 0, len(lines) - 1
-    while low < high:  # find the most lines that fit
-        middle = (low + high + 1) // 2
-        if count(_frame(rule, prompts, lines, middle)) <= budget:
-            low = middle
-        else:
-            high = middle - 1
-    if low == 0:
+    fit = most_that_fit(len(lines) - 1, budget, lambda n: count(_frame(rule, prompts, lines, n)))
+    if not fit:
         why = f"{rule.path} is not used: not even its first line fits {budget} tokens"
         return FramedRules("", f"{why}, the share of the model's window for rules")
     warning = (
-        f"of {rule.path} the model reads the first {low} of {len(lines)} lines: the file has "
+        f"of {rule.path} the model reads the first {fit} of {len(lines)} lines: the file has "
         f"{needed} tokens, and the share of the model's window for rules holds {budget}"
     )
-    return FramedRules(_frame(rule, prompts, lines, low), warning)
+    return FramedRules(_frame(rule, prompts, lines, fit), warning)
 
 
 def _frame(rule: RuleText, prompts: Prompts, lines: Sequence[str], most: int) -> str:

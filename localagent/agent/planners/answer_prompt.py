@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from localagent.agent.limits import LOOP
-from localagent.agent.tool_calls.parse import parse_actions
+from localagent.agent.tool_calls.parse import has_call
 from localagent.agent.turn import Services, Turn
 from localagent.context.builder import Gathered, gather
 from localagent.context.compaction import tokens
@@ -22,10 +22,8 @@ from localagent.context.conversation import (
     thread_of,
     with_subject,
 )
-from localagent.core.errors import ToolError
 from localagent.core.events import Event, MessageAdded, Step
 from localagent.core.messages import Asked, Message, Part
-from localagent.tools.base import ToolSpecs
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +132,4 @@ def _parts(services: Services, thread: Thread, code: _Code) -> list[Part]:
 def _exchanges(turn: Turn, first: int) -> list[tuple[str, str]]:
     """The questions and answers from message number `first` on."""
     tools = {name: tool.spec for name, tool in turn.services.tools.items()}
-    return exchanges(turn.conversation[first:], partial(_is_call, tools=tools))
-
-
-def _is_call(text: str, tools: ToolSpecs) -> bool:
-    try:
-        return bool(parse_actions(text, tools))
-    except ToolError:
-        return True
+    return exchanges(turn.conversation[first:], partial(has_call, tools=tools))

@@ -13,7 +13,7 @@ from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import Language, fence_info, language_of
 from localagent.code.symbols import Symbol
 from localagent.context.builder import text_of
-from localagent.context.excerpt import excerpt, fenced
+from localagent.context.excerpt import excerpt, fenced, most_that_fit
 from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
@@ -131,16 +131,10 @@ def _clip(turn: Turn, text: str, tokens: int) -> str:
     if tokens < SEARCH.prompt_reserve:
         return ""
     lines = text.splitlines()
-    low, high = 0, len(lines)
-    while low < high:  # find the most lines that fit
-        middle = (low + high + 1) // 2
-        if count("\n".join(lines[:middle])) <= tokens - 20:
-            low = middle
-        else:
-            high = middle - 1
-    if low < 4:
+    fit = most_that_fit(len(lines), tokens - 20, lambda n: count("\n".join(lines[:n])))
+    if fit < 4:
         return ""
-    return "\n".join([*lines[:low], f"… ({len(lines) - low} more lines are not shown)", "```"])
+    return "\n".join([*lines[:fit], f"… ({len(lines) - fit} more lines are not shown)", "```"])
 
 
 def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:

@@ -82,6 +82,14 @@ def parse_actions(reply: str, tools: ToolSpecs) -> list[ToolCall]:
     return calls
 
 
+def has_call(reply: str, tools: ToolSpecs) -> bool:
+    """Whether `reply` contains a call, a faulty one included."""
+    try:
+        return bool(parse_actions(reply, tools))
+    except ToolError:
+        return True
+
+
 def _all(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """All calls of a reply in any form; what lies inside one is not looked into again."""
     found = [one for reader in (fenced, tagged, functions, objects) for one in reader(text, tools)]

@@ -27,7 +27,7 @@ EDIT = (
     ">>>>>>> REPLACE\n```"
 )
 DONE = "```done\nfixed the sign\n```"
-TOOLS = {tool.name: tool for tool in (Read(), Edit(), Write())}
+TOOLS = {tool.spec.name: tool for tool in (Read(), Edit(), Write())}
 
 
 def turn_in(folder: Path, replies: Sequence[str | Reply], prompt: str = "", **more: Any) -> Turn:
