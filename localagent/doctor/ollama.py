@@ -9,7 +9,7 @@ from localagent.egress import lock as egress
 from localagent.models.catalog import lock
 from localagent.models.catalog.lock import Entry
 from localagent.models.ollama import pinning
-from localagent.models.ollama.pinning import Status, full, plain
+from localagent.models.ollama.pinning import ServerFacts, full, plain
 
 _CLOUD_ON = (
     "OLLAMA_NO_CLOUD=1 in the server's environment, or disable_ollama_cloud in its server.json, "
@@ -38,7 +38,7 @@ def ollama_part(settings: Settings) -> Part:
     return _told(status, pinned, data)
 
 
-def _told(status: Status, pinned: list[Entry], data: dict[str, object]) -> Part:
+def _told(status: ServerFacts, pinned: list[Entry], data: dict[str, object]) -> Part:
     names = {full(tag.name or tag.model): plain(tag.digest) for tag in status.models}
     remote = [tag.name or tag.model for tag in status.models if tag.remote]
     cloud = {True: "off", False: "on", None: "not told (only newer servers tell)"}

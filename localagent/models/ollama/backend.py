@@ -1,32 +1,48 @@
-"""The Ollama backend: a model in a server that somebody else runs, on this machine.
+"""The Ollama backend: models in a server on this machine that the user runs.
 
-    Ollama ─▶ ollama_loop ─▶ ollama_check ─▶ ollama_call ─▶ ollama_client ─▶ ollama_transport ─▶ …
-     a Model    a thread     may it be       ollama_request   the package     one host only
-                             asked?          ollama_reply ─▶ ollama_tokens: was all of it read?
+    Ollama ─▶ pinning ─▶ client ─▶ transport ─▶ the server
+    a Model   may it     requests  one host
+              be asked?  └▶ reply ─▶ TokenEstimator: was the whole prompt read?
 
-Why the native API, and why asynchronously: docs/adr/0007-ollama.md.
+ADR 7 (docs/adr/0007-ollama.md) says why it uses the native API, and why asynchronously.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator, Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from localagent.core.errors import (
     BackendError,
+    ContextOverflow,
     LocalAgentError,
     ModelLoadError,
     ServerError,
     WorkerDied,
 )
-from localagent.models.base import Chunk, ModelInfo, ModelWarning, Request, TokenizedPrompt, only
+from localagent.models.base import (
+    Chunk,
+    Finish,
+    ModelInfo,
+    ModelWarning,
+    Reading,
+    Request,
+    TokenizedPrompt,
+    Usage,
+    only,
+)
 from localagent.models.ollama import pinning, protocol
-from localagent.models.ollama.client import Client, Group
-from localagent.models.ollama.event_loop import Loop, Produced
+from localagent.models.ollama.client import BackgroundRun, Client, RequestGroup, SilenceTimeout
 from localagent.models.ollama.pinning import Facts
-from localagent.models.ollama.protocol import Piece, Target
-from localagent.models.ollama.requests import Call, Emit, Watch, not_begun
-from localagent.models.ollama.token_estimate import Tokens
+from localagent.models.ollama.protocol import OllamaModel, StreamLine
+from localagent.models.ollama.reply import ReplyReader, TokenEstimator
+
+Emit = Callable[[tuple[int, Chunk]], None]
 
 HOST = "http://127.0.0.1:11434"
 
@@ -73,15 +89,18 @@ class Ollama:
     ) -> None:
         self._name, self._info = name, info
         self._client = Client(host, allowed_hosts)
-        self._watch = Watch(silence, PREFILL * silence if prefill is None else prefill, slowest)
+        self._limits = SilenceLimits(
+            silence, PREFILL * silence if prefill is None else prefill, slowest
+        )
         self._answer, self._comeback = answer, comeback
-        self._tokens = Tokens()
+        self._tokens = TokenEstimator()
         self._facts: Facts | None = None
         self._worked = self._warned = False
-        self._loop = Loop()
+        self._portal: BlockingPortal | None = None
+        self._exit = ExitStack()
         self._turn = threading.Lock()
-        self._running: Produced[tuple[int, Chunk]] | None = None
-        self._call: Call | None = None
+        self._running: BackgroundRun[tuple[int, Chunk]] | None = None
+        self._call: _Generation | None = None
         self._stopped: set[int] = set()
         self._closed = False
 
@@ -123,8 +142,10 @@ class Ollama:
             if self._closed:
                 raise BackendError("the model was closed")
             self._stopped.clear()
-            running = Produced[tuple[int, Chunk]](
-                self._loop, lambda emit: self._all(requests, emit)
+            if self._portal is None:
+                self._portal = self._exit.enter_context(start_blocking_portal())
+            running = BackgroundRun[tuple[int, Chunk]](
+                self._portal, lambda emit: self._all(requests, emit)
             )
             self._running = running
             try:
@@ -137,20 +158,22 @@ class Ollama:
                 running.close()
                 call, self._call = self._call, None
             for place in range(len(requests)):
-                yield from call.unfinished(place) if call else [not_begun(place)]
+                yield from (
+                    call.unfinished(place) if call else [(place, Finish("cancelled", Usage()))]
+                )
         finally:
             self._turn.release()
 
     def cancel(self, place: int | None = None) -> None:
         """Stop what runs, or only the reply to the request at `place`, at once; each unfinished
         request ends with `Finish("cancelled")`. May be called from any thread."""
-        running = self._running
-        if running is None:
+        running, portal = self._running, self._portal
+        if running is None or portal is None:
             return
         if place is None:
             running.cancel()
         else:
-            self._loop.call(self._stop, place)
+            portal.start_task_soon(self._stop, place)
 
     def close(self) -> None:
         """End what runs and close the connections; the server keeps its model for a while."""
@@ -159,17 +182,17 @@ class Ollama:
         self._closed = True
         if self._running is not None:
             self._running.close()
-        if self._loop.started:
-            list(Produced[None](self._loop, lambda _emit: self._client.close()))
-            self._loop.close()
+        if self._portal is not None:
+            self._portal.call(self._client.close)
+            self._exit.close()
 
     async def _all(self, requests: Sequence[Request], emit: Emit) -> None:
         facts = await self._ready(emit)
         target = self._target(facts)
-        self._call = Call(
+        self._call = _Generation(
             self._client, target, self._tokens, facts.counts_all, requests, self._stopped
         )
-        await self._call.run(self._watch, self._info.profile.parallel, emit)
+        await self._call.run(self._limits, self._info.profile.parallel, emit)
 
     def _stop(self, place: int) -> None:
         self._stopped.add(place)
@@ -196,9 +219,9 @@ class Ollama:
     async def _load(self, facts: Facts) -> None:
         """Have the model loaded, with the window that the session needs."""
         body = protocol.load(self._target(facts))
-        patience = self._watch.patience(0, Group())
+        timeout = self._limits.timeout(0, RequestGroup())
         try:
-            await self._client.ask(Piece, "/api/chat", patience, body)
+            await self._client.ask(StreamLine, "/api/chat", timeout, body)
         except (ServerError, WorkerDied) as error:
             raise ModelLoadError(
                 f"Ollama could not load {self._name}: {error.message}", error.hint
@@ -206,10 +229,119 @@ class Ollama:
         window = self._info.profile.window
         await pinning.window(self._client, self._name, window, self._answer)
 
-    def _target(self, facts: Facts) -> Target:
+    def _target(self, facts: Facts) -> OllamaModel:
         able = facts.show.capabilities is None or "thinking" in facts.show.capabilities
         profile = self._info.profile
-        return Target(self._name, profile.window, facts.show.stops, profile.think if able else 0)
+        return OllamaModel(
+            self._name, profile.window, facts.show.stops, profile.think if able else 0
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceLimits:
+    """How long the server may be silent.
+
+    That is `silence` seconds between two tokens. Before the first token it is `prefill` seconds
+    plus the time for the prompt at `slowest` tokens a second, because the server says nothing then.
+    """
+
+    silence: float
+    prefill: float
+    slowest: float
+
+    def timeout(self, tokens: int, group: RequestGroup) -> SilenceTimeout:
+        """For a request of about `tokens` tokens."""
+        return SilenceTimeout(self.prefill + tokens / self.slowest, self.silence, group)
+
+
+class _Generation:
+    """`requests` to one model, at most `parallel` at a time; `run` carries them out.
+
+    `stopped` are the places of the requests that need no answer (any more).
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        model: OllamaModel,
+        tokens: TokenEstimator,
+        counts_all: bool,
+        requests: Sequence[Request],
+        stopped: set[int],
+    ) -> None:
+        self._client, self._model, self._tokens = client, model, tokens
+        self._requests, self._stopped = requests, stopped
+        self._replies = [ReplyReader(model, request, tokens, counts_all) for request in requests]
+        self._scopes: dict[int, anyio.CancelScope] = {}
+
+    async def run(self, limits: SilenceLimits, parallel: int, emit: Emit) -> None:
+        """Carry out all requests; the first error ends them all and is raised."""
+        room, group = anyio.Semaphore(parallel), RequestGroup()
+
+        async def one(place: int) -> None:
+            with anyio.CancelScope() as self._scopes[place]:
+                if place in self._stopped:
+                    self._scopes[place].cancel()
+                async with room:
+                    await self._one(place, limits, group, emit)
+                return
+            for chunk in self.unfinished(place):
+                emit(chunk)
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                for place in range(len(self._requests)):
+                    tasks.start_soon(one, place)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    def stop(self, place: int) -> None:
+        """End one request; the others go on."""
+        if place in self._scopes:
+            self._scopes[place].cancel()
+
+    def unfinished(self, place: int) -> Iterator[tuple[int, Chunk]]:
+        """The end of the reply at `place`, if it has none."""
+        if not self._replies[place].finished:
+            yield place, self._replies[place].cancelled()
+
+    async def _one(
+        self, place: int, limits: SilenceLimits, group: RequestGroup, emit: Emit
+    ) -> None:
+        request, reply = self._requests[place], self._replies[place]
+        tokens = sum(map(self._tokens.estimate, protocol.parts(request)))
+        emit((place, Reading(0, tokens, 0)))
+        reply.begin()
+        path, body = protocol.body(self._model, request)
+        lines = self._client.stream(path, limits.timeout(tokens, group), body)
+        try:
+            await _read_lines(lines, reply, lambda chunk: emit((place, chunk)))
+        except ContextOverflow as error:
+            # The server does not say how many tokens the prompt has.
+            raise ContextOverflow(error.needed or tokens, self._model.window) from None
+        if not reply.finished:
+            emit((place, self._ended(reply)))
+
+    def _ended(self, reply: ReplyReader) -> Finish:
+        end = reply.ended()
+        if end is None:
+            raise WorkerDied(
+                f"the Ollama server {self._client.host} ended a reply before it was complete",
+                "its log says more (journalctl -u ollama, or where ollama serve runs)",
+            )
+        return end
+
+
+async def _read_lines(
+    lines: AsyncGenerator[StreamLine, None], reply: ReplyReader, emit: Callable[[Chunk], None]
+) -> None:
+    """Give the lines to the reply until it is finished, and close the connection."""
+    async with aclosing(lines):
+        async for line in lines:
+            for chunk in reply.take(line):
+                emit(chunk)
+            if reply.finished:
+                return
 
 
 def _old(facts: Facts) -> str:

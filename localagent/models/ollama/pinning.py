@@ -7,10 +7,11 @@ server says of this one, and, once it is loaded, the window that it was given.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
+
+import anyio
 
 from localagent.core.errors import (
     ModelFileError,
@@ -21,10 +22,9 @@ from localagent.core.errors import (
 )
 from localagent.models.catalog.lock import Entry
 from localagent.models.gguf import text_sha256
-from localagent.models.ollama.client import Client, Patience
-from localagent.models.ollama.event_loop import Loop, Produced
+from localagent.models.ollama.client import Client, SilenceTimeout, call_once
 from localagent.models.ollama.protocol import (
-    Loaded,
+    LoadedModelInfo,
     Running,
     ServerStatus,
     Show,
@@ -91,11 +91,11 @@ async def reach(client: Client, answer: float, comeback: float) -> Version:
     until = time.monotonic() + comeback
     while True:
         try:
-            return await client.ask(Version, "/api/version", Patience(answer, answer))
+            return await client.ask(Version, "/api/version", SilenceTimeout(answer, answer))
         except ModelLoadError:
             if time.monotonic() >= until:
                 raise
-            await asyncio.sleep(_PAUSE)
+            await anyio.sleep(_PAUSE)
 
 
 async def facts(client: Client, name: str, answer: float = ANSWER, comeback: float = 0) -> Facts:
@@ -107,7 +107,7 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
     """
     _not_by_name(name)
     version = await reach(client, answer, comeback)
-    tags = await client.ask(Tags, "/api/tags", Patience(answer, answer))
+    tags = await client.ask(Tags, "/api/tags", SilenceTimeout(answer, answer))
     found = [tag for tag in tags.models or () if full(name) in (full(tag.name), full(tag.model))]
     if not found:
         raise ModelNotInstalled(
@@ -116,7 +116,7 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
         )
     not_elsewhere(name, found[0].remote)
     body = {"model": name, "name": name}  # the second for servers before 0.6
-    show = await client.ask(Show, "/api/show", Patience(answer, answer), body)
+    show = await client.ask(Show, "/api/show", SilenceTimeout(answer, answer), body)
     not_elsewhere(name, show.remote)
     known = Facts(version, found[0], show)
     if known.too_old:
@@ -147,8 +147,8 @@ def as_pinned(found: Facts, digest: str, template: str, entry_id: str) -> None:
 
 async def window(client: Client, name: str, wanted: int, answer: float = ANSWER) -> None:
     """Raises ModelLoadError where the loaded model has a smaller window than `wanted` tokens."""
-    running = await client.ask(Running, "/api/ps", Patience(answer, answer))
-    loaded: list[Loaded] = [
+    running = await client.ask(Running, "/api/ps", SilenceTimeout(answer, answer))
+    loaded: list[LoadedModelInfo] = [
         m for m in running.models or () if full(name) == full(m.name or m.model)
     ]
     given = loaded[0].context_length if loaded else 0
@@ -187,30 +187,17 @@ def plain(text: str) -> str:
 
 
 def ask(host: str, name: str, allowed: Collection[str] = ()) -> Facts:
-    """What the server at `host` says of the model `name`; the model is not loaded. `allowed`
-    are hosts beside this machine.
+    """Ask the server at `host` about the model `name`; the model is not loaded.
 
-    Raises UsageError for `host`, NotLocal, ModelNotInstalled, ModelLoadError where nobody answers,
-    ServerError, WorkerHung.
+    `allowed` are hosts besides this machine. Raises UsageError for `host`, NotLocal,
+    ModelNotInstalled, ModelLoadError if no server answers, ServerError, WorkerHung.
     """
-    client, loop = Client(host, allowed), Loop()
-
-    async def look(emit: Callable[[Facts], None]) -> None:
-        try:
-            emit(await facts(client, name))
-        finally:
-            await client.close()
-
-    try:
-        (found,) = Produced[Facts](loop, look)
-    finally:
-        loop.close()
-    return found
+    return call_once(host, allowed, lambda client: facts(client, name))
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """What a server says of itself. `cloud_off` is None where it does not tell."""
+class ServerFacts:
+    """What a server says of itself. `cloud_off` is None if it does not say."""
 
     host: str
     version: str
@@ -218,42 +205,28 @@ class Status:
     cloud_off: bool | None
 
 
-def status(host: str, allowed: Collection[str] = (), seconds: float = 5.0) -> Status:
-    """Ask the server at `host` who it is; no model is loaded. `seconds` are the longest silence.
+def status(host: str, allowed: Collection[str] = (), seconds: float = 5.0) -> ServerFacts:
+    """Ask the server at `host` for its version and models; no model is loaded.
 
-    Raises UsageError for `host`, NotLocal, ModelLoadError where nobody answers, ServerError,
-    WorkerHung.
+    `seconds` are the longest silence. Raises UsageError for `host`, NotLocal, ModelLoadError if no
+    server answers, ServerError, WorkerHung.
     """
-    client, loop = Client(host, allowed), Loop()
 
-    async def look(emit: Callable[[Status], None]) -> None:
-        try:
-            version = await client.ask(Version, "/api/version", Patience(seconds, seconds))
-            tags = await client.ask(Tags, "/api/tags", Patience(seconds, seconds))
-            emit(
-                Status(
-                    client.host,
-                    version.version,
-                    tuple(tags.models or ()),
-                    await _cloud_off(client, seconds),
-                )
-            )
-        finally:
-            await client.close()
+    async def read(client: Client) -> ServerFacts:
+        version = await client.ask(Version, "/api/version", SilenceTimeout(seconds, seconds))
+        tags = await client.ask(Tags, "/api/tags", SilenceTimeout(seconds, seconds))
+        cloud_off = await _cloud_off(client, seconds)
+        return ServerFacts(client.host, version.version, tuple(tags.models or ()), cloud_off)
 
-    try:
-        (found,) = Produced[Status](loop, look)
-    finally:
-        loop.close()
-    return found
+    return call_once(host, allowed, read)
 
 
 async def _cloud_off(client: Client, seconds: float) -> bool | None:
     try:
-        told = await client.ask(ServerStatus, "/api/status", Patience(seconds, seconds))
+        status = await client.ask(ServerStatus, "/api/status", SilenceTimeout(seconds, seconds))
     except ServerError:  # it does not know the call
         return None
-    return told.cloud.disabled if told.cloud else None
+    return status.cloud.disabled if status.cloud else None
 
 
 def verify(entry: Entry, host: str, allowed: Collection[str] = ()) -> None:

@@ -22,7 +22,7 @@ takes to read a change, and loading and reading all again takes longer than that
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OllamaModel:
     """The model that is asked: its `name`, the session's `window` in tokens, the model's own
     `stops`, and the tokens that it may spend on thinking."""
 
@@ -32,12 +32,12 @@ class Target:
     think: int = 0
 
 
-def load(target: Target) -> dict[str, Any]:
+def load(target: OllamaModel) -> dict[str, Any]:
     """A chat without messages: the server loads the model and says no more than that."""
     return {**_frame(target), "messages": [], "stream": False}
 
 
-def body(target: Target, request: Request) -> tuple[str, dict[str, Any]]:
+def body(target: OllamaModel, request: Request) -> tuple[str, dict[str, Any]]:
     """The path and the body for a request."""
     common = {**_frame(target), "stream": True, "think": thinks(target, request)}
     common["options"] = {**common["options"], **_sampling(target, request)}
@@ -64,13 +64,13 @@ def parts(request: Request) -> tuple[str, ...]:
     return (*texts, request.reply_start) if request.reply_start else texts
 
 
-def thinks(target: Target, request: Request) -> bool:
+def thinks(target: OllamaModel, request: Request) -> bool:
     """Whether the model may think first: not where its reply has begun or is a choice."""
     free = not (request.reply_start or request.choices or isinstance(request.prompt, Infill))
     return target.think > 0 and free
 
 
-def limit(target: Target, request: Request) -> int:
+def limit(target: OllamaModel, request: Request) -> int:
     """The most tokens that the server may write, thinking included."""
     room = request.max_tokens + (target.think if thinks(target, request) else 0)
     # The quotes around a choice are tokens as well; with no token at all (0) some versions take the
@@ -78,7 +78,7 @@ def limit(target: Target, request: Request) -> int:
     return max(1, room + (8 if request.choices else 0))
 
 
-def _frame(target: Target) -> dict[str, Any]:
+def _frame(target: OllamaModel) -> dict[str, Any]:
     """What all requests of a session have in common."""
     return {
         "model": target.name,
@@ -89,7 +89,7 @@ def _frame(target: Target) -> dict[str, Any]:
     }
 
 
-def _sampling(target: Target, request: Request) -> dict[str, Any]:
+def _sampling(target: OllamaModel, request: Request) -> dict[str, Any]:
     options: dict[str, Any] = {
         "num_predict": limit(target, request),
         "temperature": request.temperature,
@@ -108,11 +108,11 @@ def _sampling(target: Target, request: Request) -> dict[str, Any]:
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Told(BaseModel):
+class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
-class Version(_Told):
+class Version(_Answer):
     """Of `/api/version`."""
 
     version: str
@@ -124,26 +124,26 @@ class Version(_Told):
         return tuple(found + [0] * (3 - len(found)))
 
 
-class Cloud(_Told):
+class Cloud(_Answer):
     """Whether the server was told not to send anything to its maker's cloud."""
 
     disabled: bool | None = None
 
 
-class ServerStatus(_Told):
+class ServerStatus(_Answer):
     """Of `/api/status`, which older servers do not know."""
 
     cloud: Cloud | None = None
 
 
-class Details(_Told):
+class Details(_Answer):
     """What a model is made of; for people, and for a first guess at its size."""
 
     parameter_size: str = ""
     quantization_level: str = ""
 
 
-class _Placed(_Told):
+class _Placed(_Answer):
     """Where a model runs: "" means on the machine of the server."""
 
     remote_host: str | None = None
@@ -165,7 +165,7 @@ class Tagged(_Placed):
     details: Details | None = None
 
 
-class Tags(_Told):
+class Tags(_Answer):
     """Of `/api/tags`."""
 
     models: list[Tagged] | None = None
@@ -201,7 +201,7 @@ class Show(_Placed):
         return "insert" in (self.capabilities or ()) or ".Suffix" in self.template
 
 
-class Loaded(_Told):
+class LoadedModelInfo(_Answer):
     """A model in `/api/ps`. `context_length` is its window in tokens (0.10.0 and later)."""
 
     name: str = ""
@@ -210,27 +210,27 @@ class Loaded(_Told):
     context_length: Count = 0
 
 
-class Running(_Told):
+class Running(_Answer):
     """Of `/api/ps`."""
 
-    models: list[Loaded] | None = None
+    models: list[LoadedModelInfo] | None = None
 
 
-class Said(_Told):
+class MessagePart(_Answer):
     """A part of an assistant's message."""
 
     content: str | None = None
     thinking: str | None = None
 
 
-class Piece(_Placed):
+class StreamLine(_Placed):
     """One line of `/api/chat` (with `message`) or `/api/generate` (with `response`).
 
     The last one has `done`, and the counts (tokens) and durations (nanoseconds).
     `prompt_eval_count` is the whole prompt; `prompt_eval_cached_count` the part that was reused.
     """
 
-    message: Said | None = None
+    message: MessagePart | None = None
     response: str | None = None
     thinking: str | None = None
     done: bool = False

@@ -57,7 +57,7 @@ TOTAL = 256 << 20
 """Bytes of one answer: a line for each token has about 130, so this is never reached honestly."""
 
 
-class Border(httpx.AsyncBaseTransport):
+class LoopbackTransport(httpx.AsyncBaseTransport):
     """Carries requests to `host` (of `ollama_host.checked_host`) and nowhere else: directly, or
     through the egress proxy where there is one.
 

@@ -16,8 +16,7 @@ from localagent.core.messages import Message
 from localagent.models.base import Chunk, Finish, Infill, ModelInfo, Profile, Request, Text
 from localagent.models.ollama import pinning
 from localagent.models.ollama.backend import HOST, Ollama
-from localagent.models.ollama.client import Client, Patience
-from localagent.models.ollama.event_loop import Loop, Produced
+from localagent.models.ollama.client import SilenceTimeout, call_once
 from localagent.models.ollama.pinning import ANSWER, Facts
 from localagent.models.ollama.protocol import Tagged, Tags
 
@@ -28,21 +27,12 @@ WINDOW = 2048
 
 def tags() -> list[Tagged]:
     """The local models of the server, the smallest first."""
-    client, loop = Client(HOST), Loop()
-
-    async def look(emit: object) -> None:
-        try:
-            assert callable(emit)
-            emit(await client.ask(Tags, "/api/tags", Patience(ANSWER, ANSWER)))
-        finally:
-            await client.close()
-
     try:
-        (found,) = Produced[Tags](loop, look)
+        found = call_once(
+            HOST, (), lambda client: client.ask(Tags, "/api/tags", SilenceTimeout(ANSWER, ANSWER))
+        )
     except LocalAgentError as error:
         pytest.skip(error.message)
-    finally:
-        loop.close()
     return sorted((t for t in found.models or () if not t.remote), key=lambda tag: tag.size)
 
 

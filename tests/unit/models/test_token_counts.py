@@ -13,7 +13,7 @@ from localagent.models import scripted
 from localagent.models.base import Infill, Request, TokenizedPrompt
 from localagent.models.llamacpp.worker.chat_template import places, token_ends
 from localagent.models.llamacpp.worker.generate import Generator
-from localagent.models.ollama.token_estimate import Tokens
+from localagent.models.ollama.reply import TokenEstimator
 
 CHAT: Chat = [
     ("system", "Be brief."),
@@ -105,11 +105,11 @@ def test_the_scripted_model_tells_what_it_reports() -> None:
 
 
 def test_ollama_spreads_what_the_server_counted() -> None:
-    tokens = Tokens()
+    tokens = TokenEstimator()
     guessed = tokens.spread(["a" * 30, "ü" * 30])
     assert not guessed.exact
     assert said(guessed) == ["a" * 30, "ü" * 30]
-    tokens.told(["a" * 600, "b" * 300], 300)
+    tokens.record(["a" * 600, "b" * 300], 300)
     told = tokens.spread(["a" * 600, "b" * 300])
     assert len(told.ends) == 300
     assert (told.ends[199], told.ends[-1]) == (600, 900)
