@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent import __version__
+from localagent.cli.options import add_setting
 from localagent.core.errors import UsageError
 from localagent.core.paths import sessions_dir
 
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from localagent.ui.chat.interface import Chat
     from localagent.ui.tui.app import Preferences
 
-MODES = ("plan", "ask", "auto-edit", "auto")
 _PREFIX = "chat_"
-_SETTINGS = ("model", "planner", "check", "sandbox", "mode")
-"""The options that are settings, by their keys."""
+_SETTINGS = {"model": "ID", "planner": "NAME", "check": "CMD", "mode": "", "sandbox": "KIND"}
+"""The options that are settings, with the names of their values."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,33 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         const="",
         help="go on with a session; without ID: pick one",
     )
-    group.add_argument(
-        "--model", dest="chat_model", metavar="ID", help="a model of localagent models list"
-    )
-    group.add_argument(
-        "--planner",
-        dest="chat_planner",
-        metavar="NAME",
-        help="how to work: workflow, react or plugin:NAME (default: the model's own)",
-    )
-    group.add_argument(
-        "--check",
-        dest="chat_check",
-        metavar="CMD",
-        help="the command whose success means that a task is solved",
-    )
-    group.add_argument(
-        "--mode",
-        dest="chat_mode",
-        choices=MODES,
-        help="how much is done without asking: nothing but reading, as the rules say, edits, all",
-    )
-    group.add_argument(
-        "--sandbox",
-        dest="chat_sandbox",
-        metavar="KIND",
-        help="where commands run: auto, unshare or none",
-    )
+    for key, metavar in _SETTINGS.items():
+        add_setting(group, key, metavar, dest=f"{_PREFIX}{key}")
     group.add_argument(
         "--scripted",
         dest="chat_scripted",
@@ -97,7 +72,7 @@ def refuse_options(args: argparse.Namespace) -> None:
             shown = "-C" if flag == "directory" else f"--{flag}"
             raise UsageError(
                 f"{shown} before a command is of the interactive session",
-                f"put {shown} behind the command's name",
+                f"put {shown} after the command: localagent run {shown} …",
             )
 
 

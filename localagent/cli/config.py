@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,19 +49,20 @@ def show(args: argparse.Namespace) -> int:
     """One line for each setting, and what else holds; of those that are named, what they mean."""
     from localagent.config import policy as policies
     from localagent.config import settings as config
-    from localagent.config.schema import KEYS
+    from localagent.config.schema import SETTINGS
 
     settings = config.load(args.directory)
     if args.keys:
         return _explain(settings, args.keys)
-    table([row(settings, key) for key in KEYS])
+    rows = [(row(settings, key), about.summary) for key, about in SETTINGS.items()]
+    table([(key, value, summary, source) for (key, value, source), summary in rows])
     for rule in (*settings.permissions, *settings.project_permissions):
         say(f"  {rule.action} {rule.tool} {rule.pattern}")
     for text in _policy(settings):
         say(f"policy: {text}")
     if settings.proposed_check is not None:
         say(f"the project proposes the check {settings.proposed_check!r} (not used by itself)")
-    for text in settings.notes:
+    for text in settings.warnings:
         note(text)
     say()
     say(f"files: {config.user_file()}")
@@ -80,15 +79,17 @@ def row(settings: Settings, key: str) -> tuple[str, str, str]:
 
 
 def _explain(settings: Settings, keys: list[str]) -> int:
-    from localagent.config.schema import KEYS, unknown_key
+    from localagent.config.kinds import unknown_key
+    from localagent.config.schema import SETTINGS
 
     for key in keys:
-        if key not in KEYS:
-            raise unknown_key(key, "config", KEYS)
+        if key not in SETTINGS:
+            raise unknown_key(key, "config", SETTINGS)
     for key in keys:
         say("  ".join(row(settings, key)))
-        say(f"  {KEYS[key].meaning}")
-        say(f"  it may be {KEYS[key].allowed}")
+        say(f"  {SETTINGS[key].help}")
+        say(f"  it may be {SETTINGS[key].allowed}")
+        say(f"  default: {SETTINGS[key].format(SETTINGS[key].default)}")
         for rule in settings.permissions + settings.project_permissions:
             if key == "permissions":
                 say(f"  {rule.action} {rule.tool} {rule.pattern}")
@@ -113,19 +114,12 @@ def _policy(settings: Settings) -> list[str]:
 
 
 def _shown(settings: Settings, key: str) -> str:
-    value = getattr(settings, key)
+    from localagent.config.schema import SETTINGS
+
     if key == "permissions":
         count = len(settings.permissions) + len(settings.project_permissions)
         return f"{count} rules" if count != 1 else "1 rule"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} = {each}" for name, each in value.items()) or "(unset)"
-    if isinstance(value, tuple):
-        return ", ".join(value) or "(none)"
-    if value is None:
-        return "(unset)"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return SETTINGS[key].format(getattr(settings, key))
 
 
 _EMPTY = """\
@@ -246,7 +240,7 @@ def _tell(args: argparse.Namespace, file: SettingsFile) -> None:
         say(f"check  {settings.proposed_check!r}  {file.path} (proposed)")
     else:
         say("  ".join(row(settings, key)))
-    for text in settings.notes:
+    for text in settings.warnings:
         note(text)
     if key == "model" and settings.model is not None:
         _warn_of_model(settings.model)

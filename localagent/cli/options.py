@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localagent.config.kinds import Choice, Seconds, Whole
+from localagent.config.schema import SETTINGS
+
 if TYPE_CHECKING:
     from localagent.cli.main import Parser
 
@@ -43,6 +46,25 @@ def add_scripted(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="take the model's replies from FILE (tests, demonstrations)",
+    )
+
+
+def add_setting(
+    parser: argparse._ActionsContainer, key: str, metavar: str = "", dest: str = ""
+) -> None:
+    """The option that sets the setting `key`, with the setting's type, choices and help."""
+    setting = SETTINGS[key]
+    words = setting.kind.words if isinstance(setting.kind, Choice) else ()
+    help_text = setting.help
+    if words and metavar:  # any word is taken here: a bad one is an error of the settings
+        help_text += f" ({', '.join(words)})"
+    parser.add_argument(
+        setting.flag,
+        dest=dest or key,
+        metavar=metavar or None,
+        type={Whole: int, Seconds: float}.get(type(setting.kind), str),
+        choices=None if metavar else words,
+        help=help_text.replace("%", "%%"),
     )
 
 

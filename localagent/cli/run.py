@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from localagent.cli.interrupt import Interrupts
-from localagent.cli.options import add_command, add_directory, add_scripted
+from localagent.cli.options import add_command, add_directory, add_scripted, add_setting
 from localagent.core.errors import LocalAgentError, UsageError
 from localagent.core.paths import sessions_dir
 
@@ -78,42 +78,27 @@ def register(commands: Commands) -> None:
 
 
 def _add_work_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--check", metavar="CMD", help="the command whose success means that the task is solved"
-    )
-    parser.add_argument("--model", metavar="ID", help="a model of localagent models list")
-    parser.add_argument(
-        "--planner",
-        metavar="NAME",
-        help="how to work: workflow, react or plugin:NAME (default: the model's own)",
-    )
+    add_setting(parser, "check", "CMD")
+    add_setting(parser, "model", "ID")
+    add_setting(parser, "planner", "NAME")
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="allow what would be asked, but to show secrets; never what is denied",
+        help="answer yes to every question except showing secrets; denied stays denied",
     )
-    parser.add_argument(
-        "--mode",
-        choices=("plan", "ask", "auto-edit", "auto"),
-        help="what may be done without asking: nothing but reading; what rules allow "
-        "(default); edits, too; what no rule denies, in a sandbox",
-    )
+    add_setting(parser, "mode")
     parser.add_argument(
         "--resume", metavar="ID", help="go on with a session; TASK may then be left out"
     )
 
 
 def _add_limit_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--max-seconds", metavar="N", type=float, help="stop after N seconds")
-    parser.add_argument("--max-tokens", metavar="N", type=int, help="stop after N generated tokens")
+    add_setting(parser, "max_seconds", "N")
+    add_setting(parser, "max_tokens", "N")
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="for the model's choices (default: 0)"
     )
-    parser.add_argument(
-        "--sandbox",
-        metavar="KIND",
-        help="where commands run: auto, unshare, bubblewrap, landlock or none",
-    )
+    add_setting(parser, "sandbox", "KIND")
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.items import AoT, Comment, InlineTable, SingleKey, Table
+from tomlkit import items
 
 from localagent.config import policy as policies
+from localagent.config.kinds import Table, unknown_key
 from localagent.config.policy import Policy
-from localagent.config.schema import KEYS, TABLES, read_file, unknown_key, validated
+from localagent.config.schema import SETTINGS, read_file, validated
 from localagent.config.settings import not_for_projects
 from localagent.core.atomic import PRIVATE, write_atomic
 from localagent.core.errors import ConfigError
@@ -121,10 +122,12 @@ def locked_by(key: str, policy: Policy | None = None) -> Path | None:
 def _split(key: str) -> tuple[str, str]:
     """The setting and, of one that is a table, the entry. Raises ConfigError."""
     top, _, inner = key.partition(".")
-    if top not in KEYS:
-        raise unknown_key(top, "config set", KEYS)
-    if inner and top not in TABLES:
-        raise ConfigError(f"{top} is one value and has no {inner!r}", f"it is {KEYS[top].allowed}")
+    if top not in SETTINGS:
+        raise unknown_key(top, "config set", SETTINGS)
+    if inner and not isinstance(SETTINGS[top].kind, Table):
+        raise ConfigError(
+            f"{top} is one value and has no {inner!r}", f"it is {SETTINGS[top].allowed}"
+        )
     if top == "permissions":
         raise ConfigError(
             "permissions are a list of rules, and cannot be set as one value",
@@ -197,7 +200,7 @@ def with_value(text: str, path: Sequence[str], value: object) -> str:
             table[key] = tomlkit.table()
         table = table[key]
     expected[path[-1]] = value
-    if path[-1] in table or isinstance(table, InlineTable):
+    if path[-1] in table or isinstance(table, items.InlineTable):
         table[path[-1]] = value
     else:
         _insert(table, path[-1], value)
@@ -230,21 +233,23 @@ def _insert(table: Any, key: str, value: object) -> None:
 
     A comment right above a header belongs to the header.
     """
-    body = table.value.body if isinstance(table, Table) else table.body
+    body = table.value.body if isinstance(table, items.Table) else table.body
     item = tomlkit.item(value)
     item.trivia.trail = "\n"
-    tables = [at for at, (_, entry) in enumerate(body) if isinstance(entry, Table | AoT)]
+    tables = [
+        at for at, (_, entry) in enumerate(body) if isinstance(entry, items.Table | items.AoT)
+    ]
     values = [at for at, (name, _) in enumerate(body) if name is not None and at not in tables]
     if values:
         at = values[-1] + 1
     elif tables:
         at = tables[0]
-        while at and isinstance(body[at - 1][1], Comment):
+        while at and isinstance(body[at - 1][1], items.Comment):
             at -= 1
         item.trivia.trail = "\n\n"
     else:
         at = len(body)
-    body.insert(at, (SingleKey(key), item))
+    body.insert(at, (items.SingleKey(key), item))
 
 
 def _dumps(document: Any, before: str, expected: dict[str, Any]) -> str:

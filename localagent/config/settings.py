@@ -19,7 +19,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,68 +27,16 @@ from urllib.parse import urlsplit
 
 from localagent.config import policy as policies
 from localagent.config.policy import Policy
-from localagent.config.schema import DEFAULT_STATUS, KEYS, RuleTable, read_file, validated
+from localagent.config.schema import SETTINGS, read_file, validated
+from localagent.config.schema import Settings as Settings
 from localagent.core.errors import ConfigError
-from localagent.core.events import MODES, Mode
+from localagent.core.events import MODES
 from localagent.core.paths import config_dir
-from localagent.permissions.rules import Rule
 
 _PREFIX = "LOCALAGENT_"
-PROJECT_KEYS = ("planner", "mode", "check", "max_seconds", "max_tokens", "permissions")
+PROJECT_KEYS = tuple(key for key, setting in SETTINGS.items() if setting.project)
 """What a project's file may set."""
 _OLLAMA_PORT = 11434  # where it listens unless told otherwise
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings; None means: decided later (by the model's profile, or by looking).
-
-    `roles` maps a role to a model's id; main's is `model`. `permissions` are the administrator's
-    rules and then the user's, in the order in which they are asked; `project_permissions` come on
-    top and can only narrow.
-    """
-
-    model: str | None = None
-    planner: str | None = None
-    mode: Mode = "ask"
-    check: str | None = None
-    max_seconds: float | None = None
-    max_tokens: int | None = None
-    check_seconds: float = 120.0
-    search_seconds: float = 600.0
-    sandbox: str | None = None
-    sandbox_ports: tuple[int, ...] = ()
-    threads: int = 0
-    gpu_layers: int | None = None
-    nice: int = 0
-    memory_bytes: int | None = None
-    kv_cache_bytes: int = 2 << 30
-    window: int | None = None
-    silence_seconds: float = 120.0
-    ollama_host: str = "http://127.0.0.1:11434"
-    candidates: int | None = None
-    checkpoint_bytes: int = 512 << 20
-    project_files: str = "ask"
-    audit: str = "hashes"
-    audit_days: int = 0
-    audit_bytes: int = 1 << 30
-    roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    fallback: tuple[str, ...] = ()
-    theme: str = "auto"
-    edit_mode: str = "emacs"
-    keys: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    status_line: tuple[str, ...] = DEFAULT_STATUS
-    permissions: tuple[Rule, ...] = ()
-    project_permissions: tuple[Rule, ...] = ()
-    proposed_check: str | None = None
-    notes: tuple[str, ...] = ()
-    sources: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    policy: Policy = field(default_factory=Policy)
-
-    def source(self, key: str) -> str:
-        """Where the value of `key` came from: "default", a file, a variable or a flag."""
-        return self.sources.get(key, "default")
 
 
 def user_file() -> Path:
@@ -111,7 +59,7 @@ def load(
     `policy` takes the place of the policy in force (tests).
 
     Raises ConfigError, also for a flag that the policy contradicts. What else is ignored is said
-    in `notes`.
+    in `warnings`.
     """
     ruling = policies.in_force() if policy is None else policies.read((policy,))
     settings = _merged(Settings(), read_file(user_file()), str(user_file()))
@@ -153,7 +101,7 @@ def _ruled(settings: Settings, policy: Policy) -> Settings:
         values = validated(table, str(file), strict=True)
         notes += _overruled(settings, values, file)
         settings = _merged(settings, values, f"policy {file}")
-    return replace(settings, notes=(*settings.notes, *notes), policy=policy)
+    return replace(settings, warnings=(*settings.warnings, *notes), policy=policy)
 
 
 def _overruled(settings: Settings, values: Mapping[str, Any], file: Path) -> list[str]:
@@ -180,17 +128,13 @@ def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Setti
     role that they do not name stays as it is."""
     new = dict(values)
     if "permissions" in new:
-        new["permissions"] = (*_rules(new["permissions"]), *settings.permissions)
+        new["permissions"] = (*new["permissions"], *settings.permissions)
     if "roles" in new:
         new["roles"] = MappingProxyType({**settings.roles, **new["roles"]})
     if new.get("sandbox") == "auto":
         new["sandbox"] = None
     sources = {**settings.sources, **dict.fromkeys(values, source)}
     return replace(settings, **new, sources=MappingProxyType(sources))
-
-
-def _rules(tables: tuple[RuleTable, ...]) -> tuple[Rule, ...]:
-    return tuple(Rule(table.tool, table.match, table.action) for table in tables)
 
 
 def _narrowed(settings: Settings, path: Path) -> Settings:
@@ -207,8 +151,8 @@ def _narrowed(settings: Settings, path: Path) -> Settings:
     return replace(
         settings,
         proposed_check=proposed,
-        project_permissions=_rules(rules),
-        notes=(*settings.notes, *said),
+        project_permissions=rules,
+        warnings=(*settings.warnings, *said),
     )
 
 
@@ -254,8 +198,8 @@ def _from_environment(settings: Settings) -> Settings:
         if not name.startswith(_PREFIX) or not text:
             continue
         key = name[len(_PREFIX) :].lower()
-        if key in KEYS and key != "permissions":
+        if key in SETTINGS and key != "permissions":
             settings = _merged(settings, validated({key: text}, name, strict=False), name)
-        elif near := difflib.get_close_matches(key, [k for k in KEYS if k != key], 1, 0.8):
+        elif near := difflib.get_close_matches(key, [k for k in SETTINGS if k != key], 1, 0.8):
             notes.append(f"{name} is ignored; did you mean {_PREFIX}{near[0].upper()}?")
-    return replace(settings, notes=(*settings.notes, *notes))
+    return replace(settings, warnings=(*settings.warnings, *notes))

@@ -42,7 +42,7 @@ def settings_part(root: Path, settings: Settings) -> Part:
     lines = [f"{path}: {'read' if str(path) in read else 'not there'}" for path in files]
     variables = sorted({s for s in settings.sources.values() if s.startswith("LOCALAGENT_")})
     lines += [f"from the environment: {', '.join(variables)}"] if variables else []
-    notes = tuple(Problem(note, fatal=False) for note in settings.notes)
+    notes = tuple(Problem(note, fatal=False) for note in settings.warnings)
     return Part("settings", tuple(lines), notes, {"read": read, "environment": variables})
 
 

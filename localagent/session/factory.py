@@ -299,7 +299,7 @@ def _warnings(parts: _Parts) -> list[str]:
     Turns of killed sessions are undone here.
     """
     settings = parts.project.settings
-    warnings = [*settings.notes, *parts.models.notices()]
+    warnings = [*settings.warnings, *parts.models.notices()]
     if parts.first and not parts.sandbox.sandbox.confined:
         warnings.append(f"commands run without a sandbox: {parts.sandbox.reason}")
     if parts.first and settings.proposed_check:

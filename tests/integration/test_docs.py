@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localagent.cli.main import Parser, build_parser
-from localagent.config.schema import KEYS
+from localagent.config.schema import SETTINGS
 from localagent.core.errors import UsageError
 from localagent.core.events import TYPES
 
@@ -97,7 +97,7 @@ def test_the_readmes_examples_parse() -> None:
 
 def test_every_setting_and_no_other_is_documented() -> None:
     table = re.findall(r"^\| `([a-z_]+)` \|", (DOCS / "config.md").read_text("utf-8"), re.M)
-    assert table == list(KEYS)
+    assert table == list(SETTINGS)
 
 
 def test_the_exit_codes_are_the_same_everywhere() -> None:

@@ -34,7 +34,6 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "pathspec": ("workspace.gitignore",),
     # Trust edges only: settings, the lock, a worker's or server's messages, tool arguments.
     "pydantic": (
-        "config.schema",
         "models.catalog.lock",
         "models.ollama.protocol",
         "models.llamacpp.protocol",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from localagent.cli.main import build_parser
-from localagent.config.schema import KEYS
+from localagent.config.schema import SETTINGS
 from localagent.core import errors
 from localagent.core.events import TYPES
 from localagent.ui.chat.commands import COMMANDS
@@ -57,7 +57,7 @@ def test_every_command_and_flag_is_there(command: str) -> None:
 
 
 def test_every_setting_has_its_default() -> None:
-    defaults = {name: repr(key.default) for name, key in KEYS.items()}
+    defaults = {name: repr(key.default) for name, key in SETTINGS.items()}
     assert RECORDED["settings"].items() <= defaults.items()
 
 

@@ -127,7 +127,7 @@ class TestSettings:
         monkeypatch.setenv("LOCALAGENT_NICE", "3")
         settings = config.load(None, policy=file)
         assert settings.max_tokens == 5
-        (note,) = settings.notes
+        (note,) = settings.warnings
         assert (
             note
             == f"max_tokens of LOCALAGENT_MAX_TOKENS is ignored: the policy {file} sets it to 5"
@@ -144,7 +144,7 @@ class TestSettings:
         from localagent.session.factory import _check_sandbox
 
         wanted = config.Settings(policy=policy.Policy(sandboxes=("unshare", "bubblewrap")))
-        with pytest.raises(SandboxError, match="wants unshare or bubblewrap; so nothing runs"):
+        with pytest.raises(SandboxError, match="allows only unshare or bubblewrap"):
             _check_sandbox(Choice(PlainSandbox(), "it was asked for"), wanted)
         _check_sandbox(Choice(PlainSandbox()), config.Settings())
 
@@ -183,10 +183,10 @@ class TestInForce:
     def test_no_variable_lifts_it(self, run: Run, replies: str) -> None:
         moved = {"LOCALAGENT_POLICY": "/dev/null", "XDG_CONFIG_DIRS": "/nowhere"}
         done = run('sandboxes = ["none"]\n', "run", "x", "--scripted", replies, **moved)
-        if "the sandbox here would be 'none'" in done.stderr:
+        if "the sandbox here is 'none'" in done.stderr:
             pytest.skip("no confining sandbox here")
         assert done.returncode == 3
-        assert "wants none; so nothing runs" in done.stderr
+        assert "allows only none" in done.stderr
 
     def test_a_run_under_it(self, run: Run, replies: str) -> None:
         words = ("run", "what is calc.py for?", "--json", "--scripted", replies)

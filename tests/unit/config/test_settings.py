@@ -10,9 +10,10 @@ import pytest
 
 from localagent.config import policy as policies
 from localagent.config import settings as config
-from localagent.config.schema import KEYS, NUMBERS, Values
+from localagent.config.schema import SETTINGS
 from localagent.config.settings import Settings, load, project_file, user_file
 from localagent.core.errors import ConfigError
+from localagent.core.events import MODES
 from localagent.permissions.rules import Rule
 
 REAL_PLACES = policies.places
@@ -45,18 +46,45 @@ def write(path: Path, text: str) -> Path:
 def test_defaults_and_their_source(root: Path) -> None:
     settings = load(root)
     assert settings == Settings()
-    assert {settings.source(key) for key in KEYS} == {"default"}
+    assert {settings.source(key) for key in SETTINGS} == {"default"}
 
 
-def test_the_tables_of_keys_agree() -> None:
-    assert set(KEYS) == set(Values.model_fields)
+def test_every_setting_is_declared_once() -> None:
     plain = Settings()
-    for key, about in KEYS.items():
-        assert getattr(plain, key) == about.default, key
-    assert {f.name for f in fields(Settings)} == {
-        *(*KEYS, "project_permissions", "proposed_check", "notes", "sources", "policy")
-    }
-    assert set(NUMBERS) <= set(KEYS)
+    for key, setting in SETTINGS.items():
+        assert getattr(plain, key) == setting.default, key
+        assert setting.help
+        assert setting.unit in ("", "bytes", "tokens")
+    others = {f.name for f in fields(Settings)} - set(SETTINGS)
+    assert others == {"project_permissions", "proposed_check", "warnings", "sources", "policy"}
+    assert SETTINGS["mode"].kind.words == MODES
+
+
+def test_a_default_is_a_value_that_the_setting_allows() -> None:
+    for setting in SETTINGS.values():
+        if setting.default is not None and setting.key != "permissions":
+            read = setting.kind.read(setting.default, "here", strict=True)
+            assert read == setting.default, setting.key
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("kv_cache_bytes", 2 << 30, "2.1 GB (2147483648)"),
+        ("checkpoint_bytes", 512 << 20, "536.9 MB (536870912)"),
+        ("audit_bytes", 0, "0 bytes"),
+        ("max_seconds", 900.0, "900"),
+        ("window", 4096, "4096 tokens"),
+        ("threads", 0, "0"),
+        ("mode", "ask", '"ask"'),
+        ("model", None, "(unset)"),
+        ("sandbox_ports", (5432, 6379), "5432, 6379"),
+        ("fallback", (), "(none)"),
+        ("roles", {"small": "s"}, "small = s"),
+    ],
+)
+def test_a_value_is_shown_with_its_unit(key: str, value: object, text: str) -> None:
+    assert SETTINGS[key].format(value) == text
 
 
 def test_each_source_overrides_the_one_before(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +139,8 @@ def test_a_project_lowers_limits_but_never_raises_them(root: Path) -> None:
     settings = load(root)
     assert (settings.max_seconds, settings.max_tokens, settings.planner) == (60, 50, "react")
     assert settings.source("max_seconds") == str(user_file())
-    assert len(settings.notes) == 1
-    assert "max_seconds = 600 is ignored" in settings.notes[0]
+    assert len(settings.warnings) == 1
+    assert "max_seconds = 600 is ignored" in settings.warnings[0]
 
 
 def test_a_projects_check_is_only_a_proposal(root: Path) -> None:
@@ -124,7 +152,7 @@ def test_a_projects_check_is_only_a_proposal(root: Path) -> None:
     assert settings.source("check") == str(user_file())
 
 
-@pytest.mark.parametrize("key", sorted(set(KEYS) - set(config.PROJECT_KEYS)))
+@pytest.mark.parametrize("key", sorted(set(SETTINGS) - set(config.PROJECT_KEYS)))
 def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good = {"model": "'m'", "sandbox": "'none'", "checkpoint_bytes": "2000000"}
     good |= {"memory_bytes": "300000000", "audit": "'off'"}
@@ -166,7 +194,7 @@ def test_ports_for_the_sandbox_come_from_the_user_and_a_policy_locks_them(
     assert load(root).sandbox_ports == (5432, 6379)
     ruled = load(root, policy=write(root.parent / "policy.toml", "sandbox_ports = []\n"))
     assert ruled.sandbox_ports == ()
-    assert [note for note in ruled.notes if "sandbox_ports of LOCALAGENT_SANDBOX_PORTS" in note]
+    assert [note for note in ruled.warnings if "sandbox_ports of LOCALAGENT_SANDBOX_PORTS" in note]
 
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1:6379", "127.0.0.1:6379", "localhost:6379"])
@@ -240,7 +268,7 @@ def test_a_misspelt_variable_is_noted_and_others_are_left_alone(
 ) -> None:
     monkeypatch.setenv("LOCALAGENT_THREAD", "3")
     monkeypatch.setenv("LOCALAGENT_DEMO_DIR", "/x")
-    notes = load(root).notes
+    notes = load(root).warnings
     assert notes == ("LOCALAGENT_THREAD is ignored; did you mean LOCALAGENT_THREADS?",)
 
 

@@ -47,4 +47,4 @@ def test_without_any_input_there_is_help(workspace_dir: Path) -> None:
 def test_options_of_the_session_before_a_command_are_refused(workspace_dir: Path) -> None:
     done = hold(workspace_dir, "", "sessions", "list")
     assert done.returncode == 2
-    assert "put --scripted behind the command's name" in done.stderr
+    assert "put --scripted after the command" in done.stderr
