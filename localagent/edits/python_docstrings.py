@@ -1,6 +1,7 @@
-"""What a small model leaves out when it writes a Python file anew, and what it adds: docstrings of
-code that it was not asked to change are gone, and its thoughts stand as comments before and after
-the code. Neither changes what the code does, so the old file's prose can be kept.
+"""Keep the docstrings and comments that a small model drops when it rewrites a Python file.
+
+The model leaves out docstrings of code that it had no reason to change, and puts its thoughts into
+comments before and after the code. Neither changes what the code does, so the old prose can stay.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ _PROSE = re.compile(
 
 
 def speaks_of_prose(request: str) -> bool:
-    """Whether a request is about what the code says of itself, which is then the model's to say."""
+    """Whether a request is about docstrings and comments, which the model then decides on."""
     return _PROSE.search(request) is not None
 
 
 def with_prose_of(old: str, new: str) -> str:
-    """`new` with the docstrings that only `old` has, without the comments before its first and
-    after its last statement that `old` does not have. As it is where one of them is no Python.
+    """`new` with the docstrings that only `old` has, and without new comments around its code.
+
+    Without change where one of the two is no Python.
     """
     try:
         before, after = ast.parse(old), ast.parse(new)
@@ -48,7 +50,7 @@ def with_prose_of(old: str, new: str) -> str:
 
 
 def _documented(lines: list[str], node: DefinitionNode, docstring: Sequence[str]) -> list[str]:
-    """The lines with a docstring put before a definition's body, where it has none."""
+    """The lines with `docstring` before the body of a definition that has none."""
     first = node.body[0]
     at = first_line(first)
     indent = " " * first.col_offset
@@ -65,23 +67,23 @@ def _documented(lines: list[str], node: DefinitionNode, docstring: Sequence[str]
 def _headed(
     lines: list[str], after: ast.Module, theirs: Sequence[str], before: ast.Module
 ) -> list[str]:
-    """The lines with the head of the old file where a module's docstring is gone; in any case
-    without new comments before the code."""
+    """The lines without new comments before the code, and with the old file's head where `after`
+    lacks the module's docstring."""
     start = _start(after)
     head = _without_new_comments(lines[:start], theirs)
     if not _has_docstring(before) or _has_docstring(after) or not after.body:
         return [*head, *lines[start:]]
-    told = theirs[: _past_blank(theirs, before.body[0].end_lineno or 1)]
-    return [*told, *_after(head, told), *lines[start:]]
+    old_head = theirs[: _past_blank(theirs, before.body[0].end_lineno or 1)]
+    return [*old_head, *_after(head, old_head), *lines[start:]]
 
 
-def _after(head: Sequence[str], told: Sequence[str]) -> Iterator[str]:
-    """Lines of a head that are not told already; blank ones are in the old head."""
-    return (line for line in head if line.strip() and line not in told)
+def _after(head: Sequence[str], old_head: Sequence[str]) -> Iterator[str]:
+    """The lines of a head that the old head lacks; the old head has the blank ones."""
+    return (line for line in head if line.strip() and line not in old_head)
 
 
 def _without_new_comments(lines: Sequence[str], theirs: Sequence[str]) -> list[str]:
-    """Lines without the comments that the old file lacks, and without the blanks these leave."""
+    """Lines without comments that the old file lacks, and without the blank lines before those."""
     had = {line.strip() for line in theirs}
     kept = [line for line in lines if not line.lstrip().startswith("#") or line.strip() in had]
     if len(kept) == len(lines):
@@ -92,8 +94,10 @@ def _without_new_comments(lines: Sequence[str], theirs: Sequence[str]) -> list[s
 
 
 def _docstring(lines: Sequence[str], node: DefinitionNode) -> Sequence[str]:
-    """The lines of a definition's docstring, with blank ones after it; none where it has none, or
-    shares its lines."""
+    """The lines of a definition's docstring and the blank lines after it.
+
+    None for a definition without a docstring, or with one that shares a line with code.
+    """
     if not _has_docstring(node):
         return ()
     first = node.body[0]
@@ -103,7 +107,7 @@ def _docstring(lines: Sequence[str], node: DefinitionNode) -> Sequence[str]:
 
 
 def _past_blank(lines: Sequence[str], index: int) -> int:
-    """The first index from this one on where a line is that is not blank."""
+    """The index of the first line from `index` on that is not blank."""
     while index < len(lines) and not lines[index].strip():
         index += 1
     return index
@@ -122,7 +126,7 @@ def _end(tree: ast.Module) -> int:
 
 
 def _same_code(text: str, tree: ast.Module) -> bool:
-    """Whether a text does what the tree does: nothing but docstrings is another."""
+    """Whether a text and a tree differ in docstrings alone."""
     try:
         other = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,7 +1,11 @@
-"""Reading edits out of a model's reply: code, whole files, search/replace blocks.
+"""The edits in a model's reply: fenced blocks, code, whole files, search/replace blocks.
 
-Lenient in form (fences left out or left open, prose around, paths in headings) and strict in
-meaning: what could be read in two ways is refused with an EditError that says what is right.
+The parser is lenient in form: fences may be missing or open, with prose around them and paths in
+headings. It is strict in meaning: an EditError refuses an ambiguous text and says what is right.
+
+Fences follow CommonMark, with three additions for models. A fence inside a fence nests where it has
+an info string and the closings add up. A block may end with the reply, at a stop sequence, or where
+the next block opens.
 """
 
 from __future__ import annotations
@@ -9,13 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from localagent.code.syntax_check import syntax_error
 from localagent.core.errors import EditError
-from localagent.edits.fences import Fence, fence_line, fences
 
 FORMAT = "<<<<<<< SEARCH\n(lines of the file)\n=======\n(new lines)\n>>>>>>> REPLACE"
 
+_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(.*?)[ \t]*$")
 _SEARCH = re.compile(
     r"^\s*<{5,9}(?!<)\s*(?:(?:SEARCH|ORIGINAL|HEAD|FIND|OLD)\b)?[ \t:]*(.*)$", re.I
 )
@@ -38,6 +43,148 @@ _NAMES = ("makefile", "dockerfile", "rakefile", "gemfile", "license", "procfile"
 
 
 @dataclass(frozen=True, slots=True)
+class FenceLine:
+    """A line that opens or closes a block. `info` is the text after the marks, "" in a closing."""
+
+    indent: str
+    marks: str
+    info: str
+
+    def closed_by(self, other: FenceLine) -> bool:
+        """Whether `other` may close the block that this line opens."""
+        return (
+            not other.info
+            and other.marks[0] == self.marks[0]
+            and len(other.marks) >= len(self.marks)
+        )
+
+    def holds(self, other: FenceLine) -> bool:
+        """Whether `other` opens a block of the same kind inside this one."""
+        return (
+            bool(other.info)
+            and other.marks[0] == self.marks[0]
+            and len(other.marks) >= len(self.marks)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    r"""A fenced block: lines `start` (the opening) to `end` (the line after it), counted from 0.
+
+    `body` ends with "\n" unless it is empty. `closed` is False for a block without a closing.
+    """
+
+    info: str
+    body: str
+    start: int
+    end: int
+    closed: bool
+
+    @property
+    def language(self) -> str:
+        """The first word of the info string, in lower case."""
+        words = re.split(r"[\s:{,]", self.info.lstrip("{.").lower(), maxsplit=1)
+        return words[0]
+
+
+@lru_cache(maxsize=4096)  # `closings` reads the lines of nested blocks several times
+def fence_line(line: str) -> FenceLine | None:
+    """`line` as a fence, or None."""
+    match = _FENCE.match(line)
+    if match is None:
+        return None
+    indent, marks, info = match.groups()
+    if marks[0] == "`" and "`" in info:
+        return None  # code in a line of prose
+    return FenceLine(indent, marks, info)
+
+
+def closings(
+    lines: Sequence[str],
+    start: int,
+    opening: FenceLine,
+    stop: int | None = None,
+    first: bool = False,
+) -> list[int]:
+    """The lines before `stop` that may close the block opened in line `start`, likeliest first.
+
+    Inner blocks with an info string are skipped where their closings add up. With `first`, only the
+    likeliest line.
+    """
+    end = len(lines) if stop is None else stop
+    depth = 1
+    flat: list[int] = []
+    balanced: list[int] = []
+    for number in range(start + 1, end):
+        found = fence_line(lines[number])
+        if found is None:
+            continue
+        if opening.holds(found):
+            depth += 1
+        elif opening.closed_by(found):
+            flat.append(number)
+            depth -= 1
+            if depth == 0:
+                balanced.append(number)
+                depth = 1
+                if first:
+                    return balanced
+    known = set(balanced)
+    return [*balanced, *(n for n in flat if n not in known)]
+
+
+def fences(reply: str) -> list[Fence]:
+    """The outermost fenced blocks of `reply`, in order."""
+    lines = reply.removesuffix("\n").split("\n")
+    result = []
+    number = 0
+    while number < len(lines):
+        opening = fence_line(lines[number])
+        if opening is None:
+            number += 1
+            continue
+        close, closed = _close(lines, number, opening)
+        body = dedented(lines[number + 1 : close], opening.indent)
+        end = close + 1 if closed else close
+        result.append(Fence(opening.info, body, number, end, closed))
+        number = end
+    return result
+
+
+def _close(lines: Sequence[str], start: int, opening: FenceLine) -> tuple[int, bool]:
+    """The line that ends a block, and whether it is a closing fence, which belongs to the block."""
+    ends = closings(lines, start, opening, first=True)
+    first = ends[0] if ends else len(lines)
+    balanced = _depth(lines, start, first, opening) == 0 if ends else False
+    if not balanced:
+        # The closings do not add up, so an inner opening is the next block's.
+        for number in range(start + 1, first):
+            found = fence_line(lines[number])
+            if found is not None and opening.holds(found):
+                return number, False
+    return (first, True) if ends else (len(lines), False)
+
+
+def _depth(lines: Sequence[str], start: int, end: int, opening: FenceLine) -> int:
+    """The number of blocks that are open after line `end`."""
+    depth = 1
+    for line in lines[start + 1 : end + 1]:
+        found = fence_line(line)
+        if found is not None:
+            depth += opening.holds(found) - opening.closed_by(found)
+    return depth
+
+
+def dedented(lines: Sequence[str], indent: str) -> str:
+    """The body of a block without the indentation of its opening."""
+    width = len(indent)
+    bare = (
+        [line[width:] if not line[:width].strip() else line for line in lines] if width else lines
+    )
+    return "".join(line + "\n" for line in bare)
+
+
+@dataclass(frozen=True, slots=True)
 class SearchReplace:
     """One search/replace block; `path` is None where the reply names none."""
 
@@ -55,10 +202,10 @@ class FileBlock:
 
 
 def code(reply: str, opened: bool = False) -> str:
-    r"""The code of a reply that was asked for one piece of code; "" where there is none.
+    r"""The code of a reply to a request for one piece of code; "" where there is none.
 
-    `opened` says that the reply was started with an opening fence, which is not part of it. Of
-    several blocks the longest counts, for the others show how to use it. Ends with "\n".
+    `opened` means that the prompt ended with an opening fence, which `reply` lacks. The longest of
+    several blocks counts, because the others show its use. Ends with "\n".
     """
     if opened:
         body = fences("```\n" + reply)[0].body
@@ -71,8 +218,11 @@ def code(reply: str, opened: bool = False) -> str:
 
 
 def whole_files(reply: str) -> list[FileBlock]:
-    """The files of a reply, each a fenced block with a path in its info string, above it, or as a
-    comment in its first line (which is then left out)."""
+    """The files of a reply: fenced blocks with a path.
+
+    The path stands in the info string, in the line above, or in a comment on the first line, which
+    is no part of the file.
+    """
     lines = reply.split("\n")
     result = []
     previous_end = 0
@@ -88,9 +238,9 @@ def whole_files(reply: str) -> list[FileBlock]:
 
 
 def search_replace_blocks(reply: str) -> list[SearchReplace]:
-    """The search/replace blocks of `reply`, in order; none where there is no SEARCH mark.
+    """The search/replace blocks of `reply`, in order; none without a SEARCH mark.
 
-    Raises EditError for a block without its middle mark, or with two.
+    Raises EditError for a block without a middle mark or with two.
     """
     lines = reply.split("\n")
     starts = [n for n, line in enumerate(lines) if _SEARCH.match(line)]
@@ -131,7 +281,7 @@ def _block(lines: list[str], start: int, limit: int) -> tuple[str, str, int]:
 
 
 def _cut_off(lines: list[str]) -> list[str]:
-    """A replacement without its last mark: it ends at a closing fence, or with the reply."""
+    """A replacement whose last mark is missing: it ends at a closing fence or with the reply."""
     for number, line in enumerate(lines):
         found = fence_line(line)
         if found is not None and not found.info:
@@ -142,7 +292,7 @@ def _cut_off(lines: list[str]) -> list[str]:
 
 
 def _half(lines: list[str]) -> str:
-    """Lines as text, without a fence put around them."""
+    """Lines as text, without a fence around them."""
     if len(lines) >= 2 and fence_line(lines[0]) and fence_line(lines[-1]):
         lines = lines[1:-1]
     return "".join(line + "\n" for line in lines)
@@ -158,7 +308,7 @@ def _marked_path(line: str) -> str | None:
 
 
 def _is_path(text: str) -> bool:
-    """Whether `text` looks like the path of a file: it has an ending, or a well-known name."""
+    """Whether `text` looks like the path of a file, with a suffix or a well-known name."""
     if not text or text.endswith(("/", ".")) or any(c.isspace() for c in text):
         return False
     name = text.replace("\\", "/").rsplit("/", 1)[-1]
@@ -175,7 +325,7 @@ def _info_path(info: str) -> str | None:
 
 
 def _path_above(lines: Sequence[str]) -> str | None:
-    """The path named in the last line above a block that is not blank and not a fence."""
+    """The path in the last line above a block that is neither blank nor a fence."""
     for line in reversed(lines):
         if not line.strip():
             continue
@@ -193,7 +343,7 @@ def _path_above(lines: Sequence[str]) -> str | None:
 
 
 def _path_inside(block: Fence) -> tuple[str | None, str]:
-    """The path in a comment that opens the block, and the block without it."""
+    """The path in the block's first line, a comment, and the block without that line."""
     first, _, rest = block.body.partition("\n")
     found = _COMMENT.match(first)
     if found and _is_path(found.group(1)):
@@ -205,13 +355,13 @@ def _path_inside(block: Fence) -> tuple[str | None, str]:
 
 
 def _without_prose(reply: str) -> str:
-    """The Python code of a reply without fences; the reply where no such code is found."""
+    """The Python code of a reply without fences; "" where there is none."""
     lines = reply.strip("\n").split("\n")
     starts = [n for n, line in enumerate(lines) if _CODE_START.match(line)]
     if not starts:
         return ""
     for start in starts[:5]:
-        # Prose is not indented, so only lines at the margin can be where it begins.
+        # Prose is not indented, so it begins at a line without indentation.
         ends = [n for n in range(start + 1, len(lines)) if lines[n][:1].strip()]
         for end in [len(lines), *reversed(ends)][:40]:
             text = "\n".join(lines[start:end]).rstrip() + "\n"

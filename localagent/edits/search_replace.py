@@ -1,15 +1,15 @@
 """Search and replace for models that quote inexactly.
 
-The search text is looked for in steps, each more lenient than the one before; the first step that
-finds something decides, and it has to find exactly one place:
+Each step searches more leniently than the one before. The first step with a match decides, and it
+must match in exactly one place:
 
 1. whole lines, exactly;
 2. any text, exactly;
 3. whole lines, whatever blanks end them;
-4. whole lines with other indentation, the replacement being indented as the file is.
+4. whole lines with other indentation; the replacement gets the file's.
 
-Steps 3 and 4 are tried again without blank lines around the search text, and without line numbers
-("12|code") that were copied from a listing.
+The steps run again without blank lines around the search text, and without line numbers ("12|code")
+from a listing.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from itertools import pairwise
 from localagent.core.errors import EditError
 
 _NUMBERED = re.compile(r"\s*\d+\s?[|:\t]")
-_SHOWN_LINES = 12
-_SHOWN_CHARS = 160
+_MAX_LINES = 12
+_MAX_CHARS = 160
 
 
 def apply_search_replace(text: str, search: str, replace: str) -> str:
     r"""`text` with the one place that matches `search` replaced.
 
-    Lines end with "\n". Raises EditError where nothing matches (showing the nearest lines), where
-    more than one place does (naming their lines), and where nothing would change.
+    Lines end with "\n". Raises EditError for no match (with the most similar lines), for several
+    matches (with their lines), and for an edit that changes nothing.
     """
     if not search.strip():
         if not text.strip():
@@ -47,7 +47,7 @@ def apply_search_replace(text: str, search: str, replace: str) -> str:
 
 
 def _readings(search: str, replace: str) -> Iterator[tuple[str, str]]:
-    """What the model may have meant, the literal reading first."""
+    """The readings of a quotation, the literal one first."""
     yield search, replace
     trimmed = _trim_blank(search), _trim_blank(replace)
     if trimmed[0] != search.strip("\n"):
@@ -106,7 +106,7 @@ def _replace_within(text: str, search: str, replace: str) -> str:
 
 
 def _replace_shifted(lines: list[str], wanted: list[str], instead: list[str]) -> str | None:
-    """Replace lines that are indented in another way than the model quoted them."""
+    """Replace lines whose indentation differs from the model's quotation."""
     bare = [line.strip() for line in wanted]
     found: list[tuple[int, dict[str, str]]] = []
     for place in _places([line.strip() for line in lines], bare):
@@ -121,9 +121,9 @@ def _replace_shifted(lines: list[str], wanted: list[str], instead: list[str]) ->
 
 
 def _shifts(lines: list[str], wanted: list[str]) -> dict[str, str] | None:
-    """The indentation in the file for each in the quotation.
+    """The file's indentation for each indentation in the quotation.
 
-    None where the two disagree on which lines are indented alike or deeper.
+    None where file and quotation disagree on which lines are indented alike or deeper.
     """
     shifts: dict[str, str] = {}
     for line, quoted in zip(lines, wanted, strict=True):
@@ -171,7 +171,7 @@ def _unnumbered(text: str) -> str:
 
 
 def _no_match(text: str, search: str, replace: str) -> str:
-    """Why there is no match, with the lines that come nearest."""
+    """The message for no match, with the most similar lines."""
     lines = text.split("\n")
     wanted = _trim_blank(search).split("\n")
     if len(replace.strip()) > 20 and replace.strip("\n") in text:
@@ -180,17 +180,17 @@ def _no_match(text: str, search: str, replace: str) -> str:
     start = _nearest(lines, wanted)
     if start is None:
         return "the SEARCH lines are not in the file, nor anything like them; read the file first"
-    end = min(len(lines), start + min(len(wanted), _SHOWN_LINES))
-    shown = "\n".join(f"{n + 1}|{lines[n][:_SHOWN_CHARS]}" for n in range(start, end))
+    end = min(len(lines), start + min(len(wanted), _MAX_LINES))
+    shown = "\n".join(f"{n + 1}|{lines[n][:_MAX_CHARS]}" for n in range(start, end))
     return f"the SEARCH lines are not in the file. The nearest lines are:\n{shown}"
 
 
 def _nearest(lines: list[str], wanted: list[str]) -> int | None:
-    """The index of the region of `lines` that is most like `wanted`, or None."""
+    """The index of the lines most similar to `wanted`, or None."""
     bare = [line.strip() for line in lines]
     counts = Counter(line.strip() for line in wanted if line.strip())
     size = len(wanted)
-    # Regions that share whole lines, counted by a window that slides over the file.
+    # A window slides over the file and counts the lines that it shares with the quotation.
     shared = [1 if counts.get(line) else 0 for line in bare]
     best, start, window = 0, None, sum(shared[:size])
     for i in range(len(lines)):
@@ -201,12 +201,12 @@ def _nearest(lines: list[str], wanted: list[str]) -> int | None:
     if start is not None:
         first = next(i for i in range(start, len(lines)) if shared[i])
         return max(0, first - [line.strip() for line in wanted].index(bare[first]))
-    # Otherwise the line that is most like the longest one quoted.
+    # Otherwise, the line most similar to the longest quoted line.
     offset, longest = max(enumerate(wanted), key=lambda pair: len(pair[1].strip()))
-    matcher = SequenceMatcher(b=longest.strip()[:_SHOWN_CHARS], autojunk=False)
+    matcher = SequenceMatcher(b=longest.strip()[:_MAX_CHARS], autojunk=False)
     best_ratio, at = 0.5, None
     for i, line in enumerate(bare[:5000]):
-        matcher.set_seq1(line[:_SHOWN_CHARS])
+        matcher.set_seq1(line[:_MAX_CHARS])
         if matcher.real_quick_ratio() > best_ratio and matcher.quick_ratio() > best_ratio:
             ratio = matcher.ratio()
             if ratio > best_ratio:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from localagent.code.languages import language_of
 from localagent.core.errors import EditError, ToolError
-from localagent.edits.apply import apply_search_replace, replace_function
-from localagent.edits.fences import fence_line
 from localagent.edits.python_definitions import definitions
-from localagent.edits.reply_blocks import FORMAT, code, search_replace_blocks
+from localagent.edits.python_edits import replace_function
+from localagent.edits.reply_blocks import FORMAT, code, fence_line, search_replace_blocks
+from localagent.edits.search_replace import apply_search_replace
 from localagent.edits.textfile import sha256, with_text
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import Target, change_action, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from localagent.core.errors import ToolError
-from localagent.edits.apply import replace_file
+from localagent.edits.textfile import replace_file
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import change_action, load, locate
 from localagent.workspace.workspace import Workspace

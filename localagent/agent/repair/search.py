@@ -26,8 +26,7 @@ from localagent.context.builder import text_of
 from localagent.core.changes import Change, file_change
 from localagent.core.errors import EditError, LimitReached
 from localagent.core.events import CandidateProposed, CandidateRejected, Event
-from localagent.edits.apply import replace_file
-from localagent.edits.textfile import encode
+from localagent.edits.textfile import encode, replace_file
 from localagent.models.base import Usage
 
 _EXHAUSTED: list[Draft] = []

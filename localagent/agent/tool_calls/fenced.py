@@ -19,7 +19,7 @@ from localagent.code.file_kinds import is_docs
 from localagent.code.languages import language_of
 from localagent.code.syntax_check import syntax_error
 from localagent.core.messages import ToolCall
-from localagent.edits.fences import FenceLine, closings, dedented, fence_line, fences
+from localagent.edits.reply_blocks import FenceLine, closings, dedented, fence_line, fences
 from localagent.tools.base import ToolSpec, ToolSpecs
 
 _PAIR = re.compile(

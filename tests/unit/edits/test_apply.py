@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.core.errors import EditError
-from localagent.edits.apply import replace_file
-from localagent.edits.omissions import elided_line
-from localagent.edits.textfile import TextFile, decode, encode
+from localagent.edits.textfile import TextFile, decode, elided_line, encode, replace_file
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.core.errors import EditError
-from localagent.edits.python_definitions import add_definitions, definitions, replace_function
+from localagent.edits.python_definitions import definitions
+from localagent.edits.python_edits import add_definitions, replace_function
 
 FILE = '''\
 #!/usr/bin/env python

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.core.errors import EditError
-from localagent.edits.fences import fences
 from localagent.edits.reply_blocks import (
     FileBlock,
     SearchReplace,
     code,
+    fences,
     search_replace_blocks,
     whole_files,
 )

@@ -14,7 +14,8 @@ from localagent.agent.repair.candidates import Board, Candidate, Draft
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
 from localagent.core.errors import EditError
-from localagent.edits.python_definitions import PythonDefinition, definitions, replace_function
+from localagent.edits.python_definitions import PythonDefinition, definitions
+from localagent.edits.python_edits import replace_function
 
 
 def crossover(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:

@@ -21,8 +21,7 @@ from localagent.agent.repair.strategies.infill import infill_context
 from localagent.agent.turn import Turn
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Message
-from localagent.edits.apply import replace_function
-from localagent.edits.python_definitions import add_definitions
+from localagent.edits.python_edits import add_definitions, replace_function
 from localagent.models.base import Infill, Request
 
 
