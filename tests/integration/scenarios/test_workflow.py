@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from localagent.agent.checks import baseline
+from localagent.agent.limits import SEARCH
 from localagent.agent.repair.localize import targets
 from localagent.core.events import (
     CandidateRejected,
@@ -82,8 +85,10 @@ def test_docstrings_that_the_model_leaves_out_stay(
 
 @pytest.mark.parametrize("objects", [False, True])
 def test_what_passes_without_plugins_is_checked_with_them(
-    start: Callable, workspace_dir: Path, objects: bool
+    start: Callable, workspace_dir: Path, monkeypatch: pytest.MonkeyPatch, objects: bool
 ) -> None:
+    # A loaded machine takes more than the usual five seconds.
+    monkeypatch.setattr(baseline, "SEARCH", replace(SEARCH, lean_max_seconds=60.0))
     (workspace_dir / "calc.py").write_text(FAR_OFF)
     info = workspace_dir / "slow_one-1.0.dist-info"
     info.mkdir()
