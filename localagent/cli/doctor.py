@@ -18,7 +18,7 @@ from localagent.doctor.report import Part, Problem
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.doctor.report import Problem, Report
-    from localagent.history.sessions.prune import Pruned
+    from localagent.history.sessions.catalog import Pruned
 
 _NARROW = 40  # columns below which lines of the session are cut
 
@@ -218,7 +218,7 @@ def _as_json(report: Report) -> dict[str, object]:
 def _disk(args: argparse.Namespace) -> int:
     """Show what is kept; delete sessions where that is asked for."""
     from localagent.doctor.state import disk
-    from localagent.history.sessions.prune import candidates, prune
+    from localagent.history.sessions.catalog import candidates, prune
     from localagent.ui.view.format import count, size
 
     kept = disk()

@@ -177,9 +177,9 @@ def show(args: argparse.Namespace) -> int:
 
 def fork(args: argparse.Namespace) -> int:
     """Fork, and say how to go on."""
-    from localagent.history.sessions import fork as forking
+    from localagent.history.sessions.catalog import fork
 
-    session = forking.fork(args.id, args.turn)
+    session = fork(args.id, args.turn)
     say(session)
     note(f'go on: localagent run --resume {session} "…"')
     return 0
@@ -195,8 +195,8 @@ def rename(args: argparse.Namespace) -> int:
 
 def delete(args: argparse.Namespace) -> int:
     """List what would go, ask, and delete it."""
-    from localagent.history.sessions.fork import forks_of
-    from localagent.history.sessions.prune import delete as delete_session
+    from localagent.history.sessions.catalog import delete as delete_session
+    from localagent.history.sessions.catalog import forks_of
     from localagent.history.sessions.transcript import find_session, list_sessions
     from localagent.ui.view.format import count, size
 

@@ -27,7 +27,7 @@ from localagent.history.checkpoints.turn_log import (
     net_changes,
 )
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
-from localagent.history.sessions.fork import exists, lineage
+from localagent.history.sessions.catalog import exists, lineage
 from localagent.history.sessions.transcript import Parent, find_session, session_ids
 from localagent.workspace.safe_files import PathState, SafeDir
 

@@ -1,63 +1,122 @@
-"""Looking through the stored sessions, and naming them."""
+"""The stored sessions: find, rename, fork and delete them.
+
+A fork is a session with its parent's events up to a turn. The record of what these turns changed
+stays with the parent, so that each change can be undone once and not twice; `lineage` names the
+sessions where a fork's earlier turns lie. The KV cache is kept by its tokens
+(`models/llamacpp/worker/kv_files.py`), so a fork continues as quickly as its parent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from localagent.core.errors import UsageError
-from localagent.core.events import SessionTitled
+from localagent.core.errors import UsageError, WorkspaceError
+from localagent.core.events import (
+    ModelSwitched,
+    SessionStarted,
+    SessionTitled,
+    TurnStarted,
+    Warned,
+    to_dict,
+)
+from localagent.core.paths import sessions_dir
+from localagent.history.checkpoints.workspace_lock import Holder, acquire
+from localagent.history.sessions import jsonl
 from localagent.history.sessions.transcript import (
+    FILE,
+    Parent,
     SessionSummary,
+    StoredEvent,
+    Transcript,
     TranscriptWriter,
+    describe,
+    find_session,
+    is_in_use,
     list_sessions,
+    new_folder,
+    parent_of,
     read,
     records,
+    session_ids,
 )
 
 MAX_TITLE = 200  # characters
 
-# What people remember of a session: what they asked, what was said, which files it changed.
-_TOLD = {
+# The event types and fields that a search reads.
+_SEARCHED = {
     "session_titled": "title",
     "turn_started": "prompt",
     "message_added": "content",
     "file_changed": "path",
 }
+# Events of a process before its first turn belong to that turn.
+_OPENING = (SessionStarted, Warned, ModelSwitched)
+_ALL_TURNS = 1 << 62
+_DELETED = ".pruned-"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionMatch:
-    """A session and, where words were looked for, the first line that has one of them."""
+    """A session, and the first line with a searched word; "" without words."""
 
     session: SessionSummary
     line: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A deleted session, and the bytes that it took."""
+
+    session: str
+    bytes: int
+
+
 def find(
     workspace: Path | None, words: Sequence[str] = (), outcome: str = "", file: str = ""
 ) -> list[SessionMatch]:
-    """The sessions of one workspace or of all, newest first, in which all `words` occur, in any
-    case; whose last turn ended with `outcome`; that changed a file whose path has `file` in it."""
-    wanted = [word.casefold() for word in words]
-    found = []
+    """The sessions of one workspace or of all, newest first.
+
+    All `words` occur in a session, in any case. Its last turn ended with `outcome`, and it changed
+    a file whose path contains `file`.
+    """
+    folded = [word.casefold() for word in words]
+    matches = []
     for session in list_sessions(workspace):
         if outcome and session.outcome != outcome:
             continue
         if file and not any(file in path for path in session.files):
             continue
-        line = _line(session.session, wanted) if wanted else ""
+        line = _first_line(session.session, folded) if folded else ""
         if line is not None:
-            found.append(SessionMatch(session, line))
-    return found
+            matches.append(SessionMatch(session, line))
+    return matches
+
+
+def _first_line(session: str, words: Sequence[str]) -> str | None:
+    """The first line with the first of `words`; None where not all of them occur."""
+    missing = dict.fromkeys(words)
+    first = None
+    for record in records(session, tuple(_SEARCHED)):
+        text = str(record.get(_SEARCHED[record["type"]], ""))
+        folded = text.casefold()
+        if first is None and words[0] in folded:
+            lines = (line for line in text.splitlines() if words[0] in line.casefold())
+            first = next(lines, text)
+        for word in [word for word in missing if word in folded]:
+            del missing[word]
+        if not missing and first is not None:
+            return first.strip()
+    return None
 
 
 def rename(session: str, title: str) -> str:
     """Give a session another title; returns its id.
 
-    Raises UsageError for an unknown session or a title that is none, and WorkspaceError where
-    the session is at work or cannot be written.
+    Raises UsageError for an unknown session or an invalid title, and WorkspaceError for a session
+    at work.
     """
     past = read(session)
     event = titled(title)
@@ -68,7 +127,7 @@ def rename(session: str, title: str) -> str:
 
 
 def titled(title: str) -> SessionTitled:
-    """The event that gives a session this title. Raises UsageError where it is none."""
+    """The event that gives a session this title. Raises UsageError for an invalid one."""
     text = " ".join(title.split())
     if not text or len(text) > MAX_TITLE or not text.isprintable():
         raise UsageError(
@@ -77,18 +136,152 @@ def titled(title: str) -> SessionTitled:
     return SessionTitled(text)
 
 
-def _line(session: str, words: Sequence[str]) -> str | None:
-    """The first line with the first of `words`, None where not all of them occur."""
-    missing = dict.fromkeys(words)
-    shown = None
-    for record in records(session, tuple(_TOLD)):
-        text = str(record.get(_TOLD[record["type"]], ""))
-        lowered = text.casefold()
-        if shown is None and words[0] in lowered:
-            lines = (line for line in text.splitlines() if words[0] in line.casefold())
-            shown = next(lines, text)
-        for word in [word for word in missing if word in lowered]:
-            del missing[word]
-        if not missing and shown is not None:
-            return shown.strip()
-    return None
+# Forks
+
+
+def fork(session: str, turn: int | None = None) -> str:
+    """Begin a session with the turns of `session` up to `turn` (default: all); returns its id.
+
+    `session` is an id, or the start or end of one; it may be at work. A fork at turn 0 takes the
+    title alone. Raises UsageError for an unknown session or turn, and WorkspaceError.
+    """
+    past = read(session)
+    last = past.last_turn
+    until = last if turn is None else turn
+    if not 0 <= until <= last:
+        turns = f"its turns are 1 to {last}" if last else "it has no turn yet"
+        raise UsageError(f"session {past.session} has no turn {turn}", turns)
+    try:
+        folder = new_folder()
+        with jsonl.Appender(folder / FILE) as file:
+            for seq, entry in enumerate(_entries_until(past, until), 1):
+                file.append({"seq": seq, "time": entry.time, **to_dict(entry.event)})
+        # Last, because a folder without this file is no session.
+        describe(folder, past.workspace, Parent(past.session, until))
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot write to {error.filename or sessions_dir()}: {error.strerror}",
+            "check the space and the permissions of localagent's data folder",
+        ) from error
+    return folder.name
+
+
+def lineage(session: str, sessions: Path | None = None) -> Iterator[Parent]:
+    """The session of this full id and its ancestors, each with the last turn that it contributes.
+
+    A deleted ancestor comes last.
+    """
+    here: Parent | None = Parent(session, _ALL_TURNS)
+    visited: set[str] = set()
+    while here is not None and here.session not in visited:
+        visited.add(here.session)
+        yield here
+        above = parent_of(here.session, sessions)
+        here = above and Parent(above.session, min(above.turn, here.turn))
+
+
+def forks_of(session: str) -> list[str]:
+    """The forks of the session with this full id."""
+    parents = ((name, parent_of(name)) for name in session_ids())
+    return [name for name, parent in parents if parent is not None and parent.session == session]
+
+
+def exists(session: str, sessions: Path | None = None) -> bool:
+    """Whether the session with this full id is still stored."""
+    return ((sessions or sessions_dir()) / session).is_dir()
+
+
+def _entries_until(past: Transcript, turn: int) -> list[StoredEvent]:
+    """The entries of the turns up to `turn`, and the last title."""
+    entries: list[StoredEvent] = []
+    for entry in past.entries:
+        if isinstance(entry.event, TurnStarted) and entry.event.turn > turn:
+            break
+        entries.append(entry)
+    if len(entries) < len(past.entries):
+        while entries and isinstance(entries[-1].event, _OPENING):
+            entries.pop()
+    titles = [entry for entry in past.entries if isinstance(entry.event, SessionTitled)]
+    return entries if not titles or titles[-1] in entries else [*entries, titles[-1]]
+
+
+# Deletion
+
+
+def disk_use(session: str) -> int:
+    """The bytes of a session: transcript, records and stored contents."""
+    files = (sessions_dir() / session).rglob("*")
+    return sum(p.stat().st_size for p in files if not p.is_symlink() and p.is_file())
+
+
+def candidates(max_bytes: int, keep: int = 10) -> list[Pruned]:
+    """The sessions that `prune` would delete, oldest first. Changes nothing."""
+    sessions = list_sessions()
+    sizes = {one.session: disk_use(one.session) for one in sessions}
+    total = sum(sizes.values())
+    chosen: list[Pruned] = []
+    for one in reversed(sessions[keep:]):
+        if total <= max_bytes:
+            break
+        if is_in_use(one.session) or _at_work(one.session, one.workspace):
+            continue
+        total -= sizes[one.session]
+        chosen.append(Pruned(one.session, sizes[one.session]))
+    return chosen
+
+
+def prune(max_bytes: int, keep: int = 10) -> list[Pruned]:
+    """Delete the oldest sessions until all of them take at most `max_bytes`.
+
+    The newest `keep` sessions and sessions at work stay. A deleted session cannot be undone,
+    resumed or replayed. Returns the deleted sessions, oldest first. The next call completes a call
+    that was killed. Raises WorkspaceError.
+    """
+    _finish_deletion()
+    chosen = candidates(max_bytes, keep)
+    for one in chosen:
+        _delete(one.session)
+    return chosen
+
+
+def delete(session: str) -> Pruned:
+    """Delete the session whose id is `session`, or begins or ends with it.
+
+    Raises UsageError for an unknown session, and WorkspaceError for a session at work.
+    """
+    name = find_session(session)
+    if is_in_use(name):
+        raise WorkspaceError(f"session {name} is in use by another process", "end it there first")
+    deleted = Pruned(name, disk_use(name))
+    _delete(name)
+    return deleted
+
+
+def _delete(session: str) -> None:
+    folder = sessions_dir() / session
+    try:
+        # The new name tells a session that is half deleted from a whole one.
+        folder.rename(folder.with_name(_DELETED + folder.name))
+    except OSError as error:
+        raise WorkspaceError(f"cannot delete {folder}: {error.strerror}") from error
+    _finish_deletion()
+
+
+def _finish_deletion() -> None:
+    for folder in sessions_dir().glob(f"{_DELETED}*"):
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise WorkspaceError(f"cannot delete {folder}: {error.strerror}") from error
+
+
+def _at_work(session: str, workspace: str) -> bool:
+    """Whether the session holds its workspace's lock."""
+    if not workspace:
+        return False
+    lock = acquire(Path(workspace), "prune")
+    if isinstance(lock, Holder):
+        # A holder that has just begun may not have written its name yet.
+        return lock.session in ("", session)
+    lock.release()
+    return False

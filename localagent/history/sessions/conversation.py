@@ -1,4 +1,4 @@
-"""The conversation of a session, as its events make it."""
+"""The conversation of a session, built from its events."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from localagent.core.messages import Asked, Message, Part, Role
 
 @dataclass(frozen=True, slots=True)
 class TurnStart:
-    """A turn that is part of the conversation: what the user asked for or entered, and how
-    many messages there were before."""
+    """The start of a turn in the conversation: the user's prompt, and the number of messages before
+    it."""
 
     turn: int
     prompt: str
@@ -31,31 +31,33 @@ class TurnStart:
 
 @dataclass
 class ConversationLog:
-    """What was said, and where each turn began. Turns that the user went back over are not in it;
-    after the conversation was replaced, none from before can be gone back to."""
+    """The messages so far, and the start of each turn.
+
+    Turns that the user rewound are not in it. After the conversation was replaced, the user cannot
+    rewind to a turn before that.
+    """
 
     messages: list[Message] = field(default_factory=list)
     turns: list[TurnStart] = field(default_factory=list)
-    _plans: list[tuple[int, PlanChanged]] = field(
-        default_factory=list
-    )  # and in or after which turn
+    # Each plan with the turn in or after which it was made.
+    _plans: list[tuple[int, PlanChanged]] = field(default_factory=list)
     _turn: int = 0
 
     @property
     def plan(self) -> PlanChanged | None:
-        """The plan as it is now."""
+        """The present plan."""
         return self._plans[-1][1] if self._plans else None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> ConversationLog:
-        """The conversation that recorded events made."""
-        talk = cls()
+        """The conversation that these events build."""
+        conversation = cls()
         for event in events:
-            talk.record(event)
-        return talk
+            conversation.record(event)
+        return conversation
 
     def record(self, event: Event) -> None:
-        """Take one event into account."""
+        """Apply one event to the conversation."""
         if isinstance(event, TurnStarted):
             self._turn = event.turn
             self.turns.append(TurnStart(event.turn, event.prompt, event.kind, len(self.messages)))
@@ -68,9 +70,9 @@ class ConversationLog:
             self._plans.append((self._turn, event))
         elif isinstance(event, Rewound):
             self._plans = [plan for plan in self._plans if plan[0] < event.turn]
-            gone = [turn for turn in self.turns if turn.turn >= event.turn]
-            if gone:
-                del self.messages[gone[0].at :]
+            undone = [turn for turn in self.turns if turn.turn >= event.turn]
+            if undone:
+                del self.messages[undone[0].at :]
                 self.turns = [turn for turn in self.turns if turn.turn < event.turn]
 
 
@@ -80,7 +82,7 @@ def _message(data: dict[str, str]) -> Message:
 
 
 def _question(data: dict[str, Any]) -> Asked | None:
-    """What `MessageAdded.asked` says; None where it says nothing, or what cannot be read."""
+    """The question in `MessageAdded.asked`; None for no question, or for an unreadable one."""
     try:
         return Asked(
             str(data["question"]),

@@ -1,7 +1,7 @@
-"""Append-only files of JSON records, one a line, that survive `kill -9` and a full disk.
+"""Append-only files of JSON records, one per line, that survive `kill -9` and a full disk.
 
-A process that is killed while it writes leaves at most one torn line, the last. `read` skips it
-and says so; `append` starts on a fresh line after it, so that no later record is lost.
+A process that is killed while it writes leaves at most one torn line, the last. `read` counts it as
+damaged; `Appender` starts a new line after it, so no later record is lost.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from localagent.core.locks import BUSY, lock_now
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What a file holds, in order; `damaged` counts lines that are torn or no JSON object."""
+    """The records of a file in order. `damaged` counts lines that are torn or no JSON object."""
 
     records: list[dict[str, Any]]
     damaged: int
 
 
-_PATIENCE = 3.0  # seconds
+_LOCK_SECONDS = 3.0
 
 
 class InUse(Exception):
-    """A file is open elsewhere for that one writer alone."""
+    """Another writer has the file open for itself alone."""
 
 
 class Appender:
-    """A file that records are appended to. It is made with mode 0600; its folder must exist.
+    """A file open for appending records, made with mode 0600. Its folder must exist.
 
-    With `alone`, nobody else can open it so while this one is open; where the file system has no
-    locks this is not held. The children of a process that was killed may hold it a moment longer,
-    so it is waited for.
+    With `alone`, no other writer opens it with `alone` at the same time, except on file systems
+    without locks. The children of a killed process may hold the lock for a moment, so the
+    constructor waits for it.
     """
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
-        """Open `path` for appending. Raises OSError, and InUse where somebody has it alone."""
+        """Open `path`. Raises OSError, and InUse where another writer has it for itself alone."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         self._fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
         if alone and not _locked_soon(self._fd):
@@ -55,14 +55,14 @@ class Appender:
     def append(self, record: dict[str, Any], *, sync: bool = False) -> None:
         """Write one record as one line, and with `sync` wait until it is on the disk.
 
-        Raises OSError; the file then holds what it held before.
+        Raises OSError, and leaves the file unchanged then.
         """
         self._write(_line(record))
         if sync:
             os.fsync(self._fd)
 
     def _write(self, data: bytes) -> None:
-        """One write() in all but name: it is repeated only where the kernel took a part."""
+        """Write all of `data` or nothing; the kernel nearly always takes it in one write()."""
         before = os.fstat(self._fd).st_size
         view = memoryview(data)
         try:
@@ -86,7 +86,7 @@ class Appender:
 
 
 def in_use(path: Path) -> bool:
-    """Whether somebody, also of this process, has `path` open for himself alone."""
+    """Whether a writer, also one in this process, has `path` open for itself alone."""
     try:
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError:
@@ -98,14 +98,14 @@ def in_use(path: Path) -> bool:
 
 
 def _locked_soon(fd: int) -> bool:
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _LOCK_SECONDS
     while not (locked := _locked(fd)) and time.monotonic() < until:
         time.sleep(0.05)
     return locked
 
 
 def _locked(descriptor: int) -> bool:
-    """Lock an open file; False where somebody else holds it."""
+    """Lock an open file; False where another process holds the lock."""
     try:
         lock_now(descriptor)
     except OSError as error:
@@ -114,7 +114,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def read(path: Path) -> Records:
-    """All records of `path`; of a file that does not exist, none. Raises OSError."""
+    """All records of `path`; none for a missing file. Raises OSError."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def read(path: Path) -> Records:
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """The record of one line, or None where the line is torn."""
+    """The record of one line; None for a torn line."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -146,6 +146,5 @@ def _line(record: dict[str, Any]) -> bytes:
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         return text.encode() + b"\n"
     except UnicodeEncodeError:
-        # A file name that is not UTF-8 reaches us as lone surrogates; only the escaped form
-        # carries these.
+        # A file name that is not UTF-8 has lone surrogates, which only the escaped form carries.
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"

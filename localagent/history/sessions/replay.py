@@ -1,7 +1,7 @@
-"""Running a recorded session again: the model's replies from the record, the tools for real.
+"""Replay of a recorded session: the model's replies come from the record, the tools run for real.
 
-`ReplayModel` gives back what the model said; `compare` finds the first thing that the session
-then saw otherwise: a tool's result, a check's result, a changed file.
+`ReplayModel` repeats the recorded replies. `compare` finds the first observation that differs in
+the new run: the result of a tool or a check, or a changed file.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from localagent.models.base import (
 )
 from localagent.models.scripted import SCRIPTED, rendered, tokenize, tokens
 
-# What differs from run to run and means nothing.
+# Text that differs from run to run without meaning.
 _NOISE = (
     (re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|sec|secs|seconds?|minutes?)\b"), "<time>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?"), "<time>"),
@@ -51,7 +51,7 @@ _NOISE = (
     (re.compile(r"\b0x[0-9a-fA-F]{4,16}\b"), "<address>"),
     (re.compile(r"\b\d{8}-\d{4}-[0-9a-z]{4}\b"), "<session>"),
     (re.compile(rf"(?:{re.escape(tempfile.gettempdir())}|/tmp|/var/tmp)/[^\s'\":,)]+"), "<temp>"),
-    # pytest fills its lines with signs up to the terminal's width, around texts with times.
+    # pytest fills lines with these signs up to the terminal's width, around texts with times.
     (re.compile(r"[=_-]{3,}"), "---"),
 )
 _IGNORED = {"call", "seconds", "for_person"}
@@ -59,8 +59,11 @@ _IGNORED = {"call", "seconds", "for_person"}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first observation that differs: its number, counted from 1, and both sides (None where
-    there is none). `field` is "" where the observations are of different kinds."""
+    """The first observation that differs: its number, from 1, and both sides.
+
+    A side is None where its run has no further observation. `field` is "" for observations of
+    different kinds.
+    """
 
     number: int
     field: str
@@ -77,10 +80,10 @@ class Difference:
 
 
 class ReplayModel:
-    """A `Model` that says again what `recorded` says it said, in that order.
+    """A `Model` that repeats the replies in `recorded`, in their order.
 
-    A request that got no reply in the record raises the error that ended its turn. When the
-    record is used up, a BackendError says that the session took another way.
+    A request without a reply in the record raises the error that ended its turn. After the last
+    reply, BackendError says that the session took another way.
     """
 
     def __init__(self, recorded: Iterable[Event], info: ModelInfo = SCRIPTED) -> None:
@@ -93,15 +96,15 @@ class ReplayModel:
 
     @property
     def info(self) -> ModelInfo:
-        """Who the model is."""
+        """The identity of the model."""
         return self._info
 
     def become(self, info: ModelInfo) -> None:
-        """Be another model from here on, as the recorded session was."""
+        """Switch to another model, as the recorded session did."""
         self._info = info
 
     def count(self, text: str) -> int:
-        """As ScriptedModel.count; the recorded model's own tokenizer is not needed to replay."""
+        """Count as ScriptedModel does: a replay needs no tokenizer of the recorded model."""
         return len(tokens(text))
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
@@ -125,14 +128,14 @@ class ReplayModel:
         return self._stream(answer, request.reply_start)
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
-        """The next recorded replies, in the order in which they were finished then."""
+        """Stream the next recorded replies, in the order in which they finished."""
         for _ in requests:
             place = min(self._place(), len(requests) - 1)
             for chunk in self.generate(requests[place]):
                 yield place, chunk
 
     def _place(self) -> int:
-        """Which of the requests that were made together the next recorded reply answers."""
+        """The index of the request, in its batch, that the next recorded reply answers."""
         answer = self._answers[self._next] if self._next < len(self._answers) else None
         return answer.stream if isinstance(answer, ModelReplied) else 0
 
@@ -158,31 +161,30 @@ class ReplayModel:
         self._cancelled.set()
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: a replay holds no resources."""
 
 
 def steered(events: Iterable[Event]) -> Iterator[list[str]]:
-    """What the user said in the middle of the turn that `events` go on with: for each step, the
-    texts that joined the conversation there."""
-    said: list[str] | None = None
+    """The user's messages in the middle of the present turn, as one list for each step."""
+    texts: list[str] | None = None
     for event in events:
         if isinstance(event, TurnStarted):
             break
         if isinstance(event, Step) and event.name == "think":
-            if said is not None:
-                yield said
-            said = []
-        elif isinstance(event, Steered) and said is not None:
-            said.append(event.text)
-    if said is not None:
-        yield said
+            if texts is not None:
+                yield texts
+            texts = []
+        elif isinstance(event, Steered) and texts is not None:
+            texts.append(event.text)
+    if texts is not None:
+        yield texts
 
 
 def compare(recorded: Iterable[Event], new: Iterable[Event]) -> Difference | None:
     """The first observation that differs between two runs, or None.
 
-    Not compared: times, addresses, session ids, temporary paths and the workspace's own path,
-    the numbers of calls, the half of a tool's result that is for people.
+    Times, addresses, session ids, temporary paths, the workspace's path, numbers of calls and the
+    text of a tool's result for the user may differ.
     """
     pairs = zip_longest(_observations(recorded), _observations(new))
     for number, (old, now) in enumerate(pairs, 1):
@@ -195,7 +197,7 @@ def compare(recorded: Iterable[Event], new: Iterable[Event]) -> Difference | Non
 
 
 def _observations(events: Iterable[Event]) -> Iterator[tuple[Event, dict[str, Any]]]:
-    """What the session saw, each with the fields that count, noise taken out."""
+    """The observations of a session, each with the fields to compare, without noise."""
     workspaces: list[str] = []
     for event in events:
         if isinstance(event, SessionStarted):
@@ -216,7 +218,7 @@ def _plain(value: Any, workspaces: Sequence[str]) -> Any:
 
 
 def _answers(recorded: Iterable[Event]) -> list[ModelReplied | Failed]:
-    """Every reply, and where a request got none, the failure that followed."""
+    """Every reply, and for a request without one the failure after it."""
     answers: list[ModelReplied | Failed] = []
     waiting = False
     for event in recorded:

@@ -1,13 +1,12 @@
-"""The transcript: every event of a session, one JSON object a line.
+"""The transcript of a session: its events, one JSON object per line.
 
-`sessions/<id>/transcript.jsonl`; each line is {"seq", "time", "type", …the event's fields}. `seq`
-counts from 1, `time` is UTC with milliseconds. `TextDelta` and `ModelReading` are not stored: the
-`ModelReplied` that ends them holds the whole text. A line is written with one write() at once,
-and the file is synced to the disk when a turn ends.
+In `sessions/<id>/transcript.jsonl`, a line is {"seq", "time", "type", …the event's fields}. `seq`
+counts from 1; `time` is UTC with milliseconds. `TextDelta` and `ModelReading` are not stored,
+because the `ModelReplied` after them holds the whole text. One write() stores a line, and the file
+is synced when a turn ends.
 
-Where the transcript cannot be written (a full disk), the first `append` that fails raises, so the
-turn ends with a clear error; later events are shown but not stored (`lost` counts them), and the
-file holds whole lines only.
+On a full disk, the first `append` that fails raises, so the turn ends with a clear error. The user
+still sees later events, which are not stored (`lost` counts them). The file holds whole lines only.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ FILE = "transcript.jsonl"
 _ABOUT = "session.json"
 _TITLED = "session_titled"
 _NOT_STORED = (TextDelta, ModelReading)
-# Crockford's base 32: no letters that are taken for one another.
+# Crockford's base 32, without letters that look alike.
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"\d{8}-\d{4}-[0-9a-z]{4}")
 
@@ -61,7 +60,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The session that another one is a fork of: it has all of its turns up to `turn`."""
+    """The parent of a fork, which has the parent's turns up to `turn`."""
 
     session: str
     turn: int
@@ -69,8 +68,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A session read back. `damaged` counts lines that could not be read: torn by a kill, or of
-    a newer version."""
+    """A session from disk. `damaged` counts lines torn by a kill, or of a newer version."""
 
     session: str
     folder: Path
@@ -86,18 +84,18 @@ class Transcript:
         return [entry.event for entry in self.entries]
 
     def messages(self) -> list[Message]:
-        """The conversation so far, from which a resumed session goes on."""
+        """The messages so far, with which a resumed session continues."""
         return self.talk().messages
 
     def texts(self) -> Iterator[str]:
-        """What was said in the conversation, and what answers were written to."""
+        """The texts of the conversation: its messages, and the prompts of its answers."""
         for message in self.messages():
             yield message.content
             if message.asked is not None:
                 yield message.asked.text
 
     def talk(self) -> ConversationLog:
-        """The conversation so far, with where its turns began."""
+        """The conversation so far, with the starts of its turns."""
         return ConversationLog.of(self.events)
 
     @property
@@ -107,15 +105,18 @@ class Transcript:
 
     @property
     def title(self) -> str:
-        """What the session is called, "" where nobody has named it."""
+        """The title of the session; "" for none."""
         titles = [e.title for e in self.events if isinstance(e, SessionTitled)]
         return titles[-1] if titles else ""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """One line of a list of sessions. `outcome` is the last turn's, "" where it did not end;
-    `title` is "" where nobody wrote one; `used` is when the last turn began or ended."""
+    """One line of a list of sessions.
+
+    `outcome` is the last turn's, "" for an unfinished one. `title` is "" for none. `used` is the
+    time at which the last turn began or ended.
+    """
 
     session: str
     started: str
@@ -130,10 +131,10 @@ class SessionSummary:
 
 
 class TranscriptWriter:
-    """A session that is being recorded. `folder` is its own, for checkpoints, too."""
+    """A session open for recording. `folder` holds its checkpoints, too."""
 
     def __init__(self, session: str, folder: Path, next_seq: int = 1) -> None:
-        """Raises WorkspaceError where another process goes on with the session now."""
+        """Raises WorkspaceError while another process records to the session."""
         self.session = session
         self.folder = folder
         self.lost = 0
@@ -147,9 +148,9 @@ class TranscriptWriter:
             ) from None
 
     def append(self, event: Event) -> None:
-        """Store `event`, unless it is of a kind that is not stored.
+        """Store `event`, unless its kind is not stored.
 
-        Raises WorkspaceError the first time that it cannot be written; later ones only count.
+        Raises WorkspaceError for the first failed write; `lost` counts the events after it.
         """
         if isinstance(event, _NOT_STORED):
             return
@@ -168,14 +169,14 @@ class TranscriptWriter:
         self._seq += 1
 
     def aside(self, event: Event) -> None:
-        """See `session.Recorder`: what is no part of the conversation is not in a transcript."""
+        """See `session.Recorder`: a transcript holds the conversation alone."""
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
 
     def discard(self) -> None:
-        """Close the file and remove it, with the session's folder where nothing else is in it."""
+        """Close the file and remove it, with the session's folder if it is empty then."""
         self.close()
         with contextlib.suppress(OSError):
             for name in (FILE, _ABOUT):
@@ -190,15 +191,16 @@ class TranscriptWriter:
 
 
 def open_session(workspace: Path, session: str | None = None) -> TranscriptWriter:
-    """Begin a session in `workspace`, or go on with the one whose id begins with `session`.
+    """Begin a session in `workspace`, or resume the one whose id begins with `session`.
 
-    Raises UsageError for an unknown session or one of another workspace, and WorkspaceError where
-    its folder cannot be written.
+    Raises UsageError for an unknown session or one of another workspace, and WorkspaceError.
     """
     root = os.path.realpath(workspace)
     try:
         if session is None:
-            return _new_session(root)
+            folder = new_folder()
+            describe(folder, root)
+            return TranscriptWriter(folder.name, folder)
         old = read(session)
         if old.workspace not in ("", root):
             raise UsageError(
@@ -213,14 +215,8 @@ def open_session(workspace: Path, session: str | None = None) -> TranscriptWrite
         ) from error
 
 
-def _new_session(root: str) -> TranscriptWriter:
-    folder = new_folder()
-    describe(folder, root)
-    return TranscriptWriter(folder.name, folder)
-
-
 def new_folder() -> Path:
-    """An empty folder for a new session, named by its id. Raises OSError."""
+    """Make an empty folder for a new session, named by its id. Raises OSError."""
     private(data_dir())
     sessions = private(sessions_dir())
     while True:
@@ -233,13 +229,13 @@ def new_folder() -> Path:
 
 
 def new_id() -> str:
-    """An id for a session, which begins with the time; another one may have it already."""
+    """A session id, which begins with the time. It may be taken already."""
     tail = "".join(secrets.choice(_LETTERS) for _ in range(4))
     return f"{datetime.now(UTC):%Y%m%d-%H%M}-{tail}"
 
 
 def describe(folder: Path, workspace: str, parent: Parent | None = None) -> None:
-    """Write down which session is in a new folder. Raises OSError."""
+    """Write the description of a new session into its folder. Raises OSError."""
     about = {"session": folder.name, "workspace": workspace, "started": timestamp()}
     if parent is not None:
         about["parent"] = parent.session
@@ -252,21 +248,21 @@ def describe(folder: Path, workspace: str, parent: Parent | None = None) -> None
 def find_session(name: str, known: Sequence[str] | None = None) -> str:
     """The one session id that is `name`, or begins or ends with it.
 
-    Raises UsageError with the nearest ids where there is none, or more than one.
+    Raises UsageError, with the most similar ids, for no match or several.
     """
     ids = sorted(session_ids() if known is None else known)
-    wanted = name.strip().lower()
-    if wanted in ids:
-        return wanted
-    fitting = [i for i in ids if wanted and (i.startswith(wanted) or i.endswith(wanted))]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
+    query = name.strip().lower()
+    if query in ids:
+        return query
+    matches = [i for i in ids if query and (i.startswith(query) or i.endswith(query))]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
         raise UsageError(
-            f"{name} may be any of {len(fitting)} sessions", f"say which: {', '.join(fitting[-5:])}"
+            f"{name} may be any of {len(matches)} sessions", f"say which: {', '.join(matches[-5:])}"
         )
-    near = difflib.get_close_matches(wanted, ids, n=3) or ids[-3:]
-    hint = f"the nearest are: {', '.join(near)}" if near else "no session is stored yet"
+    similar = difflib.get_close_matches(query, ids, n=3) or ids[-3:]
+    hint = f"the nearest are: {', '.join(similar)}" if similar else "no session is stored yet"
     raise UsageError(f"there is no session {name}", hint)
 
 
@@ -282,7 +278,7 @@ def session_ids() -> list[str]:
 def read(session: str) -> Transcript:
     """The transcript of the session whose id is `session`, or begins or ends with it.
 
-    Raises UsageError where there is none, and WorkspaceError where it cannot be read.
+    Raises UsageError for an unknown session, and WorkspaceError for an unreadable one.
     """
     name = find_session(session)
     folder = sessions_dir() / name
@@ -309,12 +305,12 @@ def read(session: str) -> Transcript:
 
 
 def parent_of(session: str, sessions: Path | None = None) -> Parent | None:
-    """The session that the one of this whole id was forked from, or None."""
+    """The session from which the one with this full id was forked, or None."""
     return _parent(_about((sessions or sessions_dir()) / session))
 
 
 def is_in_use(session: str) -> bool:
-    """Whether the session of this whole id is recorded to now, by this process or another."""
+    """Whether a process, also this one, records to the session with this full id."""
     return jsonl.in_use(sessions_dir() / session / FILE)
 
 
@@ -356,14 +352,16 @@ def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
 
 
 def records(session: str, types: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The stored events of the given types, of the session of this whole id. The others, with
-    whole prompts in them, are told by a look at the line and not parsed, which makes long lists
-    quick."""
-    marks = [f'"type":"{name}"'.encode() for name in types]
+    """The stored events of these types in the session with this full id.
+
+    A test of a line's bytes skips other events, which hold whole prompts: long lists stay
+    quick.
+    """
+    needles = [f'"type":"{name}"'.encode() for name in types]
     try:
         with (sessions_dir() / session / FILE).open("rb") as file:
             for line in file:
-                if any(mark in line for mark in marks):
+                if any(needle in line for needle in needles):
                     record = jsonl.parse(line)
                     if record is not None and record.get("type") in types:
                         yield record

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, TurnStarted
 from localagent.history.sessions import transcript
-from localagent.history.sessions.fork import fork
+from localagent.history.sessions.catalog import fork
 from localagent.ui.chat.commands.command import Command, nothing_after
 from localagent.ui.chat.interface import Choice, Completion, Item, Output
 

@@ -14,9 +14,7 @@ from localagent.core.events import MessageAdded, SessionStarted, TurnFinished, T
 from localagent.core.paths import sessions_dir
 from localagent.history.checkpoints.checkpoint import Checkpoints
 from localagent.history.checkpoints.undo import undo
-from localagent.history.sessions.catalog import find, rename
-from localagent.history.sessions.fork import fork, forks_of, lineage
-from localagent.history.sessions.prune import delete, prune
+from localagent.history.sessions.catalog import delete, find, fork, forks_of, lineage, prune, rename
 from localagent.history.sessions.transcript import (
     TranscriptWriter,
     is_in_use,

@@ -13,7 +13,7 @@ from localagent.history.checkpoints.checkpoint import Checkpoints
 from localagent.history.checkpoints.undo import undo
 from localagent.history.checkpoints.workspace_lock import WorkspaceLock, acquire
 from localagent.history.sessions import transcript
-from localagent.history.sessions.prune import candidates, disk_use, prune
+from localagent.history.sessions.catalog import candidates, disk_use, prune
 from localagent.history.sessions.transcript import open_session, session_ids
 
 
