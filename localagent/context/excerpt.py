@@ -31,7 +31,7 @@ Span = tuple[int, int]
 GAP = "…"
 
 
-def fenced(path: str, text: str, note: str = "") -> str:
+def code_block(path: str, text: str, note: str = "") -> str:
     """The path, then the text in a fence that is longer than any fence inside it."""
     longest = max((len(m) for m in re.findall(r"^`{3,}", text, re.M)), default=2)
     fence = "`" * max(3, longest + 1)
@@ -51,7 +51,7 @@ def excerpt(
     The most useful spans come first in `wanted`. Returns the excerpt and its spans; "" and no span
     where none fits.
     """
-    whole = fenced(path, text)
+    whole = code_block(path, text)
     lines = text.splitlines()
     if count(whole) <= tokens:
         return whole, [(1, len(lines))]
@@ -84,7 +84,7 @@ def render(path: str, lines: Sequence[str], symbols: Sequence[Symbol], spans: li
     if spans and spans[-1][1] < len(lines):
         parts.append(GAP)
     numbers = ", ".join(f"{first}-{last}" for first, last in spans)
-    return fenced(path, "\n".join(parts), f" (lines {numbers} of {len(lines)})")
+    return code_block(path, "\n".join(parts), f" (lines {numbers} of {len(lines)})")
 
 
 def most_that_fit(most: int, tokens: int, count: Callable[[int], int]) -> int:

@@ -48,7 +48,7 @@ def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
     if not allowed.allowed:
         if turn.request.check:
             raise dispatch.refusal(allowed)
-        yield Warned(f"the check {check!r} may not run, so the result cannot be verified")
+        yield Warned(f"the check {check!r} was not allowed to run, so the result is not verified")
         return "", None
     check = allowed.subject  # the user may have edited it
     yield Step("check", "checking the workspace as it is")

@@ -44,7 +44,7 @@ _COMPARED_CHARS = 400
 _ASSERTION, _VALUE, _LIKENESS = 0.2, 0.3, 0.6
 
 
-def condensed(message: str) -> str:
+def condense(message: str) -> str:
     """A failure's message in one line of at most 300 characters.
 
     Lines that only mark a position are left out. Of two long sequences only the first elements that

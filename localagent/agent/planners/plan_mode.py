@@ -61,13 +61,13 @@ def read_edited(text: str) -> list[PlanStep]:
     return steps
 
 
-def editable(task: str, steps: Sequence[PlanStep]) -> str:
+def editable_text(task: str, steps: Sequence[PlanStep]) -> str:
     """A plan as a text for the user to edit."""
     head = "".join(f"# {line}\n" for line in task.strip().splitlines())
     return head + "".join(f"{_BOXES.get(s['state'], '[ ]')} {s['text']}\n" for s in steps)
 
 
-def numbered(steps: Sequence[PlanStep]) -> str:
+def numbered_list(steps: Sequence[PlanStep]) -> str:
     """A plan as a numbered list, for the model and the conversation."""
     return "\n".join(f"{number}. {step['text']}" for number, step in enumerate(steps, 1))
 
@@ -162,8 +162,8 @@ class MakePlan(PlannerDefaults):
         if dropped := dropped_items(reply.text):
             yield Step("plan", f"dropped {dropped} of the model's steps: repeated, or no change")
         yield PlanChanged(turn.prompt.strip(), steps)
-        yield prompt.answer_event(numbered(steps))
-        return Result("answered", numbered(steps))
+        yield prompt.answer_event(numbered_list(steps))
+        return Result("answered", numbered_list(steps))
 
 
 def _likely_files(turn: Turn, named: Sequence[str]) -> list[str]:

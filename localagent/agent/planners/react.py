@@ -245,5 +245,5 @@ def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event
             return Result("solved", f"the check passes ({why})", check, "tool calls")
         if start is not None and turn.request.is_step and not_worse(start, final):
             return Result("unverified", f"{NOT_WORSE} ({why})", check, "tool calls")
-    changed = "; its changes are kept, `localagent undo` takes them back" if turn.changed else ""
+    changed = "; its changes stay (`localagent undo` reverts them)" if turn.changed else ""
     return Result("unsolved", why + changed, check)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localagent.agent.checks.failure_messages import condensed
+from localagent.agent.checks.failure_messages import condense
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
 from localagent.agent.turn import Turn
@@ -13,7 +13,7 @@ from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import Language, fence_info, language_of
 from localagent.code.symbols import Symbol
 from localagent.context.builder import text_of
-from localagent.context.excerpt import excerpt, fenced, most_that_fit
+from localagent.context.excerpt import code_block, excerpt, most_that_fit
 from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
@@ -92,7 +92,7 @@ def context_messages(
     neighbors: list[str] = []
     for path in problem.neighbors:
         text = text_of(turn.services.workspace, path, turn.record_read)
-        part = _clip(turn, fenced(path, text), budget)
+        part = _clip(turn, code_block(path, text), budget)
         if part:
             neighbors.append(part)
             budget -= count(part)
@@ -109,7 +109,7 @@ def context_messages(
 
 def _file_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: int) -> str:
     """The file to change: whole, or its `focus` and the passages about the task and failures."""
-    whole = fenced(problem.path, problem.text)
+    whole = code_block(problem.path, problem.text)
     count = turn.services.model.count
     if count(whole) <= budget:
         return whole
@@ -145,7 +145,7 @@ def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:
     if not failing:
         tail = result.output.splitlines()[-SEARCH.failure_output_lines :]
         return "\n".join(tail)[: SEARCH.failure_output_chars]
-    parts = [f"{t.id.split('::')[-1]}: {condensed(t.message)}" for t in failing[:limit]]
+    parts = [f"{t.id.split('::')[-1]}: {condense(t.message)}" for t in failing[:limit]]
     return "\n".join(dict.fromkeys(parts))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from localagent.agent.checks.failure_messages import condensed
+from localagent.agent.checks.failure_messages import condense
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import (
@@ -164,7 +164,7 @@ def _note(result: CheckResult, number: int) -> str:
     message = test.message
     if test.statement:  # the prompt does not contain the test
         message = "\n".join([test.statement, *message.splitlines()[1:]])
-    text = condensed(message)
+    text = condense(message)
     return text.replace(" | ", ", not ", 1)[: SEARCH.infill_note_chars]
 
 

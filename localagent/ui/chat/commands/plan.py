@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from localagent.agent.planners.plan_mode import editable, read_edited
+from localagent.agent.planners.plan_mode import editable_text, read_edited
 from localagent.core.errors import UsageError
 from localagent.core.events import PlanChanged, PlanStep
 from localagent.ui.chat.commands.command import Command, from_words
@@ -57,7 +57,7 @@ def _shown(plan: PlanChanged) -> Output:
 
 def _edit(chat: LiveChat) -> Iterator[Item]:
     plan = _current(chat)
-    yield from chat.request("edit", editable(plan.task, plan.steps))
+    yield from chat.request("edit", editable_text(plan.task, plan.steps))
     edited = chat.response()
     if edited is None:
         yield Output("note", "the plan stays as it was")

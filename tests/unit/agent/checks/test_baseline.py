@@ -67,7 +67,7 @@ def test_not_where_there_is_nothing_to_save(tmp_path: Path, start: CheckResult |
     [
         (completed("", 127), "allow", "cannot run (no output)"),
         (CommandResult(-9, "", 30.0, timed_out=True), "allow", "did not end within 30 s"),
-        (completed(), "deny", "may not run"),
+        (completed(), "deny", "was not allowed to run"),
     ],
 )
 def test_the_project_s_own_check_may_fail_to_run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.agent.checks.failure_messages import condensed
+from localagent.agent.checks.failure_messages import condense
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ from localagent.agent.checks.failure_messages import condensed
     ],
 )
 def test_a_message_in_one_line(message: str, text: str | None) -> None:
-    assert condensed(message) == (message.replace("\n", " | ") if text is None else text)
+    assert condense(message) == (message.replace("\n", " | ") if text is None else text)
 
 
 def test_a_long_message_is_cut() -> None:
-    assert len(condensed("x" * 1000)) == 300
+    assert len(condense("x" * 1000)) == 300

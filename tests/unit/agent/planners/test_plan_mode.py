@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from localagent.agent.limits import LOOP
-from localagent.agent.planners.plan_mode import editable, numbered, read_edited, read_reply
+from localagent.agent.planners.plan_mode import (
+    editable_text,
+    numbered_list,
+    read_edited,
+    read_reply,
+)
 
 TWO = ["Add a field to Cart in cart.py", "Use it in total()"]
 
@@ -66,10 +71,10 @@ def test_editing_keeps_what_is_done() -> None:
         {"text": "Use it", "state": "failed"},
         {"text": "Show it", "state": "left"},
     ]
-    text = editable("Vouchers\nin the cart", steps)
+    text = editable_text("Vouchers\nin the cart", steps)
     assert text == "# Vouchers\n# in the cart\n[x] Add it\n[!] Use it\n[ ] Show it\n"
     assert read_edited(text) == steps
-    assert numbered(steps) == "1. Add it\n2. Use it\n3. Show it"
+    assert numbered_list(steps) == "1. Add it\n2. Use it\n3. Show it"
 
 
 def test_the_user_writes_as_he_likes() -> None:

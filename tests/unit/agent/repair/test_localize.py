@@ -1,0 +1,112 @@
+"""Fault localization: which file comes first by which evidence, and which lines are suspicious."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.agent.repair.localize import (
+    names_source,
+    paths_in_task,
+    sources_to_trace,
+    suspicious_lines,
+    targets,
+)
+from localagent.core.errors import OutsideWorkspace
+from localagent.workspace.workspace import Workspace
+from tests.doubles.scripted_turn import scripted_turn
+
+FILES = {
+    "shop/cart.py": "from shop.tax import rate\n\n\ndef total(items):\n    return sum(items)\n",
+    "shop/tax.py": "def rate():\n    return 2\n",
+    "shop/words.py": "def shout(text):\n    return text.upper()\n",
+    "tests/test_cart.py": "from shop.cart import total\n\nassert total([1])\n",
+    "README.md": "A shop.\n",
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path
+
+
+def failed(**more: object) -> CheckResult:
+    test = TestResult("tests/test_cart.py::test_total", "failed", "assert 1 == 2", **more)  # type: ignore[arg-type]
+    return CheckResult("pytest", False, 1, False, 0.1, "", (test,), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "paths"),
+    [
+        ("Fix cart.py, please", ["shop/cart.py"]),
+        ("Fix shop/cart.py and `shop/tax.py`.", ["shop/cart.py", "shop/tax.py"]),
+        ("Write shop/new.py", ["shop/new.py"]),
+        ("See https://example.com/a/b.html and e.g. 1.5 or and/or", []),
+    ],
+)
+def test_the_paths_that_a_task_names(shop: Path, prompt: str, paths: list[str]) -> None:
+    assert paths_in_task(prompt, Workspace.open(shop), sorted(FILES)) == paths
+
+
+def test_a_path_outside_is_refused(shop: Path) -> None:
+    with pytest.raises(OutsideWorkspace):
+        paths_in_task("Change /etc/passwd", Workspace.open(shop), sorted(FILES))
+
+
+def test_named_sources_are_the_targets(shop: Path) -> None:
+    turn = scripted_turn(shop)
+    named = ["tests/test_cart.py", "shop/tax.py"]
+    assert targets(turn, named, failed()) == ["shop/tax.py"]
+    assert targets(turn, ["README.md"], None) == ["README.md"]
+
+
+def test_executed_lines_come_before_tracebacks_and_imports(shop: Path) -> None:
+    turn = scripted_turn(shop, "Fix it")
+    ran = {"shop/tax.py": frozenset({2})}
+    result = failed(lines=ran, frames=(("tests/test_cart.py", 5), ("shop/words.py", 2)))
+    assert targets(turn, [], result)[:3] == ["shop/tax.py", "shop/words.py", "shop/cart.py"]
+
+
+def test_of_equally_suspicious_files_the_imported_one_is_first(shop: Path) -> None:
+    turn = scripted_turn(shop, "Fix it")
+    result = failed(lines={"shop/cart.py": frozenset({5}), "shop/tax.py": frozenset({2})})
+    assert targets(turn, [], result)[:2] == ["shop/tax.py", "shop/cart.py"]
+
+
+def test_without_evidence_the_index_ranks(shop: Path) -> None:
+    turn = scripted_turn(shop, "Let shout return lower case text")
+    assert targets(turn, [], None)[0] == "shop/words.py"
+
+
+def test_a_line_that_only_failing_tests_run_is_suspicious() -> None:
+    code = ["def f(x):", "    if x:", "        return 1", "", "    # none", "    return 2"]
+    good = TestResult("t::a", "passed", lines={"f.py": frozenset({2, 3})})
+    bad = TestResult("t::b", "failed", lines={"f.py": frozenset({2, 6})})
+    result = CheckResult("pytest", False, 1, False, 0.1, "", (good, bad), 1, 1)
+    assert suspicious_lines("f.py", code, result) == [6, 2]
+    framed = TestResult("t::c", "failed", frames=(("f.py", 2),), lines={"f.py": frozenset({2, 6})})
+    result = CheckResult("pytest", False, 1, False, 0.1, "", (good, framed), 1, 1)
+    assert suspicious_lines("f.py", code, result) == [2, 6]
+    blind = CheckResult("make", False, 1, False, 0.1, "")
+    assert suspicious_lines("f.py", code, blind) == [6, 3, 2]
+
+
+def test_a_frame_without_its_first_folders(shop: Path) -> None:
+    turn = scripted_turn(shop)
+    output = '  File "/elsewhere/shop/cart.py", line 5, in total\nTypeError: no\n'
+    assert not names_source(turn, CheckResult("make", False, 1, False, 0.1, output))
+    output = '  File "cart.py", line 5, in total\nTypeError: no\n'
+    assert names_source(turn, CheckResult("make", False, 1, False, 0.1, output))
+    assert not names_source(turn, CheckResult("make", True, 0, False, 0.1, output))
+
+
+def test_only_sources_of_traceable_languages_are_traced(shop: Path) -> None:
+    turn = scripted_turn(shop)
+    traced = ["shop/cart.py", "shop/tax.py", "shop/words.py"]
+    assert sources_to_trace(turn, failed()) == traced
+    assert sources_to_trace(turn, CheckResult("make", False, 1, False, 0.1, "")) == []
