@@ -1,29 +1,29 @@
-"""`localagent audit`: what sessions did, and whether the log of it is as it was written."""
+"""`localagent audit`: what sessions did, and whether the audit log was changed."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localagent.cli.options import add_command
-from localagent.cli.output import note, say, table
-from localagent.core.errors import UsageError
+from localagent.cli.options import add_command, add_command_group, add_json
+from localagent.cli.output import CommandResult, new_file, text_result
+from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count
 from localagent.ui.view.sanitize import one_line
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
+    from localagent.history.audit.log import LoggedSession
 
 _CHANGED = 1
+"""Exit code of `verify` for a log that was changed."""
 _DESCRIPTION = """\
 The audit log: for each session the model, the policy, every file shown to the
-model or written, every command, decision and refusal. Every record holds the
-hash of the one before, so what is changed later is found."""
+model or written, every command, decision and refusal. Each record holds the
+hash of the record before it, so a later change is detected."""
 _EPILOG = """\
 examples:
   localagent audit list
@@ -35,141 +35,133 @@ examples:
 ID is a session's id, or its beginning or end where that is enough.
 """
 _VERIFY = """\
-Check every record against its hash, the one before it, and the head. Exit code
-0: nothing was changed since it was written. 1: something was; it is named."""
+Check every record against its hash, the record before it, and the head. Exit
+code 0: nothing was changed since it was written. 1: something was changed, and
+is named."""
 _HEAD = """\
-Print the hash of the head's last record. Somebody who may write to the log can
-make all of it anew; only a hash that was noted elsewhere shows that. Note it
-where they cannot write, and give it to verify --head later."""
-# Of a hash, in a line for people.
+Print the hash of the last record. Whoever may write to the log can rewrite all
+of it; only a hash that is stored elsewhere reveals that. Store it where they
+cannot write, and pass it to verify --head later."""
 _HASH_CHARS = 12
+_VALUE_CHARS = 160
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its subcommands."""
-    parser = add_command(
+    """Add the command and its actions."""
+    actions = add_command_group(
         commands, "audit", "what sessions did; verify", description=_DESCRIPTION, epilog=_EPILOG
     )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = add_command(actions, "list", "the sessions of the log, newest first")
-    listing.set_defaults(execute=list_sessions)
-    showing = add_command(actions, "show", "a session's records, a line each")
+    listing = add_command(actions, "list", "the sessions of the log, newest first", list_sessions)
+    showing = add_command(actions, "show", "a session's records, a line each", show)
     showing.add_argument("id", metavar="ID", help="the session's id, or enough of it")
-    showing.set_defaults(execute=show)
-    checking = add_command(actions, "verify", "whether anything was changed", description=_VERIFY)
-    checking.add_argument(
-        "--head", metavar="HASH", help="also check that the log goes on from this noted head"
+    checking = add_command(
+        actions, "verify", "whether anything was changed", check, description=_VERIFY
     )
-    checking.set_defaults(execute=check)
-    head = add_command(actions, "head", "the hash to note elsewhere", description=_HEAD)
-    head.set_defaults(execute=print_head)
+    checking.add_argument(
+        "--head", metavar="HASH", help="also check that the log continues this stored head"
+    )
+    head = add_command(actions, "head", "the hash to store elsewhere", show_head, description=_HEAD)
     for action in (listing, showing, checking, head):
-        action.add_argument("--json", action="store_true", help="write JSON")
+        add_json(action)
     exporting = add_command(
-        actions, "export", "a session's records, or all, as they are stored (JSON lines)"
+        actions, "export", "the records of a session or of all, as stored (JSON lines)", export
     )
     exporting.add_argument("id", metavar="ID", nargs="?", help="the session (default: all)")
-    exporting.add_argument("-o", dest="output", metavar="FILE", help="write to a new file FILE")
-    exporting.set_defaults(execute=export)
+    exporting.add_argument(
+        "-o", dest="output", metavar="FILE", type=Path, help="write to a new file FILE"
+    )
 
 
-def list_sessions(args: argparse.Namespace) -> int:
-    """One line for each session."""
+def list_sessions(_args: argparse.Namespace) -> CommandResult:
+    """One row for each session: start, id, counts, folder; the newest first."""
     from localagent.history.audit.log import sessions
 
-    found = sessions()
-    if args.json:
-        say(json.dumps([asdict(one) for one in found], indent=2))
-        return 0
-    if not found:
-        note("the audit log is empty")
+    # An id begins with the time of the session's start, which a log without records lacks.
+    known = sorted(sessions(), key=lambda session: session.session, reverse=True)
+    if not known:
+        return CommandResult([Output("note", "the audit log is empty")], [])
     rows = []
-    for one in found:
-        counts = [count(one.records, "record")]
-        counts += [f"{one.changed} changed"] if one.changed else []
-        counts += [f"{one.refused} refused"] if one.refused else []
-        counts += [f"{one.unreadable} lines that are not as written"] if one.unreadable else []
-        rows.append((one.session, one.started[:19], ", ".join(counts), one_line(one.workspace)))
-    table(rows)
-    return 0
+    for session in known:
+        counts = [count(session.records, "record")]
+        counts += [f"{session.changed} changed"] if session.changed else []
+        counts += [f"{session.refused} refused"] if session.refused else []
+        counts += [f"{session.unreadable} damaged lines"] if session.unreadable else []
+        rows.append((_start(session), session.session, ", ".join(counts), session.workspace))
+    return CommandResult(
+        [Output("table", rows=tuple(rows))], [asdict(session) for session in known]
+    )
 
 
-def show(args: argparse.Namespace) -> int:
+def _start(session: LoggedSession) -> str:
+    """When a session began: as recorded, or as its id says."""
+    if session.started:
+        return session.started[:16].replace("T", " ")
+    stamp = re.match(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)", session.session)
+    return "{}-{}-{} {}:{}".format(*stamp.groups()) if stamp else ""
+
+
+def show(args: argparse.Namespace) -> CommandResult:
     """The records of one session."""
     from localagent.history.audit.log import find, records
 
-    session = find(args.id)
-    found = records(session)
-    if args.json:
-        say(json.dumps([record for record in found if record is not None], indent=2))
-    else:
-        for record in found:
-            say(_line(record) if record is not None else "     (a line that is not as written)")
-    bad = found.count(None)
-    if bad:
-        note(f"{bad} lines are torn or were changed; see localagent audit verify")
-    return 0
+    stored = records(find(args.id))
+    lines = [
+        _record_line(record) if record is not None else "     (a damaged line)" for record in stored
+    ]
+    outputs = [Output("text", "\n".join(lines))]
+    if damaged := stored.count(None):
+        outputs.append(
+            Output("note", f"{damaged} lines are damaged; check with localagent audit verify")
+        )
+    return CommandResult(outputs, [record for record in stored if record is not None])
 
 
-def check(args: argparse.Namespace) -> int:
+def check(args: argparse.Namespace) -> CommandResult:
     """Verify the whole log."""
     from localagent.history.audit.verify import verify
 
     result = verify(args.head)
-    if args.json:
-        told = {**asdict(result), "intact": result.intact}
-        say(json.dumps(told, indent=2))
-        return 0 if result.intact else _CHANGED
-    for finding in result.findings:
-        say(f"{'CHANGED' if finding.serious else 'note'}  {finding}")
-    what = f"{count(result.sessions, 'session')}, {count(result.records, 'record')}"
+    lines = [f"{'CHANGED' if f.serious else 'note'}  {f}" for f in result.findings]
+    total = f"{count(result.sessions, 'session')}, {count(result.records, 'record')}"
     pruned = f", {result.pruned} sessions pruned" if result.pruned else ""
-    verdict = "nothing was changed" if result.intact else "the log is NOT as it was written"
-    say(f"{verdict}: {what}{pruned}")
+    verdict = "nothing was changed" if result.intact else "the log was CHANGED"
+    lines.append(f"{verdict}: {total}{pruned}")
     if result.sessions:
-        say(f"head {result.head}")
-    return 0 if result.intact else _CHANGED
+        lines.append(f"head {result.head}")
+    data = {**asdict(result), "intact": result.intact}
+    return text_result(*lines, data=data, exit_code=0 if result.intact else _CHANGED)
 
 
-def print_head(args: argparse.Namespace) -> int:
-    """The hash that somebody may note elsewhere."""
+def show_head(_args: argparse.Namespace) -> CommandResult:
+    """The hash of the last record."""
     from localagent.history.audit.verify import head_hash
 
     digest = head_hash()
-    say(json.dumps({"head": digest}) if args.json else digest)
-    return 0
+    return text_result(digest, data={"head": digest})
 
 
-def export(args: argparse.Namespace) -> int:
+def export(args: argparse.Namespace) -> CommandResult:
     """The stored lines, byte for byte."""
     from localagent.history.audit import log
 
     names = [log.find(args.id)] if args.id else [s.session for s in log.sessions()]
     data = b"".join(log.raw(name) for name in names)
     if args.output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        return 0
-    try:
-        fd = os.open(Path(args.output), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {args.output}: {error.strerror}", "name a file that is not there yet"
-        ) from None
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-    return 0
+        args.console.export(data)
+    else:
+        new_file(args.output, data, mode=0o600)
+    return CommandResult()
 
 
-def _line(record: dict[str, Any]) -> str:
-    """A record as one line: number, time, type and what it says."""
+def _record_line(record: dict[str, Any]) -> str:
+    """A record as one line: number, time, type and its fields."""
     parts = []
     for key, value in record.items():
         if key in ("seq", "time", "type", "prev") or value in ("", None, [], {}):
             continue
-        shown = str(value)
+        text = str(value)
         if key.endswith("sha256"):
-            shown = shown[:_HASH_CHARS]
-        parts.append(f"{key}={one_line(shown, 160)}")
+            text = text[:_HASH_CHARS]
+        parts.append(f"{key}={one_line(text, _VALUE_CHARS)}")
     time = str(record.get("time", ""))[:19].replace("T", " ")
     return f"{record['seq']:>5} {time} {record.get('type', '')!s:<9} {'  '.join(parts)}"

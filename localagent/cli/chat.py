@@ -1,15 +1,17 @@
-"""`localagent` without a command: an interactive session, at a terminal or line by line."""
+"""`localagent` without a command: an interactive session, on a terminal or line by line."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent import __version__
-from localagent.cli.options import add_setting
+from localagent.cli.options import SESSION_SETTINGS, add_session_options
+from localagent.cli.session_console import run_in_session
 from localagent.core.errors import UsageError
 from localagent.core.paths import sessions_dir
 
@@ -23,12 +25,10 @@ if TYPE_CHECKING:
     from localagent.ui.tui.app import Preferences
 
 _PREFIX = "chat_"
-_SETTINGS = {"model": "ID", "planner": "NAME", "check": "CMD", "mode": "", "sandbox": "KIND"}
-"""The options that are settings, with the names of their values."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of a session; they stand before any command, so they have names of their own."""
+    """Add the options of a session; they stand before any command, so their names differ."""
     group = parser.add_argument_group("interactive session (without a command)")
     group.add_argument(
         "-C",
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         dest="chat_continue",
         action="store_true",
         default=None,
-        help="go on with the last session here",
+        help="continue the last session here",
     )
     group.add_argument(
         "--resume",
@@ -51,33 +51,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         nargs="?",
         const="",
-        help="go on with a session; without ID: pick one",
+        help="continue a session; without ID: pick one",
     )
-    for key, metavar in _SETTINGS.items():
-        add_setting(group, key, metavar, dest=f"{_PREFIX}{key}")
-    group.add_argument(
-        "--scripted",
-        dest="chat_scripted",
-        metavar="FILE",
-        type=Path,
-        help="take the model's replies from FILE (tests, demonstrations)",
-    )
+    add_session_options(group, _PREFIX)
 
 
 def refuse_options(args: argparse.Namespace) -> None:
-    """Raise UsageError where an option of the session stands before a command."""
+    """Raise UsageError for an option of the session that stands before a command."""
     for name, value in vars(args).items():
         if name.startswith(_PREFIX) and value is not None:
             flag = name.removeprefix(_PREFIX)
-            shown = "-C" if flag == "directory" else f"--{flag}"
+            option = "-C DIR" if flag == "directory" else f"--{flag}"
             raise UsageError(
-                f"{shown} before a command is of the interactive session",
-                f"put {shown} after the command: localagent run {shown} …",
+                f"{option} stands before the command, where only a session takes it",
+                f"put {option.split()[0]} after the command: localagent run {option} …",
             )
 
 
-def execute(args: argparse.Namespace, help_text: str) -> int:
-    """Hold a session; without a terminal and without any input, print the help instead."""
+def execute(args: argparse.Namespace) -> int:
+    """Run a session; without a terminal and without input, print the help instead."""
     folder = args.chat_directory or Path()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
@@ -91,8 +83,8 @@ def execute(args: argparse.Namespace, help_text: str) -> int:
 
     first = first_line(sys.stdin)
     if not first and not sys.stdin.isatty():
-        sys.stdout.write(help_text)
-        sys.stdout.write('\nTo begin: localagent run "what is to be done"\n')
+        sys.stdout.write(args.parser.format_help())
+        sys.stdout.write('\nTo begin: localagent run "your task"\n')
         return 0
     return hold(lambda interactive: _open(args, folder, interactive=interactive), first)
 
@@ -138,8 +130,11 @@ def _open(args: argparse.Namespace, folder: Path, *, interactive: bool) -> Chat:
     from localagent.project.project import Project
     from localagent.ui.chat.chat import open_chat
 
-    project = Project.open(folder, {key: getattr(args, f"{_PREFIX}{key}") for key in _SETTINGS})
-    chat = open_chat(project, _options(args, project, interactive=interactive))
+    project = Project.open(
+        folder, {key: getattr(args, f"{_PREFIX}{key}") for key in SESSION_SETTINGS}
+    )
+    options = _options(args, project, interactive=interactive)
+    chat = open_chat(project, options, command_line=partial(run_in_session, args.parser))
     args.transcript = sessions_dir() / chat.status().session
     return chat
 
@@ -155,10 +150,10 @@ def _options(args: argparse.Namespace, project: Project, *, interactive: bool) -
 
 
 def _latest(root: Path) -> str:
-    """The id of the workspace's last session that nobody is in. Raises UsageError."""
+    """The id of the workspace's last session that is not in use. Raises UsageError."""
     from localagent.history.sessions.transcript import is_in_use, list_sessions
 
     for summary in list_sessions(root):
         if summary.turns and not is_in_use(summary.session):
             return summary.session
-    raise UsageError("there is no session here to go on with", "localagent begins one")
+    raise UsageError("there is no session here to continue", "localagent begins a session")

@@ -1,4 +1,4 @@
-"""`localagent config`: the settings, and where each came from."""
+"""`localagent config`: the settings, where each came from, and how to change them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import fail, note, prompt, say, table
+from localagent.cli.options import add_command, add_command_group, add_directory
+from localagent.cli.output import CommandResult, Console, error_output, text_result
 from localagent.core.errors import ConfigError, RefusedError
+from localagent.ui.chat.output import Output
+from localagent.ui.view.format import count
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
@@ -24,126 +26,38 @@ examples:
   localagent config set roles.small qwen2.5-coder-0.5b-instruct
   localagent config unset max_seconds
 
-Settings come from, each overriding those before: the defaults, config.toml in
-the user's config folder, .localagent/config.toml in the workspace (which can
-only narrow), LOCALAGENT_<KEY> in the environment, flags, and an
-administrator's policy. The page on settings: localagent docs config
+Later sources override earlier ones: the defaults, config.toml in your config
+folder, .localagent/config.toml in the workspace (which can only narrow),
+LOCALAGENT_<KEY> in the environment, flags, and an administrator's policy. All
+settings are explained in: localagent docs config
 """
-
-
-def register(commands: Commands) -> None:
-    """Add the command and its subcommands."""
-    text = "Show and change the settings."
-    parser = add_command(
-        commands, "config", "settings, and where they come from", description=text, epilog=_EPILOG
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    action = add_command(actions, "show", "every setting, its value and its source")
-    action.add_argument("keys", metavar="KEY", nargs="*", help="only these, and what they mean")
-    add_directory(action)
-    action.set_defaults(execute=show)
-    _add_changes(actions)
-
-
-def show(args: argparse.Namespace) -> int:
-    """One line for each setting, and what else holds; of those that are named, what they mean."""
-    from localagent.config import policy as policies
-    from localagent.config import settings as config
-    from localagent.config.schema import SETTINGS
-
-    settings = config.load(args.directory)
-    if args.keys:
-        return _explain(settings, args.keys)
-    rows = [(row(settings, key), about.summary) for key, about in SETTINGS.items()]
-    table([(key, value, summary, source) for (key, value, source), summary in rows])
-    for rule in (*settings.permissions, *settings.project_permissions):
-        say(f"  {rule.action} {rule.tool} {rule.pattern}")
-    for text in _policy(settings):
-        say(f"policy: {text}")
-    if settings.proposed_check is not None:
-        say(f"the project proposes the check {settings.proposed_check!r} (not used by itself)")
-    for text in settings.warnings:
-        note(text)
-    say()
-    say(f"files: {config.user_file()}")
-    say(f"       {config.project_file(args.directory)}")
-    for file in policies.places():
-        there = "" if file in settings.policy.files else ", not there"
-        say(f"       {file} (administrator{there})")
-    return 0
-
-
-def row(settings: Settings, key: str) -> tuple[str, str, str]:
-    """A setting, its value and where that came from."""
-    return key, _shown(settings, key), _source(settings, key)
-
-
-def _explain(settings: Settings, keys: list[str]) -> int:
-    from localagent.config.kinds import unknown_key
-    from localagent.config.schema import SETTINGS
-
-    for key in keys:
-        if key not in SETTINGS:
-            raise unknown_key(key, "config", SETTINGS)
-    for key in keys:
-        say("  ".join(row(settings, key)))
-        say(f"  {SETTINGS[key].help}")
-        say(f"  it may be {SETTINGS[key].allowed}")
-        say(f"  default: {SETTINGS[key].format(SETTINGS[key].default)}")
-        for rule in settings.permissions + settings.project_permissions:
-            if key == "permissions":
-                say(f"  {rule.action} {rule.tool} {rule.pattern}")
-    return 0
-
-
-def _source(settings: Settings, key: str) -> str:
-    """Where a value came from, and whether anybody here can change it."""
-    source = settings.source(key)
-    return f"{source} (locked by the administrator)" if source.startswith("policy ") else source
-
-
-def _policy(settings: Settings) -> list[str]:
-    """What the administrator says beside settings."""
-    policy = settings.policy
-    said = ["offline: models fetch is refused"] if policy.offline else []
-    if policy.allowed_hosts:
-        said.append(f"allowed as Ollama's host: {', '.join(policy.allowed_hosts)}")
-    if policy.sandboxes:
-        said.append(f"commands run in these sandboxes only: {', '.join(policy.sandboxes)}")
-    return said
-
-
-def _shown(settings: Settings, key: str) -> str:
-    from localagent.config.schema import SETTINGS
-
-    if key == "permissions":
-        count = len(settings.permissions) + len(settings.project_permissions)
-        return f"{count} rules" if count != 1 else "1 rule"
-    return SETTINGS[key].format(getattr(settings, key))
-
-
-_EMPTY = """\
+_KEY = "a setting, or TABLE.ENTRY (roles.small)"
+_EMPTY_FILE = """\
 # localagent's settings. Every key and what it may hold: localagent docs config
 """
 
 
-def _add_changes(actions: Commands) -> None:
-    """Add the subcommands."""
-    action = add_command(actions, "set", "change one setting; comments in the file stay")
-    action.add_argument("key", metavar="KEY", help="a setting, or TABLE.ENTRY (roles.small)")
+def register(commands: Commands) -> None:
+    """Add the command and its actions."""
+    actions = add_command_group(
+        commands,
+        "config",
+        "settings, and where they come from",
+        description="Show and change the settings.",
+        epilog=_EPILOG,
+    )
+    action = add_command(actions, "show", "every setting, its value and its source", show)
+    action.add_argument("keys", metavar="KEY", nargs="*", help="only these, and what they mean")
+    add_directory(action)
+    action = add_command(actions, "set", "change one setting; comments in the file stay", set_value)
+    action.add_argument("key", metavar="KEY", help=_KEY)
     action.add_argument("value", metavar="VALUE", help="its value; of a list: A,B,C")
     _add_place(action)
-    action.set_defaults(execute=set_value)
-    action = add_command(actions, "unset", "take one setting out of the file")
-    action.add_argument("key", metavar="KEY", help="a setting, or TABLE.ENTRY (roles.small)")
+    action = add_command(actions, "unset", "remove one setting from the file", unset_value)
+    action.add_argument("key", metavar="KEY", help=_KEY)
     _add_place(action)
-    action.set_defaults(execute=unset_value)
-    action = add_command(actions, "edit", "open the file in your editor, and check it")
-    _add_place(action)
-    action.set_defaults(execute=edit)
-    action = add_command(actions, "path", "print the file's path")
-    _add_place(action)
-    action.set_defaults(execute=path)
+    _add_place(add_command(actions, "edit", "open the file in your editor, and check it", edit))
+    _add_place(add_command(actions, "path", "print the file's path", path))
 
 
 def _add_place(action: argparse.ArgumentParser) -> None:
@@ -153,102 +67,175 @@ def _add_place(action: argparse.ArgumentParser) -> None:
     add_directory(action)
 
 
-def set_value(args: argparse.Namespace) -> int:
-    """Set one value, and say what holds now."""
-    from localagent.config import edit as config_change
+def show(args: argparse.Namespace) -> CommandResult:
+    """A row for each setting, the policy and the files; for named settings, what they mean."""
+    from localagent.config import policy, settings
+    from localagent.config.schema import SETTINGS
+
+    loaded = settings.load(args.directory)
+    if args.keys:
+        return _explain(loaded, args.keys)
+    rows = tuple(_row(loaded, key, about.summary) for key, about in SETTINGS.items())
+    lines = _rule_lines(loaded)
+    lines += [f"policy: {text}" for text in _policy_lines(loaded)]
+    if loaded.proposed_check is not None:
+        check = loaded.proposed_check
+        lines.append(f"the project proposes the check {check!r}; only you can set it")
+    lines += ["", f"files: {settings.user_file()}"]
+    lines.append(f"       {settings.project_file(args.directory)}")
+    for file in policy.places():
+        missing = "" if file in loaded.policy.files else ", missing"
+        lines.append(f"       {file} (administrator{missing})")
+    return CommandResult(
+        [
+            Output("table", rows=rows),
+            Output("text", "\n".join(lines)),
+            *(Output("note", text) for text in loaded.warnings),
+        ]
+    )
+
+
+def _explain(settings: Settings, keys: list[str]) -> CommandResult:
+    from localagent.config.kinds import unknown_key
+    from localagent.config.schema import SETTINGS
+
+    lines = []
+    for key in keys:
+        if key not in SETTINGS:
+            raise unknown_key(key, "config", SETTINGS)
+        lines += [
+            "  ".join(_row(settings, key)),
+            f"  {SETTINGS[key].help}",
+            f"  it may be {SETTINGS[key].allowed}",
+            f"  default: {SETTINGS[key].format(SETTINGS[key].default)}",
+        ]
+        lines += _rule_lines(settings) if key == "permissions" else []
+    return text_result(*lines)
+
+
+def set_value(args: argparse.Namespace) -> CommandResult:
+    """Set one value, and show the value that holds now."""
+    from localagent.config import edit
 
     file = _file(args)
-    config_change.set_value(file, args.key, args.value)
-    _tell(args, file)
-    return 0
+    edit.set_value(file, args.key, args.value)
+    return _current(args, file)
 
 
-def unset_value(args: argparse.Namespace) -> int:
-    """Take one value out, and say what holds now."""
-    from localagent.config import edit as config_change
+def unset_value(args: argparse.Namespace) -> CommandResult:
+    """Remove one value, and show the value that holds now."""
+    from localagent.config import edit
 
     file = _file(args)
-    if not config_change.unset_value(file, args.key):
-        note(f"{args.key} is not set in {file.path}")
-    _tell(args, file)
-    return 0
+    was_set = edit.unset_value(file, args.key)
+    current = _current(args, file)
+    if was_set:
+        return current
+    absent = Output("note", f"{args.key} is not set in {file.path}")
+    return CommandResult([absent, *current.outputs])
 
 
-def edit(args: argparse.Namespace) -> int:
-    """Open the file; what is wrong is said, and not written."""
+def edit(args: argparse.Namespace) -> CommandResult:
+    """Open the file in an editor; reject a text with mistakes, and offer to edit it again."""
     from localagent.ui.view.editor import open_editor
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not args.console.interactive:
         raise RefusedError(
             "there is no terminal for an editor", "localagent config set KEY VALUE needs none"
         )
     file = _file(args)
-    before = file.path.read_text(encoding="utf-8") if file.path.exists() else _EMPTY
+    before = file.path.read_text(encoding="utf-8") if file.path.exists() else _EMPTY_FILE
     text = before
     while True:
         after = open_editor(text, "config.toml")
         if after is None:
             raise RefusedError("the editor ended with an error, so nothing was changed")
         if after == before:
-            say("nothing was changed")
-            return 0
+            return text_result("nothing was changed")
         try:
             file.write(after)
         except ConfigError as error:
-            fail(error)
+            args.console.show(error_output(error))
             text = after
-            if not _again():
+            if not _edit_again(args.console):
                 raise RefusedError("nothing was changed") from None
             continue
-        say(f"changed {file.path}")
-        return 0
+        return text_result(f"changed {file.path}")
 
 
-def _again() -> bool:
-    prompt("edit again? [Y/n] ")
+def _edit_again(console: Console) -> bool:
+    console.prompt("edit again? [Y/n] ")
     answer = sys.stdin.readline()
     return answer.strip().lower() in ("", "y", "yes") and answer != ""
 
 
-def path(args: argparse.Namespace) -> int:
-    """Print the path; the file need not exist."""
-    say(str(_file(args).path))
-    return 0
+def path(args: argparse.Namespace) -> CommandResult:
+    """The file's path; the file need not exist."""
+    return text_result(str(_file(args).path))
 
 
 def _file(args: argparse.Namespace) -> SettingsFile:
-    from localagent.config import settings as config
+    from localagent.config import settings
     from localagent.config.edit import SettingsFile
     from localagent.workspace.workspace import Workspace
 
     if not args.project:
-        return SettingsFile(config.user_file())
+        return SettingsFile(settings.user_file())
     root: Path = Workspace.open(args.directory).root
-    return SettingsFile(config.project_file(root), project=True)
+    return SettingsFile(settings.project_file(root), project=True)
 
 
-def _tell(args: argparse.Namespace, file: SettingsFile) -> None:
-    """What the setting is now and, where another source wins, which."""
-    from localagent.config import settings as config
-    from localagent.workspace.workspace import Workspace
+def _current(args: argparse.Namespace, file: SettingsFile) -> CommandResult:
+    """The value that holds after a change to `file`, and its source."""
+    from localagent.project.project import Project
 
-    settings = config.load(Workspace.open(args.directory).root)
-    key = args.key.partition(".")[0]
-    if args.key == "roles.main":
-        key = "model"
+    settings = Project.open(args.directory).settings
+    key = "model" if args.key == "roles.main" else args.key.partition(".")[0]
+    text = "  ".join(_row(settings, key))
     if file.project and key == "check":
-        say(f"check  {settings.proposed_check!r}  {file.path} (proposed)")
-    else:
-        say("  ".join(row(settings, key)))
-    for text in settings.warnings:
-        note(text)
+        text = f"check  {settings.proposed_check!r}  {file.path} (proposed)"
+    notes = list(settings.warnings)
     if key == "model" and settings.model is not None:
-        _warn_of_model(settings.model)
+        notes += _unknown_model(settings.model)
+    return CommandResult([Output("text", text), *(Output("note", note) for note in notes)])
 
 
-def _warn_of_model(model: str) -> None:
+def _unknown_model(model: str) -> list[str]:
     from localagent.models.catalog import lock
 
     known = [entry.id for entry in lock.load().entries]
-    if model not in known:
-        note(f"models.lock has no model {model!r}; it has {', '.join(known)}")
+    if model in known:
+        return []
+    return [f"models.lock has no model {model!r}; it has {', '.join(known)}"]
+
+
+def _row(settings: Settings, key: str, *summary: str) -> tuple[str, ...]:
+    """A setting, its value, a summary, and its source with the administrator's lock."""
+    source = settings.source(key)
+    if source.startswith("policy "):
+        source += " (locked by the administrator)"
+    return key, _value(settings, key), *summary, source
+
+
+def _rule_lines(settings: Settings) -> list[str]:
+    rules = (*settings.permissions, *settings.project_permissions)
+    return [f"  {rule.action} {rule.tool} {rule.pattern}" for rule in rules]
+
+
+def _policy_lines(settings: Settings) -> list[str]:
+    """What the administrator's policy says beside settings."""
+    policy = settings.policy
+    lines = ["offline: models fetch is refused"] if policy.offline else []
+    if policy.allowed_hosts:
+        lines.append(f"allowed Ollama hosts: {', '.join(policy.allowed_hosts)}")
+    if policy.sandboxes:
+        lines.append(f"commands run only in these sandboxes: {', '.join(policy.sandboxes)}")
+    return lines
+
+
+def _value(settings: Settings, key: str) -> str:
+    from localagent.config.schema import SETTINGS
+
+    if key == "permissions":
+        return count(len(settings.permissions) + len(settings.project_permissions), "rule")
+    return SETTINGS[key].format(getattr(settings, key))

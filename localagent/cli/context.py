@@ -1,27 +1,31 @@
-"""`localagent context`: the code that a model would be shown for a question, and why."""
+"""`localagent context`: the code that a model gets for a question, and why."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory, add_scripted, whole_number
-from localagent.cli.output import note, say
+from localagent.cli.index import open_index
+from localagent.cli.options import (
+    add_command,
+    add_directory,
+    add_scripted,
+    whole_number,
+)
+from localagent.cli.output import CommandResult
 from localagent.core.errors import ModelNotInstalled, UsageError
+from localagent.ui.chat.output import Output
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.context.builder import Gathered
-    from localagent.context.excerpt import Count
-    from localagent.workspace.workspace import Workspace
 
 _DESCRIPTION = """\
-Show the code that the model would be given to answer a question: which parts
-of which files, how many tokens each takes, and why it was chosen. A change is
-asked for in the same way, with the file to be changed beside its tests. Tokens
-are counted by the model's own tokenizer; nothing else is asked of the model."""
+Show the code that the model would get to answer a question: which parts of
+which files, how many tokens each takes, and why it was chosen. For a change,
+name the file: its tests come along. The model's own tokenizer counts the
+tokens; the model itself does not run."""
 _EPILOG = """\
 examples:
   localagent context "where are retries counted?"
@@ -29,19 +33,17 @@ examples:
   localagent context "where are retries counted?" --text
 
 exit codes:
-  0  something was found
-  1  nothing was
+  0  code was found
+  1  nothing was found
 """
-_CHARS = 3.5
-"""Of code in a token of the default model, on average; used where no model is installed."""
+_CODE_CHARS_PER_TOKEN = 3.5
+"""Average of the default model, used where no model is installed."""
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
-        commands,
-        "context",
-        "show the code that a model would be given",
+        *(commands, "context", "show the code that a model would get", execute),
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -58,71 +60,67 @@ def register(commands: Commands) -> None:
     parser.add_argument("--model", metavar="ID", help="a model of localagent models list")
     add_directory(parser)
     add_scripted(parser)
-    parser.set_defaults(execute=execute)
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Choose, and show what was chosen."""
+def execute(args: argparse.Namespace) -> CommandResult:
+    """Choose the code for a question, and list it."""
     from localagent.agent.limits import LOOP
+    from localagent.agent.repair.localize import paths_in_task
+    from localagent.context.builder import gather
     from localagent.project.project import Project
     from localagent.session.models import open_models
 
     if not args.question.strip():
-        raise UsageError("the question is empty", 'localagent context "what you would ask"')
+        raise UsageError("the question is empty", 'localagent context "your question"')
     project = Project.open(args.directory, {"model": args.model})
+    notes = []
     with closing(open_models(project, args.scripted)) as models:
         budget = args.tokens or int(models.info().profile.window * LOOP.answer_share)
         try:
             models.model()
             count = models.role("main").count
         except ModelNotInstalled:
-            note("no model is installed, so tokens are estimated: localagent models fetch")
-            count = _estimate
-        found = _gathered(args.question, project.workspace, count, budget)
-    _show(args, found, budget)
-    return 0 if found.excerpts else 1
+            text = "no model is installed, so tokens are estimated: localagent models fetch"
+            notes.append(Output("note", text))
+            count = _estimated_tokens
+        with open_index(project.workspace, args.console) as index:
+            named = paths_in_task(args.question, project.workspace, index.files())
+            code = gather(args.question, project.workspace, index, count, budget, named)
+    text = _text(code) if args.text else _list(code, budget)
+    return CommandResult(
+        [*notes, Output("text", text)], _as_json(code, budget), exit_code=0 if code.excerpts else 1
+    )
 
 
-def _estimate(text: str) -> int:
-    return int(len(text) / _CHARS) + 1
+def _estimated_tokens(text: str) -> int:
+    return int(len(text) / _CODE_CHARS_PER_TOKEN) + 1
 
 
-def _gathered(question: str, workspace: Workspace, count: Count, budget: int) -> Gathered:
-    from localagent.agent.repair.localize import paths_in_task
-    from localagent.cli.index import opened
-    from localagent.context.builder import gather
-
-    with opened(workspace) as index:
-        named = paths_in_task(question, workspace, index.files())
-        return gather(question, workspace, index, count, budget, named)
+def _text(code: Gathered) -> str:
+    parts = [*(part.text for part in code.excerpts), code.map]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _show(args: argparse.Namespace, found: Gathered, budget: int) -> None:
-    if args.json:
-        say(json.dumps(_as_json(found, budget)))
-        return
-    if args.text:
-        parts = [*(one.text for one in found.excerpts), found.map]
-        say("\n\n".join(part for part in parts if part))
-        return
-    for tokens, what, why in found.rows():
-        say(f"{tokens:>6}  {what}{f'  ({why})' if why else ''}")
-    say(f"{found.tokens:>6}  tokens of {budget}" if found.excerpts else "nothing was found")
+def _list(code: Gathered, budget: int) -> str:
+    if not code.excerpts:
+        return "nothing was found"
+    lines = [f"{n:>6}  {part}{f'  ({why})' if why else ''}" for n, part, why in code.rows()]
+    return "\n".join([*lines, f"{code.tokens:>6}  tokens of {budget}"])
 
 
-def _as_json(found: Gathered, budget: int) -> dict[str, object]:
+def _as_json(code: Gathered, budget: int) -> dict[str, object]:
     return {
         "budget": budget,
-        "tokens": found.tokens,
+        "tokens": code.tokens,
         "shown": [
             {
-                "path": one.path,
-                "lines": [list(span) for span in one.spans],
-                "tokens": one.tokens,
-                "reason": one.reason,
-                "text": one.text,
+                "path": part.path,
+                "lines": [list(span) for span in part.spans],
+                "tokens": part.tokens,
+                "reason": part.reason,
+                "text": part.text,
             }
-            for one in found.excerpts
+            for part in code.excerpts
         ],
-        "map": {"text": found.map, "tokens": found.map_tokens},
+        "map": {"text": code.map, "tokens": code.map_tokens},
     }

@@ -1,74 +1,34 @@
-"""`localagent doctor`: what this machine has, what localagent would do, what it keeps."""
+"""`localagent doctor`: this machine, how localagent would run on it, and the disk space it uses."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory, whole_number
-from localagent.cli.output import say, table
-from localagent.core.errors import UsageError
+from localagent.cli.options import add_command, add_directory, add_json, whole_number
+from localagent.cli.output import CommandResult, new_file, text_result
 from localagent.doctor.report import Part, Problem
+from localagent.ui.chat.output import Output
+from localagent.ui.view.format import count, size
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.doctor.report import Problem, Report
+    from localagent.doctor.report import Report
     from localagent.history.sessions.catalog import Pruned
 
-_NARROW = 40  # columns below which lines of the session are cut
-
-
-def terminal_part() -> Part:
-    """TERM, size, colours, unicode, tmux; and how a session would begin here."""
-    from localagent.ui.view.screen import can_redraw, capabilities
-
-    shown, can = sys.stdout.isatty(), capabilities(sys.stdout)
-    term = os.environ.get("TERM", "")
-    size = os.get_terminal_size(sys.stdout.fileno()) if shown else None
-    inside = next((name for name in ("TMUX", "STY") if os.environ.get(name)), "")
-    within = {"TMUX": "in tmux", "STY": "in screen", "": "not in tmux or screen"}[inside]
-    drawn = can_redraw()
-    lines = [
-        f"TERM={term or '(not set)'}, {within}",
-        f"size: {size.columns} x {size.lines}" if size else "the output is not a terminal",
-        f"colours: {can.colors}" + (", NO_COLOR is set" if "NO_COLOR" in os.environ else ""),
-        f"signs: {'unicode' if can.unicode else 'plain ASCII'} (encoding {can.encoding})",
-        f"a session here would be {'drawn inline' if drawn else 'line by line'}",
-    ]
-    problems = []
-    if shown and not can.unicode:
-        mend = "set LANG to a locale of UTF-8, such as C.UTF-8"
-        problems.append(Problem("the terminal is not known to show unicode", mend, fatal=False))
-    if shown and not drawn:
-        mend = "set TERM to what the terminal is, such as xterm-256color"
-        problems.append(Problem("it is said to show plain lines only", mend, fatal=False))
-    if size is not None and size.columns < _NARROW:
-        said = f"it is only {size.columns} columns wide"
-        problems.append(Problem(said, f"{_NARROW} columns or more are better", fatal=False))
-    data = {
-        "term": term,
-        "columns": size and size.columns,
-        "lines": size and size.lines,
-        "colours": can.colors,
-        "unicode": can.unicode,
-        "encoding": can.encoding,
-        "tmux": inside == "TMUX",
-        "inline": drawn,
-    }
-    return Part("terminal", tuple(lines), tuple(problems), data)
-
-
+_MIN_COLUMNS = 40
+"""A session cuts its lines on a narrower terminal."""
 _DESCRIPTION = """\
-Say what this machine has and what localagent would do on it: processor and
-memory, settings and who locked them, folders, the egress lock, every kind of
-sandbox and what it really denies, the audit log, the index and its watcher, how
-the model would be loaded and why, Ollama, the terminal. Each problem comes with
-what to do. No network is used; Ollama is asked on this machine."""
+Check this machine and how localagent would run on it: processor and memory,
+settings and their locks, folders, the egress lock, each sandbox kind and what
+it really denies, the audit log, the index and its watcher, how the model would
+load and why, Ollama, the terminal. Each problem comes with its remedy. No
+network is used; Ollama is queried on this machine."""
 _EPILOG = """\
 examples:
   localagent doctor
@@ -80,7 +40,7 @@ examples:
 
 exit codes:
   0  a run would work; with --airgap: every part of the guarantee holds
-  1  it would not; with --airgap: a part does not, and is named
+  1  it would not; with --airgap: a part fails, and is named
 """
 _MAX_BYTES = 1 << 30
 _KEEP = 10
@@ -89,28 +49,29 @@ _KEEP = 10
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
-        commands,
-        "doctor",
-        "what this machine has, and whether a run would work",
+        *(commands, "doctor", "what this machine has, and whether a run would work", execute),
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
     add_directory(parser)
-    parser.add_argument("--json", action="store_true", help="write one JSON object to stdout")
+    add_json(parser)
     parser.add_argument(
-        "--quick", action="store_true", help="do not try to get out of the sandboxes (seconds each)"
+        "--quick", action="store_true", help="skip the escape tests of the sandboxes (seconds each)"
     )
     guarantee = parser.add_argument_group("guarantee")
     guarantee.add_argument(
         "--airgap",
         action="store_true",
-        help="try whether anything can leave this machine: the lock, the sandbox, the model",
+        help="test whether data can leave this machine: the lock, the sandbox, the model",
     )
     guarantee.add_argument(
-        "--report", metavar="FILE", help="with --airgap: also write a page to file (Markdown)"
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="with --airgap: also write a page to FILE (Markdown)",
     )
     disk = parser.add_argument_group("disk")
-    disk.add_argument("--disk", action="store_true", help="show what localagent keeps")
+    disk.add_argument("--disk", action="store_true", help="show what localagent stores")
     disk.add_argument(
         "--prune",
         action="store_true",
@@ -121,145 +82,159 @@ def register(commands: Commands) -> None:
         metavar="N",
         type=whole_number(0),
         default=_MAX_BYTES,
-        help=f"what all sessions may take (default: {_MAX_BYTES})",
+        help=f"disk space for all sessions (default: {_MAX_BYTES})",
     )
     disk.add_argument(
         "--keep",
         metavar="N",
         type=whole_number(0),
         default=_KEEP,
-        help=f"the newest sessions that stay in any case (default: {_KEEP})",
+        help=f"newest sessions to keep in any case (default: {_KEEP})",
     )
     disk.add_argument("--yes", action="store_true", help="delete without asking")
-    parser.set_defaults(execute=execute)
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Examine, or look after the disk."""
+def execute(args: argparse.Namespace) -> CommandResult:
+    """Examine the machine, or manage the disk space."""
+    from localagent.doctor.examine import examine
+
     if args.disk or args.prune:
         return _disk(args)
     if args.airgap or args.report:
         return _airgap(args)
-    from localagent.doctor.examine import examine
-
     report = examine(args.directory, terminal_part(), canaries=not args.quick)
-    if args.json:
-        say(json.dumps(_as_json(report)))
+    parts = [
+        {"name": part.name, **part.data, "problems": [asdict(p) for p in part.problems]}
+        for part in report.parts
+    ]
+    return text_result(
+        *_report_lines(report),
+        data={"works": report.works, "parts": parts},
+        exit_code=0 if report.works else 1,
+    )
+
+
+def terminal_part() -> Part:
+    """The terminal: TERM, size, colors, Unicode, tmux, and how it shows a session."""
+    from localagent.ui.view.screen import can_redraw, capabilities
+
+    is_terminal, can = sys.stdout.isatty(), capabilities(sys.stdout)
+    term = os.environ.get("TERM", "")
+    size = os.get_terminal_size(sys.stdout.fileno()) if is_terminal else None
+    multiplexer = next((name for name in ("TMUX", "STY") if os.environ.get(name)), "")
+    where = {"TMUX": "in tmux", "STY": "in screen", "": "not in tmux or screen"}[multiplexer]
+    inline = can_redraw()
+    lines = [
+        f"TERM={term or '(not set)'}, {where}",
+        f"size: {size.columns} x {size.lines}" if size else "the output is not a terminal",
+        f"colors: {can.colors}" + (", NO_COLOR is set" if "NO_COLOR" in os.environ else ""),
+        f"signs: {'Unicode' if can.unicode else 'plain ASCII'} (encoding {can.encoding})",
+        f"a session here would be {'drawn inline' if inline else 'line by line'}",
+    ]
+    problems = []
+    if is_terminal and not can.unicode:
+        hint = "set LANG to a UTF-8 locale, such as C.UTF-8"
+        problems.append(Problem("the terminal may not show Unicode", hint, fatal=False))
+    if is_terminal and not inline:
+        hint = "set TERM to the terminal's type, such as xterm-256color"
+        problems.append(
+            Problem("TERM says that the terminal shows only plain lines", hint, fatal=False)
+        )
+    if size is not None and size.columns < _MIN_COLUMNS:
+        problem = f"the terminal is only {size.columns} columns wide"
+        problems.append(Problem(problem, f"{_MIN_COLUMNS} columns or more are better", fatal=False))
+    data = {
+        "term": term,
+        "columns": size and size.columns,
+        "lines": size and size.lines,
+        "colours": can.colors,
+        "unicode": can.unicode,
+        "encoding": can.encoding,
+        "tmux": multiplexer == "TMUX",
+        "inline": inline,
+    }
+    return Part("terminal", tuple(lines), tuple(problems), data)
+
+
+def _report_lines(report: Report) -> Iterator[str]:
+    for part in report.parts:
+        yield part.name
+        yield from (f"  {line}" for line in part.lines)
+        for problem in part.problems:
+            yield f"  {'PROBLEM' if problem.fatal else 'note'}: {problem.what}"
+            if problem.hint:
+                yield f"    to do: {problem.hint}"
+    fatal = sum(problem.fatal for problem in report.problems)
+    if report.works:
+        yield "a run would work"
     else:
-        _show(report)
-    return 0 if report.works else 1
+        yield f"a run would not work: {count(fatal, 'problem')}, see above"
 
 
-def _airgap(args: argparse.Namespace) -> int:
-    """Try every part of the guarantee; tell which hold."""
+def _airgap(args: argparse.Namespace) -> CommandResult:
+    """Test every part of the guarantee, and list which hold."""
     from localagent.doctor.airgap import airgap
     from localagent.doctor.examine import examine
     from localagent.doctor.page import page
 
     checks = airgap(args.directory)
-    held = all(check.holds for check in checks)
     if args.report:
-        _write(
-            args.report, page(checks, examine(args.directory, canaries=False).parts, args.directory)
-        )
-    if args.json:
-        say(json.dumps({"holds": held, "checks": [asdict(check) for check in checks]}))
-        return 0 if held else 1
+        parts = examine(args.directory, canaries=False).parts
+        new_file(args.report, page(checks, parts, args.directory).encode())
+    lines = []
     for check in checks:
-        say(f"{'holds' if check.holds else 'FAILS'}  {check.name}: {check.found}")
+        lines.append(f"{'holds' if check.holds else 'FAILS'}  {check.name}: {check.found}")
         if not check.holds and check.mend:
-            say(f"    to do: {check.mend}")
+            lines.append(f"    to do: {check.mend}")
     failed = [check.name for check in checks if not check.holds]
-    if held:
-        say("every part of the guarantee holds: nothing leaves this machine")
+    if failed:
+        lines.append(f"the guarantee does not hold: {', '.join(failed)}")
     else:
-        say(f"the guarantee does not hold: {', '.join(failed)}")
-    return 0 if held else 1
+        lines.append("every part of the guarantee holds: nothing leaves this machine")
+    data = {"holds": not failed, "checks": [asdict(check) for check in checks]}
+    return text_result(*lines, data=data, exit_code=1 if failed else 0)
 
 
-def _write(name: str, text: str) -> None:
-    try:
-        with Path(name).open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {name}: {error.strerror}", "name a file that is not there yet"
-        ) from None
-
-
-def _show(report: Report) -> None:
-    for part in report.parts:
-        say(part.name)
-        for line in part.lines:
-            say(f"  {line}")
-        for problem in part.problems:
-            _show_problem(problem)
-    fatal = sum(problem.fatal for problem in report.problems)
-    if report.works:
-        say("a run would work")
-    else:
-        say(f"a run would not work: {fatal} problem{'s' if fatal > 1 else ''}, see above")
-
-
-def _show_problem(problem: Problem) -> None:
-    say(f"  {'PROBLEM' if problem.fatal else 'note'}: {problem.what}")
-    if problem.hint:
-        say(f"    to do: {problem.hint}")
-
-
-def _as_json(report: Report) -> dict[str, object]:
-    parts = [
-        {"name": part.name, **part.data, "problems": [asdict(p) for p in part.problems]}
-        for part in report.parts
-    ]
-    return {"works": report.works, "parts": parts}
-
-
-def _disk(args: argparse.Namespace) -> int:
-    """Show what is kept; delete sessions where that is asked for."""
+def _disk(args: argparse.Namespace) -> CommandResult:
+    """List what localagent stores; delete old sessions where the user asks for it."""
     from localagent.doctor.state import disk
     from localagent.history.sessions.catalog import candidates, prune
-    from localagent.ui.view.format import count, size
 
-    kept = disk()
-    would = candidates(args.max_bytes, args.keep) if args.prune else []
+    folders = disk()
+    old = candidates(args.max_bytes, args.keep) if args.prune else []
     if args.json:
-        gone = prune(args.max_bytes, args.keep) if args.prune and args.yes else []
-        folders = [{**asdict(item), "path": str(item.path)} for item in kept]
-        listed = {"would_delete": [asdict(p) for p in would], "deleted": [asdict(p) for p in gone]}
-        say(json.dumps({"folders": folders, **(listed if args.prune else {})}))
-        return 0
-    rows = [(k.name, size(k.bytes), count(k.files, "file"), str(k.path)) for k in kept]
-    table([*rows, ("in all", size(sum(k.bytes for k in kept)), "", "")])
+        deleted = prune(args.max_bytes, args.keep) if args.prune and args.yes else []
+        data: dict[str, object] = {"folders": [{**asdict(f), "path": str(f.path)} for f in folders]}
+        if args.prune:
+            data["would_delete"] = [asdict(session) for session in old]
+            data["deleted"] = [asdict(session) for session in deleted]
+        return CommandResult(data=data)
+    rows = [(f.name, size(f.bytes), count(f.files, "file"), str(f.path)) for f in folders]
+    rows.append(("total", size(sum(f.bytes for f in folders)), "", ""))
+    outputs = [Output("table", rows=tuple(rows))]
     if not args.prune:
-        return 0
-    _list(would)
-    if would and (args.yes or _agreed()):
-        gone = prune(args.max_bytes, args.keep)
-        say(f"deleted {count(len(gone), 'session')}: {size(sum(p.bytes for p in gone))} freed")
-    return 0
+        return CommandResult(outputs)
+    args.console.show(*outputs, *_prune_list(old))
+    if not old:
+        return CommandResult()
+    if not args.yes and not args.console.interactive:
+        text = "nothing was deleted: no user can answer here; --yes deletes them"
+        return text_result(text)
+    if not args.console.confirmed("delete them?", yes=args.yes, action="deleted"):
+        return text_result("nothing was deleted")
+    deleted = prune(args.max_bytes, args.keep)
+    freed = size(sum(session.bytes for session in deleted))
+    return text_result(f"deleted {count(len(deleted), 'session')}: {freed} freed")
 
 
-def _list(would: list[Pruned]) -> None:
-    from localagent.ui.view.format import count, size
-
-    if not would:
-        say("no session is to be deleted: they are within the bounds, the newest, or at work")
+def _prune_list(old: list[Pruned]) -> Iterator[Output]:
+    """The sessions to delete, and what is lost with them."""
+    if not old:
+        yield Output(
+            "text", "no session to delete: all are within the limits, among the newest, or in use"
+        )
         return
-    total = size(sum(p.bytes for p in would))
-    say(f"to be deleted: {count(len(would), 'session')}, {total}")
-    say("they can then no longer be undone, resumed or replayed")
-    table([(f"  {p.session}", size(p.bytes)) for p in would])
-
-
-def _agreed() -> bool:
-    """Ask; where nobody can be asked, the answer is no."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        say("nothing was deleted: nobody can be asked here; --yes deletes them")
-        return False
-    sys.stdout.write("delete them? [y/N] ")
-    sys.stdout.flush()
-    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
-    if not agreed:
-        say("nothing was deleted")
-    return agreed
+    total = size(sum(session.bytes for session in old))
+    yield Output("text", f"to be deleted: {count(len(old), 'session')}, {total}")
+    yield Output("text", "they can then no longer be undone, resumed or replayed")
+    yield Output("table", rows=tuple((f"  {s.session}", size(s.bytes)) for s in old))

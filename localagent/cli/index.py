@@ -1,78 +1,76 @@
-"""`localagent index`: make, show and remove the index of a repository."""
+"""`localagent index` and `localagent map`: a repository's index, and its outline."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import say
-from localagent.cli.progress import ProgressLine
-from localagent.core.errors import WorkspaceError
+from localagent.cli.options import add_command, add_directory, add_json, whole_number
+from localagent.cli.output import CommandResult, Console, text_result
+from localagent.core.errors import UsageError, WorkspaceError
+from localagent.ui.view.format import count, size
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
+    from localagent.code.symbols import Symbol
     from localagent.index.disk import DiskIndex
+    from localagent.index.overview import Mapped
     from localagent.index.store import Counts
     from localagent.workspace.workspace import Workspace
 
-
-@contextlib.contextmanager
-def opened(workspace: Workspace, patience: float | None = None) -> Iterator[DiskIndex]:
-    """The index of a workspace; with what is there after `patience` seconds. Raises WorkspaceError
-    where it cannot be made."""
-    from localagent.index.disk import DiskIndex
-
-    with (
-        plain_errors(workspace),
-        ProgressLine() as progress,
-        DiskIndex(workspace, progress=progress.files, patience=patience) as index,
-    ):
-        index.files()  # so that it is brought up to date, and the progress line is gone
-        progress.clear()
-        yield index
-
-
-@contextlib.contextmanager
-def plain_errors(workspace: Workspace) -> Iterator[None]:
-    """Raise WorkspaceError for what goes wrong with the file of the workspace's index."""
-    import sqlite3
-
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise WorkspaceError(
-            f"the index of {workspace.root} cannot be used: {error}",
-            "make room on the disk, name another place with XDG_CACHE_HOME, or remove it with"
-            " localagent index drop: it is made again",
-        ) from error
-
-
-_DESCRIPTION = """\
+_INDEX = """\
 The index lets localagent search find code without reading every file. It lies
-in your cache folder, holds which words stand where and no source text, and is
-brought up to date by each search. It never holds what .gitignore,
-.localagentignore or the rules on secrets exclude."""
-_EPILOG = """\
+in your cache folder and holds which words stand where, but no source text.
+Each search updates it. It never holds what .gitignore, .localagentignore or
+the rules on secrets exclude."""
+_INDEX_EXAMPLES = """\
 examples:
   localagent index            what is in it (the same as index status)
-  localagent index build      make it, or bring it up to date
+  localagent index build      create or update it
   localagent index drop       remove it
 """
+_MAP = """\
+Show what a repository defines. Files whose functions and classes are used most
+come first, tests last. For a folder, each file shows its most used
+definitions; for one file, all of them. No model is used."""
+_MAP_EXAMPLES = """\
+examples:
+  localagent map
+  localagent map src/parser
+  localagent map src/parser/lexer.py
+
+exit codes:
+  0  the path defines something
+  1  it defines nothing
+"""
+_FILES = 20
+_DEFINITIONS = 8
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
+    """Add both commands."""
     parser = add_command(
-        commands,
-        "index",
-        "make, show or remove the index of a repository",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
+        *(commands, "map", "show what a repository defines", show_map),
+        description=_MAP,
+        epilog=_MAP_EXAMPLES,
+    )
+    parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="a file or folder")
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=whole_number(1),
+        default=_FILES,
+        help=f"files to show (default: {_FILES})",
+    )
+    add_json(parser, "write one JSON object a file")
+    add_directory(parser)
+    parser = add_command(
+        *(commands, "index", "create, show or remove the index of a repository", execute),
+        description=_INDEX,
+        epilog=_INDEX_EXAMPLES,
     )
     parser.add_argument(
         "action",
@@ -82,55 +80,126 @@ def register(commands: Commands) -> None:
         help="what to do (default: status)",
     )
     add_directory(parser)
-    parser.add_argument("--json", action="store_true", help="write one JSON object to stdout")
-    parser.set_defaults(execute=execute)
+    add_json(parser)
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Carry out the action."""
+@contextlib.contextmanager
+def open_index(
+    workspace: Workspace, console: Console, max_seconds: float | None = None
+) -> Iterator[DiskIndex]:
+    """The updated index of a workspace; a partial index once `max_seconds` are over.
+
+    Raises WorkspaceError where it cannot be created.
+    """
+    from localagent.index.disk import DiskIndex
+
+    with (
+        _index_errors(workspace),
+        console.progress() as progress,
+        DiskIndex(workspace, progress=progress.files, patience=max_seconds) as index,
+    ):
+        index.files()  # updates the index, so that the progress line is complete
+        progress.clear()
+        yield index
+
+
+@contextlib.contextmanager
+def _index_errors(workspace: Workspace) -> Iterator[None]:
+    """Raise WorkspaceError for errors of the index file."""
+    import sqlite3
+
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise WorkspaceError(
+            f"the index of {workspace.root} cannot be used: {error}",
+            "free disk space, choose another folder with XDG_CACHE_HOME, or remove the index with"
+            " localagent index drop (the next search creates it again)",
+        ) from error
+
+
+def execute(args: argparse.Namespace) -> CommandResult:
+    """Create, show or remove the index."""
     from localagent.index.store import drop, index_file, peek
     from localagent.workspace.workspace import Workspace
 
     workspace = Workspace.open(args.directory)
     file = index_file(workspace.root)
-    there = file.exists()
+    exists = file.exists()
     if args.action == "drop":
-        with plain_errors(workspace):
+        with _index_errors(workspace):
             drop(file)
-        _tell(args, {"file": str(file), "dropped": there}, "removed" if there else "no index")
-        return 0
+        text = "removed" if exists else "no index"
+        return text_result(text, data={"file": str(file), "dropped": exists})
     if args.action == "build":
-        with opened(workspace) as index:
-            counts = index.counts()
-    elif there:
-        with plain_errors(workspace):
-            seen = peek(file)
-        if seen is None:
-            other = "of another version of localagent; the next build or search makes it anew"
-            _tell(args, {"file": str(file), "files": 0}, other, str(file))
-            return 0
-        counts = seen
-    else:
-        none = "no index yet: localagent index build, or any localagent search, makes it"
-        _tell(args, {"file": str(file), "files": 0}, none)
-        return 0
-    _tell(args, {"file": str(file), **asdict(counts)}, _shown(counts), str(file))
-    return 0
+        with open_index(workspace, args.console) as index:
+            return _counts_result(index.counts(), str(file))
+    empty = {"file": str(file), "files": 0}
+    if not exists:
+        text = "no index yet: localagent index build, or any localagent search, creates it"
+        return text_result(text, data=empty)
+    with _index_errors(workspace):
+        counts = peek(file)
+    if counts is None:
+        text = "made by another version of localagent; the next build or search replaces it"
+        return text_result(text, str(file), data=empty)
+    return _counts_result(counts, str(file))
 
 
-def _shown(counts: Counts) -> str:
-    from localagent.ui.view.format import count, size
-
-    return (
+def _counts_result(counts: Counts, file: str) -> CommandResult:
+    text = (
         f"{count(counts.files, 'file')}, {count(counts.lines, 'line')}, "
-        f"{count(counts.chunks, 'piece')}, {count(counts.symbols, 'definition')}: "
+        f"{count(counts.chunks, 'chunk')}, {count(counts.symbols, 'definition')}: "
         f"{size(counts.bytes)}"
     )
+    return text_result(text, file, data={"file": file, **asdict(counts)})
 
 
-def _tell(args: argparse.Namespace, data: dict[str, object], *lines: str) -> None:
-    if args.json:
-        say(json.dumps(data))
-    else:
-        for line in lines:
-            say(line)
+def show_map(args: argparse.Namespace) -> CommandResult:
+    """The outline of a file or folder."""
+    from localagent.workspace.workspace import Workspace
+
+    workspace = Workspace.open(args.directory)
+    below = workspace.relative(args.path)
+    if not workspace.exists(below):
+        raise UsageError(f"there is no {args.path!r} in {workspace.root}", "name a file or folder")
+    with open_index(workspace, args.console) as index:
+        outlines = index.overview("" if below == "." else below)
+    lines: list[str] = []
+    data: list[object] = []
+    for outline in outlines[: args.limit]:
+        symbols = outline.symbols if outline.path == below else outline.best(_DEFINITIONS)
+        lines += _outline_lines(outline, symbols)
+        data.append(_outline_json(outline, symbols))
+    if not outlines:
+        lines.append("nothing is defined there")
+    elif len(outlines) > args.limit:
+        more = len(outlines) - args.limit
+        lines.append(f"… {more} more files: --limit, or name a folder")
+    return text_result(*lines, data=data, exit_code=0 if outlines else 1, json_lines=True)
+
+
+def _outline_lines(outline: Mapped, symbols: Sequence[Symbol]) -> Iterator[str]:
+    yield outline.path
+    for symbol in symbols:
+        indent = "  " * symbol.name.count(".")
+        yield f"{symbol.line:>6}  {indent}{symbol.signature or symbol.name}"
+    if hidden := len(outline.symbols) - len(symbols):
+        yield f"        … {hidden} more"
+
+
+def _outline_json(outline: Mapped, symbols: Sequence[Symbol]) -> dict[str, object]:
+    return {
+        "path": outline.path,
+        "score": round(outline.score, 3),
+        "definitions": [
+            {
+                "name": symbol.name,
+                "kind": symbol.kind,
+                "line": symbol.line,
+                "end_line": symbol.end_line,
+                "signature": symbol.signature,
+            }
+            for symbol in symbols
+        ],
+    }

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops the turn cleanly, the second leaves at once."""
+"""Ctrl-C and SIGTERM: the first stops the turn cleanly, the second ends the program."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Interrupts:
-    """While it is entered, handles the signals that ask the program to end.
+    """A context manager that handles the signals which ask the program to end.
 
-    Before `cancel` is set, and while `asking` is true (a read of the terminal goes on after a
-    handler that returns), the first signal raises KeyboardInterrupt. Later the first calls
-    `cancel`; the second raises KeyboardInterrupt; the third ends the process without cleaning up.
+    The first signal calls `cancel`, the second raises KeyboardInterrupt, the third ends the process
+    without cleanup. While `cancel` is None or `asking` is true, the first signal raises
+    KeyboardInterrupt: a read of the terminal would continue after a handler that returns.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Interrupts:
             return self
         for name in _NAMES:
             number = getattr(signal, name, None)
-            # What is ignored on purpose (nohup, a shell's background job) stays ignored.
+            # A signal that is ignored on purpose (nohup, a background job) stays ignored.
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         if sys.platform != "win32":
@@ -56,10 +56,10 @@ class Interrupts:
             self._wake = None
 
     def read_line(self) -> str:
-        """A line that the user types; raises KeyboardInterrupt for a signal meanwhile.
+        """Read the user's line. Raises KeyboardInterrupt for a signal meanwhile.
 
-        A plain read would sleep on where the signal came in the instant before it began; the
-        wake-up pipe holds that signal until the wait sees it.
+        A plain read would miss a signal that came just before it; the wake-up pipe holds that
+        signal until the wait reads it.
         """
         if self._wake is None:
             return sys.stdin.readline()
@@ -75,5 +75,5 @@ class Interrupts:
             os._exit(Interrupted.exit_code)
         if self.cancel is None or self.asking or self._count > 1:
             raise KeyboardInterrupt
-        # In a thread of its own: the main thread may hold the very lock that cancelling needs.
+        # In another thread: the main thread may hold the lock that `cancel` needs.
         threading.Thread(target=self.cancel, name="cancel", daemon=True).start()

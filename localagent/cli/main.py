@@ -1,6 +1,6 @@
-"""The command line: reads the arguments, runs one command, and turns errors into exit codes.
+"""The command line: parses the arguments, runs one command, and maps errors to exit codes.
 
-Nothing heavy is imported before a command needs it; the commands are in `localagent.cli`.
+Modules of commands import heavy modules only when they run.
 """
 
 from __future__ import annotations
@@ -9,38 +9,35 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from localagent import __version__
 from localagent.cli import (
     audit,
     chat,
     commit_message,
-    completion,
     config,
     context,
-    docs,
     doctor,
+    documentation,
     index,
     init,
     models,
     permissions,
-    prompt_commands,
     prompts,
-    replay,
     run,
     search,
     sessions,
     trust,
-    undo,
 )
-from localagent.cli import map as outline
-from localagent.cli.output import fail, keep_printable
-from localagent.core.errors import LocalAgentError, UsageError
+from localagent.cli.options import HelpRequest, Parser
+from localagent.cli.output import Console, fail, make_printable
+from localagent.core.errors import LocalAgentError
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports a program that the signal ended
-FAULT = 70  # EX_SOFTWARE of sysexits.h: a mistake in localagent itself
+BROKEN_PIPE = 141
+"""128 + SIGPIPE, as a shell reports a program that the signal ended."""
+FAULT = 70
+"""EX_SOFTWARE of sysexits.h: a bug in localagent itself."""
 
 _DESCRIPTION = """\
 A coding agent for the terminal that runs a local model, checks its work with
@@ -64,27 +61,19 @@ exit codes:
   5    a limit on time or tokens was reached
   70   a fault in localagent itself; a traceback says where
   130  interrupted
-  141  the reader of the output is gone
+  141  the reader of the output has ended
 """
 
 
 _COMMANDS = (
-    *(run, undo, sessions, replay, commit_message),
-    *(search, context, outline, index, models, permissions, config, init),
-    *(prompt_commands, prompts, trust, doctor, audit, docs, completion),
+    *(run, sessions, commit_message, search, context, index, models),
+    *(permissions, config, init, prompts, trust, doctor, audit, documentation),
 )
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are those of the rest of localagent."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
-        raise UsageError(message, f"see {self.prog} --help")
+"""The modules of commands, in the order of the help text."""
 
 
 def build_parser() -> Parser:
-    """The parser of all commands; `execute` of the parsed arguments runs one."""
+    """The parser of all commands; `execute` of the parsed arguments runs the command."""
     parser = Parser(
         prog="localagent",
         description=_DESCRIPTION,
@@ -104,23 +93,27 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = None) -> int:
     """Run the command line `argv` (without the program's name) and return its exit code.
 
-    `prepare` is called with it before anything else is done; see `start`. It locks the process
-    for good, so that a caller who goes on afterwards (a test) leaves it out.
+    `prepare` runs first, with `argv`; see `startup.prepare`. It locks the process for good, so a
+    test leaves it out.
     """
-    keep_printable()
-    args = argparse.Namespace()
+    make_printable()
+    args = argparse.Namespace(console=Console())
     try:
         if prepare is not None:
             prepare(argv)
         args.parser = build_parser()
         args.parser.parse_args(argv, args)
         if args.execute is None:
-            code = chat.execute(args, args.parser.format_help())
+            code = chat.execute(args)
         else:
             chat.refuse_options(args)
-            code = int(args.execute(args))
+            result = args.execute(args)
+            code = args.console.finish(result, as_json=getattr(args, "json", False))
         sys.stdout.flush()
-    except SystemExit as end:  # argparse, after --help and --version
+    except HelpRequest as request:
+        sys.stdout.write(str(request))
+        code = 0
+    except SystemExit as end:  # argparse, after --version
         code = end.code if isinstance(end.code, int) else 0
     except LocalAgentError as error:
         fail(error)
@@ -128,14 +121,14 @@ def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = 
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        _forget_output()
+        _discard_output()
         code = BROKEN_PIPE
-    except Exception:  # noqa: BLE001 - the last resort: say where the fault and the transcript are
-        code = _fault(args)
+    except Exception:  # noqa: BLE001 - the last resort: report the bug and the transcript
+        code = _report_bug(args)
     return code
 
 
-def _fault(args: argparse.Namespace) -> int:
+def _report_bug(args: argparse.Namespace) -> int:
     import traceback
 
     traceback.print_exc()
@@ -145,8 +138,8 @@ def _fault(args: argparse.Namespace) -> int:
     return FAULT
 
 
-def _forget_output() -> None:
-    """Point stdout at nothing, so that Python does not fail again when it flushes at exit."""
+def _discard_output() -> None:
+    """Point stdout at /dev/null, so that Python's flush at exit does not fail again."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)

@@ -5,30 +5,65 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from localagent.config.kinds import Choice, Seconds, Whole
 from localagent.config.schema import SETTINGS
+from localagent.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from localagent.cli.main import Parser
+    from localagent.cli.output import CommandResult
 
-    Commands = argparse._SubParsersAction[Parser]
+    Commands = argparse._SubParsersAction["Parser"]
+    Execute = Callable[[argparse.Namespace], CommandResult]
+
+SESSION_SETTINGS = {"model": "ID", "planner": "NAME", "check": "CMD", "mode": "", "sandbox": "KIND"}
+"""The settings that a session's options override, with the names of their values."""
 
 
-def add_command(commands: Commands, name: str, summary: str, **more: Any) -> Parser:
-    """A command whose texts keep their line breaks. `more` goes to the parser."""
-    return commands.add_parser(
+class HelpRequest(Exception):
+    """The user asked for help; the argument is the text."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises errors and help texts instead of printing them."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(message, f"see {self.prog} --help")
+
+    def print_help(self, _file: object = None) -> NoReturn:
+        """Raise HelpRequest."""
+        raise HelpRequest(self.format_help())
+
+
+def add_command(
+    commands: Commands, name: str, summary: str, execute: Execute | None = None, **texts: Any
+) -> Parser:
+    """Add a command that `execute` carries out. `texts`: `description`, `epilog`.
+
+    The texts keep their line breaks.
+    """
+    parser = commands.add_parser(
         name,
         help=summary,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        **more,
+        **texts,
     )
+    if execute is not None:
+        parser.set_defaults(execute=execute)
+    return parser
+
+
+def add_command_group(commands: Commands, name: str, summary: str, **texts: Any) -> Commands:
+    """Add a command that has actions of its own, such as `models list`."""
+    parser = add_command(commands, name, summary, **texts)
+    return parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:
-    """The option -C."""
+    """Add the option -C."""
     parser.add_argument(
         "-C",
         dest="directory",
@@ -39,24 +74,29 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_scripted(parser: argparse.ArgumentParser) -> None:
-    """The option --scripted."""
-    parser.add_argument(
-        "--scripted",
-        metavar="FILE",
-        type=Path,
-        help="take the model's replies from FILE (tests, demonstrations)",
-    )
+def add_json(parser: argparse.ArgumentParser, help: str = "write one JSON object") -> None:
+    """Add the option --json; `Console.finish` reads it."""
+    parser.add_argument("--json", action="store_true", help=help)
+
+
+def add_session_options(parser: argparse._ActionsContainer, prefix: str = "") -> None:
+    """Add the options of a session: the settings that it overrides, and --scripted.
+
+    `prefix` begins the names of the parsed values.
+    """
+    for key, metavar in SESSION_SETTINGS.items():
+        add_setting(parser, key, metavar, f"{prefix}{key}")
+    add_scripted(parser, prefix)
 
 
 def add_setting(
     parser: argparse._ActionsContainer, key: str, metavar: str = "", dest: str = ""
 ) -> None:
-    """The option that sets the setting `key`, with the setting's type, choices and help."""
+    """Add the option of the setting `key`, with the setting's type, choices and help."""
     setting = SETTINGS[key]
     words = setting.kind.words if isinstance(setting.kind, Choice) else ()
     help_text = setting.help
-    if words and metavar:  # any word is taken here: a bad one is an error of the settings
+    if words and metavar:  # config.settings reports a wrong word
         help_text += f" ({', '.join(words)})"
     parser.add_argument(
         setting.flag,
@@ -68,16 +108,29 @@ def add_setting(
     )
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """The type of an option that takes a whole number of at least `least`."""
+def add_scripted(parser: argparse._ActionsContainer, prefix: str = "") -> None:
+    """Add the option --scripted."""
+    parser.add_argument(
+        "--scripted",
+        dest=f"{prefix}scripted",
+        metavar="FILE",
+        type=Path,
+        help="take the model's replies from FILE (tests, demonstrations)",
+    )
+
+
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """The type of an option that takes a whole number of at least `minimum`."""
 
     def parsed(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+            value = minimum - 1
+        if value < minimum:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number of at least {minimum}"
+            )
         return value
 
     return parsed

@@ -1,18 +1,168 @@
-"""Plain output of the commands that need no drawing, and of errors."""
+"""What a command returns, and the one place that prints it.
+
+A command is a function from its parsed arguments to a `CommandResult`. `Console.finish` prints the
+result for people or as JSON. An interactive session hands a command a console of its own, so its
+slash commands call the same functions.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from localagent.core.errors import LocalAgentError, RefusedError
+from localagent.core.errors import LocalAgentError, RefusedError, UsageError
+from localagent.ui.chat.output import Output
+from localagent.ui.view.format import remaining, size
 from localagent.ui.view.sanitize import clean
 
 if TYPE_CHECKING:
     from localagent.core.events import Event
+    from localagent.models.catalog.download import Progress
+
+_MAX_CELL = 40
+"""Characters of a cell that count for its column's width; a longer cell shifts only its own row."""
+_ERASE = "\r\x1b[2K"
+_MIN_FILES = 500
+"""Files from which on reading them takes long enough to show progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command found or did.
+
+    `outputs` are for people, `data` is what `--json` prints: one object, or with `json_lines` one
+    object for each item.
+    """
+
+    outputs: Sequence[Output] = ()
+    data: object = None
+    exit_code: int = 0
+    json_lines: bool = False
+
+
+def text_result(
+    *lines: str, data: object = None, exit_code: int = 0, json_lines: bool = False
+) -> CommandResult:
+    """A result of plain lines."""
+    outputs = [Output("text", "\n".join(lines))] if lines else []
+    return CommandResult(outputs, data, exit_code, json_lines)
+
+
+class ProgressLine:
+    """Draws progress over one line of a terminal; elsewhere prints a line for each tenth."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._last = ("", -1)
+
+    def report(self, progress: Progress) -> None:
+        """Show how many bytes are read or fetched."""
+        tenth = 10 * progress.done // max(progress.total, 1)
+        if not self._terminal and self._last == (progress.phase, tenth):
+            return
+        self._last = (progress.phase, tenth)
+        text = progress_text(progress)
+        sys.stderr.write(f"{_ERASE}{text}" if self._terminal else f"{text}\n")
+        sys.stderr.flush()
+
+    def files(self, done: int, total: int) -> None:
+        """Show how many of many files are read; only on a terminal."""
+        if self._terminal and total >= _MIN_FILES:
+            self._last = ("reading", -1)
+            sys.stderr.write(f"{_ERASE}reading {done:,} of {total:,} files")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Erase the line."""
+        if self._terminal and self._last[0]:
+            sys.stderr.write(_ERASE)
+            sys.stderr.flush()
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.clear()
+
+
+def progress_text(progress: Progress) -> str:
+    """Progress in words: "fetching 1.2 GB of 4.7 GB, 30 MB/s, 2 min left"."""
+    text = f"{progress.phase} {size(progress.done)} of {size(progress.total)}"
+    if progress.rate:
+        text += f", {size(int(progress.rate))}/s"
+    if progress.seconds_left is not None and progress.done < progress.total:
+        text += f", {remaining(progress.seconds_left)}"
+    return text
+
+
+class Console:
+    """The terminal of a command: prints outputs, asks the user, draws progress."""
+
+    def __init__(self) -> None:
+        self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
+
+    def show(self, *outputs: Output) -> None:
+        """Print outputs at once: results and titles to stdout, notes and errors to stderr."""
+        for output in outputs:
+            _print(output)
+
+    def finish(self, result: CommandResult, *, as_json: bool) -> int:
+        """Print a result and return its exit code."""
+        for output in result.outputs:
+            if not as_json or output.kind == "note":
+                self.show(output)
+        if as_json and result.data is not None:
+            for item in _items(result):
+                self.show(Output("text", json.dumps(item)))
+        return result.exit_code
+
+    def confirmed(self, question: str, *, yes: bool, action: str) -> bool:
+        """Ask a yes/no question; `yes` answers it beforehand.
+
+        `action` ("deleted") names what a refusal leaves undone. Raises RefusedError where no user
+        can answer.
+        """
+        if yes:
+            return True
+        if not self.interactive:
+            raise RefusedError(
+                f"nothing was {action}: no user can answer here", "--yes does not ask"
+            )
+        self.prompt(f"{question} [y/N] ")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def prompt(self, text: str) -> None:
+        """Print a question without a newline."""
+        sys.stdout.write(clean(text))
+        sys.stdout.flush()
+
+    def progress(self) -> ProgressLine:
+        """A progress line on stderr."""
+        return ProgressLine()
+
+    def draw(self, events: Iterable[Event], *, live: bool = True) -> None:
+        """Draw a session's events; `live` allows a line that moves."""
+        from localagent.ui.view.render import Renderer
+        from localagent.ui.view.screen import terminal_screen
+
+        with terminal_screen(sys.stdout) as screen:
+            screen.live_line = screen.live_line and live
+            renderer = Renderer(screen)
+            for event in events:
+                renderer.draw(event)
+
+    def export(self, data: bytes) -> None:
+        """Write a document to stdout: byte for byte, but cleaned on a terminal."""
+        sys.stdout.flush()
+        if sys.stdout.isatty():
+            sys.stdout.write(clean(data.decode("utf-8", "replace")))
+        else:
+            sys.stdout.buffer.write(data)
 
 
 class JsonLines:
@@ -29,57 +179,68 @@ class JsonLines:
         self._stream.flush()
 
 
-_WIDEST = 40  # characters
-
-
-def keep_printable() -> None:
-    """Let no character that a stream cannot encode end the program: it is shown as an escape."""
+def make_printable() -> None:
+    """Print characters that a stream cannot encode as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(text: str = "") -> None:
-    """Write one line to stdout, cleaned."""
-    sys.stdout.write(clean(text) + "\n")
-
-
-def prompt(text: str) -> None:
-    """Write what a user is asked to stdout, without a newline, cleaned."""
-    sys.stdout.write(clean(text))
-    sys.stdout.flush()
-
-
 def note(text: str) -> None:
-    """Write one line to stderr, cleaned: what is not the command's result."""
-    sys.stderr.write(clean(f"localagent: {text}") + "\n")
+    """Print a note for the user to stderr."""
+    _print(Output("note", text))
 
 
 def fail(error: LocalAgentError) -> None:
-    """Write an error and its hint to stderr."""
-    sys.stderr.write(clean(f"localagent: error: {error.message}") + "\n")
-    if error.hint:
-        sys.stderr.write(clean(f"hint: {error.hint}") + "\n")
+    """Print an error and its hint to stderr."""
+    _print(error_output(error))
 
 
-def table(rows: Sequence[Sequence[str]]) -> None:
-    """Write rows as columns; the last column may be of any width, and a cell that is longer than
-    `_WIDEST` pushes only what comes after it in its row."""
+def error_output(error: LocalAgentError) -> Output:
+    """An error as an output."""
+    return Output("error", error.message, hint=error.hint)
+
+
+def new_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file that must not exist yet. Raises UsageError."""
+    import os
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}", "name a file that does not exist yet"
+        ) from None
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines with aligned columns."""
     columns = range(len(rows[0])) if rows else ()
-    widths = [max(min(len(row[i]), _WIDEST) for row in rows) for i in columns]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        say("  ".join(cells).rstrip())
+    widths = [max(min(len(row[n]), _MAX_CELL) for row in rows) for n in columns]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
-def confirmed(question: str, yes: bool, what: str) -> bool:
-    """Whether the user says yes to `question`; `yes` says it beforehand.
+def _print(output: Output) -> None:
+    match output.kind:
+        case "note":
+            sys.stderr.write(clean(f"localagent: {output.text}") + "\n")
+        case "error":
+            sys.stderr.write(clean(f"localagent: error: {output.text}") + "\n")
+            if output.hint:
+                sys.stderr.write(clean(f"hint: {output.hint}") + "\n")
+        case _:
+            rows = [output.head, *output.rows] if output.head else output.rows
+            lines = table_lines(rows) if output.kind == "table" else [output.text]
+            for line in [output.title, *lines] if output.title else lines:
+                sys.stdout.write(clean(line) + "\n")
 
-    Raises RefusedError where nobody can be asked: `what` ("deleted") was not done then.
-    """
-    if yes:
-        return True
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise RefusedError(f"nothing was {what}: nobody can be asked here", "--yes does not ask")
-    prompt(f"{question} [y/N] ")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+def _items(result: CommandResult) -> Iterable[object]:
+    if result.json_lines and isinstance(result.data, list):
+        return result.data
+    return [result.data]

@@ -1,21 +1,21 @@
-"""`localagent permissions`: what need not be asked here, and forgetting it."""
+"""`localagent permissions`: what is allowed without asking here, and how to forget it."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import note, say, table
+from localagent.cli.options import add_command, add_command_group, add_directory
+from localagent.cli.output import CommandResult, text_result
+from localagent.ui.chat.output import Output
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.config.settings import Settings
 
 _DESCRIPTION = """\
-What you said yes to and had remembered in a workspace, and the rules that
-decide before anything is asked. What is remembered lies in your config folder:
-a repository can neither add to it nor read it."""
+The answers that you let localagent remember in a workspace, and the rules that
+decide before it asks. Remembered answers lie in your config folder: a
+repository can neither add to them nor read them."""
 _EPILOG = """\
 examples:
   localagent permissions list
@@ -23,69 +23,53 @@ examples:
   localagent permissions forget "make -j2"
   localagent permissions forget all
 
-A rule that denies, also one of the project's, holds whatever is remembered.
+A rule that denies holds whatever is remembered, also a rule of the project.
 """
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its subcommands."""
-    parser = add_command(
+    """Add the command and its actions."""
+    actions = add_command_group(
         commands,
         "permissions",
-        "what need not be asked, and the rules",
+        "what is allowed without asking, and the rules",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = add_command(actions, "list", "what is remembered here, and the rules")
-    add_directory(listing)
-    listing.set_defaults(execute=list_permissions)
-    action = add_command(actions, "forget", "ask again")
-    action.add_argument(
-        "which", metavar="WHICH", help='a number of the list, what is remembered, or "all"'
-    )
+    add_directory(add_command(actions, "list", "remembered answers, and the rules", show))
+    action = add_command(actions, "forget", "ask again", forget)
+    action.add_argument("which", metavar="WHICH", help='a number of the list, its text, or "all"')
     add_directory(action)
-    action.set_defaults(execute=forget)
 
 
-def remembered_rows(grants: tuple[object, ...]) -> list[tuple[str, str]]:
-    """What is remembered, each with its number for `forget`."""
-    return [(str(number), str(grant)) for number, grant in enumerate(grants, 1)]
-
-
-def rule_rows(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """The rules in the order in which they are asked: action, tool, pattern, whose it is."""
-    owned = [(rule, "yours") for rule in settings.permissions]
-    owned += [(rule, "the project's") for rule in settings.project_permissions]
-    return [(rule.action, rule.tool, rule.pattern, whose) for rule, whose in owned]
-
-
-def list_permissions(args: argparse.Namespace) -> int:
-    """What is remembered, then the rules."""
-    from localagent.config import settings as config
+def show(args: argparse.Namespace) -> CommandResult:
+    """The remembered answers, then the rules in their order, then the mode."""
     from localagent.permissions.grants import WorkspaceGrants
-    from localagent.workspace.workspace import Workspace
+    from localagent.project.project import Project
 
-    root = Workspace.open(args.directory).root
-    grants = WorkspaceGrants(root).all()
-    if not grants:
-        note("nothing is remembered for this workspace")
-    table(remembered_rows(grants))
-    settings = config.load(root)
-    rules = rule_rows(settings)
+    project = Project.open(args.directory)
+    settings = project.settings
+    outputs = []
+    if grants := WorkspaceGrants(project.root).all():
+        rows = tuple((str(number), str(grant)) for number, grant in enumerate(grants, 1))
+        outputs.append(Output("table", rows=rows))
+    else:
+        outputs.append(Output("note", "nothing is remembered for this workspace"))
+    rules = [
+        *((rule, "yours") for rule in settings.permissions),
+        *((rule, "the project's") for rule in settings.project_permissions),
+    ]
     if rules:
-        say("rules:")
-        table(rules)
-    say(f"mode: {settings.mode} ({settings.source('mode')})")
-    return 0
+        rule_rows = tuple((rule.action, rule.tool, rule.pattern, owner) for rule, owner in rules)
+        outputs.append(Output("table", title="rules:", rows=rule_rows))
+    outputs.append(Output("text", f"mode: {settings.mode} ({settings.source('mode')})"))
+    return CommandResult(outputs)
 
 
-def forget(args: argparse.Namespace) -> int:
-    """Forget one thing, or all."""
+def forget(args: argparse.Namespace) -> CommandResult:
+    """Forget one remembered answer, or all."""
     from localagent.permissions.grants import WorkspaceGrants
     from localagent.workspace.workspace import Workspace
 
-    gone = WorkspaceGrants(Workspace.open(args.directory).root).forget(args.which)
-    for grant in gone:
-        say(f"asked again from now on: {grant}")
-    return 0
+    forgotten = WorkspaceGrants(Workspace.open(args.directory).root).forget(args.which)
+    return text_result(*(f"asked again from now on: {grant}" for grant in forgotten))

@@ -1,4 +1,4 @@
-"""`localagent prompts`: every text that the model sees, and texts of your own in their place."""
+"""`localagent prompts` and `localagent commands`: the texts that the model sees, and yours."""
 
 from __future__ import annotations
 
@@ -6,128 +6,174 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import confirmed, note, say, table
+from localagent.cli.options import add_command, add_command_group, add_directory
+from localagent.cli.output import CommandResult, Console, text_result
 from localagent.core.errors import UsageError, WorkspaceError
+from localagent.ui.chat.output import Output
 from localagent.ui.view.sanitize import clean, one_line
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.context.prompts import Prompts
 
-_DESCRIPTION = """\
-The texts that the model is shown are files. A file of the same name in the
-folder prompts/ beside your settings takes the place of one; so does one in
+_PROMPTS = """\
+The texts that the model sees are files. A file of the same name in the folder
+prompts/ beside your settings replaces a text; so does a file in
 .localagent/prompts/ of a project, once you agreed to it."""
-_EPILOG = """\
+_PROMPTS_EXAMPLES = """\
 examples:
   localagent prompts list
   localagent prompts show workflow/system
   localagent prompts export workflow/system      to change it
   localagent prompts export --all --to DIR
 """
-_WHOSE = {"own": "yours", "project": "project", "shipped": "", "plug-in": "plug-in"}
+_COMMANDS = """\
+Your own commands: Markdown files whose text becomes the task. They lie in the
+folder commands/ beside your settings, or in .localagent/commands/ of a project
+(used once you agreed to them). localagent run --command NAME carries one out.
+How to write a command: localagent docs extending"""
+_COMMANDS_EXAMPLES = """\
+examples:
+  localagent commands list
+  localagent commands show review src/app.py
+  localagent run --command review src/app.py
+"""
+_OWNERS = {"own": "yours", "project": "project", "shipped": "", "plug-in": "plug-in"}
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its subcommands."""
-    parser = add_command(
-        *(commands, "prompts", "the texts that the model sees"),
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
+    """Add both commands and their actions."""
+    actions = add_command_group(
+        commands,
+        "commands",
+        "your own commands, and the project's",
+        description=_COMMANDS,
+        epilog=_COMMANDS_EXAMPLES,
     )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    action = add_command(actions, "list", "every text, whose it is, and what is put into it")
+    add_directory(add_command(actions, "list", "every command, and what it does", list_commands))
+    action = add_command(
+        actions, "show", "print the task that a command makes of its arguments", show_command
+    )
+    action.add_argument("name", metavar="NAME", help="a command of the list")
+    action.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="its arguments")
     add_directory(action)
-    action.set_defaults(execute=list_prompts)
-    action = add_command(actions, "show", "print a text as it is used")
+    actions = add_command_group(
+        commands,
+        "prompts",
+        "the texts that the model sees",
+        description=_PROMPTS,
+        epilog=_PROMPTS_EXAMPLES,
+    )
+    add_directory(
+        add_command(actions, "list", "every text, its owner, and its placeholders", list_prompts)
+    )
+    action = add_command(actions, "show", "print a text as it is used", show_prompt)
     action.add_argument("name", metavar="NAME", help="a text of the list")
     action.add_argument("--shipped", action="store_true", help="localagent's own in any case")
     add_directory(action)
-    action.set_defaults(execute=show)
-    action = add_command(actions, "export", "copy localagent's own texts, to change them")
+    action = add_command(actions, "export", "copy localagent's own texts, to change them", export)
     action.add_argument("names", metavar="NAME", nargs="*", help="a text of the list")
     action.add_argument("--all", action="store_true", help="all of them")
     action.add_argument(
         "--to", metavar="DIR", type=Path, help="where to (default: your own folder of prompts)"
     )
-    action.add_argument("--yes", action="store_true", help="write over files that are there")
-    action.set_defaults(execute=export)
+    action.add_argument("--yes", action="store_true", help="overwrite existing files")
 
 
-def list_prompts(args: argparse.Namespace) -> int:
-    """One line for each text; what is wrong with one that replaces another ends it."""
+def list_commands(args: argparse.Namespace) -> CommandResult:
+    """One row for each command: its arguments, mode, owner and description."""
+    from localagent.project.project import Project
+    from localagent.project.prompt_commands import own_folder, prompt_commands
+
+    known = prompt_commands(Project.open(args.directory))
+    rows = [
+        (
+            one_line(f"{command.name} {command.arguments}".rstrip()),
+            command.mode or "",
+            "project" if command.project else "yours",
+            one_line(command.description),
+        )
+        for command in known.found.values()
+    ]
+    rows += [(one_line(n), "", "not used", e.message) for n, e in known.unusable.items()]
+    notes = [Output("note", text) for text in known.notices]
+    if not rows:
+        notes.append(Output("note", f"there are no commands; yours lie in {own_folder()}"))
+    return CommandResult([*notes, Output("table", rows=tuple(rows))])
+
+
+def show_command(args: argparse.Namespace) -> CommandResult:
+    """The task; to stderr, the command's file and mode."""
+    from localagent.project.project import Project
+    from localagent.project.prompt_commands import prompt_commands
+
+    command = prompt_commands(Project.open(args.directory)).get(args.name)
+    source = one_line(command.path) + (f" (mode {command.mode})" if command.mode else "")
+    task = clean(command.task(args.arguments))
+    return CommandResult([Output("note", source), Output("text", task)])
+
+
+def list_prompts(args: argparse.Namespace) -> CommandResult:
+    """One row for each text, then what is wrong with texts that replace another."""
     from localagent.context.prompts import placeholders, shipped_names
+    from localagent.project.project import Project
 
-    prompts = _prompts(args.directory)
-    table(
-        [
-            (
-                name,
-                _WHOSE[prompts.source(name).whose],
-                " ".join(f"{{{{{key}}}}}" for key in placeholders(_shipped(name))),
-            )
-            for name in shipped_names()
-        ]
-    )
-    for text in prompts.check():
-        note(one_line(text))
-    return 0
+    prompts = Project.open(args.directory).prompts()
+    rows = []
+    for name in shipped_names():
+        keys = " ".join(f"{{{{{key}}}}}" for key in placeholders(_shipped(name)))
+        rows.append((name, _OWNERS[prompts.source(name).whose], keys))
+    notes = [Output("note", one_line(text)) for text in prompts.check()]
+    return CommandResult([Output("table", rows=tuple(rows)), *notes])
 
 
-def show(args: argparse.Namespace) -> int:
-    """Print the text; to stderr, its file."""
-    prompts = _prompts(args.directory)
-    source = prompts.source(args.name)
+def show_prompt(args: argparse.Namespace) -> CommandResult:
+    """The text; to stderr, its file."""
+    from localagent.project.project import Project
+
+    prompts = Project.open(args.directory).prompts()
+    source = prompts.source(args.name).file
     text = _shipped(args.name) if args.shipped else prompts.text(args.name)
-    note(one_line("localagent's own" if args.shipped else source.file))
-    say(clean(text))
-    return 0
+    note = Output("note", one_line("localagent's own" if args.shipped else source))
+    return CommandResult([note, Output("text", clean(text))])
 
 
-def export(args: argparse.Namespace) -> int:
-    """Write the texts, those that are there after a yes only."""
+def export(args: argparse.Namespace) -> CommandResult:
+    """Write the texts; ask before a file is overwritten."""
     from localagent.context.prompts import shipped_names
     from localagent.core.paths import config_dir
 
     if not args.names and not args.all:
-        raise UsageError("no text is named", "name one of localagent prompts list, or give --all")
-    names = shipped_names() if args.all else args.names
-    texts = {name: _shipped(name) for name in names}
+        raise UsageError("no text is named", "name a text of localagent prompts list, or --all")
+    texts = {name: _shipped(name) for name in (shipped_names() if args.all else args.names)}
     folder = args.to or config_dir() / "prompts"
+    written = []
     for name, text in texts.items():
         path = folder / f"{name}.md"
-        if path.exists() and not _over(path, text, args.yes):
+        if path.exists() and not _may_overwrite(args.console, path, text, args.yes):
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{text}\n", encoding="utf-8", newline="\n")
         except OSError as error:
             raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
-        say(str(path))
-    return 0
+        written.append(str(path))
+    return text_result(*written)
 
 
-def _over(path: Path, text: str, yes: bool) -> bool:
-    """Whether a file that is there is written over: where it differs, after a yes."""
+def _may_overwrite(console: Console, path: Path, text: str, yes: bool) -> bool:
+    """Whether to overwrite a file: never with the same text, else after a yes."""
     try:
         same = path.read_text(encoding="utf-8").rstrip("\n") == text
     except (OSError, UnicodeDecodeError):
         same = False
     if same:
-        note(f"{path} is the same already")
+        console.show(Output("note", f"{path} has this text already"))
         return False
-    return confirmed(f"{path} is there and differs; write over it?", yes, "written over")
-
-
-def _prompts(directory: Path) -> Prompts:
-    from localagent.project.project import Project
-
-    return Project.open(directory).prompts()
+    return console.confirmed(f"{path} differs; overwrite it?", yes=yes, action="overwritten")
 
 
 def _shipped(name: str) -> str:
-    """localagent's own text. Raises ConfigError where there is none."""
+    """localagent's own text. Raises ConfigError for an unknown name."""
     from localagent.context.prompts import Prompts
 
     return Prompts().text(name)

@@ -1,16 +1,26 @@
-"""`localagent run`: one task, from the arguments to the exit code."""
+"""`localagent run`: one task, from its arguments to its exit code."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from localagent.cli.interrupt import Interrupts
-from localagent.cli.options import add_command, add_directory, add_scripted, add_setting
+from localagent.cli.options import (
+    SESSION_SETTINGS,
+    add_command,
+    add_directory,
+    add_json,
+    add_session_options,
+    add_setting,
+)
+from localagent.cli.output import CommandResult, JsonLines
+from localagent.cli.trust import ask_consent
 from localagent.core.errors import LocalAgentError, UsageError
 from localagent.core.paths import sessions_dir
 
@@ -34,16 +44,16 @@ examples:
   localagent run --command review src/app.py
   localagent run --json "fix the failing test" > events.ndjson
 
-Without a terminal nobody can be asked: what needs permission is then denied,
+Without a terminal localagent cannot ask: it denies what needs permission,
 unless --yes is given. Exit codes: see localagent --help.
 """
 
 
-_SETTINGS = ("model", "planner", "check", "max_seconds", "max_tokens", "sandbox", "mode")
-"""The flags that are settings, by their keys."""
+_SETTINGS = (*SESSION_SETTINGS, "max_seconds", "max_tokens")
+"""The flags that override a setting of the same name."""
 
 
-class View(Protocol):
+class EventView(Protocol):
     """What draws events."""
 
     def draw(self, event: Event) -> None:
@@ -53,66 +63,49 @@ class View(Protocol):
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
-        commands, "run", "carry out a task", description=_DESCRIPTION, epilog=_EPILOG
+        *(commands, "run", "carry out a task", execute), description=_DESCRIPTION, epilog=_EPILOG
     )
-    parser.set_defaults(execute=execute)
     parser.add_argument(
         "task",
         metavar="TASK",
         nargs="*",
-        help='what is to be done, in plain words; "-" reads it from stdin; with --command its '
-        "arguments",
+        help='the task, in plain words; "-" reads it from stdin; with --command its arguments',
     )
     parser.add_argument(
         "--command",
         metavar="NAME",
-        help="the task is a command of localagent commands list, with TASK as its arguments",
+        help="run a command of localagent commands list, with TASK as its arguments",
     )
-    _add_work_options(parser)
-    _add_limit_options(parser)
-    parser.add_argument(
-        "--json", action="store_true", help="write the events to stdout, one JSON object a line"
-    )
-    add_directory(parser)
-    add_scripted(parser)
-
-
-def _add_work_options(parser: argparse.ArgumentParser) -> None:
-    add_setting(parser, "check", "CMD")
-    add_setting(parser, "model", "ID")
-    add_setting(parser, "planner", "NAME")
     parser.add_argument(
         "--yes",
         action="store_true",
         help="answer yes to every question except showing secrets; denied stays denied",
     )
-    add_setting(parser, "mode")
     parser.add_argument(
-        "--resume", metavar="ID", help="go on with a session; TASK may then be left out"
+        "--resume", metavar="ID", help="continue a session; TASK may then be left out"
     )
-
-
-def _add_limit_options(parser: argparse.ArgumentParser) -> None:
     add_setting(parser, "max_seconds", "N")
     add_setting(parser, "max_tokens", "N")
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="for the model's choices (default: 0)"
     )
-    add_setting(parser, "sandbox", "KIND")
+    add_session_options(parser)
+    add_json(parser, "write the events to stdout, one JSON object a line")
+    add_directory(parser)
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Run the task; returns the exit code that the turn ended with."""
+def execute(args: argparse.Namespace) -> CommandResult:
+    """Run the task; the exit code is the turn's."""
     task = "" if args.command else _task(args)
     piped = args.task == ["-"]
-    interactive = not (args.json or piped) and sys.stdin.isatty() and sys.stdout.isatty()
+    interactive = args.console.interactive and not (args.json or piped)
     with Interrupts() as interrupts, ExitStack() as stack:
         try:
             project = _project(args)
             if interactive:
-                from localagent.cli.consent import ask_about
-
-                ask_about(project.consent, project.files.pending, interrupts.read_line)
+                ask_consent(
+                    args.console, project.consent, project.files.pending, interrupts.read_line
+                )
             command = _command(project, args.command) if args.command else None
             if command is not None:
                 task = command.task(_stdin() if piped else args.task)
@@ -127,16 +120,15 @@ def execute(args: argparse.Namespace) -> int:
                 session.services.gate.set_mode(command.mode_from(session.mode))
         except LocalAgentError as error:
             if args.json:
-                from localagent.cli.output import JsonLines
                 from localagent.core.events import Failed
 
                 JsonLines(sys.stdout).draw(Failed(type(error).__name__, error.message, error.hint))
             raise
-        return follow(session, prompt, view, asker, interrupts)
+        return CommandResult(exit_code=follow(session, prompt, view, asker, interrupts))
 
 
 def follow(
-    session: Session, prompt: str, view: View, asker: Asker | None, interrupts: Interrupts
+    session: Session, prompt: str, view: EventView, asker: Asker | None, interrupts: Interrupts
 ) -> int:
     """Draw the events of one turn, answer its questions, and return its exit code."""
     from localagent.core.events import Question, TurnFinished
@@ -165,23 +157,18 @@ def _answer(session: Session, question: Question, asker: Asker, interrupts: Inte
 
 
 def _task(args: argparse.Namespace) -> str:
-    """The task's text; "" where a resumed session may have one. Raises UsageError."""
+    """The task; "" where a resumed session may have an unfinished task. Raises UsageError."""
     if len(args.task) > 1:
-        raise UsageError("the task is more than one argument", f"quote it: {_quoted(args.task)}")
+        quoted = shlex.quote(" ".join(args.task))
+        raise UsageError("the task is more than one argument", f"quote it: localagent run {quoted}")
     text = _stdin() if args.task == ["-"] else "".join(args.task)
     if not text.strip() and not (args.resume and not args.task):
-        raise UsageError("the task is empty", 'say what is to be done: localagent run "…"')
+        raise UsageError("the task is empty", 'name a task: localagent run "…"')
     return text.strip()
 
 
 def _stdin() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
-
-
-def _quoted(words: Sequence[str]) -> str:
-    import shlex
-
-    return f"localagent run {shlex.quote(' '.join(words))}"
 
 
 def _project(args: argparse.Namespace) -> Project:
@@ -192,7 +179,7 @@ def _project(args: argparse.Namespace) -> Project:
 
 
 def _command(project: Project, name: str) -> PromptCommand:
-    """The command that is to be carried out. Raises UsageError."""
+    """The user's or project's command of this name. Raises UsageError."""
     from localagent.project.prompt_commands import prompt_commands
 
     return prompt_commands(project).get(name)
@@ -200,9 +187,7 @@ def _command(project: Project, name: str) -> PromptCommand:
 
 def _unfinished(session: Session, name: str) -> str:
     if not session.unfinished:
-        raise UsageError(
-            f"session {name} has no unfinished task", "say what is to be done next as TASK"
-        )
+        raise UsageError(f"session {name} has no unfinished task", "give the next task as TASK")
     return session.unfinished
 
 
@@ -216,10 +201,8 @@ def _open(project: Project, args: argparse.Namespace, interactive: bool) -> Sess
 
 def _front_end(
     args: argparse.Namespace, read_line: Callable[[], str] | None, stack: ExitStack
-) -> tuple[View, Asker | None]:
+) -> tuple[EventView, Asker | None]:
     if args.json:
-        from localagent.cli.output import JsonLines
-
         return JsonLines(sys.stdout), None
     from localagent.ui.view.line_mode import Asker
     from localagent.ui.view.render import Renderer
@@ -231,9 +214,7 @@ def _front_end(
 
 
 def _undo_command(directory: Path) -> str:
-    """The command that undoes the turn, as it can be pasted."""
-    import shlex
-
+    """The command line that undoes the turn, ready to paste."""
     if directory.resolve() == Path.cwd():
         return "localagent undo"
     return f"localagent undo -C {shlex.quote(str(directory))}"

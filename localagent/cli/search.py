@@ -1,16 +1,17 @@
-"""`localagent search`: where the code is that a question is about."""
+"""`localagent search`: the code that a question is about."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory, whole_number
-from localagent.cli.output import say
+from localagent.cli.index import open_index
+from localagent.cli.options import add_command, add_directory, add_json, whole_number
+from localagent.cli.output import CommandResult
 from localagent.core.errors import UsageError
+from localagent.ui.chat.output import Output
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Find the files and functions that a question is about: a task, an error message
-or traceback, names. No model is used. The index is brought up to date first;
-where that takes more than two seconds, the answer comes from what is in it so
-far, and that is said."""
+or traceback, names. No model is used. The index is updated first; if that takes
+more than two seconds, the answer comes from the part that is ready, and says
+so."""
 _EPILOG = """\
 forms, one at a time:
   def:NAME          where it is defined (Stack.push names a method)
@@ -50,106 +51,89 @@ exit codes:
   1  nothing was
 """
 _PASSAGES = 3
-_PATIENCE = 2.0
-"""Seconds until the answer comes from what is in the index so far."""
+_FILES = 10
+_STDIN_BYTES = 1 << 20
+_MAX_SECONDS = 2.0
+"""Seconds to update the index; then the answer comes from the part that is ready."""
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
-        commands,
-        "search",
-        "find the code that a question is about",
+        *(commands, "search", "find the code that a question is about", execute),
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("query", metavar="QUERY", help='what to look for; "-" reads it from stdin')
+    parser.add_argument("query", metavar="QUERY", help='the question; "-" reads it from stdin')
     parser.add_argument(
         "--limit",
         metavar="N",
         type=whole_number(1),
         help="files to show (default: 10), or places of a form (default: 50)",
     )
-    parser.add_argument("--json", action="store_true", help="write one JSON object for each")
+    add_json(parser, "write one JSON object for each")
     add_directory(parser)
-    parser.set_defaults(execute=execute)
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Search, and show what was found."""
-    from localagent.cli.index import opened
+def execute(args: argparse.Namespace) -> CommandResult:
+    """Search, and list the results."""
     from localagent.index.lookup import PLACES, places
     from localagent.index.query import Asked, Filter, read_asked
     from localagent.workspace.workspace import Workspace
 
-    query = _read() if args.query == "-" else args.query
-    asked = Asked("", "", query, Filter()) if args.query == "-" else read_asked(query)
-    if not asked.form and not asked.words.strip():
-        raise UsageError("the question is empty", 'localagent search "what to look for"')
+    text = _read_stdin() if args.query == "-" else args.query
+    query = Asked("", "", text, Filter()) if args.query == "-" else read_asked(text)
+    if not query.form and not query.words.strip():
+        raise UsageError("the question is empty", 'localagent search "your question"')
     workspace = Workspace.open(args.directory)
-    with opened(workspace, _PATIENCE) as index:
-        if asked.form:
+    with open_index(workspace, args.console, _MAX_SECONDS) as index:
+        if query.form:
             limit = args.limit or PLACES
-            found: Sequence[Place] = places(index, workspace, asked, limit + 1)
-            _show_places(found[:limit], args.json)
-            _say_more(len(found) > limit, args.json)
-            count = len(found)
+            uses = list(places(index, workspace, query, limit + 1))
+            lines = list(_place_lines(uses[:limit]))
+            if len(uses) > limit:
+                lines.append("… and more: --limit, or a filter (path:, lang:, kind:)")
+            data: list[object] = [place.as_json() for place in uses[:limit]]
         else:
-            ranked = index.ranked(asked.words, args.limit or 10, asked.filter)
-            _show_ranked(ranked, args.json)
-            count = len(ranked)
-        notice = index.notice()
-    if notice:
-        sys.stderr.write(f"{notice}: localagent index build goes on to the end\n")
-    if not count and not args.json:
-        say("nothing was found")
-    return 0 if count else 1
+            ranked = index.ranked(query.words, args.limit or _FILES, query.filter)
+            lines = list(_ranked_lines(ranked))
+            data = [_ranked_json(file) for file in ranked]
+        warning = index.notice()
+    outputs = [Output("text", "\n".join(lines) if data else "nothing was found")]
+    if warning:
+        outputs.append(Output("note", f"{warning}: localagent index build completes it"))
+    return CommandResult(outputs, data, exit_code=0 if data else 1, json_lines=True)
 
 
-def _read() -> str:
-    return sys.stdin.buffer.read(1 << 20).decode("utf-8", "replace")
+def _read_stdin() -> str:
+    return sys.stdin.buffer.read(_STDIN_BYTES).decode("utf-8", "replace")
 
 
-def _show_places(found: Iterable[Place], as_json: bool) -> None:
-    for one in found:
-        if as_json:
-            say(json.dumps(one.as_json()))
-            continue
-        line = f":{one.line}" if one.line else ""
-        say(f"{one.path}{line}  {one.text}".rstrip())
-        if one.note:
-            say(f"    {one.note}")
+def _place_lines(places: Iterable[Place]) -> Iterator[str]:
+    for place in places:
+        line = f":{place.line}" if place.line else ""
+        yield f"{place.path}{line}  {place.text}".rstrip()
+        if place.note:
+            yield f"    {place.note}"
 
 
-def _say_more(more: bool, as_json: bool) -> None:
-    if more and not as_json:
-        say("… and more: --limit, or a filter (path:, lang:, kind:)")
+def _ranked_lines(files: Iterable[Ranked]) -> Iterator[str]:
+    for file in files:
+        reasons = f"  ({'; '.join(file.reasons)})" if file.reasons else ""
+        yield f"{file.path}{reasons}"
+        for passage in file.passages[:_PASSAGES]:
+            name = f"  {passage.name}" if passage.name else ""
+            yield f"  {passage.line}-{passage.end_line}{name}"
 
 
-def _show_ranked(found: Iterable[Ranked], as_json: bool) -> None:
-    for one in found:
-        if as_json:
-            say(json.dumps(_as_json(one)))
-        else:
-            _show(one)
-
-
-def _show(one: Ranked) -> None:
-    reasons = f"  ({'; '.join(one.reasons)})" if one.reasons else ""
-    say(f"{one.path}{reasons}")
-    for passage in one.passages[:_PASSAGES]:
-        name = f"  {passage.name}" if passage.name else ""
-        say(f"  {passage.line}-{passage.end_line}{name}")
-
-
-def _as_json(one: Ranked) -> dict[str, object]:
+def _ranked_json(file: Ranked) -> dict[str, object]:
     passages = [
         {"line": p.line, "end_line": p.end_line, "name": p.name, "score": round(p.score, 3)}
-        for p in one.passages[:_PASSAGES]
+        for p in file.passages[:_PASSAGES]
     ]
     return {
-        "path": one.path,
-        "score": round(one.score, 3),
-        "reasons": one.reasons,
+        "path": file.path,
+        "score": round(file.score, 3),
+        "reasons": file.reasons,
         "passages": passages,
     }

@@ -1,27 +1,41 @@
-"""`localagent sessions`: what was recorded; to look through, go on from, name, delete, export."""
+"""`localagent sessions`, `undo`, `redo` and `replay`: recorded sessions and their changes."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory, whole_number
-from localagent.cli.output import confirmed, note, say, table
+from localagent.cli.options import (
+    add_command,
+    add_command_group,
+    add_directory,
+    add_json,
+    whole_number,
+)
+from localagent.cli.output import CommandResult, text_result
 from localagent.core.errors import UsageError
-from localagent.ui.view.sanitize import clean, one_line
+from localagent.ui.chat.output import Output
+from localagent.ui.view.format import count, size
+from localagent.ui.view.sanitize import one_line
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
+    from localagent.core.events import Event
+    from localagent.history.checkpoints.undo import UndoResult
     from localagent.history.sessions.catalog import SessionMatch
+    from localagent.history.sessions.replay import Difference
+    from localagent.session.recorders import WorkspaceUndo
 
 FORMATS = ("jsonl", "json", "markdown", "html")
 OUTCOMES = (
     *("solved", "answered", "unverified", "unsolved", "refused"),
     *("failed", "limit", "interrupted", "error"),
 )
+_TITLE_CHARS = 100
+_PATH_CHARS = 1000
+_ID = "the session's id, or enough of it"
 _EPILOG = """\
 examples:
   localagent sessions list
@@ -30,118 +44,158 @@ examples:
   localagent sessions rename ab3d "the parser's empty lines"
   localagent sessions export ab3d --format html -o session.html
 
-ID is a session's id, or its beginning or end where that is enough. To go on
-with one: localagent run --resume ID TASK
+ID is a session's id, or its beginning or end where that is enough. To continue
+a session: localagent run --resume ID TASK
 """
 _FORK = """\
-Begin a session that has the turns of another one, up to turn N, and goes on by
-itself. The files are not changed: localagent undo takes back what later turns
-changed. What the taken-over turns changed can be undone while the session that
-made the change is stored."""
+Begin a session with the turns of another session, up to turn N. Files stay as
+they are: localagent undo takes back the changes of later turns. Changes of the
+copied turns can be undone while the session that made them is stored."""
 _DELETE = """\
-Delete sessions, after asking. What is deleted can no longer be resumed,
+Delete sessions, after asking. A deleted session can no longer be resumed,
 replayed or undone. A session that is in use is not deleted."""
 _EXPORT = """\
 Write a session to stdout or a file: its events (jsonl: one JSON object a line,
-json: one document), or a page to read, with diffs and outputs folded away
+json: one document), or a page to read, with folded diffs and outputs
 (markdown, html). The HTML page loads nothing. A session holds what the model
-was shown of your files; think before you pass it on."""
+saw of your files; think before you pass it on."""
+_UNDO = """\
+Restore every file that a turn changed: its content, mode and place, also after
+changes by a command. Git's index, branches and stash stay as they are."""
+_UNDO_EXAMPLES = """\
+examples:
+  localagent undo                       the last turn here that changed files
+  localagent undo 2                     turn 2 of the newest session here
+  localagent undo 20261122-1708-ab3d:1  turn 1 of that session
+
+A file that was changed since is not overwritten: then nothing is undone,
+unless --force is given.
+"""
+_REDO = "Take back an undo: give every file the content that the turn had given it."
+_REPLAY = """\
+Run a recorded session again: the model's replies come from the record, tools
+and checks run for real. Reports the first observation that differs. The
+workspace must be as it was before the session, and changes as it did then;
+give a copy of it with -C."""
+_REPLAY_CODES = """\
+exit codes: 0 nothing differs, 1 something does
+"""
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its subcommands."""
-    text = "List, search, show, fork, rename, delete and export recorded sessions."
-    parser = add_command(
-        commands, "sessions", "recorded sessions", description=text, epilog=_EPILOG
+    """Add the four commands."""
+    _add_undo(
+        add_command(
+            *(commands, "undo", "take back what a turn changed", undo),
+            description=_UNDO,
+            epilog=_UNDO_EXAMPLES,
+        )
     )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _add_undo(add_command(commands, "redo", "take back an undo", redo, description=_REDO))
+    actions = add_command_group(
+        commands,
+        "sessions",
+        "recorded sessions",
+        description="List, search, show, fork, rename, delete and export recorded sessions.",
+        epilog=_EPILOG,
+    )
     _add_list(actions)
-    action = add_command(actions, "show", "draw a session again")
-    _add_id(action)
-    action.set_defaults(execute=show)
-    action = add_command(actions, "fork", "go on from an earlier turn", description=_FORK)
+    _add_id(add_command(actions, "show", "draw a session again", show))
+    action = add_command(actions, "fork", "continue from an earlier turn", fork, description=_FORK)
     _add_id(action)
     action.add_argument(
         "--turn", metavar="N", type=whole_number(0), help="the last turn to keep (default: all)"
     )
-    action.set_defaults(execute=fork)
-    action = add_command(actions, "rename", "give a session another title")
+    action = add_command(actions, "rename", "give a session another title", rename)
     _add_id(action)
     action.add_argument("title", metavar="TITLE", help="one line")
-    action.set_defaults(execute=rename)
-    action = add_command(actions, "delete", "delete sessions", description=_DELETE)
-    action.add_argument("ids", metavar="ID", nargs="+", help="a session's id, or enough of it")
+    action = add_command(actions, "delete", "delete sessions", delete, description=_DELETE)
+    action.add_argument("ids", metavar="ID", nargs="+", help=_ID)
     action.add_argument("--yes", action="store_true", help="do not ask")
-    action.set_defaults(execute=delete)
     _add_export(actions)
+    action = add_command(
+        *(commands, "replay", "run a recorded session again", replay_session),
+        description=_REPLAY,
+        epilog=_REPLAY_CODES,
+    )
+    _add_id(action)
+    add_directory(action)
+
+
+def _add_undo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "turn", metavar="TURN", nargs="?", help="TURN, SESSION or SESSION:TURN (default: the last)"
+    )
+    parser.add_argument("--force", action="store_true", help="also overwrite later changes")
+    add_directory(parser)
 
 
 def _add_id(action: argparse.ArgumentParser) -> None:
-    action.add_argument("id", metavar="ID", help="the session's id, or enough of it")
+    action.add_argument("id", metavar="ID", help=_ID)
 
 
 def _add_list(actions: Commands) -> None:
-    listing = add_command(actions, "list", "the sessions of this workspace, newest first")
+    listing = add_command(
+        actions, "list", "the sessions of this workspace, newest first", list_sessions
+    )
     listing.add_argument(
-        "words", metavar="WORD", nargs="*", help="only those in which all these words occur"
+        "words", metavar="WORD", nargs="*", help="only sessions that hold all these words"
     )
     listing.add_argument("--all", action="store_true", help="of every workspace")
     listing.add_argument(
         "--outcome", choices=OUTCOMES, metavar="NAME", default="", help=", ".join(OUTCOMES)
     )
     listing.add_argument(
-        "--file", metavar="PATH", default="", help="only those that changed a file so named"
+        "--file", metavar="PATH", default="", help="only sessions that changed such a file"
     )
-    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_json(listing, "one JSON object a line")
     add_directory(listing)
-    listing.set_defaults(execute=list_sessions)
 
 
 def _add_export(actions: Commands) -> None:
-    action = add_command(actions, "export", "write a session to a file", description=_EXPORT)
+    action = add_command(
+        actions, "export", "write a session to a file", export, description=_EXPORT
+    )
     _add_id(action)
     action.add_argument("--format", choices=FORMATS, default="jsonl", help="default: %(default)s")
     action.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: stdout")
-    action.add_argument("--force", action="store_true", help="write over a file that is there")
-    action.set_defaults(execute=export)
+    action.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
-def list_sessions(args: argparse.Namespace) -> int:
-    """One line for each session: id, outcome, changed files, title or first task."""
+def list_sessions(args: argparse.Namespace) -> CommandResult:
+    """One row for each session: id, outcome, changed files, title or first task."""
     from localagent.history.sessions.catalog import find
 
-    found = find(None if args.all else args.directory, args.words, args.outcome, args.file)
-    if not found:
+    matches = find(None if args.all else args.directory, args.words, args.outcome, args.file)
+    notes = []
+    if not matches:
         kind = "such session" if args.words or args.outcome or args.file else "session"
-        note(f"no {kind} is recorded" + ("" if args.all else " for this workspace (try --all)"))
-    if args.json:
-        for one in found:
-            say(json.dumps(_described(one)))
-        return 0
+        scope = "" if args.all else " for this workspace (try --all)"
+        notes.append(Output("note", f"no {kind} is recorded{scope}"))
     rows = []
-    for one in found:
-        session = one.session
+    for match in matches:
+        session = match.session
         files = f"{len(session.files)} changed" if session.files else ""
         outcome = session.outcome or ("unfinished" if session.turns else "empty")
-        rows.append((session.session, outcome, files, _called(one, args.all)))
-    table(rows)
-    return 0
+        rows.append((session.session, outcome, files, _title(match, with_folder=args.all)))
+    data = [_as_json(match) for match in matches]
+    return CommandResult([*notes, Output("table", rows=tuple(rows))], data, json_lines=True)
 
 
-def _called(one: SessionMatch, every: bool) -> str:
-    """What a session is called, where it comes from, and the line that was looked for."""
-    session = one.session
-    parts = [f"{session.workspace}:"] if every else []
-    parts.append(one_line(session.title or session.prompt, 100))
+def _title(match: SessionMatch, *, with_folder: bool) -> str:
+    """A session's folder, title, origin, and the line that matches the query."""
+    session = match.session
+    parts = [f"{session.workspace}:"] if with_folder else []
+    parts.append(one_line(session.title or session.prompt, _TITLE_CHARS))
     if session.parent is not None:
         parts.append(f"(fork of {session.parent.session}, turn {session.parent.turn})")
-    if one.line and one.line not in (session.title, session.prompt):
-        parts.append(f"… {one_line(one.line, 100)}")
+    if match.line and match.line not in (session.title, session.prompt):
+        parts.append(f"… {one_line(match.line, _TITLE_CHARS)}")
     return " ".join(part for part in parts if part)
 
 
-def _described(one: SessionMatch) -> dict[str, object]:
-    session = one.session
+def _as_json(match: SessionMatch) -> dict[str, object]:
+    session = match.session
     return {
         "session": session.session,
         "title": session.title,
@@ -154,85 +208,128 @@ def _described(one: SessionMatch) -> dict[str, object]:
         "files": list(session.files),
         "parent": session.parent and session.parent.session,
         "parent_turn": session.parent and session.parent.turn,
-        "found": one.line,
+        "found": match.line,
     }
 
 
-def show(args: argparse.Namespace) -> int:
+def show(args: argparse.Namespace) -> CommandResult:
     """Draw the recorded events."""
     from localagent.history.sessions import transcript
-    from localagent.ui.view.render import Renderer
-    from localagent.ui.view.screen import terminal_screen
 
     recorded = transcript.read(args.id)
-    with terminal_screen(sys.stdout) as screen:
-        screen.live_line = False
-        renderer = Renderer(screen)
-        for event in recorded.events:
-            renderer.draw(event)
-    if recorded.damaged:
-        note(f"{recorded.damaged} lines of the transcript could not be read")
-    return 0
+    args.console.draw(recorded.events, live=False)
+    if not recorded.damaged:
+        return CommandResult()
+    return CommandResult(
+        [Output("note", f"{recorded.damaged} lines of the transcript could not be read")]
+    )
 
 
-def fork(args: argparse.Namespace) -> int:
-    """Fork, and say how to go on."""
-    from localagent.history.sessions.catalog import fork
+def fork(args: argparse.Namespace) -> CommandResult:
+    """Fork, and show how to continue."""
+    from localagent.history.sessions.catalog import fork as fork_session
 
-    session = fork(args.id, args.turn)
-    say(session)
-    note(f'go on: localagent run --resume {session} "…"')
-    return 0
+    session = fork_session(args.id, args.turn)
+    hint = f'to continue: localagent run --resume {session} "…"'
+    return CommandResult([Output("text", session), Output("note", hint)])
 
 
-def rename(args: argparse.Namespace) -> int:
+def rename(args: argparse.Namespace) -> CommandResult:
     """Record another title."""
     from localagent.history.sessions import catalog
 
-    say(catalog.rename(args.id, args.title))
-    return 0
+    return text_result(catalog.rename(args.id, args.title))
 
 
-def delete(args: argparse.Namespace) -> int:
-    """List what would go, ask, and delete it."""
+def delete(args: argparse.Namespace) -> CommandResult:
+    """List the sessions, ask, and delete them."""
     from localagent.history.sessions.catalog import delete as delete_session
     from localagent.history.sessions.catalog import forks_of
     from localagent.history.sessions.transcript import find_session, list_sessions
-    from localagent.ui.view.format import count, size
 
     names = list(dict.fromkeys(find_session(name) for name in args.ids))
     known = {session.session: session for session in list_sessions()}
     for name in names:
         session = known[name]
         changed = f"; changed {count(len(session.files), 'file')}" if session.files else ""
-        say(f"{name}  {one_line(session.title or session.prompt, 100)}{changed}")
+        title = one_line(session.title or session.prompt, _TITLE_CHARS)
+        args.console.show(Output("text", f"{name}  {title}{changed}"))
         forks = [fork for fork in forks_of(name) if fork not in names]
         if forks and session.files:
-            say(f"  its changes could then not be undone from its forks: {', '.join(forks)}")
+            text = f"  its forks could then no longer undo its changes: {', '.join(forks)}"
+            args.console.show(Output("text", text))
     these = "this session" if len(names) == 1 else f"these {len(names)} sessions"
-    if not confirmed(f"delete {these}?", args.yes, "deleted"):
-        say("nothing was deleted")
-        return 0
+    if not args.console.confirmed(f"delete {these}?", yes=args.yes, action="deleted"):
+        return text_result("nothing was deleted")
     freed = sum(delete_session(name).bytes for name in names)
-    say(f"deleted {len(names)}, {size(freed)}")
-    return 0
+    return text_result(f"deleted {len(names)}, {size(freed)}")
 
 
-def export(args: argparse.Namespace) -> int:
-    """Write the session in the format that was asked for."""
+def export(args: argparse.Namespace) -> CommandResult:
+    """Write the session in a format, to a file or stdout."""
     from localagent.history.sessions import transcript
     from localagent.ui.export import export_session
 
     text = export_session(transcript.read(args.id), args.format)
+    data = text.encode("utf-8", "backslashreplace")
     if args.output is None:
-        # A file or a program gets every byte; a terminal nothing that it would act on.
-        sys.stdout.write(clean(text) if sys.stdout.isatty() else text)
-        return 0
+        args.console.export(data)
+        return CommandResult()
     if args.output.exists() and not args.force:
-        raise UsageError(f"{args.output} is there already", "--force writes over it")
+        raise UsageError(f"{args.output} exists already", "--force overwrites it")
     try:
-        args.output.write_text(text, encoding="utf-8", errors="backslashreplace")
+        args.output.write_bytes(data)
     except OSError as error:
         raise UsageError(f"cannot write {args.output}: {error.strerror}") from None
-    note(f"wrote {args.output}")
-    return 0
+    return CommandResult([Output("note", f"wrote {args.output}")])
+
+
+def undo(args: argparse.Namespace) -> CommandResult:
+    """Undo a turn, and list the restored files."""
+    return _undone("undid", _workspace_undo(args.directory).undo(args.turn, args.force))
+
+
+def redo(args: argparse.Namespace) -> CommandResult:
+    """Redo a turn, and list its files."""
+    return _undone("redid", _workspace_undo(args.directory).redo(args.turn, args.force))
+
+
+def _workspace_undo(directory: Path) -> WorkspaceUndo:
+    from localagent.project.project import Project
+    from localagent.session.recorders import WorkspaceUndo
+
+    return WorkspaceUndo(Project.open(directory))
+
+
+def _undone(verb: str, undone: UndoResult) -> CommandResult:
+    lines = [f"{verb} turn {undone.turn} of session {undone.session}:"]
+    for change in undone.changed:
+        if change.after_sha256 is None:
+            action = "removed"
+        else:
+            action = "restored" if change.before_sha256 else "brought back"
+        lines.append(f"  {action} {one_line(change.path, _PATH_CHARS)}")
+    for folder in undone.kept:
+        lines.append(f"  kept {one_line(folder, _PATH_CHARS)}, which holds other files now")
+    return text_result(*lines)
+
+
+def replay_session(args: argparse.Namespace) -> CommandResult:
+    """Draw the events of the replay, and report the first difference."""
+    from localagent.history.sessions.replay import Difference
+    from localagent.project.project import Project
+    from localagent.session.replay import replay
+
+    differences: list[Difference] = []
+
+    def events() -> Iterator[Event]:
+        for item in replay(args.id, Project.open(args.directory)):
+            if isinstance(item, Difference):
+                differences.append(item)
+            else:
+                yield item
+
+    args.console.draw(events())
+    if differences:
+        return text_result(str(differences[-1]), exit_code=1)
+    return text_result("replayed: nothing differs from the record")

@@ -1,7 +1,7 @@
-"""What happens before any command: the administrator's policy is read, and the egress lock closed.
+"""The first steps of every command: read the administrator's policy, and close the egress lock.
 
-Before any file of a project, any plug-in and any prompt is read, so that nothing of these can have
-a say. Cheap, as every start pays for it: nothing is validated that is not there.
+They precede every file of a project, every plug-in and every prompt, which thus cannot weaken them.
+Every start pays for them, so they validate only what exists.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from localagent.egress import Destination, lock
 if TYPE_CHECKING:
     from localagent.config.policy import Policy
 
-# The one command whose child (pip) may reach out, unless --from names a file or the policy says
-# offline.
 _FETCH = ("models", "fetch")
-# Asks the Ollama server at the address of the settings who it is, also where no model needs it; to
-# try out the guarantee, no door is opened that a session would not have.
+"""The only command whose child (pip) may connect, unless --from or an offline policy forbids it."""
 _DOCTOR = ("doctor",)
+"""Queries the Ollama server of the settings, also where no model needs it."""
 _AS_A_SESSION = ("--airgap", "--report")
-_MOST_PORTS = 16  # as in config_schema
-# These tell of the program itself and do nothing.
+"""Flags of doctor that test the guarantee, so they get no more connections than a session."""
+_MAX_PORTS = 16
+"""As in config.schema."""
 _HARMLESS = (("--version",), ("--help",), ("-h",))
+"""Command lines that print a text and do nothing."""
 
 
 def prepare(argv: Sequence[str]) -> None:
-    """Lock this process for the command line `argv`. Raises ConfigError for a policy that cannot
-    be read or is wrong."""
+    """Lock this process for the command line `argv`.
+
+    Raises ConfigError for a policy that is unreadable or wrong.
+    """
     words = tuple(argv)
     if words in _HARMLESS:
         return
@@ -50,17 +52,19 @@ def prepare(argv: Sequence[str]) -> None:
 
 
 def finish() -> None:
-    """Tell of refused attempts that nothing has told the user of."""
+    """Report blocked connections that were not reported yet."""
     from localagent.egress.blocked import BLOCKED
 
     for blocked in BLOCKED.drain():
-        text = ascii(f"refused: {blocked}")[1:-1]  # whatever a name holds, it stays one line
+        text = ascii(f"refused: {blocked}")[1:-1]  # one line, whatever a name holds
         sys.stderr.write(f"localagent: {text}\n")
 
 
 def _servers(words: Sequence[str], ruling: Policy) -> tuple[Destination, ...]:
-    """The Ollama server, where a model of one is known or about to be; with none, no server is
-    ever dialled. An address that is not allowed gets no door; who asks for it is told why."""
+    """The Ollama server that this command may connect to: one with a known or added model.
+
+    An address that is not allowed is left out; whoever connects to it gets the reason.
+    """
     asks = words[:1] == _DOCTOR and not any(word.startswith(_AS_A_SESSION) for word in words)
     adding = any(word.partition("=")[0] == "--ollama" for word in words)
     models = _ollama_models()
@@ -75,14 +79,16 @@ def _servers(words: Sequence[str], ruling: Policy) -> tuple[Destination, ...]:
         url = urlsplit(checked_host(found, ruling.allowed_hosts))
     except LocalAgentError:
         return ()
-    # Of the words of `models add --ollama NAME` one is the name.
+    # One of the words of `models add --ollama NAME` is the name.
     named = (*(models or ()), *(word.removeprefix("--ollama=") for word in words if adding))
     return (Destination(url.hostname or "", url.port or 0, named),)
 
 
 def _ollama_models() -> tuple[str, ...] | None:
-    """The names of the models of Ollama's in the user's models.lock; None where it has none. What
-    is wrong with the file is said where it is loaded."""
+    """The names of Ollama's models in the user's models.lock; None for none.
+
+    Mistakes in the file are reported where it is loaded.
+    """
     try:
         data = (config_dir() / "models.lock").read_bytes()
         entries = tomllib.loads(data.decode()).get("model", []) if b"ollama" in data else []
@@ -95,21 +101,23 @@ def _ollama_models() -> tuple[str, ...] | None:
 
 
 def _ports(ruling: Policy) -> tuple[int, ...]:
-    """The ports of this machine that the sandbox's commands may reach."""
+    """The ports of this machine that sandboxed commands may connect to."""
     found = _setting("sandbox_ports", ruling)
     words = found.split(",") if isinstance(found, str) else found
     if not isinstance(words, list):
         return ()
     with suppress(TypeError, ValueError):
         ports = tuple(dict.fromkeys(map(int, words)))
-        if len(ports) <= _MOST_PORTS and all(1024 <= port < 1 << 16 for port in ports):
+        if len(ports) <= _MAX_PORTS and all(1024 <= port < 1 << 16 for port in ports):
             return ports
-    return ()  # said where the settings are checked
+    return ()  # config.settings reports the mistake
 
 
 def _setting(key: str, ruling: Policy) -> object:
-    """A setting by the order of config.load, without its checks: what is wrong is said there. A
-    project has no say in those that are asked for here. None where nobody sets it."""
+    """A setting in the order of config.settings, without its checks; None where it is not set.
+
+    The settings of this module are those that a project cannot change.
+    """
     found: object = None
     try:
         table = tomllib.loads((config_dir() / "config.toml").read_bytes().decode("utf-8-sig"))

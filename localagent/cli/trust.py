@@ -1,14 +1,17 @@
-"""`localagent trust`: what projects bring that changes what the agent does, and what you said."""
+"""`localagent trust`: files of projects that change what the agent does, and your answers."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import note, say, table
+from localagent.cli.options import add_command, add_command_group, add_directory
+from localagent.cli.output import CommandResult, Console, text_result
 from localagent.core.errors import RefusedError, UsageError
+from localagent.ui.chat.output import Output
 from localagent.ui.view.sanitize import clean, one_line
 
 if TYPE_CHECKING:
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 A project can bring rules for the model (AGENTS.md), prompts, commands, tools
-and planners (below .localagent/). None of them is used before you agreed to
-exactly its content; a file that has changed since is not used until you agree
-again. What you said is kept in localagent's data folder, not in the project."""
+and planners (below .localagent/). localagent uses a file only after you agreed
+to its exact content; a changed file needs a new yes. Your answers lie in
+localagent's data folder, not in the project."""
 _EPILOG = """\
 examples:
   localagent trust list
@@ -29,132 +32,166 @@ examples:
   localagent trust add --all --yes      in a container of yours, say
   localagent trust remove AGENTS.md
 
-Tools and planners are programs: they run outside of the sandbox, with your
+Tools and planners are programs: they run outside the sandbox, with your
 rights. Never agree to one that you have not read.
 """
+_PATH = "as localagent trust list shows it"
+_TRIES = 3
+"""Questions until an answer that is neither yes nor no counts as "not now"."""
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its subcommands."""
-    parser = add_command(
+    """Add the command and its actions."""
+    actions = add_command_group(
         commands,
         "trust",
-        "what of a project's own rules and plug-ins is used",
+        "which rules and plug-ins of a project are used",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    action = add_command(actions, "list", "what this project brings, and what you said")
+    add_directory(add_command(actions, "list", "the project's files, and your answers", show_all))
+    action = add_command(actions, "show", "print a file and its changes since your answer", show)
+    action.add_argument("path", metavar="PATH", help=_PATH)
     add_directory(action)
-    action.set_defaults(execute=list_files)
-    action = add_command(actions, "show", "print a file, and how it differs from what you know")
-    action.add_argument("path", metavar="PATH", help="as localagent trust list shows it")
-    add_directory(action)
-    action.set_defaults(execute=show)
-    action = add_command(actions, "add", "agree to files, after they are shown")
+    action = add_command(actions, "add", "show files and agree to them", add)
     _add_paths(action)
     action.add_argument("--yes", action="store_true", help="do not ask")
-    action.set_defaults(execute=add)
-    action = add_command(actions, "remove", "take back what was said")
-    _add_paths(action)
-    action.set_defaults(execute=remove)
+    _add_paths(add_command(actions, "remove", "forget an answer", remove))
 
 
 def _add_paths(action: argparse.ArgumentParser) -> None:
-    action.add_argument("paths", metavar="PATH", nargs="*", help="as localagent trust list shows")
+    action.add_argument("paths", metavar="PATH", nargs="*", help=_PATH)
     action.add_argument("--all", action="store_true", help="all files of this workspace")
     add_directory(action)
 
 
-def list_files(args: argparse.Namespace) -> int:
-    """One line for each file: what was said, its kind, its path."""
-    workspace, consent, files = _found(args)
+def show_all(args: argparse.Namespace) -> CommandResult:
+    """One row for each file: your answer, its kind, size and path."""
+    _, consent, files, notes = _open(args.directory)
     rows: list[tuple[str, ...]] = [
         (consent.state(f), f.kind, f"{len(f.data)} bytes", one_line(f.path)) for f in files
     ]
-    here = {file.path for file in files}
-    for path, known in consent.remembered().items():
-        if path not in here:
-            said = "agreed" if known.agreed else "refused"
-            rows.append((said, "(gone)", "", one_line(path)))
+    present = {file.path for file in files}
+    for path, answer in consent.remembered().items():
+        if path not in present:
+            state = "agreed" if answer.agreed else "refused"
+            rows.append((state, "(deleted)", "", one_line(path)))
     if not rows:
-        note(f"{workspace.root} brings nothing that needs your consent")
-    table(rows)
-    return 0
+        notes.append(Output("note", "this project has no rules or plug-ins to approve"))
+    return CommandResult([*notes, Output("table", rows=tuple(rows))])
 
 
-def show(args: argparse.Namespace) -> int:
-    """Print the text; to stderr, how it differs from the one that the user spoke on."""
-    _, consent, files = _found(args)
-    file = _chosen(files, args.path)
-    say(clean(file.text).rstrip("\n"))
+def show(args: argparse.Namespace) -> CommandResult:
+    """The file's text; to stderr, how it differs from the text that the user answered for."""
+    _, consent, files, notes = _open(args.directory)
+    file = _file_at(files, args.path)
+    outputs = [*notes, Output("text", clean(file.text).rstrip("\n"))]
     if consent.state(file) == "changed":
-        sys.stderr.write(f"\nchanged since you were asked:\n{clean(consent.difference(file))}")
-    return 0
+        text = f"changed since your answer:\n{clean(consent.difference(file))}"
+        outputs.append(Output("note", text.rstrip("\n")))
+    return CommandResult(outputs)
 
 
-def add(args: argparse.Namespace) -> int:
-    """Show each file and agree to it, where the user says so."""
-    from localagent.cli.consent import ask_about
-
-    _, consent, files = _found(args)
-    chosen = files if args.all else [_chosen(files, path) for path in _named(args)]
-    wanted = [file for file in chosen if consent.state(file) != "agreed"]
-    if not args.yes:
-        if wanted and not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise RefusedError("nothing was agreed to: nobody can be asked here", "--yes agrees")
-        ask_about(consent, wanted, sys.stdin.readline)
-    else:
-        for file in wanted:
+def add(args: argparse.Namespace) -> CommandResult:
+    """Show each file and ask for consent; with `--yes` agree to all."""
+    _, consent, files, notes = _open(args.directory)
+    chosen = files if args.all else [_file_at(files, path) for path in _paths(args)]
+    pending = [file for file in chosen if consent.state(file) != "agreed"]
+    if args.yes:
+        for file in pending:
             consent.agree(file)
-    for file in chosen:
-        say(f"{consent.state(file)}  {one_line(file.path)}")
-    return 0
+    elif pending:
+        if not args.console.interactive:
+            raise RefusedError("no file was approved: no user can answer here", "--yes agrees")
+        ask_consent(args.console, consent, pending, sys.stdin.readline)
+    states = [f"{consent.state(file)}  {one_line(file.path)}" for file in chosen]
+    return CommandResult([*notes, *text_result(*states).outputs])
 
 
-def remove(args: argparse.Namespace) -> int:
-    """Forget what was said."""
-    _, consent, _ = _found(args)
-    known = consent.remembered()
-    for path in list(known) if args.all else _named(args):
-        if path not in known:
-            raise UsageError(
-                f"nothing was said on {path} in this workspace", "localagent trust list"
-            )
+def remove(args: argparse.Namespace) -> CommandResult:
+    """Forget answers."""
+    _, consent, _, _ = _open(args.directory)
+    answers = consent.remembered()
+    paths = list(answers) if args.all else _paths(args)
+    for path in paths:
+        if path not in answers:
+            raise UsageError(f"no answer for {path} in this workspace", "localagent trust list")
         consent.forget(path)
-        say(f"forgotten  {one_line(path)}")
-    return 0
+    return text_result(*(f"forgotten  {one_line(path)}" for path in paths))
 
 
-def _named(args: argparse.Namespace) -> list[str]:
+def ask_consent(
+    console: Console, consent: Consent, files: Sequence[ProjectFile], read_line: Callable[[], str]
+) -> None:
+    """Show each file, ask, and remember the answer.
+
+    `read_line` returns the user's line, "" at the end of input.
+    """
+    for file in files:
+        console.show(_question(consent, file))
+        answer = _answer(console, read_line)
+        if answer == "yes":
+            consent.agree(file)
+        elif answer == "no":
+            consent.refuse(file)
+        else:
+            text = f"  not now; {one_line(file.path)} is not used in this session"
+            console.show(Output("text", text))
+
+
+def _question(consent: Consent, file: ProjectFile) -> Output:
+    """The file's text or, where the user answered for another text, the difference."""
+    from localagent.permissions.consent import MEANINGS
+
+    name, meaning = one_line(file.path), MEANINGS[file.kind]
+    difference = consent.difference(file)
+    title = f"? this project brings {name} ({meaning}):"
+    if difference:
+        title = f"? {name} of this project has changed since your answer ({meaning}):"
+    lines = clean(difference or file.text).rstrip("\n").split("\n")
+    return Output("text", "\n".join(f"  | {line}" for line in lines), title=title)
+
+
+def _answer(console: Console, read_line: Callable[[], str]) -> str:
+    """ "yes", "no", or "" for not now."""
+    for _ in range(_TRIES):
+        console.prompt("  y use it, n never ask again about this text, Enter not now: ")
+        reply = read_line().strip().lower()
+        if reply in ("y", "yes"):
+            return "yes"
+        if reply in ("n", "no"):
+            return "no"
+        if not reply:
+            break
+    return ""
+
+
+def _paths(args: argparse.Namespace) -> list[str]:
     if not args.paths:
-        raise UsageError("no file is named", "name one of localagent trust list, or give --all")
+        raise UsageError("no file is named", "name a file of localagent trust list, or --all")
     return list(args.paths)
 
 
-def _found(args: argparse.Namespace) -> tuple[Workspace, Consent, list[ProjectFile]]:
-    """The workspace, what was said on it, and all that it brings, rules of folders included."""
+def _open(directory: Path) -> tuple[Workspace, Consent, list[ProjectFile], list[Output]]:
+    """The workspace, the answers, its files (rules of folders included), and notes on the rest."""
     from localagent.permissions.consent import Consent, load, nested_rules, scan
     from localagent.workspace.workspace import Workspace
 
-    workspace = Workspace.open(args.directory)
+    workspace = Workspace.open(directory)
     scanned = scan(workspace)
     files = list(scanned.files)
-    problems = list(scanned.unusable)
+    notes = [Output("note", text) for text in scanned.unusable]
     for path in nested_rules(workspace):
         try:
             files.append(load(workspace, path, "rules"))
         except (OSError, ValueError) as error:
-            problems.append(f"{path} is not used: {error}")
-    for text in problems:
-        note(text)
-    return workspace, Consent(workspace.root), files
+            notes.append(Output("note", f"{path} is not used: {error}"))
+    return workspace, Consent(workspace.root), files, notes
 
 
-def _chosen(files: list[ProjectFile], path: str) -> ProjectFile:
-    wanted = path.removeprefix("./")
+def _file_at(files: list[ProjectFile], path: str) -> ProjectFile:
     for file in files:
-        if file.path == wanted:
+        if file.path == path.removeprefix("./"):
             return file
     known = ", ".join(file.path for file in files[:8]) or "none"
     raise UsageError(f"{path} is no file that needs consent here", f"such files: {known}")

@@ -11,7 +11,7 @@ from localagent.models.scripted import ScriptedModel
 from localagent.ui.chat.chat import open_chat
 from localagent.ui.tui.app import Preferences, Start, Tui
 from localagent.ui.tui.terminal_guard import guarded
-from tests.doubles.opening import opening
+from tests.doubles.opening import command_line, opening
 
 PARTS = ("mode", "model", "planner")
 
@@ -26,12 +26,13 @@ def main() -> int:
         "first": pinned("first", "workflow", "The first says so."),
         "second": pinned("second", "react", "```done\nThe second says so.\n```"),
     }
+    models = Router(catalogue, "first")
     with guarded(0):
         start = Start(
             Path.cwd(),
             "0.0.0",
             lambda: Preferences("auto", "emacs", {}, PARTS),
-            lambda: (open_chat(*opening(Path.cwd()), Router(catalogue, "first")), ()),
+            lambda: (open_chat(*opening(Path.cwd()), models, command_line=command_line()), ()),
         )
         return Tui(start).run()
 

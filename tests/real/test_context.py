@@ -11,7 +11,7 @@ from localagent.core.events import ModelReplied
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.ui.chat.chat import LiveChat, open_chat
-from tests.doubles.opening import opening
+from tests.doubles.opening import command_line, opening
 
 pytestmark = pytest.mark.real_model
 
@@ -39,7 +39,8 @@ QUESTIONS = (
 
 @pytest.mark.parametrize("planner", ["react", "workflow"])
 def test_the_sum_is_the_engines(model: LlamaCpp, workspace_dir: Path, planner: str) -> None:
-    chat = open_chat(*opening(workspace_dir, planner=planner, max_tokens=400), model)
+    given = opening(workspace_dir, planner=planner, max_tokens=400)
+    chat = open_chat(*given, model, command_line=command_line())
     try:
         assert chat.session.window().prompt == ahead(chat)
         for question in QUESTIONS:

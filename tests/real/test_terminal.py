@@ -13,7 +13,7 @@ import pytest
 from localagent.core.events import ModelReplied, PlanChanged, TurnFinished
 from localagent.history.sessions import transcript
 from localagent.ui.chat.chat import LiveChat, open_chat
-from tests.doubles.opening import opening
+from tests.doubles.opening import command_line, opening
 from tests.doubles.tmux_terminal import Tmux
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
@@ -88,7 +88,7 @@ def opened(installed: Path, workspace_dir: Path) -> Iterator[Callable[..., LiveC
 
     def begin(resume: str | None = None) -> LiveChat:
         given = opening(workspace_dir, planner="react", max_tokens=600, resume=resume)
-        chats.append(open_chat(*given))
+        chats.append(open_chat(*given, command_line=command_line()))
         return chats[-1]
 
     yield begin

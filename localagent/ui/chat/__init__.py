@@ -1,1 +1,1 @@
-"""The interactive session without a terminal: what a line that the user enters brings about."""
+"""The interactive session without a front end: it runs each line that the user enters."""

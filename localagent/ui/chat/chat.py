@@ -1,9 +1,10 @@
-"""The chat behind a front end; see `base.Chat`."""
+"""The interactive session behind a front end; implements `interface.Chat`."""
 
 from __future__ import annotations
 
 import difflib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -17,60 +18,111 @@ from localagent.project.prompt_commands import prompt_commands
 from localagent.session.factory import open_session
 from localagent.session.session import RunOptions, Session
 from localagent.ui.chat.commands import COMMANDS
-from localagent.ui.chat.commands.command import Command
-from localagent.ui.chat.commands.plan import made
-from localagent.ui.chat.commands.user_commands import own_command
+from localagent.ui.chat.commands.command import SlashCommand, user_command
+from localagent.ui.chat.commands.plan import make_plan
 from localagent.ui.chat.interface import (
     Answer,
-    Choice,
     CommandInfo,
+    CommandLine,
     Completion,
     Item,
     Output,
-    Status,
+    PickerChoice,
+    SessionStatus,
     UIRequest,
     UIRequestKind,
 )
 from localagent.ui.chat.mentions import mentions
-from localagent.ui.chat.queue import Queue
 from localagent.ui.chat.status import Branch, StatusTracker, where_it_runs
 from localagent.ui.chat.trust_prompt import TrustPrompt
 
+_JOIN_SECONDS = 0.05
+
 
 def open_chat(
-    project: Project, options: RunOptions, model: Model | Router | None = None
+    project: Project,
+    options: RunOptions,
+    model: Model | Router | None = None,
+    *,
+    command_line: CommandLine,
 ) -> LiveChat:
-    """Open a session and the chat around it; the model is not loaded yet. Raises as
-    `session.factory.open_session`."""
-    somebody, options = options.interactive, replace(options, interactive=True)
-    return LiveChat(open_session(project, options, model), options, somebody=somebody)
+    """Open a session and the chat around it; the model is not loaded yet.
+
+    `command_line` runs commands of the command line. Raises as `session.factory.open_session`.
+    """
+    asks, options = options.interactive, replace(options, interactive=True)
+    session = open_session(project, options, model)
+    return LiveChat(session, options, command_line, asks=asks)
+
+
+class LineQueue:
+    """Lines that the user enters while a turn runs, in order; usable from any thread."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._guard = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, line: str) -> None:
+        """Add a line; a blank line is dropped."""
+        if line.strip():
+            with self._guard:
+                self._lines.append(line)
+
+    def take(self) -> str | None:
+        """Remove and return the first line; None where no line waits."""
+        with self._guard:
+            return self._lines.popleft() if self._lines else None
+
+    def take_messages(self) -> list[str]:
+        """Remove and return the first lines up to a command: commands wait for the turn's end."""
+        taken: list[str] = []
+        with self._guard:
+            while self._lines and not self._lines[0].lstrip().startswith(("/", "!")):
+                taken.append(self._lines.popleft().strip())
+        return taken
+
+    def take_all(self) -> list[str]:
+        """Remove and return all lines."""
+        with self._guard:
+            taken = list(self._lines)
+            self._lines.clear()
+        return taken
 
 
 class LiveChat:
-    """Implements `base.Chat`. `session` is the one that goes on now, `options` what it was opened
-    with and what was changed since; `somebody`: whether there is one who can be asked."""
+    """Implements `interface.Chat`.
 
-    def __init__(self, session: Session, options: RunOptions, *, somebody: bool) -> None:
+    `session` is the current session, `options` its options. `asks`: whether a user can answer
+    questions about the project's files.
+    """
+
+    def __init__(
+        self, session: Session, options: RunOptions, command_line: CommandLine, *, asks: bool
+    ) -> None:
         self.session = session
         self.options = options
+        self.command_line = command_line
         self.tracker = StatusTracker()
         self.outcome = ""
-        """How the last turn ended, "" before the first."""
+        """The outcome of the last turn, "" before the first."""
         self._branch = Branch(session.services.workspace.root)
         self._where = where_it_runs(session.models.info())
-        self._queue = Queue()
+        self._queue = LineQueue()
         self._running = threading.Lock()
         self._cancelled = False
         self._requests = 0
         self._responses: dict[int, str | None] = {}
-        self._warming: threading.Thread | None = None
-        self._somebody = somebody
+        self._warm_up_thread: threading.Thread | None = None
+        self._asks = asks
         self.trust_prompt = TrustPrompt()
-        self.read_own_commands()
-        session.steering = self._queue.take_said
+        self.read_user_commands()
+        session.steering = self._queue.take_messages
 
-    def read_own_commands(self) -> None:
-        """Take the user's own and the project's commands as they are now."""
+    def read_user_commands(self) -> None:
+        """Read the user's and the project's commands again."""
         self._prompts = prompt_commands(self.session.project)
 
     # Lines
@@ -78,28 +130,28 @@ class LiveChat:
     def submit(self, line: str) -> Iterator[Item]:
         """See `Chat.submit`."""
         if not self._running.acquire(blocking=False):
-            raise RuntimeError("one line at a time: `steer` takes those entered meanwhile")
+            raise RuntimeError("one line at a time: `steer` takes lines meanwhile")
         self._cancelled = False
         try:
-            yield from self._carry_out(line)
+            yield from self._run_line(line)
             while not self._cancelled and (waiting := self._queue.take()) is not None:
-                yield from self._carry_out(waiting)
+                yield from self._run_line(waiting)
         finally:
-            self.tracker.rest()
+            self.tracker.finish()
             if self._cancelled:
                 self.session.go_on()
             self._running.release()
 
-    def _carry_out(self, line: str) -> Iterator[Item]:
+    def _run_line(self, line: str) -> Iterator[Item]:
         text = line.strip()
         try:
             if is_command(text):
                 name, _, arguments = text[1:].partition(" ")
                 yield from self.command(name).run(self, arguments.strip())
             elif text.startswith("!"):
-                yield from self._entered(text)
+                yield from self._run_shell(text)
             elif text and self.mode == "plan" and classify(text) == "edit":
-                yield from made(self, text)
+                yield from make_plan(self, text)
             elif text:
                 yield from self.ask(text)
         except LocalAgentError as error:
@@ -107,45 +159,45 @@ class LiveChat:
 
     def ask(self, text: str) -> Iterator[Item]:
         """A turn for the model."""
-        if self._somebody:
+        if self._asks:
             yield from self.trust_prompt.ask(self)
-        yield from self._asked(lambda: self.session.run(text))
+        yield from self._run_turn(lambda: self.session.run(text))
 
     def step(self, prompt: str, *, last: bool) -> Iterator[Item]:
         """A turn for a step of a plan."""
-        if self._somebody:
+        if self._asks:
             yield from self.trust_prompt.ask(self)
-        yield from self._asked(lambda: self.session.run_step(prompt, last=last))
+        yield from self._run_turn(lambda: self.session.run_step(prompt, last=last))
 
     def plan(self, task: str) -> Iterator[Item]:
         """A turn that makes a plan."""
-        yield from self._asked(lambda: self.session.run_plan(task))
+        yield from self._run_turn(lambda: self.session.run_plan(task))
 
-    def _asked(self, run: Callable[[], Iterator[Event]]) -> Iterator[Item]:
-        self.finish_warming()
+    def _run_turn(self, run: Callable[[], Iterator[Event]]) -> Iterator[Item]:
+        self.finish_warm_up()
         if self._cancelled:
             yield Output("note", "interrupted before the model was asked")
             return
         yield from self.follow(run())
         self.session.write_title()
 
-    def _entered(self, text: str) -> Iterator[Event]:
+    def _run_shell(self, text: str) -> Iterator[Event]:
         line = text.lstrip("!").strip()
         if not line:
             raise UsageError("there is no command after the !", "for example: !git status")
         yield from self.follow(self.session.run_command(line, share=not text.startswith("!!")))
 
     def follow(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Hand out a session's events, and take note of them."""
+        """Yield a session's events, and track them for the status."""
         for event in events:
-            self.tracker.see(event)
+            self.tracker.record(event)
             if isinstance(event, TurnFinished):
                 self.outcome = event.outcome
             yield event
 
-    def command(self, name: str) -> Command:
-        """The command of that name. Raises UsageError, which names those that are near."""
-        known = {command.name: command for command in (*self._own(), *COMMANDS)}
+    def command(self, name: str) -> SlashCommand:
+        """The command of that name. Raises UsageError, which names similar commands."""
+        known = {command.name: command for command in (*self._user_commands(), *COMMANDS)}
         if name not in known:
             if name in self._prompts.unusable:
                 raise self._prompts.unusable[name]
@@ -173,9 +225,13 @@ class LiveChat:
         return self.session.remembers(question)
 
     def request(
-        self, kind: UIRequestKind, text: str = "", title: str = "", choices: Sequence[Choice] = ()
+        self,
+        kind: UIRequestKind,
+        text: str = "",
+        title: str = "",
+        choices: Sequence[PickerChoice] = (),
     ) -> Iterator[UIRequest]:
-        """Ask the front end for something; what it hands back is `response` then."""
+        """Ask the front end for an action; `response` returns its answer."""
         self._requests += 1
         self._responses.pop(self._requests - 1, None)
         yield UIRequest(self._requests, kind, text, title, tuple(choices))
@@ -185,14 +241,14 @@ class LiveChat:
         self._responses[request] = value
 
     def response(self) -> str | None:
-        """What came of the last request."""
+        """The front end's answer to the last request."""
         return self._responses.pop(self._requests, None)
 
-    # What may happen at any moment
+    # Calls from any thread
 
     def steer(self, line: str) -> None:
         """See `Chat.steer`."""
-        self._queue.put(line)
+        self._queue.add(line)
 
     def take_queued(self) -> list[str]:
         """See `Chat.take_queued`."""
@@ -200,7 +256,7 @@ class LiveChat:
 
     @property
     def cancelled(self) -> bool:
-        """Whether what the last `submit` carried out was stopped."""
+        """Whether the user stopped the last `submit`."""
         return self._cancelled
 
     def cancel(self) -> None:
@@ -212,15 +268,15 @@ class LiveChat:
     def rewind(self, turn: int | None = None) -> str:
         """See `Chat.rewind`."""
         if not self._running.acquire(blocking=False):
-            raise UsageError("something is running", "stop it first")
+            raise UsageError("a turn is running", "stop it first")
         try:
-            going_back = self.session.rewind(turn)
+            events = self.session.rewind(turn)
             while True:
                 try:
-                    self.tracker.see(next(going_back))
+                    self.tracker.record(next(events))
                 except StopIteration as end:
-                    begun = end.value
-                    return f"{_ENTERED.get(begun.kind, '')}{begun.prompt}"
+                    start = end.value
+                    return f"{_PREFIXES.get(start.kind, '')}{start.prompt}"
         finally:
             self._running.release()
 
@@ -240,27 +296,27 @@ class LiveChat:
         self.set_mode(following)
         return following
 
-    def status(self) -> Status:
+    def status(self) -> SessionStatus:
         """See `Chat.status`."""
-        session, standing = self.session, self.tracker
+        session, tracker = self.session, self.tracker
         info = session.models.info()
-        return Status(
+        return SessionStatus(
             model=info.id,
             where=self._where,
             planner=session.planner or info.profile.planner,
             mode=self.mode,
-            window_used=standing.window_used,
+            window_used=tracker.window_used,
             window=info.profile.window,
-            tokens_per_second=standing.tokens_per_second,
-            reused=standing.reused,
+            tokens_per_second=tracker.tokens_per_second,
+            reused=tracker.reused,
             sandbox=session.services.sandbox.kind,
             confined=session.services.sandbox.confined,
             branch=self._branch.name(),
-            check=standing.check,
-            seconds=standing.seconds,
-            doing=standing.doing,
-            reading=standing.reading,
-            seconds_left=standing.seconds_left,
+            check=tracker.check,
+            seconds=tracker.seconds,
+            doing=tracker.doing,
+            reading=tracker.reading,
+            seconds_left=tracker.seconds_left,
             queued=len(self._queue),
             session=session.id,
             workspace=str(session.services.workspace.root),
@@ -270,13 +326,13 @@ class LiveChat:
 
     def commands(self) -> Sequence[CommandInfo]:
         """See `Chat.commands`."""
-        return [command.info for command in (*COMMANDS, *self._own())]
+        return [command.info for command in (*COMMANDS, *self._user_commands())]
 
-    def _own(self) -> list[Command]:
-        """The user's and the project's commands; those built in go before ones of their name."""
+    def _user_commands(self) -> list[SlashCommand]:
+        """The user's and the project's commands; a built-in command hides one of its name."""
         taken = {command.name for command in COMMANDS}
-        found = self._prompts.found.values()
-        return [own_command(command) for command in found if command.name not in taken]
+        commands = self._prompts.found.values()
+        return [user_command(command) for command in commands if command.name not in taken]
 
     def complete(self, command: str, text: str) -> Sequence[Completion]:
         """See `Chat.complete`."""
@@ -291,51 +347,55 @@ class LiveChat:
 
     def warm_up(self) -> None:
         """See `Chat.warm_up`."""
-        if self._warming is None and not self._running.locked():
-            self._warming = threading.Thread(target=self._warm, name="warm-up", daemon=True)
-            self._warming.start()
+        if self._warm_up_thread is None and not self._running.locked():
+            self._warm_up_thread = threading.Thread(
+                target=self._run_warm_up, name="warm-up", daemon=True
+            )
+            self._warm_up_thread.start()
 
-    def _warm(self) -> None:
-        self.tracker.warming(0, 0)
+    def _run_warm_up(self) -> None:
+        self.tracker.warming_up(0, 0)
         try:
-            self.session.warm_up(self.tracker.warming)
+            self.session.warm_up(self.tracker.warming_up)
         except LocalAgentError:
-            pass  # the turn that needs the model says it
+            pass  # the turn that needs the model reports it
         finally:
-            self.tracker.warmed()
+            self.tracker.warmed_up()
 
-    def finish_warming(self) -> None:
-        """Wait until the model is free: it does one thing at a time."""
-        warming, self._warming = self._warming, None
-        while warming is not None and warming.is_alive():
+    def finish_warm_up(self) -> None:
+        """Wait until the model is free: it serves one request at a time."""
+        thread, self._warm_up_thread = self._warm_up_thread, None
+        while thread is not None and thread.is_alive():
             if self._cancelled:
                 self.session.models.cancel()
-            warming.join(0.05)
+            thread.join(_JOIN_SECONDS)
 
-    def go_on_with(self, resume: str | None) -> None:
-        """Go on with another session, or with `resume` None with a new one, in the place of this
-        one. Raises as `app.open_session`; this one stays then."""
-        self.finish_warming()
+    def switch_session(self, resume: str | None) -> None:
+        """Replace the session by the session `resume`, or by a new one with None.
+
+        Raises as `session.factory.open_session`; the current session stays then.
+        """
+        self.finish_warm_up()
         before = self.session
         project = before.project.reopen(mode=self.mode)
         after = open_session(project, replace(self.options, resume=resume), after=before)
         after.planner, after.check, after.limits = before.planner, before.check, before.limits
         before.leave()
-        after.steering = self._queue.take_said
+        after.steering = self._queue.take_messages
         self.session, self.tracker, self.outcome = after, StatusTracker(), ""
 
     def close(self) -> None:
         """See `Chat.close`."""
         self._cancelled = True
         self.session.cancel()
-        self.finish_warming()
+        self.finish_warm_up()
         self.session.close()
 
 
-_ENTERED = {"command": "!", "plan": "/plan "}
-"""What the user enters before the prompt of a turn of some kinds."""
+_PREFIXES = {"command": "!", "plan": "/plan "}
+"""The input's beginning for turns of these kinds."""
 
 
 def is_command(text: str) -> bool:
-    """Whether a line is a command, and not a task that begins with a path: "/etc/hosts is …"."""
+    """Whether a line is a command; a task may begin with a path: "/etc/hosts is …"."""
     return text.startswith("/") and "/" not in text[1:].split(" ")[0]

@@ -1,13 +1,13 @@
-"""The border between an interactive session and the front end that shows it.
+"""The seam between an interactive session and the front end that draws it.
 
-    chat = open_chat(options)                     # localagent.ui.chat.chat
-    chat.warm_up()                                # while the user types
+    chat = open_chat(project, options, command_line=…)  # localagent.ui.chat.chat
+    chat.warm_up()                                      # while the user types
     for item in chat.submit("fix the failing test"):
-        if isinstance(item, Output): …             # text, Markdown, a table, a diff: draw it
-        elif isinstance(item, UIRequest): …           # quit, edit, pick: chat.resolve(item.id, …)
-        else: …                                   # an event; a Question: chat.answer(item.id, …)
+        if isinstance(item, Output): …                  # text, Markdown, a table, a diff: draw it
+        elif isinstance(item, UIRequest): …             # quit, edit, pick: chat.resolve(…)
+        else: …                                         # an event; a Question: chat.answer(…)
 
-`submit` blocks between its items, so a front end pumps it in a thread of its own (the *agent
+`submit` blocks between its items, so a front end pulls them in a thread of its own (the *agent
 thread*), one submit at a time. Everything else may be called from any thread, at any moment.
 The front end answers a `Question` or a `UIRequest` before it pulls the next item. No answer
 counts as "no", or as given up.
@@ -15,37 +15,21 @@ counts as "no", or as given up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from localagent.core.events import MODES, Answer, Event, Mode
+from localagent.ui.chat.output import Output
 
-__all__ = ["MODES", "Answer", "Chat", "Choice", "CommandInfo", "Completion", "Item", "Mode"]
-__all__ += ["Output", "Status", "UIRequest", "UIRequestKind"]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Something for the person alone: it is neither recorded nor seen by the model.
-
-    `text` is plain for "text", "note" (a remark, dim) and "error", CommonMark for "markdown", and
-    unified for "diff". A "table" has `rows`, under `head` where that is not empty; numbers are
-    ready to be shown. `title` stands above; `hint` below an error says what to do. Nothing is
-    cleaned of control characters yet: the front end does that, as for events.
-    """
-
-    kind: Literal["text", "note", "error", "markdown", "table", "diff"]
-    text: str = ""
-    title: str = ""
-    head: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    hint: str = ""
+__all__ = ["MODES", "Answer", "Chat", "CommandInfo", "Completion", "Item", "Mode", "PickerChoice"]
+__all__ += ["Output", "SessionStatus", "UIRequest", "UIRequestKind"]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One thing that can be picked; `value` is what is handed back, `text` what is shown."""
+class PickerChoice:
+    """A choice of a picker; `value` is the answer, `text` and `detail` are for the user."""
 
     value: str
     text: str
@@ -57,35 +41,36 @@ UIRequestKind = Literal["quit", "clear", "theme", "keys", "edit", "pick", "draft
 
 @dataclass(frozen=True, slots=True)
 class UIRequest:
-    """Something that only a front end can do, handed back with `Chat.resolve`.
+    """An action that only a front end can do; it answers with `Chat.resolve`.
 
-    kind        what is wanted                                   handed back
-    "quit"      leave; the front end closes the chat             nothing
-    "clear"     clear the screen: another conversation begins    nothing
-    "theme"     use the theme `text`; "": say which there are    nothing
-    "keys"      show the key bindings                            nothing
-    "edit"      open `text` in the user's editor                 the text when the editor was left
-    "pick"      let the user pick one of `choices`, under        the value picked
-                `title`; the first is the usual one
-    "draft"     put `text` into the input line for editing       nothing
+    - "quit": leave. The front end closes the chat.
+    - "clear": clear the screen for a new conversation.
+    - "theme": use the theme `text`. With "" list the themes.
+    - "keys": show the key bindings.
+    - "edit": open `text` in the user's editor. The answer is the edited text.
+    - "pick": let the user pick from `choices` below `title`. The answer is the value; the first
+      choice is the default.
+    - "draft": put `text` into the input line for editing.
 
-    Where the user gives up (leaves the editor with an error, presses Esc), None is handed back.
+    The answer is None where the user gives up: the editor fails, or the user presses Esc.
     """
 
     id: int
     kind: UIRequestKind
     text: str = ""
     title: str = ""
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[PickerChoice, ...] = ()
 
 
 Item = Event | Output | UIRequest
 
+CommandLine = Callable[[Sequence[str], Path, Callable[[], bool]], Sequence[Output]]
+"""Runs the words of a command line in a folder, until the last argument returns True."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommandInfo:
-    """A command that can be entered after "/". `arguments` is a pattern for people, such as
-    "[TURN]"; `origin` is "built in" or the file that it comes from."""
+    """A slash command. `arguments` is a pattern such as "[TURN]"; `origin` its file, if any."""
 
     name: str
     arguments: str
@@ -95,68 +80,73 @@ class CommandInfo:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One way to go on: `text` replaces the argument that is being typed."""
+    """A completion: `text` replaces the argument that the user types."""
 
     text: str
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """What a status line tells; cheap to ask for.
-
-    `where` is where the model runs ("cpu", "gpu", "ollama", …). `window_used` and `window` are in
-    tokens, the former of the last request and its reply; `reused` of them were not read again.
-    `tokens_per_second` is of the reply that is being written, or of the last one; 0.0: none yet.
-    `check` is "", or the result of the last check in a few words. `doing` is what is being done
-    now, or "" while nothing runs; `seconds` how long that has taken, or how long the last turn
-    took. `reading` is the part of the prompt that is read, from 0 to 1, or None while none is.
-    `seconds_left` is an estimate for that. `queued` counts lines that wait for the turn's end.
-    `ports` are those of this machine that commands may connect to.
-    """
+class SessionStatus:
+    """The content of a status line; cheap to compute. Windows are in tokens."""
 
     model: str
     where: str
+    """Where the model runs: "cpu", "gpu", "ollama", …"""
     planner: str
     mode: Mode
     window_used: int
+    """Of the last request and its reply."""
     window: int
     tokens_per_second: float
+    """Of the current or the last reply; 0.0 before the first."""
     reused: int
+    """Tokens of `window_used` that were not read again."""
     sandbox: str
     confined: bool
     branch: str
     check: str
+    """The last check's result in a few words, or ""."""
     seconds: float
+    """Duration of the current or the last turn."""
     doing: str = ""
+    """The current activity, or "" between turns."""
     reading: float | None = None
+    """The part of the prompt that is read, 0 to 1; None while none is read."""
     seconds_left: float | None = None
+    """An estimate for `reading`."""
     queued: int = 0
+    """Lines that wait for the turn's end."""
     session: str = ""
     workspace: str = ""
     read_only: bool = False
     ports: tuple[int, ...] = ()
+    """Ports of this machine that commands may connect to."""
 
 
 class Chat(Protocol):
-    """One interactive session. See the module's description on threads."""
+    """One interactive session. The module's docstring explains threads."""
 
     def submit(self, line: str) -> Iterator[Item]:
-        """Carry out what the user entered: a task or question, a `/command`, or a `!command` for
-        the sandbox (its output joins the conversation; not with `!!`).
+        """Run a line: a task or question, a `/command`, or a `!command` for the sandbox.
 
-        Lines that `steer` took meanwhile and that did not join the turn are carried out after it,
-        each with a `TurnStarted` of its own, unless the turn was cancelled. The user's mistakes
-        are shown, not raised; to stop pulling ends what runs.
+        The output of a `!command` joins the conversation; the output of `!!command` does not.
+        Lines of `steer` that did not join the turn run after it, each as a turn of its own, unless
+        the turn was cancelled. The user's mistakes become outputs, not exceptions. The turn ends
+        when the caller stops pulling items.
         """
 
     def answer(self, question: int, answer: Answer) -> None:
-        """Answer a `Question` before the next item is pulled. A command (the tools "shell" and
-        "check") may be handed back edited."""
+        """Answer a `Question` before the next item is pulled.
+
+        The answer to a command (tools "shell" and "check") may hold an edited command.
+        """
 
     def remembers(self, question: int) -> tuple[str, ...]:
-        """What exactly "remember" would allow for this open question, one line each; empty where
-        it cannot be remembered (a command that is not understood)."""
+        """What "remember" would allow for this open question, one line each.
+
+        Empty where it cannot be remembered: the command could not be parsed.
+        """
 
     def resolve(self, request: int, value: str | None) -> None:
         """Answer a `UIRequest` of the kind "edit" or "pick" before the next item is pulled.
@@ -164,49 +154,53 @@ class Chat(Protocol):
         None: the user gave up."""
 
     def steer(self, line: str) -> None:
-        """A line that was entered while `submit` runs: it joins the conversation at the next step
-        where the planner allows that; commands, and what did not join, wait for the turn's end."""
+        """Take a line while `submit` runs.
+
+        It joins the conversation at the next step where the planner allows it. Commands and lines
+        that did not join wait for the turn's end.
+        """
 
     def take_queued(self) -> list[str]:
-        """The lines that wait, which then wait no more: to put them back into the input."""
+        """Remove and return the waiting lines, to put them back into the input."""
 
     def cancel(self) -> None:
-        """Stop what runs; the session goes on. What was said is kept, and so are the lines that
-        wait (`take_queued`)."""
+        """Stop the running turn; the session, its conversation and waiting lines stay."""
 
     def rewind(self, turn: int | None = None) -> str:
-        """Go back to before a turn (None: the last): files are as they were then, the conversation
-        is cut there. Returns what the user had asked, for editing.
+        """Go back to before a turn (None: the last), and return its prompt for editing.
 
-        Not while `submit` runs. Raises UsageError and, where a file was changed by somebody else
-        since, WorkspaceError; nothing has changed then.
+        Files are as they were then; the conversation ends there. Not while `submit` runs. Raises
+        UsageError, and WorkspaceError where another program changed a file since; nothing has
+        changed then.
         """
 
     @property
     def mode(self) -> Mode:
-        """How much may be done without asking."""
+        """What localagent does without asking."""
 
     def set_mode(self, mode: Mode) -> None:
-        """Change the mode, also in the middle of a turn: the next action is judged by it.
+        """Change the mode; it applies from the next action on, also within a turn.
 
         Raises UsageError for "auto" where no sandbox confines commands.
         """
 
     def cycle_mode(self) -> Mode:
-        """Go on to the next mode that is possible here, and return it."""
+        """Switch to the next possible mode, and return it."""
 
-    def status(self) -> Status:
-        """How things stand."""
+    def status(self) -> SessionStatus:
+        """The content of the status line."""
 
     def commands(self) -> Sequence[CommandInfo]:
-        """The commands, built in and the user's own, in the order of a help text."""
+        """The built-in commands and the user's, in the order of a help text."""
 
     def complete(self, command: str, text: str) -> Sequence[Completion]:
-        """How the argument `text` of a command (its name without "/") can go on, the best first."""
+        """Completions of the argument `text` of a command (named without "/"), the best first."""
 
     def warm_up(self) -> None:
-        """Begin to load the model and let it read what every prompt begins with, in the background.
-        A `submit` that needs the model waits for it and goes on from there."""
+        """Load the model in the background, and let it read the beginning of every prompt.
+
+        A `submit` that needs the model waits for it.
+        """
 
     def close(self) -> None:
-        """End the session: what runs is stopped, and what the model has read is kept on disk."""
+        """End the session: stop the turn, and store the model's prompt cache."""

@@ -1,4 +1,4 @@
-"""What can be named after "@": files of the workspace, and definitions that its index has."""
+"""Completions after "@": files of the workspace, and definitions of its index."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from localagent.index.store import Store, index_file
 from localagent.ui.chat.interface import Completion
 from localagent.workspace.workspace import Workspace
 
-MOST = 30
+MAX_COMPLETIONS = 30
 """Of each kind."""
 
 
 def mentions(workspace: Workspace, text: str) -> Sequence[Completion]:
-    """How `text` can go on: files that begin with it, definitions whose names do, and files that
-    hold it, also in other case. May be called from any thread."""
+    """Completions of `text`: files and definitions that begin with it, then files that hold it.
+
+    Case matters only at the beginning. Usable from any thread.
+    """
     files = workspace.files()
-    begun = [name for name in files if name.startswith(text)]
+    starts = [name for name in files if name.startswith(text)]
     low = text.lower()
     inside = [name for name in files if low in name.lower() and not name.startswith(text)]
     return [
-        *(Completion(name, "file") for name in begun[:MOST]),
+        *(Completion(name, "file") for name in starts[:MAX_COMPLETIONS]),
         *_definitions(workspace, text),
-        *(Completion(name, "file") for name in inside[:MOST]),
+        *(Completion(name, "file") for name in inside[:MAX_COMPLETIONS]),
     ]
 
 
@@ -33,7 +35,7 @@ def _definitions(workspace: Workspace, text: str) -> list[Completion]:
         return []
     try:
         with Store(file, workspace.root) as store:
-            found = store.begun(text, MOST)
+            matches = store.begun(text, MAX_COMPLETIONS)
     except (OSError, sqlite3.Error):
-        return []  # it is being made anew, or cannot be read
-    return [Completion(one.name, f"{one.kind}, {one.path}:{one.line}") for one in found]
+        return []  # the index is being rebuilt, or unreadable
+    return [Completion(one.name, f"{one.kind}, {one.path}:{one.line}") for one in matches]

@@ -1,6 +1,7 @@
-"""Asking, inside a session, whether what its project brings may be used: its rules, prompts,
-commands, tools and planners. Each file is shown as it is, and used only after a yes to exactly
-that."""
+"""Questions inside a session: may the project's rules, prompts, commands and plug-ins be used?
+
+Each file is shown as it is, and used only after a yes to exactly this text.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +10,38 @@ from typing import TYPE_CHECKING
 
 from localagent.permissions.consent import MEANINGS, Consent, ProjectFile
 from localagent.session.factory import use_project_files
-from localagent.ui.chat.interface import Choice, Item, Output
+from localagent.ui.chat.interface import Item, Output, PickerChoice
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
 _CHOICES = (
-    Choice("later", "not now"),
-    Choice("yes", "use it, as it is now"),
-    Choice("no", "never, and do not ask again about this text"),
+    PickerChoice("later", "not now"),
+    PickerChoice("yes", "use it, as it is now"),
+    PickerChoice("no", "never, and do not ask again about this text"),
 )
 
 
 class TrustPrompt:
-    """What was asked about in this session already is not asked again by itself."""
+    """Asks about each text once a session."""
 
     def __init__(self) -> None:
         self._asked: set[tuple[str, str]] = set()
 
     def ask(self, chat: LiveChat, *, again: bool = False) -> Iterator[Item]:
-        """Ask about each file that nothing was said on yet; with `again` also about those where
-        the user said "not now". What he agrees to holds from now on."""
+        """Ask about each file without an answer; with `again` also after a "not now".
+
+        The session uses the approved files from now on.
+        """
         project = chat.session.project.reopen()
         consent = project.consent
-        wanted = [
+        pending = [
             f for f in project.files.pending if again or (f.path, f.sha256) not in self._asked
         ]
-        said = False
-        for file in wanted:
+        answered = False
+        for file in pending:
             self._asked.add((file.path, file.sha256))
-            yield from _shown(consent, file)
+            yield from _file_output(consent, file)
             yield from chat.request("pick", title=f"Use {file.path}?", choices=_CHOICES)
             answer = chat.response()
             if answer == "yes":
@@ -46,19 +49,19 @@ class TrustPrompt:
                 yield Output("note", f"{file.path} is used from now on")
             elif answer == "no":
                 consent.refuse(file)
-                yield Output("note", f"{file.path} is not used; /trust remove takes that back")
+                yield Output("note", f"{file.path} is not used; /trust remove forgets this answer")
             else:
                 yield Output("note", f"{file.path} is not used in this session; /trust asks again")
-            said |= answer in ("yes", "no")
-        if said:
+            answered |= answer in ("yes", "no")
+        if answered:
             use_project_files(chat.session)
-            chat.read_own_commands()
+            chat.read_user_commands()
 
 
-def _shown(consent: Consent, file: ProjectFile) -> Iterator[Item]:
+def _file_output(consent: Consent, file: ProjectFile) -> Iterator[Item]:
     difference = consent.difference(file)
     if difference:
-        title = f"{file.path} has changed since you were asked ({MEANINGS[file.kind]})"
+        title = f"{file.path} has changed since your answer ({MEANINGS[file.kind]})"
         yield Output("diff", difference, title=title)
     else:
         title = f"this project brings {file.path} ({MEANINGS[file.kind]})"

@@ -7,14 +7,14 @@ from datetime import datetime
 
 from rich.text import Text
 
-from localagent.ui.chat.interface import Status
+from localagent.ui.chat.interface import SessionStatus
 from localagent.ui.view.format import Symbols
 from localagent.ui.view.sanitize import one_line
 
 _MODE_STYLES = {"plan": "accent", "auto-edit": "warn", "auto": "bad"}
 
 
-def status_line(status: Status, parts: Sequence[str], width: int, symbols: Symbols) -> Text:
+def status_line(status: SessionStatus, parts: Sequence[str], width: int, symbols: Symbols) -> Text:
     """The named parts, as many as fit into `width` cells; the first names have priority."""
     line = Text()
     for part in parts:
@@ -27,7 +27,7 @@ def status_line(status: Status, parts: Sequence[str], width: int, symbols: Symbo
     return line
 
 
-def _part(part: str, status: Status, symbols: Symbols) -> Text:
+def _part(part: str, status: SessionStatus, symbols: Symbols) -> Text:
     match part:
         case "mode":
             word = "read only" if status.read_only else f"{status.mode} mode"

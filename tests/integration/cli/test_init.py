@@ -22,7 +22,7 @@ def test_it_shows_and_writes_and_is_agreed_to(workspace_dir: Path) -> None:
     assert written == done.stdout
     assert "- test: `python -m pytest -q`" in written
     assert run_in(workspace_dir, "trust", "list").stdout.startswith("agreed  rules")
-    assert "says all that already" in run_in(workspace_dir, "init").stdout
+    assert "has this text already" in run_in(workspace_dir, "init").stdout
     assert [p.name for p in workspace_dir.glob(".AGENTS*")] == []
 
 
@@ -32,7 +32,7 @@ def test_a_file_that_is_there_is_not_overwritten_without_a_yes(workspace_dir: Pa
     done = run_in(workspace_dir, "init")
     assert done.returncode == 3
     assert "-Never touch gen/." in done.stdout
-    assert "nobody can be asked" in done.stderr
+    assert "no user can answer" in done.stderr
     assert path.read_text() == OWN
     command = [sys.executable, "-m", "localagent", "init"]
     with at_terminal(command, workspace_dir) as terminal:

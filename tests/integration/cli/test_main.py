@@ -78,7 +78,7 @@ def test_without_arguments_it_says_how_to_begin(run: Run) -> None:
         (["run", "x", "--resume", "20200101-0000-aaaa"], "20200101-0000-aaaa", ""),
         (["undo"], "undo", ""),
         (["sessions", "show", "zzzz"], "zzzz", ""),
-        (["docs", "nothing"], "no page 'nothing'", "the pages are"),
+        (["docs", "nothing"], "no page 'nothing'", "lists the pages"),
         (["models", "use", "x"], "no model is called 'x'", "known are"),
         (["models", "add", "no.gguf"], "there is no file", "GGUF"),
     ],
@@ -120,7 +120,7 @@ def test_a_task_is_solved_drawn_recorded_and_undone(
 
     undone = run("undo")
     assert undone.returncode == 0, undone.stderr
-    assert "changed back calc.py" in undone.stdout
+    assert "restored calc.py" in undone.stdout
     assert (workspace_dir / "calc.py").read_bytes() == before
     redone = run("redo")
     assert redone.returncode == 0, redone.stderr

@@ -104,7 +104,7 @@ def test_nothing_found_and_nothing_asked(project: Path) -> None:
 def test_index_is_made_shown_and_removed(project: Path) -> None:
     assert "no index yet" in localagent(project, "index").stdout
     built = localagent(project, "index", "build").stdout.splitlines()
-    assert built[0].startswith("2 files, 3 lines, 2 pieces, 1 definition: ")
+    assert built[0].startswith("2 files, 3 lines, 2 chunks, 1 definition: ")
     assert Path(built[1]).is_file()
     assert localagent(project, "index", "--json").stdout.startswith('{"file": ')
     status = json.loads(localagent(project, "index", "status", "--json").stdout)

@@ -64,7 +64,7 @@ def test_a_list_is_searched_and_filtered(run: Run, session: str) -> None:
 def test_without_a_terminal_nothing_is_deleted_but_with_yes(run: Run, session: str) -> None:
     refused = run("sessions", "delete", session)
     assert refused.returncode == 3
-    assert "nobody can be asked" in refused.stderr
+    assert "no user can answer" in refused.stderr
     assert session in run("sessions", "list").stdout
     assert run("sessions", "delete", session, "--yes").returncode == 0
     assert run("sessions", "list").stdout == ""

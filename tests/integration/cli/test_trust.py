@@ -55,7 +55,7 @@ def test_list_add_change_remove(run: Run, project: Path) -> None:
     assert run("trust", "add", "--all", "--yes").returncode == 0
     assert set(states(run).values()) == {"agreed"}
     (project / "pkg" / "AGENTS.md").unlink()
-    assert "(gone)" in run("trust", "list").stdout
+    assert "(deleted)" in run("trust", "list").stdout
     assert run("trust", "remove", "--all").returncode == 0
     assert set(states(run).values()) == {"new"}
 
@@ -65,8 +65,8 @@ def test_list_add_change_remove(run: Run, project: Path) -> None:
     [
         (["add"], 2, "no file is named"),
         (["add", "calc.py", "--yes"], 2, "no file that needs consent"),
-        (["add", "AGENTS.md"], 3, "nobody can be asked"),
-        (["remove", "AGENTS.md"], 2, "nothing was said"),
+        (["add", "AGENTS.md"], 3, "no user can answer"),
+        (["remove", "AGENTS.md"], 2, "no answer for AGENTS.md"),
         (["show", "../x"], 2, "no file that needs consent"),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_run_asks_with_the_text_and_again_with_the_difference(
         assert "this project brings" not in terminal.shown
     (project / "AGENTS.md").write_text("Use classes.\n")
     with at_terminal(command, project) as terminal:
-        terminal.until("AGENTS.md of this project has changed since you were asked")
+        terminal.until("AGENTS.md of this project has changed since your answer")
         terminal.until("| -Use plain functions.")
         terminal.until("| +Use classes.")
         terminal.until("Enter not now:")

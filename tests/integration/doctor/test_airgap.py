@@ -85,7 +85,7 @@ def test_all_hold_and_a_page_says_so(examined: Examined, tmp_path: Path, toy: Pa
     assert hashlib.sha256(toy.read_bytes()).hexdigest() in text
     again = examined([*COMMAND, "--report", str(page)])
     assert (again.returncode, again.stdout) == (2, "")
-    assert "name a file that is not there yet" in again.stderr
+    assert "name a file that does not exist yet" in again.stderr
 
 
 @pytest.mark.parametrize(

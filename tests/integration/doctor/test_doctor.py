@@ -175,7 +175,7 @@ def test_what_would_be_deleted_is_listed_and_needs_a_yes(run: Run, three: list[s
     asked = run("--disk", "--prune", "--max-bytes", "0", "--keep", "1")
     assert asked.returncode == 0
     assert "to be deleted: 2 sessions, 2.1 MB" in asked.stdout
-    assert "nobody can be asked here; --yes" in asked.stdout
+    assert "no user can answer here; --yes" in asked.stdout
     assert session_ids() == sorted(three)
     listed = json.loads(run("--prune", "--max-bytes", "0", "--keep", "1", "--json").stdout)
     assert [item["session"] for item in listed["would_delete"]] == three[:2]
@@ -184,7 +184,7 @@ def test_what_would_be_deleted_is_listed_and_needs_a_yes(run: Run, three: list[s
     assert "deleted 2 sessions: 2.1 MB freed" in done.stdout
     assert session_ids() == three[2:]
     again = run("--disk", "--prune", "--max-bytes", "0", "--keep", "1", "--yes")
-    assert "no session is to be deleted" in again.stdout
+    assert "no session to delete" in again.stdout
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n\n", 3), ("\n", 3), ("y\n", 2)])

@@ -130,7 +130,7 @@ def test_a_log_that_was_changed_is_told(
     told = capsys.readouterr().out
     assert f"CHANGED  {path.name}, line" in told
     assert main(["audit", "show", run.session.id]) == 0
-    assert "not as written" in capsys.readouterr().out
+    assert "a damaged line" in capsys.readouterr().out
 
 
 def test_texts_are_kept_where_the_settings_say_so(
@@ -169,4 +169,4 @@ def test_export_gives_the_stored_bytes(
     assert main(["audit", "export", run.session.id, "-o", str(out)]) == 0
     assert out.read_bytes() == stored
     assert main(["audit", "export", run.session.id, "-o", str(out)]) == 2
-    assert "not there yet" in capsys.readouterr().err
+    assert "does not exist yet" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`/commit`: a message by the model of the role "small", and, after a yes, the commit."""
+"""`/commit`: a message by the model of the role "small", then the commit after a yes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from localagent.agent.small_tasks import CommitMessage, StagedChanges, write_mes
 from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, Step
 from localagent.history.sessions import transcript
-from localagent.ui.chat.commands.command import Command, nothing_after
-from localagent.ui.chat.interface import Choice, Item, Output
+from localagent.ui.chat.commands.command import SlashCommand, nothing_after
+from localagent.ui.chat.interface import Item, Output, PickerChoice
 from localagent.ui.view.format import count
 from localagent.workspace.git import commit
+from localagent.workspace.git.commit import CommitSelection
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
 _SECONDS = 120.0
+_MAX_NAMES = 5
 _CHOICES = (
-    Choice("commit", "commit", "with this message"),
-    Choice("edit", "edit the message", "in your editor, and see it again"),
-    Choice("cancel", "cancel", "commit nothing"),
+    PickerChoice("commit", "commit", "with this message"),
+    PickerChoice("edit", "edit the message", "in your editor, and see it again"),
+    PickerChoice("cancel", "cancel", "commit nothing"),
 )
 
 
@@ -30,9 +32,9 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
     session = chat.session
     root = session.services.workspace.root
     if session.lock is None:
-        raise UsageError("another session holds this workspace, so nothing can be committed here")
-    what = commit.select(root, _changed(chat))
-    chat.finish_warming()
+        raise UsageError("another session holds this workspace, so this one cannot commit")
+    what = commit.select(root, _changed_files(chat))
+    chat.finish_warm_up()
     yield from chat.follow(session.begin())
     yield Step("write", f"writing a message for {count(len(what.files), 'file')}")
     written = write_message(
@@ -49,41 +51,44 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
     if chat.cancelled:
         yield Output("note", "stopped; nothing was committed")
         return
-    yield from _notes(written)
-    message = yield from _agreed(chat, written.text, what)
+    yield from message_warnings(written)
+    message = yield from _ask_message(chat, written.text, what)
     if message:
-        yield from _made(chat, message, what)
+        yield from _run_commit(chat, message, what)
     else:
         yield Output("note", "nothing was committed")
 
 
-def _changed(chat: LiveChat) -> list[str]:
-    """The files that the session changed, also those whose changes were taken back since."""
+def _changed_files(chat: LiveChat) -> list[str]:
+    """The files that the session changed, also files whose changes were undone."""
     if not chat.session.turns:
         return []
     events = transcript.read(chat.session.id).events
     return [event.path for event in events if isinstance(event, FileChanged)]
 
 
-def _notes(written: CommitMessage) -> Iterator[Item]:
+def message_warnings(written: CommitMessage) -> Iterator[Output]:
+    """What the user should know about a message."""
     if not written.by_model:
         yield Output("note", "the model gave no usable message; this one only names the files")
     if written.clipped:
-        yield Output("note", f"the model saw only a part of {', '.join(written.clipped[:5])}")
+        yield Output("note", f"the model saw only a part of {_names(written.clipped)}")
     if written.secret:
-        names = ", ".join(written.secret[:5])
-        yield Output("note", f"not shown to the model, as they may hold secrets: {names}")
+        yield Output("note", f"hidden from the model, may hold secrets: {_names(written.secret)}")
 
 
-def _agreed(
-    chat: LiveChat, message: str, what: commit.CommitSelection
-) -> Generator[Item, None, str]:
-    """The message that the user agrees to, "" where he does not."""
+def _names(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - _MAX_NAMES} more" if len(paths) > _MAX_NAMES else ""
+    return ", ".join(paths[:_MAX_NAMES]) + more
+
+
+def _ask_message(chat: LiveChat, message: str, what: CommitSelection) -> Generator[Item, None, str]:
+    """The message that the user accepts; "" for none."""
     files = count(len(what.files), "file")
     listed = "\n".join(f"  {file}" for file in what.files[:12])
     more = f"\n  and {len(what.files) - 12} more" if len(what.files) > 12 else ""
-    staged = "to be staged, as this session changed them" if what.add else "staged"
-    yield Output("text", f"{listed}{more}", title=f"{files}, {staged}")
+    title = f"{files} changed by this session (will be staged)" if what.add else f"{files}, staged"
+    yield Output("text", f"{listed}{more}", title=title)
     while True:
         yield Output("text", message, title="message")
         yield from chat.request("pick", title=f"Commit {files}?", choices=_CHOICES)
@@ -97,17 +102,17 @@ def _agreed(
         message = message if edited is None else edited.strip()
 
 
-def _made(chat: LiveChat, message: str, what: commit.CommitSelection) -> Iterator[Item]:
+def _run_commit(chat: LiveChat, message: str, what: CommitSelection) -> Iterator[Item]:
     root = chat.session.services.workspace.root
     before = commit.head(root)
     line = commit.command(message, what.add, hooks=chat.session.services.sandbox.confined)
     yield from chat.follow(chat.session.run_command(line, share=False))
     now = commit.head(root)
     if now == before:
-        hint = "what git said stands above; !git status says what is staged"
-        yield Output("error", "there is no commit", hint=hint)
+        hint = "git's message stands above; !git status lists the staged files"
+        yield Output("error", "git made no commit", hint=hint)
     else:
         yield Output("note", f"committed as {now}; !git show --stat shows it")
 
 
-COMMIT = Command("commit", "", "commit what is staged, or what this session changed", _commit)
+COMMIT = SlashCommand("commit", "", "commit what is staged, or what this session changed", _commit)

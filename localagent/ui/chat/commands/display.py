@@ -1,28 +1,69 @@
-"""Commands that are about the front end itself."""
+"""Commands on the front end, and `/context`: what fills the model's window."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from localagent.ui.chat.commands.command import Command, nothing_after
-from localagent.ui.chat.interface import Item, Output
+from localagent.agent.limits import LOOP
+from localagent.agent.repair.localize import paths_in_task
+from localagent.context.builder import gather
+from localagent.ui.chat.commands.command import SlashCommand, nothing_after
+from localagent.ui.chat.interface import Item
+from localagent.ui.chat.output import Output
 
 if TYPE_CHECKING:
+    from localagent.agent.window_usage import Window
     from localagent.ui.chat.chat import LiveChat
 
-_SIGNS = (
+_INPUT_ROWS = (
     ("/command", "one of the commands above"),
     ("!command", "run in the sandbox; the model sees the output (not with !!)"),
     ("anything else", "a task or a question for the model"),
 )
 
 
+def _context(chat: LiveChat, question: str) -> Iterator[Item]:
+    chat.finish_warm_up()
+    if question:
+        yield from _code_for(chat, question)
+        return
+    window = chat.session.window()
+    title = "the last prompt of the model" if window.last else "the beginning of the next prompt"
+    head = ("part", "tokens", "of window")
+    yield Output("table", title=title, head=head, rows=_window_rows(window))
+    if not window.exact:
+        yield Output("note", "this backend does not count tokens: the parts are estimated")
+
+
+def _window_rows(window: Window) -> tuple[tuple[str, ...], ...]:
+    rows = [*window.parts, ("the prompt", window.prompt)]
+    if window.last:
+        rows.append(("last reply", window.reply))
+    rows += [("room left", window.left), ("window", window.window)]
+    return tuple((name, f"{n:,}", f"{100 * n / window.window:.1f}%") for name, n in rows)
+
+
+def _code_for(chat: LiveChat, question: str) -> Iterator[Item]:
+    """As `localagent context QUESTION`, with the session's model and index."""
+    services = chat.session.services
+    services.index.refresh()
+    budget = int(services.model.info.profile.window * LOOP.answer_share)
+    named = paths_in_task(question, services.workspace, services.index.files())
+    code = gather(question, services.workspace, services.index, services.model.count, budget, named)
+    if not code.excerpts:
+        yield Output("note", "no code matches the question")
+        return
+    rows = tuple((f"{tokens:,}", part, why) for tokens, part, why in code.rows())
+    title = f"{code.tokens:,} of at most {budget:,} tokens"
+    yield Output("table", title=title, head=("tokens", "code", "why"), rows=rows)
+
+
 def _help(chat: LiveChat, text: str) -> Iterator[Item]:
-    wanted = text.removeprefix("/")
-    found = [chat.command(wanted).info] if wanted else chat.commands()
-    rows = [(f"/{c.name} {c.arguments}".rstrip(), c.help) for c in found]
-    yield Output("table", rows=tuple(rows if wanted else (*rows, *_SIGNS)))
+    name = text.removeprefix("/")
+    commands = [chat.command(name).info] if name else chat.commands()
+    rows = [(f"/{c.name} {c.arguments}".rstrip(), c.help) for c in commands]
+    yield Output("table", rows=tuple(rows if name else (*rows, *_INPUT_ROWS)))
 
 
 def _theme(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -39,7 +80,10 @@ def _quit(chat: LiveChat, text: str) -> Iterator[Item]:
     yield from chat.request("quit")
 
 
-HELP = Command("help", "[COMMAND]", "what can be entered", _help)
-THEME = Command("theme", "[NAME]", "the colours: which there are, or another one", _theme)
-KEYS = Command("keys", "", "the key bindings", _keys)
-QUIT = Command("quit", "", "leave; the session can be resumed", _quit)
+CONTEXT = SlashCommand(
+    "context", "[QUESTION]", "what fills the window, or the code that a question gets", _context
+)
+HELP = SlashCommand("help", "[COMMAND]", "this list", _help)
+THEME = SlashCommand("theme", "[NAME]", "list the color themes, or choose one", _theme)
+KEYS = SlashCommand("keys", "", "the key bindings", _keys)
+QUIT = SlashCommand("quit", "", "leave; the session can be resumed", _quit)

@@ -1,4 +1,4 @@
-"""`/plan`: a plan for a task, edited, and carried out step by step."""
+"""`/plan`: make a plan for a task, edit it, and carry it out step by step."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 from localagent.agent.planners.plan_mode import editable_text, read_edited
 from localagent.core.errors import UsageError
 from localagent.core.events import PlanChanged, PlanStep
-from localagent.ui.chat.commands.command import Command, from_words
+from localagent.ui.chat.commands.command import SlashCommand, from_words
 from localagent.ui.chat.interface import Item, Output
 from localagent.ui.view.format import count
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
+_STATES = {"left": "to do"}
 _DONE = ("solved", "answered", "unverified")
-_HOW = "/plan TASK makes one"
+_HOW = "/plan TASK makes a plan"
 
 
 def _plan(chat: LiveChat, text: str) -> Iterator[Item]:
     match text:
         case "":
-            yield _shown(_current(chat))
+            yield _plan_table(_current(chat))
         case "edit":
             yield from _edit(chat)
         case "run":
@@ -30,11 +31,11 @@ def _plan(chat: LiveChat, text: str) -> Iterator[Item]:
         case "skip":
             yield from _skip(chat)
         case _:
-            yield from made(chat, text)
+            yield from make_plan(chat, text)
 
 
-def made(chat: LiveChat, task: str) -> Iterator[Item]:
-    """Make a plan for a task, and say what can be done with it."""
+def make_plan(chat: LiveChat, task: str) -> Iterator[Item]:
+    """Make a plan for a task, and name the next commands."""
     before = chat.session.plan
     yield from chat.plan(task)
     plan = chat.session.plan
@@ -50,8 +51,11 @@ def _current(chat: LiveChat) -> PlanChanged:
     return plan
 
 
-def _shown(plan: PlanChanged) -> Output:
-    rows = tuple((str(n), step["state"], step["text"]) for n, step in enumerate(plan.steps, 1))
+def _plan_table(plan: PlanChanged) -> Output:
+    rows = tuple(
+        (str(n), _STATES.get(step["state"], step["state"]), step["text"])
+        for n, step in enumerate(plan.steps, 1)
+    )
     return Output("table", title=f"the plan for: {plan.task.splitlines()[0]}", rows=rows)
 
 
@@ -64,76 +68,78 @@ def _edit(chat: LiveChat) -> Iterator[Item]:
         return
     steps = read_edited(edited)
     if not steps:
-        raise UsageError("there is no step in that, so the plan stays as it was", _HOW)
-    yield from _kept(chat, plan, steps)
-    yield _shown(_current(chat))
+        raise UsageError("the text has no step, so the plan stays as it was", _HOW)
+    yield from _save(chat, plan, steps)
+    yield _plan_table(_current(chat))
 
 
-def _kept(chat: LiveChat, plan: PlanChanged, steps: Sequence[PlanStep]) -> Iterator[Item]:
+def _save(chat: LiveChat, plan: PlanChanged, steps: Sequence[PlanStep]) -> Iterator[Item]:
     yield from chat.follow(chat.session.set_plan(plan.task, steps))
 
 
 def _skip(chat: LiveChat) -> Iterator[Item]:
     plan = _current(chat)
-    number = _next(plan)
+    number = _next_step(plan)
     if number is None:
-        raise UsageError("no step is left", _HOW)
-    yield from _marked(chat, plan, number, "done")
-    yield _shown(_current(chat))
+        raise UsageError("every step is done", _HOW)
+    yield from _set_state(chat, plan, number, "done")
+    yield _plan_table(_current(chat))
 
 
-def _next(plan: PlanChanged) -> int | None:
-    """The place of the first step that is not done."""
+def _next_step(plan: PlanChanged) -> int | None:
+    """The index of the first step that is not done."""
     return next((n for n, step in enumerate(plan.steps) if step["state"] != "done"), None)
 
 
-def _marked(chat: LiveChat, plan: PlanChanged, number: int, state: str) -> Iterator[Item]:
+def _set_state(chat: LiveChat, plan: PlanChanged, number: int, state: str) -> Iterator[Item]:
     steps = [{**step, "state": state} if n == number else step for n, step in enumerate(plan.steps)]
-    yield from _kept(chat, plan, steps)
+    yield from _save(chat, plan, steps)
 
 
 def _run(chat: LiveChat) -> Iterator[Item]:
-    """Carry out what is left, up to a step that fails."""
+    """Carry out the open steps, up to a step that fails."""
     plan = _current(chat)
-    if _next(plan) is None:
+    if _next_step(plan) is None:
         raise UsageError(
             "every step is done", "/plan edit opens the plan; /plan TASK makes another"
         )
     if chat.mode == "plan":
         chat.set_mode("ask")
-        yield Output("note", "the mode is ask from here on, as the plan is carried out")
-    while (number := _next(plan)) is not None:
+        yield Output("note", "the mode is ask from now on, to carry out the plan")
+    while (number := _next_step(plan)) is not None:
         chat.outcome = ""
         others = [s for n, s in enumerate(plan.steps) if n != number and s["state"] != "done"]
         yield from chat.step(_prompt(chat, plan, number), last=not others)
         if chat.cancelled or chat.outcome == "interrupted":
-            yield Output("note", f"stopped at step {number + 1}; /plan run goes on with it")
+            yield Output("note", f"stopped at step {number + 1}; /plan run continues there")
             return
         done = chat.outcome in _DONE
-        yield from _marked(chat, plan, number, "done" if done else "failed")
+        yield from _set_state(chat, plan, number, "done" if done else "failed")
         plan = _current(chat)
-        yield _shown(plan)
+        yield _plan_table(plan)
         if not done:
-            yield Output("error", _failed(chat.outcome, number, plan), hint=_WAYS)
+            yield Output("error", _failure(chat.outcome, number, plan), hint=_NEXT)
             return
-    yield from _all_done(chat, plan)
+    yield from _completed(chat, plan)
 
 
-def _all_done(chat: LiveChat, plan: PlanChanged) -> Iterator[Item]:
-    text = f"all of the plan is done: {count(len(plan.steps), 'step')}"
+def _completed(chat: LiveChat, plan: PlanChanged) -> Iterator[Item]:
+    text = f"the plan is done: {count(len(plan.steps), 'step')}"
     if chat.outcome == "unverified":
-        text += ", and nothing has verified it"
-        yield Output("note", text, hint="/check runs the check, /check fix lets the model mend it")
+        text += ", but no check verified it"
+        yield Output(
+            "note", text, hint="/check runs the check, /check fix lets the model repair it"
+        )
     else:
         yield Output("note", text)
 
 
-_WAYS = "/plan run tries it again, /plan edit changes the plan, /plan skip goes past it"
+_NEXT = "/plan run tries again, /plan edit changes the plan, /plan skip skips the step"
 
 
-def _failed(outcome: str, number: int, plan: PlanChanged) -> str:
-    left = sum(step["state"] == "left" for step in plan.steps)
-    more = f", {count(left, 'step')} left" if left else ""
+def _failure(outcome: str, number: int, plan: PlanChanged) -> str:
+    todo = sum(step["state"] == "left" for step in plan.steps)
+    more = f", {count(todo, 'step')} to do" if todo else ""
     return f"step {number + 1} of {len(plan.steps)} failed ({outcome}){more}"
 
 
@@ -147,10 +153,10 @@ def _prompt(chat: LiveChat, plan: PlanChanged, number: int) -> str:
     )
 
 
-PLAN = Command(
+PLAN = SlashCommand(
     "plan",
     "[TASK|edit|run|skip]",
-    "plan a task, reading only; then edit the plan, or carry it out",
+    "plan a task (read only); then edit the plan, or carry it out",
     _plan,
     from_words("edit", "run", "skip"),
 )

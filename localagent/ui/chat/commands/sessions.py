@@ -1,4 +1,4 @@
-"""Commands on sessions: another one in the place of this one, and what is in this one."""
+"""Commands on sessions: replace the current session, compact it, show its changes."""
 
 from __future__ import annotations
 
@@ -9,70 +9,72 @@ from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, TurnStarted
 from localagent.history.sessions import transcript
 from localagent.history.sessions.catalog import fork
-from localagent.ui.chat.commands.command import Command, nothing_after
-from localagent.ui.chat.interface import Choice, Completion, Item, Output
+from localagent.ui.chat.commands.command import SlashCommand, nothing_after
+from localagent.ui.chat.interface import Completion, Item, Output, PickerChoice
+from localagent.ui.view.format import count
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
-_PICKED = 30
-"""Sessions that can be picked from, the newest."""
+_MAX_CHOICES = 30
+"""Sessions in the picker, the newest."""
 
 
 def _clear(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("clear", text)
     before = chat.session.id
-    chat.go_on_with(None)
+    chat.switch_session(None)
     yield from chat.request("clear")
-    yield Output("note", f"a new session; /resume {before} goes back to the one before")
+    yield Output("note", f"a new session; /resume {before} returns to the previous one")
 
 
 def _resume(chat: LiveChat, text: str) -> Iterator[Item]:
-    wanted: str | None = text
+    session: str | None = text
     if not text:
-        choices = [Choice(c.text, c.text, c.detail) for c in _others(chat, "")]
+        choices = [PickerChoice(c.text, c.text, c.detail) for c in _others(chat, "")]
         if not choices:
             raise UsageError("there is no other session of this workspace")
-        yield from chat.request("pick", title="Go on with", choices=choices)
-        wanted = chat.response()
-    if wanted:
-        chat.go_on_with(wanted)
-        yield from _begins(chat)
+        yield from chat.request("pick", title="Continue", choices=choices)
+        session = chat.response()
+    if session:
+        chat.switch_session(session)
+        yield from _session_summary(chat)
 
 
-def _begins(chat: LiveChat) -> Iterator[Item]:
-    turns = len(chat.session.talk.turns)
-    said = f"{turns} turn" if turns == 1 else f"{turns} turns"
-    yield Output("note", f"this is session {chat.session.id} now, with {said}")
+def _session_summary(chat: LiveChat) -> Iterator[Item]:
+    turns = count(len(chat.session.talk.turns), "turn")
+    yield Output("note", f"this is session {chat.session.id} now, with {turns}")
     plan = chat.session.plan
     if plan is not None and (left := sum(step["state"] != "done" for step in plan.steps)):
-        yield Output("note", f"its plan has {left} of {len(plan.steps)} steps left; /plan shows it")
+        yield Output(
+            "note", f"{left} of {len(plan.steps)} steps of its plan are open; /plan shows it"
+        )
     if chat.session.unfinished:
-        yield Output("note", f"its last turn did not end: {chat.session.unfinished}")
+        yield Output("note", f"its last turn is unfinished: {chat.session.unfinished}")
 
 
 def _others(chat: LiveChat, text: str) -> Sequence[Completion]:
-    found = transcript.list_sessions(chat.session.services.workspace.root)
-    others = [s for s in found if s.session != chat.session.id and s.session.startswith(text)]
-    return [Completion(s.session, s.title or s.prompt) for s in others[:_PICKED]]
+    known = transcript.list_sessions(chat.session.services.workspace.root)
+    others = [s for s in known if s.session != chat.session.id and s.session.startswith(text)]
+    return [Completion(s.session, s.title or s.prompt) for s in others[:_MAX_CHOICES]]
 
 
 def _fork(chat: LiveChat, text: str) -> Iterator[Item]:
-    chat.go_on_with(fork(chat.session.id, _turn("fork", text)))
-    yield from _begins(chat)
+    chat.switch_session(fork(chat.session.id, _turn_number("fork", text)))
+    yield from _session_summary(chat)
 
 
 def _compact(chat: LiveChat, text: str) -> Iterator[Item]:
     nothing_after("compact", text)
     before = len(chat.session.conversation)
-    chat.finish_warming()
+    chat.finish_warm_up()
     yield from chat.follow(chat.session.compact())
     if len(chat.session.conversation) == before:
-        yield Output("note", "no message could be left out")
+        yield Output("note", "nothing to compact: the conversation is short")
 
 
 def _diff(chat: LiveChat, text: str) -> Iterator[Item]:
-    wanted = _turn("diff", text)
+    requested = _turn_number("diff", text)
     diffs: dict[int, list[str]] = {}
     turn = 0
     for event in transcript.read(chat.session.id).events if chat.session.turns else ():
@@ -80,21 +82,24 @@ def _diff(chat: LiveChat, text: str) -> Iterator[Item]:
             turn = event.turn
         elif isinstance(event, FileChanged) and event.diff:
             diffs.setdefault(turn, []).append(event.diff)
-    shown = max(diffs, default=0) if wanted is None else wanted
-    if shown not in diffs:
-        yield Output("note", f"turn {wanted} changed nothing" if wanted else "nothing was changed")
+    number = max(diffs, default=0) if requested is None else requested
+    if number not in diffs:
+        text = f"turn {requested} changed nothing" if requested else "nothing was changed"
+        yield Output("note", text)
         return
-    yield Output("diff", "\n".join(diffs[shown]), title=f"turn {shown}")
+    yield Output("diff", "\n".join(diffs[number]), title=f"turn {number}")
 
 
-def _turn(name: str, text: str) -> int | None:
+def _turn_number(name: str, text: str) -> int | None:
     if text and not text.isdigit():
-        raise UsageError(f"/{name} takes a turn's number, and {text!r} is none")
+        raise UsageError(f"/{name} takes a turn's number, but got {text!r}")
     return int(text) if text else None
 
 
-CLEAR = Command("clear", "", "begin a new session; this one is kept", _clear)
-RESUME = Command("resume", "[ID]", "go on with another session", _resume, _others)
-FORK = Command("fork", "[TURN]", "go on with a copy, up to a turn", _fork)
-COMPACT = Command("compact", "", "leave out old results and turns", _compact)
-DIFF = Command("diff", "[TURN]", "what the last turn that changed files, or TURN, changed", _diff)
+CLEAR = SlashCommand("clear", "", "begin a new session; the old one stays stored", _clear)
+RESUME = SlashCommand("resume", "[ID]", "continue another session", _resume, _others)
+FORK = SlashCommand("fork", "[TURN]", "continue a copy, up to a turn", _fork)
+COMPACT = SlashCommand("compact", "", "drop old results and turns from the conversation", _compact)
+DIFF = SlashCommand(
+    "diff", "[TURN]", "the changes of the last turn with changes, or of TURN", _diff
+)

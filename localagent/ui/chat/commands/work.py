@@ -1,4 +1,4 @@
-"""Commands on what the session did, and on what does it."""
+"""Commands on the changes, the model, the mode, the check and the sandbox."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import TYPE_CHECKING
 from localagent.core.errors import UsageError
 from localagent.core.events import MODES
 from localagent.sandbox.base import network_access
-from localagent.ui.chat.commands.command import Command, from_words, nothing_after
+from localagent.ui.chat.commands.command import SlashCommand, from_words, nothing_after
 from localagent.ui.chat.interface import Completion, Item, Output
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
 
-def _undo(chat: LiveChat, which: str) -> Iterator[Item]:
-    yield from chat.follow(chat.session.undo(which or None))
+def _undo(chat: LiveChat, turn: str) -> Iterator[Item]:
+    yield from chat.follow(chat.session.undo(turn or None))
 
 
-def _redo(chat: LiveChat, which: str) -> Iterator[Item]:
-    yield from chat.follow(chat.session.undo(which or None, again=True))
+def _redo(chat: LiveChat, turn: str) -> Iterator[Item]:
+    yield from chat.follow(chat.session.undo(turn or None, again=True))
 
 
 def _model(chat: LiveChat, name: str) -> Iterator[Item]:
     if name:
-        chat.finish_warming()
+        chat.finish_warm_up()
         info = chat.session.switch(name)
         yield Output("note", f"the model is {info.id} from now on")
         return
     now = chat.status().model
     rows = tuple((each, "in use" if each == now else "") for each in chat.session.models.names())
-    yield Output("table", rows=rows, title="/model ID goes on with another one")
+    yield Output("table", rows=rows, title="/model ID switches the model")
 
 
 def _models(chat: LiveChat, text: str) -> Sequence[Completion]:
@@ -49,14 +49,14 @@ def _mode(chat: LiveChat, name: str) -> Iterator[Item]:
 
 def _check(chat: LiveChat, text: str) -> Iterator[Item]:
     if text not in ("", "fix"):
-        raise UsageError(f"/check takes nothing, or fix, and there is {text!r}")
+        raise UsageError(f"/check takes no argument, or fix, but got {text!r}")
     yield from chat.follow(chat.session.run_check(f"/check {text}".strip(), share=bool(text)))
     if chat.outcome != "unsolved" or chat.cancelled:
         return
     if text:
         yield from chat.ask(chat.session.services.prompts.text("chat/fix-check"))
     else:
-        yield Output("note", "/check fix hands it to the model; Ctrl-O shows all of the output")
+        yield Output("note", "/check fix gives it to the model; Ctrl-O shows the whole output")
 
 
 def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -67,21 +67,23 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
             f"{network_access(status.ports)}, writes in the workspace and a scratch folder only"
         )
     else:
-        limits = "nothing limits what commands can reach, so every one is asked about"
-    rows = (("kind", status.sandbox), ("commands have", limits))
+        limits = "no limits; each command is asked for"
+    rows = (("kind", status.sandbox), ("commands", limits))
     yield Output("table", rows=rows)
-    yield Output("note", "localagent doctor says which kinds work here, and tries them")
+    yield Output("note", "localagent doctor tests the kinds of sandboxes here")
 
 
-UNDO = Command("undo", "[TURN]", "take back what the last turn, or TURN, changed", _undo)
-REDO = Command("redo", "[TURN]", "take back an undo", _redo)
-MODEL = Command("model", "[ID]", "the models, or another one", _model, _models)
-MODE = Command("mode", "[MODE]", "how much is done without asking", _mode, from_words(*MODES))
-CHECK = Command(
+UNDO = SlashCommand("undo", "[TURN]", "take back the changes of the last turn, or of TURN", _undo)
+REDO = SlashCommand("redo", "[TURN]", "take back an undo", _redo)
+MODEL = SlashCommand("model", "[ID]", "list the models, or switch to ID", _model, _models)
+MODE = SlashCommand(
+    "mode", "[MODE]", "what localagent does without asking", _mode, from_words(*MODES)
+)
+CHECK = SlashCommand(
     "check",
     "[fix]",
-    "run the project's check; fix: have the model mend it",
+    "run the project's check; fix: let the model repair it",
     _check,
     from_words("fix"),
 )
-SANDBOX = Command("sandbox", "", "what commands can reach", _sandbox)
+SANDBOX = SlashCommand("sandbox", "", "what commands can reach", _sandbox)

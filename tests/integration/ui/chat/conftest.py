@@ -12,7 +12,7 @@ import pytest
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import Reply, ScriptedModel
 from localagent.ui.chat.chat import LiveChat, open_chat
-from tests.doubles.opening import opening
+from tests.doubles.opening import command_line, opening
 from tests.doubles.talk import Talk
 
 
@@ -36,7 +36,7 @@ def talk(workspace_dir: Path) -> Iterator[Callable[..., Talk]]:
             list(replies), ModelInfo("scripted", "scripted", "", profile or Profile())
         )
         given = opening(folder or workspace_dir, **{"planner": "react", **options})
-        opened.append(open_chat(*given, model))
+        opened.append(open_chat(*given, model, command_line=command_line()))
         return Talk(opened[-1], model)
 
     yield start

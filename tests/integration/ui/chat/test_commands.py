@@ -25,8 +25,8 @@ ANSWER = "It adds two numbers."
 
 
 def text_of(items: list) -> str:
-    """All that was shown as text."""
-    return "\n".join(item.text for item in of(items, Output))
+    """All texts and tables."""
+    return "\n".join(f"{item.text} {item.rows}" for item in of(items, Output))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.arguments and c.name != "init"])
@@ -144,7 +144,7 @@ def test_a_fork_goes_on_from_an_earlier_turn(talk: Callable) -> None:
 def test_compact_leaves_out_what_is_old(talk: Callable, workspace_dir: Path) -> None:
     (workspace_dir / "long.txt").write_text("a line of no use\n" * 150)
     one = talk("```read path=long.txt\n```", ANSWER, ANSWER)
-    assert one.shown("/compact").text == "no message could be left out"
+    assert one.shown("/compact").text == "nothing to compact: the conversation is short"
     one.enter(QUESTION)
     one.enter(QUESTION)
     items = one.enter("/compact")

@@ -75,7 +75,7 @@ def test_what_this_session_changed_is_committed(talk: Callable, repository: Path
     assert log(repository) == ["Say it", "first"]
     names = git(repository, "show", "--name-status", "--format=").splitlines()
     assert names == ["M\tcalc.py", "D\tcalc_test.py", "A\tnew file.txt"]
-    assert "3 files, to be staged" in text_of(items)
+    assert "3 files changed by this session (will be staged)" in text_of(items)
     assert git(repository, "status", "--porcelain").split() == [
         "??",
         ".gitignore",
@@ -205,7 +205,7 @@ def test_hooks_run_in_the_sandbox_only(talk: Callable, repository: Path, tmp_pat
     if one.chat.status().confined:
         one.handed.append("commit")
         items = one.enter("/commit")
-        assert "there is no commit" in text_of(items)
+        assert "git made no commit" in text_of(items)
         assert log(repository) == ["first"]
     one.chat.close()
     bare = talk(MESSAGE, sandbox="none", folder=repository)

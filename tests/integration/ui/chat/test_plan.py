@@ -87,7 +87,7 @@ def test_a_step_that_fails_stops_it(talk: Callable, workspace_dir: Path) -> None
     items = one.enter("/plan run")
     assert states(one) == ["failed", "left"]
     error = of(items, Output)[-1]
-    assert (error.kind, error.text) == ("error", "step 1 of 2 failed (unsolved), 1 step left")
+    assert (error.kind, error.text) == ("error", "step 1 of 2 failed (unsolved), 1 step to do")
     assert "/plan skip" in error.hint
     one.enter("/plan run")
     assert states(one) == ["done", "done"]
@@ -101,7 +101,7 @@ def test_a_step_is_skipped(talk: Callable) -> None:
     assert states(one) == ["done", "left"]
     one.enter("/plan run")
     assert states(one) == ["done", "done"]
-    assert "no step is left" in one.shown("/plan skip").text
+    assert "every step is done" in one.shown("/plan skip").text
 
 
 def test_it_is_edited(talk: Callable) -> None:
@@ -131,7 +131,7 @@ def test_it_survives_a_resumed_session(talk: Callable, workspace_dir: Path) -> N
     one.enter("/clear")
     assert one.chat.session.plan is None
     items = one.enter(f"/resume {session}")
-    assert "its plan has 1 of 2 steps left" in shown(items)
+    assert "its plan has 1 of 2 steps to do" in shown(items)
     assert states(one) == ["done", "failed"]
     one.chat.close()
     again = talk(*wrote(DOUBLES), resume=session)

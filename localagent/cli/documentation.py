@@ -1,0 +1,108 @@
+"""`localagent docs` and `localagent completion`, and the man page: what explains the commands."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localagent import __version__
+from localagent.cli.options import add_command
+from localagent.cli.output import CommandResult, text_result
+from localagent.core.errors import UsageError
+from localagent.ui.chat.output import Output
+
+if TYPE_CHECKING:
+    from localagent.cli.options import Commands
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs"
+_SHELLS = ("bash", "zsh", "fish")
+_COMPLETION = """\
+to use it:
+  bash  localagent completion bash > ~/.local/share/bash-completion/completions/localagent
+  zsh   localagent completion zsh > DIR/_localagent, where DIR is in your fpath
+  fish  localagent completion fish > ~/.config/fish/completions/localagent.fish
+"""
+_FILES = """\
+~/.config/localagent            settings, and your rules, commands, prompts
+~/.local/share/localagent       models, sessions, the audit log
+/etc/localagent/policy.toml     the administrator's policy
+"""
+
+
+def register(commands: Commands) -> None:
+    """Add both commands."""
+    parser = add_command(
+        *(commands, "docs", "the documentation, offline", docs),
+        description="List the pages that come with localagent, or print a page.",
+    )
+    parser.add_argument("page", metavar="PAGE", nargs="?", help="a page of the list")
+    parser = add_command(
+        *(commands, "completion", "completion for bash, zsh and fish", completion),
+        description="Print a script that completes localagent's commands and options.",
+        epilog=_COMPLETION,
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=", ".join(_SHELLS))
+
+
+def docs(args: argparse.Namespace) -> CommandResult:
+    """The list of pages, guides before decision records; or one page."""
+    files = sorted(FOLDER.rglob("*.md"), key=lambda path: (len(path.parts), path))
+    pages = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in files}
+    if args.page is None:
+        return CommandResult(
+            [Output("table", rows=tuple((name, _title(path)) for name, path in pages.items()))]
+        )
+    name = args.page.removesuffix(".md")
+    if name not in pages:
+        raise UsageError(f"there is no page {args.page!r}", "localagent docs lists the pages")
+    return text_result(pages[name].read_text(encoding="utf-8").rstrip("\n"))
+
+
+def _title(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.readline().lstrip("# ").strip()
+
+
+def completion(args: argparse.Namespace) -> CommandResult:
+    """The script of a shell, made from the parser by shtab; it starts no program."""
+    import shtab
+
+    for parser in all_parsers(args.parser):
+        for action in parser._actions:
+            if action.type is Path:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+    return text_result(shtab.complete(args.parser, args.shell))
+
+
+def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser and the parsers of its commands, at every depth."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from all_parsers(inner)
+
+
+def man_page(parser: argparse.ArgumentParser) -> str:
+    """The manual page in the language of man(7), for `hatch_build.py`."""
+    lines = [
+        f'.TH LOCALAGENT 1 "" "localagent {_escaped(__version__)}" "User Commands"',
+        ".SH NAME",
+        "localagent \\- a local\\-first coding agent for the terminal",
+    ]
+    for command in all_parsers(parser):
+        top = command is parser
+        lines.append(".SH SYNOPSIS" if top else f".SS {_escaped(command.prog)}")
+        lines += [".nf", *map(_escaped, command.format_help().splitlines()), ".fi"]
+        lines += [".SH COMMANDS"] if top else []
+    lines += [".SH FILES", ".nf", *map(_escaped, _FILES.splitlines()), ".fi"]
+    lines += [".SH SEE ALSO", "The documentation comes with the program:", ".B localagent docs"]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Text without instructions to the formatter."""
+    plain = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    return f"\\&{plain}" if plain.startswith(".") else plain
