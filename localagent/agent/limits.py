@@ -102,7 +102,7 @@ class SearchLimits:
     file_tokens: int = 1000  # Least room for a whole file: 120 lines. A longer file may double.
     file_cases: int = 6  # Failing cases in a new question for the whole file
     file_escapes: int = 3  # Continuations of a reply that repeated itself
-    file_stops: int = 4  # Stop texts: the beginnings of the tests in view
+    file_stops: int = 4  # Stop texts: the beginnings of the tests in the prompt
     file_rounds: int = 24  # Rounds of whole files with other cases: as many as fit into ten minutes
     # Writing time of one round's files. Seven long files took 215 of 300 s, without a repair.
     file_seconds: float = 40.0

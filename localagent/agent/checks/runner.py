@@ -1,4 +1,4 @@
-"""Run the check command in a view of the workspace, and read its result.
+"""Run the check command in a snapshot of the workspace, and read its result.
 
 A check passes if its command exits with 0; nothing else decides. The rest of the result (counts,
 failing tests, frames, executed lines) guides the search.
@@ -119,7 +119,7 @@ def run_check(
     probe: bool = True,
     lean: bool = False,
 ) -> Generator[Event, None, CheckResult]:
-    """Run `command` in a view of the workspace with `changes`; the workspace stays untouched.
+    """Run `command` in a snapshot of the workspace with `changes`; the workspace stays untouched.
 
     `seconds` limits its time (default: the session's `check_seconds`). `trace` names Python files
     whose executed lines the result holds for each test. `lean` leaves out pytest's plug-ins; see
@@ -133,8 +133,8 @@ def run_check(
         limit = max(1.0, min(limit, left))
     yield CheckStarted(command, candidate)
     environment = _probe_environment(trace, lean=lean) if probe else {}
-    with services.sandbox.open(services.workspace.root, changes) as view:
-        done = view.run(
+    with services.sandbox.open(services.workspace.root, changes) as snapshot:
+        done = snapshot.run(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )
     if done.blocked:

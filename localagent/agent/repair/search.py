@@ -1,7 +1,7 @@
 """The search: strategies propose, the check judges, the best candidate stays.
 
 Every step is an event, so the user sees which candidates are tried, and a benchmark knows which
-step solved a task. Candidates live in views; the search does not touch the workspace.
+step solved a task. Candidates live in snapshots; the search does not touch the workspace.
 """
 
 from __future__ import annotations

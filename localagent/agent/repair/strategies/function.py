@@ -26,7 +26,7 @@ from localagent.models.base import Infill, Request
 
 
 def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for the corrected function, with the file in view: greedily, then sampled."""
+    """Ask for the corrected function, with the file in the prompt: greedily, then sampled."""
     suspects = _suspects(turn, problem)
     shared = context_messages(turn, problem, focus=suspects)
     for symbol in suspects:

@@ -191,7 +191,7 @@ def _file_draft(
 
 
 def _test_starts(turn: Turn, problem: Problem) -> list[str]:
-    """How the tests in view begin: a reply that reaches one of these copies the tests."""
+    """How the tests in the prompt begin: a reply that reaches one of these copies the tests."""
     symbols = [s for p in problem.neighbors if is_test(p) for s in turn.services.index.symbols(p)]
     starts = [f"\n{'class' if s.kind == 'class' else 'def'} {s.name}(" for s in symbols]
     return [s for s in starts if s not in problem.text and "." not in s][: SEARCH.file_stops]
