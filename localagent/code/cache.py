@@ -14,12 +14,12 @@ from typing import ParamSpec, TypeVar
 
 from localagent.code.languages import language_of
 from localagent.code.mentions import Mention, mentions
+from localagent.code.parser import SyntaxFault, faults
 from localagent.code.process import Child, ChildDied
 from localagent.code.structure import Structure, structure
-from localagent.code.syntax_errors import Fault, faults
 
-MAX_BYTES = 1 << 19
-"""A larger file is data, or generated: it would take a second to parse."""
+MAX_BYTES = 1 << 20
+"""Larger files are data or generated code. Parsing takes about a second a megabyte."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,7 +41,7 @@ def mentions_of(path: str, data: bytes, name: str) -> Sequence[Mention]:
     return _called(mentions, language_of(path).name, data, name) or ()
 
 
-def faults_of(path: str, data: bytes) -> Sequence[Fault]:
+def faults_of(path: str, data: bytes) -> Sequence[SyntaxFault]:
     """Where a file does not fit its language's grammar; nothing where that cannot be known."""
     language = language_of(path)
     if not language.grammar or len(data) > MAX_BYTES:

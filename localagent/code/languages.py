@@ -2,7 +2,7 @@
 
 To add a language:
 
-1. Add a `Language` to `_TABLE` below: its name, its title, its suffixes, its line comment.
+1. Add a row to `_TABLE` below: its name, title, suffixes, line comment, capabilities.
 2. If tree-sitter has a grammar for it, add the package to `pyproject.toml` and to the lock of
    `scripts/lock`. The grammar is the function `language` of `tree_sitter_<name>`; `grammar` names
    another function. Add the capability "grammar_check".
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from posixpath import splitext
-from typing import Literal
+from typing import Literal, get_args
 
 Capability = Literal[
     "definitions",  # a query finds definitions, calls and imports (code/structure)
@@ -41,7 +41,8 @@ class Language:
     where the language has none. `test_file` is a regular expression for the end of a test file's
     name before its suffix, where the language has a habit of its own. `fenced` are the suffixes
     whose code blocks carry the name as info string: the prompts that were measured have them.
-    `is_code` is false for data and markup. `has_macros`: the grammar alone cannot judge a file.
+    `is_code` is false for data and prose. `has_macros`: the grammar alone cannot judge a file.
+    `scripts_only`: the grammar reads what stands in <script> elements.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Language:
     fenced: tuple[str, ...] = ()
     is_code: bool = True
     has_macros: bool = False
+    scripts_only: bool = False
 
     def can(self, capability: Capability) -> bool:
         """Whether the harness has this capability for files of the language."""
@@ -65,31 +67,14 @@ class Language:
 UNKNOWN = Language("", "", ())
 """The language of a file that no language of the table claims; it has no capability."""
 
-_DEFINITIONS: frozenset[Capability] = frozenset({"definitions", "grammar_check"})
-_PYTHON: frozenset[Capability] = frozenset(
-    (
-        *("definitions", "syntax_check", "structural_edit", "mutation", "fill_in", "tracing"),
-        "import_analysis",
-    )
-)
-_JVM_TEST = "Tests?|Spec|IT"
 
-
-def _parsed(
-    name: str,
-    title: str,
-    suffixes: str,
-    line_comment: str = "//",
-    *,
-    aliases: str = "",
-    grammar: str = "",
-    queries: str = "",
-    capabilities: frozenset[Capability] = _DEFINITIONS,
-    test_file: str = "",
-    fenced: str = "",
-    has_macros: bool = False,
-) -> Language:
-    """A language with a grammar and queries; lists are written as words."""
+def _row(
+    name: str, title: str, suffixes: str, line_comment: str, can: str, aliases: str = "",
+    *, grammar: str = "", queries: str = "", test_file: str = "", fenced: str = "", **flags: bool,
+) -> Language:  # fmt: skip
+    """A row of the table: lists are words, and the grammar and the query have the name."""
+    parsed = "definitions" in can or "grammar_check" in can
+    capabilities = frozenset(word for word in get_args(Capability) if word in can.split())
     return Language(
         name,
         title,
@@ -97,120 +82,58 @@ def _parsed(
         line_comment,
         capabilities,
         tuple(aliases.split()),
-        grammar or f"tree_sitter_{name}:language",
-        tuple((queries or name).split()),
+        grammar or (f"tree_sitter_{name}:language" if parsed else ""),
+        tuple((queries or name).split()) if "definitions" in can else (),
         test_file,
         tuple(fenced.split()),
-        has_macros=has_macros,
+        **flags,
     )
 
 
+_BOTH = "definitions grammar_check"
+_CPP = ".cc .cpp .cxx .c++ .hpp .hh .hxx .ipp .cu .cuh"
+_JVM = "Tests?|Spec|IT"
+_PYTHON = "definitions syntax_check structural_edit mutation fill_in tracing import_analysis"
+_TS = "tree_sitter_typescript:language_typescript"
+_TSX = "tree_sitter_typescript:language_tsx"
 _TABLE = (
-    _parsed("bash", "shell", ".sh .bash .zsh .bats", "#", aliases="sh shell", fenced=".sh"),
-    _parsed("c", "C", ".c .h", fenced=".c .h", has_macros=True),
-    _parsed(
-        "cpp",
-        "C++",
-        ".cc .cpp .cxx .c++ .hpp .hh .hxx .ipp .cu .cuh",
-        aliases="c++",
-        fenced=".cpp",
-        has_macros=True,
-    ),
-    _parsed(
-        "csharp",
-        "C#",
-        ".cs",
-        aliases="c# cs",
-        grammar="tree_sitter_c_sharp:language",
-        test_file=_JVM_TEST,
-    ),
-    _parsed("css", "CSS", ".css", "", fenced=".css"),
-    _parsed("elixir", "Elixir", ".ex .exs", "#", aliases="ex"),
-    _parsed("go", "Go", ".go", aliases="golang", fenced=".go"),
-    _parsed("haskell", "Haskell", ".hs", "--", aliases="hs"),
-    Language("html", "HTML", (".html", ".htm"), fenced=(".html",)),
-    _parsed("java", "Java", ".java", test_file=_JVM_TEST, fenced=".java"),
-    _parsed(
-        "javascript",
-        "JavaScript",
-        ".js .jsx .mjs .cjs",
-        aliases="js jsx",
-        queries="javascript jsx",
-        fenced=".js",
-    ),
-    Language(
-        "json",
-        "JSON",
-        (".json",),
-        capabilities=frozenset({"syntax_check"}),
-        fenced=(".json",),
-        is_code=False,
-    ),
-    _parsed("kotlin", "Kotlin", ".kt .kts", aliases="kt", test_file=_JVM_TEST),
-    _parsed("lua", "Lua", ".lua", "--"),
-    Language(
-        "markdown",
-        "Markdown",
-        (".md", ".markdown"),
-        aliases=("md",),
-        fenced=(".md",),
-        is_code=False,
-    ),
-    Language("objective-c", "Objective-C", (".m",), "//", aliases=("objc",)),
-    _parsed("php", "PHP", ".php", grammar="tree_sitter_php:language_php", test_file=_JVM_TEST),
-    _parsed(
-        "python",
-        "Python",
-        ".py .pyi .pyw",
-        "#",
-        aliases="py",
-        capabilities=_PYTHON,
-        fenced=".py",
-    ),
-    _parsed("ruby", "Ruby", ".rb .rake .gemspec", "#", aliases="rb", fenced=".rb"),
-    _parsed("rust", "Rust", ".rs", aliases="rs"),
-    _parsed("scala", "Scala", ".scala .sc", test_file=_JVM_TEST),
-    Language("sql", "SQL", (".sql",), "--", fenced=(".sql",)),
-    Language("svelte", "Svelte", (".svelte",), "//"),
-    _parsed("swift", "Swift", ".swift", test_file=_JVM_TEST),
-    Language(
-        "toml",
-        "TOML",
-        (".toml",),
-        "#",
-        frozenset({"definitions", "syntax_check"}),
-        grammar="tree_sitter_toml:language",
-        queries=("toml",),
-        fenced=(".toml",),
-        is_code=False,
-    ),
-    _parsed(
-        "tsx",
-        "TypeScript",
-        ".tsx",
-        grammar="tree_sitter_typescript:language_tsx",
-        queries="typescript jsx",
-    ),
-    _parsed(
-        "typescript",
-        "TypeScript",
-        ".ts .mts .cts",
-        aliases="ts",
-        grammar="tree_sitter_typescript:language_typescript",
-        fenced=".ts",
-    ),
-    Language("vue", "Vue", (".vue",), "//"),
-    Language(
-        "yaml",
-        "YAML",
-        (".yaml", ".yml"),
-        "#",
-        aliases=("yml",),
-        fenced=(".yaml", ".yml"),
-        is_code=False,
-    ),
-    _parsed("zig", "Zig", ".zig"),
-)
+    _row("bash", "shell", ".sh .bash .zsh .bats", "#", _BOTH, "sh shell", fenced=".sh"),
+    _row("c", "C", ".c .h", "//", _BOTH, fenced=".c .h", has_macros=True),
+    _row("cpp", "C++", _CPP, "//", _BOTH, "c++", fenced=".cpp", has_macros=True),
+    _row("csharp", "C#", ".cs", "//", _BOTH, "c# cs",
+         grammar="tree_sitter_c_sharp:language", test_file=_JVM),
+    _row("css", "CSS", ".css", "", _BOTH, fenced=".css"),
+    _row("elixir", "Elixir", ".ex .exs", "#", _BOTH, "ex"),
+    _row("go", "Go", ".go", "//", _BOTH, "golang", fenced=".go"),
+    _row("haskell", "Haskell", ".hs", "--", _BOTH, "hs"),
+    _row("html", "HTML", ".html .htm", "", "", fenced=".html"),
+    _row("java", "Java", ".java", "//", _BOTH, test_file=_JVM, fenced=".java"),
+    _row("javascript", "JavaScript", ".js .jsx .mjs .cjs", "//", _BOTH, "js jsx",
+         queries="javascript jsx", fenced=".js"),
+    _row("json", "JSON", ".json", "", "syntax_check", fenced=".json", is_code=False),
+    _row("kotlin", "Kotlin", ".kt .kts", "//", _BOTH, "kt", test_file=_JVM),
+    _row("lua", "Lua", ".lua", "--", _BOTH),
+    _row("markdown", "Markdown", ".md .markdown", "", "", "md", fenced=".md", is_code=False),
+    _row("objective-c", "Objective-C", ".m", "//", "definitions", "objc",
+         grammar="tree_sitter_c:language", queries="c"),
+    _row("php", "PHP", ".php", "//", _BOTH,
+         grammar="tree_sitter_php:language_php", test_file=_JVM),
+    _row("python", "Python", ".py .pyi .pyw", "#", _PYTHON, "py", fenced=".py"),
+    _row("ruby", "Ruby", ".rb .rake .gemspec", "#", _BOTH, "rb", fenced=".rb"),
+    _row("rust", "Rust", ".rs", "//", _BOTH, "rs"),
+    _row("scala", "Scala", ".scala .sc", "//", _BOTH, test_file=_JVM),
+    _row("sql", "SQL", ".sql", "--", "", fenced=".sql"),
+    _row("svelte", "Svelte", ".svelte", "//", "definitions",
+         grammar=_TS, queries="typescript", scripts_only=True),
+    _row("swift", "Swift", ".swift", "//", _BOTH, test_file=_JVM),
+    _row("toml", "TOML", ".toml", "#", "definitions syntax_check", fenced=".toml", is_code=False),
+    _row("tsx", "TypeScript", ".tsx", "//", _BOTH, grammar=_TSX, queries="typescript jsx"),
+    _row("typescript", "TypeScript", ".ts .mts .cts", "//", _BOTH, "ts", grammar=_TS, fenced=".ts"),
+    _row("vue", "Vue", ".vue", "//", "definitions",
+         grammar=_TS, queries="typescript", scripts_only=True),
+    _row("yaml", "YAML", ".yaml .yml", "#", "", "yml", fenced=".yaml .yml", is_code=False),
+    _row("zig", "Zig", ".zig", "//", _BOTH),
+)  # fmt: skip
 LANGUAGES = {language.name: language for language in _TABLE}
 """All languages by name, in the order of their names."""
 

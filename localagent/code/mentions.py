@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from localagent.code.languages import LANGUAGES
-from localagent.code.parser import matches, parse
+from localagent.code.parser import code_in, matches, parse
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -32,6 +32,7 @@ def mentions(language: str, data: bytes, name: str) -> list[Mention]:
     """All places of `name`, in order; in a language without queries none."""
     if not LANGUAGES[language].can("definitions"):
         return []
+    data = code_in(language, data)
     root = parse(language, data).root_node
     roles: dict[int, Role] = {}
     imports: list[tuple[int, int]] = []

@@ -1,11 +1,13 @@
-"""tree-sitter: the one module that imports it. A grammar is loaded when it is first needed.
+"""Trees, query matches and syntax errors by tree-sitter, which no other module imports.
 
-Grammars are C code of many authors, so this runs in a child process (`child`), whose death costs
-one answer.
+Grammars load on first use. They are C code of many authors, so the index and the session parse in a
+child process (`code/process`): a crash costs one answer.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -17,10 +19,15 @@ if TYPE_CHECKING:
     from tree_sitter import Language, Node, Parser, Query, Tree
 
 _MATCHES = 4096
-"""Matches that are open at a time, at most: more are dropped by tree-sitter, and cost memory."""
+"""Most matches that are open at a time: tree-sitter drops more, and they cost memory."""
+
+MAX_FAULTS = 200
+"""Syntax errors that are counted."""
+
+_NO_SCRIPT = re.compile(rb"(?is)(?:\A|</script\b).*?(?:<script\b[^>]*>|\Z)")
 
 Match = dict[str, "list[Node]"]
-"""What a match of a pattern captured, by the capture's name."""
+"""The nodes that a match of a pattern captured, by the capture's name."""
 
 
 def parse(language: str, data: bytes) -> Tree:
@@ -28,9 +35,18 @@ def parse(language: str, data: bytes) -> Tree:
     return _parser(language).parse(data)
 
 
+def code_in(language: str, data: bytes) -> bytes:
+    """The code of a file: for a language of `scripts_only` all outside <script> is blank."""
+    if not LANGUAGES[language].scripts_only:
+        return data
+    return _NO_SCRIPT.sub(lambda match: re.sub(rb"[^\n]", b" ", match.group()), data)
+
+
 def matches(language: str, root: Node) -> list[Match]:
-    """What the language's queries find, in no useful order; nothing in bytes that are no text where
-    a query compares texts."""
+    """The matches of the language's queries, in no useful order.
+
+    None in bytes that are no text, where a query compares texts.
+    """
     from tree_sitter import QueryCursor
 
     cursor = QueryCursor(_query(language), match_limit=_MATCHES)
@@ -38,6 +54,35 @@ def matches(language: str, root: Node) -> list[Match]:
         return [captured for _, captured in cursor.matches(root)]
     except UnicodeDecodeError:
         return []
+
+
+@dataclass(frozen=True, slots=True)
+class SyntaxFault:
+    """A syntax error in a line (from 1), in words."""
+
+    line: int
+    message: str
+
+
+def faults(language: str, data: bytes) -> list[SyntaxFault]:
+    """The syntax errors of a text, in order, at most `MAX_FAULTS`.
+
+    A grammar knows less than a compiler: a macro of C may look wrong to it. So only errors that an
+    edit adds count; compare with the errors of the text before it.
+    """
+    found: list[SyntaxFault] = []
+    nodes = [parse(language, data).root_node]
+    while nodes and len(found) < MAX_FAULTS:
+        node = nodes.pop()
+        row = node.start_point.row
+        if node.is_missing:
+            found.append(SyntaxFault(row + 1, f"{node.type!r} is missing"))
+        elif node.is_error:
+            line = data.split(b"\n")[row].decode("utf-8", "replace").strip()
+            found.append(SyntaxFault(row + 1, f"it does not parse: {line[:80]}"))
+        elif node.has_error:
+            nodes += reversed(node.children)
+    return found
 
 
 @cache

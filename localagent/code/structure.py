@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localagent.code.parser import Match, matches, parse
+from localagent.code.parser import Match, code_in, matches, parse
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -115,6 +115,7 @@ class _Found:
 
 def structure(language: str, data: bytes) -> Structure:
     """Read a file of a language that has queries."""
+    data = code_in(language, data)
     found: dict[tuple[int, int], _Found] = {}
     calls: set[tuple[int, int, str]] = set()
     imports: dict[tuple[str, int], None] = {}

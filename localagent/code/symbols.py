@@ -1,16 +1,24 @@
-"""A definition in a source file, as the index and the outline give it."""
+"""The definitions of a source file, as the index and the excerpts take them.
+
+They come from the grammar of the file's language (`code/structure`), the one way to find
+definitions. Only edits of Python use `ast` besides (`edits/python_definitions`): they need the
+exact columns of decorators, nested functions and statements.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from localagent.code.structure import CALLABLE
+from localagent.code.structure import CALLABLE, Structure
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A definition: a function, method, class or the like. `name` is qualified ("Stack.push").
-    `summary` is the first line of what documents it, where it was read from the file itself."""
+    """A definition: a function, method, class or the like.
+
+    `name` is qualified ("Stack.push"). Lines count from 1, and `end_line` is included. `summary` is
+    the first line of the docstring or comment, "" where the symbol comes from the index.
+    """
 
     name: str
     kind: str
@@ -27,5 +35,16 @@ class Symbol:
 
     @property
     def last(self) -> str:
-        """Its name without what it is qualified by."""
+        """The name without its qualifiers."""
         return self.name.rsplit(".", 1)[-1]
+
+
+def symbols(path: str, structure: Structure | None) -> list[Symbol]:
+    """The definitions of the file at `path`, in the order of their lines.
+
+    Functions inside functions belong to the outer one. Empty where the structure is unknown.
+    """
+    return [
+        Symbol(d.name, d.kind, path, d.line, d.end_line, d.signature, d.summary)
+        for d in (structure.definitions if structure else ())
+    ]

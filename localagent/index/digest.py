@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from localagent.code.cache import is_parsed, structure_of
 from localagent.code.languages import language_of
-from localagent.code.outline import outline
-from localagent.code.structure import Structure, Use, structure
-from localagent.code.symbols import Symbol
+from localagent.code.structure import Use, structure
+from localagent.code.symbols import Symbol, symbols
 from localagent.edits.textfile import decode, is_binary
 from localagent.index import tokenizer
 from localagent.index.chunks import chunks
@@ -62,32 +61,29 @@ def digest(path: str, data: bytes, *, parse: bool = True) -> Digest:
     kind, text = _read(data)
     if not text:
         return Digest(hashed, kind, 0, (), ())
-    read = _structure(path, kind, text) if parse else None
+    encoded = _encoded(text)
+    parsed = parse and is_parsed(path, encoded)
+    found = structure(language_of(path).name, encoded) if parsed else None
+    defined = symbols(path, found)
+    # Names that generated code uses tell nothing of the code that people change.
+    uses = found if kind == "text" else None
     kind = kind if parse else "unparsed"
-    symbols = outline(path, text, read)
     return Digest(
         hashed,
         kind,
         _lines(text),
-        tuple(_pieces(text, symbols)),
-        tuple(symbols),
-        _names(read.calls) if read else (),
-        _names(read.imports) if read else (),
-        filter_of(_encoded(text)),
+        tuple(_pieces(text, defined)),
+        tuple(defined),
+        _names(uses.calls) if uses else (),
+        _names(uses.imports) if uses else (),
+        filter_of(encoded),
     )
 
 
 def definitions(path: str, data: bytes) -> Sequence[Symbol]:
     """The definitions of a file, as its digest has them; it is parsed in a process beside this."""
-    kind, text = _read(data)
-    read = structure_of(path, _encoded(text)) if text and kind == "text" else None
-    return outline(path, text, read)
-
-
-def _structure(path: str, kind: str, text: str) -> Structure | None:
-    encoded = _encoded(text)
-    parsed = kind == "text" and is_parsed(path, encoded)
-    return structure(language_of(path).name, encoded) if parsed else None
+    _, text = _read(data)
+    return symbols(path, structure_of(path, _encoded(text)) if text else None)
 
 
 def _pieces(text: str, symbols: Sequence[Symbol]) -> Iterator[Piece]:

@@ -12,6 +12,25 @@ from localagent.code.languages import LANGUAGES, UNKNOWN, fence_info, language_n
 from localagent.code.structure import structure
 
 SAMPLES: dict[str, tuple[str, str, str, str]] = {
+    "objective-c": (
+        "#include <x.h>\nstatic int add(int a) {\n  return total(a);\n}\n",
+        "function add 2-4",
+        "total",
+        "x.h",
+    ),
+    "svelte": (
+        "<p>{f(1)}</p>\n<script>\n  import { a } from './a'\n  function f(x) { return g(x) }\n</script>\n",
+        "function f 4-4",
+        "g",
+        "./a",
+    ),
+    "vue": (
+        "<template><b @click=\"go()\">é</b></template>\n<script setup lang=\"ts\">\n"
+        "import x from 'x'\nfunction go(n: number) {\n  run(n)\n}\n</script>\n<style>a { b: c }</style>\n",
+        "function go 4-6",
+        "run",
+        "x",
+    ),
     "bash": (
         "source ./lib.sh\n# Builds it.\nbuild() {\n  make all\n}\nfunction clean { build; }\n",
         "function build 3-5, function clean 6-6",

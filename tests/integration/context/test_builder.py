@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.code.outline import outline
 from localagent.code.symbols import Symbol
 from localagent.context.builder import gather, text_of
 from localagent.context.excerpt import GAP, excerpt, merge_spans, render
 from localagent.index.disk import DiskIndex
 from localagent.workspace.workspace import Workspace
+from tests.doubles.outline import outline
 
 CART = (
     '"""The cart."""\n\nimport decimal\n\n\nclass Cart:\n    """Items that somebody wants."""\n\n'

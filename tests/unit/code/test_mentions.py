@@ -6,7 +6,7 @@ import pytest
 
 from localagent.code.languages import LANGUAGES
 from localagent.code.mentions import mentions
-from localagent.code.syntax_errors import faults
+from localagent.code.parser import faults
 
 
 def roles(language: str, text: str, name: str) -> list[tuple[int, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.code.outline import outline
 from localagent.code.symbols import Symbol
 from localagent.index.chunks import LONGEST, Chunk, chunks
+from tests.doubles.outline import outline
 
 SOURCE = '''"""A module."""
 
