@@ -37,8 +37,8 @@ from localagent.index import git_history
 from localagent.index.digest import Entry
 from localagent.index.trigrams import Filters
 
-VERSION = 7
-"""Of the tables and of what is put into them; another one's file is made anew."""
+VERSION = 8
+"""Version of the tables and their contents. A file of another version is rebuilt."""
 
 WAIT = 10.0
 """Seconds that a writer waits for another one."""
