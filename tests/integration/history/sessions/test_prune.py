@@ -21,7 +21,7 @@ from localagent.history.sessions.transcript import open_session, session_ids
 def four(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Four sessions, oldest first, that keep a megabyte each."""
     times = iter(f"2026-01-01T00:00:{n:02d}.000Z" for n in range(60))
-    monkeypatch.setattr(transcript, "_now", lambda: next(times))
+    monkeypatch.setattr(transcript, "timestamp", lambda: next(times))
     names = []
     for number in range(4):
         with open_session(root) as session:
