@@ -1,16 +1,20 @@
-"""Carrying out steps in the workspace: the only module that writes there.
+"""Apply changes to the workspace: the only module that writes there.
 
-Every file is written to a temporary file beside it, down to the disk, and then renamed over it.
-All temporary files are written before the first rename, so that a full disk is noticed while
-nothing is changed yet. The order, which makes every step possible when its turn comes:
+A change writes every new content to a temporary file beside its target, waits until it is on the
+disk, and then renames it over the target. All temporary files are written before the first rename,
+so a full disk stops the change before it begins. The order makes each step possible:
 
-1. folders that change or go get write permission for us, 2. new content is staged, 3. what goes
-is removed, deepest first, 4. folders are made, 5. files and links are renamed into place,
-6. folders get their modes, deepest first, 7. folders are synced.
+1. give us write permission on folders that change or go;
+2. stage the new contents in temporary files;
+3. remove the paths that go, deepest first;
+4. make folders;
+5. rename files and links into place;
+6. give folders their modes, deepest first;
+7. sync the folders.
 
-A process killed in between leaves every path as it was, as it shall be, or (a file that gives
-way to a folder, or the reverse) absent, and temporary files whose names follow from the steps.
-`revert` leads back from any such state.
+After a kill, each path has its old or its new state; a file that gives way to a folder, or a folder
+to a file, may be absent. Temporary files may be left, whose names follow from the change. `revert`
+leads back from any such state.
 """
 
 from __future__ import annotations
@@ -28,8 +32,8 @@ from localagent.history.checkpoints.blobs import in_bulk, sync_all
 from localagent.history.checkpoints.change_set import PathChange, build_change_set
 from localagent.workspace.safe_files import PathState, SafeDir
 
-_OURS = 0o700  # what a folder must allow us while its content changes
-_NAME_MAX = 200  # bytes; file systems allow 255, some encodings take more room
+_OURS = 0o700  # our permissions on a folder while its content changes
+_NAME_MAX = 200  # bytes; file systems allow 255, and some encodings need more room
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota error
 
@@ -40,7 +44,7 @@ def temp_name(path: str, apply_id: str) -> str:
     """The name of the temporary file for `path`."""
     name = os.fsencode(path.rpartition("/")[2])
     if len(name) > _NAME_MAX:
-        # Two long names in one folder may share their start, so the whole name is hashed.
+        # Long names in one folder may share their start, so the hash is of the whole name.
         name = hashlib.sha256(name).hexdigest()[:16].encode()
     return f".{os.fsdecode(name)}.localagent-{apply_id}.tmp"
 
@@ -48,10 +52,10 @@ def temp_name(path: str, apply_id: str) -> str:
 def apply_changes(
     tree: SafeDir, steps: Sequence[PathChange], apply_id: str, content: Content
 ) -> None:
-    """Do all `steps`. `content` opens the bytes of a step's file, or its link's target.
+    """Apply all `steps`. `content` opens the bytes of a step's file, or its link's target.
 
-    Raises WorkspaceError (no space, no permission, written by someone else meanwhile) and
-    OutsideWorkspace (a folder on a path became a link). The caller then calls `revert`.
+    Raises WorkspaceError (no space, no permission, a concurrent write) and OutsideWorkspace (a
+    folder on a path became a link). The caller then calls `revert`.
     """
     _loosen(tree, steps)
     leaves = [s for s in steps if s.after.kind in ("file", "symlink")]
@@ -83,10 +87,10 @@ def apply_changes(
 def revert(
     tree: SafeDir, steps: Sequence[PathChange], apply_id: str, content: Content
 ) -> list[str]:
-    """Lead `steps`, done in part or in whole, back to what was before.
+    """Take `steps` back, whether applied in part or in whole.
 
-    Returns the paths that are in neither state: someone else wrote them, and they are left alone.
-    Raises as `apply_changes` does; calling it again goes on where it stopped.
+    Returns the paths in neither their old nor their new state: another program wrote them, and they
+    stay. Raises as `apply_changes` does; the next call continues where this one stopped.
     """
     discard(tree, steps, apply_id)
     goals: dict[str, PathState] = {}
@@ -99,14 +103,14 @@ def revert(
             goals[step.path] = step.before
         else:
             left.append(step.path)
-    # A folder that is in the way because of what someone else put there stays, too.
+    # A folder stays, too, if it is in the way and another program wrote into it.
     back = build_change_set(tree, goals, clear=False)
     apply_changes(tree, back.steps, apply_id, content)
     return sorted({*left, *back.blocked})
 
 
 def discard(tree: SafeDir, steps: Sequence[PathChange], apply_id: str) -> int:
-    """Remove the temporary files of `steps`; returns how many there were."""
+    """Remove the temporary files of `steps`; returns their number."""
     count = 0
     for step in steps:
         with _blaming(step.path):
@@ -115,7 +119,7 @@ def discard(tree: SafeDir, steps: Sequence[PathChange], apply_id: str) -> int:
 
 
 def reading(data: Mapping[str, bytes], stored: Callable[[str], BinaryIO]) -> Content:
-    """Content that comes from `data` by path, or else from `stored` by sha256."""
+    """Content from `data` by path, or else from `stored` by sha256."""
 
     def content(step: PathChange) -> BinaryIO:
         if step.path in data:
@@ -126,12 +130,12 @@ def reading(data: Mapping[str, bytes], stored: Callable[[str], BinaryIO]) -> Con
 
 
 def _gives_way(step: PathChange) -> bool:
-    """Whether the old path has to be removed before the new one can be there."""
+    """Whether the old path must go before the new one can be there."""
     return step.after.kind == "absent" or (step.before.kind == "dir") != (step.after.kind == "dir")
 
 
 def _ours(now: PathState, step: PathChange) -> bool:
-    """Whether `now` is a state that an unfinished `apply_changes` of `step` can have left."""
+    """Whether an unfinished `apply_changes` of `step` can have left the state `now`."""
     if now == step.after:
         return True
     if now.kind == "absent":
@@ -151,7 +155,7 @@ def _loosen(tree: SafeDir, steps: Sequence[PathChange]) -> None:
 
 
 def _has_folder(tree: SafeDir, path: str) -> bool:
-    """Whether the folder that `path` is in is there already, so that it can be staged now."""
+    """Whether the folder of `path` exists already, so that staging is possible now."""
     parent = path.rpartition("/")[0]
     return not parent or tree.stat(parent).kind == "dir"
 
@@ -167,15 +171,15 @@ def _stage(tree: SafeDir, step: PathChange, apply_id: str, content: Content, *, 
 
 
 def _unchanged(tree: SafeDir, step: PathChange) -> None:
-    """Raise WorkspaceError where the path was written since it was looked at."""
+    """Raise WorkspaceError where another program wrote the path since its state was read."""
     expected = step.before.stamp
     if step.before.kind == "dir" or (expected is None and step.before.kind != "absent"):
         return
     now = tree.stat(step.path)
-    removed = _gives_way(step) and now.kind == "absent"  # by the step of removal, just before
+    removed = _gives_way(step) and now.kind == "absent"  # the removal came just before
     if not removed and (now.stamp != expected or now.kind != step.before.kind):
         raise WorkspaceError(
-            f"{step.path} was changed by someone else at this moment",
+            f"another program changed {step.path} at this moment",
             "nothing of this change was kept; try again",
         )
 
@@ -193,7 +197,7 @@ def _finish(tree: SafeDir, steps: Sequence[PathChange]) -> None:
 
 @contextmanager
 def _blaming(path: str) -> Iterator[None]:
-    """Turn an OSError of the system into an error that a person can act on."""
+    """Turn an OSError into an error on which the user can act."""
     try:
         yield
     except OSError as error:
@@ -201,7 +205,7 @@ def _blaming(path: str) -> Iterator[None]:
 
 
 def explain(error: OSError, path: str) -> LocalAgentError:
-    """The error for a person when writing `path` failed."""
+    """The error for the user after a failed write of `path`."""
     if error.errno in _FULL:
         return WorkspaceError(
             f"no space left to write {path}", "free some space on this disk and try again"

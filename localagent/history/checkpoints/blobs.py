@@ -1,7 +1,7 @@
-"""The content that a session keeps for undo: one file per content, named by its sha256.
+"""The contents that a session stores for undo, one file per content, named by its sha256.
 
-Contents are stored raw, so a person can get a file back with `cp` alone, and the bound counts
-exactly the bytes on disk.
+Contents are stored raw: a user can copy one back with `cp`, and the bound counts exactly the bytes
+on disk.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from localagent.core.errors import WorkspaceError
 from localagent.core.paths import private
 
 _CHUNK = 1 << 20
-# A sync of one file takes milliseconds, one of everything some hundred. Measured on ext4 with 1,000
-# files, one by one and at once: a deletion 4.0 and 1.3 s, an undo 16 and 7 s.
+# More files than this are synced at once. A sync of one file takes milliseconds, a sync of all some
+# hundred. Measured on ext4 with 1,000 files, one by one and at once: a deletion 4.0 and 1.3 s, an
+# undo 16 and 7 s.
 _BULK = 50
 
 
@@ -32,23 +33,23 @@ class Blobs:
         self._folder = session_dir / "blobs"
 
     def has(self, sha256: str) -> bool:
-        """Whether the content is kept."""
+        """Whether the content is stored."""
         return (self._folder / sha256).is_file()
 
     def size(self) -> int:
-        """Bytes kept in all."""
+        """The stored bytes in all."""
         try:
             return sum(entry.stat().st_size for entry in self._folder.iterdir())
         except FileNotFoundError:
             return 0
 
     def open(self, sha256: str) -> BinaryIO:
-        """The content, to be read. Raises WorkspaceError where it is gone."""
+        """The content, opened for reading. Raises WorkspaceError for a missing one."""
         try:
             return (self._folder / sha256).open("rb")
         except FileNotFoundError:
             raise WorkspaceError(
-                f"the kept content {sha256[:12]} is gone from {self._folder}",
+                f"the stored content {sha256[:12]} is missing from {self._folder}",
                 "it was pruned or removed by hand; the turn can no longer be undone",
             ) from None
 
@@ -58,8 +59,10 @@ class Blobs:
             return file.read()
 
     def keep(self, sha256: str, content: BinaryIO, *, sync: bool = True) -> bool:
-        """Keep `content`, with `sync` down to the disk; False where it does not hash to `sha256`
-        (it was written to since). Raises OSError."""
+        """Store `content`, with `sync` down to the disk. Raises OSError.
+
+        False where its hash is not `sha256`, because another program wrote it since.
+        """
         target = private(self._folder) / sha256
         hashed = hashlib.sha256()
         try:
@@ -74,17 +77,17 @@ class Blobs:
         return True
 
     def sync(self) -> None:
-        """Wait until the names of the kept contents are on the disk."""
+        """Wait until the names of the stored contents are on the disk."""
         sync_folder(self._folder)
 
 
 def in_bulk(files: int) -> bool:
-    """Whether so many files are better brought to the disk by one `sync_all` than each alone."""
+    """Whether one `sync_all` is quicker than a sync of each of so many files."""
     return files > _BULK and hasattr(os, "sync")
 
 
 def sync_all() -> None:
-    """Wait until all that was written is on the disk."""
+    """Wait until every write is on the disk."""
     os.sync()
 
 

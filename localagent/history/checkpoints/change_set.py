@@ -1,7 +1,8 @@
-"""From what paths shall be to the steps that lead there.
+"""The change set: the steps from the present state of paths to their goals.
 
-`plan` looks at the workspace, adds what follows (missing parent folders, the content of a folder
-that goes away) and leaves out what is already so. It changes nothing.
+`build_change_set` reads the workspace and adds what follows from the goals: missing parent folders,
+and the content of a folder that goes. It omits paths that have their goal already, and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FOLDER_MODE = 0o755
 
 @dataclass(frozen=True, slots=True)
 class PathChange:
-    """One path, what it is before and what it is after."""
+    """The change of one path: its state before and after."""
 
     path: str
     before: PathState
@@ -36,17 +37,16 @@ class PathChange:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PathChange:
-        """The step that `to_dict` made `data` of. Raises KeyError or TypeError."""
+        """The change that `to_dict` made `data` of. Raises KeyError or TypeError."""
         before, after = PathState.from_dict(data["before"]), PathState.from_dict(data["after"])
         return cls(data["path"], before, after)
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """The steps, sorted by path, and what stands in the way.
+    """The changes, sorted by path, and the folders in their way, which hold something else.
 
-    `kept` are folders that were to go and stay because they hold something else; `blocked` are
-    folders that would have to give way to a file and hold something else.
+    `kept` are folders that were to go and stay. `blocked` are folders in the place of a file.
     """
 
     steps: tuple[PathChange, ...]
@@ -55,31 +55,30 @@ class ChangeSet:
 
 
 def build_change_set(tree: SafeDir, goals: Mapping[str, PathState], *, clear: bool) -> ChangeSet:
-    """The steps that make every path of `goals` what it says; a mode of None means the mode that
-    the path has, or FILE_MODE and FOLDER_MODE for new ones.
+    """The changes that bring every path of `goals` to its state.
 
-    With `clear`, a folder goes away together with all that it holds, but for goals below it, for
-    which it is emptied; without, it only goes when what it holds is to go as well.
-    Raises WorkspaceError where a parent is a file or two goals contradict each other, and
-    RefusedError for devices, sockets, named pipes and anything in `.git`.
+    A mode of None keeps the path's mode, or means FILE_MODE or FOLDER_MODE for a new path. With
+    `clear`, a folder goes with everything in it, except goals below it. Without, a folder goes only
+    if its whole content is to go as well. Raises WorkspaceError for a parent that is a file and for
+    contradicting goals, and RefusedError for devices, sockets, named pipes and paths in `.git`.
     """
-    wanted = dict(goals)
-    emptied = _emptied(wanted) if clear else set()
-    wanted.update({path: PathState("dir") for path in emptied})
-    _add_parents(tree, wanted)
+    targets = dict(goals)
+    emptied = _emptied(targets) if clear else set()
+    targets.update({path: PathState("dir") for path in emptied})
+    _add_parents(tree, targets)
     kept: set[str] = set()
     blocked: set[str] = set()
     if clear:
-        for path in [p for p, goal in wanted.items() if goal.kind != "dir" or p in emptied]:
-            wanted.update({p: ABSENT for p in below(tree, path) if p not in wanted})
+        for path in [p for p, goal in targets.items() if goal.kind != "dir" or p in emptied]:
+            targets.update({p: ABSENT for p in below(tree, path) if p not in targets})
     else:
-        _spare(tree, wanted, kept, blocked)
+        _spare(tree, targets, kept, blocked)
     steps = []
-    for path in sorted(wanted):
+    for path in sorted(targets):
         before = tree.state(path)
         if path in kept or path in blocked:
             continue
-        after = _after(tree, path, before, wanted)
+        after = _after(tree, path, before, targets)
         if before != after:
             check_path(path)
             if before.kind == "special":
@@ -90,7 +89,7 @@ def build_change_set(tree: SafeDir, goals: Mapping[str, PathState], *, clear: bo
 
 def check_path(path: str) -> None:
     """Raise RefusedError for a path in a `.git` folder, which is the user's alone."""
-    # Not every file system tells .GIT from .git.
+    # Some file systems take .GIT for .git.
     if any(part.casefold() == ".git" for part in path.split("/")):
         raise RefusedError(
             f"{path} belongs to git's own files, which localagent never changes",
@@ -99,7 +98,7 @@ def check_path(path: str) -> None:
 
 
 def below(tree: SafeDir, path: str) -> Iterator[str]:
-    """All that the folder `path` holds, at any depth, parents first; of anything else, nothing."""
+    """All paths below the folder `path`, parents first; none where it is no folder."""
     if tree.stat(path).kind != "dir":
         return
     for child in tree.children(path):
@@ -107,28 +106,28 @@ def below(tree: SafeDir, path: str) -> Iterator[str]:
         yield from below(tree, child)
 
 
-def _emptied(wanted: Mapping[str, PathState]) -> set[str]:
-    """The paths that are to go and to hold something all the same."""
+def _emptied(targets: Mapping[str, PathState]) -> set[str]:
+    """The paths that are to go, and have goals below them."""
     holding = {
         path[:cut]
-        for path, goal in wanted.items()
+        for path, goal in targets.items()
         if goal.kind != "absent"
         for cut, sign in enumerate(path)
         if sign == "/"
     }
-    return {path for path in holding if path in wanted and wanted[path].kind == "absent"}
+    return {path for path in holding if path in targets and targets[path].kind == "absent"}
 
 
-def _add_parents(tree: SafeDir, wanted: dict[str, PathState]) -> None:
-    for path in sorted(wanted):
-        if wanted[path].kind == "absent":
+def _add_parents(tree: SafeDir, targets: dict[str, PathState]) -> None:
+    for path in sorted(targets):
+        if targets[path].kind == "absent":
             continue
         parts = path.split("/")
         for length in range(1, len(parts)):
             parent = "/".join(parts[:length])
-            there = wanted.get(parent) or tree.stat(parent)
-            if there.kind == "absent" and parent not in wanted:
-                wanted[parent] = PathState("dir")
+            there = targets.get(parent) or tree.stat(parent)
+            if there.kind == "absent" and parent not in targets:
+                targets[parent] = PathState("dir")
             elif there.kind != "dir":
                 raise WorkspaceError(
                     f"cannot make {path}: {parent} is not a folder",
@@ -136,25 +135,27 @@ def _add_parents(tree: SafeDir, wanted: dict[str, PathState]) -> None:
                 )
 
 
-def _spare(tree: SafeDir, wanted: dict[str, PathState], kept: set[str], blocked: set[str]) -> None:
-    """Find the folders that are to go and hold something that is not; deepest first, since a
-    folder that stays keeps its parent, too."""
-    for path in sorted(wanted, reverse=True):
-        if wanted[path].kind == "dir" or tree.stat(path).kind != "dir":
+def _spare(tree: SafeDir, targets: dict[str, PathState], kept: set[str], blocked: set[str]) -> None:
+    """Find the folders that are to go and hold something that stays.
+
+    The deepest come first, because a folder that stays keeps its parent, too.
+    """
+    for path in sorted(targets, reverse=True):
+        if targets[path].kind == "dir" or tree.stat(path).kind != "dir":
             continue
         stays = any(
-            child not in wanted or wanted[child].kind != "absent" or child in kept
+            child not in targets or targets[child].kind != "absent" or child in kept
             for child in tree.children(path)
         )
         if stays:
-            (kept if wanted[path].kind == "absent" else blocked).add(path)
+            (kept if targets[path].kind == "absent" else blocked).add(path)
 
 
 def _after(
-    tree: SafeDir, path: str, before: PathState, wanted: Mapping[str, PathState]
+    tree: SafeDir, path: str, before: PathState, targets: Mapping[str, PathState]
 ) -> PathState:
-    """The goal for `path` with its mode and owner filled in."""
-    goal = wanted[path]
+    """The goal for `path`, with its mode and owner."""
+    goal = targets[path]
     if goal.kind not in ("file", "dir"):
         return goal
     same = before.kind == goal.kind
@@ -173,7 +174,8 @@ def _default_mode(tree: SafeDir, path: str, goal: PathState) -> int | None:
         return None
     if goal.kind == "file":
         return FILE_MODE
-    # In a folder shared by a group, new folders pass the group on; the kernel sets the bit itself.
+    # In a folder that a group shares, new folders pass the group on; the kernel sets the bit
+    # itself.
     return FOLDER_MODE | ((mode or 0) & stat.S_ISGID)
 
 

@@ -1,11 +1,11 @@
-"""Changing the workspace so that every change can be taken back.
+"""Change the workspace so that every change can be undone.
 
-`Checkpoints.apply` is the one way into the workspace. Before it writes, it keeps what every path
-was (content, mode, link target, or that it was not there) in the session's folder, and writes
-down what it is about to do. Then either all changes happen or none; a process that is killed in
-between leaves no file partly written, and `recover` takes the rest back.
+`Checkpoints.apply` is the one way into the workspace. Before it writes, it stores the old state of
+every path in the session's folder: content, mode, link target, or that the path is absent. It also
+records its intent. Then either all changes happen or none. A process that is killed in between
+leaves no file partly written, and `recover` takes its changes back.
 
-The user's git is not involved: neither used nor touched. See docs/adr/0005-checkpoints.md.
+Checkpoints neither use nor touch the user's git. See docs/adr/0005-checkpoints.md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seco
 def file_changes(
     steps: Sequence[PathChange], blobs: Blobs, data: Mapping[str, bytes]
 ) -> list[FileChanged]:
-    """One event for each file and link, in the order of `steps`; folders have none."""
+    """One event for each file and link, in the order of `steps`; none for folders."""
     changes = []
     for step in steps:
         if not (step.before.sha256 or step.after.sha256):
@@ -70,7 +70,7 @@ def _diff(step: PathChange, blobs: Blobs, data: Mapping[str, bytes]) -> str:
 
 
 def _text(state: PathState, blobs: Blobs, data: bytes | None) -> str | bytes | None:
-    """The content as text, None where there is none, and bytes where it is no text."""
+    """The content as text; None for no content, and bytes for content that is no text."""
     if not state.sha256:
         return None
     if state.size > _MAX_DIFF:
@@ -90,8 +90,8 @@ _FORBIDDEN_ON_WINDOWS = frozenset('<>:"|?*\\')
 class Checkpoints:
     """The changes of one turn.
 
-    `session_dir` is the session's folder, outside the workspace; `max_bytes` bounds what the
-    session keeps in all.
+    `session_dir` is the session's folder, outside of the workspace. `max_bytes` bounds the stored
+    contents of the session.
     """
 
     def __init__(
@@ -104,18 +104,17 @@ class Checkpoints:
     def apply(
         self, changes: Sequence[Change], expected: Mapping[str, str | None] | None = None
     ) -> list[FileChanged]:
-        """Carry out `changes`, all or none, and return what changed, sorted by path.
+        """Apply `changes`, all or none, and return the changed files, sorted by path.
 
-        `changes` say what shall be; a later change replaces an earlier one of the same path, a
-        later deletion of a folder those of what is in it. A file
-        change of a link writes to the file that the link names, if that is in the workspace; to
-        replace the link by a file, put a deletion of the path before it. A folder is deleted
-        with all that it holds. `expected` maps paths of `changes` to the sha256 that they were
-        read with (None: that there was nothing); a file that differs now is not overwritten.
+        A later change replaces an earlier one of the same path; a later deletion of a folder
+        replaces the changes in it. A folder goes with everything in it. A file change at a link
+        writes the link's target, which must be in the workspace; to replace the link by a file, put
+        a deletion of the path before it. `expected` maps paths of `changes` to the sha256 that the
+        caller read, None for a missing file; a file that differs now is not overwritten.
 
-        Raises OutsideWorkspace and RefusedError (`.git`, devices, read-only files, more than may
-        be kept), WorkspaceError (changed since it was read, no space, no permission). Nothing
-        has changed then.
+        Raises OutsideWorkspace, RefusedError (`.git`, devices, read-only files, the bound) and
+        WorkspaceError (changed since it was read, no space, no permission). Nothing has changed
+        then.
         """
         with _opened(self._root) as tree:
             named = _by_real_path(tree, changes)
@@ -132,8 +131,8 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What `recover` did: temporary files removed, turns whose unfinished change was taken back,
-    and paths left alone because someone else wrote them since."""
+    """The result of `recover`: the number of removed temporary files, the turns whose unfinished
+    change it took back, and the paths that stay because another program wrote them since."""
 
     temporary: int = 0
     turns: tuple[str, ...] = ()
@@ -141,10 +140,10 @@ class Recovery:
 
 
 def recover(session_dir: Path, root: Path) -> Recovery:
-    """Take back what an apply of this session left unfinished in `root` when it was killed.
+    """Take back the unfinished change of this session in `root`, whose process was killed.
 
-    The caller holds the workspace's lock: an apply that is still running looks the same.
-    Raises WorkspaceError where files cannot be written; calling it again goes on.
+    The caller holds the workspace's lock, because a running change looks the same. Raises
+    WorkspaceError for a failed write; the next call continues.
     """
     workspace = str(Path(root).resolve())
     logs = ((log, log.transactions()) for log in turn_logs(session_dir))
@@ -161,7 +160,7 @@ def _recover(logs: Sequence[tuple[TurnLog, list[Transaction]]]) -> Recovery:
     turns: list[str] = []
     left: set[str] = set()
     for log, applies in logs:
-        # Normally at most one; newest first, as each found the workspace as the one before left it.
+        # Normally at most one. The newest comes first, because it began after the others.
         for apply in [a for a in reversed(applies) if a.outcome == "open"]:
             with _opened(Path(apply.workspace)) as tree:
                 temporary += discard(tree, apply.steps, apply.id)
@@ -181,9 +180,9 @@ def commit(
     data: Mapping[str, bytes],
     max_bytes: int = MAX_BYTES,
 ) -> list[FileChanged]:
-    """Keep what is there, write down the intent, carry out the steps, write down that it is done.
+    """Store the old states, record the intent, apply the steps, and record that they are done.
 
-    `data` holds new content by path; what is not in it comes from the kept contents. Raises as
+    `data` holds new contents by path; the stored contents hold all others. Raises as
     `Checkpoints.apply`.
     """
     steps = planned.steps
@@ -215,7 +214,7 @@ def commit(
 def _take_back(
     tree: SafeDir, log: TurnLog, apply: Transaction, blobs: Blobs, error: BaseException
 ) -> None:
-    """Revert a failed apply. Where that fails, too, the intent stays open for `recover`."""
+    """Revert a failed change. If that fails, too, the intent stays open for `recover`."""
     try:
         left = revert(tree, apply.steps, apply.id, reading({}, blobs.open))
         log.reverted(apply.id, left)
@@ -227,7 +226,7 @@ def _take_back(
 
 
 def _keep(tree: SafeDir, blobs: Blobs, steps: Sequence[PathChange], max_bytes: int) -> None:
-    """Keep the old content of every step. Raises RefusedError beyond the bound, and OSError."""
+    """Store the old content of every step. Raises RefusedError beyond the bound, and OSError."""
     old = {s.before.sha256: s for s in steps if s.before.sha256}
     missing = [step for sha256, step in old.items() if not blobs.has(sha256)]
     needed = sum(step.before.size for step in missing)
@@ -243,7 +242,7 @@ def _keep(tree: SafeDir, blobs: Blobs, steps: Sequence[PathChange], max_bytes: i
         with tree.content(step.path, step.before) as source:
             if not blobs.keep(step.before.sha256, source, sync=not bulk):
                 raise WorkspaceError(
-                    f"{step.path} was changed by someone else at this moment", "try again"
+                    f"another program changed {step.path} at this moment", "try again"
                 )
     if bulk:
         sync_all()
@@ -252,13 +251,13 @@ def _keep(tree: SafeDir, blobs: Blobs, steps: Sequence[PathChange], max_bytes: i
 
 
 def _odd_modes(tree: SafeDir, steps: Sequence[PathChange]) -> dict[str, int | None]:
-    """The modes that the file system gave where they are not the ones asked for."""
+    """The modes of paths to which the file system gave another mode."""
     odd: dict[str, int | None] = {}
     for step in steps:
         if step.after.kind in ("file", "dir"):
-            found = tree.stat(step.path)
-            if found.kind == step.after.kind and found.mode != step.after.mode:
-                odd[step.path] = found.mode
+            now = tree.stat(step.path)
+            if now.kind == step.after.kind and now.mode != step.after.mode:
+                odd[step.path] = now.mode
     return odd
 
 
@@ -269,7 +268,7 @@ def _opened(root: Path) -> SafeDir:
 
 
 def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]:
-    """The changes by the path that they really concern, links on the way resolved."""
+    """The changes by their real path, with links resolved."""
     replaced = {change.path for change in changes if change.kind != "file"}
     fixed = frozenset(_clean(path) for path in replaced)
     named: dict[str, Change] = {}
@@ -285,7 +284,7 @@ def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]
 
 
 def _clean(path: str) -> str:
-    """`path` in its plain form. Raises OutsideWorkspace and RefusedError for what is none."""
+    """`path` in its plain form. Raises OutsideWorkspace and RefusedError for an invalid path."""
     if path.startswith("/") or "\0" in path or ".." in path.split("/") or not _encodable(path):
         raise OutsideWorkspace(
             f"{path!r} is no path inside the workspace", "use a path relative to the workspace"
@@ -327,13 +326,13 @@ def _check_expected(
         now = tree.state(path)
         if (now.sha256 or None) != sha256:
             raise WorkspaceError(
-                f"{path} was changed by someone else since it was read",
+                f"another program changed {path} since it was read",
                 "nothing was written; ask again, so that the new content is read",
             )
 
 
 def _check_read_only(tree: SafeDir, planned: ChangeSet, named: Mapping[str, Change]) -> None:
-    """A file without write permission is replaced only by a change that says its mode."""
+    """Refuse to replace a read-only file, unless the change gives a mode."""
     for step in planned.steps:
         both = step.before.kind == "file" and step.after.kind == "file"
         if both and named[step.path].mode is None and not tree.writable(step.path):
@@ -343,11 +342,11 @@ def _check_read_only(tree: SafeDir, planned: ChangeSet, named: Mapping[str, Chan
 
 
 def _refuse_records(tree: SafeDir, log: TurnLog, steps: Sequence[PathChange]) -> None:
-    """Where the workspace holds localagent's own records, these are out of reach."""
+    """Refuse to change localagent's own records, where the workspace holds them."""
     sessions = log.session_dir.resolve().parent
     if not sessions.is_relative_to(tree.root):
         return
-    own = sessions.relative_to(tree.root).as_posix()
+    records = sessions.relative_to(tree.root).as_posix()
     for step in steps:
-        if step.path == own or step.path.startswith(f"{own}/"):
+        if step.path == records or step.path.startswith(f"{records}/"):
             raise RefusedError(f"{step.path} belongs to localagent's own records")

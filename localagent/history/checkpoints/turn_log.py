@@ -1,14 +1,14 @@
-"""The record of one turn's changes: `checkpoints/turn-0001.jsonl` in the session's folder.
+"""The log of one turn's changes: `checkpoints/turn-0001.jsonl` in the session's folder.
 
-Three kinds of lines, each on the disk before what it announces begins:
+It has three kinds of lines. Each line is on the disk before the step that it announces:
 
     {"op": "intent", "id", "kind", "workspace", "time", "steps": [{path, before, after}, …]}
     {"op": "done", "id", "modes": {path: mode}}
     {"op": "reverted", "id", "left": [path, …]}
 
-An intent without one of the other two is an apply that was cut short. `kind` says whether the
-agent changed something ("turn"), or a person undid or redid it. "modes" names the modes that the
-file system gave where they differ from those asked for (FAT, some mounts).
+An intent without one of the other two belongs to a transaction that was cut short. `kind` says who
+changed the workspace: the agent ("turn"), or the user by "undo" or "redo". "modes" has the modes of
+paths to which the file system gave another mode (FAT, some mounts).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAME = re.compile(r"turn-(\d{4,})\.jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One all-or-nothing change. `time` is in nanoseconds since 1970."""
+    """One change, all or nothing. `time` is in nanoseconds since 1970."""
 
     id: str
     kind: TransactionKind
@@ -45,7 +45,7 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class NetChange:
-    """What a turn did to one path in all: what it found, what it left, and all in between."""
+    """The change of one path by a whole turn: its first state, its last, and all in between."""
 
     before: PathState
     after: PathState
@@ -53,7 +53,7 @@ class NetChange:
 
 
 class TurnLog:
-    """The record of turn number `turn` of the session in `session_dir`."""
+    """The log of the turn number `turn` of the session in `session_dir`."""
 
     def __init__(self, session_dir: Path, turn: int) -> None:
         self.session_dir = session_dir
@@ -66,17 +66,17 @@ class TurnLog:
         return self.session_dir.name
 
     def intent(self, apply: Transaction) -> None:
-        """Write down what is about to be done. Raises OSError."""
+        """Record a transaction before it begins. Raises OSError."""
         steps = [step.to_dict() for step in apply.steps]
         record = {"op": "intent", "id": apply.id, "kind": apply.kind, "time": apply.time}
         self._append({**record, "workspace": apply.workspace, "steps": steps})
 
     def done(self, apply_id: str, modes: dict[str, int | None]) -> None:
-        """Write down that it was done. Raises OSError."""
+        """Record that a transaction is done. Raises OSError."""
         self._append({"op": "done", "id": apply_id, "modes": modes})
 
     def reverted(self, apply_id: str, left: Sequence[str]) -> None:
-        """Write down that it was taken back, but for the paths in `left`. Raises OSError."""
+        """Record that a transaction was taken back, except the paths `left`. Raises OSError."""
         self._append({"op": "reverted", "id": apply_id, "left": list(left)})
 
     def _append(self, record: dict[str, Any]) -> None:
@@ -88,29 +88,29 @@ class TurnLog:
             sync_folder(self.session_dir)
 
     def transactions(self) -> list[Transaction]:
-        """All applies in order; damaged lines are passed over. Raises OSError."""
-        found: dict[str, Transaction] = {}
+        """All transactions in order, without damaged lines. Raises OSError."""
+        transactions: dict[str, Transaction] = {}
         for record in jsonl.read(self._path).records:
             try:
-                _take(found, record)
+                _replay(transactions, record)
             except (KeyError, TypeError, AttributeError):
                 continue  # torn, or written by another version
-        return list(found.values())
+        return list(transactions.values())
 
 
-def _take(found: dict[str, Transaction], record: dict[str, Any]) -> None:
+def _replay(transactions: dict[str, Transaction], record: dict[str, Any]) -> None:
     apply_id = record["id"]
     if record["op"] == "intent":
         steps = tuple(PathChange.from_dict(step) for step in record["steps"])
-        found[apply_id] = Transaction(
+        transactions[apply_id] = Transaction(
             apply_id, record["kind"], record["workspace"], record["time"], steps
         )
     elif record["op"] == "done":
-        apply = found[apply_id]
+        apply = transactions[apply_id]
         steps = tuple(_with_mode(step, record["modes"]) for step in apply.steps)
-        found[apply_id] = replace(apply, steps=steps, outcome="done")
+        transactions[apply_id] = replace(apply, steps=steps, outcome="done")
     elif record["op"] == "reverted":
-        found[apply_id] = replace(found[apply_id], outcome="reverted")
+        transactions[apply_id] = replace(transactions[apply_id], outcome="reverted")
 
 
 def _with_mode(step: PathChange, modes: dict[str, int | None]) -> PathChange:
@@ -120,7 +120,7 @@ def _with_mode(step: PathChange, modes: dict[str, int | None]) -> PathChange:
 
 
 def turn_logs(session_dir: Path) -> list[TurnLog]:
-    """The records of all turns of a session that changed something, in order."""
+    """The logs of all turns of a session with changes, in order."""
     try:
         names = [entry.name for entry in (session_dir / "checkpoints").iterdir()]
     except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +130,7 @@ def turn_logs(session_dir: Path) -> list[TurnLog]:
 
 
 def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Transaction]]]:
-    """Every turn of every session that changed something in `workspace` (its real path)."""
+    """Every turn of every session with a change in `workspace` (its real path)."""
     try:
         folders = sorted(entry for entry in sessions.iterdir() if entry.is_dir())
     except FileNotFoundError:
@@ -143,12 +143,12 @@ def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Tra
 
 
 def last_done(applies: Sequence[Transaction]) -> Transaction | None:
-    """The last apply that was not cut short or taken back."""
+    """The last transaction that was neither cut short nor taken back."""
     return next((apply for apply in reversed(applies) if apply.outcome == "done"), None)
 
 
 def net_changes(applies: Sequence[Transaction]) -> dict[str, NetChange]:
-    """What stands of a turn, by path: nothing after an undo, and again after a redo."""
+    """The changes of a turn that are in force, by path: none after an undo, all after a redo."""
     live: dict[str, NetChange] = {}
     for apply in applies:
         if apply.outcome != "done":
@@ -161,4 +161,4 @@ def net_changes(applies: Sequence[Transaction]) -> dict[str, NetChange]:
             live[step.path] = NetChange(
                 was.before, step.after, (*was.known, step.before, step.after)
             )
-    return {path: found for path, found in live.items() if found.before != found.after}
+    return {path: change for path, change in live.items() if change.before != change.after}

@@ -1,8 +1,8 @@
-"""Taking a turn's changes back, and bringing them again.
+"""Undo and redo of a turn's changes.
 
-An undo is itself a checkpointed change, so it is as safe to kill as any other, running it again
-completes it, and `redo` takes it back in turn. It needs the records in `checkpoints/` and the
-kept contents only, not the transcript.
+An undo is itself a change with a checkpoint. It is as safe to kill as any other change, the next
+run completes it, and `redo` takes it back. It needs the logs in `checkpoints/` and the stored
+contents, and no transcript.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from localagent.history.checkpoints.turn_log import (
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
 from localagent.history.sessions.catalog import exists, lineage
 from localagent.history.sessions.transcript import Parent, find_session, session_ids
-from localagent.workspace.safe_files import PathState, SafeDir
+from localagent.workspace.safe_files import SafeDir
 
-_SHOWN = 5  # names in a message
+_MAX_NAMES = 5  # in a message
 
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """What was undone or redone. `kept` are folders that the turn had made and that stay, since
-    they now hold something else."""
+    """The result of an undo or redo. `kept` are folders of the turn that stay, because they hold
+    something else now."""
 
     session: str
     turn: int
@@ -47,7 +47,7 @@ class UndoResult:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A turn's record, what stands of it, and its last undo if that is what came last."""
+    """A turn's log, its changes in force, and its undo if that came last."""
 
     log: TurnLog
     time: int
@@ -67,17 +67,16 @@ def undo(
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
 ) -> UndoResult:
-    """Give every path that a turn changed in `root` the content, mode and kind it had before,
-    and remove the folders that the turn made and that are empty then.
+    """Give every path that a turn changed in `root` its old content, mode and kind.
 
-    `which` is "SESSION:TURN", "SESSION" (its last turn), "TURN" (of the workspace's newest
-    session that has it), or None: the last turn, of any session, that changed something here and
-    is not undone yet. A session may be named by the start of its id.
-    A path that was changed after the turn is not overwritten: then nothing is undone, unless
-    `force`. `lock` is the workspace's lock where the caller holds it; else it is taken.
+    Folders that the turn made go if they are empty then. `which` is "SESSION:TURN", "SESSION" (its
+    last turn), "TURN" (of the newest session with that turn), or None: the last turn of any session
+    that has a change in force here. The start of an id is enough for a session. `lock` is the
+    workspace's lock if the caller holds it. A path that changed after the turn stops the undo,
+    unless `force` overwrites it.
 
-    Raises UsageError (no such turn, nothing to undo) and WorkspaceError (changed by hand, locked
-    by another session, kept content gone, no space or permission).
+    Raises UsageError (no such turn, nothing to undo) and WorkspaceError (changed by hand, locked by
+    another session, stored content missing, no space or permission).
     """
 
     def choose(turns: list[_Turn]) -> _Turn:
@@ -97,7 +96,7 @@ def redo(
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
 ) -> UndoResult:
-    """Take back the last undo in `root`, or that of the turn `which`; otherwise as `undo`."""
+    """Take back the last undo in `root`, or the undo of the turn `which`. See `undo`."""
 
     def choose(turns: list[_Turn]) -> _Turn:
         return _chosen(turns, which, lambda turn: turn.undo is not None, "redo")
@@ -117,8 +116,10 @@ def undo_from(
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
 ) -> list[UndoResult]:
-    """Take back what the turns of the session of this whole id changed in `root`, from `turn` on,
-    the last one first: all, or where one cannot be undone, none. Raises as `undo`."""
+    """Undo the turns of the session with this full id in `root`, from the last one back to `turn`.
+
+    If one of them cannot be undone, none is. Raises as `undo`.
+    """
     line = list(lineage(session))
     later = [
         one
@@ -167,33 +168,28 @@ def _run(
     return UndoResult(turn.log.session, turn.log.turn, tuple(changed), planned.kept)
 
 
-# What an undo overwrites was written by a turn, so it is no larger than what that was bounded by;
-# and being unable to undo for want of room would be the worst of outcomes.
+# An undo overwrites what a turn wrote, which had a bound of its own. An undo that fails for want of
+# room would be the worst outcome.
 _UNBOUNDED = 1 << 62
 
 
 def _plan(tree: SafeDir, turn: _Turn, changes: Mapping[str, NetChange], force: bool) -> ChangeSet:
-    """The steps back. Raises WorkspaceError where someone else's work would be lost."""
-    by_hand = [path for path, n in changes.items() if not _known(tree.state(path), n)]
+    """The changes back. Raises WorkspaceError where another program's work would be lost."""
+    by_hand = [path for path, n in changes.items() if tree.state(path) not in n.known]
     goals = {path: n.before for path, n in changes.items()}
-    # Folders that are to go are spared when something else is in them, also under force.
-    gone = {path: goal for path, goal in goals.items() if goal.kind == "absent"}
-    kept = build_change_set(tree, gone, clear=False).kept
+    # A folder that is to go stays if it holds something else, also with `force`.
+    deleted = {path: goal for path, goal in goals.items() if goal.kind == "absent"}
+    kept = build_change_set(tree, deleted, clear=False).kept
     planned = build_change_set(tree, {p: g for p, g in goals.items() if p not in kept}, clear=force)
     conflicts = sorted({*by_hand, *planned.blocked})
     if conflicts and not force:
-        shown = ", ".join(conflicts[:_SHOWN])
-        more = f" and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
+        names = ", ".join(conflicts[:_MAX_NAMES])
+        more = f" and {len(conflicts) - _MAX_NAMES} more" if len(conflicts) > _MAX_NAMES else ""
         raise WorkspaceError(
-            f"changed since turn {turn.name}: {shown}{more}; nothing was undone",
+            f"changed since turn {turn.name}: {names}{more}; nothing was undone",
             "--force overwrites them; what they hold now is kept, and `redo` brings it back",
         )
     return ChangeSet(planned.steps, tuple(sorted({*kept, *planned.kept})))
-
-
-def _known(now: PathState, n: NetChange) -> bool:
-    """Whether the turn itself found or left the path like this."""
-    return now in n.known
 
 
 def _locked(root: Path, purpose: str, lock: WorkspaceLock | None) -> AbstractContextManager[object]:
@@ -206,7 +202,7 @@ def _locked(root: Path, purpose: str, lock: WorkspaceLock | None) -> AbstractCon
 
 
 def _turns(root: Path, sessions: Path) -> list[_Turn]:
-    """All turns that changed something in `root`, oldest change first."""
+    """All turns with a change in `root`, oldest change first."""
     turns = []
     for log, applies in all_logs(sessions, str(root.resolve())):
         last = last_done(applies)
@@ -235,7 +231,7 @@ def _matching(turns: list[_Turn], which: str) -> Iterable[_Turn]:
     if not session and not number.isdigit():
         session, number = which, ""
     elif not session or len(number) > 4:
-        # "20261122" is the start of a session's id rather than a turn's number.
+        # "20261122" is the start of a session's id, and no turn's number.
         session, number = ("", number) if len(number) <= 4 else (which, "")
     found = [turn for turn in turns if not number or turn.log.turn == int(number)]
     if session:
@@ -245,9 +241,9 @@ def _matching(turns: list[_Turn], which: str) -> Iterable[_Turn]:
 
 
 def _of(session: str, found: list[_Turn], turns: list[_Turn]) -> list[_Turn]:
-    """Those of `found` that are a session's, with the turns that it has from where it was forked.
+    """The turns in `found` of a session and of its ancestors up to the fork.
 
-    Raises UsageError where these were deleted, and for an unknown session.
+    Raises UsageError for a deleted ancestor and for an unknown session.
     """
     known = sorted({*session_ids(), *(turn.log.session for turn in turns)})
     line = list(lineage(find_session(session, known)))
@@ -265,5 +261,5 @@ def _from(turn: _Turn, session: Parent) -> bool:
 
 
 def _existing(turns: list[_Turn]) -> str:
-    names = [turn.name for turn in turns[-_SHOWN:]]
+    names = [turn.name for turn in turns[-_MAX_NAMES:]]
     return f"turns that changed something here: {', '.join(names)}" if names else ""

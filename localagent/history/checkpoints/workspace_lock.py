@@ -1,7 +1,7 @@
-"""One writing session a workspace, by an advisory lock.
+"""One writing session per workspace, by an advisory lock.
 
-The lock is a file in the state folder, locked with flock (msvcrt on Windows), so the kernel lets
-go of it when its holder dies, however it dies. What the file holds is for the message only.
+The lock is a file in the state folder, locked with flock (msvcrt on Windows). The kernel releases
+it when its holder dies, in whatever way. The file's content is for the message only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from localagent.workspace.workspace import workspace_key
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a workspace; `pid` is 0 where that is not known yet."""
+    """The holder of a workspace. `pid` is 0 while it is unknown."""
 
     pid: int
     session: str
@@ -33,7 +33,7 @@ class Holder:
 
 
 class WorkspaceLock:
-    """A held lock. Let go with `release`, or use it as a context manager."""
+    """A held lock, until `release` or the end of a `with` block."""
 
     def __init__(self, fd: int, session: str, workspace: str) -> None:
         self._fd = fd
@@ -41,16 +41,16 @@ class WorkspaceLock:
         self.session = session
 
     def release(self) -> None:
-        """Let go; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._fd >= 0:
-            # The file stays: removing it would let two sessions lock two files of one name.
+            # The file stays: after a removal, two sessions could lock two files of one name.
             os.ftruncate(self._fd, 0)
             unlock(self._fd)
             os.close(self._fd)
             self._fd = -1
 
     def pass_on(self, session: str) -> None:
-        """Hold the lock for another session of this process from now on. Raises OSError."""
+        """Pass the lock to another session of this process. Raises OSError."""
         _sign(self._fd, session, self._workspace)
         self.session = session
 
@@ -62,9 +62,9 @@ class WorkspaceLock:
 
 
 def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
-    """The lock on the workspace `root`, or who holds it. Does not wait.
+    """Take the lock on the workspace `root`, or return its holder, without waiting.
 
-    Raises WorkspaceError where no lock file can be made.
+    Raises WorkspaceError if the lock file cannot be made.
     """
     real = os.path.realpath(root)
     try:
@@ -89,15 +89,15 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
 
 
 def workspace_file(root: str | Path, kind: str) -> Path:
-    """The file of the workspace `root` that ends in `kind`, in the folder of locks, which is made.
+    """The path of a file for the workspace `root`, with the suffix `kind`, in the folder of locks.
 
-    Raises OSError.
+    Makes the folder. Raises OSError.
     """
     return private(state_dir() / "locks") / f"{workspace_key(root)}.{kind}"
 
 
 def _sign(fd: int, session: str, workspace: str) -> None:
-    """Say in the file who holds the lock."""
+    """Write the holder into the file."""
     content = {"pid": os.getpid(), "session": session, "workspace": workspace}
     os.ftruncate(fd, 0)
     os.lseek(fd, 0, os.SEEK_SET)
@@ -105,7 +105,7 @@ def _sign(fd: int, session: str, workspace: str) -> None:
 
 
 def _holder(fd: int) -> Holder:
-    """What the holder wrote; it may be between locking and writing."""
+    """The holder, from the file; it may not have written its name yet."""
     try:
         os.lseek(fd, 0, os.SEEK_SET)
         content = json.loads(os.read(fd, 1 << 16))
@@ -115,8 +115,11 @@ def _holder(fd: int) -> Holder:
 
 
 def next_timestamp(workspace: Path, earlier: Iterable[Transaction]) -> int:
-    """The time of a new change, in nanoseconds since 1970: now, and later than all of `earlier` and
-    than the last one in `workspace`, whose lock the caller holds."""
+    """The time of a new change, in nanoseconds since 1970.
+
+    It is later than all of `earlier` and than the last change in `workspace`, whose lock the caller
+    holds.
+    """
     with suppress(OSError):
         place = workspace_file(workspace, "last")
         now = max(_now(earlier), _read(place) + 1)
@@ -133,4 +136,4 @@ def _read(place: Path) -> int:
     try:
         return int(place.read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
-        return 0  # the first change, or a write that was cut short
+        return 0  # the first change, or a torn write
