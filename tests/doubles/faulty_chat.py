@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-from localagent.ui.chat.interface import Item, SessionStatus
+from fake_chat import STATUS
+
+from localagent.ui.chat.interface import Item
 from localagent.ui.tui.app import Preferences, Start, Tui
 from localagent.ui.tui.terminal_guard import guarded
-
-STATUS = SessionStatus("toy", "cpu", "react", "ask", 0, 100, 0.0, 0, "none", False, "", "", 0.0)
 
 
 def submit(_line: str) -> Iterator[Item]:

@@ -128,7 +128,7 @@ def test_wide_signs_fit() -> None:
     assert max(row.text.cell_len for row in shown) == 20
 
 
-@pytest.mark.parametrize("text", ["word " * 30_000, "x" * 100_000, "- a `b` **c**\n" * 8_000])
+@pytest.mark.parametrize("text", ["word " * 14_000, "x" * 70_000, "- a `b` **c**\n" * 5_000])
 def test_memory_does_not_grow_with_the_text(text: str) -> None:
     stream = MarkdownStream(80)
     for _ in stream.feed(text[:1000]):
@@ -139,4 +139,4 @@ def test_memory_does_not_grow_with_the_text(text: str) -> None:
             pass
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert size < 64 << 10
+    assert size < 48 << 10, "it keeps what it has drawn"
