@@ -2,7 +2,7 @@
 
 To add a command, touch two files:
 
-1. Write a module here. Its function takes the parsed arguments and returns a `CommandResult`:
+1. Write a module here. Its function takes the parsed arguments and returns a `CliResult`:
    `outputs` for people (`Output` texts, tables, notes) and `data` for `--json`. It prints
    nothing; `args.console` asks the user and shows progress. Import heavy modules inside.
 2. In the same module, `register(commands)` adds the parser:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localagent.cli.options import add_command, add_command_group, add_json
-from localagent.cli.output import CommandResult, new_file, text_result
+from localagent.cli.output import CliResult, new_file, text_result
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count
 from localagent.ui.view.sanitize import one_line
@@ -72,14 +72,14 @@ def register(commands: Commands) -> None:
     )
 
 
-def list_sessions(_args: argparse.Namespace) -> CommandResult:
+def list_sessions(_args: argparse.Namespace) -> CliResult:
     """One row for each session: start, id, counts, folder; the newest first."""
     from localagent.history.audit.log import sessions
 
     # An id begins with the time of the session's start, which a log without records lacks.
     known = sorted(sessions(), key=lambda session: session.session, reverse=True)
     if not known:
-        return CommandResult([Output("note", "the audit log is empty")], [])
+        return CliResult([Output("note", "the audit log is empty")], [])
     rows = []
     for session in known:
         counts = [count(session.records, "record")]
@@ -87,9 +87,7 @@ def list_sessions(_args: argparse.Namespace) -> CommandResult:
         counts += [f"{session.refused} refused"] if session.refused else []
         counts += [f"{session.unreadable} damaged lines"] if session.unreadable else []
         rows.append((_start(session), session.session, ", ".join(counts), session.workspace))
-    return CommandResult(
-        [Output("table", rows=tuple(rows))], [asdict(session) for session in known]
-    )
+    return CliResult([Output("table", rows=tuple(rows))], [asdict(session) for session in known])
 
 
 def _start(session: LoggedSession) -> str:
@@ -100,7 +98,7 @@ def _start(session: LoggedSession) -> str:
     return "{}-{}-{} {}:{}".format(*stamp.groups()) if stamp else ""
 
 
-def show(args: argparse.Namespace) -> CommandResult:
+def show(args: argparse.Namespace) -> CliResult:
     """The records of one session."""
     from localagent.history.audit.log import find, records
 
@@ -113,10 +111,10 @@ def show(args: argparse.Namespace) -> CommandResult:
         outputs.append(
             Output("note", f"{damaged} lines are damaged; check with localagent audit verify")
         )
-    return CommandResult(outputs, [record for record in stored if record is not None])
+    return CliResult(outputs, [record for record in stored if record is not None])
 
 
-def check(args: argparse.Namespace) -> CommandResult:
+def check(args: argparse.Namespace) -> CliResult:
     """Verify the whole log."""
     from localagent.history.audit.verify import verify
 
@@ -132,7 +130,7 @@ def check(args: argparse.Namespace) -> CommandResult:
     return text_result(*lines, data=data, exit_code=0 if result.intact else _CHANGED)
 
 
-def show_head(_args: argparse.Namespace) -> CommandResult:
+def show_head(_args: argparse.Namespace) -> CliResult:
     """The hash of the last record."""
     from localagent.history.audit.verify import head_hash
 
@@ -140,7 +138,7 @@ def show_head(_args: argparse.Namespace) -> CommandResult:
     return text_result(digest, data={"head": digest})
 
 
-def export(args: argparse.Namespace) -> CommandResult:
+def export(args: argparse.Namespace) -> CliResult:
     """The stored lines, byte for byte."""
     from localagent.history.audit import log
 
@@ -150,7 +148,7 @@ def export(args: argparse.Namespace) -> CommandResult:
         args.console.export(data)
     else:
         new_file(args.output, data, mode=0o600)
-    return CommandResult()
+    return CliResult()
 
 
 def _record_line(record: dict[str, Any]) -> str:

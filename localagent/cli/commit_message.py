@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from localagent.cli.options import add_command, add_directory, add_scripted
-from localagent.cli.output import CommandResult, note, text_result
+from localagent.cli.output import CliResult, note, text_result
 from localagent.core.errors import LocalAgentError, UsageError
 
 if TYPE_CHECKING:
@@ -84,13 +84,13 @@ def register(commands: Commands) -> None:
     add_scripted(parser)
 
 
-def execute(args: argparse.Namespace) -> CommandResult:
+def execute(args: argparse.Namespace) -> CliResult:
     """Print the message, write it into a file (`--hook`), or install the hook."""
     if args.install:
         return text_result(f"installed {install(args.directory)}")
     if args.hook:
         _run_hook(args)
-        return CommandResult()
+        return CliResult()
     if not args.max_seconds > 0:
         raise UsageError("--max-seconds must be more than 0")
     return text_result(_write_message(args))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_command_group, add_directory
-from localagent.cli.output import CommandResult, Console, error_output, text_result
+from localagent.cli.output import CliResult, Console, error_output, text_result
 from localagent.core.errors import ConfigError, RefusedError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count
@@ -67,7 +67,7 @@ def _add_place(action: argparse.ArgumentParser) -> None:
     add_directory(action)
 
 
-def show(args: argparse.Namespace) -> CommandResult:
+def show(args: argparse.Namespace) -> CliResult:
     """A row for each setting, the policy and the files; for named settings, what they mean."""
     from localagent.config import policy, settings
     from localagent.config.schema import SETTINGS
@@ -86,7 +86,7 @@ def show(args: argparse.Namespace) -> CommandResult:
     for file in policy.places():
         missing = "" if file in loaded.policy.files else ", missing"
         lines.append(f"       {file} (administrator{missing})")
-    return CommandResult(
+    return CliResult(
         [
             Output("table", rows=rows),
             Output("text", "\n".join(lines)),
@@ -95,7 +95,7 @@ def show(args: argparse.Namespace) -> CommandResult:
     )
 
 
-def _explain(settings: Settings, keys: list[str]) -> CommandResult:
+def _explain(settings: Settings, keys: list[str]) -> CliResult:
     from localagent.config.kinds import unknown_key
     from localagent.config.schema import SETTINGS
 
@@ -113,7 +113,7 @@ def _explain(settings: Settings, keys: list[str]) -> CommandResult:
     return text_result(*lines)
 
 
-def set_value(args: argparse.Namespace) -> CommandResult:
+def set_value(args: argparse.Namespace) -> CliResult:
     """Set one value, and show the value that holds now."""
     from localagent.config import edit
 
@@ -122,7 +122,7 @@ def set_value(args: argparse.Namespace) -> CommandResult:
     return _current(args, file)
 
 
-def unset_value(args: argparse.Namespace) -> CommandResult:
+def unset_value(args: argparse.Namespace) -> CliResult:
     """Remove one value, and show the value that holds now."""
     from localagent.config import edit
 
@@ -132,10 +132,10 @@ def unset_value(args: argparse.Namespace) -> CommandResult:
     if was_set:
         return current
     absent = Output("note", f"{args.key} is not set in {file.path}")
-    return CommandResult([absent, *current.outputs])
+    return CliResult([absent, *current.outputs])
 
 
-def edit(args: argparse.Namespace) -> CommandResult:
+def edit(args: argparse.Namespace) -> CliResult:
     """Open the file in an editor; reject a text with mistakes, and offer to edit it again."""
     from localagent.ui.view.editor import open_editor
 
@@ -169,7 +169,7 @@ def _edit_again(console: Console) -> bool:
     return answer.strip().lower() in ("", "y", "yes") and answer != ""
 
 
-def path(args: argparse.Namespace) -> CommandResult:
+def path(args: argparse.Namespace) -> CliResult:
     """The file's path; the file need not exist."""
     return text_result(str(_file(args).path))
 
@@ -185,7 +185,7 @@ def _file(args: argparse.Namespace) -> SettingsFile:
     return SettingsFile(settings.project_file(root), project=True)
 
 
-def _current(args: argparse.Namespace, file: SettingsFile) -> CommandResult:
+def _current(args: argparse.Namespace, file: SettingsFile) -> CliResult:
     """The value that holds after a change to `file`, and its source."""
     from localagent.project.project import Project
 
@@ -197,7 +197,7 @@ def _current(args: argparse.Namespace, file: SettingsFile) -> CommandResult:
     notes = list(settings.warnings)
     if key == "model" and settings.model is not None:
         notes += _unknown_model(settings.model)
-    return CommandResult([Output("text", text), *(Output("note", note) for note in notes)])
+    return CliResult([Output("text", text), *(Output("note", note) for note in notes)])
 
 
 def _unknown_model(model: str) -> list[str]:

@@ -13,7 +13,7 @@ from localagent.cli.options import (
     add_scripted,
     whole_number,
 )
-from localagent.cli.output import CommandResult
+from localagent.cli.output import CliResult
 from localagent.core.errors import ModelNotInstalled, UsageError
 from localagent.ui.chat.output import Output
 
@@ -62,7 +62,7 @@ def register(commands: Commands) -> None:
     add_scripted(parser)
 
 
-def execute(args: argparse.Namespace) -> CommandResult:
+def execute(args: argparse.Namespace) -> CliResult:
     """Choose the code for a question, and list it."""
     from localagent.agent.limits import LOOP
     from localagent.agent.repair.localize import paths_in_task
@@ -87,7 +87,7 @@ def execute(args: argparse.Namespace) -> CommandResult:
             named = paths_in_task(args.question, project.workspace, index.files())
             code = gather(args.question, project.workspace, index, count, budget, named)
     text = _text(code) if args.text else _list(code, budget)
-    return CommandResult(
+    return CliResult(
         [*notes, Output("text", text)], _as_json(code, budget), exit_code=0 if code.excerpts else 1
     )
 

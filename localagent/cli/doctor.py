@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_directory, add_json, whole_number
-from localagent.cli.output import CommandResult, new_file, text_result
+from localagent.cli.output import CliResult, new_file, text_result
 from localagent.doctor.report import Part, Problem
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count, size
@@ -94,7 +94,7 @@ def register(commands: Commands) -> None:
     disk.add_argument("--yes", action="store_true", help="delete without asking")
 
 
-def execute(args: argparse.Namespace) -> CommandResult:
+def execute(args: argparse.Namespace) -> CliResult:
     """Examine the machine, or manage the disk space."""
     from localagent.doctor.examine import examine
 
@@ -171,7 +171,7 @@ def _report_lines(report: Report) -> Iterator[str]:
         yield f"a run would not work: {count(fatal, 'problem')}, see above"
 
 
-def _airgap(args: argparse.Namespace) -> CommandResult:
+def _airgap(args: argparse.Namespace) -> CliResult:
     """Test every part of the guarantee, and list which hold."""
     from localagent.doctor.airgap import airgap
     from localagent.doctor.examine import examine
@@ -195,7 +195,7 @@ def _airgap(args: argparse.Namespace) -> CommandResult:
     return text_result(*lines, data=data, exit_code=1 if failed else 0)
 
 
-def _disk(args: argparse.Namespace) -> CommandResult:
+def _disk(args: argparse.Namespace) -> CliResult:
     """List what localagent stores; delete old sessions where the user asks for it."""
     from localagent.doctor.state import disk
     from localagent.history.sessions.catalog import candidates, prune
@@ -208,15 +208,15 @@ def _disk(args: argparse.Namespace) -> CommandResult:
         if args.prune:
             data["would_delete"] = [asdict(session) for session in old]
             data["deleted"] = [asdict(session) for session in deleted]
-        return CommandResult(data=data)
+        return CliResult(data=data)
     rows = [(f.name, size(f.bytes), count(f.files, "file"), str(f.path)) for f in folders]
     rows.append(("total", size(sum(f.bytes for f in folders)), "", ""))
     outputs = [Output("table", rows=tuple(rows))]
     if not args.prune:
-        return CommandResult(outputs)
+        return CliResult(outputs)
     args.console.show(*outputs, *_prune_list(old))
     if not old:
-        return CommandResult()
+        return CliResult()
     if not args.yes and not args.console.interactive:
         text = "nothing was deleted: no user can answer here; --yes deletes them"
         return text_result(text)
@@ -228,7 +228,7 @@ def _disk(args: argparse.Namespace) -> CommandResult:
 
 
 def _prune_list(old: list[Pruned]) -> Iterator[Output]:
-    """The sessions to delete, and what is lost with them."""
+    """The sessions to delete, and their consequences."""
     if not old:
         yield Output(
             "text", "no session to delete: all are within the limits, among the newest, or in use"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from localagent import __version__
 from localagent.cli.options import add_command
-from localagent.cli.output import CommandResult, text_result
+from localagent.cli.output import CliResult, text_result
 from localagent.core.errors import UsageError
 from localagent.ui.chat.output import Output
 
@@ -46,12 +46,12 @@ def register(commands: Commands) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=", ".join(_SHELLS))
 
 
-def docs(args: argparse.Namespace) -> CommandResult:
+def docs(args: argparse.Namespace) -> CliResult:
     """The list of pages, guides before decision records; or one page."""
     files = sorted(FOLDER.rglob("*.md"), key=lambda path: (len(path.parts), path))
     pages = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in files}
     if args.page is None:
-        return CommandResult(
+        return CliResult(
             [Output("table", rows=tuple((name, _title(path)) for name, path in pages.items()))]
         )
     name = args.page.removesuffix(".md")
@@ -65,7 +65,7 @@ def _title(path: Path) -> str:
         return file.readline().lstrip("# ").strip()
 
 
-def completion(args: argparse.Namespace) -> CommandResult:
+def completion(args: argparse.Namespace) -> CliResult:
     """The script of a shell, made from the parser by shtab; it starts no program."""
     import shtab
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_directory, add_json, whole_number
-from localagent.cli.output import CommandResult, Console, text_result
+from localagent.cli.output import CliResult, Console, text_result
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.ui.view.format import count, size
 
@@ -28,7 +28,7 @@ Each search updates it. It never holds what .gitignore, .localagentignore or
 the rules on secrets exclude."""
 _INDEX_EXAMPLES = """\
 examples:
-  localagent index            what is in it (the same as index status)
+  localagent index            its contents (the same as index status)
   localagent index build      create or update it
   localagent index drop       remove it
 """
@@ -118,7 +118,7 @@ def _index_errors(workspace: Workspace) -> Iterator[None]:
         ) from error
 
 
-def execute(args: argparse.Namespace) -> CommandResult:
+def execute(args: argparse.Namespace) -> CliResult:
     """Create, show or remove the index."""
     from localagent.index.store import drop, index_file, peek
     from localagent.workspace.workspace import Workspace
@@ -146,7 +146,7 @@ def execute(args: argparse.Namespace) -> CommandResult:
     return _counts_result(counts, str(file))
 
 
-def _counts_result(counts: Counts, file: str) -> CommandResult:
+def _counts_result(counts: Counts, file: str) -> CliResult:
     text = (
         f"{count(counts.files, 'file')}, {count(counts.lines, 'line')}, "
         f"{count(counts.chunks, 'chunk')}, {count(counts.symbols, 'definition')}: "
@@ -155,7 +155,7 @@ def _counts_result(counts: Counts, file: str) -> CommandResult:
     return text_result(text, file, data={"file": file, **asdict(counts)})
 
 
-def show_map(args: argparse.Namespace) -> CommandResult:
+def show_map(args: argparse.Namespace) -> CliResult:
     """The outline of a file or folder."""
     from localagent.workspace.workspace import Workspace
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from localagent.cli.index import open_index
 from localagent.cli.options import add_command, add_directory
-from localagent.cli.output import CommandResult, Console, text_result
+from localagent.cli.output import CliResult, Console, text_result
 from localagent.core.errors import WorkspaceError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.sanitize import clean
@@ -35,7 +35,7 @@ def register(commands: Commands) -> None:
     add_directory(parser)
 
 
-def execute(args: argparse.Namespace) -> CommandResult:
+def execute(args: argparse.Namespace) -> CliResult:
     """Describe the project, show the text or its changes, and write it."""
     from localagent.edits.diff import unified
     from localagent.permissions.consent import RULES
@@ -55,7 +55,7 @@ def execute(args: argparse.Namespace) -> CommandResult:
         return text_result("nothing was written")
     _write(workspace, text)
     hint = f"wrote {RULES}; check it, and add what the files do not show"
-    return CommandResult([Output("note", hint)])
+    return CliResult([Output("note", hint)])
 
 
 def _description(workspace: Workspace, console: Console) -> str:

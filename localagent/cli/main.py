@@ -45,7 +45,7 @@ your tests, and lets nothing leave the machine."""
 _EPILOG = """\
 examples:
   localagent                    an interactive session here
-  localagent --continue         go on with the last one
+  localagent --continue         continue the last session here
   localagent run "fix the failing test"
   localagent run "add a --verbose flag to main.py" --check "make test"
   localagent undo

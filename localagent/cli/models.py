@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_command_group, add_json
-from localagent.cli.output import CommandResult, error_output, text_result
+from localagent.cli.output import CliResult, error_output, text_result
 from localagent.core.errors import RefusedError, UsageError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import size
@@ -98,7 +98,7 @@ def register(commands: Commands) -> None:
     action.add_argument("id", metavar="ID", help=_ID)
 
 
-def list_models(_args: argparse.Namespace) -> CommandResult:
+def list_models(_args: argparse.Namespace) -> CliResult:
     """One row for each model: id, size, state."""
     from localagent.models.catalog import lock, manage
 
@@ -114,16 +114,16 @@ def list_models(_args: argparse.Namespace) -> CommandResult:
     )
     warnings = [Output("note", text) for text in lock.load().warnings]
     data = {"models": [_row_json(row) for row in models]}
-    return CommandResult([*warnings, Output("table", rows=rows)], data)
+    return CliResult([*warnings, Output("table", rows=rows)], data)
 
 
-def show(args: argparse.Namespace) -> CommandResult:
+def show(args: argparse.Namespace) -> CliResult:
     """All that models.lock says of one model, and its state."""
     from localagent.models.catalog import lock, manage
 
     model = lock.load().entry(args.id).id
     (row,) = [row for row in manage.list_models() if row.entry.id == model]
-    return CommandResult([Output("table", rows=tuple(_facts(row)))], _row_json(row))
+    return CliResult([Output("table", rows=tuple(_facts(row)))], _row_json(row))
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
@@ -152,7 +152,7 @@ def _row_json(row: Row) -> dict[str, object]:
     return {**entry, "default": row.default, "state": row.state, "place": row.place}
 
 
-def fetch(args: argparse.Namespace) -> CommandResult:
+def fetch(args: argparse.Namespace) -> CliResult:
     """Install a model; resume an earlier, incomplete fetch."""
     from localagent.config.settings import load
     from localagent.models.catalog import manage
@@ -167,7 +167,7 @@ def fetch(args: argparse.Namespace) -> CommandResult:
     return text_result(f"installed and verified: {path}")
 
 
-def verify(args: argparse.Namespace) -> CommandResult:
+def verify(args: argparse.Namespace) -> CliResult:
     """Compare, and show each result at once; the exit code is that of the first difference."""
     from localagent.config.settings import load
     from localagent.models.catalog import manage
@@ -224,7 +224,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def add(args: argparse.Namespace) -> CommandResult:
+def add(args: argparse.Namespace) -> CliResult:
     """Pin a file of the user's, or a model of an Ollama server."""
     from localagent.config.settings import load
     from localagent.models.catalog import manage
@@ -255,7 +255,7 @@ def add(args: argparse.Namespace) -> CommandResult:
     )
 
 
-def scan(args: argparse.Namespace) -> CommandResult:
+def scan(args: argparse.Namespace) -> CliResult:
     """Three lines for each GGUF file: owner and names, header, how to use it."""
     from localagent.models.catalog.scan import scan as scan_places
 
@@ -267,7 +267,7 @@ def scan(args: argparse.Namespace) -> CommandResult:
     places = ", ".join(str(place.path) for place in result.looked_at)
     lines.append(f"searched {places}" if places else f"no models of {_PROGRAMS} found")
     notes = [Output("note", text) for text in result.notes]
-    return CommandResult([Output("text", "\n".join(lines)), *notes], _scan_json(result))
+    return CliResult([Output("text", "\n".join(lines)), *notes], _scan_json(result))
 
 
 def _header_line(found: Found) -> str:
@@ -296,7 +296,7 @@ def _scan_json(result: Scan) -> dict[str, object]:
     return {"found": found, "looked_at": places, "notes": result.notes}
 
 
-def use(args: argparse.Namespace) -> CommandResult:
+def use(args: argparse.Namespace) -> CliResult:
     """Change the default model."""
     from localagent.models.catalog import manage, store
 
@@ -307,7 +307,7 @@ def use(args: argparse.Namespace) -> CommandResult:
     return text_result(*lines)
 
 
-def remove(args: argparse.Namespace) -> CommandResult:
+def remove(args: argparse.Namespace) -> CliResult:
     """Delete a model's file, or forget an added model."""
     from localagent.models.catalog import manage
 

@@ -12,10 +12,10 @@ from localagent.config.schema import SETTINGS
 from localagent.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from localagent.cli.output import CommandResult
+    from localagent.cli.output import CliResult
 
     Commands = argparse._SubParsersAction["Parser"]
-    Execute = Callable[[argparse.Namespace], CommandResult]
+    Execute = Callable[[argparse.Namespace], CliResult]
 
 SESSION_SETTINGS = {"model": "ID", "planner": "NAME", "check": "CMD", "mode": "", "sandbox": "KIND"}
 """The settings that a session's options override, with the names of their values."""

@@ -1,6 +1,6 @@
 """What a command returns, and the one place that prints it.
 
-A command is a function from its parsed arguments to a `CommandResult`. `Console.finish` prints the
+A command is a function from its parsed arguments to a `CliResult`. `Console.finish` prints the
 result for people or as JSON. An interactive session hands a command a console of its own, so its
 slash commands call the same functions.
 """
@@ -32,7 +32,7 @@ _MIN_FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class CommandResult:
+class CliResult:
     """What a command found or did.
 
     `outputs` are for people, `data` is what `--json` prints: one object, or with `json_lines` one
@@ -47,10 +47,10 @@ class CommandResult:
 
 def text_result(
     *lines: str, data: object = None, exit_code: int = 0, json_lines: bool = False
-) -> CommandResult:
+) -> CliResult:
     """A result of plain lines."""
     outputs = [Output("text", "\n".join(lines))] if lines else []
-    return CommandResult(outputs, data, exit_code, json_lines)
+    return CliResult(outputs, data, exit_code, json_lines)
 
 
 class ProgressLine:
@@ -111,7 +111,7 @@ class Console:
         for output in outputs:
             _print(output)
 
-    def finish(self, result: CommandResult, *, as_json: bool) -> int:
+    def finish(self, result: CliResult, *, as_json: bool) -> int:
         """Print a result and return its exit code."""
         for output in result.outputs:
             if not as_json or output.kind == "note":
@@ -240,7 +240,7 @@ def _print(output: Output) -> None:
                 sys.stdout.write(clean(line) + "\n")
 
 
-def _items(result: CommandResult) -> Iterable[object]:
+def _items(result: CliResult) -> Iterable[object]:
     if result.json_lines and isinstance(result.data, list):
         return result.data
     return [result.data]

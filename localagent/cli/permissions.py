@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_command_group, add_directory
-from localagent.cli.output import CommandResult, text_result
+from localagent.cli.output import CliResult, text_result
 from localagent.ui.chat.output import Output
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def register(commands: Commands) -> None:
     add_directory(action)
 
 
-def show(args: argparse.Namespace) -> CommandResult:
+def show(args: argparse.Namespace) -> CliResult:
     """The remembered answers, then the rules in their order, then the mode."""
     from localagent.permissions.grants import WorkspaceGrants
     from localagent.project.project import Project
@@ -63,10 +63,10 @@ def show(args: argparse.Namespace) -> CommandResult:
         rule_rows = tuple((rule.action, rule.tool, rule.pattern, owner) for rule, owner in rules)
         outputs.append(Output("table", title="rules:", rows=rule_rows))
     outputs.append(Output("text", f"mode: {settings.mode} ({settings.source('mode')})"))
-    return CommandResult(outputs)
+    return CliResult(outputs)
 
 
-def forget(args: argparse.Namespace) -> CommandResult:
+def forget(args: argparse.Namespace) -> CliResult:
     """Forget one remembered answer, or all."""
     from localagent.permissions.grants import WorkspaceGrants
     from localagent.workspace.workspace import Workspace

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_command_group, add_directory
-from localagent.cli.output import CommandResult, Console, text_result
+from localagent.cli.output import CliResult, Console, text_result
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.sanitize import clean, one_line
@@ -79,7 +79,7 @@ def register(commands: Commands) -> None:
     action.add_argument("--yes", action="store_true", help="overwrite existing files")
 
 
-def list_commands(args: argparse.Namespace) -> CommandResult:
+def list_commands(args: argparse.Namespace) -> CliResult:
     """One row for each command: its arguments, mode, owner and description."""
     from localagent.project.project import Project
     from localagent.project.prompt_commands import own_folder, prompt_commands
@@ -98,10 +98,10 @@ def list_commands(args: argparse.Namespace) -> CommandResult:
     notes = [Output("note", text) for text in known.notices]
     if not rows:
         notes.append(Output("note", f"there are no commands; yours lie in {own_folder()}"))
-    return CommandResult([*notes, Output("table", rows=tuple(rows))])
+    return CliResult([*notes, Output("table", rows=tuple(rows))])
 
 
-def show_command(args: argparse.Namespace) -> CommandResult:
+def show_command(args: argparse.Namespace) -> CliResult:
     """The task; to stderr, the command's file and mode."""
     from localagent.project.project import Project
     from localagent.project.prompt_commands import prompt_commands
@@ -109,11 +109,11 @@ def show_command(args: argparse.Namespace) -> CommandResult:
     command = prompt_commands(Project.open(args.directory)).get(args.name)
     source = one_line(command.path) + (f" (mode {command.mode})" if command.mode else "")
     task = clean(command.task(args.arguments))
-    return CommandResult([Output("note", source), Output("text", task)])
+    return CliResult([Output("note", source), Output("text", task)])
 
 
-def list_prompts(args: argparse.Namespace) -> CommandResult:
-    """One row for each text, then what is wrong with texts that replace another."""
+def list_prompts(args: argparse.Namespace) -> CliResult:
+    """One row for each text, then mistakes in texts that replace another."""
     from localagent.context.prompts import placeholders, shipped_names
     from localagent.project.project import Project
 
@@ -123,10 +123,10 @@ def list_prompts(args: argparse.Namespace) -> CommandResult:
         keys = " ".join(f"{{{{{key}}}}}" for key in placeholders(_shipped(name)))
         rows.append((name, _OWNERS[prompts.source(name).whose], keys))
     notes = [Output("note", one_line(text)) for text in prompts.check()]
-    return CommandResult([Output("table", rows=tuple(rows)), *notes])
+    return CliResult([Output("table", rows=tuple(rows)), *notes])
 
 
-def show_prompt(args: argparse.Namespace) -> CommandResult:
+def show_prompt(args: argparse.Namespace) -> CliResult:
     """The text; to stderr, its file."""
     from localagent.project.project import Project
 
@@ -134,10 +134,10 @@ def show_prompt(args: argparse.Namespace) -> CommandResult:
     source = prompts.source(args.name).file
     text = _shipped(args.name) if args.shipped else prompts.text(args.name)
     note = Output("note", one_line("localagent's own" if args.shipped else source))
-    return CommandResult([note, Output("text", clean(text))])
+    return CliResult([note, Output("text", clean(text))])
 
 
-def export(args: argparse.Namespace) -> CommandResult:
+def export(args: argparse.Namespace) -> CliResult:
     """Write the texts; ask before a file is overwritten."""
     from localagent.context.prompts import shipped_names
     from localagent.core.paths import config_dir

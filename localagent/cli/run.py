@@ -19,7 +19,7 @@ from localagent.cli.options import (
     add_session_options,
     add_setting,
 )
-from localagent.cli.output import CommandResult, JsonLines
+from localagent.cli.output import CliResult, JsonLines
 from localagent.cli.trust import ask_consent
 from localagent.core.errors import LocalAgentError, UsageError
 from localagent.core.paths import sessions_dir
@@ -94,7 +94,7 @@ def register(commands: Commands) -> None:
     add_directory(parser)
 
 
-def execute(args: argparse.Namespace) -> CommandResult:
+def execute(args: argparse.Namespace) -> CliResult:
     """Run the task; the exit code is the turn's."""
     task = "" if args.command else _task(args)
     piped = args.task == ["-"]
@@ -124,7 +124,7 @@ def execute(args: argparse.Namespace) -> CommandResult:
 
                 JsonLines(sys.stdout).draw(Failed(type(error).__name__, error.message, error.hint))
             raise
-        return CommandResult(exit_code=follow(session, prompt, view, asker, interrupts))
+        return CliResult(exit_code=follow(session, prompt, view, asker, interrupts))
 
 
 def follow(

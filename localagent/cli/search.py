@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from localagent.cli.index import open_index
 from localagent.cli.options import add_command, add_directory, add_json, whole_number
-from localagent.cli.output import CommandResult
+from localagent.cli.output import CliResult
 from localagent.core.errors import UsageError
 from localagent.ui.chat.output import Output
 
@@ -37,7 +37,7 @@ filters, with a form, or with words:
   path:src/**       in these files; a folder stands for all that is below it
   lang:go           in this language
   kind:test         code, test or docs; or class, interface, struct, enum, type,
-                    function, method, macro, module, of what is defined
+                    function, method, macro, module: of definitions
   Several values (lang:js,ts) mean any of them; -path:docs leaves out.
 
 examples:
@@ -75,7 +75,7 @@ def register(commands: Commands) -> None:
     add_directory(parser)
 
 
-def execute(args: argparse.Namespace) -> CommandResult:
+def execute(args: argparse.Namespace) -> CliResult:
     """Search, and list the results."""
     from localagent.index.lookup import PLACES, places
     from localagent.index.query import Asked, Filter, read_asked
@@ -102,7 +102,7 @@ def execute(args: argparse.Namespace) -> CommandResult:
     outputs = [Output("text", "\n".join(lines) if data else "nothing was found")]
     if warning:
         outputs.append(Output("note", f"{warning}: localagent index build completes it"))
-    return CommandResult(outputs, data, exit_code=0 if data else 1, json_lines=True)
+    return CliResult(outputs, data, exit_code=0 if data else 1, json_lines=True)
 
 
 def _read_stdin() -> str:

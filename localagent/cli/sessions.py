@@ -14,7 +14,7 @@ from localagent.cli.options import (
     add_json,
     whole_number,
 )
-from localagent.cli.output import CommandResult, text_result
+from localagent.cli.output import CliResult, text_result
 from localagent.core.errors import UsageError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count, size
@@ -162,7 +162,7 @@ def _add_export(actions: Commands) -> None:
     action.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
-def list_sessions(args: argparse.Namespace) -> CommandResult:
+def list_sessions(args: argparse.Namespace) -> CliResult:
     """One row for each session: id, outcome, changed files, title or first task."""
     from localagent.history.sessions.catalog import find
 
@@ -179,7 +179,7 @@ def list_sessions(args: argparse.Namespace) -> CommandResult:
         outcome = session.outcome or ("unfinished" if session.turns else "empty")
         rows.append((session.session, outcome, files, _title(match, with_folder=args.all)))
     data = [_as_json(match) for match in matches]
-    return CommandResult([*notes, Output("table", rows=tuple(rows))], data, json_lines=True)
+    return CliResult([*notes, Output("table", rows=tuple(rows))], data, json_lines=True)
 
 
 def _title(match: SessionMatch, *, with_folder: bool) -> str:
@@ -212,36 +212,36 @@ def _as_json(match: SessionMatch) -> dict[str, object]:
     }
 
 
-def show(args: argparse.Namespace) -> CommandResult:
+def show(args: argparse.Namespace) -> CliResult:
     """Draw the recorded events."""
     from localagent.history.sessions import transcript
 
     recorded = transcript.read(args.id)
     args.console.draw(recorded.events, live=False)
     if not recorded.damaged:
-        return CommandResult()
-    return CommandResult(
+        return CliResult()
+    return CliResult(
         [Output("note", f"{recorded.damaged} lines of the transcript could not be read")]
     )
 
 
-def fork(args: argparse.Namespace) -> CommandResult:
+def fork(args: argparse.Namespace) -> CliResult:
     """Fork, and show how to continue."""
     from localagent.history.sessions.catalog import fork as fork_session
 
     session = fork_session(args.id, args.turn)
     hint = f'to continue: localagent run --resume {session} "…"'
-    return CommandResult([Output("text", session), Output("note", hint)])
+    return CliResult([Output("text", session), Output("note", hint)])
 
 
-def rename(args: argparse.Namespace) -> CommandResult:
+def rename(args: argparse.Namespace) -> CliResult:
     """Record another title."""
     from localagent.history.sessions import catalog
 
     return text_result(catalog.rename(args.id, args.title))
 
 
-def delete(args: argparse.Namespace) -> CommandResult:
+def delete(args: argparse.Namespace) -> CliResult:
     """List the sessions, ask, and delete them."""
     from localagent.history.sessions.catalog import delete as delete_session
     from localagent.history.sessions.catalog import forks_of
@@ -265,7 +265,7 @@ def delete(args: argparse.Namespace) -> CommandResult:
     return text_result(f"deleted {len(names)}, {size(freed)}")
 
 
-def export(args: argparse.Namespace) -> CommandResult:
+def export(args: argparse.Namespace) -> CliResult:
     """Write the session in a format, to a file or stdout."""
     from localagent.history.sessions import transcript
     from localagent.ui.export import export_session
@@ -274,22 +274,22 @@ def export(args: argparse.Namespace) -> CommandResult:
     data = text.encode("utf-8", "backslashreplace")
     if args.output is None:
         args.console.export(data)
-        return CommandResult()
+        return CliResult()
     if args.output.exists() and not args.force:
         raise UsageError(f"{args.output} exists already", "--force overwrites it")
     try:
         args.output.write_bytes(data)
     except OSError as error:
         raise UsageError(f"cannot write {args.output}: {error.strerror}") from None
-    return CommandResult([Output("note", f"wrote {args.output}")])
+    return CliResult([Output("note", f"wrote {args.output}")])
 
 
-def undo(args: argparse.Namespace) -> CommandResult:
+def undo(args: argparse.Namespace) -> CliResult:
     """Undo a turn, and list the restored files."""
     return _undone("undid", _workspace_undo(args.directory).undo(args.turn, args.force))
 
 
-def redo(args: argparse.Namespace) -> CommandResult:
+def redo(args: argparse.Namespace) -> CliResult:
     """Redo a turn, and list its files."""
     return _undone("redid", _workspace_undo(args.directory).redo(args.turn, args.force))
 
@@ -301,7 +301,7 @@ def _workspace_undo(directory: Path) -> WorkspaceUndo:
     return WorkspaceUndo(Project.open(directory))
 
 
-def _undone(verb: str, undone: UndoResult) -> CommandResult:
+def _undone(verb: str, undone: UndoResult) -> CliResult:
     lines = [f"{verb} turn {undone.turn} of session {undone.session}:"]
     for change in undone.changed:
         if change.after_sha256 is None:
@@ -314,7 +314,7 @@ def _undone(verb: str, undone: UndoResult) -> CommandResult:
     return text_result(*lines)
 
 
-def replay_session(args: argparse.Namespace) -> CommandResult:
+def replay_session(args: argparse.Namespace) -> CliResult:
     """Draw the events of the replay, and report the first difference."""
     from localagent.history.sessions.replay import Difference
     from localagent.project.project import Project

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_command_group, add_directory
-from localagent.cli.output import CommandResult, Console, text_result
+from localagent.cli.output import CliResult, Console, text_result
 from localagent.core.errors import RefusedError, UsageError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.sanitize import clean, one_line
@@ -65,7 +65,7 @@ def _add_paths(action: argparse.ArgumentParser) -> None:
     add_directory(action)
 
 
-def show_all(args: argparse.Namespace) -> CommandResult:
+def show_all(args: argparse.Namespace) -> CliResult:
     """One row for each file: your answer, its kind, size and path."""
     _, consent, files, notes = _open(args.directory)
     rows: list[tuple[str, ...]] = [
@@ -78,10 +78,10 @@ def show_all(args: argparse.Namespace) -> CommandResult:
             rows.append((state, "(deleted)", "", one_line(path)))
     if not rows:
         notes.append(Output("note", "this project has no rules or plug-ins to approve"))
-    return CommandResult([*notes, Output("table", rows=tuple(rows))])
+    return CliResult([*notes, Output("table", rows=tuple(rows))])
 
 
-def show(args: argparse.Namespace) -> CommandResult:
+def show(args: argparse.Namespace) -> CliResult:
     """The file's text; to stderr, how it differs from the text that the user answered for."""
     _, consent, files, notes = _open(args.directory)
     file = _file_at(files, args.path)
@@ -89,10 +89,10 @@ def show(args: argparse.Namespace) -> CommandResult:
     if consent.state(file) == "changed":
         text = f"changed since your answer:\n{clean(consent.difference(file))}"
         outputs.append(Output("note", text.rstrip("\n")))
-    return CommandResult(outputs)
+    return CliResult(outputs)
 
 
-def add(args: argparse.Namespace) -> CommandResult:
+def add(args: argparse.Namespace) -> CliResult:
     """Show each file and ask for consent; with `--yes` agree to all."""
     _, consent, files, notes = _open(args.directory)
     chosen = files if args.all else [_file_at(files, path) for path in _paths(args)]
@@ -105,10 +105,10 @@ def add(args: argparse.Namespace) -> CommandResult:
             raise RefusedError("no file was approved: no user can answer here", "--yes agrees")
         ask_consent(args.console, consent, pending, sys.stdin.readline)
     states = [f"{consent.state(file)}  {one_line(file.path)}" for file in chosen]
-    return CommandResult([*notes, *text_result(*states).outputs])
+    return CliResult([*notes, *text_result(*states).outputs])
 
 
-def remove(args: argparse.Namespace) -> CommandResult:
+def remove(args: argparse.Namespace) -> CliResult:
     """Forget answers."""
     _, consent, _, _ = _open(args.directory)
     answers = consent.remembered()

@@ -93,7 +93,7 @@ class LineQueue:
 
 
 class LiveChat:
-    """Implements `interface.Chat`.
+    """Implements `interface.Chat`, which documents the methods of a front end.
 
     `session` is the current session, `options` its options. `asks`: whether a user can answer
     questions about the project's files.
@@ -128,7 +128,6 @@ class LiveChat:
     # Lines
 
     def submit(self, line: str) -> Iterator[Item]:
-        """See `Chat.submit`."""
         if not self._running.acquire(blocking=False):
             raise RuntimeError("one line at a time: `steer` takes lines meanwhile")
         self._cancelled = False
@@ -211,7 +210,6 @@ class LiveChat:
     # Questions and UI requests
 
     def answer(self, question: int, answer: Answer) -> None:
-        """See `Chat.answer`."""
         self.session.answer(
             question,
             answer.allowed,
@@ -221,7 +219,6 @@ class LiveChat:
         )
 
     def remembers(self, question: int) -> tuple[str, ...]:
-        """See `Chat.remembers`."""
         return self.session.remembers(question)
 
     def request(
@@ -237,7 +234,6 @@ class LiveChat:
         yield UIRequest(self._requests, kind, text, title, tuple(choices))
 
     def resolve(self, request: int, value: str | None) -> None:
-        """See `Chat.resolve`."""
         self._responses[request] = value
 
     def response(self) -> str | None:
@@ -247,11 +243,9 @@ class LiveChat:
     # Calls from any thread
 
     def steer(self, line: str) -> None:
-        """See `Chat.steer`."""
         self._queue.add(line)
 
     def take_queued(self) -> list[str]:
-        """See `Chat.take_queued`."""
         return self._queue.take_all()
 
     @property
@@ -260,13 +254,11 @@ class LiveChat:
         return self._cancelled
 
     def cancel(self) -> None:
-        """See `Chat.cancel`."""
         if self._running.locked():
             self._cancelled = True
             self.session.cancel()
 
     def rewind(self, turn: int | None = None) -> str:
-        """See `Chat.rewind`."""
         if not self._running.acquire(blocking=False):
             raise UsageError("a turn is running", "stop it first")
         try:
@@ -282,22 +274,18 @@ class LiveChat:
 
     @property
     def mode(self) -> Mode:
-        """See `Chat.mode`."""
         return self.session.mode
 
     def set_mode(self, mode: Mode) -> None:
-        """See `Chat.set_mode`."""
         self.session.services.gate.set_mode(mode)
 
     def cycle_mode(self) -> Mode:
-        """See `Chat.cycle_mode`."""
         possible = self.session.services.gate.possible()
         following = possible[(possible.index(self.mode) + 1) % len(possible)]
         self.set_mode(following)
         return following
 
     def status(self) -> SessionStatus:
-        """See `Chat.status`."""
         session, tracker = self.session, self.tracker
         info = session.models.info()
         return SessionStatus(
@@ -325,7 +313,6 @@ class LiveChat:
         )
 
     def commands(self) -> Sequence[CommandInfo]:
-        """See `Chat.commands`."""
         return [command.info for command in (*COMMANDS, *self._user_commands())]
 
     def _user_commands(self) -> list[SlashCommand]:
@@ -335,7 +322,6 @@ class LiveChat:
         return [user_command(command) for command in commands if command.name not in taken]
 
     def complete(self, command: str, text: str) -> Sequence[Completion]:
-        """See `Chat.complete`."""
         if command == "@":
             return mentions(self.session.services.workspace, text)
         try:
@@ -346,7 +332,6 @@ class LiveChat:
     # The model, and the session
 
     def warm_up(self) -> None:
-        """See `Chat.warm_up`."""
         if self._warm_up_thread is None and not self._running.locked():
             self._warm_up_thread = threading.Thread(
                 target=self._run_warm_up, name="warm-up", daemon=True
@@ -385,7 +370,6 @@ class LiveChat:
         self.session, self.tracker, self.outcome = after, StatusTracker(), ""
 
     def close(self) -> None:
-        """See `Chat.close`."""
         self._cancelled = True
         self.session.cancel()
         self.finish_warm_up()

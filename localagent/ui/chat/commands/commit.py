@@ -115,4 +115,4 @@ def _run_commit(chat: LiveChat, message: str, what: CommitSelection) -> Iterator
         yield Output("note", f"committed as {now}; !git show --stat shows it")
 
 
-COMMIT = SlashCommand("commit", "", "commit what is staged, or what this session changed", _commit)
+COMMIT = SlashCommand("commit", "", "commit the staged files, or this session's changes", _commit)
