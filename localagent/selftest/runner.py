@@ -154,7 +154,7 @@ try:
 except OSError:
     pass
 print(count, flush=True)
-time.sleep(1)
+time.sleep(0.3)
 """
 _MEMORY = "print(len(bytearray(256 << 20)))"
 _SHARES = """
@@ -214,24 +214,22 @@ def _memory_of_many(snapshot: Snapshot) -> tuple[bool, str]:
 
 def _disk(snapshot: Snapshot) -> tuple[bool, str]:
     done = snapshot.run(_python(_DISK, disk_bytes=16 << 20))
-    snapshot.run(Command("rm -f fill-*"))
     return "filled-up" not in done.output, done.stopped or _end(done)
 
 
 def _large_file(snapshot: Snapshot) -> tuple[bool, str]:
     done = snapshot.run(_python(_LARGE, file_bytes=8 << 20))
-    snapshot.run(Command("rm -f large"))
     return "filled-up" not in done.output, _end(done)
 
 
 def _output(snapshot: Snapshot) -> tuple[bool, str]:
-    line = "head -c 4000000 /dev/zero | tr '\\0' x"
+    line = "rm -f fill-* large; head -c 4000000 /dev/zero | tr '\\0' x"
     done = snapshot.run(Command(line, seconds=20.0, output_bytes=10_000))
     return len(done.output) < 11_000, f"{done.dropped_bytes} bytes left out"
 
 
 def _endless(snapshot: Snapshot) -> tuple[bool, str]:
-    done = snapshot.run(Command("trap '' TERM INT HUP; while :; do :; done", seconds=1.0))
+    done = snapshot.run(Command("trap '' TERM INT HUP; while :; do :; done", seconds=0.5))
     return done.timed_out, f"ended after {done.seconds:.1f} s"
 
 

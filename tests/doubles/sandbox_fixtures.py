@@ -1,7 +1,12 @@
-"""Sandboxes for the guard's tests, and a project for them to work on."""
+"""Sandboxes for tests, and a project for them to work on.
+
+Which kinds work is probed once a test session, and the tests of a process share one sandbox of each
+kind, so that its next launcher is always ready.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -12,33 +17,92 @@ from pathlib import Path
 import pytest
 
 from localagent.core.errors import SandboxError
+from localagent.core.locks import locked
 from localagent.sandbox.base import Command, Sandbox
 from localagent.sandbox.kinds.plain import PlainSandbox
 from localagent.sandbox.kinds.unshare import UnshareSandbox
-from localagent.sandbox.select import KINDS, make
+from localagent.sandbox.select import CONFINING, KINDS, make
+
+OVERLAY_AND_COPIES = ("unshare", "bubblewrap", "none")
+"""Kinds with different snapshots; those of landlock and none are made by the same code."""
 
 
-def working(kind: str, folder: Path) -> Sandbox:
-    """A sandbox of the kind; the test is skipped where it does not work."""
+def obstacle(kind: str, folder: Path) -> str:
+    """Why a sandbox kind does not work on this machine, "" where it does."""
     if sys.platform != "linux":
-        pytest.skip("needs Linux")
-    folder.mkdir(exist_ok=True)
+        return "" if kind == "none" else "needs Linux"
     try:
-        sandbox = make(kind)
+        sandbox = make(kind, folder / "scratch")
         with sandbox.open(folder) as snapshot:
             snapshot.run(Command("true"))
+        sandbox.close()
     except SandboxError as error:
-        pytest.skip(f"no sandbox {kind} here: {error}")
-    return sandbox
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="session")
+def obstacles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Each kind, and why it does not work here; the workers of a session share one probe."""
+
+    def probe() -> dict[str, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+            return {kind: obstacle(kind, tmp_path_factory.mktemp("probe")) for kind in KINDS}
+
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return probe()
+    file = tmp_path_factory.getbasetemp().parent / "sandboxes.json"  # of this session
+    with locked(file.with_suffix(".lock")):
+        if not file.exists():
+            file.write_text(json.dumps(probe()))
+        return dict(json.loads(file.read_text()))
+
+
+NewSandbox = Callable[..., Sandbox]
 
 
 @pytest.fixture
-def unshare(home: Path) -> Iterator[UnshareSandbox]:
-    """The confining sandbox; the test is skipped where the machine has none."""
-    sandbox = working("unshare", home / "first")
+def new_sandbox(obstacles: dict[str, str]) -> Iterator[NewSandbox]:
+    """Make a sandbox of a kind, with ports; skips the test where the kind does not work."""
+    made: list[Sandbox] = []
+
+    def new(kind: str, *ports: int) -> Sandbox:
+        if obstacles[kind]:
+            pytest.skip(f"no sandbox {kind} here: {obstacles[kind]}")
+        made.append(make(kind, ports=ports))
+        return made[-1]
+
+    yield new
+    for sandbox in made:
+        sandbox.close()
+
+
+@pytest.fixture(scope="session")
+def shared_sandboxes(
+    obstacles: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Sandbox]]:
+    """The sandbox of a kind that all tests of this process share."""
+    made: dict[str, Sandbox] = {}
+
+    def get(kind: str) -> Sandbox:
+        if obstacles[kind]:
+            pytest.skip(f"no sandbox {kind} here: {obstacles[kind]}")
+        if kind not in made:
+            made[kind] = make(kind, tmp_path_factory.mktemp("scratch") / "base")
+        return made[kind]
+
+    yield get
+    for sandbox in made.values():
+        sandbox.close()
+
+
+@pytest.fixture
+def unshare(shared_sandboxes: Callable[[str], Sandbox]) -> UnshareSandbox:
+    """The strictest kind."""
+    sandbox = shared_sandboxes("unshare")
     assert isinstance(sandbox, UnshareSandbox)
-    yield sandbox
-    sandbox.close()
+    return sandbox
 
 
 @pytest.fixture
@@ -48,26 +112,18 @@ def plain(home: Path) -> Iterator[PlainSandbox]:
     sandbox.close()
 
 
-# What they do at the borders is tried by the canaries in each run.
-_SLOW = ("bubblewrap", "landlock")
-
-
-@pytest.fixture(
-    params=[pytest.param(k, marks=pytest.mark.slow if k in _SLOW else ()) for k in KINDS]
-)
-def sandbox(request: pytest.FixtureRequest, home: Path) -> Iterator[Sandbox]:
+@pytest.fixture(params=KINDS)
+def sandbox(request: pytest.FixtureRequest, shared_sandboxes: Callable[[str], Sandbox]) -> Sandbox:
     """Every kind of sandbox in turn."""
-    sandbox = PlainSandbox() if request.param == "none" else working(request.param, home / "first")
-    yield sandbox
-    sandbox.close()
+    return shared_sandboxes(request.param)
 
 
-@pytest.fixture(params=KINDS[:-1])
-def confining(request: pytest.FixtureRequest, home: Path) -> Iterator[Sandbox]:
+@pytest.fixture(params=CONFINING)
+def confining(
+    request: pytest.FixtureRequest, shared_sandboxes: Callable[[str], Sandbox]
+) -> Sandbox:
     """Every kind that confines commands, in turn."""
-    sandbox = working(request.param, home / "first")
-    yield sandbox
-    sandbox.close()
+    return shared_sandboxes(request.param)
 
 
 @pytest.fixture

@@ -5,9 +5,12 @@ from __future__ import annotations
 from sandbox_fixtures import (  # noqa: F401
     confining,
     look,
+    new_sandbox,
+    obstacles,
     plain,
     project,
     sandbox,
+    shared_sandboxes,
     short,
     unshare,
     untouched,

@@ -103,7 +103,8 @@ class _Reader:
             yield from _deletions_below(self._lower, rel)
         change = entry_change(_join(self._upper, rel), rel, after, self._budget)
         # An overlay also holds entries that a command only touched.
-        if change is not None and not matches(change, _join(self._lower, rel)):
+        touched = before is not None and change and matches(change, _join(self._lower, rel))
+        if change is not None and not touched:
             yield change
 
     def _missing(self, rel: str, names: set[str]) -> Iterator[Change]:

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sandbox_fixtures import NewSandbox
 
 from localagent.core.errors import SandboxError
 from localagent.sandbox.base import Command, Sandbox
-from localagent.sandbox.select import KINDS, make
+from localagent.sandbox.select import KINDS
 from localagent.selftest.runner import run_escape_tests
 
 pytestmark = [
@@ -86,24 +87,9 @@ def echo(host: str = "127.0.0.1") -> Iterator[int]:
         server.close()
 
 
-@contextmanager
-def opened(kind: str, *ports: int) -> Iterator[Sandbox]:
-    """A sandbox of the kind with these ports; the test is skipped where it does not work."""
-    try:
-        sandbox = make(kind, ports=ports)
-    except SandboxError as error:
-        pytest.skip(f"no sandbox {kind} here: {error}")
-    assert sandbox.ports == ports
-    yield sandbox
-    sandbox.close()
-
-
 def run(sandbox: Sandbox, root: Path, line: str) -> str:
-    try:
-        with sandbox.open(root) as snapshot:
-            done = snapshot.run(Command(line, seconds=60.0))
-    except SandboxError as error:
-        pytest.skip(f"no sandbox {sandbox.kind} here: {error}")
+    with sandbox.open(root) as snapshot:
+        done = snapshot.run(Command(line, seconds=60.0))
     assert not done.timed_out, done.output
     return done.output
 
@@ -113,7 +99,9 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_a_port_leads_to_its_server_and_nothing_else_does(kind: str, project: Path) -> None:
+def test_a_port_leads_to_its_server_and_nothing_else_does(
+    kind: str, project: Path, new_sandbox: NewSandbox
+) -> None:
     (project / "client.py").write_text(CLIENT.replace("LARGE", str(LARGE)))
     with (
         echo() as port,
@@ -121,8 +109,9 @@ def test_a_port_leads_to_its_server_and_nothing_else_does(kind: str, project: Pa
         echo("::1") as six,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as same,
-        opened(kind, port) as sandbox,
     ):
+        sandbox = new_sandbox(kind, port)
+        assert sandbox.ports == (port,)
         udp.bind(("127.0.0.1", 0))
         same.bind(("127.0.0.1", port))
         ports = (port, other, udp.getsockname()[1], six)
@@ -140,23 +129,23 @@ def test_a_port_leads_to_its_server_and_nothing_else_does(kind: str, project: Pa
     assert {name: said[name] for name in closed} == dict.fromkeys(closed, "refused")
 
 
-def test_a_port_with_nobody_behind_it_fails_at_once(kind: str, project: Path) -> None:
+def test_a_port_without_a_server_fails_at_once_and_no_descriptor_is_inherited(
+    kind: str, project: Path, new_sandbox: NewSandbox
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     code = f"import socket; socket.create_connection(('127.0.0.1', {port})).recv(1); print('came')"
-    with opened(kind, port) as sandbox:
-        said = run(sandbox, project, f"{shlex.quote(sys.executable)} -I -c {shlex.quote(code)}")
+    listing = "import os; print(sorted(os.listdir('/proc/self/fd')))"
+    python = f"{shlex.quote(sys.executable)} -I -S -c"
+    line = f"{python} {shlex.quote(listing)}; {python} {shlex.quote(code)}"
+    descriptors, _, said = run(new_sandbox(kind, port), project, line).partition("\n")
+    assert descriptors == "['0', '1', '2', '3']"  # the last is the listing itself
     assert "ConnectionRefusedError" in said or "ConnectionResetError" in said
 
 
-def test_a_command_gets_no_descriptor_of_the_relays(kind: str, project: Path) -> None:
-    code = "import os; print(sorted(os.listdir('/proc/self/fd')))"
-    with echo() as port, opened(kind, port) as sandbox:
-        said = run(sandbox, project, f"{shlex.quote(sys.executable)} -I -c {shlex.quote(code)}")
-    assert said == "['0', '1', '2', '3']\n"  # the last is the listing itself
-
-
-def test_nothing_stays_behind(kind: str, project: Path) -> None:
+def test_nothing_stays_behind(kind: str, project: Path, obstacles: dict[str, str]) -> None:
+    if obstacles[kind]:
+        pytest.skip(obstacles[kind])
     code = """
         import sys, time
         from pathlib import Path
@@ -175,8 +164,7 @@ def test_nothing_stays_behind(kind: str, project: Path) -> None:
             time.sleep(0.01)
         print("left:", under("self"))
     """
-    with echo() as port, opened(kind, port) as sandbox:
-        run(sandbox, project, "true")  # skips where the kind does not work
+    with echo() as port:
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code), kind, str(port), str(project)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -189,9 +177,13 @@ def test_nothing_stays_behind(kind: str, project: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("first", ["namespace", "rules"])
-def test_under_the_egress_lock(kind: str, first: str, project: Path) -> None:
+def test_under_the_egress_lock(
+    kind: str, first: str, project: Path, obstacles: dict[str, str]
+) -> None:
     """Commands reach the port from within the network that the lock leaves; localagent's own code
     does not."""
+    if obstacles[kind]:
+        pytest.skip(obstacles[kind])
     code = """
         import socket, sys
         from pathlib import Path

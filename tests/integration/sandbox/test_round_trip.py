@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sandbox_fixtures import OVERLAY_AND_COPIES
 
 from localagent.core.changes import Change, deletion
 from localagent.sandbox.base import Command, Sandbox
@@ -89,11 +91,15 @@ print(json.dumps(sorted(found)))
 
 
 def show(root: Path) -> str:
-    """What SHOW prints of a folder, by a process that runs outside any sandbox."""
-    code = "import os\n" + SHOW
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """What SHOW prints of a folder."""
+    output, here = io.StringIO(), Path.cwd()
+    os.chdir(root)
+    try:
+        with contextlib.redirect_stdout(output):
+            exec("import os\n" + SHOW, {})
+    finally:
+        os.chdir(here)
+    return output.getvalue()
 
 
 def apply(root: Path, changes: Sequence[Change]) -> None:
@@ -153,7 +159,7 @@ def check(sandbox: Sandbox, first: list[object], steps: list[object]) -> None:
         code = f"{WORKER}\nwork({steps!r})\n{SHOW}"
         with sandbox.open(root) as snapshot:
             done = snapshot.run(
-                Command(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", seconds=60.0)
+                Command(f"{shlex.quote(sys.executable)} -I -S -c {shlex.quote(code)}", seconds=60.0)
             )
             assert done.exit_code == 0, done.output
             changes = snapshot.changes()
@@ -166,14 +172,19 @@ def check(sandbox: Sandbox, first: list[object], steps: list[object]) -> None:
         with sandbox.open(root, changes) as snapshot:
             code = f"import os\n{SHOW}"
             again = snapshot.run(
-                Command(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", seconds=60.0)
+                Command(f"{shlex.quote(sys.executable)} -I -S -c {shlex.quote(code)}", seconds=60.0)
             )
             assert again.output == done.output
             assert snapshot.changes() == changes
 
 
+@pytest.fixture(params=OVERLAY_AND_COPIES)
+def sandbox(request: pytest.FixtureRequest, shared_sandboxes: Callable[[str], Sandbox]) -> Sandbox:
+    return shared_sandboxes(request.param)
+
+
 RELAXED = settings(
-    max_examples=20,
+    max_examples=15,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],  # each example takes real commands; no shrinking
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
