@@ -19,7 +19,9 @@ def egress_part() -> Part:
     lines = [f"localagent's own process: {state}" + (f" ({state.reason})" if state.reason else "")]
     lines.append(f"may dial: {', '.join(places) or 'nothing'}")
     if places:
-        lines.append("(a session has this door only where models.lock has a model of Ollama's)")
+        lines.append(
+            "(a session has this egress proxy only where models.lock has a model of Ollama's)"
+        )
     data = {
         "level": state.level,
         "by_kernel": state.by_kernel,

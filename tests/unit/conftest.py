@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +22,9 @@ sys.addaudithook(_refuse)  # stays for the whole run, and does nothing outside a
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A unit test that hangs, say because it waits for a process, ends after a minute."""
-    for item in items:
-        item.add_marker(pytest.mark.timeout(60))
+    for item in items:  # of the whole run, whatever lane
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(60))
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import stat
 import subprocess
 import sys
@@ -167,6 +168,15 @@ def test_a_read_only_workspace(sandbox: Sandbox, project: Path) -> None:
     finally:
         for folder in reversed(folders):
             folder.chmod(0o755)
+
+
+def test_a_socket_that_a_program_listens_on_is_no_change(sandbox: Sandbox, project: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(project / "s.sock"))
+        server.listen()
+        with sandbox.open(project) as snapshot:
+            assert snapshot.run(Command("echo ran")).output == "ran\n"
+            assert snapshot.changes() == ()
 
 
 def test_modes_of_new_files_follow_the_umask(sandbox: Sandbox, project: Path) -> None:
