@@ -65,7 +65,7 @@ class BubblewrapSandbox(ConfinedCopies):
         env = scrubbed(_HOME, "/tmp", snapshot.copy.build_folder("/tmp") | command.env)
         written = [str(snapshot.tree.parent)]
         for _ in range(_TRIES):
-            present = [mount for mount in wanted if _can_mount(mount)]
+            present = [m for m in wanted if _can_mount(m) and _is_in_copy(m[1], snapshot)]
             job = self._job(present, snapshot, command, env, written)
             try:
                 return self.launch(job, command, on_output, cancelled)
@@ -113,6 +113,16 @@ def _can_mount(mount: Mount) -> bool:
     if not os.path.lexists(path):
         return False
     return kind in ("tmp", "workspace", "keep") or all(map(_may_enter, Path(path).parents))
+
+
+def _is_in_copy(path: str, snapshot: CopySnapshot) -> bool:
+    """Say whether a path lies outside of the workspace, or also in its copy.
+
+    The copy has no sockets, for example, and bwrap would make a file to mount a cover on.
+    """
+    if not Path(path).is_relative_to(snapshot.workspace):
+        return True
+    return os.path.lexists(snapshot.tree / Path(path).relative_to(snapshot.workspace))
 
 
 def _may_enter(folder: Path) -> bool:
