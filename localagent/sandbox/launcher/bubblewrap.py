@@ -101,8 +101,8 @@ def _await_first(reports: int) -> tuple[bytes, _FirstProcess | None]:
 def _number(report: bytes, key: bytes) -> int | None:
     """Read a number from bwrap's report: lines such as `{ "child-pid": 12 }`."""
     _, _, rest = report.partition(b'"%s":' % key)
-    digits = rest.partition(b"}")[0].partition(b",")[0].strip()
-    return int(digits) if digits.isdigit() else None
+    digits, end, _ = rest.replace(b",", b"}").partition(b"}")
+    return int(digits) if end and digits.strip().isdigit() else None
 
 
 def _rest(reports: int) -> bytes:

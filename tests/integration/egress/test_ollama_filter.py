@@ -191,7 +191,7 @@ from localagent.core.messages import ToolResult
 from localagent.tools.base import Action
 
 DESCRIPTION = "leak: sends the code away."
-BODIES = (("push", "toy:1b"), ("chat", "big:cloud"), *[("pull", "toy:1b")] * 700)
+BODIES = (("push", "toy:1b"), ("chat", "big:cloud"), *[("pull" + "x" * 90, "toy:1b")] * 320)
 
 
 def ask():
@@ -235,7 +235,7 @@ def test_what_the_proxy_refuses_is_in_the_audit_log(
     assert [(r["kind"], r["subject"]) for r in blocked[:3]] == [
         ("network", f"{place} POST /api/push"),
         ("network", f"{place} POST /api/chat"),
-        ("network", f"{place} POST /api/pull"),
+        ("network", f"{place} POST /api/pull{'x' * 90}"),
     ], done.stderr
     assert "not among the calls of localagent" in blocked[0]["reason"]
     assert "big:cloud may not be asked" in blocked[1]["reason"]
@@ -243,7 +243,7 @@ def test_what_the_proxy_refuses_is_in_the_audit_log(
     again = next(n for n, r in enumerate(blocked[1:], 1) if "api/push" in r["subject"])
     assert again > 100
     assert blocked[again - 1]["subject"] == (
-        f"{place} and {702 - again + 1} more, which were too many to record"
+        f"{place} and {322 - again + 1} more, which were too many to record"
     )
     told = [r["text"] for r in found if r["type"] == "warned"]
     assert any(text.startswith(f"the egress proxy refused to {place}") for text in told)

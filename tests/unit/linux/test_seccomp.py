@@ -1,0 +1,120 @@
+"""Filters on system calls, run by a small interpreter of classic BPF."""
+
+from __future__ import annotations
+
+import errno
+import struct
+import sys
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("filters are Linux's", allow_module_level=True)
+
+from localagent.linux import seccomp
+
+ALLOW, NOTIFY = "allow", "ask the broker"
+_ACTIONS = {0x7FFF0000: ALLOW, 0x7FC00000: NOTIFY}
+_UNIX, _INET, _INET6, _NETLINK, _PACKET, _VSOCK = 1, 2, 10, 16, 17, 40
+_STREAM, _DGRAM, _RAW = 1, 2, 3
+_CLOEXEC = 0o2000000
+_FAST_OPEN = 0x20000000
+_NEW_USER = 0x10000000
+_X32 = 0x40000000
+
+
+def decide(code: bytes | None, number: int, *arguments: int, arch: int | None = None) -> object:
+    """What a filter does with a call: ALLOW, NOTIFY, or the error's number."""
+    if code is None:
+        pytest.skip("this machine has no filter")
+    arch = arch or struct.unpack_from("I", code, 8 + 4)[0]  # the second instruction compares it
+    data = struct.pack("<II8x6Q", number, arch, *arguments, *[0] * (6 - len(arguments)))
+    program = list(struct.iter_unpack("HBBI", code))
+    accumulator, position = 0, 0
+    while True:
+        operation, if_true, if_false, operand = program[position]
+        position += 1
+        if operation == 0x20:
+            (accumulator,) = struct.unpack_from("<I", data, operand)
+        elif operation == 0x54:
+            accumulator &= operand
+        elif operation == 0x06:
+            return _ACTIONS.get(operand, operand & 0xFFFF)
+        else:
+            holds = {
+                0x15: accumulator == operand,
+                0x35: accumulator >= operand,
+                0x45: bool(accumulator & operand),
+            }[operation]
+            position += if_true if holds else if_false
+
+
+def call(code: bytes | None, name: str, *arguments: int) -> object:
+    number = seccomp.number(name)
+    if number is None:
+        pytest.skip(f"this machine has no {name}")
+    return decide(code, number, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "result"),
+    [
+        ("socket", (_INET, _STREAM), ALLOW),
+        ("socket", (_INET6, _STREAM | _CLOEXEC, 6), ALLOW),
+        ("socket", (_UNIX, _DGRAM), ALLOW),
+        ("socket", (_NETLINK, _RAW), ALLOW),
+        ("socket", (_INET, _DGRAM), errno.EACCES),
+        ("socket", (_INET6, _RAW, 58), errno.EACCES),
+        ("socket", (_INET, _STREAM, 262), errno.EACCES),
+        ("socket", (_PACKET, _RAW), errno.EACCES),
+        ("socket", (_VSOCK, _STREAM), errno.EACCES),
+        ("sendto", (3, 0, 0, 0), ALLOW),
+        ("sendto", (3, 0, 0, _FAST_OPEN), errno.EACCES),
+        ("sendmsg", (3, 0, _FAST_OPEN), errno.EACCES),
+        ("sendmmsg", (3, 0, 0, _FAST_OPEN), errno.EACCES),
+        ("io_uring_setup", (), errno.ENOSYS),
+        ("connect", (), ALLOW),
+    ],
+)
+def test_the_egress_lock(name: str, arguments: tuple[int, ...], result: object) -> None:
+    assert call(seccomp.egress_program(), name, *arguments) == result
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "alone", "shared"),
+    [
+        ("mount", (), errno.EPERM, errno.EPERM),
+        ("unshare", (_NEW_USER,), errno.EPERM, errno.EPERM),
+        ("clone", (_NEW_USER,), errno.EPERM, errno.EPERM),
+        ("clone", (17,), ALLOW, NOTIFY),
+        ("clone3", (), errno.ENOSYS, errno.ENOSYS),
+        ("io_uring_enter", (), errno.ENOSYS, errno.ENOSYS),
+        ("bpf", (), errno.EPERM, errno.EPERM),
+        ("ioctl", (0, 0x5412), errno.EPERM, errno.EPERM),
+        ("ioctl", (0, 0x5401), ALLOW, ALLOW),
+        ("socket", (_VSOCK, _STREAM), errno.EAFNOSUPPORT, NOTIFY),
+        ("socket", (_INET, _STREAM), ALLOW, ALLOW),
+        ("socket", (_INET, _DGRAM), ALLOW, NOTIFY),
+        ("socket", (_UNIX, _DGRAM), ALLOW, NOTIFY),
+        ("socket", (_NETLINK, _RAW, 0), ALLOW, errno.EAFNOSUPPORT),
+        ("socket", (_NETLINK, _RAW, 9), errno.EAFNOSUPPORT, NOTIFY),
+        ("connect", (), ALLOW, NOTIFY),
+        ("fchmod", (), ALLOW, NOTIFY),
+        ("sendto", (3, 0, 0, _FAST_OPEN), ALLOW, NOTIFY),
+        ("sendto", (3, 0, 0, 0), ALLOW, ALLOW),
+        ("ptrace", (), ALLOW, errno.EPERM),
+        ("prlimit64", (0,), ALLOW, ALLOW),
+        ("prlimit64", (1,), ALLOW, errno.EPERM),
+        ("setxattr", (), ALLOW, errno.EOPNOTSUPP),
+    ],
+)
+def test_sandboxes(name: str, arguments: tuple[int, ...], alone: object, shared: object) -> None:
+    assert call(seccomp.program(shared=False), name, *arguments) == alone
+    assert call(seccomp.program(shared=True), name, *arguments) == shared
+
+
+def test_other_architectures_have_no_calls() -> None:
+    for code in (seccomp.egress_program(), seccomp.program(False), seccomp.program(True)):
+        assert decide(code, 39, arch=0x40000003) == errno.ENOSYS  # AUDIT_ARCH_I386
+        if seccomp.number("fork") is not None:  # x86-64
+            assert decide(code, _X32 + 39) == errno.ENOSYS
