@@ -142,7 +142,7 @@ def test_room_is_made_where_the_conversation_no_longer_fits(
     events = run.turn(TASK)
     assert finished(events).outcome == "solved"
     made = [e for e in events if isinstance(e, Step) and e.name == "compact"]
-    assert made and "making room" in made[0].detail
+    assert made and "context compacted" in made[0].detail
     last = run.model.prompts[-1]
     assert "The result of read path=long0.py was left out" in last
     assert TASK in last
