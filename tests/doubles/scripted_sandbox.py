@@ -2,19 +2,22 @@
 
     sandbox = ScriptedSandbox(python_check("calc.py", {"test_add": ("add(2, 3)", 5)}))
 
-`python_check` judges a Python file as pytest with the probe would: one test for each expression.
+`python_check` and `python_tests` judge Python files as pytest with the probe would.
 """
 
 from __future__ import annotations
 
+import ast
+import builtins
 import json
 import sys
 import time
+import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from localagent.core.changes import Change
@@ -102,67 +105,118 @@ class _Snapshot:
         return ()
 
 
-def python_check(
-    path: str, cases: Mapping[str, tuple[str, object]], seconds: float = 0.01
-) -> Answer:
-    """Evaluate each case's expression with the file's definitions; it passes if it has the value.
+def python_check(path: str, cases: Mapping[str, tuple[str, object]]) -> Answer:
+    """As `python_tests`, with a test for each case: an expression and its expected value."""
+    module = path.removesuffix(".py").replace("/", ".")
+    tests = [
+        f"def {name}():\n    assert {expression} == {expected!r}\n"
+        for name, (expression, expected) in cases.items()
+    ]
+    text = f"from {module} import *\n\n" + "\n".join(tests)
+    return lambda line, files: python_tests(line, {**files, "cases_test.py": text})
+
+
+def python_tests(_line: str, files: Files) -> CommandResult:
+    """Run the `test_` functions of the `…_test.py` files in this process.
 
     The output is the probe's: outcomes, messages, tracebacks, and each test's executed lines.
     """
-
-    def check(_line: str, files: Files) -> CommandResult:
-        tests: dict[str, dict[str, Any]] = {}
-        lines: dict[str, dict[str, list[int]]] = {}
-        scope: dict[str, Any] = {}
+    tests: dict[str, dict[str, Any]] = {}
+    lines: dict[str, dict[str, list[int]]] = {}
+    for path in sorted(path for path in files if path.endswith("_test.py")):
+        runner = _Runner(files)
         try:
-            exec(compile(files.get(path, ""), path, "exec"), scope)
+            module = runner.load(path)
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
-            tests["collection"] = {"outcome": "failed", "message": message, "frames": []}
-        for name, (expression, expected) in {} if tests else cases.items():
-            test_id = f"test_{path}::{name}"
-            tests[test_id], ran = _case(path, expression, expected, scope)
-            lines[test_id] = {path: ran}
-        report = json.dumps({"tests": tests, "lines": lines})
-        failures = [test["message"] for test in tests.values() if test["outcome"] == "failed"]
-        output = "\n".join([*failures, f"LOCALAGENT-PROBE {report}"])
-        return CommandResult(int(bool(failures)), output, seconds)
-
-    return check
+            tests[path] = {"outcome": "failed", "message": message, "frames": []}
+            continue
+        for name in [name for name in module if name.startswith("test_")]:
+            tests[f"{path}::{name}"], lines[f"{path}::{name}"] = runner.run(module[name], path)
+    report = json.dumps({"tests": tests, "lines": lines})
+    failures = [test["message"] for test in tests.values() if test["outcome"] == "failed"]
+    output = "\n".join([*failures, f"LOCALAGENT-PROBE {report}"])
+    return CommandResult(int(bool(failures) or not tests), output, 0.01)
 
 
-def _case(
-    path: str, expression: str, expected: object, scope: dict[str, Any]
-) -> tuple[dict[str, Any], list[int]]:
-    """The probe's record of one test, and the lines that it ran."""
-    ran: set[int] = set()
-    end = time.monotonic() + 2
+class _Equality(ast.NodeTransformer):
+    """Turns `assert a == b` into a call that raises pytest's message."""
 
-    def trace(frame: FrameType, event: str, _arg: object) -> Any:
-        if event == "line" and frame.f_code.co_filename == path:
-            ran.add(frame.f_lineno)
-        if time.monotonic() > end:
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        test = node.test
+        if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.Eq):
+            return node
+        values = [test.left, test.comparators[0], ast.Constant(ast.unparse(node))]
+        call = ast.Call(ast.Name("_assert_equal", ast.Load()), values, [])
+        return ast.fix_missing_locations(ast.copy_location(ast.Expr(call), node))
+
+
+def _assert_equal(actual: object, expected: object, statement: str) -> None:
+    if actual != expected:
+        raise AssertionError(f"{statement}\nAssertionError: assert {actual!r} == {expected!r}")
+
+
+class _Runner:
+    """Imports modules from a view's files, and runs functions under a trace."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._modules: dict[str, types.ModuleType] = {}
+        self._lines: dict[str, set[int]] = {}
+        self._end = 0.0
+
+    def load(self, path: str) -> dict[str, Any]:
+        tree = ast.parse(self._files[path])
+        if path.endswith("_test.py"):
+            tree = _Equality().visit(tree)
+        names = {**vars(builtins), "__import__": self._import, "_assert_equal": _assert_equal}
+        scope: dict[str, Any] = {"__builtins__": names}
+        exec(compile(tree, path, "exec"), scope)
+        return scope
+
+    def _import(self, name: str, *arguments: Any) -> Any:
+        path = name.replace(".", "/") + ".py"
+        if path not in self._files:
+            return __import__(name, *arguments)
+        if name not in self._modules:
+            self._modules[name] = module = types.ModuleType(name)
+            vars(module).update(self.load(path))
+        return self._modules[name]
+
+    def run(
+        self, function: Callable[[], None], path: str
+    ) -> tuple[dict[str, Any], dict[str, list[int]]]:
+        """The probe's record of one test, and its executed lines by path."""
+        self._lines, self._end = {}, time.monotonic() + 2
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            function()
+            record: dict[str, Any] = {"outcome": "passed"}
+        except Exception as error:
+            sys.settrace(before)
+            record = self._failure(error, path)
+        finally:
+            sys.settrace(before)
+        return record, {p: sorted(n) for p, n in self._lines.items()}
+
+    def _failure(self, error: Exception, path: str) -> dict[str, Any]:
+        frames = [
+            [frame.filename, frame.lineno]
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename in self._files
+        ]
+        message = str(error) if isinstance(error, AssertionError) else ""
+        if not message:
+            at = next((number for name, number in frames if name == path), 1)
+            statement = self._files[path].splitlines()[at - 1].strip()
+            message = f"{statement}\n{type(error).__name__}: {error}"
+        return {"outcome": "failed", "message": message, "frames": frames}
+
+    def _trace(self, frame: types.FrameType, event: str, _arg: object) -> Any:
+        path = frame.f_code.co_filename
+        if event == "line" and path in self._files and not path.endswith("_test.py"):
+            self._lines.setdefault(path, set()).add(frame.f_lineno)
+        if time.monotonic() > self._end:
             raise TimeoutError("the test does not end")
-        return trace
-
-    statement = f"assert {expression} == {expected!r}"
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        actual = eval(expression, dict(scope))
-    except Exception as error:
-        sys.settrace(before)
-        frames = []
-        at = error.__traceback__
-        while at is not None:
-            if at.tb_frame.f_code.co_filename == path:
-                frames.append([path, at.tb_lineno])
-            at = at.tb_next
-        message = f"{statement}\n{type(error).__name__}: {error}"
-        return {"outcome": "failed", "message": message, "frames": frames}, sorted(ran)
-    finally:
-        sys.settrace(before)
-    if actual == expected:
-        return {"outcome": "passed"}, sorted(ran)
-    message = f"{statement}\nAssertionError: assert {actual!r} == {expected!r}"
-    return {"outcome": "failed", "message": message, "frames": []}, sorted(ran)
+        return self._trace

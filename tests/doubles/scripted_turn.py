@@ -16,6 +16,7 @@ from localagent.code.symbols import Symbol
 from localagent.context.prompts import Prompts
 from localagent.core.changes import Change
 from localagent.core.events import Event, FileChanged, Mode
+from localagent.edits.diff import unified
 from localagent.index.base import Hit, Passage, Reference
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import Reply, ScriptedModel
@@ -136,9 +137,14 @@ class FolderJournal:
     root: Path
 
     def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
+        events = []
         for change in changes:
-            (self.root / change.path).write_bytes(change.data)
-        return [FileChanged(change.path, None, None, "") for change in changes]
+            path = self.root / change.path
+            old = path.read_text() if path.exists() else None
+            path.write_bytes(change.data)
+            diff = unified(change.path, old, path.read_text())
+            events.append(FileChanged(change.path, None, None, diff))
+        return events
 
 
 def scripted_turn(
