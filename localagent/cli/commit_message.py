@@ -132,7 +132,7 @@ def _write_message(args: argparse.Namespace) -> str:
             model = models.role("small")
             written = write_message(model, user_prompts(), changes, args.max_seconds, audit.record)
     finally:
-        for text in models.notices():
+        for text in models.drain_warnings():
             note(text)
         models.close()
     args.console.show(*message_warnings(written))
@@ -152,7 +152,7 @@ class _Audit:
         from localagent.core.events import ModelSwitched
         from localagent.session.recorders import open_audit
 
-        switches = self._models.switches()
+        switches = self._models.drain_switches()
         if self._log is None:  # the log's first record names the model already
             self._log = open_audit(self._project, self._models, "small")
             switches = []

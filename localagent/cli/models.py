@@ -17,7 +17,7 @@ from localagent.ui.view.format import size
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.models.catalog.manage import Row, Verdict
-    from localagent.models.catalog.scan import Found, Scan
+    from localagent.models.catalog.scan import ModelFile, Scan
 
 _STATES = {
     "installed": "installed",
@@ -257,20 +257,20 @@ def add(args: argparse.Namespace) -> CliResult:
 
 def scan(args: argparse.Namespace) -> CliResult:
     """Three lines for each GGUF file: owner and names, header, how to use it."""
-    from localagent.models.catalog.scan import scan as scan_places
+    from localagent.models.catalog.scan import scan as scan_folders
 
-    result = scan_places(args.folders)
+    result = scan_folders(args.folders)
     lines: list[str] = []
-    for found in result.found:
+    for found in result.files:
         lines.append(f"{found.owner}  {', '.join(found.names)}")
         lines += [f"    {_header_line(found)}", f"    {_use_line(found)}"]
-    places = ", ".join(str(place.path) for place in result.looked_at)
+    places = ", ".join(str(place.path) for place in result.folders)
     lines.append(f"searched {places}" if places else f"no models of {_PROGRAMS} found")
-    notes = [Output("note", text) for text in result.notes]
+    notes = [Output("note", text) for text in result.warnings]
     return CliResult([Output("text", "\n".join(lines)), *notes], _scan_json(result))
 
 
-def _header_line(found: Found) -> str:
+def _header_line(found: ModelFile) -> str:
     """A file's header: "Some Coder 7B · 7.6B · Q4_K_M · 4.7 GB · window 32,768"."""
     header = found.header
     facts = [size(found.size)]
@@ -280,7 +280,7 @@ def _header_line(found: Found) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def _use_line(found: Found) -> str:
+def _use_line(found: ModelFile) -> str:
     """How to use a file, or why it cannot be used."""
     if found.unusable:
         return f"cannot be used: {found.unusable} ({found.path})"
@@ -291,9 +291,9 @@ def _use_line(found: Found) -> str:
 
 
 def _scan_json(result: Scan) -> dict[str, object]:
-    found = [{**asdict(found), "path": str(found.path)} for found in result.found]
-    places = [{"owner": place.owner, "path": str(place.path)} for place in result.looked_at]
-    return {"found": found, "looked_at": places, "notes": result.notes}
+    found = [{**asdict(found), "path": str(found.path)} for found in result.files]
+    places = [{"owner": place.owner, "path": str(place.path)} for place in result.folders]
+    return {"found": found, "looked_at": places, "notes": result.warnings}
 
 
 def use(args: argparse.Namespace) -> CliResult:

@@ -18,7 +18,7 @@ from localagent.egress import EgressState
 from localagent.egress import lock as egress
 from localagent.history.audit.verify import verify
 from localagent.models.catalog import lock, store
-from localagent.models.catalog.lock import Entry
+from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.process import library
 from localagent.models.ollama import pinning
 from localagent.models.ollama.transport import checked_host
@@ -150,7 +150,7 @@ def _worker() -> Check:
         return Check("model process", False, error.message, error.hint)
 
 
-def _entries(settings: Settings) -> list[Entry]:
+def _entries(settings: Settings) -> list[ModelEntry]:
     """The models that the settings name."""
     known = lock.load()
     main = known.entry(settings.model)
@@ -158,7 +158,7 @@ def _entries(settings: Settings) -> list[Entry]:
     return [known.entry(name) for name in names]
 
 
-def _pinned(entry: Entry, settings: Settings) -> Check:
+def _pinned(entry: ModelEntry, settings: Settings) -> Check:
     """Whether a model is the pinned one: every byte of its file is read; Ollama is asked for the
     digest, and whether the model is one of a cloud."""
     name = f"model {entry.id}"

@@ -10,9 +10,9 @@ from localagent.core.errors import LocalAgentError, ModelFileError, ModelLoadErr
 from localagent.doctor.report import Part, Problem
 from localagent.models import gguf
 from localagent.models.catalog import lock, store
-from localagent.models.catalog.lock import Entry
+from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.hardware import Gpu, gigabytes
-from localagent.models.llamacpp.memory_plan import Plan, planned
+from localagent.models.llamacpp.memory_plan import MemoryPlan, plan_for_file
 from localagent.models.llamacpp.process import Library, library
 
 _STATES = {
@@ -32,13 +32,13 @@ def models(settings: Settings) -> list[Part]:
     except LocalAgentError as error:
         return [Part("model", (), (Problem(error.message, error.hint),))]
     others = [name for name in (*settings.roles.values(), *settings.fallback) if name != main.id]
-    entries: list[Entry | Problem] = [main]
+    entries: list[ModelEntry | Problem] = [main]
     for name in dict.fromkeys(others):
         try:
             entries.append(known.entry(name))
         except LocalAgentError as error:
             entries.append(Problem(error.message, error.hint))
-    used = [entry for entry in entries if isinstance(entry, Entry)]
+    used = [entry for entry in entries if isinstance(entry, ModelEntry)]
     native, part = _native(used)
     gpus = native.gpus if native else ()
     wrong = tuple(problem for problem in entries if isinstance(problem, Problem))
@@ -46,7 +46,7 @@ def models(settings: Settings) -> list[Part]:
     return [part, *parts, *([Part("roles", (), wrong)] if wrong else [])]
 
 
-def _native(used: Iterable[Entry]) -> tuple[Library | None, Part]:
+def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Part]:
     """What llama-cpp-python says; nothing is asked where no model needs it."""
     if all(entry.backend != "llamacpp" for entry in used):
         return None, Part("llama.cpp", ("not needed: no model of the settings uses it",))
@@ -66,7 +66,7 @@ def _native(used: Iterable[Entry]) -> tuple[Library | None, Part]:
     return found, Part("llama.cpp", lines, (), data)
 
 
-def _model(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bool) -> Part:
+def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bool) -> Part:
     """One model. What is wrong with it is `fatal` for the main one."""
     name = f"model {entry.id}"
     if entry.backend != "llamacpp":
@@ -97,16 +97,16 @@ def _model(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bo
     return Part(name, (*lines, *found.reasons), (), {**data, "plan": asdict(found)})
 
 
-def _pins(entry: Entry) -> tuple[str, str]:
+def _pins(entry: ModelEntry) -> tuple[str, str]:
     return (
         f"pinned: sha256 {entry.pin}",
         f"pinned: chat template {entry.chat_template_sha256 or 'none'}",
     )
 
 
-def _plan(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...]) -> Plan:
+def _plan(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...]) -> MemoryPlan:
     profile = entry.profile.profile()
-    return planned(
+    return plan_for_file(
         store.location(entry),
         replace(profile, window=settings.window or profile.window),
         threads=settings.threads,
@@ -116,7 +116,7 @@ def _plan(entry: Entry, settings: Settings, gpus: tuple[Gpu, ...]) -> Plan:
     )
 
 
-def _absent(entry: Entry, state: store.State, *, fatal: bool) -> Problem:
+def _absent(entry: ModelEntry, state: store.State, *, fatal: bool) -> Problem:
     if state == "altered":
         return Problem(f"the file of {entry.id} is not the pinned one", _verify(entry), fatal)
     what = f"the model {entry.id} is not on this machine ({gigabytes(entry.bytes)})"
@@ -127,5 +127,5 @@ def _absent(entry: Entry, state: store.State, *, fatal: bool) -> Problem:
     return Problem(what, hint, fatal)
 
 
-def _verify(entry: Entry) -> str:
+def _verify(entry: ModelEntry) -> str:
     return f"localagent models verify {entry.id} says what differs"

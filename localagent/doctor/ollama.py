@@ -7,7 +7,7 @@ from localagent.core.errors import LocalAgentError, ModelFileError
 from localagent.doctor.report import Part, Problem
 from localagent.egress import lock as egress
 from localagent.models.catalog import lock
-from localagent.models.catalog.lock import Entry
+from localagent.models.catalog.lock import ModelEntry
 from localagent.models.ollama import pinning
 from localagent.models.ollama.pinning import ServerFacts, full, plain
 
@@ -38,7 +38,7 @@ def ollama_part(settings: Settings) -> Part:
     return _told(status, pinned, data)
 
 
-def _told(status: ServerFacts, pinned: list[Entry], data: dict[str, object]) -> Part:
+def _told(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, object]) -> Part:
     names = {full(tag.name or tag.model): plain(tag.digest) for tag in status.models}
     remote = [tag.name or tag.model for tag in status.models if tag.remote]
     cloud = {True: "off", False: "on", None: "not told (only newer servers tell)"}
@@ -66,7 +66,7 @@ def _told(status: ServerFacts, pinned: list[Entry], data: dict[str, object]) -> 
     return Part("Ollama", tuple(lines), tuple(problems), data)
 
 
-def _differs(entry: Entry, digest: str) -> ModelFileError:
+def _differs(entry: ModelEntry, digest: str) -> ModelFileError:
     return ModelFileError(
         f"{entry.name} in Ollama is not what models.lock pins as {entry.id}: its digest is "
         f"{digest[:12] or 'not told'}, not {entry.digest[:12]}",
@@ -74,7 +74,7 @@ def _differs(entry: Entry, digest: str) -> ModelFileError:
     )
 
 
-def _pinned() -> list[Entry]:
+def _pinned() -> list[ModelEntry]:
     try:
         return [entry for entry in lock.load().entries if entry.backend == "ollama"]
     except LocalAgentError:  # the part on models says it

@@ -8,7 +8,7 @@ its own is served by main's, by the same instance. Behind each stand the fallbac
 Models are opened when they are first needed. One that cannot be loaded is given up for the rest of
 the session, and the request goes to the next. One whose requests failed as often in a row as the
 agent tries them is given up, too; the next request goes to the next. Nothing is used that the
-catalogue does not hold.
+catalog does not hold.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _UNUSABLE = (ModelLoadError, ModelFileError, ModelNotInstalled)
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class PinnedModel:
     """A model that may be used. `bytes` is what has to fit into this machine's memory beside
     others, 0 where somebody else sees to that (a server)."""
 
@@ -74,21 +74,21 @@ class Switch:
 
 
 class Router:
-    """The models of a session. `catalogue` holds all that may be used, by id.
+    """The models of a session. `catalog` holds all that may be used, by id.
 
     `memory` tells how many bytes are free, or None where that is not known. Raises UsageError where
-    `main`, `roles` or `fallback` name a model that the catalogue does not hold.
+    `main`, `roles` or `fallback` name a model that the catalog does not hold.
     """
 
     def __init__(
         self,
-        catalogue: Mapping[str, Pinned],
+        catalog: Mapping[str, PinnedModel],
         main: str,
         roles: Mapping[str, str] | None = None,
         fallback: Sequence[str] = (),
         memory: Callable[[], int | None] = available_memory,
     ) -> None:
-        self._catalogue = catalogue
+        self._catalog = catalog
         self._main = main
         self._roles = {role: name for role, name in (roles or {}).items() if role != MAIN}
         self._fallback = tuple(fallback)
@@ -96,7 +96,7 @@ class Router:
         self._open: dict[str, Model] = {}
         self._failures: dict[str, int] = {}
         self._given_up: set[str] = set()
-        self._notices: list[str] = []
+        self._warnings: list[str] = []
         self._switches: list[Switch] = []
         for name in (main, *self._roles.values(), *fallback):
             self.known(name)
@@ -104,28 +104,28 @@ class Router:
     @classmethod
     def of(cls, model: Model) -> Router:
         """A router with nothing but `model`, for every role."""
-        return cls({model.info.id: Pinned(model.info, 0, lambda: model)}, model.info.id)
+        return cls({model.info.id: PinnedModel(model.info, 0, lambda: model)}, model.info.id)
 
     def known(self, model_id: str) -> ModelInfo:
         """Who the model with this id is. Raises UsageError for one that is not in the lock."""
-        if model_id not in self._catalogue:
+        if model_id not in self._catalog:
             raise UsageError(
                 f"no model is called {model_id!r} in models.lock",
-                f"known are: {', '.join(self._catalogue)}",
+                f"known are: {', '.join(self._catalog)}",
             )
-        return self._catalogue[model_id].info
+        return self._catalog[model_id].info
 
-    def has_own(self, role: str) -> bool:
+    def has_model(self, role: str) -> bool:
         """Whether the role was given a model of its own."""
         return role in self._roles
 
     def names(self) -> list[str]:
         """The ids of all models that could be used, installed or not."""
-        return list(self._catalogue)
+        return list(self._catalog)
 
     def role(self, role: str) -> RoleModel:
         """The model of `role`; it stays the same object when another model takes the role over."""
-        return RoleModel(self, role if self.has_own(role) else MAIN)
+        return RoleModel(self, role if self.has_model(role) else MAIN)
 
     def current(self, role: str = MAIN) -> str:
         """The id of the model that serves `role` now."""
@@ -134,7 +134,7 @@ class Router:
     def info(self, role: str = MAIN) -> ModelInfo:
         """Who serves `role` now."""
         name = self.current(role)
-        return self._open[name].info if name in self._open else self._catalogue[name].info
+        return self._open[name].info if name in self._open else self._catalog[name].info
 
     def model(self, role: str = MAIN) -> Model:
         """The model that serves `role`, opened; where that fails, the next of its chain.
@@ -156,7 +156,7 @@ class Router:
             return False
         self._given_up.add(name)
         self._close(name)
-        self._notices.append(f"{name} is given up ({error.message}); {left[0]} takes over")
+        self._warnings.append(f"{name} is given up ({error.message}); {left[0]} takes over")
         self._switches.append(Switch(role, self.info(role), error.message))
         return True
 
@@ -188,15 +188,15 @@ class Router:
             self._switches.append(Switch(MAIN, self.info(), "chosen"))
         return self.info()
 
-    def notices(self) -> list[str]:
+    def drain_warnings(self) -> list[str]:
         """What the user should be told; each is given once."""
-        told, self._notices = self._notices, []
-        return told
+        warnings, self._warnings = self._warnings, []
+        return warnings
 
-    def switches(self) -> list[Switch]:
+    def drain_switches(self) -> list[Switch]:
         """The changes since the last call."""
-        made, self._switches = self._switches, []
-        return made
+        switches, self._switches = self._switches, []
+        return switches
 
     def cancel(self, place: int | None = None) -> None:
         """Stop what runs, or only one reply of it. May be called from another thread."""
@@ -210,13 +210,13 @@ class Router:
 
     def _chain(self, role: str) -> list[str]:
         """What may serve `role`, the best first; never empty."""
-        own = [self._roles[role]] if self.has_own(role) else []
+        own = [self._roles[role]] if self.has_model(role) else []
         names = list(dict.fromkeys([*own, self._main, *self._fallback]))
         return [name for name in names if name not in self._given_up] or [self._main]
 
     def _opened(self, name: str) -> Model:
         if name not in self._open:
-            pinned = self._catalogue[name]
+            pinned = self._catalog[name]
             self._make_room(name, pinned.bytes)
             self._open[name] = pinned.open()
         return self._open[name]
@@ -228,7 +228,7 @@ class Router:
         ModelLoadError instead, and the other's role falls to it.
         """
         main = self.current()
-        for other in [n for n in self._open if n != main and self._catalogue[n].bytes]:
+        for other in [n for n in self._open if n != main and self._catalog[n].bytes]:
             if self._fits(size):
                 return
             self._close(other)
@@ -262,11 +262,11 @@ class RoleModel:
 
     def count(self, text: str) -> int:
         """The number of tokens of `text`, by the tokenizer of the model that serves the role."""
-        return self._asked(lambda model: model.count(text))
+        return self._ask(lambda model: model.count(text))
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
         """The tokens of a prompt, by the model that serves the role."""
-        return self._asked(lambda model: model.tokenize(request))
+        return self._ask(lambda model: model.tokenize(request))
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """As the model's own; a request that nothing came of goes to the next one."""
@@ -284,7 +284,7 @@ class RoleModel:
         """Close the models of all roles."""
         self._router.close()
 
-    def _asked(self, ask: Callable[[Model], _T]) -> _T:
+    def _ask(self, ask: Callable[[Model], _T]) -> _T:
         """What a model says, where it can be used; otherwise what the next one says."""
         while True:
             model, name = self._router.model(self._role), self._router.current(self._role)
@@ -300,7 +300,7 @@ class RoleModel:
         begun = False  # whether a reply was already being written
         while True:
             model, name = self._router.model(self._role), self._router.current(self._role)
-            for text in self._router.notices():
+            for text in self._router.drain_warnings():
                 yield 0, ModelWarning(text)
             try:
                 with contextlib.closing(start(model)) as chunks:

@@ -2,7 +2,7 @@
 
 Replies come from a list or from a file, by its suffix:
 
-    .toml    [[reply]] tables with the keys of `Reply`
+    .toml    [[reply]] tables with the keys of `ScriptedReply`
     .jsonl   one object with these keys a line
     others   text: each reply begins with a line `--- reply`, optionally followed by keys as in a
              TOML inline table, and goes on to the next such line:
@@ -59,7 +59,7 @@ SCRIPTED = ModelInfo("scripted", "scripted", "", Profile())
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ScriptedReply:
     """One reply.
 
     It is given to the first request that it fits and that no earlier reply of the script fits:
@@ -87,9 +87,9 @@ class ScriptedModel:
     `grammar` is not enforced. `requests` and `prompts` (the same as text) grow by one a request.
     """
 
-    def __init__(self, replies: Sequence[str | Reply], info: ModelInfo = SCRIPTED) -> None:
+    def __init__(self, replies: Sequence[str | ScriptedReply], info: ModelInfo = SCRIPTED) -> None:
         """Raises UsageError for a bad pattern or an unknown error in a reply."""
-        self._replies = [Reply(r) if isinstance(r, str) else r for r in replies]
+        self._replies = [ScriptedReply(r) if isinstance(r, str) else r for r in replies]
         for number, reply in enumerate(self._replies, 1):
             _validate(reply, f"reply {number}")
         self._info = info
@@ -152,7 +152,7 @@ class ScriptedModel:
         reused = _common(tokens(prompt), tokens(self._cached))
         self._cached = prompt
         yield Reading(reused, total, reused)
-        reply = self._choose(request) if request.max_tokens else Reply()
+        reply = self._choose(request) if request.max_tokens else ScriptedReply()
         yield from self._read(reused, total, reply.reading)
         if request.max_tokens == 0:
             yield Finish("length", Usage(total, reused))
@@ -185,9 +185,9 @@ class ScriptedModel:
         if not self._cancelled.is_set():
             yield Reading(total, total, reused)
 
-    def _choose(self, request: Request) -> Reply:
+    def _choose(self, request: Request) -> ScriptedReply:
         infill = isinstance(request.prompt, Infill)
-        asked = _asked(request)
+        asked = _last_text(request)
         for number, reply in enumerate(self._replies):
             if number in self._used or (reply.to and (reply.to == "infill") != infill):
                 continue
@@ -236,7 +236,7 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-def load(path: Path) -> list[Reply]:
+def load(path: Path) -> list[ScriptedReply]:
     """The replies of a script file. Raises UsageError where it is unreadable or malformed."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -266,20 +266,20 @@ def _sections(text: str) -> list[dict[str, Any]]:
     return tables
 
 
-def _reply(table: object, where: str) -> Reply:
-    known = {field.name for field in fields(Reply)}
+def _reply(table: object, where: str) -> ScriptedReply:
+    known = {field.name for field in fields(ScriptedReply)}
     if not isinstance(table, dict) or not set(table) <= known:
         raise UsageError(f"{where}: expected the keys {', '.join(sorted(known))}", f"got {table!r}")
     for name, value in table.items():
         kind = _KINDS.get(name, str)
         if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
             raise UsageError(f"{where}: {name} has the wrong type: {value!r}")
-    reply = Reply(**table)
+    reply = ScriptedReply(**table)
     _validate(reply, where)
     return reply
 
 
-def _validate(reply: Reply, where: str) -> None:
+def _validate(reply: ScriptedReply, where: str) -> None:
     try:
         re.compile(reply.when)
     except re.error as error:
@@ -290,7 +290,7 @@ def _validate(reply: Reply, where: str) -> None:
         _error(replace(reply, message=where))
 
 
-def _error(reply: Reply) -> BackendError:
+def _error(reply: ScriptedReply) -> BackendError:
     cls = getattr(errors, reply.error, None)
     if not isinstance(cls, type) or not issubclass(cls, BackendError):
         raise UsageError(
@@ -302,7 +302,7 @@ def _error(reply: Reply) -> BackendError:
     return cls(reply.message or f"the script says {reply.error}")
 
 
-def _asked(request: Request) -> str:
+def _last_text(request: Request) -> str:
     if isinstance(request.prompt, Infill):
         return f"{request.prompt.prefix}\n{request.prompt.suffix}"
     return request.prompt[-1].content if request.prompt else ""

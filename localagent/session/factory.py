@@ -185,7 +185,7 @@ def _parts(
     extensions = open_extensions(project)
     models = after.models if after else open_router(model, options.scripted, settings)
     models.model()
-    models.switches()  # SessionStarted names the model that the router settled on
+    models.drain_switches()  # SessionStarted names the model that the router settled on
     planner = settings.planner or models.info().profile.planner
     extensions.planner(planner)
     sandbox = _sandbox(settings, after)
@@ -299,7 +299,7 @@ def _warnings(parts: _Parts) -> list[str]:
     Turns of killed sessions are undone here.
     """
     settings = parts.project.settings
-    warnings = [*settings.warnings, *parts.models.notices()]
+    warnings = [*settings.warnings, *parts.models.drain_warnings()]
     if parts.first and not parts.sandbox.sandbox.confined:
         warnings.append(f"commands run without a sandbox: {parts.sandbox.reason}")
     if parts.first and settings.proposed_check:

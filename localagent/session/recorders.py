@@ -105,7 +105,7 @@ def _log(session: str, settings: Settings, models: Router, info: ModelInfo) -> A
 def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any]:
     """What the log says at the start beside the event; `info` is the model that the event names."""
     policy = settings.policy
-    own = [models.info(role) for role in ("small", "planner") if models.has_own(role)]
+    own = [models.info(role) for role in ("small", "planner") if models.has_model(role)]
     return {
         "backend": info.backend,
         "template_sha256": info.template_sha256,

@@ -392,7 +392,7 @@ class Session:
 
     def _switched(self) -> list[Event]:
         """The changes of models since the last event, once SessionStarted was said."""
-        made = self.models.switches() if self._announced else []
+        made = self.models.drain_switches() if self._announced else []
         return [
             ModelSwitched(s.role, s.info.id, s.info.sha256, self._planner_name(), s.why)
             for s in made
@@ -430,7 +430,7 @@ class Session:
         Without such a model a session goes by its first task, in the user's own words: main's
         model would lose what it has read, and the user would wait for a worse text.
         """
-        wanted = self.turns == 1 and self.models.has_own("small")
+        wanted = self.turns == 1 and self.models.has_model("small")
         if self._turn is None or self._turn.stop.is_set() or not wanted:
             return ""
         try:

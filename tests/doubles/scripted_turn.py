@@ -19,7 +19,7 @@ from localagent.core.events import Event, FileChanged, Mode
 from localagent.edits.diff import unified
 from localagent.index.base import Hit, Passage, Reference
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.scripted import Reply, ScriptedModel
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.tools.base import Effect, Tool
 from localagent.workspace.workspace import Workspace
 from tests.doubles.scripted_sandbox import ScriptedSandbox, completed
@@ -151,7 +151,7 @@ def scripted_turn(
     folder: Path,
     prompt: str = "Fix calc.py so that the tests pass",
     *,
-    replies: Sequence[str | Reply] = (),
+    replies: Sequence[str | ScriptedReply] = (),
     sandbox: ScriptedSandbox | None = None,
     tools: Mapping[str, Tool] | None = None,
     verdict: Permission = Permission(),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.router import Pinned, Router
+from localagent.models.router import PinnedModel, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.ui.chat.chat import open_chat
 from localagent.ui.tui.app import Preferences, Start, Tui
@@ -16,9 +16,9 @@ from tests.doubles.opening import command_line, opening
 PARTS = ("mode", "model", "planner")
 
 
-def pinned(name: str, planner: str, text: str) -> Pinned:
+def pinned(name: str, planner: str, text: str) -> PinnedModel:
     info = ModelInfo(name, "scripted", "", Profile(planner=planner))  # type: ignore[arg-type]
-    return Pinned(info, 0, lambda: ScriptedModel([text] * 9, info))
+    return PinnedModel(info, 0, lambda: ScriptedModel([text] * 9, info))
 
 
 def main() -> int:

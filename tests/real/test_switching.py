@@ -11,7 +11,7 @@ from localagent.context.prompts import Prompts
 from localagent.core.events import ModelAsked, ModelReplied, ModelSwitched, TurnFinished
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.llamacpp.backend import LlamaCpp
-from localagent.models.router import Pinned, Router
+from localagent.models.router import PinnedModel, Router
 from localagent.models.scripted import ScriptedModel
 from localagent.session.factory import open_session
 from localagent.workspace.git.commit import StagedFile
@@ -29,8 +29,8 @@ def test_there_and_back_across_backends(model_path: Path, workspace_dir: Path) -
     )
     real = LlamaCpp(model_path, REAL)
     catalogue = {
-        "scripted": Pinned(SCRIPTED, 0, lambda: scripted),
-        "real": Pinned(REAL, model_path.stat().st_size, lambda: real),
+        "scripted": PinnedModel(SCRIPTED, 0, lambda: scripted),
+        "real": PinnedModel(REAL, model_path.stat().st_size, lambda: real),
     }
     router = Router(catalogue, "scripted")
     # The reply is cut short: what counts is what the model was shown.

@@ -27,6 +27,7 @@ from pydantic import (
 from localagent.core.atomic import write_atomic
 from localagent.core.errors import LockError, UsageError
 from localagent.core.paths import config_dir, private
+from localagent.models import BACKENDS
 from localagent.models.base import Profile
 
 VERSION = 1
@@ -48,8 +49,6 @@ _EXPECTED = {
     "name": "must be a model's name as Ollama writes it, such as qwen2.5-coder:7b",
     "digest": "must be 64 hexadecimal digits in lower case",
 }
-# What pins a model of each backend; an entry has these keys and not those of the others.
-_PINS = {"llamacpp": ("file", "bytes", "sha256"), "ollama": ("name", "digest")}
 
 
 class _Strict(BaseModel):
@@ -115,8 +114,8 @@ class LocalFile(_Strict):
 Source = Annotated[WheelParts | LocalFile, Field(discriminator="kind")]
 
 
-class Entry(_Strict):
-    """One model, pinned by `_PINS` of its backend; the other keys are "" and 0.
+class ModelEntry(_Strict):
+    """One model, pinned by the keys of its backend; the pins of other backends are "" and 0.
 
     `bytes` is the file's size; `file` its name in the model folder. `name` and `digest` are a
     model's in Ollama: the digest is the sha256 of its manifest, which names every layer by its own.
@@ -132,19 +131,26 @@ class Entry(_Strict):
     chat_template_sha256: str = Field(default="", pattern=r"^(?:[0-9a-f]{64})?$")
     license: str = ""
     origin: str = ""
-    backend: Literal["llamacpp", "ollama"] = "llamacpp"
+    backend: str = "llamacpp"
     profile: ProfileSpec = ProfileSpec()
     sources: tuple[Source, ...] = Field(default=(), alias="source", strict=False)
 
     @model_validator(mode="after")
-    def _pinned(self) -> Entry:
-        for backend, keys in _PINS.items():
-            for key in keys:
-                if bool(getattr(self, key)) != (backend == self.backend):
-                    needed = ", ".join(_PINS[self.backend])
-                    word = "is missing" if backend == self.backend else "does not belong here"
-                    raise ValueError(f"{key} {word}: {self.backend!r} is pinned by {needed}")
+    def _pinned(self) -> ModelEntry:
+        needed = BACKENDS[self.backend].pins
+        for key in dict.fromkeys(key for backend in BACKENDS.values() for key in backend.pins):
+            if bool(getattr(self, key)) != (key in needed):
+                word = "is missing" if key in needed else "does not belong here"
+                pins = ", ".join(needed)
+                raise ValueError(f"{key} {word}: {self.backend!r} is pinned by {pins}")
         return self
+
+    @field_validator("backend")
+    @classmethod
+    def _known_backend(cls, value: str) -> str:
+        if value not in BACKENDS:
+            raise ValueError(f"must be one of {', '.join(BACKENDS)}")
+        return value
 
     @property
     def pin(self) -> str:
@@ -157,7 +163,7 @@ class LockFile(_Strict):
 
     version: Literal[1]
     default: str | None = None
-    models: tuple[Entry, ...] = Field(default=(), alias="model", strict=False)
+    models: tuple[ModelEntry, ...] = Field(default=(), alias="model", strict=False)
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
 
 
@@ -166,10 +172,10 @@ class Lock:
     """The models that this installation knows: the shipped ones first, then the user's own."""
 
     default: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ModelEntry, ...]
     warnings: tuple[str, ...] = ()
 
-    def entry(self, model_id: str | None = None) -> Entry:
+    def entry(self, model_id: str | None = None) -> ModelEntry:
         """The entry with this id, or the default one. Raises UsageError for an unknown id."""
         wanted = model_id or self.default
         for entry in self.entries:
@@ -241,10 +247,10 @@ def _rename_old_keys(raw: dict[str, Any], name: str) -> tuple[str, ...]:
     return (f"{name}: the key licence is now called license; the next release does not read it",)
 
 
-def checked(values: dict[str, Any], name: str) -> Entry:
+def checked(values: dict[str, Any], name: str) -> ModelEntry:
     """An entry made of `values`; `name` stands for it in errors. Raises LockError."""
     try:
-        return Entry.model_validate(values)
+        return ModelEntry.model_validate(values)
     except ValidationError as error:
         raise LockError(f"{name}: {_first(error, values)}") from error
 
@@ -266,7 +272,7 @@ def _first(error: ValidationError, raw: dict[str, Any]) -> str:
     return f"{where}key {key}: {message}"
 
 
-def _no_duplicates(entries: Sequence[Entry], name: str) -> None:
+def _no_duplicates(entries: Sequence[ModelEntry], name: str) -> None:
     ids: set[str] = set()
     files: dict[str, str] = {}
     for entry in entries:
@@ -304,7 +310,7 @@ def merge(shipped: LockFile, user: LockFile | None, user_name: str = "models.loc
     return Lock(default, tuple(entries), user.warnings if user else ())
 
 
-def _combined(shipped: Entry, mine: Entry) -> Entry:
+def _combined(shipped: ModelEntry, mine: ModelEntry) -> ModelEntry:
     """The user's file name, profile and sources, with the shipped facts and sources kept."""
     more = tuple(source for source in shipped.sources if source not in mine.sources)
     changes = {"file": mine.file, "profile": mine.profile, "sources": mine.sources + more}

@@ -16,7 +16,7 @@ from localagent.core.errors import LocalAgentError, ModelLoadError, UsageError
 from localagent.models import gguf
 from localagent.models.catalog import lock, sources, store
 from localagent.models.catalog.download import OnProgress
-from localagent.models.catalog.lock import Entry, LocalFile, Lock, LockFile, ProfileSpec
+from localagent.models.catalog.lock import LocalFile, Lock, LockFile, ModelEntry, ProfileSpec
 
 if TYPE_CHECKING:
     from localagent.models.ollama.pinning import Facts
@@ -31,7 +31,7 @@ class Row:
     """One model of the list. `state` is what a look at size and times tells, without reading;
     `place` as for a verdict."""
 
-    entry: Entry
+    entry: ModelEntry
     default: bool
     state: store.State
     place: str
@@ -42,7 +42,7 @@ class Verdict:
     """What verifying one model found; `error` is None where it is the pinned one. `place` is its
     file's path, or its name in Ollama. `read` is whether all bytes of its file were read."""
 
-    entry: Entry
+    entry: ModelEntry
     place: str
     error: LocalAgentError | None
     read: bool = False
@@ -53,7 +53,7 @@ class Added:
     """A model that was pinned. `changed` is False where it was known and in place before; `place`
     as for a verdict."""
 
-    entry: Entry
+    entry: ModelEntry
     place: str
     lock_path: Path
     changed: bool
@@ -63,7 +63,7 @@ class Added:
 class Removed:
     """`freed` bytes of the model folder; `unpinned` where the entry left the user's lock too."""
 
-    entry: Entry
+    entry: ModelEntry
     freed: int
     unpinned: bool
 
@@ -123,7 +123,7 @@ def verify(
             yield Verdict(entry, _place(entry), None, read and bool(entry.file))
 
 
-def _place(entry: Entry) -> str:
+def _place(entry: ModelEntry) -> str:
     return str(store.location(entry)) if entry.file else f"{entry.name} in Ollama"
 
 
@@ -166,7 +166,7 @@ def _header(path: Path) -> gguf.Header:
     return header
 
 
-def _add_template_pin(twin: Entry, template_sha256: str) -> Added:
+def _add_template_pin(twin: ModelEntry, template_sha256: str) -> Added:
     """Pin the chat template of a known model too, if an older localagent did not."""
     template_sha256 = twin.chat_template_sha256 or template_sha256
     entry = twin.model_copy(update={"chat_template_sha256": template_sha256})
@@ -194,7 +194,7 @@ def add_from_ollama(
     return Added(entry, _place(entry), saved, changed=True)
 
 
-def use(model_id: str) -> Entry:
+def use(model_id: str) -> ModelEntry:
     """Make a model the default one, in the user's lock. Raises UsageError for an unknown id."""
     entry = lock.load().entry(model_id)
     lock.save_user(lock.load_user().model_copy(update={"default": entry.id}))
@@ -240,7 +240,7 @@ def parameter_count(label: str) -> float:
 
 def _file_entry(
     path: Path, header: gguf.Header, sha256: str, model_id: str | None, known: Lock
-) -> Entry:
+) -> ModelEntry:
     name = _free_id(model_id, header.name or path.stem, sha256, known)
     files = {entry.file.casefold() for entry in known.entries}
     # Where Ollama keeps it, a model's name is its hash.
@@ -265,7 +265,7 @@ def _file_entry(
     return lock.checked(values, f"the entry for {path}")
 
 
-def _ollama_entry(facts: Facts, model_id: str | None, known: Lock) -> Entry:
+def _ollama_entry(facts: Facts, model_id: str | None, known: Lock) -> ModelEntry:
     name, show = facts.tag.name or facts.tag.model, facts.show
     details = show.details or facts.tag.details
     values = {
@@ -296,13 +296,13 @@ def _free_id(model_id: str | None, name: str, digest: str, known: Lock) -> str:
     return f"{slug}-{digest[:6]}"
 
 
-def _save(entry: Entry) -> Path:
+def _save(entry: ModelEntry) -> Path:
     own = lock.load_user()
     others = tuple(mine for mine in own.models if mine.id != entry.id)
     return lock.save_user(own.model_copy(update={"models": (*others, entry)}))
 
 
-def _added(entry: Entry) -> bool:
+def _added(entry: ModelEntry) -> bool:
     return not entry.file or any(isinstance(source, LocalFile) for source in entry.sources)
 
 

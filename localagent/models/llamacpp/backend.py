@@ -14,9 +14,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from localagent.core.errors import BackendError, Interrupted, WorkerDied
+from localagent.core.errors import BackendError, Interrupted, ModelLoadError, WorkerDied
 from localagent.core.messages import Message
 from localagent.core.paths import cache_dir, state_dir
+from localagent.models import BackendSettings
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -31,10 +32,13 @@ from localagent.models.base import (
     Usage,
     only,
 )
+from localagent.models.catalog import store
+from localagent.models.catalog.lock import ModelEntry
+from localagent.models.gguf import GgufError
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.client import Stopped, WorkerLink, WorkerOptions
-from localagent.models.llamacpp.memory_plan import BATCH
-from localagent.models.llamacpp.process import worker_command
+from localagent.models.llamacpp.memory_plan import BATCH, plan_for_file
+from localagent.models.llamacpp.process import usable_gpus, worker_command
 
 SILENCE = 120.0
 """Seconds without a word from the worker after which it counts as hung. It reports every few
@@ -306,4 +310,41 @@ def _for_worker(request: Request) -> Request:
         grammar=None if grammar is None else clean(grammar),
         choices=(),
         reply_start=clean(request.reply_start),
+    )
+
+
+def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) -> LlamaCpp:
+    """Open the model file of an entry, once it is verified; `models.BACKENDS` names this function.
+
+    The memory plan may shrink the window. Raises ModelNotInstalled, ModelFileError, ModelLoadError.
+    """
+    file = store.VerifiedFile(entry)
+    gpus = usable_gpus()
+    try:
+        plan = plan_for_file(
+            file.path,
+            info.profile,
+            threads=settings.threads,
+            gpu_layers=settings.gpu_layers,
+            memory=settings.memory_bytes,
+            gpus=gpus,
+        )
+    except GgufError as error:
+        raise ModelLoadError(
+            f"cannot load {file.path.name}: {error}", f"localagent models verify {entry.id}"
+        ) from None
+    profile = replace(info.profile, window=plan.window, parallel=plan.parallel)
+    return LlamaCpp(
+        file.path,
+        replace(info, profile=profile),
+        threads=settings.threads,
+        gpu_layers=plan.gpu_layers if gpus else settings.gpu_layers,
+        batch=plan.batch,
+        kv_type=plan.kv_type,
+        flash=plan.flash,
+        kv_bytes=settings.kv_cache_bytes,
+        nice=settings.nice,
+        silence=settings.silence_seconds,
+        check=file.again,
+        warnings=[plan.reasons[0]] if plan.window < info.profile.window else [],
     )

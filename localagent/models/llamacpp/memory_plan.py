@@ -1,8 +1,8 @@
 """What of a model fits into this machine: its window, its KV cache, its layers on a GPU.
 
-A pure function of three values: what the model is (`Shape`), what is asked for (`Wish`) and what
-there is (`Machine`). Where not everything fits, it gives up in this order: the window, step by
-step, down to 4,096 tokens; the precision of the KV cache; the batch and the rest of the window.
+`plan` is a pure function of the model (`Shape`), the request (`MemoryRequest`) and the machine
+(`Machine`). If not everything fits, it gives up in this order: the window, step by step, down to
+4,096 tokens; the precision of the KV cache; the batch and the rest of the window.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MemoryRequest:
     """What is asked for: a window in tokens, how many replies side by side, and, where the user
     set them, threads (0: not set) and layers on the GPU (None: not set)."""
 
@@ -73,7 +73,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MemoryPlan:
     """How to load the model. `weights`, `kv` and `compute` are bytes, wherever they lie; `host`
     and `gpu` are bytes in the machine's memory and in that of the GPUs. `gpu_layers` counts the
     output as one, so it is one more than the model's layers where all is on the GPU. `flash` is for
@@ -118,14 +118,14 @@ def cells(window: int, parallel: int) -> int:
     return window + (min(window, ROOMY) if parallel > 1 else 0)
 
 
-def plan(model: Shape, wish: Wish, machine: Machine) -> Plan:
+def plan(model: Shape, request: MemoryRequest, machine: Machine) -> MemoryPlan:
     """The best plan that fits. Raises ModelLoadError, with the numbers, where none does."""
-    wanted = min(wish.window, model.trained_window or wish.window)
+    wanted = min(request.window, model.trained_window or request.window)
     budget = None if machine.free is None else machine.free - _reserve(machine.free)
     need = None
-    wish = replace(wish, parallel=_parallel(wish.parallel, machine))
+    request = replace(request, parallel=_parallel(request.parallel, machine))
     for way in _tries(model, wanted, machine):
-        need = _Need(model, way, wish, machine)
+        need = _Need(model, way, request, machine)
         if budget is None or need.host <= budget:
             return _plan(need, wanted)
     assert need is not None and machine.free is not None
@@ -187,11 +187,11 @@ class _Need:
         self,
         model: Shape,
         way: _Way,
-        wish: Wish,
+        request: MemoryRequest,
         machine: Machine,
     ) -> None:
-        self.model, self.wish, self.machine, self.way = model, wish, machine, way
-        tokens = -(-cells(way.window, wish.parallel) // _STEP) * _STEP
+        self.model, self.request, self.machine, self.way = model, request, machine, way
+        tokens = -(-cells(way.window, request.parallel) // _STEP) * _STEP
         full = tokens * model.kv_bytes_per_token
         self.kv = int(full * KV_SIZE[way.kv_type])
         # Compared with llama.cpp's own "compute buffer size" for the default model: 151.4 MiB at
@@ -201,7 +201,7 @@ class _Need:
         scores = 0 if way.flash else model.heads * tokens
         wide = max(model.vocabulary, scores)
         rows = way.batch * 4 * (wide + 8 * model.embedding) + 2 * way.batch * tokens
-        self.compute = rows + wish.parallel * 4 * model.vocabulary
+        self.compute = rows + request.parallel * 4 * model.vocabulary
         self.gpu_layers = self._gpu_layers()
         share = min(self.gpu_layers, model.layers) / model.layers if model.layers else 0.0
         moved = int((self.layer_bytes * model.layers + self.kv) * share)
@@ -226,12 +226,12 @@ class _Need:
         return (self.model.file_bytes - self.output_bytes) // max(1, self.model.layers)
 
     def _gpu_layers(self) -> int:
-        """As many layers as the GPUs have room for, the output last; or as many as are wished."""
+        """As many layers as the GPUs have room for, the output last; or as the request says."""
         model, gpus = self.model, self.machine.gpus
         if not gpus or not model.layers:
             return 0
-        if self.wish.gpu_layers is not None:
-            return min(self.wish.gpu_layers, model.layers + 1)
+        if self.request.gpu_layers is not None:
+            return min(self.request.gpu_layers, model.layers + 1)
         each = self.layer_bytes + self.kv // model.layers
         rooms = [self._room(gpu) for gpu in gpus]
         fitting = sum(room // max(1, each) for room in rooms)
@@ -244,14 +244,14 @@ class _Need:
         return max(0, gpu.free - _reserve(gpu.free) - self.compute)
 
 
-def _plan(need: _Need, wanted: int) -> Plan:
-    threads = need.wish.threads or need.machine.cores
-    return Plan(
+def _plan(need: _Need, wanted: int) -> MemoryPlan:
+    threads = need.request.threads or need.machine.cores
+    return MemoryPlan(
         window=need.way.window,
         kv_type=need.way.kv_type,
         flash=need.way.flash,
         batch=need.way.batch,
-        parallel=need.wish.parallel,
+        parallel=need.request.parallel,
         threads=threads,
         gpu_layers=need.gpu_layers,
         weights=need.model.file_bytes,
@@ -264,7 +264,7 @@ def _plan(need: _Need, wanted: int) -> Plan:
 
 
 def _reasons(need: _Need, wanted: int, threads: int) -> Iterator[str]:
-    asked = need.wish.window
+    asked = need.request.window
     window = f"window: {need.way.window:,} tokens"
     if need.way.window < wanted:
         window += f" instead of {wanted:,}, for which memory is too short"
@@ -273,13 +273,13 @@ def _reasons(need: _Need, wanted: int, threads: int) -> Iterator[str]:
     yield window
     cache = f"KV cache: {gigabytes(need.kv)} in {need.way.kv_type}"
     short = "; more precise numbers do not fit" if need.way.kv_type != "f16" else ""
-    beside = ", with room for other replies beside it" if need.wish.parallel > 1 else ""
+    beside = ", with room for other replies beside it" if need.request.parallel > 1 else ""
     yield cache + beside + short
     buffers = gigabytes(need.compute)
     yield f"batch: {need.way.batch} tokens are read at a time, in buffers of {buffers}"
-    if need.wish.parallel > 1:
-        yield f"side by side: {need.wish.parallel} replies"
-    why = "as set" if need.wish.threads else "one for each physical core"
+    if need.request.parallel > 1:
+        yield f"side by side: {need.request.parallel} replies"
+    why = "as set" if need.request.threads else "one for each physical core"
     yield f"threads: {threads}, {why}"
     yield _about_gpu(need)
     memory = f"memory: about {gigabytes(need.host)} with weights of "
@@ -300,7 +300,7 @@ def _about_gpu(need: _Need) -> str:
     layers = need.model.layers
     if need.gpu_layers > layers:
         return f"GPU: the whole model on {names}"
-    why = "as set" if need.wish.gpu_layers is not None else "as memory allows"
+    why = "as set" if need.request.gpu_layers is not None else "as memory allows"
     return f"GPU: {need.gpu_layers} of {layers} layers, {why}, on {names}"
 
 
@@ -316,7 +316,7 @@ def _refusal(need: _Need, free: int) -> ModelLoadError:
     )
 
 
-def planned(
+def plan_for_file(
     path: Path,
     profile: Profile,
     *,
@@ -324,7 +324,7 @@ def planned(
     gpu_layers: int | None = None,
     memory: int | None = None,
     gpus: Sequence[Gpu] = (),
-) -> Plan:
+) -> MemoryPlan:
     """How to load the model file at `path`: `profile` says its window and its replies side by side,
     `memory` is the most bytes that it may take of the machine's.
 
@@ -334,5 +334,5 @@ def planned(
     if memory is not None:
         free = memory if machine.free is None else min(memory, machine.free)
         machine = replace(machine, free=free)
-    wish = Wish(profile.window, profile.parallel, threads, gpu_layers)
-    return plan(shape(gguf.read(path)), wish, machine)
+    request = MemoryRequest(profile.window, profile.parallel, threads, gpu_layers)
+    return plan(shape(gguf.read(path)), request, machine)

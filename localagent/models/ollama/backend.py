@@ -25,6 +25,7 @@ from localagent.core.errors import (
     ServerError,
     WorkerDied,
 )
+from localagent.models import BackendSettings
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -36,6 +37,7 @@ from localagent.models.base import (
     Usage,
     only,
 )
+from localagent.models.catalog.lock import ModelEntry
 from localagent.models.ollama import pinning, protocol
 from localagent.models.ollama.client import BackgroundRun, Client, RequestGroup, SilenceTimeout
 from localagent.models.ollama.pinning import Facts
@@ -348,4 +350,18 @@ def _old(facts: Facts) -> str:
     return (
         f"Ollama {facts.version.version} cuts prompts that are too long without a word; localagent "
         "notices most of that, but a newer one (0.12.6) refuses them"
+    )
+
+
+def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) -> Ollama:
+    """Open a model of the Ollama server; `models.BACKENDS` names this function.
+
+    Raises UsageError and NotLocal for the server's address.
+    """
+    return Ollama(
+        entry.name,
+        info,
+        host=settings.ollama_host,
+        allowed_hosts=settings.policy.allowed_hosts,
+        silence=settings.silence_seconds,
     )

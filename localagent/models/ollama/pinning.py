@@ -20,7 +20,7 @@ from localagent.core.errors import (
     NotLocal,
     ServerError,
 )
-from localagent.models.catalog.lock import Entry
+from localagent.models.catalog.lock import ModelEntry
 from localagent.models.gguf import text_sha256
 from localagent.models.ollama.client import Client, SilenceTimeout, call_once
 from localagent.models.ollama.protocol import (
@@ -229,7 +229,7 @@ async def _cloud_off(client: Client, seconds: float) -> bool | None:
     return status.cloud.disabled if status.cloud else None
 
 
-def verify(entry: Entry, host: str, allowed: Collection[str] = ()) -> None:
+def verify(entry: ModelEntry, host: str, allowed: Collection[str] = ()) -> None:
     """Raises ModelFileError where the server's model or its chat template is not the pinned one,
     and as `ask`."""
     as_pinned(ask(host, entry.name, allowed), entry.digest, entry.chat_template_sha256, entry.id)

@@ -24,7 +24,7 @@ from localagent.models.base import (
     Request,
     Text,
 )
-from localagent.models.scripted import SCRIPTED, Reply, ScriptedModel, load, tokens
+from localagent.models.scripted import SCRIPTED, ScriptedModel, ScriptedReply, load, tokens
 
 ASK = Request([Message("system", "be brief"), Message("user", "fix it")])
 
@@ -37,7 +37,7 @@ def text_of(chunks: Iterator[Chunk]) -> tuple[str, FinishReason]:
 
 
 def test_it_is_a_model_that_gives_replies_in_order() -> None:
-    model: Model = ScriptedModel(["first one", Reply("second")])
+    model: Model = ScriptedModel(["first one", ScriptedReply("second")])
     assert text_of(model.generate(ASK)) == ("first one", "stop")
     assert text_of(model.generate(ASK)) == ("second", "stop")
     with pytest.raises(BackendError, match=r"no reply for request 3: 'fix it'"):
@@ -102,9 +102,9 @@ def test_cancel_ends_the_stream_and_not_the_next_one() -> None:
 def test_replies_are_chosen_by_what_is_asked() -> None:
     model = ScriptedModel(
         [
-            Reply("filled", to="infill"),
-            Reply("edit", when="(?i)classify.*bug"),
-            Reply("again", when="fix", repeat=True),
+            ScriptedReply("filled", to="infill"),
+            ScriptedReply("edit", when="(?i)classify.*bug"),
+            ScriptedReply("again", when="fix", repeat=True),
             "other",
         ]
     )
@@ -122,13 +122,15 @@ def test_faults() -> None:
         k for k, c in vars(errors).items() if isinstance(c, type) and issubclass(c, BackendError)
     ]
     for kind in kinds:
-        model = ScriptedModel([Reply("half a", error=kind), "fine"])
+        model = ScriptedModel([ScriptedReply("half a", error=kind), "fine"])
         chunks = model.generate(ASK)
         with pytest.raises(getattr(errors, kind)) as raised:
             list(chunks)
         assert type(raised.value).__name__ == kind
         assert text_of(model.generate(ASK)) == ("fine", "stop")
-    pieces = ScriptedModel([Reply("half", error="WorkerDied", message="boom")]).generate(ASK)
+    pieces = ScriptedModel([ScriptedReply("half", error="WorkerDied", message="boom")]).generate(
+        ASK
+    )
     seen = []
     with pytest.raises(WorkerDied, match="boom"):
         for piece in pieces:
@@ -157,19 +159,19 @@ SCRIPTS = {
     "s.md": (
         SECTIONS,
         [
-            Reply("first\nwith two lines\n"),
-            Reply("edit", when="clas+ify", repeat=True),
-            Reply(error="WorkerHung"),
-            Reply(),
+            ScriptedReply("first\nwith two lines\n"),
+            ScriptedReply("edit", when="clas+ify", repeat=True),
+            ScriptedReply(error="WorkerHung"),
+            ScriptedReply(),
         ],
     ),
     "s.toml": (
         "[[reply]]\ntext = '''\nx = 1\n'''\n[[reply]]\nto = \"infill\"\n",
-        [Reply("x = 1\n"), Reply(to="infill")],
+        [ScriptedReply("x = 1\n"), ScriptedReply(to="infill")],
     ),
     "s.jsonl": (
         '{"text": "a\\nb"}\n\n{"error": "WorkerDied"}\n',
-        [Reply("a\nb"), Reply(error="WorkerDied")],
+        [ScriptedReply("a\nb"), ScriptedReply(error="WorkerDied")],
     ),
 }
 
@@ -209,7 +211,9 @@ def test_a_script_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_reply_may_take_its_time_and_is_cancelled_meanwhile() -> None:
-    model = ScriptedModel([Reply("never said", reading=600.0), Reply("said", pace=0.001)])
+    model = ScriptedModel(
+        [ScriptedReply("never said", reading=600.0), ScriptedReply("said", pace=0.001)]
+    )
     chunks = model.generate(Request((Message("user", "one"),)))
     assert isinstance(next(chunks), Reading)
     model.cancel()

@@ -11,7 +11,7 @@ import pytest
 
 from localagent.core.events import Event, Question, Step
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.scripted import Reply, ScriptedModel
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.session.factory import open_session
 from localagent.session.session import Session
 from tests.doubles.opening import opening
@@ -64,7 +64,7 @@ def start() -> Iterator[Callable[..., Run]]:
 
     def start(
         folder: Path,
-        replies: list[str | Reply],
+        replies: list[str | ScriptedReply],
         *,
         profile: Profile | None = None,
         **options: object,

@@ -10,7 +10,7 @@ from shop import KINDS, write_shop
 
 from localagent.core.events import ModelAsked, Step, TurnFinished
 from localagent.models.base import Profile
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 
 TASK = "A sale costs the wrong amount. Make the tests pass."
 
@@ -20,7 +20,7 @@ def test_the_model_is_shown_the_file_at_fault(start: Callable, tmp_path: Path, b
     root = tmp_path / "project"
     write_shop(root, broken)
     answer = f"def {broken}_total(price, fee):\n    return price + fee + {broken}_tax(price)\n"
-    run = start(root, [Reply(answer, repeat=True)], profile=Profile(fim=False))
+    run = start(root, [ScriptedReply(answer, repeat=True)], profile=Profile(fim=False))
     events = run.turn(TASK)
     written = [e.detail for e in events if isinstance(e, Step) and e.name == "propose"]
     assert written[0] == f"writing shop/{broken}_rules.py"
@@ -35,8 +35,8 @@ def test_where_the_caller_is_at_fault_it_is_looked_at_soon(start: Callable, tmp_
     service = root / "shop" / "hat_service.py"
     service.write_text(service.read_text().replace("total(fee)", "total(fee + 1)"))
     fill = [
-        Reply("return item.total(fee)", when="def sell_hat"),
-        Reply("return 7", when="", repeat=True),
+        ScriptedReply("return item.total(fee)", when="def sell_hat"),
+        ScriptedReply("return 7", when="", repeat=True),
     ]
     run = start(root, fill, profile=Profile(fim=True))
     events = run.turn(TASK)

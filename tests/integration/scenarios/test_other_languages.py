@@ -10,7 +10,7 @@ import pytest
 
 from localagent.core.events import CandidateRejected, Step, TurnFinished
 from localagent.models.base import Profile
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 
 TASK = "A total is wrong. Make the tests pass."
 RULES = "exports.total = (price, fee) => {\n  if (fee > 5) throw new Error('odd');\n  return price + fee;\n};\n"  # noqa: E501
@@ -31,7 +31,7 @@ def test_a_trace_leads_to_the_file(start: Callable, tmp_path: Path) -> None:
     (root / "check.test.js").write_text(
         "const m = require('./shop/model');\nif (m.sell(1) !== 11) throw new Error('total');\n"
     )
-    replies = [Reply(BROKEN), Reply(RIGHT, repeat=True)]
+    replies = [ScriptedReply(BROKEN), ScriptedReply(RIGHT, repeat=True)]
     run = start(root, replies, profile=Profile(fim=False), check="node check.test.js")
     events = run.turn(TASK)
     written = [e.detail for e in events if isinstance(e, Step) and e.name == "propose"]

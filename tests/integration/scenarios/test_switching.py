@@ -20,8 +20,8 @@ from localagent.core.events import (
 from localagent.history.audit.log import records
 from localagent.history.sessions import transcript
 from localagent.models.base import Model, ModelInfo, Profile
-from localagent.models.router import Pinned, Router
-from localagent.models.scripted import Reply, ScriptedModel
+from localagent.models.router import PinnedModel, Router
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.project.project import Project
 from localagent.session.factory import open_session
 from localagent.session.replay import replay
@@ -36,7 +36,9 @@ def done(text: str) -> str:
     return f"```done\n{text}\n```"
 
 
-def scripted(name: str, replies: Sequence[str | Reply], profile: Profile = REACT) -> ScriptedModel:
+def scripted(
+    name: str, replies: Sequence[str | ScriptedReply], profile: Profile = REACT
+) -> ScriptedModel:
     return ScriptedModel(replies, ModelInfo(name, "scripted", f"sha of {name}", profile))
 
 
@@ -64,10 +66,10 @@ def opened(workspace_dir: Path) -> Iterator[Opener]:
         main: str = "",
         **options: object,
     ) -> Session:
-        catalogue = {m.info.id: Pinned(m.info, 0, lambda m=m: m) for m in models}
+        catalogue = {m.info.id: PinnedModel(m.info, 0, lambda m=m: m) for m in models}
         for name, error in (broken or {}).items():
             info = ModelInfo(name, "scripted", "", REACT)
-            catalogue[name] = Pinned(info, 0, unavailable(error))
+            catalogue[name] = PinnedModel(info, 0, unavailable(error))
         router = Router(catalogue, main or models[0].info.id, roles, fallback)
         sessions.append(open_session(*opening(workspace_dir, yes=True, **options), router))
         return sessions[-1]
@@ -188,7 +190,7 @@ def test_a_model_that_cannot_be_opened_is_replaced_and_told(opened: Opener) -> N
 
 
 def test_a_model_that_does_not_load_is_replaced_in_the_same_turn(opened: Opener) -> None:
-    big = scripted("big", [Reply(error="ModelLoadError", message="no memory")])
+    big = scripted("big", [ScriptedReply(error="ModelLoadError", message="no memory")])
     session = opened(big, scripted("spare", [done("it subtracts")]), fallback=["spare"])
     events = list(session.run(QUESTION))
     switched = next(e for e in events if isinstance(e, ModelSwitched))
@@ -202,7 +204,7 @@ def test_a_model_that_does_not_load_is_replaced_in_the_same_turn(opened: Opener)
 
 
 def test_a_model_that_dies_again_and_again_is_replaced_for_the_next_turn(opened: Opener) -> None:
-    dies = Reply(error="WorkerDied", message="it died", repeat=True)
+    dies = ScriptedReply(error="WorkerDied", message="it died", repeat=True)
     session = opened(
         scripted("big", [dies]), scripted("spare", [done("it subtracts")]), fallback=["spare"]
     )
@@ -215,7 +217,7 @@ def test_a_model_that_dies_again_and_again_is_replaced_for_the_next_turn(opened:
 
 
 def test_without_a_fallback_the_same_model_is_tried_again(opened: Opener) -> None:
-    dies = Reply(error="WorkerDied", message="it died")
+    dies = ScriptedReply(error="WorkerDied", message="it died")
     session = opened(
         scripted("big", [dies, dies, dies, done("it subtracts")]), scripted("other", [])
     )
@@ -225,8 +227,8 @@ def test_without_a_fallback_the_same_model_is_tried_again(opened: Opener) -> Non
 
 
 def test_choices_are_the_planners_role(opened: Opener) -> None:
-    big = scripted("big", [Reply("It subtracts.", repeat=True)], WORKFLOW)
-    quick = scripted("quick", [Reply("answer", when="Reply with one word")])
+    big = scripted("big", [ScriptedReply("It subtracts.", repeat=True)], WORKFLOW)
+    quick = scripted("quick", [ScriptedReply("answer", when="Reply with one word")])
     session = opened(big, quick, roles={"planner": "quick"})
     events = list(session.run("hello there"))
     assert [e.purpose for e in events if isinstance(e, ModelReplied)] == ["classify", "answer"]
@@ -274,7 +276,7 @@ class TestTitles:
 
     @pytest.mark.parametrize("error", ["WorkerDied", "ModelLoadError"])
     def test_a_small_model_that_fails_does_no_harm(self, opened: Opener, error: str) -> None:
-        small = scripted("tiny", [Reply(error=error)])
+        small = scripted("tiny", [ScriptedReply(error=error)])
         one = scripted("one", [done("it subtracts")])
         session = opened(one, small, roles={"small": "tiny"})
         assert outcome(list(session.run(QUESTION))) == "answered"

@@ -25,7 +25,7 @@ from localagent.core.events import (
 )
 from localagent.index.build import bring_up_to_date
 from localagent.models.base import Profile
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 from localagent.project.project import Project
 from localagent.session.recorders import WorkspaceUndo
 
@@ -72,7 +72,9 @@ def test_what_passes_without_plugins_is_checked_with_them(
         f"    if {objects} and report.passed and report.when == 'call' and 'add' in item.name:\n"
         "        report.outcome = 'failed'\n"
     )
-    run = start(workspace_dir, [Reply(GOOD, repeat=True)], profile=Profile(fim=False, candidates=1))
+    run = start(
+        workspace_dir, [ScriptedReply(GOOD, repeat=True)], profile=Profile(fim=False, candidates=1)
+    )
     events = run.turn(TASK)
     begun = [e.candidate for e in only(events, CheckStarted) if e.candidate]
     ended = [(e.candidate, e.ok) for e in only(events, CheckFinished) if e.candidate]
@@ -241,7 +243,7 @@ class TestLimits:
 
 
 def test_a_dead_worker_is_asked_again(start: Callable, workspace_dir: Path) -> None:
-    run = start(workspace_dir, [Reply(error="WorkerDied"), GOOD])
+    run = start(workspace_dir, [ScriptedReply(error="WorkerDied"), GOOD])
     events = run.turn(TASK)
     assert finished(events).outcome == "solved"
     assert any("asking again" in w.text for w in only(events, Warned))
@@ -249,7 +251,7 @@ def test_a_dead_worker_is_asked_again(start: Callable, workspace_dir: Path) -> N
 
 def test_a_worker_that_keeps_dying_ends_the_turn(start: Callable, workspace_dir: Path) -> None:
     before = (workspace_dir / "calc.py").read_bytes()
-    run = start(workspace_dir, [Reply(error="WorkerDied", repeat=True)])
+    run = start(workspace_dir, [ScriptedReply(error="WorkerDied", repeat=True)])
     end = finished(run.turn(TASK))
     assert (end.outcome, end.exit_code) == ("failed", 4)
     assert (workspace_dir / "calc.py").read_bytes() == before

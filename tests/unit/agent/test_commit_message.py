@@ -18,7 +18,7 @@ from localagent.agent.small_tasks import (
 from localagent.context.prompts import Prompts
 from localagent.core.events import Event, FileRead, ModelAsked, ModelReplied
 from localagent.models.base import Chunk, Finish, ModelInfo, Profile, Request, Text, Usage
-from localagent.models.scripted import Reply, ScriptedModel
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.workspace.git.commit import StagedFile
 
 CALC = StagedFile("calc.py", "M", "", 1, 1)
@@ -33,7 +33,7 @@ def write(
     events: list[Event] | None = None,
 ) -> tuple[CommitMessage, ScriptedModel]:
     info = ModelInfo("scripted", "scripted", "", Profile(window=window))
-    model = ScriptedModel([Reply(reply, repeat=True)], info)
+    model = ScriptedModel([ScriptedReply(reply, repeat=True)], info)
     changes = StagedChanges(
         files, lambda f: diffs.get(f.path, ""), lambda f: [(f.path, f"of {f.path}")]
     )

@@ -17,8 +17,8 @@ from localagent.core.errors import (
 from localagent.core.messages import Message
 from localagent.models import router as module
 from localagent.models.base import Finish, Model, ModelInfo, ModelWarning, Profile, Request, Text
-from localagent.models.router import Pinned, Router
-from localagent.models.scripted import Reply, ScriptedModel
+from localagent.models.router import PinnedModel, Router
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 
 GB = 1 << 30
 ASK = Request([Message("user", "hello")])
@@ -27,7 +27,7 @@ ASK = Request([Message("user", "hello")])
 class House:
     """A catalogue of scripted models: what each says, and which were opened and closed."""
 
-    def __init__(self, **said: list[str | Reply] | Exception) -> None:
+    def __init__(self, **said: list[str | ScriptedReply] | Exception) -> None:
         self.said = said
         self.opened: list[str] = []
         self.models: dict[str, ScriptedModel] = {}
@@ -36,7 +36,7 @@ class House:
 
     def router(self, main: str, roles: dict[str, str] | None = None, *fallback: str) -> Router:
         catalogue = {
-            name: Pinned(
+            name: PinnedModel(
                 self.info(name), self.sizes.get(name, 0), lambda name=name: self.open(name)
             )
             for name in self.said
@@ -90,19 +90,19 @@ def test_a_model_that_cannot_be_opened_is_replaced(error: Exception) -> None:
 
 
 def test_a_model_that_fails_to_load_at_the_first_request_is_replaced_and_told_once() -> None:
-    load = Reply(error="ModelLoadError", message="no memory", repeat=True)
+    load = ScriptedReply(error="ModelLoadError", message="no memory", repeat=True)
     house = House(big=[load], spare=["one", "two"])
     router = house.router("big", None, "spare")
     model = router.role("main")
     assert [text(model), text(model)] == ["one", "two"]
     assert house.closed("big")
-    made = router.switches()
+    made = router.drain_switches()
     assert [(s.role, s.info.id, s.why) for s in made] == [("main", "spare", "no memory")]
-    assert (router.switches(), router.notices()) == ([], [])
+    assert (router.drain_switches(), router.drain_warnings()) == ([], [])
 
 
 def test_several_requests_go_to_the_next_model_as_one() -> None:
-    load = Reply(error="ModelLoadError", repeat=True)
+    load = ScriptedReply(error="ModelLoadError", repeat=True)
     house = House(big=[load], spare=["one", "two"])
     chunks = list(house.router("big", None, "spare").role("main").generate_all([ASK, ASK]))
     assert [place for place, chunk in chunks if isinstance(chunk, Finish)] == [0, 1]
@@ -120,7 +120,7 @@ def test_the_last_ones_error_is_raised_and_it_stays_in_use() -> None:
 
 def test_it_takes_as_many_failures_as_the_agent_makes_attempts() -> None:
     assert module.ATTEMPTS == model_calls.ATTEMPTS
-    died = Reply("half", error="WorkerDied", message="killed")
+    died = ScriptedReply("half", error="WorkerDied", message="killed")
     house = House(big=[died, died, "fine", died, died, died], spare=["instead"])
     router = house.router("big", None, "spare")
     model = router.role("main")
@@ -136,7 +136,7 @@ def test_it_takes_as_many_failures_as_the_agent_makes_attempts() -> None:
 
 @pytest.mark.parametrize("error", ["ServerError", "PromptTruncated"])
 def test_a_server_that_fails_is_given_up_after_the_request(error: str) -> None:
-    house = House(big=[Reply("half", error=error)], spare=["instead"])
+    house = House(big=[ScriptedReply("half", error=error)], spare=["instead"])
     model = house.router("big", None, "spare").role("main")
     with pytest.raises(BackendError):
         text(model)
@@ -145,7 +145,7 @@ def test_a_server_that_fails_is_given_up_after_the_request(error: str) -> None:
 
 @pytest.mark.parametrize("error", ["ContextOverflow", "BackendError"])
 def test_what_the_request_is_to_blame_for_changes_nothing(error: str) -> None:
-    house = House(big=[Reply(error=error, repeat=True)], spare=["no"])
+    house = House(big=[ScriptedReply(error=error, repeat=True)], spare=["no"])
     model = house.router("big", None, "spare").role("main")
     for _ in range(4):
         with pytest.raises((ContextOverflow, BackendError)):
@@ -154,7 +154,9 @@ def test_what_the_request_is_to_blame_for_changes_nothing(error: str) -> None:
 
 
 def test_a_load_failure_in_mid_reply_is_not_answered_twice() -> None:
-    house = House(big=[Reply("half a", error="ModelLoadError", message="gone")], spare=["whole"])
+    house = House(
+        big=[ScriptedReply("half a", error="ModelLoadError", message="gone")], spare=["whole"]
+    )
     model = house.router("big", None, "spare").role("main")
     with pytest.raises(ModelLoadError):
         text(model)
@@ -183,7 +185,7 @@ def test_switching_keeps_both_open_where_memory_allows() -> None:
     said.append(text(model))
     assert said == ["one", "two", "three"]
     assert house.opened == ["big", "other"]
-    assert [(s.info.id, s.why) for s in router.switches()] == [
+    assert [(s.info.id, s.why) for s in router.drain_switches()] == [
         ("other", "chosen"),
         ("big", "chosen"),
     ]
@@ -195,7 +197,7 @@ def test_a_switch_that_fails_leaves_the_old_model() -> None:
     with pytest.raises(ModelNotInstalled):
         router.switch("gone")
     assert text(router.role("main")) == "one"
-    assert router.switches() == []
+    assert router.drain_switches() == []
 
 
 def test_the_user_may_choose_a_model_that_was_given_up() -> None:
@@ -225,7 +227,7 @@ def test_short_of_memory_mains_model_does_the_small_jobs_itself() -> None:
     house.free = GB
     assert text(router.role("small")) == "title"
     assert house.opened == ["big"]
-    (switch,) = router.switches()
+    (switch,) = router.drain_switches()
     assert (switch.role, switch.info.id) == ("small", "big")
     assert "1.6 GB beside big, and 1.1 GB are free" in switch.why
 
@@ -249,8 +251,8 @@ def test_counting_moves_on_too() -> None:
     house = House(big=[], spare=[])
     router = Router(
         {
-            "big": Pinned(house.info("big"), 0, lambda: Unloadable([])),
-            "spare": Pinned(house.info("spare"), 0, lambda: ScriptedModel([])),
+            "big": PinnedModel(house.info("big"), 0, lambda: Unloadable([])),
+            "spare": PinnedModel(house.info("spare"), 0, lambda: ScriptedModel([])),
         },
         "big",
         fallback=["spare"],

@@ -144,7 +144,7 @@ def test_a_link_that_leads_elsewhere_meanwhile(file: Path, tmp_path: Path) -> No
     values = {"id": "toy", "file": "toy.gguf", "bytes": len(DATA)}
     values |= {"sha256": hashlib.sha256(DATA).hexdigest()}
     values |= {"source": (LocalFile(kind="file", path=str(file)),)}
-    checked = store.Checked(lock.checked(values, "test"))
+    checked = store.VerifiedFile(lock.checked(values, "test"))
     assert checked.path == file.resolve()
     other = tmp_path / "other.gguf"
     other.write_bytes(ALTERED)

@@ -13,7 +13,7 @@ import pytest
 from localagent.core.errors import LockError, ModelFileError, ModelLoadError, UsageError
 from localagent.models import gguf
 from localagent.models.catalog import lock, manage, store
-from localagent.models.catalog.lock import Entry, LocalFile, LockFile
+from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
 from tests.doubles.gguf_file import MODEL
 from tests.doubles.gguf_file import gguf as toy_gguf
 
@@ -21,7 +21,7 @@ SMALL = "qwen2.5-coder-0.5b-instruct"
 
 
 @pytest.fixture
-def pinned(entry: Entry) -> Entry:
+def pinned(entry: ModelEntry) -> ModelEntry:
     """The made-up model, in the user's lock."""
     lock.save_user(LockFile(version=1, model=(entry,)))
     return entry
@@ -35,7 +35,7 @@ def usb(model_bytes: bytes, tmp_path: Path) -> Path:
     return file
 
 
-def test_the_list_shows_every_model_and_its_state(pinned: Entry, usb: Path) -> None:
+def test_the_list_shows_every_model_and_its_state(pinned: ModelEntry, usb: Path) -> None:
     rows = {row.entry.id: row for row in manage.list_models()}
     assert rows["qwen2.5-coder-1.5b-instruct"].default
     assert rows[pinned.id].state == "missing"
@@ -44,13 +44,13 @@ def test_the_list_shows_every_model_and_its_state(pinned: Entry, usb: Path) -> N
     assert rows[pinned.id].state == "installed"
 
 
-def test_fetch_a_second_time_does_nothing(pinned: Entry, usb: Path) -> None:
+def test_fetch_a_second_time_does_nothing(pinned: ModelEntry, usb: Path) -> None:
     path = manage.fetch(pinned.id, usb)
     usb.unlink()
     assert manage.fetch(pinned.id) == path
 
 
-def test_verify_finds_what_was_altered(pinned: Entry, usb: Path) -> None:
+def test_verify_finds_what_was_altered(pinned: ModelEntry, usb: Path) -> None:
     assert list(manage.verify()) == []
     with pytest.raises(UsageError):
         list(manage.verify("nothing"))
@@ -67,7 +67,7 @@ def test_verify_finds_what_was_altered(pinned: Entry, usb: Path) -> None:
     assert [v.place for v in verdicts] == [str(path)]
 
 
-def test_use_sets_the_default_for_good(pinned: Entry) -> None:
+def test_use_sets_the_default_for_good(pinned: ModelEntry) -> None:
     manage.use(pinned.id)
     assert lock.load().default == pinned.id
     with pytest.raises(UsageError):
@@ -75,7 +75,7 @@ def test_use_sets_the_default_for_good(pinned: Entry) -> None:
     assert lock.load().default == pinned.id
 
 
-def test_remove_keeps_what_can_be_fetched_again(pinned: Entry, usb: Path) -> None:
+def test_remove_keeps_what_can_be_fetched_again(pinned: ModelEntry, usb: Path) -> None:
     manage.fetch(pinned.id, usb)
     removed = manage.remove(pinned.id)
     assert (removed.freed, removed.unpinned) == (pinned.bytes, False)
@@ -83,7 +83,7 @@ def test_remove_keeps_what_can_be_fetched_again(pinned: Entry, usb: Path) -> Non
 
 
 def test_remove_unpins_what_was_added_and_leaves_the_file(
-    entry: Entry, model_bytes: bytes, tmp_path: Path
+    entry: ModelEntry, model_bytes: bytes, tmp_path: Path
 ) -> None:
     file = tmp_path / "test-model.gguf"
     file.write_bytes(model_bytes)
@@ -191,7 +191,7 @@ def test_an_unknown_model_gets_an_entry_of_its_own(
     assert file.exists()
 
 
-def test_a_taken_id_is_refused(entry: Entry) -> None:
+def test_a_taken_id_is_refused(entry: ModelEntry) -> None:
     lock.save_user(LockFile(version=1, model=(entry,)))
     with pytest.raises(LockError):
         shadow = entry.model_copy(update={"id": SMALL})

@@ -18,9 +18,8 @@ import pytest
 from localagent.core.errors import ModelFileError
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.catalog import lock, store
-from localagent.models.catalog.lock import Entry, LocalFile, LockFile
-from localagent.models.catalog.scan import Scan, scan
-from localagent.models.catalog.scan_files import MAX_DEPTH, places
+from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
+from localagent.models.catalog.scan import MAX_DEPTH, Scan, model_folders, scan
 from localagent.models.llamacpp.backend import LlamaCpp
 from tests.doubles.gguf_file import gguf
 
@@ -59,7 +58,7 @@ def ollama(models: Path, name: str, data: bytes = MODEL, **more: object) -> Path
 
 def found(result: Scan) -> list[tuple[str, tuple[str, ...], Path]]:
     """Without the store of a real Ollama of this machine."""
-    return [(f.owner, f.names, f.path) for f in result.found if "/usr/share" not in str(f.path)]
+    return [(f.owner, f.names, f.path) for f in result.files if "/usr/share" not in str(f.path)]
 
 
 def test_every_program_s_place_is_looked_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +87,8 @@ def test_every_program_s_place_is_looked_at(home: Path, monkeypatch: pytest.Monk
     ]
     result = scan([home / "mine", home / "f.bin"])
     assert found(result) == expected
-    assert [n for n in result.notes if str(home) in n] == []
-    first = result.found[0]
+    assert [n for n in result.warnings if str(home) in n] == []
+    first = result.files[0]
     assert first.header is not None
     assert (first.header.name, first.size, first.unusable) == ("Model 1", len(data[1]), "")
 
@@ -128,7 +127,7 @@ def test_a_broken_manifest_is_one_line(home: Path, content: bytes) -> None:
     broken = put(store_ / "manifests" / REGISTRY / "broken/1", content)
     result = scan()
     assert found(result) == [("Ollama", ("coder:7b",), blob)]
-    assert f"cannot read {broken}: it is no manifest of Ollama" in result.notes
+    assert f"cannot read {broken}: it is no manifest of Ollama" in result.warnings
 
 
 def test_what_is_not_there_yet_or_of_other_kinds_is_no_error(home: Path) -> None:
@@ -136,7 +135,7 @@ def test_what_is_not_there_yet_or_of_other_kinds_is_no_error(home: Path) -> None
     ollama(store_, f"{REGISTRY}/cloud/1", layers=[{"mediaType": "x/y"}, 3])
     ollama(store_, f"{REGISTRY}/coder/7b").unlink()
     result = scan()
-    assert (found(result), [n for n in result.notes if str(home) in n]) == ([], [])
+    assert (found(result), [n for n in result.warnings if str(home) in n]) == ([], [])
 
 
 def test_links_make_no_loops_and_lead_nowhere_else(home: Path, tmp_path: Path) -> None:
@@ -163,7 +162,7 @@ def test_what_cannot_be_used_says_why(home: Path) -> None:
     put(folder / "b.gguf", gguf({"split.count": 2}))
     put(folder / "c.gguf", b"not a model")
     put(folder / "d.gguf", gguf(cut=100))
-    reasons = [f.unusable for f in scan([folder]).found]
+    reasons = [f.unusable for f in scan([folder]).files]
     assert [r.split(":")[0] for r in reasons] == [
         "it reads images for another model (mmproj)",
         "it is one of the 2 files of a model; merge them with llama-gguf-split",
@@ -194,7 +193,7 @@ def test_what_may_not_be_read_is_one_line(nobody: Path) -> None:
     (nobody / ".ollama").mkdir(mode=0)
     if os.geteuid() == 0:
         os.seteuid(65534)
-    notes = [n for n in scan([nobody / "models", nobody / "none"]).notes if str(nobody) in n]
+    notes = [n for n in scan([nobody / "models", nobody / "none"]).warnings if str(nobody) in n]
     assert notes == [
         f"cannot read {nobody}/.ollama/models: Permission denied",
         f"cannot read 3 files or folders; the first is {nobody}/models/one: Permission denied",
@@ -202,7 +201,7 @@ def test_what_may_not_be_read_is_one_line(nobody: Path) -> None:
     ]
 
 
-def pinned(blob: Path, **changes: object) -> Entry:
+def pinned(blob: Path, **changes: object) -> ModelEntry:
     data = blob.read_bytes()
     values: dict[str, object] = {
         "id": "mine",
@@ -217,9 +216,9 @@ def pinned(blob: Path, **changes: object) -> Entry:
 def test_what_is_pinned_is_recognised(home: Path) -> None:
     blob = ollama(home / ".ollama/models", f"{REGISTRY}/coder/7b")
     lock.save_user(LockFile(version=1, model=(pinned(blob, source=()),)))
-    assert [(f.pinned, f.same_as) for f in scan().found if f.path == blob] == [("", "mine")]
+    assert [(f.pinned, f.same_as) for f in scan().files if f.path == blob] == [("", "mine")]
     lock.save_user(LockFile(version=1, model=(pinned(blob),)))
-    assert [(f.pinned, f.same_as) for f in scan().found if f.path == blob] == [("mine", "")]
+    assert [(f.pinned, f.same_as) for f in scan().files if f.path == blob] == [("mine", "")]
 
 
 def test_a_pinned_blob_that_its_owner_changed_is_refused(home: Path) -> None:
@@ -330,7 +329,7 @@ def test_a_blob_of_ollama_s_is_loaded_and_read(home: Path, model_path: Path, run
 
 def test_the_places_follow_the_environment(tmp_path: Path) -> None:
     env = {"XDG_CACHE_HOME": "/c", "HF_HUB_CACHE": "/h", "OLLAMA_MODELS": "/o", "LLAMA_CACHE": ""}
-    found = [str(place.path) for place in places(env, tmp_path)]
+    found = [str(place.path) for place in model_folders(env, tmp_path)]
     assert {"/o", "/h", "/c/huggingface/hub", "/c/llama.cpp"} <= set(found)
     assert "." not in found
     assert len(found) == len(set(found))

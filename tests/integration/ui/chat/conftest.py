@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.scripted import Reply, ScriptedModel
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.ui.chat.chat import LiveChat, open_chat
 from tests.doubles.opening import command_line, opening
 from tests.doubles.talk import Talk
@@ -30,7 +30,10 @@ def talk(workspace_dir: Path) -> Iterator[Callable[..., Talk]]:
     opened: list[LiveChat] = []
 
     def start(
-        *replies: str | Reply, profile: Profile | None = None, folder: Path | None = None, **options
+        *replies: str | ScriptedReply,
+        profile: Profile | None = None,
+        folder: Path | None = None,
+        **options,
     ) -> Talk:
         model = ScriptedModel(
             list(replies), ModelInfo("scripted", "scripted", "", profile or Profile())

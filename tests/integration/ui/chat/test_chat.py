@@ -25,7 +25,7 @@ from localagent.core.events import (
 )
 from localagent.history.sessions.replay import Difference
 from localagent.history.sessions.transcript import read, session_ids
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 from localagent.session import recorders, replay
 from localagent.ui.chat.interface import Item, Output, UIRequest
 from tests.doubles.talk import of, outcomes
@@ -399,7 +399,7 @@ def test_the_model_reads_what_comes_first_while_the_user_types(talk: Callable) -
 
 
 def test_a_model_that_cannot_load_is_said_by_the_turn(talk: Callable) -> None:
-    one = talk(Reply(error="ModelLoadError", message="no room"))
+    one = talk(ScriptedReply(error="ModelLoadError", message="no room"))
     one.chat.warm_up()
     items = one.enter(QUESTION)
     assert outcomes(items) == ["failed"]

@@ -18,7 +18,7 @@ from localagent.core.events import (
 )
 from localagent.core.paths import config_dir
 from localagent.history.sessions.replay import Difference
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 from localagent.session.replay import replay
 from localagent.ui.chat.interface import Output
 from tests.doubles.talk import of, outcomes
@@ -79,7 +79,10 @@ def test_handed_to_the_model(talk: Callable, workspace_dir: Path, planner: str) 
     replies = (
         [edit, "```done\nmended\n```"]
         if planner == "react"
-        else [Reply(RIGHT + "```", to="chat", repeat=True), Reply("", to="infill", repeat=True)]
+        else [
+            ScriptedReply(RIGHT + "```", to="chat", repeat=True),
+            ScriptedReply("", to="infill", repeat=True),
+        ]
     )
     one = talk(*replies, planner=planner, yes=True)
     items = one.enter("/check fix")

@@ -13,7 +13,7 @@ from localagent.core.events import ModelAsked, Question, TurnStarted
 from localagent.edits.textfile import sha256
 from localagent.history.audit.log import records
 from localagent.history.sessions import transcript
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 from localagent.ui.chat.interface import Output, UIRequest
 from tests.doubles.talk import of, outcomes
 
@@ -143,7 +143,7 @@ def test_given_up(talk: Callable, repository: Path, handed: list) -> None:
 def test_stopped_while_it_is_written(talk: Callable, repository: Path) -> None:
     (repository / "calc.py").write_text(RIGHT)
     git(repository, "add", ".")
-    one = talk(Reply(MESSAGE, reading=600.0, when="Staged"), "It adds.")
+    one = talk(ScriptedReply(MESSAGE, reading=600.0, when="Staged"), "It adds.")
     over = threading.Event()
 
     def stop() -> None:  # again and again, as the model may not have begun

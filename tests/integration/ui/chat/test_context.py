@@ -9,7 +9,7 @@ import pytest
 
 from localagent.core.events import ModelReplied
 from localagent.models.base import Profile
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 from localagent.ui.chat.interface import Output
 from tests.doubles.talk import Talk, of
 
@@ -86,8 +86,8 @@ def test_a_question_to_the_workflow_planner(talk: Callable) -> None:
 
 def test_a_change_by_the_workflow_planner(talk: Callable) -> None:
     one = talk(
-        Reply(FIXED, to="chat", repeat=True),
-        Reply("", to="infill", repeat=True),
+        ScriptedReply(FIXED, to="chat", repeat=True),
+        ScriptedReply("", to="infill", repeat=True),
         planner="workflow",
         yes=True,
     )

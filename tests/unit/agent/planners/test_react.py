@@ -12,7 +12,7 @@ from localagent.agent.planners.base import Result
 from localagent.agent.planners.react import React
 from localagent.agent.turn import Turn
 from localagent.core.events import Event, MessageAdded, Steered, Step, ToolReturned
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 from localagent.tools.edit import Edit
 from localagent.tools.read import Read
 from localagent.tools.write import Write
@@ -30,7 +30,9 @@ DONE = "```done\nfixed the sign\n```"
 TOOLS = {tool.spec.name: tool for tool in (Read(), Edit(), Write())}
 
 
-def turn_in(folder: Path, replies: Sequence[str | Reply], prompt: str = "", **more: Any) -> Turn:
+def turn_in(
+    folder: Path, replies: Sequence[str | ScriptedReply], prompt: str = "", **more: Any
+) -> Turn:
     (folder / "calc.py").write_text(WRONG)
     sandbox = ScriptedSandbox(python_check("calc.py", CASES))
     prompt = prompt or "Fix calc.py"
@@ -71,7 +73,7 @@ def test_the_conversation_only_grows(tmp_path: Path) -> None:
 
 
 def test_a_repeated_call_is_a_stumble(tmp_path: Path) -> None:
-    events, result = plan(turn_in(tmp_path, [Reply(READ, repeat=True)]))
+    events, result = plan(turn_in(tmp_path, [ScriptedReply(READ, repeat=True)]))
     assert result.outcome == "unsolved"
     assert "no progress" in result.summary
     assert len([e for e in events if isinstance(e, ToolReturned)]) == 1
@@ -81,7 +83,9 @@ def test_a_repeated_call_is_a_stumble(tmp_path: Path) -> None:
 
 
 def test_text_without_a_call_is_no_answer_to_a_task(tmp_path: Path) -> None:
-    events, result = plan(turn_in(tmp_path, [Reply("I would change the sign.", repeat=True)]))
+    events, result = plan(
+        turn_in(tmp_path, [ScriptedReply("I would change the sign.", repeat=True)])
+    )
     assert result.outcome == "unsolved"
     assert len(told(events)) == LOOP.stumbles
 
@@ -93,7 +97,7 @@ def test_text_without_a_call_answers_a_question(tmp_path: Path) -> None:
 
 
 def test_changes_that_pass_count_without_a_done(tmp_path: Path) -> None:
-    turn = turn_in(tmp_path, [EDIT, Reply("Well.", repeat=True)])
+    turn = turn_in(tmp_path, [EDIT, ScriptedReply("Well.", repeat=True)])
     _, result = plan(turn)
     assert (result.outcome, result.how) == ("solved", "tool calls")
 

@@ -13,7 +13,7 @@ from localagent.agent.planners.base import Result
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Turn
 from localagent.core.events import Event, Failed, MessageAdded, TurnFinished, Warned
-from localagent.models.scripted import Reply
+from localagent.models.scripted import ScriptedReply
 from localagent.sandbox.base import CommandResult
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
 from tests.doubles.scripted_turn import Permission, run_events, scripted_turn
@@ -26,7 +26,7 @@ CASES = {"test_small": ("add(0, 0)", 0), "test_add": ("add(2, 30)", 32)}
 def turn_in(
     folder: Path,
     prompt: str = "Fix calc.py so that the tests pass",
-    replies: Sequence[str | Reply] = (),
+    replies: Sequence[str | ScriptedReply] = (),
     code: str = WRONG,
     **more: Any,
 ) -> Turn:
@@ -45,7 +45,9 @@ def prompts(turn: Turn) -> list[str]:
 
 
 def test_a_slip_is_fixed_without_the_model(tmp_path: Path) -> None:
-    turn = turn_in(tmp_path, replies=[Reply("def add(a, b):\n    return b - a\n", repeat=True)])
+    turn = turn_in(
+        tmp_path, replies=[ScriptedReply("def add(a, b):\n    return b - a\n", repeat=True)]
+    )
     _, result = plan(turn)
     assert (result.outcome, result.check) == ("solved", "pytest")
     assert (tmp_path / "calc.py").read_text() == RIGHT
@@ -70,7 +72,7 @@ def test_a_check_that_passes_needs_no_change(tmp_path: Path) -> None:
 
 def test_nothing_changes_where_no_candidate_passes(tmp_path: Path) -> None:
     code = "def add(a, b):\n    return None\n"
-    wrong = Reply("def add(a, b):\n    return [a, b]\n", repeat=True)
+    wrong = ScriptedReply("def add(a, b):\n    return [a, b]\n", repeat=True)
     turn = turn_in(tmp_path, replies=[wrong], code=code)
     _, result = run_events(Workflow(0.2).plan(turn))
     assert result.outcome == "unsolved"
@@ -121,7 +123,7 @@ def test_the_model_decides_where_words_do_not(tmp_path: Path) -> None:
 
 def test_the_file_comes_from_the_lines_that_failing_tests_run(tmp_path: Path) -> None:
     (tmp_path / "aaa_other.py").write_text("def sub(a, b):\n    return a - b\n")
-    turn = turn_in(tmp_path, "Fix the failing test", [Reply("nothing", repeat=True)])
+    turn = turn_in(tmp_path, "Fix the failing test", [ScriptedReply("nothing", repeat=True)])
     _, result = plan(turn)
     assert result.outcome == "solved"
     assert turn.changed == ["calc.py"]
@@ -130,7 +132,7 @@ def test_the_file_comes_from_the_lines_that_failing_tests_run(tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["step", "last-step"])
 def test_a_step_may_leave_the_check_failing(tmp_path: Path, kind: str) -> None:
     """It adds what the step asks for, and no test fails that passed before."""
-    reply = Reply("a):\n    return 2 * a\n", repeat=True)
+    reply = ScriptedReply("a):\n    return 2 * a\n", repeat=True)
     turn = turn_in(tmp_path, "In calc.py: add a function `double`", [reply], request={"kind": kind})
     _, result = plan(turn)
     assert result.outcome == "unverified"

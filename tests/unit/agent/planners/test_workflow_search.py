@@ -19,7 +19,7 @@ from localagent.core.events import (
     TurnFinished,
 )
 from localagent.models.base import Infill, Profile
-from localagent.models.scripted import Reply, ScriptedModel
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_tests
 from tests.doubles.scripted_turn import scripted_turn
 
@@ -33,7 +33,7 @@ FAR_OFF = "def add(a, b):\n    return bool(a)\n"  # no change of one sign repair
 class Run:
     """A turn under test, and the scripted model behind it."""
 
-    def __init__(self, folder: Path, replies: list[str | Reply], profile: Profile) -> None:
+    def __init__(self, folder: Path, replies: list[str | ScriptedReply], profile: Profile) -> None:
         self._sandbox = ScriptedSandbox(python_tests)
         self._folder, self._replies, self._profile = folder, replies, profile
         self.model: ScriptedModel
@@ -53,7 +53,9 @@ class Run:
 
 @pytest.fixture
 def start() -> Callable[..., Run]:
-    def start(folder: Path, replies: list[str | Reply], profile: Profile | None = None) -> Run:
+    def start(
+        folder: Path, replies: list[str | ScriptedReply], profile: Profile | None = None
+    ) -> Run:
         return Run(folder, replies, profile or Profile())
 
     return start
@@ -99,7 +101,7 @@ def test_nothing_is_changed_where_no_candidate_passes(start: Callable, workspace
     (workspace_dir / "calc.py").write_text(FAR_OFF)
     before = sorted((p.name, p.read_bytes()) for p in workspace_dir.iterdir() if p.is_file())
     bad = "def add(a, b):\n    return not a\n"
-    run = start(workspace_dir, [bad, "not python at all (", Reply(bad, repeat=True)])
+    run = start(workspace_dir, [bad, "not python at all (", ScriptedReply(bad, repeat=True)])
     events = run.turn(TASK)
     end = finished(events)
     assert (end.outcome, end.exit_code, end.changed) == ("unsolved", 1, [])
@@ -114,7 +116,9 @@ def test_replies_that_change_nothing_are_not_told_as_tried(
     start: Callable, workspace_dir: Path
 ) -> None:
     (workspace_dir / "calc.py").write_text(GOOD)
-    run = start(workspace_dir, [Reply(GOOD, repeat=True)], profile=Profile(candidates=2, fim=False))
+    run = start(
+        workspace_dir, [ScriptedReply(GOOD, repeat=True)], profile=Profile(candidates=2, fim=False)
+    )
     end = finished(run.turn("Let calc.py print the sum"))
     assert (end.outcome, end.changed) == ("unsolved", [])
     assert end.summary == "no reply made a change that was worth checking; nothing was changed"
@@ -123,7 +127,10 @@ def test_replies_that_change_nothing_are_not_told_as_tried(
 def test_infills_climb_from_the_best_candidate(start: Callable, workspace_dir: Path) -> None:
     (workspace_dir / "calc.py").write_text("def add(a, b):\n    pass\n")
     profile = Profile(fim=True, candidates=1)
-    replies = [Reply(BAD, to="chat"), Reply("return a + b", to="infill", repeat=True)]
+    replies = [
+        ScriptedReply(BAD, to="chat"),
+        ScriptedReply("return a + b", to="infill", repeat=True),
+    ]
     run = start(workspace_dir, replies, profile=profile)
     end = finished(run.turn(TASK))
     assert end.outcome == "solved"

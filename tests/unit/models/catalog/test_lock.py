@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from localagent.core.errors import LockError, UsageError
 from localagent.models.base import Profile
 from localagent.models.catalog import lock
-from localagent.models.catalog.lock import Entry, LocalFile, LockFile
+from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
 
 GOOD = """
 version = 1
@@ -104,7 +104,7 @@ def test_a_missing_file_and_one_that_is_no_text_are_refused(tmp_path: Path) -> N
         lock.read(tmp_path / "models.lock")
 
 
-def test_the_users_lock_adds_models_and_chooses_the_default(entry: Entry, home: Path) -> None:
+def test_the_users_lock_adds_models_and_chooses_the_default(entry: ModelEntry, home: Path) -> None:
     path = lock.save_user(LockFile(version=1, default=entry.id, model=(entry,)))
     assert path == home / ".config/localagent/models.lock"
     known = lock.load()
@@ -114,7 +114,7 @@ def test_the_users_lock_adds_models_and_chooses_the_default(entry: Entry, home: 
     assert [p.name for p in path.parent.iterdir()] == ["models.lock"]
 
 
-def test_the_users_lock_cannot_change_a_shipped_models_bytes(entry: Entry) -> None:
+def test_the_users_lock_cannot_change_a_shipped_models_bytes(entry: ModelEntry) -> None:
     shadow = entry.model_copy(update={"id": "qwen2.5-coder-1.5b-instruct"})
     with pytest.raises(LockError, match="shipped"):
         lock.save_user(LockFile(version=1, model=(shadow,)))
@@ -159,13 +159,13 @@ def test_the_old_and_the_new_name_of_a_key_together_are_refused() -> None:
         lock.parse(both, "mine")
 
 
-def test_an_unknown_default_is_refused(entry: Entry) -> None:
+def test_an_unknown_default_is_refused(entry: ModelEntry) -> None:
     with pytest.raises(LockError, match="default"):
         lock.save_user(LockFile(version=1, default="nothing", model=(entry,)))
 
 
 entries = st.builds(
-    lambda **values: Entry.model_validate(values),
+    lambda **values: ModelEntry.model_validate(values),
     id=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,30}", fullmatch=True),
     file=st.from_regex(r"[A-Za-z0-9_][^/\\\x00-\x1f\ud800-\udfff]{0,30}", fullmatch=True),
     bytes=st.integers(1, 1 << 40),
@@ -182,6 +182,6 @@ entries = st.builds(
 
 
 @given(entries)
-def test_what_is_written_is_read_back(made: Entry) -> None:
+def test_what_is_written_is_read_back(made: ModelEntry) -> None:
     written = LockFile(version=1, default=made.id, model=(made,))
     assert lock.parse(lock.dump(written), "x") == written

@@ -17,7 +17,7 @@ import pytest
 from localagent.core.errors import ModelFileError, ModelNotInstalled, UsageError
 from localagent.core.paths import models_dir, state_dir
 from localagent.models.catalog import download, store
-from localagent.models.catalog.lock import Entry, LocalFile
+from localagent.models.catalog.lock import LocalFile, ModelEntry
 
 
 @dataclass
@@ -58,7 +58,7 @@ def left_over() -> list[str]:
     return sorted(p.name for p in models_dir().iterdir() if not p.name.endswith(".lock"))
 
 
-def test_installs_a_file_and_verifies_it(entry: Entry, model_bytes: bytes) -> None:
+def test_installs_a_file_and_verifies_it(entry: ModelEntry, model_bytes: bytes) -> None:
     path = store.install(entry, Cut(model_bytes))
     assert path == models_dir() / "test-model.gguf"
     assert path.read_bytes() == model_bytes
@@ -69,7 +69,7 @@ def test_installs_a_file_and_verifies_it(entry: Entry, model_bytes: bytes) -> No
 
 
 def test_an_interrupted_install_goes_on_after_the_last_whole_piece(
-    entry: Entry, model_bytes: bytes
+    entry: ModelEntry, model_bytes: bytes
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.install(entry, Cut(model_bytes, stop_in=2))
@@ -83,7 +83,7 @@ def test_an_interrupted_install_goes_on_after_the_last_whole_piece(
 
 @pytest.mark.parametrize("keep", [0, 1, 49_999, 50_000, 99_999, 100_000, 120_000])
 def test_resumes_from_any_length_of_the_partial_file(
-    entry: Entry, model_bytes: bytes, keep: int
+    entry: ModelEntry, model_bytes: bytes, keep: int
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.install(entry, Cut(model_bytes, stop_in=2))
@@ -94,7 +94,7 @@ def test_resumes_from_any_length_of_the_partial_file(
     assert again.opened == list(range(min(keep // 50_000, 2), 4))
 
 
-def test_a_damaged_partial_file_is_not_built_upon(entry: Entry, model_bytes: bytes) -> None:
+def test_a_damaged_partial_file_is_not_built_upon(entry: ModelEntry, model_bytes: bytes) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.install(entry, Cut(model_bytes, stop_in=3))
     file = models_dir() / "test-model.gguf.partial"
@@ -108,7 +108,7 @@ def test_a_damaged_partial_file_is_not_built_upon(entry: Entry, model_bytes: byt
 
 @pytest.mark.parametrize("note", ["", "{", "[]", '{"label":"cut"}', '{"ends":[["x",1]]}'])
 def test_an_unreadable_note_means_starting_afresh(
-    entry: Entry, model_bytes: bytes, note: str
+    entry: ModelEntry, model_bytes: bytes, note: str
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.install(entry, Cut(model_bytes, stop_in=2))
@@ -118,7 +118,7 @@ def test_an_unreadable_note_means_starting_afresh(
     assert again.opened == [0, 1, 2, 3]
 
 
-def test_pieces_of_another_source_are_not_mixed_in(entry: Entry, model_bytes: bytes) -> None:
+def test_pieces_of_another_source_are_not_mixed_in(entry: ModelEntry, model_bytes: bytes) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.install(entry, Cut(model_bytes, stop_in=2))
     other = Cut(model_bytes, piece=30_000, label="other")
@@ -135,7 +135,7 @@ def test_pieces_of_another_source_are_not_mixed_in(entry: Entry, model_bytes: by
     ],
 )
 def test_what_is_not_pinned_is_refused_and_removed(
-    entry: Entry, model_bytes: bytes, change: Callable[[bytes], bytes], said: str
+    entry: ModelEntry, model_bytes: bytes, change: Callable[[bytes], bytes], said: str
 ) -> None:
     with pytest.raises(ModelFileError, match=said) as caught:
         store.install(entry, Cut(change(model_bytes)))
@@ -146,7 +146,7 @@ def test_what_is_not_pinned_is_refused_and_removed(
     assert left_over() == ["test-model.gguf"]
 
 
-def test_an_installed_file_is_not_fetched_again(entry: Entry, model_bytes: bytes) -> None:
+def test_an_installed_file_is_not_fetched_again(entry: ModelEntry, model_bytes: bytes) -> None:
     store.install(entry, Cut(model_bytes))
     again = Cut(model_bytes)
     store.install(entry, again)
@@ -154,7 +154,7 @@ def test_an_installed_file_is_not_fetched_again(entry: Entry, model_bytes: bytes
 
 
 def test_an_altered_installed_file_is_refused_not_repaired(
-    entry: Entry, model_bytes: bytes
+    entry: ModelEntry, model_bytes: bytes
 ) -> None:
     path = store.install(entry, Cut(model_bytes))
     path.chmod(0o600)
@@ -176,14 +176,14 @@ def alter(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_one_altered_byte_is_found_by_a_deep_look(entry: Entry, model_bytes: bytes) -> None:
+def test_one_altered_byte_is_found_by_a_deep_look(entry: ModelEntry, model_bytes: bytes) -> None:
     path = store.install(entry, Cut(model_bytes))
     alter(path)
     with pytest.raises(ModelFileError, match="sha256"):
         store.path_for(entry, deep=True)
 
 
-def test_one_altered_byte_is_found_before_loading(entry: Entry, model_bytes: bytes) -> None:
+def test_one_altered_byte_is_found_before_loading(entry: ModelEntry, model_bytes: bytes) -> None:
     path = store.install(entry, Cut(model_bytes))
     store.path_for(entry)
     alter(path)
@@ -193,7 +193,7 @@ def test_one_altered_byte_is_found_before_loading(entry: Entry, model_bytes: byt
         store.path_for(entry)  # and again, the failure is not remembered as a success
 
 
-def test_a_truncated_file_is_named_with_both_sizes(entry: Entry, model_bytes: bytes) -> None:
+def test_a_truncated_file_is_named_with_both_sizes(entry: ModelEntry, model_bytes: bytes) -> None:
     path = store.install(entry, Cut(model_bytes))
     path.chmod(0o600)
     os.truncate(path, 100_000)
@@ -202,7 +202,7 @@ def test_a_truncated_file_is_named_with_both_sizes(entry: Entry, model_bytes: by
     assert store.state(entry) == "altered"
 
 
-def test_an_unchanged_file_is_not_read_again(entry: Entry, model_bytes: bytes) -> None:
+def test_an_unchanged_file_is_not_read_again(entry: ModelEntry, model_bytes: bytes) -> None:
     store.install(entry, Cut(model_bytes))
     seen: list[download.Progress] = []
     store.path_for(entry, report=seen.append)
@@ -216,28 +216,28 @@ def test_an_unchanged_file_is_not_read_again(entry: Entry, model_bytes: bytes) -
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 3}'])
 def test_a_damaged_verification_record_only_costs_a_read(
-    entry: Entry, model_bytes: bytes, text: str
+    entry: ModelEntry, model_bytes: bytes, text: str
 ) -> None:
     path = store.install(entry, Cut(model_bytes))
     (state_dir() / "verified.json").write_text(text)
     assert store.path_for(entry) == path
 
 
-def test_a_missing_model_says_how_to_get_it(entry: Entry) -> None:
+def test_a_missing_model_says_how_to_get_it(entry: ModelEntry) -> None:
     with pytest.raises(ModelNotInstalled) as caught:
         store.path_for(entry)
     assert caught.value.hint == "localagent models fetch test-model"
     assert caught.value.exit_code == 2
 
 
-def test_a_folder_in_the_files_place_is_refused(entry: Entry) -> None:
+def test_a_folder_in_the_files_place_is_refused(entry: ModelEntry) -> None:
     (models_dir() / entry.file).mkdir(parents=True)
     with pytest.raises(ModelFileError, match="not a regular file"):
         store.path_for(entry)
 
 
 def test_a_file_pinned_in_place_is_used_where_it_is(
-    entry: Entry, model_bytes: bytes, tmp_path: Path
+    entry: ModelEntry, model_bytes: bytes, tmp_path: Path
 ) -> None:
     file = tmp_path / "my model.gguf"
     here = entry.model_copy(update={"sources": (LocalFile(kind="file", path=str(file)),)})
@@ -251,7 +251,7 @@ def test_a_file_pinned_in_place_is_used_where_it_is(
 
 
 def test_too_little_space_is_said_beforehand_with_both_numbers(
-    entry: Entry, model_bytes: bytes
+    entry: ModelEntry, model_bytes: bytes
 ) -> None:
     huge = entry.model_copy(update={"bytes": 1 << 60})
     source = Cut(model_bytes)
@@ -273,7 +273,9 @@ class Full(Cut):
             yield stream
 
 
-def test_a_disk_that_runs_full_is_one_line_and_can_go_on(entry: Entry, model_bytes: bytes) -> None:
+def test_a_disk_that_runs_full_is_one_line_and_can_go_on(
+    entry: ModelEntry, model_bytes: bytes
+) -> None:
     with pytest.raises(UsageError, match="not enough space"):
         store.install(entry, Full(model_bytes))
     again = Cut(model_bytes)
@@ -281,7 +283,9 @@ def test_a_disk_that_runs_full_is_one_line_and_can_go_on(entry: Entry, model_byt
     assert again.opened == [1, 2, 3]
 
 
-def test_two_installs_of_one_model_at_once_are_kept_apart(entry: Entry, model_bytes: bytes) -> None:
+def test_two_installs_of_one_model_at_once_are_kept_apart(
+    entry: ModelEntry, model_bytes: bytes
+) -> None:
     models_dir().mkdir(parents=True)
     with (models_dir() / ".test-model.lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -290,7 +294,7 @@ def test_two_installs_of_one_model_at_once_are_kept_apart(entry: Entry, model_by
     store.install(entry, Cut(model_bytes))
 
 
-def test_progress_counts_up_to_the_files_size(entry: Entry, model_bytes: bytes) -> None:
+def test_progress_counts_up_to_the_files_size(entry: ModelEntry, model_bytes: bytes) -> None:
     seen: list[download.Progress] = []
     store.install(entry, Cut(model_bytes, piece=10_000), seen.append)
     done = [p.done for p in seen]
@@ -298,7 +302,7 @@ def test_progress_counts_up_to_the_files_size(entry: Entry, model_bytes: bytes) 
 
 
 def test_removing_frees_the_file_and_what_is_left_of_fetching(
-    entry: Entry, model_bytes: bytes
+    entry: ModelEntry, model_bytes: bytes
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.install(entry, Cut(model_bytes, stop_in=2))

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from localagent.core.errors import ModelLoadError
 from localagent.models.gguf import RawHeader, Value, header
 from localagent.models.llamacpp.hardware import Gpu, Machine, processor, this_machine
-from localagent.models.llamacpp.memory_plan import Plan, Shape, Wish, cells, plan, shape
+from localagent.models.llamacpp.memory_plan import (
+    MemoryPlan,
+    MemoryRequest,
+    Shape,
+    cells,
+    plan,
+    shape,
+)
 
 GB = 10**9
 MIB = 1 << 20
@@ -29,10 +36,10 @@ QWEN = Shape(
     vocabulary=151_936,
     parameters=1_777_088_000,
 )
-WISH = Wish(window=8192)
+WISH = MemoryRequest(window=8192)
 
 
-def at(free: int | None, wish: Wish = WISH, model: Shape = QWEN, *gpus: Gpu) -> Plan:
+def at(free: int | None, wish: MemoryRequest = WISH, model: Shape = QWEN, *gpus: Gpu) -> MemoryPlan:
     return plan(model, wish, Machine(free, 4, gpus))
 
 
@@ -65,11 +72,11 @@ def test_scores_are_kept_on_a_processor_unless_memory_is_short() -> None:
 
 
 def test_few_replies_side_by_side_where_rows_are_dear() -> None:
-    wish = Wish(window=8192, parallel=8)
+    wish = MemoryRequest(window=8192, parallel=8)
     assert plan(QWEN, wish, Machine(22 * GB, 4)).parallel == 4
     assert plan(QWEN, wish, Machine(22 * GB, 4, tiles=True)).parallel == 8
     assert plan(QWEN, wish, Machine(22 * GB, 4, (Gpu("H100", GB, GB),))).parallel == 8
-    assert plan(QWEN, Wish(8192, 2), Machine(22 * GB, 4)).parallel == 2
+    assert plan(QWEN, MemoryRequest(8192, 2), Machine(22 * GB, 4)).parallel == 2
 
 
 def test_unknown_memory_is_no_reason_to_shrink() -> None:
@@ -79,7 +86,7 @@ def test_unknown_memory_is_no_reason_to_shrink() -> None:
 
 
 def test_the_model_s_own_window_is_the_limit() -> None:
-    found = at(22 * GB, Wish(65_536))
+    found = at(22 * GB, MemoryRequest(65_536))
     assert found.window == 32_768
     assert "instead of 65,536, as the model was made for no more" in found.reasons[0]
     assert at(22 * GB, WISH, replace(QWEN, trained_window=0)).window == 8192
@@ -115,12 +122,14 @@ def test_a_cache_of_odd_heads_keeps_its_precision() -> None:
 
 def test_replies_side_by_side_need_cells_of_their_own() -> None:
     assert [cells(w, n) for w, n in ((8192, 1), (8192, 8), (2048, 8))] == [8192, 12288, 4096]
-    assert at(22 * GB, Wish(8192, parallel=8)).kv == 336 * MIB  # as llama.cpp says
-    assert "beside it" in at(22 * GB, Wish(8192, parallel=8)).reasons[1]
+    assert at(22 * GB, MemoryRequest(8192, parallel=8)).kv == 336 * MIB  # as llama.cpp says
+    assert "beside it" in at(22 * GB, MemoryRequest(8192, parallel=8)).reasons[1]
 
 
 def test_what_the_user_set_is_kept() -> None:
-    found = at(22 * GB, Wish(8192, threads=3, gpu_layers=5), QWEN, Gpu("G", 24 * GB, 24 * GB))
+    found = at(
+        22 * GB, MemoryRequest(8192, threads=3, gpu_layers=5), QWEN, Gpu("G", 24 * GB, 24 * GB)
+    )
     assert (found.threads, found.gpu_layers) == (3, 5)
     assert found.reasons[3] == "threads: 3, as set"
     assert found.reasons[4] == "GPU: 5 of 28 layers, as set, on G (24.0 GB free)"
@@ -167,7 +176,7 @@ _sizes = st.integers(0, 10**12)
         parameters=_sizes,
     ),
     st.builds(
-        Wish,
+        MemoryRequest,
         window=st.integers(1, 1 << 20),
         parallel=st.integers(1, 64),
         threads=st.integers(0, 64),
@@ -183,7 +192,7 @@ _sizes = st.integers(0, 10**12)
     ),
 )
 def test_any_model_gets_a_plan_that_fits_or_a_refusal(
-    model: Shape, wish: Wish, machine: Machine
+    model: Shape, wish: MemoryRequest, machine: Machine
 ) -> None:
     try:
         found = plan(model, wish, machine)
