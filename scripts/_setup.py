@@ -1,6 +1,6 @@
 """Entry of scripts/demo, scripts/test and scripts/check: `python _setup.py COMMAND [ARGUMENTS]`.
 
-Written so that any Python 3 can read this file, to be able to say which version is needed.
+Any Python 3 can read this file, so that it can name the required version.
 """
 
 import os

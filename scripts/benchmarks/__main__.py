@@ -11,12 +11,12 @@ import compare
 import engine
 import exercises
 import index
-import localise
+import localize
 import sandbox
 import startup
 import terminal
 
-_ALL = (actions, audit, compare, engine, exercises, index, localise, sandbox, startup, terminal)
+_ALL = (actions, audit, compare, engine, exercises, index, localize, sandbox, startup, terminal)
 
 
 def main() -> int:
@@ -25,7 +25,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="name", required=True)
     for module in _ALL:
         name = module.__name__
-        one = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0].split(": ")[1])
+        aliases = ["localise"] if name == "localize" else []  # the name until version 0.1
+        summary = (module.__doc__ or "").splitlines()[0].split(": ")[1]
+        one = commands.add_parser(name, help=summary, aliases=aliases)
         module.add_arguments(one)
         one.set_defaults(run=module.run)
     options = parser.parse_args()

@@ -1,8 +1,7 @@
-"""`scripts/bench actions`: how many actions of a model in `react` cannot be read.
+"""`scripts/bench actions`: how many of a model's actions in `react` do not parse.
 
-Requests in the form that the planner makes, for many small tasks, sampled hotter than in use; each
-reply is read by the planner's own reader. With `--free` the grammar is left out, to see what the
-reader has to bear.
+The benchmark sends the planner's requests for many small tasks, at a high temperature. The
+planner's own parser reads each reply. `--free` leaves out the grammar, to test the parser alone.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, read, count; what could not be read is shown."""
+    """Request, parse and count actions; print those that do not parse."""
     entry = lock.load().entry(options.model)
     profile = entry.profile.profile()
     info = ModelInfo(entry.id, "llamacpp", "", profile)
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _request(number: int, options: argparse.Namespace) -> Request:
-    """One of the tasks, alone or after a call and its result; each with a seed of its own."""
+    """One of the tasks, alone or after a call and its result; each has its own seed."""
     prompts = Prompts()
     tools = "\n\n".join(prompts.text(spec.prompt) for spec in TOOLS.values())
     messages = [

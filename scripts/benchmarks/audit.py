@@ -1,4 +1,4 @@
-"""`scripts/bench audit`: what a record of the audit log costs, with and without syncing."""
+"""`scripts/bench audit`: the time to write a record of the audit log, with and without syncing."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rows import REPO, machine, write_row
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scripts/bench audit`."""
-    parser.add_argument("--records", type=int, default=2000, help="so many are written")
+    parser.add_argument("--records", type=int, default=2000, help="number of records")
     parser.add_argument("--where", type=Path, help="a folder on the disk to measure")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "audit.jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write records, and print what one costs."""
+    """Write records, and print the time for one."""
     from localagent.core.events import Decision, FileRead, ModelAsked, TurnFinished
 
     finished = TurnFinished(1, "answered", 0, "done", "", "", [], 1.0, 2, 3, 4)
     kinds = {
-        "a file that was read": FileRead("src/module.py", "ab" * 32),
+        "a file read": FileRead("src/module.py", "ab" * 32),
         "a prompt of 20 KB": ModelAsked("act", "some words " * 2000),
         "a decision, synced": Decision("edit", "src/module.py", True, "user"),
         "a turn's end, synced": finished,

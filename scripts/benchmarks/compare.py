@@ -1,10 +1,10 @@
 """`scripts/bench compare`: other agents on the same exercises and the same model.
 
-Each agent that is installed here is run as its users run it, without questions, on a copy of each
-exercise; the exercise's tests decide, as for localagent (`scripts/bench exercises`). The model is
-served by a server of yours on this machine that speaks OpenAI's API (`llama-server -m FILE`, or
-Ollama), and the agents are pointed to it by their own options and variables. How an agent is called
-is written down in AGENTS; `--agent NAME='COMMAND'` adds one or replaces it.
+The benchmark runs each installed agent as its users do, without questions, on a copy of each
+exercise. The exercise's tests decide, as in `scripts/bench exercises`. You start a server for the
+model on this machine that speaks OpenAI's API (`llama-server -m FILE`, or Ollama). The agents find
+it by their own options and variables. AGENTS has the command of each agent;
+`--agent NAME='COMMAND'` adds or replaces an agent.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run what the output file does not hold yet, then print how many each agent solved."""
+    """Run what the output file lacks, then print how many exercises each agent solved."""
     _ensure_here(options.server)
     agents = _agents(options.agent)
     names = options.only or names_of(options.names)
@@ -76,14 +76,14 @@ def _line(row: Mapping) -> str:
 
 
 def _ensure_here(server: str) -> None:
-    """The benchmark sends no code elsewhere, either."""
+    """Refuse a server on another machine: the benchmark sends no code elsewhere."""
     host = urllib.parse.urlsplit(server).hostname
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise SystemExit(f"compare: {server} is not on this machine")
 
 
 def _agents(given: list[str]) -> dict[str, str]:
-    """The agents to run and their commands; those that are not installed are said."""
+    """The agents to run and their commands; prints the names of missing agents."""
     named = dict(item.partition("=")[::2] for item in given)
     chosen = {name: command or AGENTS.get(name, "") for name, command in named.items()} or AGENTS
     found: dict[str, str] = {}
@@ -127,7 +127,7 @@ def _solve(options: argparse.Namespace, command: str, name: str) -> dict:
 
 
 def _run(words: list[str], folder: Path, env: dict[str, str], seconds: float) -> int | None:
-    """The exit code, or None where the time was over; what it started is ended with it."""
+    """The exit code, or None after the time limit; ends all processes that the agent started."""
     process = subprocess.Popen(
         words, cwd=folder, env=env, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

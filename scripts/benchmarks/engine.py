@@ -1,9 +1,12 @@
-"""`scripts/bench engine`: the engine beside llama.cpp by itself, in one run on one machine.
+"""`scripts/bench engine`: the engine compared to plain llama.cpp, in one run on one machine.
 
-Reading, writing one reply and eight, reading nothing twice, a cold and a warm start of the whole
-program, guesses where the output copies the input, a core that another program keeps busy, and how
-much of a turn's prompt the next turn has not to read again.
-What counts are the ratios; the times depend on the machine and on what else it does.
+- reading a prompt, writing one reply, and eight at once
+- prompt lookup, where the output copies the input, and where it does not
+- a core that another program keeps busy
+- a cold and a warm start of the whole program
+- the share of a turn's prompt that the next turn reuses
+
+Compare the ratios; the times depend on the machine and its other work.
 """
 
 from __future__ import annotations
@@ -48,13 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scripts/bench engine`."""
     parser.add_argument("--model", help="a model of models.lock (default: its default)")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--repeat", type=int, default=3, help="the median of so many is taken")
+    parser.add_argument("--repeat", type=int, default=3, help="runs; their median counts")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "engine.jsonl")
     parser.add_argument("--plain-weights", action="store_true", help="without repacked weights")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure what was asked for; one row and one line each."""
+    """Measure the parts; each gives one row and one line."""
     entry = lock.load().entry(options.model)
     bench = Bench(store.path_for(entry), entry, options)
     for part in options.only:
@@ -67,19 +70,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _line(row: dict) -> str:
-    shown = ("part", "note")
-    hidden = {*machine(), "model", "sha256", "extra_bufts"}
-    values = [f"{key} {value}" for key, value in row.items() if key not in {*shown, *hidden}]
+    hidden = {*machine(), "part", "note", "model", "sha256", "extra_bufts"}
+    values = [f"{key} {value}" for key, value in row.items() if key not in hidden]
     return f"{row['part']:<8} " + "   ".join(values)
 
 
 class Bench:
-    """The measurements; each returns seconds, rates in tokens a second, and ratios."""
+    """The measurements; each returns seconds, tokens per second, and ratios."""
 
     def __init__(self, path: Path, entry: lock.Entry, options: argparse.Namespace) -> None:
         self._path, self._entry, self._options = path, entry, options
         self._threads = physical_cores()
-        source = (REPO / "localagent" / "models" / "lock.py").read_text()
+        source = (REPO / "localagent" / "models" / "catalog" / "lock.py").read_text()
         self._text = source[:3600]
 
     def single(self) -> dict:
@@ -171,8 +173,10 @@ class Bench:
         }  # fmt: skip
 
     def turns(self) -> dict:
-        """Of a turn's last prompt, the share that the next turn's first need not read again, each
-        turn in a process of its own: the least over a session, for each planner."""
+        """The share of a turn's last prompt that the next turn reuses, for each planner.
+
+        Each turn is a process of its own. The result is the smallest share of a session.
+        """
         kept: dict[str, float] = {}
         for planner in ("react", "workflow"):
             with tempfile.TemporaryDirectory() as folder:
@@ -183,7 +187,7 @@ class Bench:
                     arguments = [question, "--planner", planner, "--max-tokens", "120", *resume]
                     events = [event for _, event in self._run(home, project, arguments)]
                     replies = [e for e in events if e["type"] == "model_replied"]
-                    # What a request is may be asked first, which leaves the session's prompt alone.
+                    # A request may be classified first, which does not change the session's prompt.
                     replies = [e for e in replies if e["purpose"] != "classify"]
                     if before:
                         shares.append(replies[0]["reused_tokens"] / before)
@@ -216,7 +220,7 @@ class Bench:
     def _run(
         self, home: Path, project: Path, arguments: Sequence[str]
     ) -> Iterator[tuple[float, dict]]:
-        """The events of `localagent run`, and the seconds since the command at which each came."""
+        """The events of `localagent run`, each with its seconds since the command."""
         command = [sys.executable, "-m", "localagent", "run", *arguments, "--json"]
         command += ["--model", self._entry.id]
         env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
@@ -260,7 +264,7 @@ class Bench:
         job = {
             "window": WINDOW, "batch": BATCH, "threads": self._threads, "streams": streams,
             "extra_bufts": not self._options.plain_weights, "flash": False,
-            # Any tokens of the vocabulary take as long as others.
+            # All tokens of the vocabulary take the same time.
             "prompt": [1000 + n % 5000 for n in range(prompt)], "write": write,
         }  # fmt: skip
         command = [sys.executable, str(Path(__file__).with_name("raw.py")), str(self._path)]
@@ -271,7 +275,7 @@ class Bench:
 
 
 def ask(model: LlamaCpp, requests: Sequence[Request]) -> tuple[str, list[Usage]]:
-    """The first reply's text, and what each cost."""
+    """The first reply's text, and the usage of each reply."""
     text, usages = "", [Usage()] * len(requests)
     for place, chunk in model.generate_all(requests):
         if isinstance(chunk, Text) and place == 0:

@@ -1,9 +1,9 @@
 """`scripts/bench exercises`: how many exercises of a checkout of exercism/python are solved.
 
-Each exercise is a folder with a stub, its test file and INSTRUCTIONS.md. localagent is run on it as
-a user would, in a process of its own; whether it is solved is decided by the tests alone, run here
-once more afterwards. Rows are appended to a JSONL file, so that a run can be interrupted and
-resumed; a row records the commit, whether the tree was dirty, the model, the seed and the machine.
+Each exercise is a folder with a stub, its test file and INSTRUCTIONS.md. The benchmark runs
+localagent on it as a user does, in a process of its own. Then it runs the tests once more, and only
+they decide. Rows are appended to a JSONL file, so that an interrupted run can resume. A row has the
+commit, whether the tree was dirty, the model, the seed and the machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the exercises that the output file does not hold yet, then print the table."""
+    """Run the exercises that the output file lacks, then print the table."""
     names = options.only or names_of(options.names)
     mark = {"label": options.label, "seed": options.seed, "model": options.model or "default"}
     _table(resumed(options.out, mark, names, lambda name: _solve(options, name), _line))
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def names_of(path: Path | None) -> list[str]:
-    """The names in a file; lines that begin with # are left out."""
+    """The names in a file, without lines that begin with #."""
     if path is None:
         raise SystemExit("exercises: give --names FILE or --only NAME …")
     lines = (line.strip() for line in path.read_text().splitlines())
@@ -88,7 +88,7 @@ def _solve(options: argparse.Namespace, name: str) -> dict:
 
 
 def judge(folder: Path, tests: str, before: bytes) -> bool:
-    """Whether the tests pass, and are those that they were."""
+    """Whether the tests pass and are unchanged."""
     try:
         judged = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
@@ -105,7 +105,7 @@ def task_of(solution: str, tests: str) -> str:
 
 
 def _from_events(text: str) -> dict:
-    """What the event stream says about attempts and tokens."""
+    """The attempts and tokens in the event stream."""
     events = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     last = next((e for e in reversed(events) if e["type"] == "turn_finished"), {})
     checks = [e for e in events if e["type"] == "check_finished" and e["candidate"]]
@@ -143,7 +143,7 @@ def _table(rows: list[dict]) -> None:
 
 
 def summary(rows: Sequence[Mapping]) -> list[str]:
-    """What solved how many, and how many were solved within which time."""
+    """Print how many exercises each strategy solved, and how many were solved in which time."""
     solved = [row for row in rows if row["solved"]]
     steps = Counter(_step(row) for row in solved)
     within = {
@@ -157,7 +157,7 @@ def summary(rows: Sequence[Mapping]) -> list[str]:
 
 
 def _step(row: Mapping) -> str:
-    """What solved an exercise: a strategy, or the one greedy attempt that all others follow."""
+    """The strategy that solved an exercise, or the greedy first attempt."""
     if not row["how"]:
         return "nothing (its tests passed before)"
     strategy, _, number = row["how"].partition(" ")

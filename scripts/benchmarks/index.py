@@ -1,6 +1,6 @@
-"""`scripts/bench index`: how long the index of a repository takes to make, keep up and ask.
+"""`scripts/bench index`: the time to build, update and query the index of a repository.
 
-Nothing is written into the repository but one file that is changed and put back.
+The benchmark changes one file of the repository, and restores it.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ QUERIES = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scripts/bench index`."""
     parser.add_argument("repository", type=Path)
-    parser.add_argument("--processes", type=int, default=0, help="default: one for each processor")
+    parser.add_argument("--processes", type=int, default=0, help="default: one per core")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "index.jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Build, scan again, ask and update; one row, one line for each figure."""
+    """Build, scan again, query and update; write one row, and print a line for each figure."""
     workspace = Workspace.open(options.repository)
     with tempfile.TemporaryDirectory(prefix="bench-index-") as temporary:
         file = Path(temporary) / "index.sqlite"
-        row = {"repository": workspace.root.name, **_built(workspace, file, options.processes)}
-        row |= _asked(workspace, file) | _updated(workspace, file)
+        row = {"repository": workspace.root.name, **_build(workspace, file, options.processes)}
+        row |= _queries(workspace, file) | _updates(workspace, file)
     for key, value in row.items():
         print(f"{key:<22} {value}")
     write_row(options.out, {**row, **machine()})
     return 0
 
 
-def _built(workspace: Workspace, file: Path, processes: int) -> dict:
+def _build(workspace: Workspace, file: Path, processes: int) -> dict:
     first = 0.0
 
     def progress(done: int, _total: int) -> None:
@@ -81,8 +81,8 @@ def _built(workspace: Workspace, file: Path, processes: int) -> dict:
     }
 
 
-def _asked(workspace: Workspace, file: Path) -> dict:
-    """Questions of a few words that stand near each other in some file."""
+def _queries(workspace: Workspace, file: Path) -> dict:
+    """Time queries of a few words that follow each other in some file."""
     rng = random.Random(1)
     index = DiskIndex(workspace, file)
     texts = [path for path in index.files() if (workspace.root / path).stat().st_size < 200_000]
@@ -107,7 +107,7 @@ def _asked(workspace: Workspace, file: Path) -> dict:
 
 
 def _placed(index: DiskIndex, workspace: Workspace, texts: Sequence[str], rng: Random) -> float:
-    """Milliseconds for the places of a part of some line, at most fifty."""
+    """Milliseconds to find a part of some line, at most fifty places."""
     lines = workspace.read_bytes(rng.choice(texts)).decode("utf-8", "replace").splitlines()
     line = rng.choice([line for line in lines if len(line) > 12] or ["nothing like it"])
     start = rng.randrange(len(line) - 11)
@@ -127,15 +127,15 @@ def _quantiles(name: str, times: Sequence[float]) -> dict:
     }
 
 
-def _updated(workspace: Workspace, file: Path) -> dict:
-    """One file changed: until it is searchable, by a scan of all files and by the watcher."""
+def _updates(workspace: Workspace, file: Path) -> dict:
+    """Time until a changed file is searchable: by a scan of all files, and by the watcher."""
     path = next(p for p in workspace.files() if p.endswith((".py", ".go", ".c", ".js", ".rs")))
     place = workspace.root / path
     before = place.read_bytes()
     rng = Random(2)
 
     def change() -> str:
-        word = "".join(rng.choices(ascii_lowercase, k=14))  # of which no other file has a part
+        word = "".join(rng.choices(ascii_lowercase, k=14))  # no other file contains a part of it
         place.write_bytes(before + f"\n# {word}\n".encode())
         return word
 
@@ -148,7 +148,7 @@ def _updated(workspace: Workspace, file: Path) -> dict:
         with DiskIndex(workspace, file, live=True) as index:
             while not index.search("while it is built") and index.notice():
                 index.refresh()
-            time.sleep(2)  # until what was heard meanwhile is done
+            time.sleep(2)  # the watcher finishes earlier changes
             saved = [_saved(index, path, change) for _ in range(9)]
             limited = index.limited()
     finally:
@@ -162,7 +162,7 @@ def _updated(workspace: Workspace, file: Path) -> dict:
 
 
 def _saved(index: DiskIndex, path: str, change: Callable[[], str]) -> tuple[float, float]:
-    """Seconds until the watcher made a saved file searchable, and of processor time for it."""
+    """Seconds until the watcher makes a saved file searchable, and the CPU seconds for it."""
     cpu, began = _others(), time.perf_counter()
     word = change()
     while path not in (hit.path for hit in index.search(word, 3)):
@@ -170,12 +170,12 @@ def _saved(index: DiskIndex, path: str, change: Callable[[], str]) -> tuple[floa
         if time.perf_counter() - began > 10:
             break
     seconds = time.perf_counter() - began
-    time.sleep(0.5)  # for what is still done
+    time.sleep(0.5)  # the watcher finishes its work
     return seconds, _others() - cpu
 
 
 def _others() -> float:
-    """Processor seconds of all but this thread, which asks."""
+    """CPU seconds of all threads and processes except this thread."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = time.process_time() + children.ru_utime + children.ru_stime
     return used - time.thread_time()

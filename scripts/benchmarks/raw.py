@@ -2,7 +2,7 @@
 
 All times are in seconds.
 
-A process of its own for each job, with the low-level functions only: no worker, no pipe, no slots.
+Each job is a process that uses the low-level functions only: no worker, no pipe, no slots.
 `JOB` is JSON: window, batch, threads, extra_bufts, flash, prompt (tokens), write (tokens), streams.
 """
 
@@ -17,7 +17,7 @@ import llama_cpp as c
 
 
 def main(path: str, job: dict) -> None:
-    """Read a prompt once, then write greedily in as many streams as the job says."""
+    """Read a prompt once, then decode greedily in as many streams as the job names."""
     quiet = c.llama_log_callback(lambda *_: None)
     c.llama_log_set(quiet, ctypes.c_void_p(0))
     c.llama_backend_init()

@@ -1,4 +1,4 @@
-"""The rows of all benchmarks: JSON lines that say on what, and with what, they were measured."""
+"""The rows of all benchmarks: JSON lines with the commit, the machine and the figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 @functools.cache
 def machine() -> dict:
-    """The commit, whether the tree was changed, and the machine."""
+    """The commit, whether the work tree differs from it, and the machine."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(REPO), *words]
@@ -45,7 +45,7 @@ def write_row(path: Path, row: dict) -> None:
 
 
 def rows_of(path: Path) -> list[dict]:
-    """All rows of a file; none where it does not exist."""
+    """All rows of a file; an empty list where there is no file."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
@@ -58,8 +58,10 @@ def resumed(
     measure: Callable[[str], Mapping],
     line: Callable[[Mapping], str],
 ) -> list[dict]:
-    """The rows with this mark of all names. What the file does not hold yet is measured, appended
-    and shown, so a run can be interrupted and goes on where it was."""
+    """The rows of all names with this mark.
+
+    Rows that the file lacks are measured, appended and printed. So an interrupted run resumes.
+    """
     done = {row["name"] for row in rows_of(path) if mark.items() <= row.items()}
     for name in names:
         if name not in done:

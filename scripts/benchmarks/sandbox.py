@@ -1,4 +1,4 @@
-"""`scripts/bench sandbox`: what a start in each kind of sandbox costs over a bare command."""
+"""`scripts/bench sandbox`: start-up time of each kind of sandbox, compared to a bare command."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure each kind that works here, in turns with bare commands.
+    """Measure each kind that works here, alternating with bare commands.
 
-    "command" is one in a snapshot that is open, with pauses between as an agent makes them, so that
-    the next launcher is ready; "snapshot" opens a new snapshot for it, as the shell tool does.
+    The first figure is a command in an open snapshot. Pauses between commands, as an agent makes
+    them, let the next launcher get ready. The second figure opens a new snapshot for each command.
     """
     with tempfile.TemporaryDirectory(dir=Path.home()) as name:
         root = Path(name)
@@ -88,7 +88,7 @@ def _bare() -> None:
 
 
 def _milliseconds(act: Callable[[], object]) -> float:
-    time.sleep(0.05)  # the next launcher starts while nobody waits for it
+    time.sleep(0.05)  # the next launcher starts in this time
     begun = time.perf_counter()
     act()
     return (time.perf_counter() - begun) * 1000

@@ -1,4 +1,4 @@
-"""`scripts/bench startup`: processor time of commands that need no model."""
+"""`scripts/bench startup`: CPU time of commands that need no model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COMMANDS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scripts/bench startup`."""
-    parser.add_argument("--repeat", type=int, default=5, help="the least of so many is taken")
+    parser.add_argument("--repeat", type=int, default=5, help="runs; the fastest counts")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "startup.jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure each command, beside Python's own start."""
+    """Measure each command and Python's own start."""
     bare = min(_seconds(["-c", "pass"]) for _ in range(options.repeat))
     for command in COMMANDS:
         words = ["-m", "localagent", *command]
@@ -34,17 +34,17 @@ def run(options: argparse.Namespace) -> int:
         name = " ".join(command)
         row = {"command": name, "cpu_seconds": round(seconds, 3), "python_seconds": round(bare, 3)}
         write_row(options.out, {**row, "ratio": round(seconds / bare, 1), **machine()})
-        print(f"{name:<16} {seconds:.3f} s of processor time, {seconds / bare:.1f} times python's")
+        print(f"{name:<16} {seconds:.3f} s of CPU time, {seconds / bare:.1f} times python's")
     return 0
 
 
 def _seconds(words: list[str]) -> float:
-    before = _of_children()
+    before = _child_seconds()
     subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
-    return _of_children() - before
+    return _child_seconds() - before
 
 
-def _of_children() -> float:
-    """Processor time of the processes that ended, to the microsecond (`os.times` counts 10 ms)."""
+def _child_seconds() -> float:
+    """CPU seconds of ended child processes, to the microsecond (`os.times` counts 10 ms)."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

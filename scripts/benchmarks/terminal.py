@@ -1,17 +1,16 @@
 """`scripts/bench terminal`: how the interactive session feels, measured from outside, at a pty.
 
-first    seconds from the start of the process to the prompt
-echo     seconds from a key to its character on the terminal, while an answer is written
-stop     seconds from Ctrl-C in the middle of an answer to its end
-resume   seconds from Enter to the first words of an answer: in a new session, where all of a long
-         prompt is read, and when that session is resumed, where it is kept on the disk
-stream   memory and processor time of the session's process over a long stream of answers
+- first: seconds from the start of the process to the prompt
+- echo: seconds from a key to its character on the terminal, during an answer
+- stop: seconds from Ctrl-C in the middle of an answer to its end
+- resume: seconds from Enter to the first words of an answer, first in a new session with a long
+  prompt, then in the resumed session, whose KV cache is on the disk
+- stream: memory and CPU time of the session's process over a long stream of answers
 
-With `--index DIR` an index of the repository DIR is built during echo, again and again.
+`--index DIR` builds an index of the repository DIR during echo, again and again.
 
-With `--model` the answers are a real model's, written by all its threads; without it they are
-scripted, at 100 tokens a second. Nothing else should run: what the measuring process waits for a
-core counts as well.
+With `--model` a real model writes the answers, with all its threads. Without it they are scripted,
+at 100 tokens per second. Nothing else should run: time that the benchmark waits for a core counts.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ from rows import REPO, machine, write_row
 PARTS = ("first", "echo", "stop", "resume", "stream")
 QUESTION = "what does every function here do? explain each one at length"
 PACE = 0.01  # seconds a token
-# Characters that no answer holds. Each is typed into a line that does not hold it yet, so that
-# drawing the line anew does not show it.
+# Characters that no answer contains. Each is typed into a line without it, so that redrawing the
+# line does not show it.
 KEYS = [chr(code) for code in range(0x100, 0x17F)]
 KEYS_A_LINE = 40
-_PATIENCE = 300.0
+_TIMEOUT = 300.0
 _WORDS = "one two three four five six seven eight nine ten eleven twelve "
 
 
@@ -55,18 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `scripts/bench terminal`."""
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--model", help="a model that is installed; default: scripted answers")
-    parser.add_argument("--keys", type=int, default=300, help="keys that are pressed for echo")
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long stream lasts")
-    parser.add_argument("--repeat", type=int, default=5, help="starts, and stops, of which each")
-    parser.add_argument("--index", metavar="DIR", type=Path, help="index DIR meanwhile, for echo")
+    parser.add_argument("--keys", type=int, default=300, help="keys to press for echo")
+    parser.add_argument("--seconds", type=float, default=600.0, help="length of stream")
+    parser.add_argument("--repeat", type=int, default=5, help="number of starts and of stops")
+    parser.add_argument("--index", metavar="DIR", type=Path, help="index DIR during echo")
     parser.add_argument("--out", type=Path, default=REPO / ".bench" / "terminal.jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure the parts that were named, each in a session of its own."""
+    """Measure the named parts, each in a session of its own."""
     wrong = [part for part in options.parts if part not in PARTS]
     if wrong:
-        print(f"there is no part {wrong[0]}; there are {', '.join(PARTS)}", file=sys.stderr)
+        print(f"there is no part {wrong[0]}; parts: {', '.join(PARTS)}", file=sys.stderr)
         return 2
     if options.index is not None and not options.index.is_dir():
         print(f"there is no folder {options.index} to index", file=sys.stderr)
@@ -92,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _project(folder: Path) -> Path:
-    """A folder of code, and a script of long answers beside it."""
+    """A folder of code, and a script of long answers next to it."""
     project = folder / "project"
     project.mkdir()
     for number in range(20):
@@ -111,7 +110,7 @@ class Terminal:
     pid: int
     fd: int
     began: float
-    _seen: bytes = field(default=b"")
+    _output: bytes = field(default=b"")
 
     @classmethod
     def start(cls, project: Path, options: argparse.Namespace, *more: str) -> Terminal:
@@ -131,57 +130,58 @@ class Terminal:
         return cls(pid, fd, began)
 
     def press(self, keys: str) -> float:
-        """Press keys; what was shown before is forgotten. Returns the moment before: the session
-        may be quicker than the return from here."""
+        """Press keys and forget earlier output; returns the time just before.
+
+        The session may answer sooner than this method returns.
+        """
         self.rest(0.0)
-        self._seen = b""
+        self._output = b""
         moment = time.perf_counter()
         os.write(self.fd, keys.encode())
         return moment
 
-    def until(self, wanted: str, seconds: float = _PATIENCE) -> float:
-        """Read until `wanted` is there, and return the moment. Raises TimeoutError."""
+    def until(self, text: str, seconds: float = _TIMEOUT) -> float:
+        """Read until `text` is there, and return the time. Raises TimeoutError."""
         end = time.perf_counter() + seconds
-        found = wanted.encode()
-        while found not in self._seen:
+        while text.encode() not in self._output:
             left = end - time.perf_counter()
             if left <= 0:
-                raise TimeoutError(f"no {wanted!r} in {self._seen[-2000:]!r}")
+                raise TimeoutError(f"no {text!r} in {self._output[-2000:]!r}")
             self.rest(left, once=True)
         return time.perf_counter()
 
     def until_pressed(self, key: str) -> float:
-        """Press a key; the seconds until its character is there."""
+        """Press a key; returns the seconds until its character is there."""
         pressed = self.press(key)
         return self.until(key) - pressed
 
     def quiet(self) -> bool:
-        """Whether no answer is written: for a second, hardly a word came."""
-        self._seen = b""
+        """Whether the model writes no answer: hardly a word arrives in a second."""
+        self._output = b""
         self.rest(1.0)
-        return len(re.findall(rb"[a-z]{3,}", self._seen)) <= 20
+        return len(re.findall(rb"[a-z]{3,}", self._output)) <= 20
 
     def rest(self, seconds: float, *, once: bool = False) -> None:
-        """Read what comes, for so long, or until something came."""
+        """Read output for some seconds, or `once`."""
         end = time.perf_counter() + seconds
         while True:
             left = max(end - time.perf_counter(), 0.0)
             ready, _, _ = select.select([self.fd], [], [], left)
             if not ready:
                 return
-            self._seen = (self._seen + os.read(self.fd, 1 << 16))[-(1 << 20) :]
+            self._output = (self._output + os.read(self.fd, 1 << 16))[-(1 << 20) :]
             if once:
                 return
 
     def ask(self) -> None:
-        """Ask for a long answer, and wait until it is being written."""
+        """Ask for a long answer, and wait until the model writes it."""
         self.press(f"{QUESTION}\r")
         self.until("tok/s")
-        self._seen = b""
+        self._output = b""
 
     def close(self) -> None:
-        """Leave: Ctrl-C until the session is gone; what does not go is killed."""
-        end = time.monotonic() + _PATIENCE
+        """Leave: press Ctrl-C until the session ends, and kill it where it does not."""
+        end = time.monotonic() + _TIMEOUT
         try:
             while time.monotonic() < end:
                 os.write(self.fd, b"\x03")
@@ -193,7 +193,7 @@ class Terminal:
         os.close(self.fd)
 
     def __enter__(self) -> Terminal:
-        """Once the session is open."""
+        """Wait until the session is open."""
         self.until("plan mode")
         return self
 
@@ -202,7 +202,7 @@ class Terminal:
 
 
 def _first(project: Path, options: argparse.Namespace) -> dict:
-    """The prompt, and then the session with its model, from the start of the process."""
+    """Seconds from the start of the process to the prompt, and to the open session."""
     prompts, opened = [], []
     for _ in range(options.repeat):
         terminal = Terminal.start(project, options)
@@ -213,7 +213,7 @@ def _first(project: Path, options: argparse.Namespace) -> dict:
 
 
 def _echo(project: Path, options: argparse.Namespace) -> dict:
-    """Keys at a typist's pace, while answers are written one after another."""
+    """Press keys at a typist's pace, while the model writes one answer after another."""
     waited: list[float] = []
     chance = random.Random(0)
     with Terminal.start(project, options) as terminal, _indexing(options.index) as built:
@@ -238,8 +238,10 @@ def _echo(project: Path, options: argparse.Namespace) -> dict:
 
 @contextmanager
 def _indexing(folder: Path | None) -> Iterator[Callable[[], int]]:
-    """Build an index of a folder anew, again and again, in a process and a cache of its own; gives
-    what tells how often that was begun. Does nothing where there is no folder."""
+    """Build an index of a folder again and again, in a process and a cache of its own.
+
+    Yields a function that returns the number of builds. Does nothing without a folder.
+    """
     begun = 0
     over = threading.Event()
 
@@ -271,12 +273,11 @@ def _indexing(folder: Path | None) -> Iterator[Callable[[], int]]:
 
 
 def _resume(project: Path, options: argparse.Namespace) -> dict:
-    """A long question in a new session, with nothing kept on the disk; then a short one in the same
-    session, resumed by another process."""
+    """Ask a long question in a new session with an empty cache, then a short one when resumed."""
     names = " ".join(f"@{file.name}" for file in sorted(project.glob("*.py")))
     first, resumed = [], []
     for _ in range(options.repeat):
-        with _own_cache():
+        with _fresh_cache():
             with Terminal.start(project, options) as terminal:
                 pressed = terminal.press(f"what do the functions in {names} do?\r")
                 first.append(terminal.until("tok/s") - pressed)
@@ -290,8 +291,8 @@ def _resume(project: Path, options: argparse.Namespace) -> dict:
 
 
 @contextmanager
-def _own_cache() -> Iterator[None]:
-    """A cache folder of its own for what is started meanwhile."""
+def _fresh_cache() -> Iterator[None]:
+    """Give processes that start in the block a fresh cache folder."""
     before = os.environ.get("XDG_CACHE_HOME")
     with tempfile.TemporaryDirectory(prefix="localagent-bench-cache-") as cache:
         os.environ["XDG_CACHE_HOME"] = cache
@@ -311,13 +312,15 @@ def _stop(project: Path, options: argparse.Namespace) -> dict:
             terminal.rest(1.0)
             pressed = terminal.press("\x03")
             took.append(terminal.until("interrupted") - pressed)
-            terminal.rest(2.5)  # a second Ctrl-C right after it would leave
+            terminal.rest(2.5)  # an immediate second Ctrl-C would leave
     return {"stops": len(took), "most_s": _round(max(took))}
 
 
 def _stream(project: Path, options: argparse.Namespace) -> dict:
-    """What the session's process takes while one answer follows the other. A scripted model is
-    part of that process, a real one is not."""
+    """Memory and CPU time of the session's process, while one answer follows the other.
+
+    A scripted model is part of that process, a real model is not.
+    """
     sizes: list[float] = []
     with Terminal.start(project, options) as terminal:
         terminal.ask()

@@ -1,4 +1,4 @@
-"""What the setup shows: one line a step, with a moving line while a step takes long."""
+"""The setup's output: one line for each step, and a moving line during a long step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TextIO
 
 
 class SetupError(Exception):
-    """One clear line about what is wrong, and what to do."""
+    """A one-line message, with a hint and the log's path."""
 
     def __init__(self, message: str, hint: str = "", log: str = "") -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class SetupError(Exception):
 
 
 class Console:
-    """Prints steps to stderr, so that stdout belongs to what is run afterwards."""
+    """Prints steps to stderr; stdout belongs to the program that runs afterwards."""
 
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self.stream = stream
@@ -31,7 +31,7 @@ class Console:
 
     @contextmanager
     def step(self, name: str, doing: str) -> Iterator[list[str]]:
-        """A step that is under way; what is put into the list is shown when it is done."""
+        """Run a step; the last text in the list that it gets becomes the step's line."""
         self.worked, self.name = True, name
         self.begun = self.said = time.monotonic()
         self.progress(doing)
@@ -46,19 +46,19 @@ class Console:
         self.line(f"  {name:<12} {result[-1]:<52} {seconds:>8}")
 
     def progress(self, text: str) -> None:
-        """Show how far the step is: at once on a terminal, else one line in half a minute."""
+        """Show the step's progress: at once on a terminal, else a line every 30 seconds."""
         now = time.monotonic()
-        shown = f"  {self.name:<12} {text}"
+        row = f"  {self.name:<12} {text}"
         if self.live:
             width = shutil.get_terminal_size().columns - 1
-            self.stream.write(f"\r\x1b[K{shown[:width]}")
+            self.stream.write(f"\r\x1b[K{row[:width]}")
             self.stream.flush()
         elif now - self.said >= 30:
             self.said = now
-            self.line(shown)
+            self.line(row)
 
     def line(self, text: str = "") -> None:
-        """One whole line."""
+        """Print one line."""
         self.stream.write(text.rstrip() + "\n")
         self.stream.flush()
 
@@ -69,7 +69,7 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "0.3 s", "42 s", "3 min 05 s"."""
+    """Seconds for readers: "0.3 s", "42 s", "3 min 05 s"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:
@@ -78,5 +78,5 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as a person says them: "14 MB", "1.12 GB"."""
+    """Bytes for readers: "14 MB", "1.12 GB"."""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,4 +1,4 @@
-"""The demo: the local model repairs a copy of the sample, with the sample's tests as judge."""
+"""The demo: the local model repairs a copy of the sample, and the sample's tests judge it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TASK = "A test fails. Find the cause in the program and repair it; do not change
 def run(console: Console, options: list[str]) -> int:
     """Copy the sample, show its failing test, let localagent repair it, and run the tests again.
 
-    `options` go to `localagent run`. The result is 0 only where it and the tests succeeded.
+    `options` go to `localagent run`. Returns 0 only where both localagent and the tests succeed.
     """
     folder = _copy()
     console.line(f"\nThe sample is in {folder}. Its tests now:\n")
     if _tests(folder) == 0:
-        raise SetupError("the sample's tests pass before anything was repaired", "report this")
+        raise SetupError("the sample's tests already pass before the repair", "report this")
     name, _, _ = model.pinned()
     command = ["localagent", "run", TASK, "--check", CHECK, "--yes", "--model", name, *options]
     console.line(f"\n$ cd {shlex.quote(str(folder))}\n$ {shlex.join(command)}\n")
@@ -36,9 +36,17 @@ def run(console: Console, options: list[str]) -> int:
         raise KeyboardInterrupt
     console.line("\nThe sample's tests, run once more without localagent:\n")
     tests = _tests(folder)
-    undo = f"cd {shlex.quote(str(folder))} && {shlex.quote(str(places.BIN / 'localagent'))} undo"
-    console.line(f"\nto undo: {undo}" if agent == 0 else f"\nlocalagent ended with {agent}")
-    return agent or (1 if tests else 0)
+    console.line()
+    if agent or tests:
+        reason = f"localagent ended with exit code {agent}" if agent else "the tests still fail"
+        console.line(f"The demo failed: {reason}. The folder stays: {folder}")
+        return agent or 1
+    localagent = shlex.quote(str(places.BIN / "localagent"))
+    console.line("The model repaired the sample, on this machine alone. Next:")
+    console.line(f"  cd {shlex.quote(str(folder))}")
+    console.line(f"  {localagent} undo    # undoes the repair")
+    console.line(f"  {localagent}         # an interactive session")
+    return 0
 
 
 def _copy() -> Path:

@@ -1,6 +1,6 @@
-"""What llama.cpp is compiled for beside the processor: `--gpu cuda | vulkan | metal | none`.
+"""The GPU that llama.cpp is compiled for: `--gpu cuda | vulkan | metal | none`.
 
-The choice is noted in the environment, so that a later setup keeps it.
+The virtual environment records the choice, so that a later setup keeps it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "vulkan": ("-DGGML_VULKAN=ON",),
     "metal": ("-DGGML_METAL=ON", "-DGGML_METAL_EMBED_LIBRARY=ON"),
 }
-"""The flags of each kind. "none" leaves it to llama.cpp, which takes Metal on a Mac."""
+"""CMake's flags for each kind. With "none" llama.cpp decides; on a Mac it uses Metal."""
 
 _COMPILERS = {
     "cuda": (
@@ -37,7 +37,7 @@ _COMPILERS = {
 
 
 def take(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The kind that `--gpu` names, or None, and the arguments without it. Raises SetupError."""
+    """The kind that `--gpu` names, or None, and the other arguments. Raises SetupError."""
     rest = list(arguments)
     for place, argument in enumerate(rest):
         if argument == "--gpu":
@@ -57,18 +57,18 @@ def take(arguments: list[str]) -> tuple[str | None, list[str]]:
 
 
 def chosen() -> str:
-    """The kind that the environment is for."""
+    """The kind that the virtual environment records."""
     noted = venv.noted("gpu")
     return noted if isinstance(noted, str) and noted in KINDS else "none"
 
 
 def compiler(kind: str) -> str:
-    """What the compiler of a kind says of its version, or "" where none is needed.
+    """The version text of a kind's compiler, or "" where none is needed.
 
     Raises SetupError where it is missing.
     """
     if kind == "metal" and sys.platform != "darwin":
-        raise SetupError("Metal is Apple's; it cannot be compiled here", _known())
+        raise SetupError("Metal needs macOS; it cannot be compiled here", _known())
     if kind not in _COMPILERS:
         return ""
     name, hint = _COMPILERS[kind]
@@ -82,4 +82,4 @@ def compiler(kind: str) -> str:
 
 
 def _known() -> str:
-    return f"known are {', '.join(KINDS)}"
+    return f"kinds: {', '.join(KINDS)}"

@@ -1,4 +1,4 @@
-"""What the machine has to have: a C++ compiler and disk space. Git and tmux are only asked for."""
+"""The machine's prerequisites: a C++ compiler and disk space; git and tmux are optional."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INSTALL_COMPILER = (
 
 @dataclass(frozen=True)
 class Compiler:
-    """The C and C++ compilers and what they say about their version."""
+    """The C and C++ compilers and their version text."""
 
     c: str
     cxx: str
@@ -26,7 +26,7 @@ class Compiler:
 
     @property
     def gnu(self) -> bool:
-        """True for gcc; clang also answers to the name gcc on macOS."""
+        """Whether it is gcc; on macOS clang is also called gcc."""
         return "Free Software Foundation" in self.version
 
 
@@ -50,7 +50,7 @@ def compiler() -> Compiler:
 
 
 def accepted_flags(compiler: Compiler, flags: list[str]) -> list[str]:
-    """Those of `flags` that the compiler takes."""
+    """The flags that the compiler accepts."""
     return [flag for flag in flags if _accepts(compiler.cxx, flag)]
 
 

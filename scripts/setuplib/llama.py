@@ -41,7 +41,7 @@ BUILD_BYTES = 1_000_000_000  # sdist, unpacked source and objects; measured 0.6 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what the compiled library is."""
+    """Everything that determines the compiled library."""
 
     version: str
     sdist: str
@@ -52,8 +52,10 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """A folder name: the version and a hash of the rest. Python's version is not part of it:
-        the wheel holds no extension module (py3-none-PLATFORM)."""
+        """A folder name: the version and a hash of the rest.
+
+        Python's version is not part of it: the wheel has no extension module (py3-none-PLATFORM).
+        """
         facts = [self.version, self.sdist, self.compiler.version, self.compiler.c]
         facts += [*self.flags, *self.cmake, *machine()]
         facts += [self.gpu_compiler] if self.gpu_compiler else []
@@ -62,11 +64,13 @@ class Recipe:
 
 
 def recipe() -> Recipe:
-    """The recipe for this machine and the chosen kind of GPU. Raises SetupError where a compiler
-    is missing."""
+    """The recipe for this machine and the chosen kind of GPU.
+
+    Raises SetupError where a compiler is missing.
+    """
     found = host.compiler()
     kind = gpu.chosen()
-    flags = host.accepted_flags(found, _wanted_flags()) if found.gnu else []
+    flags = host.accepted_flags(found, _processor_flags()) if found.gnu else []
     text = _LOCK.read_text(encoding="utf-8")
     version = re.search(r"llama-cpp-python==(\S+)", text)
     sdist = re.search(r"--hash=sha256:([0-9a-f]{64})", text)
@@ -75,15 +79,15 @@ def recipe() -> Recipe:
     return Recipe(version[1], sdist[1], found, tuple(flags), cmake, gpu.compiler(kind))
 
 
-def _wanted_flags() -> list[str]:
-    """What gcc is told on this processor; where that is not known, as if it had AMX."""
+def _processor_flags() -> list[str]:
+    """The flags for gcc on this processor; an unknown processor counts as one with AMX."""
     known = [line for line in machine() if line.startswith("flags")]
     without = bool(known) and all(" amx_tile" not in line for line in known)
     return [] if without else _KEEP_STORES
 
 
 def machine() -> list[str]:
-    """What tells machines apart for which the compiler would make other code."""
+    """The facts of this machine on which the compiled code depends."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -94,24 +98,24 @@ def machine() -> list[str]:
 
 
 def needed() -> bool:
-    """True where the environment has no llama-cpp-python that was made for this machine."""
+    """Whether the environment lacks a llama-cpp-python for this machine."""
     return venv.noted("llama") != _installed()
 
 
-def kept() -> bool:
-    """True where some wheel is kept, so that a compile is unlikely."""
+def has_wheel() -> bool:
+    """Whether some compiled wheel exists, so that a compile is unlikely."""
     return any(places.builds().glob("*/*.whl"))
 
 
 def _installed() -> dict[str, str]:
-    """What is noted once it is installed: enough to see in a millisecond that nothing changed."""
-    facts = [*machine(), *_wanted_flags(), *_CMAKE, *gpu.KINDS[gpu.chosen()]]
+    """The record of an installed engine, which shows within a millisecond that nothing changed."""
+    facts = [*machine(), *_processor_flags(), *_CMAKE, *gpu.KINDS[gpu.chosen()]]
     facts.append(_LOCK.read_text(encoding="utf-8"))
     return {"made for": hashlib.sha256("\n".join(facts).encode()).hexdigest()}
 
 
 def install(console: Console, runner: Runner) -> None:
-    """Install llama-cpp-python, compiling it first where no wheel of this recipe is kept."""
+    """Install llama-cpp-python; compile it first where no wheel of this recipe exists."""
     if not needed():
         return
     plan = recipe()
@@ -144,7 +148,7 @@ def _compile(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Pa
         command = [places.PYTHON, *venv.PIP, "wheel", "--verbose", "--no-deps", "--no-index"]
         command += ["--no-build-isolation", "--no-cache-dir", "--wheel-dir", made, source]
         failed = "llama.cpp could not be compiled"
-        hint = "the log says why; running it again goes on from here"
+        hint = "the log says why; running it again continues from here"
         runner.must(command, _environment(plan, folder), failed, hint, show)
         wheel = _wheel(made)
         if wheel is None:
@@ -158,16 +162,18 @@ def _compile(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Pa
 
 
 def _tidy() -> None:
-    """Remove what compiles leave, also unfinished ones for another compiler; wheels stay."""
+    """Remove the leftovers of all compiles, also unfinished ones; wheels stay."""
     for folder in places.builds().iterdir():
         for left in ("made", "objects", "source", "sdist", "unpacking"):
             shutil.rmtree(folder / left, ignore_errors=True)
 
 
 def _environment(plan: Recipe, folder: Path) -> dict[str, str]:
-    """The build's settings. A person's own CMAKE_ARGS and CFLAGS stay in force for other builds
-    only: this one has to be what its key says."""
-    # Copied, so that the path stays the same when another checkout goes on with the compile.
+    """The environment of the build.
+
+    It ignores the user's CMAKE_ARGS and CFLAGS, because the recipe's key must describe the build.
+    """
+    # A copy keeps its path when another checkout continues the compile.
     include = Path(shutil.copy(places.LOCKS / "nocommon.cmake", folder))
     flags = " ".join(plan.flags)
     return {
@@ -184,7 +190,7 @@ def _environment(plan: Recipe, folder: Path) -> dict[str, str]:
 
 
 def _jobs() -> int:
-    """Compilers at once: one a processor, but each may take 1.5 GB of memory."""
+    """The number of compilers at once: one per core, each with up to 1.5 GB of memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -194,14 +200,16 @@ def _jobs() -> int:
 
 
 def _source(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Path:
-    """The unpacked source. It is unpacked once, so that the files keep their times and an
-    interrupted compile can go on."""
+    """The unpacked source.
+
+    It is unpacked only once: the files keep their times, so an interrupted compile can continue.
+    """
     ready = folder / "source"
     if ready.is_dir():
         return ready
     with console.step("llama.cpp", "downloading the source") as result:
         archive = _sdist(folder, runner)
-        # pip compared the hash already; what is unpacked is compared again, by us.
+        # pip has checked the hash; this checks the file that is unpacked.
         if _sha256(archive) != plan.sdist:
             archive.unlink()
             raise SetupError("the source of llama-cpp-python is not the pinned one: removed")
@@ -209,7 +217,7 @@ def _source(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Pat
         fresh = folder / "unpacking"
         shutil.rmtree(fresh, ignore_errors=True)
         with tarfile.open(archive) as tar:
-            # Known by its hash, so it is trusted; the safer filter came only with 3.11.4.
+            # The hash makes it trusted; the safer filter needs Python 3.11.4.
             tar.extractall(fresh)
         next(fresh.iterdir()).rename(ready)
         fresh.rmdir()

@@ -18,11 +18,11 @@ from setuplib.process import Runner, foreground, full_disk
 _VENV_BYTES = 600_000_000  # measured: 0.35 GB
 _RESERVE = 200_000_000
 LANES = ("unit", "integration", "real")
-_PROCESSES = 4  # more of them wait for one another's sandboxes and for the one real model
+_PROCESSES = 4  # more processes wait for each other's sandboxes and for the one real model
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command; the result is the exit code. Errors of the setup are one line each."""
+    """Run a command and return its exit code. An error of the setup prints one line."""
     commands: dict[str, Callable[[Console, list[str]], int]] = {
         "demo": _demo,
         "test": _test,
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return commands[argv[0]](console, list(argv[1:]))
     except KeyboardInterrupt:
-        console.line("interrupted; run it again to go on from here")
+        console.line("interrupted; run it again to continue from here")
         return 130
     except SetupError as error:
         return _report(console, error)
@@ -58,10 +58,10 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def setup(console: Console, packages: Sequence[str], engine: bool, kind: str | None = None) -> None:
-    """Bring the checkout to where it can run. With `engine` also llama.cpp and the model.
+    """Make the checkout ready to run; `engine` includes llama.cpp and the model.
 
-    `kind` is what llama.cpp is compiled for from now on (see `gpu`); None leaves that as it is.
-    Done already, it costs milliseconds and says nothing but one line. Raises SetupError.
+    `kind` is the GPU that llama.cpp is compiled for from now on (see `gpu`); None keeps the choice.
+    A finished setup takes milliseconds and prints one line. Raises SetupError.
     """
     begun = time.monotonic()
     host.warn_about_tools(console)
@@ -88,7 +88,7 @@ def _check_space(engine: bool) -> None:
     needs: list[tuple[Path, int, str]] = []
     if venv.noted("project") is None:
         needs.append((places.VENV, _VENV_BYTES, "packages"))
-    if engine and llama.needed() and not llama.kept():
+    if engine and llama.needed() and not llama.has_wheel():
         needs.append((places.builds(), llama.BUILD_BYTES, "compiling llama.cpp"))
     if engine and model.needed():
         needs.append((places.models(), model.missing_bytes(), "the model"))
@@ -98,7 +98,7 @@ def _check_space(engine: bool) -> None:
 
 @contextlib.contextmanager
 def _alone(console: Console) -> Iterator[int]:
-    """Hold the lock that keeps two setups of one user apart; the second one waits."""
+    """Hold the setup's lock: a second setup of the same user waits."""
     places.builds().mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(places.builds() / "setup.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
@@ -151,12 +151,12 @@ def _lane(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _side_by_side(arguments: list[str]) -> list[str]:
-    """pytest's options that run the tests on the cores there are, unless the arguments say how.
+    """pytest's options for parallel tests, unless the arguments choose how to run.
 
-    Tests of one `xdist_group` (those of the real model) stay in one process, one after another.
+    Tests of one `xdist_group` (such as the real model's) stay in one process, in sequence.
     """
-    own = ("-n", "--numprocesses", "--dist", "-s", "--capture", "--pdb", "--collect-only")
-    if any(argument.startswith(own) for argument in arguments):
+    chosen = ("-n", "--numprocesses", "--dist", "-s", "--capture", "--pdb", "--collect-only")
+    if any(argument.startswith(chosen) for argument in arguments):
         return []
     return ["-n", str(min(os.cpu_count() or 1, _PROCESSES)), "--dist", "loadgroup"]
 

@@ -1,4 +1,4 @@
-"""The default model: fetched by localagent itself, which verifies it."""
+"""The default model, which localagent itself fetches and verifies."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ def pinned() -> tuple[str, str, int]:
 
 
 def needed() -> bool:
-    """True where the model's file is missing or has another size; localagent checks the rest
-    before it loads it."""
+    """Whether the model's file is missing or has a wrong size.
+
+    localagent checks its hash before it loads the model.
+    """
     _, file, count = pinned()
     try:
         return (places.models() / file).stat().st_size != count
@@ -27,7 +29,7 @@ def needed() -> bool:
 
 
 def missing_bytes() -> int:
-    """The bytes still to come, with room for the parts that are under way."""
+    """The bytes that are still missing, with room for unfinished parts."""
     _, file, count = pinned()
     try:
         there = (places.models() / f"{file}.partial").stat().st_size
@@ -37,7 +39,7 @@ def missing_bytes() -> int:
 
 
 def fetch(console: Console, lock: int) -> None:
-    """Fetch the default model, showing the progress that localagent shows."""
+    """Fetch the default model, with localagent's own progress."""
     if not needed():
         return
     name, _, count = pinned()
@@ -49,7 +51,7 @@ def fetch(console: Console, lock: int) -> None:
         raise KeyboardInterrupt
     if code != 0 or needed():
         raise SetupError(
-            f"the model {name} could not be fetched (the reason stands above)",
-            "run it again: it goes on from here; or bring the file and use: "
+            f"the model {name} could not be fetched (see the reason above)",
+            "run it again: it continues from here; or copy the file here and run: "
             f".venv/bin/localagent models fetch {name} --from PATH",
         )

@@ -1,4 +1,4 @@
-"""Running other programs: their output goes to the log, and they end when the setup ends."""
+"""Runs other programs: their output goes to the log, and they end with the setup."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ OnLine = Callable[[str], None]
 
 
 def _ignore(line: str) -> None:
-    """For programs whose output only the log wants."""
+    """Ignore a line: only the log needs it."""
 
 
 class Runner:
     """Runs programs one at a time.
 
-    `lock` is the descriptor of the setup's lock: children inherit it, so that the lock stays held
+    `lock` is the descriptor of the setup's lock, which children inherit. So the lock stays held
     while a compiler of a killed setup still writes into the build folder.
     """
 
@@ -80,7 +80,7 @@ class Runner:
         on_line: OnLine = _ignore,
         cwd: Path | None = None,
     ) -> list[str]:
-        """Run a program that has to succeed. Raises SetupError with `failed` and its reason."""
+        """Run a program that must succeed. Raises SetupError with `failed` and the reason."""
         code, last = self.run(command, env, on_line, cwd)
         if code != 0:
             raise explain(failed, last, hint, self.log_path)
@@ -101,15 +101,18 @@ def foreground(
     stdout: int | None = None,
     lock: int | None = None,
 ) -> int:
-    """The exit code of a program on this terminal (128 + n for signal n). Ctrl-C reaches it too;
-    a program that is still there some seconds later is ended. Raises KeyboardInterrupt."""
+    """Run a program on this terminal; returns its exit code (128 + n for signal n).
+
+    Ctrl-C also reaches the program, which is killed if it does not end within seconds. Raises
+    KeyboardInterrupt.
+    """
     keep = () if lock is None else (lock,)
     words = [str(part) for part in command]
     process = subprocess.Popen(words, env=env, cwd=cwd, stdout=stdout, pass_fds=keep)
     try:
         code = process.wait()
     except KeyboardInterrupt as interrupt:
-        # From the keyboard, the terminal has told the program; from a signal, nobody has.
+        # The terminal sends Ctrl-C to the program as well; a signal reaches only this process.
         if interrupt.args:
             process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
@@ -121,14 +124,14 @@ def foreground(
 
 
 def explain(failed: str, lines: list[str], hint: str, log: Path) -> SetupError:
-    """The error for a program that failed, from what it printed."""
+    """The error for a failed program, from its output."""
     text = "\n".join(lines)
     errors = [line for line in lines if "error" in line.lower()] or lines
     reason = errors[-1].strip() if errors else "it printed nothing"
     if os.strerror(errno.ENOSPC) in text or "disk full" in text.lower():
         return full_disk(failed)
     if "Killed signal" in text or "cannot allocate memory" in text.lower():
-        reason, hint = "out of memory", "free some memory, and run it again: it goes on from here"
+        reason, hint = "out of memory", "free some memory, and run it again: it continues from here"
     elif "DO NOT MATCH THE HASHES" in text:
         reason = "a downloaded file is not the pinned one"
         hint = "the package index gives other files than those locked; nothing was installed"
@@ -136,7 +139,7 @@ def explain(failed: str, lines: list[str], hint: str, log: Path) -> SetupError:
         reason = "the package index does not answer"
         hint = (
             "check the network and pip's settings (pip config list; PIP_INDEX_URL, HTTPS_PROXY), "
-            "and run it again: it goes on from here"
+            "and run it again: it continues from here"
         )
     elif "No matching distribution" in text:
         reason = "the package index has no file for it: " + reason.removeprefix("ERROR: ")
@@ -145,16 +148,16 @@ def explain(failed: str, lines: list[str], hint: str, log: Path) -> SetupError:
 
 
 def full_disk(failed: str) -> SetupError:
-    """The error for a disk that ran full."""
+    """The error for a full disk."""
     return SetupError(
         f"{failed}: the disk is full",
         "make room, or set XDG_CACHE_HOME and XDG_DATA_HOME to folders on a larger disk, and run "
-        "it again: it goes on from here",
+        "it again: it continues from here",
     )
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a program with all that it started: politely first, so that it can clean up."""
+    """End a program and its children; the first signals let it clean up."""
     for number in (signal.SIGINT, signal.SIGTERM):
         _signal_all(process, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

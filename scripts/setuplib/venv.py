@@ -1,4 +1,4 @@
-"""The virtual environment and what is installed in it, each part noted when it is complete."""
+"""The virtual environment and its packages; each completed part is recorded."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from setuplib.console import Console, SetupError
 from setuplib.process import Runner, full_disk
 
 _NOTES = places.VENV / "localagent-setup.json"
-# pip's answers to questions nobody asked, and no place outside the pinned ones.
+# No version check, no questions.
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
 def ensure(console: Console, runner: Runner) -> None:
-    """Make the virtual environment, or make it anew where it was moved or its Python is gone."""
+    """Create the virtual environment; again where it was moved or its Python is missing."""
     wanted = {"place": str(places.VENV), "python": sys.version}
     if noted("venv") == wanted and places.PYTHON.exists():
         return
     with console.step("environment", f"creating {places.VENV}") as result:
         shutil.rmtree(places.VENV, ignore_errors=True)
-        # This may be the environment's own Python; the one that it was made from is wanted.
+        # This may be the environment's Python; use the Python that it was created from.
         python = getattr(sys, "_base_executable", sys.executable)
         code, last = runner.run([python, "-m", "venv", places.VENV], os.environ.copy())
         if code != 0:
@@ -43,7 +43,7 @@ def ensure(console: Console, runner: Runner) -> None:
 
 
 def install_locked(console: Console, runner: Runner, names: Sequence[str]) -> None:
-    """Install the packages of scripts/lock/NAME.txt, with exactly the hashes that stand there."""
+    """Install the packages of scripts/lock/NAME.txt, with exactly the hashes in it."""
     files = [places.LOCKS / f"{name}.txt" for name in names]
     todo = [file for file in files if noted(file.name) != _hash(file)]
     if not todo:
@@ -70,7 +70,7 @@ def install_locked(console: Console, runner: Runner, names: Sequence[str]) -> No
 
 
 def install_project(console: Console, runner: Runner) -> None:
-    """Install this checkout in place, so that `localagent` runs from its files."""
+    """Install this checkout in place: `localagent` runs its files."""
     wanted = {"place": str(places.REPO), "project": _hash(places.REPO / "pyproject.toml")}
     if noted("project") == wanted:
         return
@@ -83,7 +83,7 @@ def install_project(console: Console, runner: Runner) -> None:
 
 
 def noted(key: str) -> object:
-    """What was noted under `key` when that part was completed, or None."""
+    """The record of a completed part, or None."""
     try:
         return json.loads(_NOTES.read_text(encoding="utf-8")).get(key)
     except (OSError, ValueError, AttributeError):
@@ -91,7 +91,7 @@ def noted(key: str) -> object:
 
 
 def note(key: str, value: object) -> None:
-    """Note that a part is complete."""
+    """Record that a part is complete."""
     try:
         notes = json.loads(_NOTES.read_text(encoding="utf-8"))
     except (OSError, ValueError):

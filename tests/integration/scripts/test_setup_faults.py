@@ -123,5 +123,5 @@ def test_a_second_setup_waits_and_can_be_left(
     finally:
         os.close(handle)
     assert process.returncode == 130
-    assert rest == "interrupted; run it again to go on from here\n"
+    assert rest == "interrupted; run it again to continue from here\n"
     assert not (checkout / ".venv").exists()

@@ -21,7 +21,7 @@ def test_the_option_is_taken_out_of_the_arguments() -> None:
 def test_a_kind_that_is_unknown_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SetupError) as refused:
         gpu.take(arguments)
-    assert refused.value.hint == "known are none, cuda, vulkan, metal"
+    assert refused.value.hint == "kinds: none, cuda, vulkan, metal"
 
 
 def test_the_choice_changes_what_is_compiled_and_stays(

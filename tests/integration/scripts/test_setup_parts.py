@@ -125,7 +125,7 @@ def test_stores_are_kept_only_where_amx_needs_them(
     monkeypatch: pytest.MonkeyPatch, lines: list[str], kept: bool
 ) -> None:
     monkeypatch.setattr(llama, "machine", lambda: ["Linux", "x86_64", *lines])
-    assert bool(llama._wanted_flags()) is kept
+    assert bool(llama._processor_flags()) is kept
 
 
 def test_gnu_and_clang_are_told_apart() -> None:

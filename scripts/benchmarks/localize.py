@@ -1,15 +1,14 @@
-"""`scripts/bench localise`: does the index find the files that bug fixes of a repository changed?
+"""`scripts/bench localize`: does the index find the files that bug fixes of a repository changed?
 
-Each fix is a question: its message without file names. The corpus is the code before it. The files
-that it changed are right. `git log` of the repositories given by path is searched for commits whose
-subject speaks of a fix, and of no chore (annotations of types, prose, style, merges: no word of
-their messages says where they are), and that change one to five files of code that are no tests.
-Beside the index, plain BM25 over whole files is asked, in the same run; with `--ablate`, also the
-index without one part of its ranking.
+Each fix is a query: its commit message without file names. The index holds the code before the
+fix, and the changed files are the right answers. A fix is a commit whose subject mentions a fix and
+no chore (types, prose, style, merges: their messages do not describe a place). It changes one to
+five files of code that are not tests. The same run also queries plain BM25 over whole files; with
+`--ablate`, also the index without one part of its ranking.
 
-R@k is the part of the changed files among the first k, MRR the mean of one over the first right
-rank, both in per cent; "hunks" the part of the changed hunks that a model is shown in 4,000 of its
-tokens (`localagent context`), counted by its own tokenizer. "unnamed" counts only fixes whose
+R@k is the share of the changed files among the first k results. MRR is the mean reciprocal rank of
+the first right result. Both are percentages. "hunks" is the share of the changed hunks in a context
+of 4,000 tokens (`localagent context`), by the model's tokenizer. "unnamed" counts only fixes whose
 message names neither a changed file's stem nor a changed function.
 """
 
@@ -60,12 +59,12 @@ _ABLATIONS = {
     "no path": {"PATH": 0.0},
     "no commits": {"COMMITS": 0.0},
 }
-"""Numbers of `localagent.index.ranking` that are others."""
+"""Changed constants of `localagent.index.ranking`, by name."""
 
 
 @dataclass(frozen=True)
 class Fix:
-    """A commit: the question, its parent, and the changed lines of each changed file."""
+    """A commit: its query, its parent, and the changed lines of each changed file."""
 
     commit: str
     parent: str
@@ -76,31 +75,31 @@ class Fix:
 
     @property
     def names_it(self) -> bool:
-        """Whether the question names a changed file or function."""
+        """Whether the query names a changed file or function."""
         words = set(re.findall(r"\w+", self.question.lower()))
         stems = {PurePosixPath(path).stem.lower() for path in self.changed}
         return bool(words & (stems | self.functions))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `scripts/bench localise`."""
+    """The options of `scripts/bench localize`."""
     parser.add_argument("repositories", nargs="+", type=Path, help="git repositories, with history")
-    parser.add_argument("--most", type=int, default=60, help="fixes of each, the newest first")
-    parser.add_argument("--chores", action="store_true", help="count fixes of types and prose too")
+    parser.add_argument("--most", type=int, default=60, help="fixes of each, newest first")
+    parser.add_argument("--chores", action="store_true", help="include fixes of types and prose")
     parser.add_argument("--ablate", action="store_true", help="also without parts of the ranking")
-    parser.add_argument("--model", help="whose tokens are counted; default: the default model")
-    parser.add_argument("--out", type=Path, default=REPO / ".bench" / "localise.jsonl")
+    parser.add_argument("--model", help="model whose tokenizer counts; default: the default model")
+    parser.add_argument("--out", type=Path, default=REPO / ".bench" / "localize.jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask for each fix, and print a table."""
+    """Query the index for each fix, and print a table."""
     parts = tuple(_ABLATIONS) if options.ablate else ()
     results: list[dict] = []
     with closing(open_models(Project.open(REPO, {"model": options.model}))) as models:
         models.model()
         count = models.role("main").count
         for repository in options.repositories:
-            fixes = _asked(repository.resolve(), options.most, options.chores)
+            fixes = _queries(repository.resolve(), options.most, options.chores)
             found = [_result(index, tree, fix, parts, count) for index, tree, fix in fixes]
             results += [{"repository": _name(repository), **one} for one in found]
             _print(_name(repository), found)
@@ -126,9 +125,9 @@ def _name(repository: Path) -> str:
     return path.parent.name if path.name in ("repo", ".git") else path.name
 
 
-def _asked(repository: Path, most: int, chores: bool) -> Iterator[tuple[DiskIndex, Path, Fix]]:
-    """Each fix, with the code before it and its index."""
-    with tempfile.TemporaryDirectory(prefix="localise-") as temporary:
+def _queries(repository: Path, most: int, chores: bool) -> Iterator[tuple[DiskIndex, Path, Fix]]:
+    """Yield each fix with the code before it and its index."""
+    with tempfile.TemporaryDirectory(prefix="localize-") as temporary:
         tree, file = Path(temporary) / "tree", Path(temporary) / "index.sqlite"
         _git(
             repository, "clone", "--quiet", "--shared", "--no-checkout", str(repository), str(tree)
@@ -152,7 +151,7 @@ def _result(index: DiskIndex, tree: Path, fix: Fix, parts: Sequence[str], count:
 
 
 def _ranks(index: DiskIndex, fix: Fix, other: Mapping[str, float] = MappingProxyType({})) -> list:
-    """The ranks of the changed files, with some numbers of the ranking being `other` ones."""
+    """The ranks of the changed files; `other` replaces constants of the ranking."""
     usual = {name: getattr(ranking, name) for name in other}
     try:
         for name, value in other.items():
@@ -165,7 +164,7 @@ def _ranks(index: DiskIndex, fix: Fix, other: Mapping[str, float] = MappingProxy
 
 
 def _rank(ranked: Sequence[str], path: str) -> int:
-    """From 1; 0 where it was not found."""
+    """The rank of a path, from 1; 0 where it is missing."""
     return ranked.index(path) + 1 if path in ranked else 0
 
 
@@ -174,7 +173,7 @@ def _counts(path: str) -> bool:
 
 
 def _covered(index: DiskIndex, tree: Path, fix: Fix, count: Count) -> float:
-    """The part of the changed hunks that is shown to a model with 4,000 tokens for code."""
+    """The share of the changed hunks in a context of 4,000 tokens."""
     workspace = Workspace.open(tree)
     found = gather(fix.question, workspace, index, count, _TOKENS)
     shown = {one.path: one.spans for one in found.excerpts}
@@ -214,7 +213,7 @@ def _fix(tree: Path, commit: str) -> Fix | None:
 
 
 def _changed(diff: str) -> tuple[dict[str, list[tuple[int, int]]], frozenset[str]]:
-    """The changed lines of the old side of each file that counts, and names in hunk headers."""
+    """The changed lines of each file before the commit, and the names in hunk headers."""
     found: dict[str, list[tuple[int, int]]] = {}
     functions: set[str] = set()
     path = ""
