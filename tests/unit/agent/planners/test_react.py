@@ -15,6 +15,7 @@ from localagent.core.events import Event, MessageAdded, Steered, Step, ToolRetur
 from localagent.models.scripted import ScriptedReply
 from localagent.tools.edit import Edit
 from localagent.tools.read import Read
+from localagent.tools.shell import Shell
 from localagent.tools.write import Write
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
 from tests.doubles.scripted_turn import run_events, scripted_turn
@@ -27,7 +28,7 @@ EDIT = (
     ">>>>>>> REPLACE\n```"
 )
 DONE = "```done\nfixed the sign\n```"
-TOOLS = {tool.spec.name: tool for tool in (Read(), Edit(), Write())}
+TOOLS = {tool.spec.name: tool for tool in (Read(), Edit(), Write(), Shell())}
 
 
 def turn_in(
@@ -90,6 +91,41 @@ def test_text_without_a_call_is_no_answer_to_a_task(tmp_path: Path) -> None:
     assert len(told(events)) == LOOP.stumbles
 
 
+def test_text_without_a_call_gets_an_example_of_one(tmp_path: Path) -> None:
+    events, result = plan(turn_in(tmp_path, ["I would fix it.", EDIT, DONE]))
+    assert result.outcome == "solved"
+    assert "no tool call" in told(events)[0]
+
+
+def test_claims_without_work_are_not_solved(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [DONE] * LOOP.stumbles)
+    _, result = plan(turn)
+    assert (result.outcome, turn.changed) == ("unsolved", [])
+
+
+def test_a_json_call_is_understood(tmp_path: Path) -> None:
+    call = '<tool_call>{"name": "read", "arguments": {"path": "calc.py"}}</tool_call>'
+    events, result = plan(turn_in(tmp_path, [call, EDIT, DONE]))
+    assert [e.ok for e in events if isinstance(e, ToolReturned)] == [True, True]
+    assert result.outcome == "solved"
+
+
+def test_a_command_that_was_cut_off_is_not_run(tmp_path: Path) -> None:
+    endless = "```shell\n" + "".join(f"touch made-{n}\n" for n in range(2000))
+    turn = turn_in(tmp_path, [endless, EDIT, DONE])
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    assert "your shell was cut off" in told(events)[0]
+    assert set(turn.services.sandbox.commands) == {"pytest"}  # type: ignore[attr-defined]
+
+
+def test_a_conversation_that_cannot_be_made_to_fit_ends_plainly(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [DONE], "Fix calc.py\n" + "and so on " * 900, window=1300)
+    _, result = plan(turn)
+    assert result.outcome == "unsolved"
+    assert "no longer fits the window" in result.summary
+
+
 def test_text_without_a_call_answers_a_question(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, ["It subtracts."], "What does add do?")
     _, result = plan(turn)
@@ -121,3 +157,6 @@ def test_a_long_conversation_is_compacted(tmp_path: Path) -> None:
     steps = [e.detail for e in events if isinstance(e, Step) and e.name == "compact"]
     assert steps
     assert all(detail.startswith("context compacted: ") for detail in steps)
+    last: str = turn.services.model.prompts[-1]  # type: ignore[attr-defined]
+    assert "The result of read path=note0.md was left out" in last
+    assert "Fix calc.py" in last
