@@ -86,7 +86,7 @@ class Workspace:
         head, _, tail = rel.rstrip("/").rpartition("/")
         if tail in ("", ".", ".."):
             return self.root / self.relative(rel)
-        if "\0" in tail or not _encodable(tail):
+        if "\0" in tail or not is_encodable(tail):
             raise _outside(rel)
         return self.root / self.relative(head or ".") / tail
 
@@ -159,7 +159,7 @@ class Workspace:
 
     def _cleaned(self, path: str) -> str:
         """`path` without the blanks that users and models put around it."""
-        if "\0" in path or not _encodable(path):
+        if "\0" in path or not is_encodable(path):
             raise _outside(path)
         text = path if _exists_in(self.root, path) else path.strip()
         first = text.replace("\\", "/").split("/", 1)[0]
@@ -226,7 +226,8 @@ def _in_git(name: str) -> bool:
     return ".git" in name.lower().split("/")
 
 
-def _encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether the file system can have the name `text`."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localagent.history.sessions.jsonl import write_whole
+
 ZERO = "0" * 64
 TORN = "torn"
 _END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
@@ -85,7 +87,7 @@ def append(fd: int, record: dict[str, Any]) -> Link:
     repair(fd)
     size = os.fstat(fd).st_size
     line, link = seal(record, _last(fd, size)[0])
-    _write(fd, size, line)
+    write_whole(fd, line)
     return link
 
 
@@ -99,7 +101,7 @@ def repair(fd: int) -> Link | None:
     rest = _read(fd, good, size - good)
     if link.seq:
         if not rest:  # the last record is whole, but for its end
-            _write(fd, size, b"\n")
+            write_whole(fd, b"\n")
             return None
         rest = rest[1:]
     if not rest:
@@ -107,7 +109,7 @@ def repair(fd: int) -> Link | None:
     torn = rest.removesuffix(b"\n")
     record = {"type": TORN, "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
     line, link = seal(record, link)
-    _write(fd, size, (b"" if rest.endswith(b"\n") else b"\n") + line)
+    write_whole(fd, (b"" if rest.endswith(b"\n") else b"\n") + line)
     return link
 
 
@@ -143,17 +145,6 @@ def _read(fd: int, at: int, count: int) -> bytes:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-def _write(fd: int, size: int, data: bytes) -> None:
-    """Write all of `data` at the end, or nothing."""
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(fd, view) :]
-    except OSError:
-        os.ftruncate(fd, size)
-        raise
 
 
 def open_chain(path: Path) -> int:

@@ -33,6 +33,7 @@ from localagent.history.checkpoints.turn_log import (
 )
 from localagent.history.checkpoints.workspace_lock import next_timestamp
 from localagent.workspace.safe_files import PathState, SafeDir
+from localagent.workspace.workspace import is_encodable
 
 _MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
 
@@ -285,7 +286,7 @@ def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]
 
 def _clean(path: str) -> str:
     """`path` in its plain form. Raises OutsideWorkspace and RefusedError for an invalid path."""
-    if path.startswith("/") or "\0" in path or ".." in path.split("/") or not _encodable(path):
+    if path.startswith("/") or "\0" in path or ".." in path.split("/") or not is_encodable(path):
         raise OutsideWorkspace(
             f"{path!r} is no path inside the workspace", "use a path relative to the workspace"
         )
@@ -297,14 +298,6 @@ def _clean(path: str) -> str:
             if _FORBIDDEN_ON_WINDOWS & set(part) or part != part.rstrip(" ."):
                 raise RefusedError(f"{path!r} is no file name on this system")
     return "/".join(parts)
-
-
-def _encodable(path: str) -> bool:
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _goal(change: Change) -> PathState:

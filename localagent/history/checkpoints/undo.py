@@ -7,10 +7,11 @@ contents, and no transcript.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from localagent.core.errors import LocalAgentError, UsageError, WorkspaceError
 from localagent.core.events import FileChanged
@@ -31,6 +32,7 @@ from localagent.history.sessions.catalog import exists, lineage
 from localagent.history.sessions.transcript import Parent, find_session, session_ids
 from localagent.workspace.safe_files import SafeDir
 
+Kind = Literal["undo", "redo"]
 _MAX_NAMES = 5  # in a message
 
 
@@ -58,6 +60,13 @@ class _Turn:
     def name(self) -> str:
         return f"{self.log.session}:{self.log.turn}"
 
+    def changes(self, kind: Kind) -> dict[str, NetChange]:
+        """The changes to take back, by path: those of the turn, or those of its undo."""
+        if kind == "undo":
+            return self.live
+        steps = self.undo.steps if self.undo else ()
+        return {s.path: NetChange(s.before, s.after, (s.before, s.after)) for s in steps}
+
 
 def undo(
     root: Path,
@@ -79,13 +88,7 @@ def undo(
     another session, stored content missing, no space or permission).
     """
 
-    def choose(turns: list[_Turn]) -> _Turn:
-        return _chosen(turns, which, lambda turn: bool(turn.live), "undo")
-
-    def goals(turn: _Turn) -> dict[str, NetChange]:
-        return turn.live
-
-    return _run("undo", Path(root), choose, goals, force, sessions, lock)
+    return _run("undo", Path(root), which, force, sessions, lock)
 
 
 def redo(
@@ -97,15 +100,7 @@ def redo(
     lock: WorkspaceLock | None = None,
 ) -> UndoResult:
     """Take back the last undo in `root`, or the undo of the turn `which`. See `undo`."""
-
-    def choose(turns: list[_Turn]) -> _Turn:
-        return _chosen(turns, which, lambda turn: turn.undo is not None, "redo")
-
-    def goals(turn: _Turn) -> dict[str, NetChange]:
-        steps = turn.undo.steps if turn.undo else ()
-        return {s.path: NetChange(s.before, s.after, (s.before, s.after)) for s in steps}
-
-    return _run("redo", Path(root), choose, goals, force, sessions, lock)
+    return _run("redo", Path(root), which, force, sessions, lock)
 
 
 def undo_from(
@@ -142,10 +137,9 @@ def undo_from(
 
 
 def _run(
-    kind: str,
+    kind: Kind,
     root: Path,
-    choose: Callable[[list[_Turn]], _Turn],
-    goals: Callable[[_Turn], dict[str, NetChange]],
+    which: str | None,
     force: bool,
     sessions: Path | None,
     lock: WorkspaceLock | None,
@@ -155,16 +149,13 @@ def _run(
     sessions = sessions or sessions_dir()
     with _locked(root, kind, lock):
         recover_workspace(root, sessions)
-        turn = choose(_turns(root, sessions))
-        changes = goals(turn)
+        turn = _chosen(_turns(root, sessions), which, kind)
         with SafeDir(root) as tree:
             try:
-                planned = _plan(tree, turn, changes, force)
+                planned = _changes_back(tree, turn, turn.changes(kind), force)
             except OSError as error:
                 raise explain(error, str(error.filename or root)) from error
-            changed = commit(
-                tree, turn.log, "undo" if kind == "undo" else "redo", planned, {}, _UNBOUNDED
-            )
+            changed = commit(tree, turn.log, kind, planned, {}, _UNBOUNDED)
     return UndoResult(turn.log.session, turn.log.turn, tuple(changed), planned.kept)
 
 
@@ -173,7 +164,9 @@ def _run(
 _UNBOUNDED = 1 << 62
 
 
-def _plan(tree: SafeDir, turn: _Turn, changes: Mapping[str, NetChange], force: bool) -> ChangeSet:
+def _changes_back(
+    tree: SafeDir, turn: _Turn, changes: Mapping[str, NetChange], force: bool
+) -> ChangeSet:
     """The changes back. Raises WorkspaceError where another program's work would be lost."""
     by_hand = [path for path, n in changes.items() if tree.state(path) not in n.known]
     goals = {path: n.before for path, n in changes.items()}
@@ -212,18 +205,16 @@ def _turns(root: Path, sessions: Path) -> list[_Turn]:
     return sorted(turns, key=lambda turn: turn.time)
 
 
-def _chosen(
-    turns: list[_Turn], which: str | None, fits: Callable[[_Turn], bool], verb: str
-) -> _Turn:
+def _chosen(turns: list[_Turn], which: str | None, kind: Kind) -> _Turn:
     named = turns if which is None else list(_matching(turns, which))
-    fitting = [turn for turn in named if fits(turn)]
-    if fitting:
-        return fitting[-1]
+    possible = [turn for turn in named if turn.changes(kind)]
+    if possible:
+        return possible[-1]
     if which is None:
-        raise UsageError(f"there is nothing to {verb} in this workspace")
+        raise UsageError(f"there is nothing to {kind} in this workspace")
     if not named:
         raise UsageError(f"no turn {which} changed anything in this workspace", _existing(turns))
-    raise UsageError(f"there is nothing to {verb} in turn {which}", _existing(turns))
+    raise UsageError(f"there is nothing to {kind} in turn {which}", _existing(turns))
 
 
 def _matching(turns: list[_Turn], which: str) -> Iterable[_Turn]:

@@ -50,27 +50,16 @@ class Appender:
         if size:
             os.lseek(self._fd, size - 1, os.SEEK_SET)
             if os.read(self._fd, 1) != b"\n":
-                self._write(b"\n")
+                write_whole(self._fd, b"\n")
 
     def append(self, record: dict[str, Any], *, sync: bool = False) -> None:
         """Write one record as one line, and with `sync` wait until it is on the disk.
 
         Raises OSError, and leaves the file unchanged then.
         """
-        self._write(_line(record))
+        write_whole(self._fd, _line(record))
         if sync:
             os.fsync(self._fd)
-
-    def _write(self, data: bytes) -> None:
-        """Write all of `data` or nothing; the kernel nearly always takes it in one write()."""
-        before = os.fstat(self._fd).st_size
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError:
-            os.ftruncate(self._fd, before)
-            raise
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -83,6 +72,21 @@ class Appender:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def write_whole(fd: int, data: bytes) -> None:
+    """Append all of `data` or nothing. Raises OSError.
+
+    The kernel nearly always takes it in one write().
+    """
+    size = os.fstat(fd).st_size
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except OSError:
+        os.ftruncate(fd, size)
+        raise
 
 
 def in_use(path: Path) -> bool:
