@@ -159,7 +159,7 @@ def _notes(
         if names:
             lines.append(f"changed: {', '.join(names[:_SHOWN_CHANGES])}{more}")
     if git.kept:
-        lines.append(f"kept in git: {', '.join(git.kept[:_SHOWN_CHANGES])}")
+        lines.append(f"git: {', '.join(git.kept[:_SHOWN_CHANGES])}")
     if git.left:
         some = ", ".join(git.left[:_SHOWN_LEFT])
         more = f" and {len(git.left) - _SHOWN_LEFT} more" if len(git.left) > _SHOWN_LEFT else ""

@@ -188,7 +188,8 @@ def _adopt_index(root: Path, before: GitSnapshot, inside: Mapping[str, Change]) 
         wrong = [path for path in changed if now.get(path) != after.get(path)]
         if wrong:
             raise _Refused(f"the index entry {os.fsdecode(wrong[0])!a}")
-    return [f"index entries: {len(changed)}"] if changed else []
+    files = "1 file" if len(changed) == 1 else f"{len(changed)} files"
+    return [f"staged: {files}"] if changed else []
 
 
 def _entries(listing: bytes) -> _Index:

@@ -70,7 +70,7 @@ def test_status_and_diff_and_commit(use: Callable[[str], ToolResult], repository
     assert "M a.py\n?? new.py" in use("git status --short").for_model
     assert "+a = 2" in use("git diff").for_model
     done = use("git add -A && git commit -q -m 'second one'")
-    assert done.ok and "kept in git: refs/heads/main is " in done.for_model
+    assert done.ok and "git: refs/heads/main is " in done.for_model
     assert git(repository, "log", "--format=%an %s") == "Ada second one\nAda first"
     assert git(repository, "status", "--short") == ""
     assert "localagent: git add -A" in git(repository, "reflog", "-1")
