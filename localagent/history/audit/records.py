@@ -11,30 +11,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from localagent.core.events import (
-    Blocked,
-    CandidateRejected,
-    CheckFinished,
-    CheckStarted,
-    Decision,
-    Event,
-    Failed,
-    FileChanged,
-    FileRead,
-    ModeChanged,
-    ModelAsked,
-    ModelReplied,
-    ModelSwitched,
-    Rewound,
-    SessionStarted,
-    Steered,
-    ToolCalled,
-    ToolReturned,
-    TurnFinished,
-    TurnStarted,
-    Warned,
-    to_dict,
-)
+from localagent.core import events
+from localagent.core.events import Event, to_dict
 
 # The arguments of tools that name what is done, and the longest one recorded in words. `body` is a
 # command to the tool `shell`, and the content of a file to all others.
@@ -45,56 +23,48 @@ _MAX_CHARS = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A record's type, the fields that it copies, and the field whose text it hashes as `name`.
-
-    Without `fields`, it copies all of them.
+    """A record's type, the fields that it copies ("" for all of them), and the field whose text
+    it hashes as `name`.
     """
 
     type: str
-    fields: tuple[str, ...] = ()
+    fields: str = ""
     content: str = ""
     name: str = "text"
 
 
 _FORMS: dict[type[Event], _Form] = {
-    SessionStarted: _Form("session"),
-    ModelSwitched: _Form("model"),
-    ModeChanged: _Form("mode"),
-    Decision: _Form("decision"),
-    Blocked: _Form("blocked"),
-    FileRead: _Form("read"),
-    Rewound: _Form("rewound"),
-    Failed: _Form("failed"),
-    Warned: _Form("warned"),
-    TurnFinished: _Form("finished", content="summary", name="summary"),
-    TurnStarted: _Form("prompt", ("turn", "kind", "check"), "prompt"),
-    Steered: _Form("steered", content="text"),
-    ModelAsked: _Form("asked", ("purpose", "stream", "model"), "prompt"),
-    ModelReplied: _Form(
-        "replied",
-        ("purpose", "stream", "finish", "prompt_tokens", "completion_tokens"),
-        "text",
+    events.SessionStarted: _Form("session"),
+    events.ModelSwitched: _Form("model"),
+    events.ModeChanged: _Form("mode"),
+    events.Decision: _Form("decision"),
+    events.Blocked: _Form("blocked"),
+    events.FileRead: _Form("read"),
+    events.Rewound: _Form("rewound"),
+    events.Failed: _Form("failed"),
+    events.Warned: _Form("warned"),
+    events.TurnFinished: _Form("finished", content="summary", name="summary"),
+    events.TurnStarted: _Form("prompt", "turn kind check", "prompt"),
+    events.Steered: _Form("steered", content="text"),
+    events.ModelAsked: _Form("asked", "purpose stream model", "prompt"),
+    events.ModelReplied: _Form(
+        "replied", "purpose stream finish prompt_tokens completion_tokens", "text"
     ),
-    ToolReturned: _Form("returned", ("call", "tool", "ok"), "for_model"),
-    FileChanged: _Form("written", ("path", "before_sha256", "after_sha256")),
-    CheckStarted: _Form("command", ("command", "candidate")),
-    CheckFinished: _Form(
-        "checked",
-        (
-            *("command", "candidate", "ok", "exit_code"),
-            *("tests_passed", "tests_failed", "seconds"),
-        ),
-        "output",
+    events.ToolReturned: _Form("returned", "call tool ok", "for_model"),
+    events.FileChanged: _Form("written", "path before_sha256 after_sha256"),
+    events.CheckStarted: _Form("command", "command candidate"),
+    events.CheckFinished: _Form(
+        "checked", "command candidate ok exit_code tests_passed tests_failed seconds", "output"
     ),
 }
 
 
 def record_of(event: Event, *, texts: bool) -> dict[str, Any] | None:
     """The record of an event; None for an event that the log leaves out."""
-    if isinstance(event, ToolCalled):
+    if isinstance(event, events.ToolCalled):
         arguments = _arguments(event.tool, event.arguments, texts)
         return {"type": "called", "call": event.call, "tool": event.tool, **arguments}
-    if isinstance(event, CandidateRejected):
+    if isinstance(event, events.CandidateRejected):
         return {"type": "rejected", "candidate": event.number, "reason": event.reason}
     form = _FORMS.get(type(event))
     if form is None:
@@ -102,7 +72,7 @@ def record_of(event: Event, *, texts: bool) -> dict[str, Any] | None:
     fields = to_dict(event)
     fields.pop("type")
     content = str(fields.pop(form.content)) if form.content else ""
-    copied = {name: fields[name] for name in form.fields or fields}
+    copied = {name: fields[name] for name in form.fields.split() or fields}
     hashed = _content(form.name, content, texts) if form.content else {}
     return {"type": form.type, **copied, **hashed}
 
