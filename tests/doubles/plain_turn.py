@@ -11,6 +11,7 @@ from localagent.models.base import ModelInfo, Profile
 from localagent.models.scripted import ScriptedModel
 from localagent.sandbox.kinds.plain import PlainSandbox
 from localagent.session.factory import NoTurn
+from localagent.tools.registry import standard_tools
 from localagent.workspace.workspace import Workspace
 
 
@@ -23,7 +24,7 @@ def turn_in(folder: Path, **profile: object) -> Turn:
         workspace=workspace,
         index=DiskIndex(workspace),
         sandbox=PlainSandbox(),
-        tools={},
+        tools=standard_tools(),
         gate=None,  # type: ignore[arg-type]
         journal=NoTurn(),
         prompts=Prompts(),

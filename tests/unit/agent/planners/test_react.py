@@ -13,10 +13,7 @@ from localagent.agent.planners.react import React
 from localagent.agent.turn import Turn
 from localagent.core.events import Event, MessageAdded, Steered, Step, ToolReturned
 from localagent.models.scripted import ScriptedReply
-from localagent.tools.edit import Edit
-from localagent.tools.read import Read
-from localagent.tools.shell import Shell
-from localagent.tools.write import Write
+from localagent.tools.registry import standard_tools
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
 from tests.doubles.scripted_turn import run_events, scripted_turn
 
@@ -28,7 +25,7 @@ EDIT = (
     ">>>>>>> REPLACE\n```"
 )
 DONE = "```done\nfixed the sign\n```"
-TOOLS = {tool.spec.name: tool for tool in (Read(), Edit(), Write(), Shell())}
+TOOLS = standard_tools()
 
 
 def turn_in(
