@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_directory, add_json, whole_number
-from localagent.cli.output import CliResult, Console, text_result
+from localagent.cli.output import CliResult, Console, fields, text_result
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.ui.view.format import count, size
 
@@ -193,13 +193,6 @@ def _outline_json(outline: Mapped, symbols: Sequence[Symbol]) -> dict[str, objec
         "path": outline.path,
         "score": round(outline.score, 3),
         "definitions": [
-            {
-                "name": symbol.name,
-                "kind": symbol.kind,
-                "line": symbol.line,
-                "end_line": symbol.end_line,
-                "signature": symbol.signature,
-            }
-            for symbol in symbols
+            fields(symbol, "name", "kind", "line", "end_line", "signature") for symbol in symbols
         ],
     }

@@ -29,7 +29,10 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises errors and help texts instead of printing them."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
+        """Raise UsageError; for an unknown command without the list of all commands."""
+        if message.startswith("argument COMMAND: "):
+            task = 'localagent run "…" carries out a task; commands: localagent --help'
+            raise UsageError(message.partition(" (choose from")[0], task)
         raise UsageError(message, f"see {self.prog} --help")
 
     def print_help(self, _file: object = None) -> NoReturn:

@@ -53,6 +53,11 @@ def text_result(
     return CliResult(outputs, data, exit_code, json_lines)
 
 
+def fields(item: object, *names: str) -> dict[str, object]:
+    """Attributes of `item` by name, for JSON."""
+    return {name: getattr(item, name) for name in names}
+
+
 class ProgressLine:
     """Draws progress over one line of a terminal; elsewhere prints a line for each tenth."""
 

@@ -14,7 +14,7 @@ from localagent.cli.options import (
     add_json,
     whole_number,
 )
-from localagent.cli.output import CliResult, text_result
+from localagent.cli.output import CliResult, fields, text_result
 from localagent.core.errors import UsageError
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count, size
@@ -197,15 +197,8 @@ def _title(match: SessionMatch, *, with_folder: bool) -> str:
 def _as_json(match: SessionMatch) -> dict[str, object]:
     session = match.session
     return {
-        "session": session.session,
-        "title": session.title,
-        "prompt": session.prompt,
-        "workspace": session.workspace,
-        "started": session.started,
-        "used": session.used,
-        "turns": session.turns,
-        "outcome": session.outcome,
-        "files": list(session.files),
+        **fields(session, "session", "title", "prompt", "workspace", "started", "used"),
+        **fields(session, "turns", "outcome", "files"),
         "parent": session.parent and session.parent.session,
         "parent_turn": session.parent and session.parent.turn,
         "found": match.line,

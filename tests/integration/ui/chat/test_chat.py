@@ -63,7 +63,7 @@ def test_a_turn_cancelled_while_the_model_loads_says_so(
 ) -> None:
     one = talk(ANSWER)
     with monkeypatch.context() as loading:
-        loading.setattr(one.chat, "finish_warming", one.chat.cancel)
+        loading.setattr(one.chat, "finish_warm_up", one.chat.cancel)
         shown = Output("note", "interrupted before the model was asked")
         assert one.enter(QUESTION) == [shown]
         assert one.enter("/plan mend add") == [shown]
@@ -324,7 +324,7 @@ def test_rewind_while_something_runs(talk: Callable) -> None:
     one = talk(ANSWER)
     running = one.chat.submit(QUESTION)
     next(running)
-    with pytest.raises(UsageError, match="something is running"):
+    with pytest.raises(UsageError, match="a turn is running"):
         one.chat.rewind()
     running.close()
 

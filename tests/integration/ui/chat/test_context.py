@@ -14,7 +14,7 @@ from localagent.ui.chat.interface import Output
 from tests.doubles.talk import Talk, of
 
 QUESTION = "What does add do?"
-LAST, NEXT = "what the model was last shown", "what the next prompt begins with"
+LAST, NEXT = "the last prompt of the model", "the beginning of the next prompt"
 READ = "I look at it.\n```read path=calc.py\n```"
 DONE = "```done\nIt subtracts.\n```"
 FIXED = "def add(a, b):\n    return a + b\n```\n"
@@ -137,4 +137,4 @@ def test_the_code_that_a_question_gets(talk: Callable) -> None:
 def test_a_question_without_an_answer(talk: Callable, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     shown = talk(folder=tmp_path / "empty").shown("/context where is zymurgy?")
-    assert (shown.kind, shown.text) == ("note", "nothing was found for it")
+    assert (shown.kind, shown.text) == ("note", "no code matches the question")

@@ -62,7 +62,7 @@ def test_a_plan_is_made_and_nothing_changes(
     assert (workspace_dir / "calc.py").read_text() == before
     assert "/plan run" in shown(items)
     assert one.chat.session.conversation[-1].content == LIST.strip()
-    assert one.shown("/plan").rows == (("1", "left", STEPS[0]), ("2", "left", STEPS[1]))
+    assert one.shown("/plan").rows == (("1", "to do", STEPS[0]), ("2", "to do", STEPS[1]))
 
 
 def test_it_is_carried_out_step_by_step(talk: Callable, workspace_dir: Path) -> None:
@@ -75,7 +75,7 @@ def test_it_is_carried_out_step_by_step(talk: Callable, workspace_dir: Path) -> 
         ["done", "left"],
         ["done", "done"],
     ]
-    assert "all of the plan is done: 2 steps" in shown(items)
+    assert "the plan is done: 2 steps" in shown(items)
     assert (workspace_dir / "calc.py").read_text() == DOUBLES
     assert "every step is done" in one.shown("/plan run").text
 
@@ -265,7 +265,7 @@ def test_a_check_that_fails_for_something_else_is_told_of(
     one.enter("/plan let it double numbers")
     items = one.enter("/plan run")
     assert outcomes(items) == ["unverified"]
-    assert "nothing has verified it" in shown(items)
+    assert "no check verified it" in shown(items)
     assert "/check fix" in shown(items)
     assert states(one) == ["done"]
     assert (workspace_dir / "calc.py").read_text() == DIFFERS
