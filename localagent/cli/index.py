@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from localagent.cli.options import Commands
     from localagent.code.symbols import Symbol
     from localagent.index.disk import DiskIndex
-    from localagent.index.overview import Mapped
+    from localagent.index.overview import FileOutline
     from localagent.index.store import Counts
     from localagent.workspace.workspace import Workspace
 
@@ -179,7 +179,7 @@ def show_map(args: argparse.Namespace) -> CliResult:
     return text_result(*lines, data=data, exit_code=0 if outlines else 1, json_lines=True)
 
 
-def _outline_lines(outline: Mapped, symbols: Sequence[Symbol]) -> Iterator[str]:
+def _outline_lines(outline: FileOutline, symbols: Sequence[Symbol]) -> Iterator[str]:
     yield outline.path
     for symbol in symbols:
         indent = "  " * symbol.name.count(".")
@@ -188,7 +188,7 @@ def _outline_lines(outline: Mapped, symbols: Sequence[Symbol]) -> Iterator[str]:
         yield f"        … {hidden} more"
 
 
-def _outline_json(outline: Mapped, symbols: Sequence[Symbol]) -> dict[str, object]:
+def _outline_json(outline: FileOutline, symbols: Sequence[Symbol]) -> dict[str, object]:
     return {
         "path": outline.path,
         "score": round(outline.score, 3),

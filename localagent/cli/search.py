@@ -78,11 +78,11 @@ def register(commands: Commands) -> None:
 def execute(args: argparse.Namespace) -> CliResult:
     """Search, and list the results."""
     from localagent.index.lookup import PLACES, places
-    from localagent.index.query import Asked, Filter, read_asked
+    from localagent.index.query import FieldQuery, Filter, parse_fields
     from localagent.workspace.workspace import Workspace
 
     text = _read_stdin() if args.query == "-" else args.query
-    query = Asked("", "", text, Filter()) if args.query == "-" else read_asked(text)
+    query = FieldQuery("", "", text, Filter()) if args.query == "-" else parse_fields(text)
     if not query.form and not query.words.strip():
         raise UsageError("the question is empty", 'localagent search "your question"')
     workspace = Workspace.open(args.directory)

@@ -1,4 +1,4 @@
-"""What programs are made of, read with tree-sitter: definitions, calls, imports, faults.
+"""Languages, and what tree-sitter reads from source files: definitions, calls, imports, errors.
 
-parsed ─▶ child ─▶ (a process of its own) structure, mentions ─▶ parser ─▶ tree_sitter
+cache ─▶ process ─▶ (a child process) structure, mentions ─▶ parser ─▶ tree_sitter
 """

@@ -1,7 +1,7 @@
-"""What is in a file, for the session: parsed in one process beside it, shared by all who ask.
+"""Structure, mentions and syntax errors of files, parsed in one child process of the session.
 
-Where there is no grammar, where a file is too big, or the parser died on it, nothing is known of
-it, and whoever asks goes on without.
+An unknown language, a file that is too large and a crash of the parser give nothing. Callers go on
+without.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ atexit.register(_child.close)
 
 
 def structure_of(path: str, data: bytes) -> Structure | None:
-    """What a file defines, calls and imports; None where that cannot be known."""
+    """Definitions, calls and imports of a file; None where they are unknown."""
     return _structure(language_of(path).name, data) if is_parsed(path, data) else None
 
 
 def mentions_of(path: str, data: bytes, name: str) -> Sequence[Mention]:
-    """Where a name stands in a file; nothing where that cannot be known."""
+    """The places of a name in a file; none where they are unknown."""
     if not is_parsed(path, data):
         return ()
     return _called(mentions, language_of(path).name, data, name) or ()
 
 
 def faults_of(path: str, data: bytes) -> Sequence[SyntaxFault]:
-    """Where a file does not fit its language's grammar; nothing where that cannot be known."""
+    """The syntax errors of a file by its grammar; none where they are unknown."""
     language = language_of(path)
     if not language.grammar or len(data) > MAX_BYTES:
         return ()
@@ -50,7 +50,7 @@ def faults_of(path: str, data: bytes) -> Sequence[SyntaxFault]:
 
 
 def is_parsed(path: str, data: bytes) -> bool:
-    """Whether it is tried to read this file with a grammar's queries."""
+    """Whether queries of a grammar read this file."""
     return language_of(path).can("definitions") and len(data) <= MAX_BYTES
 
 

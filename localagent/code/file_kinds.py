@@ -1,4 +1,4 @@
-"""What kind of file a path is, by its name: test, prose, or something that is no text."""
+"""Kinds of files by their paths: test, vendored, docs, data, code, or no text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from localagent.code.languages import LANGUAGES, language_of
 
 _PATHS = 100_000
-"""Of which the answers are kept: a search asks for hundreds of paths."""
+"""Cached answers: a search asks about hundreds of paths."""
 
 _OWN_TESTS = "|".join(
     rf"(?:{language.test_file})(?:{'|'.join(map(re.escape, language.suffixes))})"
@@ -29,20 +29,8 @@ _PROSE = re.compile(
 )
 _DOCS = (".md", ".mdx", ".markdown", ".rst", ".txt", ".adoc", ".org")
 _DATA = (
-    *(
-        ".json",
-        ".jsonl",
-        ".ndjson",
-        ".csv",
-        ".tsv",
-        ".xml",
-        ".svg",
-        ".lock",
-        ".sum",
-        ".map",
-        ".log",
-    ),
-    *(".po", ".pot", ".snap", ".min.js", ".min.css", ".ipynb", ".geojson"),
+    *(".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".xml", ".svg", ".lock", ".sum", ".map"),
+    *(".log", ".po", ".pot", ".snap", ".min.js", ".min.css", ".ipynb", ".geojson"),
 )
 _TOOLS = re.compile(r"(?:^|/)\.[^/]+(?:/|$)")
 _NO_TEXT = (
@@ -58,27 +46,28 @@ _NO_TEXT = (
 
 @lru_cache(maxsize=_PATHS)
 def is_test(path: str) -> bool:
-    """Whether `path` looks like a test, by the habits of the common languages."""
+    """Whether `path` looks like a test, by the habits of its language."""
     return _TEST.search(path) is not None
 
 
 @lru_cache(maxsize=_PATHS)
 def is_vendored(path: str) -> bool:
-    """Whether `path` lies in a folder that is for copies of other projects' code."""
+    """Whether `path` is in a folder for copies of other projects."""
     return _VENDORED.search(path) is not None
 
 
 @lru_cache(maxsize=_PATHS)
 def is_docs(path: str) -> bool:
-    """Whether `path` is prose rather than code: a changelog says in a fix's own words where it is
-    told of, not where it is."""
+    """Whether `path` is prose, not code.
+
+    A changelog names a fix in the words of the fix, but not its place.
+    """
     return path.lower().endswith(_DOCS) or _PROSE.search(path) is not None
 
 
 @lru_cache(maxsize=_PATHS)
 def is_data(path: str) -> bool:
-    """Whether `path` is text that programs write or read, rather than people. What begins with a
-    dot is settings of tools."""
+    """Whether programs write or read `path`; hidden files and folders are settings of tools."""
     return path.lower().endswith(_DATA) or _TOOLS.search(path) is not None
 
 
@@ -89,5 +78,5 @@ def is_code(path: str) -> bool:
 
 
 def may_be_text(path: str) -> bool:
-    """False where the name's ending says that the file is no text."""
+    """Whether a file may be text, by its suffix."""
     return not path.lower().endswith(_NO_TEXT)

@@ -1,4 +1,4 @@
-"""Where a name stands in a file, and as what: in code, not in comments and strings."""
+"""Places of a name in a file: in code, not in comments and strings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CODE_IN_TEXT = ("interpolation", "substitution")
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A name in a line (from 1) and column (from 0, in bytes), and what it is there."""
+    """A name at a line (from 1) and column (from 0, in bytes), and its role there."""
 
     line: int
     column: int
@@ -29,7 +29,7 @@ class Mention:
 
 
 def mentions(language: str, data: bytes, name: str) -> list[Mention]:
-    """All places of `name`, in order; in a language without queries none."""
+    """All places of `name`, in order; none in a language without definitions."""
     if not LANGUAGES[language].can("definitions"):
         return []
     data = code_in(language, data)
@@ -68,7 +68,7 @@ def _found(
 
 
 def _is_code(node: Node | None) -> bool:
-    """Whether a leaf is a name in code."""
+    """Whether a leaf of the tree is code."""
     while node is not None and node.parent is not None:
         if any(word in node.type for word in _CODE_IN_TEXT):
             return True

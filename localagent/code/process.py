@@ -1,7 +1,7 @@
-"""Functions called in a process of its own: what dies there costs one answer, and no session.
+"""Calls functions in a child process: a crash there costs one answer, not the session.
 
-Not `multiprocessing`, whose child runs the main program once more, and in a program without a
-`__main__` guard starts itself again.
+Not `multiprocessing`: its child runs the main program again, and a program without a `__main__`
+guard would start itself.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 SECONDS = 60.0
-"""A call that takes longer is taken to hang."""
+"""A call that takes longer counts as hung."""
 
-_BYTES = 4 << 30  # of address space: a parser that runs away ends itself, and not the machine
-_GRACE = 2.0  # seconds for a process whose pipe was closed to end
+_BYTES = 4 << 30  # of address space: a runaway parser ends itself, not the machine
+_GRACE = 2.0  # seconds that a killed process has to end
 
 
 class ChildDied(Exception):
-    """The process ended, or was ended, before it answered."""
+    """The process ended, or was killed, before it answered."""
 
 
 class Child:
-    """A process that is started at the first call, and again after it died. Use it from one thread
-    at a time. `niceness` is how far it stands back; it imports `module` before the first call."""
+    """A process that starts with the first call, and again after a crash.
+
+    Use it from one thread at a time. `niceness` is its nice value. It imports `module` first.
+    """
 
     def __init__(self, niceness: int = 0, module: str = "") -> None:
         self._niceness = niceness
@@ -42,16 +44,16 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process, if it does not run, and do not wait for it.
+        """Start the process where it does not run, without waiting for it.
 
-        Raises OSError where none can be started.
+        Raises OSError where it cannot start.
         """
         self._started()
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What `function`, of some module, returns there. What it raises is raised here.
+        """The result of `function` in the process; its exceptions are raised here.
 
-        Raises ChildDied, and OSError where no process can be started.
+        Raises ChildDied, and OSError where the process cannot start.
         """
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
@@ -66,7 +68,7 @@ class Child:
             self.close()
             raise ChildDied(f"the process ended: {error or type(error).__name__}") from error
         except BaseException:
-            self.close()  # its answer would be taken for that of the next call
+            self.close()  # the next call would take its answer
             raise
         finally:
             alarm.cancel()
@@ -111,7 +113,7 @@ def _main(niceness: int, module: str) -> None:
         os.nice(niceness)
     calls = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # output of libraries must not mix with answers
     if module:
         import_module(module)
     while True:
@@ -122,7 +124,7 @@ def _main(niceness: int, module: str) -> None:
         answer: tuple[bool, Any]
         try:
             answer = (True, function(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - whoever called is told
+        except Exception as error:  # noqa: BLE001 - the caller raises it
             answer = (False, error)
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()

@@ -1,8 +1,9 @@
-"""What a file defines, calls and imports, by the queries of its language (`queries/*.scm`).
+"""Definitions, calls and imports of a file, by the queries of its language (`queries/*.scm`).
 
-The captures: `@def.KIND` a definition, `@name` its name, `@owner` the type that it belongs to where
-that stands elsewhere, `@body` what its signature ends before (else its "body"); `@call` a name that
-is called or made an object of; `@import` a module, or `@from` with `@item` for what is taken of it.
+Captures of a definition: `@def.KIND` is the definition and `@name` its name. `@owner` is its type,
+where that stands elsewhere. The signature ends before `@body`, by default the field "body".
+Captures of uses: `@call` is a name that is called or constructed. `@import` is a module; `@from`
+with `@item` is a module and a name from it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 LONGEST = 120
-"""Characters of a summary."""
+"""Most characters of a summary."""
 
-_HIGHEST = 30  # lines above a definition that are looked at
+_HIGHEST = 30  # lines above a definition that may be its comment
 _MARKS = re.compile(r"^\s*(?:///?!?|/\*+!?|\*+/?|#+!?|--+\|?|;+)\s?|\s*\*+/\s*$")
 _COMMENT = re.compile(r"^\s*(?://|/\*|\*|#(?!\[|include|define|if|endif|pragma)|--)")
 _BESIDE = re.compile(r"^\s*(?:@|#\[|\[|template\b|pub\b$|export\b$)")
@@ -28,7 +29,7 @@ _DOCSTRING = re.compile(r"""^[rRuUbB]{0,2}(?:\"\"\"|'''|"|')""")
 
 
 def summary(language: str, lines: Sequence[bytes], line: int, body: Node | None) -> str:
-    """The first line of what documents the definition in `line` (from 1), or ""."""
+    """The first line of the docstring or comment of the definition in `line` (from 1), or ""."""
     if language == "python":
         return _clipped(_docstring(body)) if body is not None else ""
     return _clipped(_comment_above(lines, line - 1))
@@ -47,7 +48,7 @@ def _docstring(body: Node) -> str:
 
 
 def _comment_above(lines: Sequence[bytes], index: int) -> str:
-    """The first line with words of the comment that ends just above line `index` (from 0)."""
+    """The first line with words of the comment above line `index` (from 0), or ""."""
     found: list[str] = []
     for place in range(index - 1, max(-1, index - _HIGHEST), -1):
         text = lines[place][:400].decode("utf-8", "replace")
@@ -67,7 +68,7 @@ def _clipped(text: str) -> str:
 
 
 CALLABLE = frozenset({"function", "method", "macro"})
-"""Kinds of definitions that hold statements, and not other definitions."""
+"""Kinds of definitions that contain statements instead of other definitions."""
 
 _MAX_SIGNATURE = 160
 _MAX_NAME = 120
@@ -97,7 +98,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What is in a file, each in the order of the lines."""
+    """Definitions and uses of a file, each in the order of lines."""
 
     definitions: tuple[Definition, ...]
     calls: tuple[Use, ...]
@@ -105,7 +106,7 @@ class Structure:
 
 
 @dataclass(slots=True)
-class _Found:
+class _DefinitionNode:
     node: Node
     name: Node
     kind: str
@@ -116,7 +117,7 @@ class _Found:
 def structure(language: str, data: bytes) -> Structure:
     """Read a file of a language that has queries."""
     data = code_in(language, data)
-    found: dict[tuple[int, int], _Found] = {}
+    found: dict[tuple[int, int], _DefinitionNode] = {}
     calls: set[tuple[int, int, str]] = set()
     imports: dict[tuple[str, int], None] = {}
     for match in matches(language, parse(language, data).root_node):
@@ -139,36 +140,37 @@ def structure(language: str, data: bytes) -> Structure:
     )
 
 
-def _definition(match: Match) -> _Found:
+def _definition(match: Match) -> _DefinitionNode:
     kind, node = next((k[4:], v[0]) for k, v in match.items() if k.startswith("def."))
     owner = _bare(_text(match["owner"][0])) if "owner" in match else ""
     body = match["body"][0] if match.get("body") else None
-    return _Found(node, match["name"][0], kind, owner, body)
+    return _DefinitionNode(node, match["name"][0], kind, owner, body)
 
 
-def _place(one: _Found) -> tuple[int, int, int]:
+def _place(one: _DefinitionNode) -> tuple[int, int, int]:
     return one.node.start_byte, -one.node.end_byte, one.name.start_byte
 
 
 def _nested(
-    language: str, found: Sequence[_Found], data: bytes, lines: Sequence[bytes]
+    language: str, found: Sequence[_DefinitionNode], data: bytes, lines: Sequence[bytes]
 ) -> Iterator[Definition]:
-    """The definitions with qualified names; what is inside of a function belongs to it."""
-    around: list[tuple[int, str, str]] = []  # those that are open: end, qualified name, kind
+    """The definitions with qualified names; those inside a function belong to it."""
+    enclosing: list[tuple[int, str, str]] = []  # enclosing definitions: end, qualified name, kind
     for one in found:
-        while around and around[-1][0] <= one.node.start_byte:
-            around.pop()
-        if around and around[-1][2] in CALLABLE:
+        while enclosing and enclosing[-1][0] <= one.node.start_byte:
+            enclosing.pop()
+        if enclosing and enclosing[-1][2] in CALLABLE:
             continue
-        written = _qualified(_text(one.name))
-        if not written or len(written) > _MAX_NAME:
+        own_name = _qualified(_text(one.name))
+        if not own_name or len(own_name) > _MAX_NAME:
             continue
-        owner = one.owner or (around[-1][1] if around else "")
-        name = f"{owner}.{written}" if owner else written
+        owner = one.owner or (enclosing[-1][1] if enclosing else "")
+        name = f"{owner}.{own_name}" if owner else own_name
         kind = one.kind
-        if kind == "function" and "." in name and (one.owner or _is_type(around) or "." in written):
+        in_type = one.owner or "." in own_name or (enclosing and enclosing[-1][2] != "module")
+        if kind == "function" and in_type:
             kind = "method"
-        around.append((one.node.end_byte, name, kind))
+        enclosing.append((one.node.end_byte, name, kind))
         line = one.node.start_point.row + 1
         last = _last_code(one.node).end_point
         end = last.row + 1 if last.column or last.row < line else last.row
@@ -183,7 +185,7 @@ def _nested(
 
 
 def _last_code(node: Node) -> Node:
-    """The last part of a definition that is no comment: in Python those after it are in it too."""
+    """The last part of a definition that is no comment: Python's trees have those after it."""
     while True:
         place = node.child_count - 1
         while place >= 0 and (last := node.child(place)) is not None and last.type == "comment":
@@ -194,11 +196,7 @@ def _last_code(node: Node) -> Node:
         node = inner
 
 
-def _is_type(around: Sequence[tuple[int, str, str]]) -> bool:
-    return bool(around) and around[-1][2] != "module"
-
-
-def _signature(one: _Found, data: bytes, lines: Sequence[bytes]) -> str:
+def _signature(one: _DefinitionNode, data: bytes, lines: Sequence[bytes]) -> str:
     """The definition up to its body, as one line."""
     row = one.node.start_point.row
     start = one.node.start_byte - one.node.start_point.column
@@ -212,7 +210,7 @@ def _signature(one: _Found, data: bytes, lines: Sequence[bytes]) -> str:
     return text if len(text) <= _MAX_SIGNATURE else text[:_MAX_SIGNATURE] + "…"
 
 
-def _body(one: _Found) -> Node | None:
+def _body(one: _DefinitionNode) -> Node | None:
     if one.body is not None:
         return one.body
     named = one.node.child_by_field_name("body")
@@ -223,7 +221,7 @@ def _body(one: _Found) -> Node | None:
 
 
 def _imported(match: Match) -> Iterator[tuple[str, int]]:
-    """The modules that a match names, as written but for quotes."""
+    """The modules that a match names, without quotes."""
     if "import" in match:
         node = match["import"][0]
         text = " ".join(_text(node).split()).removeprefix("import ").strip("\"'<>`;")
@@ -241,7 +239,7 @@ def _imported(match: Match) -> Iterator[tuple[str, int]]:
 
 
 def _qualified(text: str) -> str:
-    """A name as it is written, its parts put together with dots."""
+    """A name as the file has it, its parts joined with dots."""
     text = " ".join(text.split())
     if any(mark in text for mark in "({[,") or text.startswith((".", "#", ":")):
         return text.strip("\"'[]") if len(text) < 60 else ""
@@ -250,7 +248,7 @@ def _qualified(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """A type's or function's own name: without `*`, `&` and what is in brackets."""
+    """The bare name of a type or function, without `*`, `&` and brackets."""
     match = _NAME.search(re.sub(r"[<\[(].*", "", text.replace("&mut", "").replace("dyn ", "")))
     return match.group() if match else ""
 

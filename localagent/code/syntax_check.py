@@ -1,4 +1,4 @@
-"""Whether a file's text is well-formed, for the kinds of file where that is cheap to know."""
+"""Syntax checks of a text: by the language's own parser, or by what an edit adds to a grammar."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import PurePosixPath
 from localagent.code.cache import faults_of
 from localagent.code.languages import language_of
 
-# Files that are JSON by name and hold comments by custom.
+# JSON files that customarily contain comments.
 _RELAXED_JSON = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", "api-extractor")
 # Parsing takes about a second a megabyte.
 _MAX_CHARS = 4_000_000
 
 
 def syntax_error(path: str, text: str) -> str | None:
-    """What is wrong with `text` ("line 3: invalid syntax: def f(:"), or None.
+    """The syntax error of `text` ("line 3: invalid syntax: def f(:"), or None.
 
-    Knows Python, JSON and TOML by the suffix of `path`; other kinds are never wrong.
+    Checks Python, JSON and TOML, by the suffix of `path`. Other files have no error.
     """
     if len(text) > _MAX_CHARS:
         return None
@@ -28,10 +28,10 @@ def syntax_error(path: str, text: str) -> str | None:
 
 
 def added_fault(path: str, before: str, after: str) -> str | None:
-    """What does not fit the grammar of the file's language in `after` and did in `before`, or None.
+    """The first syntax error of `after` that `before` does not have, or None.
 
-    For languages that `syntax_error` does not know. A grammar does not know a program's macros, so
-    a file of C or C++ is only compared with what it was.
+    For languages that `syntax_error` does not check. A grammar does not know a program's macros,
+    so it judges a new file of C or C++ never.
     """
     language = language_of(path)
     if not language.can("grammar_check") or (not before.strip() and language.has_macros):
@@ -49,7 +49,7 @@ def added_fault(path: str, before: str, after: str) -> str | None:
 def _python(_path: str, text: str) -> str | None:
     try:
         with warnings.catch_warnings():
-            # "\d" in a plain string warns, and that is the author's business.
+            # The compiler warns about "\\d" in a plain string; that is no syntax error.
             warnings.simplefilter("ignore")
             compile(text, "<edit>", "exec", dont_inherit=True)
     except SyntaxError as error:

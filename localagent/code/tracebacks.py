@@ -1,7 +1,7 @@
-"""The places in files that a failing program's output names, in the formats of many languages.
+"""Places in files that a failing program's output names, in the formats of many languages.
 
-Python writes the innermost frame last; stack traces of other languages begin with it. Compilers and
-test runners write the place of each fault, of which the first counts most.
+Python prints the innermost frame last; other languages print it first. Compilers and test runners
+print the place of each error, and the first matters most.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 Frame = tuple[str, int]
-"""A path as it is written, and a line from 1."""
+"""A path as printed, and a line from 1."""
 
 _PATH = r"(?:[A-Za-z]:)?(?:[\w@+~.$-]*[/\\])*[\w@+~.$-]+\.[A-Za-z]\w{0,9}"
 _PYTHON = re.compile(r'File "(?P<path>[^"\n]+)", line (?P<line>\d+)')
@@ -33,8 +33,7 @@ _OTHERS = (
 
 
 def frames(text: str) -> list[Frame]:
-    """All places, the innermost (or first reported) last, so in the order of Python's tracebacks;
-    each once."""
+    """All places, each once, in the order of Python: the innermost, or first reported, last."""
     python = [(m["path"], _number(m["line"])) for m in _PYTHON.finditer(text)]
     rest = _PYTHON.sub(" ", text)
     others = sorted(_found(rest))
@@ -45,7 +44,7 @@ def frames(text: str) -> list[Frame]:
 
 def _found(text: str) -> Iterator[tuple[int, str, int]]:
     for match in _JVM.finditer(text):
-        # The file's name alone is there, and its folder is the package's.
+        # The frame names the file alone; its folder is that of the package.
         package = match["name"].split("$")[0].split(".")[:-1]
         yield match.start(), "/".join([*package, match["path"]]), _number(match["line"])
     rest = _JVM.sub(lambda m: " " * len(m.group()), text)

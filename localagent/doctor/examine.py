@@ -16,7 +16,7 @@ from localagent.doctor.report import Part, Problem, Report
 from localagent.doctor.sandboxes import sandbox_part
 from localagent.doctor.state import folders, settings_part
 from localagent.index.store import index_file, peek
-from localagent.index.watcher import Watcher, to_watch
+from localagent.index.watcher import Watcher, folders_to_watch
 from localagent.models.llamacpp.hardware import (
     all_processors,
     available_memory,
@@ -38,7 +38,7 @@ def index_part(workspace: Workspace) -> Part:
     """Whether there is an index, and whether the system lets its files be watched."""
     file = index_file(workspace.root)
     lines = [f"file: {file}", _size(file)]
-    watched = to_watch(workspace.root, workspace.files())
+    watched = folders_to_watch(workspace.root, workspace.files())
     watcher = Watcher(workspace.root, watched, lambda _path: None)
     watcher.close()
     limits = _limits()

@@ -15,7 +15,7 @@ from localagent.code.symbols import Symbol
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A file that answers a query, best first by `score`; `reasons` say why, for people."""
+    """A file that answers a query, with its score; `reasons` explain it to the user."""
 
     path: str
     score: float
@@ -24,8 +24,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a file, of lines `line` to `end_line`; `name` is the definition's, or "".
-    `reasons` say why its file was found, for people."""
+    """Lines `line` to `end_line` of a file that answers a query.
+
+    `name` is the definition they belong to, or "". `reasons` explain the file to the user.
+    """
 
     path: str
     name: str
@@ -37,8 +39,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A line that uses a name, or has a text. `role` is "call", "import" or "mention"; `owner` is
-    the definition that the line is in, or ""; `text` is the line, clipped."""
+    """A line that uses a name, or contains a text.
+
+    `role` is "call", "import" or "mention". `owner` is the definition around the line, or "".
+    `text` is the line, clipped.
+    """
 
     path: str
     line: int
@@ -51,16 +56,16 @@ class Index(Protocol):
     """Finds files and symbols of one workspace."""
 
     def refresh(self) -> None:
-        """Take notice of what changed on disk."""
+        """Read what changed on disk."""
 
     def ready(self) -> bool:
-        """Whether everything was looked at once; until then `refresh` can lead to more."""
+        """Whether the index is complete; until then `refresh` can add more."""
 
     def notice(self) -> str:
-        """What the user should know where not everything is found, or ""."""
+        """A message for the user while the index is incomplete, or ""."""
 
     def close(self) -> None:
-        """Stop; nothing is asked any more."""
+        """Release the index; no method may be called afterwards."""
 
     def files(self) -> Sequence[str]:
         """All text files that may be shown to the model, sorted."""
@@ -69,7 +74,7 @@ class Index(Protocol):
         """The definitions of one file, in the order of their lines."""
 
     def definitions(self, name: str) -> Sequence[Symbol]:
-        """The definitions with this name (its last part counts)."""
+        """The definitions with this name, by its last part."""
 
     def search(self, query: str, limit: int = 10) -> Sequence[Hit]:
         """The files that best answer `query`: a task, an error message, identifiers."""
@@ -78,14 +83,16 @@ class Index(Protocol):
         """The pieces of files that best answer `query`, best first."""
 
     def may_have(self, pattern: str, files: Sequence[str], *, regex: bool) -> Sequence[str]:
-        """Those of `files` in which `pattern` may be, in any case; a file that changed since the
-        index was brought up to date may always have it."""
+        """The files that may contain `pattern`, in upper or lower case.
+
+        Files that changed since the last refresh are always among them.
+        """
 
     def callers(self, name: str, limit: int = 20) -> Sequence[Reference]:
-        """Where a function is called, or an object of a class is made; tests last."""
+        """The calls of a function or class, tests last."""
 
     def imports(self, path: str) -> Sequence[str]:
         """The files of the workspace that a file imports, in the order of its lines."""
 
     def tests_for(self, path: str) -> Sequence[str]:
-        """The tests of a file, the likeliest first."""
+        """The tests of a file, the most likely first."""

@@ -1,7 +1,7 @@
-"""Bringing an index up to date: what changed is read, in several processes where it is much.
+"""Builds an index and brings it up to date, with several processes where many files changed.
 
-The one writer is this process; others (`reading`) read files and compute. An interrupted build
-goes on where it stopped, since what is done is in the store.
+Only this process writes; reader processes (`workers`) read and parse files. An interrupted build
+resumes where it stopped, because finished files are in the store.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.core.errors import OutsideWorkspace
-from localagent.index.digest import MAX_BYTES, Entry, Listed
-from localagent.index.scan import Changes, changes, same, there
-from localagent.index.store import Known, Store, drop, remove_gone
+from localagent.index.digest import MAX_BYTES, Entry, FileStat
+from localagent.index.scan import Changes, changes, is_unchanged, stat_file
+from localagent.index.store import Known, Store, drop, remove_orphans
 from localagent.index.workers import Readers
 from localagent.models.llamacpp.hardware import processors
 from localagent.workspace.workspace import Workspace
 
 ALONE = 400
-"""Files up to which one process reads: to start more takes as long as reading so many."""
+"""Up to so many files one process reads: starting others takes as long as reading them."""
 
 _JOB_BYTES = 1 << 20  # of source in one job, and in one transaction
 _JOB_FILES = 64
 
 Progress = Callable[[int, int], None]
-"""Told how many files are done, and of how many."""
+"""Called with the number of finished files and of all files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was done: how many files were read, and found to be the same after all; `files` are all
-    that may be shown, sorted."""
+    """Counts of files that were read, and of files whose content was unchanged.
+
+    `files` are all that the model may see, sorted.
+    """
 
     read: int
     same: int
@@ -45,11 +47,10 @@ def bring_up_to_date(
     progress: Progress = lambda _done, _total: None,
     processes: int = 0,
 ) -> tuple[Store, Summary]:
-    """Open the index in `file` and make it equal to what is on disk.
+    """Open the index in `file` and make it equal to the files on disk.
 
-    It is made from nothing where it is worn, damaged, or holds words of files that must not be
-    shown any more. `processes` 0: as many as there are processors. Raises OSError and sqlite3.Error
-    where the index cannot be written.
+    An index that is worn or damaged, or that holds words of hidden files, is rebuilt. `processes`
+    0: one for each processor. Raises OSError and sqlite3.Error where the index cannot be written.
     """
     try:
         return _brought_up_to_date(file, workspace, progress, processes)
@@ -67,11 +68,11 @@ def _brought_up_to_date(
     readers = Readers(workspace, processes or len(processors()))
     try:
         known = store.known()
-        if not known:  # a new one: the time to look for those that nobody needs
+        if not known:  # a new index: also remove those that nobody needs
             readers.start()
-            remove_gone(file.parent)
+            remove_orphans(file.parent)
         todo = changes(workspace, known)
-        if todo.hidden or store.worn():
+        if todo.hidden or store.is_worn():
             store.clear()
             known = {}
             todo = changes(workspace, known)
@@ -92,26 +93,25 @@ def update(
     known: Mapping[str, Known],
     paths: Iterable[str],
     readers: Readers,
-) -> tuple[list[Listed], list[str]]:
-    """Make the index equal to what is on disk for these `paths` alone: of what was put in, and of
-    what is gone, this tells.
+) -> tuple[list[FileStat], list[str]]:
+    """Make the index equal to the disk for these `paths`; return changed and deleted files.
 
-    `known` is what the index has. Whoever asks sees to it that no rule on what may be shown was
-    changed. Raises sqlite3.Error where the index cannot be written.
+    `known` is the content of the index. The caller makes sure that no ignore rule changed. Raises
+    sqlite3.Error where the index cannot be written.
     """
-    changed: list[Listed] = []
-    gone: list[str] = []
+    changed: list[FileStat] = []
+    deleted: list[str] = []
     for path in paths:
-        file = there(workspace, path) if path in known or not _hidden(workspace, path) else None
+        file = stat_file(workspace, path) if path in known or not _hidden(workspace, path) else None
         if file is None and path in known:
-            gone.append(path)
-        elif file is not None and not same(file, known.get(path)):
+            deleted.append(path)
+        elif file is not None and not is_unchanged(file, known.get(path)):
             changed.append(file)
-    if gone:
-        store.remove(gone)
+    if deleted:
+        store.remove(deleted)
     for entries in readers.read(_jobs(changed)):
         _put(store, known, entries)
-    return changed, gone
+    return changed, deleted
 
 
 def _hidden(workspace: Workspace, path: str) -> bool:
@@ -128,8 +128,8 @@ def _carry_out(
     read_in: Iterable[Sequence[Entry]],
     progress: Progress,
 ) -> Summary:
-    if todo.gone:
-        store.remove(todo.gone)
+    if todo.deleted:
+        store.remove(todo.deleted)
     read = same = 0
     progress(0, len(todo.changed))
     for entries in read_in:
@@ -140,7 +140,7 @@ def _carry_out(
 
 
 def _put(store: Store, known: Mapping[str, Known], entries: Sequence[Entry]) -> tuple[int, int]:
-    """Put files in; how many are others than before, and how many were only touched."""
+    """Store files; return how many changed, and how many were only touched."""
     fresh: list[Entry] = []
     touched: list[Entry] = []
     for entry in entries:
@@ -150,7 +150,7 @@ def _put(store: Store, known: Mapping[str, Known], entries: Sequence[Entry]) -> 
 
 
 def _equal(entry: Entry, known: Known | None) -> bool:
-    """Whether a file's content is what it was; a big one is compared by its size as well."""
+    """Whether the content is unchanged; the size counts for files that were not read whole."""
     return (
         known is not None
         and (entry.digest.hash, entry.digest.kind) == (known.hash, known.kind)
@@ -158,9 +158,9 @@ def _equal(entry: Entry, known: Known | None) -> bool:
     )
 
 
-def _jobs(files: Sequence[Listed]) -> Iterator[list[Listed]]:
-    """Files in groups of about the same size; the first ones are small, to be searched soon."""
-    job: list[Listed] = []
+def _jobs(files: Sequence[FileStat]) -> Iterator[list[FileStat]]:
+    """Files in groups of similar size; the first groups are small, so that search starts soon."""
+    job: list[FileStat] = []
     size, limit = 0, _JOB_BYTES // 8
     for file in files:
         job.append(file)

@@ -1,4 +1,4 @@
-"""What the index keeps of one file: computed from its bytes alone, so in any process."""
+"""The digest of a file: all that the index stores, computed from path and bytes alone."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from localagent.index.chunks import chunks
 from localagent.index.trigrams import filter_of
 
 MAX_BYTES = 1 << 20
-"""Larger files are data or generated: they are found by their path only."""
+"""Larger files are data or generated: the index has their paths only."""
 
 MAX_LINE = 2000
-"""Characters in a line on average above which a file is minified or data."""
+"""Mean characters a line; a file with more is minified or data."""
 
 _GENERATED = re.compile(r"(?i)\bcode generated\b.{0,80}\bdo not edit\b|@generated\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A chunk with its words as the full-text search takes them."""
+    """A chunk with its words, in the form that the full-text tables take."""
 
     name: str
     line: int
@@ -38,9 +38,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What is kept of a file. `hash` is of its bytes; `kind` is "text", "generated", "unparsed"
-    (its parser died on it), "binary", "big" or "minified", and only for the first three there is
-    more. `calls` and `imports` are names, each once; `grams` is the filter of its text."""
+    """The indexed content of a file.
+
+    `hash` is of its bytes. `kind` is "text", "generated", "unparsed" (its parser crashed),
+    "binary", "big" or "minified"; only the first three have more. `calls` and `imports` are names,
+    each once. `grams` is the trigram filter of the text.
+    """
 
     hash: bytes
     kind: str
@@ -53,9 +56,9 @@ class Digest:
 
 
 def digest(path: str, data: bytes, *, parse: bool = True) -> Digest:
-    """The digest of a file at `path`, whose whole content, or first `MAX_BYTES` + 1, is `data`.
+    """The digest of the file `path` with the content `data`, at most `MAX_BYTES` + 1 bytes.
 
-    It is parsed in this process, unless `parse` is False: then its parser has died on it before.
+    This process parses it, unless `parse` is False because its parser crashed before.
     """
     hashed = hashlib.blake2b(data, digest_size=16).digest()
     kind, text = _read(data)
@@ -81,7 +84,7 @@ def digest(path: str, data: bytes, *, parse: bool = True) -> Digest:
 
 
 def definitions(path: str, data: bytes) -> Sequence[Symbol]:
-    """The definitions of a file, as its digest has them; it is parsed in a process beside this."""
+    """The definitions of a file, as in its digest, parsed in a child process."""
     _, text = _read(data)
     return symbols(path, structure_of(path, _encoded(text)) if text else None)
 
@@ -89,10 +92,10 @@ def definitions(path: str, data: bytes) -> Sequence[Symbol]:
 def _pieces(text: str, symbols: Sequence[Symbol]) -> Iterator[Piece]:
     split = text.split("\n")
     for chunk in chunks(symbols, _lines(text)):
-        found = tokenizer.counted("\n".join(split[chunk.line - 1 : chunk.end_line]))
-        # The class that a method is in stands elsewhere.
-        found.update(tokenizer.counted(chunk.name.replace(".", " ")))
-        yield Piece(chunk.name, chunk.line, chunk.end_line, tokenizer.stored(found))
+        found = tokenizer.count_words("\n".join(split[chunk.line - 1 : chunk.end_line]))
+        # The class of a method is named elsewhere.
+        found.update(tokenizer.count_words(chunk.name.replace(".", " ")))
+        yield Piece(chunk.name, chunk.line, chunk.end_line, tokenizer.index_text(found))
 
 
 def _names(uses: Sequence[Use]) -> tuple[str, ...]:
@@ -104,7 +107,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _read(data: bytes) -> tuple[str, str]:
-    """The kind of a file, and its text where that is looked at, or ""."""
+    """The kind of a file, and its text, "" where the index does not read it."""
     if is_binary(data):
         return "binary", ""
     if len(data) > MAX_BYTES:
@@ -120,15 +123,15 @@ def _lines(text: str) -> int:
 
 
 RACY = 2_000_000_000
-"""Nanoseconds. A file that was changed so shortly before it was read may change again without its
-time changing, on a file system with coarse times; its time is not believed the next time."""
+"""Nanoseconds. File systems have coarse times: a file that changed so shortly before it was read
+may change again without a new time. The next comparison does not trust its time."""
 
 NEVER = -1
-"""A modification time that no file has: the file is compared by its content."""
+"""A modification time that no file has: the next comparison reads the content."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class FileStat:
     """A file on disk: modification time in nanoseconds, size in bytes."""
 
     path: str
@@ -138,7 +141,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file to put into the index."""
+    """A file to store in the index."""
 
     path: str
     mtime: int
@@ -148,6 +151,6 @@ class Entry:
     symbol_words: str
 
 
-def believed(file: Listed) -> int:
-    """The modification time to keep of a file that is read now."""
+def trusted_mtime(file: FileStat) -> int:
+    """The modification time to store for a file that is read now."""
     return NEVER if time.time_ns() - file.mtime < RACY else file.mtime

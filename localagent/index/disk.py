@@ -1,9 +1,9 @@
-"""The index on disk, ready to be asked; implements `base.Index`.
+"""The index on disk; implements `base.Index`.
 
-    DiskIndex ─▶ build (what changed is read) ─▶ store (SQLite) ◀─ ranking ◀─ query
-                   └▶ scan   └▶ digest: words, chunks, outline
+    DiskIndex ─▶ build (reads changed files) ─▶ store (SQLite) ◀─ ranking ◀─ query
+                   └▶ digest: words, chunks, symbols
 
-What is told of one file (`symbols`) is always read from the file itself.
+The symbols of one file always come from the file itself.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from localagent.core.errors import OutsideWorkspace
 from localagent.index.base import Hit, Passage, Reference
 from localagent.index.build import Progress, bring_up_to_date
 from localagent.index.digest import MAX_BYTES, definitions
-from localagent.index.overview import Mapped, overview
-from localagent.index.path_match import of_frame, raise_frames, raise_named
+from localagent.index.overview import FileOutline, overview
+from localagent.index.path_match import boost_frames, boost_paths, frame_path
 from localagent.index.query import Filter, parse_query
-from localagent.index.ranking import Answer, Ranked, by_words, order, words_of
+from localagent.index.ranking import Answer, Ranked, by_words, order, word_reasons
 from localagent.index.relations import Relations
-from localagent.index.scan import same, there
+from localagent.index.scan import is_unchanged, stat_file
 from localagent.index.store import Counts, Known, Store, index_file
 from localagent.index.trigrams import Filters, literals_of
 from localagent.index.updater import Updater
@@ -36,23 +36,22 @@ from localagent.workspace.workspace import Workspace
 EVERYTHING = Filter()
 
 PATIENCE = 2.0
-"""Seconds that a turn waits for a live index; after that it goes on with what is there."""
+"""Seconds that a turn waits for a live index; then it uses the files indexed so far."""
 
-_FILES = 100  # that passages are taken from
+_FILES = 100  # files that passages are taken from
 
 
-class _Enough(Exception):
-    """It takes longer than whoever asks will wait."""
+class _OutOfTime(Exception):
+    """The build takes longer than `patience`."""
 
 
 class DiskIndex:
-    """See `Index`. `file` is where the index lies (default: in the user's cache).
+    """An index in the file `file`, by default in the user's cache.
 
-    It is brought up to date when it is first asked and on `refresh`; `progress` is told then how
-    many files are read. Where that takes more than `patience` seconds, it goes on with what is
-    there so far, and `notice` tells. Where it is `live`, a thread keeps it fresh from the start: it
-    answers with what is there so far. Everything raises OSError and sqlite3.Error where the index
-    cannot be used, but a live one finds only what a query names then, and `notice` tells.
+    The first query and `refresh` bring it up to date and report to `progress`. After `patience`
+    seconds they stop waiting and use the files indexed so far; `notice` says so. A `live` index has
+    a thread that keeps it fresh. All methods raise OSError and sqlite3.Error where the index cannot
+    be used. A live one then only finds files that a query names, and `notice` says so.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class DiskIndex:
         self.close()
 
     def refresh(self) -> None:
-        """Take notice of what changed on disk; a live one goes on after `PATIENCE` seconds."""
+        """Read what changed on disk; a live index waits at most `PATIENCE` seconds."""
         self._close_store()
         if self._updater is None:
             self._bring_up_to_date()
@@ -105,22 +104,22 @@ class DiskIndex:
             self._progress(done, total)
             if self._patience is not None and 0 < done < total and time.monotonic() > until:
                 self._unfinished = (done, total)
-                raise _Enough
+                raise _OutOfTime
 
         self._unfinished = None
         try:
             self._store, found = bring_up_to_date(self._file, self._workspace, progress)
             self._files = found.files
-        except _Enough:
+        except _OutOfTime:
             self._store = Store(self._file, self._workspace.root)
             self._files = tuple(path for path in self._workspace.files() if may_be_text(path))
 
     def ready(self) -> bool:
-        """Whether everything was looked at once."""
+        """Whether the index is complete."""
         return self._updater is None or self._updater.ready
 
     def notice(self) -> str:
-        """What the user should know of an index that does not find everything, or ""."""
+        """A message for the user while the index is incomplete, or ""."""
         if self._updater is None:
             return _so_far(*self._unfinished) if self._unfinished is not None else ""
         if self._updater.failed:
@@ -135,11 +134,11 @@ class DiskIndex:
         return ""
 
     def limited(self) -> str:
-        """Why a live index notices changes at the start of a turn only, or ""."""
+        """Why a live index sees changes only at the start of a turn, or ""."""
         return self._updater.limited if self._updater is not None else ""
 
     def counts(self) -> Counts:
-        """How much there is in it."""
+        """The sizes of the index."""
         store = self._opened()
         return store.counts() if store is not None else Counts(0, 0, 0, 0, 0, 0)
 
@@ -149,7 +148,7 @@ class DiskIndex:
         return self._files if self._updater is None else self._updater.files
 
     def symbols(self, path: str) -> Sequence[Symbol]:
-        """The definitions of one file as it is now; none for what is not there, or is no text."""
+        """The definitions of a file as it is now; none for a missing file, or no text."""
         try:
             data = self._workspace.read_bytes(path, MAX_BYTES + 1)
         except (OSError, OutsideWorkspace):
@@ -157,16 +156,18 @@ class DiskIndex:
         return definitions(path, data)
 
     def definitions(self, name: str) -> Sequence[Symbol]:
-        """The definitions with this name, those outside of tests first."""
+        """The definitions with this name, tests last."""
         relations = self.relations()
         return relations.definitions(name) if relations is not None else []
 
     def may_have(
         self, pattern: str, files: Sequence[str], *, regex: bool, fresh: bool = False
     ) -> Sequence[str]:
-        """Those of `files` in which `pattern` may be, in any case; a file that changed since the
-        index was brought up to date may always have it. Where it is `fresh` that is not looked at,
-        which takes longer than all else."""
+        """The files that may contain `pattern`, in upper or lower case.
+
+        Files that changed since the last refresh are always among them, unless the index is
+        `fresh`: then nothing compares them, which would take most of the time.
+        """
         filters = Filters(literals_of(pattern, regex=regex))
         store = self._opened() if filters else None
         if store is None:
@@ -174,7 +175,7 @@ class DiskIndex:
         try:
             without = store.without(filters)
             known = {} if fresh else store.known()
-        except sqlite3.Error:  # it is only quicker with it
+        except sqlite3.Error:  # the filters only save time
             return files
         return [
             f
@@ -183,11 +184,11 @@ class DiskIndex:
         ]
 
     def _is_as_it_was(self, path: str, known: Known | None) -> bool:
-        file = there(self._workspace, path)
-        return file is not None and same(file, known)
+        file = stat_file(self._workspace, path)
+        return file is not None and is_unchanged(file, known)
 
     def callers(self, name: str, limit: int = 20) -> Sequence[Reference]:
-        """Where a function is called, or an object of a class is made; tests last."""
+        """The calls of a function or class, tests last."""
         relations = self.relations()
         found = relations.references(name, calls_only=True) if relations is not None else ()
         return list(islice(found, limit))
@@ -198,12 +199,12 @@ class DiskIndex:
         return relations.imports(path) if relations is not None else []
 
     def tests_for(self, path: str) -> Sequence[str]:
-        """The tests of a file, the likeliest first."""
+        """The tests of a file, the most likely first."""
         relations = self.relations()
         return relations.tests_for(path) if relations is not None else []
 
     def relations(self) -> Relations | None:
-        """What the files are to each other; None where a live index cannot be used."""
+        """The relations of files; None where a live index cannot be used."""
         store = self._opened()
         if store is None:
             self._relations = None
@@ -211,8 +212,8 @@ class DiskIndex:
             self._relations = Relations(store, self._workspace)
         return self._relations
 
-    def overview(self, below: str = "") -> list[Mapped]:
-        """See `index.overview`."""
+    def overview(self, below: str = "") -> list[FileOutline]:
+        """The outline of the files below a folder; see `overview.overview`."""
         store = self._opened()
         return overview(store, below) if store is not None else []
 
@@ -224,26 +225,25 @@ class DiskIndex:
         ]
 
     def passages(self, query: str, limit: int = 10) -> Sequence[Passage]:
-        """The pieces that best answer `query`, best first, in files that answer it as well."""
+        """The pieces that best answer `query`, best first, from the best files."""
         files = {one.path: one for one in self.ranked(query, _FILES)}
         found = [passage for one in files.values() for passage in one.passages]
         found.sort(key=lambda p: (is_test(p.path), -p.score, p.path, p.line))
         return [replace(p, reasons=tuple(files[p.path].reasons)) for p in found[:limit]]
 
     def ranked(self, query: str, limit: int = 10, only: Filter = EVERYTHING) -> list[Ranked]:
-        """The files that best answer `query`, with their best passages and reasons; of those that
-        are wanted `only`."""
-        asked = parse_query(query)
+        """The files of the filter `only` that best answer `query`, with passages and reasons."""
+        words = parse_query(query)
         store = self._opened()
-        answer = by_words(store.connection, asked) if store is not None else Answer({})
+        answer = by_words(store.connection, words) if store is not None else Answer({})
         found = answer.files
-        named = raise_named(found, asked, self.files())
+        named = boost_paths(found, words, self.files())
         frames = [
             (path, line)
-            for written, line in asked.frames
-            if (path := of_frame(self._workspace, written, self.files())) is not None
+            for text, line in words.frames
+            if (path := frame_path(self._workspace, text, self.files())) is not None
         ]
-        raise_frames(found, frames, store.piece if store is not None else _no_piece)
+        boost_frames(found, frames, store.piece if store is not None else _no_piece)
         wanted = (one for one in order(found.values(), named) if only.file(one.path))
         if only.of_symbols and store is not None:
             wanted = (one for one in wanted if any(map(only.symbol, store.symbols(one.path))))
@@ -251,15 +251,15 @@ class DiskIndex:
         answer.fill(best)
         for one in best:
             names = [s.name for s in store.symbols(one.path)] if store is not None else []
-            one.reasons += words_of(one, names, asked)
+            one.reasons += word_reasons(one, names, words)
         return best
 
     def _is_there(self, one: Ranked) -> bool:
-        """Whether a file still exists: it may be gone since the index was brought up to date."""
+        """Whether a file still exists: it may be deleted since the last refresh."""
         return os.path.lexists(self._workspace.root / one.path)
 
     def _opened(self) -> Store | None:
-        """The index for reading; None where a live one cannot be used."""
+        """The open store; None where a live index cannot be used."""
         if self._store is None and not (self._updater is not None and self._updater.failed):
             self.refresh()
         return self._store
@@ -271,7 +271,7 @@ class DiskIndex:
 
 
 def _no_piece(_path: str, _line: int) -> None:
-    """Without an index a line stands for itself."""
+    """No piece: without an index a line stands for itself."""
 
 
 def _so_far(done: int, total: int) -> str:

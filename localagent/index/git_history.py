@@ -1,8 +1,8 @@
 """Past commits: the words of their messages, and the files that each of them changed.
 
-A task is often put in the words in which earlier changes of the same code were told, and the code
-itself may not have them. Measured on 900 bug fixes (`scripts/bench localise`; ADR 9 has the table).
-Only git's own record on this disk is read, and of a message only its words are kept.
+Tasks often use the words of earlier commit messages about the same code, and the code itself may
+lack them. Measured on 900 bug fixes (`scripts/bench localise`; ADR 9 has the table). Only the local
+repository is read, and the index keeps only the words of a message.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 
 from localagent.code.file_kinds import is_data, is_docs, is_test
 from localagent.index import tokenizer
-from localagent.index.query import Query, looked_up
+from localagent.index.query import Query, search_words
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace.git.run import ask_git
 
 MOST = 5000
-"""Commits that are kept, the newest; without merges."""
+"""Most commits that are kept: the newest, without merges."""
 
 WIDE = 20
-"""Files of code from which on a commit says nothing of any of them."""
+"""A commit that changes more files of code than this tells nothing about any of them."""
 
 ALIKE = 15
-"""Commits that are taken from a query's answer."""
+"""Most commits that count for a query."""
 
 DECAY = 0.7
-"""What a file's next commit counts of the one before."""
+"""Weight of a file's next commit, relative to the one before."""
 
 TABLES = """
 CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, files INTEGER NOT NULL);
@@ -49,7 +49,7 @@ _TRAILER = re.compile(r"^(?:[A-Z][\w-]+-by|Change-Id): .*$", re.M | re.I)
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """A commit, with the files below the workspace's root that it changed."""
+    """A commit, with the files of the workspace that it changed."""
 
     hash: str
     message: str
@@ -57,53 +57,59 @@ class _Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """The hashes of commits that are gone from the history, and those that are new in it."""
+class HistoryChanges:
+    """Hashes of commits that left the history, and the commits that are new in it."""
 
-    gone: tuple[str, ...]
+    removed: tuple[str, ...]
     new: tuple[_Commit, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """A file that commits changed whose messages have words of a query: how well the best of them
-    answers it, added up, and the best one's hash."""
+class SimilarCommits:
+    """Commits that changed a file and whose messages have words of a query.
+
+    `score` adds up how well the best commits answer the query; `commit` is the hash of the best.
+    """
 
     score: float
     commit: str
 
 
 def head(root: Path) -> str | None:
-    """The hash of the commit that is checked out, "" without one; None where git does not tell."""
+    """The hash of HEAD, "" without a commit; None where git fails."""
     done = ask_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     return done.stdout.decode("ascii", "replace").strip() if done is not None else None
 
 
-def news(db: sqlite3.Connection, root: Path, head: str) -> News | None:
-    """What of the history of `head` is not in the tables; None where git does not tell."""
+def changes(db: sqlite3.Connection, root: Path, head: str) -> HistoryChanges | None:
+    """The difference of the tables and the history of `head`; None where git fails."""
     wanted = _history(root, head) if head else {}
     known = {name for (name,) in db.execute("SELECT hash FROM commits")}
-    told = _told(root, [name for name in wanted if name not in known]) if wanted is not None else ()
-    if wanted is None or told is None:
+    commits = (
+        _commits(root, [name for name in wanted if name not in known]) if wanted is not None else ()
+    )
+    if wanted is None or commits is None:
         return None
-    return News(tuple(name for name in known if name not in wanted), tuple(told))
+    return HistoryChanges(tuple(name for name in known if name not in wanted), tuple(commits))
 
 
-def put(db: sqlite3.Connection, found: News) -> None:
-    """Take the news into the tables, in the caller's transaction; another process may have done so
-    meanwhile."""
+def apply(db: sqlite3.Connection, found: HistoryChanges) -> None:
+    """Write the changes to the tables, in the caller's transaction.
+
+    Another process may have written some of them meanwhile.
+    """
     ids = dict(db.execute("SELECT hash, id FROM commits"))
-    gone = [(ids[name],) for name in found.gone if name in ids]
+    removed = [(ids[name],) for name in found.removed if name in ids]
     for table, column in (("commits", "id"), ("commit_files", "id"), ("commit_words", "rowid")):
-        db.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
+        db.executemany(f"DELETE FROM {table} WHERE {column} = ?", removed)
     for one in found.new:
         if one.hash not in ids:
             _insert(db, one)
 
 
-def alike(db: sqlite3.Connection, asked: Query) -> dict[int, Alike]:
-    """The files that commits like the query changed, by their ids."""
-    match = " OR ".join(f'"{word}"' for word in looked_up(asked))
+def similar_commits(db: sqlite3.Connection, query: Query) -> dict[int, SimilarCommits]:
+    """The files that commits similar to the query changed, by file id."""
+    match = " OR ".join(f'"{word}"' for word in search_words(query))
     if not match:
         return {}
     rows = db.execute(
@@ -120,25 +126,25 @@ def alike(db: sqlite3.Connection, asked: Query) -> dict[int, Alike]:
     found = {}
     for file, scores in by_file.items():
         scores.sort(reverse=True)
-        found[file] = Alike(decayed((score for score, _ in scores), DECAY), scores[0][1])
+        found[file] = SimilarCommits(decayed((score for score, _ in scores), DECAY), scores[0][1])
     return found
 
 
 def decayed(scores: Iterable[float], decay: float) -> float:
-    """The sum of scores, the best first, each of which counts `decay` of the one before."""
+    """The sum of scores, best first; each weighs `decay` of the one before."""
     return sum(score * decay**place for place, score in enumerate(scores))
 
 
 def _history(root: Path, head: str) -> dict[str, None] | None:
-    """The hashes of the newest commits; None where git does not tell."""
+    """The hashes of the newest commits; None where git fails."""
     done = ask_git(root, "rev-list", "--no-merges", f"--max-count={MOST}", head, "--")
     if done is None or done.returncode != 0:
         return None
     return dict.fromkeys(done.stdout.decode("ascii", "replace").split())
 
 
-def _told(root: Path, hashes: Sequence[str]) -> list[_Commit] | None:
-    """These commits; None where git does not tell."""
+def _commits(root: Path, hashes: Sequence[str]) -> list[_Commit] | None:
+    """The commits with these hashes; None where git fails."""
     if not hashes:
         return []
     done = ask_git(
@@ -155,7 +161,7 @@ def _told(root: Path, hashes: Sequence[str]) -> list[_Commit] | None:
 
 
 def _insert(db: sqlite3.Connection, one: _Commit) -> None:
-    """One commit; one that says nothing of any file is kept by its hash alone."""
+    """Insert a commit; one that tells nothing about any file keeps its hash alone."""
     code = [path for path in one.paths if _is_code(path)]
     if len(code) > WIDE:
         code = []
@@ -163,7 +169,7 @@ def _insert(db: sqlite3.Connection, one: _Commit) -> None:
         "INSERT INTO commits (hash, files) VALUES (?, ?)", (one.hash, len(code))
     ).lastrowid
     if code:
-        text = tokenizer.stored(tokenizer.counted(_TRAILER.sub("", one.message)[:_CHARS]))
+        text = tokenizer.index_text(tokenizer.count_words(_TRAILER.sub("", one.message)[:_CHARS]))
         db.execute("INSERT INTO commit_words (rowid, words) VALUES (?, ?)", (id_, text))
         db.executemany(
             "INSERT INTO commit_files VALUES (?, ?)", [(id_, os.fsencode(p)) for p in code]

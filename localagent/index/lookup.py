@@ -1,4 +1,4 @@
-"""The answer to a question that has a form (`index/asked.py`): places in files."""
+"""The answer to a question that has a form (`index/query.py`): places in files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from localagent.edits.textfile import decode, is_binary
 from localagent.index.base import Reference
 from localagent.index.digest import MAX_BYTES
 from localagent.index.disk import DiskIndex
-from localagent.index.query import Asked
+from localagent.index.query import FieldQuery
 from localagent.index.relations import Relations
 from localagent.workspace.workspace import Workspace
 
 _MAX_TEXT = 160
 _BEYOND = ("(?!", "(?<!", "(?>", "++", "*+", "?+", "}+", "\\A", "\\Z")
 MOST_IN_FILE = 20
-"""Lines of one file: the next file says more than more of the same."""
+"""Most lines from one file: the next file tells the user more."""
 
 
 def pattern_of(text: str, *, regex: bool) -> re.Pattern[str]:
-    """What to look for. Raises UsageError for an expression that is none."""
+    """The pattern of a text or regular expression. Raises UsageError for an invalid one."""
     try:
         return re.compile(text if regex else re.escape(text))
     except re.error as error:
@@ -33,11 +33,11 @@ def pattern_of(text: str, *, regex: bool) -> re.Pattern[str]:
         ) from None
 
 
-def lines_with(
+def matching_lines(
     workspace: Workspace, paths: Iterable[str], pattern: re.Pattern[str], literal: str = ""
 ) -> Iterator[Reference]:
-    """The lines of these files that have it, file by file; what has it holds `literal`."""
-    # A look at the whole text is quicker; but what looks beyond a line's end is for lines alone.
+    """The lines of these files that match, file by file; every match contains `literal`."""
+    # Matching the whole text first is faster. Patterns that look past a line's end match per line.
     alone = any(mark in pattern.pattern for mark in _BEYOND)
     whole = None if alone else re.compile(pattern.pattern, re.MULTILINE)
     for path in paths:
@@ -48,7 +48,7 @@ def lines_with(
         if len(data) > MAX_BYTES or is_binary(data):
             continue
         text = decode(data).text
-        if literal not in text:  # many times as quick as an expression
+        if literal not in text:  # many times faster than an expression
             continue
         if whole is not None and whole.search(text) is None:
             continue
@@ -62,13 +62,16 @@ def lines_with(
 
 
 PLACES = 50
-"""Places that are shown where nothing else is asked for."""
+"""Default number of places in an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file (0: the whole file). `kind` is a definition's, or "call", "import",
-    "mention", "test"; `name` is the definition's, or the one that the line is in."""
+    """A line of a file (0: the whole file).
+
+    `kind` is the kind of a definition, or "call", "import", "mention" or "test". `name` is the
+    definition, or the definition around the line.
+    """
 
     path: str
     line: int
@@ -79,7 +82,7 @@ class Place:
     note: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """For programs; what is not known is left out."""
+        """The fields that are known, for programs."""
         fields = {
             "path": self.path,
             "line": self.line,
@@ -92,47 +95,49 @@ class Place:
         return {key: value for key, value in fields.items() if value}
 
 
-def places(index: DiskIndex, workspace: Workspace, asked: Asked, limit: int) -> Sequence[Place]:
-    """The first `limit` places, a repository's own code before tests and copies of others'."""
+def places(
+    index: DiskIndex, workspace: Workspace, query: FieldQuery, limit: int
+) -> Sequence[Place]:
+    """The first `limit` places: the repository's code, then tests, then vendored code."""
     relations = index.relations()
     if relations is None:
         return []
-    return list(islice(_places(index, workspace, asked, relations), limit))
+    return list(islice(_places(index, workspace, query, relations), limit))
 
 
 def _places(
-    index: DiskIndex, workspace: Workspace, asked: Asked, relations: Relations
+    index: DiskIndex, workspace: Workspace, query: FieldQuery, relations: Relations
 ) -> Iterator[Place]:
-    wanted = asked.filter.file
-    if asked.form == "def":
-        for symbol in relations.definitions(asked.value):
-            if wanted(symbol.path) and asked.filter.symbol(symbol):
+    wanted = query.filter.file
+    if query.form == "def":
+        for symbol in relations.definitions(query.value):
+            if wanted(symbol.path) and query.filter.symbol(symbol):
                 yield _of_symbol(symbol, index)
-    elif asked.form in ("ref", "calls"):
-        found = relations.references(asked.value, calls_only=asked.form == "calls", only=wanted)
+    elif query.form in ("ref", "calls"):
+        found = relations.references(query.value, calls_only=query.form == "calls", only=wanted)
         yield from map(_of_reference, found)
-    elif asked.form == "imports":
-        written = asked.value if workspace.exists(asked.value) else ""
-        name = workspace.relative(written) if written else asked.value
+    elif query.form == "imports":
+        path = query.value if workspace.exists(query.value) else ""
+        name = workspace.relative(path) if path else query.value
         yield from (_of_reference(r) for r in relations.importers(name) if wanted(r.path))
-    elif asked.form == "tests":
-        for path in filter(wanted, relations.tests_for(workspace.relative(asked.value))):
+    elif query.form == "tests":
+        for path in filter(wanted, relations.tests_for(workspace.relative(query.value))):
             yield Place(path, 0, 0, "test", "", "")
     else:
-        regex = asked.form == "re"
-        pattern = pattern_of(asked.value, regex=regex)
-        likely = index.may_have(asked.value, index.files(), regex=regex, fresh=True)
-        paths = sorted(filter(wanted, likely), key=relations.later)
-        kinds = asked.filter if asked.filter.of_symbols else None
-        for one in lines_with(workspace, paths, pattern, "" if regex else asked.value):
-            around = relations.around(one.path, one.line)
+        regex = query.form == "re"
+        pattern = pattern_of(query.value, regex=regex)
+        likely = index.may_have(query.value, index.files(), regex=regex, fresh=True)
+        paths = sorted(filter(wanted, likely), key=relations.sort_key)
+        kinds = query.filter if query.filter.of_symbols else None
+        for one in matching_lines(workspace, paths, pattern, "" if regex else query.value):
+            around = relations.enclosing(one.path, one.line)
             if kinds is None or (around is not None and kinds.symbol(around)):
                 owner = around.name if around is not None else ""
                 yield _of_reference(replace(one, owner=owner))
 
 
 def _of_symbol(symbol: Symbol, index: DiskIndex) -> Place:
-    """A definition, with what documents it: that is read from the file as it is now."""
+    """The place of a definition, with the summary that its file has now."""
     now = next(
         (s for s in index.symbols(symbol.path) if (s.name, s.line) == (symbol.name, symbol.line)),
         symbol,

@@ -1,7 +1,7 @@
-"""The repository's outline, what others use most first.
+"""The outline of a repository: its files with definitions, the most used first.
 
-A function counts by how many files call its name, a type by how many pieces of the repository have
-it, shared among those that define it; a file by its best definitions.
+A function counts the files that call its name. A type counts the pieces of the repository that
+have its name. All definitions of a name share its count. A file scores by its best definitions.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from localagent.index import tokenizer
 from localagent.index.store import Store
 
 BEST = 10
-"""Definitions of a file that its score is made of: many small ones do not make it important."""
+"""Definitions that count for a file: many small ones do not make it important."""
 
 PLAIN = 10
-"""A plain word in lower case counts one of so many times that it stands somewhere."""
+"""A plain lower-case word counts once for so many occurrences."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
-    """A file with its definitions, in the order of their lines; `uses` has, for each, how many
-    files call it, or pieces have its name."""
+class FileOutline:
+    """A file with its definitions, in the order of their lines.
+
+    `uses` has for each definition the number of files that call it, or of pieces with its name.
+    """
 
     path: str
     score: float
@@ -40,18 +42,20 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
-class _Used:
-    """How many pieces have a name, and how many files call one."""
+class _Usage:
+    """By name: the number of pieces that have it, and of files that call it."""
 
     mentioned: Counter[str]
     called: Counter[str]
 
 
-def overview(store: Store, below: str = "") -> list[Mapped]:
-    """The files with definitions in the folder `below` ("" for all), or that file; the most used
-    first; tests, and copies of other projects, last."""
+def overview(store: Store, below: str = "") -> list[FileOutline]:
+    """The files with definitions below the folder `below` ("" for all), or in that file.
+
+    The most used first; tests and vendored code last.
+    """
     symbols = store.all_symbols()
-    used = _Used(
+    usage = _Usage(
         _mentioned(store, {_last(s) for s in symbols if not s.is_callable}),
         _called(store, {s.last.lower() for s in symbols if s.is_callable}),
     )
@@ -60,39 +64,42 @@ def overview(store: Store, below: str = "") -> list[Mapped]:
     for symbol in symbols:
         if not below or symbol.path == below or symbol.path.startswith(f"{below}/"):
             files[symbol.path].append(symbol)
-    found = [_mapped(path, own, used, definers) for path, own in files.items()]
+    found = [_outline(path, own, usage, definers) for path, own in files.items()]
     return sorted(found, key=lambda m: (is_test(m.path) + is_vendored(m.path), -m.score, m.path))
 
 
-def _mapped(path: str, symbols: Sequence[Symbol], used: _Used, definers: Counter[str]) -> Mapped:
-    uses = [_uses(symbol, used, definers) for symbol in symbols]
+def _outline(
+    path: str, symbols: Sequence[Symbol], usage: _Usage, definers: Counter[str]
+) -> FileOutline:
+    uses = [_uses(symbol, usage, definers) for symbol in symbols]
     best = sorted(uses, reverse=True)[:BEST]
-    return Mapped(path, sum(math.log1p(n) for n in best), tuple(symbols), tuple(uses))
+    return FileOutline(path, sum(math.log1p(n) for n in best), tuple(symbols), tuple(uses))
 
 
-def _uses(symbol: Symbol, used: _Used, definers: Counter[str]) -> int:
+def _uses(symbol: Symbol, usage: _Usage, definers: Counter[str]) -> int:
     name = _last(symbol)
     if symbol.is_callable:
-        count = used.called[symbol.last.lower()] // definers[name]
-    else:
-        count = max(0, used.mentioned[name] - 1) // definers[name]  # its own piece has it as well
+        count = usage.called[symbol.last.lower()] // definers[name]
+    else:  # the piece of the definition has the name too
+        # the piece of the definition has the name too
+        count = max(0, usage.mentioned[name] - 1) // definers[name]
     # "path" or "run" stand in many texts that do not mean the function.
     return count // PLAIN if symbol.last.islower() and "_" not in name else count
 
 
 def _mentioned(store: Store, names: set[str]) -> Counter[str]:
-    """In how many pieces each name is."""
+    """The number of pieces that have each name."""
     rows = store.connection.execute("SELECT term, doc FROM chunk_terms")
     return Counter({term: count for term, count in rows if term in names})
 
 
 def _called(store: Store, names: set[str]) -> Counter[str]:
-    """How many files call each name; those of dead ids are counted as well."""
+    """The number of files that call each name, including deleted versions of files."""
     rows = store.connection.execute("SELECT term, doc FROM called WHERE col = 'calls'")
     return Counter({term: count for term, count in rows if term in names})
 
 
 def _last(symbol: Symbol) -> str:
-    """A definition's name as the full-text search has it; "" for one or two letters."""
-    found = tokenizer.of_name(symbol.last)
+    """A definition's name as the full-text tables have it; "" for one or two letters."""
+    found = tokenizer.name_words(symbol.last)
     return found[0] if found else ""

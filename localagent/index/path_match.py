@@ -1,4 +1,4 @@
-"""Which file is meant by a path as people, programs and models write it."""
+"""Matches paths as users, programs and models write them with files of the workspace."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from localagent.index.ranking import Ranked
 from localagent.workspace.workspace import Workspace
 
 
-def named_among(files: Sequence[str], written: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Those of `files` (sorted) that some of `written` means, each with the first that does."""
-    if not written:
+def matching_paths(files: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The paths of `files` (sorted) that some text means, each with the first such text."""
+    if not texts:
         return
     by_last = _by_last(tuple(files))
-    likely = {path for text in written for path in by_last.get(_last(text), ())}
+    likely = {path for text in texts for path in by_last.get(_last(text), ())}
     for path in sorted(likely):
-        found = next((text for text in written if is_path(path, text)), None)
+        found = next((text for text in texts if is_path(path, text)), None)
         if found is not None:
             yield path, found
 
 
 @lru_cache(maxsize=4)
 def _by_last(files: tuple[str, ...]) -> dict[str, list[str]]:
-    """Paths by their last part, with and without its ending: a repository has many thousands."""
+    """Paths by their last part, with and without its suffix."""
     found: dict[str, list[str]] = {}
     for path in files:
         last = _last(path)
@@ -40,10 +40,10 @@ def _last(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def of_frame(workspace: Workspace, written: str, files: Sequence[str]) -> str | None:
+def frame_path(workspace: Workspace, text: str, files: Sequence[str]) -> str | None:
     """The file of this workspace that a frame's path means."""
     try:
-        inside = workspace.relative(written)
+        inside = workspace.relative(text)
     except OutsideWorkspace:
         return None
     if inside in files:
@@ -52,9 +52,9 @@ def of_frame(workspace: Workspace, written: str, files: Sequence[str]) -> str | 
     return hits[0] if len(hits) == 1 else None
 
 
-def is_path(path: str, written: str) -> bool:
-    """Whether `written` (a path, the end of one, or a dotted module) means `path`."""
-    bare = written.removeprefix("./").strip("/")
+def is_path(path: str, text: str) -> bool:
+    """Whether `text` (a path, the end of one, or a dotted module) means `path`."""
+    bare = text.removeprefix("./").strip("/")
     if not bare:
         return False
     stem = str(PurePosixPath(path).with_suffix(""))
@@ -64,27 +64,27 @@ def is_path(path: str, written: str) -> bool:
     )
 
 
-NAMED, FRAME = 10.0, 5.0
-"""What is added to the best score for a file that the query names, and for the innermost frame."""
+PATH_BOOST, FRAME_BOOST = 10.0, 5.0
+"""Boosts over the best score: of a file that the query names, and of the innermost frame."""
 
 
-def raise_named(found: dict[str, Ranked], asked: Query, files: Sequence[str]) -> set[str]:
-    """Put the files that the query names before all others; returns their paths."""
+def boost_paths(found: dict[str, Ranked], query: Query, files: Sequence[str]) -> set[str]:
+    """Put the files that the query names before all others; return their paths."""
     highest = _highest(found)
     named: set[str] = set()
-    for path, written in named_among(files, asked.paths):
+    for path, text in matching_paths(files, query.paths):
         one = found.setdefault(path, Ranked(path, 0.0))
-        one.score += highest + NAMED
-        one.reasons.insert(0, f"the query names {written}")
+        one.score += highest + PATH_BOOST
+        one.reasons.insert(0, f"the query names {text}")
         named.add(path)
     return named
 
 
 Piece = Callable[[str, int], tuple[str, int, int] | None]
-"""Which piece of a file a line is in: its definition's name, its first and last line."""
+"""The piece of a file (path) around a line: the definition's name, first and last line."""
 
 
-def raise_frames(found: dict[str, Ranked], frames: Sequence[tuple[str, int]], piece: Piece) -> None:
+def boost_frames(found: dict[str, Ranked], frames: Sequence[tuple[str, int]], piece: Piece) -> None:
     """Raise the files of a traceback (outermost first), the innermost frame most."""
     highest = _highest(found)
     seen: set[str] = set()
@@ -93,7 +93,7 @@ def raise_frames(found: dict[str, Ranked], frames: Sequence[tuple[str, int]], pi
             continue
         seen.add(path)
         one = found.setdefault(path, Ranked(path, 0.0))
-        one.score += (highest + FRAME) * (1 - 0.5 * depth / len(frames))
+        one.score += (highest + FRAME_BOOST) * (1 - 0.5 * depth / len(frames))
         one.reasons.insert(0, f"the traceback passes line {line}")
         name, first, last = piece(path, line) or ("", line, line)
         one.passages.insert(0, Passage(path, name, first, last, one.score))

@@ -1,4 +1,4 @@
-"""What a query asks for: identifiers, paths, and frames of a traceback."""
+"""Parses queries: fields and filters, identifiers, paths, and frames of a traceback."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SYMBOL_KINDS = ("class", "interface", "struct", "enum", "type", "module", "funct
 FILE_KINDS = ("code", "test", "docs")
 _TYPES = frozenset({"class", "interface", "struct", "enum", "type"})
 
-_asked_PART = re.compile(
+_FIELD = re.compile(
     rf"(?<!\S)(?P<not>-?)(?P<key>{'|'.join((*FORMS, *FILTERS))}):(?P<value>\"[^\"]+\"|'[^']+'|\S+)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which files and definitions are wanted; each of these is (wanted, value)."""
+    """Selects files and definitions; each entry is (include, value)."""
 
     paths: tuple[tuple[bool, str], ...] = ()
     languages: tuple[tuple[bool, str], ...] = ()
@@ -39,7 +39,7 @@ class Filter:
         return bool(self.paths or self.languages or self.kinds)
 
     def file(self, path: str) -> bool:
-        """Whether a file is wanted."""
+        """Whether the filter selects a file."""
         return (
             _any(self.paths, lambda glob: _in_path(glob, path))
             and _any(self.languages, lambda name: language_of(path).name == name)
@@ -47,18 +47,18 @@ class Filter:
         )
 
     def symbol(self, symbol: Symbol) -> bool:
-        """Whether a definition is wanted, wherever it is."""
+        """Whether the filter selects a definition, in whatever file."""
         return _any(_only(self.kinds, SYMBOL_KINDS), lambda kind: _is_kind(symbol, kind))
 
     @property
     def of_symbols(self) -> bool:
-        """Whether some kind of definition is wanted, or is not."""
+        """Whether the filter has kinds of definitions."""
         return bool(_only(self.kinds, SYMBOL_KINDS))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question: `form` is one of FORMS with its `value`, or "" for the `words` alone."""
+class FieldQuery:
+    """A query with a field: `form` is one of FORMS with its `value`, or "" for `words` alone."""
 
     form: str
     value: str
@@ -66,22 +66,22 @@ class Asked:
     filter: Filter
 
 
-def read_asked(text: str) -> Asked:
-    """Read a question. Several lines (a traceback, say) are words.
+def parse_fields(text: str) -> FieldQuery:
+    """Parse a query of the command line or the chat. Several lines (a traceback) are words.
 
-    Raises UsageError for two forms, and for a language or kind that is not known.
+    Raises UsageError for two forms, and for an unknown language or kind.
     """
     if "\n" in text.strip():
-        return Asked("", "", text, Filter())
+        return FieldQuery("", "", text, Filter())
     forms: list[tuple[str, str]] = []
     filters: dict[str, list[tuple[bool, str]]] = {name: [] for name in FILTERS}
-    for match in _asked_PART.finditer(text):
+    for match in _FIELD.finditer(text):
         key, value = match["key"], match["value"].strip("\"'")
         if key in FORMS:
             forms.append((key, value))
         else:
             filters[key] += ((not match["not"], one) for one in _values(key, value))
-    words = " ".join(_asked_PART.sub(" ", text).split())
+    words = " ".join(_FIELD.sub(" ", text).split())
     if len(forms) > 1:
         first, second = (f"{key}:{value}" for key, value in forms[:2])
         raise UsageError(f"{first} and {second} cannot be asked at once", "ask for one of them")
@@ -92,7 +92,7 @@ def read_asked(text: str) -> Asked:
             f'quote what has blanks: {form}:"two words"',
         )
     chosen = Filter(tuple(filters["path"]), tuple(filters["lang"]), tuple(filters["kind"]))
-    return Asked(form, value, words, chosen)
+    return FieldQuery(form, value, words, chosen)
 
 
 def _values(key: str, value: str) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _values(key: str, value: str) -> Iterator[str]:
 
 
 def _any(wanted: tuple[tuple[bool, str], ...], holds: object) -> bool:
-    """Whether any value that is wanted holds, and none that is not."""
+    """Whether an included value holds, and no excluded one."""
     assert callable(holds)
     yes = [value for is_wanted, value in wanted if is_wanted]
     no = [value for is_wanted, value in wanted if not is_wanted]
@@ -124,7 +124,7 @@ def _kind_of(path: str) -> str:
 
 
 def _is_kind(symbol: Symbol, kind: str) -> bool:
-    if kind == "class":  # what other languages call a struct is no surprise here
+    if kind == "class":  # structs, enums and types of other languages too
         return symbol.kind in _TYPES
     return symbol.kind == kind or (kind == "function" and symbol.kind == "method")
 
@@ -141,7 +141,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PATH = re.compile(r"[\w@+~.-]*(?:/[\w@+~.-]+)+|[\w@+~-]+\.[A-Za-z]\w{0,7}\b")
 _MODULE = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b")
-# Words that are in every text.
+# Words of every text.
 _ENGLISH = """
     a an and are as at be but by can cannot could do does done for from get gets has have how i
     if in into is it its just let like make makes may me must my need needs new no not now of off
@@ -154,9 +154,11 @@ _STOP = frozenset(_ENGLISH.split())
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`terms` are words in lower case with their weights (an identifier as written weighs more
-    than its parts). `paths` are what looks like paths. `frames` are (path, line), outermost
-    first."""
+    """The parts of a free query.
+
+    `terms` are lower-case words with their weights: a whole identifier weighs more than its parts.
+    `paths` look like paths. `frames` are (path, line), outermost first.
+    """
 
     terms: dict[str, float]
     paths: tuple[str, ...]
@@ -164,9 +166,9 @@ class Query:
 
 
 def parse_query(text: str) -> Query:
-    """Read a task, an error message or a list of identifiers.
+    """Parse a task, an error message or a list of identifiers.
 
-    Words that are in every task or program stay: the search knows how rare each is.
+    Common words stay: the search knows how rare each word is.
     """
     text = text[:_MAX_CHARS]
     paths = dict.fromkeys(match.rstrip(".") for match in _PATH.findall(text))
@@ -174,10 +176,10 @@ def parse_query(text: str) -> Query:
     return Query(_terms(text), tuple(paths), tuple(frames(text)))
 
 
-def looked_up(asked: Query) -> list[str]:
-    """The stored words that answer the heaviest terms of a query, each once."""
-    terms = sorted(asked.terms, key=lambda term: -asked.terms[term])[:_LOOKED_UP]
-    return list(dict.fromkeys(word for term in terms for word in tokenizer.of_query(term)))
+def search_words(query: Query) -> list[str]:
+    """The stored words that match the heaviest terms of a query, each once."""
+    terms = sorted(query.terms, key=lambda term: -query.terms[term])[:_LOOKED_UP]
+    return list(dict.fromkeys(word for term in terms for word in tokenizer.query_words(term)))
 
 
 def _terms(text: str) -> dict[str, float]:

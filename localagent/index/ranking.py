@@ -1,14 +1,13 @@
-"""Which files and passages answer a query best: scores of BM25, added up.
+"""Ranks files and passages for a query by sums of BM25 scores.
 
     a file's score    = its best pieces, each counting 0.7 of the one before
                         + 0.15 x its symbols' names + 0.3 x its path + 0.3 x past commits
     a passage's score = its own words + 0.25 x its name + 0.5 x its file
 
-Each part is divided by the best one's, so that parts weigh as written. Measured on 280 bug-fix
-commits of eight Python projects (`scripts/bench localise`; the index's documentation has the
-table). BM25 over the words of whole files beside the pieces brought nothing more: it holds long
-files to be worse, and most changes are in long files. Tests come after all other files: a task
-quotes the test more often than the code at fault.
+Each part is divided by the best value of that part, so that parts weigh as written. Measured on 280
+bug-fix commits of eight Python projects (`scripts/bench localise`; the index's documentation has
+the table). BM25 over whole files adds nothing: it ranks long files lower, and most changes are in
+long files. Tests come last: a task quotes the test more often than the code at fault.
 """
 
 from __future__ import annotations
@@ -23,38 +22,37 @@ from dataclasses import dataclass, field
 from localagent.code.file_kinds import is_data, is_docs, is_test, is_vendored
 from localagent.index import tokenizer
 from localagent.index.base import Passage
-from localagent.index.git_history import alike, decayed
-from localagent.index.query import Query, looked_up
+from localagent.index.git_history import decayed, similar_commits
+from localagent.index.query import Query, search_words
 from localagent.index.store import pieces_ever
 
 SYMBOLS, PATH = 0.15, 0.3
 COMMITS = 0.3
-"""For commits that changed the file, whose messages have the query's words."""
+"""Weight of the commits that changed a file and have the query's words in their messages."""
 
 DECAY = 0.7
-"""What a file's next piece counts of the one before."""
+"""Weight of a file's next piece, relative to the one before."""
 
 NAME, FILE = 0.25, 0.5
 PROSE = 0.3
-"""What prose, data, generated files and copies of other projects count, against code with the same
-words."""
+"""Weight of docs, data, generated and vendored files, relative to code with equal words."""
 
 FEW_TERMS = 16
 COMMON = 0.03
-"""In a large index only the rarest `FEW_TERMS` words are looked up, and none that more than so
-many of the pieces have, as long as others are left: half the time, and no worse (issue 4)."""
+"""In a large index the search uses only the rarest `FEW_TERMS` words, and only words that at most
+this share of the pieces has. It takes half the time and finds no less (issue 4)."""
 
 OFTEN = 0.2
-"""In one that is neither large nor small no word is looked up that more than so many of the pieces
-have: two fifths less time, and 0.3 fewer of 100 files among the first ten."""
+"""In a medium index the search uses words that at most this share of the pieces has. It takes two
+fifths less time, and finds 0.3 fewer of 100 files among the first ten."""
 
 SMALL, LARGE = 2_000, 20_000
-"""Pieces from which on an index is not small, and is large."""
+"""Pieces of a medium and of a large index."""
 
 _FILES = 300
 _PIECES = 1500
-"""The best pieces that count for their files; 600 find 2 to 3 fewer of 100 files among the first
-five in repositories of 100,000 lines."""
+"""The best pieces count for their files. With 600, the search finds 2 to 3 fewer of 100 files among
+the first five in repositories of 100,000 lines."""
 
 
 _Row = tuple[str, int, int, float]  # a piece: its name, first and last line, BM25
@@ -62,8 +60,10 @@ _Row = tuple[str, int, int, float]  # a piece: its name, first and last line, BM
 
 @dataclass(slots=True)
 class Ranked:
-    """A file with its score; `passages` are its best ones. `reasons` say why, for people. `worth`
-    is what it counts beside code with the same words."""
+    """A file with its score and its best passages.
+
+    `reasons` explain it to the user. `worth` is its weight relative to code with the same words.
+    """
 
     path: str
     score: float
@@ -74,8 +74,7 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the words of a query find. Files are by path; their passages are made when they are
-    asked for, since few of the files are shown."""
+    """The files that the words of a query find, by path; `fill` adds their passages."""
 
     files: dict[str, Ranked]
     _pieces: Mapping[str, Sequence[_Row]] = field(default_factory=dict)
@@ -104,22 +103,22 @@ class Answer:
             ]
             one.passages += sorted(found, key=lambda p: -p.score)
             if one.path in self._commits:
-                one.reasons.append(f"a commit like it changed it ({self._commits[one.path][:10]})")
+                one.reasons.append(f"commit {self._commits[one.path][:10]} matches your words")
 
     def _of_name(self, name: str) -> float:
         """The rareness of the words that a definition's name shares with the query."""
-        found = {word for part in name.split(".") for word in tokenizer.of_name(part)}
+        found = {word for part in name.split(".") for word in tokenizer.name_words(part)}
         return sum(self._rare.get(word, 0.0) for word in found)
 
 
-def by_words(db: sqlite3.Connection, asked: Query) -> Answer:
+def by_words(db: sqlite3.Connection, query: Query) -> Answer:
     """The files that have words of the query."""
-    chosen = _chosen(db, asked)
+    chosen = _chosen(db, query)
     match = " OR ".join(f'"{word}"' for word in chosen)
     if not match:
         return Answer({})
     pieces = _pieces(db, match)
-    changed = alike(db, asked)
+    changed = similar_commits(db, query)
     parts = (
         (
             1.0,
@@ -156,23 +155,27 @@ def _worth(path: str, kind: str) -> float:
     return PROSE if less else 1.0
 
 
-def words_of(one: Ranked, names: Sequence[str], asked: Query) -> list[str]:
-    """Why a file was found, for people: what it defines of the query, and its best passage."""
+def word_reasons(one: Ranked, names: Sequence[str], query: Query) -> list[str]:
+    """Reasons for a file: the query's words that it defines, and its best passage."""
     last = {name.rsplit(".", 1)[-1].lower() for name in names}
-    defined = [term for term in asked.terms if term in last]
+    defined = [term for term in query.terms if term in last]
     said = [f"defines {', '.join(defined[:3])}"] if defined else []
     best = next((p for p in one.passages if p.name), None)
-    return [*said, f"{best.name} has words of it"] if best else said
+    if best is None:
+        return said
+    if not said and any(reason.startswith("commit ") for reason in one.reasons):
+        return [f"so does {best.name}"]
+    return [*said, f"{best.name} matches your words"]
 
 
 def order(found: Iterable[Ranked], named: Collection[str]) -> list[Ranked]:
-    """The best first; tests that the query does not name come last."""
+    """The files, best first; tests that the query does not name come last."""
     return sorted(found, key=lambda r: (is_test(r.path) and r.path not in named, -r.score, r.path))
 
 
-def _chosen(db: sqlite3.Connection, asked: Query) -> dict[str, int]:
-    """The words to look up, each with how many pieces have it."""
-    wanted = looked_up(asked)
+def _chosen(db: sqlite3.Connection, query: Query) -> dict[str, int]:
+    """The words to search for, each with the number of pieces that have it."""
+    wanted = search_words(query)
     having = {word: _having(db, word) for word in wanted}
     total = pieces_ever(db)
     if total < SMALL:
@@ -199,7 +202,7 @@ def _scores(db: sqlite3.Connection, score: str, match: str) -> dict[int, float]:
 
 
 def _pieces(db: sqlite3.Connection, match: str) -> dict[int, list[_Row]]:
-    """The best pieces of each file, by the file's id; those of dead ids are left out."""
+    """The best pieces of each file, by file id, without dead ids."""
     rows = db.execute(
         "SELECT file, name, line, end_line, score FROM"
         " (SELECT rowid AS id, -bm25(chunk_words) AS score FROM chunk_words"

@@ -1,7 +1,7 @@
-"""What a repository's files are to each other: who defines, calls, imports and tests what.
+"""Relations of a repository's files: who defines, calls, imports and tests what.
 
-The index tells which files use a name; where, and in what function, is read from the files as they
-are now.
+The index has the files that use a name. Lines and enclosing functions are read from the files as
+they are now.
 """
 
 from __future__ import annotations
@@ -27,30 +27,32 @@ from localagent.index.store import Store
 from localagent.workspace.workspace import Workspace
 
 _PACKAGES = ("__init__", "index", "mod", "lib", "main")
-"""Files that stand for the folder that they are in."""
+"""Names of files that stand for their folder."""
 
 _BY_FOLDER = frozenset({"go", "java", "kotlin", "scala", "csharp", "php"})
-"""Languages in which an import may name a folder for all that is in it."""
+"""Languages in which an import may name a folder."""
 
 _FAMILIES = ({"javascript", "typescript", "tsx"}, {"c", "cpp"}, {"java", "kotlin", "scala"})
 
 
-def modules_of(written: str, path: str, known: Collection[str]) -> list[str]:
-    """The files among `known` that the import `written` in the file `path` means."""
+def modules_of(module: str, path: str, known: Collection[str]) -> list[str]:
+    """The files among `known` that the import `module` in the file `path` means."""
     likely = _by_name(frozenset(known))
     found = {
-        f for name in [*names_of(written), *names_of(path)[-2:-1]] for f in likely.get(name, ())
+        f
+        for name in [*lookup_names(module), *lookup_names(path)[-2:-1]]
+        for f in likely.get(name, ())
     }
-    return sorted(file for file in found if is_module(file, written, path))
+    return sorted(file for file in found if is_module(file, module, path))
 
 
-def is_module(file: str, written: str, path: str) -> bool:
-    """Whether the import `written` in the file `path` means `file`."""
+def is_module(file: str, module: str, path: str) -> bool:
+    """Whether the import `module` in the file `path` means `file`."""
     language = language_of(path).name
     if not language or not _akin(language, language_of(file).name):
         return False
     own = _own(file)
-    parts, exact = _resolved(written, path, language)
+    parts, exact = _resolved(module, path, language)
     if not parts:
         return False
     folder = own[:-1]
@@ -62,34 +64,36 @@ def is_module(file: str, written: str, path: str) -> bool:
     if language == "python" and len(parts) == 1:  # "types" is not the types.py of some package
         here = list(PurePosixPath(path).parent.parts)
         names = [n for n in names if n[:-1] in ([], here) or n[-2:-1] in (["src"], ["lib"])]
-    # `from a import b` is written a.b: b may be a module of its own, or something in a.
+    # `from a import b` is module a.b: b may be a module of its own, or something in a.
     wanted = [parts, parts[:-1]] if language in ("rust", "java", "kotlin", "scala") else [parts]
     return any(_ends_alike(name, want, language) for name in names for want in wanted if want)
 
 
-def names_of(written: str) -> list[str]:
-    """The names by which an import of a module or file may be looked up: its last parts."""
-    parts = [part for part in re.split(r"[^\w-]+", _without_suffix(written)) if part]
+def lookup_names(module: str) -> list[str]:
+    """The names to look up an import by: the last parts of its module or file."""
+    parts = [part for part in re.split(r"[^\w-]+", _without_suffix(module)) if part]
     last = [p for p in parts[-3:] if p not in _PACKAGES]
     return [word for part in last for word in [part, *part.split("-")][:1]]
 
 
 def _ends_alike(name: list[str], wanted: list[str], language: str) -> bool:
-    """Whether one ends with the other: an import may begin with the project's own name, and a
-    file's path with the folder that holds the sources."""
+    """Whether one list ends with the other.
+
+    An import may begin with the project's own name, and a path with the folder of the sources.
+    """
     if language == "go" and len(name) <= 2 and name[-1:] == wanted[-1:]:
-        return True  # the module's own path, which go.mod has, is no part of the folder's
+        return True  # the path of the module in go.mod is no part of the folder
     size = min(len(name), len(wanted))
     if not size or name[-size:] != wanted[-size:]:
         return False
-    # A single common part would make "utils" of any folder the one that is meant.
+    # A single common part would match "utils" in any folder.
     return size > 1 or len(wanted) == 1
 
 
-def _resolved(written: str, path: str, language: str) -> tuple[list[str], bool]:
-    """The parts of an import; from the workspace's root where it is relative, which is told."""
+def _resolved(module: str, path: str, language: str) -> tuple[list[str], bool]:
+    """The parts of an import, and whether they start at the workspace's root."""
     folder = list(PurePosixPath(path).parent.parts)
-    text = _without_suffix(written) if "/" in written or language in ("c", "cpp") else written
+    text = _without_suffix(module) if "/" in module or language in ("c", "cpp") else module
     if language == "python":
         dots = len(text) - len(text.lstrip("."))
         above = folder[: len(folder) - dots + 1] if dots else []
@@ -129,14 +133,14 @@ def _by_name(known: frozenset[str]) -> dict[str, list[str]]:
 
 
 MOST_FILES = 200
-"""Files that are read for one question, a repository's own code first: a name like "get" is in
-thousands, and nobody reads as many answers."""
+"""Files that are read for one query, the repository's own code first. A name like "get" is in
+thousands of files, and nobody reads as many answers."""
 
 _MAX_TEXT = 160
 
 
 class Relations:
-    """Answers for the index `store` of a workspace."""
+    """Answers queries about definitions, uses, imports and tests from the index `store`."""
 
     def __init__(self, store: Store, workspace: Workspace) -> None:
         self._store = store
@@ -145,20 +149,20 @@ class Relations:
         self._symbols: dict[str, list[Symbol]] = {}
 
     def definitions(self, name: str) -> list[Symbol]:
-        """The definitions with this name ("push", "Stack.push"), those outside of tests first."""
-        wanted = cleaned(name)
+        """The definitions with this name ("push", "Stack.push"), tests last."""
+        wanted = dotted_name(name)
         last = wanted.rsplit(".", 1)[-1]
         found = self._store.definitions(last) if last else []
         qualified = [s for s in found if f".{s.name}".endswith(f".{wanted}")]
-        return sorted(qualified or found, key=lambda s: (*self.later(s.path), s.line))
+        return sorted(qualified or found, key=lambda s: (*self.sort_key(s.path), s.line))
 
     def references(
         self, name: str, *, calls_only: bool = False, only: Callable[[str], bool] = lambda _: True
     ) -> Iterator[Reference]:
-        """Where a name is used, file by file, definitions left out; or only where it is called."""
-        last = cleaned(name).rsplit(".", 1)[-1]
+        """The uses of a name, file by file, without definitions; or only its calls."""
+        last = dotted_name(name).rsplit(".", 1)[-1]
         paths = self._calling(last) if calls_only else self._having(last)
-        for path in sorted(filter(only, paths), key=self.later)[:MOST_FILES]:
+        for path in sorted(filter(only, paths), key=self.sort_key)[:MOST_FILES]:
             yield from self._in_file(path, last, calls_only)
 
     def imports(self, path: str) -> list[str]:
@@ -170,10 +174,10 @@ class Relations:
         return [other for other in dict.fromkeys(found) if other != path]
 
     def importers(self, module: str) -> list[Reference]:
-        """Who imports a module, by its name ("a.b", "a/b") or its file, the own code first."""
+        """The imports of a module ("a.b", "a/b") or file, the repository's own code first."""
         own = module if module in self._paths else ""
         found: list[Reference] = []
-        for path in sorted(self._importing(module), key=self.later):
+        for path in sorted(self._importing(module), key=self.sort_key):
             data = self._data(path)
             read = structure_of(path, data)
             for use in read.imports if read is not None else ():
@@ -186,8 +190,10 @@ class Relations:
         return found
 
     def tests_for(self, path: str) -> list[str]:
-        """The tests of a file: those named like it, then those that import it, then those that
-        call what it defines, most first."""
+        """The tests of a file: first by name, then by import, then by calls.
+
+        Tests that call most of its definitions come first among the last group.
+        """
         named = [p for p in self._paths if is_test(p) and _is_named_like(p, path)]
         importing = [one.path for one in self.importers(path) if is_test(one.path)]
         calls: dict[str, int] = {}
@@ -198,16 +204,16 @@ class Relations:
         calling = sorted(calls, key=lambda p: (-calls[p], p))
         return [p for p in dict.fromkeys([*named, *importing, *calling]) if p != path]
 
-    def around(self, path: str, line: int) -> Symbol | None:
-        """The innermost definition that a line is in."""
+    def enclosing(self, path: str, line: int) -> Symbol | None:
+        """The innermost definition around a line."""
         if path not in self._symbols:
             self._symbols[path] = self._store.symbols(path)
         inside = [s for s in self._symbols[path] if s.line <= line <= s.end_line]
         return inside[-1] if inside else None
 
     @staticmethod
-    def later(path: str) -> tuple[int, str]:
-        """To sort by: tests come after a repository's own code, copies of others' last."""
+    def sort_key(path: str) -> tuple[int, str]:
+        """Sort key of a path: own code, then tests, then vendored code."""
         return is_test(path) + 2 * is_vendored(path), path
 
     # Files
@@ -217,8 +223,8 @@ class Relations:
         for one in mentions_of(path, data, name):
             if one.role == "definition" or (calls_only and one.role != "call"):
                 continue
-            around = self.around(path, one.line)
-            owner = around.name if around is not None else ""
+            symbol = self.enclosing(path, one.line)
+            owner = symbol.name if symbol is not None else ""
             yield Reference(path, one.line, one.role, owner, _line(data, one.line))
 
     def _data(self, path: str) -> bytes:
@@ -234,12 +240,12 @@ class Relations:
         return self._matching("calls", [name])
 
     def _importing(self, module: str) -> set[str]:
-        """Files that import something with the last names of a module or file."""
-        return {path for name in names_of(module) for path in self._matching("imports", [name])}
+        """Files with an import that ends like the module or file."""
+        return {path for name in lookup_names(module) for path in self._matching("imports", [name])}
 
     def _having(self, name: str) -> set[str]:
-        """Files with the name anywhere; for one of two letters, those that call it."""
-        whole = tokenizer.of_name(name)
+        """Files that contain the name; for names of two letters, files that call it."""
+        whole = tokenizer.name_words(name)
         if not whole:
             return self._calling(name)
         rows = self._store.connection.execute(
@@ -259,20 +265,20 @@ class Relations:
                 " WHERE uses MATCH ?",
                 (f"{column} : ({wanted})",),
             ).fetchall()
-        except sqlite3.OperationalError:  # a name that is none
+        except sqlite3.OperationalError:  # no valid query
             return set()
         return {os.fsdecode(path) for (path,) in rows}
 
 
-def cleaned(name: str) -> str:
-    """A name as people write it ("Stack.push()", "a::b"), with dots between its parts."""
+def dotted_name(name: str) -> str:
+    """A name as users write it ("Stack.push()", "a::b"), with dots between its parts."""
     bare = re.split(r"[(<\s]", name.strip().strip("`'\""), maxsplit=1)[0]
     return re.sub(r"::|->|#", ".", bare).strip(".:")
 
 
-def _same_module(written: str, asked: str) -> bool:
-    """Whether an import of `written` is one of `asked`, or of something in it."""
-    have, want = _parts(written), _parts(asked)
+def _same_module(module: str, other: str) -> bool:
+    """Whether an import of `module` names `other`, or something in it."""
+    have, want = _parts(module), _parts(other)
     size = len(want)
     return bool(want) and any(have[n : n + size] == want for n in range(len(have) - size + 1))
 

@@ -2,22 +2,22 @@
 
     files ─┬─ chunks ──── chunk_words (FTS5: the words of each piece, by the chunk's id)
            ├─ symbols
-           ├─ grams (a filter of the trigrams of each file: what it cannot hold)
-           ├─ commits (past ones, with the words of their messages; see `commits`)
+           ├─ grams (the trigram filter of each file)
+           ├─ commits (with the words of their messages; see `git_history`)
            ├───────────── names (FTS5: words of path and symbols, by the file's id)
-           └───────────── uses  (FTS5: names that it calls, and modules, by the file's id)
+           └───────────── uses  (FTS5: calls and imports, by the file's id)
 
-`uses` tells in which files a name is called, and not where: that is read from the file itself, so
-it is true to the file as it is now, and takes a hundredth of the source's size and not a tenth.
+`uses` has the files in which a name is called, but no lines. Lines are read from the file as it is
+now, and the table takes a hundredth of the source's size instead of a tenth.
 
-The full-text tables are contentless: they hold which words a text has, and not the text. SQLite
-before 3.43 cannot delete from such a table, so what was changed or removed leaves its words behind
-under ids that no row has any more, until the index is made anew (`worn`). Ids are never used twice.
+The full-text tables are contentless: they have the words of a text, but not the text. SQLite before
+3.43 cannot delete from such a table. So a changed or deleted file leaves its words behind, under
+ids without rows, until the index is rebuilt (`is_worn`). Ids are never used twice.
 
-A reader sees whole files only: each is replaced within one transaction. Two processes may write;
-one waits for the other. An index that is worn is emptied in its place, in one transaction. Only one
-of another version, and a damaged one, is removed and made anew; a lock keeps any other process from
-opening one half of the old (its write-ahead log is a file of its own) with one half of the new.
+A reader sees whole files only: one transaction replaces each. Two processes may write; one waits
+for the other. A worn index is emptied in place, in one transaction. Only a damaged index, or one of
+another version, is removed and made again. A lock keeps other processes from opening half of the
+old one: its write-ahead log is a file of its own.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ VERSION = 8
 """Version of the tables and their contents. A file of another version is rebuilt."""
 
 WAIT = 10.0
-"""Seconds that a writer waits for another one."""
+"""Seconds that a writer waits for another writer."""
 
 _WORN = 0.5
-"""Dead chunks for each live one from which on a fresh index is better."""
+"""More dead chunks than this for each live one: a rebuilt index is better."""
 
-# Words come apart by blanks alone: they are letters, digits and "_" already.
+# Blanks alone separate words, which consist of letters, digits and "_".
 _WORDS = "content='', tokenize='unicode61 remove_diacritics 0 tokenchars _'"
 _FULL_TEXT = ("chunk_words", "names", "uses")
 _TABLES = """
@@ -86,13 +86,13 @@ CREATE VIRTUAL TABLE uses USING fts5 (calls, imports, detail=column, {words});
 CREATE VIRTUAL TABLE called USING fts5vocab (uses, col);
 CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_words, row);
 """
-# Few and short, so they hold their words, which can be deleted then.
+# Few and short texts, so these tables keep them and can delete them.
 _KEPT_WORDS = _WORDS.removeprefix("content='', ")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file as the index has it; `mtime` in nanoseconds, `size` in bytes."""
+    """The state of a file in the index; `mtime` in nanoseconds, `size` in bytes."""
 
     mtime: int
     size: int
@@ -102,8 +102,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is: `dead` are chunks whose words are still in the full-text tables, `bytes`
-    is the file's size on disk."""
+    """Sizes of an index.
+
+    `dead` are chunks that only the full-text tables still have; `bytes` is the size on disk.
+    """
 
     files: int
     lines: int
@@ -114,13 +116,13 @@ class Counts:
 
 
 def index_file(root: Path) -> Path:
-    """Where the index of the repository at `root` lies."""
+    """The path of the index of the repository at `root`."""
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:20]
     return cache_dir() / "index" / f"{name}.sqlite"
 
 
 class Store:
-    """The index of one repository, opened. Use it from one thread.
+    """The open index of one repository. Use it from one thread.
 
     Raises OSError where its folder cannot be made, and sqlite3.Error for a disk that is full.
     """
@@ -147,7 +149,7 @@ class Store:
         return self._db
 
     def known(self, paths: Iterable[str] | None = None) -> dict[str, Known]:
-        """All files, or those of `paths` that are there, by path."""
+        """All files, or the known ones of `paths`, by path."""
         select = "SELECT path, mtime, size, hash, kind FROM files"
         if paths is None:
             rows = self._db.execute(select).fetchall()
@@ -160,8 +162,10 @@ class Store:
         return {os.fsdecode(path): Known(*rest) for path, *rest in rows}
 
     def put(self, entries: Iterable[Entry], touched: Iterable[Entry] = ()) -> None:
-        """Put files in, in place of what was known of them, all or none; those that were only
-        `touched` keep their rows and get their new times."""
+        """Store files in place of their old rows, all or none.
+
+        Files that were only `touched` keep their rows and get their new times.
+        """
         with self._writing():
             for entry in entries:
                 self._forget([entry.path])
@@ -172,14 +176,14 @@ class Store:
             )
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Forget files that are gone, or must not be shown any more."""
+        """Remove files that are deleted, or that the model may not see any more."""
         with self._writing():
             self._forget(paths)
 
     def clear(self) -> None:
-        """Forget everything; other processes may have it open."""
+        """Remove all rows; other processes may have the index open."""
         db = self._db
-        db.execute("PRAGMA secure_delete = ON")  # of what must not be shown no word stays
+        db.execute("PRAGMA secure_delete = ON")  # no word of a hidden file may stay
         with self._writing():
             for table in _FULL_TEXT:
                 db.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
@@ -197,31 +201,31 @@ class Store:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def follow_history(self) -> None:
-        """Make the past commits those of what is checked out."""
+        """Update the past commits to the history of HEAD."""
         head = git_history.head(self._root)
         if head is None or head == self._meta("head"):
             return
-        found = git_history.news(self._db, self._root, head)
+        found = git_history.changes(self._db, self._root, head)
         if found is not None:
             with self._writing():
-                git_history.put(self._db, found)
+                git_history.apply(self._db, found)
                 self._set_meta("head", head)
 
-    def worn(self) -> bool:
-        """Whether so much was changed that a fresh index would be smaller and better."""
+    def is_worn(self) -> bool:
+        """Whether a rebuilt index would be smaller and better."""
         counts = self.counts()
         return counts.dead > 1000 and counts.dead > _WORN * counts.chunks
 
     def counts(self) -> Counts:
-        """How much there is."""
-        return counted(self._db, self.file)
+        """The sizes of the index."""
+        return counts_of(self._db, self.file)
 
     def symbols(self, path: str) -> list[Symbol]:
         """The definitions of one file, in the order of their lines."""
         return self._symbols("WHERE files.path = ? ORDER BY line", os.fsencode(path))
 
     def piece(self, path: str, line: int) -> tuple[str, int, int] | None:
-        """The piece of a file that a line is in: its name, first and last line."""
+        """The piece of a file around a line: its name, first and last line."""
         row: tuple[str, int, int] | None = self._db.execute(
             "SELECT name, line, end_line FROM chunks JOIN files ON files.id = chunks.file"
             " WHERE path = ? AND line <= ? AND end_line >= ?",
@@ -230,7 +234,7 @@ class Store:
         return row
 
     def without(self, filters: Filters) -> set[str]:
-        """The files that, as the index has them, cannot hold what is asked for."""
+        """The indexed files that the filters exclude."""
         rows = self._db.execute("SELECT path, bits FROM grams JOIN files ON id = file")
         return {os.fsdecode(path) for path, bits in rows if not filters.allow(bits)}
 
@@ -244,11 +248,11 @@ class Store:
         return self._symbols("ORDER BY files.path, line")
 
     def definitions(self, last: str) -> list[Symbol]:
-        """The definitions with this name, without what it is qualified by."""
+        """The definitions with this unqualified name."""
         return self._symbols("WHERE last = ? ORDER BY files.path, line", last)
 
-    def begun(self, text: str, limit: int) -> list[Symbol]:
-        """Definitions whose names, without what they are qualified by, begin with `text`."""
+    def with_prefix(self, text: str, limit: int) -> list[Symbol]:
+        """Definitions whose unqualified names begin with `text`."""
         end = f"{text}\U0010ffff"
         return self._symbols("WHERE last >= ? AND last < ? ORDER BY last LIMIT ?", text, end, limit)
 
@@ -259,9 +263,9 @@ class Store:
             try:
                 return self._connected()
             except sqlite3.OperationalError:
-                raise  # it is busy, or the disk is full: nothing is wrong with the file
+                raise  # busy, or the disk is full: the file is intact
             except sqlite3.DatabaseError:
-                _remove(self.file)  # it is damaged, of another version, or no database at all
+                _remove(self.file)  # damaged, of another version, or no database
                 return self._connected()
 
     def _connected(self) -> sqlite3.Connection:
@@ -269,7 +273,7 @@ class Store:
         try:
             os.chmod(self.file, 0o600)  # noqa: PTH101
             db.execute("PRAGMA journal_mode = WAL")
-            # A power cut may lose the last files that were put in; they are read again then.
+            # A power cut may lose the last files; the next comparison reads them again.
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA temp_store = MEMORY")
@@ -364,64 +368,64 @@ class Store:
 
 
 def pieces_ever(db: sqlite3.Connection) -> int:
-    """How many pieces there were, the dead ones among them."""
+    """The number of pieces, including dead ones."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     return row[0] if row else 0
 
 
-def counted(db: sqlite3.Connection, file: Path) -> Counts:
-    """How much there is in the index that is open as `db`."""
+def counts_of(db: sqlite3.Connection, file: Path) -> Counts:
+    """The sizes of the index that is open as `db`."""
     files, lines = db.execute("SELECT count(*), coalesce(sum(lines), 0) FROM files").fetchone()
     (chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
     (symbols,) = db.execute("SELECT count(*) FROM symbols").fetchone()
-    size = sum(path.stat().st_size for path in (file, _beside(file, "-wal")) if path.exists())
+    size = sum(path.stat().st_size for path in (file, _sibling(file, "-wal")) if path.exists())
     return Counts(files, lines, chunks, symbols, pieces_ever(db) - chunks, size)
 
 
 def peek(file: Path) -> Counts | None:
-    """How much there is in an index, which is left as it is; None for one of another version.
+    """The sizes of an index, read without a change; None for another version.
 
-    Raises sqlite3.Error for what is no index, and OSError for what cannot be read.
+    Raises sqlite3.Error for a file that is no index, and OSError for an unreadable one.
     """
-    # Where no log lies beside it nobody writes, and it can be read without making one.
-    how = "mode=ro" if _beside(file, "-wal").exists() else "mode=ro&immutable=1"
+    # Without a write-ahead log nobody writes, and reading must not create one.
+    how = "mode=ro" if _sibling(file, "-wal").exists() else "mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?{how}", timeout=1, uri=True)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        return counted(db, file) if version == VERSION else None
+        return counts_of(db, file) if version == VERSION else None
 
 
 def drop(file: Path) -> None:
-    """Remove an index; a process that has it open goes on with what it has."""
+    """Remove an index; processes that have it open keep their copy."""
     with contextlib.suppress(FileNotFoundError), locked(_lock(file)):
         _remove(file)
 
 
 def _remove(file: Path) -> None:
-    for path in (file, _beside(file, "-wal"), _beside(file, "-shm")):
+    for path in (file, _sibling(file, "-wal"), _sibling(file, "-shm")):
         path.unlink(missing_ok=True)
 
 
 def _lock(file: Path) -> Path:
-    return _beside(file, ".lock")
+    return _sibling(file, ".lock")
 
 
-def _beside(file: Path, ending: str) -> Path:
+def _sibling(file: Path, ending: str) -> Path:
     return file.with_name(file.name + ending)
 
 
-def remove_gone(folder: Path) -> list[Path]:
-    """Remove the indexes in `folder` whose repository does not exist; returns their files.
+def remove_orphans(folder: Path) -> list[Path]:
+    """Remove the indexes in `folder` of repositories that do not exist; return their files.
 
-    What cannot be read is left alone: whoever opens it decides.
+    Unreadable files stay: the next process that opens one decides.
     """
-    gone = [file for file in sorted(folder.glob("*.sqlite")) if _is_gone(file)]
-    for file in gone:
+    orphans = [file for file in sorted(folder.glob("*.sqlite")) if _is_orphan(file)]
+    for file in orphans:
         with contextlib.suppress(OSError):
             drop(file)
-    return gone
+    return orphans
 
 
-def _is_gone(file: Path) -> bool:
+def _is_orphan(file: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as db:
             row = db.execute("SELECT value FROM meta WHERE key = 'root'").fetchone()

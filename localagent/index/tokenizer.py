@@ -1,9 +1,9 @@
-"""The words of code: what the full-text search stores and what a query is turned into.
+"""Words of code: the full-text tables store them, and queries become them.
 
 An identifier counts as a whole and by its parts: `parseHTTPHeader` gives `parsehttpheader`,
 `pars`, `http` and `head`. Measured on 284 bug-fix commits (issue 4's table), parts find 2 more of
-100 files than whole identifiers alone; stems in place of singulars 4 more among the first ten (160
-fixes of click, black, celery and scrapy).
+100 files than whole identifiers alone. Stems in place of singulars find 4 more among the first ten
+(160 fixes of click, black, celery and scrapy).
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ _BREAK = re.compile(
 _ENDINGS = ("ing", "ed", "er")
 
 LONGEST = 64
-"""Characters of a name; longer ones are data."""
+"""Most characters of a name; longer ones are data."""
 
 MOST = 4
-"""How often one word is stored for one text, at most. Measured on 120 fixes of click, flask and
-black, and on a repository of 3.2 million lines: 2 gives an MRR of 71.1 in 0.72 of the source's
-size, 4 gives 74.4 in 0.77, 10 gives 75.2 in 0.81 (the words of whole files, since gone, were in
-these sizes)."""
+"""A word is stored at most so often for one text.
+
+Measured on 120 fixes of click, flask and black, and on a repository of 3.2 million lines. With 2,
+the MRR is 71.1 in 0.72 of the source's size. With 4 it is 74.4 in 0.77, and with 10 75.2 in 0.81.
+These sizes included the words of whole files, which are no longer stored."""
 
 
 @lru_cache(maxsize=200_000)
-def of_name(name: str) -> tuple[str, ...]:
-    """The words of an identifier, in lower case: itself first, then its parts.
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of an identifier, in lower case: the whole first, then its parts.
 
-    Names of one or two letters give nothing.
+    Names of one or two letters have none.
     """
     if len(name) > LONGEST:
         return ()
@@ -46,30 +47,30 @@ def of_name(name: str) -> tuple[str, ...]:
     return (whole, *map(_stem, parts))
 
 
-def counted(text: str) -> Counter[str]:
-    """How often each word stands in a text."""
+def count_words(text: str) -> Counter[str]:
+    """Count each word of a text."""
     found: dict[str, int] = {}
-    have = found.get
+    get = found.get
     for name, count in Counter(_NAME.findall(text)).items():
-        for word in of_name(name):
-            found[word] = have(word, 0) + count  # a Counter asks Python code for a new word
+        for word in name_words(name):
+            found[word] = get(word, 0) + count  # a Counter asks Python code for a new word
     return Counter(found)
 
 
-def stored(words: Counter[str]) -> str:
-    """Words as they are given to the full-text search, each at most `MOST` times."""
+def index_text(words: Counter[str]) -> str:
+    """The text for the full-text tables, with each word at most `MOST` times."""
     return " ".join(
         " ".join([word] * min(count, MOST)) if count > 1 else word for word, count in words.items()
     )
 
 
-def of_query(term: str) -> tuple[str, ...]:
-    """The stored words that answer a word of a query, which is in lower case."""
+def query_words(term: str) -> tuple[str, ...]:
+    """The stored words that match a lower-case word of a query."""
     return tuple(dict.fromkeys((term, _stem(term))))
 
 
 def _stem(word: str) -> str:
-    """`word` without what English adds to it: "caching", "cached" and "caches" are "cach"."""
+    """The stem of an English word: "caching", "cached" and "caches" are "cach"."""
     if len(word) > 4 and word.endswith(("ies", "ied")):
         return word[:-3] + "y"
     if len(word) > 4 and word[-1] == "s" and word[-2] not in "su":

@@ -1,11 +1,11 @@
-"""Which files cannot hold a text: for each file the trigrams of its words, as a Bloom filter.
+"""Trigram filters: for each file a Bloom filter that tells which texts it cannot contain.
 
-A trigram is three bytes of a word in lower case, or two and its edge. Each sets one bit of a
-file's filter, at a place that its hash gives (Bloom, 1970, with one hash). So many bits a trigram
-leave about two files of five for a text of three letters that no file has, and hardly any for a
-long one of rare trigrams; where a file has all trigrams of a text in other words, it is read in
-vain. On 3.2 million lines the filters take a fiftieth of the source's size, where lists of all
-trigrams' files would take a tenth and more.
+A trigram is three bytes of a word in lower case, or two and the word's edge. Each sets one bit of
+the file's filter, at a place that its hash gives (Bloom, 1970, with one hash). With `BITS` bits a
+trigram, a text of three letters that no file has leaves about two files of five. A long text of
+rare trigrams leaves hardly any. A file with all trigrams of a text in other words is read in vain.
+On 3.2 million lines the filters take a fiftieth of the source's size. Lists of files for each
+trigram would take a tenth or more.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from importlib import import_module
 from typing import Any
 
 Clause = tuple[str, ...]
-"""Literals of which the text holds one at least, in some case."""
+"""Alternative literals: the text contains at least one, in upper or lower case."""
 
 _MOST = 64
-"""Alternatives of a clause: more say little."""
+"""Most alternatives of a clause: more exclude little."""
 
 
 def literals_of(pattern: str, *, regex: bool) -> list[Clause]:
-    """The clauses that all hold for a text in which `pattern` matches; none where nothing is sure.
-    Literals are of ASCII: other letters have other cases."""
+    """The clauses that hold for every text that `pattern` matches; none where nothing is certain.
+
+    Literals are ASCII: other letters have other cases.
+    """
     if not regex:
         return [(part,) for part in re.split(r"[^\x00-\x7f]+", pattern) if part]
     try:
-        # re's own parser, so that both read an expression alike; it has no public name.
+        # The parser of `re`, so that both read a pattern alike; it has no public name.
         parsed: Any = import_module("re._parser").parse(pattern)
     except (ImportError, AttributeError, re.error, OverflowError, RecursionError):
         return []
@@ -67,7 +69,7 @@ def _of_item(operator: str, value: Any) -> list[Clause]:
 
 
 def _of_branch(branches: Sequence[list[Clause]]) -> list[Clause]:
-    """One clause: the longest of each branch's."""
+    """One clause from the longest clause of each branch."""
     if not all(branches):
         return []
     best = [max(one, key=lambda clause: min(map(len, clause))) for one in branches]
@@ -76,9 +78,9 @@ def _of_branch(branches: Sequence[list[Clause]]) -> list[Clause]:
 
 
 BITS = 2
-"""Of a filter, for each trigram of its file."""
+"""Bits of a filter for each trigram of its file."""
 
-_FACTOR = 0x9E3779B1  # 2**32 divided by the golden ratio: spreads what is near (Knuth, 6.4)
+_FACTOR = 0x9E3779B1  # 2**32 divided by the golden ratio: spreads near values (Knuth, 6.4)
 _WORD = b"abcdefghijklmnopqrstuvwxyz0123456789_"
 _TO_WORDS = bytes(c if c in _WORD or c > 127 else 32 for c in range(256))
 _TO_DIGITS = bytes([48, 49]) + bytes(254)
@@ -86,7 +88,7 @@ _SPACE = 32
 
 
 def filter_of(text: bytes) -> bytes:
-    """The filter of a file's text in UTF-8."""
+    """The filter of a text in UTF-8."""
     words = set(text.lower().translate(_TO_WORDS).split())
     joined = b"  " + b"  ".join(words) + b"  "
     found = {joined[n : n + 3] for n in range(len(joined) - 2)}
@@ -98,20 +100,20 @@ def filter_of(text: bytes) -> bytes:
 
 
 def grams(literal: str) -> frozenset[int]:
-    """The trigrams that every text has that holds this literal, in any case."""
+    """The trigrams of every text that contains this literal, in any case."""
     text = literal.encode().lower().translate(_TO_WORDS)
     parts = (text[n : n + 3] for n in range(len(text) - 2))
     return frozenset(int.from_bytes(part, "little") for part in parts if _is_kept(part))
 
 
 def _is_kept(part: bytes) -> bool:
-    """Whether three bytes are of one word: between words anything may stand."""
+    """Whether three bytes belong to one word: anything may stand between words."""
     first, middle, last = (byte == _SPACE for byte in part)
     return not (middle and first == last)
 
 
 class Filters:
-    """Whether filters allow what is asked for: one alternative of each clause."""
+    """Tests files by their filters: one alternative of each clause must be possible."""
 
     def __init__(self, clauses: Sequence[Clause]) -> None:
         found = [[grams(literal) for literal in clause] for clause in clauses]
@@ -119,11 +121,11 @@ class Filters:
         self._by_size: dict[int, list[list[list[tuple[int, int]]]]] = {}
 
     def __bool__(self) -> bool:
-        """Whether anything can be left out."""
+        """Whether the clauses can exclude any file."""
         return bool(self._wanted)
 
     def allow(self, bits: bytes) -> bool:
-        """Whether the file of this filter may have it."""
+        """Whether the file with this filter may match."""
         tests = self._by_size.get(len(bits))
         if tests is None:
             tests = self._by_size[len(bits)] = self._tests(8 * len(bits))
@@ -139,7 +141,7 @@ class Filters:
         return True
 
     def _tests(self, size: int) -> list[list[list[tuple[int, int]]]]:
-        """For each clause and alternative the bytes to look at, with the bit that must be set."""
+        """For each clause and alternative: the bytes to test, each with the bit to find set."""
         return [
             [[_bit(_place(gram, size)) for gram in sorted(one)] for one in alternatives]
             for alternatives in self._wanted

@@ -1,11 +1,11 @@
-"""Keeps an index fresh in the background, for as long as a session lasts.
+"""Keeps an index fresh in the background while a session lasts.
 
     watcher ── hints ──▶ thread: build, update ──▶ store
     session ── refresh ──┘
 
-A thread of its own writes; whoever asks the index reads beside it, and finds what is there so far.
-Hints come from the watcher and are collected for a moment; before each turn the session asks for a
-full comparison, so a notice that was lost costs nothing.
+One thread writes. Readers use the store meanwhile and find what is there so far. The thread
+collects the watcher's hints for a moment. Before each turn the session asks for a full comparison,
+so a lost notification costs nothing.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from pathlib import Path
 from localagent.code.file_kinds import may_be_text
 from localagent.index.build import bring_up_to_date, update
 from localagent.index.store import Known, Store
-from localagent.index.watcher import Watched, Watcher, to_watch
+from localagent.index.watcher import WatchedFolder, Watcher, folders_to_watch
 from localagent.index.workers import Readers
 from localagent.workspace.workspace import IGNORE_FILE, Workspace
 
 QUIET, LONGEST = 0.05, 0.25
-"""Seconds without a new hint until hints are followed, and the longest that one waits."""
+"""Seconds without a new hint until the thread follows hints, and the longest wait."""
 
 MANY = 200
-"""Hints from which on everything is compared: a branch was switched, say."""
+"""More hints than this cause a full comparison: after a change of branch, say."""
 
 _RULES = {".gitignore", IGNORE_FILE}
 
 
 class _Closed(Exception):
-    """The index is closed while it is being built."""
+    """The session closed the index during a build."""
 
 
 class Updater:
@@ -43,52 +43,52 @@ class Updater:
 
     def __init__(self, workspace: Workspace, file: Path) -> None:
         self.files: tuple[str, ...] = ()
-        """All that may be shown and may be text, sorted, as of the last comparison."""
+        """All text files that the model may see, sorted, as of the last comparison."""
         self.failed = ""
         """Why the index cannot be written, or ""."""
         self.limited = ""
-        """Why changes are noticed at the start of a turn only, or ""."""
+        """Why the index sees changes only at the start of a turn, or ""."""
         self.building: tuple[int, int] | None = None
-        """While files are read: how many are done, of how many."""
+        """During a build: the number of finished files and of all files."""
         self._workspace = workspace
         self._file = file
         self._state = threading.Condition()
         self._hints: set[str] = set()
-        self._asked = 1
-        self._answered = 0
+        self._requested = 1
+        self._finished = 0
         self._closing = False
         self._store: Store | None = None
         self._readers = Readers(workspace)
         self._known: dict[str, Known] = {}
-        self._watched: tuple[Watched, ...] = ()
+        self._watched: tuple[WatchedFolder, ...] = ()
         self._watched_files: tuple[str, ...] | None = None
         self._folders_changed = False
         self._watcher: Watcher | None = None
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
 
     def start(self) -> None:
-        """Begin to build, or to compare."""
+        """Start the thread, which builds or compares first."""
         self._thread.start()
 
     @property
     def ready(self) -> bool:
-        """Whether everything was compared once, or never will be."""
-        return self._answered > 0 or bool(self.failed)
+        """Whether one comparison is complete, or the index failed."""
+        return self._finished > 0 or bool(self.failed)
 
     def refresh(self, patience: float) -> None:
-        """Compare everything; return when that is done, or after `patience` seconds."""
+        """Compare all files; return when that is done, or after `patience` seconds."""
         if self.failed:
             self._list()
             return
         with self._state:
-            if self._answered:  # the first comparison is still wanted by everybody
-                self._asked += 1
-            wanted = self._asked
+            if self._finished:  # the first comparison serves every request
+                self._requested += 1
+            wanted = self._requested
             self._state.notify_all()
-            self._state.wait_for(lambda: self._answered >= wanted or bool(self.failed), patience)
+            self._state.wait_for(lambda: self._finished >= wanted or bool(self.failed), patience)
 
     def close(self) -> None:
-        """Stop; what is done so far is kept."""
+        """Stop the thread; the store keeps all finished files."""
         with self._state:
             self._closing = True
             self._state.notify_all()
@@ -113,11 +113,11 @@ class Updater:
                     open_.close()
 
     def _wait(self) -> bool:
-        """Wait for work, and for hints to be complete; False at the end."""
+        """Wait for work and until no new hints come; False at the end."""
         with self._state:
             self._state.wait_for(self._has_work)
             latest = time.monotonic() + LONGEST
-            while self._asked == self._answered and not self._closing:
+            while self._requested == self._finished and not self._closing:
                 count = len(self._hints)
                 self._state.wait(QUIET)
                 if len(self._hints) == count or time.monotonic() > latest:
@@ -125,18 +125,18 @@ class Updater:
             return not self._closing
 
     def _has_work(self) -> bool:
-        return self._closing or bool(self._hints) or self._asked > self._answered
+        return self._closing or bool(self._hints) or self._requested > self._finished
 
     def _follow(self) -> None:
         with self._state:
             hints, self._hints = self._hints, set()
-            asked = self._asked
-        if self._store is None or asked > self._answered or _concern_all(hints):
+            requested = self._requested
+        if self._store is None or requested > self._finished or _affects_all(hints):
             self._compare()
         else:
             self._update(self._store, hints)
         with self._state:
-            self._answered = asked
+            self._finished = requested
             self._state.notify_all()
 
     def _compare(self) -> None:
@@ -149,13 +149,13 @@ class Updater:
         self._watch()
 
     def _update(self, store: Store, paths: Collection[str]) -> None:
-        changed, gone = update(store, self._workspace, self._known, paths, self._readers)
+        changed, deleted = update(store, self._workspace, self._known, paths, self._readers)
         names = {file.path for file in changed}
-        for path in (*names, *gone):
+        for path in (*names, *deleted):
             self._known.pop(path, None)
         self._known |= store.known(names)
-        if gone or not names <= set(self.files):
-            self.files = tuple(sorted((set(self.files) | names) - set(gone)))
+        if deleted or not names <= set(self.files):
+            self.files = tuple(sorted((set(self.files) | names) - set(deleted)))
 
     def _progress(self, done: int, total: int) -> None:
         self.building = (done, total) if total else None
@@ -163,22 +163,22 @@ class Updater:
             raise _Closed
 
     def _watch(self) -> None:
-        # To look at every folder takes as long as to compare every file.
+        # Walking the folders takes as long as comparing all files.
         changed, self._folders_changed = self._folders_changed, False
         if self.files == self._watched_files and not changed:
             return
         self._watched_files = self.files
-        wanted = to_watch(self._workspace.root, self.files)
+        wanted = folders_to_watch(self._workspace.root, self.files)
         if wanted == self._watched:
             return
         if self._watcher is not None:
             self._watcher.close()
-        self._watcher = Watcher(self._workspace.root, wanted, self._hear)
+        self._watcher = Watcher(self._workspace.root, wanted, self._on_change)
         self._watched, self.limited = wanted, self._watcher.limited
         if not self.limited:
-            self._hear("")  # for what changed since the comparison
+            self._on_change("")  # files may have changed since the comparison
 
-    def _hear(self, path: str) -> None:
+    def _on_change(self, path: str) -> None:
         with self._state:
             self._hints.add(path)
             self._folders_changed = self._folders_changed or not path
@@ -195,8 +195,8 @@ class Updater:
         self.files = tuple(path for path in self._workspace.files() if may_be_text(path))
 
 
-def _concern_all(hints: Collection[str]) -> bool:
-    """Whether the hints tell that anything may have changed."""
+def _affects_all(hints: Collection[str]) -> bool:
+    """Whether any file may have changed."""
     return len(hints) > MANY or any(
         hint == "" or hint.rpartition("/")[2] in _RULES for hint in hints
     )

@@ -1,9 +1,9 @@
-"""Hears which files of the workspace change, through the system's own notices (watchdog).
+"""Reports which files of the workspace change, through the system's notifications (watchdog).
 
-What is heard is a hint, and the files themselves are looked at afterwards: notices get lost, and
-some file systems (NFS, sshfs) give none. Only folders with indexed files are watched: a folder
-whose subfolders all hold such files is watched with everything below it, and one beside a folder
-like node_modules on its own.
+A notification is a hint: the index then compares the file itself. Notifications get lost, and some
+file systems (NFS, sshfs) send none. Only folders with indexed files are watched. A folder whose
+subfolders all have such files is watched recursively; a folder with a subfolder like node_modules
+is watched alone.
 """
 
 from __future__ import annotations
@@ -20,55 +20,59 @@ if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
 _MOST_WATCHES = 64
-"""Each watched tree or folder takes a thread of watchdog's."""
+"""Most watches: each takes a thread of watchdog."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A folder of the workspace ("" is its root), watched with what is below it, or alone."""
+class WatchedFolder:
+    """A folder to watch ("" is the root), alone or with everything below it."""
 
     folder: str
     recursive: bool
 
 
-def to_watch(root: Path, files: Iterable[str]) -> tuple[Watched, ...]:
-    """What to watch for these indexed files of the workspace at `root`."""
+def folders_to_watch(root: Path, files: Iterable[str]) -> tuple[WatchedFolder, ...]:
+    """The folders to watch for these indexed files of the workspace at `root`."""
     folders = _folders(files)
     whole: dict[str, bool] = {}
     below: dict[str, list[str]] = {folder: [] for folder in folders}
     for folder in folders:
         if folder:
-            below[_above(folder)].append(folder)
+            below[_parent(folder)].append(folder)
     for folder in sorted(folders, key=lambda f: f.count("/") + bool(f), reverse=True):
         inner = all(whole[child] for child in below[folder])
         whole[folder] = inner and not _has_heavy(root, folder, folders)
-    found: list[Watched] = []
+    found: list[WatchedFolder] = []
     waiting = [""]
     while waiting:
         folder = waiting.pop()
-        found.append(Watched(folder, whole[folder]))
+        found.append(WatchedFolder(folder, whole[folder]))
         if not whole[folder]:
             waiting += below[folder]
     if len(found) > _MOST_WATCHES:
-        return (Watched("", False), *(Watched(folder, True) for folder in sorted(below[""])))
+        return (
+            WatchedFolder("", False),
+            *(WatchedFolder(folder, True) for folder in sorted(below[""])),
+        )
     return tuple(sorted(found, key=lambda w: w.folder))
 
 
 class Watcher:
-    """Watches folders from its start to its end. `heard` is called, from a thread of its own, with
-    the path of each file that may have changed, relative to the root, and with "" where all of them
-    may have.
+    """Watches folders until `close`.
+
+    A thread calls `on_change` with the path of each file that may have changed, relative to the
+    root, and with "" where any file may have changed.
     """
 
     def __init__(
-        self, root: Path, watched: Collection[Watched], heard: Callable[[str], None]
+        self, root: Path, watched: Collection[WatchedFolder], on_change: Callable[[str], None]
     ) -> None:
         from watchdog.observers import Observer
 
         self.limited = ""
-        """Why nothing is watched; "" where all is well."""
+        """Why nothing is watched, or ""."""
         self._root = root
-        self._heard = heard
+        self._on_change = on_change
         self._observer = Observer()
         try:
             self._start(self._observer, watched)
@@ -82,7 +86,7 @@ class Watcher:
             self._observer.stop()
             self._observer.join()
 
-    def _start(self, observer: BaseObserver, watched: Collection[Watched]) -> None:
+    def _start(self, observer: BaseObserver, watched: Collection[WatchedFolder]) -> None:
         from watchdog.events import FileSystemEventHandler
 
         handler = FileSystemEventHandler()
@@ -90,8 +94,7 @@ class Watcher:
         observer.start()
         for one in watched:
             observer.schedule(handler, str(self._root / one.folder), recursive=one.recursive)
-        # Below a watched folder watchdog is silent about a limit that is reached; one more folder,
-        # which nothing is heard from, tells.
+        # watchdog does not report a limit that it reaches below a folder. One more watch does.
         one_more = observer.schedule(FileSystemEventHandler(), self._root.anchor, recursive=False)
         observer.unschedule(one_more)
 
@@ -99,12 +102,12 @@ class Watcher:
         if event.event_type in ("opened", "closed_no_write"):
             return
         if event.is_directory:
-            if event.event_type != "modified":  # of a folder: something in it is told on its own
-                self._heard("")
+            if event.event_type != "modified":  # a modified folder: its files send their own events
+                self._on_change("")
             return
         for path in (event.src_path, event.dest_path):
             if path:
-                self._heard(os.path.relpath(os.fsdecode(path), self._root).replace(os.sep, "/"))
+                self._on_change(os.path.relpath(os.fsdecode(path), self._root).replace(os.sep, "/"))
 
 
 def _reason(error: OSError) -> str:
@@ -114,23 +117,25 @@ def _reason(error: OSError) -> str:
 
 
 def _folders(files: Iterable[str]) -> set[str]:
-    """All folders that hold these files, and those above them; "" is the root."""
+    """All folders that contain these files, and their parents; "" is the root."""
     found = {""}
     for path in files:
-        folder = _above(path)
+        folder = _parent(path)
         while folder not in found:
             found.add(folder)
-            folder = _above(folder)
+            folder = _parent(folder)
     return found
 
 
-def _above(path: str) -> str:
+def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
 def _has_heavy(root: Path, folder: str, folders: Collection[str]) -> bool:
-    """Whether a subfolder without indexed files has subfolders of its own: __pycache__ is watched
-    along, node_modules is not."""
+    """Whether a subfolder without indexed files has subfolders.
+
+    So __pycache__ is watched too, and node_modules is not.
+    """
     try:
         with os.scandir(root / folder) as entries:
             others = [
@@ -141,7 +146,7 @@ def _has_heavy(root: Path, folder: str, folders: Collection[str]) -> bool:
             ]
         return any(_has_folders(path) for path in others)
     except OSError:
-        return True  # it is gone, or cannot be read
+        return True  # missing or unreadable
 
 
 def _has_folders(path: str) -> bool:

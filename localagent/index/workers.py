@@ -1,7 +1,7 @@
-"""Reading files for the index in processes of their own: they compute, this one writes.
+"""Reader processes of the index: they read and parse files, the calling process writes.
 
-A grammar that crashes on a file ends one of them. Then the files of its job are read one by one,
-and the one that ends a process again is taken in without being parsed.
+A grammar that crashes on a file ends one of them. Then the files of that job are read one by one.
+The file that ends a process again is indexed without definitions.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from localagent.code.process import Child, ChildDied
 from localagent.index import tokenizer
-from localagent.index.digest import MAX_BYTES, Entry, Listed, believed, digest
+from localagent.index.digest import MAX_BYTES, Entry, FileStat, digest, trusted_mtime
 from localagent.workspace.workspace import Workspace
 
-_AHEAD = 3  # jobs for each process that wait or are being done: they bound the memory
-_NICE = 10  # the index is never what somebody waits for
+_AHEAD = 3  # queued and running jobs for each process: they bound the memory
+_NICE = 10  # the index runs in the background
 
 
 class Readers:
-    """Processes that read files of a workspace, `count` at most; each is started when it is needed
-    first, or before, by `start`. Use it from one thread."""
+    """Up to `count` processes that read files of a workspace. Use it from one thread.
+
+    Each process starts with its first job; `start` starts the first one earlier.
+    """
 
     def __init__(self, workspace: Workspace, count: int = 1) -> None:
         self._workspace = workspace
@@ -40,18 +42,19 @@ class Readers:
             child.close()
 
     def start(self) -> None:
-        """Start the first process, which imports what it needs while the files are still listed.
+        """Start the first process, so that it imports its modules while files are listed.
 
         Raises OSError where it cannot be started.
         """
         self._children[0].start()
 
     def read(
-        self, jobs: Iterable[Sequence[Listed]], *, alone: bool = False
+        self, jobs: Iterable[Sequence[FileStat]], *, alone: bool = False
     ) -> Iterator[list[Entry]]:
-        """What to put into the index for the files of each job, in order; by one process where it
-        is to be `alone`. What cannot be read, or is gone, is left out. Raises OSError where no
-        process can be started."""
+        """The entries of each job's files, in order; by one process where it is `alone`.
+
+        Files that cannot be read are left out. Raises OSError where no process can be started.
+        """
         if alone or self._count == 1:
             yield from map(self._done, jobs)
             return
@@ -65,19 +68,19 @@ class Readers:
                 while running:
                     yield running.popleft().result()
             finally:
-                if running:  # nobody wants them any more
+                if running:  # the caller stopped early
                     for future in running:
                         future.cancel()
                     self.close()
 
-    def _done(self, job: Sequence[Listed]) -> list[Entry]:
+    def _done(self, job: Sequence[FileStat]) -> list[Entry]:
         child = self._free.get()
         try:
             return list(self._read_by(child, job))
         finally:
             self._free.put(child)
 
-    def _read_by(self, child: Child, job: Sequence[Listed]) -> Iterator[Entry]:
+    def _read_by(self, child: Child, job: Sequence[FileStat]) -> Iterator[Entry]:
         if self._closed:
             return
         try:
@@ -91,13 +94,13 @@ class Readers:
                 yield from self._read_by(child, [file])
 
 
-def entries(workspace: Workspace, job: Sequence[Listed], *, parse: bool = True) -> list[Entry]:
-    """What to put into the index for these files, read in this process."""
+def entries(workspace: Workspace, job: Sequence[FileStat], *, parse: bool = True) -> list[Entry]:
+    """The entries of these files, read in this process."""
     found = (_entry(workspace, file, parse) for file in job)
     return [one for one in found if one is not None]
 
 
-def _entry(workspace: Workspace, file: Listed, parse: bool) -> Entry | None:
+def _entry(workspace: Workspace, file: FileStat, parse: bool) -> Entry | None:
     try:
         data = workspace.read_listed(file.path, MAX_BYTES + 1)
     except OSError:
@@ -106,9 +109,9 @@ def _entry(workspace: Workspace, file: Listed, parse: bool) -> Entry | None:
     names = " ".join(symbol.name.replace(".", " ") for symbol in made.symbols)
     return Entry(
         file.path,
-        believed(file),
+        trusted_mtime(file),
         file.size,
         made,
-        tokenizer.stored(tokenizer.counted(file.path.replace("/", " "))),
-        tokenizer.stored(tokenizer.counted(names)),
+        tokenizer.index_text(tokenizer.count_words(file.path.replace("/", " "))),
+        tokenizer.index_text(tokenizer.count_words(names)),
     )

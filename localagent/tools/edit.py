@@ -19,7 +19,7 @@ change  ::= "<<<<<<< SEARCH\n" part "=======\n" part ">>>>>>> REPLACE\n"
 
 
 class EditArguments(ToolArguments):
-    """Arguments of `edit`; `body` holds SEARCH/REPLACE blocks, or the code of `function`."""
+    """Arguments of `edit`; `body` has SEARCH/REPLACE blocks, or the code of `function`."""
 
     path: str
     body: str
@@ -27,7 +27,7 @@ class EditArguments(ToolArguments):
 
 
 class Edit:
-    """Changes parts of a file. All blocks of one call are applied, or none."""
+    """Changes parts of a file: all blocks of a call, or none."""
 
     spec = ToolSpec(
         "edit",
@@ -46,7 +46,7 @@ class Edit:
         """See `Tool.prepare`."""
         given = parse(EditArguments, self.spec.name, _with_path(arguments))
         target = load(context.workspace, given.path)
-        # An edit that does not fit is told what is near.
+        # A failed edit shows lines of the file to the model.
         context.record_read(target.path, sha256(target.data))
         body = context.redactor.restore(given.body, target.file.text)
         text = _edited(target, given.model_copy(update={"body": body}), context)
@@ -56,7 +56,7 @@ class Edit:
 
 
 def _with_path(arguments: dict[str, str]) -> dict[str, str]:
-    """The arguments with the path that the blocks name, where the call names none."""
+    """The arguments, with the path of the blocks where the call names none."""
     if arguments.get("path") or "body" not in arguments:
         return arguments
     paths = {block.path for block in search_replace_blocks(arguments["body"]) if block.path}
@@ -90,7 +90,7 @@ def _unfenced(body: str) -> str:
 
 
 def _only_definition(target: Target, body: str) -> str:
-    """The one definition that `body` consists of, where the file has it as well; else ""."""
+    """The name of the one definition in `body`, where the file has it once; else ""."""
     if not language_of(target.path).can("structural_edit"):
         return ""
     try:

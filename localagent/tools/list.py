@@ -1,4 +1,4 @@
-"""The `list` tool: the files of a folder as a tree, without what git ignores."""
+"""The `list` tool: the files of a folder as a tree, without ignored files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_DEPTH = 8
 
 
 class ListArguments(ToolArguments):
-    """Arguments of `list`; `depth` is how many levels of folders are opened."""
+    """Arguments of `list`; `depth` is the number of levels of open folders."""
 
     path: str = "."
     depth: int = 2
@@ -24,7 +24,7 @@ class ListArguments(ToolArguments):
 
 @dataclass(slots=True)
 class _Folder:
-    """Folders by name, files by name, and the number of all files below."""
+    """The folders and files of a folder, and the number of all files below."""
 
     folders: dict[str, _Folder] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class List:
 
 
 def _list(workspace: Workspace, path: str, depth: int, max_chars: int) -> ToolResult:
-    """The tree below `path`, opened as deep as `depth` and `max_chars` allow."""
+    """The tree below `path`, as deep as `depth` and `max_chars` allow."""
     if not os.path.isdir(workspace.root / path):  # noqa: PTH112 - never raises
         text = f"{path} is a file; use read"
         return ToolResult(True, text, text)

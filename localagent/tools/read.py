@@ -11,7 +11,7 @@ from localagent.edits.textfile import sha256
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import Target, load
 
-# Large logs are read in parts, so more is allowed than may be edited.
+# Large logs are read in parts, so `read` takes larger files than `edit`.
 _MAX_BYTES = 16 << 20
 _MAX_LINE = 400
 
@@ -57,7 +57,7 @@ class Read:
 
 
 def _preview(path: str, lines: str) -> str:
-    """What is asked, where it is asked at all: of files that look like they hold a secret."""
+    """The question to the user, for a file that looks like it contains a secret."""
     where = f"{path} lines {lines}" if lines else path
     return f"show {where} to the model?"
 
@@ -65,10 +65,10 @@ def _preview(path: str, lines: str) -> str:
 def _show(
     target: Target, wanted: tuple[int, int | None] | None, context: ToolContext
 ) -> ToolResult:
-    """The wanted lines, as many as fit, and how to get the others."""
+    """The requested lines that fit, and how to read the others."""
     context.record_read(target.path, sha256(target.data))
     text = target.file.text.removesuffix("\n")
-    # Before lines are cut: half of a secret has no form to be known by.
+    # Redact before clipping: half of a secret has no recognizable form.
     lines = context.redactor.redact_lines(text) if target.file.text else []
     total = len(lines)
     if not total:
@@ -102,9 +102,9 @@ def _show(
 
 
 def line_range(text: str) -> tuple[int, int | None] | None:
-    """The lines meant by "10-40", "10", "10-", "-40", "10:40" or "L10-L40"; None for all of them.
+    """The lines of "10-40", "10", "10-", "-40", "10:40" or "L10-L40"; None for all of them.
 
-    The last line is included; None stands for the end. Raises ValueError.
+    The last line is included; None is the end. Raises ValueError.
     """
     bare = re.sub(r"(?i)lines?|L(?=\d)|\s", "", text).strip("[]()")
     if not bare or bare.lower() in ("all", "-", "*", "none"):

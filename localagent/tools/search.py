@@ -23,7 +23,7 @@ from localagent.workspace import gitignore
 from localagent.workspace.workspace import Workspace
 
 _WORKER = Path(__file__).with_name("search_worker.py")
-# Ten seconds are enough for some 100,000 source files; a pattern that needs more has gone wrong.
+# Enough for about 100,000 source files; a slower pattern is pathological.
 _SECONDS = 10.0
 _HITS_A_FILE = 20
 _MAX_BYTES = 2 << 20
@@ -46,9 +46,11 @@ class SearchArguments(ToolArguments):
 
 
 @dataclass(slots=True)
-class _Found:
-    """What one run of the worker found. `hits` are (file, all hits, [(line, text), …]), `hashes`
-    the SHA-256 of these files."""
+class _Matches:
+    """The answer of one run of the worker.
+
+    `hits` are (file, number of hits, [(line, text), …]); `hashes` are the files' SHA-256.
+    """
 
     hits: list[tuple[str, int, list[tuple[int, str]]]] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class _Found:
 
 
 class Search:
-    """Finds lines by a regular expression, or by a literal text where that fails."""
+    """Finds lines by a regular expression, or by the literal text where that fails."""
 
     spec = ToolSpec(
         "search",
@@ -84,7 +86,7 @@ class Search:
 
 
 def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
-    """The files to search, and how to call them."""
+    """The files to search, and a name for them."""
     bare = path.strip()
     if re.search(r"[*?\[]", bare):
         glob = bare.removeprefix("./")
@@ -107,7 +109,7 @@ def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
 
 
 def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) -> ToolResult:
-    """Search as asked; with no hits, search for the literal text, then in any case."""
+    """Search; without hits search for the literal text, then ignore case."""
     literal = given.mode == "literal"
     found = _run(given.pattern, literal, False, files, context)
     note = ""
@@ -130,8 +132,8 @@ def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) 
 
 def _run(
     pattern: str, literal: bool, ignore_case: bool, files: Sequence[str], context: ToolContext
-) -> _Found:
-    """Run the worker to its end, its time limit, or until the user stops it."""
+) -> _Matches:
+    """Run the worker until it ends, its time is up, or the user stops it."""
     request = json.dumps(
         {
             "root": str(context.workspace.root),
@@ -160,7 +162,7 @@ def _run(
 
 
 def _exchange(worker: subprocess.Popen[bytes], request: bytes, chunks: list[bytes]) -> None:
-    """Send the request and collect the answer; ends when the worker does."""
+    """Send the request and collect the answer, until the worker ends."""
     assert worker.stdin is not None
     assert worker.stdout is not None
     try:
@@ -173,7 +175,7 @@ def _exchange(worker: subprocess.Popen[bytes], request: bytes, chunks: list[byte
 
 
 def _wait(thread: threading.Thread, cancelled: Callable[[], bool]) -> bool:
-    """Wait for `thread` as long as a search may take; False where it did not end."""
+    """Wait for `thread` for the time of a search; False where it still runs."""
     waited = 0.0
     while waited < _SECONDS and not cancelled():
         thread.join(0.1)
@@ -183,9 +185,9 @@ def _wait(thread: threading.Thread, cancelled: Callable[[], bool]) -> bool:
     return False
 
 
-def _read(output: bytes, timed_out: bool) -> _Found:
-    """The worker's answer; what came before its time was up counts."""
-    found = _Found(timed_out=timed_out)
+def _read(output: bytes, timed_out: bool) -> _Matches:
+    """The worker's answer; partial answers count."""
+    found = _Matches(timed_out=timed_out)
     for line in output.split(b"\n"):
         try:
             value: Any = json.loads(line)
@@ -201,9 +203,9 @@ def _read(output: bytes, timed_out: bool) -> _Found:
 
 
 def _shown(
-    given: SearchArguments, found: _Found, note: str, files: int, context: ToolContext
+    given: SearchArguments, found: _Matches, note: str, files: int, context: ToolContext
 ) -> ToolResult:
-    """The hits, as many as fit, shared among the files, and where the others are."""
+    """The hits that fit, shared among the files, and where the others are."""
     limit = f" (stopped after {_SECONDS:g} s; name a path)" if found.timed_out else ""
     if not found.hits:
         where = f"{given.path} ({files} file{'s' * (files != 1)})"
@@ -239,8 +241,10 @@ def _shown(
 
 
 def _hidden_lines(context: ToolContext, name: str) -> dict[int, str]:
-    """The lines of a file in which a secret is hidden, whole: the worker gives parts of long lines,
-    and half of a secret has no form to be known by."""
+    """The redacted lines of a file with secrets, whole.
+
+    The worker returns parts of long lines, and half of a secret has no recognizable form.
+    """
     try:
         data = context.workspace.read_bytes(name, _MAX_BYTES)
     except (OSError, OutsideWorkspace):

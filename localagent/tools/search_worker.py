@@ -1,13 +1,13 @@
 """Searches files for a pattern, as a process of its own.
 
-Python's `re` can need exponential time for a pattern that a model makes up, and a thread inside
-it cannot be stopped. A process can, so `search` runs this file by its path and kills it when its
-time is up. It imports nothing but the standard library.
+Python's `re` can take exponential time for a pattern of a model, and a thread inside `re` cannot be
+stopped. So `search` runs this file by its path, and kills the process when its time is up. It
+imports the standard library alone.
 
-Reads one JSON object from stdin: `root`, `files`, `pattern`, `literal`, `ignore_case`, `max_hits`
-(a file), `max_bytes` (a file). Writes one JSON line a file with hits: `[file, hits, [[line, text],
-…], sha256 of the file]`, and at the end `{"files": searched, "skipped": too large}`; or
-`{"error": …}` for a pattern that does not compile.
+Input: one JSON object with `root`, `files`, `pattern`, `literal`, `ignore_case`, `max_hits` and
+`max_bytes` (both for each file). Output: a JSON line `[file, hits, [[line, text], …], sha256]` for
+each file with hits, and last `{"files": searched, "skipped": too large}`. A pattern that does not
+compile gives `{"error": …}`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_TEXT = 300
 
 
 def main() -> None:
-    """Read the request, search, write what is found as it is found."""
+    """Read the request, and write the hits of each file as soon as it is searched."""
     request = json.loads(sys.stdin.buffer.read())
     out = sys.stdout
     flags = re.MULTILINE | (re.IGNORECASE if request["ignore_case"] else 0)
@@ -49,8 +49,7 @@ def main() -> None:
 
 
 def _data(root: str, name: str, max_bytes: int) -> bytes | None:
-    """The bytes of a file of text; None where it is too large, binary or unreadable, or where a
-    part of its path has become a link."""
+    """The bytes of a text file; None where it is large, binary or unreadable, or a link."""
     try:
         with open(_opened(root, name), "rb") as file:
             data = file.read(max_bytes + 1)
@@ -80,7 +79,7 @@ def _opened(root: str, name: str) -> int:
 
 
 def _hits(compiled: re.Pattern[str], text: str, max_hits: int) -> tuple[int, list[Any]]:
-    """How many lines a pattern begins in, and the first of them."""
+    """The number of lines that matches begin in, and the first of them."""
     total = 0
     line = 1
     at = 0

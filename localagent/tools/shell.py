@@ -1,4 +1,4 @@
-"""The `shell` tool: a command in a sandboxed view of the workspace."""
+"""The `shell` tool: a command in a sandboxed snapshot of the workspace."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ShellArguments(ToolArguments):
 
 
 class Shell:
-    """Runs a command in a picture of the workspace; what it changed is then applied for real."""
+    """Runs a command in a snapshot of the workspace, then applies its changes."""
 
     spec = ToolSpec(
         "shell",
@@ -84,7 +84,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         what, _, where = done.blocked.partition(" ")
         who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
-    # What runs later outside the sandbox, such as a git hook, must not come from inside it.
+    # A git hook runs later outside the sandbox, so it must not come from inside.
     others = [change for change in found if ".git" in change.path.lower().split("/")]
     rest = [change for change in found if ".git" not in change.path.lower().split("/")]
     denied = [change.path for change in rest if _denied(change, context)]
@@ -98,7 +98,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         git = adopt.Adoption(left=tuple(change.path for change in others))
     notes = _notes(done, changes, git, denied)
     room = context.max_chars - len(notes) - 40
-    # Before it is shortened: half of a secret has no form to be known by.
+    # Redact before clipping: half of a secret has no recognizable form.
     whole = context.redactor.redact(without_escapes(done.output.strip("\n")))
     output = shortened(whole, max(room, 200))
     head = f"exit code {done.exit_code}"
@@ -118,7 +118,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
 
 
 def _denied(change: Change, context: ToolContext) -> bool:
-    """Whether no tool may make this change, or one that would remove something below it."""
+    """Whether the rules deny this change, or a deletion that it makes below its path."""
     if context.denies(change.path):
         return True
     root = context.workspace.root
@@ -129,7 +129,7 @@ def _denied(change: Change, context: ToolContext) -> bool:
 
 
 def _calls_git(line: str) -> bool:
-    """Whether the line itself, as it was allowed, runs git; not what its programs do."""
+    """Whether the allowed line runs git itself; programs that it runs do not count."""
     commands = simple_commands(line)
     if commands is None:
         return _GIT.search(line) is not None
@@ -139,7 +139,7 @@ def _calls_git(line: str) -> bool:
 def _notes(
     done: CommandResult, changes: Sequence[Change], git: adopt.Adoption, denied: Sequence[str]
 ) -> str:
-    """What there is to say besides the output, one line each."""
+    """Messages beside the output, one a line."""
     lines = []
     if done.cancelled:
         lines.append("stopped by the user; nothing that it changed was kept")
@@ -170,7 +170,7 @@ def _notes(
 
 
 def shortened(text: str, max_chars: int) -> str:
-    """`text`, or its first third and its end, where errors stand, with a line on what is left out.
+    """`text`, or its first third and its end, where errors stand, with a line between them.
 
     Cuts at line ends where lines are not too long.
     """

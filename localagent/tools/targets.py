@@ -1,4 +1,4 @@
-"""The files that tools work on: found, allowed and decoded, or a ToolError that helps."""
+"""Files that tools work on: located, permitted and decoded, or a ToolError with help."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_BYTES = 2 << 20
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file as it is: its path in the workspace, its bytes and its text."""
+    """A file: its path in the workspace, its bytes and its text."""
 
     path: str
     data: bytes
@@ -31,11 +31,10 @@ class Target:
 
 
 def locate(workspace: Workspace, path: str, *, secrets: bool = False) -> str:
-    """The workspace path meant by `path`. `secrets`: it may be a file that looks like it holds
-    some, about which the permission gate decides.
+    """The workspace path of `path`. `secrets`: it may be a file that looks like it has secrets,
+    about which the permission gate decides.
 
-    Raises OutsideWorkspace, and ToolError for what the model may not see: git's own files and
-    secrets.
+    Raises OutsideWorkspace. Raises ToolError for files of git and for secrets.
     """
     rel = workspace.relative(path)
     if ".git" in rel.lower().split("/"):
@@ -50,8 +49,8 @@ def load(
 ) -> Target:
     """The existing text file at `path`; `secrets`: see `locate`.
 
-    Raises OutsideWorkspace, and ToolError for what is missing (naming what is near), a folder,
-    binary or too large.
+    Raises OutsideWorkspace. Raises ToolError for a missing file (with the nearest names), a folder,
+    and a binary or large file.
     """
     rel = locate(workspace, path, secrets=secrets)
     target = workspace.root / rel
@@ -71,7 +70,7 @@ def load(
 
 
 def nearest(workspace: Workspace, rel: str) -> str:
-    """What to say after "there is no file": the paths that are most like `rel`."""
+    """Text after "there is no file": the paths that are most similar to `rel`."""
     files = workspace.files()
     if not files:
         return "; the workspace has no files"
@@ -86,7 +85,7 @@ def nearest(workspace: Workspace, rel: str) -> str:
 
 
 def describe(data: bytes) -> str:
-    """What kind of binary file starts with `data`. Magic numbers from the formats' own specs."""
+    """The kind of a binary file. Magic numbers are from the specifications of the formats."""
     kinds = (
         (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"),
         (b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip archive or office document"),
@@ -104,10 +103,10 @@ def _size(workspace: Workspace, rel: str) -> int:
 def change_action(
     tool: str, context: ToolContext, path: str, before: Target | None, after: TextFile
 ) -> Action:
-    """The action that makes `path` hold `after`; `before` is what it holds now (None: nothing).
+    """The action that writes `after` to `path`; `before` is its content now (None: a new file).
 
-    Raises ToolError where the text no longer parses, or holds a mark in the place of something
-    hidden: nobody is asked about such an edit.
+    Raises ToolError where the text no longer parses, or has a placeholder that the file lacks: the
+    user is not asked about such an edit.
     """
     old = before.file.text if before else ""
     if mark := context.redactor.first_placeholder(after.text, old):
@@ -148,7 +147,7 @@ def _performer(
 
 
 def ensure_unchanged(workspace: Workspace, path: str, before: Target | None) -> None:
-    """Raise ToolError where `path` is not what it was when the edit was prepared."""
+    """Raise ToolError where `path` changed after the edit was prepared."""
     try:
         now = workspace.read_bytes(path) if workspace.exists(path) else None
     except OSError as error:

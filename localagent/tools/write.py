@@ -1,4 +1,4 @@
-"""The `write` tool: a whole file, new or in place of the old one."""
+"""The `write` tool: a whole file, new or in place of an old one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WriteArguments(ToolArguments):
 
 
 class Write:
-    """Writes a whole file; folders on the way are made. An old file keeps how it is stored."""
+    """Writes a whole file and makes its folders. An old file keeps its encoding and line ends."""
 
     spec = ToolSpec(
         "write",

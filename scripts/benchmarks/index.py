@@ -21,7 +21,7 @@ from rows import REPO, machine, write_row
 from localagent.index.build import bring_up_to_date
 from localagent.index.disk import DiskIndex
 from localagent.index.lookup import places
-from localagent.index.query import Asked, Filter
+from localagent.index.query import FieldQuery, Filter
 from localagent.workspace.workspace import Workspace
 
 QUERIES = 100
@@ -111,7 +111,7 @@ def _placed(index: DiskIndex, workspace: Workspace, texts: Sequence[str], rng: R
     lines = workspace.read_bytes(rng.choice(texts)).decode("utf-8", "replace").splitlines()
     line = rng.choice([line for line in lines if len(line) > 12] or ["nothing like it"])
     start = rng.randrange(len(line) - 11)
-    asked = Asked("text", line[start : start + rng.randrange(8, 24)], "", Filter())
+    asked = FieldQuery("text", line[start : start + rng.randrange(8, 24)], "", Filter())
     began = time.perf_counter()
     places(index, workspace, asked, 50)
     return 1000 * (time.perf_counter() - began)

@@ -35,7 +35,7 @@ def _definitions(workspace: Workspace, text: str) -> list[Completion]:
         return []
     try:
         with Store(file, workspace.root) as store:
-            matches = store.begun(text, MAX_COMPLETIONS)
+            matches = store.with_prefix(text, MAX_COMPLETIONS)
     except (OSError, sqlite3.Error):
         return []  # the index is being rebuilt, or unreadable
     return [Completion(one.name, f"{one.kind}, {one.path}:{one.line}") for one in matches]

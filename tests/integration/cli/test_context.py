@@ -33,7 +33,7 @@ def test_what_is_chosen_and_why(project: Path) -> None:
     done = scripted(project, "how are vouchers counted?")
     assert (done.returncode, done.stderr) == (0, "")
     first, *_, last = done.stdout.splitlines()
-    assert "long.py  lines 1199-1202" in first and "count_vouchers has words of it" in first
+    assert "long.py  lines 1199-1202" in first and "count_vouchers matches your words" in first
     assert "tokens of" in last
 
 

@@ -34,7 +34,7 @@ def test_search_shows_files_and_passages(project: Path) -> None:
     done = localagent(project, "search", "cents are rounded wrongly")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "money.py  (round_cents has words of it)",
+        "money.py  (round_cents matches your words)",
         "  1-2  round_cents",
         "tests/test_money.py",
         "  1-1",

@@ -55,7 +55,7 @@ def test_a_file_is_found_by_what_was_said_of_its_change(root: Path, file: Path) 
         (hit,) = index.search("leap years are miscounted")
     head = git(root, "rev-parse", "HEAD")
     assert hit.path == "src/dates.py"
-    assert hit.reasons == (f"a commit like it changed it ({head[:10]})",)
+    assert hit.reasons == (f"commit {head[:10]} matches your words",)
 
 
 def test_what_says_nothing_of_a_file_is_left_out(root: Path, file: Path) -> None:

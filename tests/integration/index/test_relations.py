@@ -12,7 +12,7 @@ import pytest
 from localagent.core.errors import UsageError
 from localagent.index.disk import DiskIndex
 from localagent.index.lookup import places
-from localagent.index.query import Filter, read_asked
+from localagent.index.query import Filter, parse_fields
 from localagent.index.relations import modules_of
 from localagent.workspace.workspace import Workspace
 
@@ -74,7 +74,9 @@ def test_expressions_are_for_lines(index: DiskIndex, root: Path, query: str) -> 
 
 def test_files_that_cannot_have_a_text_are_left_out(index: DiskIndex, root: Path) -> None:
     for name in FILES:
-        os.utime(root / name, (10**9, 10**9))  # the time of what was just written is not believed
+        os.utime(
+            root / name, (10**9, 10**9)
+        )  # the time of what was just written is not trusted_mtime
     files = index.files()
     assert set(index.may_have("Holds items", files, regex=False)) == {"src/shop/cart.py"}
     assert set(index.may_have("func (Clamp|Test)", files, regex=True)) <= {
@@ -88,7 +90,7 @@ def test_files_that_cannot_have_a_text_are_left_out(index: DiskIndex, root: Path
 
 
 def found(index: DiskIndex, root: Path, query: str, limit: int = 50) -> list[str]:
-    asked = read_asked(query)
+    asked = parse_fields(query)
     return [
         f"{p.path}:{p.line}" if p.line else p.path
         for p in places(index, Workspace.open(root), asked, limit)
@@ -142,7 +144,7 @@ def test_what_is_told_is_true_to_the_file_as_it_is_now(index: DiskIndex, root: P
 
 
 def test_definitions_show_what_documents_them(index: DiskIndex, root: Path) -> None:
-    (place,) = places(index, Workspace.open(root), read_asked("def:Cart path:src"), 5)
+    (place,) = places(index, Workspace.open(root), parse_fields("def:Cart path:src"), 5)
     assert (place.kind, place.text, place.note) == ("class", "class Cart", "Holds items.")
 
 
@@ -161,12 +163,12 @@ def test_imports_and_callers_of_the_index(index: DiskIndex) -> None:
 
 
 def test_words_are_filtered(index: DiskIndex) -> None:
-    asked = read_asked("total lang:py -kind:test")
+    asked = parse_fields("total lang:py -kind:test")
     assert asked.words == "total"
     ranked = [one.path for one in index.ranked(asked.words, 10, asked.filter)]
     assert "src/shop/money.py" in ranked
     assert all(p.endswith(".py") and not p.startswith("tests/") for p in ranked)
-    assert index.ranked("total", 10, read_asked("x kind:struct").filter) == []
+    assert index.ranked("total", 10, parse_fields("x kind:struct").filter) == []
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_words_are_filtered(index: DiskIndex) -> None:
 )
 def test_what_is_no_question(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        read_asked(text)
+        parse_fields(text)
 
 
 def test_an_expression_that_is_none(index: DiskIndex, root: Path) -> None:
@@ -190,8 +192,8 @@ def test_an_expression_that_is_none(index: DiskIndex, root: Path) -> None:
 
 def test_what_only_looks_like_a_form_is_words() -> None:
     for text in ("ValueError: unknown locale", "calls:", "a\ndef:x", "http://def:x", "undef:x"):
-        assert read_asked(text).form == ""
-    assert read_asked('text:"a b" path:x').value == "a b"
+        assert parse_fields(text).form == ""
+    assert parse_fields('text:"a b" path:x').value == "a b"
 
 
 @pytest.mark.parametrize(

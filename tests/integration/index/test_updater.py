@@ -13,7 +13,7 @@ from few_watches import run_with_few_watches
 
 from localagent.index import updater
 from localagent.index.disk import DiskIndex
-from localagent.index.watcher import Watched, to_watch
+from localagent.index.watcher import WatchedFolder, folders_to_watch
 from localagent.workspace.workspace import Workspace
 
 PATIENCE = 20.0  # seconds for what takes a quarter of one on an idle machine
@@ -91,11 +91,11 @@ def test_folders_are_looked_at_only_where_some_changed(
 ) -> None:
     looked: list[int] = []
 
-    def counted(*args: object) -> tuple[Watched, ...]:
+    def counted(*args: object) -> tuple[WatchedFolder, ...]:
         looked.append(1)
-        return to_watch(*args)  # type: ignore[arg-type]
+        return folders_to_watch(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(updater, "to_watch", counted)
+    monkeypatch.setattr(updater, "folders_to_watch", counted)
     with DiskIndex(Workspace.open(root), tmp_path / "cache" / "i.sqlite", live=True) as index:
         index.refresh()
         index.refresh()  # after the hint that follows the start of the watcher
@@ -196,20 +196,29 @@ def test_a_limit_on_watches_is_said_and_nothing_is_missed(
 class TestToWatch:
     def test_everything_below_a_folder_without_strangers(self, root: Path) -> None:
         files = ["src/a.py", "src/deep/b.py"]
-        assert to_watch(root, files) == (Watched("", False), Watched("src", True))
+        assert folders_to_watch(root, files) == (
+            WatchedFolder("", False),
+            WatchedFolder("src", True),
+        )
         (root / "src" / "__pycache__").mkdir()
-        assert to_watch(root, files) == (Watched("", False), Watched("src", True))
+        assert folders_to_watch(root, files) == (
+            WatchedFolder("", False),
+            WatchedFolder("src", True),
+        )
 
     def test_a_folder_beside_a_heavy_one_on_its_own(self, root: Path) -> None:
         (root / "src" / "node_modules" / "x").mkdir(parents=True)
-        assert to_watch(root, ["src/a.py", "src/deep/b.py"]) == (
-            Watched("", False),
-            Watched("src", False),
-            Watched("src/deep", True),
+        assert folders_to_watch(root, ["src/a.py", "src/deep/b.py"]) == (
+            WatchedFolder("", False),
+            WatchedFolder("src", False),
+            WatchedFolder("src/deep", True),
         )
 
     def test_many_heavy_ones_are_watched_along(self, root: Path) -> None:
         files = [f"src/p{n}/a.py" for n in range(100)]
         for n in range(100):
             (root / f"src/p{n}/node_modules/x").mkdir(parents=True)
-        assert to_watch(root, files) == (Watched("", False), Watched("src", True))
+        assert folders_to_watch(root, files) == (
+            WatchedFolder("", False),
+            WatchedFolder("src", True),
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.index.path_match import is_path, named_among
+from localagent.index.path_match import is_path, matching_paths
 
 PARTS = st.sampled_from(["a", "a.py", "b.py", "b.tar.gz", ".env", "src", "a b"])
 FILES = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
@@ -21,4 +21,4 @@ def test_looking_at_the_last_part_first_misses_nothing(
         for path in files
         if any(is_path(path, text) for text in written)
     ]
-    assert list(named_among(files, written)) == plain
+    assert list(matching_paths(files, written)) == plain

@@ -27,22 +27,22 @@ from localagent.index import tokenizer
     ],
 )
 def test_of_a_name(name: str, expected: tuple[str, ...]) -> None:
-    assert tokenizer.of_name(name) == expected
+    assert tokenizer.name_words(name) == expected
 
 
 def test_counted_and_stored() -> None:
-    found = tokenizer.counted("count(count, count_all) # count them, count them, count them")
+    found = tokenizer.count_words("count(count, count_all) # count them, count them, count them")
     assert found["count"] == 6 and found["count_all"] == 1 and found["them"] == 3
-    assert tokenizer.stored(found).split().count("count") == tokenizer.MOST
+    assert tokenizer.index_text(found).split().count("count") == tokenizer.MOST
 
 
 @given(st.text() | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{2,30}", fullmatch=True))
 def test_a_name_in_a_text_is_found_by_a_query_for_it(text: str) -> None:
     # What a name is in code; Python's own also have marks that combine with a letter.
     for name in (name for name in text.split() if re.fullmatch(r"[^\W\d]\w*", name)):
-        for word in tokenizer.of_name(name):
+        for word in tokenizer.name_words(name):
             assert word == word.lower() and " " not in word
-            assert set(tokenizer.of_query(word)) & set(tokenizer.counted(name))
+            assert set(tokenizer.query_words(word)) & set(tokenizer.count_words(name))
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_a_name_in_a_text_is_found_by_a_query_for_it(text: str) -> None:
     ],
 )
 def test_forms_of_a_word_are_one(forms: tuple[str, ...]) -> None:
-    assert len({tokenizer.of_name(form) for form in forms}) == 1
+    assert len({tokenizer.name_words(form) for form in forms}) == 1

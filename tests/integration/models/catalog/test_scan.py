@@ -145,7 +145,7 @@ def test_links_make_no_loops_and_lead_nowhere_else(home: Path, tmp_path: Path) -
     (folder / "a" / "soft.gguf").symlink_to(kept)
     (folder / "a" / "loop").symlink_to(folder)
     (folder / "self.gguf").symlink_to(folder / "self.gguf")
-    (folder / "gone.gguf").symlink_to(folder / "nothing")
+    (folder / "deleted.gguf").symlink_to(folder / "nothing")
     put(tmp_path / "outside" / "y.gguf", gguf({"general.name": "y"}))
     (folder / "a" / "out").symlink_to(tmp_path / "outside")
     os.mkfifo(folder / "pipe.gguf")
