@@ -98,7 +98,7 @@ def test_only_the_newest_are_kept(root: Path, file: Path, monkeypatch: pytest.Mo
     assert (found(root, file, "wombat"), found(root, file, "leap")) == (["src/other.py"], [])
 
 
-@pytest.mark.parametrize("asked", ["head", "_history", "_told"])
+@pytest.mark.parametrize("asked", ["head", "_history", "_commits"])
 def test_where_git_does_not_tell_what_was_known_stays(
     root: Path, file: Path, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
