@@ -170,11 +170,15 @@ from pathlib import Path
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     with DiskIndex(Workspace.open(root), Path(sys.argv[2]), live=True) as index:
-        index.refresh()
+        while not index.ready():  # a loaded machine takes longer than one refresh waits
+            index.refresh()
         print(index.limited())
         (root / "src" / "a.py").write_text("def gamma(): pass\\n")
-        index.refresh()
-        print([hit.path for hit in index.search("gamma")])
+        for _ in range(10):
+            index.refresh()
+            if hits := index.search("gamma"):
+                break
+        print([hit.path for hit in hits])
 """
 
 
