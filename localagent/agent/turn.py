@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from localagent.context.builder import text_of
 from localagent.context.prompts import Prompts
-from localagent.context.rules import Rules
+from localagent.context.rules import PromptRules
 from localagent.core.changes import Change
 from localagent.core.errors import Interrupted, LimitReached
 from localagent.core.events import Answer as Answer  # of a Question
@@ -94,7 +94,7 @@ class Services:
     check_seconds: float = 120.0
     planning: Model | None = None
     redactor: Redactor = field(default_factory=Redactor)
-    rules: Rules = field(default_factory=Rules)
+    rules: PromptRules = field(default_factory=PromptRules)
 
     def fixed_rules(self) -> str:
         """The rules that begin every prompt, or ""."""

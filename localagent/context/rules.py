@@ -35,7 +35,7 @@ class FramedRules:
     warning: str = ""
 
 
-class Rules:
+class PromptRules:
     """All rules of a session.
 
     `folder` returns the rules of the nearest folder above a file that has some, the root aside.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from localagent.context.rules import Rules, RuleText
+from localagent.context.rules import PromptRules, RuleText
 from localagent.core.errors import ConfigError, OutsideWorkspace
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
@@ -13,7 +13,7 @@ from localagent.project.project import Project
 from localagent.workspace.workspace import Workspace
 
 
-def session_rules(project: Project) -> Rules:
+def session_rules(project: Project) -> PromptRules:
     """The rules for a session in `project`.
 
     The rules of a folder are read once, so that the session's prompts stay the same. Raises
@@ -26,8 +26,8 @@ def session_rules(project: Project) -> Rules:
         RuleText(file.path, file.text, sha256=file.sha256) for file in project.files.of("rules")
     ]
     if project.settings.project_files == "never":
-        return Rules(texts)
-    return Rules(texts, cache(partial(_folder_rules, project)))
+        return PromptRules(texts)
+    return PromptRules(texts, cache(partial(_folder_rules, project)))
 
 
 def nearest_rules(workspace: Workspace, path: str) -> ProjectFile | None:

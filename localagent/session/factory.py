@@ -12,7 +12,7 @@ from localagent.agent.planners.workflow import Workflow
 from localagent.agent.turn import Limits, Services
 from localagent.config.settings import Settings
 from localagent.context.prompts import Prompts
-from localagent.context.rules import Rules
+from localagent.context.rules import PromptRules
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError, UsageError, WorkspaceError
 from localagent.core.events import FileChanged, SessionStarted, TurnFinished, TurnStarted
@@ -56,7 +56,7 @@ class Extensions:
     tools: Mapping[str, Tool]
     planner: Callable[[str], Planner]
     prompts: Prompts
-    rules: Rules
+    rules: PromptRules
     warnings: tuple[str, ...]
 
 

@@ -27,7 +27,7 @@ from localagent.agent.repair.strategies.whole_file import (
 from localagent.agent.small_tasks import StagedChanges, write_message, write_title
 from localagent.agent.turn import Turn
 from localagent.context.prompts import Prompts
-from localagent.context.rules import Rules, RuleText
+from localagent.context.rules import PromptRules, RuleText
 from localagent.core.changes import file_change
 from localagent.core.events import MessageAdded
 from localagent.history.sessions.conversation import ConversationLog
@@ -97,7 +97,7 @@ def with_rules(turn: Turn) -> Turn:
     """The turn in a project with rules of all kinds, one of them too long."""
     long = "\n".join(f"- rule {number} of the project" for number in range(80))
     folder = RuleText("pkg/AGENTS.md", "What is in pkg is generated.\n")
-    rules = Rules(
+    rules = PromptRules(
         [
             RuleText("/home/ada/AGENTS.md", "Answer in English.\n", own=True),
             RuleText("AGENTS.md", f"# House rules\n\n{long}\n"),
