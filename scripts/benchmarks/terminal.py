@@ -3,8 +3,8 @@
 - first: seconds from the start of the process to the prompt
 - echo: seconds from a key to its character on the terminal, during an answer
 - stop: seconds from Ctrl-C in the middle of an answer to its end
-- resume: seconds from Enter to the first words of an answer, first in a new session with a long
-  prompt, then in the resumed session, whose KV cache is on the disk
+- resume: seconds from Enter to the first words of an answer. The first figure is a new session
+  with a long prompt; the second is that session resumed, with its KV cache on the disk
 - stream: memory and CPU time of the session's process over a long stream of answers
 
 `--index DIR` builds an index of the repository DIR during echo, again and again.

@@ -37,16 +37,11 @@ Script = Callable[[str], str]
 
 
 @pytest.mark.parametrize("width", [100, 40])
-def test_the_first_screen(open_terminal: Open, scripted: Script, width: int) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=width)
+def test_a_question_is_answered(open_terminal: Open, scripted: Script, width: int) -> None:
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=width, height=40)
     shown = terminal.ready()
     assert len(shown.split("\n\n")[0].splitlines()) <= 6
     golden(f"first-{width}", shown)
-
-
-@pytest.mark.parametrize("width", [80, 40])
-def test_a_question_is_answered(open_terminal: Open, scripted: Script, width: int) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=width, height=40)
     terminal.send("what does add do?")
     golden(f"answered-{width}", terminal.until("written"))
 
@@ -66,12 +61,136 @@ def shell(*commands: str) -> str:
     return calls + "--- reply repeat = true\n```done\nit is there\n```\n"
 
 
-def asked(open_terminal: Open, scripted: Script, *commands: str) -> Tmux:
-    words = ("--scripted", scripted(shell(*commands)), "--planner", "react", "--check", "true")
-    terminal = started(open_terminal, *words, height=50)
+def test_the_input_line(open_terminal: Open, scripted: Script, tmp_path: Path) -> None:
+    """Mode, completion, pastes, rows, the editor, the draft, and leaving, in one session."""
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf "from the editor" >> "$1"\n')
+    editor.chmod(0o755)
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), height=60, VISUAL=str(editor))
+    terminal.keys("BTab")
+    terminal.until("auto-edit mode")
+
+    terminal.type("/hel")
+    assert "> /hel" in terminal.until("/help  ")
+    terminal.keys("Tab")
+    terminal.until("> /help")
+    terminal.keys("Enter")
+    terminal.until("/quit", gone="working")
+
+    terminal.type("look at @calc_")
+    terminal.until("@calc_test.py")
+    terminal.keys("Tab")
+    terminal.until("> look at @calc_test.py")
+    terminal.keys("Enter")
+    terminal.type(" please")
+    terminal.until("> look at @calc_test.py please")
+    terminal.keys("C-u")
+
+    terminal.paste("first\nsecond")
+    terminal.until("> first\n  second")
+    terminal.keys("M-Enter")
+    terminal.type("third\\")
+    terminal.keys("Enter")
+    terminal.type("fourth")
+    terminal.until("  third\n  fourth")
+    terminal.keys("Enter")
+    terminal.until("took", gone="working")
+    assert events(TurnStarted)[0].prompt == "first\nsecond\nthird\nfourth"
+
+    terminal.type("begun ")
+    terminal.until("> begun")
+    terminal.keys("C-x", "C-e")
+    terminal.until("> begun from the editor")
+
+    terminal.keys("C-c")
+    terminal.until("Up brings it back", gone="> begun")
+    terminal.keys("Up")
+    terminal.until("> begun from the editor")
+    terminal.keys("C-c")
+    terminal.until("Up brings", gone="> begun")
+    terminal.keys("C-c")
+    terminal.until("once more leaves")
+    terminal.keys("C-c")
+    terminal.until("to resume")
+
+
+def test_a_paste_of_two_thousand_lines(open_terminal: Open, scripted: Script) -> None:
+    text = "".join(f"pasted line {n}\n" for n in range(2000))
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), NO_COLOR="1", LC_ALL="C")
+    terminal.type("What is this? ")
+    terminal.paste(text)
+    terminal.until("[pasted 2,000 lines]")
+    terminal.keys("BSpace")
+    terminal.until("What is this?", gone="pasted")
+    terminal.paste(text)
+    terminal.until("[pasted 2,000 lines]")
+    terminal.keys("Enter")
+    terminal.until("1,994 more lines")
+    assert terminal.until("took", gone="working").isascii(), "the locale has no other signs"
+    (turn,) = events(TurnStarted)
+    assert turn.prompt == f"What is this? {text}".strip()
+    codes = re.findall(r"\x1b\[([0-9;]*)m", terminal.screen(codes=True))
+    assert codes
+    colors = [c for c in codes for part in c.split(";") if re.fullmatch("[349][0-8]", part)]
+    assert not colors, "NO_COLOR is set"
+
+
+def test_every_answer_to_a_question(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
+    """No, no with a reason, an edited command, always, and yes, in one turn."""
+    commands = ("touch no.txt", "touch why.txt", "touch made.txt", "touch a.txt", "touch a.txt")
+    script = scripted(shell(*commands, "seq 30"))
+    words = ("--scripted", script, "--planner", "react", "--check", "true")
+    terminal = started(open_terminal, *words, height=90)
     terminal.send("Create what is missing.")
-    terminal.until("y  yes")
-    return terminal
+    terminal.until("y  yes", after="may I run touch no.txt")
+    terminal.answer("n")
+    terminal.until("not allowed")
+
+    terminal.until("y  yes", after="may I run touch why.txt")
+    terminal.answer("r")
+    terminal.until("why not?")
+    terminal.send("write it with python")
+
+    terminal.until("y  yes", after="may I run touch made.txt")
+    assert "write it with python" in events(ModelAsked)[-1].prompt
+    terminal.answer("e")
+    terminal.until("run: touch made.txt")
+    terminal.keys("C-w")
+    terminal.send("other.txt")
+
+    terminal.until("y  yes", after="may I run touch a.txt")
+    terminal.answer("a")
+    shown = terminal.until("y  yes", after="may I run seq 30")
+    assert shown.count("may I run touch a.txt") == 1, "it is remembered"
+    terminal.answer("y")
+    terminal.until("took", gone="working")
+    made = {path.name for path in workspace_dir.iterdir() if path.suffix == ".txt"}
+    assert made == {"other.txt", "a.txt"}
+
+    terminal.keys("C-o")
+    terminal.until("\n  29\n")
+
+
+def test_two_turns_are_stopped_while_the_model_writes(
+    open_terminal: Open, scripted: Script
+) -> None:
+    """The draft stays, and the second Ctrl-C is for the second turn, and does not leave."""
+    terminal = started(open_terminal, "--scripted", scripted(SLOW * 2), height=60)
+    terminal.send("what does add do?")
+    terminal.until("line 3 of")
+    terminal.type("and what is tested?")
+    terminal.until("> and what is tested?")
+    terminal.keys("C-c")
+    terminal.until("> and what is tested?", after="interrupted")
+    terminal.keys("Enter")
+    terminal.until("line 3 of", after="and what is tested?")
+    terminal.keys("C-c")
+    terminal.until("interrupted", after="and what is tested?")
+    terminal.type("still here")
+    terminal.until("> still here")
+    assert outcomes() == ["interrupted", "interrupted"]
 
 
 def test_what_fills_the_window(open_terminal: Open, scripted: Script) -> None:
@@ -124,71 +243,6 @@ def test_a_plan_is_made_and_carried_out(
     assert "a + b" in (workspace_dir / "calc.py").read_text()
 
 
-def test_no_is_an_answer(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
-    terminal = asked(open_terminal, scripted, "touch made.txt")
-    terminal.answer("n")
-    terminal.until("not allowed")
-    assert not (workspace_dir / "made.txt").exists()
-
-
-def test_why_not_goes_to_the_model(
-    open_terminal: Open, scripted: Script, workspace_dir: Path
-) -> None:
-    terminal = asked(open_terminal, scripted, "touch made.txt")
-    terminal.answer("r")
-    terminal.until("why not?")
-    terminal.send("write it with python")
-    terminal.until("took")
-    assert "write it with python" in events(ModelAsked)[-1].prompt
-    assert not (workspace_dir / "made.txt").exists()
-
-
-def test_a_command_is_edited_before_it_runs(
-    open_terminal: Open, scripted: Script, workspace_dir: Path
-) -> None:
-    terminal = asked(open_terminal, scripted, "touch made.txt")
-    terminal.answer("e")
-    terminal.until("run: touch made.txt")
-    terminal.keys("C-w")
-    terminal.send("other.txt")
-    terminal.until("took")
-    assert (workspace_dir / "other.txt").exists()
-    assert not (workspace_dir / "made.txt").exists()
-
-
-def test_what_is_remembered_is_not_asked_again(
-    open_terminal: Open, scripted: Script, workspace_dir: Path
-) -> None:
-    terminal = asked(open_terminal, scripted, "touch made.txt", "touch made.txt", "touch b.txt")
-    terminal.answer("a")
-    shown = terminal.until("may I run touch b.txt")
-    assert shown.count("may I run touch made.txt") == 1
-    terminal.answer("y")
-    terminal.until("took")
-    assert (workspace_dir / "b.txt").exists()
-
-
-def test_the_mode_is_switched(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
-    terminal.keys("BTab")
-    terminal.until("auto-edit mode")
-
-
-def test_stopped_while_it_writes(
-    open_terminal: Open, scripted: Script, workspace_dir: Path
-) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(SLOW))
-    terminal.send("what does add do?")
-    terminal.until("line 3 of")
-    terminal.type("a draft")
-    terminal.until("> a draft")
-    terminal.keys("C-c")
-    shown = terminal.until("interrupted")
-    assert "line 3 of" in shown
-    assert "> a draft" in terminal.until("> a draft"), "the draft is kept"
-    assert outcomes() == ["interrupted"]
-
-
 def test_stopped_while_it_reads(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, "--scripted", scripted(READING))
     terminal.send("what does add do?")
@@ -210,72 +264,6 @@ def test_what_is_typed_meanwhile_waits_for_its_turn(open_terminal: Open, scripte
     terminal.until("> and what else", gone="then:")
     terminal.until("took", gone="answering")
     assert events(TurnStarted)[0].prompt == "what does add do?"
-
-
-def test_a_paste_of_two_thousand_lines(open_terminal: Open, scripted: Script) -> None:
-    text = "".join(f"pasted line {n}\n" for n in range(2000))
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
-    terminal.type("What is this? ")
-    terminal.paste(text)
-    terminal.until("[pasted 2,000 lines]")
-    terminal.keys("BSpace")
-    terminal.until("What is this?", gone="pasted")
-    terminal.paste(text)
-    terminal.until("[pasted 2,000 lines]")
-    terminal.keys("Enter")
-    terminal.until("1,994 more lines")
-    terminal.until("took")
-    terminal.until("ask mode")
-    (turn,) = events(TurnStarted)
-    assert turn.prompt == f"What is this? {text}".strip()
-
-
-def test_a_short_paste_keeps_its_lines(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
-    terminal.paste("first\nsecond")
-    terminal.until("> first\n  second")
-    terminal.keys("M-Enter")
-    terminal.type("third\\")
-    terminal.keys("Enter")
-    terminal.type("fourth")
-    terminal.until("  third\n  fourth")
-    terminal.keys("Enter")
-    terminal.until("took")
-    assert events(TurnStarted)[0].prompt == "first\nsecond\nthird\nfourth"
-
-
-def test_commands_are_completed(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
-    terminal.type("/hel")
-    shown = terminal.until("/help  ")
-    assert "> /hel" in shown
-    terminal.keys("Tab")
-    terminal.until("> /help")
-    terminal.keys("Enter")
-    terminal.until("/quit")
-
-
-def test_two_turns_stopped_one_after_the_other(open_terminal: Open, scripted: Script) -> None:
-    """The second Ctrl-C is for the second turn, and does not leave."""
-    terminal = started(open_terminal, "--scripted", scripted(SLOW * 2), height=60)
-    for question in ("what does add do?", "and what is tested?"):
-        terminal.send(question)
-        terminal.until("line 3 of", after=question)
-        terminal.keys("C-c")
-        terminal.until("interrupted", after=question)
-    terminal.type("still here")
-    terminal.until("> still here")
-
-
-def test_files_are_completed(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
-    terminal.type("look at @calc_")
-    terminal.until("@calc_test.py")
-    terminal.keys("Tab")
-    terminal.until("> look at @calc_test.py")
-    terminal.keys("Enter")
-    terminal.type(" please")
-    terminal.until("> look at @calc_test.py please")
 
 
 def test_resized_while_it_streams(open_terminal: Open, scripted: Script) -> None:
@@ -304,7 +292,9 @@ def test_a_backend_that_dies_costs_one_turn(open_terminal: Open, scripted: Scrip
     terminal.until("to resume this session")
 
 
-def test_a_session_is_resumed(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
+def test_a_session_is_resumed_and_earlier_input_is_found(
+    open_terminal: Open, scripted: Script, workspace_dir: Path
+) -> None:
     script = scripted(ANSWER)
     terminal = started(open_terminal, "--scripted", script)
     terminal.send("what does add do?")
@@ -320,38 +310,13 @@ def test_a_session_is_resumed(open_terminal: Open, scripted: Script, workspace_d
     assert [e.prompt for e in events(TurnStarted)] == ["what does add do?", "and what else?"]
     assert [m.content for m in events(MessageAdded)].count("what does add do?") <= 1
     assert "what does add do?" in events(ModelAsked)[-1].prompt
-
-
-def test_what_was_entered_is_found_again(open_terminal: Open, scripted: Script) -> None:
-    script = scripted(ANSWER)
-    terminal = started(open_terminal, "--scripted", script)
-    terminal.send("what does add do?")
-    terminal.until("took")
-    terminal.keys("C-d")
-    terminal.until("to resume")
     terminal.start("--scripted", script)
-    terminal.ready()
+    terminal.until("ask mode", gone="--scripted")
     terminal.keys("C-r")
-    terminal.type("does")
-    terminal.until("search: does")
+    terminal.type("add")
+    terminal.until("search: add")
     terminal.keys("Enter")
     terminal.until("> what does add do?", gone="search")
-
-
-def test_a_draft_is_put_aside_and_comes_back(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER))
-    terminal.type("a thought")
-    terminal.until("> a thought")
-    terminal.keys("C-c")
-    terminal.until("Up brings it back", gone="> a thought")
-    terminal.keys("Up")
-    terminal.until("> a thought")
-    terminal.keys("C-c")
-    terminal.until("Up brings", gone="> a thought")
-    terminal.keys("C-c")
-    terminal.until("once more leaves")
-    terminal.keys("C-c")
-    terminal.until("to resume")
 
 
 def test_vi_keys_and_keys_of_ones_own(open_terminal: Open, scripted: Script, home: Path) -> None:
@@ -427,31 +392,6 @@ def test_a_closed_terminal_ends_the_session(open_terminal: Open, scripted: Scrip
     assert outcomes() == ["interrupted"]
 
 
-def test_no_colour_where_none_is_wanted(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER), NO_COLOR="1")
-    terminal.send("what does add do?")
-    terminal.until("took")
-    codes = re.findall(r"\x1b\[([0-9;]*)m", terminal.screen(codes=True))
-    assert codes
-    assert not [c for c in codes for part in c.split(";") if re.fullmatch("[349][0-8]", part)]
-
-
-def test_signs_that_the_locale_has(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER), LC_ALL="C", LANG="C")
-    terminal.send("what does add do?")
-    assert terminal.until("took").isascii()
-
-
-def test_the_last_output_is_shown_in_full(
-    open_terminal: Open, scripted: Script, workspace_dir: Path
-) -> None:
-    terminal = asked(open_terminal, scripted, "seq 30")
-    terminal.answer("y")
-    terminal.until("took")
-    terminal.keys("C-o")
-    terminal.until("\n  29\n")
-
-
 def test_going_back_to_edit_the_last_message(
     open_terminal: Open, scripted: Script, workspace_dir: Path
 ) -> None:
@@ -474,19 +414,6 @@ def test_a_command_of_ones_own_is_run(
     terminal.send("!echo made > made.txt; seq 3")
     golden("command", terminal.until("took"))
     assert (workspace_dir / "made.txt").read_text() == "made\n"
-
-
-def test_the_editor_writes_the_message(
-    open_terminal: Open, scripted: Script, tmp_path: Path
-) -> None:
-    editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\nprintf "from the editor" >> "$1"\n')
-    editor.chmod(0o755)
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER), VISUAL=str(editor))
-    terminal.type("begun ")
-    terminal.until("> begun")
-    terminal.keys("C-x", "C-e")
-    terminal.until("> begun from the editor")
 
 
 @pytest.mark.parametrize("while_it", ["writes", "waits"])
