@@ -13,34 +13,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from localagent.core import events
 from localagent.core.errors import UsageError, WorkspaceError
-from localagent.core.events import (
-    ModelSwitched,
-    SessionStarted,
-    SessionTitled,
-    TurnStarted,
-    Warned,
-    to_dict,
-)
+from localagent.core.events import SessionTitled, to_dict
 from localagent.core.paths import sessions_dir
 from localagent.history.checkpoints.workspace_lock import Holder, acquire
-from localagent.history.sessions import jsonl
+from localagent.history.sessions import jsonl, transcript
 from localagent.history.sessions.transcript import (
-    FILE,
     Parent,
     SessionSummary,
     StoredEvent,
     Transcript,
     TranscriptWriter,
-    describe,
-    find_session,
-    is_in_use,
-    list_sessions,
-    new_folder,
-    parent_of,
-    read,
-    records,
-    session_ids,
 )
 
 MAX_TITLE = 200  # characters
@@ -53,7 +37,7 @@ _SEARCHED = {
     "file_changed": "path",
 }
 # Events of a process before its first turn belong to that turn.
-_OPENING = (SessionStarted, Warned, ModelSwitched)
+_OPENING = (events.SessionStarted, events.Warned, events.ModelSwitched)
 _ALL_TURNS = 1 << 62
 _DELETED = ".pruned-"
 
@@ -84,7 +68,7 @@ def find(
     """
     folded = [word.casefold() for word in words]
     matches = []
-    for session in list_sessions(workspace):
+    for session in transcript.list_sessions(workspace):
         if outcome and session.outcome != outcome:
             continue
         if file and not any(file in path for path in session.files):
@@ -99,7 +83,7 @@ def _first_line(session: str, words: Sequence[str]) -> str | None:
     """The first line with the first of `words`; None where not all of them occur."""
     missing = dict.fromkeys(words)
     first = None
-    for record in records(session, tuple(_SEARCHED)):
+    for record in transcript.records(session, tuple(_SEARCHED)):
         text = str(record.get(_SEARCHED[record["type"]], ""))
         folded = text.casefold()
         if first is None and words[0] in folded:
@@ -118,7 +102,7 @@ def rename(session: str, title: str) -> str:
     Raises UsageError for an unknown session or an invalid title, and WorkspaceError for a session
     at work.
     """
-    past = read(session)
+    past = transcript.read(session)
     event = titled(title)
     next_seq = max((entry.seq for entry in past.entries), default=0) + 1
     with TranscriptWriter(past.session, past.folder, next_seq) as writer:
@@ -145,19 +129,19 @@ def fork(session: str, turn: int | None = None) -> str:
     `session` is an id, or the start or end of one; it may be at work. A fork at turn 0 takes the
     title alone. Raises UsageError for an unknown session or turn, and WorkspaceError.
     """
-    past = read(session)
+    past = transcript.read(session)
     last = past.last_turn
     until = last if turn is None else turn
     if not 0 <= until <= last:
         turns = f"its turns are 1 to {last}" if last else "it has no turn yet"
         raise UsageError(f"session {past.session} has no turn {turn}", turns)
     try:
-        folder = new_folder()
-        with jsonl.Appender(folder / FILE) as file:
+        folder = transcript.new_folder()
+        with jsonl.Appender(folder / transcript.FILE) as file:
             for seq, entry in enumerate(_entries_until(past, until), 1):
                 file.append({"seq": seq, "time": entry.time, **to_dict(entry.event)})
         # Last, because a folder without this file is no session.
-        describe(folder, past.workspace, Parent(past.session, until))
+        transcript.describe(folder, past.workspace, Parent(past.session, until))
     except OSError as error:
         raise WorkspaceError(
             f"cannot write to {error.filename or sessions_dir()}: {error.strerror}",
@@ -176,13 +160,13 @@ def lineage(session: str, sessions: Path | None = None) -> Iterator[Parent]:
     while here is not None and here.session not in visited:
         visited.add(here.session)
         yield here
-        above = parent_of(here.session, sessions)
+        above = transcript.parent_of(here.session, sessions)
         here = above and Parent(above.session, min(above.turn, here.turn))
 
 
 def forks_of(session: str) -> list[str]:
     """The forks of the session with this full id."""
-    parents = ((name, parent_of(name)) for name in session_ids())
+    parents = ((name, transcript.parent_of(name)) for name in transcript.session_ids())
     return [name for name, parent in parents if parent is not None and parent.session == session]
 
 
@@ -195,7 +179,7 @@ def _entries_until(past: Transcript, turn: int) -> list[StoredEvent]:
     """The entries of the turns up to `turn`, and the last title."""
     entries: list[StoredEvent] = []
     for entry in past.entries:
-        if isinstance(entry.event, TurnStarted) and entry.event.turn > turn:
+        if isinstance(entry.event, events.TurnStarted) and entry.event.turn > turn:
             break
         entries.append(entry)
     if len(entries) < len(past.entries):
@@ -216,14 +200,14 @@ def disk_use(session: str) -> int:
 
 def candidates(max_bytes: int, keep: int = 10) -> list[Pruned]:
     """The sessions that `prune` would delete, oldest first. Changes nothing."""
-    sessions = list_sessions()
+    sessions = transcript.list_sessions()
     sizes = {one.session: disk_use(one.session) for one in sessions}
     total = sum(sizes.values())
     chosen: list[Pruned] = []
     for one in reversed(sessions[keep:]):
         if total <= max_bytes:
             break
-        if is_in_use(one.session) or _at_work(one.session, one.workspace):
+        if transcript.is_in_use(one.session) or _at_work(one.session, one.workspace):
             continue
         total -= sizes[one.session]
         chosen.append(Pruned(one.session, sizes[one.session]))
@@ -249,8 +233,8 @@ def delete(session: str) -> Pruned:
 
     Raises UsageError for an unknown session, and WorkspaceError for a session at work.
     """
-    name = find_session(session)
-    if is_in_use(name):
+    name = transcript.find_session(session)
+    if transcript.is_in_use(name):
         raise WorkspaceError(f"session {name} is in use by another process", "end it there first")
     deleted = Pruned(name, disk_use(name))
     _delete(name)
