@@ -128,12 +128,12 @@ def find_definition(known: list[PythonDefinition], name: str) -> PythonDefinitio
 
 def find_replacement(code: ParsedCode, old: PythonDefinition) -> PythonDefinition:
     """The definition in the new code that replaces `old`. Raises EditError for none."""
-    found = list(walk_definitions(code.body))
-    same_kind = [f for f in found if f.is_class == old.is_class and (old.parents or not f.parents)]
+    new = list(walk_definitions(code.body))
+    same_kind = [f for f in new if f.is_class == old.is_class and (old.parents or not f.parents)]
     hits = [f for f in same_kind if f.name == old.name]
     hits = hits or [f for f in same_kind if f.node.name == old.node.name]
     if not hits:
-        names = ", ".join(dict.fromkeys(f.name for f in found)) or "no definition"
+        names = ", ".join(dict.fromkeys(f.name for f in new)) or "no definition"
         raise EditError(
             f"the code must hold the whole definition of {old.name}; it has {_shortened(names)}"
         )

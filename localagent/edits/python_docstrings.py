@@ -33,19 +33,19 @@ def with_prose_of(old: str, new: str) -> str:
     """
     try:
         before, after = ast.parse(old), ast.parse(new)
-        olds = {found.name: found.node for found in definitions(old)}
-        news = [(found.name, found.node) for found in definitions(new)]
+        olds = {definition.name: definition.node for definition in definitions(old)}
+        news = [(definition.name, definition.node) for definition in definitions(new)]
     except (EditError, SyntaxError, ValueError, RecursionError, MemoryError):
         return new
-    theirs = old.splitlines()
+    old_lines = old.splitlines()
     lines = new.splitlines()
-    kept = lines[: _end(after)] + _without_new_comments(lines[_end(after) :], theirs)
+    result = lines[: _end(after)] + _without_new_comments(lines[_end(after) :], old_lines)
     for name, node in reversed(news):
-        gone = olds.get(name)
-        if gone is not None:
-            kept = _documented(kept, node, _docstring(theirs, gone))
-    kept = _headed(kept, after, theirs, before)
-    text = "\n".join(kept).rstrip("\n") + "\n"
+        before_node = olds.get(name)
+        if before_node is not None:
+            result = _documented(result, node, _docstring(old_lines, before_node))
+    result = _headed(result, after, old_lines, before)
+    text = "\n".join(result).rstrip("\n") + "\n"
     return text if _same_code(text, after) else new
 
 
@@ -65,15 +65,15 @@ def _documented(lines: list[str], node: DefinitionNode, docstring: Sequence[str]
 
 
 def _headed(
-    lines: list[str], after: ast.Module, theirs: Sequence[str], before: ast.Module
+    lines: list[str], after: ast.Module, old_lines: Sequence[str], before: ast.Module
 ) -> list[str]:
     """The lines without new comments before the code, and with the old file's head where `after`
     lacks the module's docstring."""
     start = _start(after)
-    head = _without_new_comments(lines[:start], theirs)
+    head = _without_new_comments(lines[:start], old_lines)
     if not _has_docstring(before) or _has_docstring(after) or not after.body:
         return [*head, *lines[start:]]
-    old_head = theirs[: _past_blank(theirs, before.body[0].end_lineno or 1)]
+    old_head = old_lines[: _past_blank(old_lines, before.body[0].end_lineno or 1)]
     return [*old_head, *_after(head, old_head), *lines[start:]]
 
 
@@ -82,15 +82,15 @@ def _after(head: Sequence[str], old_head: Sequence[str]) -> Iterator[str]:
     return (line for line in head if line.strip() and line not in old_head)
 
 
-def _without_new_comments(lines: Sequence[str], theirs: Sequence[str]) -> list[str]:
+def _without_new_comments(lines: Sequence[str], old_lines: Sequence[str]) -> list[str]:
     """Lines without comments that the old file lacks, and without the blank lines before those."""
-    had = {line.strip() for line in theirs}
-    kept = [line for line in lines if not line.lstrip().startswith("#") or line.strip() in had]
-    if len(kept) == len(lines):
-        return kept
-    while kept and not kept[0].strip():
-        del kept[0]
-    return kept
+    had = {line.strip() for line in old_lines}
+    result = [line for line in lines if not line.lstrip().startswith("#") or line.strip() in had]
+    if len(result) == len(lines):
+        return result
+    while result and not result[0].strip():
+        del result[0]
+    return result
 
 
 def _docstring(lines: Sequence[str], node: DefinitionNode) -> Sequence[str]:
@@ -101,9 +101,9 @@ def _docstring(lines: Sequence[str], node: DefinitionNode) -> Sequence[str]:
     if not _has_docstring(node):
         return ()
     first = node.body[0]
-    found = lines[first.lineno - 1 : _past_blank(lines, first.end_lineno or first.lineno)]
-    alone = first.lineno > node.lineno and not found[0][: first.col_offset].strip()
-    return found if alone else ()
+    docstring = lines[first.lineno - 1 : _past_blank(lines, first.end_lineno or first.lineno)]
+    alone = first.lineno > node.lineno and not docstring[0][: first.col_offset].strip()
+    return docstring if alone else ()
 
 
 def _past_blank(lines: Sequence[str], index: int) -> int:

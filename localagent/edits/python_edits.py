@@ -35,15 +35,15 @@ def replace_function(text: str, name: str, new_code: str) -> str:
     EditError for a text that does not parse, for a name that is missing or there twice, and for an
     edit that changes nothing.
     """
-    wanted = clean_name(name)
+    name = clean_name(name)
     elided = elided_line(new_code, text)
     if elided is not None:
         raise EditError(
             f"line {elided[0]} stands for code that was left out ({elided[1].strip()[:60]!r}); "
-            f"write the whole of {wanted}"
+            f"write the whole of {name}"
         )
     file = parse(text, "the file")
-    old = find_definition(list(walk_definitions(file.body)), wanted)
+    old = find_definition(list(walk_definitions(file.body)), name)
     code = parse(new_code)
     new = find_replacement(code, old)
     indent = _indent(file.lines[old.node.lineno - 1])
@@ -56,7 +56,7 @@ def replace_function(text: str, name: str, new_code: str) -> str:
     lines = _with_imports(lines, file.body, _new_imports(code, file))
     result = "\n".join(lines)
     if result == text:
-        raise EditError(f"the edit changes nothing: this is {wanted} as it is")
+        raise EditError(f"the edit changes nothing: this is {name} as it is")
     parse(result, "the result")
     return result
 
@@ -202,8 +202,8 @@ def _new_methods(
             and node.name not in has
             and (new.parents or _is_method(node))
         ):
-            found = PythonDefinition(node, node.name, ())
-            result += ["", *_reindented(code, found.start, found.end, indent, unit)]
+            method = PythonDefinition(node, node.name, ())
+            result += ["", *_reindented(code, method.start, method.end, indent, unit)]
     return result
 
 

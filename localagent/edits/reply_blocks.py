@@ -116,12 +116,12 @@ def closings(
     flat: list[int] = []
     balanced: list[int] = []
     for number in range(start + 1, end):
-        found = fence_line(lines[number])
-        if found is None:
+        inner = fence_line(lines[number])
+        if inner is None:
             continue
-        if opening.holds(found):
+        if opening.holds(inner):
             depth += 1
-        elif opening.closed_by(found):
+        elif opening.closed_by(inner):
             flat.append(number)
             depth -= 1
             if depth == 0:
@@ -159,8 +159,8 @@ def _close(lines: Sequence[str], start: int, opening: FenceLine) -> tuple[int, b
     if not balanced:
         # The closings do not add up, so an inner opening is the next block's.
         for number in range(start + 1, first):
-            found = fence_line(lines[number])
-            if found is not None and opening.holds(found):
+            inner = fence_line(lines[number])
+            if inner is not None and opening.holds(inner):
                 return number, False
     return (first, True) if ends else (len(lines), False)
 
@@ -169,9 +169,9 @@ def _depth(lines: Sequence[str], start: int, end: int, opening: FenceLine) -> in
     """The number of blocks that are open after line `end`."""
     depth = 1
     for line in lines[start + 1 : end + 1]:
-        found = fence_line(line)
-        if found is not None:
-            depth += opening.holds(found) - opening.closed_by(found)
+        inner = fence_line(line)
+        if inner is not None:
+            depth += opening.holds(inner) - opening.closed_by(inner)
     return depth
 
 
@@ -251,8 +251,8 @@ def search_replace_blocks(reply: str) -> list[SearchReplace]:
         if start < end:
             continue
         limit = starts[position + 1] if position + 1 < len(starts) else len(lines)
-        named = _marked_path(lines[start]) or _path_above(lines[end:start])
-        path = named or path
+        block_path = _marked_path(lines[start]) or _path_above(lines[end:start])
+        path = block_path or path
         search, replace, end = _block(lines, start, limit)
         result.append(SearchReplace(path, search, replace))
     return result
@@ -283,8 +283,8 @@ def _block(lines: list[str], start: int, limit: int) -> tuple[str, str, int]:
 def _cut_off(lines: list[str]) -> list[str]:
     """A replacement whose last mark is missing: it ends at a closing fence or with the reply."""
     for number, line in enumerate(lines):
-        found = fence_line(line)
-        if found is not None and not found.info:
+        inner = fence_line(line)
+        if inner is not None and not inner.info:
             return lines[:number]
     while lines and not lines[-1].strip():
         lines = lines[:-1]
@@ -299,8 +299,8 @@ def _half(lines: list[str]) -> str:
 
 
 def _marked_path(line: str) -> str | None:
-    found = _SEARCH.match(line)
-    rest = found.group(1).strip() if found else ""
+    match = _SEARCH.match(line)
+    rest = match.group(1).strip() if match else ""
     return rest.strip("`'\"") if _is_path(rest.strip("`'\"")) else None
 
 
@@ -330,9 +330,9 @@ def _path_above(lines: Sequence[str]) -> str | None:
         if not line.strip():
             continue
         if fence_line(line):
-            named = _info_path(fence_line(line).info)  # type: ignore[union-attr]  # just tested
-            if named:
-                return named
+            info_path = _info_path(fence_line(line).info)  # type: ignore[union-attr]  # just tested
+            if info_path:
+                return info_path
             continue
         heading = _HEADING.match(line)
         if heading and _is_path(heading["path"]):
@@ -345,9 +345,9 @@ def _path_above(lines: Sequence[str]) -> str | None:
 def _path_inside(block: Fence) -> tuple[str | None, str]:
     """The path in the block's first line, a comment, and the block without that line."""
     first, _, rest = block.body.partition("\n")
-    found = _COMMENT.match(first)
-    if found and _is_path(found.group(1)):
-        return found.group(1), rest.lstrip("\n")
+    match = _COMMENT.match(first)
+    if match and _is_path(match.group(1)):
+        return match.group(1), rest.lstrip("\n")
     return None, block.body
 
 

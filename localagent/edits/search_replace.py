@@ -37,8 +37,8 @@ def apply_search_replace(text: str, search: str, replace: str) -> str:
         if not text.strip():
             return replace
         raise EditError("the SEARCH part is empty; quote the lines that are to be replaced")
-    for wanted, instead in _readings(search, replace):
-        result = _apply(text, wanted, instead)
+    for quotation, replacement in _readings(search, replace):
+        result = _apply(text, quotation, replacement)
         if result is not None:
             if result == text:
                 raise EditError("the edit changes nothing: SEARCH and REPLACE are the same")
@@ -58,40 +58,40 @@ def _readings(search: str, replace: str) -> Iterator[tuple[str, str]]:
 
 def _apply(text: str, search: str, replace: str) -> str | None:
     lines = text.split("\n")
-    wanted = search.removesuffix("\n").split("\n")
-    instead = replace.removesuffix("\n").split("\n") if replace else []
-    exact = _places(lines, wanted)
+    quoted_lines = search.removesuffix("\n").split("\n")
+    new_lines = replace.removesuffix("\n").split("\n") if replace else []
+    exact = _places(lines, quoted_lines)
     if exact:
-        return _spliced(lines, _one(exact, len(wanted)), wanted, instead)
+        return _spliced(lines, _one(exact, len(quoted_lines)), quoted_lines, new_lines)
     if search.strip("\n") in text:
         return _replace_within(text, search.strip("\n"), replace.strip("\n"))
-    loose = _places([x.rstrip() for x in lines], [x.rstrip() for x in wanted])
+    loose = _places([x.rstrip() for x in lines], [x.rstrip() for x in quoted_lines])
     if loose:
-        return _spliced(lines, _one(loose, len(wanted)), wanted, instead)
-    return _replace_shifted(lines, wanted, instead)
+        return _spliced(lines, _one(loose, len(quoted_lines)), quoted_lines, new_lines)
+    return _replace_shifted(lines, quoted_lines, new_lines)
 
 
-def _places(lines: list[str], wanted: list[str]) -> list[int]:
-    """The indices at which `wanted` stands in `lines`."""
-    size = len(wanted)
-    starts = (i for i, line in enumerate(lines) if line == wanted[0])
-    return [i for i in starts if lines[i : i + size] == wanted]
+def _places(lines: list[str], quoted_lines: list[str]) -> list[int]:
+    """The indices at which `quoted_lines` stands in `lines`."""
+    size = len(quoted_lines)
+    starts = (i for i, line in enumerate(lines) if line == quoted_lines[0])
+    return [i for i in starts if lines[i : i + size] == quoted_lines]
 
 
 def _one(places: list[int], size: int) -> int:
     """The only one of `places`."""
     if len(places) > 1:
-        shown = ", ".join(str(place + 1) for place in places[:10])
+        numbers = ", ".join(str(place + 1) for place in places[:10])
         what = "SEARCH line stands" if size == 1 else "SEARCH lines stand"
         raise EditError(
-            f"the {what} in {len(places)} places (lines {shown}); "
+            f"the {what} in {len(places)} places (lines {numbers}); "
             "quote more lines around the one that you mean"
         )
     return places[0]
 
 
-def _spliced(lines: list[str], start: int, wanted: list[str], instead: list[str]) -> str:
-    return "\n".join([*lines[:start], *instead, *lines[start + len(wanted) :]])
+def _spliced(lines: list[str], start: int, quoted_lines: list[str], new_lines: list[str]) -> str:
+    return "\n".join([*lines[:start], *new_lines, *lines[start + len(quoted_lines) :]])
 
 
 def _replace_within(text: str, search: str, replace: str) -> str:
@@ -105,28 +105,28 @@ def _replace_within(text: str, search: str, replace: str) -> str:
     return text.replace(search, replace, 1)
 
 
-def _replace_shifted(lines: list[str], wanted: list[str], instead: list[str]) -> str | None:
+def _replace_shifted(lines: list[str], quoted_lines: list[str], new_lines: list[str]) -> str | None:
     """Replace lines whose indentation differs from the model's quotation."""
-    bare = [line.strip() for line in wanted]
-    found: list[tuple[int, dict[str, str]]] = []
+    bare = [line.strip() for line in quoted_lines]
+    matches: list[tuple[int, dict[str, str]]] = []
     for place in _places([line.strip() for line in lines], bare):
-        shifts = _shifts(lines[place : place + len(wanted)], wanted)
+        shifts = _shifts(lines[place : place + len(quoted_lines)], quoted_lines)
         if shifts is not None:
-            found.append((place, shifts))
-    if not found:
+            matches.append((place, shifts))
+    if not matches:
         return None
-    place = _one([start for start, _ in found], len(wanted))
-    shifts = found[0][1]
-    return _spliced(lines, place, wanted, [_shifted(line, shifts) for line in instead])
+    place = _one([start for start, _ in matches], len(quoted_lines))
+    shifts = matches[0][1]
+    return _spliced(lines, place, quoted_lines, [_shifted(line, shifts) for line in new_lines])
 
 
-def _shifts(lines: list[str], wanted: list[str]) -> dict[str, str] | None:
+def _shifts(lines: list[str], quoted_lines: list[str]) -> dict[str, str] | None:
     """The file's indentation for each indentation in the quotation.
 
     None where file and quotation disagree on which lines are indented alike or deeper.
     """
     shifts: dict[str, str] = {}
-    for line, quoted in zip(lines, wanted, strict=True):
+    for line, quoted in zip(lines, quoted_lines, strict=True):
         if quoted.strip() and shifts.setdefault(_indent(quoted), _indent(line)) != _indent(line):
             return None
     ordered = [shifts[indent] for indent in sorted(shifts, key=len)]
@@ -173,23 +173,23 @@ def _unnumbered(text: str) -> str:
 def _no_match(text: str, search: str, replace: str) -> str:
     """The message for no match, with the most similar lines."""
     lines = text.split("\n")
-    wanted = _trim_blank(search).split("\n")
+    quoted_lines = _trim_blank(search).split("\n")
     if len(replace.strip()) > 20 and replace.strip("\n") in text:
         line = text.count("\n", 0, text.find(replace.strip("\n"))) + 1
         return f"the SEARCH lines are not in the file, but the REPLACE lines are, at line {line}"
-    start = _nearest(lines, wanted)
+    start = _nearest(lines, quoted_lines)
     if start is None:
         return "the SEARCH lines are not in the file, nor anything like them; read the file first"
-    end = min(len(lines), start + min(len(wanted), _MAX_LINES))
-    shown = "\n".join(f"{n + 1}|{lines[n][:_MAX_CHARS]}" for n in range(start, end))
-    return f"the SEARCH lines are not in the file. The nearest lines are:\n{shown}"
+    end = min(len(lines), start + min(len(quoted_lines), _MAX_LINES))
+    region = "\n".join(f"{n + 1}|{lines[n][:_MAX_CHARS]}" for n in range(start, end))
+    return f"the SEARCH lines are not in the file. The nearest lines are:\n{region}"
 
 
-def _nearest(lines: list[str], wanted: list[str]) -> int | None:
-    """The index of the lines most similar to `wanted`, or None."""
+def _nearest(lines: list[str], quoted_lines: list[str]) -> int | None:
+    """The index of the lines most similar to `quoted_lines`, or None."""
     bare = [line.strip() for line in lines]
-    counts = Counter(line.strip() for line in wanted if line.strip())
-    size = len(wanted)
+    counts = Counter(line.strip() for line in quoted_lines if line.strip())
+    size = len(quoted_lines)
     # A window slides over the file and counts the lines that it shares with the quotation.
     shared = [1 if counts.get(line) else 0 for line in bare]
     best, start, window = 0, None, sum(shared[:size])
@@ -200,9 +200,9 @@ def _nearest(lines: list[str], wanted: list[str]) -> int | None:
         window += shared[i + size] if i + size < len(lines) else 0
     if start is not None:
         first = next(i for i in range(start, len(lines)) if shared[i])
-        return max(0, first - [line.strip() for line in wanted].index(bare[first]))
+        return max(0, first - [line.strip() for line in quoted_lines].index(bare[first]))
     # Otherwise, the line most similar to the longest quoted line.
-    offset, longest = max(enumerate(wanted), key=lambda pair: len(pair[1].strip()))
+    offset, longest = max(enumerate(quoted_lines), key=lambda pair: len(pair[1].strip()))
     matcher = SequenceMatcher(b=longest.strip()[:_MAX_CHARS], autojunk=False)
     best_ratio, at = 0.5, None
     for i, line in enumerate(bare[:5000]):

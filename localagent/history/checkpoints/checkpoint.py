@@ -35,57 +35,10 @@ from localagent.history.checkpoints.workspace_lock import next_timestamp
 from localagent.workspace.safe_files import PathState, SafeDir
 from localagent.workspace.workspace import is_encodable
 
-_MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
-
-
-def file_changes(
-    steps: Sequence[PathChange], blobs: Blobs, data: Mapping[str, bytes]
-) -> list[FileChanged]:
-    """One event for each file and link, in the order of `steps`; none for folders."""
-    changes = []
-    for step in steps:
-        if not (step.before.sha256 or step.after.sha256):
-            continue
-        changes.append(
-            FileChanged(
-                step.path,
-                step.before.sha256 or None,
-                step.after.sha256 or None,
-                _diff(step, blobs, data),
-            )
-        )
-    return changes
-
-
-def _diff(step: PathChange, blobs: Blobs, data: Mapping[str, bytes]) -> str:
-    """The unified diff, with a line for a changed mode; "" for binary or very long content."""
-    modes = (step.before.mode, step.after.mode)
-    head = ""
-    if step.before.kind == step.after.kind == "file" and modes[0] != modes[1]:
-        head = f"old mode {modes[0] or 0:04o}\nnew mode {modes[1] or 0:04o}\n"
-    before = _text(step.before, blobs, None)
-    after = _text(step.after, blobs, data.get(step.path))
-    if not isinstance(before, str | None) or not isinstance(after, str | None):
-        return head
-    return head + unified(step.path, before, after)
-
-
-def _text(state: PathState, blobs: Blobs, data: bytes | None) -> str | bytes | None:
-    """The content as text; None for no content, and bytes for content that is no text."""
-    if not state.sha256:
-        return None
-    if state.size > _MAX_DIFF:
-        return b""
-    content = blobs.bytes(state.sha256) if data is None else data
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return content
-
-
 MAX_BYTES = 512 << 20
-
+"""The bound of the contents that a session stores for undo."""
 _FORBIDDEN_ON_WINDOWS = frozenset('<>:"|?*\\')
+_MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
 
 
 class Checkpoints:
@@ -118,16 +71,16 @@ class Checkpoints:
         then.
         """
         with _opened(self._root) as tree:
-            named = _by_real_path(tree, changes)
-            _check_expected(tree, named, expected or {})
-            goals = {path: _goal(change) for path, change in named.items()}
+            by_path = _by_real_path(tree, changes)
+            _check_expected(tree, by_path, expected or {})
+            goals = {path: _goal(change) for path, change in by_path.items()}
             try:
-                planned = build_change_set(tree, goals, clear=True)
-                _check_read_only(tree, planned, named)
+                change_set = build_change_set(tree, goals, clear=True)
+                _check_read_only(tree, change_set, by_path)
             except OSError as error:
                 raise explain(error, str(error.filename or "the files to be changed")) from error
-            data = {path: change.data for path, change in named.items()}
-            return commit(tree, self._log, "turn", planned, data, self._max_bytes)
+            data = {path: change.data for path, change in by_path.items()}
+            return commit(tree, self._log, "turn", change_set, data, self._max_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +101,9 @@ def recover(session_dir: Path, root: Path) -> Recovery:
     """
     workspace = str(Path(root).resolve())
     logs = ((log, log.transactions()) for log in turn_logs(session_dir))
-    return _recover([(log, [a for a in found if a.workspace == workspace]) for log, found in logs])
+    return _recover(
+        [(log, [a for a in transactions if a.workspace == workspace]) for log, transactions in logs]
+    )
 
 
 def recover_workspace(root: Path, sessions: Path) -> Recovery:
@@ -177,7 +132,7 @@ def commit(
     tree: SafeDir,
     log: TurnLog,
     kind: TransactionKind,
-    planned: ChangeSet,
+    change_set: ChangeSet,
     data: Mapping[str, bytes],
     max_bytes: int = MAX_BYTES,
 ) -> list[FileChanged]:
@@ -186,7 +141,7 @@ def commit(
     `data` holds new contents by path; the stored contents hold all others. Raises as
     `Checkpoints.apply`.
     """
-    steps = planned.steps
+    steps = change_set.steps
     if not steps:
         return []
     _refuse_records(tree, log, steps)
@@ -272,16 +227,16 @@ def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]
     """The changes by their real path, with links resolved."""
     replaced = {change.path for change in changes if change.kind != "file"}
     fixed = frozenset(_clean(path) for path in replaced)
-    named: dict[str, Change] = {}
+    by_path: dict[str, Change] = {}
     deleted: set[str] = set()
     for change in changes:
         through = change.kind == "file" and change.path not in deleted
         path = tree.resolve(_clean(change.path), last=through, fixed=fixed - {change.path})
         if change.kind == "absent":
             deleted.add(change.path)
-            named = {p: c for p, c in named.items() if not p.startswith(f"{path}/")}
-        named[path] = replace(change, path=path)
-    return named
+            by_path = {p: c for p, c in by_path.items() if not p.startswith(f"{path}/")}
+        by_path[path] = replace(change, path=path)
+    return by_path
 
 
 def _clean(path: str) -> str:
@@ -310,11 +265,11 @@ def _goal(change: Change) -> PathState:
 
 
 def _check_expected(
-    tree: SafeDir, named: Mapping[str, Change], expected: Mapping[str, str | None]
+    tree: SafeDir, by_path: Mapping[str, Change], expected: Mapping[str, str | None]
 ) -> None:
     for given, sha256 in expected.items():
         path = tree.resolve(_clean(given), last=True)
-        if path not in named:
+        if path not in by_path:
             path = tree.resolve(_clean(given), last=False)
         now = tree.state(path)
         if (now.sha256 or None) != sha256:
@@ -324,11 +279,11 @@ def _check_expected(
             )
 
 
-def _check_read_only(tree: SafeDir, planned: ChangeSet, named: Mapping[str, Change]) -> None:
+def _check_read_only(tree: SafeDir, change_set: ChangeSet, by_path: Mapping[str, Change]) -> None:
     """Refuse to replace a read-only file, unless the change gives a mode."""
-    for step in planned.steps:
+    for step in change_set.steps:
         both = step.before.kind == "file" and step.after.kind == "file"
-        if both and named[step.path].mode is None and not tree.writable(step.path):
+        if both and by_path[step.path].mode is None and not tree.writable(step.path):
             raise RefusedError(
                 f"{step.path} is read-only", "make it writable (chmod u+w) if it is to be changed"
             )
@@ -343,3 +298,48 @@ def _refuse_records(tree: SafeDir, log: TurnLog, steps: Sequence[PathChange]) ->
     for step in steps:
         if step.path == records or step.path.startswith(f"{records}/"):
             raise RefusedError(f"{step.path} belongs to localagent's own records")
+
+
+def file_changes(
+    steps: Sequence[PathChange], blobs: Blobs, data: Mapping[str, bytes]
+) -> list[FileChanged]:
+    """One event for each file and link, in the order of `steps`; none for folders."""
+    changes = []
+    for step in steps:
+        if not (step.before.sha256 or step.after.sha256):
+            continue
+        changes.append(
+            FileChanged(
+                step.path,
+                step.before.sha256 or None,
+                step.after.sha256 or None,
+                _diff(step, blobs, data),
+            )
+        )
+    return changes
+
+
+def _diff(step: PathChange, blobs: Blobs, data: Mapping[str, bytes]) -> str:
+    """The unified diff, with a line for a changed mode; "" for binary or very long content."""
+    modes = (step.before.mode, step.after.mode)
+    head = ""
+    if step.before.kind == step.after.kind == "file" and modes[0] != modes[1]:
+        head = f"old mode {modes[0] or 0:04o}\nnew mode {modes[1] or 0:04o}\n"
+    before = _text(step.before, blobs, None)
+    after = _text(step.after, blobs, data.get(step.path))
+    if not isinstance(before, str | None) or not isinstance(after, str | None):
+        return head
+    return head + unified(step.path, before, after)
+
+
+def _text(state: PathState, blobs: Blobs, data: bytes | None) -> str | bytes | None:
+    """The content as text; None for no content, and bytes for content that is no text."""
+    if not state.sha256:
+        return None
+    if state.size > _MAX_DIFF:
+        return b""
+    content = blobs.bytes(state.sha256) if data is None else data
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content

@@ -34,6 +34,9 @@ from localagent.workspace.safe_files import SafeDir
 
 Kind = Literal["undo", "redo"]
 _MAX_NAMES = 5  # in a message
+# An undo overwrites what a turn wrote, which had a bound of its own. An undo that fails for want of
+# room would be the worst outcome.
+_UNBOUNDED = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +155,11 @@ def _run(
         turn = _chosen(_turns(root, sessions), which, kind)
         with SafeDir(root) as tree:
             try:
-                planned = _changes_back(tree, turn, turn.changes(kind), force)
+                change_set = _changes_back(tree, turn, turn.changes(kind), force)
             except OSError as error:
                 raise explain(error, str(error.filename or root)) from error
-            changed = commit(tree, turn.log, kind, planned, {}, _UNBOUNDED)
-    return UndoResult(turn.log.session, turn.log.turn, tuple(changed), planned.kept)
-
-
-# An undo overwrites what a turn wrote, which had a bound of its own. An undo that fails for want of
-# room would be the worst outcome.
-_UNBOUNDED = 1 << 62
+            changed = commit(tree, turn.log, kind, change_set, {}, _UNBOUNDED)
+    return UndoResult(turn.log.session, turn.log.turn, tuple(changed), change_set.kept)
 
 
 def _changes_back(
@@ -173,8 +171,10 @@ def _changes_back(
     # A folder that is to go stays if it holds something else, also with `force`.
     deleted = {path: goal for path, goal in goals.items() if goal.kind == "absent"}
     kept = build_change_set(tree, deleted, clear=False).kept
-    planned = build_change_set(tree, {p: g for p, g in goals.items() if p not in kept}, clear=force)
-    conflicts = sorted({*by_hand, *planned.blocked})
+    change_set = build_change_set(
+        tree, {p: g for p, g in goals.items() if p not in kept}, clear=force
+    )
+    conflicts = sorted({*by_hand, *change_set.blocked})
     if conflicts and not force:
         names = ", ".join(conflicts[:_MAX_NAMES])
         more = f" and {len(conflicts) - _MAX_NAMES} more" if len(conflicts) > _MAX_NAMES else ""
@@ -182,7 +182,7 @@ def _changes_back(
             f"changed since turn {turn.name}: {names}{more}; nothing was undone",
             "--force overwrites them; what they hold now is kept, and `redo` brings it back",
         )
-    return ChangeSet(planned.steps, tuple(sorted({*kept, *planned.kept})))
+    return ChangeSet(change_set.steps, tuple(sorted({*kept, *change_set.kept})))
 
 
 def _locked(root: Path, purpose: str, lock: WorkspaceLock | None) -> AbstractContextManager[object]:
@@ -206,13 +206,13 @@ def _turns(root: Path, sessions: Path) -> list[_Turn]:
 
 
 def _chosen(turns: list[_Turn], which: str | None, kind: Kind) -> _Turn:
-    named = turns if which is None else list(_matching(turns, which))
-    possible = [turn for turn in named if turn.changes(kind)]
+    matching = turns if which is None else list(_matching(turns, which))
+    possible = [turn for turn in matching if turn.changes(kind)]
     if possible:
         return possible[-1]
     if which is None:
         raise UsageError(f"there is nothing to {kind} in this workspace")
-    if not named:
+    if not matching:
         raise UsageError(f"no turn {which} changed anything in this workspace", _existing(turns))
     raise UsageError(f"there is nothing to {kind} in turn {which}", _existing(turns))
 
@@ -224,21 +224,21 @@ def _matching(turns: list[_Turn], which: str) -> Iterable[_Turn]:
     elif not session or len(number) > 4:
         # "20261122" is the start of a session's id, and no turn's number.
         session, number = ("", number) if len(number) <= 4 else (which, "")
-    found = [turn for turn in turns if not number or turn.log.turn == int(number)]
+    matching = [turn for turn in turns if not number or turn.log.turn == int(number)]
     if session:
-        return _of(session, found, turns)
-    newest = max((turn.log.session for turn in found), default="")
-    return [turn for turn in found if turn.log.session == newest]
+        return _of(session, matching, turns)
+    newest = max((turn.log.session for turn in matching), default="")
+    return [turn for turn in matching if turn.log.session == newest]
 
 
-def _of(session: str, found: list[_Turn], turns: list[_Turn]) -> list[_Turn]:
-    """The turns in `found` of a session and of its ancestors up to the fork.
+def _of(session: str, candidates: list[_Turn], turns: list[_Turn]) -> list[_Turn]:
+    """The turns in `candidates` of a session and of its ancestors up to the fork.
 
     Raises UsageError for a deleted ancestor and for an unknown session.
     """
     known = sorted({*session_ids(), *(turn.log.session for turn in turns)})
     line = list(lineage(find_session(session, known)))
-    of_it = [turn for turn in found if any(_from(turn, one) for one in line)]
+    of_it = [turn for turn in candidates if any(_from(turn, one) for one in line)]
     if not of_it and len(line) > 1 and not exists(line[-1].session):
         raise UsageError(
             f"what was changed before {line[0].session} was forked can no longer be undone",

@@ -317,12 +317,12 @@ def is_in_use(session: str) -> bool:
 def list_sessions(workspace: Path | None = None) -> list[SessionSummary]:
     """The stored sessions, of one workspace or of all, newest first."""
     root = None if workspace is None else os.path.realpath(workspace)
-    found = []
+    summaries = []
     for name in session_ids():
         about = _about(sessions_dir() / name)
         if root is None or about.get("workspace") == root:
-            found.append(_summary(name, about))
-    return sorted(found, key=lambda s: (s.started, s.session), reverse=True)
+            summaries.append(_summary(name, about))
+    return sorted(summaries, key=lambda s: (s.started, s.session), reverse=True)
 
 
 def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
