@@ -220,7 +220,7 @@ def _disk(args: argparse.Namespace) -> CliResult:
     if not args.yes and not args.console.interactive:
         text = "nothing was deleted: no user can answer here; --yes deletes them"
         return text_result(text)
-    if not args.console.confirmed("delete them?", yes=args.yes, action="deleted"):
+    if not args.console.confirm("delete them?", yes=args.yes, action="deleted"):
         return text_result("nothing was deleted")
     deleted = prune(args.max_bytes, args.keep)
     freed = size(sum(session.bytes for session in deleted))

@@ -51,7 +51,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     change = text if before is None else unified(RULES, before, text)
     args.console.show(Output("text", clean(change).rstrip("\n")))
     question = f"change {RULES}?"
-    if before is not None and not args.console.confirmed(question, yes=args.yes, action="written"):
+    if before is not None and not args.console.confirm(question, yes=args.yes, action="written"):
         return text_result("nothing was written")
     _write(workspace, text)
     hint = f"wrote {RULES}; check it, and add what the files do not show"

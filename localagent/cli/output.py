@@ -126,7 +126,7 @@ class Console:
                 self.show(Output("text", json.dumps(item)))
         return result.exit_code
 
-    def confirmed(self, question: str, *, yes: bool, action: str) -> bool:
+    def confirm(self, question: str, *, yes: bool, action: str) -> bool:
         """Ask a yes/no question; `yes` answers it beforehand.
 
         `action` ("deleted") names what a refusal leaves undone. Raises RefusedError where no user

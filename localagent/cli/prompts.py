@@ -169,7 +169,7 @@ def _may_overwrite(console: Console, path: Path, text: str, yes: bool) -> bool:
     if same:
         console.show(Output("note", f"{path} has this text already"))
         return False
-    return console.confirmed(f"{path} differs; overwrite it?", yes=yes, action="overwritten")
+    return console.confirm(f"{path} differs; overwrite it?", yes=yes, action="overwritten")
 
 
 def _shipped(name: str) -> str:

@@ -252,7 +252,7 @@ def delete(args: argparse.Namespace) -> CliResult:
             text = f"  its forks could then no longer undo its changes: {', '.join(forks)}"
             args.console.show(Output("text", text))
     these = "this session" if len(names) == 1 else f"these {len(names)} sessions"
-    if not args.console.confirmed(f"delete {these}?", yes=args.yes, action="deleted"):
+    if not args.console.confirm(f"delete {these}?", yes=args.yes, action="deleted"):
         return text_result("nothing was deleted")
     freed = sum(delete_session(name).bytes for name in names)
     return text_result(f"deleted {len(names)}, {size(freed)}")

@@ -53,9 +53,9 @@ def test_a_long_cell_shifts_only_its_own_row() -> None:
 def test_without_a_terminal_only_yes_confirms() -> None:
     console = Console()
     console.interactive = False
-    assert console.confirmed("sure?", yes=True, action="deleted")
+    assert console.confirm("sure?", yes=True, action="deleted")
     with pytest.raises(RefusedError, match="nothing was deleted"):
-        console.confirmed("sure?", yes=False, action="deleted")
+        console.confirm("sure?", yes=False, action="deleted")
 
 
 def parser_of(execute: object) -> Parser:
@@ -90,7 +90,7 @@ def test_outputs_before_an_error_stay() -> None:
 
 def test_a_session_asks_nothing_and_stops_when_cancelled() -> None:
     def asks(args: argparse.Namespace) -> CliResult:
-        args.console.confirmed("sure?", yes=False, action="deleted")
+        args.console.confirm("sure?", yes=False, action="deleted")
         return CliResult()
 
     def works(args: argparse.Namespace) -> CliResult:
