@@ -127,16 +127,9 @@ def run_check(
     """
     turn.ensure_within_limits()
     services = turn.services
-    limit = services.check_seconds if seconds is None else seconds
-    left = turn.seconds_left()
-    if left is not None:
-        limit = max(1.0, min(limit, left))
     yield CheckStarted(command, candidate)
     environment = _probe_environment(trace, lean=lean) if probe else {}
-    with services.sandbox.open(services.workspace.root, changes) as snapshot:
-        done = snapshot.run(
-            Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
-        )
+    done = _run(turn, command, changes, seconds, environment)
     if done.blocked:
         who = f"the command {services.redactor.redact(command)}"
         yield Blocked("network", done.blocked, who)
@@ -159,6 +152,23 @@ def run_check(
         result.output[-LOOP.output_chars :],
     )
     return result
+
+
+def _run(
+    turn: Turn,
+    command: str,
+    changes: Sequence[Change],
+    seconds: float | None,
+    environment: dict[str, str],
+) -> CommandResult:
+    services, left = turn.services, turn.seconds_left()
+    limit = services.check_seconds if seconds is None else seconds
+    if left is not None:
+        limit = max(1.0, min(limit, left))
+    with services.sandbox.open(services.workspace.root, changes) as snapshot:
+        return snapshot.run(
+            Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
+        )
 
 
 def _probe_environment(trace: Sequence[str], *, lean: bool) -> dict[str, str]:

@@ -8,7 +8,7 @@ The harness asks the model for one small thing at a time, and the project's test
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.runner import NOT_WORSE, CheckResult, not_worse, run_check
@@ -97,32 +97,11 @@ class Workflow(PlannerDefaults):
         and whether any change was worth judging.
         """
         lean = yield from may_be_lean(turn, start)
-        pairs = [
-            (
-                Problem(
-                    path,
-                    open_file(turn, path),
-                    start,
-                    check,
-                    neighbor_paths(path, named, start),
-                    lean,
-                ),
-                Board(start),
-            )
-            for path in paths
-        ]
-        tries: list[tuple[Problem, Board, Schedule, float]] = []
-        seconds = self._seconds
-        if len(pairs) > 1 and not turn.request.is_step:
-            share = seconds / SEARCH.quick_part
-            tries += [(*pair, QUICK, share) for pair in pairs]
-            seconds -= share * len(pairs)
-        for problem, board in pairs:
-            share = seconds if problem.path == paths[-1] else seconds / 2
-            seconds -= share
-            schedule = schedule_for(problem, is_step=turn.request.is_step)
-            tries.append((problem, board, schedule, share))
-        for problem, board, schedule, share in tries:
+        pairs: list[tuple[Problem, Board]] = []
+        for path in paths:
+            old, neighbors = open_file(turn, path), neighbor_paths(path, named, start)
+            pairs.append((Problem(path, old, start, check, neighbors, lean), Board(start)))
+        for problem, board, schedule, share in self._shares(turn, pairs):
             yield Step("propose", f"writing {problem.path}")
             yield from turn.drain_rule_warnings(problem.path)
             candidate = yield from search(turn, problem, board, schedule, share)
@@ -130,6 +109,21 @@ class Workflow(PlannerDefaults):
                 return candidate, True
         boards = [board for _, board in pairs]
         return _last_step_candidate(turn, boards), any(board.tried for board in boards)
+
+    def _shares(
+        self, turn: Turn, pairs: Sequence[tuple[Problem, Board]]
+    ) -> Iterator[tuple[Problem, Board, Schedule, float]]:
+        """The searches to make, each with its share of the time in seconds."""
+        seconds = self._seconds
+        is_step = turn.request.is_step
+        if len(pairs) > 1 and not is_step:
+            share = seconds / SEARCH.quick_part
+            yield from ((*pair, QUICK, share) for pair in pairs)
+            seconds -= share * len(pairs)
+        for number, (problem, board) in enumerate(pairs, 1):
+            share = seconds if number == len(pairs) else seconds / 2
+            seconds -= share
+            yield problem, board, schedule_for(problem, is_step=is_step), share
 
 
 def _last_step_candidate(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
