@@ -68,7 +68,7 @@ def _document(outline: Outline) -> Iterator[str]:
 
 
 def _item(item: TurnItem) -> Iterator[str]:
-    if item.kind == "said":
+    if item.kind == "reply":
         yield _said(item.body.strip())
     elif not item.body.strip():
         kind = "note warning" if item.kind == "warning" else "note"

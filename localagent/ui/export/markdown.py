@@ -44,7 +44,7 @@ def _document(outline: Outline) -> Iterator[str]:
 
 
 def _item(item: TurnItem) -> Iterator[str]:
-    if item.kind == "said":
+    if item.kind == "reply":
         yield _safe(item.body.strip())
     elif not item.body.strip():
         yield f"- {_safe(' '.join(item.head.split()))}"

@@ -29,14 +29,14 @@ from localagent.core.events import (
 from localagent.history.sessions.transcript import Transcript
 from localagent.ui.view.format import check_result, duration
 
-Kind = Literal["said", "note", "warning", "output", "diff"]
+Kind = Literal["reply", "note", "warning", "output", "diff"]
 
 
 @dataclass(frozen=True, slots=True)
 class TurnItem:
     """One item of a turn. `head` is one line.
 
-    `body` is the assistant's text ("said"), text folded below the head ("output", "diff"), or "".
+    `body` is the assistant's text ("reply"), text folded below the head ("output", "diff"), or "".
     """
 
     kind: Kind
@@ -96,15 +96,15 @@ def _finish(turn: TurnOutline, event: TurnFinished) -> None:
     changed = f"; changed {', '.join(event.changed)}" if event.changed else ""
     check = f"; check: {event.check}" if event.check else ""
     turn.end = f"{event.outcome}{changed}{check}; took {duration(event.seconds)}"
-    if event.summary and not any(item.kind == "said" for item in turn.items):
-        turn.items.append(TurnItem("said", "", event.summary))
+    if event.summary and not any(item.kind == "reply" for item in turn.items):
+        turn.items.append(TurnItem("reply", "", event.summary))
 
 
 def _item(event: Event) -> TurnItem | None:
     """The item for an event, None where another event says the same."""
     match event:
         case MessageAdded(role="assistant", content=content):
-            return TurnItem("said", "", content)
+            return TurnItem("reply", "", content)
         case Step(name=name, detail=detail) if name != "think":
             return TurnItem("note", detail or name)
         case Warned(text=text):

@@ -1,4 +1,4 @@
-"""The user's own editor."""
+"""The user's editor."""
 
 from __future__ import annotations
 

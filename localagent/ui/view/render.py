@@ -217,6 +217,8 @@ class Renderer:
             self._report.answer_drawn |= drawn
         if event.purpose in _SHORT or (self._inside and event.finish != "length"):
             return
+        if not event.completion_tokens and not event.prefill_seconds:
+            return  # stopped in the prefill: nobody counted the tokens
         read = event.prompt_tokens - event.reused_tokens
         reused = f" ({event.reused_tokens:,} reused)" if event.reused_tokens else ""
         cost = (

@@ -19,6 +19,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from localagent.core.events import (
+    CheckFinished,
+    CheckStarted,
     Event,
     Failed,
     ModelAsked,
@@ -237,6 +239,18 @@ def test_a_stop_is_told_once_and_nothing_that_was_not_counted() -> None:
     assert text.count("interrupted") == 1
     assert "10 tokens" not in text
     assert "10 tokens read" in drawn([replace(stopped, completion_tokens=1)], screen(80))
+
+
+def test_a_reply_that_was_stopped_before_it_began_has_no_cost() -> None:
+    stopped = replace(replied(""), completion_tokens=0, prefill_seconds=0.0, decode_seconds=0.0)
+    assert drawn([stopped], screen(80)) == ""
+    assert "read 10 tokens" in drawn([replied("text")], screen(80))
+
+
+def test_the_live_line_does_not_name_a_check_that_is_over() -> None:
+    check = CheckFinished("pytest", 7, False, 1, 10, 9, 0.4, "")
+    text = drawn([CheckStarted("pytest", 7), check], screen(80, live=True))
+    assert text.split(ERASE)[-2].endswith("searching for another candidate")
 
 
 def test_drawing_a_fast_model_is_cheap() -> None:
