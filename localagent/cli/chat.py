@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from localagent.core.events import Event
     from localagent.project.project import Project
-    from localagent.session.session import RunOptions
+    from localagent.session.factory import RunOptions
     from localagent.ui.chat.interface import Chat
     from localagent.ui.tui.app import Preferences
 
@@ -140,7 +140,7 @@ def _open(args: argparse.Namespace, folder: Path, *, interactive: bool) -> Chat:
 
 
 def _options(args: argparse.Namespace, project: Project, *, interactive: bool) -> RunOptions:
-    from localagent.session.session import RunOptions
+    from localagent.session.factory import RunOptions
 
     return RunOptions(
         resume=_latest(project.root) if args.chat_continue else args.chat_resume or None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from localagent.core.events import Event
     from localagent.models.router import Router
     from localagent.project.project import Project
-    from localagent.session.session import Recorder
+    from localagent.session.recorders import Recorder
 
 _MARKER = "# localagent commit-message --install wrote this file; remove it to be rid of the hook."
 _SCISSORS = "# ------------------------ >8 ------------------------"

@@ -157,6 +157,11 @@ def terminal_part() -> Part:
 
 
 def _report_lines(report: Report) -> Iterator[str]:
+    fatal = sum(problem.fatal for problem in report.problems)
+    if report.works:
+        yield "a run would work"
+    else:
+        yield f"a run would not work: {count(fatal, 'problem')}, see below"
     for part in report.parts:
         yield part.name
         yield from (f"  {line}" for line in part.lines)
@@ -164,18 +169,12 @@ def _report_lines(report: Report) -> Iterator[str]:
             yield f"  {'PROBLEM' if problem.fatal else 'note'}: {problem.what}"
             if problem.hint:
                 yield f"    to do: {problem.hint}"
-    fatal = sum(problem.fatal for problem in report.problems)
-    if report.works:
-        yield "a run would work"
-    else:
-        yield f"a run would not work: {count(fatal, 'problem')}, see above"
 
 
 def _airgap(args: argparse.Namespace) -> CliResult:
     """Test every part of the guarantee, and list which hold."""
-    from localagent.doctor.airgap import airgap
+    from localagent.doctor.airgap import airgap, page
     from localagent.doctor.examine import examine
-    from localagent.doctor.page import page
 
     checks = airgap(args.directory)
     if args.report:
@@ -184,20 +183,20 @@ def _airgap(args: argparse.Namespace) -> CliResult:
     lines = []
     for check in checks:
         lines.append(f"{'holds' if check.holds else 'FAILS'}  {check.name}: {check.found}")
-        if not check.holds and check.mend:
-            lines.append(f"    to do: {check.mend}")
+        if not check.holds and check.hint:
+            lines.append(f"    to do: {check.hint}")
     failed = [check.name for check in checks if not check.holds]
     if failed:
         lines.append(f"the guarantee does not hold: {', '.join(failed)}")
     else:
         lines.append("every part of the guarantee holds: nothing leaves this machine")
-    data = {"holds": not failed, "checks": [asdict(check) for check in checks]}
+    data = {"holds": not failed, "checks": [check.as_json() for check in checks]}
     return text_result(*lines, data=data, exit_code=1 if failed else 0)
 
 
 def _disk(args: argparse.Namespace) -> CliResult:
     """List what localagent stores; delete old sessions where the user asks for it."""
-    from localagent.doctor.state import disk
+    from localagent.doctor.examine import disk
     from localagent.history.sessions.catalog import candidates, prune
 
     folders = disk()

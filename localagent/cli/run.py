@@ -115,7 +115,7 @@ def execute(args: argparse.Namespace) -> CliResult:
             args.transcript = sessions_dir() / session.id
             prompt = task or _unfinished(session, args.resume)
             if command is not None:
-                session.made_of.append((command.path, command.sha256))
+                session.task_files.append((command.path, command.sha256))
             if command is not None and args.mode is None:
                 session.services.gate.set_mode(command.mode_from(session.mode))
         except LocalAgentError as error:
@@ -192,8 +192,7 @@ def _unfinished(session: Session, name: str) -> str:
 
 
 def _open(project: Project, args: argparse.Namespace, interactive: bool) -> Session:
-    from localagent.session.factory import open_session
-    from localagent.session.session import RunOptions
+    from localagent.session.factory import RunOptions, open_session
 
     options = RunOptions(args.yes, args.resume, args.seed, interactive, args.scripted)
     return open_session(project, options)

@@ -1,6 +1,6 @@
 """A change of one path in the workspace, as a plain value.
 
-Tools, sandboxes and the journal exchange changes; only `journal.checkpoint` carries them out.
+Tools, sandboxes and checkpoints exchange changes; only `history.checkpoints` applies them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ Kind = Literal["file", "symlink", "dir", "absent"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What `path` shall be afterwards.
+    """The state that `path` gets.
 
-    `path` is relative to the workspace, with `/` between its parts. For a `file`, `data` holds its
-    bytes; for a `symlink`, its target as `os.fsencode` gives it; otherwise it is empty. `mode` is
-    the permission bits (`None`: those the path has, or 0o644 for a new file and 0o755 for a new
-    directory).
+    `path` is relative to the workspace, with `/` between its parts. `data` holds the bytes of a
+    `file`, or the target of a `symlink` as `os.fsencode` gives it. `mode` is the permission bits;
+    None keeps those of the path, or means 0o644 for a new file and 0o755 for a new directory.
     """
 
     path: str

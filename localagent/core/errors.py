@@ -1,40 +1,40 @@
-"""Every error that localagent raises on purpose.
+"""The errors that localagent raises on purpose.
 
-The tree, with the exit code that `localagent run` ends with:
+The tree, with the exit code of `localagent run`:
 
-    LocalAgentError
-    ├── UsageError            2    wrong flags, unknown ids, unusable folder
-    │   ├── ConfigError       2    a settings file that cannot be read or holds a bad value
-    │   ├── LockError         2    models.lock is unreadable or invalid
-    │   ├── PluginError       2    a plug-in that cannot be loaded, or a planner's that failed
-    │   ├── ModelNotInstalled 2    a model of the lock that is not on this machine
-    │   └── WorkspaceError    2    no folder, no access, locked by another session
-    ├── RefusedError          3    a permission rule, the sandbox or the workspace border said no
-    │   ├── OutsideWorkspace  3    a path that leads out of the workspace
-    │   ├── SandboxError      3    the sandbox could not be set up; the command did not run
-    │   └── NotLocal          3    a model's server, or what it asks, is not on this machine
-    ├── BackendError          4    the model could not do its part
-    │   ├── ModelFileError    4    a model file that is not what the lock pins
-    │   ├── ModelLoadError    4    the backend could not load the model, or is not there
-    │   ├── WorkerDied        4    the model's process or server ended in mid-request
-    │   ├── WorkerHung        4    the model's process or server fell silent
-    │   ├── ServerError       4    a model's server that failed, is too old or talks nonsense
-    │   ├── PromptTruncated   4    a model's server that read only a part of the prompt
-    │   └── ContextOverflow   4    the prompt does not fit the model's window
-    ├── LimitReached          5    a limit on time or tokens that the user set
-    ├── Interrupted         130    the user stopped the turn
-    └── ToolError             -    the model's mistake; becomes a tool result, never ends a run
-        └── EditError         -    an edit that cannot be read or does not fit the file
+        LocalAgentError
+        ├── UsageError            2    wrong flags, unknown ids, an unusable folder
+        │   ├── ConfigError       2    a settings file is unreadable or holds a wrong value
+        │   ├── LockError         2    models.lock is unreadable or invalid
+        │   ├── PluginError       2    a plug-in cannot be loaded, or a planner plug-in failed
+        │   ├── ModelNotInstalled 2    a model of models.lock is not on this machine
+        │   └── WorkspaceError    2    the folder is missing, unreadable or in use
+        ├── RefusedError          3    a permission rule or the sandbox denied an action
+        │   ├── OutsideWorkspace  3    a path leads out of the workspace
+        │   ├── SandboxError      3    the sandbox could not be set up
+        │   └── NotLocal          3    a model server is not on this machine
+        ├── BackendError          4    the model or its backend failed
+        │   ├── ModelFileError    4    a model file differs from its pin
+        │   ├── ModelLoadError    4    the backend cannot load the model
+        │   ├── WorkerDied        4    the model process or server ended during a request
+        │   ├── WorkerHung        4    the model process or server fell silent
+        │   ├── ServerError       4    a model server failed or is too old
+        │   ├── PromptTruncated   4    a model server read only part of the prompt
+        │   └── ContextOverflow   4    the prompt is longer than the window
+        ├── LimitReached          5    a limit on time or tokens is reached
+        ├── Interrupted         130    the user stopped the turn
+        └── ToolError             -    a mistake of the model; becomes a tool result
+            └── EditError         -    an edit is unreadable or does not fit the file
 
-The user's mistakes are one line and a hint. What is not in this tree is our own mistake, and shows
-a traceback.
+The user sees an error of this tree as one line and a hint. Any other exception is a bug of
+localagent, and shows its traceback.
 """
 
 from __future__ import annotations
 
 
 class LocalAgentError(Exception):
-    """An error with a message for a person and, where there is one, a hint on what to do."""
+    """An error with a message for the user, and a hint on what to do, or ""."""
 
     exit_code = 1
 
@@ -45,17 +45,17 @@ class LocalAgentError(Exception):
 
 
 class UsageError(LocalAgentError):
-    """The request cannot be carried out as it was put."""
+    """The request is wrong."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A settings file is unreadable or holds a bad value."""
+    """A settings file is unreadable or holds a wrong value."""
 
 
 class PluginError(UsageError):
-    """A plug-in cannot be loaded, or one that plans failed; the message names its file."""
+    """A plug-in cannot be loaded, or a planner plug-in failed; the message names its file."""
 
 
 class LockError(UsageError):
@@ -63,7 +63,7 @@ class LockError(UsageError):
 
 
 class ModelNotInstalled(UsageError):
-    """The model is in the lock but its file is not on this machine."""
+    """The model is in models.lock, but not on this machine."""
 
 
 class WorkspaceError(UsageError):
@@ -71,7 +71,7 @@ class WorkspaceError(UsageError):
 
 
 class RefusedError(LocalAgentError):
-    """A rule or the sandbox refused an action."""
+    """A rule or the sandbox denied an action."""
 
     exit_code = 3
 
@@ -85,7 +85,7 @@ class SandboxError(RefusedError):
 
 
 class NotLocal(RefusedError):
-    """A prompt would have left this machine, for a host that nobody allowed."""
+    """A model server is not on this machine, and the policy does not allow its host."""
 
 
 class BackendError(LocalAgentError):
@@ -95,7 +95,7 @@ class BackendError(LocalAgentError):
 
 
 class ModelFileError(BackendError):
-    """A model differs from what the lock pins."""
+    """A model file differs from its pin in models.lock."""
 
 
 class ModelLoadError(BackendError):
@@ -103,7 +103,7 @@ class ModelLoadError(BackendError):
 
 
 class WorkerDied(BackendError):
-    """The model's process or server ended in mid-request; `signal` is the signal's number, or 0."""
+    """The model process or server ended during a request, by `signal` (0: by none)."""
 
     def __init__(self, message: str, hint: str = "", signal: int = 0) -> None:
         super().__init__(message, hint)
@@ -111,15 +111,15 @@ class WorkerDied(BackendError):
 
 
 class WorkerHung(BackendError):
-    """The model's process or server said nothing for longer than it may."""
+    """The model process or server was silent for longer than `silence_seconds`."""
 
 
 class ServerError(BackendError):
-    """A model's server failed, is too old, or does not keep to its protocol."""
+    """A model server failed, is too old, or breaks its protocol."""
 
 
 class PromptTruncated(BackendError):
-    """A model's server left out a part of the prompt, so that its reply is worth nothing."""
+    """A model server dropped a part of the prompt, so its reply is worthless."""
 
 
 class ContextOverflow(BackendError):
@@ -147,8 +147,8 @@ class Interrupted(LocalAgentError):
 
 
 class ToolError(LocalAgentError):
-    """The model used a tool wrongly; the message tells it what would be right."""
+    """The model used a tool wrongly; the message tells the model the right way."""
 
 
 class EditError(ToolError):
-    """An edit cannot be read, or does not fit the file; the message says what would fit."""
+    """An edit is unreadable or does not fit the file; the message says what would fit."""

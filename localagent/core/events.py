@@ -1,9 +1,8 @@
-"""The event stream: everything that happens in a session, as plain values.
+"""The events of a session: everything that happens in it, as plain values.
 
-Terminal, `--json`, transcript, replay, tests and benchmarks read these events and nothing else.
-`to_dict` and `from_dict` are inverse to each other; an event's `type` is its class name in
-snake case ("text_delta"). Times are seconds, counts of text are tokens, paths are relative to
-the workspace.
+The terminal, `--json`, transcript, replay, tests and benchmarks read only these events. `from_dict`
+reverses `to_dict`. The `type` of an event is its class name in snake case ("text_delta"). Times are
+in seconds, text in tokens, paths relative to the workspace.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ Outcome = Literal[
 ]
 
 Mode = Literal["plan", "ask", "auto-edit", "auto"]
-"""How much may be done without asking: nothing but reading and searching; what the rules allow;
-edits, too; everything that no rule denies, where a sandbox confines commands."""
+"""What runs without asking: reading and searching; actions that the rules allow; edits, too; all
+that no rule denies, where a sandbox confines commands."""
 
 MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
 """From the strictest to the freest."""
@@ -35,9 +34,8 @@ MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The first event of every run. `read_only` says that another session holds the workspace,
-    `egress` how the process is kept from the network ("" where it is not), `ports` are those of
-    this machine that commands may connect to."""
+    """The first event of every run. `read_only`: another session holds the workspace. `egress` is
+    the state of the egress lock, or "". `ports` of this machine are open to commands."""
 
     session: str
     workspace: str
@@ -54,8 +52,8 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class ModelSwitched:
-    """Another model serves `role` ("main", "small", "planner") from now on, and, where that is
-    main, `planner` plans. `why` is "chosen" or the error of the one before."""
+    """Another model serves `role` ("main", "small", "planner") from now on. `planner` is the
+    planner of the main model. `why` is "chosen", or the error of the model before."""
 
     role: str
     model: str
@@ -66,26 +64,26 @@ class ModelSwitched:
 
 @dataclass(frozen=True, slots=True)
 class ModeChanged:
-    """How much may be done without asking from now on; a session begins with "ask"."""
+    """The mode from now on; a session begins with "ask"."""
 
     mode: Mode
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTitled:
-    """What the session is about, in a few words."""
+    """The title of the session, a few words."""
 
     title: str
 
 
 TurnKind = Literal["task", "command", "check", "plan", "step", "last-step"]
-"""A task for the model; for the user alone a command, or the project's check; a task that a plan is
-made for; a step of a plan, and the last that is left of it."""
+"""A task for the model; a command or check of the user; a task to plan; a step of a plan, and its
+last open step."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The user asked for something. Turns of a session count from 1."""
+    """A turn begins. Turns of a session count from 1."""
 
     turn: int
     prompt: str
@@ -95,8 +93,8 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
-    """A message became part of the conversation; a resumed session starts from these. `asked` is
-    `messages.Asked` as a dict, of an answer that the next question may go on from; or empty."""
+    """A message joins the conversation; a resumed session starts from these. `asked` is
+    `messages.Asked` as a dict for an answer that the next prompt may continue, or empty."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -105,25 +103,25 @@ class MessageAdded:
 
 @dataclass(frozen=True, slots=True)
 class Steered:
-    """What the user said in the middle of a turn, as it joins the conversation."""
+    """A text that the user adds during a turn, as it joins the conversation."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationReplaced:
-    """The conversation goes on from these messages instead, each with "role" and "content"."""
+    """These messages replace the conversation, each with "role" and "content"."""
 
     messages: list[dict[str, str]]
 
 
 PlanStep = dict[str, str]
-"""A step of a plan: "text", and "state", which is "left", "done" or "failed"."""
+"""A step of a plan: its "text" and its "state" ("left", "done" or "failed")."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanChanged:
-    """There is a plan for `task`, or it is another one, or a step has another state."""
+    """A new plan for `task`, or a new state of one of its steps."""
 
     task: str
     steps: list[PlanStep]
@@ -151,7 +149,7 @@ class ChangesUndone:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The agent begins something. `name` is for programs ("localise"), `detail` for people."""
+    """The agent begins a step. `name` is for programs ("localise"), `detail` for users."""
 
     name: str
     detail: str = ""
@@ -159,11 +157,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ModelAsked:
-    """The model is asked. `purpose` names the step; `prompt` is the whole text that it is shown.
-
-    `stream` numbers requests that are made together, from 0; their replies come in any order.
-    `model` is the id of the one that is asked.
-    """
+    """A request to a model. `purpose` names the step; `prompt` is the whole prompt. `stream`
+    numbers concurrent requests from 0; their replies come in any order. `model` is the id of the
+    model."""
 
     purpose: str
     prompt: str
@@ -173,7 +169,7 @@ class ModelAsked:
 
 @dataclass(frozen=True, slots=True)
 class ModelReading:
-    """The model reads its prompt; `seconds_left` is an estimate, or None where there is none."""
+    """The model reads its prompt; `seconds_left` is an estimate, or None."""
 
     done: int
     total: int
@@ -183,7 +179,7 @@ class ModelReading:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of the reply, as it is written."""
+    """The next piece of a reply."""
 
     text: str
     stream: int = 0
@@ -191,7 +187,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ModelReplied:
-    """The whole reply, why it ended, and what it cost."""
+    """The whole reply, the reason for its end, and its cost."""
 
     purpose: str
     text: str
@@ -206,7 +202,7 @@ class ModelReplied:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """A tool is about to be used (permission comes after this)."""
+    """The model calls a tool. The permission follows."""
 
     call: int
     tool: str
@@ -215,7 +211,7 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class ToolReturned:
-    """A tool's result: the half for the model and the half for the person."""
+    """A tool's result: a text for the model and a text for the user."""
 
     call: int
     tool: str
@@ -226,8 +222,9 @@ class ToolReturned:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """May it? The front end answers with `session.answer` before it pulls the next event;
-    unanswered means no. `preview` is exactly what would be run or changed."""
+    """A question for the user: may the tool act on `subject`? The front end answers with
+    `session.answer` before it takes the next event; no answer means no. `preview` is exactly the
+    command or change."""
 
     id: int
     tool: str
@@ -238,11 +235,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the user said to a `Question`; not an event.
+    """The user's answer to a `Question`; not an event.
 
-    `reason` goes to the model. `remember`: do not ask for exactly this again in this workspace,
-    also in later sessions. `edited` is the command as the user changed it, or "" where it runs as
-    it was shown.
+    `reason` goes to the model. `remember` allows exactly this action in this workspace from now on.
+    `edited` is the command as the user changed it, or "".
     """
 
     allowed: bool
@@ -253,7 +249,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided on an action, and by whom ("rule", "flag", "user", "nobody")."""
+    """The decision on an action, and who made it ("rule", "flag", "user", "nobody")."""
 
     tool: str
     subject: str
@@ -264,8 +260,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """An attempt that was stopped by more than a rule. `kind` says at which border ("path": out of
-    the workspace; others name the guard), `subject` what was tried, as it was written."""
+    """An attempt that more than a rule stopped. `kind` is "path" for a path out of the workspace,
+    else the name of the guard. `subject` is the attempt as it was written."""
 
     kind: str
     subject: str
@@ -274,9 +270,11 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class FileRead:
-    """The model is shown a file, or parts of it; the hash is of the whole file, and "" where what
-    is shown is no file (a submodule). The path is absolute for what is not of the workspace: the
-    user's own rules, prompts and commands."""
+    """A prompt holds a file or parts of it.
+
+    The hash is that of the whole file, or "" for a submodule. The path is absolute for the user's
+    rules, prompts and commands, which lie outside the workspace.
+    """
 
     path: str
     sha256: str
@@ -284,8 +282,7 @@ class FileRead:
 
 @dataclass(frozen=True, slots=True)
 class CandidateProposed:
-    """A possible change; `strategy` says how it was asked for, `of` the most that are planned
-    (0 where that is open)."""
+    """A possible change, by `strategy`; `of` is the most candidates that are planned, or 0."""
 
     number: int
     of: int
@@ -295,7 +292,7 @@ class CandidateProposed:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRejected:
-    """A candidate that was not worth checking: it does not parse, or repeats an earlier one."""
+    """A candidate that no check runs on: it does not parse, or repeats an earlier candidate."""
 
     number: int
     reason: str
@@ -303,7 +300,7 @@ class CandidateRejected:
 
 @dataclass(frozen=True, slots=True)
 class CheckStarted:
-    """A check runs; `candidate` is 0 for the workspace as it is."""
+    """A check runs on a candidate; 0 is the unchanged workspace."""
 
     command: str
     candidate: int = 0
@@ -311,8 +308,8 @@ class CheckStarted:
 
 @dataclass(frozen=True, slots=True)
 class CheckFinished:
-    """A check's result. `tests_passed` and `tests_failed` are None where the output has no counts.
-    `output` is shortened for people."""
+    """A check's result. `tests_passed` and `tests_failed` are None if the output has no counts.
+    `output` is shortened for users."""
 
     command: str
     candidate: int
@@ -326,7 +323,7 @@ class CheckFinished:
 
 @dataclass(frozen=True, slots=True)
 class FileChanged:
-    """A file of the workspace was changed; `diff` is unified, empty for a binary file."""
+    """A file of the workspace changed; `diff` is unified, and empty for a binary file."""
 
     path: str
     before_sha256: str | None
@@ -336,8 +333,8 @@ class FileChanged:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something that the user should know and that does not end the turn. With `lost`, what was
-    being written is lost, and is asked for again."""
+    """A warning, which does not end the turn. With `lost` the reply in progress is lost, and the
+    agent requests it again."""
 
     text: str
     lost: bool = False
@@ -354,7 +351,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The last event of a turn. `how` says what found the result ("proposal 1", "infill 7")."""
+    """The last event of a turn. `how` names the source of the result ("infill 7")."""
 
     turn: int
     outcome: Outcome
@@ -412,16 +409,14 @@ TYPES: dict[str, type] = {type_name(cls): cls for cls in get_args(Event)}
 
 
 def to_dict(event: Event) -> dict[str, Any]:
-    """The JSON form of an event: its fields and `type`."""
+    """The JSON form of an event: `type` and its fields."""
     values = {f.name: getattr(event, f.name) for f in fields(event)}
     return {"type": type_name(type(event)), **values}
 
 
 def from_dict(data: dict[str, Any]) -> Event:
-    """The event that `to_dict` made `data` of; unknown fields are ignored.
-
-    Raises ValueError for an unknown type, a missing field or a value of the wrong type.
-    """
+    """The event whose JSON form is `data`; unknown fields are ignored. Raises ValueError for
+    an unknown type, a missing field or a value of the wrong type."""
     cls = TYPES.get(str(data.get("type")))
     if cls is None or not is_dataclass(cls):
         raise ValueError(f"unknown event type {data.get('type')!r}")
@@ -438,7 +433,7 @@ def from_dict(data: dict[str, Any]) -> Event:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Whether `value`, read from JSON, is of the type that an event's field declares."""
+    """Whether `value`, read from JSON, has the type `hint` of an event's field."""
     origin = get_origin(hint)
     if origin is Literal:
         return value in get_args(hint)

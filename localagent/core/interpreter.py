@@ -1,6 +1,6 @@
-"""How this interpreter is started for localagent's own child processes.
+"""Commands that start this interpreter for localagent's child processes.
 
-They start in a workspace, which may hold files of anybody's, named like modules that they import.
+A child starts in a workspace, and must not import a file there that has the name of a module.
 """
 
 from __future__ import annotations
@@ -10,22 +10,26 @@ import sys
 
 
 def python(*arguments: str) -> list[str]:
-    """The command. -P: the current folder is not a place to import from."""
+    """The command. With -P, Python imports nothing from the current folder."""
     return [sys.executable, "-P", *arguments]
 
 
 def plain_python(*arguments: str) -> list[str]:
-    """The command for code that needs the standard library alone: neither the current folder, nor
-    the environment, nor installed packages are places to import from."""
+    """The command for code that needs only the standard library.
+
+    Python imports nothing from the current folder, PYTHONPATH or installed packages.
+    """
     return [sys.executable, "-I", "-S", *arguments]
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, without relative places to import from: an empty one too means
-    the current folder."""
-    found = dict(os.environ)
-    places = found.pop("PYTHONPATH", "").split(os.pathsep)
-    absolute = [place for place in places if os.path.isabs(place)]  # noqa: PTH117
+    """This process's environment, with only the absolute folders of PYTHONPATH.
+
+    An empty entry there means the current folder.
+    """
+    variables = dict(os.environ)
+    folders = variables.pop("PYTHONPATH", "").split(os.pathsep)
+    absolute = [folder for folder in folders if os.path.isabs(folder)]  # noqa: PTH117
     if absolute:
-        found["PYTHONPATH"] = os.pathsep.join(absolute)
-    return found
+        variables["PYTHONPATH"] = os.pathsep.join(absolute)
+    return variables

@@ -1,4 +1,4 @@
-"""A lock between processes, kept by the system: it is free again when its holder ends, however."""
+"""Locks between processes. The system frees a lock when its holder ends for any reason."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
-"""The error numbers that say that somebody else holds the lock."""
-# On Windows a locked byte cannot be read, so one far behind the content is locked.
+"""The error numbers of a lock that another process holds."""
+# Windows denies reads of a locked byte, so the lock is on a byte far behind the content.
 _LOCKED_BYTE = 1 << 40
 
 
 def lock_now(descriptor: int) -> None:
-    """Lock an open file without waiting. Raises OSError, with a number of BUSY where it is held."""
+    """Lock an open file without waiting. Raises OSError, with a number of BUSY if it is held."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -30,7 +30,7 @@ def lock_now(descriptor: int) -> None:
 
 
 def unlock(descriptor: int) -> None:
-    """Let go of what `lock_now` locked."""
+    """Free the lock of `lock_now`."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -44,11 +44,10 @@ def unlock(descriptor: int) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock that the file at `path` stands for, waiting for whoever has it.
+    """Hold the lock of the file at `path`; wait for another holder first.
 
-    The file is made where it is missing, and stays: to remove it would let two in. On Windows there
-    is no waiting; what is deleted there while it is open stays whole. Raises OSError where the file
-    cannot be made or the file system has no locks.
+    The file is created if missing and never removed, since removal would let two holders in. On
+    Windows nothing waits. Raises OSError where the file cannot be created or locked.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

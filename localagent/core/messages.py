@@ -1,4 +1,4 @@
-"""Messages of a conversation, as the model sees them."""
+"""Messages of a conversation, tool calls and tool results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `content` is plain text. `asked` is what an answer was written to."""
+    """One message; `content` is plain text. `asked` is the prompt of an answer."""
 
     role: Role
     content: str
@@ -19,8 +19,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A text that the model was shown beside a question. Where it is code: the `path` of its file,
-    the `sha256` of the whole file, and its `lines` (first and last, from 1)."""
+    """A text that the prompt holds beside the question.
+
+    For code, `path` is its file, `sha256` the hash of the whole file, and `lines` are the first and
+    last line of each excerpt, from 1.
+    """
 
     text: str
     path: str = ""
@@ -30,9 +33,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was new in the prompt that an answer was written to: messages `before` the question,
-    then one with the `parts` and the `question`. Where it was put `anew`, that was all of the
-    prompt but for the rules; otherwise it went on from the answer before."""
+    """The new part of a prompt: messages `before` it, its `parts`, and the `question`.
+
+    With `anew` the prompt held nothing else but the rules; otherwise it continued the prompt of the
+    answer before.
+    """
 
     question: str
     parts: tuple[Part, ...] = ()
@@ -47,10 +52,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """An action that the model asked for.
+    """An action that the model requests.
 
-    `arguments` are raw strings keyed by name; the tool validates them. `raw` is the text of the
-    reply that was read as this call.
+    `arguments` are unchecked strings by name; the tool validates them. `raw` is the text of the
+    reply that holds the call.
     """
 
     name: str
@@ -60,7 +65,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool gave back: a short half for the model and a half for the person."""
+    """The result of a tool: a short text for the model and a text for the user."""
 
     ok: bool
     for_model: str

@@ -1,6 +1,6 @@
-"""Where localagent keeps its state: XDG folders, all readable by their owner alone (0700).
+"""The folders of localagent's state, in XDG folders that only their owner can read (0700).
 
-config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's own), AGENTS.md,
+config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's), AGENTS.md,
                                       prompts/, grants/
 data    $XDG_DATA_HOME/localagent     models/, sessions/, trust/
 cache   $XDG_CACHE_HOME/localagent    build/ (compiled wheels), index/, kv/, scratch/
@@ -22,7 +22,7 @@ _DEFAULTS = {
 
 def _base(variable: str) -> Path:
     value = os.environ.get(variable, "")
-    # The XDG specification says that relative paths are to be ignored.
+    # The XDG specification says to ignore relative paths.
     root = Path(value) if Path(value).is_absolute() else Path.home() / _DEFAULTS[variable]
     return root / "localagent"
 
@@ -38,7 +38,7 @@ def data_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """The folder of what can be made again. It may not exist."""
+    """The folder of data that localagent can make again. It may not exist."""
     return _base("XDG_CACHE_HOME")
 
 
@@ -53,16 +53,16 @@ def models_dir() -> Path:
 
 
 def sessions_dir() -> Path:
-    """The folder that holds one folder a session."""
+    """The folder with one folder a session."""
     return data_dir() / "sessions"
 
 
 def private(folder: Path) -> Path:
-    """Make `folder` and the parents that are missing, readable by their owner alone; return it.
+    """Create `folder` and its missing parents, readable by their owner alone; return it.
 
-    Raises OSError where that is not possible.
+    Raises OSError.
     """
-    for path in (*reversed(folder.parents), folder):  # `parents=True` would leave them to the umask
+    for path in (*reversed(folder.parents), folder):  # `parents=True` would use the umask
         if not path.exists():
             path.mkdir(mode=0o700, exist_ok=True)
     return folder

@@ -1,19 +1,26 @@
-"""The parts of the guarantee that nothing leaves this machine, each tried out: `doctor --airgap`.
+"""`doctor --airgap`: try each part of the guarantee that nothing leaves this machine.
 
-Every part is a `Check`. All have to hold; what does not says what to do. docs/threat-model.md says
-what each of them is for.
+Every part is a `Check`, and all must hold. `page` makes the report for an administrator.
+docs/threat-model.md says what each part is for.
 """
 
 from __future__ import annotations
 
+import getpass
+import os
+import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from localagent import __version__
 from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.core.loopback import is_loopback
-from localagent.doctor.sandboxes import Kind, kinds, mend, selectable, tried_lines
+from localagent.doctor.report import Part
+from localagent.doctor.sandboxes import Kind, kinds, leak_hint, selectable, tried_lines
 from localagent.egress import EgressState
 from localagent.egress import lock as egress
 from localagent.history.audit.verify import verify
@@ -28,18 +35,30 @@ from localagent.sandbox.select import choose
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part: whether it holds, what was found, and what to do where it does not. `tried` are the
-    attempts that were made, as "name: what came of it"."""
+    """One part of the guarantee: whether it holds, the findings, and what to do where it does not.
+
+    `attempts` are the escape tests, one line each.
+    """
 
     name: str
     holds: bool
     found: str
-    mend: str = ""
-    tried: tuple[str, ...] = ()
+    hint: str = ""
+    attempts: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """The part under the keys that `--json` has."""
+        return {
+            "name": self.name,
+            "holds": self.holds,
+            "found": self.found,
+            "mend": self.hint,
+            "tried": self.attempts,
+        }
 
 
 def airgap(directory: Path) -> list[Check]:
-    """All parts, tried for a run in `directory`; takes some seconds, and reads the models' files.
+    """Try all parts for a run in `directory`. This takes some seconds and reads the model files.
 
     Raises ConfigError, WorkspaceError, LockError.
     """
@@ -60,72 +79,74 @@ def airgap(directory: Path) -> list[Check]:
 
 def process(state: EgressState) -> Check:
     """Whether the kernel holds localagent's own process."""
-    mend = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
+    hint = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
     found = f"{state}{f' ({state.reason})' if state.reason else ''}"
-    return Check("process", state.by_kernel, found, mend)
+    return Check("process", state.by_kernel, found, hint)
 
 
 def destinations(state: EgressState, host: str) -> Check:
-    """Whether only this machine can be dialled, and the setting ollama_host (`host`) means it."""
-    mend = "take the host out of ollama_host and of allowed_hosts in the policy"
+    """Whether this process can dial only this machine; `host` is the setting ollama_host."""
+    hint = "take the host out of ollama_host and of allowed_hosts in the policy"
     far = [str(place) for place in state.destinations if not _is_here(place.host)]
     if far:
-        return Check("destinations", False, f"another machine is dialled: {', '.join(far)}", mend)
+        return Check(
+            "destinations", False, f"localagent may dial another machine: {', '.join(far)}", hint
+        )
     try:
         checked_host(host)
     except LocalAgentError as error:
         return Check(
-            "destinations", False, f"ollama_host is no address here: {error.message}", mend
+            "destinations", False, f"ollama_host is not on this machine: {error.message}", hint
         )
     near = ", ".join(map(str, state.destinations))
-    found = near or "none: no address is ever dialled"
+    found = near or "none: localagent dials no address"
     if state.ports:
         ports = ", ".join(map(str, state.ports))
-        found += f"; commands may reach what listens at {ports} of this machine (sandbox_ports)"
+        found += f"; commands may connect to ports {ports} of this machine (sandbox_ports)"
     return Check("destinations", True, found)
 
 
 def fetching(policy: Policy) -> Check:
-    """Whether `models fetch`, the one command that uses the network, is refused."""
-    mend = "put offline = true into /etc/localagent/policy.toml"
+    """Whether the policy refuses `models fetch`, the one command that uses the network."""
+    hint = "put offline = true into /etc/localagent/policy.toml"
     if policy.offline:
         return Check("fetching", True, f"refused by the policy {policy}")
-    return Check("fetching", False, "localagent models fetch may use the network", mend)
+    return Check("fetching", False, "localagent models fetch may use the network", hint)
 
 
 def canaries(kind: Kind) -> Check:
-    """Whether every attempt to get out of one kind of sandbox was denied."""
+    """Whether one kind of sandbox denied every escape test."""
     name, made, out = f"canaries {kind.name}", len(kind.canaries), kind.out
     tried = tried_lines(kind.canaries)
     if not made:
-        return Check(name, False, f"the attempts could not be made: {kind.reason}", mend(kind))
+        return Check(name, False, f"the escape tests could not run: {kind.reason}", leak_hint(kind))
     if out:
         said = "; ".join(f"{canary.what} ({canary.detail})" for canary in out[:5])
-        found = f"{len(out)} of {made} attempts got out of {kind.name}: {said}"
-        return Check(name, False, found, mend(kind), tried)
-    return Check(name, True, f"{made} attempts to get out of it, all denied", "", tried)
+        found = f"{len(out)} of {made} escape tests got out of {kind.name}: {said}"
+        return Check(name, False, found, leak_hint(kind), tried)
+    return Check(name, True, f"{made} escape tests, all denied", "", tried)
 
 
 def worker(network: str) -> Check:
-    """Whether the model's process has no network; `network` as it says itself."""
-    said = "none" if network == "none" else "it is not kept from the network"
-    mend = "allow user namespaces on this machine (localagent docs sandbox)"
-    return Check("model process", network == "none", said, mend)
+    """Whether the model process has no network; `network` is its own report."""
+    said = "none" if network == "none" else "the process has network access"
+    hint = "allow user namespaces on this machine (localagent docs sandbox)"
+    return Check("model process", network == "none", said, hint)
 
 
 def audit(settings: Settings) -> Check:
-    """Whether there is an audit log, and it is as it was written."""
+    """Whether there is an audit log, and it is unchanged."""
     if settings.audit == "off":
-        mend = "localagent config set audit hashes"
-        return Check("audit log", False, "switched off by the setting audit", mend)
+        hint = "localagent config set audit hashes"
+        return Check("audit log", False, "switched off by the setting audit", hint)
     checked = verify()
     if not checked.intact:
         return Check("audit log", False, "changed since it was written", "localagent audit verify")
-    return Check("audit log", True, f"{checked.sessions} sessions, as they were written")
+    return Check("audit log", True, f"{checked.sessions} sessions, unchanged")
 
 
 def _commands(settings: Settings) -> list[Check]:
-    """The sandbox of commands, and what each kind that a user can choose really denies."""
+    """The sandbox of commands, and the escape tests of each kind that a user may choose."""
     found = [kind for kind in kinds(settings, canaries=True) if kind.works and kind.selectable]
     tried = [canaries(kind) for kind in found]
     try:
@@ -134,12 +155,15 @@ def _commands(settings: Settings) -> list[Check]:
         return [Check("sandbox", False, error.message, error.hint), *tried]
     chosen = choice.sandbox
     if not chosen.confined:
-        mend = "localagent docs sandbox says what a sandbox needs"
-        return [Check("sandbox", False, f"none: {choice.reason}", mend), *tried]
+        hint = "localagent docs sandbox says what a sandbox needs"
+        return [Check("sandbox", False, f"none: {choice.reason}", hint), *tried]
     others = [kind.name for kind in found if kind.name != chosen.kind]
     if "none" in selectable(settings):
-        others.append("none, where every command asks (sandboxes = […] in the policy forbids it)")
-    also = f"; a user can also choose {', '.join(others)}" if others else ""
+        others.append(
+            "no sandbox, and are then asked for each command; forbid with sandboxes = […] in the "
+            "policy"
+        )
+    also = f"; users may switch to {', '.join(others)}" if others else ""
     return [Check("sandbox", True, f"{chosen.kind}{also}"), *tried]
 
 
@@ -159,8 +183,7 @@ def _entries(settings: Settings) -> list[ModelEntry]:
 
 
 def _pinned(entry: ModelEntry, settings: Settings) -> Check:
-    """Whether a model is the pinned one: every byte of its file is read; Ollama is asked for the
-    digest, and whether the model is one of a cloud."""
+    """Whether a model is the pinned one, by every byte of its file or by Ollama's digest."""
     name = f"model {entry.id}"
     try:
         if entry.file:
@@ -175,3 +198,83 @@ def _pinned(entry: ModelEntry, settings: Settings) -> Check:
 
 def _is_here(host: str) -> bool:
     return host == "localhost" or is_loopback(host)
+
+
+_END = """\
+`localagent docs threat-model` says what each part is for, what is not protected, and how to repeat
+the test with a packet capture. To repeat this one: `localagent doctor --airgap`, in the same
+folder, as the same user; exit code 0 only if every part holds."""
+# By the beginning of a part's name: how it was tested.
+_HOW = {
+    "process": "asked how the kernel confines localagent's process, which locks itself at start, "
+    "before it reads anything of a project",
+    "destinations": "read the list of addresses that this process may dial, which is fixed at "
+    "start, and the setting `ollama_host`",
+    "fetching": "read the administrator's policy",
+    "sandbox": "chose a sandbox as a run does, by running a test command in it",
+    "canaries": "ran each escape test of the list below in the sandbox, against targets set up for "
+    "it (servers, sockets, files, processes), and checked from outside whether it reached one",
+    "model process": "started the model process and asked which network it has",
+    "model": "compared the sha256 of the whole file and of its chat template with models.lock; "
+    "for an Ollama model: asked the server for digest and template",
+    "audit log": "computed the hash of every record again",
+}
+
+
+def page(checks: Sequence[Check], parts: Sequence[Part], directory: Path) -> str:
+    """The report in Markdown; `parts` describe the machine, `directory` is the project's."""
+    held = all(check.holds for check in checks)
+    verdict = "Every part of the guarantee holds" if held else "NOT every part holds"
+    lines = ["# localagent: does anything leave this machine?", "", f"**{verdict}.**", ""]
+    lines += [
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {_cell(text)} |" for name, text in _about(directory)),
+    ]
+    lines += ["", "## What was tested, and how", ""]
+    lines += ["| part | result | findings | how it was tested |", "|---|---|---|---|"]
+    for check in checks:
+        result = "holds" if check.holds else "**FAILS**"
+        cells = (check.name, result, _cell(check.found), _how(check.name))
+        lines.append(f"| {' | '.join(cells)} |")
+    hints = [f"- {check.name}: {check.hint}" for check in checks if not check.holds and check.hint]
+    lines += ["", "### To do", "", *hints] if hints else []
+    lines += ["", _END]
+    for part in parts:
+        lines += ["", f"## {part.name}", "", *(f"    {line}" for line in part.lines)]
+        lines += [f"    problem: {problem.what}" for problem in part.problems]
+    for check in checks:
+        if check.attempts:
+            lines += ["", f"## {check.name}: every escape test", ""]
+            lines += [f"    {line}" for line in check.attempts]
+    return "\n".join(lines) + "\n"
+
+
+def _about(directory: Path) -> list[tuple[str, str]]:
+    """Time, machine, user and versions."""
+    return [
+        ("when", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("machine", platform.node() or "unnamed"),
+        ("user", _user()),
+        ("folder", str(directory.resolve())),
+        ("localagent", __version__),
+        ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
+        ("system", f"{platform.system()} {platform.release()} {platform.machine()}"),
+    ]
+
+
+def _user() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry in passwd
+        name = "without a name"
+    return f"{name} (uid {os.geteuid()})" if hasattr(os, "geteuid") else name
+
+
+def _how(name: str) -> str:
+    beginning = max((known for known in _HOW if name.startswith(known)), key=len)
+    return _HOW[beginning]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

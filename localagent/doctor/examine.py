@@ -1,20 +1,34 @@
-"""The examination: all parts, in the order in which a run meets them."""
+"""The parts of `localagent doctor`, in the order in which a run meets them."""
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import sqlite3
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from localagent import __version__
+from localagent.config import policy as policies
+from localagent.config import settings as config
+from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
-from localagent.doctor.guarantee import audit_part, egress_part, policy_part
-from localagent.doctor.model import models
-from localagent.doctor.ollama import ollama_part
+from localagent.core.paths import (
+    cache_dir,
+    config_dir,
+    data_dir,
+    models_dir,
+    sessions_dir,
+    state_dir,
+)
+from localagent.doctor.models import models, ollama_part
 from localagent.doctor.report import Part, Problem, Report
 from localagent.doctor.sandboxes import sandbox_part
-from localagent.doctor.state import folders, settings_part
+from localagent.egress import lock
+from localagent.history.audit.log import audit_dir
+from localagent.history.audit.verify import verify
 from localagent.index.store import index_file, peek
 from localagent.index.watcher import Watcher, folders_to_watch
 from localagent.models.llamacpp.hardware import (
@@ -28,23 +42,32 @@ from localagent.models.llamacpp.hardware import (
 from localagent.project.project import Project
 from localagent.workspace.workspace import Workspace
 
-_HINT = (
-    "raise it (sysctl fs.inotify.max_user_watches=524288); until then changes are noticed at the"
-    " start of each task only"
+_LOW_DISK = 1 << 30  # bytes of free space below which doctor warns
+_VARIABLES = {
+    "config": "XDG_CONFIG_HOME",
+    "models": "XDG_DATA_HOME",
+    "sessions": "XDG_DATA_HOME",
+    "cache": "XDG_CACHE_HOME",
+    "state": "XDG_STATE_HOME",
+}
+_RAISE_WATCHES = (
+    "raise the limit (sysctl fs.inotify.max_user_watches=524288); until then a session looks for "
+    "changes at the start of each task only"
 )
+_ALLOW_LOCK = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
 
 
 def index_part(workspace: Workspace) -> Part:
-    """Whether there is an index, and whether the system lets its files be watched."""
+    """The index, and whether the system lets a session watch its files."""
     file = index_file(workspace.root)
-    lines = [f"file: {file}", _size(file)]
+    lines = [f"file: {file}", _index_size(file)]
     watched = folders_to_watch(workspace.root, workspace.files())
     watcher = Watcher(workspace.root, watched, lambda _path: None)
     watcher.close()
     limits = _limits()
-    told = ", ".join(f"{name} {value:,}" for name, value in limits.items())
+    values = ", ".join(f"{name} {value:,}" for name, value in limits.items())
     needed = f"{len(watched):,} {'is' if len(watched) == 1 else 'are'} needed here"
-    limit = [f"watches: {told}; {needed}"] if limits else []
+    limit = [f"watches: {values}; {needed}"] if limits else []
     data = {
         "file": str(file),
         "watched": len(watched),
@@ -52,33 +75,35 @@ def index_part(workspace: Workspace) -> Part:
         "limits": limits,
     }
     if watcher.limited:
-        problem = Problem(f"files cannot be watched: {watcher.limited}", _HINT, fatal=False)
+        problem = Problem(
+            f"files cannot be watched: {watcher.limited}", _RAISE_WATCHES, fatal=False
+        )
         return Part("index", (*lines, *limit), (problem,), data)
-    lines.append("changes are heard while a session lasts")
+    lines.append("watches files for changes during a session")
     return Part("index", (*lines, *limit), (), data)
 
 
 def _limits() -> dict[str, int]:
-    """What inotify gives one user; empty where there is none."""
-    found = {}
+    """The limits of inotify for one user; empty where there is none."""
+    limits = {}
     for name in ("max_user_watches", "max_user_instances"):
         try:
-            found[name] = int(Path("/proc/sys/fs/inotify", name).read_text())
+            limits[name] = int(Path("/proc/sys/fs/inotify", name).read_text())
         except (OSError, ValueError):
             continue
-    return found
+    return limits
 
 
-def _size(file: Path) -> str:
-    """What is in the index; it is only looked at."""
+def _index_size(file: Path) -> str:
+    """The size of the index, or why there is none."""
     if not file.exists():
-        return "not made yet; the first session or search makes it"
+        return "none yet; the first session or search builds it"
     try:
         counts = peek(file)
     except (OSError, sqlite3.Error) as error:
-        return f"it cannot be read ({error}); the next session or search makes it anew"
+        return f"unreadable ({error}); the next session or search rebuilds it"
     if counts is None:
-        return "of another version of localagent; the next session or search makes it anew"
+        return "of another version of localagent; the next session or search rebuilds it"
     return f"{counts.files:,} files, {counts.lines:,} lines"
 
 
@@ -94,7 +119,7 @@ def machine() -> Part:
         f"{system}",
         f"{name or 'processor'}: {cores} cores for localagent, {all_processors()} processors",
         f"instructions of interest: {' '.join(flags)}{amx}" if flags else "",
-        f"memory: {gigabytes(free)} free" if free is not None else "memory: not told how much",
+        f"memory: {gigabytes(free)} free" if free is not None else "memory: unknown",
     ]
     if free is not None and total is not None:
         lines[-1] += f" of {gigabytes(total)}"
@@ -112,10 +137,10 @@ def machine() -> Part:
 
 
 def examine(directory: Path, *more: Part, canaries: bool = True) -> Report:
-    """Look at everything that a run in `directory` would need; `more` parts come last.
+    """Examine everything that a run in `directory` needs; `more` parts come last.
 
-    `canaries`: every attempt to get out of each sandbox is made, some seconds a kind. Writes
-    nothing but what the probe of the sandbox notes for the next run.
+    With `canaries` the escape tests of each sandbox run, which takes some seconds a kind. Only the
+    sandbox probe writes a file, for the next run.
     """
     parts = [machine()]
     try:
@@ -128,3 +153,168 @@ def examine(directory: Path, *more: Part, canaries: bool = True) -> Report:
     parts += [egress_part(), sandbox_part(settings, canaries=canaries), audit_part(settings)]
     parts += [index_part(project.workspace), *models(settings), ollama_part(settings)]
     return Report((*parts, *more))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A folder of localagent, with the size of its files in bytes and their number."""
+
+    name: str
+    path: Path
+    bytes: int
+    files: int
+
+
+def settings_part(root: Path, settings: Settings) -> Part:
+    """The settings files, in the order in which they are read, and the values that are ignored."""
+    files = (config.user_file(), config.project_file(root), *policies.places())
+    read = [str(path) for path in files if path.is_file()]
+    lines = [f"{path}: {'read' if str(path) in read else 'none'}" for path in files]
+    variables = sorted({s for s in settings.sources.values() if s.startswith("LOCALAGENT_")})
+    lines += [f"from the environment: {', '.join(variables)}"] if variables else []
+    problems = tuple(Problem(text, fatal=False) for text in settings.warnings)
+    return Part("settings", tuple(lines), problems, {"read": read, "environment": variables})
+
+
+def folders() -> Part:
+    """The folders of localagent, and whether it can write there."""
+    places = {
+        "config": config_dir(),
+        "models": models_dir(),
+        "sessions": sessions_dir(),
+        "cache": cache_dir(),
+        "state": state_dir(),
+    }
+    problems = [problem for name, path in places.items() if (problem := _unwritable(name, path))]
+    free = shutil.disk_usage(_existing(data_dir())).free
+    if free < _LOW_DISK:
+        problems.append(Problem(f"the disk has only {gigabytes(free)} free", fatal=False))
+    lines = [f"{name}: {path}" for name, path in places.items()]
+    lines.append(f"disk: {gigabytes(free)} free (localagent doctor --disk lists its use)")
+    data = {**{name: str(path) for name, path in places.items()}, "disk_free": free}
+    return Part("state", tuple(lines), tuple(problems), data)
+
+
+def _existing(path: Path) -> Path:
+    """`path`, or the nearest folder above it that exists."""
+    return next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110  # this one raises nothing
+
+
+def _unwritable(name: str, path: Path) -> Problem | None:
+    there = _existing(path)
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return None
+    # Settings are only read.
+    return Problem(
+        f"cannot write the folder for {name}: {there}",
+        f"change its permissions, or name another folder with {_VARIABLES[name]}",
+        fatal=name != "config",
+    )
+
+
+def disk() -> list[Kept]:
+    """The sizes of localagent's folders, by purpose."""
+    places = {
+        "settings": config_dir(),
+        "models": models_dir(),
+        "sessions": sessions_dir(),
+        "audit log": audit_dir(),
+        "cache": cache_dir(),
+        "locks and logs": state_dir(),
+    }
+    return [Kept(name, path, *_size(path)) for name, path in places.items()]
+
+
+def _size(folder: Path) -> tuple[int, int]:
+    """Bytes and number of the files below a folder, without following links.
+
+    Files that cannot be read do not count.
+    """
+    size = files = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                size += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118  # many thousands of files
+                files += 1
+            except OSError:  # deleted since the listing
+                continue
+    return size, files
+
+
+def egress_part() -> Part:
+    """The egress lock of this process, and the addresses that it may dial."""
+    state = lock.state()
+    places = [str(place) for place in state.destinations]
+    lines = [f"localagent's own process: {state}" + (f" ({state.reason})" if state.reason else "")]
+    lines.append(f"may dial: {', '.join(places) or 'nothing'}")
+    if places:
+        lines.append("(used only if you added an Ollama model)")
+    data = {
+        "level": state.level,
+        "by_kernel": state.by_kernel,
+        "destinations": places,
+        "why": state.reason,
+    }
+    if state.by_kernel:
+        return Part("egress lock", tuple(lines), (), data)
+    problem = Problem("the kernel does not hold localagent's process", _ALLOW_LOCK, fatal=False)
+    return Part("egress lock", tuple(lines), (problem,), data)
+
+
+def policy_part(settings: Settings) -> Part:
+    """The administrator's policy, and the settings that each of its files locks."""
+    policy = settings.policy
+    locked = [
+        {"key": key, "value": value, "file": str(file)}
+        for file, table in policy.settings.items()
+        for key, value in table.items()
+    ]
+    lines = [
+        f"{file}: {'in force' if file in policy.files else 'none'}" for file in policies.places()
+    ]
+    if policy.files:
+        lines.append(f"offline: {'yes, models fetch is refused' if policy.offline else 'no'}")
+        lines.append(f"hosts beyond this machine: {', '.join(policy.allowed_hosts) or 'none'}")
+        lines.append(f"sandboxes: {', '.join(policy.sandboxes) or 'any, and none'}")
+    lines += [_locked(row) for row in locked]
+    data = {
+        "files": [str(file) for file in policy.files],
+        "offline": policy.offline,
+        "allowed_hosts": policy.allowed_hosts,
+        "sandboxes": policy.sandboxes,
+        "locked": locked,
+    }
+    return Part("policy", tuple(lines), (), data)
+
+
+def audit_part(settings: Settings) -> Part:
+    """The audit log: what it stores, for how long, and whether it is unchanged."""
+    days = f"for {settings.audit_days} days" if settings.audit_days else "no expiry"
+    size = f"at most {settings.audit_bytes / 1e9:.2f} GB" if settings.audit_bytes else "any size"
+    data: dict[str, object] = {"setting": settings.audit, "folder": str(audit_dir())}
+    if settings.audit == "off":
+        said = f"switched off by {settings.source('audit')}"
+        problem = Problem(
+            "there is no audit log", "localagent config set audit hashes", fatal=False
+        )
+        return Part("audit log", (said,), (problem,), data)
+    checked = verify()
+    lines = [
+        f"{audit_dir()}: stores {settings.audit} of prompts; {days}; {size}",
+        f"{checked.sessions} sessions",
+    ]
+    data |= {"sessions": checked.sessions, "intact": checked.intact}
+    if checked.intact:
+        return Part("audit log", tuple(lines), (), data)
+    problem = Problem(
+        "the audit log has changed since it was written", "localagent audit verify", fatal=False
+    )
+    return Part("audit log", tuple(lines), (problem,), data)
+
+
+def _locked(row: dict[str, object]) -> str:
+    value = row["value"]
+    said = f"{len(value)} rules" if isinstance(value, list | tuple) and value else repr(value)
+    if row["key"] != "permissions":
+        said = repr(value)
+    return f"locked: {row['key']} = {said}, by {row['file']}"

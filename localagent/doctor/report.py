@@ -1,4 +1,4 @@
-"""What an examination found, as plain values."""
+"""The report of an examination, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not as it should be, and what to do. `fatal` where a run would fail."""
+    """A problem and what to do about it; `fatal` where a run would fail."""
 
     what: str
     hint: str = ""
@@ -18,7 +18,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One area: lines for a person, the same as `data` for a program, and its problems."""
+    """One area: lines for users, the same facts as `data` for programs, and problems."""
 
     name: str
     lines: tuple[str, ...] = ()
@@ -28,13 +28,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All parts."""
+    """The whole report."""
 
     parts: tuple[Part, ...]
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Those of all parts, in order."""
+        """The problems of all parts, in order."""
         return tuple(problem for part in self.parts for problem in part.problems)
 
     @property

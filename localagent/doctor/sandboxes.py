@@ -1,4 +1,4 @@
-"""The kinds of sandbox: which of them work here, which one is chosen, and what each denies."""
+"""The kinds of sandbox: which work here, which is chosen, and what each denies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from localagent.egress import Level, lock
 from localagent.sandbox.select import CONFINING, REQUIREMENTS, ProbeCache, choose
 from localagent.selftest.runner import EscapeResult, run_escape_tests
 
-_COUNTED = "commands have no network, and their attempts are counted"
+_COUNTED = "commands have no network, and localagent counts their attempts"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of sandbox on this machine. `reason` says why it does not work, or why it could not
-    be tried; `selectable` is False where the policy forbids it."""
+    """A kind of sandbox on this machine. `reason` says why it does not work, or was not tested.
+
+    `selectable` is False where the policy forbids it.
+    """
 
     name: str
     works: bool
@@ -28,19 +30,18 @@ class Kind:
 
     @property
     def out(self) -> tuple[EscapeResult, ...]:
-        """The attempts that got out."""
+        """The escape tests that got out."""
         return tuple(canary for canary in self.canaries if not canary.denied)
 
 
 def kinds(settings: Settings, *, canaries: bool) -> list[Kind]:
-    """Every kind that confines, tried anew; `canaries`: with every attempt to get out of those
-    that work, some seconds each."""
+    """Probe every kind that confines; with `canaries` also run its escape tests (some seconds)."""
     tried = ProbeCache.read()
     return [_kind(name, tried, settings, canaries) for name in CONFINING]
 
 
 def selectable(settings: Settings) -> tuple[str, ...]:
-    """The kinds that a user can choose, "none" among them, under the policy in force."""
+    """The kinds that the policy lets a user choose, "none" among them."""
     policy = settings.policy
     locked = [table["sandbox"] for table in policy.settings.values() if "sandbox" in table]
     if locked and locked[-1] != "auto":
@@ -49,7 +50,7 @@ def selectable(settings: Settings) -> tuple[str, ...]:
 
 
 def sandbox_part(settings: Settings, *, canaries: bool) -> Part:
-    """The sandbox of commands, the other kinds, and what each of them really denies."""
+    """The sandbox of commands, the other kinds, and the results of their escape tests."""
     found = kinds(settings, canaries=canaries)
     chosen, lines, problems = _chosen(settings)
     lines += [_line(kind, canaries=canaries) for kind in found]
@@ -73,7 +74,7 @@ def _kind(name: str, tried: ProbeCache, settings: Settings, canaries: bool) -> K
 
 
 def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Problem]]:
-    """What the chosen kind is, as data, as lines and with its problems."""
+    """The chosen kind, as data, lines and problems."""
     try:
         choice = choose(settings.sandbox, settings.policy.sandboxes)
     except LocalAgentError as error:
@@ -85,11 +86,13 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Prob
         "reason": choice.reason,
     }
     if chosen.confined:
-        said = f"{chosen.kind}: commands have no network and write only to a view of the workspace"
+        said = (
+            f"{chosen.kind}: commands have no network and write only to an overlay of the workspace"
+        )
         return data, [said], []
     data["unseen"] = unseen(lock.state().level)
     problem = Problem(
-        f"commands would run without a sandbox: {choice.reason}; each one is asked for",
+        f"commands run without a sandbox: {choice.reason}; localagent asks before each",
         "localagent docs sandbox says what a sandbox needs",
         fatal=False,
     )
@@ -97,45 +100,47 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Prob
 
 
 def unseen(level: Level) -> str:
-    """What nobody tells of commands without a sandbox, where the egress lock has this level; ""
-    where the kernel counts how often they reach for other machines."""
+    """What the audit log misses of commands without a sandbox, at this level of the egress lock.
+
+    "" where the kernel counts their connections to other machines.
+    """
     if level == "namespace":
         return ""
     if level == "landlock":
         return (
-            "the kernel refuses commands the network, but nobody counts it: such attempts are not "
-            "in the audit log"
+            "the kernel denies commands the network, but does not count their attempts: the audit "
+            "log misses them"
         )
-    return "nothing keeps commands from the network, and nothing tells that they use it"
+    return "commands can use the network, and nothing records it"
 
 
 def _line(kind: Kind, *, canaries: bool) -> str:
-    """What was found of a kind: "unshare works; 169 attempts to get out, all denied"."""
+    """The result for one kind: "unshare works; 169 escape tests, all denied"."""
     banned = "" if kind.selectable else " (the policy forbids it)"
     if not kind.works:
         return f"{kind.name}{banned} does not work here: {kind.reason}; {REQUIREMENTS[kind.name]}"
     if not canaries:
         return f"{kind.name}{banned} works"
     if not kind.canaries:
-        return f"{kind.name}{banned} works, but the attempts to get out failed: {kind.reason}"
+        return f"{kind.name}{banned} works, but its escape tests could not run: {kind.reason}"
     denied = f"{len(kind.out)} got out" if kind.out else "all denied"
-    return f"{kind.name}{banned} works; {len(kind.canaries)} attempts to get out, {denied}"
+    return f"{kind.name}{banned} works; {len(kind.canaries)} escape tests, {denied}"
 
 
 def _leak(kind: Kind) -> Problem:
     said = "; ".join(f"{canary.what} ({canary.detail})" for canary in kind.out[:5])
-    return Problem(f"{len(kind.out)} attempts got out of {kind.name}: {said}", mend(kind))
+    return Problem(f"{len(kind.out)} escape tests got out of {kind.name}: {said}", leak_hint(kind))
 
 
-def mend(kind: Kind) -> str:
-    """What to do about a kind that lets something out."""
+def leak_hint(kind: Kind) -> str:
+    """What to do about a kind that an escape test got out of."""
     return (
-        f"keep {kind.name} from being chosen: sandboxes = [the other kinds] in the policy, or "
-        "another kind as the setting sandbox; and tell localagent's developers"
+        f"forbid {kind.name}: sandboxes = [the other kinds] in the policy, or choose another kind "
+        "with the setting sandbox; and report it to localagent's developers"
     )
 
 
 def tried_lines(canaries: Sequence[EscapeResult]) -> tuple[str, ...]:
-    """Each attempt as "denied  what it was (its name): the kernel's word"."""
+    """Each escape test as "denied  description (name): the kernel's answer"."""
     results = {True: "denied ", False: "GOT OUT"}
     return tuple(f"{results[c.denied]}  {c.what} ({c.name}): {c.detail}" for c in canaries)

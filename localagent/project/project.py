@@ -1,10 +1,10 @@
-"""A project: a workspace, its settings, and the user's consent to its files."""
+"""A project: a workspace, its settings, and the user's consent to its files and rules."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,21 @@ from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.config.settings import load as load_settings
 from localagent.context.prompts import Prompts
+from localagent.context.rules import PromptRules, RuleText
+from localagent.core.errors import ConfigError, OutsideWorkspace
 from localagent.core.paths import config_dir
-from localagent.permissions.consent import FOLDER, Consent, Kind, ProjectFile, ProjectScan, scan
+from localagent.edits.textfile import sha256
+from localagent.permissions.consent import (
+    FOLDER,
+    MAX_BYTES,
+    RULES,
+    Consent,
+    Kind,
+    ProjectFile,
+    ProjectScan,
+    load,
+    scan,
+)
 from localagent.workspace.workspace import Workspace
 
 
@@ -135,3 +148,69 @@ def _first_five(paths: list[str]) -> str:
     """Up to five paths, as the subject of a sentence."""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return f"{', '.join(paths[:5])}{more} of this project {'is' if len(paths) == 1 else 'are'}"
+
+
+def session_rules(project: Project) -> PromptRules:
+    """The rules for a session in `project`.
+
+    The rules of a folder are read once, so that the session's prompts stay the same. Raises
+    ConfigError where the user's rules cannot be read.
+    """
+    data = _user_rules()
+    text = data.decode("utf-8-sig", "replace")
+    texts = [RuleText(str(config_dir() / RULES), text, own=True, sha256=sha256(data))]
+    texts += [
+        RuleText(file.path, file.text, sha256=file.sha256) for file in project.files.of("rules")
+    ]
+    if project.settings.project_files == "never":
+        return PromptRules(texts)
+    return PromptRules(texts, cache(partial(_folder_rules, project)))
+
+
+def nearest_rules(workspace: Workspace, path: str) -> ProjectFile | None:
+    """The AGENTS.md nearest above the file or folder at `path`; None without one.
+
+    The AGENTS.md of the workspace's root does not count, nor does one that cannot be read.
+    """
+    try:
+        name = workspace.relative(path) if path else "."
+        parts = name.split("/")
+        if not workspace.path(name).is_dir():
+            parts.pop()
+        while parts and parts not in (["."], [FOLDER]):
+            rules = "/".join([*parts, RULES])
+            if workspace.path(rules).is_file():
+                return load(workspace, rules, "rules")
+            parts.pop()
+    except (OSError, ValueError, OutsideWorkspace):
+        return None
+    return None
+
+
+def _user_rules() -> bytes:
+    """The user's rules for every project; empty without any. Raises ConfigError."""
+    path = config_dir() / RULES
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path} is larger than {MAX_BYTES >> 10} KiB", "rules should be short")
+    return data
+
+
+def _folder_rules(project: Project, path: str) -> RuleText | None:
+    file = nearest_rules(project.workspace, path)
+    if file is None:
+        return None
+    state = project.consent.state(file)
+    if state == "agreed":
+        return RuleText(file.path, file.text, sha256=file.sha256)
+    notice = (
+        f"{file.path} is not used: you have not agreed to its present text "
+        f"(localagent trust add {file.path})"
+    )
+    return RuleText(file.path, "", notice="" if state == "refused" else notice)

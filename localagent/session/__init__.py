@@ -1,1 +1,1 @@
-"""One conversation: its composition, its records, its replay."""
+"""Sessions: one conversation each, its parts, its recorders and its replay."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from localagent import __version__
 from localagent.agent.planners.base import Planner
@@ -29,14 +30,13 @@ from localagent.models.base import Model
 from localagent.models.router import MAIN, Router
 from localagent.permissions.grants import SessionGate, WorkspaceGrants
 from localagent.permissions.rules import Permissions
-from localagent.project.project import Project
-from localagent.project.rules import session_rules
+from localagent.project.project import Project, session_rules
 from localagent.redaction.redactor import Redactor
 from localagent.sandbox.select import Choice, choose
 from localagent.session.models import open_router
 from localagent.session.plugins import Plugins, load_plugins
 from localagent.session.recorders import WorkspaceUndo, open_records
-from localagent.session.session import RunOptions, Session
+from localagent.session.session import Session
 from localagent.tools.base import Tool
 from localagent.tools.registry import specs, standard_tools
 
@@ -44,6 +44,21 @@ PLANNERS: dict[str, Callable[[Settings], Planner]] = {
     "workflow": lambda settings: Workflow(settings.search_seconds),
     "react": lambda _settings: React(),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How the user opens a session, the settings aside.
+
+    `yes` answers questions in advance. `resume` is the id of a session. `interactive` says that the
+    user can be asked. `scripted` is a file of replies that take the model's place.
+    """
+
+    yes: bool = False
+    resume: str | None = None
+    seed: int = 0
+    interactive: bool = False
+    scripted: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

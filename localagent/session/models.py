@@ -1,4 +1,4 @@
-"""The models that settings and models.lock name, put together; none is loaded here."""
+"""Opens the models that settings and models.lock name, without loading them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_model(entry: ModelEntry, settings: Settings) -> Model:
 
 
 def model_info(entry: ModelEntry, settings: Settings) -> ModelInfo:
-    """Who the model of an entry is, with what the settings change of its profile."""
+    """The identity of an entry's model, and its profile with the settings applied."""
     profile = entry.profile.profile()
     profile = replace(
         profile,
@@ -44,7 +44,7 @@ def model_info(entry: ModelEntry, settings: Settings) -> ModelInfo:
 
 
 def open_router(model: Model | Router | None, scripted: Path | None, settings: Settings) -> Router:
-    """The models that a session may use: those of the lock, or the given one alone."""
+    """The models that a session may use: those of models.lock, or the given one alone."""
     if scripted is not None and model is None:
         model = ScriptedModel.from_file(scripted)
     if isinstance(model, Router):

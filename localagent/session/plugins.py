@@ -1,13 +1,13 @@
-"""Tools and planners of the user's and of a project: one Python file each.
+"""Plug-ins: tools and planners of the user and of a project, one Python file each.
 
-    <config>/tools/NAME.py, <config>/planners/NAME.py           the user's own
+    <config>/tools/NAME.py, <config>/planners/NAME.py           the user's
     .localagent/tools/NAME.py, .localagent/planners/NAME.py     a project's, after consent by hash
 
-A tool's file has `DESCRIPTION`, what the model is told of it, and `prepare(arguments, context)`,
-which returns a `tools.base.Action` as that module says; a planner's file has `plan(turn)` as in
-`agent.planners.base.Planner`. They are run in localagent's own process, after its egress lock was
-closed and never before a session is opened. Of a project's files exactly the bytes that the user
-agreed to are run. What goes wrong in one names the file and the line.
+A tool's file has `DESCRIPTION`, the description for the model, and `prepare(arguments, context)`,
+which returns a `tools.base.Action`. A planner's file has `plan(turn)` as in
+`agent.planners.base.Planner`. Plug-ins run in localagent's process: after the egress lock is
+closed, and only in a session. A project's plug-in runs exactly the bytes that the user agreed to.
+An error in a plug-in names its file and line.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PluginTool:
         return ToolSpec(self.name)
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
-        """See `Tool.prepare`. Raises ToolError for whatever goes wrong in the plug-in."""
+        """See `Tool.prepare`. Raises ToolError for any error in the plug-in."""
         action = self._run(lambda: self._prepare(arguments, context))
         if not isinstance(action, Action) or action.effect not in get_args(Effect):
             raise ToolError(f"the plug-in {self.file} failed: prepare must return an Action")
@@ -80,11 +80,11 @@ class PluginPlanner(PlannerDefaults):
     _plan: Callable[[Turn], Generator[Event, None, Result]]
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
-        """See `Planner.opening`: what the plug-in will ask is not known before it does."""
+        """See `Planner.opening`; the first request of a plug-in is unknown."""
         return [Message("system", services.prompts.text("workflow/system"))]
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        """See `Planner.plan`. Raises PluginError for whatever goes wrong in the plug-in."""
+        """See `Planner.plan`. Raises PluginError for any error in the plug-in."""
         try:
             result = yield from self._plan(turn)
         except LocalAgentError:
@@ -92,7 +92,7 @@ class PluginPlanner(PlannerDefaults):
         except Exception as error:
             raise PluginError(
                 f"the plug-in {self.file} failed: {_what(error, self.file)}",
-                "another planner: --planner workflow or --planner react",
+                "use another planner: --planner workflow or --planner react",
             ) from error
         if not isinstance(result, Result):
             raise PluginError(f"the plug-in {self.file} failed: plan must return a Result")
@@ -101,26 +101,26 @@ class PluginPlanner(PlannerDefaults):
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """All plug-ins by name; `warnings` is what to tell of files that are not used."""
+    """All plug-ins by name; `warnings` name the files that are not used."""
 
     tools: Mapping[str, PluginTool] = field(default_factory=dict)
     planners: Mapping[str, Planner] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def descriptions(self) -> dict[str, str]:
-        """What the model is told of the tools, by the name of the prompt."""
+        """The descriptions of the tools for the model, by the name of the prompt."""
         return {tool.spec.prompt: tool.description for tool in self.tools.values()}
 
     def files(self) -> dict[str, tuple[str, str]]:
-        """The file that each description is from, and its SHA-256, by the name of the prompt."""
+        """The file of each description and its SHA-256, by the name of the prompt."""
         return {tool.spec.prompt: (tool.file, tool.sha256) for tool in self.tools.values()}
 
 
 def load_plugins(project: ProjectFiles, built_in: Collection[str]) -> Plugins:
-    """The user's plug-ins and those of the project that he agreed to; of two of the same name the
-    user's is used. The names of `built_in` are taken.
+    """Load the user's plug-ins and those of the project that the user agreed to.
 
-    Raises PluginError where one cannot be used.
+    The user's plug-in wins over the project's of the same name. The names of `built_in` are taken.
+    Raises PluginError.
     """
     warnings: list[str] = []
     found_tools: dict[str, PluginTool] = {}
@@ -130,7 +130,7 @@ def load_plugins(project: ProjectFiles, built_in: Collection[str]) -> Plugins:
         module = _module("tool", name, file, data)
         text = getattr(module, "DESCRIPTION", None)
         if not isinstance(text, str) or not text.strip():
-            _lacks(file, "DESCRIPTION, a text that tells the model of the tool")
+            _lacks(file, "DESCRIPTION, the text that describes the tool to the model")
         prepare = _function(module, "prepare", file)
         found_tools[name] = PluginTool(name, file, sha256(data), text.strip(), prepare)
     planners: dict[str, Planner] = {}
@@ -143,7 +143,7 @@ def load_plugins(project: ProjectFiles, built_in: Collection[str]) -> Plugins:
 def _files(
     kind: Kind, project: ProjectFiles, warnings: list[str]
 ) -> Sequence[tuple[str, str, bytes]]:
-    """Name, file and content of the plug-ins of a kind, the user's first."""
+    """Name, file and content of each plug-in of a kind, the user's first."""
     folder = config_dir() / f"{kind}s"
     own = sorted(folder.glob("*.py"))[:MAX_FILES] if folder.is_dir() else []
     files = [(str(p), _content(p)) for p in own if not p.name.startswith((".", "_"))]
@@ -152,9 +152,9 @@ def _files(
     for file, data in files:
         name = Path(file).stem
         if not _NAME.fullmatch(name):
-            raise PluginError(f"the plug-in {file} cannot be called so", "use a-z, 0-9 and _")
+            raise PluginError(f"{file} is no name for a plug-in", "use a-z, 0-9 and _")
         if name in found:
-            warnings.append(f"{file} is not used: {found[name][1]} is called the same")
+            warnings.append(f"{file} is not used: {found[name][1]} has the same name")
         else:
             found[name] = (name, file, data)
     return list(found.values())
@@ -172,11 +172,10 @@ def _content(path: Path) -> bytes:
 
 
 def _module(kind: Kind, name: str, file: str, data: bytes) -> ModuleType:
-    """The module that the bytes make. It is compiled from what was read, not from the file again,
-    which could be another by now."""
+    """The module of the bytes, which the user agreed to; the file may have changed since."""
     module = ModuleType(f"localagent_{kind}_{name}")
     module.__file__ = file
-    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    sys.modules[module.__name__] = module  # dataclasses look up their module there
     try:
         exec(compile(data, file, "exec", dont_inherit=True), module.__dict__)
     except LocalAgentError:
@@ -185,7 +184,7 @@ def _module(kind: Kind, name: str, file: str, data: bytes) -> ModuleType:
         del sys.modules[module.__name__]
         raise PluginError(
             f"the plug-in {file} cannot be loaded: {_what(error, file)}",
-            "mend it or take it away; a project's: localagent trust remove",
+            "fix or remove it; for a project's plug-in: localagent trust remove",
         ) from error
     return module
 
@@ -202,7 +201,7 @@ def _lacks(file: str, what: str) -> NoReturn:
 
 
 def _what(error: BaseException, file: str) -> str:
-    """The error in one line, with the last line of the plug-in that led to it."""
+    """The error in one line, with the last line of the plug-in in its traceback."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:

@@ -1,8 +1,8 @@
-"""Where a session's events are kept: its transcript, and the audit log."""
+"""Recorders of a session's events: its transcript and the audit log; undo and redo."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from localagent import __version__
 from localagent.config.settings import Settings
@@ -17,11 +17,26 @@ from localagent.history.sessions import transcript
 from localagent.models.base import ModelInfo
 from localagent.models.router import Router
 from localagent.project.project import Project
-from localagent.session.session import Recorder
+
+
+class Recorder(Protocol):
+    """A place that stores events."""
+
+    def append(self, event: Event) -> None:
+        """Store one event. Raises WorkspaceError."""
+
+    def aside(self, event: Event) -> None:
+        """Store an event outside the conversation, in the audit log only."""
+
+    def close(self) -> None:
+        """Finish writing."""
+
+    def discard(self) -> None:
+        """Finish writing, and delete a transcript without events."""
 
 
 class WorkspaceUndo:
-    """Undo and redo in a workspace, recorded in the audit log; implements `session.Undoing`.
+    """Undo and redo in a workspace, recorded in the audit log.
 
     `session` is the one whose turns `back_to` undoes. `lock` is the workspace's, where the caller
     holds it already.
@@ -62,15 +77,17 @@ class WorkspaceUndo:
 def open_records(
     recorder: transcript.TranscriptWriter, settings: Settings, models: Router
 ) -> Recorder:
-    """The audit log, unless it is switched off, and then the transcript."""
+    """The recorder of a session: the audit log, unless it is off, then the transcript."""
     if settings.audit == "off":
         return recorder
     return Recorders(_log(recorder.session, settings, models, models.info()), recorder)
 
 
 def open_audit(project: Project, models: Router, role: str) -> Recorder:
-    """The audit log, begun, of work outside of a session by the model of `role`; it gets an id of
-    its own as a session has. It keeps nothing where the log is switched off."""
+    """A started audit log for work outside a session by the model of `role`, under a new id.
+
+    It stores nothing where the setting `audit` is off.
+    """
     settings = project.settings
     if settings.audit == "off":
         return Recorders()
@@ -103,13 +120,13 @@ def _log(session: str, settings: Settings, models: Router, info: ModelInfo) -> A
 
 
 def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any]:
-    """What the log says at the start beside the event; `info` is the model that the event names."""
+    """The facts in the first record of the log; `info` is the main model."""
     policy = settings.policy
-    own = [models.info(role) for role in ("small", "planner") if models.has_model(role)]
+    others = [models.info(role) for role in ("small", "planner") if models.has_model(role)]
     return {
         "backend": info.backend,
         "template_sha256": info.template_sha256,
-        "models": {one.id: one.sha256 for one in own},
+        "models": {each.id: each.sha256 for each in others},
         "mode": settings.mode,
         "policy": {str(file): sha256(file.read_bytes()) for file in policy.files},
         "offline": policy.offline,
@@ -124,19 +141,18 @@ def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any
 
 
 class Recorders:
-    """Several places where events are kept, asked in order: what the first cannot keep is not
-    handed on."""
+    """Several recorders in order; an event that one cannot store does not reach the next."""
 
     def __init__(self, *places: Recorder) -> None:
         self._places = places
 
     def append(self, event: Event) -> None:
-        """Keep one event everywhere. Raises WorkspaceError."""
+        """Store one event in all. Raises WorkspaceError."""
         for place in self._places:
             place.append(event)
 
     def aside(self, event: Event) -> None:
-        """See `session.Recorder`. Raises WorkspaceError."""
+        """See `Recorder`. Raises WorkspaceError."""
         for place in self._places:
             place.aside(event)
 
@@ -146,6 +162,6 @@ class Recorders:
             place.close()
 
     def discard(self) -> None:
-        """Finish all, and keep nothing."""
+        """Discard all."""
         for place in self._places:
             place.discard()

@@ -1,4 +1,4 @@
-"""A recorded session, run again."""
+"""Replay of a recorded session."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ from localagent.models.base import ModelInfo, Profile
 from localagent.models.catalog import lock as models_lock
 from localagent.models.router import MAIN
 from localagent.project.project import Project
-from localagent.session.factory import open_session
-from localagent.session.session import RunOptions, Session
+from localagent.session.factory import RunOptions, open_session
+from localagent.session.session import Session
 
 
 def replay(session: str, project: Project) -> Iterator[Event | Difference]:
-    """Run a recorded session again, the model's replies taken from its transcript and the tools
-    real, on a workspace that is as it was before.
+    """Run a recorded session again, with its recorded replies and real tools.
 
-    Yields the new events; last, where an observation differs from the recorded one, a Difference.
+    The workspace must be as it was before the session. Yields the new events and, where an
+    observation differs from the recorded one, a Difference at the end.
     """
     recorded = transcript.read(session)
     started = next((e for e in recorded.events if isinstance(e, SessionStarted)), None)
     if started is None:
-        raise UsageError(f"session {session} holds nothing to replay")
+        raise UsageError(f"session {session} has no events to replay")
     model = ReplayModel(recorded.events, _recorded_info(started.model, started.model_sha256))
-    seen: list[Event] = []
+    replayed: list[Event] = []
     with open_session(project, RunOptions(yes=True), model) as again:
         for place, event in enumerate(recorded.events):
             if isinstance(event, SessionStarted) or _is_main_switch(event):
                 model.become(_recorded_info(event.model, event.model_sha256))
                 again.planner = event.planner
-            for new in _done_again(again, event, recorded, place):
-                seen.append(new)
+            for new in _repeat(again, event, recorded, place):
+                replayed.append(new)
                 yield new
-    difference = compare(recorded.events, seen)
+    difference = compare(recorded.events, replayed)
     if difference is not None:
         yield difference
 
 
-def _done_again(
+def _repeat(
     again: Session, event: Event, recorded: transcript.Transcript, place: int
 ) -> Iterator[Event]:
-    """What the user did then, for the event that tells of it."""
+    """Repeat the user's action that the recorded event shows."""
     if isinstance(event, TurnStarted) and event.kind == "command":
         yield from again.run_command(event.prompt)
     elif isinstance(event, TurnStarted) and event.kind == "check":
@@ -85,16 +85,16 @@ def _done_again(
 
 
 def _of_turn(events: Iterable[Event]) -> Iterator[Event]:
-    """The first of `events`, up to the end of their turn."""
+    """The events up to the end of the turn."""
     return takewhile(lambda event: not isinstance(event, TurnFinished), events)
 
 
 def _is_main_switch(event: Event) -> TypeGuard[ModelSwitched]:
-    """Whether another model took over the work."""
+    """Whether the event is a switch of the main model."""
     return isinstance(event, ModelSwitched) and event.role == MAIN
 
 
 def _recorded_info(model: str, sha256: str) -> ModelInfo:
-    """Who a model of a recorded session was; its profile where the lock still has it."""
+    """The identity of a recorded model, with its profile if models.lock still has it."""
     known = {entry.id: entry.profile.profile() for entry in models_lock.load().entries}
     return ModelInfo(model, "replay", sha256, known.get(model, Profile()))

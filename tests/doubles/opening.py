@@ -10,7 +10,7 @@ from typing import Any
 from localagent.cli.main import build_parser
 from localagent.cli.session_console import run_in_session
 from localagent.project.project import Project
-from localagent.session.session import RunOptions
+from localagent.session.factory import RunOptions
 from localagent.ui.chat.interface import CommandLine
 
 _OPTIONS = {field.name for field in fields(RunOptions)}

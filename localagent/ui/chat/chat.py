@@ -15,8 +15,8 @@ from localagent.models.base import Model
 from localagent.models.router import Router
 from localagent.project.project import Project
 from localagent.project.prompt_commands import prompt_commands
-from localagent.session.factory import open_session
-from localagent.session.session import RunOptions, Session
+from localagent.session.factory import RunOptions, open_session
+from localagent.session.session import Session
 from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.commands.command import SlashCommand, user_command
 from localagent.ui.chat.commands.plan import make_plan

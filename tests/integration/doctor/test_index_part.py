@@ -18,7 +18,7 @@ def test_before_and_after_it_is_made(workspace_dir: Path) -> None:
     workspace = Workspace.open(workspace_dir)
     part = index_part(workspace)
     assert "not made yet" in part.lines[1] and part.problems == ()
-    assert part.lines[2] == "changes are heard while a session lasts"
+    assert part.lines[2] == "watches files for changes during a session"
     with DiskIndex(workspace) as index:
         index.refresh()
     assert "files" in index_part(workspace).lines[1]

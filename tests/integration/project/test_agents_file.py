@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from localagent.code.symbols import Symbol
-from localagent.project.agents_file import agents_file
+from localagent.project.agents_file import agents_file, conventions
 from localagent.project.build_commands import build_commands
-from localagent.project.conventions import conventions
 
 
 def project(root: Path, files: dict[str, str]) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from localagent.agent.model_calls import transcript_form
 from localagent.core.events import Event, Warned
 from localagent.models.base import Profile
-from localagent.project.rules import nearest_rules
+from localagent.project.project import nearest_rules
 from localagent.workspace.workspace import Workspace
 from tests.doubles.agreed import agree
 

@@ -62,7 +62,7 @@ def user_command(command: PromptCommand) -> SlashCommand:
         task, before = command.task(text), chat.mode
         mode = command.mode_from(before)
         chat.set_mode(mode)
-        chat.session.made_of.append((command.path, command.sha256))
+        chat.session.task_files.append((command.path, command.sha256))
         try:
             yield from chat.ask(task)
         finally:

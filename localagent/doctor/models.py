@@ -1,4 +1,4 @@
-"""The models that a run would use: whether they are there, and how they would be loaded."""
+"""The models that a run would use: llama.cpp, each model of the settings, the Ollama server."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from dataclasses import asdict, replace
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError, ModelFileError, ModelLoadError
 from localagent.doctor.report import Part, Problem
+from localagent.egress import lock as egress
 from localagent.models import gguf
 from localagent.models.catalog import lock, store
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.hardware import Gpu, gigabytes
 from localagent.models.llamacpp.memory_plan import MemoryPlan, plan_for_file
 from localagent.models.llamacpp.process import Library, library
+from localagent.models.ollama import pinning
+from localagent.models.ollama.pinning import ServerFacts, full, plain
 
 _STATES = {
-    "installed": "there, as pinned when it was last read",
-    "unverified": "there; it will be read and compared with its pin before it is loaded",
-    "incomplete": "partly fetched",
-    "altered": "there, but not the pinned file",
+    "installed": "installed, as pinned when it was last verified",
+    "unverified": "installed; localagent verifies it before it loads it",
+    "incomplete": "partly downloaded",
+    "altered": "installed, but not the pinned file",
     "missing": "not on this machine",
 }
 
@@ -47,15 +50,15 @@ def models(settings: Settings) -> list[Part]:
 
 
 def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Part]:
-    """What llama-cpp-python says; nothing is asked where no model needs it."""
+    """llama-cpp-python and its part of the report; not loaded where no model needs it."""
     if all(entry.backend != "llamacpp" for entry in used):
-        return None, Part("llama.cpp", ("not needed: no model of the settings uses it",))
+        return None, Part("llama.cpp", ("not needed: no configured model uses it",))
     try:
         found = library()
     except ModelLoadError as error:
         return None, Part("llama.cpp", (), (Problem(error.message, error.hint),))
     built = f"built for {', '.join(found.backends)}" if found.backends else "built without GPU"
-    network = "cannot reach the network" if found.network == "none" else "is not kept from it"
+    network = "has no network" if found.network == "none" else "has network access"
     lines = (f"{found.version}, {built}", f"its process {network}")
     data = {
         "version": found.version,
@@ -67,10 +70,10 @@ def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Part]:
 
 
 def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bool) -> Part:
-    """One model. What is wrong with it is `fatal` for the main one."""
+    """One model. Its problems are `fatal` for the main model."""
     name = f"model {entry.id}"
     if entry.backend != "llamacpp":
-        line = "Ollama keeps it; see the part on Ollama"
+        line = "stored by Ollama; see the part on Ollama"
         data = {"id": entry.id, "backend": entry.backend, "digest": entry.digest}
         data["chat_template_sha256"] = entry.chat_template_sha256
         return Part(name, (line, *_pins(entry)), (), data)
@@ -121,11 +124,85 @@ def _absent(entry: ModelEntry, state: store.State, *, fatal: bool) -> Problem:
         return Problem(f"the file of {entry.id} is not the pinned one", _verify(entry), fatal)
     what = f"the model {entry.id} is not on this machine ({gigabytes(entry.bytes)})"
     if store.pinned_in_place(entry):
-        hint = "bring the file back, or pin its new place: localagent models add PATH"
+        hint = "restore the file, or pin its new path: localagent models add PATH"
     else:
         hint = f"localagent models fetch {entry.id}"
     return Problem(what, hint, fatal)
 
 
 def _verify(entry: ModelEntry) -> str:
-    return f"localagent models verify {entry.id} says what differs"
+    return f"localagent models verify {entry.id} shows what differs"
+
+
+_CLOUD_ON = (
+    "OLLAMA_NO_CLOUD=1 in the server's environment, or disable_ollama_cloud in its server.json, "
+    "switches it off; localagent refuses cloud models in any case"
+)
+
+
+def ollama_part(settings: Settings) -> Part:
+    """The Ollama server of the settings.
+
+    No answer is a problem only where models.lock has an Ollama model.
+    """
+    host = settings.ollama_host
+    pinned = _pinned()
+    data: dict[str, object] = {"host": host, "answers": False}
+    state = egress.state()
+    if state.locked and not state.destinations:
+        said = "not asked: models.lock has no Ollama model, so this command may dial nothing"
+        return Part("Ollama", (f"{host}: {said}",), (), data)
+    try:
+        status = pinning.status(host, settings.policy.allowed_hosts)
+    except LocalAgentError as error:
+        if not pinned:
+            said = "Ollama is not running (not needed)"
+            return Part("Ollama", (f"{host}: {said}",), (), {**data, "error": error.message})
+        problem = Problem(error.message, error.hint, fatal=False)
+        return Part("Ollama", (host,), (problem,), {**data, "error": error.message})
+    return _server_part(status, pinned, data)
+
+
+def _server_part(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, object]) -> Part:
+    names = {full(tag.name or tag.model): plain(tag.digest) for tag in status.models}
+    remote = [tag.name or tag.model for tag in status.models if tag.remote]
+    cloud = {True: "off", False: "on", None: "unknown (only newer servers report it)"}
+    lines = [
+        f"{status.host}: version {status.version}, {len(names)} models",
+        f"its cloud: {cloud[status.cloud_off]}",
+    ]
+    lines += [f"cloud models, which localagent refuses: {', '.join(remote)}"] if remote else []
+    problems = []
+    if status.cloud_off is False:
+        problems.append(Problem("the server can send prompts to a cloud", _CLOUD_ON, fatal=False))
+    for entry in pinned:
+        digest = names.get(full(entry.name), "")
+        lines.append(
+            f"{entry.id}: {entry.name}, digest {digest or 'none: Ollama does not have it'}"
+        )
+        if digest != entry.digest:
+            error = _differs(entry, digest)
+            problems.append(Problem(error.message, error.hint, fatal=False))
+    data |= {
+        "answers": True,
+        "version": status.version,
+        "cloud_disabled": status.cloud_off,
+        "digests": names,
+        "remote": remote,
+    }
+    return Part("Ollama", tuple(lines), tuple(problems), data)
+
+
+def _differs(entry: ModelEntry, digest: str) -> ModelFileError:
+    return ModelFileError(
+        f"{entry.name} in Ollama is not what models.lock pins as {entry.id}: its digest is "
+        f"{digest[:12] or 'unknown'}, not {entry.digest[:12]}",
+        f"localagent models verify {entry.id}",
+    )
+
+
+def _pinned() -> list[ModelEntry]:
+    try:
+        return [entry for entry in lock.load().entries if entry.backend == "ollama"]
+    except LocalAgentError:  # the part on models reports it
+        return []
