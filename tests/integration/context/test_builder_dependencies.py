@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from localagent.context.builder import gather
-from localagent.context.dependencies import import_span, with_used_definitions
+from localagent.context.builder import gather, import_span, with_used_definitions
 from localagent.index.base import Passage
 from localagent.index.disk import DiskIndex
 from localagent.workspace.workspace import Workspace
