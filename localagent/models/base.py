@@ -1,8 +1,7 @@
 """The `Model` protocol: what the agent knows of a language model.
 
-A backend (`llamacpp`, `ollama`, `scripted`) implements `Model`. One call runs at a time; `generate`
-is a generator of chunks that ends with exactly one `Finish`, and `cancel` is the one method that
-may be called from another thread.
+A backend (`llamacpp`, `ollama`, `scripted`) implements `Model`. One call runs at a time. `generate`
+yields chunks and ends with exactly one `Finish`. Only `cancel` may be called from another thread.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from localagent.core.messages import Message
 FinishReason = Literal["stop", "length", "cancelled"]
 
 KvType = Literal["f16", "q8_0"]
-"""Types of the numbers in the KV cache that are used."""
+"""The types of numbers in the KV cache."""
 
 ATTEMPTS = 3
-"""How often a request that kills its worker is tried: after that the cause is the request or the
-machine, and another model takes over where there is one."""
+"""How often a request that kills its worker is tried. After that the cause is the request or the
+machine, and a fallback model takes over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a model is best used; from models.lock.
+    """How to use a model best; from models.lock.
 
-    `window` is in tokens. `fim` says that the model was trained to fill in the middle.
-    `parallel` is the most replies that are worth writing side by side. `think` is how many tokens a
-    model that thinks first may spend on that; 0 turns it off, where the backend can.
+    `window` is in tokens. `fim` says that the model can fill in the middle. `parallel` is the most
+    replies that are worth writing side by side. `think` is the most tokens for thinking before a
+    reply; 0 turns it off if the backend can.
     """
 
     planner: str = "workflow"
@@ -46,8 +45,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Who the model is: its id in the lock, its file's sha256 (or ""), its backend and profile, and
-    the pinned sha256 of its chat template (or "")."""
+    """The identity of a model: its id in the lock, its backend, its profile and its hashes.
+
+    `sha256` is the file's, or "". `template_sha256` is the pinned one of the chat template, or "".
+    """
 
     id: str
     backend: str
@@ -58,7 +59,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Infill:
-    """A request to write what stands between `prefix` and `suffix` (fill in the middle)."""
+    """A request for the text between `prefix` and `suffix` (fill in the middle)."""
 
     prefix: str
     suffix: str
@@ -69,13 +70,13 @@ class Request:
     """One generation.
 
     `prompt` is a conversation (rendered by the model's own chat template) or an `Infill`.
-    `reply_start` is put at the start of the assistant's reply, and is not part of the chunks.
-    `choices` are the texts of which the reply is exactly one; empty: it is free. `grammar` is GBNF
-    with the rule `root`; a backend without GBNF (Ollama) ignores it. `temperature` 0 means greedy.
-    `max_tokens` limits the reply; a limit of 0 reads the prompt and generates nothing.
+    `reply_start` begins the assistant's reply, and is not part of the chunks. With `choices`, the
+    reply is exactly one of these texts. `grammar` is GBNF with the rule `root`; a backend without
+    GBNF (Ollama) ignores it. `temperature` 0 means greedy. `max_tokens` limits the reply; with 0
+    the backend reads the prompt and generates nothing.
 
-    The first `fixed` messages are the same in every session (rules, tools), and a prompt that
-    `continues` begins later ones of its session; a backend may keep what it read of either on disk.
+    The first `fixed` messages are the same in every session (rules, tools). Later prompts of the
+    session begin with a prompt that `continues`. A backend may store the KV cache of both on disk.
     """
 
     prompt: Sequence[Message] | Infill
@@ -96,8 +97,7 @@ class Request:
 class Usage:
     """Token counts and wall-clock times (seconds) of one generation.
 
-    `prompt_tokens` is the whole prompt; `reused_tokens` of them were still in the cache and were
-    not read again.
+    `prompt_tokens` counts the whole prompt. The cache still held `reused_tokens` of them.
     """
 
     prompt_tokens: int = 0
@@ -109,7 +109,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Progress of reading the prompt: `done` of `total` tokens, of which `reused` cost nothing."""
+    """Progress of reading the prompt, in tokens; `reused` tokens of `done` cost nothing."""
 
     done: int
     total: int
@@ -118,7 +118,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of the reply, never splitting a character."""
+    """A piece of the reply; it never splits a character."""
 
     text: str
 
@@ -132,7 +132,7 @@ class ModelWarning:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of a generation. A stop sequence is not part of the text."""
+    """The end of a reply. A stop sequence is not part of the text."""
 
     reason: FinishReason
     usage: Usage
@@ -143,12 +143,12 @@ Chunk = Reading | Text | ModelWarning | Finish
 
 @dataclass(frozen=True, slots=True)
 class TokenizedPrompt:
-    """A request's prompt as the model sees it, and where its tokens end.
+    """A request's prompt as the model sees it, and the ends of its tokens.
 
-    `ends` are offsets in the text's UTF-8 bytes, one for each token, never falling; a token that
-    has no text ends where the one before it does. `places` are the first and last offset of what
-    each message says, or of an infill's prefix and suffix; what is between them is the model's own
-    template. Unless `exact`, the tokens are estimated, and spread evenly.
+    `ends` has the end of each token, as an offset in the UTF-8 bytes of `text`. Offsets never fall:
+    a token without text ends with the token before it. `places` has the first and last offset of
+    each message, or of an infill's prefix and suffix; the chat template wrote the text between
+    them. Unless `exact`, the tokens are estimated and spread evenly.
     """
 
     text: str
@@ -158,7 +158,7 @@ class TokenizedPrompt:
 
 
 def only(chunks: Generator[tuple[int, Chunk], None, None]) -> Generator[Chunk, None, None]:
-    """`Model.generate` of a backend, by its `generate_all` of one request; ends it when closed."""
+    """Implement `Model.generate` with `generate_all` of one request; closing ends it."""
     with contextlib.closing(chunks):
         for _, chunk in chunks:
             yield chunk
@@ -167,7 +167,7 @@ def only(chunks: Generator[tuple[int, Chunk], None, None]) -> Generator[Chunk, N
 def one_by_one(
     generate: Callable[[Request], Iterator[Chunk]], requests: Sequence[Request]
 ) -> Generator[tuple[int, Chunk], None, None]:
-    """`Model.generate_all` of a backend that writes one reply at a time."""
+    """Implement `Model.generate_all` for a backend that writes one reply at a time."""
     for place, request in enumerate(requests):
         for chunk in generate(request):
             yield place, chunk
@@ -178,35 +178,35 @@ class Model(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """Who the model is."""
+        """The identity of the model."""
 
     def count(self, text: str) -> int:
-        """The number of tokens of `text` by the model's own tokenizer, or a careful estimate where
-        the backend does not offer it."""
+        """Count the tokens of `text`; a backend without a tokenizer returns a high estimate."""
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
-        """The tokens of a request's prompt: those that `generate` would report for it. Raises as
-        `generate` does."""
+        """Return a request's prompt with its tokens, as `generate` reports them. Raises as it."""
 
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Generate a reply as a stream that ends with one `Finish`.
 
         Raises BackendError (WorkerDied, WorkerHung, ModelLoadError, ContextOverflow; on Ollama also
-        ServerError, PromptTruncated, ModelFileError), ModelNotInstalled or NotLocal. After an error
-        the model is usable again: the next call starts anew.
+        ServerError, PromptTruncated, ModelFileError), ModelNotInstalled or NotLocal. The model
+        stays usable after an error: the next call starts anew.
         """
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
-        """Generate replies to several requests, side by side where the backend can.
+        """Generate replies to several requests, side by side if the backend can.
 
-        Yields pairs of the request's place in `requests` and its chunk; the chunks of one request
-        come in their order, and each request ends with one `Finish`. Who stops taking them ends
-        those that still run. Raises as `generate` does.
+        Yields pairs of a request's place in `requests` and a chunk of its reply. The chunks of one
+        request come in order, and each request ends with one `Finish`. Closing the generator ends
+        the requests that still run. Raises as `generate` does.
         """
 
     def cancel(self, place: int | None = None) -> None:
-        """Stop the running generation within a second, or only the reply to the request at `place`;
-        what was stopped ends with `Finish("cancelled")`."""
+        """Stop the running generation within a second, or only the reply to the request at `place`.
+
+        A stopped reply ends with `Finish("cancelled")`.
+        """
 
     def close(self) -> None:
-        """Free the model. It must not be used afterwards."""
+        """Free the model. No other call may follow."""

@@ -51,16 +51,16 @@ Value = str | int | float | list[int | float]
 
 
 class GgufError(Exception):
-    """The file is no GGUF file that can be read; the message says why, and begins with "it"."""
+    """The file is not a readable GGUF file; the message says why, and begins with "it"."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawHeader:
-    """What a header holds. Texts that are too long, lists of texts and long lists of numbers are
-    left out of `values`; `lengths` has the length of every list.
+    """The content of a header.
 
-    `weights` is the number of all tensors' elements. `needs` is how many bytes the file must have
-    at least, as far as the tensors' types are known here.
+    `values` lacks long texts, lists of texts and long lists of numbers; `lengths` has the length of
+    every list. `weights` is the number of elements of all tensors. `needs` is the least number of
+    bytes of the file, by those tensors whose types are known here.
     """
 
     version: int
@@ -73,14 +73,14 @@ class RawHeader:
 
 
 class Stream(Protocol):
-    """What is read from: a file without a buffer, or any other binary one."""
+    """A binary stream, with or without a buffer."""
 
     def read(self, size: int, /) -> bytes | None:
-        """The next bytes, at most `size`; none at the end."""
+        """Return the next bytes, at most `size`; none at the end."""
         ...
 
     def seek(self, position: int, /) -> int:
-        """Go on at `position`."""
+        """Continue at `position`."""
         ...
 
 
@@ -157,7 +157,7 @@ def _pair(
 
 
 def _items(cursor: _Cursor, kind: int, count: int) -> list[int | float] | None:
-    """A list of numbers; None for one that is passed over."""
+    """Read a list of numbers; None for a list that is skipped."""
     if kind == _TEXT:
         cursor.skip_texts(count)
         return None
@@ -171,8 +171,10 @@ def _items(cursor: _Cursor, kind: int, count: int) -> list[int | float] | None:
 
 
 def _tensors(cursor: _Cursor, count: int) -> tuple[int, int]:
-    """How many weights all tensors have, and where the last one ends at least, in bytes from
-    where the tensors begin."""
+    """The number of weights of all tensors, and the least end of the last one.
+
+    The end is in bytes from the first tensor.
+    """
     weights = end = 0
     for _ in range(count):
         if cursor.text(MAX_KEY) is None:
@@ -213,7 +215,7 @@ class _Cursor:
         return found
 
     def text(self, most: int) -> str | None:
-        """A text with its length before it; None for one of more than `most` bytes."""
+        """A text after its length; None for a text of more than `most` bytes."""
         length = int(self.number("Q"))
         if length > most:
             self.skip(length)
@@ -229,7 +231,7 @@ class _Cursor:
         return self._buffer[self._at - count : self._at]
 
     def skip(self, count: int) -> None:
-        """Pass over `count` bytes."""
+        """Skip `count` bytes."""
         self._need(count)
         target = self.position + count
         if target > self._base + len(self._buffer):
@@ -245,7 +247,7 @@ class _Cursor:
             yield self.text(MAX_KEY) or ""
 
     def skip_texts(self, count: int) -> None:
-        """Pass over `count` texts: a vocabulary, so this is where the time goes."""
+        """Skip `count` texts. Vocabularies are long, so most of the time is spent here."""
         self._need(8 * count)
         unpack = _LENGTH.unpack_from
         while count:
@@ -283,7 +285,7 @@ _QUANTIZATIONS = (
     *("Q2_K_S", "IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M", "IQ2_S", "IQ2_M"),
     *("IQ4_XS", "IQ1_M", "BF16", "-", "-", "-", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"),
 )
-# Architectures of llama.cpp that write no text.
+# Architectures of llama.cpp that do not write text.
 _EMBEDDING = {
     *("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2"),
     *("jina-bert-v3", "eurobert", "gemma-embedding", "t5encoder"),
@@ -316,12 +318,13 @@ _FIM_TOKENS = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF file says of itself. Texts are "" and numbers 0 where it does not say.
+    """The facts in a GGUF file's header; a missing text is "", a missing number 0.
 
-    `context_length` is in tokens, `size` (the file's) in bytes. `kv_bytes_per_token` is what one
-    token takes in the KV cache, of 16-bit floats, in all layers. `parameters` is the number of
-    weights. `key_length` and `value_length` are of one head. `unusable` says why localagent
-    cannot use it, or is "". `tools` says whether the chat template has a place for tools.
+    `context_length` is in tokens, `size` (the file's) in bytes. `kv_bytes_per_token` is the
+    size of one token in the KV cache, with 16-bit floats, in all layers. `parameters` is the
+    number of weights. `key_length` and `value_length` are of one head. `unusable` is the
+    reason why localagent cannot use it, or "". `tools` says whether the
+    chat template has a place for tools.
     """
 
     size: int
@@ -346,7 +349,7 @@ class Header:
 
 
 def read(path: Path) -> Header:
-    """The header of the file at `path`. Raises GgufError and OSError."""
+    """Read the header of the file at `path`. Raises GgufError and OSError."""
     with open(path, "rb", buffering=0, opener=_opener) as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -371,17 +374,17 @@ def has_fim_tokens(path: Path) -> bool:
 
 
 def text_sha256(template: str) -> str:
-    """The hash of a chat template's text; "" where there is none."""
+    """The hash of a chat template's text; "" for no template."""
     return hashlib.sha256(template.encode()).hexdigest() if template else ""
 
 
 def _opener(path: str, flags: int) -> int:
-    """Opens without waiting: a pipe with this name would block for ever."""
+    """Open without waiting: a pipe would block for ever."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def header(raw: RawHeader, size: int) -> Header:
-    """The meaning of a header's values; `size` is the file's, in bytes."""
+    """Interpret the values of a header; `size` is the file's, in bytes."""
     values = raw.values
     architecture = _text(values, "general.architecture")
     template = _text(values, "tokenizer.chat_template")
@@ -422,7 +425,7 @@ def header(raw: RawHeader, size: int) -> Header:
 
 
 def _unusable(raw: RawHeader, architecture: str, size: int) -> str:
-    """Why this is no model that can write text, or ""."""
+    """The reason why this is no model that writes text, or ""."""
     values = raw.values
     parts = max(_numbers(values, "split.count"), default=0)
     kind = _text(values, "general.type")
@@ -454,7 +457,7 @@ def _text(values: Mapping[str, Value], key: str) -> str:
 
 
 def _numbers(values: Mapping[str, Value], key: str) -> list[int]:
-    """A value, or a list's values, as whole numbers that are not negative."""
+    """The non-negative whole numbers of a value or a list."""
     value = values.get(key, [])
     items = value if isinstance(value, list) else [value]
     return [item for item in items if type(item) is int and item >= 0]

@@ -1,14 +1,14 @@
-"""Which model does which job, and which one takes over when it cannot.
+"""Which model serves which role, and which model takes over when it fails.
 
-A *role* ("main", "small", "planner") is served by a model of the lock; a role without a model of
-its own is served by main's, by the same instance. Behind each stand the fallbacks:
+A model of the lock serves a *role* ("main", "small", "planner"). Main's model serves a role without
+a model of its own, with the same instance. The fallbacks follow:
 
     small ─▶ small's own ─▶ main's ─▶ fallback 1 ─▶ fallback 2 …
 
-Models are opened when they are first needed. One that cannot be loaded is given up for the rest of
-the session, and the request goes to the next. One whose requests failed as often in a row as the
-agent tries them is given up, too; the next request goes to the next. Nothing is used that the
-catalog does not hold.
+A model opens at its first use. The router gives up a model that cannot be loaded, for the rest of
+the session, and the request goes to the next. It also gives up a model that failed as often in a
+row as the agent retries; then the next request goes to the next. It uses only models of the
+catalog.
 """
 
 from __future__ import annotations
@@ -48,16 +48,15 @@ MAIN = "main"
 _T = TypeVar("_T")
 
 NEED = 1.5
-"""Memory that a model takes, in file sizes: the default one at 8,192 tokens is a file of 1.1 GB,
-0.24 GB of cache and about as much of buffers."""
+"""Memory of a model, in file sizes: the default one at 8,192 tokens has a file of 1.1 GB, a cache
+of 0.24 GB and buffers of about the same size."""
 
 _UNUSABLE = (ModelLoadError, ModelFileError, ModelNotInstalled)
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedModel:
-    """A model that may be used. `bytes` is what has to fit into this machine's memory beside
-    others, 0 where somebody else sees to that (a server)."""
+    """A model that may be used. `bytes` must fit into memory; 0 if a server takes care of that."""
 
     info: ModelInfo
     bytes: int
@@ -66,7 +65,7 @@ class PinnedModel:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Another model serves `role` from now on."""
+    """The event that another model serves `role` from now on."""
 
     role: str
     info: ModelInfo
@@ -74,10 +73,10 @@ class Switch:
 
 
 class Router:
-    """The models of a session. `catalog` holds all that may be used, by id.
+    """The models of a session; `catalog` has all that may be used, by id.
 
-    `memory` tells how many bytes are free, or None where that is not known. Raises UsageError where
-    `main`, `roles` or `fallback` name a model that the catalog does not hold.
+    `memory` returns the free bytes, or None if unknown. Raises UsageError if `main`, `roles` or
+    `fallback` names a model that the catalog lacks.
     """
 
     def __init__(
@@ -103,11 +102,11 @@ class Router:
 
     @classmethod
     def of(cls, model: Model) -> Router:
-        """A router with nothing but `model`, for every role."""
+        """Make a router with one `model` for every role."""
         return cls({model.info.id: PinnedModel(model.info, 0, lambda: model)}, model.info.id)
 
     def known(self, model_id: str) -> ModelInfo:
-        """Who the model with this id is. Raises UsageError for one that is not in the lock."""
+        """Return the identity of a model. Raises UsageError for an id that is not in the lock."""
         if model_id not in self._catalog:
             raise UsageError(
                 f"no model is called {model_id!r} in models.lock",
@@ -116,15 +115,15 @@ class Router:
         return self._catalog[model_id].info
 
     def has_model(self, role: str) -> bool:
-        """Whether the role was given a model of its own."""
+        """Whether the role has a model of its own."""
         return role in self._roles
 
     def names(self) -> list[str]:
-        """The ids of all models that could be used, installed or not."""
+        """The ids of all models of the catalog, installed or not."""
         return list(self._catalog)
 
     def role(self, role: str) -> RoleModel:
-        """The model of `role`; it stays the same object when another model takes the role over."""
+        """The model of `role`; the object stays the same when another model takes over."""
         return RoleModel(self, role if self.has_model(role) else MAIN)
 
     def current(self, role: str = MAIN) -> str:
@@ -132,14 +131,14 @@ class Router:
         return self._chain(role)[0]
 
     def info(self, role: str = MAIN) -> ModelInfo:
-        """Who serves `role` now."""
+        """The identity of the model that serves `role` now."""
         name = self.current(role)
         return self._open[name].info if name in self._open else self._catalog[name].info
 
     def model(self, role: str = MAIN) -> Model:
-        """The model that serves `role`, opened; where that fails, the next of its chain.
+        """Open the model that serves `role`, or the next of its chain if that fails.
 
-        Raises what opening the last one raised.
+        Raises the error of the last one.
         """
         while True:
             name = self.current(role)
@@ -150,7 +149,7 @@ class Router:
                     raise
 
     def give_up(self, role: str, name: str, error: LocalAgentError) -> bool:
-        """Use the model `name` no more; False, and nothing done, where no other is left."""
+        """Stop using the model `name`; do nothing and return False if no other is left."""
         left = [other for other in self._chain(role) if other != name]
         if not left:
             return False
@@ -161,17 +160,17 @@ class Router:
         return True
 
     def failed(self, role: str, name: str, error: LocalAgentError) -> None:
-        """A request failed in the middle; after `ATTEMPTS` in a row another model takes over."""
+        """Record a failed request; after `ATTEMPTS` in a row another model takes over."""
         self._failures[name] = self._failures.get(name, 0) + 1
         if self._failures[name] >= ATTEMPTS and self.give_up(role, name, error):
             self._failures[name] = 0
 
     def worked(self, name: str) -> None:
-        """A request was carried out."""
+        """Record a request that succeeded."""
         self._failures.pop(name, None)
 
     def switch(self, model_id: str) -> ModelInfo:
-        """Give the main role to another model; the old one keeps it where this raises.
+        """Give the main role to another model; the old one stays if this raises.
 
         Raises UsageError for an unknown id, ModelNotInstalled, BackendError.
         """
@@ -189,12 +188,12 @@ class Router:
         return self.info()
 
     def drain_warnings(self) -> list[str]:
-        """What the user should be told; each is given once."""
+        """Return the new warnings for the user, and forget them."""
         warnings, self._warnings = self._warnings, []
         return warnings
 
     def drain_switches(self) -> list[Switch]:
-        """The changes since the last call."""
+        """Return the switches since the last call."""
         switches, self._switches = self._switches, []
         return switches
 
@@ -209,7 +208,7 @@ class Router:
             self._close(name)
 
     def _chain(self, role: str) -> list[str]:
-        """What may serve `role`, the best first; never empty."""
+        """The models that may serve `role`, the best first; never empty."""
         own = [self._roles[role]] if self.has_model(role) else []
         names = list(dict.fromkeys([*own, self._main, *self._fallback]))
         return [name for name in names if name not in self._given_up] or [self._main]
@@ -222,10 +221,10 @@ class Router:
         return self._open[name]
 
     def _make_room(self, name: str, size: int) -> None:
-        """Close models that are not main's where another one would not fit beside them.
+        """Close models other than main's if the new one does not fit otherwise.
 
-        Main's is never closed for another, as what it has read would have to be read again: raises
-        ModelLoadError instead, and the other's role falls to it.
+        Main's model stays open, because closing it would lose the prompt that it has read. Raises
+        ModelLoadError instead, and the role of the new one falls to main's.
         """
         main = self.current()
         for other in [n for n in self._open if n != main and self._catalog[n].bytes]:
@@ -249,7 +248,7 @@ class Router:
 
 
 class RoleModel:
-    """A `Model` that is whichever one serves a role; `info` follows. See `Router`."""
+    """A `Model` that stands for the one that serves a role now."""
 
     def __init__(self, router: Router, role: str) -> None:
         self._router = router
@@ -257,27 +256,27 @@ class RoleModel:
 
     @property
     def info(self) -> ModelInfo:
-        """Who serves the role now."""
+        """The identity of the model that serves the role now."""
         return self._router.info(self._role)
 
     def count(self, text: str) -> int:
-        """The number of tokens of `text`, by the tokenizer of the model that serves the role."""
+        """Count the tokens of `text` with the model that serves the role."""
         return self._ask(lambda model: model.count(text))
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
-        """The tokens of a prompt, by the model that serves the role."""
+        """Tokenize a prompt with the model that serves the role."""
         return self._ask(lambda model: model.tokenize(request))
 
     def generate(self, request: Request) -> Iterator[Chunk]:
-        """As the model's own; a request that nothing came of goes to the next one."""
+        """Generate a reply; the next model takes a request that the first could not load for."""
         return only(self._run(lambda model: model.generate_all([request])))
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
-        """As the model's own; requests that nothing came of go to the next one."""
+        """Generate replies; the next model takes requests that the first could not load for."""
         return self._run(lambda model: model.generate_all(requests))
 
     def cancel(self, place: int | None = None) -> None:
-        """Stop what runs, on whichever model."""
+        """Stop the running generation, on any model."""
         self._router.cancel(place)
 
     def close(self) -> None:
@@ -285,7 +284,7 @@ class RoleModel:
         self._router.close()
 
     def _ask(self, ask: Callable[[Model], _T]) -> _T:
-        """What a model says, where it can be used; otherwise what the next one says."""
+        """Call a model; the next one if it cannot be used."""
         while True:
             model, name = self._router.model(self._role), self._router.current(self._role)
             try:
@@ -316,6 +315,6 @@ class RoleModel:
             except (WorkerDied, WorkerHung) as error:
                 self._router.failed(self._role, name, error)
                 raise
-            except (ServerError, PromptTruncated) as error:  # which nobody tries again
+            except (ServerError, PromptTruncated) as error:  # never retried
                 self._router.give_up(self._role, name, error)
                 raise

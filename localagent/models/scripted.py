@@ -1,11 +1,11 @@
-"""A model whose replies are written beforehand: for tests, demonstrations and users' own tests.
+"""A model with written replies: for tests, demonstrations and the users' tests.
 
 Replies come from a list or from a file, by its suffix:
 
     .toml    [[reply]] tables with the keys of `ScriptedReply`
     .jsonl   one object with these keys a line
-    others   text: each reply begins with a line `--- reply`, optionally followed by keys as in a
-             TOML inline table, and goes on to the next such line:
+    others   text: each reply begins with a line `--- reply` and ends at the next such line. Keys
+             may follow on that line, as in a TOML inline table:
 
                  --- reply when = "classify", to = "chat"
                  edit
@@ -48,7 +48,7 @@ from localagent.models.base import (
 _TOKEN = re.compile(r" ?\w{1,4}| ?[^\w\s]|\s+?(?= ?\S)|\s+")
 _SEPARATOR = re.compile(r"^--- reply\b(.*)$", re.MULTILINE)
 
-# What keys of a reply hold that are no text.
+# The types of a reply's keys that are no texts.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "repeat": bool,
     "reading": (int, float),
@@ -62,11 +62,11 @@ SCRIPTED = ModelInfo("scripted", "scripted", "", Profile())
 class ScriptedReply:
     """One reply.
 
-    It is given to the first request that it fits and that no earlier reply of the script fits:
-    `when` is a regular expression searched for in the last message (of an infill: prefix, a line
-    break, suffix); `to` limits it to conversations or infills. It is used up then, unless
-    `repeat`. `error` names a BackendError ("WorkerDied") that is raised after the text.
-    `reading` is how long the prompt takes to be read, `pace` how long each token takes, in seconds.
+    A request gets the first reply of the script that fits; it is used up then, unless `repeat`.
+    `when` is a regular expression for the last message (of an infill: prefix, a line break,
+    suffix). `to` limits the reply to conversations or infills. `error` names a BackendError
+    ("WorkerDied") that follows the text. `reading` is the time for the prompt, `pace` the time for
+    each token, in seconds.
     """
 
     text: str = ""
@@ -80,11 +80,11 @@ class ScriptedReply:
 
 
 class ScriptedModel:
-    """A `Model` that gives written replies and keeps what it was asked.
+    """A `Model` that gives written replies and records its requests.
 
-    It honours max_tokens, stop, reply_start (taken off a reply that begins with it), the window
-    and `cancel`, and counts as reused what a request has in common with the one before. A
-    `grammar` is not enforced. `requests` and `prompts` (the same as text) grow by one a request.
+    It respects max_tokens, stop, the window and `cancel`. It removes a reply_start from a reply
+    that begins with it. The beginning that two requests in a row share counts as reused. It
+    ignores a `grammar`. `requests` and `prompts` (the same as text) grow by one for each request.
     """
 
     def __init__(self, replies: Sequence[str | ScriptedReply], info: ModelInfo = SCRIPTED) -> None:
@@ -102,7 +102,7 @@ class ScriptedModel:
 
     @classmethod
     def from_file(cls, path: Path, info: ModelInfo = SCRIPTED) -> ScriptedModel:
-        """The script of a file. Raises UsageError where it is unreadable or malformed."""
+        """Make a model of a script file. Raises UsageError for an unreadable or malformed one."""
         return cls(load(path), info)
 
     @property
@@ -111,18 +111,17 @@ class ScriptedModel:
         return self._info
 
     def count(self, text: str) -> int:
-        """The number of pieces that `tokens` cuts `text` into."""
+        """Count the pieces that `tokens` makes of `text`."""
         return len(tokens(text))
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
-        """The prompt's text in these pieces."""
+        """Tokenize a prompt into these pieces."""
         return tokenize(request)
 
     def generate(self, request: Request) -> Iterator[Chunk]:
-        """Stream the reply that fits `request`, a token a chunk.
+        """Stream the reply that fits `request`, one token a chunk.
 
-        Raises BackendError where no reply is left that fits, ContextOverflow, and a reply's own
-        error.
+        Raises BackendError if no reply fits, ContextOverflow, and the error of the reply.
         """
         if self._closed:
             raise BackendError("the scripted model was closed")
@@ -132,7 +131,7 @@ class ScriptedModel:
         return self._stream(request)
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
-        """The replies one after another, each as `generate` gives it."""
+        """Generate the replies one after another."""
         return one_by_one(self.generate, requests)
 
     def cancel(self, place: int | None = None) -> None:  # noqa: ARG002 - one at a time
@@ -177,7 +176,7 @@ class ScriptedModel:
         yield Finish(reason, Usage(total, reused, written))
 
     def _read(self, reused: int, total: int, seconds: float) -> Iterator[Reading]:
-        """The progress of reading the prompt, ten times in all where that takes a while."""
+        """Report the progress of reading the prompt, in ten steps if it takes time."""
         for tenth in range(1, 10) if seconds else ():
             if self._cancelled.wait(seconds / 10):
                 return
@@ -204,7 +203,7 @@ class ScriptedModel:
 
 
 def tokens(text: str) -> list[str]:
-    """`text` cut into pieces by a simple fixed rule: words in fours, signs, white space."""
+    """Cut `text` into pieces by a fixed rule: four letters, one sign, white space."""
     return _TOKEN.findall(text)
 
 
@@ -217,7 +216,7 @@ def rendered(request: Request) -> str:
 
 
 def tokenize(request: Request) -> TokenizedPrompt:
-    """The whole prompt in pieces, and where what it says stands in it."""
+    """The whole prompt in pieces, with the places of its messages."""
     text = rendered(request)
     ends = accumulate(map(_bytes, tokens(text)))
     if isinstance(request.prompt, Infill):
@@ -237,7 +236,7 @@ def _bytes(text: str) -> int:
 
 
 def load(path: Path) -> list[ScriptedReply]:
-    """The replies of a script file. Raises UsageError where it is unreadable or malformed."""
+    """Read the replies of a script file. Raises UsageError for an unreadable or malformed one."""
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
@@ -309,7 +308,7 @@ def _last_text(request: Request) -> str:
 
 
 def _common(one: list[str], other: list[str]) -> int:
-    """How many tokens both begin with."""
+    """How many tokens both lists share at their beginning."""
     count = 0
     for a, b in zip(one, other, strict=False):
         if a != b:

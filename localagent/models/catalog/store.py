@@ -1,10 +1,9 @@
-"""The model folder: which files are there, and whether each is what the lock pins.
+"""The model folder: which files are there, and whether each is the file that the lock pins.
 
-A file is hashed when it is installed and again whenever its size, times or inode differ from
-those at the last hash (noted in `verified.json` in the state folder); so starting costs no read
-of a gigabyte, and an altered file is found before it is loaded, also when its process is started
-again in the middle of a session. Its header is read each time, for
-the chat template's hash. A mismatch is refused and left for the person to look at, never repaired.
+A file is hashed when it is installed, and again when its size, times or inode differ from those at
+the last hash. `verified.json` in the state folder has these. So a start reads no gigabyte, and an
+altered file is found before each load, also in the middle of a session. The header is read each
+time, for the hash of the chat template. A mismatch is refused and never repaired: the user decides.
 """
 
 from __future__ import annotations
@@ -38,8 +37,10 @@ from localagent.models.catalog.lock import LocalFile, ModelEntry
 
 
 def check_template(entry: ModelEntry, path: Path, hint: str) -> None:
-    """Raises ModelFileError where the lock pins another chat template than the file's. An entry
-    without its hash (models.lock of an older localagent) pins it by the file's hash alone."""
+    """Raise ModelFileError if the lock pins another chat template than the file's.
+
+    An entry of an older localagent has no such hash; then the file's hash alone counts.
+    """
     if not entry.chat_template_sha256:
         return
     found = _template(path)
@@ -49,12 +50,12 @@ def check_template(entry: ModelEntry, path: Path, hint: str) -> None:
         raise ModelFileError(
             f"{path} is the pinned file, but models.lock pins another chat template for "
             f"{entry.id}: the file's sha256 is {found or 'none'}, not {entry.chat_template_sha256}",
-            f"somebody changed chat_template_sha256 in models.lock; {hint}",
+            f"chat_template_sha256 in models.lock was changed; {hint}",
         )
 
 
 def altered(entry: ModelEntry, path: Path, digest: str, hint: str) -> ModelFileError:
-    """The error for a file with the hash `digest`, which is not the pinned one."""
+    """The error for a file whose hash `digest` is not the pinned one."""
     return ModelFileError(
         f"{path} is not what models.lock pins: its sha256 is {digest}, not {entry.sha256}; "
         + _changed(entry, path),
@@ -63,7 +64,7 @@ def altered(entry: ModelEntry, path: Path, digest: str, hint: str) -> ModelFileE
 
 
 def resized(entry: ModelEntry, path: Path, size: int, hint: str) -> ModelFileError:
-    """The error for a file of `size` bytes, which are not the pinned ones."""
+    """The error for a file whose `size` in bytes is not the pinned one."""
     return ModelFileError(
         f"{path} has {size:,} bytes; models.lock pins {entry.bytes:,}; {_changed(entry, path)}",
         hint,
@@ -71,7 +72,7 @@ def resized(entry: ModelEntry, path: Path, size: int, hint: str) -> ModelFileErr
 
 
 def _changed(entry: ModelEntry, path: Path) -> str:
-    """What of a file that is not the pinned one is another."""
+    """Which part of a file differs from the pinned one."""
     found, pinned = _template(path), entry.chat_template_sha256
     if found is None:
         return "it is no GGUF file that can be read"
@@ -98,7 +99,7 @@ _RESERVE = 64 << 20
 
 
 def location(entry: ModelEntry) -> Path:
-    """Where the model's file is or would be: in the model folder, or where it was pinned."""
+    """The path of the model's file: in the model folder, or the place where it was pinned."""
     installed = models_dir() / entry.file
     if not installed.exists():
         for source in entry.sources:
@@ -108,13 +109,15 @@ def location(entry: ModelEntry) -> Path:
 
 
 def pinned_in_place(entry: ModelEntry) -> bool:
-    """True where the model's file is not in the model folder but belongs to the user."""
+    """Whether the model's file is not in the model folder but belongs to the user."""
     return location(entry) != models_dir() / entry.file
 
 
 def state(entry: ModelEntry) -> State:
-    """What a look at size and times tells of the model's file, without reading it; "served" for one
-    without a file here, which a server keeps."""
+    """The state of the model's file, by its size and times, without reading it.
+
+    "served" means that a server keeps the model.
+    """
     if not entry.file:
         return "served"
     path = location(entry)
@@ -130,9 +133,9 @@ def state(entry: ModelEntry) -> State:
 
 
 def path_for(entry: ModelEntry, deep: bool = False, report: OnProgress | None = None) -> Path:
-    """The model's file, verified. `deep` reads it all, also where nothing seems to have changed.
+    """Return the model's file, verified. `deep` reads all of it, even if nothing seems changed.
 
-    Raises ModelNotInstalled where it is missing and ModelFileError where it is not the pinned one.
+    Raises ModelNotInstalled for a missing file, and ModelFileError for another one.
     """
     path = location(entry)
     _check(entry, path, None if deep else _record_of(path), report)
@@ -141,7 +144,7 @@ def path_for(entry: ModelEntry, deep: bool = False, report: OnProgress | None = 
 
 
 class VerifiedFile:
-    """A model's file, verified as by `path_for`, and again, by `again`, whenever it is loaded."""
+    """A model's file, verified as by `path_for`; `again` verifies it before each load."""
 
     def __init__(self, entry: ModelEntry) -> None:
         place = location(entry)
@@ -151,7 +154,7 @@ class VerifiedFile:
         self.path = place.resolve()
 
     def again(self) -> None:
-        """Look whether it still is the file that was verified; where it may be another, read it.
+        """Verify the file again; it is read if its size, times or inode changed.
 
         Raises ModelNotInstalled, ModelFileError.
         """
@@ -161,8 +164,10 @@ class VerifiedFile:
 def _check(
     entry: ModelEntry, path: Path, seen: _Fingerprint | None, report: OnProgress | None
 ) -> _Fingerprint:
-    """What tells the file at `path` from others, once it is known to be the pinned one: by `seen`,
-    or else by reading it. Raises ModelNotInstalled, ModelFileError."""
+    """Verify the file at `path` and return its fingerprint; an equal `seen` spares the reading.
+
+    Raises ModelNotInstalled, ModelFileError.
+    """
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -180,11 +185,11 @@ def _check(
 
 
 def install(entry: ModelEntry, pieces: Pieces, report: OnProgress | None = None) -> Path:
-    """Put the model's file together from `pieces`, verify it, and return its path.
+    """Assemble the model's file from `pieces`, verify it, and return its path.
 
-    Resumes what an earlier run left. Does nothing where the file is installed and right. Raises
-    ModelFileError for a source or an installed file that is not the pinned one, UsageError where
-    there is no space or another process installs the same model, and what `pieces` raises.
+    Resumes an earlier run. Does nothing for an installed file that is the pinned one. Raises
+    ModelFileError for a source or a file with other bytes. Raises UsageError for a full disk and
+    for a model that another process installs, and the errors of `pieces`.
     """
     target = models_dir() / entry.file
     try:
@@ -201,9 +206,9 @@ def install(entry: ModelEntry, pieces: Pieces, report: OnProgress | None = None)
 
 
 def remove(entry: ModelEntry) -> int:
-    """Remove the model's file, and what is left of fetching it, from the model folder.
+    """Remove the model's file and its unfinished download from the model folder.
 
-    Returns the bytes freed. A file that is pinned in place is never touched.
+    Returns the freed bytes. A file that is pinned in place stays.
     """
     target = models_dir() / entry.file
     freed = 0
@@ -218,16 +223,16 @@ def remove(entry: ModelEntry) -> int:
 
 
 def hash_file(path: Path, report: OnProgress | None = None) -> tuple[int, str]:
-    """The size and sha256 of any file; noted, so that `path_for` need not read it again.
+    """Return the size and sha256 of a file, and record them for `path_for`.
 
-    Raises ModelFileError where it cannot be read or changes meanwhile.
+    Raises ModelFileError for an unreadable file and for one that changes meanwhile.
     """
     after, digest = _hashed(path, report)
     return after.st_size, digest
 
 
 def _hashed(path: Path, report: OnProgress | None) -> tuple[os.stat_result, str]:
-    """As `hash_file`, and what the file's size and times were."""
+    """As `hash_file`, with the file's size and times."""
     try:
         with path.open("rb") as stream:
             before = os.fstat(stream.fileno())
@@ -301,7 +306,7 @@ def _digest(stream: BinaryIO, size: int, report: OnProgress | None) -> str:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """An empty folder, removed afterwards; also what a killed run left in it."""
+    """An empty folder for a while; files of a killed run are removed first."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
@@ -312,7 +317,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _alone(entry: ModelEntry) -> Iterator[None]:
-    """Hold the right to install this model; the system gives it up when the process ends."""
+    """Hold the lock for the installation of this model; the system frees it with the process."""
     path = models_dir() / f".{entry.id}.lock"
     with path.open("ab") as stream:
         try:
@@ -321,7 +326,7 @@ def _alone(entry: ModelEntry) -> Iterator[None]:
             if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 raise
             raise UsageError(
-                f"another process is fetching {entry.id} just now", "wait until it is done"
+                f"another process is fetching {entry.id}", "wait until it is done"
             ) from error
         yield
 
@@ -338,7 +343,7 @@ def _lock(handle: int) -> None:
 
 
 def _fingerprint(status: os.stat_result, sha256: str) -> _Fingerprint:
-    """What tells an unchanged file: `ctime` cannot be set back by whoever alters the content."""
+    """The facts that show an unchanged file: nobody but root can set `ctime` back."""
     times = [status.st_mtime_ns, status.st_ctime_ns]
     return [status.st_size, *times, status.st_dev, status.st_ino, sha256]
 
@@ -356,7 +361,7 @@ def _record_of(path: Path) -> _Fingerprint | None:
 
 
 def _record(path: Path, fingerprint: _Fingerprint | None) -> None:
-    """Remember or forget a verification. Where that cannot be written, the file is read again."""
+    """Record a verification, or remove it. If that fails, the file is read again next time."""
     notes = _records()
     if notes.get(str(path)) == fingerprint:
         return

@@ -1,9 +1,9 @@
 """The llama.cpp backend: a model in a child process that may die without harm.
 
-The process starts at the first need (or with `start`), and again after it died. A request whose
-process dies before any text came is tried once more; where the process had never finished a step
-and died of a crash, the next one runs without the library's extra buffer types, which some builds
-get wrong (a compiler's bug on CPUs with AMX). The reasons are in docs/adr/0002-worker-process.md.
+The process starts at the first request (or with `start`), and again after its death. A request
+whose process dies before any text came is tried once more. After a crash in its first step, the
+next process runs without the library's extra buffer types: some builds have them wrong (a
+compiler's bug on CPUs with AMX). docs/adr/0002-worker-process.md has the reasons.
 """
 
 from __future__ import annotations
@@ -41,34 +41,32 @@ from localagent.models.llamacpp.memory_plan import BATCH, plan_for_file
 from localagent.models.llamacpp.process import usable_gpus, worker_command
 
 SILENCE = 120.0
-"""Seconds without a word from the worker after which it counts as hung. It reports every few
-seconds while it loads and reads, and every token that it writes."""
+"""Seconds of silence after which the worker counts as hung. It reports every few seconds while it
+loads and reads, and each token that it writes."""
 
 KEEP = 3.0
 """Seconds that closing may take for writing the KV cache: at 100 MB a second, 10,000 tokens."""
 
 KV_BYTES = 2 << 30
-"""Bytes of all KV caches on disk together: some 70,000 tokens of the default model."""
+"""Most bytes of all KV caches on disk: some 70,000 tokens of the default model."""
 
 
 def _unchecked() -> None:
-    """Nothing pins the file."""
+    """The check for a file that nothing pins."""
 
 
 class LlamaCpp:
     """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
 
     `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
-    `gpu_layers` None leaves it to the library. `kv_type` is "f16" or "q8_0"; the latter
-    needs `flash`, attention that does not keep its scores. `kv_bytes` is what the
-    KV caches kept on disk may hold, 0 for none; `drafts` allows guesses that are checked. `nice` is
-    added to the niceness of the process. `silence` is in seconds. `command` starts another worker
-    that speaks the same protocol. `logs` and `cache` are the folders of the worker's logs and of
-    the KV caches. `check` is called each time before the file is loaded and raises where it must
-    not be (any more). `notes` are what the user should be told with the first reply.
+    `gpu_layers` None leaves the choice to the library. `kv_type` "q8_0" needs `flash`: attention
+    that does not store its scores. `kv_bytes` limits the KV caches on disk, 0 stores none. `drafts`
+    allows guessed tokens, which are checked. `nice` is added to the niceness of the process.
+    `silence` is in seconds. `command` starts another worker with the same protocol. `logs` and
+    `cache` are the folders of the worker's logs and of the KV caches. `check` runs before each
+    load, and raises if the file must not be loaded. `warnings` come with the first reply.
 
-    One request runs at a time; another while it is unfinished is a RuntimeError. To stop taking
-    chunks from `generate` is allowed at any moment and cancels it.
+    One request runs at a time; a second one is a RuntimeError. Closing the generator cancels it.
     """
 
     def __init__(
@@ -138,21 +136,20 @@ class LlamaCpp:
 
     @property
     def uses_extra_bufts(self) -> bool:
-        """Whether the extra buffer types are on; off after a crash that they may have caused."""
+        """Whether the extra buffer types are on; a crash in the first step turns them off."""
         return self._link.extra_bufts
 
     @property
     def network(self) -> str:
-        """What network the process has: "none" (the kernel sees to it), "open", or "" before it
-        has started."""
+        """The network of the process: "none" (by the kernel), "open", or "" before its start."""
         return self._link.network
 
     def start(self) -> None:
-        """Begin to load the model, in the background. Raises ModelLoadError, and as `check`."""
+        """Start to load the model in the background. Raises ModelLoadError, and as `check`."""
         self._link.start()
 
     def count(self, text: str) -> int:
-        """The number of tokens of `text`, taken as plain text. Raises as `generate` does."""
+        """Count the tokens of `text` as plain text. Raises as `generate` does."""
         text = protocol.clean(text)
         reply = self._ask(lambda request_id: protocol.CountText(id=request_id, text=text))
         assert isinstance(reply, protocol.TokenCount)
@@ -169,8 +166,8 @@ class LlamaCpp:
     def generate(self, request: Request) -> Iterator[Chunk]:
         """Generate a reply as a stream that ends with one `Finish`.
 
-        Raises WorkerDied, WorkerHung, ModelLoadError, ContextOverflow and, for a grammar or a
-        template that does not work, BackendError.
+        Raises WorkerDied, WorkerHung, ModelLoadError and ContextOverflow; BackendError for a broken
+        grammar or template.
         """
         return only(self.generate_all([request]))
 
@@ -190,10 +187,10 @@ class LlamaCpp:
             yield from self._attempt(requests)
 
     def keep(self) -> int:
-        """Keep the KV cache of the latest prompt that `continues` on disk, for the next process.
+        """Store the KV cache of the latest prompt that `continues` on disk, for the next process.
 
-        Returns the number of tokens kept: 0 where no model is loaded, a generation is running, the
-        process has died, or it takes longer than KEEP seconds, which ends the process.
+        Returns the number of stored tokens. That is 0 if no model is loaded, a generation runs, or
+        the process is dead. After KEEP seconds the process ends, and the result is 0 too.
         """
         if self._link.facts is None or self._link.busy:
             return 0
@@ -214,8 +211,7 @@ class LlamaCpp:
             self._link.cancel_run(place)
 
     def close(self) -> None:
-        """Keep what a later session can go on from, and end the process. The model must not be
-        used afterwards."""
+        """Store the KV cache for a later session, and end the process. No other call may follow."""
         self.keep()
         self._link.close()
 
@@ -247,7 +243,7 @@ class LlamaCpp:
                     yield place, Finish("cancelled", state.usage)
 
     def _ask(self, make: Callable[[int], protocol.Request]) -> protocol.Reply:
-        """A request with one reply, tried again once where the worker dies."""
+        """Make a request with one reply, and retry it once if the worker dies."""
         with self._link.turn():
             try:
                 return self._one_reply(make)

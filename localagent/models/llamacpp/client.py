@@ -1,8 +1,8 @@
-"""The worker with its model: started when it is needed, given up when it fails.
+"""The worker with its model: started at the first request, discarded when it fails.
 
-A `WorkerLink` carries one request at a time, in a turn: the request is sent, its replies are taken
-one by one, and what ends the turn early (an error, a caller that stops listening) cancels the
-request in the worker. There is no limit on how long a request takes, only on silence.
+A `WorkerLink` carries out one request at a time. It sends the request and takes its replies one by
+one. An error, or a caller that stops listening, cancels the request in the worker. A request may
+take any time; only a silence has a limit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import available_memory, gigabytes
 from localagent.models.llamacpp.process import Ended, Silent, WorkerProcess
 
-# Windows has exit statuses of its own for what is a signal elsewhere (ntstatus.h).
+# Windows has exit statuses in place of signals (ntstatus.h).
 _WINDOWS = {0xC0000005: signal.SIGSEGV, 0xC000001D: signal.SIGILL, 0xC0000409: signal.SIGABRT}
 _CRASHES = ("SIGSEGV", "SIGILL", "SIGABRT", "SIGBUS", "SIGFPE", "SIGTRAP")
 
@@ -41,17 +41,17 @@ def signal_of(status: int) -> int:
 
 
 def is_crash(number: int) -> bool:
-    """Whether a signal comes from the process's own code, not from someone who ended it."""
+    """Whether a signal comes from the process's own code, and not from another process."""
     return _signal_name(number) in _CRASHES
 
 
 def died(status: int, model: Path, last_words: str, log: Path | None) -> WorkerDied:
-    """The error for a worker that ended with `status` in mid-request."""
+    """The error for a worker that ended with `status` during a request."""
     number = signal_of(status)
     name = _signal_name(number)
     where = f"; its log is {log}" if log else ""
     if name == "SIGKILL":
-        # Which of the two it was cannot be told: what the process held is free again by now.
+        # The memory of the process is free again by now, so the cause is unknown.
         message = f"the model's process was killed: by someone, or out of memory ({_memory(model)})"
         hint = "where memory is short, close other programs, or choose a smaller model or window"
     elif name == "SIGILL":
@@ -105,7 +105,7 @@ def _memory(model: Path) -> str:
 
 
 CANCEL = 1.0
-"""Seconds that the worker has to answer a cancellation before it is killed."""
+"""Seconds for the worker's answer to a cancellation; then it is killed."""
 
 _KEPT_LOGS = 8
 
@@ -178,7 +178,7 @@ class WorkerLink:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """The time in which one request is carried out; a request left over is cancelled."""
+        """Hold the link for one request; an unfinished request is cancelled at the end."""
         if not self._turn.acquire(blocking=False):
             raise RuntimeError("the model is busy: one request at a time")
         try:
@@ -193,8 +193,7 @@ class WorkerLink:
     def start(self) -> None:
         """Start the worker and have it load the model, without waiting for either.
 
-        Raises ModelLoadError where the process cannot be started, and what the settings' `check`
-        raises.
+        Raises ModelLoadError if the process cannot be started, and the errors of `check`.
         """
         if self.facts is None and not self._load_id:
             self._options.check()  # this may read all of the file, and `cancel` must not wait
@@ -208,7 +207,7 @@ class WorkerLink:
                 self._send(self._load_message(self._load_id))
 
     def request(self, make: Callable[[int], protocol.Request]) -> None:
-        """Send a request, `make` of its id, once the model is loaded.
+        """Load the model if needed, and send the request that `make` makes of its id.
 
         Raises ModelLoadError, WorkerDied, WorkerHung, or Stopped.
         """
@@ -222,8 +221,10 @@ class WorkerLink:
             self._send(make(self._current))
 
     def reply(self) -> protocol.Reply:
-        """The next reply to the request. Raises WorkerDied, WorkerHung or Stopped, and for a
-        request that failed, its error."""
+        """Wait for the next reply to the request.
+
+        Raises WorkerDied, WorkerHung or Stopped, and the error of a failed request.
+        """
         worker = self._worker
         while True:
             if worker is None or worker is not self._worker:
@@ -243,7 +244,7 @@ class WorkerLink:
                 return reply
 
     def give_up(self, reason: str) -> WorkerDied:
-        """End a worker that does not keep to the protocol; return the error to raise."""
+        """End a worker that breaks the protocol; return the error to raise."""
         self._discard(keep_log=True)
         return WorkerDied(f"the model's process was ended: {reason}", self._log_hint())
 
@@ -260,18 +261,18 @@ class WorkerLink:
                 self._worker.wake()
 
     def cancel_run(self, run: int) -> None:
-        """End one run of the running request soon; nothing where none is running."""
+        """End one run of the running request soon, if a request runs."""
         with self._guard:
             if self._worker is not None and self._current:
                 self._worker.send(protocol.Cancel(id=self._current, run=run))
 
     @property
     def busy(self) -> bool:
-        """Whether a turn is going on."""
+        """Whether a request runs."""
         return self._turn.locked()
 
     def hurry(self, seconds: float) -> None:
-        """Give the running request so long; a worker that takes longer is ended."""
+        """Limit the running request to so many seconds; after that the worker is ended."""
         self._cancel_at = time.monotonic() + seconds
 
     def close(self) -> None:
@@ -287,7 +288,7 @@ class WorkerLink:
         except OSError as error:
             raise ModelLoadError(f"the model's process cannot be started: {error}") from None
         self._worker = worker
-        # Also where nobody calls `close`: at this object's end, or the interpreter's.
+        # Also without a call of `close`: at the end of this object, or of the interpreter.
         self._kill = weakref.finalize(self, worker.kill)
         self._proven = False
         self.facts = None
@@ -336,7 +337,7 @@ class WorkerLink:
         return min(left, self._options.silence)
 
     def _check(self, reply: protocol.Reply) -> None:
-        """Take note of a reply; raise the error that it stands for, or that it is."""
+        """Update the state by a reply; raise its error, if it has one."""
         assert not isinstance(reply, protocol.Ready)
         if isinstance(reply, protocol.Failure) and reply.id == 0:  # the library cannot be loaded
             self._discard()
@@ -360,7 +361,7 @@ class WorkerLink:
         )
 
     def _dead(self, end: Ended) -> BackendError:
-        """The error for a worker that has ended or sent what is no message."""
+        """The error for a worker that has ended, or sent bytes that are no message."""
         worker = self._worker
         if worker is None:
             return BackendError("the model was closed")
@@ -375,7 +376,7 @@ class WorkerLink:
         return error
 
     def _abandon(self) -> None:
-        """Cancel a request that nobody listens to any more, and take its last replies."""
+        """Cancel a request without a listener, and take its last replies."""
         if not self._current:
             return
         self.cancel()
@@ -416,7 +417,7 @@ class WorkerLink:
         return f"{before}its log is {self._log}" if self._log else ""
 
     def _new_log(self) -> Path | None:
-        """A new log file's path, and at most some old ones beside it."""
+        """The path of a new log file; the oldest logs are removed."""
         folder = self._options.logs
         try:
             old = sorted(private(folder).glob("worker-*.log"), key=lambda p: p.stat().st_mtime)

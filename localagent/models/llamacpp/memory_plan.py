@@ -18,26 +18,26 @@ from localagent.models.gguf import Header
 from localagent.models.llamacpp.hardware import Gpu, Machine, gigabytes, this_machine
 
 SMALLEST = 1024
-"""The smallest window, in tokens, that is of use; the least that a profile may have."""
+"""The smallest useful window, in tokens; a profile may not have less."""
 
 ROOMY = 4096
-"""The window that is kept at full precision if possible: a file, its tests and a reply."""
+"""The window that stays at full precision if possible: a file, its tests and a reply."""
 
 KV_SIZE: dict[KvType, float] = {"f16": 1.0, "q8_0": 34 / 64}
 """Bytes for each byte of f16: in q8_0, 32 numbers take 34 bytes instead of 64."""
 
 BATCH = 256
-"""Tokens that are read at a time. Measured on two CPUs: from 128 on, more gains a few percent; the
-less, the smoother the progress."""
+"""Tokens per batch of a prompt. Measured on two CPUs: more than 128 gains a few percent; fewer make
+the progress smoother."""
 
 GPU_BATCH, SMALL_BATCH = 512, 64
-"""llama.cpp's default, which a GPU can use, and what saves memory where it is short."""
+"""llama.cpp's default, which suits a GPU, and a size that saves memory."""
 
 PROCESS = 128 << 20
-"""Bytes of the worker besides what is computed here: Python, the library, the vocabulary."""
+"""Other bytes of the worker: Python, the library, the vocabulary."""
 
 NARROW = 4
-"""Replies side by side where neither a GPU nor AMX makes the rows of one step cheap. Measured on
+"""Replies side by side without a GPU or AMX, which make the rows of one step cheap. Measured on
 two cores with AVX-512: 1 row 26 tokens a second, 4 rows 38, 8 rows 33, 16 rows 49, so more than 4
 only delay the first reply."""
 
@@ -47,14 +47,16 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a model decides on memory. `kv_bytes_per_token` is in f16 and all layers;
-    `kv_quantisable` tells whether llama.cpp can keep the cache in blocks of 32 numbers."""
+    """The facts of a model that decide on memory. `kv_bytes_per_token` is in f16, for all layers.
+
+    `kv_quantizable` says that llama.cpp can store the cache in blocks of 32 numbers.
+    """
 
     file_bytes: int
     layers: int
     heads: int
     kv_bytes_per_token: int
-    kv_quantisable: bool
+    kv_quantizable: bool
     trained_window: int
     embedding: int
     vocabulary: int
@@ -63,8 +65,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRequest:
-    """What is asked for: a window in tokens, how many replies side by side, and, where the user
-    set them, threads (0: not set) and layers on the GPU (None: not set)."""
+    """A window in tokens, the number of replies side by side, and two settings of the user.
+
+    `threads` 0 and `gpu_layers` None mean: not set.
+    """
 
     window: int
     parallel: int = 1
@@ -74,12 +78,11 @@ class MemoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """How to load the model. `weights`, `kv` and `compute` are bytes, wherever they lie; `host`
-    and `gpu` are bytes in the machine's memory and in that of the GPUs. `gpu_layers` counts the
-    output as one, so it is one more than the model's layers where all is on the GPU. `flash` is for
-    `llamacpp.LlamaCpp`, `parallel` how many replies are written side by side.
+    """How to load a model. `weights`, `kv` and `compute` are bytes, wherever they are.
 
-    `reasons` explain it to a person, line by line.
+    `host` and `gpu` are bytes in the machine's memory and in the GPUs'. `gpu_layers` counts the
+    output as a layer, so it is one more than the model's layers if all is on the GPU. `parallel` is
+    the number of replies side by side. `reasons` explain the plan to the user, line by line.
     """
 
     window: int
@@ -98,13 +101,13 @@ class MemoryPlan:
 
 
 def shape(header: Header) -> Shape:
-    """What a file's header says of the memory that the model needs."""
+    """The facts of a file's header that decide on memory."""
     return Shape(
         file_bytes=header.size,
         layers=header.layers,
         heads=header.heads,
         kv_bytes_per_token=header.kv_bytes_per_token,
-        kv_quantisable=header.key_length % 32 == 0 and header.value_length % 32 == 0,
+        kv_quantizable=header.key_length % 32 == 0 and header.value_length % 32 == 0,
         trained_window=header.context_length,
         embedding=header.embedding,
         vocabulary=header.vocabulary,
@@ -113,13 +116,12 @@ def shape(header: Header) -> Shape:
 
 
 def cells(window: int, parallel: int) -> int:
-    """Tokens that the KV cache holds: a whole window, and room for the ends of other replies
-    beside it."""
+    """The tokens of the KV cache: a whole window, and room for other replies' ends."""
     return window + (min(window, ROOMY) if parallel > 1 else 0)
 
 
 def plan(model: Shape, request: MemoryRequest, machine: Machine) -> MemoryPlan:
-    """The best plan that fits. Raises ModelLoadError, with the numbers, where none does."""
+    """Make the best plan that fits. Raises ModelLoadError, with the numbers, if none does."""
     wanted = min(request.window, model.trained_window or request.window)
     budget = None if machine.free is None else machine.free - _reserve(machine.free)
     need = None
@@ -133,7 +135,7 @@ def plan(model: Shape, request: MemoryRequest, machine: Machine) -> MemoryPlan:
 
 
 def _reserve(free: int) -> int:
-    """What is left to the other programs, the tests that are run among them: bytes."""
+    """Bytes that are left to other programs, such as the tests that localagent runs."""
     return min(512 * _MIB, free // 10)
 
 
@@ -155,8 +157,8 @@ class _Way:
 def _tries(model: Shape, wanted: int, machine: Machine) -> Iterator[_Way]:
     """The ways to load a model, the best first.
 
-    Scores of attention are kept on a CPU, where that is quicker: with 3,000 tokens in the cache
-    four replies are written 1.3 times as fast, one 1.2 times.
+    A CPU stores the scores of attention, which is faster: with 3,000 tokens in the cache by 1.3
+    for four replies, and by 1.2 for one.
     """
     steps = list(_windows(wanted))
     roomy = [window for window in steps if window >= min(ROOMY, wanted)]
@@ -165,7 +167,7 @@ def _tries(model: Shape, wanted: int, machine: Machine) -> Iterator[_Way]:
     for window in roomy:
         yield from (_Way(window, "f16", batch, flash) for flash in kinds)
     least: KvType = "f16"
-    if model.kv_quantisable:
+    if model.kv_quantizable:
         least = "q8_0"
         yield from (_Way(window, "q8_0", batch) for window in roomy)
     yield from (_Way(window, least, SMALL_BATCH) for window in steps if window <= roomy[-1])
@@ -240,7 +242,7 @@ class _Need:
         return model.layers + (sum(rooms) - model.layers * each >= self.output_bytes)
 
     def _room(self, gpu: Gpu) -> int:
-        """Bytes for layers on one GPU, beside its buffers and what other programs may draw."""
+        """Bytes for layers on one GPU, without its buffers and a reserve for other programs."""
         return max(0, gpu.free - _reserve(gpu.free) - self.compute)
 
 
@@ -286,7 +288,7 @@ def _reasons(need: _Need, wanted: int, threads: int) -> Iterator[str]:
     memory += gigabytes(need.model.file_bytes)
     free = need.machine.free
     yield memory + (
-        "; the system does not tell how much is free"
+        "; free memory is unknown"
         if free is None
         else f"; {gigabytes(free)} are free, {gigabytes(_reserve(free))} of it for other programs"
     )
@@ -325,10 +327,10 @@ def plan_for_file(
     memory: int | None = None,
     gpus: Sequence[Gpu] = (),
 ) -> MemoryPlan:
-    """How to load the model file at `path`: `profile` says its window and its replies side by side,
-    `memory` is the most bytes that it may take of the machine's.
+    """Plan how to load the model file at `path`, with the window and replies of its profile.
 
-    Raises ModelLoadError where it does not fit, GgufError or OSError for a file that is none.
+    `memory` is the most bytes of the machine's memory that it may take. Raises ModelLoadError if it
+    does not fit, GgufError or OSError for an unreadable file.
     """
     machine = this_machine(gpus)
     if memory is not None:

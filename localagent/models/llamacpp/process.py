@@ -1,9 +1,11 @@
-"""The worker's process as its parent sees it: started, spoken to, listened to, ended.
+"""The worker's process as its parent sees it, and what the llama-cpp-python in it can do.
 
 Three threads serve the pipes, so that a worker that does not read, does not write or writes
-without end blocks nobody: one sends, one receives into a bounded queue, and one starts the
-process, drains its standard error and reaps it. That last thread lives as long as the process,
-because Linux's parent-death signal comes when the thread ends that started the process.
+without end blocks nobody. One sends, and one receives into a bounded queue. The third starts the
+process, drains its standard error and reaps it. It lives as long as the process, because Linux
+sends the parent-death signal when the thread ends that started the process.
+
+Only the worker imports the library: an import here could end this process.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from localagent.models.llamacpp.hardware import Gpu
 WORKER = "localagent.models.llamacpp.worker.llama"
 _PACKAGE = "llama_cpp"
 _INSTALL = "install it: pip install llama-cpp-python (it compiles for some minutes)"
-# Names of ggml's backends in those of its libraries, and what people call them.
+# The names of ggml's backends in its file names, and their usual names.
 _BACKENDS = {
     "cuda": "CUDA",
     "hip": "ROCm",
@@ -54,7 +56,7 @@ class Silent(Exception):
 
 
 class Ended(Exception):
-    """The worker closed its pipe, or sent what is no message; `reason` is "" for the first."""
+    """The worker closed its pipe (`reason` is ""), or sent bytes that are no message."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -109,8 +111,10 @@ class WorkerProcess:
             self._inbox.put_nowait(None)
 
     def end(self) -> int:
-        """The exit status: of a process that is ending, or else it is killed. Negative for a
-        signal, as `subprocess` has it."""
+        """Wait a moment for the process to end, or kill it; return the exit status.
+
+        A negative status is a signal, as in `subprocess`.
+        """
         try:
             status = self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
@@ -193,7 +197,7 @@ class WorkerProcess:
         self._deliver(Ended(reason))
 
     def _deliver(self, item: protocol.Reply | Ended) -> bool:
-        """Put an item into the inbox as soon as there is room; False where nobody waits."""
+        """Put an item into the inbox when there is room; return False if nobody waits any more."""
         while not self._over.is_set():
             with contextlib.suppress(queue.Full):
                 self._inbox.put(item, timeout=0.2)
@@ -211,10 +215,10 @@ def _root() -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """The environment in which the worker finds the same package as its parent.
+    """An environment in which the worker finds the same package as its parent.
 
     numpy's OpenBLAS would start threads when it is imported, and a process with threads cannot go
-    into a user namespace (`worker_setup.confine`); nothing here multiplies matrices with numpy.
+    into a user namespace (`serve.confine`); nothing here multiplies matrices with numpy.
     """
     inherited = environment() | {"OPENBLAS_NUM_THREADS": "1"}
     places = [str(_root()), inherited.get("PYTHONPATH", "")]
@@ -222,7 +226,7 @@ def _environment() -> dict[str, str]:
 
 
 def _open_log(path: Path | None) -> BinaryIO:
-    """The log, or what swallows it where there can be none."""
+    """Open the log, or the null device if that fails."""
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -234,8 +238,10 @@ def _open_log(path: Path | None) -> BinaryIO:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """llama-cpp-python as the worker has it. `network` is what the worker is left with ("none",
-    "open"). `backends` are the kinds of GPU that it was built for, `gpus` those that it found."""
+    """llama-cpp-python as the worker sees it. `network` is the worker's ("none", "open").
+
+    `backends` are the kinds of GPU that it was built for; `gpus` are the ones that it found.
+    """
 
     version: str
     network: str
@@ -246,7 +252,7 @@ class Library:
 def library(command: Sequence[str] | None = None, silence: float = 60.0) -> Library:
     """Start the worker, which loads the library, and ask it. `silence` is in seconds.
 
-    Raises ModelLoadError where there is no library that works.
+    Raises ModelLoadError if no library works.
     """
     if command is None and importlib.util.find_spec(_PACKAGE) is None:
         raise ModelLoadError("llama-cpp-python, which runs the models, is not installed", _INSTALL)
@@ -275,14 +281,18 @@ def library(command: Sequence[str] | None = None, silence: float = 60.0) -> Libr
 
 
 def usable_gpus() -> tuple[Gpu, ...]:
-    """The GPUs, where the library was built for any; it is asked only then, as that takes half a
-    second. Raises ModelLoadError as `library`."""
+    """The GPUs of the library; none if it was built for none, which spares half a second.
+
+    Raises ModelLoadError as `library`.
+    """
     return library().gpus if backends() else ()
 
 
 def backends(folder: Path | None = None) -> tuple[str, ...]:
-    """The kinds of GPU that the library was built for, by the names of the files in its folder;
-    the package is looked up and not imported."""
+    """The kinds of GPU that the library was built for, by the names of the files in its folder.
+
+    The package is not imported.
+    """
     if folder is None:
         found = importlib.util.find_spec(_PACKAGE)
         if found is None or found.origin is None:

@@ -49,31 +49,29 @@ Emit = Callable[[tuple[int, Chunk]], None]
 HOST = "http://127.0.0.1:11434"
 
 SILENCE = 120.0
-"""Seconds between two tokens after which the server counts as hung."""
+"""Seconds of silence between two tokens after which the server counts as hung."""
 
 PREFILL = 5
-"""Silences that may pass before the first token: Ollama says nothing while it loads and reads."""
+"""Silences before the first token: Ollama says nothing while it loads and reads."""
 
 SLOWEST = 10.0
-"""Tokens a second; who reads more slowly than that, beyond `PREFILL`, counts as hung. Two cores
-read 50 to 75 for a model of 1.5 billion parameters (on llama.cpp), so some 12 for 7 billion."""
+"""Tokens a second; a slower reader, beyond `PREFILL`, counts as hung. Two cores read 50 to 75 with
+a model of 1.5 billion parameters (on llama.cpp), so about 12 with 7 billion."""
 
 COMEBACK = 15.0
-"""Seconds in which a server that has worked may be restarted."""
+"""Seconds for the restart of a server that has worked."""
 
 
 class Ollama:
     """A model in an Ollama server; implements `base.Model`.
 
-    `name` is the model's in Ollama; `info.sha256` is the digest that it must have there.
-    `allowed_hosts` are names and addresses beside this machine. `silence` and `prefill` are
-    seconds, `slowest` tokens a second: the longest silence between two tokens is `silence`, and
-    before the first one it is `prefill` plus the prompt's tokens at the rate `slowest`. `answer` is
-    how long a call without the model may take, `comeback` how long a server may be away for a
-    restart.
+    `name` is the model's name in Ollama; `info.sha256` is the digest that it must have there.
+    `allowed_hosts` are names and addresses besides this machine. `SilenceLimits` explains
+    `silence`, `prefill` and `slowest`. `answer` limits a call without the model, `comeback` the
+    restart of a server, both in seconds.
 
-    One call runs at a time; another while it is unfinished is a RuntimeError. To stop taking chunks
-    is allowed at any moment and ends the requests. Raises UsageError and NotLocal for `host`.
+    One call runs at a time; a second one is a RuntimeError. Closing the generator ends the
+    requests. Raises UsageError and NotLocal for `host`.
     """
 
     def __init__(
@@ -118,12 +116,14 @@ class Ollama:
         return self._info
 
     def count(self, text: str) -> int:
-        """A careful estimate, from the counts that the server gave so far; asks nobody."""
+        """Estimate the tokens of `text`, from the counts of the server so far."""
         return self._tokens.estimate(text)
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
-        """The prompt without its template, which the server does not show: as many tokens as the
-        server counted where it was the last one, and an estimate otherwise; asks nobody."""
+        """Return the prompt without its template, which the server does not show.
+
+        The number of tokens is the server's count for the latest prompt, else an estimate.
+        """
         return self._tokens.spread(protocol.parts(request))
 
     def generate(self, request: Request) -> Generator[Chunk, None, None]:
@@ -133,9 +133,9 @@ class Ollama:
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
         """Generate replies side by side, at most `profile.parallel` at a time.
 
-        How many the server really writes at once is its own setting (OLLAMA_NUM_PARALLEL); the
-        others wait there. Raises ModelLoadError (no server, or it cannot load the model),
-        ModelNotInstalled, ModelFileError (another digest), NotLocal, ServerError, PromptTruncated,
+        The server's own setting OLLAMA_NUM_PARALLEL limits them further; the others wait there.
+        Raises ModelLoadError (no server, or it cannot load the model), ModelNotInstalled,
+        ModelFileError (another digest), NotLocal, ServerError, PromptTruncated,
         ContextOverflow, WorkerDied, WorkerHung.
         """
         if not self._turn.acquire(blocking=False):
@@ -153,7 +153,7 @@ class Ollama:
             try:
                 yield from running
             except LocalAgentError:
-                self._facts = None  # whatever answers next may be another server
+                self._facts = None  # another server may answer next
                 raise
             finally:
                 self._running = None
@@ -167,8 +167,10 @@ class Ollama:
             self._turn.release()
 
     def cancel(self, place: int | None = None) -> None:
-        """Stop what runs, or only the reply to the request at `place`, at once; each unfinished
-        request ends with `Finish("cancelled")`. May be called from any thread."""
+        """Stop the running requests at once, or only the one at `place`.
+
+        Each unfinished request ends with `Finish("cancelled")`. May be called from any thread.
+        """
         running, portal = self._running, self._portal
         if running is None or portal is None:
             return
@@ -178,7 +180,7 @@ class Ollama:
             portal.start_task_soon(self._stop, place)
 
     def close(self) -> None:
-        """End what runs and close the connections; the server keeps its model for a while."""
+        """End the requests and close the connections; the server keeps its model for a while."""
         if self._closed:
             return
         self._closed = True
@@ -202,7 +204,7 @@ class Ollama:
             self._call.stop(place)
 
     async def _ready(self, emit: Emit) -> Facts:
-        """What is known of the server; all checks before its first use, and after an error."""
+        """The facts about the server; runs all checks before its first use and after an error."""
         comeback = self._comeback if self._worked else 0.0
         if self._facts is not None:
             version = await pinning.reach(self._client, self._answer, comeback)
@@ -219,7 +221,7 @@ class Ollama:
         return facts
 
     async def _load(self, facts: Facts) -> None:
-        """Have the model loaded, with the window that the session needs."""
+        """Load the model with the window that the session needs."""
         body = protocol.load(self._target(facts))
         timeout = self._limits.timeout(0, RequestGroup())
         try:
@@ -348,8 +350,8 @@ async def _read_lines(
 
 def _old(facts: Facts) -> str:
     return (
-        f"Ollama {facts.version.version} cuts prompts that are too long without a word; localagent "
-        "notices most of that, but a newer one (0.12.6) refuses them"
+        f"Ollama {facts.version.version} cuts long prompts without a message; localagent detects "
+        "most cuts, but version 0.12.6 and later refuse such prompts"
     )
 
 

@@ -118,7 +118,7 @@ class SilenceTimeout:
         return max(self._begin, self._group.heard) + self._first
 
     def error(self, host: str) -> WorkerHung:
-        """What to raise when the silence has lasted too long."""
+        """The error for too long a silence."""
         if self._heard is None:
             return WorkerHung(
                 f"the Ollama server {host} has not begun to answer for {self._first:.0f} s",
@@ -131,9 +131,9 @@ class SilenceTimeout:
 
 
 class Client:
-    """A connection to the server at `host`, used in one event loop only.
+    """A connection to the server at `host`, for one event loop only.
 
-    Raises UsageError and NotLocal for a host that cannot or must not be used.
+    Raises UsageError and NotLocal for an unusable or a forbidden host.
     """
 
     def __init__(self, host: str, allowed: Collection[str] = ()) -> None:
@@ -153,7 +153,7 @@ class Client:
         timeout: SilenceTimeout,
         body: dict[str, Any] | None = None,
     ) -> Shape:
-        """One document: GET, or POST where there is a body. Raises as `stream`."""
+        """Request one document: GET, or POST with a body. Raises as `stream`."""
         method = "GET" if body is None else "POST"
         with _local_errors(self.host):
             answer = self._client._request(dict, method, path, json=body)
@@ -162,9 +162,9 @@ class Client:
     async def stream(
         self, path: str, timeout: SilenceTimeout, body: dict[str, Any]
     ) -> AsyncGenerator[StreamLine, None]:
-        """The lines of a streamed answer.
+        """Stream the lines of an answer.
 
-        Raises ModelLoadError (nobody answers there), WorkerDied, WorkerHung, ContextOverflow,
+        Raises ModelLoadError (no server answers), WorkerDied, WorkerHung, ContextOverflow,
         ModelNotInstalled, NotLocal and ServerError.
         """
         with _local_errors(self.host):
@@ -271,7 +271,7 @@ def _local_errors(host: str) -> Iterator[None]:
             _LOG,
         ) from None
     except (httpx.RequestError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        # The last ones are what the package comes to over a line that is no JSON object.
+        # The last ones come from the package, for a line that is no JSON object.
         raise ServerError(
             f"the Ollama server {host} sent what is not its protocol ({_line(str(error))})",
             "is something else listening there? ollama_host says where Ollama is",
@@ -279,7 +279,7 @@ def _local_errors(host: str) -> Iterator[None]:
 
 
 def _refusal(host: str, status: int, said: str) -> BackendError | ModelNotInstalled:
-    """The error for an answer of the server's that is one. `status` is -1 in mid-stream."""
+    """The error for a failure that the server reports. `status` is -1 inside a stream."""
     words = said.lower()
     if any(phrase in words for phrase in _TOO_LONG):
         return ContextOverflow(0, 0)
@@ -297,6 +297,6 @@ def _refusal(host: str, status: int, said: str) -> BackendError | ModelNotInstal
 
 
 def _line(text: str) -> str:
-    """Somebody else's text as one short line that a terminal can show."""
+    """A foreign text as one short line that a terminal can show."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(plain.split())[:300]

@@ -1,8 +1,8 @@
 """Whether an Ollama server may be asked: its version, and that its model is the pinned one.
 
-In this order, so that nothing of the user's is sent before all is well: the name (a model in
-somebody's cloud can be told by it), the version, the list of models with their digests, what the
-server says of this one, and, once it is loaded, the window that it was given.
+The checks come in an order that sends nothing of the user's before all is well. First is the name:
+it shows a model in a cloud. Then come the version, the list of models with their digests, the
+server's facts about this model and, once it is loaded, its window.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from localagent.models.ollama.protocol import (
 )
 
 OLDEST = (0, 5, 0)
-"""The first version with schemas for a reply (`format`)."""
+"""The first version with schemas for replies (`format`)."""
 
 REFUSES = (0, 12, 6)
 """The first version that knows `truncate` and `shift`: it refuses a prompt that is too long."""
 
 COUNTS_NEW_ONLY = ((0, 30, 0),)
-"""Versions whose `prompt_eval_count` leaves out what was in the cache (ollama/ollama#16428)."""
+"""Versions whose `prompt_eval_count` omits the tokens of the cache (ollama/ollama#16428)."""
 
 ANSWER = 30.0
 """Seconds for an answer that needs no model."""
@@ -50,7 +50,7 @@ _PAUSE = 0.2  # seconds between two tries to reach a server that is being restar
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a server said of itself and of one model."""
+    """The facts of a server about itself and one model."""
 
     version: Version
     tag: Tagged
@@ -68,7 +68,7 @@ class Facts:
 
     @property
     def refuses(self) -> bool:
-        """Whether it refuses prompts that are too long; a build from source (0.0.0) is new."""
+        """Whether it refuses prompts that are too long; a build from source (0.0.0) does."""
         return self.version.numbers >= REFUSES or self._unknown
 
     @property
@@ -78,7 +78,7 @@ class Facts:
 
     @property
     def too_old(self) -> bool:
-        """Whether it lacks what localagent cannot do without."""
+        """Whether it lacks a feature that localagent needs."""
         return self.version.numbers < OLDEST and not self._unknown
 
     @property
@@ -87,7 +87,7 @@ class Facts:
 
 
 async def reach(client: Client, answer: float, comeback: float) -> Version:
-    """The server's version, once it answers; raises ModelLoadError after `comeback` seconds."""
+    """Wait for the server's version; raises ModelLoadError after `comeback` seconds."""
     until = time.monotonic() + comeback
     while True:
         try:
@@ -99,8 +99,9 @@ async def reach(client: Client, answer: float, comeback: float) -> Version:
 
 
 async def facts(client: Client, name: str, answer: float = ANSWER, comeback: float = 0) -> Facts:
-    """What the server says of the model `name`; `comeback` are seconds to wait for a server that
-    does not answer at all, since it may be restarting.
+    """Ask the server about the model `name`.
+
+    A server that does not answer may be restarting: wait `comeback` seconds for it.
 
     Raises NotLocal for a model that runs elsewhere, ModelNotInstalled, ServerError for a server
     that is too old, and what `Client.ask` raises.
@@ -128,12 +129,14 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
 
 
 def as_pinned(found: Facts, digest: str, template: str, entry_id: str) -> None:
-    """Raises ModelFileError where the server's model is not the one with this digest, or is shown
-    with another chat template than the one with the sha256 `template` ("": none is pinned)."""
+    """Raise ModelFileError if the server's model has another digest or another chat template.
+
+    `template` is the pinned sha256 of the chat template, or "" if none is pinned.
+    """
     tag, shown = found.tag, found.template_sha256
     changed = []
     if plain(tag.digest) != digest:
-        changed.append(f"its digest is {plain(tag.digest)[:12] or 'not told'}, not {digest[:12]}")
+        changed.append(f"its digest is {plain(tag.digest)[:12] or 'unknown'}, not {digest[:12]}")
     if template and shown != template:
         said = f"sha256 is {shown[:12] or 'none'}, not {template[:12]}"
         changed.append(f"its chat template's {said}")
@@ -146,7 +149,7 @@ def as_pinned(found: Facts, digest: str, template: str, entry_id: str) -> None:
 
 
 async def window(client: Client, name: str, wanted: int, answer: float = ANSWER) -> None:
-    """Raises ModelLoadError where the loaded model has a smaller window than `wanted` tokens."""
+    """Raise ModelLoadError if the loaded model has a smaller window than `wanted` tokens."""
     running = await client.ask(Running, "/api/ps", SilenceTimeout(answer, answer))
     loaded: list[LoadedModelInfo] = [
         m for m in running.models or () if full(name) == full(m.name or m.model)
@@ -160,7 +163,7 @@ async def window(client: Client, name: str, wanted: int, answer: float = ANSWER)
 
 
 def not_elsewhere(name: str, where: str) -> None:
-    """Raises NotLocal where `where`, a remote host as the server tells it, is not empty."""
+    """Raise NotLocal if `where`, the model's remote host, is not empty."""
     if where:
         place = "".join(c for c in where if c.isprintable())[:200]
         raise NotLocal(
@@ -170,7 +173,7 @@ def not_elsewhere(name: str, where: str) -> None:
 
 
 def full(name: str) -> str:
-    """The name with its tag, in the form in which two names of one model are equal."""
+    """The name with its tag, in lower case: two names of one model are equal."""
     tagged = ":" in name.rpartition("/")[2]
     return (name if tagged or not name else f"{name}:latest").casefold()
 
@@ -182,7 +185,7 @@ def _not_by_name(name: str) -> None:
 
 
 def plain(text: str) -> str:
-    """A digest without the name of its kind."""
+    """A digest without its prefix "sha256:"."""
     return text.removeprefix("sha256:").lower()
 
 
@@ -230,6 +233,8 @@ async def _cloud_off(client: Client, seconds: float) -> bool | None:
 
 
 def verify(entry: ModelEntry, host: str, allowed: Collection[str] = ()) -> None:
-    """Raises ModelFileError where the server's model or its chat template is not the pinned one,
-    and as `ask`."""
+    """Raise ModelFileError if the server's model or its chat template is not the pinned one.
+
+    Raises as `ask` too.
+    """
     as_pinned(ask(host, entry.name, allowed), entry.digest, entry.chat_template_sha256, entry.id)

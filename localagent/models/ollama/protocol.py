@@ -1,7 +1,7 @@
-"""What an Ollama server says, as far as localagent reads it; every message is checked here.
+"""The messages to and from an Ollama server; every answer is checked here.
 
 Source: `api/types.go` and `server/routes.go` of Ollama, versions 0.5.0 to 0.32.15. Fields that
-older servers lack are None or empty; unknown ones are left out.
+older servers lack are None or empty; unknown ones are ignored.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from localagent.models.base import Infill, Request
 
 KEEP_ALIVE = "30m"
-"""How long the server keeps the model after a request. Its own 5 minutes are less than a person
-takes to read a change, and loading and reading all again takes longer than that is worth."""
+"""How long the server keeps the model after a request. Its own 5 minutes are less than a user takes
+to read a change, and a second load with its prompt takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class OllamaModel:
-    """The model that is asked: its `name`, the session's `window` in tokens, the model's own
-    `stops`, and the tokens that it may spend on thinking."""
+    """The model of a request: its `name`, the session's `window` in tokens, and its own `stops`.
+
+    `think` is the number of tokens that it may spend on thinking.
+    """
 
     name: str
     window: int
@@ -33,7 +35,7 @@ class OllamaModel:
 
 
 def load(target: OllamaModel) -> dict[str, Any]:
-    """A chat without messages: the server loads the model and says no more than that."""
+    """The body of a chat without messages: the server just loads the model."""
     return {**_frame(target), "messages": [], "stream": False}
 
 
@@ -43,12 +45,12 @@ def body(target: OllamaModel, request: Request) -> tuple[str, dict[str, Any]]:
     common["options"] = {**common["options"], **_sampling(target, request)}
     prompt = request.prompt
     if isinstance(prompt, Infill):
-        # Without a prompt the server only loads the model, and without a suffix it takes the prompt
-        # for a question; a line break changes neither side of what is written between them.
+        # Without a prompt the server only loads the model; without a suffix it takes the prompt for
+        # a question. A line break in their place does not change the text between them.
         sides = {"prompt": prompt.prefix or "\n", "suffix": prompt.suffix or "\n"}
         return "/api/generate", {**common, **sides}
     messages = [{"role": m.role, "content": m.content} for m in prompt]
-    if request.reply_start:  # the server goes on with an assistant's message that comes last
+    if request.reply_start:  # the server continues an assistant's message that comes last
         messages.append({"role": "assistant", "content": request.reply_start})
     if request.choices:
         common["format"] = {"type": "string", "enum": list(request.choices)}
@@ -65,7 +67,7 @@ def parts(request: Request) -> tuple[str, ...]:
 
 
 def thinks(target: OllamaModel, request: Request) -> bool:
-    """Whether the model may think first: not where its reply has begun or is a choice."""
+    """Whether the model may think first: not if its reply has a beginning or is a choice."""
     free = not (request.reply_start or request.choices or isinstance(request.prompt, Infill))
     return target.think > 0 and free
 
@@ -79,7 +81,7 @@ def limit(target: OllamaModel, request: Request) -> int:
 
 
 def _frame(target: OllamaModel) -> dict[str, Any]:
-    """What all requests of a session have in common."""
+    """The fields that all requests of a session share."""
     return {
         "model": target.name,
         "truncate": False,
@@ -100,7 +102,7 @@ def _sampling(target: OllamaModel, request: Request) -> dict[str, Any]:
         "repeat_penalty": 1.0,
         "min_p": 0.0,
     }
-    if request.stop:  # those of a request take the place of the model's own
+    if request.stop:  # the stops of a request replace the model's own
         options["stop"] = [*target.stops, *request.stop]
     return options
 
@@ -125,7 +127,7 @@ class Version(_Answer):
 
 
 class Cloud(_Answer):
-    """Whether the server was told not to send anything to its maker's cloud."""
+    """Whether the server's connection to its maker's cloud is disabled."""
 
     disabled: bool | None = None
 
@@ -137,7 +139,7 @@ class ServerStatus(_Answer):
 
 
 class Details(_Answer):
-    """What a model is made of; for people, and for a first guess at its size."""
+    """The make of a model; for the user, and for a first guess at its size."""
 
     parameter_size: str = ""
     quantization_level: str = ""
@@ -151,7 +153,7 @@ class _Placed(_Answer):
 
     @property
     def remote(self) -> str:
-        """The other host that this is sent to, or ""."""
+        """The other host that would get this, or ""."""
         return self.remote_host or self.remote_model or ""
 
 
@@ -243,17 +245,17 @@ class StreamLine(_Placed):
 
     @property
     def text(self) -> str:
-        """What it adds to the reply."""
+        """The text that it adds to the reply."""
         return (self.message.content if self.message else self.response) or ""
 
     @property
     def thought(self) -> str:
-        """What it adds to the thinking."""
+        """The text that it adds to the thinking."""
         return (self.message.thinking if self.message else self.thinking) or ""
 
 
 def _text(quoted: str) -> str:
-    """What a string of a Modelfile says, or "" where it is no such string."""
+    """The value of a string in a Modelfile, or "" if it is no such string."""
     try:
         return str(json.loads(quoted))
     except ValueError:

@@ -1,7 +1,8 @@
-"""One reply of Ollama: its pieces become chunks, and its end is checked.
+"""One reply of Ollama: its lines become chunks, and its end is checked.
 
-What the model thinks is kept out of the text, whether the server tells it apart or not; a
-`reply_start` that comes back is taken off; a choice is read out of its quotes.
+The text excludes the model's thinking, whether the server separates it or not. A `reply_start` that
+comes back is removed, and a choice loses its quotes. `TokenEstimator` checks that the server read
+the whole prompt: Ollama cannot count tokens in advance, and only reports the number afterwards.
 """
 
 from __future__ import annotations
@@ -28,37 +29,37 @@ from localagent.models.ollama.pinning import not_elsewhere
 from localagent.models.ollama.protocol import OllamaModel, StreamLine, limit, parts, thinks
 
 FIRST = 3.0
-"""UTF-8 bytes a token before anything is known. Qwen2.5's tokenizer takes 4.0 on average in this
-project's Python files, 4.1 in its documents and 2.7 in the densest file; less means more tokens,
-which is the careful side."""
+"""UTF-8 bytes a token before the first count. Qwen2.5's tokenizer has 4.0 on average in this
+project's Python files, 4.1 in its documents and 2.7 in the densest file. Fewer bytes mean more
+tokens, which is the careful side."""
 
-_RANGE = (2.0, 5.0)  # ratios outside come from prompts that say little about the next one
-_MARGIN = 0.9  # the estimate stays above the ratio seen, since texts differ
+_RANGE = (2.0, 5.0)  # ratios outside come from unusual prompts
+_MARGIN = 0.9  # texts differ, so the estimate stays above the measured ratio
 _ENOUGH = 400  # bytes below which a prompt's own frame (roles, markers) would distort the ratio
 _FRAME = 32  # tokens that a chat template may put around the reply's beginning
 
-# Tokenizers cut before they merge: no token holds two words, nor a word and a line break. That is
-# 0.6 of Qwen2.5's tokens in this project's files, 0.87 in the file with the most.
+# Tokenizers cut before they merge: no token holds two words, or a word and a line break. So words
+# and line breaks are a lower bound: 0.6 of Qwen2.5's tokens in this project's files, at most 0.87.
 _CERTAIN = re.compile(r"[^\W\d_]+|\n\s*")
-_DOUBT = 0.8  # for tokenizers that merge across words after all
+_DOUBT = 0.8  # some tokenizers merge across words
 
 OPEN, CLOSE = "<think>", "</think>"
 
 _BYTES = 256  # of text that a token can stand for: long runs of spaces do
-_AGAIN = 30  # the same piece in a row after which the server ends a reply without a last line
+_AGAIN = 30  # equal pieces in a row after which the server ends a reply without a last line
 
 
 class ReplyReader:
-    """Takes the pieces of the reply to `request` and gives its chunks; the last is a `Finish`.
+    """Turns the lines of the reply to `request` into chunks; the last chunk is a `Finish`.
 
-    `tokens` is asked whether the prompt was read as a whole, unless `counts_all` is False.
+    `tokens` checks that the whole prompt was read, unless `counts_all` is False.
     """
 
     def __init__(
         self, target: OllamaModel, request: Request, tokens: TokenEstimator, counts_all: bool = True
     ) -> None:
         self.thinking = ""
-        """What the model thought; never part of the text."""
+        """The model's thinking; never part of the text."""
         self.finished = False
         self._target, self._request = target, request
         self._tokens, self._counts_all = tokens, counts_all
@@ -70,14 +71,13 @@ class ReplyReader:
         self._choice = ""
 
     def begin(self) -> None:
-        """The request is sent now."""
+        """Record that the request is sent now."""
         self._started = time.monotonic()
 
     def take(self, piece: StreamLine) -> list[Chunk]:
-        """The chunks that a piece gives.
+        """Return the chunks of a line.
 
-        Raises NotLocal, PromptTruncated, ContextOverflow, and ServerError for a reply that is
-        longer than it may be.
+        Raises NotLocal, PromptTruncated, ContextOverflow; ServerError for a reply over its limit.
         """
         not_elsewhere(self._target.name, piece.remote)
         if self._pieces == 0:
@@ -93,12 +93,14 @@ class ReplyReader:
         return chunks
 
     def ended(self) -> Finish | None:
-        """The end of a reply whose connection ended in order but without a last line, where that
-        has a good reason: a server gives up on a model that repeats one token for ever."""
+        """The end of a reply whose connection ended without a last line; None if that is an error.
+
+        A server does so with a model that repeats one token for ever.
+        """
         return self._finish(StreamLine(), "length") if self._same >= _AGAIN else None
 
     def cancelled(self) -> Finish:
-        """The end of a reply that was cancelled."""
+        """The end of a cancelled reply."""
         return self._finish(StreamLine(), "cancelled")
 
     def _count(self, piece: StreamLine) -> None:
@@ -108,7 +110,7 @@ class ReplyReader:
         self._same = self._same + 1 if said.strip() == self._last and said else 0
         self._last = said.strip()
         most = limit(self._target, self._request)
-        # One piece a token, one for the end, and a few that parsers on the way may cut out of one.
+        # One piece a token, one for the end, and a few more from parsers on the way.
         if self._pieces > 2 * most + 16 or self._bytes > _BYTES * (most + 16):
             raise ServerError(
                 f"the Ollama server writes more than the {most} tokens that it was asked for",
@@ -116,7 +118,7 @@ class ReplyReader:
             )
 
     def _filtered(self, text: str, thought: str) -> str:
-        """What of a piece belongs to the reply; what does not is noted as thinking."""
+        """The part of a piece that belongs to the reply; the rest is recorded as thinking."""
         thoughts, start = self._filters
         visible = thoughts.take(text)
         self.thinking += thought + thoughts.taken()
@@ -133,7 +135,7 @@ class ReplyReader:
         return [Text(text)] if text and self._request.max_tokens else []
 
     def _rest(self) -> list[Chunk]:
-        """What was held back."""
+        """The text that was held back."""
         thoughts, start = self._filters
         rest = start.take(thoughts.rest()) + start.rest()
         if not self._request.choices:
@@ -141,8 +143,10 @@ class ReplyReader:
         return [Text(_choice(self._choice + rest))]
 
     def _too_much(self) -> bool:
-        """Whether the model has thought or written all that it may. The server knows one limit for
-        both together, which is enough where it does not think."""
+        """Whether the model has reached its limit of thinking or of writing.
+
+        The server has one limit for both together, which is enough for a model that does not think.
+        """
         if not thinks(self._target, self._request):
             return False
         endless = self._thoughts > self._target.think and not self._written
@@ -187,10 +191,9 @@ class ReplyReader:
 
 
 class _Thoughts:
-    """Takes a leading `<think>…</think>` out of a text that comes in pieces, and the line breaks
-    behind it.
+    """Removes a leading `<think>…</think>` and the line breaks after it from text in pieces.
 
-    Servers before 0.9, and models that think although they were told not to, leave it there.
+    Servers before 0.9 leave it there, and so do models that think against the request.
     """
 
     def __init__(self) -> None:
@@ -198,7 +201,7 @@ class _Thoughts:
         self._held = self._taken = ""
 
     def take(self, text: str) -> str:
-        """What of `text`, and of what was held back, is visible."""
+        """The visible part of the held text and `text`."""
         if self._state == "text":
             return text
         self._held += text
@@ -232,19 +235,19 @@ class _Thoughts:
         return thought
 
     def rest(self) -> str:
-        """The text that was held back; a thought without an end is none."""
+        """The text that was held back, without an unfinished thought."""
         held, self._held = self._held, ""
         return held if self._state in ("start", "text") else ""
 
 
 class _Start:
-    """Takes a `reply_start` off a reply that begins with it again, as some templates make it."""
+    """Removes a `reply_start` from a reply that repeats it, as some templates make it do."""
 
     def __init__(self, start: str) -> None:
         self._start, self._held = start, ""
 
     def take(self, text: str) -> str:
-        """What of `text`, and of what was held back, is new."""
+        """The new part of the held text and `text`."""
         if not self._start:
             return text
         self._held += text
@@ -259,7 +262,7 @@ class _Start:
 
 
 def _choice(text: str) -> str:
-    """The choice in its JSON quotes; the text itself where the server ignored the schema."""
+    """The choice without its JSON quotes; the text itself if the server ignored the schema."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -268,7 +271,12 @@ def _choice(text: str) -> str:
 
 
 class TokenEstimator:
-    """Counts for one model and one conversation; `told` teaches it."""
+    """Estimates the tokens of one model and one conversation; `record` improves it.
+
+    It keeps a ratio from the counts of the server. Two facts need no estimate. A text has at least
+    as many tokens as words and line breaks. A prompt that begins as an earlier one has at least as
+    many tokens as that one.
+    """
 
     def __init__(self) -> None:
         self._bytes_each = FIRST
@@ -276,16 +284,16 @@ class TokenEstimator:
         self._before: tuple[tuple[str, ...], int] = ((), 0)
 
     def estimate(self, text: str) -> int:
-        """Tokens of `text`, rather too many than too few."""
+        """Estimate the tokens of `text`, rather too high than too low."""
         return math.ceil(_size(text) / (self._bytes_each * _MARGIN)) if text else 0
 
     def check(self, parts: Sequence[str], count: int, window: int) -> None:
-        """Raises PromptTruncated where `count` tokens cannot be all of the prompt's `parts`."""
+        """Raise PromptTruncated if `count` tokens cannot be all of the prompt's `parts`."""
         least = _certain(parts)
         before, were = self._before
         if before and tuple(parts[: len(before)]) == before:
             least = max(least, were - _FRAME + _certain(parts[len(before) :]))
-        if count >= window:  # how a prompt looks that was cut to fit
+        if count >= window:  # as for a prompt that was cut to fit
             least = max(least, window + 1)
         if count < least:
             raise PromptTruncated(
@@ -295,7 +303,7 @@ class TokenEstimator:
             )
 
     def record(self, parts: Sequence[str], count: int) -> None:
-        """Learn from a prompt that was counted and found whole."""
+        """Take the server's count of a whole prompt into account."""
         self._before = tuple(parts), count
         size = sum(map(_size, parts))
         if size >= _ENOUGH and count > 0:
@@ -305,7 +313,7 @@ class TokenEstimator:
             self._known = True
 
     def spread(self, parts: Sequence[str]) -> TokenizedPrompt:
-        """A prompt of `parts`, its tokens spread evenly over their bytes."""
+        """Make a prompt of `parts`, with its tokens spread evenly over their bytes."""
         before, were = self._before
         sizes = [_size(part) for part in parts]
         total = sum(sizes)

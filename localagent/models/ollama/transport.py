@@ -1,7 +1,7 @@
-"""The borders of the connection to an Ollama server: to one host, directly, and in bounds.
+"""The limits of the connection to an Ollama server: one host, directly, and bounded answers.
 
 The package and its HTTP library would follow redirects, take proxies and keys from the environment
-and read a line of any length. Here is what keeps them from it.
+and read a line of any length. The transport prevents that.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from localagent.egress import Destination, lock
 from localagent.egress.proxy import UNREACHABLE
 
 PORT = 11434
-"""Where Ollama listens unless told otherwise."""
+"""The port of Ollama by default."""
 
 
 def checked_host(setting: str, allowed: Collection[str] = ()) -> str:
     """The server's address as a URL, such as "http://127.0.0.1:11434".
 
-    `setting` may leave out the scheme and the port. `localhost` becomes 127.0.0.1, so that no name
-    service is asked. Raises UsageError for what is no address, and NotLocal for one that is neither
-    on this machine nor among the `allowed` names and addresses.
+    `setting` may lack the scheme and the port. `localhost` becomes 127.0.0.1, which needs no name
+    service. Raises UsageError for a text that is no address. Raises NotLocal for an address that is
+    neither on this machine nor among the `allowed` names and addresses.
     """
     text = setting if "://" in setting else f"http://{setting}"
     wrong = UsageError(
@@ -50,18 +50,18 @@ def checked_host(setting: str, allowed: Collection[str] = ()) -> str:
 
 
 LINE = 16 << 20
-"""Bytes of one line or document. The longest honest one ends `/api/generate`: the prompt's tokens
-as numbers, about 7 bytes each."""
+"""Most bytes of one line or document. The longest honest one ends `/api/generate`: the prompt's
+tokens as numbers, about 7 bytes each."""
 
 TOTAL = 256 << 20
-"""Bytes of one answer: a line for each token has about 130, so this is never reached honestly."""
+"""Most bytes of one answer: an honest one has about 130 for each token, and stays far below."""
 
 
 class LoopbackTransport(httpx.AsyncBaseTransport):
     """Carries requests to `host` (of `ollama_host.checked_host`) and nowhere else: directly, or
     through the egress proxy where there is one.
 
-    Raises NotLocal where the server points elsewhere, ServerError where it sends too much.
+    Raises NotLocal if the server points elsewhere, ServerError if it sends too much.
     """
 
     def __init__(self, host: str) -> None:
@@ -113,7 +113,7 @@ class LoopbackTransport(httpx.AsyncBaseTransport):
 
 
 class _Bounded(httpx.AsyncByteStream):
-    """A body that raises ServerError when a line or the whole becomes too long."""
+    """A body that raises ServerError if a line or the whole is too long."""
 
     def __init__(self, inner: httpx.AsyncByteStream) -> None:
         self._inner = inner

@@ -1,16 +1,15 @@
-"""The model's own chat template: from messages to the text that the model sees.
+"""The model's chat template: from messages to the text that the model sees.
 
-A template is a Jinja program that comes with the model file, so it runs in Jinja's immutable
-sandbox, inside the worker, where the watchdog ends one that does not return.
+A template is a Jinja program in the model file. It runs in Jinja's immutable sandbox, inside the
+worker; the watchdog ends a template that does not return.
 
-What a message says must never become a control token: a source file that contains `<|im_end|>`
-would end the message that quotes it. So BREAK is put inside every control token's text that stands
-in a message, and `tokenize` splits there; the two halves are ordinary text to the tokenizer. All
-other text is tokenized in one piece, exactly as the model was trained on it, whatever the template
-does to it (trim it, cut it up).
+The text of a message must never become a control token: a source file with `<|im_end|>` in it would
+end the message that quotes it. So `content` inserts BREAK into the text of each control token in a
+message, and `tokenize` splits there; the tokenizer sees two halves of ordinary text. All other text
+is tokenized in one piece, exactly as in the model's training, whatever the template does to it.
 
-No clock is offered to templates (`strftime_now`): a prompt that changes with the time could never
-be reused, and templates fall back to a fixed date.
+Templates get no clock (`strftime_now`): a prompt that changes with the time could not be reused.
+They fall back to a fixed date.
 """
 
 from __future__ import annotations
@@ -26,11 +25,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from localagent.core.messages import Message
 
 BREAK = "\ufdd0\ufdd1"
-"""Marks where a text is split before tokenizing: two code points that Unicode reserves for use
-inside programs."""
+"""The place of a split before tokenizing: two code points that Unicode reserves for programs."""
 
 _GAP = 64  # bytes of text that a tokenizer may have left out before a token
-_NAME = "\ufdd2{}\ufdd3"  # stands for a message, to see what the template puts around it
+_NAME = "\ufdd2{}\ufdd3"  # stands for a message, to find the template's text around it
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -49,11 +47,11 @@ class ChatTemplate:
     def __init__(self, source: str, bos: str, eos: str, controls: Sequence[str]) -> None:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self.stop: tuple[str, ...] = () if source else ("<|im_end|>",)
-        """What ends a reply, where the vocabulary has no token for it."""
+        """The texts that end a reply, if the vocabulary has no token for that."""
         self.controls = sorted(filter(None, controls))
-        # A message that holds BREAK itself is split inside of it, and so keeps it.
+        # A message that contains BREAK is split inside of it, and so keeps it.
         alternatives = "|".join(map(re.escape, [BREAK, *self.controls]))
-        # Looking ahead finds every beginning, also of a token's text inside of another's.
+        # The lookahead finds each beginning, also of a token's text inside another's.
         self._control = re.compile(f"(?=(?:{alternatives}))(.)", re.DOTALL)
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
@@ -66,17 +64,17 @@ class ChatTemplate:
             raise TemplateFailed(f"the model's chat template is not valid: {error}") from None
 
     def content(self, text: str) -> str:
-        """`text` as it stands in a rendered prompt: with BREAK in what looks like a control."""
+        """`text` as in a rendered prompt: with BREAK inside each text of a control token."""
         return self._control.sub(lambda match: match[1] + BREAK, text)
 
     def render(
         self, messages: Sequence[Message], reply_start: str = "", *, last: bool = True
     ) -> str:
-        """The prompt's text, up to the place where the model writes on after `reply_start`; or,
-        unless these are the `last` messages, up to where further ones would follow.
+        """Render the prompt's text, up to the end of `reply_start`.
 
-        Raises TemplateFailed. A template that refuses a system message gets it at the top of the
-        first user message.
+        Unless these are the `last` messages, the text ends where the next message would begin. A
+        template that refuses a system message gets it at the top of the first user message. Raises
+        TemplateFailed.
         """
         try:
             return self._render(messages, last) + self.content(reply_start)
@@ -87,9 +85,9 @@ class ChatTemplate:
             return self._render(folded, last) + self.content(reply_start)
 
     def places(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """Where in the text of `render` each message's own text begins and ends. What a template
-        makes something else of, other than taking white space from its ends, has an empty place.
+        """The begin and end of each message's text in the text of `render`.
 
+        A message has an empty place if the template changes more than the white space at its ends.
         Raises TemplateFailed.
         """
         named = [replace(m, content=_NAME.format(n)) for n, m in enumerate(messages)]
@@ -108,13 +106,16 @@ class ChatTemplate:
 
 
 def tokenize(text: str, pieces: Callable[[str], list[int]]) -> list[int]:
-    """The tokens of a rendered text; `pieces` tokenizes one part, control tokens included."""
+    """The tokens of a rendered text; `pieces` tokenizes one part with its control tokens."""
     return [token for part in text.split(BREAK) if part for token in pieces(part)]
 
 
 def token_ends(text: bytes, pieces: Iterable[bytes], controls: Sequence[str]) -> tuple[int, ...]:
-    """The offset in `text` at which each token ends; `pieces` are the tokens' bytes, none for a
-    control token, of which `controls` are the texts."""
+    """The offset in `text` at which each token ends.
+
+    `pieces` are the bytes of the tokens, none for a control token. `controls` are the texts of all
+    control tokens.
+    """
     known = sorted((control.encode() for control in controls), key=len, reverse=True)
     ends, at = [], 0
     for piece in pieces:
@@ -124,7 +125,7 @@ def token_ends(text: bytes, pieces: Iterable[bytes], controls: Sequence[str]) ->
 
 
 def _length(text: bytes, at: int, piece: bytes, controls: Sequence[bytes]) -> int:
-    """How many bytes of the text, from `at` on, a token takes."""
+    """The number of bytes that a token takes in the text, from `at` on."""
     if not piece:  # one that the template does not write, such as BOS, takes none
         return next((len(one) for one in controls if text.startswith(one, at)), 0)
     if text.startswith(piece, at):
@@ -136,8 +137,10 @@ def _length(text: bytes, at: int, piece: bytes, controls: Sequence[bytes]) -> in
 
 
 def places(text: str, frame: str, contents: Sequence[str], name: str) -> list[tuple[int, int]]:
-    """Where each of `contents` stands in `text`; in `frame`, which is otherwise the same text,
-    `name` stands for each, its number in it."""
+    """The begin and end of each of `contents` in `text`.
+
+    `frame` is the same text with a name in place of each content: `name` with its number.
+    """
     found: list[tuple[int, int]] = []
     at = 0
     for number, content in enumerate(contents):
@@ -155,7 +158,7 @@ def places(text: str, frame: str, contents: Sequence[str], name: str) -> list[tu
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message] | None:
-    """The messages with the system's put into the first user's, or None where that is no way."""
+    """The messages with the system's inside the first user's; None if that is impossible."""
     if len(messages) < 2 or messages[0].role != "system" or messages[1].role != "user":
         return None
     first = Message("user", f"{messages[0].content}\n\n{messages[1].content}")

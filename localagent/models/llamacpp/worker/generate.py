@@ -1,7 +1,6 @@
 """Generations in the worker: prompts become tokens and are read, replies are written side by side.
 
-The native library is behind the protocols of `worker_llm`, so what is here can be run with a toy
-in its place.
+The native library is behind the protocols of `interface`, so tests run this with a toy.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from localagent.models.llamacpp.worker.prompt_lookup import Drafter
 from localagent.models.llamacpp.worker.run import ReplyRun
 
 HEARTBEAT = 5.0
-"""Seconds after which progress inside one batch is reported, so that a slow one is not a hang."""
+"""Seconds between reports inside one batch, so that a slow batch does not count as a hang."""
 
 _MIN_STORED = 64  # tokens; less is read again faster than a file is found
 
 Send = Callable[[protocol.Reply], None]
 Cancelled = Callable[[int], bool]
-"""Whether the run at a place of the request was cancelled."""
+"""Whether the run at this place of the request is cancelled."""
 
 
 class Generator:
     """Carries out requests, one after another, on one model.
 
-    `threads` says, whenever it is asked, how many threads to use. `files` keep the KV cache.
-    `clock`, in seconds, tells how long steps take, by which it is decided whether guesses pay.
+    `threads` returns the number of threads to use now. `files` store the KV cache on disk. `clock`,
+    in seconds, measures the steps, to decide whether guessed tokens pay.
     """
 
     def __init__(
@@ -59,11 +58,11 @@ class Generator:
         self._used_threads = 0
 
     def count(self, text: str) -> int:
-        """The number of tokens of a plain text."""
+        """Count the tokens of a plain text."""
         return len(self._llm.tokenize(text, special=False))
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
-        """The prompt of a request, with its tokens as they would be read now."""
+        """Make the prompt of a request, with the tokens that a generation would read now."""
         memory, prompt = self._prompt(request), request.prompt
         if isinstance(prompt, Infill):
             parts = (prompt.prefix, prompt.suffix, request.reply_start)
@@ -80,14 +79,14 @@ class Generator:
         return TokenizedPrompt(plain, ends, tuple(inside))
 
     def keep(self) -> int:
-        """Keep the latest prompt that goes on, with its reply, on disk; the number of tokens."""
+        """Store the latest prompt that continues, with its reply; return the number of tokens."""
         slot = self._slots.latest
         if slot is None or slot.busy or slot.held < _MIN_STORED:
             return 0
         return self._slots.store(slot, slot.held)
 
     def run(self, request: protocol.Generate, send: Send, cancelled: Cancelled) -> protocol.Done:
-        """Carry out a request; `send` gets what comes before its end. Raises RequestFailed."""
+        """Carry out a request; `send` gets the chunks. Raises RequestFailed."""
         runs: list[ReplyRun] = []
         try:
             for place, one in enumerate(request.requests):
@@ -110,7 +109,7 @@ class Generator:
             if waiting and len(active) < most:
                 run = waiting.popleft()
                 self._begin(request_id, run, send, cancelled)
-                if run.crowded and active:  # its turn comes when others are over
+                if run.crowded and active:  # it waits until others are over
                     most = len(active)
                     run.crowded = False
                     self._leave(run)
@@ -126,7 +125,7 @@ class Generator:
                 self._end(request_id, run, send)
 
     def _new_run(self, place: int, request: Request) -> ReplyRun:
-        """A run with the tokens of its prompt. Raises RequestFailed."""
+        """Make a run with the tokens of its prompt. Raises RequestFailed."""
         memory = self._prompt(request)
         needed = len(memory.tokens) + min(1, request.max_tokens)
         if needed > self._llm.window:
@@ -135,10 +134,10 @@ class Generator:
         return ReplyRun(place, request, memory, sampler, self._llm)
 
     def _begin(self, request_id: int, run: ReplyRun, send: Send, cancelled: Cancelled) -> None:
-        """Find a place for a run and read its prompt.
+        """Find a slot for a run and read its prompt.
 
-        The prompt's last token is left to the first step, even where it is held: its logits are
-        wanted, and come from the same arithmetic whether what is before it was read or held.
+        The first step decodes the prompt's last token, even if the slot holds it. So its logits
+        come from the same arithmetic, whether the tokens before it were read or held.
         """
         if cancelled(run.place):
             run.reason = "cancelled"
@@ -163,7 +162,7 @@ class Generator:
         run.prefill_seconds = time.monotonic() - began
 
     def _fixed(self, run: ReplyRun) -> int:
-        """The number of tokens that the messages that every session begins with are; or 0."""
+        """The number of tokens of the messages that begin every session; or 0."""
         request = run.request
         if not request.fixed or isinstance(request.prompt, Infill):
             return 0
@@ -176,7 +175,7 @@ class Generator:
     def _read(
         self, request_id: int, run: ReplyRun, end: int, send: Send, cancelled: Cancelled
     ) -> None:
-        """Read the prompt up to token `end`, or as far as it gets before it is cancelled."""
+        """Read the prompt up to token `end`; a cancellation stops before it."""
         slot = run.slot
         assert slot is not None
         heard = time.monotonic()
@@ -231,9 +230,9 @@ class Generator:
     def _take(
         self, request_id: int, run: ReplyRun, draft: Sequence[int], first: int, send: Send
     ) -> None:
-        """Choose the tokens that follow the decoded ones, as far as the draft was right.
+        """Choose the next tokens: one after each draft token that was right.
 
-        A choice that would perhaps be another one in a step of one row is left to such a step.
+        A choice that a step of one row might make differently is left to such a step.
         """
         slot, sampler = run.slot, run.sampler
         assert slot is not None and sampler is not None
@@ -270,8 +269,10 @@ class Generator:
         runs: Sequence[ReplyRun],
         interrupted: Callable[[], bool] | None,
     ) -> bool:
-        """Decode rows of `runs`; False where it was interrupted, or a run was ended for want of
-        room in the KV cache."""
+        """Decode rows of `runs`.
+
+        Returns False after an interruption, and if the KV cache has no room for a run.
+        """
         self._adapt()
         while True:
             outcome = self._llm.decode(rows, interrupted)
@@ -299,7 +300,7 @@ class Generator:
         send(_chunk(request_id, run, Reading(done, len(run.prompt), run.reused)))
 
     def _end(self, request_id: int, run: ReplyRun, send: Send) -> None:
-        """A run is over: say so, and leave its sequence to others."""
+        """Send the end of a run, and free its slot."""
         rest = run.end()
         if rest:
             send(_chunk(request_id, run, Text(rest)))
@@ -311,11 +312,11 @@ class Generator:
         send(_chunk(request_id, run, run.finish))
 
     def _forget_unsaid(self, slot: Slot) -> None:
-        """Drop what is held of tokens that are not part of the reply (a stop sequence's)."""
+        """Drop held tokens that are not part of the reply (a stop sequence's)."""
         self._slots.keep(slot, min(slot.held, len(slot.memory.tokens)))
 
     def _leave(self, run: ReplyRun) -> None:
-        """Take a run out of its sequence, and drop all that this holds."""
+        """Take a run out of its slot, and clear the slot."""
         if run.slot is not None:
             self._slots.clear(run.slot)
             run.slot.busy = False
@@ -346,7 +347,7 @@ class Generator:
             raise RequestFailed("backend", str(error)) from None
 
     def _tokens(self, text: str, first: bool) -> list[int]:
-        """The tokens of a rendered text; `first` says that the prompt begins with it."""
+        """The tokens of a rendered text; `first` if it begins the prompt."""
         tokens = tokenize(text, lambda part: self._llm.tokenize(part, special=True))
         # Most templates write the BOS token themselves, where the model has one.
         begin = list(self._llm.begin) if first else []

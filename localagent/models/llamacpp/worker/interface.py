@@ -1,6 +1,6 @@
-"""What the worker's parts know of the native library: a loaded model with its KV cache.
+"""What the parts of the worker know of the native library: a loaded model with its KV cache.
 
-Behind these protocols the rest of the worker can be run with a toy in the library's place.
+A toy behind these protocols lets tests run the rest of the worker without the library.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RequestFailed(Exception):
 
 
 class BatchRow(NamedTuple):
-    """One token of a step: its position in sequence `seq`, and whether its logits are wanted."""
+    """One token of a step, with its position in sequence `seq`; `wanted` asks for its logits."""
 
     token: int
     position: int
@@ -51,18 +51,20 @@ class BatchRow(NamedTuple):
 
 
 Outcome = Literal["done", "stopped", "full"]
-"""Of a step: all rows are decoded; it was interrupted; the KV cache has no room for it."""
+"""The outcome of a step: all rows decoded, interrupted, or no room in the KV cache."""
 
 
 class TokenSampler(Protocol):
-    """Chooses a run's tokens."""
+    """Chooses the tokens of a reply."""
 
     def sample(self, row: int) -> int:
-        """A token, by the logits of a row of the last step."""
+        """Choose a token by the logits of a row of the last step."""
 
     def is_sure(self, row: int) -> bool:
-        """Whether the choice by this row's logits would be the same in a step of one row, whose
-        arithmetic is a little different."""
+        """Whether a step of this row alone would give the same choice.
+
+        The arithmetic of such a step differs a little.
+        """
 
     def close(self) -> None:
         """Free it."""
@@ -97,10 +99,10 @@ class Llm(Protocol):
 
     @property
     def fim(self) -> tuple[int, int, int] | None:
-        """The tokens before prefix, suffix and middle, where the vocabulary has them."""
+        """The tokens before prefix, suffix and middle, if the vocabulary has them."""
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """The tokens of `text`; texts of control tokens become these only where `special`."""
+        """The tokens of `text`; the texts of control tokens become such only if `special`."""
 
     def piece(self, token: int) -> bytes:
         """A token's bytes; none for a control token."""
@@ -109,30 +111,35 @@ class Llm(Protocol):
         """Whether a token ends the reply."""
 
     def keep(self, seq: int, count: int) -> bool:
-        """Drop all but a sequence's first `count` tokens; False: it had to drop all."""
+        """Drop all but the first `count` tokens of a sequence; False if all had to go."""
 
     def copy(self, source: int, target: int, count: int) -> bool:
-        """Let `target`, which is empty, share the first `count` tokens of `source`; False: that
-        cannot be, and it is still empty."""
+        """Let the empty `target` share the first `count` tokens of `source`.
+
+        Returns False if that is impossible; `target` is still empty then.
+        """
 
     def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
-        """Decode at most `batch` rows; `interrupted` is asked often. Raises RequestFailed.
+        """Decode at most `batch` rows; `interrupted` is called often. Raises RequestFailed.
 
         Unless all is done, the KV cache may hold any part of the rows.
         """
 
     def sampler(self, request: Request) -> TokenSampler:
-        """A sampler for the reply to a request. Raises RequestFailed for a bad grammar."""
+        """Make a sampler for the reply to a request. Raises RequestFailed for a bad grammar."""
 
     def save(self, seq: int, path: Path, tokens: Sequence[int]) -> None:
-        """Write a sequence's KV cache, which is of `tokens`, to a file. Raises OSError."""
+        """Write the KV cache of a sequence with these `tokens` to a file. Raises OSError."""
 
     def restore(self, seq: int, path: Path, tokens: Sequence[int]) -> bool:
-        """Read what `save` wrote into an empty sequence; False, and still empty, where the file
-        is not of these tokens, this model and these settings."""
+        """Read a file of `save` into an empty sequence.
+
+        Returns False for a file of other tokens, another model or other settings; the sequence is
+        still empty then.
+        """
 
     def use_threads(self, count: int) -> None:
-        """Use so many threads from now on."""
+        """Set the number of threads."""
 
 
 class LoadedLlm(Llm, Protocol):
@@ -163,4 +170,4 @@ class NativeLibrary(Protocol):
         progress: Callable[[float], None],
         cancelled: Callable[[], bool],
     ) -> LoadedLlm:
-        """Load a model. Raises RequestFailed, of kind "cancelled" where `cancelled` said so."""
+        """Load a model. Raises RequestFailed, of kind "cancelled" if `cancelled` returned True."""

@@ -1,10 +1,10 @@
-"""The KV cache on disk: what was read once need not be read again by the next process.
+"""The KV cache on disk: the next process need not read again what an earlier one has read.
 
-Each file of native state has beside it a small JSON file that says which tokens it is of and what
-its sha256 is; it is written last, so a file without one is unfinished and is removed. All files of
-one model with one set of settings are in one folder, named by what a state depends on, so a wrong
-one cannot be found; what is found is used only if its bytes are those that were written. The
-oldest-used files go when all folders together hold more than the limit.
+Each file of native state has a small JSON file beside it, with its tokens and its sha256. The JSON
+file is written last, so a state without one is unfinished and is removed. All files of one model
+with one set of settings are in one folder, named by everything that a state depends on. A state is
+used only if its bytes are the written ones. The least recently used files go when all folders
+together exceed the limit.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from localagent.core.atomic import write_atomic
 from localagent.models.llamacpp.worker.prompt_cache import Memory, TextCheckpoint, common_prefix
 
 _STATE, _FACTS = ".kv", ".json"
-_ABANDONED = 3600.0  # seconds after which a file that is still being written was given up
-_MOST = 64  # files of one folder that are looked at, the latest used first
+_ABANDONED = 3600.0  # seconds after which an unfinished file counts as abandoned
+_MOST = 64  # files of one folder that are read, the latest used first
 _Count = Annotated[int, Field(ge=0)]
 
 
@@ -44,7 +44,7 @@ class _Facts(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One state on disk: what it is of, and its file."""
+    """One state on disk: its tokens and its file."""
 
     memory: Memory
     path: Path
@@ -64,7 +64,7 @@ class KvFiles:
             self.stored = list(self._load())
 
     def best(self, tokens: Sequence[int]) -> tuple[Stored | None, int]:
-        """The state that has most of the beginning of `tokens`, and how many of them."""
+        """The state that shares the longest beginning with `tokens`, and its number of tokens."""
         found = [(common_prefix(s.memory.tokens, tokens), s) for s in self.stored]
         found = [pair for pair in found if pair[0]]
         if not found:
@@ -74,11 +74,11 @@ class KvFiles:
         return stored, common
 
     def has(self, tokens: Sequence[int]) -> bool:
-        """Whether there is a state of exactly these tokens."""
+        """Whether a state has exactly these tokens."""
         return any(stored.memory.tokens == tokens for stored in self.stored)
 
     def add(self, memory: Memory, write: Callable[[Path], None]) -> bool:
-        """Store the state of `memory`, which `write` writes to a file; False where it cannot be."""
+        """Store the state of `memory` with `write`; return False if that fails."""
         data = b"".join(token.to_bytes(4, "little") for token in memory.tokens)
         path = self._folder / (hashlib.sha256(data).hexdigest()[:32] + _STATE)
         partial = path.with_suffix(f".{os.getpid()}")
@@ -107,7 +107,7 @@ class KvFiles:
         return True
 
     def read(self, stored: Stored, read: Callable[[Path], bool]) -> bool:
-        """Have `read` read a state whose bytes are as they were written; otherwise remove it."""
+        """Read a state with `read` if its bytes are the written ones; otherwise remove it."""
         try:
             if _sha256(stored.path) == stored.sha256 and read(stored.path):
                 os.utime(stored.path)
@@ -133,7 +133,7 @@ class KvFiles:
                 yield Stored(Memory(facts.tokens, marks), path, facts.sha256)
 
     def _make_room(self, size: int, besides: Path) -> bool:
-        """Remove the longest unused states of all models until `size` more bytes fit."""
+        """Remove the least recently used states of all models until `size` more bytes fit."""
         if size > self._limit or shutil.disk_usage(self._folder).free < size:
             return False
         for path in self._root.glob("*/*.[0-9]*"):

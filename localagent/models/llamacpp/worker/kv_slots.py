@@ -1,11 +1,11 @@
-"""The sequences of the KV cache: which tokens each holds, and which is given up for a new one.
+"""The sequences of the KV cache: the tokens that each holds, and which one a new prompt replaces.
 
-A prompt goes on from the sequence that begins most like it: the sequence itself where nothing of it
-is lost, otherwise a copy of the part in common, which shares the cells and costs nothing. So an
-infill between two questions of a conversation leaves the conversation's cells alone.
+A prompt continues the sequence that shares its longest beginning. It takes the sequence itself if
+that loses nothing, otherwise a copy of the common part, which shares the cells and costs nothing.
+So an infill between two questions of a conversation leaves the conversation's cells alone.
 
-Which sequence is given up is chosen by GreedyDual (N. Young, 1994): each is worth the tokens that
-would have to be read again, and ages by the worth of those that were given up before it.
+GreedyDual (N. Young, 1994) chooses the sequence to drop: each is worth the tokens to read again,
+and ages by the worth of those that were dropped before it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from localagent.models.llamacpp.worker.interface import Llm
 from localagent.models.llamacpp.worker.kv_files import KvFiles, Stored
 from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix, remember
 
-# So few tokens of a sequence are dropped rather than copied from: reading them again is cheap.
+# So few tokens of a sequence are dropped instead of copied: reading them again is cheap.
 _LITTLE = 16
-# A file is read instead of using what is in memory where it saves at least so many tokens.
+# A file is read in place of a sequence in memory if that saves at least so many tokens.
 _WORTH_A_FILE = 32
 
 
@@ -46,14 +46,13 @@ class Slots:
         """The slot of the latest prompt that later ones continue."""
 
     def memory(self, text: str, tokenize: Callable[[str, bool], list[int]]) -> Memory:
-        """The tokens of a conversation's text, with what it has in common with earlier ones taken
-        over as the model wrote it."""
+        """The tokens of a conversation's text; earlier replies keep their tokens."""
         known = [slot.memory for slot in self.all]
         known += [stored.memory for stored in (self._files.stored if self._files else ())]
         return remember(known, text, tokenize)
 
     def place(self, memory: Memory, limit: int) -> Slot:
-        """A slot for a prompt, busy from now on; it holds at most the first `limit` tokens."""
+        """Find a slot for a prompt and mark it busy; it holds at most the first `limit` tokens."""
         best, common = self._best(memory.tokens[:limit])
         stored, there = self._files.best(memory.tokens[:limit]) if self._files else (None, 0)
         if stored is not None and there >= common + _WORTH_A_FILE:
@@ -70,22 +69,22 @@ class Slots:
         return slot
 
     def free(self, slot: Slot) -> None:
-        """The run that used the slot is over; what it holds may be of use to others."""
+        """End the use of a slot by a run; others may use the tokens that it holds."""
         slot.busy = False
         slot.worth = self._age + slot.held
 
     def keep(self, slot: Slot, count: int) -> None:
-        """Drop all but the first `count` tokens of a slot, or all where the model cannot."""
+        """Drop all but the first `count` tokens of a slot, or all if the model cannot."""
         if count < slot.held:
             slot.held = count if self._llm.keep(slot.seq, count) else 0
 
     def clear(self, slot: Slot) -> None:
-        """Drop all that a slot holds, whatever that is."""
+        """Drop all tokens of a slot."""
         self._llm.keep(slot.seq, 0)
         slot.held, slot.memory = 0, Memory()
 
     def give_up_one(self) -> bool:
-        """Drop the idle slot that is worth least; False where there is none."""
+        """Clear the idle slot that is worth least; return False if there is none."""
         idle = [slot for slot in self.all if not slot.busy and slot.held]
         if not idle:
             return False
@@ -95,8 +94,10 @@ class Slots:
         return True
 
     def store(self, slot: Slot, count: int) -> int:
-        """Keep the first `count` tokens of a slot on disk, where there is a place for it; returns
-        how many were kept. The slot must hold no more than these."""
+        """Store the first `count` tokens of a slot on disk; return the number of stored tokens.
+
+        The slot must hold no more than these.
+        """
         if self._files is None or slot.held != count or not count:
             return 0
         memory = slot.memory.first(count)
@@ -104,12 +105,12 @@ class Slots:
         return count if kept else 0
 
     def stores(self, tokens: Sequence[int]) -> bool:
-        """Whether these tokens should be stored and are not yet."""
+        """Whether these tokens should be stored and are not."""
         return self._files is not None and not self._files.has(tokens)
 
     @property
     def keeps_files(self) -> bool:
-        """Whether anything is kept on disk."""
+        """Whether KV caches are stored on disk."""
         return self._files is not None
 
     def _best(self, tokens: Sequence[int]) -> tuple[Slot | None, int]:
@@ -122,7 +123,7 @@ class Slots:
         return (best, most) if most else (None, 0)
 
     def _empty(self, besides: Slot | None = None) -> Slot:
-        """An idle slot that holds nothing, or that is made to."""
+        """An idle slot without tokens; the least valuable one is cleared if needed."""
         idle = [slot for slot in self.all if not slot.busy and slot is not besides]
         slot = min(idle, key=lambda slot: (slot.held > 0, slot.worth))
         if slot.held:

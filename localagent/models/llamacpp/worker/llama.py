@@ -1,8 +1,8 @@
-"""The worker process: llama.cpp, behind the protocols of `worker_serve` and `worker_generate`.
+"""The worker process: llama.cpp, behind the protocols of `interface`.
 
-Started as `python -m localagent.models.llamacpp.worker.llama`, and the one module that imports
-llama_cpp. It uses the low-level functions: the package's `Llama` class cannot turn the extra
-buffer types off, stop while it reads, or keep its hands off the process's descriptors.
+It starts as `python -m localagent.models.llamacpp.worker.llama`, and is the one module that imports
+llama_cpp. It uses the low-level functions: the package's `Llama` class cannot turn the extra buffer
+types off, cannot stop while it reads, and closes descriptors of the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from localagent.models.llamacpp.worker.serve import serve
 
 _KV_BYTES = 2  # of one number in the KV cache: llama.cpp keeps it as f16
 _PROGRESS = 0.1  # seconds between two reports of loading
-_IDLE = 16  # sequences beside those that are being written: what is remembered of earlier prompts
+_IDLE = 16  # sequences for earlier prompts, besides those of the replies that are being written
 _OUTCOMES: dict[int, Outcome] = {0: "done", 1: "full", 2: "stopped"}
 
 
@@ -38,22 +38,22 @@ class LlamaLibrary:
     """The native library."""
 
     def __init__(self) -> None:
-        # libgomp's threads wait for each other by spinning, long enough that a busy machine has
-        # them spin in place of the thread they wait for. Measured on two cores with three other
-        # jobs: three times the tokens per second; on an idle machine a tenth less.
+        # libgomp's threads spin while they wait for each other. On a busy machine they take the
+        # core of the thread that they wait for. Measured on two cores with three other jobs: three
+        # times the tokens per second; on an idle machine a tenth less.
         if "OMP_WAIT_POLICY" not in os.environ:
             os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-        # Not at the top: it takes a quarter of a second, and may start threads, which `confine`
-        # must come before.
+        # Not at the top: it takes a quarter of a second, and may start threads; `confine` must run
+        # before that.
         import llama_cpp
 
         self.c: Any = llama_cpp
         self.version = f"llama-cpp-python {llama_cpp.__version__}"
         self._errors: list[str] = []
-        # The library keeps the bare pointer, so the callback has to be kept here.
+        # The library stores the bare pointer only, so this object holds the callback.
         self._log = llama_cpp.llama_log_callback(self._on_log)
         llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
-        # Where the library is built as plug-ins, it looks for them in the current folder too.
+        # A library that is built as plug-ins searches them in the current folder too.
         folder = Path(llama_cpp.__file__).parent / "lib"
         os.chdir(folder)
         llama_cpp.llama_backend_init()
@@ -66,7 +66,7 @@ class LlamaLibrary:
         cancelled: Callable[[], bool],
     ) -> LoadedModel:
         """Load a model and make its context."""
-        # What of a model is on a GPU is the plan's to know (`fit`).
+        # The memory plan knows which part of a model is on a GPU.
         free = None if self.gpus and request.gpu_layers != 0 else available_memory()
         size = _file_size(request.path)
         _check_memory(size, 0, free)
@@ -99,7 +99,7 @@ class LlamaLibrary:
     def _open(
         self, path: bytes, parameters: Any, cancelled: Callable[[], bool] = lambda: False
     ) -> int:
-        """The library's model for a file. Raises RequestFailed with what the library said."""
+        """Open a model file. Raises RequestFailed with the message of the library."""
         _check_magic(path)
         self._errors.clear()
         pointer: int | None = self.c.llama_model_load_from_file(path, parameters)
@@ -124,7 +124,7 @@ class LlamaLibrary:
 
 
 class Handle:
-    """A model of the library, and what can be asked of it without a context."""
+    """A model of the library without a context: its metadata and its vocabulary."""
 
     def __init__(self, c: Any, model: int) -> None:
         self.c = c
@@ -177,7 +177,7 @@ class Handle:
         return text.decode("utf-8", "replace")
 
     def special_tokens(self, **tokens: str) -> dict[str, int]:
-        """Those of the named tokens that the vocabulary has; values are llama.cpp's names."""
+        """The tokens that the vocabulary has, by their use; values are llama.cpp's names."""
         found = {
             name: int(getattr(self.c, f"llama_vocab_{function}")(self.vocab))
             for name, function in tokens.items()
@@ -289,7 +289,7 @@ class LoadedModel:
         return bool(self._c.llama_vocab_is_eog(self._vocab, token))
 
     def keep(self, seq: int, count: int) -> bool:
-        """Drop all but a sequence's first `count` tokens."""
+        """Drop all but the first `count` tokens of a sequence."""
         if self._c.llama_memory_seq_rm(self._memory, seq, count, -1):
             return True
         # Recurrent models cannot go back to an earlier state.
@@ -302,11 +302,11 @@ class LoadedModel:
         c.llama_memory_seq_cp(memory, source, target, 0, count)
         if c.llama_memory_seq_pos_max(memory, target) == count - 1:
             return True
-        c.llama_memory_seq_rm(memory, target, -1, -1)  # a recurrent model's is all or nothing
+        c.llama_memory_seq_rm(memory, target, -1, -1)  # a recurrent model copies all or nothing
         return False
 
     def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
-        """Decode rows; `interrupted` is asked between the graph's operations."""
+        """Decode rows; `interrupted` is called between the graph's operations."""
         c, batch = self._c, self._rows
         for place, row in enumerate(rows):
             batch.token[place] = row.token
@@ -342,7 +342,7 @@ class LoadedModel:
             raise OSError(f"{path.name} cannot be written")
 
     def restore(self, seq: int, path: Path, tokens: Sequence[int]) -> bool:
-        """Read what `save` wrote into an empty sequence."""
+        """Read a file of `save` into an empty sequence."""
         c = self._c
         array = (c.llama_token * len(tokens))()
         count = ctypes.c_size_t()
@@ -356,7 +356,7 @@ class LoadedModel:
         return False
 
     def use_threads(self, count: int) -> None:
-        """Use so many threads from now on."""
+        """Set the number of threads."""
         self._c.llama_set_n_threads(self._context, count, count)
 
 
@@ -372,7 +372,7 @@ def _file_size(path: bytes) -> int:
 
 
 def _check_magic(path: bytes) -> None:
-    """Refuse what is no GGUF file, with a plainer message than the library's."""
+    """Refuse a file that is no GGUF, with a plainer message than the library's."""
     try:
         with Path(os.fsdecode(path)).open("rb") as file:
             magic = file.read(4)
@@ -385,7 +385,7 @@ def _check_magic(path: bytes) -> None:
 
 
 def _check_memory(size: int, cache: int, free: int | None) -> None:
-    """Refuse a model that would not fit: `size` bytes of weights and `cache` of KV cache."""
+    """Refuse a model that does not fit: `size` bytes of weights, `cache` of KV cache."""
     if free is not None and size + cache > free:
         raise RequestFailed(
             "load",

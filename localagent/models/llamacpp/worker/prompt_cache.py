@@ -1,9 +1,9 @@
-"""Which tokens a prompt becomes, so that as many as possible are still in the KV cache.
+"""The tokens of a prompt, chosen so that the KV cache holds as many as possible.
 
-Tokenizing a text again need not give the tokens that the model wrote it with: a model that wrote
-"un" + "able" would find "unable" in its next prompt, and everything after it would be read again.
-So the text of what was written is remembered with its tokens: where a new prompt begins with that
-text, the tokens are taken as they are, and only the rest is tokenized.
+Tokenizing a text again need not give the tokens that the model wrote. A model that wrote "un" +
+"able" would find "unable" in its next prompt, and would read everything after it again. So a
+`Memory` keeps the tokens of written text. A prompt that begins with that text takes these tokens,
+and only its rest is tokenized.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 Tokenize = Callable[[str, bool], list[int]]
-"""The tokens of a text; the flag says that it is the beginning of the prompt."""
+"""Tokenizes a text; the flag says that the text begins the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextCheckpoint:
-    """The first `chars` of the text, whose sha256 is `digest`, are the first `tokens` of the
-    tokens: the text itself need not be kept, also not on disk."""
+    """A place in a text: its first `chars`, with the sha256 `digest`, are its first `tokens`.
+
+    So the text itself need not be stored.
+    """
 
     chars: int
     digest: str
@@ -28,9 +30,9 @@ class TextCheckpoint:
 
 @dataclass
 class Memory:
-    """The tokens of one prompt and its reply, and where in their text a reply ended.
+    """The tokens of one prompt and its reply, with checkpoints at the ends of replies.
 
-    `text` is what the prompt and reply were, None for a prompt that is no conversation.
+    `text` is the text of both; None for a prompt that is no conversation.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -45,38 +47,41 @@ class Memory:
         used: int,
         as_content: Callable[[str], str] = str,
     ) -> None:
-        """Remember the reply that was written after the prompt.
+        """Add the reply that was written after the prompt.
 
-        `ends[i]` is the length of `text` after token i, or None inside a character. The reply as
-        the caller knows it is the first `used` characters of `text`; `as_content` is what a later
-        prompt's text makes of it. Marks are set at its end and, as replies are often stripped,
-        before the whitespace that it ends with.
+        `ends[i]` is the length of `text` after token i, or None inside a character. The caller's
+        reply is the first `used` characters of `text`; `as_content` renders it as a later prompt
+        does. There is a checkpoint at its end, and one before its last white space, because callers
+        often strip replies.
         """
         stripped = len(text[:used].rstrip())
         kept = 0
-        marks: dict[int, int] = {}
+        points: dict[int, int] = {}
         for index, end in enumerate(ends):
             if end is not None and end <= used:
                 kept = index + 1
                 if end >= stripped:
-                    marks[end] = kept
+                    points[end] = kept
         if self.text is not None:
             before, count = self.text, len(self.tokens)
-            for end, after in marks.items():
+            for end, after in points.items():
                 said = before + as_content(text[:end])
                 self.checkpoints.append(TextCheckpoint(len(said), _digest(said), count + after))
-            self.text = before + as_content(text[: max(marks, default=0)])
+            self.text = before + as_content(text[: max(points, default=0)])
         self.tokens += tokens[:kept]
 
     def first(self, count: int) -> Memory:
-        """What is remembered of the first `count` tokens, without the text."""
+        """The memory of the first `count` tokens, without the text."""
         marks = [point for point in self.checkpoints if point.tokens <= count]
         return Memory(self.tokens[:count], marks)
 
 
 def remember(known: Iterable[Memory], text: str, tokenize: Tokenize) -> Memory:
-    """The memory of a prompt's text: the longest beginning that one of `known` has a mark for
-    becomes the tokens of that one, the rest is tokenized."""
+    """Make the memory of a prompt's text.
+
+    Its longest beginning with a checkpoint in one of `known` takes the tokens of that one. The rest
+    is tokenized.
+    """
     best: tuple[int, Memory | None] = (0, None)
     for memory in known:
         for point in memory.checkpoints:
@@ -95,7 +100,7 @@ def _digest(text: str) -> str:
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two sequences begin with alike."""
+    """The number of tokens that two sequences share at their beginning."""
     for index, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             return index

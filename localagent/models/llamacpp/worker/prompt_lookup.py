@@ -1,9 +1,9 @@
-"""Prompt lookup: where output copies input, the next tokens are guessed and checked at once.
+"""Prompt lookup: if the output copies the input, the next tokens are guessed and checked at once.
 
-The last tokens are looked up in what came before; what followed there is the draft (A. Saxena,
-"Prompt Lookup Decoding", 2023). A step of several rows costs more than one of a single row, so a
-draft is made only where it should gain: by the times that steps of each size have taken here, and
-by how often drafts after so long a match were right.
+The last tokens are searched in the earlier ones; the tokens after the match are the draft
+(A. Saxena, "Prompt Lookup Decoding", 2023). A step of several rows costs more than one of a single
+row. So a draft is made only if it should gain. That depends on the measured time of a step of each
+size, and on the rate of right drafts after a match of that length.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from itertools import pairwise
 SIZES = (4, 8, 12, 16, 24, 32)
 """Rows of a step with a draft: multiples of four, in which the library's kernels work."""
 
-# The part of drafted tokens that are right after a match of so many tokens, before it is known
-# here. In code that is copied, a long match goes on nearly always. A shorter one than 8 is no sign
-# of copying: drafts in prose gained nothing, and each may tip a choice between near equals.
+# The share of right tokens in drafts after a match of so many tokens, before any measurement. A
+# long match in copied code continues nearly always. A match under 8 is no sign of copying: drafts
+# in prose gained nothing, and each may tip a choice between near equals.
 _RIGHT = {32: 0.97, 16: 0.95, 8: 0.85}
 _LENGTHS = tuple(_RIGHT)
 _COST = 0.3  # of each further row, as a part of a single row's step, before it was measured
@@ -26,7 +26,7 @@ _GAIN = 1.1  # a draft must promise at least so much
 
 
 class Drafter:
-    """Makes drafts, and learns from what became of them."""
+    """Makes drafts, and adapts to their results."""
 
     def __init__(self) -> None:
         self._right = dict(_RIGHT)
@@ -34,7 +34,7 @@ class Drafter:
         self._match = _LENGTHS[-1]
 
     def draft(self, tokens: Sequence[int], room: int) -> Sequence[int]:
-        """What probably follows `tokens`, at most `room` tokens; nothing where it does not pay."""
+        """The probable next tokens, at most `room`; none if that does not pay."""
         found, length = _lookup(tokens)
         if not found or 1 not in self._times:
             return ()
@@ -43,20 +43,20 @@ class Drafter:
         return tokens[found : found + size - 1]
 
     def adapt(self, checked: int, right: int) -> None:
-        """Of the last draft `checked` tokens were checked and `right` were right."""
+        """Record the result of the last draft: `right` of `checked` tokens were right."""
         if checked:
             old = self._right[self._match]
             self._right[self._match] = min(0.99, old + _NEW * (right / checked - old))
 
     def record_step(self, rows: int, seconds: float) -> None:
-        """A step of `rows` took so long."""
+        """Record the time of a step of so many `rows`."""
         if rows == 1 or rows in SIZES:
             old = self._times.get(rows, seconds)
-            # A step that was held up by something else says nothing of its size.
+            # A step that something else delayed is no measure of its size.
             self._times[rows] = old + _NEW * (min(seconds, 3 * old) - old)
 
     def forget_times(self) -> None:
-        """The machine is another one now: with more or fewer threads."""
+        """Forget the times after a change of the number of threads."""
         self._times.clear()
 
     def _best_size(self, right: float, most: int) -> int:
@@ -82,8 +82,10 @@ class Drafter:
 
 
 def _lookup(tokens: Sequence[int]) -> tuple[int, int]:
-    """Where the tokens go on that stood after the longest match of the last ones, the latest of
-    equals, and how many tokens matched; (0, 0) where there is none."""
+    """The place after the longest match of the last tokens, and the length of the match.
+
+    The latest of equal matches counts; (0, 0) for no match.
+    """
     words = array("i", tokens)
     data, size = words.tobytes(), words.itemsize
     for length in _LENGTHS:

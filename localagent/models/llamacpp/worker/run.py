@@ -99,8 +99,8 @@ class ReplyRun:
 class ReplyText:
     """The text of one reply while it is written.
 
-    A character may be spread over several tokens, and so may a stop sequence; what could be the
-    beginning of either is held back until it is clear what it is.
+    Several tokens may share a character or a stop sequence. A possible beginning of either is held
+    back until the next tokens decide.
     """
 
     def __init__(self, stop: Sequence[str]) -> None:
@@ -108,15 +108,15 @@ class ReplyText:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._sent = 0
         self.text = ""
-        """All that was decoded, what is held back and what follows a stop sequence included."""
+        """All decoded text, with the part that is held back or follows a stop sequence."""
         self.ends: list[int | None] = []
-        """For each token, the length of `text` after it; None where it ends inside a character."""
+        """For each token, the length of `text` after it; None inside a character."""
         self.stopped = False
-        """Whether a stop sequence was met; nothing may be added then."""
+        """Whether a stop sequence came; no token may follow then."""
 
     @property
     def sent(self) -> str:
-        """What `add` and `finish` have returned so far: the reply."""
+        """The reply so far: the text that `add` and `finish` have returned."""
         return self.text[: self._sent]
 
     def add(self, data: bytes) -> str:

@@ -1,6 +1,6 @@
 """Choosing the next token, with llama.cpp's samplers.
 
-`c` is the module llama_cpp, which is handed in: only `llamacpp_worker` imports it.
+`c` is the module llama_cpp, as a parameter: only `worker.llama` imports it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from localagent.models.base import Request
 from localagent.models.llamacpp.worker.interface import RequestFailed
 
 MARGIN = 1.5
-"""By how much the best token's logit must exceed the next one's to be the best also in a step of
-another size. Measured on Qwen2.5-Coder-1.5B Q4_K_M, whose logits differ by at most 0.75 between
+"""How much the best token's logit must exceed the next one's to stay the best in a step of another
+size. Measured on Qwen2.5-Coder-1.5B Q4_K_M, whose logits differ by at most 0.75 between
 steps of 1 and 2 to 16 rows: the activations are rounded to 8 bits, which magnifies differences in
 the order of additions."""
 
 
 class GreedySampler:
-    """The likeliest token, straight from the logits: no list of all candidates is made."""
+    """Chooses the likeliest token from the logits, without a list of all candidates."""
 
     def __init__(self, c: Any, context: int, vocabulary: int) -> None:
         self._c, self._context, self._size = c, context, vocabulary
@@ -31,7 +31,7 @@ class GreedySampler:
         return int(self._logits(row).argmax())
 
     def is_sure(self, row: int) -> bool:
-        """Whether no other token comes near."""
+        """Whether no other token is close."""
         logits = self._logits(row)
         best = float(logits.max())
         return int(numpy.count_nonzero(logits > best - MARGIN)) == 1
@@ -47,11 +47,11 @@ class GreedySampler:
 
 
 class ChainSampler:
-    """Chooses tokens as a request wants: greedy, or top-k, top-p, temperature and a seed.
+    """Chooses tokens as a request says: greedy, or top-k, top-p, temperature and a seed.
 
-    Under a grammar, a token is chosen freely first and then checked; only where the grammar
-    refuses it is the whole vocabulary checked and chosen from. The check of 150,000 tokens takes
-    longer than a small model's step, and most free choices fit. (llama.cpp's own programs do so.)
+    With a grammar, it chooses a token freely first and checks it. Only if the grammar refuses the
+    token, it checks the whole vocabulary and chooses again. The check of 150,000 tokens takes
+    longer than a small model's step, and most free choices fit. llama.cpp's programs do the same.
     """
 
     def __init__(self, c: Any, context: int, vocab: int, request: Request) -> None:
@@ -80,7 +80,7 @@ class ChainSampler:
         return int(self._c.llama_sampler_sample(self._bound, self._context, row))
 
     def is_sure(self, row: int) -> bool:  # noqa: ARG002 - as the protocol has it
-        """Never: what is drawn depends on all of the logits."""
+        """Never: a drawn token depends on all of the logits."""
         return False
 
     def _allowed(self, token: int) -> bool:

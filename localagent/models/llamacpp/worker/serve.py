@@ -1,7 +1,8 @@
-"""The worker's main loop: requests in, replies out, one after another.
+"""The worker's main loop: it isolates its process, and carries out requests one after another.
 
-The main thread does the work; a second thread reads, so that a cancellation is seen while the
-native library is busy, and so that the worker ends the moment its parent is gone.
+The main thread works; a second thread reads. So a cancellation arrives while the native library is
+busy, and the worker ends at once when its parent is gone. The isolation is best effort: if the
+system refuses a measure, the worker runs without it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _INSTALL = "install it again: pip install --force-reinstall --no-cache-dir llama
 
 
 class _Inbox:
-    """The requests that have come in, in order, and which of them were cancelled."""
+    """The incoming requests in order, and the cancelled ones among them."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -56,7 +57,7 @@ class _Inbox:
             print(f"worker: {error}", file=sys.stderr, flush=True)  # noqa: T201 - its log
             os._exit(70)
         # The parent has closed the pipe, or is gone. The main thread may be inside the native
-        # library for seconds; there is nothing to save, so end without asking it.
+        # library for seconds. There is nothing to save, so the process just ends.
         os._exit(0)
 
     def _cancel(self, request: protocol.Cancel) -> None:
@@ -137,9 +138,9 @@ def _write(stream: BinaryIO, reply: protocol.Reply) -> None:
 
 
 def serve(open_native: Callable[[], NativeLibrary]) -> None:
-    """Be the worker, until the parent closes the pipe. `open_native` loads the native library.
+    """Run the worker until the parent closes the pipe. `open_native` loads the native library.
 
-    Returns only where the library cannot be loaded, which it tells the parent. An error that is
+    Returns only if the library cannot be loaded, after a message to the parent. An error that is
     not the request's ends the process with a traceback.
     """
     requests, replies = private_streams()
@@ -158,10 +159,10 @@ def serve(open_native: Callable[[], NativeLibrary]) -> None:
 
 
 def private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Streams on what were descriptors 0 and 1, which are then closed to everyone else.
+    """Move descriptors 0 and 1 to private streams.
 
-    The native library prints to descriptor 1; from now on that is descriptor 2, and whatever
-    reads descriptor 0 finds its end.
+    The native library prints to descriptor 1, which is standard error from now on. A reader of
+    descriptor 0 finds its end.
     """
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -177,12 +178,11 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def confine() -> Literal["none", "open"]:
-    """Set the process apart; return what network it is left with.
+    """Isolate the process and return its network. Must run while there is one thread.
 
-    Must be called while there is one thread. The terminal's Ctrl-C is the parent's to answer. A
-    crash leaves no core file (it would be as large as the model), and when memory runs out this
-    process goes first, not the session. A new network namespace has no way out; with it the
-    worker could not send anything even if the native library were made to by a model file.
+    The parent handles Ctrl-C. A crash leaves no core file, which would be as large as the model.
+    If memory runs out, the kernel ends this process before the session. A new network namespace
+    has no way out: even a hostile model file could not make the native library send anything.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
@@ -195,8 +195,8 @@ def confine() -> Literal["none", "open"]:
         pass
     libc = ctypes.CDLL(None, use_errno=True)
     alone = libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
-    # After unshare, because a change of credentials clears it. The parent spawns the worker from
-    # a thread that outlives it: the signal comes when that thread ends.
+    # After unshare, because a change of credentials clears it. The signal comes when the thread
+    # ends that started the worker, so that thread of the parent lives as long as the worker.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return "none" if alone else "open"
 

@@ -30,7 +30,7 @@ QWEN = Shape(
     layers=28,
     heads=12,
     kv_bytes_per_token=28_672,
-    kv_quantisable=True,
+    kv_quantizable=True,
     trained_window=32_768,
     embedding=1536,
     vocabulary=151_936,
@@ -82,7 +82,7 @@ def test_few_replies_side_by_side_where_rows_are_dear() -> None:
 def test_unknown_memory_is_no_reason_to_shrink() -> None:
     found = at(None)
     assert found.window == 8192
-    assert found.reasons[-1].endswith("the system does not tell how much is free")
+    assert found.reasons[-1].endswith("free memory is unknown")
 
 
 def test_the_model_s_own_window_is_the_limit() -> None:
@@ -115,7 +115,7 @@ def test_too_small_a_machine_is_told_the_numbers() -> None:
 
 
 def test_a_cache_of_odd_heads_keeps_its_precision() -> None:
-    odd = replace(QWEN, kv_quantisable=False)
+    odd = replace(QWEN, kv_quantizable=False)
     types = {at(free, WISH, odd).kv_type for free in range(1_500_000_000, 2 * GB, 10**7)}
     assert types == {"f16"}
 
@@ -169,7 +169,7 @@ _sizes = st.integers(0, 10**12)
         file_bytes=_sizes,
         layers=st.integers(0, 200),
         kv_bytes_per_token=st.integers(0, 10**7),
-        kv_quantisable=st.booleans(),
+        kv_quantizable=st.booleans(),
         trained_window=st.integers(0, 1 << 21),
         embedding=st.integers(0, 1 << 15),
         vocabulary=st.integers(0, 1 << 19),
