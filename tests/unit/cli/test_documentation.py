@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,23 @@ def test_an_unknown_page_is_an_error_with_one_hint() -> None:
     with pytest.raises(UsageError) as caught:
         docs(argparse.Namespace(page="nosuch"))
     assert caught.value.hint == "localagent docs lists the pages"
+
+
+def test_the_build_hook_adds_the_page_but_not_to_an_editable_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hatchling")
+    for name in ("COLUMNS", "NO_COLOR", "PYTHON_COLORS"):
+        monkeypatch.setenv(name, "80" if name == "COLUMNS" else "1")
+    root = Path(__file__).resolve().parents[3]
+    monkeypatch.syspath_prepend(str(root))
+    hook = importlib.import_module("hatch_build").ManPageHook(
+        str(root), {}, None, None, str(tmp_path), "wheel"
+    )
+    data: dict[str, dict[str, str]] = {"shared_data": {}}
+    hook.initialize("editable", data)
+    assert data["shared_data"] == {}
+    hook.initialize("standard", data)
+    ((page, target),) = data["shared_data"].items()
+    assert target == "share/man/man1/localagent.1"
+    assert Path(page).read_text(encoding="utf-8").startswith(".TH LOCALAGENT 1")
