@@ -1,1 +1,1 @@
-"""Pure functions on source text: reading edits from a reply and applying them."""
+"""Pure functions on text: the edits in a model's reply, and how they change a file."""

@@ -1,1 +1,1 @@
-"""The journal: transcript, checkpoints, undo."""
+"""What sessions leave on disk: transcripts, the audit log, and checkpoints for undo."""

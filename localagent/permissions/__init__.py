@@ -1,1 +1,1 @@
-"""The guard: permissions (may it?) and sandboxes (what can it touch?)."""
+"""May it be done? The rules, the grants of a workspace, and consent to a project's files."""

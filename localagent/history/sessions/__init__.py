@@ -1,1 +1,1 @@
-"""Sessions on disk: transcripts, the catalogue, fork, replay, pruning."""
+"""Sessions on disk: transcripts, their catalog, and replay."""
