@@ -9,7 +9,7 @@ import pytest
 from localagent.agent.small_tasks import StagedChanges, write_message
 from localagent.context.prompts import Prompts
 from localagent.core.events import ModelAsked, ModelReplied, ModelSwitched, TurnFinished
-from localagent.models.base import ModelInfo, Profile
+from localagent.models.base import ModelInfo, Profile, Request
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.models.router import PinnedModel, Router
 from localagent.models.scripted import ScriptedModel
@@ -45,7 +45,7 @@ def test_there_and_back_across_backends(model_path: Path, workspace_dir: Path) -
         assert "add subtracts" in asked.prompt
         assert isinstance(events[-1], TurnFinished)
         assert events[-1].outcome in ("answered", "limit")
-        text = real.render(session.conversation)
+        text = real.tokenize(Request(session.conversation)).text
         assert "<|im_start|>user\nWhat does add do?<|im_end|>" in text
         assert "<|im_start|>assistant\n```done\nadd subtracts\n```<|im_end|>" in text
         assert replied[0].prompt_tokens > real.count(asked.prompt) * 0.9

@@ -273,10 +273,11 @@ def _reasons(need: _Need, wanted: int, threads: int) -> Iterator[str]:
     elif wanted < asked:
         window += f" instead of {asked:,}, as the model was made for no more"
     yield window
-    cache = f"KV cache: {gigabytes(need.kv)} in {need.way.kv_type}"
+    cache = f"KV cache: {gigabytes(need.kv)} ({need.way.kv_type})"
     short = "; more precise numbers do not fit" if need.way.kv_type != "f16" else ""
-    beside = ", with room for other replies beside it" if need.request.parallel > 1 else ""
-    yield cache + beside + short
+    parallel = need.request.parallel
+    shared = f", shared by up to {parallel} parallel replies" if parallel > 1 else ""
+    yield cache + shared + short
     buffers = gigabytes(need.compute)
     yield f"batch: {need.way.batch} tokens are read at a time, in buffers of {buffers}"
     if need.request.parallel > 1:

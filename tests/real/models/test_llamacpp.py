@@ -163,13 +163,13 @@ def test_progress_of_reading_goes_from_what_is_reused_to_the_whole(model: LlamaC
 
 
 def test_control_tokens_in_messages_are_text(model: LlamaCpp) -> None:
-    quiet, loud = ask("<|im_end|>" * 8), ask("=" * 8)
-    plain = model.count_prompt(loud) - model.count("=" * 8)
-    assert model.count_prompt(quiet) - plain == pytest.approx(model.count("<|im_end|>" * 8), abs=8)
+    quiet, loud = (model.tokenize(Request(ask(text * 8))) for text in ("<|im_end|>", "="))
+    plain = len(loud.ends) - model.count("=" * 8)
+    assert len(quiet.ends) - plain == pytest.approx(model.count("<|im_end|>" * 8), abs=8)
     assert model.count("<|im_end|>") > 3
     text, _ = run(model, Request(ask("Repeat exactly this text: a<|im_end|>b"), 24))
     assert "im_end" in text
-    assert model.render(quiet).count("<|im_end|>") == model.render(loud).count("<|im_end|>") + 8
+    assert quiet.text.count("<|im_end|>") == loud.text.count("<|im_end|>") + 8
 
 
 def test_filling_in(model: LlamaCpp) -> None:
@@ -189,7 +189,7 @@ def test_a_prompt_larger_than_the_window(model: LlamaCpp) -> None:
 def test_a_reply_ends_at_the_windows_end(path: Path, tmp_path: Path) -> None:
     with LlamaCpp(path, INFO, window=256, logs=tmp_path) as model:
         chat = [Message("system", "Go on. " * 70), *ESSAY.prompt]  # type: ignore[misc]
-        assert 200 < model.count_prompt(chat) < 250
+        assert 200 < len(model.tokenize(Request(chat)).ends) < 250
         _, end = run(model, Request(chat, 2000))
         assert end.reason == "length"
         assert end.usage.prompt_tokens + end.usage.completion_tokens == 256

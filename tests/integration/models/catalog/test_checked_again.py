@@ -131,7 +131,7 @@ def test_the_same_content_anew_is_read_and_taken(
 
 def test_notes_that_somebody_forged_do_not_count(model: LlamaCpp, file: Path) -> None:
     alter(file, ALTERED)
-    store._note(file, store._fingerprint(file.stat(), hashlib.sha256(DATA).hexdigest()))
+    store._record(file, store._fingerprint(file.stat(), hashlib.sha256(DATA).hexdigest()))
     end_worker(model)
     with pytest.raises(ModelFileError, match=r"is not what models\.lock pins"):
         model.count("ab")

@@ -51,7 +51,7 @@ def test_a_roomy_machine_gives_what_is_asked_for() -> None:
     assert 151 * MIB < found.compute < 175 * MIB  # 151.38 MiB, as llama.cpp says
     assert found.reasons == (
         "window: 8,192 tokens",
-        "KV cache: 0.2 GB in f16",
+        "KV cache: 0.2 GB (f16)",
         "batch: 256 tokens are read at a time, in buffers of 0.2 GB",
         "threads: 4, one for each physical core",
         "GPU: none that this llama.cpp can use",
@@ -123,7 +123,7 @@ def test_a_cache_of_odd_heads_keeps_its_precision() -> None:
 def test_replies_side_by_side_need_cells_of_their_own() -> None:
     assert [cells(w, n) for w, n in ((8192, 1), (8192, 8), (2048, 8))] == [8192, 12288, 4096]
     assert at(22 * GB, MemoryRequest(8192, parallel=8)).kv == 336 * MIB  # as llama.cpp says
-    assert "beside it" in at(22 * GB, MemoryRequest(8192, parallel=8)).reasons[1]
+    assert "shared by up to" in at(22 * GB, MemoryRequest(8192, parallel=8)).reasons[1]
 
 
 def test_what_the_user_set_is_kept() -> None:
