@@ -23,7 +23,7 @@ _BULK = 50
 
 
 class _ContentChanged(Exception):
-    """The content does not have the hash that it is to be kept under."""
+    """The content has another hash than its name."""
 
 
 class Blobs:
