@@ -95,7 +95,7 @@ def list_commands(args: argparse.Namespace) -> CliResult:
         for command in known.found.values()
     ]
     rows += [(one_line(n), "", "not used", e.message) for n, e in known.unusable.items()]
-    notes = [Output("note", text) for text in known.notices]
+    notes = [Output("note", text) for text in known.warnings]
     if not rows:
         notes.append(Output("note", f"there are no commands; yours lie in {own_folder()}"))
     return CliResult([*notes, Output("table", rows=tuple(rows))])

@@ -1,1 +1,1 @@
-"""Settings: their schema, their layers, their policy."""
+"""Settings: the schema, the sources, the policy, and changes of the user's file."""

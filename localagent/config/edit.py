@@ -1,6 +1,6 @@
-"""Changing a settings file: one value at a time, checked as a whole before it is written.
+"""Changes one value of a settings file, and checks the whole file before it writes it.
 
-Comments and the order of the file stay. What the administrator's policy sets is refused, since the
+Comments and order of the file stay. A setting that the policy locks cannot be changed, since the
 change would have no effect.
 """
 
@@ -31,14 +31,14 @@ _EDIT = "localagent config edit opens the file in your editor"
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A settings file: the user's own or, with `project`, a workspace's. It may not exist."""
+    """The user's settings file or, with `project`, a workspace's. It may not exist."""
 
     path: Path
     project: bool = False
 
     def text(self) -> str:
-        """What it holds, "" where it is not there. Raises ConfigError."""
-        read_file(self.path)  # all the checks that reading settings has
+        """The content, "" for a missing file. Raises ConfigError."""
+        read_file(self.path)  # with all checks of settings
         try:
             return self.path.read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
@@ -47,7 +47,7 @@ class SettingsFile:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from None
 
     def check(self, text: str) -> None:
-        """Raises ConfigError where the file could not be `text`."""
+        """Raise ConfigError where `text` is no valid content."""
         try:
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -57,7 +57,7 @@ class SettingsFile:
             not_for_projects(values, self.path)
 
     def write(self, text: str) -> None:
-        """Put `text` in the file, as a whole or not at all. Raises ConfigError."""
+        """Replace the content by `text`, as a whole. Raises ConfigError."""
         self.check(text)
         target = self._target()
         try:
@@ -71,17 +71,16 @@ class SettingsFile:
             raise ConfigError(f"cannot write {target}: {error.strerror}") from None
 
     def _target(self) -> Path:
-        """The file itself. The user's may be a link, as people keep such files elsewhere; what a
-        repository links to is not written to."""
+        """The file to write: a user's link is followed, a project's link is an error."""
         if self.project and (self.path.is_symlink() or self.path.parent.is_symlink()):
-            raise ConfigError(f"{self.path} is a link", "nothing is written through it")
+            raise ConfigError(f"{self.path} is a link", "replace the link by a file")
         return self.path.resolve()
 
 
 def set_value(file: SettingsFile, key: str, text: str, policy: Policy | None = None) -> Any:
-    """Set `key` ("mode", "roles.small") to what `text` means, and return the value.
+    """Set `key` ("mode", "roles.small") to the value of `text`, and return the value.
 
-    Raises ConfigError where there is no such key or value, or the policy sets it.
+    Raises ConfigError for an unknown key, a wrong value, or a setting that the policy locks.
     """
     top, inner = _split(key)
     given = {top: {inner: text} if inner else text}
@@ -106,21 +105,21 @@ def set_value(file: SettingsFile, key: str, text: str, policy: Policy | None = N
 
 
 def unset_value(file: SettingsFile, key: str) -> bool:
-    """Take `key` out of the file; False where it is not in it. Raises ConfigError."""
+    """Remove `key` from the file; False where the file lacks it. Raises ConfigError."""
     top, inner = _split(key)
     path = (top, inner) if inner else (top,)
     return _change(file, lambda before: without(before, path))
 
 
 def locked_by(key: str, policy: Policy | None = None) -> Path | None:
-    """The administrator's file that sets `key`, or None. Rules add up, so they are never locked."""
+    """The policy file that locks `key`, or None. Rules add up, so they are never locked."""
     ruling = policies.in_force() if policy is None else policy
     found = [file for file, table in ruling.settings.items() if key in table]
     return found[-1] if found and key != "permissions" else None
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The setting and, of one that is a table, the entry. Raises ConfigError."""
+    """The setting and, for a table, its entry, or "". Raises ConfigError."""
     top, _, inner = key.partition(".")
     if top not in SETTINGS:
         raise unknown_key(top, "config set", SETTINGS)
@@ -130,8 +129,8 @@ def _split(key: str) -> tuple[str, str]:
         )
     if top == "permissions":
         raise ConfigError(
-            "permissions are a list of rules, and cannot be set as one value",
-            f"{_EDIT}; localagent docs config says how rules are written",
+            "permissions are a list of rules, not one value",
+            f"{_EDIT}; localagent docs config explains rules",
         )
     return top, inner
 
@@ -143,7 +142,7 @@ def _ensure_free(key: str, policy: Policy | None) -> None:
         raise ConfigError(
             f"{key} is locked: the administrator's policy {file} sets it to "
             f"{toml_value(ruling.settings[file][key])}",
-            "nobody but the administrator of this machine can change it",
+            "only the administrator of this machine can change it",
         )
 
 
@@ -161,14 +160,14 @@ def _change(file: SettingsFile, change: Callable[[str], str]) -> bool:
 
 @contextmanager
 def _held(file: SettingsFile) -> Iterator[None]:
-    """Nobody else changes the user's file meanwhile."""
+    """Hold the lock of the user's file; a project's file has none."""
     if file.project:
         yield
         return
     try:
         lock = private(file.path.parent) / ".config.lock"
     except OSError as error:
-        raise ConfigError(f"cannot make {file.path.parent}: {error.strerror}") from None
+        raise ConfigError(f"cannot create {file.path.parent}: {error.strerror}") from None
     with locked(lock):
         yield
 

@@ -1,10 +1,10 @@
-"""The administrator's policy: what no user, project, variable or flag of this machine can change.
+"""The administrator's policy, which no user, project, variable or flag can change.
 
-It is read from fixed places. No variable moves them, since whoever can set one could otherwise
-lift the policy; a packager can name one more place in the package itself (`BUILT_IN`). A policy
-that cannot be read or is wrong is an error, and nothing runs.
+It lies at fixed paths. No variable moves them, since a user could otherwise lift the policy. A
+packager can name one more path in the package (`BUILT_IN`). If the policy is unreadable or wrong,
+nothing runs.
 
-Besides any setting (docs/config.md), which then is locked, it may hold the keys of `Policy`.
+The policy may hold any setting (docs/config.md), which locks it, and the keys of `Policy`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 from localagent.core.errors import ConfigError
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "policy.path"
-"""A file of the package whose first line is the path of one more policy file."""
+"""A file of the package that holds the path of one more policy file."""
 
 KEYS = ("offline", "allowed_hosts", "sandboxes")
-"""What only a policy may say."""
+"""The keys that only a policy may have."""
 
 _MAX_BYTES = 256 << 10
 _HINT = "ask the administrator of this machine to correct it; until then nothing runs"
@@ -31,12 +31,11 @@ _HINT = "ask the administrator of this machine to correct it; until then nothing
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the administrator says. `files` are those that were read.
+    """The administrator's policy from its `files`.
 
-    `offline`: `models fetch` is refused. `allowed_hosts`: servers beyond this machine that may be
-    asked as Ollama, "host" or "host:port". `sandboxes`: the kinds of sandbox that commands may run
-    in; none where it is empty means: any. `settings` maps a file to the settings that it locks, not
-    yet checked.
+    `offline` refuses `models fetch`. `allowed_hosts` are Ollama servers beyond this machine, "host"
+    or "host:port". `sandboxes` are the allowed kinds of sandbox; empty means any. `settings` maps
+    each file to the settings that it locks, not yet checked.
     """
 
     files: tuple[Path, ...] = ()
@@ -48,7 +47,7 @@ class Policy:
     )
 
     def __str__(self) -> str:
-        """The files, for people."""
+        """The files, for users."""
         return ", ".join(map(str, self.files)) or "none"
 
 
@@ -56,9 +55,9 @@ _latched: Policy | None = None
 
 
 def places() -> tuple[Path, ...]:
-    """The files that may hold a policy; the later one wins where two set the same setting.
+    """The paths of policy files; the last one wins where two lock the same setting.
 
-    Raises ConfigError where the package's own pointer cannot be read.
+    Raises ConfigError where `BUILT_IN` is unreadable or wrong.
     """
     if sys.platform == "win32":
         standard = Path("C:/ProgramData/localagent/policy.toml")
@@ -76,39 +75,41 @@ def places() -> tuple[Path, ...]:
 
 
 def latch() -> Policy:
-    """Read the policy, for the rest of this process. Raises ConfigError."""
+    """Read the policy for the rest of this process. Raises ConfigError."""
     global _latched
     _latched = read(places())
     return _latched
 
 
 def in_force() -> Policy:
-    """The policy that was latched or, where this is used as a library, the one that is there."""
+    """The latched policy; a program that uses localagent as a library reads it each time."""
     return _latched if _latched is not None else read(places())
 
 
 def read(files: Sequence[Path]) -> Policy:
-    """The policy of these files, of which any may be missing; together they allow what each of
-    them allows. Raises ConfigError."""
-    found: dict[Path, dict[str, Any]] = {}
+    """The policy of these files; a missing file says nothing.
+
+    It allows only what each of them allows. Raises ConfigError.
+    """
+    tables: dict[Path, dict[str, Any]] = {}
     for file in files:
         table = _table(file)
         if table is not None:
-            found[file] = table
-    own = [{key: table.pop(key) for key in KEYS if key in table} for table in found.values()]
-    for file, table in zip(found, own, strict=True):
+            tables[file] = table
+    own = [{key: table.pop(key) for key in KEYS if key in table} for table in tables.values()]
+    for file, table in zip(tables, own, strict=True):
         _check(file, table)
     return Policy(
-        files=tuple(found),
+        files=tuple(tables),
         offline=any(table.get("offline", False) for table in own),
         allowed_hosts=_common([t["allowed_hosts"] for t in own if "allowed_hosts" in t]),
         sandboxes=_common([t["sandboxes"] for t in own if "sandboxes" in t]),
-        settings=MappingProxyType(found),
+        settings=MappingProxyType(tables),
     )
 
 
 def _common(lists: list[list[str]]) -> tuple[str, ...]:
-    """What stands in all of the lists."""
+    """The items that all lists have; () without lists. Raises ConfigError for none in common."""
     if not lists:
         return ()
     common = tuple(item for item in lists[0] if all(item in other for other in lists[1:]))
@@ -118,8 +119,7 @@ def _common(lists: list[list[str]]) -> tuple[str, ...]:
 
 
 def _table(file: Path) -> dict[str, Any] | None:
-    """The content of a file; None where there is none. What cannot be looked at is an error: a
-    policy that is there and not read would be none."""
+    """The content of a file, or None if it does not exist. Raises ConfigError if unreadable."""
     try:
         data = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,6 @@
-"""Settings, and where each value came from.
+"""The sources of the settings, and how they combine.
 
-Sources, each overriding those before it:
+Each source overrides those before it:
 
     default
     user       config.toml in the user's config folder
@@ -9,9 +9,9 @@ Sources, each overriding those before it:
     flag       --key
     policy     an administrator's file; wins over everything
 
-A project's file comes with a repository that nobody has looked at, so it can lower limits, name a
-planner and a stricter mode, add rules that ask or deny, and propose a check. The proposed check is
-kept apart (`proposed_check`): it must be shown or asked for before it is run.
+A project's file comes with a repository that nobody has reviewed. It can lower limits, name a
+planner or a stricter mode, add rules that ask or deny, and propose a check. The proposed check
+never runs by itself: a user must confirm it first.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from localagent.core.paths import config_dir
 
 _PREFIX = "LOCALAGENT_"
 PROJECT_KEYS = tuple(key for key, setting in SETTINGS.items() if setting.project)
-"""What a project's file may set."""
-_OLLAMA_PORT = 11434  # where it listens unless told otherwise
+"""The settings that a project's file may have."""
+_OLLAMA_PORT = 11434  # Ollama's default
 
 
 def user_file() -> Path:
-    """The user's own settings. It may not exist."""
+    """The path of the user's settings. It may not exist."""
     return config_dir() / "config.toml"
 
 
 def project_file(root: Path) -> Path:
-    """The settings that a workspace brings. It may not exist."""
+    """The path of a project's settings. It may not exist."""
     return root / ".localagent" / "config.toml"
 
 
@@ -55,58 +55,57 @@ def load(
     *,
     policy: Path | None = None,
 ) -> Settings:
-    """The settings for a workspace (None: outside of one). `flags` are by key, None for unset.
-    `policy` takes the place of the policy in force (tests).
+    """Load the settings for a workspace; None means outside of one.
 
-    Raises ConfigError, also for a flag that the policy contradicts. What else is ignored is said
-    in `warnings`.
+    `flags` are values by key, with None for a flag that is not given. `policy` replaces the policy
+    in force, for tests. Raises ConfigError, also for a flag that the policy contradicts; `warnings`
+    name the other values that are ignored.
     """
     ruling = policies.in_force() if policy is None else policies.read((policy,))
     settings = _merged(Settings(), read_file(user_file()), str(user_file()))
     if workspace_root is not None:
-        settings = _narrowed(settings, project_file(workspace_root))
-    settings = _from_environment(settings)
+        settings = _with_project(settings, project_file(workspace_root))
+    settings = _with_environment(settings)
     for key, value in (flags or {}).items():
         if value is not None:
             flag = f"--{key.replace('_', '-')}"
             settings = _merged(settings, validated({key: value}, flag, strict=False), flag)
-    return _sound(_ruled(settings, ruling))
+    return _consistent(_with_policy(settings, ruling))
 
 
-def _sound(settings: Settings) -> Settings:
-    """`settings`, where they do not contradict each other; raises ConfigError."""
+def _consistent(settings: Settings) -> Settings:
+    """`settings`, unless they contradict each other. Raises ConfigError."""
     host = settings.ollama_host
     try:
         port = urlsplit(host if "://" in host else f"http://{host}").port or _OLLAMA_PORT
     except ValueError:
-        port = None  # said where the server is asked
+        port = None  # the request to the server reports it
     if port in settings.sandbox_ports:
         raise ConfigError(
             f"{settings.source('sandbox_ports')}: sandbox_ports has {port}, which is Ollama's",
-            "a command could have Ollama fetch from or send to the internet; leave it out",
+            "a command could use the internet through Ollama; remove the port",
         )
     return settings
 
 
 def check_policy(policy: Policy) -> None:
-    """Raises ConfigError where the policy locks what is no setting or has no such value."""
+    """Raise ConfigError for a key or value of the policy that is no setting's."""
     for file, table in policy.settings.items():
         validated(table, str(file), strict=True)
 
 
-def _ruled(settings: Settings, policy: Policy) -> Settings:
-    """`settings` with the administrator's over them."""
+def _with_policy(settings: Settings, policy: Policy) -> Settings:
+    """`settings` with those of the policy over them."""
     notes = []
     for file, table in policy.settings.items():
         values = validated(table, str(file), strict=True)
-        notes += _overruled(settings, values, file)
+        notes += _policy_warnings(settings, values, file)
         settings = _merged(settings, values, f"policy {file}")
     return replace(settings, warnings=(*settings.warnings, *notes), policy=policy)
 
 
-def _overruled(settings: Settings, values: Mapping[str, Any], file: Path) -> list[str]:
-    """What the policy takes from the user, said. Raises ConfigError where it is a flag: who gives
-    one must not believe that it holds."""
+def _policy_warnings(settings: Settings, values: Mapping[str, Any], file: Path) -> list[str]:
+    """Warnings on the user's values that the policy overrides. Raises ConfigError for a flag."""
     notes = []
     for key, value in values.items():
         source, mine = settings.source(key), getattr(settings, key)
@@ -124,8 +123,10 @@ def _overruled(settings: Settings, values: Mapping[str, Any], file: Path) -> lis
 
 
 def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
-    """`settings` with `values` over them; their rules come before those that are there, and a
-    role that they do not name stays as it is."""
+    """`settings` with `values` over them.
+
+    Their rules come first. A role that they do not name keeps its model.
+    """
     new = dict(values)
     if "permissions" in new:
         new["permissions"] = (*new["permissions"], *settings.permissions)
@@ -137,27 +138,29 @@ def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Setti
     return replace(settings, **new, sources=MappingProxyType(sources))
 
 
-def _narrowed(settings: Settings, path: Path) -> Settings:
-    """`settings` with what a project may say; the rest is refused or, where it would widen,
-    ignored with a note."""
+def _with_project(settings: Settings, path: Path) -> Settings:
+    """`settings` with the project's values over them.
+
+    A value that widens is ignored with a warning. Raises ConfigError for other forbidden values.
+    """
     values = read_file(path)
     not_for_projects(values, path)
     rules = values.pop("permissions", ())
     proposed = values.pop("check", None)
-    notes = [_widens(settings, values, key, path) for key in ("max_seconds", "max_tokens")]
-    notes.append(_freer(settings, values, path))
-    settings = _merged(settings, values, str(path))
-    said = tuple(note for note in notes if note)
+    warnings = [
+        *(_drop_higher_limit(settings, values, key, path) for key in ("max_seconds", "max_tokens")),
+        _drop_less_strict_mode(settings, values, path),
+    ]
     return replace(
-        settings,
+        _merged(settings, values, str(path)),
         proposed_check=proposed,
         project_permissions=rules,
-        warnings=(*settings.warnings, *said),
+        warnings=(*settings.warnings, *filter(None, warnings)),
     )
 
 
 def not_for_projects(values: Mapping[str, Any], path: Path) -> None:
-    """Raises ConfigError for what a project's file may not say."""
+    """Raise ConfigError for settings that a project's file may not have."""
     for key in values:
         if key not in PROJECT_KEYS:
             raise ConfigError(
@@ -172,8 +175,8 @@ def not_for_projects(values: Mapping[str, Any], path: Path) -> None:
             )
 
 
-def _widens(settings: Settings, values: dict[str, Any], key: str, path: Path) -> str:
-    """Drop a limit that is no lower than the one in force, and say so; "" where it is lower."""
+def _drop_higher_limit(settings: Settings, values: dict[str, Any], key: str, path: Path) -> str:
+    """Drop a limit that is not lower than the one in force, and return a warning, or ""."""
     mine = getattr(settings, key)
     if key not in values or mine is None or values[key] < mine:
         return ""
@@ -183,8 +186,8 @@ def _widens(settings: Settings, values: dict[str, Any], key: str, path: Path) ->
     return f"{path}: {key} = {given:g} is ignored; a project may only lower it (it is {mine:g})"
 
 
-def _freer(settings: Settings, values: dict[str, Any], path: Path) -> str:
-    """Drop a mode that is freer than the one in force, and say so; "" where it is not."""
+def _drop_less_strict_mode(settings: Settings, values: dict[str, Any], path: Path) -> str:
+    """Drop a mode that is less strict than the one in force, and return a warning, or ""."""
     mine, given = settings.mode, values.get("mode", settings.mode)
     if MODES.index(given) <= MODES.index(mine):
         return ""
@@ -192,7 +195,7 @@ def _freer(settings: Settings, values: dict[str, Any], path: Path) -> str:
     return f"{path}: mode = {given!r} is ignored; a project may only be stricter (it is {mine!r})"
 
 
-def _from_environment(settings: Settings) -> Settings:
+def _with_environment(settings: Settings) -> Settings:
     notes: list[str] = []
     for name, text in sorted(os.environ.items()):
         if not name.startswith(_PREFIX) or not text:

@@ -1,1 +1,1 @@
-"""What users and projects add to localagent: rules, commands, prompts, tools, planners."""
+"""The project of a command: workspace, settings, consent, rules, prompts and commands."""

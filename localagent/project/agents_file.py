@@ -15,8 +15,8 @@ from localagent.code.languages import language_of
 from localagent.code.symbols import Symbol
 from localagent.project.build_commands import Read, build_commands, python_tools, toml
 
-SAMPLE = 200  # files that are read
-_CLEAR = 0.9  # share from which on something counts as a convention
+SAMPLE = 200  # most files that are read
+_CLEAR = 0.9  # share of files from which a habit counts as a convention
 
 _FORMATTERS = (
     (".prettierrc", "prettier"),
@@ -30,7 +30,7 @@ _FORMATTERS = (
     (".rubocop.yml", "rubocop"),
     (".editorconfig", "editorconfig"),
 )
-# In imports or manifests; the first that fits names the framework.
+# Patterns of imports or manifests; the first match names the framework.
 _FRAMEWORKS = (
     (r"^\s*(?:import|from) pytest\b", "pytest"),
     (r"^\s*(?:import|from) unittest\b", "unittest"),
@@ -56,7 +56,7 @@ def languages(files: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def conventions(files: Sequence[str], read: Read) -> list[str]:
-    """One line for each convention that is plain; the same files give the same lines."""
+    """One line for each clear convention; the same files give the same lines."""
     spoken = [name for name, count in languages(files) if count >= max(1, len(files) // 20)]
     own = [p for p in files if not (is_vendored(p) or is_docs(p) or is_data(p))]
     texts = {p: read(p) for p in own if is_code(p) and not is_test(p)}
@@ -76,7 +76,7 @@ def conventions(files: Sequence[str], read: Read) -> list[str]:
 
 
 def _indentation(texts: Sequence[str]) -> str:
-    """What the first indented line of each file begins with, where nearly all agree."""
+    """The indentation of the first indented lines, where nearly all files agree, or ""."""
     counts: Counter[str] = Counter()
     for text in texts:
         first = re.search(r"^[^\s#/*'\"][^\n]*[:{(]\s*\n([ \t]+)\S", text, re.M)
@@ -147,8 +147,7 @@ _NAMES = 4  # of each
 def agents_file(
     name: str, files: Sequence[str], read: Read, used: Sequence[tuple[str, Sequence[Symbol]]]
 ) -> str:
-    """The text for the project called `name`. `used` are the files whose definitions are used most,
-    with these definitions."""
+    """The AGENTS.md of the project `name`; `used` are the most used files and definitions."""
     return "\n".join(_lines(name, files, read, used)) + "\n"
 
 
@@ -171,7 +170,7 @@ def _lines(
 
 
 def _layout(files: Sequence[str]) -> Iterator[str]:
-    """The folders at the top, those with the most files first, and what is in them."""
+    """The top folders with their contents, those with the most files first."""
     inside: dict[str, list[str]] = defaultdict(list)
     for path in files:
         folder, _, rest = path.partition("/")

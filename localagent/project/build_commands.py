@@ -1,7 +1,7 @@
-"""The commands that build, test, lint and format a project, by the files that say so.
+"""The commands that build, test, lint and format a project, by its files. Nothing runs.
 
-Nothing is run. A project's own names come first (scripts/, Makefile, justfile, package.json), as
-they are what its people use; then what its tools are known to be called by.
+The project's scripts and targets come first (scripts/, Makefile, justfile, package.json), since its
+developers use them; then the usual commands of its tools.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 PURPOSES = ("build", "test", "lint", "format", "types", "run")
 
 Read = Callable[[str], str]
-"""A file's text, "" where it cannot be read."""
+"""Returns a file's text, "" for an unreadable file."""
 
-# What people call the targets and scripts of each purpose.
+# The usual names of targets and scripts for each purpose.
 _NAMES: dict[str, tuple[str, ...]] = {
     "build": ("build", "compile"),
     "test": ("test", "tests", "check"),
@@ -62,7 +62,7 @@ _PYTHON_TOOLS: dict[str, dict[str, str]] = {
 
 
 def build_commands(files: Sequence[str], read: Read) -> dict[str, str]:
-    """The command for each purpose that one was found for, in the order of PURPOSES."""
+    """The command for each purpose that has one, in the order of PURPOSES."""
     found: dict[str, str] = {}
     for purpose, command in _all(frozenset(files), read):
         found.setdefault(purpose, command)
@@ -90,7 +90,7 @@ def _all(files: frozenset[str], read: Read) -> Iterator[tuple[str, str]]:
 
 
 def python_tools(files: frozenset[str], read: Read) -> list[str]:
-    """The tools that have a section in pyproject.toml, or a file of their own."""
+    """The tools with a section in pyproject.toml or a settings file."""
     own = {"ruff.toml": "ruff", ".ruff.toml": "ruff", "mypy.ini": "mypy", "pytest.ini": "pytest"}
     found = [tool for name, tool in own.items() if name in files]
     if "pyproject.toml" in files:
@@ -100,7 +100,7 @@ def python_tools(files: frozenset[str], read: Read) -> list[str]:
 
 
 def toml(text: str) -> dict[str, object]:
-    """What a TOML file holds, nothing where it cannot be parsed."""
+    """The content of a TOML file, {} where it cannot be parsed."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -108,7 +108,7 @@ def toml(text: str) -> dict[str, object]:
 
 
 def _below(files: frozenset[str], folder: str) -> Iterator[str]:
-    """The programs that lie in a folder directly: names without an ending, or of a shell."""
+    """The programs directly in a folder: names without a suffix, and shell scripts."""
     for path in files:
         head, _, name = path.rpartition("/")
         if head == folder and ("." not in name or name.endswith(".sh")):
@@ -116,7 +116,7 @@ def _below(files: frozenset[str], folder: str) -> Iterator[str]:
 
 
 def _named(names: set[str], prefix: str) -> Iterator[tuple[str, str]]:
-    """Those of `names` that are called after a purpose, as commands."""
+    """The `names` that stand for a purpose, with their commands."""
     between = "" if prefix.endswith("/") else " "
     for purpose, called in _NAMES.items():
         for word in called:
@@ -140,10 +140,7 @@ def _package_manager(files: frozenset[str]) -> str:
 
 
 def find_check(files: Sequence[str], read: Any) -> str:
-    """The project's check command by its files, or "" where none is plain.
-
-    `read(path)` returns a file's text, or "" where it cannot be read.
-    """
+    """The project's check command by its files, or ""."""
     names = set(files)
     tests = [f for f in files if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", f)]
     if tests or "pytest.ini" in names:

@@ -1,27 +1,27 @@
-"""Commands of the user and of a project: Markdown files whose text becomes the task.
+"""Commands of the user and of a project: Markdown files whose text becomes a task.
 
-    <config>/commands/NAME.md          the user's own
-    .localagent/commands/NAME.md       a project's, once the user agreed to exactly its content
+    <config>/commands/NAME.md          the user's
+    .localagent/commands/NAME.md       a project's, once the user agreed to its text
 
     ---
     description: Review a file, change nothing
     mode: plan
     arguments: FILE [WHAT]
     ---
-    Review $1 with an eye on ${2:-mistakes}. What I was told: $ARGUMENTS
+    Review $1 with an eye on ${2:-mistakes}. All arguments: $ARGUMENTS
 
 A front end uses it in three steps:
 
-    commands = app.prompt_commands(workspace)        # or prompt_commands(brought(…)) below
+    commands = prompt_commands(project)
     command = commands.get("review")                 # UsageError where there is none, with why
     session.run(command.task('src/app.py "tests"'))  # UsageError where an argument is missing
 
-and, before that, changes the session's mode to `command.mode_from(session.mode)` for that turn.
+and sets the session's mode to `command.mode_from(session.mode)` for that turn.
 
-Placeholders: `$ARGUMENTS` is all that was given, `$1` to `$9` are its words (quoted as in a shell),
-`${1:-default}` and `${ARGUMENTS:-default}` have a text for where nothing was given; `\\$1` is a
-plain "$1". A text without placeholders gets what was given at its end. Nothing in the text is run,
-and what was put in is not looked into again.
+`$ARGUMENTS` stands for all arguments, and `$1` to `$9` for single words, quoted as in a shell.
+`${1:-default}` and `${ARGUMENTS:-default}` have a default. `\\$1` is a plain "$1". A text without
+placeholders gets the arguments at its end. Nothing in the text runs, and placeholders in arguments
+stay as they are.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ _ENTRY = re.compile(r"([A-Za-z][\w-]*)\s*:(?:\s+(.*))?$")
 
 
 def split(text: str) -> tuple[dict[str, str], str]:
-    """The front matter's values by key, and the text after it; none where the text does not begin
-    with it. Raises ValueError, with the line, where it cannot be read."""
+    """The front matter's values by key, and the text after it.
+
+    Raises ValueError with the line of a mistake.
+    """
     lines = text.splitlines()
     if not lines or lines[0].rstrip() != _FENCE:
         return {}, text
@@ -71,7 +73,7 @@ def _plain(value: str) -> str:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _KEYS = ("description", "mode", "arguments")
-# What other agents call the same.
+# The names of other agents for the same key.
 _ALIASES = {"argument-hint": "arguments"}
 _PLACE = re.compile(
     r"\\\$|\$(?:(?P<word>[1-9](?!\d)|ARGUMENTS\b)"
@@ -81,10 +83,11 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PromptCommand:
-    """One command. `path` is its file, of that `sha256`, `project` whether a project brought it;
-    `mode` is the mode that it wants to run in, None: that of the session, and `bound` whether it
-    can only be stricter than that; `arguments` is a pattern of what it takes, for people
-    ("FILE [WHAT]"), or ""."""
+    """One command from the file `path`, with the hash `sha256`; `project` says whose it is.
+
+    `mode` is the mode of its turns; None means the session's, and `bound` that it can only be
+    stricter. `arguments` describes the arguments ("FILE [WHAT]"), or is "".
+    """
 
     name: str
     text: str
@@ -97,10 +100,10 @@ class PromptCommand:
     sha256: str = ""
 
     def task(self, given: str | Sequence[str] = "") -> str:
-        """The task: the text with what was given put in. `given` is what was typed after the name,
-        or words that a shell has split already.
+        """The task: the text with its placeholders filled.
 
-        Raises UsageError where a word is missing that has no default, or quotes are not closed.
+        `given` is the rest of the input line, or words that a shell has split. Raises UsageError
+        for a missing word without a default, and for an open quote.
         """
         everything = given.strip() if isinstance(given, str) else " ".join(given)
         used = False
@@ -123,7 +126,7 @@ class PromptCommand:
         return filled if used or not everything else f"{filled}\n\n{everything}"
 
     def mode_from(self, now: Mode) -> Mode:
-        """The mode to run it in, where the session's is `now`."""
+        """The mode of the turn, where the session's mode is `now`."""
         if self.mode is None:
             return now
         if self.bound:
@@ -138,25 +141,27 @@ class PromptCommand:
         except ValueError:
             raise UsageError(
                 f"the command {self.name}: a quote in its arguments is not closed",
-                'words are told apart as in a shell; put "…" around an apostrophe',
+                'words are split as in a shell; put "…" around an apostrophe',
             ) from None
 
     def _missing(self, wanted: int, given: int) -> UsageError:
         said = f"{given} argument{'' if given == 1 else 's'}"
         return UsageError(
-            f"the command {self.name} needs at least {wanted} and was given {said}",
+            f"the command {self.name} needs at least {wanted} and got {said}",
             f"it takes: {self.arguments}" if self.arguments else f"its text uses ${wanted}",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class PromptCommands:
-    """All commands, by name. `unusable` says why others are not used, by name: not agreed to, or a
-    mistake in the file. `notices` are for the user: mistakes, and what means nothing."""
+    """All commands by name. `unusable` has the error of each file that is not used.
+
+    `warnings` name mistakes in files and unknown keys.
+    """
 
     found: Mapping[str, PromptCommand] = field(default_factory=dict)
     unusable: Mapping[str, UsageError] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def get(self, name: str) -> PromptCommand:
         """The command of that name ("review", also "/review"). Raises UsageError."""
@@ -168,12 +173,12 @@ class PromptCommands:
         known = ", ".join(self.found)
         raise UsageError(
             f"there is no command {wanted!r}",
-            f"the commands are: {known}" if known else f"yours lie in {own_folder()}",
+            f"the commands are: {known}" if known else f"put yours into {own_folder()}",
         )
 
 
 def own_folder() -> Path:
-    """Where the user's own commands lie. It may not exist."""
+    """The folder of the user's commands. It may not exist."""
     return config_dir() / "commands"
 
 
@@ -187,13 +192,13 @@ def prompt_commands(project: Project) -> PromptCommands:
     files = project.files
     found: dict[str, PromptCommand] = {}
     unusable = {Path(f.path).stem: _waiting(f) for f in files.pending if f.kind == "command"}
-    notices: list[str] = []
+    warnings: list[str] = []
     own = [(str(path), partial(_data, path), False) for path in _own_files()]
     brought = [(f.path, partial(bytes, f.data), True) for f in files.of("command")]
     for path, data, is_project in (*own, *brought):
         name = Path(path).stem
         if name in found:
-            notices.append(f"{path} is not used: {found[name].path} is called the same")
+            warnings.append(f"{path} is not used: {found[name].path} has the same name")
             continue
         try:
             found[name], unknown = _read(name, path, data(), is_project, mode_locked)
@@ -201,11 +206,11 @@ def prompt_commands(project: Project) -> PromptCommands:
             unusable[name] = UsageError(
                 f"{path} is not used: {error}", "see: localagent docs extending"
             )
-            notices.append(f"{path} is not used: {error}")
+            warnings.append(f"{path} is not used: {error}")
             continue
         if unknown:
-            notices.append(f"{path}: {', '.join(unknown)} in its front matter means nothing here")
-    return PromptCommands(dict(sorted(found.items())), unusable, tuple(notices))
+            warnings.append(f"{path}: {', '.join(unknown)} in its front matter has no meaning here")
+    return PromptCommands(dict(sorted(found.items())), unusable, tuple(warnings))
 
 
 def _waiting(file: ProjectFile) -> UsageError:
@@ -222,7 +227,7 @@ def _own_files() -> list[Path]:
 
 
 def _data(path: Path) -> bytes:
-    """What a file of the user's holds. Raises ValueError."""
+    """The content of a user's file. Raises ValueError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -236,10 +241,9 @@ def _data(path: Path) -> bytes:
 def _read(
     name: str, path: str, data: bytes, project: bool, mode_locked: bool
 ) -> tuple[PromptCommand, list[str]]:
-    """The command that a file holds, and the keys that mean nothing. Raises ValueError with what is
-    wrong."""
+    """The command of a file, and its unknown keys. Raises ValueError with the mistake."""
     if not _NAME.fullmatch(name):
-        raise ValueError("a command's name is of letters, digits, - and _")
+        raise ValueError("a command's name has only letters, digits, - and _")
     values, body = split(data.decode("utf-8-sig", "replace"))
     values = {_ALIASES.get(key, key): value for key, value in values.items()}
     if not body.strip():

@@ -55,7 +55,7 @@ def test_arguments_are_put_in(text: str, given: str | list[str], task: str) -> N
 
 
 def test_a_missing_word_and_an_open_quote_are_said() -> None:
-    with pytest.raises(UsageError, match="needs at least 2 and was given 1 argument") as caught:
+    with pytest.raises(UsageError, match="needs at least 2 and got 1 argument") as caught:
         command("$1 $2", arguments="FROM TO").task("a")
     assert caught.value.hint == "it takes: FROM TO"
     with pytest.raises(UsageError, match="quote in its arguments is not closed"):
@@ -137,9 +137,9 @@ def test_the_users_own(tmp_path: Path) -> None:
     assert (review.description, review.mode, review.arguments) == ("Look at it", "plan", "FILE")
     assert found.get("plain").description == "Do the thing"
     assert set(found.unusable) == {"broken", "empty", "gone", "no name"}
-    told = "\n".join(found.notices)
+    told = "\n".join(found.warnings)
     assert "broken.md is not used: its mode is 'yolo'; modes are plan, ask, auto-edit, auto" in told
-    assert "review.md: model in its front matter means nothing here" in told
+    assert "review.md: model in its front matter has no meaning here" in told
     with pytest.raises(UsageError, match=r"broken\.md is not used: its mode is 'yolo'"):
         found.get("broken")
     with pytest.raises(UsageError, match="there is no command 'other'") as caught:
@@ -165,7 +165,7 @@ def test_a_projects_need_consent_and_do_not_hide_the_users(workspace_dir: Path) 
         Consent(workspace.root).agree(load(workspace, path, "command"))
     found = known(workspace_dir)
     assert found.get("mine").text == "my own"
-    assert any("commands/mine.md is not used" in notice for notice in found.notices)
+    assert any("commands/mine.md is not used" in notice for notice in found.warnings)
     assert found.get("fix").mode_from("ask") == "ask"
     assert known(workspace_dir, locked=True).get("mine").bound
     assert list(known(workspace_dir, "never").found) == ["mine"]
