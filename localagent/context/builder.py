@@ -22,7 +22,7 @@ from localagent.context.limits import CONTEXT
 from localagent.core.errors import OutsideWorkspace
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.index.base import Index, Passage
-from localagent.index.chunks import chunks
+from localagent.index.digest import chunks
 from localagent.workspace.workspace import Workspace
 
 Record = Callable[[str, str], None]

@@ -20,14 +20,21 @@ from localagent.code.file_kinds import is_test, may_be_text
 from localagent.code.symbols import Symbol
 from localagent.core.errors import OutsideWorkspace
 from localagent.index.base import Hit, Passage, Reference
-from localagent.index.build import Progress, bring_up_to_date
+from localagent.index.build import Progress, bring_up_to_date, is_unchanged, stat_file
 from localagent.index.digest import MAX_BYTES, definitions
 from localagent.index.overview import FileOutline, overview
-from localagent.index.path_match import boost_frames, boost_paths, frame_path
 from localagent.index.query import Filter, parse_query
-from localagent.index.ranking import Answer, Ranked, by_words, order, word_reasons
+from localagent.index.ranking import (
+    Answer,
+    Ranked,
+    boost_frames,
+    boost_paths,
+    by_words,
+    frame_path,
+    order,
+    word_reasons,
+)
 from localagent.index.relations import Relations
-from localagent.index.scan import is_unchanged, stat_file
 from localagent.index.store import Counts, Known, Store, index_file
 from localagent.index.trigrams import Filters, literals_of
 from localagent.index.updater import Updater

@@ -1,1 +1,1 @@
-"""Reading tool calls: one module a form."""
+"""Reads tool calls from replies, one module a form, and carries them out."""

@@ -1,4 +1,4 @@
-"""Acting: permission first, then the tool, then its result. Every write passes through here."""
+"""Carries out calls: permission first, then the tool, then its result. Every write passes here."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from localagent.tools.base import Effect, ToolContext
 from localagent.workspace.workspace import Workspace
 
 ENTERED_SECONDS = 24 * 3600.0
-"""The longest that a command of the user's may run."""
+"""Seconds that a command of the user may run."""
 
 
 def permit(
     turn: Turn, tool: str, effect: Effect, subject: str, shown: str, *, entered: bool = False
 ) -> Generator[Event, None, Decision]:
-    """Decide whether `tool` may act on `subject`, asking the user where the rules say so. What the
-    user `entered` is not asked, and no mode keeps it back.
+    """Decide whether `tool` may act on `subject`; ask the user where the rules say so.
 
-    The front end answers a `Question` before it pulls the next event; no answer means no. Where the
-    user changed a command, the decision's subject is the command that may run.
+    The user is not asked about a call that the user `entered`, and no mode stops it. The front end
+    answers a `Question` before it pulls the next event; no answer means no. Where the user edits a
+    command, the decision's subject is the command that may run.
     """
     verdict = turn.services.gate.decide(tool, effect, subject, turn.task_paths)
     if entered and (verdict.action == "ask" or verdict.by == "mode"):
@@ -68,8 +68,7 @@ def permit(
 
 
 def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answer) -> Decision:
-    """The decision that an answer makes. A command that the user changed is still bound by what the
-    rules deny."""
+    """The decision of an answer. Deny rules still apply to a command that the user edits."""
     gate = turn.services.gate
     reason, edited = answer.reason, answer.edited.strip()
     if answer.allowed and effect == "execute" and edited and edited != subject:
@@ -84,7 +83,7 @@ def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answe
 
 
 def refusal(decision: Decision) -> RefusedError:
-    """The error for a refused action, with what the user can do about it."""
+    """The error of a refused action, with a hint for the user."""
     why = f": {decision.reason}" if decision.reason else ""
     hint = ""
     if decision.by == "nobody":
@@ -93,7 +92,7 @@ def refusal(decision: Decision) -> RefusedError:
 
 
 def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
-    """Refuse early, before minutes of work, where writing `path` could not be permitted later.
+    """Refuse at once, before minutes of work, where no write to `path` can be permitted.
 
     Raises RefusedError.
     """
@@ -109,7 +108,7 @@ def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
 
 
 def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event, None, None]:
-    """Make `changes` in the workspace, after asking for each path.
+    """Apply `changes` to the workspace, after permission for each path.
 
     Either all of them are made or none. Raises RefusedError where one is refused.
     """
@@ -122,7 +121,7 @@ def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event,
 
 
 def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[FileChanged]]:
-    """Make `changes` that are already permitted, and report them."""
+    """Apply permitted `changes`, and report them."""
     done = turn.services.journal.apply(changes)
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
     yield from _hidden(turn, done)
@@ -130,12 +129,12 @@ def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[
 
 
 def _hidden(turn: Turn, done: Sequence[FileChanged]) -> Sequence[FileChanged]:
-    """What changed, without the secrets that stand near it: diffs are kept in the transcript."""
+    """The events of changes, with redacted diffs: the transcript keeps them."""
     return [replace(event, diff=turn.services.redactor.redact(event.diff)) for event in done]
 
 
 def preview(workspace: Workspace, change: Change) -> str:
-    """What `change` would do, for a person: a unified diff, or a line where there is no text."""
+    """A change for the user: a unified diff, or a line where there is no text."""
     if change.kind not in ("file", "absent"):
         return f"{change.path} becomes a {change.kind}"
     there = workspace.exists(change.path) and workspace.path(change.path).is_file()
@@ -147,7 +146,7 @@ def preview(workspace: Workspace, change: Change) -> str:
 
 
 def act(turn: Turn, call: ToolCall, *, entered: bool = False) -> Generator[Event, None, ToolResult]:
-    """Carry out one tool call, of the model or, where it was `entered`, of the user.
+    """Carry out one tool call of the model, or of the user where it is `entered`.
 
     The model's mistakes and refusals become results that tell it what would be right.
     """
@@ -223,7 +222,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
 
 
 def _denied(turn: Turn, path: str) -> str:
-    """Why no tool may change `path`, whatever command it is that did; "" where one may."""
+    """The reason why no tool may change `path`, "" where one may."""
     decide = turn.services.gate.decide
     writers = [t.spec.name for t in turn.services.tools.values() if t.spec.effect == "write"]
     verdicts = [decide(tool, "write", path, turn.task_paths) for tool in writers]
@@ -231,7 +230,7 @@ def _denied(turn: Turn, path: str) -> str:
 
 
 def _shell_seconds(turn: Turn, entered: bool) -> float:
-    """A command of the user's runs until the user stops it."""
+    """The time limit of a command; a command of the user runs until the user stops it."""
     left = turn.seconds_left()
     limit = ENTERED_SECONDS if entered else turn.services.check_seconds
     return limit if left is None else max(1.0, min(limit, left))

@@ -1,4 +1,4 @@
-"""Calls in fenced blocks."""
+"""Reads calls in fenced blocks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from localagent.agent.tool_calls.aliases import (
     tool_call,
     unknown,
 )
-from localagent.agent.tool_calls.json_and_tags import functions, of_json, tagged
-from localagent.agent.tool_calls.lenient_json import loads, object_end
+from localagent.agent.tool_calls.json_and_tags import functions, loads, object_end, of_json, tagged
 from localagent.code.file_kinds import is_docs
 from localagent.code.languages import language_of
 from localagent.code.syntax_check import syntax_error
@@ -73,7 +72,7 @@ def unquoted(value: str) -> str:
 
 
 def path_from_body(body: str, arguments: dict[str, str]) -> str:
-    """Take the path out of the body's first line ("path: src/new.py"); returns the rest."""
+    """Move the path from the body's first line ("path: a.py") to the arguments; return the rest."""
     first, _, rest = body.partition("\n")
     label = _LABEL.match(first)
     if label and ARGUMENT_ALIASES.get(label[1].lower(), label[1].lower()) == "path":
@@ -83,7 +82,7 @@ def path_from_body(body: str, arguments: dict[str, str]) -> str:
 
 
 def body_arguments(spec: ToolSpec, body: str) -> dict[str, str]:
-    """Arguments that were written into the body of a tool that has none."""
+    """Arguments in the body of a tool that takes no body."""
     bare = body.strip()
     if bare.startswith("{"):
         try:
@@ -107,7 +106,7 @@ _QUOTING = re.compile(
 
 
 def fenced(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """Calls in fences. Other fenced blocks are yielded empty, so that nobody looks into them."""
+    """Calls in fences. Other blocks give an empty match, so that no other reader takes them."""
     lines = text.removesuffix("\n").split("\n")
     offsets = [0]
     for line in lines:
@@ -143,7 +142,7 @@ def fenced(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
 
 
 def _opening(line: str) -> tuple[FenceLine | None, bool]:
-    """The mark that opens a block, and whether the block ends in the same line."""
+    """The line that opens a block, and whether the block ends in the same line."""
     found = fence_line(line)
     if found is not None:
         return found, False
@@ -156,7 +155,7 @@ def _opening(line: str) -> tuple[FenceLine | None, bool]:
 
 
 def head_of(info: str, tools: ToolSpecs) -> tuple[str, str]:
-    """The tool that an info string names (or its first word), and what follows the name."""
+    """The tool (or first word) of an info string, and the text after it."""
     bare = re.sub(r"^(?:tool(?:_call)?|action|call)\s*[: ]\s*(?=\w)", "", info.strip(), flags=re.I)
     found = re.match(r"[\w.-]+", bare)
     if found is None:
@@ -173,7 +172,7 @@ def _span(
     rest: str,
     tools: ToolSpecs,
 ) -> tuple[int, int]:
-    """Where the body of a block ends, and the line after the block."""
+    """The end of a block's body, and the line after the block."""
     stop = _next_call(lines, start, opening, tools) if spec else len(lines)
     ends = closings(lines, start, opening, stop, first=spec is None)
     if not ends:
@@ -200,7 +199,7 @@ def _whole_blocks(lines: Sequence[str]) -> bool:
 
 
 def _next_call(lines: Sequence[str], start: int, opening: FenceLine, tools: ToolSpecs) -> int:
-    """The line of the next block that is a call, after this one was closed or in its middle."""
+    """The line of the next call after or inside this block; the end of the reply without one."""
     depth = 1
     for number in range(start + 1, len(lines)):
         found = fence_line(lines[number])
@@ -231,7 +230,7 @@ def _call_of(spec: ToolSpec, rest: str, body: str, raw: str, position: int, end:
 
 
 def _of_other_block(info: str, body: str, raw: str, tools: ToolSpecs) -> CallMatch:
-    """A block that is named after no tool: JSON with a call in it, or a tool that there is not."""
+    """The match of a block without a tool's name: JSON with a call, or an unknown tool."""
     words = info.split()
     first = words[0].lower() if words else ""
     bare = body.strip()
@@ -248,7 +247,7 @@ def _of_other_block(info: str, body: str, raw: str, tools: ToolSpecs) -> CallMat
 
 
 def commands(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """A ```bash block, where it is the only one of its kind in a reply without another call."""
+    """A ```bash block, where it is the only such block of a reply without other calls."""
     for spec in (spec for spec in tools.values() if spec.fences):
         blocks = [b for b in fences(text) if b.info.lower() in spec.fences and b.body.strip()]
         if len(blocks) == 1:

@@ -1,10 +1,17 @@
-"""Calls in tags and in JSON."""
+"""Reads calls in tags and in JSON, also in JSON as models write it.
+
+Lenient JSON has raw newlines in strings, trailing commas, Python literals, and missing brackets at
+the end. Only text with one plain meaning is repaired. Text that was cut off in a string is not.
+"""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from localagent.agent.tool_calls.aliases import (
     CallMatch,
@@ -14,18 +21,11 @@ from localagent.agent.tool_calls.aliases import (
     tool_call,
     unknown,
 )
-from localagent.agent.tool_calls.lenient_json import loads, object_end
 from localagent.tools.base import ToolSpec, ToolSpecs
 
 _NAME_KEYS = ("name", "tool", "tool_name", "action", "function")
 _ARGUMENT_KEYS = (
-    "arguments",
-    "parameters",
-    "input",
-    "args",
-    "action_input",
-    "params",
-    "tool_input",
+    *("arguments", "parameters", "input", "args", "action_input", "params", "tool_input"),
 )
 _TAGGED = re.compile(r"<(tool_call|tool|function_call)>(.*?)(?:</\1>|(?=<\1>)|\Z)", re.DOTALL)
 _FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
@@ -34,6 +34,7 @@ _MAX_OBJECTS = 50
 
 
 def tagged(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
+    """JSON calls in tags such as <tool_call>."""
     for match in _TAGGED.finditer(text):
         inner = match.group(2).strip()
         if not inner.startswith(("{", "[")):
@@ -43,6 +44,7 @@ def tagged(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
 
 
 def functions(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
+    """Calls in <function=…> with <parameter=…>."""
     for match in _FUNCTION.finditer(text):
         name = canonical(match.group(1), tools)
         problem = "" if name in tools else unknown(match.group(1), tools)
@@ -55,7 +57,7 @@ def functions(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
 
 
 def objects(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """JSON objects that start a line, outside of anything else."""
+    """JSON objects at the start of a line."""
     for count, match in enumerate(re.finditer(r"^[ \t]*(\{)", text, re.M)):
         if count >= _MAX_OBJECTS:
             return
@@ -67,7 +69,7 @@ def objects(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
 
 
 def of_json(text: str, raw: str, tools: ToolSpecs, sure: bool) -> CallMatch:
-    """The call in a JSON text. `sure`: its surroundings say that it is meant as one."""
+    """The call in a JSON text. `sure`: its surroundings mark it as a call."""
     names_tool = re.search(r'"(?:arguments|parameters|action_input)"\s*:', text) is not None
     try:
         value = loads(text)
@@ -119,14 +121,109 @@ def _of_object(value: dict[str, Any], raw: str, tools: ToolSpecs, sure: bool) ->
     models = [spec.arguments for spec in tools.values() if spec.arguments]
     known = {key for model in models for key in model.model_fields}
     if argument_key is None and not sure and not (call.arguments and set(call.arguments) <= known):
-        return CallMatch(0, 0, None)  # some object with a name, such as a package's description
+        return CallMatch(0, 0, None)  # an object with a name, such as a package description
     return CallMatch(0, 0, call)
 
 
 def _parsed_arguments(spec: ToolSpec, text: str) -> dict[str, Any]:
-    """Arguments that are a string: JSON once more, or the one argument itself."""
+    """Arguments in a string: JSON again, or the positional argument."""
     try:
         value = loads(text)
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {spec.positional or "body": text}
+
+
+Kind = Literal["string", "quote", "plain"]
+
+# Longer texts are no calls; the bound keeps parsing linear in practice.
+_MAX_CHARS = 400_000
+
+
+def loads(text: str) -> Any:
+    """The value of `text`. Raises ValueError where it has no plain meaning."""
+    bare = text.strip()
+    if len(bare) > _MAX_CHARS:
+        raise ValueError("too long")
+    for attempt in (bare, _without_trailing_commas(bare)):
+        try:
+            # strict=False allows raw newlines and tabs inside strings.
+            return json.loads(attempt, strict=False)
+        except RecursionError:
+            raise ValueError("too deeply nested") from None
+        except ValueError:
+            continue
+    try:
+        return json.loads(_without_trailing_commas(_closed(bare)), strict=False)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(bare)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise ValueError("not JSON") from None
+
+
+def object_end(text: str, start: int) -> int | None:
+    """The position after the object that opens at `start`; None where it does not end."""
+    depth = 0
+    for position, character, kind in _scan(text, start):
+        if kind != "plain":
+            continue
+        if character in "{[":
+            depth += 1
+        elif character in "}]":
+            depth -= 1
+            if depth == 0:
+                return position + 1
+    return None
+
+
+def _scan(text: str, start: int = 0) -> Iterator[tuple[int, str, Kind]]:
+    """Each character with its position and kind: part of a string, its quote, or neither."""
+    inside = escaped = False
+    for position in range(start, len(text)):
+        character = text[position]
+        if escaped:
+            escaped = False
+            yield position, character, "string"
+        elif character == '"':
+            inside = not inside
+            yield position, character, "quote"
+        else:
+            escaped = inside and character == "\\"
+            yield position, character, "string" if inside else "plain"
+
+
+def _without_trailing_commas(text: str) -> str:
+    """`text` without commas right before a closing bracket."""
+    drop: set[int] = set()
+    comma: int | None = None
+    for position, character, kind in _scan(text):
+        if kind == "plain" and character.isspace():
+            continue
+        if kind == "plain" and character in "}]" and comma is not None:
+            drop.add(comma)
+        comma = position if kind == "plain" and character == "," else None
+    return "".join(c for position, c in enumerate(text) if position not in drop)
+
+
+def _closed(text: str) -> str:
+    """`text` with its missing closing brackets.
+
+    Raises ValueError where no bracket, or more than brackets, is missing.
+    """
+    stack: list[str] = []
+    quotes = 0
+    for _, character, kind in _scan(text):
+        quotes += kind == "quote"
+        if kind != "plain":
+            continue
+        if character in "{[":
+            stack.append("}" if character == "{" else "]")
+        elif character in "}]" and (not stack or stack.pop() != character):
+            raise ValueError("brackets do not match")
+    if not stack or quotes % 2 or text[-1:] not in ('"', "}", "]"):
+        raise ValueError("cut off within a value")
+    return text + "".join(reversed(stack))

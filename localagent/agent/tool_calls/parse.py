@@ -1,16 +1,16 @@
-"""Reading tool calls out of a model's reply.
+"""Reads the tool calls of a reply, and makes the grammar of replies with calls.
 
-The form that is asked for is a fenced block, its info string the tool's name and `key=value`
-arguments, its body the argument `body`:
+The prompt asks for a fenced block: its info string is the tool's name and `key=value` arguments,
+its body is the argument `body`:
 
     ```write path=src/new.py
     print("hello")
     ```
 
-Small models drift from it, so these are read as well: Hermes' `<tool_call>{…}</tool_call>`,
-`<function=…>` with `<parameter=…>`, JSON objects in a ```json block or bare, tools under the names
-that other agents give them, arguments in the body, fences left open. What names no tool is
-refused, never guessed.
+Small models drift from this form. So the parser also reads Hermes' `<tool_call>{…}</tool_call>`,
+`<function=…>` with `<parameter=…>`, and JSON objects in a ```json block or bare. It knows the names
+that other agents give to tools, arguments in the body, and open fences. A call that names no tool
+is refused, never guessed.
 """
 
 from __future__ import annotations
@@ -56,15 +56,14 @@ def action_grammar(tools: ToolSpecs) -> str:
     return grammar
 
 
-# Only at the start: a file that is written may hold such tags.
+# Only at the start: the content of a file may have such tags.
 _THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 
 
 def parse_actions(reply: str, tools: ToolSpecs) -> list[ToolCall]:
-    """The calls of `reply` that are to be carried out: the first, or the first few if they all
-    only read; none where there is no call.
+    """The calls of `reply` to carry out: the first, or the first few if all of them only read.
 
-    Raises ToolError where the first call names no tool of `tools`, or cannot be read.
+    Empty without a call. Raises ToolError where the first call names no tool, or cannot be read.
     """
     text = _THINKING.sub(lambda match: " " * len(match.group()), reply)
     matches = list(_all(text, tools)) or list(commands(text, tools))
@@ -91,7 +90,7 @@ def has_call(reply: str, tools: ToolSpecs) -> bool:
 
 
 def _all(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """All calls of a reply in any form; what lies inside one is not looked into again."""
+    """All calls of a reply in any form, without matches inside other matches."""
     found = [one for reader in (fenced, tagged, functions, objects) for one in reader(text, tools)]
     end = 0
     for one in sorted(found, key=lambda f: f.position):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.code.symbols import Symbol
-from localagent.index.chunks import LONGEST, Chunk, chunks
+from localagent.index.digest import LONGEST, Chunk, chunks
 from tests.doubles.outline import outline
 
 SOURCE = '''"""A module."""

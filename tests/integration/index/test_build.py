@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from localagent.index.scan import changes
+from localagent.index.build import changes
 from localagent.workspace.workspace import Workspace
 
 

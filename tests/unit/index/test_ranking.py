@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.index.path_match import is_path, matching_paths
+from localagent.index.ranking import is_path, matching_paths
 
 PARTS = st.sampled_from(["a", "a.py", "b.py", "b.tar.gz", ".env", "src", "a b"])
 FILES = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
