@@ -98,7 +98,7 @@ def execute(args: argparse.Namespace) -> CliResult:
             ranked = index.ranked(query.words, args.limit or _FILES, query.filter)
             lines = list(_ranked_lines(ranked))
             data = [_ranked_json(file) for file in ranked]
-        warning = index.notice()
+        warning = index.warning()
     outputs = [Output("text", "\n".join(lines) if data else "nothing was found")]
     if warning:
         outputs.append(Output("note", f"{warning}: localagent index build completes it"))

@@ -146,7 +146,7 @@ def language_of(path: str) -> Language:
     return _BY_SUFFIX.get(splitext(path)[1].lower(), UNKNOWN)
 
 
-def language_named(text: str) -> Language:
+def language_by_name(text: str) -> Language:
     """The language that a user means by `text` ("js", "C++", ".py"), or `UNKNOWN`."""
     return _BY_ALIAS.get(text.lower().lstrip("."), UNKNOWN)
 

@@ -46,10 +46,10 @@ def mentions(language: str, data: bytes, name: str) -> list[Mention]:
             for key in ("import", "from", "item")
             for node in match.get(key, ())
         ]
-    return list(_found(root, data, name, roles, imports))
+    return list(_places(root, data, name, roles, imports))
 
 
-def _found(
+def _places(
     root: Node, data: bytes, name: str, roles: dict[int, Role], imports: list[tuple[int, int]]
 ) -> Iterator[Mention]:
     for match in re.finditer(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?!\w)", data):

@@ -36,13 +36,13 @@ def frames(text: str) -> list[Frame]:
     """All places, each once, in the order of Python: the innermost, or first reported, last."""
     python = [(m["path"], _number(m["line"])) for m in _PYTHON.finditer(text)]
     rest = _PYTHON.sub(" ", text)
-    others = sorted(_found(rest))
+    others = sorted(_other_frames(rest))
     ordered = [*((path, line) for _, path, line in reversed(others)), *python]
     kept = dict.fromkeys(reversed([(p.replace("\\", "/"), n) for p, n in ordered]))
     return list(reversed(kept))
 
 
-def _found(text: str) -> Iterator[tuple[int, str, int]]:
+def _other_frames(text: str) -> Iterator[tuple[int, str, int]]:
     for match in _JVM.finditer(text):
         # The frame names the file alone; its folder is that of the package.
         package = match["name"].split("$")[0].split(".")[:-1]

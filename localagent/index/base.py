@@ -61,7 +61,7 @@ class Index(Protocol):
     def ready(self) -> bool:
         """Whether the index is complete; until then `refresh` can add more."""
 
-    def notice(self) -> str:
+    def warning(self) -> str:
         """A message for the user while the index is incomplete, or ""."""
 
     def close(self) -> None:

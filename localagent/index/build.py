@@ -111,15 +111,15 @@ def bring_up_to_date(
     0: one for each processor. Raises OSError and sqlite3.Error where the index cannot be written.
     """
     try:
-        return _brought_up_to_date(file, workspace, progress, processes)
+        return _open_and_update(file, workspace, progress, processes)
     except sqlite3.OperationalError:
         raise  # busy, or no room: nothing is wrong with the file
     except sqlite3.DatabaseError:
         drop(file)
-        return _brought_up_to_date(file, workspace, progress, processes)
+        return _open_and_update(file, workspace, progress, processes)
 
 
-def _brought_up_to_date(
+def _open_and_update(
     file: Path, workspace: Workspace, progress: Progress, processes: int
 ) -> tuple[Store, Summary]:
     store = Store(file, workspace.root)
@@ -168,7 +168,7 @@ def update(
     if deleted:
         store.remove(deleted)
     for entries in readers.read(_jobs(changed)):
-        _put(store, known, entries)
+        _store_entries(store, known, entries)
     return changed, deleted
 
 
@@ -191,19 +191,21 @@ def _carry_out(
     read = same = 0
     progress(0, len(todo.changed))
     for entries in read_in:
-        fresh, touched = _put(store, known, entries)
+        fresh, touched = _store_entries(store, known, entries)
         read, same = read + fresh, same + touched
         progress(read + same, len(todo.changed))
     return Summary(read, same, todo.files)
 
 
-def _put(store: Store, known: Mapping[str, Known], entries: Sequence[Entry]) -> tuple[int, int]:
+def _store_entries(
+    store: Store, known: Mapping[str, Known], entries: Sequence[Entry]
+) -> tuple[int, int]:
     """Store files; return how many changed, and how many were only touched."""
     fresh: list[Entry] = []
     touched: list[Entry] = []
     for entry in entries:
         (touched if _equal(entry, known.get(entry.path)) else fresh).append(entry)
-    store.put(fresh, touched)
+    store.add(fresh, touched)
     return len(fresh), len(touched)
 
 

@@ -25,8 +25,8 @@ from localagent.index.digest import MAX_BYTES, definitions
 from localagent.index.overview import FileOutline, overview
 from localagent.index.query import Filter, parse_query
 from localagent.index.ranking import (
-    Answer,
     Ranked,
+    WordMatches,
     boost_frames,
     boost_paths,
     by_words,
@@ -56,9 +56,9 @@ class DiskIndex:
     """An index in the file `file`, by default in the user's cache.
 
     The first query and `refresh` bring it up to date and report to `progress`. After `patience`
-    seconds they stop waiting and use the files indexed so far; `notice` says so. A `live` index has
-    a thread that keeps it fresh. All methods raise OSError and sqlite3.Error where the index cannot
-    be used. A live one then only finds files that a query names, and `notice` says so.
+    seconds they stop waiting and use the files indexed so far; `warning` says so. A `live` index
+    has a thread that keeps it fresh. All methods raise OSError and sqlite3.Error where the index
+    cannot be used. A live one then only finds files that a query names, and `warning` says so.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class DiskIndex:
         """Whether the index is complete."""
         return self._updater is None or self._updater.ready
 
-    def notice(self) -> str:
+    def warning(self) -> str:
         """A message for the user while the index is incomplete, or ""."""
         if self._updater is None:
             return _so_far(*self._unfinished) if self._unfinished is not None else ""
@@ -242,7 +242,7 @@ class DiskIndex:
         """The files of the filter `only` that best answer `query`, with passages and reasons."""
         words = parse_query(query)
         store = self._opened()
-        answer = by_words(store.connection, words) if store is not None else Answer({})
+        answer = by_words(store.connection, words) if store is not None else WordMatches({})
         found = answer.files
         named = boost_paths(found, words, self.files())
         frames = [

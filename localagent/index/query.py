@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from localagent.code.file_kinds import is_docs, is_test
-from localagent.code.languages import LANGUAGES, language_named, language_of
+from localagent.code.languages import LANGUAGES, language_by_name, language_of
 from localagent.code.symbols import Symbol
 from localagent.code.tracebacks import frames
 from localagent.core.errors import UsageError
@@ -97,12 +97,12 @@ def parse_fields(text: str) -> FieldQuery:
 
 def _values(key: str, value: str) -> Iterator[str]:
     for one in value.split(","):
-        if key == "lang" and not language_named(one).name:
+        if key == "lang" and not language_by_name(one).name:
             raise UsageError(f"no language {one!r} is known", f"one of {', '.join(LANGUAGES)}")
         if key == "kind" and one not in (*SYMBOL_KINDS, *FILE_KINDS):
             kinds = ", ".join((*FILE_KINDS, *SYMBOL_KINDS))
             raise UsageError(f"there is no kind {one!r}", f"one of {kinds}")
-        yield language_named(one).name if key == "lang" else one
+        yield language_by_name(one).name if key == "lang" else one
 
 
 def _any(wanted: tuple[tuple[bool, str], ...], holds: object) -> bool:

@@ -77,7 +77,7 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WordMatches:
     """The files that the words of a query find, by path; `fill` adds their passages."""
 
     files: dict[str, Ranked]
@@ -115,12 +115,12 @@ class Answer:
         return sum(self._rare.get(word, 0.0) for word in found)
 
 
-def by_words(db: sqlite3.Connection, query: Query) -> Answer:
+def by_words(db: sqlite3.Connection, query: Query) -> WordMatches:
     """The files that have words of the query."""
     chosen = _chosen(db, query)
     match = " OR ".join(f'"{word}"' for word in chosen)
     if not match:
-        return Answer({})
+        return WordMatches({})
     pieces = _pieces(db, match)
     changed = similar_commits(db, query)
     parts = (
@@ -143,7 +143,7 @@ def by_words(db: sqlite3.Connection, query: Query) -> Answer:
     paths = {file: (os.fsdecode(raw), kind) for file, raw, kind in rows}
     total = pieces_ever(db)
     worths = {path: _worth(path, kind) for path, kind in paths.values()}
-    return Answer(
+    return WordMatches(
         {
             path: Ranked(path, totals[file] * worths[path], worths[path])
             for file, (path, _) in paths.items()

@@ -51,7 +51,7 @@ def is_module(file: str, module: str, path: str) -> bool:
     language = language_of(path).name
     if not language or not _akin(language, language_of(file).name):
         return False
-    own = _own(file)
+    own = _path_parts(file)
     parts, exact = _resolved(module, path, language)
     if not parts:
         return False
@@ -109,7 +109,7 @@ def _resolved(module: str, path: str, language: str) -> tuple[list[str], bool]:
     return [p for p in re.split(r"[/.:\\]+", text) if p], False
 
 
-def _own(file: str) -> list[str]:
+def _path_parts(file: str) -> list[str]:
     return list(PurePosixPath(_without_suffix(file)).parts)
 
 
@@ -126,7 +126,7 @@ def _akin(one: str, other: str) -> bool:
 def _by_name(known: frozenset[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in known:
-        parts = _own(path)
+        parts = _path_parts(path)
         for name in {*parts[-2:]}:
             found.setdefault(name, []).append(path)
     return found
@@ -194,7 +194,7 @@ class Relations:
 
         Tests that call most of its definitions come first among the last group.
         """
-        named = [p for p in self._paths if is_test(p) and _is_named_like(p, path)]
+        named = [p for p in self._paths if is_test(p) and _has_name_of(p, path)]
         importing = [one.path for one in self.importers(path) if is_test(one.path)]
         calls: dict[str, int] = {}
         for symbol in self._store.symbols(path):
@@ -287,7 +287,7 @@ def _parts(module: str) -> list[str]:
     return [part for part in re.split(r"[^\w@-]+", module) if part]
 
 
-def _is_named_like(test: str, path: str) -> bool:
+def _has_name_of(test: str, path: str) -> bool:
     stem = PurePosixPath(path).name.partition(".")[0].lower()
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", PurePosixPath(test).name.partition(".")[0]).lower()
     bare = re.sub(r"^(?:test|tests|spec)_|[_.-]?(?:tests?|spec)$", "", name)

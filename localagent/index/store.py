@@ -161,7 +161,7 @@ class Store:
             rows = [row for row in found if row is not None]
         return {os.fsdecode(path): Known(*rest) for path, *rest in rows}
 
-    def put(self, entries: Iterable[Entry], touched: Iterable[Entry] = ()) -> None:
+    def add(self, entries: Iterable[Entry], touched: Iterable[Entry] = ()) -> None:
         """Store files in place of their old rows, all or none.
 
         Files that were only `touched` keep their rows and get their new times.

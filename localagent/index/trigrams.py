@@ -103,10 +103,10 @@ def grams(literal: str) -> frozenset[int]:
     """The trigrams of every text that contains this literal, in any case."""
     text = literal.encode().lower().translate(_TO_WORDS)
     parts = (text[n : n + 3] for n in range(len(text) - 2))
-    return frozenset(int.from_bytes(part, "little") for part in parts if _is_kept(part))
+    return frozenset(int.from_bytes(part, "little") for part in parts if _is_in_word(part))
 
 
-def _is_kept(part: bytes) -> bool:
+def _is_in_word(part: bytes) -> bool:
     """Whether three bytes belong to one word: anything may stand between words."""
     first, middle, last = (byte == _SPACE for byte in part)
     return not (middle and first == last)

@@ -199,8 +199,8 @@ class Session:
         self.turns += 1
         if kind != "command":
             self.services.index.refresh()
-            if notice := self.services.index.notice():
-                yield Warned(notice)
+            if warning := self.services.index.warning():
+                yield Warned(warning)
         self._turn = Turn(
             services=replace(self.services, journal=self.journal_for(self.turns)),
             request=TurnRequest(

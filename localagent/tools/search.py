@@ -127,7 +127,7 @@ def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) 
             found, note = again, f"{note} (in any case)".strip()
     for name, digest in found.hashes.items():
         context.record_read(name, digest)
-    return _shown(given, found, note, len(files), context)
+    return _result(given, found, note, len(files), context)
 
 
 def _run(
@@ -194,15 +194,15 @@ def _read(output: bytes, timed_out: bool) -> _Matches:
         except ValueError:
             continue  # the last line of a worker that was stopped
         if isinstance(value, list):
-            name, total, shown, found.hashes[name] = value
-            found.hits.append((name, total, [(number, text) for number, text in shown]))
+            name, total, lines, found.hashes[name] = value
+            found.hits.append((name, total, [(number, text) for number, text in lines]))
         else:
             found.error = value.get("error", "")
             found.skipped = value.get("skipped", 0)
     return found
 
 
-def _shown(
+def _result(
     given: SearchArguments, found: _Matches, note: str, files: int, context: ToolContext
 ) -> ToolResult:
     """The hits that fit, shared among the files, and where the others are."""
@@ -212,11 +212,11 @@ def _shown(
         text = f"{given.pattern!r} is nowhere in {where}{limit}"
         return ToolResult(not found.timed_out, text, text)
     total = sum(count for _, count, _ in found.hits)
-    lines = f"{total} line{'s' * (total != 1)} in {len(found.hits)} file"
-    head = f"{lines}{'s' * (len(found.hits) != 1)}{limit} {note}".rstrip()
+    size = f"{total} line{'s' * (total != 1)} in {len(found.hits)} file"
+    head = f"{size}{'s' * (len(found.hits) != 1)}{limit} {note}".rstrip()
     room = context.max_chars - len(head) - 250
     a_file = max(2, min(_HITS_A_FILE, room // 80 // len(found.hits)))
-    shown: list[str] = []
+    lines: list[str] = []
     left: list[str] = []
     for name, count, hits in found.hits:
         hidden = _hidden_lines(context, name)
@@ -229,7 +229,7 @@ def _shown(
             if room - len(entry) - 1 < 0:
                 break
             room -= len(entry) + 1
-            shown.append(entry)
+            lines.append(entry)
             kept += 1
         if kept < count:
             left.append(f"{_one_line(name)} ({count - kept})")
@@ -237,7 +237,7 @@ def _shown(
     if left:
         more = f", and {len(left) - 5} files" if len(left) > 5 else ""
         rest = f"\n… more in {', '.join(left[:5])}{more}; narrow it with path="
-    return ToolResult(True, "\n".join([head, *shown]) + rest[:240], f"{given.pattern!r}: {head}")
+    return ToolResult(True, "\n".join([head, *lines]) + rest[:240], f"{given.pattern!r}: {head}")
 
 
 def _hidden_lines(context: ToolContext, name: str) -> dict[int, str]:

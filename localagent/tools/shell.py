@@ -16,11 +16,11 @@ from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.workspace.git import adopt
 
-_SHOWN_CHANGES = 12
-_SHOWN_LEFT = 4
+_MAX_CHANGES = 12
+_MAX_DROPPED = 4
 _LISTING_SECONDS = 60.0
 _GIT = re.compile(r"(?:^|[;&|(\n])\s*git\s")
-_SHOWN_CHARS = 100_000  # of the output of a command that the user entered
+_MAX_USER_CHARS = 100_000  # of the output of a command that the user entered
 
 
 class ShellArguments(ToolArguments):
@@ -96,16 +96,16 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         git = adopt.adopt(root, before, others, why)
     else:
         git = adopt.Adoption(left=tuple(change.path for change in others))
-    notes = _notes(done, changes, git, denied)
-    room = context.max_chars - len(notes) - 40
+    messages = _messages(done, changes, git, denied)
+    room = context.max_chars - len(messages) - 40
     # Redact before clipping: half of a secret has no recognizable form.
     whole = context.redactor.redact(without_escapes(done.output.strip("\n")))
     output = shortened(whole, max(room, 200))
     head = f"exit code {done.exit_code}"
-    parts = [head, output, notes]
+    parts = [head, output, messages]
     person = f"$ {line}\n{head}, {done.seconds:.1f} s"
     if context.entered:
-        shown = shortened(whole, _SHOWN_CHARS)
+        shown = shortened(whole, _MAX_USER_CHARS)
         person = "\n".join(part for part in (shown, f"{head}, {done.seconds:.1f} s") if part)
     ok = done.exit_code == 0 and not done.timed_out and not done.cancelled
     if (
@@ -113,8 +113,10 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         and context.sandbox.confined
         and (hint := closed_port_hint(whole, context.sandbox.ports))
     ):
-        notes = f"{notes}\n{hint}".lstrip()  # for the user alone, who can allow it
-    return ToolResult(ok, "\n".join(part for part in parts if part), f"{person}\n{notes}".rstrip())
+        messages = f"{messages}\n{hint}".lstrip()  # for the user alone, who can allow it
+    return ToolResult(
+        ok, "\n".join(part for part in parts if part), f"{person}\n{messages}".rstrip()
+    )
 
 
 def _denied(change: Change, context: ToolContext) -> bool:
@@ -136,7 +138,7 @@ def _calls_git(line: str) -> bool:
     return any(command.split(" ", 1)[0] == "git" for command in commands)
 
 
-def _notes(
+def _messages(
     done: CommandResult, changes: Sequence[Change], git: adopt.Adoption, denied: Sequence[str]
 ) -> str:
     """Messages beside the output, one a line."""
@@ -155,17 +157,17 @@ def _notes(
             for change in changes
             if change.kind != "dir"
         ]
-        more = f" and {len(names) - _SHOWN_CHANGES} more" if len(names) > _SHOWN_CHANGES else ""
+        more = f" and {len(names) - _MAX_CHANGES} more" if len(names) > _MAX_CHANGES else ""
         if names:
-            lines.append(f"changed: {', '.join(names[:_SHOWN_CHANGES])}{more}")
+            lines.append(f"changed: {', '.join(names[:_MAX_CHANGES])}{more}")
     if git.kept:
-        lines.append(f"git: {', '.join(git.kept[:_SHOWN_CHANGES])}")
+        lines.append(f"git: {', '.join(git.kept[:_MAX_CHANGES])}")
     if git.left:
-        some = ", ".join(git.left[:_SHOWN_LEFT])
-        more = f" and {len(git.left) - _SHOWN_LEFT} more" if len(git.left) > _SHOWN_LEFT else ""
+        some = ", ".join(git.left[:_MAX_DROPPED])
+        more = f" and {len(git.left) - _MAX_DROPPED} more" if len(git.left) > _MAX_DROPPED else ""
         lines.append(f"changes to git's own files were not kept: {some}{more}")
     if denied:
-        lines.append(f"not kept, as no tool may change it: {', '.join(denied[:_SHOWN_CHANGES])}")
+        lines.append(f"not kept, as no tool may change it: {', '.join(denied[:_MAX_CHANGES])}")
     return "\n".join(lines)
 
 

@@ -146,7 +146,7 @@ def _updates(workspace: Workspace, file: Path) -> dict:
     try:
         scanned = _median(compare)
         with DiskIndex(workspace, file, live=True) as index:
-            while not index.search("while it is built") and index.notice():
+            while not index.search("while it is built") and index.warning():
                 index.refresh()
             time.sleep(2)  # the watcher finishes earlier changes
             saved = [_saved(index, path, change) for _ in range(9)]

@@ -38,7 +38,7 @@ class PythonIndex:
     def ready(self) -> bool:
         return True
 
-    def notice(self) -> str:
+    def warning(self) -> str:
         return ""
 
     def close(self) -> None: ...

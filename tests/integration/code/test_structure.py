@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localagent.code.languages import LANGUAGES, UNKNOWN, fence_info, language_named, language_of
+from localagent.code.languages import LANGUAGES, UNKNOWN, fence_info, language_by_name, language_of
 from localagent.code.structure import structure
 
 SAMPLES: dict[str, tuple[str, str, str, str]] = {
@@ -276,8 +276,8 @@ def test_any_bytes_give_definitions_in_order(data: bytes, language: str) -> None
 def test_languages_by_name() -> None:
     assert language_of("a/B.TSX").name == "tsx"
     assert language_of("Makefile") is UNKNOWN and language_of("a/.py") is UNKNOWN
-    assert language_named("C++").name == "cpp" and language_named(".py").name == "python"
-    assert language_named("cobol") is UNKNOWN
+    assert language_by_name("C++").name == "cpp" and language_by_name(".py").name == "python"
+    assert language_by_name("cobol") is UNKNOWN
 
 
 def test_no_two_languages_claim_a_suffix_or_a_name() -> None:

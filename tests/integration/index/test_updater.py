@@ -52,7 +52,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 def test_it_is_built_and_compared_again(index: DiskIndex, root: Path) -> None:
     assert found(index, "alpha") == ["src/a.py"]
     assert list(index.files()) == ["src/a.py", "src/deep/b.py"]
-    assert index.notice() == ""
+    assert index.warning() == ""
     (root / "src" / "a.py").write_text("def omega(): pass\n")
     index.refresh()
     assert found(index, "omega") == ["src/a.py"]
@@ -140,7 +140,7 @@ def test_an_index_that_cannot_be_written_is_said(root: Path, tmp_path: Path) -> 
     (tmp_path / "cache").write_text("a file, where a folder is needed")
     with DiskIndex(Workspace.open(root), tmp_path / "cache" / "i.sqlite", live=True) as index:
         index.refresh()
-        assert "only files that you name are found" in index.notice()
+        assert "only files that you name are found" in index.warning()
         assert list(index.files()) == ["src/a.py", "src/deep/b.py"]
         assert found(index, "alpha") == []
         assert found(index, "fix src/a.py") == ["src/a.py"]
