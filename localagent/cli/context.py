@@ -10,8 +10,8 @@ from localagent.cli.index import open_index
 from localagent.cli.options import (
     add_command,
     add_directory,
+    add_number,
     add_scripted,
-    whole_number,
 )
 from localagent.cli.output import CliResult
 from localagent.core.errors import ModelNotInstalled, UsageError
@@ -48,11 +48,11 @@ def register(commands: Commands) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("question", metavar="QUESTION", help="as you would ask it")
-    parser.add_argument(
+    add_number(
+        parser,
         "--tokens",
-        metavar="N",
-        type=whole_number(1),
-        help="fill N tokens (default: what localagent run uses of the model's window)",
+        1,
+        "fill N tokens (default: what localagent run uses of the model's window)",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--text", action="store_true", help="print the code itself")

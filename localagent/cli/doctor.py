@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory, add_json, whole_number
+from localagent.cli.options import add_command, add_directory, add_json, add_number
 from localagent.cli.output import CliResult, new_file, text_result
 from localagent.doctor.report import Part, Problem
 from localagent.ui.chat.output import Output
@@ -77,20 +77,10 @@ def register(commands: Commands) -> None:
         action="store_true",
         help="with --disk: delete the oldest sessions, after listing them and asking",
     )
-    disk.add_argument(
-        "--max-bytes",
-        metavar="N",
-        type=whole_number(0),
-        default=_MAX_BYTES,
-        help=f"disk space for all sessions (default: {_MAX_BYTES})",
+    add_number(
+        disk, "--max-bytes", 0, f"disk space for all sessions (default: {_MAX_BYTES})", _MAX_BYTES
     )
-    disk.add_argument(
-        "--keep",
-        metavar="N",
-        type=whole_number(0),
-        default=_KEEP,
-        help=f"newest sessions to keep in any case (default: {_KEEP})",
-    )
+    add_number(disk, "--keep", 0, f"newest sessions to keep in any case (default: {_KEEP})", _KEEP)
     disk.add_argument("--yes", action="store_true", help="delete without asking")
 
 

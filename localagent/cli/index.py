@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from localagent.cli.options import add_command, add_directory, add_json, whole_number
+from localagent.cli.options import add_command, add_directory, add_json, add_number
 from localagent.cli.output import CliResult, Console, fields, text_result
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.ui.view.format import count, size
@@ -58,13 +58,7 @@ def register(commands: Commands) -> None:
         epilog=_MAP_EXAMPLES,
     )
     parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="a file or folder")
-    parser.add_argument(
-        "--limit",
-        metavar="N",
-        type=whole_number(1),
-        default=_FILES,
-        help=f"files to show (default: {_FILES})",
-    )
+    add_number(parser, "--limit", 1, f"files to show (default: {_FILES})", _FILES)
     add_json(parser, "write one JSON object a file")
     add_directory(parser)
     parser = add_command(

@@ -122,6 +122,17 @@ def add_scripted(parser: argparse._ActionsContainer, prefix: str = "") -> None:
     )
 
 
+def add_number(
+    parser: argparse._ActionsContainer,
+    flag: str,
+    minimum: int,
+    help: str,
+    default: int | None = None,
+) -> None:
+    """Add an option that takes a whole number of at least `minimum`."""
+    parser.add_argument(flag, metavar="N", type=whole_number(minimum), default=default, help=help)
+
+
 def whole_number(minimum: int) -> Callable[[str], int]:
     """The type of an option that takes a whole number of at least `minimum`."""
 

@@ -122,7 +122,8 @@ class Console:
             if not as_json or output.kind == "note":
                 self.show(output)
         if as_json and result.data is not None:
-            for item in _items(result):
+            items = result.data if isinstance(result.data, list) else [result.data]
+            for item in items if result.json_lines else [result.data]:
                 self.show(Output("text", json.dumps(item)))
         return result.exit_code
 
@@ -243,9 +244,3 @@ def _print(output: Output) -> None:
             lines = table_lines(rows) if output.kind == "table" else [output.text]
             for line in [output.title, *lines] if output.title else lines:
                 sys.stdout.write(clean(line) + "\n")
-
-
-def _items(result: CliResult) -> Iterable[object]:
-    if result.json_lines and isinstance(result.data, list):
-        return result.data
-    return [result.data]

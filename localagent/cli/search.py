@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from localagent.cli.index import open_index
-from localagent.cli.options import add_command, add_directory, add_json, whole_number
+from localagent.cli.options import add_command, add_directory, add_json, add_number
 from localagent.cli.output import CliResult
 from localagent.core.errors import UsageError
 from localagent.ui.chat.output import Output
@@ -65,11 +65,8 @@ def register(commands: Commands) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("query", metavar="QUERY", help='the question; "-" reads it from stdin')
-    parser.add_argument(
-        "--limit",
-        metavar="N",
-        type=whole_number(1),
-        help="files to show (default: 10), or places of a form (default: 50)",
+    add_number(
+        parser, "--limit", 1, "files to show (default: 10), or places of a form (default: 50)"
     )
     add_json(parser, "write one JSON object for each")
     add_directory(parser)
@@ -81,7 +78,9 @@ def execute(args: argparse.Namespace) -> CliResult:
     from localagent.index.query import FieldQuery, Filter, parse_fields
     from localagent.workspace.workspace import Workspace
 
-    text = _read_stdin() if args.query == "-" else args.query
+    text = args.query
+    if text == "-":
+        text = sys.stdin.buffer.read(_STDIN_BYTES).decode("utf-8", "replace")
     query = FieldQuery("", "", text, Filter()) if args.query == "-" else parse_fields(text)
     if not query.form and not query.words.strip():
         raise UsageError("the question is empty", 'localagent search "your question"')
@@ -103,10 +102,6 @@ def execute(args: argparse.Namespace) -> CliResult:
     if warning:
         outputs.append(Output("note", f"{warning}: localagent index build completes it"))
     return CliResult(outputs, data, exit_code=0 if data else 1, json_lines=True)
-
-
-def _read_stdin() -> str:
-    return sys.stdin.buffer.read(_STDIN_BYTES).decode("utf-8", "replace")
 
 
 def _place_lines(places: Iterable[Place]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from localagent.cli.options import (
     add_command_group,
     add_directory,
     add_json,
-    whole_number,
+    add_number,
 )
 from localagent.cli.output import CliResult, fields, text_result
 from localagent.core.errors import UsageError
@@ -103,9 +103,7 @@ def register(commands: Commands) -> None:
     _add_id(add_command(actions, "show", "draw a session again", show))
     action = add_command(actions, "fork", "continue from an earlier turn", fork, description=_FORK)
     _add_id(action)
-    action.add_argument(
-        "--turn", metavar="N", type=whole_number(0), help="the last turn to keep (default: all)"
-    )
+    add_number(action, "--turn", 0, "the last turn to keep (default: all)")
     action = add_command(actions, "rename", "give a session another title", rename)
     _add_id(action)
     action.add_argument("title", metavar="TITLE", help="one line")
