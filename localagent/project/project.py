@@ -191,14 +191,23 @@ def _user_rules() -> bytes:
     """The user's rules for every project; empty without any. Raises ConfigError."""
     path = config_dir() / RULES
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        path.stat()
+        return read_user_file(path)
     except FileNotFoundError:
         return b""
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be used: {error}") from None
+
+
+def read_user_file(path: Path) -> bytes:
+    """The content of a user's rules, command or plug-in. Raises ValueError with the reason."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        raise ValueError(f"it cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path} is larger than {MAX_BYTES >> 10} KiB", "rules should be short")
+        raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
     return data
 
 

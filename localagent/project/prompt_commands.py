@@ -37,8 +37,8 @@ from localagent.core.errors import UsageError
 from localagent.core.events import MODES, Mode
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
-from localagent.permissions.consent import MAX_BYTES, MAX_FILES, ProjectFile
-from localagent.project.project import Project
+from localagent.permissions.consent import MAX_FILES, ProjectFile
+from localagent.project.project import Project, read_user_file
 
 _FENCE = "---"
 _ENTRY = re.compile(r"([A-Za-z][\w-]*)\s*:(?:\s+(.*))?$")
@@ -193,7 +193,7 @@ def prompt_commands(project: Project) -> PromptCommands:
     found: dict[str, PromptCommand] = {}
     unusable = {Path(f.path).stem: _waiting(f) for f in files.pending if f.kind == "command"}
     warnings: list[str] = []
-    own = [(str(path), partial(_data, path), False) for path in _own_files()]
+    own = [(str(path), partial(read_user_file, path), False) for path in _own_files()]
     brought = [(f.path, partial(bytes, f.data), True) for f in files.of("command")]
     for path, data, is_project in (*own, *brought):
         name = Path(path).stem
@@ -224,18 +224,6 @@ def _own_files() -> list[Path]:
     folder = own_folder()
     paths = sorted(folder.glob("*.md")) if folder.is_dir() else []
     return [path for path in paths if not path.name.startswith((".", "_"))][:MAX_FILES]
-
-
-def _data(path: Path) -> bytes:
-    """The content of a user's file. Raises ValueError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"it cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
-    return data
 
 
 def _read(

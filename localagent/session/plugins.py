@@ -27,8 +27,8 @@ from localagent.core.events import Event
 from localagent.core.messages import Message, ToolResult
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
-from localagent.permissions.consent import MAX_BYTES, MAX_FILES, Kind
-from localagent.project.project import ProjectFiles
+from localagent.permissions.consent import MAX_FILES, Kind
+from localagent.project.project import ProjectFiles, read_user_file
 from localagent.tools.base import Action, Effect, ToolContext, ToolSpec
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -162,13 +162,9 @@ def _files(
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise PluginError(f"the plug-in {path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise PluginError(f"the plug-in {path} is larger than {MAX_BYTES >> 10} KiB")
-    return data
+        return read_user_file(path)
+    except ValueError as error:
+        raise PluginError(f"the plug-in {path} cannot be loaded: {error}") from None
 
 
 def _module(kind: Kind, name: str, file: str, data: bytes) -> ModuleType:
