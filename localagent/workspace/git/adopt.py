@@ -15,21 +15,19 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.core.changes import Change
-from localagent.workspace.git.run import ask_git, git_command, git_environment
+from localagent.workspace.git.run import ask_git
 
 LISTING = ".git/localagent-index"
 LIST_INDEX = f"git ls-files --stage -z > {LISTING} 2>/dev/null"
 """A command that writes the entries of the view's index to `LISTING`. A stranger may have made the
 index file, so only git inside of the sandbox reads it."""
 
-_SECONDS = 60.0
 _OBJECT = re.compile(r"\.git/objects/([0-9a-f]{2}/(?:[0-9a-f]{38}|[0-9a-f]{62}))")
 _REF = re.compile(r"\.git/(refs/(?:heads|tags)/[^\x00-\x20\x7f]+|refs/stash)")
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -219,24 +217,10 @@ def _git(
     root: Path, *arguments: str, text: str = "", data: bytes = b"", objects: str = ""
 ) -> bytes:
     """Run a git command that may write. `objects` is a folder in place of the repository's own."""
-    command = git_command(root)
-    if command is None:
-        raise _Refused("there is no git")
-    environment = git_environment()
-    if objects:
-        environment["GIT_OBJECT_DIRECTORY"] = objects
-    try:
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=root,
-            env=environment,
-            input=data or os.fsencode(text),
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _Refused(str(error)) from None
+    variables = {"GIT_OBJECT_DIRECTORY": objects} if objects else {}
+    done = ask_git(root, *arguments, text=data or os.fsencode(text), variables=variables)
+    if done is None:
+        raise _Refused("git is missing, or did not answer")
     if done.returncode:
         errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise _Refused(errors[0][:200] if errors else f"exit code {done.returncode}")

@@ -1,11 +1,11 @@
-"""git as a reader: no setting of the repository can start a program."""
+"""git without side effects: no setting of the repository can start a program."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # git lists the files of a large repository in about a second; after a minute, it hangs.
@@ -75,13 +75,17 @@ def ignored_among(root: Path, names: Sequence[str]) -> set[str] | None:
 
 
 def ask_git(
-    root: Path, *arguments: str, keep: Sequence[str] = (), text: bytes = b""
+    root: Path,
+    *arguments: str,
+    keep: Sequence[str] = (),
+    text: bytes = b"",
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """Run a git command that only reads, with the input `text`; None where git is missing or hangs.
+    """Run a git command with the input `text`; None where git is missing or hangs.
 
     The repository may be hostile: its settings can neither start programs (fsmonitor, hooks) nor
     reach the network (lazy fetches of a partial clone). Of git's variables in our environment, git
-    gets those in `keep`.
+    gets those in `keep`; `variables` are added to them.
     """
     command = git_command(root)
     if command is None:
@@ -90,7 +94,7 @@ def ask_git(
         return subprocess.run(
             [*command, *arguments],
             cwd=root,
-            env=git_environment(keep),
+            env=git_environment(keep) | dict(variables or {}),
             input=text,
             capture_output=True,
             timeout=_SECONDS,
