@@ -158,12 +158,12 @@ def _commands(settings: Settings) -> list[Check]:
         hint = "localagent docs sandbox says what a sandbox needs"
         return [Check("sandbox", False, f"none: {choice.reason}", hint), *tried]
     others = [kind.name for kind in found if kind.name != chosen.kind]
-    if "none" in selectable(settings):
-        others.append(
-            "no sandbox, and are then asked for each command; forbid with sandboxes = […] in the "
-            "policy"
-        )
     also = f"; users may switch to {', '.join(others)}" if others else ""
+    if "none" in selectable(settings):
+        also += (
+            "; users may switch to no sandbox, and are then asked for each command; forbid with "
+            "sandboxes = […] in the policy"
+        )
     return [Check("sandbox", True, f"{chosen.kind}{also}"), *tried]
 
 

@@ -133,7 +133,7 @@ def test_every_kind_that_can_be_chosen_is_tried(examined: Examined) -> None:
     assert tried, "no kind works here"
     assert all(len(check["tried"]) >= 60 for check in tried.values())  # type: ignore[arg-type]
     (sandbox,) = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "sandbox"]
-    assert all(kind in sandbox["found"] for kind in (*tried, "none"))
+    assert all(kind in sandbox["found"] for kind in (*tried, "no sandbox"))
 
 
 def test_a_canary_that_gets_out_is_named_with_its_kind(examined: Examined, tmp_path: Path) -> None:
@@ -169,10 +169,10 @@ def test_another_machine_as_server_is_named(examined: Examined, home: Path) -> N
     allowed = examined(policy=OFFLINE + 'allowed_hosts = ["192.0.2.7"]\n')
     assert failing(allowed) == ["destinations"]
     (check,) = [c for c in json.loads(allowed.stdout)["checks"] if c["name"] == "destinations"]
-    assert check["found"] == "another machine is dialled: 192.0.2.7:11434"
+    assert check["found"] == "localagent may dial another machine: 192.0.2.7:11434"
 
 
 def test_a_port_that_commands_may_reach_is_told(examined: Examined) -> None:
     done = examined(LOCALAGENT_SANDBOX_PORTS="54321")
     (check,) = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "destinations"]
-    assert "commands may reach what listens at 54321 of this machine" in check["found"]
+    assert "commands may connect to ports 54321 of this machine" in check["found"]

@@ -48,11 +48,10 @@ def test_a_machine_where_a_run_would_work(run: Run, toy: Path) -> None:
     done = run()
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
-    assert lines[0] == "machine"
-    assert lines[0] == "a run would work"
+    assert lines[:2] == ["a run would work", "machine"]
     for part in ("settings", "state", "sandbox", "llama.cpp", "model toy"):
         assert part in lines
-    assert f"  {toy} (0.0 GB): there; it will be read" in done.stdout
+    assert f"  {toy} (0.0 GB): installed; localagent verifies it before" in done.stdout
     assert "  window: 4,096 tokens instead of 8,192, as the model was made for no more" in lines
     assert "  GPU: none that this llama.cpp can use" in lines
     report = json.loads(run("--json").stdout)
@@ -122,7 +121,7 @@ def test_bad_settings_are_a_problem(run: Run, home: Path, workspace_dir: Path) -
 
 def test_no_sandbox_is_said_and_is_no_failure(run: Run, toy: Path) -> None:
     done = run(LOCALAGENT_SANDBOX="none")
-    assert "note: commands would run without a sandbox: it was asked for" in done.stdout
+    assert "note: commands run without a sandbox: it was asked for" in done.stdout
     assert "PROBLEM: commands" not in done.stdout
 
 
@@ -134,7 +133,7 @@ def test_a_place_for_state_that_is_no_folder_is_a_problem(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     (problem,) = folders().problems
     assert problem.fatal
-    assert "the folder for cache cannot be written" in problem.what
+    assert "cannot write the folder for cache" in problem.what
     assert "XDG_CACHE_HOME" in problem.hint
 
 

@@ -17,7 +17,7 @@ from localagent.workspace.workspace import Workspace
 def test_before_and_after_it_is_made(workspace_dir: Path) -> None:
     workspace = Workspace.open(workspace_dir)
     part = index_part(workspace)
-    assert "not made yet" in part.lines[1] and part.problems == ()
+    assert "none yet" in part.lines[1] and part.problems == ()
     assert part.lines[2] == "watches files for changes during a session"
     with DiskIndex(workspace) as index:
         index.refresh()
@@ -39,7 +39,7 @@ def test_it_is_only_looked_at(workspace_dir: Path) -> None:
     assert "another version" in index_part(workspace).lines[1]
     assert {p.name: p.read_bytes() for p in file.parent.iterdir()} == before
     file.write_text("no database, but long enough to look at" * 100)
-    assert "cannot be read" in index_part(workspace).lines[1]
+    assert "unreadable" in index_part(workspace).lines[1]
 
 
 def test_while_it_is_written(workspace_dir: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_server_elsewhere_is_not_asked(parts: Parts) -> None:
 
 def test_the_audit_log(parts: Parts, home: Path) -> None:
     off = parts(LOCALAGENT_AUDIT="off")["audit log"]
-    assert "no audit log is kept" in off["problems"][0]["what"]
+    assert "there is no audit log" in off["problems"][0]["what"]
     folder = home / ".local/share/localagent/audit"
     folder.mkdir(parents=True)
     (folder / "one.jsonl").write_text('{"type": "session"}\n')
