@@ -10,8 +10,9 @@ ADR 7 (docs/adr/0007-ollama.md) says why it uses the native API, and why asynchr
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -97,7 +98,7 @@ class Ollama:
         self._facts: Facts | None = None
         self._worked = self._warned = False
         self._portal: BlockingPortal | None = None
-        self._exit = ExitStack()
+        self._stop_portal: Callable[[], object] = lambda: None
         self._turn = threading.Lock()
         self._running: BackgroundRun[tuple[int, Chunk]] | None = None
         self._call: _Generation | None = None
@@ -145,7 +146,10 @@ class Ollama:
                 raise BackendError("the model was closed")
             self._stopped.clear()
             if self._portal is None:
-                self._portal = self._exit.enter_context(start_blocking_portal())
+                stack = ExitStack()
+                self._portal = stack.enter_context(start_blocking_portal())
+                # Also without a call of `close`: at the end of this object, or of the interpreter.
+                self._stop_portal = weakref.finalize(self, _stop, self._portal, stack)
             running = BackgroundRun[tuple[int, Chunk]](
                 self._portal, lambda emit: self._all(requests, emit)
             )
@@ -188,7 +192,7 @@ class Ollama:
             self._running.close()
         if self._portal is not None:
             self._portal.call(self._client.close)
-            self._exit.close()
+            self._stop_portal()
 
     async def _all(self, requests: Sequence[Request], emit: Emit) -> None:
         facts = await self._ready(emit)
@@ -346,6 +350,14 @@ async def _read_lines(
                 emit(chunk)
             if reply.finished:
                 return
+
+
+def _stop(portal: BlockingPortal, stack: ExitStack) -> None:
+    """End what runs in a portal, and its thread. A stopped portal raises RuntimeError."""
+    with suppress(RuntimeError):
+        portal.call(portal.stop, True)
+    with suppress(RuntimeError):
+        stack.close()
 
 
 def _old(facts: Facts) -> str:

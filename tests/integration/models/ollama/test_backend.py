@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -425,3 +427,16 @@ def _until(true: Callable[[], bool]) -> None:
     limit = time.monotonic() + 5
     while not true() and time.monotonic() < limit:
         time.sleep(0.002)
+
+
+@pytest.mark.parametrize("left", ["list(chunks)", "next(chunks)"])
+def test_a_process_ends_with_a_model_that_nobody_closed(server: Server, left: str) -> None:
+    code = f"""
+from localagent.core.messages import Message
+from localagent.models.base import ModelInfo, Profile, Request
+from localagent.models.ollama.backend import Ollama
+model = Ollama("toy:1b", ModelInfo("a", "ollama", {DIGEST!r}, Profile()), host={server.url!r})
+chunks = model.generate(Request([Message("user", "hello")]))
+{left}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
