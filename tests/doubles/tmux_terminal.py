@@ -154,6 +154,7 @@ def timeless(screen: str) -> str:
     screen = re.sub(r"\b[\d,]+(?=( tokens read|\s+reused|\s+written)\b)", "123", screen)
     screen = re.sub(r"\bcontext \d+%", "context 3%", screen)
     screen = re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\b", "2026-11-22T17:08:09", screen)
+    screen = re.sub(r"\b\d{4}-\d\d-\d\d(?= \d\d:\d\d\b)", "2026-11-22", screen)
     screen = re.sub(r"\b[0-9a-f]{16,64}\b", "0a1b2c3d", screen)
     screen = re.sub(r"\b[0-9.]+ kB\b", "1 kB", screen)
     screen = re.sub(r"/tmp/\S*?/home\d+/", "/home/me/", screen)

@@ -30,7 +30,7 @@ def entered(terminal: Tmux, line: str, wanted: str) -> str:
 
 def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=100, height=90)
-    entered(terminal, "/help undo", "take back what")
+    entered(terminal, "/help undo", "take back the changes")
     entered(terminal, "/helf", "did you mean")
     entered(terminal, "/keys", "fg wakes it")
     entered(terminal, "/theme", "high-contrast")
@@ -47,7 +47,7 @@ def test_every_command_is_in_the_help(open_terminal: Open, scripted: Script) -> 
     # No golden text: it grows with each command.
     shown = entered(terminal, "/help", "anything else")
     assert not [c.name for c in COMMANDS if f"\n/{c.name}" not in shown]
-    assert "\n/undo [TURN]\n    take back what the last turn, or\n    TURN, changed\n" in shown
+    assert "\n/undo [TURN]\n    take back the changes of the last\n    turn, or of TURN\n" in shown
 
 
 def test_commands_on_changes(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
@@ -72,14 +72,14 @@ def test_commands_on_sessions(open_terminal: Open, scripted: Script, workspace_d
     terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=80, height=120)
     entered(terminal, "what does add do?", "took")
     entered(terminal, "and who calls it?", "took")
-    entered(terminal, "/compact", "left out")
-    entered(terminal, "/export told.json", "wrote told.json")
+    entered(terminal, "/compact", "nothing to compact")
+    entered(terminal, "/export told.json", "project/told.json")
     assert "who calls it" in json.dumps(json.loads((workspace_dir / "told.json").read_text()))
     entered(terminal, "/export told.json", "--force")
     entered(terminal, "/fork 1", "with 1 turn")
     entered(terminal, "/sessions", "fork of")
     terminal.send("/resume")
-    golden("resume-picked-from", terminal.until("Go on with", after="> /resume"))
+    golden("resume-picked-from", terminal.until("Enter takes it", after="> /resume"))
     terminal.keys("Enter")
     terminal.until("with 2 turns")
     golden("commands-sessions", terminal.until("with 2 turns", gone="working"))
@@ -128,7 +128,7 @@ def test_another_model_in_mid_session(open_terminal: Open) -> None:
     terminal.start(program=str(Path(tmux_terminal.__file__).with_name("two_models_chat.py")))
     terminal.until("ask mode", gone="opening the session")
     entered(terminal, "what does add do?", "took")
-    entered(terminal, "/model", "in use")
+    entered(terminal, "/model", "switches the model")
     entered(terminal, "/model third", "known are")
     entered(terminal, "/model second", "from now on")
     entered(terminal, "what does add do, again?", "took")

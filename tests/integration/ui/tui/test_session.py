@@ -208,7 +208,7 @@ def test_the_check_is_run(open_terminal: Open, scripted: Script) -> None:
     words = ("--scripted", scripted(ANSWER), "--check", check, "--sandbox", "none")
     terminal = started(open_terminal, *words, width=80, height=40)
     terminal.send("/check")
-    golden("check-80", terminal.until("/check fix hands"))
+    golden("check-80", terminal.until("/check fix gives"))
 
 
 def test_a_commit(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_plan_is_made_and_carried_out(
     terminal.send("/plan mend calc.py")
     golden("plan-80", terminal.until("/plan run carries"))
     terminal.send("/plan run")
-    golden("plan-run-80", terminal.until("/plan skip goes"))
+    golden("plan-run-80", terminal.until("/plan skip skips"))
     assert "a + b" in (workspace_dir / "calc.py").read_text()
 
 
