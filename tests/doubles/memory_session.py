@@ -72,7 +72,7 @@ class MemorySession:
             time.sleep(0.005)
 
     def see(self, text: str) -> None:
-        """Wait until a text was written."""
+        """Wait until a text was written. A row that only changes is written in parts."""
         self.until(lambda: text in self.shown, text)
 
     @property

@@ -348,7 +348,7 @@ def test_shift_tab_changes_the_mode(session: Open) -> None:
     def steps(user: MemorySession) -> None:
         user.open()
         user.type("\x1b[Z")
-        user.see("auto-edit mode")
+        user.until(lambda: "auto-edit mode" in user.tui.status_text().plain)
 
     session(FakeChat()).run(steps)
 
@@ -363,7 +363,7 @@ def test_keys_and_edit_mode_of_the_settings(session: Open) -> None:
         user.type("0dw")
         user.until(lambda: user.tui.line.buffer.text == "two")
         user.type("\x1bOQ")
-        user.see("auto-edit mode")
+        user.until(lambda: "auto-edit mode" in user.tui.status_text().plain)
 
     session(FakeChat(), edit_mode="vi", keys={"mode": "f2"}).run(steps)
 
