@@ -81,14 +81,14 @@ def test_an_index_that_is_not_finished_answers_and_says_so(
         (project / f"m{n}.py").write_text(f"def cents_{n}(): pass\n")
     for path in project.rglob("*.py"):
         os.utime(path, (1e9, 1e9))  # what was written just now is read again the next time
-    monkeypatch.setattr(search, "_PATIENCE", 0.0)
+    monkeypatch.setattr(search, "_MAX_SECONDS", 0.0)
     monkeypatch.chdir(project)
     assert main(["search", "cents"]) == 0
     out, err = capsys.readouterr()
     assert out
     assert err == (
-        "the index is still being made, 64 of 122 files so far:"
-        " localagent index build goes on to the end\n"
+        "localagent: the index is still being made, 64 of 122 files so far:"
+        " localagent index build completes it\n"
     )
     assert main(["search", "cents"]) == 0
     assert "still being made" not in capsys.readouterr().err  # it went on where it was
