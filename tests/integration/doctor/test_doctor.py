@@ -67,7 +67,7 @@ def test_a_missing_model_is_a_problem_with_what_to_do(run: Run) -> None:
     assert done.returncode == 1
     assert "  PROBLEM: the model qwen2.5-coder-1.5b-instruct is not on this machine" in done.stdout
     assert "    to do: localagent models fetch qwen2.5-coder-1.5b-instruct" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("a run would not work: ")
+    assert done.stdout.splitlines()[0].startswith("a run would not work: ")
     report = json.loads(run("--json").stdout)
     assert not report["works"]
     fatal = [p["what"] for part in report["parts"] for p in part["problems"] if p["fatal"]]
@@ -121,7 +121,7 @@ def test_bad_settings_are_a_problem(run: Run, home: Path, workspace_dir: Path) -
 
 def test_no_sandbox_is_said_and_is_no_failure(run: Run, toy: Path) -> None:
     done = run(LOCALAGENT_SANDBOX="none")
-    assert "note: commands run without a sandbox: it was asked for" in done.stdout
+    assert "note: commands run without a sandbox: " in done.stdout
     assert "PROBLEM: commands" not in done.stdout
 
 
