@@ -118,6 +118,8 @@ try:
     print(list(model.generate(Request((Message("user", "hello"),)))))
 except LocalAgentError as error:
     print(type(error).__name__, error.message)
+finally:
+    model.close()
 """
 
 
