@@ -202,7 +202,7 @@ def test_the_terminal_in_tmux(workspace_dir: Path) -> None:
         subprocess.run([*tmux, "kill-server"], env=env, timeout=60)
     assert ", in tmux" in screen.stdout
     assert "size: 91 x 33" in screen.stdout
-    assert "signs: unicode" in screen.stdout
+    assert "signs: Unicode" in screen.stdout
     assert "a session here would be drawn inline" in screen.stdout
 
 
