@@ -20,9 +20,9 @@ from localagent.core.errors import Interrupted, WorkerDied, WorkerHung
 from localagent.core.events import (
     Event,
     FileRead,
-    ModelAsked,
     ModelReading,
     ModelReplied,
+    ModelRequested,
     TextDelta,
     Warned,
 )
@@ -131,7 +131,7 @@ def ask_once(
     request = redact_request(request, Redactor())
     for path, digest in prompts.drain_reads():
         record(FileRead(path, digest))
-    record(ModelAsked(purpose, transcript_form(request), 0, model.info.id))
+    record(ModelRequested(purpose, transcript_form(request), 0, model.info.id))
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
@@ -183,7 +183,7 @@ def _generate(
     yield from turn.drain_reads()
     yield from turn.drain_redactions()
     for stream, request in left.items():
-        yield ModelAsked(purpose, transcript_form(request), stream, model.info.id)
+        yield ModelRequested(purpose, transcript_form(request), stream, model.info.id)
     texts = dict.fromkeys(streams, "")
     stuck: set[int] = set()
     started = time.monotonic()

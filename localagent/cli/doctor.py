@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from localagent.cli.options import add_command, add_directory, add_json, add_number
 from localagent.cli.output import CliResult, new_file, text_result
-from localagent.doctor.report import Part, Problem
+from localagent.doctor.report import DoctorProblem, Section
 from localagent.ui.chat.output import Output
 from localagent.ui.view.format import count, size
 
@@ -104,7 +104,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     )
 
 
-def terminal_part() -> Part:
+def terminal_part() -> Section:
     """The terminal: TERM, size, colors, Unicode, tmux, and how it shows a session."""
     from localagent.ui.view.screen import can_redraw, capabilities
 
@@ -124,15 +124,17 @@ def terminal_part() -> Part:
     problems = []
     if is_terminal and not can.unicode:
         hint = "set LANG to a UTF-8 locale, such as C.UTF-8"
-        problems.append(Problem("the terminal may not show Unicode", hint, fatal=False))
+        problems.append(DoctorProblem("the terminal may not show Unicode", hint, fatal=False))
     if is_terminal and not inline:
         hint = "set TERM to the terminal's type, such as xterm-256color"
         problems.append(
-            Problem("TERM says that the terminal shows only plain lines", hint, fatal=False)
+            DoctorProblem("TERM says that the terminal shows only plain lines", hint, fatal=False)
         )
     if size is not None and size.columns < _MIN_COLUMNS:
         problem = f"the terminal is only {size.columns} columns wide"
-        problems.append(Problem(problem, f"{_MIN_COLUMNS} columns or more are better", fatal=False))
+        problems.append(
+            DoctorProblem(problem, f"{_MIN_COLUMNS} columns or more are better", fatal=False)
+        )
     data = {
         "term": term,
         "columns": size and size.columns,
@@ -143,7 +145,7 @@ def terminal_part() -> Part:
         "tmux": multiplexer == "TMUX",
         "inline": inline,
     }
-    return Part("terminal", tuple(lines), tuple(problems), data)
+    return Section("terminal", tuple(lines), tuple(problems), data)
 
 
 def _report_lines(report: Report) -> Iterator[str]:

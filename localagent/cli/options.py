@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from localagent.config.kinds import Choice, Seconds, Whole
+from localagent.config.kinds import ChoiceKind, Seconds, Whole
 from localagent.config.schema import SETTINGS
 from localagent.core.errors import UsageError
 
@@ -97,7 +97,7 @@ def add_setting(
 ) -> None:
     """Add the option of the setting `key`, with the setting's type, choices and help."""
     setting = SETTINGS[key]
-    words = setting.kind.words if isinstance(setting.kind, Choice) else ()
+    words = setting.kind.words if isinstance(setting.kind, ChoiceKind) else ()
     help_text = setting.help
     if words and metavar:  # config.settings reports a wrong word
         help_text += f" ({', '.join(words)})"

@@ -82,7 +82,7 @@ def register(commands: Commands) -> None:
 def list_commands(args: argparse.Namespace) -> CliResult:
     """One row for each command: its arguments, mode, owner and description."""
     from localagent.project.project import Project
-    from localagent.project.prompt_commands import own_folder, prompt_commands
+    from localagent.project.prompt_commands import prompt_commands, user_folder
 
     known = prompt_commands(Project.open(args.directory))
     rows = [
@@ -97,7 +97,7 @@ def list_commands(args: argparse.Namespace) -> CliResult:
     rows += [(one_line(n), "", "not used", e.message) for n, e in known.unusable.items()]
     notes = [Output("note", text) for text in known.warnings]
     if not rows:
-        notes.append(Output("note", f"there are no commands; yours lie in {own_folder()}"))
+        notes.append(Output("note", f"there are no commands; yours lie in {user_folder()}"))
     return CliResult([*notes, Output("table", rows=tuple(rows))])
 
 

@@ -20,7 +20,7 @@ _ACTIONS = ("allow", "ask", "deny")
 _RULE_KEYS = ("action", "tool", "match")
 
 
-class Kind:
+class SettingKind:
     """A kind of value. `allowed` tells a user what a value may be."""
 
     def __init__(self, allowed: str) -> None:
@@ -31,7 +31,7 @@ class Kind:
         raise NotImplementedError
 
 
-class Text(Kind):
+class TextKind(SettingKind):
     """One line of text that is not empty, of the form `pattern`."""
 
     def __init__(self, allowed: str, pattern: str = "(?s:.*)") -> None:
@@ -46,7 +46,7 @@ class Text(Kind):
         return value
 
 
-class Choice(Kind):
+class ChoiceKind(SettingKind):
     """One of several words."""
 
     def __init__(self, *words: str) -> None:
@@ -60,7 +60,7 @@ class Choice(Kind):
         return value
 
 
-class Whole(Kind):
+class Whole(SettingKind):
     """A whole number of at least `least`, and at most `most`."""
 
     def __init__(self, least: int, most: int | None = None) -> None:
@@ -79,7 +79,7 @@ class Whole(Kind):
         return number
 
 
-class Seconds(Kind):
+class Seconds(SettingKind):
     """A time in seconds: more than 0, or at least `least`."""
 
     def __init__(self, least: float = 0) -> None:
@@ -95,10 +95,10 @@ class Seconds(Kind):
         return float(number)
 
 
-class Items(Kind):
+class Items(SettingKind):
     """A list of values of one kind; as text "A, B"."""
 
-    def __init__(self, item: Kind, allowed: str, most: int | None = None) -> None:
+    def __init__(self, item: SettingKind, allowed: str, most: int | None = None) -> None:
         super().__init__(allowed)
         self._item, self._most = item, most
 
@@ -112,7 +112,7 @@ class Items(Kind):
         return tuple(self._item.read(item, where, strict=strict) for item in value)
 
 
-class Table(Kind):
+class Table(SettingKind):
     """A table of texts; as text "a=B, c=D". `keys` are the entries that it may have, () for any."""
 
     def __init__(self, allowed: str, *keys: str) -> None:
@@ -133,7 +133,7 @@ class Table(Kind):
         return dict(value)
 
 
-class Rules(Kind):
+class Rules(SettingKind):
     """Permission rules: `[[permissions]]` tables."""
 
     def read(self, value: object, where: str, *, strict: bool) -> tuple[Rule, ...]:  # noqa: ARG002
@@ -157,7 +157,9 @@ def _rule(table: dict[str, Any], where: str) -> Rule:
     action: Any = table.get("action")
     if action not in _ACTIONS:
         given = repr(action) if "action" in table else "missing"
-        raise ConfigError(f"{where}: action is {given}", f"it must be {Choice(*_ACTIONS).allowed}")
+        raise ConfigError(
+            f"{where}: action is {given}", f"it must be {ChoiceKind(*_ACTIONS).allowed}"
+        )
     return Rule(str(table.get("tool", "*")), str(table.get("match", "*")), action)
 
 

@@ -14,13 +14,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from localagent.config.kinds import (
-    Choice,
+    ChoiceKind,
     Items,
-    Kind,
     Rules,
     Seconds,
+    SettingKind,
     Table,
-    Text,
+    TextKind,
     Whole,
     unknown_key,
 )
@@ -58,7 +58,7 @@ class Setting:
     """
 
     key: str
-    kind: Kind
+    kind: SettingKind
     help: str
     default: Any
     unit: str = ""
@@ -93,7 +93,7 @@ class Setting:
 
 
 def _setting(
-    kind: Kind,
+    kind: SettingKind,
     text: str,
     default: Any = None,
     *,
@@ -120,18 +120,18 @@ class Settings:
     """
 
     model: str | None = _setting(
-        Text("a model's id"),
+        TextKind("a model's id"),
         "id of the model in models.lock; unset: the default model",
         flag=True,
     )
     planner: str | None = _setting(
-        Text('"workflow" or "react", or "plugin:NAME"', _PLANNER),
+        TextKind('"workflow" or "react", or "plugin:NAME"', _PLANNER),
         "how the agent plans its work; unset: the planner of the model's profile",
         flag=True,
         project="any",
     )
     mode: Mode = _setting(  # noqa: RUF009
-        Choice("plan", "ask", "auto-edit", "auto"),
+        ChoiceKind("plan", "ask", "auto-edit", "auto"),
         "what runs without asking; plan: read only; ask: ask before edits and commands; "
         "auto-edit: edit without asking; auto: also run commands",
         "ask",
@@ -139,7 +139,7 @@ class Settings:
         project="stricter",
     )
     check: str | None = _setting(
-        Text("a command line that is not empty"),
+        TextKind("a command line that is not empty"),
         "command that decides whether a task is solved; unset: found in the project (pytest, npm "
         "test, go test, cargo test, make test)",
         flag=True,
@@ -156,7 +156,7 @@ class Settings:
         Seconds(), "time limit of the workflow planner's search", 600.0
     )
     sandbox: str | None = _setting(
-        Choice("auto", "unshare", "bubblewrap", "landlock", "none"),
+        ChoiceKind("auto", "unshare", "bubblewrap", "landlock", "none"),
         "sandbox of commands; auto or unset: the best kind that works here",
         flag=True,
         page="sandbox",
@@ -193,7 +193,7 @@ class Settings:
         Seconds(5), "silence after which a model counts as hung", 120.0
     )
     ollama_host: str = _setting(
-        Text("an address such as http://127.0.0.1:11434"),
+        TextKind("an address such as http://127.0.0.1:11434"),
         "address of the Ollama server, on this machine only; OLLAMA_HOST is not read",
         "http://127.0.0.1:11434",
         page="models",
@@ -205,14 +205,14 @@ class Settings:
         Whole(1 << 20), "disk space for the undo of one session", 512 << 20, unit="bytes"
     )
     project_files: str = _setting(
-        Choice("ask", "never"),
+        ChoiceKind("ask", "never"),
         "whether a project's AGENTS.md, prompts, commands and plug-ins are used: after you agree "
         "to their text, or never",
         "ask",
         page="extending",
     )
     audit: str = _setting(
-        Choice("hashes", "texts", "off"),
+        ChoiceKind("hashes", "texts", "off"),
         "what the audit log stores of prompts, replies and outputs; off: no log",
         "hashes",
         page="audit",
@@ -235,17 +235,17 @@ class Settings:
         page="models",
     )
     fallback: tuple[str, ...] = _setting(
-        Items(Text("a model's id"), "a list of models' ids"),
+        Items(TextKind("a model's id"), "a list of models' ids"),
         "models that take over, in this order, when one fails",
         (),
         page="models",
     )
     theme: str = _setting(
-        Choice("auto", "dark", "light", "high-contrast", "none"),
+        ChoiceKind("auto", "dark", "light", "high-contrast", "none"),
         "colors of the terminal; auto: dark, or light where COLORFGBG says so",
         "auto",
     )
-    edit_mode: str = _setting(Choice("emacs", "vi"), "key bindings of the input line", "emacs")
+    edit_mode: str = _setting(ChoiceKind("emacs", "vi"), "key bindings of the input line", "emacs")
     keys: Mapping[str, str] = _setting(
         Table('a table such as { expand = "c-t", editor = "f4 | c-x c-e" }'),
         "other keys for the session's actions; /keys lists both",
@@ -253,7 +253,7 @@ class Settings:
         page="terminal",
     )
     status_line: tuple[str, ...] = _setting(
-        Items(Choice(*STATUS_PARTS), f"a list of {', '.join(STATUS_PARTS)}"),
+        Items(ChoiceKind(*STATUS_PARTS), f"a list of {', '.join(STATUS_PARTS)}"),
         "parts of the line under the prompt, the most important first",
         DEFAULT_STATUS,
     )

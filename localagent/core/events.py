@@ -94,7 +94,7 @@ class TurnStarted:
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
     """A message joins the conversation; a resumed session starts from these. `asked` is
-    `messages.Asked` as a dict for an answer that the next prompt may continue, or empty."""
+    `messages.PromptRecord` as a dict for an answer that the next prompt may continue, or empty."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -156,7 +156,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAsked:
+class ModelRequested:
     """A request to a model. `purpose` names the step; `prompt` is the whole prompt. `stream`
     numbers concurrent requests from 0; their replies come in any order. `model` is the id of the
     model."""
@@ -379,7 +379,7 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
     Rewound,
     ChangesUndone,
     Step,
-    ModelAsked,
+    ModelRequested,
     ModelReading,
     TextDelta,
     ModelReplied,

@@ -14,7 +14,7 @@ class Message:
 
     role: Role
     content: str
-    asked: Asked | None = None
+    asked: PromptRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptRecord:
     """The new part of a prompt: messages `before` it, its `parts`, and the `question`.
 
     With `anew` the prompt held nothing else but the rules; otherwise it continued the prompt of the

@@ -19,8 +19,8 @@ from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.core.loopback import is_loopback
-from localagent.doctor.report import Part
-from localagent.doctor.sandboxes import Kind, kinds, leak_hint, selectable, tried_lines
+from localagent.doctor.report import Section
+from localagent.doctor.sandboxes import KindReport, kinds, leak_hint, selectable, tried_lines
 from localagent.egress import EgressState
 from localagent.egress import lock as egress
 from localagent.history.audit.verify import verify
@@ -114,7 +114,7 @@ def fetching(policy: Policy) -> Check:
     return Check("fetching", False, "localagent models fetch may use the network", hint)
 
 
-def canaries(kind: Kind) -> Check:
+def canaries(kind: KindReport) -> Check:
     """Whether one kind of sandbox denied every escape test."""
     name, made, out = f"canaries {kind.name}", len(kind.canaries), kind.out
     tried = tried_lines(kind.canaries)
@@ -221,7 +221,7 @@ _HOW = {
 }
 
 
-def page(checks: Sequence[Check], parts: Sequence[Part], directory: Path) -> str:
+def page(checks: Sequence[Check], parts: Sequence[Section], directory: Path) -> str:
     """The report in Markdown; `parts` describe the machine, `directory` is the project's."""
     held = all(check.holds for check in checks)
     verdict = "Every part of the guarantee holds" if held else "NOT every part holds"

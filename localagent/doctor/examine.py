@@ -24,7 +24,7 @@ from localagent.core.paths import (
     state_dir,
 )
 from localagent.doctor.models import models, ollama_part
-from localagent.doctor.report import Part, Problem, Report
+from localagent.doctor.report import DoctorProblem, Report, Section
 from localagent.doctor.sandboxes import sandbox_part
 from localagent.egress import lock
 from localagent.history.audit.log import audit_dir
@@ -57,7 +57,7 @@ _RAISE_WATCHES = (
 _ALLOW_LOCK = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
 
 
-def index_part(workspace: Workspace) -> Part:
+def index_part(workspace: Workspace) -> Section:
     """The index, and whether the system lets a session watch its files."""
     file = index_file(workspace.root)
     lines = [f"file: {file}", _index_size(file)]
@@ -75,12 +75,12 @@ def index_part(workspace: Workspace) -> Part:
         "limits": limits,
     }
     if watcher.limited:
-        problem = Problem(
+        problem = DoctorProblem(
             f"files cannot be watched: {watcher.limited}", _RAISE_WATCHES, fatal=False
         )
-        return Part("index", (*lines, *limit), (problem,), data)
+        return Section("index", (*lines, *limit), (problem,), data)
     lines.append("watches files for changes during a session")
-    return Part("index", (*lines, *limit), (), data)
+    return Section("index", (*lines, *limit), (), data)
 
 
 def _limits() -> dict[str, int]:
@@ -107,7 +107,7 @@ def _index_size(file: Path) -> str:
     return f"{counts.files:,} files, {counts.lines:,} lines"
 
 
-def machine() -> Part:
+def machine() -> Section:
     """Versions, processor, memory."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
@@ -133,10 +133,10 @@ def machine() -> Part:
         "memory_free": free,
         "memory_total": total,
     }
-    return Part("machine", tuple(line for line in lines if line), (), data)
+    return Section("machine", tuple(line for line in lines if line), (), data)
 
 
-def examine(directory: Path, *more: Part, canaries: bool = True) -> Report:
+def examine(directory: Path, *more: Section, canaries: bool = True) -> Report:
     """Examine everything that a run in `directory` needs; `more` parts come last.
 
     With `canaries` the escape tests of each sandbox run, which takes some seconds a kind. Only the
@@ -146,8 +146,8 @@ def examine(directory: Path, *more: Part, canaries: bool = True) -> Report:
     try:
         project = Project.open(directory)
     except LocalAgentError as error:
-        problem = Problem(error.message, error.hint)
-        return Report((*parts, Part("settings", (), (problem,)), folders(), *more))
+        problem = DoctorProblem(error.message, error.hint)
+        return Report((*parts, Section("settings", (), (problem,)), folders(), *more))
     settings = project.settings
     parts += [settings_part(project.root, settings), policy_part(settings), folders()]
     parts += [egress_part(), sandbox_part(settings, canaries=canaries), audit_part(settings)]
@@ -156,7 +156,7 @@ def examine(directory: Path, *more: Part, canaries: bool = True) -> Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredFolder:
     """A folder of localagent, with the size of its files in bytes and their number."""
 
     name: str
@@ -165,18 +165,18 @@ class Kept:
     files: int
 
 
-def settings_part(root: Path, settings: Settings) -> Part:
+def settings_part(root: Path, settings: Settings) -> Section:
     """The settings files, in the order in which they are read, and the values that are ignored."""
     files = (config.user_file(), config.project_file(root), *policies.places())
     read = [str(path) for path in files if path.is_file()]
     lines = [f"{path}: {'read' if str(path) in read else 'none'}" for path in files]
     variables = sorted({s for s in settings.sources.values() if s.startswith("LOCALAGENT_")})
     lines += [f"from the environment: {', '.join(variables)}"] if variables else []
-    problems = tuple(Problem(text, fatal=False) for text in settings.warnings)
-    return Part("settings", tuple(lines), problems, {"read": read, "environment": variables})
+    problems = tuple(DoctorProblem(text, fatal=False) for text in settings.warnings)
+    return Section("settings", tuple(lines), problems, {"read": read, "environment": variables})
 
 
-def folders() -> Part:
+def folders() -> Section:
     """The folders of localagent, and whether it can write there."""
     places = {
         "config": config_dir(),
@@ -188,11 +188,11 @@ def folders() -> Part:
     problems = [problem for name, path in places.items() if (problem := _unwritable(name, path))]
     free = shutil.disk_usage(_existing(data_dir())).free
     if free < _LOW_DISK:
-        problems.append(Problem(f"the disk has only {gigabytes(free)} free", fatal=False))
+        problems.append(DoctorProblem(f"the disk has only {gigabytes(free)} free", fatal=False))
     lines = [f"{name}: {path}" for name, path in places.items()]
     lines.append(f"disk: {gigabytes(free)} free (localagent doctor --disk lists its use)")
     data = {**{name: str(path) for name, path in places.items()}, "disk_free": free}
-    return Part("state", tuple(lines), tuple(problems), data)
+    return Section("state", tuple(lines), tuple(problems), data)
 
 
 def _existing(path: Path) -> Path:
@@ -200,19 +200,19 @@ def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110  # this one raises nothing
 
 
-def _unwritable(name: str, path: Path) -> Problem | None:
+def _unwritable(name: str, path: Path) -> DoctorProblem | None:
     there = _existing(path)
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return None
     # Settings are only read.
-    return Problem(
+    return DoctorProblem(
         f"cannot write the folder for {name}: {there}",
         f"change its permissions, or name another folder with {_VARIABLES[name]}",
         fatal=name != "config",
     )
 
 
-def disk() -> list[Kept]:
+def disk() -> list[StoredFolder]:
     """The sizes of localagent's folders, by purpose."""
     places = {
         "settings": config_dir(),
@@ -222,7 +222,7 @@ def disk() -> list[Kept]:
         "cache": cache_dir(),
         "locks and logs": state_dir(),
     }
-    return [Kept(name, path, *_size(path)) for name, path in places.items()]
+    return [StoredFolder(name, path, *_size(path)) for name, path in places.items()]
 
 
 def _size(folder: Path) -> tuple[int, int]:
@@ -241,7 +241,7 @@ def _size(folder: Path) -> tuple[int, int]:
     return size, files
 
 
-def egress_part() -> Part:
+def egress_part() -> Section:
     """The egress lock of this process, and the addresses that it may dial."""
     state = lock.state()
     places = [str(place) for place in state.destinations]
@@ -256,12 +256,14 @@ def egress_part() -> Part:
         "why": state.reason,
     }
     if state.by_kernel:
-        return Part("egress lock", tuple(lines), (), data)
-    problem = Problem("the kernel does not hold localagent's process", _ALLOW_LOCK, fatal=False)
-    return Part("egress lock", tuple(lines), (problem,), data)
+        return Section("egress lock", tuple(lines), (), data)
+    problem = DoctorProblem(
+        "the kernel does not hold localagent's process", _ALLOW_LOCK, fatal=False
+    )
+    return Section("egress lock", tuple(lines), (problem,), data)
 
 
-def policy_part(settings: Settings) -> Part:
+def policy_part(settings: Settings) -> Section:
     """The administrator's policy, and the settings that each of its files locks."""
     policy = settings.policy
     locked = [
@@ -284,20 +286,20 @@ def policy_part(settings: Settings) -> Part:
         "sandboxes": policy.sandboxes,
         "locked": locked,
     }
-    return Part("policy", tuple(lines), (), data)
+    return Section("policy", tuple(lines), (), data)
 
 
-def audit_part(settings: Settings) -> Part:
+def audit_part(settings: Settings) -> Section:
     """The audit log: what it stores, for how long, and whether it is unchanged."""
     days = f"for {settings.audit_days} days" if settings.audit_days else "no expiry"
     size = f"at most {settings.audit_bytes / 1e9:.2f} GB" if settings.audit_bytes else "any size"
     data: dict[str, object] = {"setting": settings.audit, "folder": str(audit_dir())}
     if settings.audit == "off":
         said = f"switched off by {settings.source('audit')}"
-        problem = Problem(
+        problem = DoctorProblem(
             "there is no audit log", "localagent config set audit hashes", fatal=False
         )
-        return Part("audit log", (said,), (problem,), data)
+        return Section("audit log", (said,), (problem,), data)
     checked = verify()
     lines = [
         f"{audit_dir()}: stores {settings.audit} of prompts; {days}; {size}",
@@ -305,11 +307,11 @@ def audit_part(settings: Settings) -> Part:
     ]
     data |= {"sessions": checked.sessions, "intact": checked.intact}
     if checked.intact:
-        return Part("audit log", tuple(lines), (), data)
-    problem = Problem(
+        return Section("audit log", tuple(lines), (), data)
+    problem = DoctorProblem(
         "the audit log has changed since it was written", "localagent audit verify", fatal=False
     )
-    return Part("audit log", tuple(lines), (problem,), data)
+    return Section("audit log", tuple(lines), (problem,), data)
 
 
 def _locked(row: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError, ModelFileError, ModelLoadError
-from localagent.doctor.report import Part, Problem
+from localagent.doctor.report import DoctorProblem, Section
 from localagent.egress import lock as egress
 from localagent.models import gguf
 from localagent.models.catalog import lock, store
@@ -27,36 +27,36 @@ _STATES = {
 }
 
 
-def models(settings: Settings) -> list[Part]:
+def models(settings: Settings) -> list[Section]:
     """A part for the native library, and one for each model that the settings name."""
     try:
         known = lock.load()
         main = known.entry(settings.model)
     except LocalAgentError as error:
-        return [Part("model", (), (Problem(error.message, error.hint),))]
+        return [Section("model", (), (DoctorProblem(error.message, error.hint),))]
     others = [name for name in (*settings.roles.values(), *settings.fallback) if name != main.id]
-    entries: list[ModelEntry | Problem] = [main]
+    entries: list[ModelEntry | DoctorProblem] = [main]
     for name in dict.fromkeys(others):
         try:
             entries.append(known.entry(name))
         except LocalAgentError as error:
-            entries.append(Problem(error.message, error.hint))
+            entries.append(DoctorProblem(error.message, error.hint))
     used = [entry for entry in entries if isinstance(entry, ModelEntry)]
     native, part = _native(used)
     gpus = native.gpus if native else ()
-    wrong = tuple(problem for problem in entries if isinstance(problem, Problem))
+    wrong = tuple(problem for problem in entries if isinstance(problem, DoctorProblem))
     parts = [_model(entry, settings, gpus, fatal=entry is main) for entry in used]
-    return [part, *parts, *([Part("roles", (), wrong)] if wrong else [])]
+    return [part, *parts, *([Section("roles", (), wrong)] if wrong else [])]
 
 
-def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Part]:
+def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Section]:
     """llama-cpp-python and its part of the report; not loaded where no model needs it."""
     if all(entry.backend != "llamacpp" for entry in used):
-        return None, Part("llama.cpp", ("not needed: no configured model uses it",))
+        return None, Section("llama.cpp", ("not needed: no configured model uses it",))
     try:
         found = library()
     except ModelLoadError as error:
-        return None, Part("llama.cpp", (), (Problem(error.message, error.hint),))
+        return None, Section("llama.cpp", (), (DoctorProblem(error.message, error.hint),))
     built = f"built for {', '.join(found.backends)}" if found.backends else "built without GPU"
     network = "has no network" if found.network == "none" else "has network access"
     lines = (f"{found.version}, {built}", f"its process {network}")
@@ -66,17 +66,17 @@ def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Part]:
         "gpus": [asdict(gpu) for gpu in found.gpus],
         "network": found.network,
     }
-    return found, Part("llama.cpp", lines, (), data)
+    return found, Section("llama.cpp", lines, (), data)
 
 
-def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bool) -> Part:
+def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bool) -> Section:
     """One model. Its problems are `fatal` for the main model."""
     name = f"model {entry.id}"
     if entry.backend != "llamacpp":
         line = "stored by Ollama; see the part on Ollama"
         data = {"id": entry.id, "backend": entry.backend, "digest": entry.digest}
         data["chat_template_sha256"] = entry.chat_template_sha256
-        return Part(name, (line, *_pins(entry)), (), data)
+        return Section(name, (line, *_pins(entry)), (), data)
     state, path = store.state(entry), store.location(entry)
     lines = [f"{path} ({gigabytes(entry.bytes)}): {_STATES[state]}", *_pins(entry)]
     data = {
@@ -88,16 +88,16 @@ def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fata
         "chat_template_sha256": entry.chat_template_sha256,
     }
     if state not in ("installed", "unverified"):
-        return Part(name, tuple(lines), (_absent(entry, state, fatal=fatal),), data)
+        return Section(name, tuple(lines), (_absent(entry, state, fatal=fatal),), data)
     try:
         store.check_template(entry, path, _verify(entry))
         found = _plan(entry, settings, gpus)
     except (gguf.GgufError, OSError) as error:
-        problem = Problem(f"{path} cannot be read: {error}", _verify(entry), fatal)
-        return Part(name, tuple(lines), (problem,), data)
+        problem = DoctorProblem(f"{path} cannot be read: {error}", _verify(entry), fatal)
+        return Section(name, tuple(lines), (problem,), data)
     except (ModelLoadError, ModelFileError) as error:
-        return Part(name, tuple(lines), (Problem(error.message, error.hint, fatal),), data)
-    return Part(name, (*lines, *found.reasons), (), {**data, "plan": asdict(found)})
+        return Section(name, tuple(lines), (DoctorProblem(error.message, error.hint, fatal),), data)
+    return Section(name, (*lines, *found.reasons), (), {**data, "plan": asdict(found)})
 
 
 def _pins(entry: ModelEntry) -> tuple[str, str]:
@@ -119,15 +119,15 @@ def _plan(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...]) -> Memor
     )
 
 
-def _absent(entry: ModelEntry, state: store.State, *, fatal: bool) -> Problem:
+def _absent(entry: ModelEntry, state: store.State, *, fatal: bool) -> DoctorProblem:
     if state == "altered":
-        return Problem(f"the file of {entry.id} is not the pinned one", _verify(entry), fatal)
+        return DoctorProblem(f"the file of {entry.id} is not the pinned one", _verify(entry), fatal)
     what = f"the model {entry.id} is not on this machine ({gigabytes(entry.bytes)})"
     if store.pinned_in_place(entry):
         hint = "restore the file, or pin its new path: localagent models add PATH"
     else:
         hint = f"localagent models fetch {entry.id}"
-    return Problem(what, hint, fatal)
+    return DoctorProblem(what, hint, fatal)
 
 
 def _verify(entry: ModelEntry) -> str:
@@ -140,7 +140,7 @@ _CLOUD_ON = (
 )
 
 
-def ollama_part(settings: Settings) -> Part:
+def ollama_part(settings: Settings) -> Section:
     """The Ollama server of the settings.
 
     No answer is a problem only where models.lock has an Ollama model.
@@ -151,19 +151,19 @@ def ollama_part(settings: Settings) -> Part:
     state = egress.state()
     if state.locked and not state.destinations:
         said = "not asked: models.lock has no Ollama model, so this command may dial nothing"
-        return Part("Ollama", (f"{host}: {said}",), (), data)
+        return Section("Ollama", (f"{host}: {said}",), (), data)
     try:
         status = pinning.status(host, settings.policy.allowed_hosts)
     except LocalAgentError as error:
         if not pinned:
             said = "Ollama is not running (not needed)"
-            return Part("Ollama", (f"{host}: {said}",), (), {**data, "error": error.message})
-        problem = Problem(error.message, error.hint, fatal=False)
-        return Part("Ollama", (host,), (problem,), {**data, "error": error.message})
+            return Section("Ollama", (f"{host}: {said}",), (), {**data, "error": error.message})
+        problem = DoctorProblem(error.message, error.hint, fatal=False)
+        return Section("Ollama", (host,), (problem,), {**data, "error": error.message})
     return _server_part(status, pinned, data)
 
 
-def _server_part(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, object]) -> Part:
+def _server_part(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, object]) -> Section:
     names = {full(tag.name or tag.model): plain(tag.digest) for tag in status.models}
     remote = [tag.name or tag.model for tag in status.models if tag.remote]
     cloud = {True: "off", False: "on", None: "unknown (only newer servers report it)"}
@@ -174,7 +174,9 @@ def _server_part(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, 
     lines += [f"cloud models, which localagent refuses: {', '.join(remote)}"] if remote else []
     problems = []
     if status.cloud_off is False:
-        problems.append(Problem("the server can send prompts to a cloud", _CLOUD_ON, fatal=False))
+        problems.append(
+            DoctorProblem("the server can send prompts to a cloud", _CLOUD_ON, fatal=False)
+        )
     for entry in pinned:
         digest = names.get(full(entry.name), "")
         lines.append(
@@ -182,7 +184,7 @@ def _server_part(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, 
         )
         if digest != entry.digest:
             error = _differs(entry, digest)
-            problems.append(Problem(error.message, error.hint, fatal=False))
+            problems.append(DoctorProblem(error.message, error.hint, fatal=False))
     data |= {
         "answers": True,
         "version": status.version,
@@ -190,7 +192,7 @@ def _server_part(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, 
         "digests": names,
         "remote": remote,
     }
-    return Part("Ollama", tuple(lines), tuple(problems), data)
+    return Section("Ollama", tuple(lines), tuple(problems), data)
 
 
 def _differs(entry: ModelEntry, digest: str) -> ModelFileError:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class DoctorProblem:
     """A problem and what to do about it; `fatal` where a run would fail."""
 
     what: str
@@ -17,12 +17,12 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Section:
     """One area: lines for users, the same facts as `data` for programs, and problems."""
 
     name: str
     lines: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[DoctorProblem, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -30,10 +30,10 @@ class Part:
 class Report:
     """The whole report."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Section, ...]
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[DoctorProblem, ...]:
         """The problems of all parts, in order."""
         return tuple(problem for part in self.parts for problem in part.problems)
 

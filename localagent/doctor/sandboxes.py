@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
-from localagent.doctor.report import Part, Problem
+from localagent.doctor.report import DoctorProblem, Section
 from localagent.egress import Level, lock
 from localagent.sandbox.select import CONFINING, REQUIREMENTS, ProbeCache, choose
 from localagent.selftest.runner import EscapeResult, run_escape_tests
@@ -16,7 +16,7 @@ _COUNTED = "commands have no network, and localagent counts their attempts"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KindReport:
     """A kind of sandbox on this machine. `reason` says why it does not work, or was not tested.
 
     `selectable` is False where the policy forbids it.
@@ -34,7 +34,7 @@ class Kind:
         return tuple(canary for canary in self.canaries if not canary.denied)
 
 
-def kinds(settings: Settings, *, canaries: bool) -> list[Kind]:
+def kinds(settings: Settings, *, canaries: bool) -> list[KindReport]:
     """Probe every kind that confines; with `canaries` also run its escape tests (some seconds)."""
     tried = ProbeCache.read()
     return [_kind(name, tried, settings, canaries) for name in CONFINING]
@@ -49,7 +49,7 @@ def selectable(settings: Settings) -> tuple[str, ...]:
     return policy.sandboxes or (*CONFINING, "none")
 
 
-def sandbox_part(settings: Settings, *, canaries: bool) -> Part:
+def sandbox_part(settings: Settings, *, canaries: bool) -> Section:
     """The sandbox of commands, the other kinds, and the results of their escape tests."""
     found = kinds(settings, canaries=canaries)
     chosen, lines, problems = _chosen(settings)
@@ -57,28 +57,28 @@ def sandbox_part(settings: Settings, *, canaries: bool) -> Part:
     problems += [_leak(kind) for kind in found if kind.out]
     rows = [{**asdict(kind), "chosen": kind.name == chosen["kind"]} for kind in found]
     data = {**chosen, "selectable": selectable(settings), "kinds": rows}
-    return Part("sandbox", tuple(lines), tuple(problems), data)
+    return Section("sandbox", tuple(lines), tuple(problems), data)
 
 
-def _kind(name: str, tried: ProbeCache, settings: Settings, canaries: bool) -> Kind:
+def _kind(name: str, tried: ProbeCache, settings: Settings, canaries: bool) -> KindReport:
     allowed = name in selectable(settings)
     base, reason = tried.base(name, retry=True)
     if base is None:
-        return Kind(name, False, allowed, reason)
+        return KindReport(name, False, allowed, reason)
     if not canaries:
-        return Kind(name, True, allowed)
+        return KindReport(name, True, allowed)
     try:
-        return Kind(name, True, allowed, canaries=tuple(run_escape_tests(name)))
+        return KindReport(name, True, allowed, canaries=tuple(run_escape_tests(name)))
     except LocalAgentError as error:
-        return Kind(name, True, allowed, error.message)
+        return KindReport(name, True, allowed, error.message)
 
 
-def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Problem]]:
+def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[DoctorProblem]]:
     """The chosen kind, as data, lines and problems."""
     try:
         choice = choose(settings.sandbox, settings.policy.sandboxes)
     except LocalAgentError as error:
-        return {"kind": None}, [], [Problem(error.message, error.hint)]
+        return {"kind": None}, [], [DoctorProblem(error.message, error.hint)]
     chosen = choice.sandbox
     data: dict[str, object] = {
         "kind": chosen.kind,
@@ -91,7 +91,7 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Prob
         )
         return data, [said], []
     data["unseen"] = unseen(lock.state().level)
-    problem = Problem(
+    problem = DoctorProblem(
         f"commands run without a sandbox: {choice.reason}; localagent asks before each",
         "localagent docs sandbox says what a sandbox needs",
         fatal=False,
@@ -114,7 +114,7 @@ def unseen(level: Level) -> str:
     return "commands can use the network, and nothing records it"
 
 
-def _line(kind: Kind, *, canaries: bool) -> str:
+def _line(kind: KindReport, *, canaries: bool) -> str:
     """The result for one kind: "unshare works; 169 escape tests, all denied"."""
     banned = "" if kind.selectable else " (the policy forbids it)"
     if not kind.works:
@@ -127,12 +127,14 @@ def _line(kind: Kind, *, canaries: bool) -> str:
     return f"{kind.name}{banned} works; {len(kind.canaries)} escape tests, {denied}"
 
 
-def _leak(kind: Kind) -> Problem:
+def _leak(kind: KindReport) -> DoctorProblem:
     said = "; ".join(f"{canary.what} ({canary.detail})" for canary in kind.out[:5])
-    return Problem(f"{len(kind.out)} escape tests got out of {kind.name}: {said}", leak_hint(kind))
+    return DoctorProblem(
+        f"{len(kind.out)} escape tests got out of {kind.name}: {said}", leak_hint(kind)
+    )
 
 
-def leak_hint(kind: Kind) -> str:
+def leak_hint(kind: KindReport) -> str:
     """What to do about a kind that an escape test got out of."""
     return (
         f"forbid {kind.name}: sandboxes = [the other kinds] in the policy, or choose another kind "

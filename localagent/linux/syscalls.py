@@ -174,7 +174,7 @@ def adopt_orphans() -> None:
     _check(_prctl(_PR_SET_CHILD_SUBREAPER, 1), "prctl")
 
 
-def hide_from_ptrace() -> None:
+def forbid_ptrace() -> None:
     """Deny processes without CAP_SYS_PTRACE access to this process."""
     _check(_prctl(_PR_SET_DUMPABLE, 0), "prctl")
 

@@ -73,13 +73,15 @@ def build_commands(files: Sequence[str], read: Read) -> dict[str, str]:
 
 def _all(files: frozenset[str], read: Read) -> Iterator[tuple[str, str]]:
     for folder in ("scripts", "script", "bin"):
-        yield from _named(set(_below(files, folder)), f"{folder}/")
+        yield from _commands_by_purpose(set(_below(files, folder)), f"{folder}/")
     for name, program in (("Makefile", "make"), ("makefile", "make"), ("justfile", "just")):
         if name in files:
-            yield from _named(set(re.findall(r"^([\w-]+)\s*:(?!=)", read(name), re.M)), program)
+            yield from _commands_by_purpose(
+                set(re.findall(r"^([\w-]+)\s*:(?!=)", read(name), re.M)), program
+            )
     if "package.json" in files:
         manager = _package_manager(files)
-        yield from _named(_scripts(read("package.json")), f"{manager} run")
+        yield from _commands_by_purpose(_scripts(read("package.json")), f"{manager} run")
     for manifest, commands in _MANIFESTS.items():
         if manifest in files:
             yield from commands.items()
@@ -115,7 +117,7 @@ def _below(files: frozenset[str], folder: str) -> Iterator[str]:
             yield name
 
 
-def _named(names: set[str], prefix: str) -> Iterator[tuple[str, str]]:
+def _commands_by_purpose(names: set[str], prefix: str) -> Iterator[tuple[str, str]]:
     """The `names` that stand for a purpose, with their commands."""
     between = "" if prefix.endswith("/") else " "
     for purpose, called in _NAMES.items():

@@ -173,11 +173,11 @@ class PromptCommands:
         known = ", ".join(self.found)
         raise UsageError(
             f"there is no command {wanted!r}",
-            f"the commands are: {known}" if known else f"put yours into {own_folder()}",
+            f"the commands are: {known}" if known else f"put yours into {user_folder()}",
         )
 
 
-def own_folder() -> Path:
+def user_folder() -> Path:
     """The folder of the user's commands. It may not exist."""
     return config_dir() / "commands"
 
@@ -193,7 +193,7 @@ def prompt_commands(project: Project) -> PromptCommands:
     found: dict[str, PromptCommand] = {}
     unusable = {Path(f.path).stem: _waiting(f) for f in files.pending if f.kind == "command"}
     warnings: list[str] = []
-    own = [(str(path), partial(read_user_file, path), False) for path in _own_files()]
+    own = [(str(path), partial(read_user_file, path), False) for path in _user_files()]
     brought = [(f.path, partial(bytes, f.data), True) for f in files.of("command")]
     for path, data, is_project in (*own, *brought):
         name = Path(path).stem
@@ -220,8 +220,8 @@ def _waiting(file: ProjectFile) -> UsageError:
     )
 
 
-def _own_files() -> list[Path]:
-    folder = own_folder()
+def _user_files() -> list[Path]:
+    folder = user_folder()
     paths = sorted(folder.glob("*.md")) if folder.is_dir() else []
     return [path for path in paths if not path.name.startswith((".", "_"))][:MAX_FILES]
 

@@ -88,7 +88,7 @@ class CommandResult:
     blocked_sockets: str = ""
 
     @property
-    def not_found(self) -> bool:
+    def is_missing(self) -> bool:
         """True where the shell did not find the command (exit code 127)."""
         return self.exit_code == 127
 

@@ -149,7 +149,7 @@ def _messages(
         lines.append(f"stopped after {done.seconds:.0f} s, the time limit")
     elif done.stopped:
         lines.append(f"stopped: {done.stopped}")
-    elif done.not_found:
+    elif done.is_missing:
         lines.append("there is no such command here")
     if changes and not done.cancelled:
         names = [

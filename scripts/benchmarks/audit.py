@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write records, and print the time for one."""
-    from localagent.core.events import Decision, FileRead, ModelAsked, TurnFinished
+    from localagent.core.events import Decision, FileRead, ModelRequested, TurnFinished
 
     finished = TurnFinished(1, "answered", 0, "done", "", "", [], 1.0, 2, 3, 4)
     kinds = {
         "a file read": FileRead("src/module.py", "ab" * 32),
-        "a prompt of 20 KB": ModelAsked("act", "some words " * 2000),
+        "a prompt of 20 KB": ModelRequested("act", "some words " * 2000),
         "a decision, synced": Decision("edit", "src/module.py", True, "user"),
         "a turn's end, synced": finished,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from localagent.agent.small_tasks import StagedChanges, write_message
 from localagent.context.prompts import Prompts
-from localagent.core.events import ModelAsked, ModelReplied, ModelSwitched, TurnFinished
+from localagent.core.events import ModelReplied, ModelRequested, ModelSwitched, TurnFinished
 from localagent.models.base import ModelInfo, Profile, Request
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.models.router import PinnedModel, Router
@@ -41,7 +41,7 @@ def test_there_and_back_across_backends(model_path: Path, workspace_dir: Path) -
         events = list(session.run("Is that a fault?"))
         assert isinstance(events[0], ModelSwitched)
         replied = [e for e in events if isinstance(e, ModelReplied)]
-        (asked,) = [e for e in events if isinstance(e, ModelAsked)]
+        (asked,) = [e for e in events if isinstance(e, ModelRequested)]
         assert "add subtracts" in asked.prompt
         assert isinstance(events[-1], TurnFinished)
         assert events[-1].outcome in ("answered", "limit")

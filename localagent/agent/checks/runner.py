@@ -214,7 +214,7 @@ def read_result(
         tests=tests,
         passed=passed,
         failed=failed,
-        usable=not (done.not_found or no_runner),
+        usable=not (done.is_missing or no_runner),
         nearness=round(sum(nearness(t.message) for t in tests if t.outcome == "failed"), 3),
     )
 

@@ -23,7 +23,7 @@ from localagent.context.conversation import (
     with_subject,
 )
 from localagent.core.events import Event, MessageAdded, Step
-from localagent.core.messages import Asked, Message, Part
+from localagent.core.messages import Message, Part, PromptRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class QuestionPrompt:
     """The whole prompt of a question, and what is new in it."""
 
     messages: tuple[Message, ...]
-    asked: Asked
+    asked: PromptRecord
 
     def answer_event(self, text: str) -> MessageAdded:
         """The answer as an event that the next question's prompt continues."""
@@ -101,7 +101,7 @@ def _continue(turn: Turn, thread: Thread, code: _Code, question: str) -> Questio
     redact = services.redactor.redact
     budget = int(services.model.info.profile.window * LOOP.earlier_share)
     earlier = earlier_messages(_exchanges(turn, thread.upto), services.model.count, budget)
-    asked = Asked(
+    asked = PromptRecord(
         redact(question),
         tuple(replace(p, text=redact(p.text)) for p in _parts(services, thread, code)),
         tuple(replace(m, content=redact(m.content)) for m in earlier),

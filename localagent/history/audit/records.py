@@ -46,7 +46,7 @@ _FORMS: dict[type[Event], _Form] = {
     events.TurnFinished: _Form("finished", content="summary", name="summary"),
     events.TurnStarted: _Form("prompt", "turn kind check", "prompt"),
     events.Steered: _Form("steered", content="text"),
-    events.ModelAsked: _Form("asked", "purpose stream model", "prompt"),
+    events.ModelRequested: _Form("asked", "purpose stream model", "prompt"),
     events.ModelReplied: _Form(
         "replied", "purpose stream finish prompt_tokens completion_tokens", "text"
     ),

@@ -15,7 +15,7 @@ from localagent.core.events import (
     TurnKind,
     TurnStarted,
 )
-from localagent.core.messages import Asked, Message, Part, Role
+from localagent.core.messages import Message, Part, PromptRecord, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ def _message(data: dict[str, str]) -> Message:
     return Message(roles.get(data.get("role", ""), "user"), data.get("content", ""))
 
 
-def _question(data: dict[str, Any]) -> Asked | None:
+def _question(data: dict[str, Any]) -> PromptRecord | None:
     """The question in `MessageAdded.asked`; None for no question, or for an unreadable one."""
     try:
-        return Asked(
+        return PromptRecord(
             str(data["question"]),
             tuple(_part(one) for one in data["parts"]),
             tuple(_message(one) for one in data["before"]),

@@ -21,8 +21,8 @@ from localagent.core.events import (
     Event,
     Failed,
     FileChanged,
-    ModelAsked,
     ModelReplied,
+    ModelRequested,
     SessionStarted,
     Steered,
     Step,
@@ -222,7 +222,7 @@ def _answers(recorded: Iterable[Event]) -> list[ModelReplied | Failed]:
     answers: list[ModelReplied | Failed] = []
     waiting = False
     for event in recorded:
-        if isinstance(event, ModelAsked):
+        if isinstance(event, ModelRequested):
             waiting = True
         elif isinstance(event, ModelReplied) or (isinstance(event, Failed) and waiting):
             answers.append(event)

@@ -88,7 +88,7 @@ def _init(job: Job, status: int, alive: int, filter_code: bytes | None) -> None:
     _build(job)
     # Root keeps the capabilities about files, so that it can work as usual.
     sys_.keep_capabilities(sys_.FILE_CAPABILITIES if os.geteuid() == 0 else ())
-    sys_.hide_from_ptrace()
+    sys_.forbid_ptrace()
     if job["argv"] is None:
         say(status, "X 0")
         os._exit(0)

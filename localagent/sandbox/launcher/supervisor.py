@@ -201,7 +201,7 @@ class LimitWatch:
             # Measure at once where the disk lost so much space that this command may be the cause.
             # Measure now and then anyway, since other programs may free space meanwhile.
             if free < self._enough or time.monotonic() >= self._next_measurement:
-                written = self._written()
+                written = self._bytes_on_disk()
                 if written > self._disk:
                     return f"it wrote more than {self._disk >> 20} MiB to the disk"
                 self._enough = free - (self._disk - written)
@@ -218,7 +218,7 @@ class LimitWatch:
             return 0
         return stat.f_bavail * stat.f_frsize
 
-    def _written(self) -> int:
+    def _bytes_on_disk(self) -> int:
         start = time.monotonic()
         total = sum(map(_disk_usage, self._folders))
         end = time.monotonic()

@@ -63,7 +63,7 @@ class Copy:
         self._is_ignored = self._classify_other_folders()
         tree.mkdir()
         self._fill("")
-        self._hide_links_from_git()
+        self._exclude_links_from_git()
         tree.chmod(stat.S_IMODE(root.stat().st_mode) | 0o700)
 
     def _classify_other_folders(self) -> dict[str, bool]:
@@ -112,7 +112,7 @@ class Copy:
         known = self._is_ignored.get(name)
         return self._workspace.ignored(name) if known is None else known
 
-    def _hide_links_from_git(self) -> None:
+    def _exclude_links_from_git(self) -> None:
         """Exclude the links: a pattern such as "build/" ignores a folder, and not a link to it."""
         links = [name for name, state in self._copied.items() if state is None]
         if links and ".git" in self._copied:

@@ -10,9 +10,9 @@ from localagent.core.events import (
     CheckFinished,
     CheckStarted,
     Event,
-    ModelAsked,
     ModelReading,
     ModelReplied,
+    ModelRequested,
     Step,
     TextDelta,
     ToolCalled,
@@ -92,7 +92,7 @@ class StatusTracker:
         self.reading = self.seconds_left = None
 
     def _record_model(self, event: Event) -> None:
-        if isinstance(event, ModelAsked):
+        if isinstance(event, ModelRequested):
             if event.stream == 0:
                 self._reply_tokens, self._reply_started = {}, 0.0
             self.reading = None

@@ -17,9 +17,9 @@ from localagent.core.errors import LocalAgentError
 from localagent.core.events import (
     CheckFinished,
     Event,
-    ModelAsked,
     ModelReading,
     ModelReplied,
+    ModelRequested,
     Question,
     Steered,
     TextDelta,
@@ -202,10 +202,10 @@ def last_turn(events: Sequence[Event]) -> Iterator[Event]:
     for event in events[starts[-1] :]:
         if isinstance(event, ModelReplied):
             if event.purpose in _READABLE and event.stream == 0:
-                yield ModelAsked(event.purpose, "")
+                yield ModelRequested(event.purpose, "")
                 yield TextDelta(event.text)
                 yield event
-        elif not isinstance(event, ModelAsked | ModelReading | TextDelta | Question):
+        elif not isinstance(event, ModelRequested | ModelReading | TextDelta | Question):
             yield event
     if not any(isinstance(event, TurnFinished) for event in events[starts[-1] :]):
         yield Warned("the session ended in the middle of this turn")

@@ -23,9 +23,9 @@ from localagent.core.events import (
     Failed,
     FileChanged,
     ModeChanged,
-    ModelAsked,
     ModelReading,
     ModelReplied,
+    ModelRequested,
     Question,
     Rewound,
     SessionStarted,
@@ -98,7 +98,7 @@ class Renderer:
             ConversationReplaced: self._remark,
             TurnStarted: self._turn,
             Step: self._step,
-            ModelAsked: self._request,
+            ModelRequested: self._request,
             ModelReading: self._reading,
             TextDelta: self._delta,
             ModelReplied: self._replied,
@@ -186,7 +186,7 @@ class Renderer:
             self._print(self._screen.symbols.step, "accent", text)
         self._screen.status(text)
 
-    def _request(self, event: ModelAsked) -> None:
+    def _request(self, event: ModelRequested) -> None:
         self._purpose = event.purpose
         if not self._streams:  # of several replies at once, only the first is drawn
             watched = self._screen.live_line and event.purpose not in _CHOICES

@@ -17,8 +17,8 @@ from localagent.project.project import Project
 from localagent.project.prompt_commands import (
     PromptCommand,
     PromptCommands,
-    own_folder,
     prompt_commands,
+    user_folder,
 )
 from localagent.workspace.workspace import Workspace
 
@@ -122,15 +122,15 @@ def known(root: Path, setting: str = "ask", locked: bool = False) -> PromptComma
 
 def test_the_users_own(tmp_path: Path) -> None:
     put(
-        own_folder(),
+        user_folder(),
         review="---\ndescription: Look at it\nmode: plan\nargument-hint: FILE\nmodel: big\n---\n$1",
         plain="# Do the thing\n\nNow.",
         broken="---\nmode: yolo\n---\nx",
         empty="---\nmode: ask\n---\n\n",
     )
-    (own_folder() / "no name.md").write_text("x")
-    (own_folder() / "bytes.md").write_bytes(b"\xff\xfe and more")
-    (own_folder() / "gone.md").symlink_to(tmp_path / "nowhere")
+    (user_folder() / "no name.md").write_text("x")
+    (user_folder() / "bytes.md").write_bytes(b"\xff\xfe and more")
+    (user_folder() / "gone.md").symlink_to(tmp_path / "nowhere")
     found = known(tmp_path)
     assert list(found.found) == ["bytes", "plain", "review"]
     review = found.get("/review")
@@ -153,7 +153,7 @@ def test_a_projects_need_consent_and_do_not_hide_the_users(workspace_dir: Path) 
         mine="theirs",
         fix="---\nmode: auto\n---\nFix $1",
     )
-    put(own_folder(), mine="my own")
+    put(user_folder(), mine="my own")
     found = known(workspace_dir)
     assert list(found.found) == ["mine"]
     with pytest.raises(UsageError, match="you have not agreed") as caught:

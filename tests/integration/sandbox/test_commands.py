@@ -47,7 +47,7 @@ def test_output_and_exit_code(sandbox: Sandbox, project: Path, untouched: None) 
 
 def test_signals_and_missing_commands(sandbox: Sandbox, project: Path) -> None:
     assert run(sandbox, project, "kill -TERM $$").exit_code == -15
-    assert run(sandbox, project, "no-such-command-here").not_found
+    assert run(sandbox, project, "no-such-command-here").is_missing
 
 
 def test_folders_to_run_in(sandbox: Sandbox, project: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from shop import KINDS, write_shop
 
-from localagent.core.events import ModelAsked, Step, TurnFinished
+from localagent.core.events import ModelRequested, Step, TurnFinished
 from localagent.models.base import Profile
 from localagent.models.scripted import ScriptedReply
 
@@ -24,7 +24,7 @@ def test_the_model_is_shown_the_file_at_fault(start: Callable, tmp_path: Path, b
     events = run.turn(TASK)
     written = [e.detail for e in events if isinstance(e, Step) and e.name == "propose"]
     assert written[0] == f"writing shop/{broken}_rules.py"
-    asked = next(e.prompt for e in events if isinstance(e, ModelAsked))
+    asked = next(e.prompt for e in events if isinstance(e, ModelRequested))
     assert f"def {broken}_total(price, fee):" in asked
     assert isinstance(events[-1], TurnFinished) and events[-1].outcome == "solved"
 

@@ -13,8 +13,8 @@ from localagent.core.events import (
     Event,
     Failed,
     FileChanged,
-    ModelAsked,
     ModelReplied,
+    ModelRequested,
     TurnFinished,
     Warned,
 )
@@ -110,7 +110,7 @@ def test_a_fault_changes_nothing(
     assert failed.hint
     assert end(events).exit_code == code
     if error not in ("WorkerHung", "WorkerDied"):  # those are asked again, and that is said
-        assert len([e for e in events if isinstance(e, ModelAsked)]) == 1
+        assert len([e for e in events if isinstance(e, ModelRequested)]) == 1
 
 
 def test_a_restart_in_mid_stream_is_made_good(server: Server, workspace_dir: Path) -> None:

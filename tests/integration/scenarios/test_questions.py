@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.core.events import Event, ModelAsked, Step, TurnFinished
+from localagent.core.events import Event, ModelRequested, Step, TurnFinished
 from localagent.models.base import Profile
 
 FILES = {
@@ -28,7 +28,7 @@ def folder(workspace_dir: Path) -> Path:
 
 def asked(events: list[Event]) -> str:
     """The prompt of the last question."""
-    return [e.prompt for e in events if isinstance(e, ModelAsked) and e.purpose == "answer"][-1]
+    return [e.prompt for e in events if isinstance(e, ModelRequested) and e.purpose == "answer"][-1]
 
 
 def made_anew(events: list[Event]) -> bool:

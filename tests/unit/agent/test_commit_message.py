@@ -16,7 +16,7 @@ from localagent.agent.small_tasks import (
     write_message,
 )
 from localagent.context.prompts import Prompts
-from localagent.core.events import Event, FileRead, ModelAsked, ModelReplied
+from localagent.core.events import Event, FileRead, ModelReplied, ModelRequested
 from localagent.models.base import Chunk, Finish, ModelInfo, Profile, Request, Text, Usage
 from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.workspace.git.commit import StagedFile
@@ -54,7 +54,7 @@ def test_what_the_model_is_shown_is_told_before_it_is_asked() -> None:
     _, model = write([key, logo, CALC], {"a.pem": "+K", "calc.py": CALC_DIFF}, events=events)
     read, asked, replied = events
     assert read == FileRead("calc.py", "of calc.py")
-    assert isinstance(asked, ModelAsked)
+    assert isinstance(asked, ModelRequested)
     assert (asked.purpose, asked.model) == ("commit-message", "scripted")
     assert CALC_DIFF in asked.prompt
     assert isinstance(replied, ModelReplied)

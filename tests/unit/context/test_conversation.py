@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localagent.context.conversation import Thread, new_names, subtract_spans, thread_of
-from localagent.core.messages import Asked, Message, Part
+from localagent.core.messages import Message, Part, PromptRecord
 from localagent.edits.textfile import sha256
 from localagent.workspace.workspace import Workspace
 
@@ -37,7 +37,7 @@ def test_names_of_files_that_were_told_of_are_left_out() -> None:
 def answered(question: str, *, anew: bool, digest: str = sha256(TEXT.encode())) -> list[Message]:
     part = Part(f"code for {question}", "a.py", digest, ((1, 1),))
     before = (Message("user", "before"),)
-    answer = Message("assistant", f"{question}!", Asked(question, (part,), before, anew))
+    answer = Message("assistant", f"{question}!", PromptRecord(question, (part,), before, anew))
     return [Message("user", question), answer]
 
 

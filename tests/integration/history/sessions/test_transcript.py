@@ -200,7 +200,7 @@ def test_the_list_of_sessions(root: Path, tmp_path: Path, monkeypatch: pytest.Mo
             names.append(session.session)
     with open_session(root, names[2]) as session:
         session.append(events.TurnStarted(1, "first\nprompt"))
-        session.append(events.ModelAsked("x", '{"type":"turn_started","prompt":"no"}'))
+        session.append(events.ModelRequested("x", '{"type":"turn_started","prompt":"no"}'))
         session.append(events.FileChanged("b.py", None, "1", ""))
         session.append(events.FileChanged("a.py", None, "1", ""))
         session.append(FINISHED)

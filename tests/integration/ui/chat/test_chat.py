@@ -15,7 +15,7 @@ from localagent.core.events import (
     ChangesUndone,
     Decision,
     FileChanged,
-    ModelAsked,
+    ModelRequested,
     Question,
     Rewound,
     Steered,
@@ -125,7 +125,7 @@ def test_what_comes_too_late_is_the_next_turn(talk: Callable) -> None:
     items: list[Item] = []
     for item in one.chat.submit(QUESTION):
         items.append(item)
-        if isinstance(item, ModelAsked) and not of(items, Steered) and len(items) < 20:
+        if isinstance(item, ModelRequested) and not of(items, Steered) and len(items) < 20:
             one.chat.steer("And where is add?")
     assert outcomes(items) == ["answered", "answered"]
 
@@ -157,7 +157,7 @@ def test_lines_that_wait_are_kept_when_the_turn_is_cancelled(talk: Callable) -> 
     items: list[Item] = []
     for item in one.chat.submit(QUESTION):
         items.append(item)
-        if isinstance(item, ModelAsked):
+        if isinstance(item, ModelRequested):
             one.chat.steer("And where is add?")
             one.chat.cancel()
     assert outcomes(items) == ["interrupted"]

@@ -12,7 +12,7 @@ from localagent.core.events import (
     CheckFinished,
     Failed,
     MessageAdded,
-    ModelAsked,
+    ModelRequested,
     Question,
     TurnStarted,
 )
@@ -34,7 +34,7 @@ def test_a_failing_check_and_what_to_do(talk: Callable, workspace_dir: Path) -> 
     assert (checked.tests_passed, checked.tests_failed) == (1, 1)
     assert outcomes(items) == ["unsolved"]
     assert "/check fix" in of(items, Output)[-1].text
-    assert not of(items, ModelAsked, MessageAdded, Question)
+    assert not of(items, ModelRequested, MessageAdded, Question)
     assert one.chat.status().check == "1 passed, 1 failed"
     (workspace_dir / "calc.py").write_text(RIGHT)
     items = one.enter("/check")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.core.events import ModelAsked, Question, TurnStarted
+from localagent.core.events import ModelRequested, Question, TurnStarted
 from localagent.edits.textfile import sha256
 from localagent.history.audit.log import records
 from localagent.history.sessions import transcript
@@ -103,7 +103,7 @@ def test_what_the_model_is_shown_is_in_the_audit_log(talk: Callable, repository:
     assert all(r["seq"] > found[0]["seq"] for r in asked)
     assert found[0]["type"] == "session"
     told = transcript.read(one.chat.session.id).events
-    assert not of(told, ModelAsked)  # the conversation goes on without it
+    assert not of(told, ModelRequested)  # the conversation goes on without it
 
 
 def test_before_the_first_turn_the_session_is_named_first(talk: Callable, repository: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from localagent.core.events import (
     FileChanged,
     ModeChanged,
-    ModelAsked,
+    ModelRequested,
     PlanChanged,
     Question,
     Step,
@@ -55,7 +55,7 @@ def test_a_plan_is_made_and_nothing_changes(
     assert made.steps == [{"text": text, "state": "left"} for text in STEPS]
     assert outcomes(items) == ["answered"]
     assert [e.kind for e in of(items, TurnStarted)] == ["plan"]
-    assert [e.purpose for e in of(items, ModelAsked)] == ["plan"]
+    assert [e.purpose for e in of(items, ModelRequested)] == ["plan"]
     assert "def add" in one.model.prompts[0]
     assert one.model.requests[0].grammar
     assert not of(items, FileChanged, Question)

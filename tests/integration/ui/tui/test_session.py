@@ -19,7 +19,7 @@ from tmux_terminal import PATIENCE, Tmux
 from tui_replies import ANSWER, READING, SLOW, SOLUTION
 from tui_screens import events, golden, outcomes, started, usable
 
-from localagent.core.events import MessageAdded, ModelAsked, TurnStarted
+from localagent.core.events import MessageAdded, ModelRequested, TurnStarted
 
 CHECK = "grep -q 'a + b' calc.py"
 WRITES = """--- reply
@@ -154,7 +154,7 @@ def test_every_answer_to_a_question(
     terminal.send("write it with python")
 
     terminal.until("y  yes", after="may I run touch made.txt")
-    assert "write it with python" in events(ModelAsked)[-1].prompt
+    assert "write it with python" in events(ModelRequested)[-1].prompt
     terminal.answer("e")
     terminal.until("run: touch made.txt")
     terminal.keys("C-w")
@@ -309,7 +309,7 @@ def test_a_session_is_resumed_and_earlier_input_is_found(
     terminal.until("to resume")
     assert [e.prompt for e in events(TurnStarted)] == ["what does add do?", "and what else?"]
     assert [m.content for m in events(MessageAdded)].count("what does add do?") <= 1
-    assert "what does add do?" in events(ModelAsked)[-1].prompt
+    assert "what does add do?" in events(ModelRequested)[-1].prompt
     terminal.start("--scripted", script)
     terminal.until("ask mode", gone="--scripted")
     terminal.keys("C-r")

@@ -23,9 +23,9 @@ from localagent.core.events import (
     CheckStarted,
     Event,
     Failed,
-    ModelAsked,
     ModelReading,
     ModelReplied,
+    ModelRequested,
     Step,
     TextDelta,
     TurnFinished,
@@ -130,7 +130,7 @@ def test_ascii_signs_where_the_locale_has_no_others() -> None:
 
 
 def test_a_reply_that_was_lost_is_not_run_into_the_one_that_follows() -> None:
-    asked = ModelAsked("answer", "What is it?", 0)
+    asked = ModelRequested("answer", "What is it?", 0)
     events = [
         *(asked, TextDelta("It holds a single", 0)),
         Warned("the model's process was killed; asking again (2 of 3)", lost=True),
@@ -145,9 +145,9 @@ def test_a_reply_that_was_lost_is_not_run_into_the_one_that_follows() -> None:
 @pytest.mark.parametrize("end", [Step("apply", "changing calc.py"), finished("refused", "no")])
 def test_a_reply_that_nobody_waits_for_is_not_run_into_the_next(end: Event) -> None:
     """Of replies that are written together, those after one that passes never end."""
-    events: list[Event] = [ModelAsked("file", "", 0), ModelAsked("file", "", 1)]
+    events: list[Event] = [ModelRequested("file", "", 0), ModelRequested("file", "", 1)]
     events += [TextDelta("half a li", 0), replied("two", stream=1), end]
-    events += [ModelAsked("answer", "", 0), TextDelta("It holds one.\n", 0)]
+    events += [ModelRequested("answer", "", 0), TextDelta("It holds one.\n", 0)]
     events += [replied("It holds one.\n", "answer")]
     lines = drawn(events, screen(80, live=True)).replace(ERASE, "\n").splitlines()
     assert "It holds one." in [line.strip() for line in lines]
@@ -155,7 +155,7 @@ def test_a_reply_that_nobody_waits_for_is_not_run_into_the_next(end: Event) -> N
 
 def test_the_live_line_moves_and_is_gone_at_the_end() -> None:
     on = screen(60, live=True)
-    events: list[Event] = [ModelAsked("file", "…")]
+    events: list[Event] = [ModelRequested("file", "…")]
     events += [ModelReading(n, 1000, 100, (1000 - n) / 50) for n in range(100, 1000, 300)]
     text = drawn(events, on)
     states = [part for part in text.split(ERASE) if part]
@@ -182,7 +182,7 @@ def settled(text: str) -> str:
 def test_a_reply_streams_and_a_long_one_is_folded() -> None:
     reply = "".join(f"line {n}\n" for n in range(100))
     pieces = [TextDelta(reply[i : i + 5]) for i in range(0, len(reply), 5)]
-    text = drawn([ModelAsked("file", ""), *pieces, replied(reply)], screen(80, live=True))
+    text = drawn([ModelRequested("file", ""), *pieces, replied(reply)], screen(80, live=True))
     last = text.split(ERASE)[-1]
     assert "    line 0\n    line 1\n" in settled(text)
     assert "    line 39\n" in settled(text)
@@ -195,7 +195,7 @@ def test_a_reply_streams_and_a_long_one_is_folded() -> None:
 def test_an_answer_streams_whole_and_is_not_repeated() -> None:
     reply = "\n\n".join(f"paragraph {n}" for n in range(60))
     events = [
-        ModelAsked("answer", ""),
+        ModelRequested("answer", ""),
         *[TextDelta(reply[i : i + 9]) for i in range(0, len(reply), 9)],
         replied(reply, "answer"),
         finished("answered", reply),
@@ -207,7 +207,7 @@ def test_an_answer_streams_whole_and_is_not_repeated() -> None:
 
 
 def test_of_replies_that_are_written_together_the_first_is_followed() -> None:
-    events: list[Event] = [ModelAsked("file", "", 0), ModelAsked("file", "", 1)]
+    events: list[Event] = [ModelRequested("file", "", 0), ModelRequested("file", "", 1)]
     events += [TextDelta("one\n", 0), TextDelta("two\n", 1), TextDelta("and on\n", 0)]
     events += [replied("two", stream=1), replied("one", stream=0)]
     shown = settled(drawn(events, screen(80, live=True)))
@@ -260,7 +260,7 @@ def test_drawing_a_fast_model_is_cheap() -> None:
 
     on = screen(80, live=True)
     renderer = Renderer(on)
-    renderer.draw(ModelAsked("answer", ""))
+    renderer.draw(ModelRequested("answer", ""))
     before = time.process_time()
     for n in range(4000):
         renderer.draw(TextDelta(f"word{n} " if n % 10 else "\n"))

@@ -10,8 +10,8 @@ from localagent.core.events import (
     Event,
     Failed,
     FileChanged,
-    ModelAsked,
     ModelReplied,
+    ModelRequested,
     SessionStarted,
     Step,
     ToolReturned,
@@ -47,7 +47,7 @@ def ask(model: Model, start: str = "") -> tuple[str, Finish]:
 
 
 def test_replies_come_in_order_with_their_counts() -> None:
-    asked = ModelAsked("p", "prompt")
+    asked = ModelRequested("p", "prompt")
     model = ReplayModel([asked, replied("one ü"), asked, replied("```py\ntwo", "length")])
     assert ask(model) == ("one ü", Finish("stop", Usage(10, 4, 3, 0.5, 0.25)))
     text, finish = ask(model, start="```py\n")
@@ -57,7 +57,7 @@ def test_replies_come_in_order_with_their_counts() -> None:
 
 
 def test_a_recorded_failure_fails_again() -> None:
-    asked = ModelAsked("p", "prompt")
+    asked = ModelRequested("p", "prompt")
     recorded = [asked, replied("one"), asked, Failed("WorkerDied", "it died"), asked, replied("3")]
     model = ReplayModel(recorded)
     assert ask(model)[0] == "one"
@@ -67,7 +67,7 @@ def test_a_recorded_failure_fails_again() -> None:
 
 
 def test_cancelling() -> None:
-    model = ReplayModel([ModelAsked("p", ""), replied("many words to come")])
+    model = ReplayModel([ModelRequested("p", ""), replied("many words to come")])
     chunks = model.generate(Request([]))
     found = [next(chunks), next(chunks)]
     model.cancel()

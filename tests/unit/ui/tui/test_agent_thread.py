@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from localagent.core.events import (
     Event,
-    ModelAsked,
     ModelReading,
     ModelReplied,
+    ModelRequested,
     Question,
     TextDelta,
     TurnFinished,
@@ -31,7 +31,7 @@ def test_only_the_last_turn_comes_and_only_readable_replies() -> None:
         TurnStarted(1, "first"),
         reply("answer"),
         TurnStarted(2, "second"),
-        ModelAsked("answer", "the prompt"),
+        ModelRequested("answer", "the prompt"),
         ModelReading(1, 2, 0),
         TextDelta("answ"),
         Question(1, "shell", "ls", "$ ls", ""),
@@ -42,7 +42,7 @@ def test_only_the_last_turn_comes_and_only_readable_replies() -> None:
     ]
     assert list(last_turn(events)) == [
         TurnStarted(2, "second"),
-        ModelAsked("answer", ""),
+        ModelRequested("answer", ""),
         TextDelta("answer 0"),
         reply("answer"),
         END,
