@@ -1,9 +1,9 @@
 """The questions of a session as one conversation: the model reads nothing twice.
 
 Each question continues the prompt and the answer before it, byte for byte, and adds only new code.
-Each question continues the prompt and the answer before it, byte for byte, and adds only new code.
 Each answer keeps a record of its prompt (`messages.PromptRecord`), with the hashes of the files. A
 conversation is not continued once the code in its prompt has changed.
+"""
 
 from __future__ import annotations
 
