@@ -402,6 +402,8 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
 
 def type_name(cls: type) -> str:
     """The name of an event class in the JSON form: "text_delta" for TextDelta."""
+    if cls is ModelRequested:
+        return "model_asked"  # its name in the transcripts and scripts of version 0.1.0
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
