@@ -298,11 +298,11 @@ def _scan_json(result: Scan) -> dict[str, object]:
 
 def use(args: argparse.Namespace) -> CliResult:
     """Change the default model."""
-    from localagent.models.catalog import manage, store
+    from localagent.models.catalog import manage, verification
 
     entry = manage.use(args.id)
     lines = [f"{entry.id} is the default model now"]
-    if store.state(entry) not in ("installed", "unverified", "served"):
+    if verification.state(entry) not in ("installed", "unverified", "served"):
         lines.append(f"it is not installed: localagent models fetch {entry.id}")
     return text_result(*lines)
 

@@ -24,7 +24,7 @@ from localagent.doctor.sandboxes import KindReport, kinds, leak_hint, selectable
 from localagent.egress import EgressState
 from localagent.egress import lock as egress
 from localagent.history.audit.verify import verify
-from localagent.models.catalog import lock, store
+from localagent.models.catalog import lock, verification
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.process import library
 from localagent.models.ollama import pinning
@@ -187,7 +187,7 @@ def _pinned(entry: ModelEntry, settings: Settings) -> Check:
     name = f"model {entry.id}"
     try:
         if entry.file:
-            store.path_for(entry, deep=True)
+            verification.path_for(entry, deep=True)
         else:
             pinning.verify(entry, settings.ollama_host, settings.policy.allowed_hosts)
     except LocalAgentError as error:

@@ -10,7 +10,7 @@ from localagent.core.errors import LocalAgentError, ModelFileError, ModelLoadErr
 from localagent.doctor.report import DoctorProblem, Section
 from localagent.egress import lock as egress
 from localagent.models import gguf
-from localagent.models.catalog import lock, store
+from localagent.models.catalog import lock, verification
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.hardware import Gpu, gigabytes
 from localagent.models.llamacpp.memory_plan import MemoryPlan, plan_for_file
@@ -77,7 +77,7 @@ def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fata
         data = {"id": entry.id, "backend": entry.backend, "digest": entry.digest}
         data["chat_template_sha256"] = entry.chat_template_sha256
         return Section(name, (line, *_pins(entry)), (), data)
-    state, path = store.state(entry), store.location(entry)
+    state, path = verification.state(entry), verification.location(entry)
     lines = [f"{path} ({gigabytes(entry.bytes)}): {_STATES[state]}", *_pins(entry)]
     data = {
         "id": entry.id,
@@ -90,7 +90,7 @@ def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fata
     if state not in ("installed", "unverified"):
         return Section(name, tuple(lines), (_absent(entry, state, fatal=fatal),), data)
     try:
-        store.check_template(entry, path, _verify(entry))
+        verification.check_template(entry, path, _verify(entry))
         found = _plan(entry, settings, gpus)
     except (gguf.GgufError, OSError) as error:
         problem = DoctorProblem(f"{path} cannot be read: {error}", _verify(entry), fatal)
@@ -110,7 +110,7 @@ def _pins(entry: ModelEntry) -> tuple[str, str]:
 def _plan(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...]) -> MemoryPlan:
     profile = entry.profile.profile()
     return plan_for_file(
-        store.location(entry),
+        verification.location(entry),
         replace(profile, window=settings.window or profile.window),
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
@@ -119,11 +119,11 @@ def _plan(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...]) -> Memor
     )
 
 
-def _absent(entry: ModelEntry, state: store.State, *, fatal: bool) -> DoctorProblem:
+def _absent(entry: ModelEntry, state: verification.State, *, fatal: bool) -> DoctorProblem:
     if state == "altered":
         return DoctorProblem(f"the file of {entry.id} is not the pinned one", _verify(entry), fatal)
     what = f"the model {entry.id} is not on this machine ({gigabytes(entry.bytes)})"
-    if store.pinned_in_place(entry):
+    if verification.pinned_in_place(entry):
         hint = "restore the file, or pin its new path: localagent models add PATH"
     else:
         hint = f"localagent models fetch {entry.id}"

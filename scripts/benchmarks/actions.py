@@ -17,7 +17,7 @@ from localagent.context.prompts import Prompts
 from localagent.core.errors import ToolError
 from localagent.core.messages import Message
 from localagent.models.base import Finish, ModelInfo, Request, Text
-from localagent.models.catalog import lock, store
+from localagent.models.catalog import lock, verification
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.tools.base import model_specs
 from localagent.tools.registry import standard_tools
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     info = ModelInfo(entry.id, "llamacpp", "", profile)
     requests = [_request(number, options) for number in range(options.count)]
     kinds: Counter[str] = Counter()
-    with LlamaCpp(store.path_for(entry), info) as model:
+    with LlamaCpp(verification.path_for(entry), info) as model:
         texts = [""] * len(requests)
         for place, chunk in model.generate_all(requests):
             if isinstance(chunk, Text):

@@ -28,7 +28,7 @@ from rows import REPO, machine, rows_of, write_row
 
 from localagent.core.messages import Message
 from localagent.models.base import Finish, ModelInfo, Request, Text, Usage
-from localagent.models.catalog import lock, store
+from localagent.models.catalog import lock, verification
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.models.llamacpp.hardware import physical_cores
 from localagent.models.llamacpp.memory_plan import BATCH
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure the parts; each gives one row and one line."""
     entry = lock.load().entry(options.model)
-    bench = Bench(store.path_for(entry), entry, options)
+    bench = Bench(verification.path_for(entry), entry, options)
     for part in options.only:
         row = {"part": part, "model": entry.id, "sha256": entry.sha256[:12], **machine()}
         row |= {"extra_bufts": not options.plain_weights, **getattr(bench, part)()}
@@ -202,7 +202,7 @@ class Bench:
         project.mkdir()
         data = home / ".local" / "share" / "localagent"
         data.mkdir(parents=True)
-        data.joinpath("models").symlink_to(store.path_for(self._entry).parent)
+        data.joinpath("models").symlink_to(verification.path_for(self._entry).parent)
         return home, project
 
     def _first_token(self, home: Path, project: Path) -> tuple[float, int]:

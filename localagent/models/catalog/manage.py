@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from localagent.core.errors import LocalAgentError, ModelLoadError, UsageError
 from localagent.models import gguf
-from localagent.models.catalog import lock, sources, store
+from localagent.models.catalog import lock, sources, store, verification
 from localagent.models.catalog.download import OnProgress
 from localagent.models.catalog.lock import LocalFile, Lock, LockFile, ModelEntry, ProfileSpec
 
@@ -28,11 +28,11 @@ _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model of the list. `store.state` gives its state; `place` is that of a verdict."""
+    """One model of the list. `verification.state` gives its state; `place` is that of a verdict."""
 
     entry: ModelEntry
     default: bool
-    state: store.State
+    state: verification.State
     place: str
 
 
@@ -72,7 +72,7 @@ def list_models() -> list[Row]:
     """List all models of the lock, in its order."""
     known = lock.load()
     return [
-        Row(entry, entry.id == known.default, store.state(entry), _place(entry))
+        Row(entry, entry.id == known.default, verification.state(entry), _place(entry))
         for entry in known.entries
     ]
 
@@ -86,8 +86,8 @@ def fetch(
     entry = lock.load().entry(model_id)
     if not entry.file:
         raise UsageError(f"Ollama keeps {entry.id} itself", f"ollama pull {entry.name} fetches it")
-    if given is None and store.state(entry) in ("installed", "unverified"):
-        return store.path_for(entry, report=report)
+    if given is None and verification.state(entry) in ("installed", "unverified"):
+        return verification.path_for(entry, report=report)
     return store.install(entry, sources.source_for(entry, given), report)
 
 
@@ -107,12 +107,12 @@ def verify(
     """
     known = lock.load()
     for entry in [known.entry(model_id)] if model_id else known.entries:
-        if model_id is None and store.state(entry) in ("missing", "incomplete"):
+        if model_id is None and verification.state(entry) in ("missing", "incomplete"):
             continue
-        read = deep or store.state(entry) == "unverified"
+        read = deep or verification.state(entry) == "unverified"
         try:
             if entry.file:
-                store.path_for(entry, deep, report)
+                verification.path_for(entry, deep, report)
             else:
                 from localagent.models.ollama import pinning
 
@@ -124,7 +124,7 @@ def verify(
 
 
 def _place(entry: ModelEntry) -> str:
-    return str(store.location(entry)) if entry.file else f"{entry.name} in Ollama"
+    return str(verification.location(entry)) if entry.file else f"{entry.name} in Ollama"
 
 
 def add(path: Path, model_id: str | None = None, report: OnProgress | None = None) -> Added:
@@ -138,10 +138,10 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "give the path of a GGUF file")
     header = _header(path)
-    size, sha256 = store.hash_file(path, report)
+    size, sha256 = verification.hash_file(path, report)
     known = lock.load()
     twin = next((entry for entry in known.entries if entry.sha256 == sha256), None)
-    if twin and store.state(twin) == "installed":
+    if twin and verification.state(twin) == "installed":
         return _add_template_pin(twin, header.chat_template_sha256)
     here = LocalFile(kind="file", path=str(path))
     if twin:

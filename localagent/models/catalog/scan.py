@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from localagent.models import gguf
-from localagent.models.catalog import lock, store
+from localagent.models.catalog import lock, verification
 
 _MAX_POINTER = 4096  # bytes of the file in which LM Studio notes its folder
 MAX_DEPTH = 16
@@ -129,7 +129,7 @@ class _Pins:
         self.by_file: dict[tuple[int, int], str] = {}
         for entry in files:
             try:
-                status = store.location(entry).stat()
+                status = verification.location(entry).stat()
             except OSError:
                 continue
             self.by_file[status.st_dev, status.st_ino] = entry.id

@@ -32,7 +32,7 @@ from localagent.models.base import (
     Usage,
     only,
 )
-from localagent.models.catalog import store
+from localagent.models.catalog import verification
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.gguf import GgufError
 from localagent.models.llamacpp import protocol
@@ -314,7 +314,7 @@ def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) ->
 
     The memory plan may shrink the window. Raises ModelNotInstalled, ModelFileError, ModelLoadError.
     """
-    file = store.VerifiedFile(entry)
+    file = verification.VerifiedFile(entry)
     gpus = usable_gpus()
     try:
         plan = plan_for_file(

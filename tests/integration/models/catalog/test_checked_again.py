@@ -17,7 +17,7 @@ import pytest
 from localagent.config.settings import Settings
 from localagent.core.errors import ModelFileError, ModelNotInstalled
 from localagent.core.paths import models_dir
-from localagent.models.catalog import lock, store
+from localagent.models.catalog import lock, store, verification
 from localagent.models.catalog.lock import LocalFile, LockFile
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.session.models import open_model
@@ -112,7 +112,7 @@ def test_the_same_content_anew_is_read_and_taken(
     model: LlamaCpp, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    real = store._digest  # counted, not replaced
+    real = verification._digest  # counted, not replaced
     monkeypatch.setattr(
         store, "_digest", lambda stream, *rest: read.append(file) or real(stream, *rest)
     )
@@ -131,7 +131,9 @@ def test_the_same_content_anew_is_read_and_taken(
 
 def test_notes_that_somebody_forged_do_not_count(model: LlamaCpp, file: Path) -> None:
     alter(file, ALTERED)
-    store._record(file, store._fingerprint(file.stat(), hashlib.sha256(DATA).hexdigest()))
+    verification.record(
+        file, verification.fingerprint(file.stat(), hashlib.sha256(DATA).hexdigest())
+    )
     end_worker(model)
     with pytest.raises(ModelFileError, match=r"is not what models\.lock pins"):
         model.count("ab")
@@ -144,7 +146,7 @@ def test_a_link_that_leads_elsewhere_meanwhile(file: Path, tmp_path: Path) -> No
     values = {"id": "toy", "file": "toy.gguf", "bytes": len(DATA)}
     values |= {"sha256": hashlib.sha256(DATA).hexdigest()}
     values |= {"source": (LocalFile(kind="file", path=str(file)),)}
-    checked = store.VerifiedFile(lock.checked(values, "test"))
+    checked = verification.VerifiedFile(lock.checked(values, "test"))
     assert checked.path == file.resolve()
     other = tmp_path / "other.gguf"
     other.write_bytes(ALTERED)

@@ -12,7 +12,7 @@ import pytest
 
 from localagent.core.errors import LockError, ModelFileError, ModelLoadError, UsageError
 from localagent.models import gguf
-from localagent.models.catalog import lock, manage, store
+from localagent.models.catalog import lock, manage, verification
 from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
 from tests.doubles.gguf_file import MODEL
 from tests.doubles.gguf_file import gguf as toy_gguf
@@ -89,7 +89,7 @@ def test_remove_unpins_what_was_added_and_leaves_the_file(
     file.write_bytes(model_bytes)
     added = entry.model_copy(update={"sources": (LocalFile(kind="file", path=str(file)),)})
     lock.save_user(LockFile(version=1, default=entry.id, model=(added,)))
-    assert store.path_for(lock.load().entry()) == file
+    assert verification.path_for(lock.load().entry()) == file
     removed = manage.remove(entry.id)
     assert (removed.freed, removed.unpinned) == (0, True)
     assert file.exists()
@@ -130,7 +130,7 @@ def test_a_file_is_pinned_with_what_its_header_says(tmp_path: Path) -> None:
     assert (entry.id, entry.license, entry.bytes) == ("toy-coder", "mit", path.stat().st_size)
     assert entry.chat_template_sha256 == gguf.text_sha256(str(MODEL["tokenizer.chat_template"]))
     assert (entry.profile.planner, entry.profile.fim) == ("workflow", True)
-    assert store.path_for(lock.load().entry("toy-coder")) == path
+    assert verification.path_for(lock.load().entry("toy-coder")) == path
     path.write_bytes(toy_gguf())
     assert manage.add(path).entry.profile.fim is False
 
@@ -162,7 +162,7 @@ def test_a_known_model_is_recognised_by_its_hash(tmp_path: Path) -> None:
     assert added.changed
     assert added.entry.id == "qwen2.5-coder-1.5b-instruct"
     entry = lock.load().entry()
-    assert store.path_for(entry) == real_model().resolve()
+    assert verification.path_for(entry) == real_model().resolve()
     assert not manage.add(file).changed
     assert manage.remove(entry.id).unpinned
     assert real_model().is_file()
@@ -184,7 +184,7 @@ def test_an_unknown_model_gets_an_entry_of_its_own(
     assert added.entry.profile.fim
     twin = lock.load().entry("qwen2.5-coder-1.5b-instruct")
     assert added.entry.chat_template_sha256 == twin.chat_template_sha256
-    assert store.path_for(lock.load().entry(added.entry.id)) == file
+    assert verification.path_for(lock.load().entry(added.entry.id)) == file
     manage.use(added.entry.id)
     assert lock.load().default == added.entry.id
     assert manage.remove(added.entry.id).unpinned

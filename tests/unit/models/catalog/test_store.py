@@ -16,7 +16,7 @@ import pytest
 
 from localagent.core.errors import ModelFileError, ModelNotInstalled, UsageError
 from localagent.core.paths import models_dir, state_dir
-from localagent.models.catalog import download, store
+from localagent.models.catalog import download, store, verification
 from localagent.models.catalog.lock import LocalFile, ModelEntry
 
 
@@ -64,8 +64,8 @@ def test_installs_a_file_and_verifies_it(entry: ModelEntry, model_bytes: bytes) 
     assert path.read_bytes() == model_bytes
     assert path.stat().st_mode & 0o777 == 0o400
     assert left_over() == ["test-model.gguf"]
-    assert store.state(entry) == "installed"
-    assert store.path_for(entry) == path
+    assert verification.state(entry) == "installed"
+    assert verification.path_for(entry) == path
 
 
 def test_an_interrupted_install_goes_on_after_the_last_whole_piece(
@@ -73,9 +73,9 @@ def test_an_interrupted_install_goes_on_after_the_last_whole_piece(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.install(entry, Cut(model_bytes, stop_in=2))
-    assert store.state(entry) == "incomplete"
+    assert verification.state(entry) == "incomplete"
     with pytest.raises(ModelNotInstalled):
-        store.path_for(entry)
+        verification.path_for(entry)
     again = Cut(model_bytes)
     assert store.install(entry, again).read_bytes() == model_bytes
     assert again.opened == [2, 3]
@@ -180,17 +180,17 @@ def test_one_altered_byte_is_found_by_a_deep_look(entry: ModelEntry, model_bytes
     path = store.install(entry, Cut(model_bytes))
     alter(path)
     with pytest.raises(ModelFileError, match="sha256"):
-        store.path_for(entry, deep=True)
+        verification.path_for(entry, deep=True)
 
 
 def test_one_altered_byte_is_found_before_loading(entry: ModelEntry, model_bytes: bytes) -> None:
     path = store.install(entry, Cut(model_bytes))
-    store.path_for(entry)
+    verification.path_for(entry)
     alter(path)
     with pytest.raises(ModelFileError, match="sha256"):
-        store.path_for(entry)
+        verification.path_for(entry)
     with pytest.raises(ModelFileError):
-        store.path_for(entry)  # and again, the failure is not remembered as a success
+        verification.path_for(entry)  # and again, the failure is not remembered as a success
 
 
 def test_a_truncated_file_is_named_with_both_sizes(entry: ModelEntry, model_bytes: bytes) -> None:
@@ -198,20 +198,20 @@ def test_a_truncated_file_is_named_with_both_sizes(entry: ModelEntry, model_byte
     path.chmod(0o600)
     os.truncate(path, 100_000)
     with pytest.raises(ModelFileError, match=r"has 100,000 bytes; .* pins 162,345"):
-        store.path_for(entry)
-    assert store.state(entry) == "altered"
+        verification.path_for(entry)
+    assert verification.state(entry) == "altered"
 
 
 def test_an_unchanged_file_is_not_read_again(entry: ModelEntry, model_bytes: bytes) -> None:
     store.install(entry, Cut(model_bytes))
     seen: list[download.Progress] = []
-    store.path_for(entry, report=seen.append)
+    verification.path_for(entry, report=seen.append)
     assert seen == []
     (state_dir() / "verified.json").unlink()
-    assert store.state(entry) == "unverified"
-    store.path_for(entry, report=seen.append)
+    assert verification.state(entry) == "unverified"
+    verification.path_for(entry, report=seen.append)
     assert [p.phase for p in seen][-1:] == ["verifying"]
-    assert store.state(entry) == "installed"
+    assert verification.state(entry) == "installed"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 3}'])
@@ -220,12 +220,12 @@ def test_a_damaged_verification_record_only_costs_a_read(
 ) -> None:
     path = store.install(entry, Cut(model_bytes))
     (state_dir() / "verified.json").write_text(text)
-    assert store.path_for(entry) == path
+    assert verification.path_for(entry) == path
 
 
 def test_a_missing_model_says_how_to_get_it(entry: ModelEntry) -> None:
     with pytest.raises(ModelNotInstalled) as caught:
-        store.path_for(entry)
+        verification.path_for(entry)
     assert caught.value.hint == "localagent models fetch test-model"
     assert caught.value.exit_code == 2
 
@@ -233,7 +233,7 @@ def test_a_missing_model_says_how_to_get_it(entry: ModelEntry) -> None:
 def test_a_folder_in_the_files_place_is_refused(entry: ModelEntry) -> None:
     (models_dir() / entry.file).mkdir(parents=True)
     with pytest.raises(ModelFileError, match="not a regular file"):
-        store.path_for(entry)
+        verification.path_for(entry)
 
 
 def test_a_file_pinned_in_place_is_used_where_it_is(
@@ -242,10 +242,10 @@ def test_a_file_pinned_in_place_is_used_where_it_is(
     file = tmp_path / "my model.gguf"
     here = entry.model_copy(update={"sources": (LocalFile(kind="file", path=str(file)),)})
     with pytest.raises(ModelNotInstalled, match="no longer at"):
-        store.path_for(here)
+        verification.path_for(here)
     file.write_bytes(model_bytes)
-    assert store.path_for(here) == file
-    assert store.pinned_in_place(here)
+    assert verification.path_for(here) == file
+    assert verification.pinned_in_place(here)
     assert store.remove(here) == 0
     assert file.exists()
 
@@ -310,4 +310,4 @@ def test_removing_frees_the_file_and_what_is_left_of_fetching(
     assert left_over() == []
     store.install(entry, Cut(model_bytes))
     assert store.remove(entry) == entry.bytes
-    assert store.state(entry) == "missing"
+    assert verification.state(entry) == "missing"
