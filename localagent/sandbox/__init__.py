@@ -1,1 +1,1 @@
-"""Sandboxes: where commands run, and what they can touch."""
+"""Sandboxes: run commands in a snapshot of the workspace, apart from the rest of the machine."""

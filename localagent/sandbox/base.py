@@ -1,9 +1,9 @@
-"""The `Sandbox` protocol: where commands run, and what they can touch.
+"""The `Sandbox` protocol: run commands in snapshots of the workspace.
 
-Every command runs in a `Snapshot` of the workspace: an overlay, or a copy where the kernel has no
-overlays. The command can write anything there, and `changes()` reads back what it changed. The
-caller decides whether changes reach the real workspace, through a checkpoint. So a check of a
-candidate never touches the user's files, and a shell command can be undone exactly.
+Every command runs in a `Snapshot` of the workspace: an overlay, or a copy if overlays do not work.
+The command can write anything in the snapshot, and `changes()` returns what the command changed.
+The caller decides whether to apply these changes to the real workspace, through a checkpoint. So a
+check of a candidate never touches the user's files, and a shell command can be undone exactly.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Protocol
 from localagent.core.changes import Change
 
 _REFUSED = re.compile(r"refused|ECONNREFUSED|permission denied|EACCES", re.I)
-# "127.0.0.1:5432" (Go, node, redis), 'at "localhost" (127.0.0.1), port 5432' (Postgres),
-# "host='localhost', port=5432" (urllib3).
+# Addresses in error messages: "127.0.0.1:5432" (Go, node, redis), 'at "localhost" (127.0.0.1), port
+# 5432' (Postgres), "host='localhost', port=5432" (urllib3).
 _ENDPOINT = re.compile(
     r"(?:127\.0\.0\.1|localhost|\[?::1\]?)['\")]{0,2}"
     r"(?::|(?: \([^)\n]{1,40}\))?,? port[ =])(\d{4,5})\b"
@@ -27,9 +27,9 @@ _ENDPOINT = re.compile(
 
 
 def closed_port_hint(output: str, ports: Sequence[int]) -> str:
-    """Return a hint, in one line, where a command could not reach a server of this machine.
+    """Return a one-line hint if the output says that a server of this machine was unreachable.
 
-    Returns "" for any other output. `ports` are the allowed ones.
+    Returns "" for any other output. `ports` are the ports that commands may reach.
     """
     for line in output.splitlines():
         match = _ENDPOINT.search(line)
@@ -47,11 +47,11 @@ def closed_port_hint(output: str, ports: Sequence[int]) -> str:
 class Command:
     """A command to run.
 
-    `/bin/sh -c` runs `line` in the folder `cwd`, relative to the workspace. Limits are: `seconds`
-    of wall-clock time, `memory_bytes` for each process, `total_memory_bytes` for all together,
-    `processes` at a time, `file_bytes` for each file, and `disk_bytes` for all files together.
-    `output_bytes` of the output are kept, half of them from the start and half from the end.
-    `env` is added to the scrubbed environment.
+    `/bin/sh -c` runs `line` in the folder `cwd`, relative to the workspace. The limits are
+    `seconds` of wall-clock time, `memory_bytes` for each process, `total_memory_bytes` for all
+    processes together, `processes` at a time, `file_bytes` for each file, and `disk_bytes` for all
+    files together. The sandbox keeps `output_bytes` of the output, half of them from the start and
+    half from the end. `env` is added to the scrubbed environment.
     """
 
     line: str
@@ -70,11 +70,11 @@ class Command:
 class CommandResult:
     """The result of a command.
 
-    `exit_code` is negative for a signal. `output` is stdout and stderr in the order they came,
-    decoded leniently, with a line in place of what was dropped. `stopped` names the limit for which
-    the sandbox ended the command, "" for none. `blocked_connections` is the number of attempts to
-    reach another machine, all in vain. `blocked_sockets` are other sockets that it was refused, in
-    words ("2 UDP, 1 raw"). They are 0 and "" where the kind cannot count.
+    `exit_code` is negative for a signal. `output` is stdout and stderr in the order of arrival,
+    decoded leniently; one line replaces the dropped part. `stopped` names the limit at which the
+    sandbox ended the command, or is "". `blocked_connections` counts the command's attempts to
+    reach another machine; all of them failed. `blocked_sockets` names the other sockets that the
+    sandbox refused ("2 UDP, 1 raw"). A kind of sandbox that cannot count leaves 0 and "".
     """
 
     exit_code: int
@@ -89,25 +89,25 @@ class CommandResult:
 
     @property
     def is_missing(self) -> bool:
-        """True where the shell did not find the command (exit code 127)."""
+        """True if the shell did not find the command (exit code 127)."""
         return self.exit_code == 127
 
     @property
     def blocked(self) -> str:
-        """What the sandbox blocked, in words; "" for nothing.
+        """The user's description of what the sandbox blocked; "" if it blocked nothing.
 
-        Such as "reach other machines (2 attempts) and use sockets that it may not (2 UDP)".
+        An example: "reach other machines (2 attempts) and use forbidden sockets (2 UDP)".
         """
         parts = []
         if count := self.blocked_connections:
             parts.append(f"reach other machines ({count} attempt{'s' if count > 1 else ''})")
         if self.blocked_sockets:
-            parts.append(f"use sockets that it may not ({self.blocked_sockets})")
+            parts.append(f"use forbidden sockets ({self.blocked_sockets})")
         return " and ".join(parts)
 
 
 def network_access(ports: Sequence[int]) -> str:
-    """Say what commands have of the network: "no network but 127.0.0.1:5432"."""
+    """Describe the network that commands can reach: "no network but 127.0.0.1:5432"."""
     endpoints = ", ".join(f"127.0.0.1:{port}" for port in ports)
     return f"no network but {endpoints}" if endpoints else "no network"
 
@@ -124,22 +124,22 @@ class Snapshot(Protocol):
         on_output: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> CommandResult:
-        """Run `command` to its end or limit; afterwards all its processes are gone.
+        """Run `command` to its end or limit; then end every process that it left.
 
-        Raises SandboxError where the command could not be started at all.
+        Raises SandboxError if the command cannot start.
         """
 
     def changes(self) -> tuple[Change, ...]:
         """Return how the snapshot differs from the workspace, sorted by path, without caches.
 
-        A deleted folder comes with a change for each of its entries. Where the kind of a path
-        changed (a file where a folder was), the deletions below it come first, and then its new
-        kind. Raises SandboxError where the changes are too large to keep.
+        A deleted folder comes with a change for each of its entries. If a file replaced a folder,
+        the deletions of the folder's entries come before the new file. Raises SandboxError if the
+        changes are too large to keep.
         """
 
 
 class Sandbox(Protocol):
-    """A way to run commands apart from the rest of the machine."""
+    """Opens snapshots in which commands run apart from the rest of the machine."""
 
     @property
     def kind(self) -> str:
@@ -147,14 +147,14 @@ class Sandbox(Protocol):
 
     @property
     def confined(self) -> bool:
-        """True where commands have no network and cannot write outside the snapshot."""
+        """True if commands have no network and cannot write outside the snapshot."""
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports of this machine's 127.0.0.1 that commands may connect to, by TCP."""
+        """The TCP ports of 127.0.0.1 that commands may connect to."""
 
     def open(self, root: Path, changes: Sequence[Change] = ()) -> AbstractContextManager[Snapshot]:
-        """Open a new snapshot of the folder `root` with `changes`; leaving discards it."""
+        """Open a snapshot of `root` with `changes` applied; the end of the block discards it."""
 
     def close(self) -> None:
-        """Free what is kept ready between snapshots. `open` works again afterwards."""
+        """Free the resources that are kept between snapshots. `open` still works afterwards."""

@@ -1,4 +1,4 @@
-"""The environment of commands: an allow-list, so that no secret gets in by being forgotten."""
+"""Environment variables of commands: an allow-list, so that no forgotten secret gets in."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PASSED = frozenset(
 )
 _PASSED_PREFIXES = ("LC_",)
 
-# These make programs quiet, plain and self-contained. Git takes no optional locks, so `git status`
-# leaves the index as it is. Package managers do not wait for a network.
+# These variables make programs quiet, plain and self-contained. Git takes no optional locks, so
+# `git status` leaves the index as it is. Package managers do not wait for a network.
 _FIXED = {
     "TERM": "dumb",
     "NO_COLOR": "1",
@@ -38,7 +38,8 @@ _FIXED = {
 }
 
 # Folders of the real home in which toolchains keep programs and packages, and no secrets. The
-# private home links to them, so that it has `cargo`, `go`, `mvn` and the user's `pip install`.
+# private home of a command links to them, so that commands find `cargo`, `go`, `mvn` and the user's
+# `pip install`.
 _TOOLS = (
     *(".local/lib", ".local/bin", ".local/share/virtualenvs", ".local/share/uv", ".local/pipx"),
     *(".pyenv", ".asdf", ".nvm", ".volta", ".rbenv", ".rvm", ".sdkman", ".ghcup", ".dotnet"),
@@ -54,7 +55,7 @@ def scrubbed(home: str, tmp: str, extra: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if name.upper() in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
-    # A relative entry of PATH means another folder in each working folder.
+    # A relative entry of PATH would mean a different folder in each working folder.
     entries = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
     path = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
     folders = {"HOME": home, "TMPDIR": tmp, "TEMP": tmp, "TMP": tmp, "PATH": path or os.defpath}
@@ -65,5 +66,5 @@ def tool_links(home: str) -> list[tuple[str, str]]:
     """Return the links that a private `home` needs: pairs of the link's path and its target."""
     real = Path.home()
     links = ((f"{home}/{name}", f"{real}/{name}") for name in _TOOLS)
-    # Path.is_dir raises for a folder that this user may not see.
+    # Path.is_dir raises for a folder that this user cannot read; os.path.isdir returns False.
     return [(link, target) for link, target in links if os.path.isdir(target)]  # noqa: PTH112

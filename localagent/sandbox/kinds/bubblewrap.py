@@ -1,8 +1,8 @@
-"""The sandbox "bubblewrap": namespaces made by the program `bwrap`, where it is installed.
+"""The sandbox "bubblewrap": namespaces that the installed program `bwrap` makes.
 
-For systems that let bwrap alone make user namespaces: by a profile of AppArmor, or as a set-user-id
-program. The snapshot is a copy, mounted at the workspace's own path. Hidden paths, limits and the
-filter on system calls are those of the other kinds.
+Some systems let only bwrap make user namespaces, by an AppArmor profile or as a set-user-id
+program. The snapshot is a copy of the workspace, mounted at the workspace's own path. Hidden paths,
+limits and the filter on system calls are the same as in the sandbox "unshare".
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from localagent.sandbox.snapshots.copy import ConfinedCopies, CopySnapshot, Run
 from localagent.sandbox.visible_paths import Mount, mounts
 
 _HOME = "/tmp/.localagent-home"
-_OBJECTS = "/tmp/.localagent-objects"  # of the real repository
-_TMP_BYTES = 2 << 30  # of /tmp, which lies in memory
-_TRIES = 3  # a path to cover, such as another program's socket, may go away meanwhile
-# CAP_* that root keeps, as in linux/syscalls.py.
+_OBJECTS = "/tmp/.localagent-objects"  # mount point of the real repository's objects
+_TMP_BYTES = 2 << 30  # size of /tmp, a file system in memory
+_TRIES = 3  # attempts: a path to cover, such as a socket, may vanish meanwhile
+# The capabilities (CAP_*) that root keeps, as in linux/syscalls.py.
 _FILE_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
-# The shell inside limits the number of processes, since the user's other processes do not count
-# there. The letter is -u in bash, and -p in dash.
+# A shell inside the user namespace sets the limit on processes, so that the user's other processes
+# do not count. The option of `ulimit` is -u in bash, and -p in dash.
 _LINE = 'ulimit -u "$1" 2>/dev/null || ulimit -p "$1"; exec /bin/sh -c "$2"'
 
 
 class BubblewrapSandbox(ConfinedCopies):
-    """Commands confined by bwrap. Raises SandboxError where there is none."""
+    """Runs commands confined by bwrap. Raises SandboxError if bwrap is not installed."""
 
     kind = "bubblewrap"
     mounted = _OBJECTS
@@ -45,7 +45,7 @@ class BubblewrapSandbox(ConfinedCopies):
         super().__init__(base, ports)
         found = shutil.which("bwrap")
         if found is None:
-            raise SandboxError("there is no program bwrap", "install the package bubblewrap")
+            raise SandboxError("the program bwrap was not found", "install the package bubblewrap")
         self._program = os.path.realpath(found)
 
     def runner(self, workspace: Path) -> Run:
@@ -60,7 +60,7 @@ class BubblewrapSandbox(ConfinedCopies):
         on_output: Callable[[str], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> CommandResult:
-        if not Path(snapshot.tree, command.cwd).is_dir():  # bwrap's error would look the command's
+        if not Path(snapshot.tree, command.cwd).is_dir():  # bwrap's own error is misleading
             raise SandboxError(f"the command could not be started: no folder {command.cwd}")
         env = scrubbed(_HOME, "/tmp", snapshot.copy.build_folder("/tmp") | command.env)
         written = [str(snapshot.tree.parent)]
@@ -96,7 +96,7 @@ class BubblewrapSandbox(ConfinedCopies):
         }
 
     def _listening(self) -> tuple[str, ...]:
-        """Return the program that listens inside, and then becomes the next program."""
+        """Return the command line of a program that listens inside, then executes the command."""
         if not self.ports:
             return ()
         python = plain_python("-c", HAND_OVER, "RELAY", ",".join(map(str, self.ports)))
@@ -104,10 +104,10 @@ class BubblewrapSandbox(ConfinedCopies):
 
 
 def _can_mount(mount: Mount) -> bool:
-    """Say whether a path exists, and bwrap can reach it.
+    """Report whether a path exists and bwrap can reach it.
 
-    Neither bwrap nor the command can enter a folder that only another user may enter: inside, root
-    has no rights to the files of others.
+    Neither bwrap nor the command can enter a folder that only another user may enter. Inside, root
+    has no rights to the files of other users.
     """
     kind, path, _ = mount
     if not os.path.lexists(path):
@@ -116,9 +116,9 @@ def _can_mount(mount: Mount) -> bool:
 
 
 def _is_in_copy(path: str, snapshot: CopySnapshot) -> bool:
-    """Say whether a path lies outside of the workspace, or also in its copy.
+    """Report whether a path lies outside of the workspace, or exists in the workspace's copy.
 
-    The copy has no sockets, for example, and bwrap would make a file to mount a cover on.
+    The copy lacks sockets, for example; bwrap would create a file there to mount a cover on.
     """
     if not Path(path).is_relative_to(snapshot.workspace):
         return True
@@ -137,7 +137,7 @@ def _may_enter(folder: Path) -> bool:
 
 
 def _always() -> list[str]:
-    """Return the options of every run; the launcher replaces STATUS, FILTER and RELAY."""
+    """Return bwrap's options for every run; the launcher replaces STATUS, FILTER and RELAY."""
     options = ["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
     options += ["--new-session", "--hostname", "sandbox", "--json-status-fd", "STATUS"]
     options += ["--seccomp", "FILTER", "--cap-drop", "ALL"]
@@ -149,9 +149,9 @@ def _always() -> list[str]:
 
 def _mounts(present: list[Mount], snapshot: CopySnapshot) -> list[str]:
     options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-    options += ["--remount-ro", "/proc"]  # to the kernel, root inside is still user 0
+    options += ["--remount-ro", "/proc"]  # the kernel still treats root inside as user 0
     partly_hidden: list[str] = []
-    covered: list[str] = []  # everything below these is hidden already
+    covered: list[str] = []  # everything below these folders is hidden already
     for kind, path, partial_cover in present:
         if kind == "tmp":
             options += ["--size", str(_TMP_BYTES), "--perms", "1777", "--tmpfs", path]

@@ -2,9 +2,9 @@
 
 For containers and systems that forbid user namespaces. The snapshot is a copy. Landlock checks
 files, abstract sockets, signals and debugging. A filter on system calls refuses what Landlock does
-not check, such as other protocols than TCP and System V memory. A broker makes other calls in the
-command's place: modes, connections (launcher/syscall_broker.py). A command sees processes of
-others, and cannot touch them.
+not check, such as UDP and System V memory. A broker (launcher/syscall_broker.py) connects and
+changes file modes in the command's place. A command sees the machine's other processes, but cannot
+touch them.
 
 Needs Linux 6.12, on x86-64 or 64-bit ARM.
 """
@@ -25,7 +25,7 @@ from localagent.sandbox.visible_paths import landlock_rules
 
 
 class LandlockSandbox(ConfinedCopies):
-    """Commands confined by Landlock."""
+    """Runs commands confined by Landlock."""
 
     kind = "landlock"
 
@@ -46,7 +46,7 @@ class LandlockSandbox(ConfinedCopies):
         folders = (snapshot.tree, snapshot.tmp, snapshot.home)
         tree, tmp, home = written = [os.path.realpath(folder) for folder in folders]
         workspace = str(snapshot.workspace)
-        # The copy has another path than the workspace, so paths are translated both ways.
+        # The copy's path differs from the workspace's, so paths are translated both ways.
         command = replace(command, line=command.line.replace(workspace, tree))
         env = scrubbed(home, tmp, snapshot.copy.build_folder(tmp) | command.env)
         cwd = os.path.normpath(Path(tree, command.cwd))

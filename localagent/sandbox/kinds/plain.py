@@ -1,8 +1,10 @@
-"""The sandbox "none": a copy of the workspace, limits and a scrubbed environment, no confinement.
+"""The sandbox "none": a copy of the workspace, limits and a scrubbed environment, but no
+confinement.
 
-For systems without a real sandbox. Commands run in a copy, so they cannot change the workspace by
-accident; they can do everything else that the user can. So every command needs the user's consent
-(permissions/rules.py). Works on every system; Windows has no resource limits.
+It serves systems without a real sandbox. Commands run in a copy, so they cannot change the
+workspace by accident, but they can do everything else that the user can. So every command needs the
+user's consent (permissions/rules.py). This kind works on every system, but without resource limits
+on Windows.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from localagent.sandbox.snapshots.copy import Copies, CopySnapshot
 
 
 class PlainSandbox:
-    """Commands in a copy of the workspace. `base` is where scratch folders lie."""
+    """Runs commands in a copy of the workspace. `base` is the folder for scratch folders."""
 
     kind = "none"
     confined = False
@@ -36,12 +38,12 @@ class PlainSandbox:
 
     @contextmanager
     def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[Snapshot]:
-        """Open a new snapshot of `root`. Raises SandboxError without room for a copy."""
+        """Open a snapshot of `root`. Raises SandboxError if there is no room for a copy."""
         with self._copies.open(root, changes, _run) as snapshot:
             yield snapshot
 
     def close(self) -> None:
-        """Remove the scratch folders, as also happens at exit."""
+        """Remove the scratch folders; exit removes them too."""
         self._copies.close()
 
 
@@ -69,11 +71,11 @@ def _run_posix(
 ) -> CommandResult:
     from localagent.sandbox.launcher.client import Launcher, base_job
 
-    # The kernel would count all processes of the user, not the command's alone.
+    # The kernel would count all processes of the user, not only those of the command.
     job = {
         **base_job(command, environment, cwd, written, count_processes=False),
         "kind": "plain",
-        # In the network that the egress lock leaves, the kernel counts attempts to get out.
+        # In the network namespace of the egress lock, the kernel counts attempts to get out.
         "isolated_network": lock.state().level == "namespace",
     }
     return Launcher().run(job, command, on_output, cancelled)

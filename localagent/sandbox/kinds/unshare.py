@@ -1,12 +1,12 @@
 """The sandbox "unshare": Linux namespaces and an overlay; no root and no extra package needed.
 
-Commands see the workspace at its own path, as an overlay whose upper folder takes everything that
-they write. They see the rest of the machine read-only, without network, other processes, devices
-and secrets (visible_paths.py). A launcher in a process of its own does the work
+Commands see the workspace at its own path, as an overlay; its upper folder takes everything that
+they write. They see the rest of the machine read-only, without network, other processes, devices or
+secrets (visible_paths.py). A launcher in a process of its own does the work
 (launcher/namespaces.py); this module prepares its jobs and reads the result.
 
-Needs Linux 5.12 (overlays in user namespaces, recursive read-only mounts) and user namespaces,
-or root.
+It needs root or user namespaces, and Linux 5.12 (overlays in user namespaces, recursive read-only
+mounts).
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from localagent.sandbox.snapshots.scratch import Scratches, remove_tree
 from localagent.sandbox.visible_paths import Mount, mounts
 
 _HOME = "/tmp/.localagent-home"
-_TMP_BYTES = 2 << 30  # of /tmp and of /dev/shm, which lie in memory
+_TMP_BYTES = 2 << 30  # size of /tmp and of /dev/shm, file systems in memory
 _NOTHING = Command("", seconds=60.0)
 
 
 class UnshareSandbox:
-    """Commands confined by namespaces. Not thread-safe.
+    """Runs commands confined by namespaces. Not thread-safe.
 
-    `base` is where scratch folders lie (see scratch.bases). Commands may connect to `ports` of this
-    machine.
+    `base` is the folder for scratch folders (see scratch.bases). Commands may connect to `ports` of
+    this machine.
     """
 
     kind = "unshare"
@@ -49,7 +49,7 @@ class UnshareSandbox:
 
     @contextmanager
     def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[Snapshot]:
-        """Open a new snapshot of `root`. Raises SandboxError for an unusable folder."""
+        """Open a snapshot of `root`. Raises SandboxError if `root` is unusable."""
         workspace = root.resolve()
         found = mounts(workspace)
         scratch = self._scratches.outside(workspace)
@@ -62,7 +62,7 @@ class UnshareSandbox:
             scratch.discard(folder)
 
     def close(self) -> None:
-        """Remove the scratch folders and end the waiting launcher, as also happens at exit."""
+        """Remove the scratch folders and end the waiting launcher; exit does both too."""
         self.launchers.close()
         self._scratches.close()
 
@@ -71,12 +71,12 @@ class UnshareSandbox:
         self._no_overlay.add(workspace)
 
     def can_overlay(self, workspace: Path) -> bool:
-        """Say whether an overlay of `workspace` is worth a try."""
+        """Report whether an overlay of `workspace` may work."""
         return workspace not in self._no_overlay
 
 
 class _UnshareSnapshot:
-    """A snapshot as an overlay or, where the file system allows none, as a copy of the files."""
+    """A snapshot as an overlay, or as a copy if the file system allows no overlays."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class _UnshareSnapshot:
         self._pending: list[Change] = []
         self._used = False
         self._copy: copy.Copy | None = None
-        # The overlay's own folder gets its mode from here; the owner can always write.
+        # The overlay's root takes its mode from this folder; the owner can always write.
         (folder / "upper").mkdir()
         (folder / "upper").chmod(workspace.stat().st_mode & 0o777 | 0o700)
         if not sandbox.can_overlay(workspace):
@@ -129,7 +129,7 @@ class _UnshareSnapshot:
         try:
             result = launcher.run(self._job(command, argv), command, on_output, cancelled)
         except SandboxError as error:
-            # The workspace's file system, or one mounted inside it, may have no overlays.
+            # The workspace's file system, or one mounted inside it, may not support overlays.
             if self._used or self._copy is not None or "overlay" not in error.message:
                 raise
             self._sandbox.overlay_failed(self._workspace)
@@ -142,7 +142,7 @@ class _UnshareSnapshot:
 
     def _job(self, command: Command, argv: list[str] | None) -> dict[str, Any]:
         work = self._folder / "work"
-        if work.exists():  # an earlier mount leaves files there, and the next mount needs none
+        if work.exists():  # an earlier mount left files there; a mount needs an empty folder
             remove_tree(work)
         work.mkdir()
         env = scrubbed(_HOME, "/tmp", command.env)

@@ -1,1 +1,1 @@
-"""The launcher: a process of its own that starts confined commands and limits them."""
+"""The launcher: a separate process that starts a confined command and limits it."""

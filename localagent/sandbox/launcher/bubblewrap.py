@@ -1,9 +1,10 @@
-"""Run a command through `bwrap`. Runs in the launcher, so it needs the standard library alone.
+"""Run a command through `bwrap`. This module runs in the launcher and needs only the standard
+library.
 
-bwrap reports on a pipe which process is the first in the new namespaces, and how the command ended.
-Without a report it could not start the command, and its output says why. The job's arguments hold
-the words STATUS, FILTER and RELAY in the places of descriptors: of this pipe, of the filter on
-system calls, and of the port relay.
+bwrap reports on a pipe the first process in the new namespaces and the command's exit code. If
+bwrap reports nothing, it could not start the command, and its output says why. The job's arguments
+hold placeholders for descriptors: STATUS for this pipe, FILTER for the filter on system calls,
+RELAY for the port relay.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localagent.sandbox.launcher.supervisor import Job
 
-_SETUP_FAILED = 1 << 8  # the wait status of bwrap where it failed before the command
-_END_MS = 10_000  # within which the kernel ends the processes in the namespaces
+_SETUP_FAILED = 1 << 8  # the wait status of bwrap if it failed before the command
+_END_MS = 10_000  # milliseconds until the kernel has ended all processes in the namespaces
 
 
 def serve(job: Job, status: int, filter_code: bytes) -> None:
-    """Run `job`, held to a filter on system calls."""
+    """Run `job` under a filter on system calls."""
     reports, writer = os.pipe()
     filter_reader, filter_writer = os.pipe()
     os.write(filter_writer, filter_code)
@@ -37,7 +38,7 @@ def serve(job: Job, status: int, filter_code: bytes) -> None:
         descriptors["RELAY"] = relay.inside.fileno()
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
-    *words, line = job["argv"]  # the command itself may be any word
+    *words, line = job["argv"]  # the command itself may be one of the placeholders
     job["argv"] = [*(str(descriptors.get(word, word)) for word in words), line]
     child = os.fork()
     if child == 0:
@@ -55,7 +56,7 @@ def serve(job: Job, status: int, filter_code: bytes) -> None:
     if exit_code is not None or (first is not None and result != _SETUP_FAILED):
         say(status, "R")
     if exit_code is not None:
-        # As shells do, bwrap reports a signal as its number plus 128.
+        # Like a shell, bwrap reports a signal as its number plus 128.
         say(status, f"X {exit_code - 128 if exit_code > 128 else exit_code << 8}")
 
 
@@ -71,19 +72,19 @@ class _FirstProcess:
         try:
             signal.pidfd_send_signal(self._process, signal.SIGKILL)
         except OSError:
-            pass  # it has ended, or is another user's; bwrap ends it too (--die-with-parent)
+            pass  # ended, or another user's; bwrap ends it too (--die-with-parent)
         poll = select.poll()
         poll.register(self._process, select.POLLIN)
         poll.poll(_END_MS)
 
 
 def _await_first(reports: int) -> tuple[bytes, _FirstProcess | None]:
-    """Return bwrap's first report, and the process that it names.
+    """Return bwrap's first report, and the process that the report names.
 
-    The process is None where bwrap started none, or localagent hung up.
+    The process is None if bwrap started none, or if localagent hung up.
     """
     poll = select.poll()
-    poll.register(0, 0)  # no events: poll reports a hang-up alone
+    poll.register(0, 0)  # no events: poll reports only a hang-up
     poll.register(reports, select.POLLIN)
     report = b""
     while (pid := _number(report, b"child-pid")) is None:
@@ -95,11 +96,11 @@ def _await_first(reports: int) -> tuple[bytes, _FirstProcess | None]:
     try:
         return report, _FirstProcess(pid)
     except OSError:
-        return report, None  # it has ended already
+        return report, None  # the process has ended already
 
 
 def _number(report: bytes, key: bytes) -> int | None:
-    """Read a number from bwrap's report: lines such as `{ "child-pid": 12 }`."""
+    """Read a number from bwrap's report, whose lines look like `{ "child-pid": 12 }`."""
     _, _, rest = report.partition(b'"%s":' % key)
     digits, end, _ = rest.replace(b",", b"}").partition(b"}")
     return int(digits) if end and digits.strip().isdigit() else None

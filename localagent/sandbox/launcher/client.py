@@ -1,7 +1,7 @@
 """Start launchers, and run one command through each.
 
-A launcher (see main.py) is a process that waits for a job. localagent starts the next one ahead of
-time: most of a command's overhead is the start of the interpreter.
+A launcher (see main.py) is a process that waits for a job. localagent starts the next launcher
+ahead of time, since the start of the interpreter is most of a command's overhead.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from localagent.core.interpreter import plain_python
 from localagent.sandbox.base import Command, CommandResult
 from localagent.sandbox.launcher.follow import FollowResult, OutputBuffer, follow
 
-# The package's folder comes last in the path, so that nothing next to it hides a module of the
-# standard library.
+# The package's folder comes last in the path, so that no file next to the package hides a module of
+# the standard library.
 _CODE = (
     "import sys; sys.path.append({root!r}); "
     "from localagent.sandbox.launcher.main import main; main()"
@@ -32,13 +32,13 @@ _KILLED = -9
 class Launcher:
     """One launcher process, which runs at most one job.
 
-    Raises SandboxError where the process cannot start.
+    Raises SandboxError if the process cannot start.
     """
 
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[3])
         code = _CODE.format(root=root)
-        # The interpreter itself may need this variable to start.
+        # Without this variable, the interpreter itself may fail to start.
         names = [name for name in ("LD_LIBRARY_PATH",) if name in os.environ]
         self._status, status = os.pipe()
         try:
@@ -71,9 +71,9 @@ class Launcher:
         on_output: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> CommandResult:
-        """Run `job` with the limits of `command`; the launcher takes no other job.
+        """Run `job` with the limits of `command`; the launcher takes no job after it.
 
-        Raises SandboxError where the command could not be started.
+        Raises SandboxError if the command cannot start.
         """
         output = OutputBuffer(command.output_bytes, on_output)
         try:
@@ -86,7 +86,7 @@ class Launcher:
         return _result(lines, output, end)
 
     def close(self) -> None:
-        """Hang up: the launcher ends, with everything that it started."""
+        """Hang up: the launcher ends, and so does everything that it started."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -109,7 +109,7 @@ class Launcher:
             pass  # the launcher has ended; the caller reads its last status
 
     def _status_lines(self) -> list[str]:
-        """Return every line of the status; the launcher has ended, so no more will come."""
+        """Return all lines of the status; the launcher has ended, so no more lines will come."""
         os.set_blocking(self._status, False)
         data = b""
         with contextlib.suppress(BlockingIOError):
@@ -184,9 +184,9 @@ def base_job(
 ) -> dict[str, Any]:
     """Return the keys of a job that every kind has (see main.py).
 
-    `count_processes` lets the kernel count the processes of this user. Memory is bounded by
-    RLIMIT_DATA: the JVM and V8 reserve more address space than any machine has, so RLIMIT_AS would
-    stop them, and use little of it. A limit of 0 in the command means none.
+    With `count_processes`, the kernel counts the processes of this user. RLIMIT_DATA bounds memory,
+    since RLIMIT_AS would stop the JVM and V8: they reserve far more address space than they use. A
+    limit of 0 in the command means no limit.
     """
     limits = [("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 4096)]
     if command.memory_bytes:

@@ -1,7 +1,7 @@
 """Follow a child process to its end: output, time limit, cancellation.
 
-Works the same on every system. A thread reads the pipe, and the caller's thread does everything
-else, so `on_output` and `cancelled` are called in the caller's thread.
+This module works the same on every system. A thread reads the pipe. The caller's thread does
+everything else, so it also calls `on_output` and `cancelled`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from dataclasses import dataclass
 
 _CHUNK = 64 << 10  # bytes; a Linux pipe holds as many
 _TICK = 0.05  # seconds between checks of the clock and of `cancelled`
-# Seconds that a process has to end after a stop, and that its pipe may stay open after its end: a
-# process that escaped may hold the pipe.
+# Seconds that a process has to end after a stop. Its pipe may stay open as long after its end,
+# since a process that escaped may hold the pipe.
 _GRACE = 3.0
 
 
 class OutputBuffer:
     """The output of a process: the first and the last half of `limit` bytes.
 
-    `on_output` gets the text as it comes, up to `limit` bytes, and never half a character.
+    `on_output` gets the text as it arrives, up to `limit` bytes, and never half a character.
     """
 
     def __init__(self, limit: int, on_output: Callable[[str], None] | None = None) -> None:
@@ -49,7 +49,7 @@ class OutputBuffer:
             self._head += data[:room]
             data = data[room:]
         self._tail += data
-        if len(self._tail) > 2 * self._half + _CHUNK:  # not at every chunk: that copies
+        if len(self._tail) > 2 * self._half + _CHUNK:  # cut rarely, since each cut copies the tail
             del self._tail[: -self._half]
 
     @property
@@ -87,8 +87,8 @@ def follow(
 ) -> FollowResult:
     """Read `process` until its pipe closes or it ends.
 
-    `stop` has to end the process. It is called at most once for each reason: after `seconds`, when
-    `cancelled` returns True, and when an exception ends the caller.
+    `stop` must end the process. This function calls `stop` at most once for each reason: after
+    `seconds`, when `cancelled` returns True, and when an exception ends the caller.
     """
     chunks: queue.Queue[bytes | None] = queue.Queue(maxsize=16)
     threading.Thread(target=_read, args=(process, chunks), daemon=True).start()
@@ -108,7 +108,7 @@ def follow(
         raise
     finally:
         condition.wait()
-        # Empty the queue, so that a reader that waits for room can continue to its end.
+        # Empty the queue, so that a reader thread that waits for room can finish.
         try:
             while True:
                 chunks.get_nowait()
@@ -148,7 +148,7 @@ class _StopCondition:
         self.was_cancelled = False
 
     def give_up(self) -> bool:
-        """Stop the process where it is time; return True once reading has no more use."""
+        """Stop the process if there is a reason to; return True if reading must end."""
         now = time.monotonic()
         if now < self._next_check:
             return False
@@ -161,13 +161,13 @@ class _StopCondition:
             self.timed_out = True
         elif self._process.poll() is None:
             return False
-        # Stopped for a reason, or ended by itself while another process holds the pipe.
+        # The process was stopped, or it ended while another process holds the pipe.
         self._stop()
         self._give_up_at = now + _GRACE
         return False
 
     def wait(self) -> None:
-        """Wait for the process, so that no zombie stays; kill it if it does not end."""
+        """Wait for the process, so that no zombie stays; kill the process if it does not end."""
         try:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:

@@ -1,8 +1,8 @@
 """Confine a command by Landlock, without namespaces or root.
 
-Runs in the launcher, so it needs the standard library alone. Rights are those of linux/landlock.h.
-Version 6 of the interface (Linux 6.12) is the first that keeps signals and abstract sockets inside.
-seccomp.py and syscall_broker.py cover what Landlock does not check.
+This module runs in the launcher and needs only the standard library. The constants of rights are
+those of linux/landlock.h. Version 6 of Landlock (Linux 6.12) is the first that confines signals and
+abstract sockets. seccomp.py and syscall_broker.py cover what Landlock does not check.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Rule = tuple[str, str]  # "read", "write" or "device", and a path
 
 
 def serve(job: Job, status: int) -> None:
-    """Run a job. Its own keys are rules and roots: the folders that the command may change."""
+    """Run a job; its extra keys are `rules` and `roots` (folders that the command may change)."""
     sys_.adopt_orphans()
     confinement = _Confinement(job)
     child = os.fork()
@@ -52,7 +52,7 @@ def serve(job: Job, status: int) -> None:
     broker = confinement.broker(child)
     result = await_end(child, status, LimitWatch(child, job), reap=True, broker=broker)
     if broker is not None:
-        os.close(broker.listener)  # from now on the command can start no process
+        os.close(broker.listener)  # from now on the kernel refuses new processes
     end_descendants(child)
     if broker is not None:
         say(status, f"N {broker.refused_connections}")
@@ -64,11 +64,11 @@ def serve(job: Job, status: int) -> None:
 def prepare(rules: Iterable[Rule]) -> int:
     """Return the rules as a descriptor for `syscalls.landlock_restrict`; skip missing paths.
 
-    Raises OSError, with what is missing, where this kernel cannot enforce them.
+    Raises OSError, whose text names the missing feature, if this kernel cannot enforce the rules.
     """
     version = sys_.landlock_version()
     if version < NEEDED_VERSION:
-        raise OSError(f"Landlock {NEEDED_VERSION} (Linux 6.12) is needed, and here is {version}")
+        raise OSError(f"Landlock {NEEDED_VERSION} (Linux 6.12) is needed, not {version}")
     ruleset = sys_.landlock_ruleset(_ALL, sys_.LANDLOCK_NET_ALL, sys_.LANDLOCK_SCOPE_ALL)
     for kind, path in rules:
         try:
@@ -85,19 +85,19 @@ def prepare(rules: Iterable[Rule]) -> int:
 
 
 class _Confinement:
-    """The rules of one command, and the pipes that hand its broker's descriptor over."""
+    """The rules of one command, and the pipes that pass its broker's descriptor to the launcher."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._filter = seccomp.program(shared=True)
         if self._filter is None:
-            raise OSError(f"there is no filter on system calls for {os.uname().machine}")
+            raise OSError(f"no filter on system calls exists for {os.uname().machine}")
         self._rules = prepare(job["rules"])
         self._request, self._request_writer = os.pipe()
         self._answer, self._answer_writer = os.pipe()
 
     def enter(self) -> None:
-        """In the child: give up rights; return once the broker serves."""
+        """Give up rights, in the child; return when the broker is ready."""
         sys_.die_with_parent(signal.SIGKILL)
         sys_.keep_capabilities(sys_.FILE_CAPABILITIES if os.geteuid() == 0 else ())
         sys_.landlock_restrict(self._rules)
@@ -106,7 +106,7 @@ class _Confinement:
         os.read(self._answer, 1)
 
     def broker(self, child: int) -> Broker | None:
-        """In the launcher: return the broker of `child`; None where the child ended before."""
+        """Return the broker of `child`, in the launcher; None if the child ended before."""
         os.close(self._request_writer)
         os.close(self._answer)
         os.close(self._rules)

@@ -1,33 +1,34 @@
 # (a quick start counts here, and pathlib is slow to import)
 """The launcher: the small program between localagent and a command.
 
-It runs as `python -I -S` with the standard library alone. localagent may start it ahead of time; it
-then waits on its standard input for a job: eight bytes of length (little endian), and a marshaled
-dictionary (`Job`). Its standard output is the command's output. It never outlives localagent: when
-its standard input closes, the launcher and everything that it started end.
+It runs as `python -I -S` with only the standard library. localagent may start the launcher ahead of
+time. The launcher then waits on its standard input for a job: eight bytes of length (little
+endian), and a marshaled dictionary (`Job`). Its standard output is the command's output. When its
+standard input closes, the launcher ends with everything that it started, so it never outlives
+localagent.
 
-The launcher stays outside of what confines the command, and watches the command.
+The launcher itself is not confined; it watches the command from outside.
 
 Lines on the status descriptor:
 
     R                 the command starts.
-    X <wait status>   the command ended.
+    X <wait status>   the command ended with this status.
     E <text>          the sandbox could not be set up.
     D <wait status>   process 1 of the namespaces ended.
-    K <text>          the command passed this limit, and was ended.
-    N <count>         attempts of the command to reach another machine.
-    S <kinds>         other sockets that the command was refused.
+    K <text>          the command passed this limit, so the launcher ended it.
+    N <count>         the command tried this often to reach another machine.
+    S <kinds>         the sandbox refused these other sockets to the command.
 
 Keys of every job; each kind adds its own:
 
     kind              "plain", "namespace", "bubblewrap" or "landlock".
-    argv              the command, or None to apply the changes and run nothing.
+    argv              the command; None: apply the changes and run nothing.
     env, cwd          its environment and its folder.
     limits            pairs of an RLIMIT_* name and a value.
     processes, memory, disk: limits that the launcher checks (see LimitWatch).
-    written           folders that the command fills.
+    written           folders whose files count towards the disk limit.
     ports             ports of this machine that are open to the command.
-    isolated_network  True where the launcher's own network has no way out.
+    isolated_network  True if the launcher's own network has no route to the outside.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     from localagent.sandbox.launcher.supervisor import Job
 
-_FILTER = seccomp.program(shared=False)  # assembled while nobody waits for it
+_FILTER = seccomp.program(shared=False)  # assembled ahead of time, before a job arrives
 
 
 def main() -> NoReturn:
@@ -60,7 +61,7 @@ def main() -> NoReturn:
             _serve(job, status)
         except OSError as error:
             say(status, f"E {error}")
-    os._exit(0)  # at once: an orderly end of the interpreter takes as long as everything else
+    os._exit(0)  # at once: an orderly end of the interpreter would double the launcher's run time
 
 
 def _serve(job: Job, status: int) -> None:

@@ -1,13 +1,13 @@
 # ruff: noqa: PTH102, PTH103, PTH110, PTH118, PTH120, PTH123, PTH208, PTH211
 # (a quick start counts here, and pathlib is slow to import)
-"""Confine a command by namespaces: what it sees, its network, and its privileges.
+"""Confine a command by namespaces: limit its view of the machine, its network and its privileges.
 
-Runs in the launcher, so it needs the standard library alone. Errors are OSError.
+This module runs in the launcher and needs only the standard library. Its errors are OSError.
 
-The launcher enters new namespaces and forks their process 1, whose end is the end of every process
-in them. Process 1 builds the command's view of the machine in `_build`. It mounts an overlay of
-the workspace aside, and takes copies of the mounts that stay writable or visible as descriptors.
-It makes everything read-only, without devices and set-user-id programs. Then it mounts /tmp, /dev,
+The launcher enters new namespaces and forks their process 1; when process 1 ends, the kernel ends
+every process in them. Process 1 builds the command's view of the machine in `_build`. It first
+makes an overlay of the workspace, and opens copies of the mounts that stay writable or visible. It
+then makes everything read-only, without devices or set-user-id programs. Then it mounts /tmp, /dev,
 the covers of hidden folders, the kept folders, and last the workspace.
 """
 
@@ -45,11 +45,11 @@ _DEVICE_LINKS = (
 _NO_PRIVILEGES = sys_.ATTR_NOSUID | sys_.ATTR_NODEV
 _LOCKED_DOWN = _NO_PRIVILEGES | sys_.ATTR_RDONLY
 _FIRST_KERNEL_WITH_PID_MAX = (6, 14)
-_SMALLEST_PID_MAX = 310  # the kernel wants 301 or more
+_SMALLEST_PID_MAX = 310  # the kernel accepts no value below 301
 
 
 def serve(job: Job, status: int, filter_code: bytes | None) -> None:
-    """Run a job (see `_build` for its own keys), held to a filter on system calls."""
+    """Run a job under a filter on system calls; `_build` lists the job's extra keys."""
     init = _start_init(job, status, filter_code)
     counter = procfs.NoRouteCounter("/proc/self/net")  # the launcher shares the command's network
     result = await_end(init, status, LimitWatch(init, job))
@@ -80,13 +80,13 @@ def _start_init(job: Job, status: int, filter_code: bytes | None) -> int:
 
 
 def _init(job: Job, status: int, alive: int, filter_code: bytes | None) -> None:
-    """Process 1: build the view, start the command, collect orphans, report the end."""
+    """Build the view as process 1, start the command, reap orphans and report the end."""
     sys_.die_with_parent(signal.SIGKILL)
-    if select.select([alive], [], [], 0)[0]:  # the launcher ended before the line above
+    if select.select([alive], [], [], 0)[0]:  # the launcher ended before `die_with_parent`
         os._exit(1)
     kernel_counts = limit_processes(int(job["processes"]))
     _build(job)
-    # Root keeps the capabilities about files, so that it can work as usual.
+    # Root keeps the capabilities for files, so that its commands work as usual.
     sys_.keep_capabilities(sys_.FILE_CAPABILITIES if os.geteuid() == 0 else ())
     sys_.forbid_ptrace()
     if job["argv"] is None:
@@ -101,7 +101,7 @@ def _init(job: Job, status: int, alive: int, filter_code: bytes | None) -> None:
 
 
 def _collect(child: int, limit: int) -> int:
-    """Reap until `child` has ended. With a `limit`, count processes and end all beyond it."""
+    """Reap processes until `child` has ended; beyond `limit` processes (0: none), end all."""
     while True:
         pid, result = os.waitpid(-1, os.WNOHANG if limit else 0)
         if pid == child:
@@ -116,8 +116,8 @@ def _enter_namespaces() -> None:
     """Leave the machine's namespaces; the next child is process 1 of new ones.
 
     The launcher keeps the machine's mounts: it watches /proc and the scratch folder, which `_build`
-    covers. Root takes a user namespace too where it can: root inside has no power outside. Root
-    alone can also do without.
+    covers. Root also enters a user namespace if the system allows one, so that root inside has no
+    power outside. Only root can do without a user namespace.
     """
     flags = (
         sys_.CLONE_NEWPID
@@ -137,18 +137,18 @@ def _enter_namespaces() -> None:
         procfs.write("/proc/self/gid_map", f"{gid} {gid} 1")
     if has_user_namespace:
         try:
-            # User namespaces would open much more of the kernel to a command. The limit belongs to
-            # the new namespace, not to the machine.
+            # User namespaces would open much more of the kernel to a command, so none may be made
+            # inside. This setting belongs to the new namespace, not to the machine.
             procfs.write("/proc/sys/user/max_user_namespaces", "0")
         except OSError:
             pass  # /proc/sys is read-only in some containers
 
 
 def _enter_as_root(flags: int) -> bool:
-    """Return True with a user namespace, False without.
+    """Return True if the new namespaces include a user namespace.
 
-    Every user is mapped to itself, so that files of others stay usable in the workspace. Only a
-    process outside can write such a map, so a helper does it.
+    Every user is mapped to itself, so that files of other users stay usable in the workspace. Only
+    a process outside can write such a map, so a helper process writes it.
     """
     own = os.getpid()
     request, request_writer = os.pipe()
@@ -192,20 +192,20 @@ def _identity_map(path: str) -> str:
 def _build(job: Job) -> None:
     """Build the command's view of the machine, and enter its workspace.
 
-    Own keys of the job:
+    Extra keys of the job:
 
-        scratch    a folder with `upper` and `work`, or with `tree`
-        covers     a folder with `folder` and `file`, both empty
+        scratch    a folder that contains `upper` and `work`, or `tree`
+        covers     a folder that contains an empty `folder` and an empty `file`
         workspace  its path
         overlay    True: mount an overlay at the workspace; False: mount scratch/tree there
         tmp_bytes  size of /tmp
         home       path of the private home
-        links      pairs of a path and a target, made in the home
-        changes    applied to the workspace: path, kind, data and mode of each
+        links      links to make in the home: pairs of a path and a target
+        changes    changes to apply to the workspace: path, kind, data and mode
         mounts     triples of a kind, a path and a flag, parents before children
 
     Kinds of mounts: "tmp" becomes private, "folder" and "file" are hidden, "keep" stays as it is,
-    and "workspace". The flag says that something below a hidden folder stays visible.
+    and "workspace" is the workspace. The flag says that a path below a hidden folder stays visible.
     """
     sys_.unshare(sys_.CLONE_NEWNS)
     sys_.mount("", "/", "", sys_.MS_REC | sys_.MS_PRIVATE)
@@ -250,10 +250,11 @@ def _detached_mount(kind: str, path: str, job: Job) -> int:
 
 
 def _overlay(workspace: str) -> int:
-    """Return the overlay; writes go to the folder `upper` of the current folder.
+    """Return the overlay's mount; writes to the overlay go to `upper` in the current folder.
 
-    Kernel versions differ in how they split and unescape the layers' paths, so these names have
-    nothing to split. `volatile`: nothing here must survive a crash, so nothing waits for the disk.
+    Kernel versions split and unescape the layers' paths in different ways, so these names contain
+    nothing to split. With `volatile` nothing waits for the disk, since the snapshot need not
+    survive a crash.
     """
     lower = os.open(workspace, os.O_PATH | os.O_DIRECTORY)
     try:
@@ -271,17 +272,17 @@ def _overlay(workspace: str) -> int:
 
 
 def _attach(kind: str, path: str, source: int, partial: bool) -> bool:
-    """Attach a detached mount; return False where the path is gone or hidden already."""
+    """Attach a detached mount; return False if the path is gone or hidden already."""
     if kind in ("keep", "workspace"):
         os.makedirs(path, exist_ok=True)  # its parent may be hidden by now
     try:
-        if partial:  # something below stays visible, and needs a folder to be mounted on
+        if partial:  # a path below stays visible and needs a folder to be mounted on
             sys_.mount("tmpfs", path, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, "mode=755,size=64k")
             os.close(source)
         else:
             sys_.attach_mount(source, path)
     except (FileNotFoundError, NotADirectoryError):
-        os.close(source)  # the path lies in a hidden folder, or went away
+        os.close(source)  # the path lies in a hidden folder, or is gone
         return False
     return True
 
@@ -291,7 +292,7 @@ def _devices() -> list[str]:
 
 
 def _make_dev(devices: list[tuple[str, int]], shm_bytes: str) -> None:
-    """Mount a /dev with harmless devices: the real one may hold disks that root could write."""
+    """Mount a /dev with harmless devices; the real /dev may hold disks that root could write."""
     quiet = sys_.MS_NOSUID | sys_.MS_NOEXEC
     sys_.mount("tmpfs", "/dev", "tmpfs", quiet, "mode=755,size=64k")
     for name, mount in devices:
@@ -306,16 +307,16 @@ def _make_dev(devices: list[tuple[str, int]], shm_bytes: str) -> None:
     try:
         sys_.mount("devpts", "/dev/pts", "devpts", quiet, "newinstance,ptmxmode=0666,mode=620")
     except OSError:
-        pass  # a kernel without it: commands have no pseudo-terminals then
+        pass  # this kernel has no devpts: commands get no pseudo-terminals
     sys_.set_mount("/dev", add=sys_.ATTR_RDONLY)
 
 
 def limit_processes(limit: int) -> bool:
-    """Limit the processes in this pid namespace; return False where process 1 has to count them.
+    """Limit the processes in this pid namespace; return False if process 1 has to count them.
 
-    RLIMIT_NPROC limits everyone but root, whom the kernel exempts. Since Linux 6.14 each pid
-    namespace has a pid_max of its own; before, the same file limited the whole machine. Process 1
-    calls this before `_build` makes everything read-only.
+    RLIMIT_NPROC limits every user except root. Since Linux 6.14 each pid namespace has its own
+    pid_max; in older kernels, pid_max limits the whole machine. Process 1 calls this before
+    `_build` makes everything read-only.
     """
     if os.geteuid() != 0:
         return True

@@ -110,4 +110,4 @@ def test_landlock_tells_which_sockets_it_refused(
         "1 ICMP, 1 SCTP, 2 UDP, 1 fast open, 1 netlink, 2 of other programs, 1 other, 2 raw, "
         "1 unix datagram"
     )
-    assert done.blocked == f"use sockets that it may not ({done.blocked_sockets})"
+    assert done.blocked == f"use forbidden sockets ({done.blocked_sockets})"

@@ -109,7 +109,7 @@ def test_a_failure_is_believed_for_a_while(monkeypatch: pytest.MonkeyPatch) -> N
 @linux
 def test_bubblewrap_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SandboxError, match="there is no program bwrap") as caught:
+    with pytest.raises(SandboxError, match="the program bwrap was not found") as caught:
         select.choose("bubblewrap")
     assert "install" in caught.value.hint
 
