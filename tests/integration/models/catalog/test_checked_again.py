@@ -114,7 +114,7 @@ def test_the_same_content_anew_is_read_and_taken(
     read: list[Path] = []
     real = verification._digest  # counted, not replaced
     monkeypatch.setattr(
-        store, "_digest", lambda stream, *rest: read.append(file) or real(stream, *rest)
+        verification, "_digest", lambda stream, *rest: read.append(file) or real(stream, *rest)
     )
     first = end_worker(model)
     assert model.count("ab") > 0
