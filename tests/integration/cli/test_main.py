@@ -185,10 +185,11 @@ def test_config_show_tells_every_source(run: Run, home: Path, workspace_dir: Pat
     shown = run("config", "show", LOCALAGENT_WINDOW="4096", LOCALAGENT_THREADZ="1")
     rows = [line.split(maxsplit=1) for line in shown.stdout.splitlines() if line[:1].isalpha()]
     lines = {row[0]: row[1] for row in rows}
-    assert lines["threads"].split() == ["2", str(home / ".config/localagent/config.toml")]
-    assert lines["window"].split() == ["4096", "LOCALAGENT_WINDOW"]
+    assert lines["threads"].startswith("2 ")
+    assert str(home / ".config/localagent/config.toml") in lines["threads"]
+    assert lines["window"].startswith("4096 ") and "LOCALAGENT_WINDOW" in lines["window"]
     assert lines["max_seconds"].split()[0] == "90"
-    assert lines["check"].split() == ["(unset)", "default"]
+    assert lines["check"].startswith("(unset) ") and "default" in lines["check"]
     assert "the project proposes the check 'x'" in shown.stdout
     assert "did you mean LOCALAGENT_THREADS?" in shown.stderr
 
