@@ -86,7 +86,7 @@ def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 
 
 def man_page(parser: argparse.ArgumentParser) -> str:
-    """The manual page in the language of man(7), for `hatch_build.py`."""
+    """The manual page in the language of man(7), for `scripts/hatch_build.py`."""
     lines = [
         f'.TH LOCALAGENT 1 "" "localagent {_escaped(__version__)}" "User Commands"',
         ".SH NAME",

@@ -55,7 +55,7 @@ def test_the_build_hook_adds_the_page_but_not_to_an_editable_install(
     for name in ("COLUMNS", "NO_COLOR", "PYTHON_COLORS"):
         monkeypatch.setenv(name, "80" if name == "COLUMNS" else "1")
     root = Path(__file__).resolve().parents[3]
-    monkeypatch.syspath_prepend(str(root))
+    monkeypatch.syspath_prepend(str(root / "scripts"))
     hook = importlib.import_module("hatch_build").ManPageHook(
         str(root), {}, None, None, str(tmp_path), "wheel"
     )
