@@ -169,7 +169,7 @@ class TestInForce:
         assert done.returncode == 0, done.stderr
         line = next(line for line in done.stdout.splitlines() if line.startswith("max_tokens"))
         assert line.endswith("policy /etc/localagent/policy.toml (locked by the administrator)")
-        for said in ("offline: models fetch is refused", "sandboxes only: unshare", "host: gpu"):
+        for said in ("offline: models fetch is refused", "only in these sandboxes: unshare", "gpu"):
             assert said in done.stdout
 
     def test_offline_refuses_the_one_command_that_downloads(self, run: Run, tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ def started_by_hand(source: str) -> list[int]:
     ]
 
 
-def test_nobody_starts_python_but_by_childpython() -> None:
+def test_only_the_interpreter_module_starts_python() -> None:
     found = {
         str(path.relative_to(PACKAGE)): lines
         for path in PACKAGE.rglob("*.py")
         if (lines := started_by_hand(path.read_text(encoding="utf-8")))
     }
-    assert set(found) == {"interpreter.py"}
+    assert set(found) == {"core/interpreter.py"}
 
 
 def test_a_planted_start_is_found() -> None:
