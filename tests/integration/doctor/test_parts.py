@@ -227,8 +227,8 @@ def test_what_nobody_tells_of_commands_without_a_sandbox(parts: Parts) -> None:
     by_landlock = [sys.executable, "-c", BY_LANDLOCK, "doctor", "--quick"]
     said = {
         "namespace": "",
-        "landlock": "the kernel refuses commands the network, but nobody counts it",
-        "process": "nothing keeps commands from the network",
+        "landlock": "the kernel denies commands the network, but does not count",
+        "process": "commands can use the network, and nothing records it",
     }
     for command in (COMMAND, by_landlock):
         found = parts(*command, LOCALAGENT_SANDBOX="none")
