@@ -4,7 +4,7 @@
 A folder that is replaced by a link between a check and its use therefore causes an error, and the
 path never leads out of the workspace. Windows has no such calls, so each part is checked first.
 
-Paths are relative to the root, with `/`. Only `history.checkpoints.apply` calls the methods that
+Paths are relative to the root, with `/`. Only `history.checkpoints.transaction` calls the methods that
 write.
 """
 

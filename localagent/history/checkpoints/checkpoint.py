@@ -21,9 +21,15 @@ from localagent.core.changes import Change
 from localagent.core.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
 from localagent.core.events import FileChanged
 from localagent.edits.diff import unified
-from localagent.history.checkpoints.apply import apply_changes, discard, explain, reading, revert
 from localagent.history.checkpoints.blobs import Blobs, in_bulk, sync_all
 from localagent.history.checkpoints.change_set import ChangeSet, PathChange, build_change_set
+from localagent.history.checkpoints.transaction import (
+    apply_changes,
+    discard,
+    explain,
+    reading,
+    revert,
+)
 from localagent.history.checkpoints.turn_log import (
     Transaction,
     TransactionKind,

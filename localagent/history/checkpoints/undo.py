@@ -16,9 +16,9 @@ from typing import Literal
 from localagent.core.errors import LocalAgentError, UsageError, WorkspaceError
 from localagent.core.events import FileChanged
 from localagent.core.paths import sessions_dir
-from localagent.history.checkpoints.apply import explain
 from localagent.history.checkpoints.change_set import ChangeSet, build_change_set
 from localagent.history.checkpoints.checkpoint import commit, recover_workspace
+from localagent.history.checkpoints.transaction import explain
 from localagent.history.checkpoints.turn_log import (
     NetChange,
     Transaction,

@@ -17,7 +17,7 @@ import pytest
 from localagent.config.settings import Settings
 from localagent.core.errors import ModelFileError, ModelNotInstalled
 from localagent.core.paths import models_dir
-from localagent.models.catalog import lock, store, verification
+from localagent.models.catalog import lock, verification
 from localagent.models.catalog.lock import LocalFile, LockFile
 from localagent.models.llamacpp.backend import LlamaCpp
 from localagent.session.models import open_model

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from localagent.core.errors import LocalAgentError, OutsideWorkspace, WorkspaceError
-from localagent.history.checkpoints.apply import (
+from localagent.history.checkpoints.change_set import PathChange, build_change_set
+from localagent.history.checkpoints.transaction import (
     apply_changes,
     discard,
     explain,
@@ -19,7 +20,6 @@ from localagent.history.checkpoints.apply import (
     revert,
     temp_name,
 )
-from localagent.history.checkpoints.change_set import PathChange, build_change_set
 from localagent.workspace.safe_files import ABSENT, PathState, SafeDir
 
 OLD, NEW = b"old", b"new"
