@@ -4,8 +4,8 @@
 A folder that is replaced by a link between a check and its use therefore causes an error, and the
 path never leads out of the workspace. Windows has no such calls, so each part is checked first.
 
-Paths are relative to the root, with `/`. Only `history.checkpoints.transaction` calls the methods that
-write.
+Paths are relative to the root, with `/`. Only `history.checkpoints.transaction` calls the methods
+that write.
 """
 
 from __future__ import annotations
