@@ -1,7 +1,7 @@
-"""Choose a sandbox: the first kind that really confines a test command on this machine.
+"""Choose a sandbox: the strictest kind that really confines a test command on this machine.
 
-The probe takes about a tenth of a second, so its result is kept in the state folder. It holds until
-a restart, which may change the kernel's settings, or until another version of localagent.
+The probe takes about a tenth of a second, so the state folder keeps its result. The result is valid
+until the machine restarts, which may change the kernel's settings, or until localagent changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from localagent.sandbox.kinds.plain import PlainSandbox
 from localagent.sandbox.snapshots.scratch import bases
 
 _END = "canary-is-well"
-# The write outside may go into a private /tmp, so the real folder is checked afterwards.
+# A test write to a path outside the workspace may land in a private /tmp, so the probe checks the
+# real folder afterwards.
 _SCRIPT = """
 echo changed > file || echo 'the workspace cannot be written'
 (echo x > "$OUTSIDE") 2>/dev/null
@@ -39,7 +40,7 @@ echo canary-is-well
 
 
 def probe(sandbox: Sandbox) -> str:
-    """Say why `sandbox` does not work here, "" where it does."""
+    """Return the reason why `sandbox` does not work on this machine, or "" if it works."""
     base = paths.private(paths.cache_dir() / "probe")
     with tempfile.TemporaryDirectory(dir=base) as name:
         workspace, outside = Path(name, "workspace"), Path(name, "outside")
@@ -72,14 +73,14 @@ def probe(sandbox: Sandbox) -> str:
 
 
 KINDS = ("unshare", "bubblewrap", "landlock", "none")
-"""All kinds, the strictest first."""
+"""All kinds of sandboxes, the strictest first."""
 
 CONFINING = KINDS[:-1]
-"""The kinds that confine commands."""
+"""The kinds of sandboxes that confine commands."""
 
-_RETRY_SECONDS = 900.0  # until the next probe of a kind that failed
+_RETRY_SECONDS = 900.0  # the time until a kind that failed its probe is probed again
 REQUIREMENTS = {
-    "unshare": "it needs Linux 5.12 and user namespaces, or root",
+    "unshare": "it needs Linux 5.12, and root or user namespaces",
     "bubblewrap": "install the package bubblewrap; it needs user namespaces",
     "landlock": "it needs Linux 6.12 with Landlock, on x86-64 or 64-bit ARM",
 }
@@ -88,7 +89,7 @@ REQUIREMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A sandbox, and why it is not a stricter one ("" for the strictest)."""
+    """A sandbox, and the reason why no stricter kind was chosen ("" for the strictest kind)."""
 
     sandbox: Sandbox
     reason: str = ""
@@ -97,15 +98,15 @@ class Choice:
 def choose(
     kind: str | None = None, allowed: Sequence[str] = (), ports: Sequence[int] = ()
 ) -> Choice:
-    """Return the sandbox `kind`, or the best that works here for None and "auto".
+    """Return a sandbox of `kind`; for None and "auto", the strictest kind that works here.
 
     A policy may limit the choice to `allowed` kinds. Commands may connect to `ports` of this
-    machine. Raises UsageError for an unknown kind, and SandboxError where `kind` does not work.
+    machine. Raises UsageError for an unknown kind, and SandboxError if `kind` does not work.
     """
     if kind == "auto":
         kind = None
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"there is no sandbox kind {kind!r}", f"one of: auto, {', '.join(KINDS)}")
+        raise UsageError(f"unknown sandbox kind {kind!r}", f"one of: auto, {', '.join(KINDS)}")
     if kind == "none":
         return Choice(PlainSandbox(), "it was requested")
     probes = ProbeCache.read()
@@ -123,9 +124,9 @@ def choose(
 
 
 def make(kind: str, base: Path | None = None, ports: Sequence[int] = ()) -> Sandbox:
-    """Return a sandbox of the kind without a probe.
+    """Return a sandbox of `kind` without a probe.
 
-    `base` is where its scratch folders lie. Commands may connect to `ports` of this machine.
+    `base` is the folder for its scratch folders. Commands may connect to `ports` of this machine.
     """
     if kind == "unshare":
         from localagent.sandbox.kinds.unshare import UnshareSandbox
@@ -143,10 +144,11 @@ def make(kind: str, base: Path | None = None, ports: Sequence[int] = ()) -> Sand
 
 
 class ProbeCache:
-    """The result of the probe for each kind: a scratch base with which it works, or an error.
+    """Results of the probe for each kind: a scratch base with which the kind works, or an error.
 
-    Lies in the state folder. A success holds until the machine restarts. A failure holds for a
-    while, since the user may repair its cause, and not at all where the user names the kind.
+    The file of results lies in the state folder. A success is valid until the machine restarts. A
+    failure is valid for a while, since the user may repair its cause. If the user names the kind, a
+    failure is not used.
     """
 
     def __init__(self, results: dict[str, tuple[str, str, float]]) -> None:
@@ -154,7 +156,7 @@ class ProbeCache:
 
     @classmethod
     def read(cls) -> ProbeCache:
-        """Read the results that still hold."""
+        """Read the results that are still valid."""
         try:
             data = json.loads(_record().read_text())
             if data["key"] == _key():
@@ -165,7 +167,7 @@ class ProbeCache:
         return cls({})
 
     def base(self, kind: str, *, retry: bool) -> tuple[Path | None, str]:
-        """Return the scratch base with which `kind` works, or why there is none.
+        """Return the scratch base with which `kind` works, or the reason why no base works.
 
         `retry` probes again after a failure.
         """
@@ -213,10 +215,11 @@ def _record() -> Path:
 
 
 def _key() -> str:
-    """Return a digest of what a result depends on: the boot, the code, the user, the folders."""
+    """Return a digest of everything that a result depends on: boot, code, user and folders."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     user = [os.geteuid(), str(paths.cache_dir()), sys.executable, shutil.which("bwrap")]
-    # The egress lock makes a user namespace for each process; the outer one is what counts.
+    # The egress lock makes a new user namespace for each process, so the outer one identifies the
+    # user.
     users = lock.state().outside.user_namespace or os.readlink("/proc/self/ns/user")  # noqa: PTH115
     namespaces = [users, os.readlink("/proc/self/ns/mnt")]  # noqa: PTH115
     text = json.dumps([boot, __version__, user, namespaces, _code_stamp()])

@@ -1,6 +1,6 @@
 # ruff: noqa: PTH112, PTH116, PTH117, PTH119, PTH120
-# (pathlib raises for what this user may not look at, and this runs for every view)
-"""Which paths of the machine a confined command sees: a list of mounts or rules for the launcher.
+# (pathlib raises for paths that this user cannot read, and is slow for every command)
+"""The paths of the machine that a confined command sees, as mounts or rules for the launcher.
 
 Everything is visible and read-only, since tools may lie anywhere, except for the paths listed here:
 folders and files in which users and programs keep secrets, localagent's own state, and sockets of
@@ -21,7 +21,7 @@ from localagent.core.errors import SandboxError
 from localagent.egress import lock
 
 Mount = tuple[str, str, bool]
-"""Kind, path and flag: see `_build` in launcher/namespaces.py."""
+"""A mount's kind, path and flag; `_build` in launcher/namespaces.py explains them."""
 
 _SECRET_FOLDERS_OF_HOME = (
     *(".ssh", ".aws", ".gnupg", ".config", ".kube", ".docker", ".azure", ".password-store"),
@@ -43,24 +43,24 @@ _SECRETS_OF_THE_SYSTEM = (
     *("/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/krb5.keytab"),
 )
 _TMP = ("/tmp", "/var/tmp")
-# A workspace there would have to be hidden and visible at once.
+# A workspace in one of these folders would have to be hidden and visible at once.
 _NEVER = ("/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc", "/sys", "/run", "/var/run")
 
 
 def mounts(workspace: Path) -> list[Mount]:
     """Return the mounts of a snapshot of `workspace` (resolved), parents before children.
 
-    Raises SandboxError for a folder of the system that cannot be a workspace.
+    Raises SandboxError for a system folder that cannot be a workspace.
     """
     root = str(workspace)
     if root in _NEVER or root.startswith(("/proc/", "/sys/", "/dev/")):
         hint = "start localagent in a project's own folder"
-        raise SandboxError(f"the sandbox cannot take {root} for a workspace", hint)
+        raise SandboxError(f"the sandbox cannot use {root} as a workspace", hint)
     tmp = {path for path in _TMP if Path(path).is_dir() and not Path(path).is_symlink()}
     hidden = {path: kind for path, kind in _hidden_paths() if path != root and path not in tmp}
     covers = (*tmp, *hidden)
     programs = {path for path in _program_folders() if path != root and path not in covers}
-    # Programs need a mount of their own only where their folder is covered.
+    # Programs need a separate mount only if their folder is covered.
     kept = {
         path
         for path in programs
@@ -80,11 +80,11 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 def landlock_rules(workspace: Path) -> list[tuple[str, str]]:
-    """Return the same for Landlock: kinds of rules ("read", "device") and paths.
+    """Return Landlock rules for the same paths: pairs of a kind ("read", "device") and a path.
 
-    Landlock knows allowed paths alone. So a folder with something hidden gets no rule; its other
-    entries get one each, and the folder itself cannot be listed. The caller adds the workspace's
-    copy.
+    Landlock rules can only allow paths. So a folder that contains a hidden path gets no rule and
+    cannot be listed; each of its other entries gets a rule. The caller adds a rule for the
+    workspace's copy.
     """
     mounts(workspace)  # raises SandboxError for a folder that cannot be a workspace
     programs = set(_program_folders())
@@ -128,16 +128,16 @@ def _hidden_paths() -> Iterable[tuple[str, str]]:
 def _sockets() -> list[str]:
     """Return the sockets in the file system on which programs listen.
 
-    They belong to this network namespace, or to the one that the egress lock left. A command can
-    connect to a socket on a read-only mount too, and Docker's socket or a password agent's would
-    lead it out of the sandbox.
+    The sockets belong to this network namespace, or to the outer one that the egress lock left. A
+    command can connect to a socket on a read-only mount too. Docker's socket, for example, would
+    lead the command out of the sandbox.
     """
     try:
         lines = Path("/proc/net/unix").read_bytes().splitlines()[1:]
         lines += lock.outside_sockets().splitlines()[1:]
     except OSError:
         return []
-    # Columns: Num RefCount Protocol Flags Type St Inode Path; the path may have spaces.
+    # The columns are Num RefCount Protocol Flags Type St Inode Path; the path may have spaces.
     columns = (line.split(b" ", 7) for line in (b" ".join(line.split(None, 7)) for line in lines))
     names = {os.fsdecode(row[7]) for row in columns if len(row) == 8}
     return [name for name in names if name.startswith("/")]
@@ -146,14 +146,15 @@ def _sockets() -> list[str]:
 def _program_folders() -> Iterable[str]:
     """Yield the folders of the programs that commands need.
 
-    This package is one of them: it may lie in a hidden folder such as /tmp, and checks load its
-    probe.
+    The localagent package is one of these programs, since checks load its probe. It may lie in a
+    hidden folder such as /tmp.
     """
     package = str(Path(__file__).resolve().parents[1])
     folders = [package, sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", "")]
     folders += [os.environ.get("CONDA_PREFIX", ""), "/run/current-system", "/run/opengl-driver"]
     for entry in os.environ.get("PATH", "").split(os.pathsep):
-        # A program's data lies next to its folder: bin/node and lib/node_modules.
+        # A program's data may lie next to the program's folder, as lib/node_modules next to
+        # bin/node.
         if os.path.basename(entry) in ("bin", "sbin"):
             folders.append(os.path.dirname(entry))
         folders.append(entry)

@@ -1,5 +1,4 @@
-"""The sandbox "none": a copy of the workspace, limits and a scrubbed environment, but no
-confinement.
+"""The sandbox "none": a copy of the workspace, limits, a clean environment, but no confinement.
 
 It serves systems without a real sandbox. Commands run in a copy, so they cannot change the
 workspace by accident, but they can do everything else that the user can. So every command needs the

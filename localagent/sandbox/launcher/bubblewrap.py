@@ -1,5 +1,4 @@
-"""Run a command through `bwrap`. This module runs in the launcher and needs only the standard
-library.
+"""Run a command through `bwrap`, from the launcher, with the standard library alone.
 
 bwrap reports on a pipe the first process in the new namespaces and the command's exit code. If
 bwrap reports nothing, it could not start the command, and its output says why. The job's arguments

@@ -1,11 +1,11 @@
 # (runs in the launcher, where pathlib is slow to import)
 """Start a command, watch its limits, follow it to its end, and end what it leaves behind.
 
-Every kind of confinement uses this module. It runs in the launcher, so it needs the standard
-library alone.
+Every kind of confinement uses this module. It runs in the launcher and needs only the standard
+library.
 
-The kernel's own limits hold for one process or one file. Control groups would hold for all
-processes together, but many systems give an ordinary user none. So the launcher measures memory
+The kernel's own limits apply to one process or one file. Control groups would limit all processes
+together, but many systems give an ordinary user no control groups. So the launcher measures memory
 and disk ten times a second.
 """
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:  # typing takes longer to import than the rest of the launcher
 
     Job = dict[str, Any]  # see main.py
 
-TICK = 0.05  # seconds between polls where the kernel cannot wake the launcher
+TICK = 0.05  # seconds between polls if the kernel cannot wake the launcher
 _WATCH_SECONDS = 0.1  # between checks of the limits
-# A command is stopped before the disk or the memory is quite full, whoever filled it.
+# The launcher stops a command before the disk or the memory is full, even if others filled it.
 _LEAST_DISK = 256 << 20
 _LEAST_MEMORY = 128 << 20
-# The least seconds between two measurements of what was written, and their least distance as a
-# multiple of one measurement's duration.
+# The minimum time between two measurements of the written files: in seconds, and as a multiple of
+# one measurement's duration.
 _MEASURE_SECONDS = 0.3
 _MEASURE_REST = 20
 
@@ -68,7 +68,7 @@ def guarded(status: int, body: Callable[[], None]) -> NoReturn:
         body()
     except OSError as error:
         say(status, f"E {error}")
-    except Exception as error:  # noqa: BLE001 - the process ends here; its parent must hear why
+    except Exception as error:  # noqa: BLE001 - the child must report any error
         say(status, f"E {type(error).__name__}: {error}")
     finally:
         os._exit(1)
@@ -99,7 +99,7 @@ def become(job: Job, status: int, confine: Callable[[], object] | None) -> NoRet
 
 
 def _limit(name: str, value: int) -> None:
-    import resource  # there is none on Windows, where tests import every module
+    import resource  # missing on Windows, where tests import every module
 
     number = getattr(resource, name, None)
     if number is None:
@@ -113,12 +113,12 @@ def _limit(name: str, value: int) -> None:
 def await_end(
     child: int, status: int, watch: LimitWatch, *, reap: bool = False, broker: Broker | None = None
 ) -> int | None:
-    """Return the wait status of `child`, or None after a hang-up or beyond a limit.
+    """Return the wait status of `child`; None if localagent hung up or a limit was passed.
 
     localagent hangs up by closing the launcher's standard input. `reap` also collects orphans.
     """
     poll = select.poll()
-    poll.register(0, 0)  # no events: poll reports a hang-up alone
+    poll.register(0, 0)  # no events: poll reports only a hang-up
     tick = TICK
     try:
         poll.register(os.pidfd_open(child), select.POLLIN)
@@ -148,7 +148,7 @@ def await_end(
 
 
 def end_descendants(leader: int) -> None:
-    """End what the command left behind; systems without subreapers end its own group alone."""
+    """End the processes that the command left; without subreapers, end only its process group."""
     deadline = time.monotonic() + 2.0
     while time.monotonic() < deadline:
         try:
@@ -169,10 +169,11 @@ def end_descendants(leader: int) -> None:
 
 
 class LimitWatch:
-    """Checks the limits of all descendants of the process `root` together.
+    """Checks the limits on all descendants of the process `root` together.
 
-    Keys of the job: memory and disk in bytes (0: no limit), and written, the folders that the
-    command fills. They lie on one disk. `processes` is a number, 0 for no limit.
+    Keys of the job: `memory` and `disk` in bytes (0: no limit), and `written`, the folders that the
+    command fills; all of them lie on one disk. `processes` is the limit on processes, 0 for no
+    limit.
     """
 
     def __init__(self, root: int, job: Job, processes: int = 0) -> None:
@@ -186,7 +187,7 @@ class LimitWatch:
         self._next_measurement = time.monotonic() + _MEASURE_SECONDS
 
     def violation(self) -> str:
-        """Say which limit the command passed, in words for the user; "" for none."""
+        """Describe the limit that the command passed, for the user; "" if it passed none."""
         processes = procfs.descendants(self._root)
         if self._processes and len(processes) > self._processes:
             return f"it had more than {self._processes} processes"
@@ -198,8 +199,8 @@ class LimitWatch:
                 return "the machine's memory was nearly full"
         if self._disk and self._folders:
             free = self._free_disk()
-            # Measure at once where the disk lost so much space that this command may be the cause.
-            # Measure now and then anyway, since other programs may free space meanwhile.
+            # Measure at once if the disk lost so much space that this command may be the cause.
+            # Also measure now and then, since other programs may free space that the command takes.
             if free < self._enough or time.monotonic() >= self._next_measurement:
                 written = self._bytes_on_disk()
                 if written > self._disk:

@@ -1,18 +1,18 @@
 # ruff: noqa: PTH101, PTH115
 # (runs in the launcher, where pathlib is slow to import)
-"""The broker: carries out system calls for a command that Landlock does not check.
+"""The broker: makes or refuses those system calls of a command that Landlock does not check.
 
-Landlock lets a command change the mode, owner and times of everything that it can name, and connect
-to every socket in the file system. Its rules for TCP know ports and no addresses. And the kernel
-does not count the processes of root. So the kernel holds these calls (seccomp_unotify(2)); the
-broker, which is outside, makes them in the command's place or refuses them.
+Landlock lets a command change the mode, owner and times of every file that the command can name,
+and connect to every socket in the file system. Its rules for TCP have ports but no addresses. The
+kernel also does not count the processes of root. So the kernel suspends these calls
+(seccomp_unotify(2)), and the broker outside makes them in the command's place or refuses them.
 
 The broker never continues a call with arguments in memory: another thread could change them after
-the check. It continues calls with all arguments in registers, and those that Landlock checks too.
-Sockets of forbidden kinds reach the broker only to be counted.
+the check. It continues calls with all arguments in registers, and calls that Landlock checks too.
+Requests for forbidden kinds of sockets reach the broker only so that it counts them.
 
-Runs in the launcher, so it needs the standard library alone. It serves one call at a time, and none
-that can wait for long.
+The broker runs in the launcher and needs only the standard library. It serves one call at a time,
+and no call that can block for long.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _ANSWER = struct.Struct("=QqiI")  # struct seccomp_notif_resp
 _CONTINUE = 1
 
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW, _AT_EMPTY_PATH = -100, 0x100, 0x1000
-_PIDFD_THREAD = 0o200  # O_EXCL: any thread, not the first of a process alone (Linux 6.9)
+_PIDFD_THREAD = 0o200  # O_EXCL: any thread of a process, not only the first (Linux 6.9)
 _PATH_MAX = 4096
-_PERMISSIONS = 0o1777  # no set-user-id bits: the files lie on the real disk
+_PERMISSIONS = 0o1777  # no set-user-id bits, since the files lie on the real disk
 _SO_ERROR, _SO_DOMAIN = 4, 39
 _UNIX, _INET, _INET6, _NETLINK, _PACKET = 1, 2, 10, 16, 17
 _DGRAM, _RAW = 2, 3
@@ -56,8 +56,8 @@ class Broker:
     """Serves the calls that arrive at `listener`.
 
     `roots` are the resolved folders in which the command may change anything. `ports` are the ports
-    of 127.0.0.1 to which it may connect. `count` returns the number of its processes; `limit`
-    bounds them (0: no limit).
+    of 127.0.0.1 to which the command may connect. `count` returns the number of the command's
+    processes; `limit` bounds this number (0: no limit).
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Broker:
         self._roots = roots
         self._limit = limit
         self._count = count
-        self._forks = limit  # so that the first new process is counted
+        self._forks = limit  # so that the first new process triggers a count
         files = _Files(self._inside)
         self._sockets = _Sockets(self._inside, set(ports))
         handlers: dict[str, _Handler] = {**files.handlers(), **self._sockets.handlers()}
@@ -90,12 +90,12 @@ class Broker:
         return ", ".join(f"{n} {kind}" for kind, n in sorted(self._sockets.refused_kinds.items()))
 
     def serve(self) -> None:
-        """Answer one call; do nothing where the call that was announced is gone by now."""
+        """Answer one call; do nothing if the process of the announced call has ended."""
         buffer = ctypes.create_string_buffer(_CALL.size)
         try:
             sys_.ioctl(self.listener, _RECEIVE, buffer)
         except OSError:
-            return  # its process ended
+            return  # the caller's process ended
         identity, pid, _, call, _, _, *arguments = _CALL.unpack(buffer.raw)
         error, flags = 0, 0
         try:
@@ -113,10 +113,10 @@ class Broker:
         try:
             sys_.ioctl(self.listener, _SEND, answer)
         except OSError:
-            pass  # its process ended
+            pass  # the caller's process ended
 
     def _fork(self) -> None:
-        """Count a new process or thread. The next count leaves out those that ended."""
+        """Count a new process or thread; recount at the limit, to drop those that ended."""
         self._forks += 1
         if self._limit and self._forks > self._limit:
             self._forks = self._count() + 1
@@ -126,7 +126,7 @@ class Broker:
     def _inside(self, descriptor: int) -> None:
         """Raise SyscallRefusal for a file outside of `roots`.
 
-        A command can move nothing across their border, so a file inside stays inside.
+        A command cannot move a file into or out of `roots`, so a file inside stays inside.
         """
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         if not any(path == root or path.startswith(f"{root}/") for root in self._roots):
@@ -134,11 +134,11 @@ class Broker:
 
 
 class _Continue(Exception):
-    """The kernel may continue the call: Landlock decides on it."""
+    """Signals that the kernel may continue the call, on which Landlock then decides."""
 
 
 class _Caller:
-    """The thread that made a call. Methods return copies of its memory and descriptors."""
+    """The thread that made a call. Methods return copies of the thread's memory and descriptors."""
 
     def __init__(self, listener: int, identity: int, pid: int) -> None:
         self._listener = listener
@@ -164,7 +164,7 @@ class _Caller:
         return data[: data.index(b"\0")]
 
     def descriptor(self, number: int) -> int:
-        """Return a copy of one of its descriptors; the caller closes it."""
+        """Return a copy of one of the thread's descriptors; the user of the copy closes it."""
         process = os.pidfd_open(self._pid, _PIDFD_THREAD)
         try:
             self._still_there()
@@ -173,7 +173,7 @@ class _Caller:
             os.close(process)
 
     def path(self, folder: int, name: bytes, flags: int = 0) -> int:
-        """Open a path as the thread sees it, as a descriptor (O_PATH); the caller closes it."""
+        """Open a path as the thread sees it; the user of the descriptor (O_PATH) closes it."""
         folder = _signed(folder)
         how = os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if flags & _AT_SYMLINK_NOFOLLOW else 0)
         proc = b"/proc/%d/" % self._pid
@@ -193,7 +193,7 @@ class _Caller:
             os.close(base)
 
     def _still_there(self) -> None:
-        """Raise OSError once the thread ended, since its number may then be another's."""
+        """Raise OSError if the thread ended, since another thread may then have its number."""
         sys_.ioctl(
             self._listener,
             _IS_VALID,
@@ -202,7 +202,7 @@ class _Caller:
 
 
 class _Files:
-    """Changes modes, owners and times of files inside alone."""
+    """Changes modes, owners and times, only of files inside `roots`."""
 
     def __init__(self, inside: Callable[[int], None]) -> None:
         self._inside = inside
@@ -256,17 +256,17 @@ class _Files:
 
 
 class _Sockets:
-    """Connects to unix sockets inside, to the command's own servers, and to allowed ports.
+    """Connects to unix sockets inside `roots`, to the command's own servers, and to allowed ports.
 
-    Servers listen on the loopback interface alone, also those that ask for all interfaces.
+    Servers listen only on the loopback interface, even if they bind to all interfaces.
     """
 
     def __init__(self, inside: Callable[[int], None], ports: set[int]) -> None:
         self._inside = inside
         self._allowed = {(LOOPBACK4, port) for port in ports}
         self._bound: set[tuple[bytes, int]] = set()  # addresses of the command's own servers
-        self.refused_connections = 0  # to other machines
-        self.refused_kinds: dict[str, int] = {}  # of sockets, with their numbers
+        self.refused_connections = 0  # connections to other machines
+        self.refused_kinds: dict[str, int] = {}  # kinds of refused sockets, with their numbers
 
     def handlers(self) -> dict[str, _Handler]:
         return {
@@ -278,14 +278,14 @@ class _Sockets:
         }
 
     def _socket(self, _: _Caller, arguments: _Arguments) -> None:
-        """Refuse and count a socket of a forbidden kind; the filter handles the others."""
+        """Refuse and count a socket of a forbidden kind; the filter handles all other kinds."""
         family, kind, protocol = (value & 0xFFFFFFFF for value in arguments[:3])
         self._count(_socket_kind(family, kind & 0xF, protocol))
         known = family in (_UNIX, _INET, _INET6)
         raise SyscallRefusal(errno.EACCES if known else errno.EAFNOSUPPORT, "no such socket")
 
     def _send(self, _: _Caller, _arguments: _Arguments) -> None:
-        """Refuse and count TCP that connects while it sends; the filter allows other data."""
+        """Refuse and count a send that connects by TCP Fast Open; the filter allows others."""
         self._count("fast open")
         raise SyscallRefusal(errno.EOPNOTSUPP, "fast open")
 
@@ -341,7 +341,7 @@ class _Sockets:
         try:
             address = sys_.socket_address(descriptor)
             if struct.unpack_from("=H", address)[0] != _UNIX and not _port(address):
-                sys_.bind(descriptor, _loopback(address))  # the kernel would take any interface
+                sys_.bind(descriptor, _loopback(address))  # not all interfaces
                 self._bound.add(_endpoint(sys_.socket_address(descriptor)))
             sys_.listen(descriptor, min(arguments[1] & 0xFFFF, 4096))
         finally:
@@ -369,7 +369,7 @@ def _address(caller: _Caller, arguments: _Arguments) -> bytes:
 
 
 def _family(descriptor: int, address: bytes) -> int:
-    """Return the family of a socket; its address must have the same family."""
+    """Return the family of a socket; the socket's address must have the same family."""
     family = sys_.socket_option(descriptor, _SO_DOMAIN)
     if struct.unpack_from("=H", address)[0] != family or family not in (_UNIX, _INET, _INET6):
         raise SyscallRefusal(errno.EAFNOSUPPORT, "address")
@@ -379,7 +379,7 @@ def _family(descriptor: int, address: bytes) -> int:
 
 
 def _endpoint(address: bytes) -> tuple[bytes, int]:
-    """Return the IP address and the port; IPv4 has one form, also when written as IPv6."""
+    """Return the IP address and the port; an IPv4 address written as IPv6 becomes IPv4."""
     if struct.unpack_from("=H", address)[0] == _INET:
         return address[4:8], _port(address)
     where = address[8:24]
@@ -391,7 +391,7 @@ def _port(address: bytes) -> int:
 
 
 def _loopback(address: bytes) -> bytes:
-    """Turn an address of all interfaces into the loopback's; raise SyscallRefusal for others."""
+    """Replace "all interfaces" by loopback; raise SyscallRefusal for other addresses."""
     if struct.unpack_from("=H", address)[0] == _INET:
         if address[4:8] != bytes(4):
             raise SyscallRefusal(errno.EADDRNOTAVAIL, "address")
@@ -402,7 +402,7 @@ def _loopback(address: bytes) -> bytes:
 
 
 def _connect_or_give_up(descriptor: int, address: bytes) -> None:
-    """Connect; give up after a second, since servers of this machine answer at once."""
+    """Connect a socket; give up after a second, since local servers answer at once."""
     blocking = os.get_blocking(descriptor)
     os.set_blocking(descriptor, False)
     try:

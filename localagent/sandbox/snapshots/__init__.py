@@ -1,1 +1,1 @@
-"""Snapshots of the workspace: overlays and copies, and their changes."""
+"""Snapshots of the workspace, as overlays or copies, and the changes that commands make in them."""

@@ -2,8 +2,8 @@
 # (a quick start counts in the launcher, and pathlib is slow to import)
 """Apply one change to a snapshot.
 
-The launcher uses this module inside the namespaces, and copies use it on every system, so it needs
-the standard library alone.
+The launcher uses this module inside the namespaces, and copies use it on every system. So it needs
+only the standard library.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _ALL = os.R_OK | os.W_OK | os.X_OK
 def apply_change(target: str, kind: str, data: bytes, mode: int | None) -> None:
     """Apply one change (see core/changes.py) to the absolute path `target`.
 
-    The path leads through no links, except for those that changes made. The command may have left
-    files and folders that their owner cannot write.
+    The path leads through no links, except for links that earlier changes made. The command may
+    have left files and folders that their owner cannot write.
     """
     parent = os.path.dirname(target)
     with _unlocked(parent):
         if kind == "absent" and (os.path.realpath(parent) != parent or not os.path.isdir(parent)):
-            return  # a link or a file replaced the folder, and its entries went with it
+            return  # a link or a file replaced the folder and all its entries
         _replace(target, kind, data, mode)
 
 
@@ -51,7 +51,7 @@ def _replace(target: str, kind: str, data: bytes, mode: int | None) -> None:
         _write_file(target, data, _mode(mode, before, 0o644), before)
 
 
-def _remove_tree(folder: str) -> None:  # shutil takes longer to import than all else takes
+def _remove_tree(folder: str) -> None:  # the import of shutil is slow
     with _unlocked(folder), os.scandir(folder) as entries:
         for entry in list(entries):
             if entry.is_dir(follow_symlinks=False):
@@ -75,20 +75,20 @@ def _mode(mode: int | None, before: os.stat_result | None, otherwise: int) -> in
 
 def _write_file(target: str, data: bytes, mode: int, before: os.stat_result | None) -> None:
     if before is not None and not os.access(target, os.W_OK):
-        os.unlink(target)  # the folder's rights decide on this
+        os.unlink(target)  # this needs rights to the folder alone
     with open(target, "wb") as file:
         file.write(data)
     os.chmod(target, mode)
     after = os.stat(target)
-    # Python and make trust a compiled file when the size and the second of its source are the same,
-    # so two versions must differ in one of them.
+    # Python and make trust a compiled file if its source has the same size and modification time in
+    # seconds. So two versions of a source must differ in size or time.
     same_size = before is not None and before.st_size == after.st_size
     if before is not None and same_size and int(after.st_mtime) <= int(before.st_mtime):
         os.utime(target, (after.st_atime, int(before.st_mtime) + 1))
 
 
 class _unlocked:
-    """Give the owner access to `folder` and its parents for a while, where the command took it."""
+    """Give the owner access to `folder` and its parents inside the `with` block."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -98,7 +98,7 @@ class _unlocked:
         locked, folder, needed = [], self._folder, _ALL
         while folder != os.path.dirname(folder) and not os.access(folder, needed):
             locked.append(folder)
-            needed = os.X_OK if os.path.lexists(folder) else _ALL  # a missing folder has to be made
+            needed = os.X_OK if os.path.lexists(folder) else _ALL  # to create a missing folder
             folder = os.path.dirname(folder)
         for path in reversed(locked):
             try:
@@ -115,4 +115,4 @@ class _unlocked:
             try:
                 os.chmod(path, mode)
             except FileNotFoundError:
-                continue  # it was removed
+                continue  # the folder was removed

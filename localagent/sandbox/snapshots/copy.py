@@ -1,9 +1,10 @@
-"""A snapshot of the workspace as a copy of its files, where there is no overlay.
+"""A snapshot of the workspace as a copy of its files, for kinds and file systems without overlays.
 
-Folders that git ignores (.venv, node_modules, build) are copied where they are small, and linked
+Folders that git ignores (.venv, node_modules, build) are copied if they are small, and linked
 otherwise, so that tools can read them. Everything in `.git` is copied except for its objects: the
-copy's own objects name them as alternates (gitrepository-layout(5)). So git works in the copy,
-writes there, and cannot reach the real repository. A `.git` file (of a worktree) is left out.
+copy's own objects name them as alternates (gitrepository-layout(5)). So git works in the copy, and
+writes only there, never into the real repository. The copy leaves out a `.git` file (of a
+worktree).
 """
 
 from __future__ import annotations
@@ -35,26 +36,26 @@ from localagent.sandbox.snapshots.scratch import Scratches
 from localagent.workspace.workspace import Workspace
 
 _NOT_COPIED = (".git/objects", ".git/modules", ".git/lfs", ".git/worktrees")
-# An ignored folder is copied up to these sizes: that takes less time than the start of a command.
+# The largest ignored folder that is copied: its copy takes less time than the start of a command.
 _SMALL_ENTRIES, _SMALL_BYTES = 500, 8 << 20
-MAX_BYTES = 4 << 30  # of a copy
-_FICLONE = 0x40049409  # linux/fs.h: share the blocks of a file with another
+MAX_BYTES = 4 << 30  # size limit of a copy
+_FICLONE = 0x40049409  # linux/fs.h: share a file's blocks with another file
 
 
 class Copy:
-    """The copy `tree` of the folder `root`, which the constructor makes.
+    """A copy of the folder `root`; the constructor makes it at `tree`.
 
-    `mounted` is for a copy that is mounted at `root` itself, where links to `root` would lead into
-    circles. Such a copy has empty folders to mount on in place of links, and git finds the
-    repository's objects at `mounted`. Raises OSError where the copy cannot be made, and
-    SandboxError where it is too large.
+    `mounted` is for a copy that is mounted at `root` itself, since links to `root` would then lead
+    into circles. Such a copy has empty folders in place of links, to mount the real folders on, and
+    git finds the repository's objects at `mounted`. Raises OSError if the copy fails, and
+    SandboxError if the copy is too large.
     """
 
     def __init__(self, root: Path, tree: Path, mounted: str = "") -> None:
         self.tree = tree
         self._mounted = mounted
         self._root = root
-        # The state of each entry after the copy; None for a linked folder.
+        # The state of each copied entry; None for a linked folder.
         self._copied: dict[str, os.stat_result | None] = {}
         self._objects = ""
         self._bytes = 0
@@ -67,7 +68,7 @@ class Copy:
         tree.chmod(stat.S_IMODE(root.stat().st_mode) | 0o700)
 
     def _classify_other_folders(self) -> dict[str, bool]:
-        """Map the folders without files of the workspace to whether git ignores them."""
+        """Map each folder that holds no workspace files to True if git ignores the folder."""
         folders: list[str] = []
         for rel in ("", *self._folders):
             with os.scandir(self._root / rel) as entries:
@@ -78,7 +79,7 @@ class Copy:
         return {name: name in ignored for name in others}
 
     def _fill(self, rel: str, whole: bool = False) -> None:
-        """Copy the folder `rel`; `whole` says that git ignores it and everything in it."""
+        """Copy the folder `rel`; `whole` says that git ignores the folder and everything in it."""
         with os.scandir(self._root / rel) as entries:
             for entry in entries:
                 name = f"{rel}/{entry.name}" if rel else entry.name
@@ -113,7 +114,7 @@ class Copy:
         return self._workspace.ignored(name) if known is None else known
 
     def _exclude_links_from_git(self) -> None:
-        """Exclude the links: a pattern such as "build/" ignores a folder, and not a link to it."""
+        """Make git ignore the links; a pattern such as "build/" ignores folders but no links."""
         links = [name for name, state in self._copied.items() if state is None]
         if links and ".git" in self._copied:
             exclude = self.tree / ".git/info/exclude"
@@ -137,7 +138,7 @@ class Copy:
             try:
                 _copy_content(source, target)
             except PermissionError:
-                return  # the command could not read it either
+                return  # the command could not read the file either
             shutil.copystat(source, target)
         else:
             return
@@ -145,7 +146,7 @@ class Copy:
             self._copied[name] = target.lstat()
 
     def _copy_git(self) -> None:
-        """Copy the repository's folder; the module's docstring says how."""
+        """Copy the folder `.git` without its objects; they become alternates of the copy."""
         self._copy_git_folder(".git")
         real = os.path.realpath(self._root / ".git/objects")
         if not Path(real).is_dir():
@@ -172,7 +173,7 @@ class Copy:
         self._copied[rel] = target.lstat()
 
     def build_folder(self, tmp: str) -> dict[str, str]:
-        """Return variables that make tools build in `tmp` where their own folder is linked."""
+        """Return variables that make tools build in `tmp` if their own build folder is linked."""
         names = [name for name, state in self._copied.items() if state is None]
         rust = [name for name in names if name.rpartition("/")[2] == "target"]
         if any((self.tree / name).parent.joinpath("Cargo.toml").exists() for name in rust):
@@ -180,9 +181,9 @@ class Copy:
         return {}
 
     def linked(self) -> list[tuple[str, str]]:
-        """Return the real paths to which the copy leads: linked folders and git's objects.
+        """Return the real paths to which links of the copy lead: linked folders and git's objects.
 
-        Each comes with its path in the snapshot.
+        Each real path comes with its path in the snapshot.
         """
         names = (str(self._root / name) for name, state in self._copied.items() if state is None)
         paths = [(name, name) for name in names]
@@ -234,7 +235,7 @@ class Copy:
                 yield change
 
     def _is_unchanged(self, change: Change) -> bool:
-        """Say whether a touched entry still is what the workspace has."""
+        """Report whether a touched entry still equals the workspace's entry."""
         path = self._root / change.path
         if os.path.realpath(path.parent) != str(path.parent):
             return False  # the workspace has a link where the copy has a folder
@@ -275,11 +276,11 @@ def _link(source: Path, target: Path) -> None:
     try:
         target.symlink_to(source, target_is_directory=source.is_dir())
     except OSError:
-        pass  # Windows without the privilege to make links: the snapshot lacks it
+        pass  # no privilege to make links on Windows: the snapshot lacks the folder
 
 
 def _copy_content(source: Path, target: Path) -> None:
-    """Copy by sharing blocks where the file system can, else in the system's quickest way."""
+    """Copy by sharing blocks if the file system can, else in the system's quickest way."""
     with source.open("rb") as reader, target.open("xb") as writer:
         try:
             import fcntl
@@ -293,7 +294,7 @@ def _copy_content(source: Path, target: Path) -> None:
 
 
 class Run(Protocol):
-    """How a kind runs a command in a copy; see `Snapshot.run`."""
+    """A function that runs a command in a copy; each kind has its own. See `Snapshot.run`."""
 
     def __call__(
         self,
@@ -331,7 +332,7 @@ class CopySnapshot:
         tree = os.path.realpath(self.tree)
         for change in changes:
             target = Path(tree, change.path)
-            # A link of the workspace, or to an ignored folder, leads to real files.
+            # A link from the workspace, or a link to an ignored folder, leads to real files.
             if not Path(os.path.realpath(target.parent)).is_relative_to(tree):
                 raise SandboxError(f"{change.path} leads out of the copy of the workspace")
             apply_change(str(target), change.kind, change.data, change.mode)
@@ -349,7 +350,7 @@ class CopySnapshot:
 
 
 class Copies:
-    """Opens snapshots as copies; `base` is where scratch folders lie."""
+    """Opens snapshots as copies; `base` is the folder for scratch folders."""
 
     def __init__(self, base: Path | None = None) -> None:
         self._scratches = Scratches(base)
@@ -358,7 +359,7 @@ class Copies:
     def open(
         self, root: Path, changes: Sequence[Change], run_in: Run, mounted: str = ""
     ) -> Iterator[Snapshot]:
-        """Open a new snapshot of `root`; `mounted`: see Copy. Raises SandboxError without room."""
+        """Open a snapshot of `root`; `mounted`: see Copy. Raises SandboxError on failure."""
         workspace = root.resolve()
         scratch = self._scratches.outside(workspace)
         folder = scratch.new()
@@ -376,15 +377,15 @@ class Copies:
             scratch.discard(folder)
 
     def close(self) -> None:
-        """Remove the scratch folders; also done at exit."""
+        """Remove the scratch folders; exit removes them too."""
         self._scratches.close()
 
 
 class ConfinedCopies:
-    """Base of the kinds that confine commands in copies, each by a launcher.
+    """Base class of the kinds that confine commands in copies, each command by a launcher.
 
-    `base` is where scratch folders lie, `ports` are those of this machine that commands may
-    connect to. Used by one thread at a time.
+    `base` is the folder for scratch folders. Commands may connect to `ports` of this machine. Only
+    one thread at a time may use an instance.
     """
 
     confined = True
@@ -396,18 +397,18 @@ class ConfinedCopies:
         self._launchers = LauncherPool()
 
     def runner(self, workspace: Path) -> Run:
-        """Return what runs commands in `workspace`. Raises SandboxError for an unusable folder."""
+        """Return a function that runs commands. Raises SandboxError for an unusable folder."""
         raise NotImplementedError
 
     @contextmanager
     def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[Snapshot]:
-        """Open a new snapshot of `root`. Raises SandboxError for an unusable folder."""
+        """Open a snapshot of `root`. Raises SandboxError if `root` is unusable."""
         run = self.runner(root.resolve())
         with self._copies.open(root, changes, run, self.mounted) as snapshot:
             yield snapshot
 
     def close(self) -> None:
-        """Remove the scratch folders and end the waiting launcher; also done at exit."""
+        """Remove the scratch folders and end the waiting launcher; exit does both too."""
         self._launchers.close()
         self._copies.close()
 
@@ -418,7 +419,7 @@ class ConfinedCopies:
         on_output: Callable[[str], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> CommandResult:
-        """Run `job`, and prepare the next launcher."""
+        """Run `job`, and start the next launcher ahead of time."""
         result = self._launchers.take().run(job, command, on_output, cancelled)
         self._launchers.prepare()
         return result

@@ -1,10 +1,11 @@
 # ruff: noqa: PTH101, PTH115, PTH123, PTH208
-# (os.* keeps names that are not UTF-8 as they are, and is quicker)
+# (os.* keeps names that are not UTF-8 unchanged, and is quicker than pathlib)
 """Read the changes from the upper folder of an overlay.
 
-An overlay keeps changed files whole in its upper folder. A deleted entry is a character device 0/0
-there, and an extended attribute marks a folder that replaces another as opaque
-(Documentation/filesystems/overlayfs.rst of the kernel, "whiteouts and opaque directories").
+An overlay keeps changed files whole in its upper folder. In the upper folder, a character device
+0/0 stands for a deleted entry. An extended attribute marks a folder there as opaque if it replaces
+another folder (Documentation/filesystems/overlayfs.rst of the kernel, "whiteouts and opaque
+directories").
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
 
-MAX_BYTES = 256 << 20  # of changed files, which are kept in memory
+MAX_BYTES = 256 << 20  # limit for changed files, which are kept in memory
 _OPAQUE = ("user.overlay.opaque", "trusted.overlay.opaque")
 _PERMISSIONS = 0o777
 
@@ -29,7 +30,7 @@ _CACHE_SUFFIXES = (".pyc", ".pyo")
 
 
 def is_cache(path: str) -> bool:
-    """Say whether tools make `path` (relative, with `/`) again by themselves."""
+    """Report whether tools recreate `path` (relative, with `/`) by themselves."""
     parts = path.split("/")
     if not _CACHE_FOLDERS.isdisjoint(parts) or path.endswith(_CACHE_SUFFIXES):
         return True
@@ -39,7 +40,7 @@ def is_cache(path: str) -> bool:
 def changes(upper: Path, lower: Path) -> tuple[Change, ...]:
     """Return how the overlay of `upper` on `lower` differs from `lower`, sorted by path.
 
-    Raises SandboxError where the changes are too large to keep.
+    Raises SandboxError if the changes are too large to keep.
     """
     reader = _Reader(str(upper), str(lower))
     unsorted = reader.folder("", below=True, opaque=False)
@@ -47,13 +48,13 @@ def changes(upper: Path, lower: Path) -> tuple[Change, ...]:
 
 
 class Budget:
-    """The bytes of changed files that may still be read."""
+    """The number of bytes of changed files that may still be read."""
 
     def __init__(self, left: int = MAX_BYTES) -> None:
         self._left = left
 
     def take(self, size: int) -> None:
-        """Subtract `size`. Raises SandboxError where less is left."""
+        """Subtract `size` from the budget. Raises SandboxError if less is left."""
         self._left -= size
         if self._left < 0:
             raise SandboxError(
@@ -69,10 +70,10 @@ class _Reader:
         self._budget = Budget()
 
     def folder(self, rel: str, below: bool, opaque: bool) -> Iterator[Change]:
-        """Yield the changes below `rel`, which is a folder in the upper layer.
+        """Yield the changes below `rel`, a folder in the upper layer.
 
-        `below` says that the lower layer has a folder of that path, without a link on the way.
-        `opaque` says that a folder above is opaque: the kernel does not mark new folders in it.
+        `below` says that the lower layer has a folder at `rel`, reached without a link. `opaque`
+        says that a parent folder is opaque; the kernel does not mark new folders below it.
         """
         upper = _join(self._upper, rel)
         with readable(upper), os.scandir(upper) as entries:
@@ -102,13 +103,13 @@ class _Reader:
         if was_folder:
             yield from _deletions_below(self._lower, rel)
         change = entry_change(_join(self._upper, rel), rel, after, self._budget)
-        # An overlay also holds entries that a command only touched.
+        # The upper folder also holds entries that a command touched but did not change.
         touched = before is not None and change and matches(change, _join(self._lower, rel))
         if change is not None and not touched:
             yield change
 
     def _missing(self, rel: str, names: set[str]) -> Iterator[Change]:
-        """Yield deletions of what the lower folder has and the opaque upper folder lacks."""
+        """Yield the deletion of each lower entry that the opaque upper folder lacks."""
         for name in os.listdir(_join(self._lower, rel)):
             path = f"{rel}/{name}" if rel else name
             found = _lstat(_join(self._lower, path))
@@ -142,12 +143,12 @@ def _deletions_below(root: str, rel: str) -> Iterator[Change]:
 
 
 def same_mode(one: os.stat_result, other: os.stat_result) -> bool:
-    """Say whether the permission bits are equal."""
+    """Report whether the permission bits are equal."""
     return (one.st_mode ^ other.st_mode) & _PERMISSIONS == 0
 
 
 def matches(change: Change, path: str) -> bool:
-    """Say whether the file or link `path` is what `change` would make; False where unreadable."""
+    """Report whether the file or link `path` already equals `change`; False if it is unreadable."""
     try:
         stat_ = os.lstat(path)
         if change.kind == "symlink":
@@ -163,7 +164,7 @@ def matches(change: Change, path: str) -> bool:
 
 
 class readable:
-    """Give the owner access to `path` for a while, where the command took it."""
+    """Give the owner access to `path` inside the `with` block, if the command removed it."""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -1,7 +1,8 @@
-"""Scratch folders: private, and removed after the process that made them.
+"""Scratch folders: private folders that are removed when the process that made them ends.
 
-A process has one folder below a base, and holds a lock on it. Snapshots are numbered folders in it.
-The next process that makes a scratch folder removes those of ended processes.
+Each process has one scratch folder below a base, and holds a lock on it. Snapshots are numbered
+folders in this scratch folder. If a process dies, the next process that makes a scratch folder
+removes the dead one's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _PREFIX = "agent-"
 
 
 def bases() -> list[Path]:
-    """Return the folders for scratch folders, best first: the cache, then the system's own.
+    """Return the base folders for scratch folders, best first: the user's cache, then shared ones.
 
     Some file systems cannot hold the upper layer of an overlay (NFS, and overlays themselves).
     """
@@ -42,7 +43,7 @@ class Scratch:
     """The scratch folder of this process below `base`.
 
     `covers` is a folder with an empty `folder` and an empty `file`, to mount over hidden paths.
-    Raises SandboxError where the folder cannot be made.
+    Raises SandboxError if the folder cannot be made.
     """
 
     def __init__(self, base: Path) -> None:
@@ -86,9 +87,9 @@ class Scratches:
         self._made: dict[Path, Scratch] = {}
 
     def outside(self, workspace: Path) -> Scratch:
-        """Return a scratch outside of `workspace`: a snapshot must not contain itself.
+        """Return a scratch folder outside of `workspace`, so that no snapshot contains itself.
 
-        Raises SandboxError where there is none.
+        Raises SandboxError if no base lies outside.
         """
         candidates = [self._base] if self._base else []
         for base in [*candidates, *bases()]:
@@ -96,7 +97,7 @@ class Scratches:
                 if base not in self._made:
                     self._made[base] = Scratch(base)
                 return self._made[base]
-        raise SandboxError(f"there is no room for a scratch folder outside {workspace}")
+        raise SandboxError(f"cannot make a scratch folder outside {workspace}")
 
     def close(self) -> None:
         """Remove all scratch folders. `outside` works again afterwards."""
@@ -122,7 +123,7 @@ def _end(folder: Path, held: int | None, owner: int) -> None:
 
 
 def _require_ours(base: Path) -> None:
-    """Raise OSError where another user made `base` first, as anyone can in a shared folder."""
+    """Raise OSError if another user made `base` first, as anyone can in a shared folder."""
     found = base.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(20, "not a folder")
@@ -134,7 +135,7 @@ def _try_lock(path: Path) -> int | None:
     """Lock a file and return its descriptor; None where another process holds the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if sys.platform == "win32":
-        return descriptor  # an open file cannot be deleted there, and `_is_orphan` relies on this
+        return descriptor  # Windows cannot delete an open file; `_is_orphan` relies on this
     import fcntl
 
     try:
@@ -166,14 +167,14 @@ def _is_orphan(folder: Path) -> bool:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove `folder`, also with folders without permissions and very deep ones.
+    """Remove `folder`, even if it holds very deep folders or folders without permissions.
 
-    The next start tries again with what remains.
+    The next start of localagent removes the rest, if some remains.
     """
     with suppress(FileNotFoundError, RecursionError, OSError):
         shutil.rmtree(folder)
         return
-    for parent, names, _ in os.walk(folder):  # top down: a folder gets its mode before its entries
+    for parent, names, _ in os.walk(folder):  # top down: a folder is unlocked first
         for name in names:
             path = Path(parent, name)
             with suppress(OSError):
@@ -182,5 +183,5 @@ def remove_tree(folder: Path) -> None:
     with suppress(OSError, RecursionError):
         shutil.rmtree(folder)
     if folder.exists() and os.name == "posix":
-        # rm walks by descriptors, so it has no limit on depth.
+        # rm walks by descriptors, so it removes folders of any depth.
         subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
