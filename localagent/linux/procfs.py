@@ -1,5 +1,5 @@
 # ruff: noqa: PTH110, PTH123, PTH208
-# (runs in the launcher, where pathlib is slow to import)
+# (the launcher starts quickly, and pathlib is slow to import)
 """What /proc says of processes, memory and refused packets.
 
 The launcher and the egress lock use this module, so it needs the standard library alone.

@@ -1,1 +1,1 @@
-"""Escape tests: attempts to leave a sandbox, their targets, and their runner."""
+"""Self-test of the sandboxes: escape tests, which try to leave a sandbox, and their targets."""

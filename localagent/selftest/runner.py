@@ -1,12 +1,12 @@
 # ruff: noqa: T201
-"""Run the escape tests for one kind of sandbox: what does it really deny on this machine?
+"""Run the escape tests for one kind of sandbox, to show what it really denies on this machine.
 
-Everything attacked belongs to a process of its own with a home of its own (targets.py), so a
-sandbox that fails harms nothing. Linux only.
+Every target belongs to a separate process with a separate home (targets.py), so a sandbox that
+fails harms nothing. The tests work on Linux only.
 
-Some tests take too much, or stay too long: processes, memory, disk, output, time. They run as
-commands of their own. Each bounds itself well below what a machine has, so it does no harm either
-in a sandbox without limits.
+Some tests exceed a limit on processes, memory, disk, output or time. Each of them runs as a
+separate command. Each uses far less than a machine has, so it does no harm even in a sandbox
+without limits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from localagent.core.interpreter import python
 from localagent.sandbox.base import Command, CommandResult, Sandbox, Snapshot
 
 _SECONDS = 120.0
-# Without a sandbox these would reach other machines.
+# Without a sandbox these tests would reach other machines.
 _OUTWARD = (
     *("tcp-out", "tcp6-out", "tcp-port", "udp-out", "udp6-out", "dns", "icmp", "icmp6"),
     "multicast",
@@ -38,8 +38,8 @@ _OUTWARD = (
 class EscapeResult:
     """The result of one escape test.
 
-    `name` is short and stable, `what` says in words what the test tries, and `detail` is its
-    outcome, such as the kernel's error.
+    `name` is short and stable, `what` describes the attempt, and `detail` is the outcome, such as
+    the kernel's error.
     """
 
     name: str
@@ -51,14 +51,14 @@ class EscapeResult:
 def run_escape_tests(
     kind: str, base: Path | None = None, ports: Sequence[int] = ()
 ) -> list[EscapeResult]:
-    """Run every escape test in the sandbox `kind`; takes a few seconds.
+    """Run every escape test in the sandbox `kind`, within a few seconds.
 
-    The folder for the run lies in `base`, by default the cache folder. The sandbox opens `ports`,
-    and nothing else may be open. Raises SandboxError, with what is missing, where the kind does
-    not work here.
+    The folder for the run lies in `base`, by default the cache folder. The sandbox opens `ports`;
+    the tests expect that everything else is closed. Raises SandboxError, whose text names the
+    missing feature, if the kind does not work on this machine.
     """
     if sys.platform != "linux":
-        raise SandboxError("there are escape tests for Linux only")
+        raise SandboxError("escape tests exist for Linux only")
     from localagent.selftest.targets import environment, new_marker, sweep
 
     root = Path(__file__).resolve().parents[2]
@@ -88,9 +88,9 @@ def run_escape_tests(
 
 
 def main() -> None:
-    """Test the kind that the first argument names, with the ports that follow open.
+    """Test the kind in the first argument, with the ports in the other arguments open.
 
-    Prints a line of JSON for each result.
+    It prints a line of JSON for each result.
     """
     from localagent.sandbox.select import make
     from localagent.selftest.targets import sweep
@@ -121,7 +121,7 @@ def _run_all(sandbox: Sandbox) -> list[EscapeResult]:
             limits = _test_limits(snapshot) if sandbox.confined else []
         lines = [line for line in result.output.splitlines() if line.startswith("{")]
         if result.exit_code or len(lines) != len(tests) - len(skip):
-            raise SandboxError(f"the escape tests did not end well: {result.output[-500:]}")
+            raise SandboxError(f"the escape tests ended early: {result.output[-500:]}")
         effects = targets.reached()
         sandbox.close()
     rows = [json.loads(line) for line in lines]
@@ -140,8 +140,8 @@ def _run_all(sandbox: Sandbox) -> list[EscapeResult]:
 # Limits
 
 _PYTHON = f"'{sys.executable}' -I -S -c"
-_END_SECONDS = 40.0  # for killed processes to end; those that stay would stay for 60
-_PROCESSES = 400  # the least limit of the kernel itself is 310
+_END_SECONDS = 40.0  # time for killed processes to end; a survivor would stay for 60
+_PROCESSES = 400  # the kernel accepts no limit below 310
 _FORKS = """
 import os, time
 count = 0
@@ -186,7 +186,7 @@ print("filled-up")
 """
 
 _LimitTest = Callable[[Snapshot], tuple[bool, str]]
-"""Returns whether the sandbox denied it, and details."""
+"""A test that returns whether the sandbox denied the attempt, and details."""
 
 
 def _test_limits(snapshot: Snapshot) -> list[EscapeResult]:
@@ -239,7 +239,7 @@ def _background(line: str) -> _LimitTest:
         snapshot.run(
             Command(line.replace("SLEEP", f"sh -c ': {marker}; sleep 60; :'"), seconds=10.0)
         )
-        # A killed process takes a moment to end, on a busy machine a longer one.
+        # A killed process takes a moment to end, and longer on a busy machine.
         until = time.monotonic() + _END_SECONDS
         while (alive := _is_alive(marker)) and time.monotonic() < until:
             time.sleep(0.02)
@@ -257,7 +257,7 @@ def _end(done: CommandResult) -> str:
 
 
 def _is_alive(marker: str) -> bool:
-    """Say whether another process of the machine has `marker` in its command line."""
+    """Report whether another process of the machine has `marker` in its command line."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if marker.encode() in path.read_bytes() and path.parent.name != str(os.getpid()):
@@ -286,7 +286,7 @@ _LIMIT_TESTS: dict[str, tuple[str, _LimitTest]] = {
     ),
 }
 LIMIT_TESTS = tuple(_LIMIT_TESTS)
-"""Names of the escape tests that take too much, or stay too long."""
+"""Names of the escape tests that exceed a limit."""
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 # ruff: noqa: PIE800
-"""Targets of the escape tests: servers, files, secrets and a process that exist for them alone.
+"""Targets of the escape tests: servers, files, secrets and a process, made only for the tests.
 
-`Targets` makes them in a home of its own, and reports afterwards which of them a test reached. A
-few lie in folders that all programs share. Their names have a marker, by which `sweep` removes
-them, also after their process was killed. Linux only.
+`Targets` makes them in a separate home, and reports afterwards which targets a test reached. A few
+targets lie in folders that all programs share. Their names contain a marker, so that `sweep` can
+remove them even after their process was killed. The module works on Linux only.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _SECRET_FILES = (
     *(".netrc", ".npmrc", ".git-credentials", ".bash_history", ".mozilla/firefox/logins.json"),
     *(".config/gh/hosts.yml",),
 )
-# A process to attack. It prints where its secret lies and which file it has open. Then it waits for
-# signals, and prints the name of each.
+# A process to attack. It prints the address of its secret and the descriptor of its open file. Then
+# it waits for signals, and prints the name of each signal.
 _VICTIM = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its parent
@@ -42,7 +42,7 @@ os.write(1, f"{file} {ctypes.addressof(secret)}\\n".encode())
 while True:
     signal.pause()
 """
-_SIGNALS = {  # SIGRTMIN is another number with every C library
+_SIGNALS = {  # the number of SIGRTMIN depends on the C library
     "signal": "SIGUSR1",
     "thread-signal": "SIGUSR2",
     "queued-signal": "SIGRTMIN+1",
@@ -57,9 +57,9 @@ _STALE_SECONDS = 600.0  # longer than any run of the tests
 
 
 class Targets:
-    """Targets in the folder `home` (existing and empty), of a process with `environment(home)`.
+    """Targets in the existing, empty folder `home`, for a process with `environment(home)`.
 
-    Each test in `names` gets a file of its own to change. Use as a context manager.
+    Each test in `names` gets a separate file to change. Use as a context manager.
     """
 
     def __init__(self, home: Path, names: list[str]) -> None:
@@ -86,7 +86,7 @@ class Targets:
         self._stack.close()
 
     def values(self, sandboxed: bool, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return what escape_tests/run.py reads; `sandboxed` allows tests that harm elsewhere."""
+        """Return the targets for run.py; `sandboxed` allows the tests that need a sandbox."""
         return {
             **self._values,
             "secret": self.secret,
@@ -103,7 +103,7 @@ class Targets:
         }
 
     def reached(self) -> dict[str, str]:
-        """Return the tests whose effects are visible here, with the effect."""
+        """Return the tests whose effects are visible outside the sandbox, and each effect."""
         found = {
             name: "changed"
             for name, (path, before) in self._files_before.items()
@@ -130,7 +130,8 @@ class Targets:
         self._files_before["secret-mode"] = (first, _file_state(first))
         self._file("bashrc", self._home / ".bashrc", "kept\n")
         self._file("authorized-keys", self._home / ".ssh/authorized_keys", "kept\n")
-        # A home below /tmp is private inside, and these succeed there: only effects here count.
+        # Inside, a home below /tmp is private, so these tests succeed there; only effects outside
+        # count.
         self._absent("home-file", self._home / "canary-new")
         self._absent("home-folder", self._home / "canary-folder")
         self._absent("home-link", self._home / "canary-link")
@@ -210,7 +211,7 @@ class Targets:
             server.setblocking(False)
             self._values[name] = address.lstrip("\0")
             self._servers[name.replace("_", "-")] = server
-        # Several tests aim at these; each test reports its own success.
+        # Several tests attack these targets; each test reports its own success.
         self._servers.pop("unix")
         os.set_inheritable(os.open(home / ".ssh/id_ed25519", os.O_RDONLY), True)
 
@@ -246,7 +247,7 @@ class Targets:
         if segment >= 0:
             address = libc.shmat(segment, None, 0)
             ctypes.memmove(address, self.secret.encode(), len(self.secret))
-            libc.shmctl(segment, _IPC_RMID, None)  # it goes with this process
+            libc.shmctl(segment, _IPC_RMID, None)  # the kernel removes it when this process ends
         self._values["sysv"] = segment
         queue, _ = _MQ.get(os.uname().machine, (0, 0))
         if queue:
@@ -255,7 +256,7 @@ class Targets:
 
 
 def _session_key(libc: ctypes.CDLL, secret: str) -> int:
-    """Add a key to a session keyring of this process, as Kerberos does; 0 without keyrings."""
+    """Add a key to this process's session keyring, as Kerberos does; return 0 without keyrings."""
     keyctl, add = (250, 248) if os.uname().machine == "x86_64" else (219, 217)
     if libc.syscall(keyctl, 1, None) < 0:
         return 0
@@ -264,7 +265,7 @@ def _session_key(libc: ctypes.CDLL, secret: str) -> int:
 
 
 def _file_state(path: Path) -> object:
-    """Return what an outsider sees of a file: content, mode, owner, links, time; None: absent."""
+    """Return a file's content, mode, owner, link count and time; None if there is no file."""
     try:
         found = path.lstat()
         content = path.read_bytes() if path.is_file() else b""
@@ -275,12 +276,12 @@ def _file_state(path: Path) -> object:
 
 
 def new_marker() -> str:
-    """Return the marker for the names of one run in shared folders."""
+    """Return the marker in the names of one run's files in shared folders."""
     return f"{_MARKER}{secrets.token_hex(6)}"
 
 
 def sweep(marker: str) -> None:
-    """Remove what this run left in shared folders, and what earlier, killed runs left."""
+    """Remove the files of this run, and of earlier, killed runs, from shared folders."""
     _, unlink = _MQ.get(os.uname().machine, (0, 0))
     if unlink:
         ctypes.CDLL(None).syscall(unlink, marker.encode())
@@ -301,7 +302,7 @@ def _is_stale(path: Path) -> bool:
 
 
 def environment(home: Path, marker: str) -> dict[str, str]:
-    """Return the environment of the process that sandboxes its tests: secrets, and this home."""
+    """Return the environment of the process that runs sandboxed tests: this home, and secrets."""
     secret = f"canary-{secrets.token_hex(8)}"
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
     planted = {

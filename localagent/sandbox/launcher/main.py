@@ -1,4 +1,4 @@
-# (a quick start counts here, and pathlib is slow to import)
+# (the launcher starts quickly, and pathlib is slow to import)
 """The launcher: the small program between localagent and a command.
 
 It runs as `python -I -S` with only the standard library. localagent may start the launcher ahead of

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH102, PTH103, PTH110, PTH118, PTH120, PTH123, PTH208, PTH211
-# (a quick start counts here, and pathlib is slow to import)
+# (the launcher starts quickly, and pathlib is slow to import)
 """Confine a command by namespaces: limit its view of the machine, its network and its privileges.
 
 This module runs in the launcher and needs only the standard library. Its errors are OSError.

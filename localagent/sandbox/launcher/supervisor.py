@@ -1,4 +1,4 @@
-# (runs in the launcher, where pathlib is slow to import)
+# (the launcher starts quickly, and pathlib is slow to import)
 """Start a command, watch its limits, follow it to its end, and end what it leaves behind.
 
 Every kind of confinement uses this module. It runs in the launcher and needs only the standard

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH101, PTH115
-# (runs in the launcher, where pathlib is slow to import)
+# (the launcher starts quickly, and pathlib is slow to import)
 """The broker: makes or refuses those system calls of a command that Landlock does not check.
 
 Landlock lets a command change the mode, owner and times of every file that the command can name,

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123, PTH211, PTH102
-# (a quick start counts in the launcher, and pathlib is slow to import)
+# (the launcher starts quickly, and pathlib is slow to import)
 """Apply one change to a snapshot.
 
 The launcher uses this module inside the namespaces, and copies use it on every system. So it needs

@@ -132,7 +132,7 @@ def _require_ours(base: Path) -> None:
 
 
 def _try_lock(path: Path) -> int | None:
-    """Lock a file and return its descriptor; None where another process holds the lock."""
+    """Lock a file and return its descriptor; None if another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if sys.platform == "win32":
         return descriptor  # Windows cannot delete an open file; `_is_orphan` relies on this

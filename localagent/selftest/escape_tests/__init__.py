@@ -1,14 +1,15 @@
 # ruff: noqa: PTH123
-# (runs where pathlib is slow to import)
-"""Escape tests: attempts to leave a sandbox, each a real one, by topic.
+# (the tests start quickly, and pathlib is slow to import)
+"""Escape tests: real attempts to leave a sandbox, one module a topic.
 
-Every test says what it tries. It returns what it reached (a text, a list, or True) or something
-false; an OSError means that the kernel refused. Some effects are visible from outside alone: those
-tests return None, and ../targets.py checks them. run.py runs the tests inside a sandbox, so they
-need the standard library alone.
+Every test has a description of its attempt. It returns a true value (a text, a list, or True) if
+the attempt succeeds, and a false value or an OSError if the attempt fails. Some effects are visible
+only from outside: those tests return None, and ../targets.py checks the effects. run.py runs the
+tests inside a sandbox, so they need only the standard library.
 
-Nothing here harms a machine without a sandbox. The attacked programs and files exist for the tests,
-others are opened and closed again, and calls that change the system get arguments without effect.
+No test harms a machine, even without a sandbox. The attacked programs and files exist only for the
+tests. The tests open other files and close them again. Calls that change the system get arguments
+without effect.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 Target = dict[str, Any]
-"""What targets.py made, by name: paths, ports and process ids."""
+"""Targets from targets.py, by name: paths, ports and process ids."""
 
 EscapeTest = Callable[[Target], object]
 
 TOPICS = ("files", "kernel", "network", "processes")
 ESCAPE_TESTS: dict[str, tuple[str, EscapeTest]] = {}
-"""Names of the tests, with what each tries; filled by `load`."""
+"""Descriptions of the tests by name; `load` fills it."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 ARM = os.uname().machine == "aarch64"
@@ -55,20 +56,20 @@ def escape_test(name: str, what: str) -> Callable[[EscapeTest], EscapeTest]:
 
 
 def call(x86: int, arm: int, *arguments: object) -> int:
-    """Make a system call by its numbers on x86-64 and ARM. Raises OSError."""
+    """Make a system call, given its numbers on x86-64 and ARM. Raises OSError."""
     converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     return checked(int(libc.syscall(ctypes.c_long(arm if ARM else x86), *converted)))
 
 
 def checked(result: int) -> int:
-    """Return the result of a function of the C library. Raises OSError for a negative one."""
+    """Return the result of a C library function. Raises OSError if the result is negative."""
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
 
 
 def has_secret(path: str, t: Target) -> bool:
-    """Say whether a file can be read and holds the secret. Raises OSError."""
+    """Report whether a file is readable and holds the secret. Raises OSError."""
     with open(path, "rb") as file:
         return t["secret"].encode() in file.read(1 << 20)
 
@@ -92,7 +93,7 @@ def successes(paths: Iterable[str], action: Callable[[str], object]) -> list[str
 
 
 def append(path: str) -> object:
-    """Write to a file, or make it. It may lie in a private folder, so targets.py checks it."""
+    """Append to a file, or create it; targets.py checks it, since its folder may be private."""
     with open(path, "a") as file:
         file.write("canary\n")
     return None

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH101, PTH102, PTH103, PTH106, PTH108, PTH116, PTH119, PTH120, PTH123, PTH211
-# (a program of its own that must start quickly and use the calls themselves)
+# (a separate program that must start quickly and make the calls directly)
 """Escape tests: write to files and folders outside, and read hidden ones."""
 
 from __future__ import annotations
@@ -94,11 +94,11 @@ add(
 )
 add(
     "exchange",
-    "exchanging a file with one of the workspace",
+    "exchanging a file with a file of the workspace",
     lambda t: succeeds(call, 316, 276, -100, b"own-file", -100, t["outside"].encode(), 2),
 )
 add("delete", "deleting a file outside", lambda t: succeeds(os.unlink, t["outside"]))
-add("truncate", "cutting a file outside", lambda t: succeeds(os.truncate, t["outside"], 0))
+add("truncate", "truncating a file outside", lambda t: succeeds(os.truncate, t["outside"], 0))
 add(
     "mode", "changing the mode of a file outside", lambda t: succeeds(os.chmod, t["outside"], 0o606)
 )
@@ -147,7 +147,7 @@ def _(t: Target) -> object:
     return None
 
 
-# The system's files: in sandboxes alone, so that a test can do no harm where nothing refuses it
+# The system's files: only in sandboxes, so that no test does harm if nothing refuses it
 
 
 @escape_test("system-files", "the system's files")
@@ -166,7 +166,7 @@ def _(t: Target) -> object:
 
 @escape_test("system-folders", "new files in the system's folders")
 def _(t: Target) -> object:
-    def unnamed_file(folder: str) -> bool:  # gone when it is closed
+    def unnamed_file(folder: str) -> bool:  # the file is gone when it is closed
         os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
         return True
 
@@ -231,8 +231,8 @@ def _(_t: Target) -> object:
     return successes(("/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-"), has_rows)
 
 
-add("tmp", "files of others in /tmp", lambda t: has_secret(t["tmp_file"], t))
+add("tmp", "files of other programs in /tmp", lambda t: has_secret(t["tmp_file"], t))
 add("tmp-write", "leaving files in /tmp", lambda t: append(f"/tmp/{t['marker']}"))
 add("var-tmp", "leaving files in /var/tmp", lambda t: append(f"/var/tmp/{t['marker']}"))
-add("shm", "shared memory files of others", lambda t: has_secret(t["shm_file"], t))
+add("shm", "shared memory files of other programs", lambda t: has_secret(t["shm_file"], t))
 add("shm-write", "leaving shared memory files", lambda t: append(f"/dev/shm/{t['marker']}"))

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH102, PTH109, PTH123
-# (a program of its own that must start quickly and use the calls themselves)
+# (a separate program that must start quickly and make the calls directly)
 """Escape tests: mounts, namespaces, privileges, and kernel interfaces that all programs share."""
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _(t: Target) -> object:
     return t["sandboxed"] and successes(paths, lambda p: libc.umount2(os.fsencode(p), 2) == 0)
 
 
-@escape_test("mount-attributes", "changing how things are mounted")
+@escape_test("mount-attributes", "changing the attributes of a mount")
 def _(t: Target) -> object:
     attributes = (ctypes.c_uint64 * 4)(0, 1, 0, 0)  # clear MOUNT_ATTR_RDONLY
     return call(442, 442, -100, t["home"].encode(), 0, attributes, 32) == 0
@@ -130,11 +130,11 @@ add(  # PR_GET_NO_NEW_PRIVS
 def _(_t: Target) -> object:
     with open("/proc/self/status") as file:
         rows = dict(line.split(":", 1) for line in file if ":" in line)
-    # CHOWN, DAC_OVERRIDE, FOWNER and FSETID, by which root reaches files.
+    # CHOWN, DAC_OVERRIDE, FOWNER and FSETID: the capabilities by which root reaches files.
     allowed = 0b11011 if os.getuid() == 0 else 0
     names = ["CapEff", "CapPrm", "CapInh", "CapAmb"]
     if not int(rows["NoNewPrivs"]):
-        names.append("CapBnd")  # what a program could still be given
+        names.append("CapBnd")  # capabilities that a program could still get
     return [name for name in names if int(rows[name], 16) & ~allowed]
 
 

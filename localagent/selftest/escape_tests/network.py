@@ -1,5 +1,5 @@
 # ruff: noqa: PTH119, PTH120, PTH211
-# (a program of its own that must start quickly and use the calls themselves)
+# (a separate program that must start quickly and make the calls directly)
 """Escape tests: reach other machines, servers of this one, and sockets of other programs."""
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def _send(family: int, address: tuple[str, int], protocol: int = 0) -> bool:
     return True
 
 
-# Servers of this machine. A network of the sandbox's own has a loopback interface too, so the
-# target notes which datagrams arrive.
+# Servers of this machine. A sandbox's network may have its own loopback interface, so the target
+# records the datagrams that arrive.
 
 add("tcp", "TCP to a server of this machine", lambda t: _tcp(_INET, ("127.0.0.1", t["tcp"])))
 add(
@@ -63,7 +63,7 @@ def _(t: Target) -> None:
     _send(_INET6, ("::1", t["udp6"]))
 
 
-# Other machines; the addresses are for documentation and nobody's
+# Other machines; the addresses are reserved for documentation and belong to nobody
 
 add("tcp-out", "TCP to another machine", lambda _: _tcp(_INET, ("192.0.2.1", 80)))
 add("tcp6-out", "TCP over IPv6 to another machine", lambda _: _tcp(_INET6, ("2001:db8::1", 80)))
@@ -74,12 +74,12 @@ add("icmp", "a ping", lambda _: _send(_INET, ("192.0.2.1", 0), 1))
 add("icmp6", "a ping over IPv6", lambda _: _send(_INET6, ("2001:db8::1", 0), 58))
 add(
     "dns",
-    "looking up a name",
+    "looking up a host name",
     lambda _: socket.getaddrinfo("canary.example.com", 80)[0][4][0],
 )
 
 
-@escape_test("multicast", "a message to all in the network")
+@escape_test("multicast", "a broadcast to the network")
 def _(_t: Target) -> object:
     with socket.socket(_INET, _UDP) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)

@@ -1,5 +1,5 @@
 # ruff: noqa: PTH115, PTH119, PTH123, PTH208
-# (a program of its own that must start quickly and use the calls themselves)
+# (a separate program that must start quickly and make the calls directly)
 """Escape tests: see, stop and change other processes, and read what localagent left open."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ add(
 )
 
 
-@escape_test("parents-environ", "the environment of all parents")
+@escape_test("parents-environ", "the environment of all parent processes")
 def _(t: Target) -> object:
     pid, results = os.getpid(), []
     while pid > 1:
@@ -62,7 +62,7 @@ def _(t: Target) -> object:
 
 @escape_test("ptrace", "ptrace")
 def _(t: Target) -> object:
-    return call(101, 117, 0x4206, t["victim"], 0, 0) == 0  # PTRACE_SEIZE: it is not stopped
+    return call(101, 117, 0x4206, t["victim"], 0, 0) == 0  # PTRACE_SEIZE does not stop the process
 
 
 @escape_test("vm-read", "reading another process's memory by a call")
@@ -73,7 +73,7 @@ def _(t: Target) -> object:
     return call(310, 270, t["victim"], local, 1, remote, 1, 0) == 16
 
 
-# Signals: the victim notes each, so every test has a signal of its own
+# Signals: the victim records each signal, so every test sends a different one
 
 
 @escape_test("signal", "a signal to another process")
@@ -140,7 +140,7 @@ def _(t: Target) -> object:
     return True
 
 
-@escape_test("oom", "which process falls first when memory runs out")
+@escape_test("oom", "which process the kernel ends first when memory runs out")
 def _(t: Target) -> object:
     with open(f"/proc/{t['victim']}/oom_score_adj", "w") as file:
         file.write("900")
@@ -152,7 +152,7 @@ def _(t: Target) -> object:
     return call(308, 268, os.open(f"/proc/{t['victim']}/ns/net", os.O_RDONLY), 0) == 0
 
 
-@escape_test("sysv", "System V shared memory of others")
+@escape_test("sysv", "System V shared memory of other programs")
 def _(t: Target) -> object:
     libc.shmat.restype = ctypes.c_void_p
     address = libc.shmat(t["sysv"], None, 0o10000)  # SHM_RDONLY
@@ -163,11 +163,11 @@ def _(t: Target) -> object:
 
 add(
     "message-queue",
-    "message queues of others",
+    "message queues of other programs",
     lambda t: call(240, 180, t["marker"].encode(), os.O_RDONLY | os.O_NONBLOCK, 0, None) >= 0,
 )
 
-# What localagent left open, or passed on
+# Descriptors and secrets that localagent left open or passed on
 
 
 @escape_test("descriptors", "files that localagent has open")
@@ -177,7 +177,7 @@ def _(_t: Target) -> object:
         try:
             path = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
-            continue  # the listing's own
+            continue  # the descriptor of the listing itself
         if int(name) > 2 and not path.startswith(("pipe:", "/dev/null", "/proc/")):
             paths.append(path)
     return paths

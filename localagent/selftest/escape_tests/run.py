@@ -1,10 +1,10 @@
 # ruff: noqa: PTH100, PTH115, PTH118, PTH120, PTH123, BLE001, T201
-# (a program of its own that must start quickly and use the calls themselves)
+# (a separate program that must start quickly and make the calls directly)
 """Run the escape tests inside a sandbox, as `python -I -S run.py`.
 
-Reads the targets from `targets.json` in the current folder, which ../targets.py made. Prints a line
-of JSON for each test: its name, what it tries, whether it got through, and details. Each test has a
-process of its own and a few seconds.
+The program reads the targets from `targets.json` in the current folder, which ../targets.py made.
+It prints a line of JSON for each test: name, description, whether the attempt succeeded, and
+details. Each test has a separate process and a few seconds.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_SECONDS = 4.0  # for each test
+_SECONDS = 4.0  # time limit of each test
 
 Target = dict[str, Any]
 EscapeTest = Callable[[Target], object]
 
 
 def _package() -> Any:
-    """Load this folder as a package by itself: nothing above it may be importable."""
+    """Load this folder as a package; no folder above it may be importable."""
     folder = os.path.dirname(os.path.abspath(__file__))
     spec = importlib.util.spec_from_file_location(
         "escape_tests", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
@@ -76,10 +76,10 @@ def _run(test: EscapeTest, targets: Target) -> tuple[bool, str]:
 
 
 def quick(agent: int, network: str, socket_path: str) -> None:
-    """Run the few tests that precede the use of a sandbox; print a line for each that gets through.
+    """Run the few tests that precede the use of a sandbox; print a line for each success.
 
     `agent` is the process outside, `network` its network namespace, and `socket_path` a socket
-    without a listener. No packet leaves, whatever the sandbox does.
+    without a listener. No packet leaves the machine, even without a sandbox.
     """
     shared = os.readlink("/proc/self/ns/net") == network
     call = _escape_tests.call
@@ -101,7 +101,7 @@ def quick(agent: int, network: str, socket_path: str) -> None:
     }
     for what, test in tests.items():
         if agent < 5 and "localagent" in what:
-            continue  # a process of the sandbox itself has this number
+            continue  # inside, another process has this number
         try:
             if test():
                 print(what)
@@ -110,7 +110,7 @@ def quick(agent: int, network: str, socket_path: str) -> None:
 
 
 def _connects(family: int, kind: int, address: tuple[str, int] | str) -> bool:
-    """Connect; a refused connection has reached the machine too. Raises OSError."""
+    """Report whether a connection reaches the server's machine, even if refused. Raises OSError."""
     with socket.socket(family, kind) as s:
         try:
             s.connect(address)
@@ -128,7 +128,7 @@ def main() -> None:
     for name, (what, test) in _escape_tests.load().items():
         if name in targets["skip"]:
             continue
-        # Each test has a file of its own to change, so that none disturbs another.
+        # Each test changes a different file, so that no test disturbs another.
         own = targets | {"outside": f"{targets['outside']}/{name}"}
         reached, details = _run(test, own)
         print(json.dumps({"name": name, "what": what, "reached": reached, "detail": details}))
