@@ -1,6 +1,7 @@
-"""The egress lock: connections leave the process only for destinations that the policy names.
+"""The egress lock: this process can connect only to the destinations that the policy names.
 
-Here are the types that its modules share: destinations, levels, and the state of the lock.
+This module defines the types that the folder's modules share: destinations, levels, and the state
+of the lock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Level = Literal["open", "process", "landlock", "namespace"]
 class Destination:
     """A server that this process may connect to: a host's name or address, and a port.
 
-    `models` are the names of the Ollama models that the egress proxy lets requests ask for.
+    `models` are the names of the Ollama models that requests through the egress proxy may use.
     """
 
     host: str
@@ -32,10 +33,10 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class OuterNamespace:
-    """What a process in its own network namespace keeps of the outer one.
+    """References that a process in its own network namespace keeps to the outer namespaces.
 
     `user_namespace` is the user namespace in which the process started. `unix_sockets` is a
-    descriptor of the outer list of unix sockets, -1 for none.
+    descriptor of the outer list of unix sockets, or -1.
     """
 
     user_namespace: str = ""
@@ -44,11 +45,11 @@ class OuterNamespace:
 
 @dataclass(frozen=True, slots=True)
 class EgressState:
-    """How this process is locked.
+    """The state of this process's egress lock.
 
-    `proxies` maps destinations to the abstract unix sockets of the egress proxy; a destination
-    without an entry is dialed directly. `ports` of this machine are open to commands in the
-    sandbox, and not to this process's own code. `reason` says why the level is not higher.
+    `proxies` maps destinations to the abstract unix sockets of the egress proxy; the process
+    connects directly to a destination without an entry. `ports` of this machine are open to
+    commands in the sandbox, but not to this process. `reason` says why the level is not higher.
     """
 
     level: Level = "open"
@@ -65,7 +66,7 @@ class EgressState:
 
     @property
     def by_kernel(self) -> bool:
-        """True where the lock also holds native code and child processes."""
+        """True if the lock also confines native code and child processes."""
         return self.level in ("landlock", "namespace")
 
     def __str__(self) -> str:

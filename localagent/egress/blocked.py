@@ -1,8 +1,9 @@
-"""Record of blocked connections: what the egress lock, the egress proxy or a sandbox refused.
+"""Record of blocked connections, which the egress lock, the egress proxy or a sandbox refused.
 
-Libraries often catch the error of a refusal and go on, so every refusal is recorded here first.
-The session then warns of it, and the audit log keeps it. Other processes, such as the egress
-proxy, report through sources, which are read together with the record.
+Libraries often catch the error of a refused connection and continue, so every refusal is recorded
+here first. The session then warns the user of the refusal, and the audit log stores it. Other
+processes, such as the egress proxy, report through sources, which are read together with the
+record.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ class BlockedConnection:
     """One refused attempt to reach the network.
 
     `action` is "connect to", "look up", "bind", "send to" or "open a socket of". `target` is the
-    address or name as text ("192.0.2.7:443"). `caller` is the place in the code that asked,
-    outside of the standard library ("plugin.py:12"), or the command. `thread` is the thread's name,
-    "" for a command. `at` is in seconds since the epoch. `guard` names what refused it.
+    address or name as text ("192.0.2.7:443"). `caller` is the place in the code that made the
+    attempt, outside of the standard library ("plugin.py:12"), or the command. `thread` is the
+    thread's name, "" for a command. `at` is in seconds since the epoch. `guard` names the part of
+    localagent that refused the attempt.
     """
 
     action: str
@@ -39,18 +41,18 @@ class BlockedConnection:
 
     @property
     def origin(self) -> str:
-        """The caller and its thread: "plugin.py:12, thread MainThread"."""
+        """The caller and the caller's thread: "plugin.py:12, thread MainThread"."""
         return f"{self.caller}, thread {self.thread}" if self.thread else self.caller
 
 
 Listener = Callable[[BlockedConnection], None]
 
 Source = Callable[[], Iterable[BlockedConnection]]
-"""Returns the blocked connections since its last call."""
+"""A function that returns the blocked connections since its last call."""
 
 
 class BlockedConnections:
-    """The blocked connections of this process, oldest first; the last thousand are kept."""
+    """The last thousand blocked connections of this process, oldest first."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[int, BlockedConnection]] = deque(maxlen=_CAPACITY)
@@ -61,7 +63,7 @@ class BlockedConnections:
         self._lock = threading.Lock()
 
     def record(self, connection: BlockedConnection) -> None:
-        """Keep a blocked connection, and call the listeners in this thread."""
+        """Store a blocked connection, and call the listeners in this thread."""
         with self._lock:
             self._entries.append((next(self._numbers), connection))
             listeners = tuple(self._listeners)
@@ -69,12 +71,12 @@ class BlockedConnections:
             listener(connection)
 
     def add_source(self, source: Source) -> None:
-        """Read `source` too, whenever the record is read."""
+        """Add a source, which every read of the record reads too."""
         with self._lock:
             self._sources.append(source)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` for every blocked connection from now on; the result unsubscribes it."""
+        """Call `listener` for each new blocked connection; the result unsubscribes `listener`."""
         with self._lock:
             self._listeners.append(listener)
 
@@ -86,7 +88,7 @@ class BlockedConnections:
         return unsubscribe
 
     def entries(self) -> tuple[BlockedConnection, ...]:
-        """Return every blocked connection that is kept."""
+        """Return all stored blocked connections."""
         self._read_sources()
         with self._lock:
             return tuple(connection for _, connection in self._entries)

@@ -1,13 +1,14 @@
-"""The kernel's part of the egress lock, on Linux.
+"""The part of the egress lock that the Linux kernel enforces.
 
-First choice: a network namespace that has a loopback interface and nothing else. Where the process
-may connect to servers, an egress proxy (proxy.py) stays outside. An ordinary user needs a user
-namespace for this; user ids stay the same in it, and the process gives up every capability.
+The first choice is a network namespace with only a loopback interface. If the process may connect
+to servers, an egress proxy (proxy.py) stays outside. An ordinary user needs a user namespace for
+the network namespace. User ids stay the same in the user namespace, and the process gives up every
+capability.
 
-Second choice, for systems without user namespaces: Landlock (Linux 6.7, ABI 4) and seccomp.
-Landlock allows TCP connections to named ports and no others; it knows no addresses. The seccomp
-filter closes the rest: every kind of socket but TCP, unix and netlink sockets; TCP that connects
-while it sends; MPTCP; io_uring; and system calls of another architecture.
+The second choice, for systems without user namespaces, is Landlock (Linux 6.7, ABI 4) with seccomp.
+Landlock allows TCP connections only to given ports, but cannot restrict addresses. The seccomp
+filter refuses every socket except TCP, unix and netlink sockets. It also refuses TCP Fast Open,
+MPTCP, io_uring, and system calls of another architecture.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from localagent.linux import seccomp
 from localagent.linux import syscalls as sys_
 
 _PROC = "/proc/self"
-_ABI_NETWORK, _ABI_SCOPE = 4, 6  # of Landlock
+_ABI_NETWORK, _ABI_SCOPE = 4, 6  # versions of Landlock
 
 
 def confine(state: EgressState) -> EgressState:
-    """Lock this process with what the kernel offers; return `state` as it is without an offer.
+    """Lock this process by the kernel; return `state` unchanged if the kernel offers no lock.
 
     The process must have one thread: the lock holds for the calling thread and its descendants.
     """
@@ -59,7 +60,7 @@ def confine(state: EgressState) -> EgressState:
 
 
 def _use_rules(state: EgressState, obstacle: str) -> EgressState:
-    """Take the second choice; `obstacle` says what prevents the first."""
+    """Lock by Landlock and seccomp; `obstacle` says what prevents a network namespace."""
     reason = f"no network namespace ({obstacle})"
     try:
         restrict([destination.port for destination in state.destinations], state.ports)
@@ -72,10 +73,10 @@ def _use_rules(state: EgressState, obstacle: str) -> EgressState:
 
 
 def _obstacle() -> str:
-    """Say why there can be no network namespace, "" where there can.
+    """Return the reason why no network namespace can be made, or "" if one can.
 
-    A child tries it: some systems allow a user namespace with no rights in it, and a process
-    cannot leave that namespace again.
+    A child process tries to make one. Some systems allow a user namespace without rights in it, and
+    a process cannot leave that namespace again.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -101,7 +102,7 @@ def _enter_network_namespace() -> None:
         try:
             sys_.unshare(sys_.CLONE_NEWNET)
         except OSError:
-            pass  # root of a container may need a user namespace too
+            pass  # root in a container may need a user namespace too
         else:
             sys_.raise_loopback()
             return
@@ -115,9 +116,9 @@ def _enter_network_namespace() -> None:
 
 
 def _unix_sockets() -> int:
-    """Open the list of unix sockets in this network namespace; -1 where there is none.
+    """Open the list of unix sockets in this network namespace; return -1 if there is none.
 
-    The descriptor keeps showing the namespace in which it was opened.
+    The descriptor always lists the sockets of the namespace in which it was opened.
     """
     try:
         return os.open(f"{_PROC}/net/unix", os.O_RDONLY | os.O_CLOEXEC)
@@ -126,7 +127,7 @@ def _unix_sockets() -> int:
 
 
 def _listen_for_server(proxy: EgressProxy, destination: Destination) -> str:
-    """Hand the proxy a socket that listens in this namespace, and return its abstract name."""
+    """Give the proxy a socket that listens in this namespace; return the socket's abstract name."""
     name = f"\0localagent-proxy-{os.getpid()}-{secrets.token_hex(8)}"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(name)
@@ -149,10 +150,11 @@ def _listen_on_port(proxy: EgressProxy, port: int) -> None:
 
 
 def restrict(connect_ports: Sequence[int], command_ports: Sequence[int] = ()) -> None:
-    """Allow TCP connections to these ports, and nothing else.
+    """Allow TCP connections to these ports, and refuse all other connections.
 
-    Processes may also listen on `command_ports`, since sandboxes open them in their own networks.
-    Raises OSError, with nothing changed, where Landlock or this architecture is unknown.
+    Processes may also listen on `command_ports`, since sandboxes open these ports in their own
+    networks. Raises OSError, before any change, if the kernel has no Landlock or this architecture
+    has no filter.
     """
     code = seccomp.egress_program()
     if code is None:
@@ -160,7 +162,7 @@ def restrict(connect_ports: Sequence[int], command_ports: Sequence[int] = ()) ->
     abi = sys_.landlock_version()
     if abi < _ABI_NETWORK:
         raise OSError(errno.ENOSYS, "this kernel's Landlock has no rules for TCP")
-    # Abstract unix sockets of programs outside are out of reach as well.
+    # The rules also refuse connections to abstract unix sockets of other programs.
     scopes = sys_.LANDLOCK_SCOPE_ABSTRACT if abi >= _ABI_SCOPE else 0
     ruleset = sys_.landlock_ruleset(0, sys_.LANDLOCK_NET_ALL, scopes)
     try:

@@ -1,13 +1,13 @@
-"""The egress lock: this process connects only to the destinations that were named at its start.
+"""The egress lock: this process connects only to the destinations that were fixed at its start.
 
     startup.prepare ─▶ lock ─▶ kernel_lock.py:  a network namespace with an egress proxy,
                            │                    or Landlock and seccomp
                            └─▶ an audit hook:   every socket and name look-up of Python
 
-The hook sees what Python code and its libraries do, records who asked (blocked.py), and works on
-every system. The kernel's part also holds native code and child processes. Nothing undoes either:
-`lock` works once, its arguments lie in a closure, and Python cannot remove an audit hook.
-docs/adr/0010-egress-lock.md has the reasons.
+The hook checks the connections of Python code, records the caller of refused ones (blocked.py), and
+works on every system. The kernel's part also confines native code and child processes. Nothing
+undoes the lock: `lock` works once, its arguments lie in a closure, and Python cannot remove an
+audit hook. docs/adr/0010-egress-lock.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _UNIX = getattr(socket, "AF_UNIX", -1)
 
 
 class EgressError(PermissionError):
-    """A refused attempt to reach the network; an OSError, as from a kernel that refuses."""
+    """A refused attempt to reach the network. It is an OSError, like a refusal by the kernel."""
 
 
 _state = EgressState()
 
 
 def state() -> EgressState:
-    """Return how this process is locked."""
+    """Return the state of this process's egress lock."""
     return _state
 
 
 def outside_sockets() -> bytes:
-    """Return /proc/net/unix as it is outside of this process's network namespace.
+    """Return the content of /proc/net/unix outside of this process's network namespace.
 
-    Returns b"" where the process has no network namespace of its own. Raises OSError.
+    Returns b"" if the process has no separate network namespace. Raises OSError.
     """
     descriptor = _state.outside.unix_sockets
     return procfs.read_descriptor(descriptor) if descriptor >= 0 else b""
@@ -61,13 +61,13 @@ def lock(
     """Lock this process and return its state.
 
     Call it once, in the main thread, before other threads start; a second call changes nothing.
-    `ports` of this machine stay open to commands in the sandbox alone. `kernel` is False for the
-    one command whose children may use the network (`models fetch`).
+    `ports` of this machine stay open only to commands in the sandbox. `kernel` is False only for
+    `models fetch`, whose child processes may use the network.
     """
     global _state
     if _state.locked:
         return _state
-    # A proxy on this machine would be a way out, so no library may find one in the environment.
+    # An HTTP proxy on this machine would be a way out, so its variables leave the environment.
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]
     locked = EgressState("process", destinations, ports)
@@ -85,7 +85,7 @@ def lock(
 def _audit_hook(
     direct: tuple[Destination, ...], proxies: frozenset[str], blocked: BlockedConnections
 ) -> Callable[[str, tuple[Any, ...]], None]:
-    """Return the audit hook. It keeps what it allows in its closure, out of reach of other code."""
+    """Return the audit hook, whose closure keeps the allowed destinations from other code."""
     addresses = _resolve(direct)
     names = frozenset(destination.host for destination in direct)
 
@@ -96,7 +96,7 @@ def _audit_hook(
 
     def check_address(action: str, sock: Any, address: Any) -> None:
         if address is None:
-            return  # a datagram on a connection that was allowed
+            return  # a datagram on an allowed connection
         family = getattr(sock, "family", None)
         if family == _UNIX:
             if _text(address) not in proxies:
@@ -143,7 +143,7 @@ def _audit_hook(
 
 
 def _resolve(direct: tuple[Destination, ...]) -> frozenset[tuple[str, int]]:
-    """Return the destinations as written, and the addresses that their names have now."""
+    """Return the destinations as written, and the present addresses of their names."""
     addresses = {(destination.host, destination.port) for destination in direct}
     for destination in direct:
         if _ip_address(destination.host) is None:
@@ -166,7 +166,7 @@ def _address_text(address: Any) -> str:
 
 
 def _ip_address(host: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parse an address, without its zone; None for a name."""
+    """Parse an IP address, without its zone; None for a name."""
     try:
         return ipaddress.ip_address(_text(host).partition("%")[0])
     except ValueError:

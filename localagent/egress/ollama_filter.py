@@ -1,11 +1,11 @@
-"""The Ollama request filter: lets a few calls through, and of pinned models alone.
+"""The Ollama request filter: passes only a few kinds of requests, and only for pinned models.
 
-An Ollama server can itself send data away: to its maker's registry (push, pull), and to models that
-run in a cloud. Code in localagent's process that is not localagent's (a library, a plug-in) reaches
-the egress proxy as well. So the proxy checks every request, and writes it anew before it passes
-the request on: the server cannot read a request in another way than the filter.
+An Ollama server itself can send data away: to its maker's registry (push, pull), and to models that
+run in a cloud. Libraries and plug-ins in localagent's process can reach the egress proxy too. So
+the proxy checks every request, and rewrites the request before it sends it on. The server then
+cannot interpret a request differently than the filter.
 
-Needs the standard library alone: the proxy forks before anything else is imported.
+This module needs only the standard library, since the proxy forks before other imports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 _GET = frozenset(("/api/version", "/api/tags", "/api/ps", "/api/status"))
 _POST = frozenset(("/api/show", "/api/chat", "/api/generate"))
 _CHUNK = 64 << 10
-_MAX_LINE, _MAX_LINES = 16 << 10, 100  # of a request's head: bytes, and number
+_MAX_LINE, _MAX_LINES = 16 << 10, 100  # of a request's head: bytes a line, and number of lines
 _MAX_BODY = 256 << 20  # bytes; prompts are far shorter
 _MODEL_KEYS = ("model", "name")
 
@@ -28,7 +28,7 @@ _MODEL_KEYS = ("model", "name")
 class RequestRefusal(Exception):
     """A request that the filter refuses; the message says why.
 
-    `request` is the method and the path, where the filter could read them.
+    `request` is the method and the path, or "a request" if the filter could not read them.
     """
 
     request = "a request"
@@ -40,10 +40,10 @@ def filter_requests(
     models: Collection[str],
     report: Callable[[str, str], None],
 ) -> None:
-    """Pass allowed requests from `inside` to the server, and its answers back, until one side ends.
+    """Pass allowed requests from `inside` to the server, and answers back, until one side ends.
 
-    `models` are the canonical names of the allowed models. `report` gets the request and the reason
-    of a refusal, before the inside gets its answer.
+    `models` are the canonical names of the allowed models. `report` gets a refused request and the
+    reason, before the client inside gets an answer.
     """
     back = threading.Thread(target=_pass_answers, args=(outside, inside), daemon=True)
     back.start()
@@ -59,15 +59,15 @@ def filter_requests(
         with contextlib.suppress(OSError):
             outside.shutdown(socket.SHUT_RDWR)
         inside.settimeout(10)
-        while inside.recv(_CHUNK):  # unread bytes would turn the answer into an error
+        while inside.recv(_CHUNK):  # unread bytes would reset the connection and lose the answer
             pass
     else:
-        outside.shutdown(socket.SHUT_WR)  # an answer may still come
+        outside.shutdown(socket.SHUT_WR)  # the server may still answer
     back.join()
 
 
 def canonical_name(name: str) -> str:
-    """Return a model's name in the form that is equal for all names of one model."""
+    """Return the canonical form of a model's name, which is equal for all spellings of the name."""
     tagged = ":" in name.rpartition("/")[2]
     return (name if tagged else f"{name}:latest").casefold()
 
@@ -82,7 +82,7 @@ def _pass_answers(outside: socket.socket, inside: socket.socket) -> None:
 
 
 def _read_request(stream: BinaryIO, models: Collection[str]) -> bytes | None:
-    """Return the next request, written anew; None at the end. Raises RequestRefusal."""
+    """Return the next request, rewritten; None at the end. Raises RequestRefusal."""
     line = _read_line(stream)
     if not line:
         return None
@@ -91,7 +91,7 @@ def _read_request(stream: BinaryIO, models: Collection[str]) -> bytes | None:
     name = f"{method[:20]} {path[:100]}"
     try:
         if path not in {"GET": _GET, "POST": _POST}.get(method, ()):
-            raise RequestRefusal(f"{name} is not among the calls of localagent")
+            raise RequestRefusal(f"{name} is not a request that localagent makes")
         length, closes = _read_head(stream, version)
         data = stream.read(length) if length else b""
         if len(data) < length:
@@ -123,10 +123,10 @@ def _read_head(stream: BinaryIO, version: str) -> tuple[int, bool]:
         name, _, value = line.partition(":")
         name, value = name.strip().lower(), value.strip()
         if name in ("transfer-encoding", "upgrade", "expect"):
-            raise RequestRefusal(f"a request with {name} is not passed on")
+            raise RequestRefusal(f"a request with the header {name} is refused")
         if name == "content-length":
             if not value.isascii() or not value.isdigit() or int(value) > _MAX_BODY:
-                raise RequestRefusal(f"a request of {value[:20]} bytes is not passed on")
+                raise RequestRefusal(f"a request of {value[:20]} bytes is refused")
             length = int(value)
         closes = closes or (name == "connection" and value.lower() == "close")
     raise RequestRefusal("a request's head is too long")
@@ -141,19 +141,19 @@ def _checked_body(data: bytes, models: Collection[str]) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise RequestRefusal("the body of a request must be a JSON object")
     names = [body[key] for key in body if key.lower() in _MODEL_KEYS]
-    # The server ignores the case of keys, and takes the last of several.
+    # The server ignores the case of keys, and takes the last of several equal keys.
     if not names or any(key not in _MODEL_KEYS for key in body if key.lower() in _MODEL_KEYS):
         raise RequestRefusal("a request must name its model once")
     for name in names:
         if not isinstance(name, str) or canonical_name(name) not in models:
             raise RequestRefusal(
-                f"the model {str(name)[:100]} may not be asked: models.lock did not have it when "
+                f"the model {str(name)[:100]} may not be used: models.lock did not list it when "
                 "this process started"
             )
     return body
 
 
 def _refusal_answer(reason: str) -> bytes:
-    body = json.dumps({"error": f"the egress proxy refuses it: {reason}"}).encode()
+    body = json.dumps({"error": f"the egress proxy refuses the request: {reason}"}).encode()
     head = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -1,17 +1,18 @@
 """The egress proxy: connects a process without a network to the few servers that it may use.
 
-The proxy forks off before the process leaves the network, and stays outside. The process then
-hands it one listening socket for each destination, and the proxy splices every connection to that
-destination and no other (splice.py). Its destinations are fixed before it forks. Requests to Ollama
-pass a filter (ollama_filter.py). The proxy ends with its parent.
+The proxy forks off before the process leaves the network, and stays outside. The process then gives
+the proxy one listening socket for each destination. The proxy splices every connection on a socket
+to the socket's destination, and to no other (splice.py). The destinations are fixed before the
+proxy forks. Requests to Ollama pass a filter (ollama_filter.py). The proxy ends when its parent
+ends.
 
 Commands in the sandbox reach their allowed ports of this machine through the proxy as well.
 
-The proxy reports what it refuses as lines of JSON on a pipe: [number, server, request, reason]. A
-full pipe, which nobody reads, drops lines; the numbers show the gap.
+The proxy reports refused requests as lines of JSON on a pipe: [number, server, request, reason]. If
+nobody reads and the pipe is full, the proxy drops lines; the numbers show the gap.
 
-A connection to the proxy always succeeds. For a server that does not answer, the proxy therefore
-sends an HTTP answer with the header `UNREACHABLE`.
+A connection to the proxy always succeeds. If the server behind it does not answer, the proxy sends
+an HTTP answer with the header `UNREACHABLE`.
 """
 
 from __future__ import annotations
@@ -31,26 +32,26 @@ from localagent.egress import Destination, ollama_filter, splice
 from localagent.egress.blocked import BlockedConnection
 
 UNREACHABLE = "x-localagent-egress-proxy"
-"""Header of the answer which says that no server listens at the destination."""
+"""Header of an HTTP answer that says that no server listens at the destination."""
 
 _UNREACHABLE_ANSWER = (
     f"HTTP/1.1 502 Bad Gateway\r\n{UNREACHABLE}: unreachable\r\n"
     "Content-Length: 0\r\nConnection: close\r\n\r\n"
 ).encode()
-_END = b"\xff"  # the message which says that no socket follows
+_END = b"\xff"  # the message that says that no socket follows
 
 
 class EgressProxy:
-    """The inner end: forks the proxy process and hands it sockets.
+    """The proxy's end in this process: forks the proxy process and gives it listening sockets.
 
-    Connections to `servers` get an HTTP answer where no server listens. Connections to `ports` of
-    this machine are dropped then.
+    If no server listens, a connection to one of `servers` gets an HTTP answer, and a connection to
+    one of `ports` of this machine is dropped.
     """
 
     def __init__(self, servers: Sequence[Destination], ports: Sequence[int] = ()) -> None:
         local = [Destination("127.0.0.1", port) for port in ports]
         self._destinations = [*servers, *local]
-        # This process keeps one descriptor open: its closing tells the proxy to end.
+        # This process keeps one descriptor open; when the descriptor closes, the proxy ends.
         self._inside, outside = socket.socketpair()
         self._reports, writer = os.pipe()
         os.set_blocking(self._reports, False)
@@ -64,7 +65,7 @@ class EgressProxy:
         self._reading = threading.Lock()
 
     def forward(self, listener: socket.socket, destination: Destination) -> None:
-        """Let connections to `listener` lead to `destination`."""
+        """Make the proxy splice connections to `listener` to `destination`."""
         number = self._destinations.index(destination)
         socket.send_fds(self._inside, [bytes([number])], [listener.fileno()])
 
@@ -72,7 +73,7 @@ class EgressProxy:
         """Return the requests that the proxy refused since the last call."""
         with self._reading:
             data = self._partial_line
-            with contextlib.suppress(OSError):  # nothing more for now
+            with contextlib.suppress(OSError):  # nothing left to read
                 while part := os.read(self._reports, 1 << 16):
                     data += part
             *lines, self._partial_line = data.split(b"\n")
@@ -83,7 +84,7 @@ class EgressProxy:
         lost, self._last_number = number - self._last_number - 1, number
         requests = [(request, reason)]
         if lost:
-            requests.insert(0, (f"and {lost} more, which were too many to record", ""))
+            requests.insert(0, (f"and {lost} more requests, too many to record", ""))
         return [
             BlockedConnection(
                 f"ask {server} for", text, "", why or reason, time.time(), "egress proxy"
@@ -92,7 +93,7 @@ class EgressProxy:
         ]
 
     def close(self) -> None:
-        """Hand over no more sockets. The proxy then ends with this process, or now without any."""
+        """Give no more sockets. The proxy ends with this process, or at once if it has none."""
         self._inside.sendall(_END)
         self._inside.detach()
 
@@ -100,7 +101,7 @@ class EgressProxy:
 def _serve(
     destinations: Sequence[Destination], servers: int, parent: socket.socket, reports: int
 ) -> NoReturn:
-    """Run the proxy process; the first `servers` destinations are servers, the rest are ports."""
+    """Run the proxy process. The first `servers` destinations are servers, the others are ports."""
     try:
         splice.detach(parent.fileno(), reports)
         numbers = itertools.count(1)
@@ -130,7 +131,7 @@ def _server_route(destination: Destination, reports: int, numbers: Iterator[int]
     def report(request: str, reason: str) -> None:
         line = json.dumps([next(numbers), str(destination), request, reason]).encode()
         with contextlib.suppress(BlockingIOError):
-            os.write(reports, line + b"\n")  # shorter than PIPE_BUF, so that it is written whole
+            os.write(reports, line + b"\n")  # shorter than PIPE_BUF, so the write is atomic
 
     transfer = partial(ollama_filter.filter_requests, models=models, report=report)
     return splice.Route((destination.host, destination.port), _answer_unreachable, transfer)

@@ -1,9 +1,9 @@
 """Splice connections across the border of a network namespace.
 
-The egress proxy and the port relay both stay outside of a namespace, take listening sockets from
-inside, and splice each connection to one that they open outside. Their destinations are fixed
-before they fork. The port relay runs in the launcher of commands, so this module needs the
-standard library alone.
+The egress proxy and the port relay both stay outside of a namespace and take listening sockets from
+inside. They splice each inside connection to a connection that they open outside. Their
+destinations are fixed before they fork. The port relay runs in the launcher of commands, so this
+module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import NamedTuple, NoReturn
 
 CHUNK = 64 << 10  # bytes
 CONNECT_SECONDS = 10.0
-_MAX_CONNECTIONS = 256  # at a time, so that programs inside cannot use up descriptors outside
+_MAX_CONNECTIONS = 256  # at a time, so that programs inside cannot exhaust descriptors outside
 _RESET = b"\1\0\0\0\0\0\0\0"  # struct linger: closing drops the connection at once
 
 
 class Route(NamedTuple):
-    """Where connections of one listening socket lead.
+    """The destination of the connections to one listening socket.
 
-    `on_unreachable` answers the inside when nothing listens at `address`. `transfer` carries bytes
-    between the inside and the outside, until either ends the connection.
+    `on_unreachable` answers the client inside if no server listens at `address`. `transfer` copies
+    bytes between client and server, until one of them ends the connection.
     """
 
     address: tuple[str, int]
@@ -36,7 +36,7 @@ class Route(NamedTuple):
 
 
 def detach(*kept: int) -> None:
-    """Give up the parent's terminal, signals, folder and files, but for the descriptors `kept`."""
+    """Give up the parent's terminal, signals, folder and descriptors, except for `kept`."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -63,19 +63,19 @@ def serve(routes: Mapping[socket.socket, Route], parent: socket.socket) -> None:
 
     while True:
         ready, _, _ = select.select([*routes, parent], [], [])
-        if parent in ready:  # the parent sends nothing more, so it has ended
+        if parent in ready:  # the parent sends nothing here, so it has ended
             return
         for listener in ready:
             try:
                 inside, _ = listener.accept()
             except OSError:
-                continue  # the client gave up
+                continue  # the client closed the connection already
             slots.acquire()
             threading.Thread(target=work, args=(inside, routes[listener]), daemon=True).start()
 
 
 def reset(inside: socket.socket) -> None:
-    """Drop a connection at once: it was accepted already, so it cannot be refused any more."""
+    """Reset a connection: after accept(2) this is the nearest thing to a refusal."""
     inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
@@ -92,7 +92,7 @@ def _splice(inside: socket.socket, route: Route) -> None:
 
 
 def copy_both_ways(one: socket.socket, other: socket.socket) -> None:
-    """Copy bytes in both directions until both have ended."""
+    """Copy bytes in both directions until both directions have ended."""
     peers = {one: other, other: one}
     while peers:
         ready, _, _ = select.select(list(peers), [], [])
@@ -100,11 +100,11 @@ def copy_both_ways(one: socket.socket, other: socket.socket) -> None:
             data = source.recv(CHUNK)
             if data:
                 peers[source].sendall(data)
-            else:  # this direction has ended; an answer may still come in the other one
+            else:  # this direction has ended; bytes may still come in the other direction
                 peers.pop(source).shutdown(socket.SHUT_WR)
 
 
-# The port relay: from a command's own network to ports of this machine that the user allowed.
+# The port relay connects a command's own network to ports of this machine that the user allowed.
 
 HAND_OVER = """
 import os, socket, sys
@@ -114,17 +114,17 @@ socket.send_fds(relay, [b"+"], [each.fileno() for each in listeners])
 relay.close()
 os.execv(sys.argv[3], sys.argv[3:])
 """
-"""Program that does the work of `PortRelay.listen` inside, and then becomes another program.
+"""Python source that does the work of `PortRelay.listen` inside, then executes another program.
 
-Its arguments are the relay's descriptor, the ports with commas, and the program with its arguments.
+Its arguments are the relay's descriptor, comma-separated ports, and the program with arguments.
 """
 
 
 class PortRelay:
     """A process outside of a command's network that splices connections to `ports` of 127.0.0.1.
 
-    Inside there is no route, no other port and no other protocol. `inside` is the socket over
-    which the listening sockets are handed over. `on_start` runs first in the new process.
+    The command's network has no route, no other port and no other protocol. The listening sockets
+    are passed over the socket `inside`. `on_start` runs first in the new process.
     """
 
     def __init__(self, ports: Sequence[int]) -> None:
@@ -144,7 +144,7 @@ class PortRelay:
 
 
 def _relay(ports: Sequence[int], parent: socket.socket) -> NoReturn:
-    from localagent.linux import syscalls  # Linux alone has it
+    from localagent.linux import syscalls  # works on Linux only
 
     try:
         syscalls.die_with_parent(signal.SIGKILL)

@@ -73,8 +73,8 @@ def test_what_localagent_asks_goes_through(server: Ollama) -> None:
 def test_no_other_call(server: Ollama, path: str) -> None:
     refused: list = []
     answer = ask(server, post(path, {"model": "toy:1b"}), refused)
-    assert answer.startswith(b"HTTP/1.1 403") and b"not among the calls of localagent" in answer
-    assert refused == [(f"POST {path}", f"POST {path} is not among the calls of localagent")]
+    assert answer.startswith(b"HTTP/1.1 403") and b"not a request that localagent makes" in answer
+    assert refused == [(f"POST {path}", f"POST {path} is not a request that localagent makes")]
     assert server.seen == []
 
 
@@ -237,13 +237,13 @@ def test_what_the_proxy_refuses_is_in_the_audit_log(
         ("network", f"{place} POST /api/chat"),
         ("network", f"{place} POST /api/pull{'x' * 90}"),
     ], done.stderr
-    assert "not among the calls of localagent" in blocked[0]["reason"]
-    assert "big:cloud may not be asked" in blocked[1]["reason"]
+    assert "not a request that localagent makes" in blocked[0]["reason"]
+    assert "big:cloud may not be used" in blocked[1]["reason"]
     # What is more than a pipe holds is told by its number, once there is room again.
     again = next(n for n, r in enumerate(blocked[1:], 1) if "api/push" in r["subject"])
     assert again > 100
     assert blocked[again - 1]["subject"] == (
-        f"{place} and {322 - again + 1} more, which were too many to record"
+        f"{place} and {322 - again + 1} more requests, too many to record"
     )
     told = [r["text"] for r in found if r["type"] == "warned"]
     assert any(text.startswith(f"the egress proxy refused to {place}") for text in told)
