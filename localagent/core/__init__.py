@@ -1,1 +1,1 @@
-"""Plain values and small services that everything else may import: errors, events, paths, locks."""
+"""Plain values and small services that every folder may import: errors, events, paths, locks."""

@@ -1,4 +1,4 @@
-"""Replace a file as a whole: a reader sees the old content or the new one, never a part."""
+"""Replace a file as a whole: a reader gets the old content or the new content, never a part."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 PRIVATE = 0o600
-"""The permission bits of localagent's own files: their owner alone reads and writes them."""
+"""The permission bits of localagent's own files: only their owner reads and writes them."""
 
 
 @contextmanager
 def replacing(path: Path, *, mode: int | None = PRIVATE, sync: bool = False) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of `path` when the block ends.
+    """Open a new file that replaces `path` when the block ends.
 
-    Where the block raises, `path` stays as it was and nothing is left behind. `mode` are the
-    permission bits, None those of the umask. With `sync` the content is on the disk before it
-    takes its place. Raises OSError.
+    If the block raises, `path` stays unchanged and the new file is removed. `mode` is the
+    permission bits; None means those of the umask. With `sync` the content is on the disk before it
+    replaces `path`. Raises OSError.
     """
     temporary = path.with_name(f".{path.name}.localagent-{secrets.token_hex(4)}.tmp")
     try:

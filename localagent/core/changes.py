@@ -13,11 +13,11 @@ Kind = Literal["file", "symlink", "dir", "absent"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The state that `path` gets.
+    """The new state of `path`.
 
     `path` is relative to the workspace, with `/` between its parts. `data` holds the bytes of a
     `file`, or the target of a `symlink` as `os.fsencode` gives it. `mode` is the permission bits;
-    None keeps those of the path, or means 0o644 for a new file and 0o755 for a new directory.
+    None keeps the present bits, or means 0o644 for a new file and 0o755 for a new directory.
     """
 
     path: str

@@ -1,6 +1,6 @@
 """The errors that localagent raises on purpose.
 
-The tree, with the exit code of `localagent run`:
+The tree of errors, with the exit code of `localagent run` for each:
 
         LocalAgentError
         ├── UsageError            2    wrong flags, unknown ids, an unusable folder
@@ -26,15 +26,15 @@ The tree, with the exit code of `localagent run`:
         └── ToolError             -    a mistake of the model; becomes a tool result
             └── EditError         -    an edit is unreadable or does not fit the file
 
-The user sees an error of this tree as one line and a hint. Any other exception is a bug of
-localagent, and shows its traceback.
+localagent shows an error of this tree as one line and a hint. Any other exception is a bug of
+localagent, which shows the traceback.
 """
 
 from __future__ import annotations
 
 
 class LocalAgentError(Exception):
-    """An error with a message for the user, and a hint on what to do, or ""."""
+    """An error with a message for the user, and a hint on the next step, or ""."""
 
     exit_code = 1
 
@@ -45,7 +45,7 @@ class LocalAgentError(Exception):
 
 
 class UsageError(LocalAgentError):
-    """The request is wrong."""
+    """A wrong request of the user."""
 
     exit_code = 2
 
@@ -59,7 +59,7 @@ class PluginError(UsageError):
 
 
 class LockError(UsageError):
-    """A models.lock is unreadable or invalid."""
+    """A file models.lock is unreadable or invalid."""
 
 
 class ModelNotInstalled(UsageError):
@@ -67,11 +67,11 @@ class ModelNotInstalled(UsageError):
 
 
 class WorkspaceError(UsageError):
-    """The workspace cannot be used."""
+    """The workspace is missing, unreadable or in use."""
 
 
 class RefusedError(LocalAgentError):
-    """A rule or the sandbox denied an action."""
+    """A permission rule or the sandbox denied an action."""
 
     exit_code = 3
 
@@ -103,7 +103,7 @@ class ModelLoadError(BackendError):
 
 
 class WorkerDied(BackendError):
-    """The model process or server ended during a request, by `signal` (0: by none)."""
+    """The model process or server ended during a request, by `signal` (0: by no signal)."""
 
     def __init__(self, message: str, hint: str = "", signal: int = 0) -> None:
         super().__init__(message, hint)
@@ -119,7 +119,7 @@ class ServerError(BackendError):
 
 
 class PromptTruncated(BackendError):
-    """A model server dropped a part of the prompt, so its reply is worthless."""
+    """A model server dropped a part of the prompt, so the model's reply is worthless."""
 
 
 class ContextOverflow(BackendError):
@@ -151,4 +151,4 @@ class ToolError(LocalAgentError):
 
 
 class EditError(ToolError):
-    """An edit is unreadable or does not fit the file; the message says what would fit."""
+    """An edit is unreadable or does not fit the file; the message says which edit would fit."""

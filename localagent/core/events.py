@@ -1,8 +1,8 @@
-"""The events of a session: everything that happens in it, as plain values.
+"""The events of a session, as plain values.
 
 The terminal, `--json`, transcript, replay, tests and benchmarks read only these events. `from_dict`
 reverses `to_dict`. The `type` of an event is its class name in snake case ("text_delta"). Times are
-in seconds, text in tokens, paths relative to the workspace.
+in seconds, lengths of text in tokens, and paths relative to the workspace.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 Outcome = Literal[
     "solved",  # a check passed
     "answered",  # nothing was changed and nothing needed checking
-    "unverified",  # changed, and there was no check to run, or it still fails in a plan's step
+    "unverified",  # changed, but no check ran, or the check still fails in a plan's step
     "unsolved",  # a check still fails, or the model found nothing to change
     "refused",  # a rule, the sandbox or the user said no
     "failed",  # the model or its backend failed
     "limit",  # a limit on time or tokens was reached
     "interrupted",  # the user stopped the turn
-    "error",  # the request could not be carried out as put
+    "error",  # the request was wrong or impossible
 ]
 
 Mode = Literal["plan", "ask", "auto-edit", "auto"]
-"""What runs without asking: reading and searching; actions that the rules allow; edits, too; all
-that no rule denies, where a sandbox confines commands."""
+"""The actions that run without a question to the user: reading and searching; actions that the
+rules allow; edits, too; and every action that no rule denies, if a sandbox confines commands."""
 
 MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
-"""From the strictest to the freest."""
+"""The modes, from the strictest to the freest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class SessionStarted:
 @dataclass(frozen=True, slots=True)
 class ModelSwitched:
     """Another model serves `role` ("main", "small", "planner") from now on. `planner` is the
-    planner of the main model. `why` is "chosen", or the error of the model before."""
+    planner of the main model. `why` is "chosen", or the error of the previous model."""
 
     role: str
     model: str
@@ -64,7 +64,7 @@ class ModelSwitched:
 
 @dataclass(frozen=True, slots=True)
 class ModeChanged:
-    """The mode from now on; a session begins with "ask"."""
+    """The new mode; a session begins with "ask"."""
 
     mode: Mode
 
@@ -77,8 +77,8 @@ class SessionTitled:
 
 
 TurnKind = Literal["task", "command", "check", "plan", "step", "last-step"]
-"""A task for the model; a command or check of the user; a task to plan; a step of a plan, and its
-last open step."""
+"""The kinds of turns: a task for the model; a command or check of the user; a task to plan; a step
+of a plan, and the plan's last open step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class MessageAdded:
 
 @dataclass(frozen=True, slots=True)
 class Steered:
-    """A text that the user adds during a turn, as it joins the conversation."""
+    """A text that the user added during a turn joins the conversation."""
 
     text: str
 
@@ -129,8 +129,8 @@ class PlanChanged:
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
-    """The user went back to before `turn`: the conversation is as it was then. `undone` are the
-    turns, from then on, whose changes were taken back, as SESSION:TURN."""
+    """The user rewound the conversation to its state before `turn`. `undone` names the later turns
+    whose changes were undone too, as SESSION:TURN."""
 
     turn: int
     undone: list[str]
@@ -138,8 +138,8 @@ class Rewound:
 
 @dataclass(frozen=True, slots=True)
 class ChangesUndone:
-    """The user took back what a turn of this or another session changed, or, where `again`, made
-    it once more."""
+    """The user undid the changes of a turn of this or another session. With `again`, the user redid
+    them."""
 
     session: str
     turn: int
@@ -158,8 +158,8 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class ModelRequested:
     """A request to a model. `purpose` names the step; `prompt` is the whole prompt. `stream`
-    numbers concurrent requests from 0; their replies come in any order. `model` is the id of the
-    model."""
+    numbers concurrent requests from 0; the replies may come in any order. `model` is the model's
+    id."""
 
     purpose: str
     prompt: str
@@ -169,7 +169,7 @@ class ModelRequested:
 
 @dataclass(frozen=True, slots=True)
 class ModelReading:
-    """The model reads its prompt; `seconds_left` is an estimate, or None."""
+    """Progress of a model that reads its prompt; `seconds_left` is an estimate, or None."""
 
     done: int
     total: int
@@ -187,7 +187,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ModelReplied:
-    """The whole reply, the reason for its end, and its cost."""
+    """The whole reply of a model, the reason for its end, and its cost."""
 
     purpose: str
     text: str
@@ -202,7 +202,7 @@ class ModelReplied:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The model calls a tool. The permission follows."""
+    """The model calls a tool. The decision on permission follows."""
 
     call: int
     tool: str
@@ -260,8 +260,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """An attempt that more than a rule stopped. `kind` is "path" for a path out of the workspace,
-    else the name of the guard. `subject` is the attempt as it was written."""
+    """An attempt that a guard stopped, not only a rule. `kind` is "path" for a path out of the
+    workspace, else the name of the guard. `subject` is the text of the attempt."""
 
     kind: str
     subject: str
@@ -272,8 +272,8 @@ class Blocked:
 class FileRead:
     """A prompt holds a file or parts of it.
 
-    The hash is that of the whole file, or "" for a submodule. The path is absolute for the user's
-    rules, prompts and commands, which lie outside the workspace.
+    `sha256` is the hash of the whole file, or "" for a submodule. `path` is absolute for the user's
+    rules, prompts and commands, since they lie outside the workspace.
     """
 
     path: str
@@ -282,7 +282,7 @@ class FileRead:
 
 @dataclass(frozen=True, slots=True)
 class CandidateProposed:
-    """A possible change, by `strategy`; `of` is the most candidates that are planned, or 0."""
+    """A candidate for a change, from `strategy`; `of` is the planned maximum, or 0."""
 
     number: int
     of: int
@@ -292,7 +292,7 @@ class CandidateProposed:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRejected:
-    """A candidate that no check runs on: it does not parse, or repeats an earlier candidate."""
+    """A candidate gets no check, because it does not parse or repeats an earlier candidate."""
 
     number: int
     reason: str
@@ -300,7 +300,7 @@ class CandidateRejected:
 
 @dataclass(frozen=True, slots=True)
 class CheckStarted:
-    """A check runs on a candidate; 0 is the unchanged workspace."""
+    """A check runs on a candidate; candidate 0 is the unchanged workspace."""
 
     command: str
     candidate: int = 0
@@ -334,7 +334,7 @@ class FileChanged:
 @dataclass(frozen=True, slots=True)
 class Warned:
     """A warning, which does not end the turn. With `lost` the reply in progress is lost, and the
-    agent requests it again."""
+    agent requests the reply again."""
 
     text: str
     lost: bool = False
@@ -342,7 +342,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An error that ends the turn; `kind` is the error's class."""
+    """An error that ends the turn; `kind` is the name of the error's class."""
 
     kind: str
     message: str
@@ -411,7 +411,7 @@ TYPES: dict[str, type] = {type_name(cls): cls for cls in get_args(Event)}
 
 
 def to_dict(event: Event) -> dict[str, Any]:
-    """The JSON form of an event: `type` and its fields."""
+    """The JSON form of an event: its `type` and its fields."""
     values = {f.name: getattr(event, f.name) for f in fields(event)}
     return {"type": type_name(type(event)), **values}
 
@@ -435,7 +435,7 @@ def from_dict(data: dict[str, Any]) -> Event:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Whether `value`, read from JSON, has the type `hint` of an event's field."""
+    """Whether a `value` from JSON has the type `hint` of an event's field."""
     origin = get_origin(hint)
     if origin is Literal:
         return value in get_args(hint)

@@ -1,6 +1,7 @@
 """Commands that start this interpreter for localagent's child processes.
 
-A child starts in a workspace, and must not import a file there that has the name of a module.
+A child process starts in a workspace, and must not import a workspace file that has a module's
+name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 
 
 def python(*arguments: str) -> list[str]:
-    """The command. With -P, Python imports nothing from the current folder."""
+    """The command that starts Python. With -P, Python imports nothing from the current folder."""
     return [sys.executable, "-P", *arguments]
 
 
@@ -25,7 +26,7 @@ def plain_python(*arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """This process's environment, with only the absolute folders of PYTHONPATH.
 
-    An empty entry there means the current folder.
+    An empty entry of PYTHONPATH means the current folder.
     """
     variables = dict(os.environ)
     folders = variables.pop("PYTHONPATH", "").split(os.pathsep)

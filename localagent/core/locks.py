@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
-"""The error numbers of a lock that another process holds."""
+"""The error numbers that mean that another process holds the lock."""
 # Windows denies reads of a locked byte, so the lock is on a byte far behind the content.
 _LOCKED_BYTE = 1 << 40
 
 
 def lock_now(descriptor: int) -> None:
-    """Lock an open file without waiting. Raises OSError, with a number of BUSY if it is held."""
+    """Lock an open file at once. Raises OSError, with a number in BUSY if the lock is held."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -30,7 +30,7 @@ def lock_now(descriptor: int) -> None:
 
 
 def unlock(descriptor: int) -> None:
-    """Free the lock of `lock_now`."""
+    """Free the lock that `lock_now` took."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -44,10 +44,10 @@ def unlock(descriptor: int) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of the file at `path`; wait for another holder first.
+    """Hold the lock of the file at `path` inside the `with` block; wait for another holder first.
 
-    The file is created if missing and never removed, since removal would let two holders in. On
-    Windows nothing waits. Raises OSError where the file cannot be created or locked.
+    A missing file is created; the file is never removed, since two processes could then hold the
+    lock. Windows does not wait. Raises OSError if the file cannot be created or locked.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,6 +1,6 @@
-"""Which addresses are the loopback interface: 127.0.0.0/8, ::1, and the former inside IPv6.
+"""Recognize loopback addresses: 127.0.0.0/8, ::1, and 127.0.0.0/8 inside IPv6.
 
-Imports no module at the top, because the sandbox launcher imports this at every start.
+No module is imported at the top, because the sandbox launcher imports this one at every start.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def is_loopback(address: str) -> bool:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             return is_packed_loopback(socket.inet_pton(family, address))
-        except (OSError, ValueError):  # not of this family, or no address
+        except (OSError, ValueError):  # an address of the other family, or no address
             continue
     return False
 
 
 def is_packed_loopback(address: bytes) -> bool:
-    """The same for an address of 4 or 16 bytes in network order."""
+    """Whether an address of 4 or 16 bytes in network order is a loopback address."""
     if len(address) == 4:
         return address[0] == 127
     return address == LOOPBACK6 or (address[:12] == _MAPPED and address[12] == 127)

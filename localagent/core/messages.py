@@ -10,7 +10,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `content` is plain text. `asked` is the prompt of an answer."""
+    """One message; `content` is plain text. `asked` is the prompt that an answer replies to."""
 
     role: Role
     content: str
@@ -19,10 +19,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A text that the prompt holds beside the question.
+    """A text in the prompt besides the question.
 
-    For code, `path` is its file, `sha256` the hash of the whole file, and `lines` are the first and
-    last line of each excerpt, from 1.
+    For code, `path` is the code's file, `sha256` the hash of the whole file, and `lines` the first
+    and last line of each excerpt, counted from 1.
     """
 
     text: str
@@ -35,8 +35,8 @@ class Part:
 class PromptRecord:
     """The new part of a prompt: messages `before` it, its `parts`, and the `question`.
 
-    With `anew` the prompt held nothing else but the rules; otherwise it continued the prompt of the
-    answer before.
+    With `anew` the prompt held only this part and the rules; otherwise this part continued the
+    prompt of the previous answer.
     """
 
     question: str
@@ -46,7 +46,7 @@ class PromptRecord:
 
     @property
     def text(self) -> str:
-        """The user's message, as the model saw it."""
+        """The user's message, as the prompt contains it."""
         return "\n\n".join([*(part.text for part in self.parts), self.question])
 
 

@@ -1,4 +1,4 @@
-"""The folders of localagent's state, in XDG folders that only their owner can read (0700).
+"""localagent's folders, in the XDG base folders; only their owner can read them (0700).
 
 config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's), AGENTS.md,
                                       prompts/, grants/
@@ -38,7 +38,7 @@ def data_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """The folder of data that localagent can make again. It may not exist."""
+    """The folder of data that localagent can recreate. It may not exist."""
     return _base("XDG_CACHE_HOME")
 
 
@@ -53,12 +53,12 @@ def models_dir() -> Path:
 
 
 def sessions_dir() -> Path:
-    """The folder with one folder a session."""
+    """The folder that holds one folder for each session."""
     return data_dir() / "sessions"
 
 
 def private(folder: Path) -> Path:
-    """Create `folder` and its missing parents, readable by their owner alone; return it.
+    """Create `folder` and its missing parents, readable only by their owner; return `folder`.
 
     Raises OSError.
     """

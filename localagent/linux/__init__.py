@@ -1,1 +1,1 @@
-"""System calls and seccomp filters by ctypes; nothing else of the package is imported here."""
+"""Linux system calls, seccomp filters and /proc; they import no other part of localagent."""

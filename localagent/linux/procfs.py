@@ -1,8 +1,8 @@
 # ruff: noqa: PTH110, PTH123, PTH208
 # (the launcher starts quickly, and pathlib is slow to import)
-"""What /proc says of processes, memory and refused packets.
+"""Read processes, memory and refused packets from /proc.
 
-The launcher and the egress lock use this module, so it needs the standard library alone.
+The launcher and the egress lock use this module, so it needs only the standard library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def read_descriptor(descriptor: int) -> bytes:
 
 
 def write(path: str, text: str) -> None:
-    """Write a setting. Raises OSError."""
+    """Write a setting into a file of /proc. Raises OSError."""
     with open(path, "w") as file:
         file.write(text)
 
@@ -50,7 +50,7 @@ def _children(pid: int, thread: str) -> list[int]:
         with open(f"/proc/{pid}/task/{thread}/children") as file:
             return [int(word) for word in file.read().split()]
     except OSError:
-        return []  # the thread ended
+        return []  # the thread has ended
 
 
 def _children_by_search(parent: int) -> list[int]:
@@ -58,7 +58,7 @@ def _children_by_search(parent: int) -> list[int]:
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
-                # After the name in parentheses: state, parent.
+                # The fields after the name in parentheses are the state and the parent.
                 if int(file.read().rpartition(b")")[2].split()[1]) == parent:
                     children.append(int(name))
         except (OSError, IndexError):
@@ -78,7 +78,7 @@ def count_tasks(root: int) -> int:
 
 
 def private_memory(pid: int) -> int:
-    """Return the bytes of memory that a process shares with no other; 0 once it ended."""
+    """Return the bytes of memory that a process shares with no other process; 0 if it has ended."""
     try:
         with open(f"/proc/{pid}/statm") as file:
             _, resident, shared, *_ = map(int, file.read().split())
@@ -88,7 +88,7 @@ def private_memory(pid: int) -> int:
 
 
 def available_memory() -> int | None:
-    """Return the bytes of memory that programs can still get; None where the kernel has no say."""
+    """Return the bytes of memory that programs can still get; None if the kernel reports none."""
     try:
         with open("/proc/meminfo") as file:
             for line in file:
@@ -102,8 +102,8 @@ def available_memory() -> int | None:
 class NoRouteCounter:
     """Counts the packets that found no route in a network namespace.
 
-    `folder` is the `net` folder in /proc of a process in that namespace. The process may end
-    before the count: the open files stay those of its namespace.
+    `folder` is the `net` folder in /proc of a process in that namespace. The process may end before
+    the count, since the open files keep reporting on its namespace.
     """
 
     def __init__(self, folder: str) -> None:
@@ -111,7 +111,7 @@ class NoRouteCounter:
         self._start = self._total()
 
     def count(self) -> int:
-        """Return the packets since the start; 0 where the kernel does not count them."""
+        """Return the number of packets since the start; 0 if the kernel does not count them."""
         return max(self._total() - self._start, 0)
 
     def _total(self) -> int:
@@ -120,7 +120,7 @@ class NoRouteCounter:
 
 
 def _no_routes_ipv4(rows: list[list[str]]) -> int:
-    """Read pairs of rows: a protocol's names and its values (proc_net(5))."""
+    """Read pairs of rows: a protocol's field names, then its values (proc_net(5))."""
     names_and_values = [row for row in rows if row[:1] == ["Ip:"]]
     if len(names_and_values) != 2:
         return 0

@@ -1,10 +1,10 @@
-"""Filters on system calls: refuse what no command needs, and what only exposes the kernel.
+"""Filters on system calls: refuse the calls that commands do not need or that expose the kernel.
 
-Runs in the launcher, so it needs the standard library alone. A filter is a classic BPF program over
-`struct seccomp_data` (Documentation/userspace-api/seccomp_filter.rst of the kernel): the number of
-the call at 0, the architecture at 4, six arguments of 64 bits from 16 on. Numbers are those of
-x86-64 and of the generic table that 64-bit ARM uses. Other machines have no filter: the programs
-are None there.
+This module runs in the launcher and needs only the standard library. A filter is a classic BPF
+program over `struct seccomp_data` (Documentation/userspace-api/seccomp_filter.rst of the kernel):
+the number of the call at 0, the architecture at 4, six arguments of 64 bits from 16 on. The numbers
+of calls are those of x86-64 and of the generic table that 64-bit ARM uses. On other machines there
+are no filters, and the programs are None.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import struct
 
 from localagent.linux.syscalls import seccomp_install
 
-# Name, number on x86-64, and number on 64-bit ARM; "-" where the machine has no such call.
+# A call's name, its number on x86-64, and its number on 64-bit ARM; "-" means no such call.
 _CALLS = """
     chmod 90 -, fchmod 91 52, fchmodat 268 53, fchmodat2 452 452, chown 92 -, fchown 93 55,
     lchown 94 -, fchownat 260 54, utime 132 -, utimes 235 -, futimesat 261 -, utimensat 280 88,
@@ -42,8 +42,8 @@ _CALLS = """
 """
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column, AUDIT_ARCH_*
 
-# Refused in every kind: changing what is mounted, entering or making namespaces, the system's
-# clock and modules, and large young parts of the kernel that no build needs.
+# Refused in every kind of sandbox: calls for mounts, namespaces, the system's clock and kernel
+# modules, and for large new parts of the kernel that no build needs.
 _NEVER = (
     *("mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "open_tree", "move_mount"),
     *("fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "open_tree_attr", "acct"),
@@ -52,19 +52,19 @@ _NEVER = (
     *("quotactl", "quotactl_fd", "syslog", "settimeofday", "clock_settime", "vhangup"),
     *("lookup_dcookie", "uselib", "bpf", "perf_event_open", "userfaultfd", "fanotify_init"),
 )
-# Refused as if the kernel did not have them: programs then do without.
+# Refused as if the kernel did not have these calls, so that programs do without them.
 _MISSING = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "add_key", "request_key"),
     *("keyctl", "clone3"),
 )
-# Refused where a command sees the machine's other processes and its System V objects.
+# Refused if a command can see the machine's other processes and System V objects.
 _SHARED = (
     *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"),
     *("process_madvise", "mq_open", "mq_unlink", "msgget", "msgctl", "msgrcv", "msgsnd"),
     *("semget", "semctl", "semtimedop", "semop", "shmget", "shmctl", "shmat"),
     *("setpriority", "ioprio_set"),
 )
-_ABOUT_A_PROCESS = (  # allowed with 0 for the calling thread
+_ABOUT_A_PROCESS = (  # allowed with 0, which means the calling thread
     *("prlimit64", "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr"),
 )
 _ATTRIBUTES = (
@@ -72,12 +72,12 @@ _ATTRIBUTES = (
     *("setxattrat", "removexattrat", "file_setattr"),
 )
 _OLD_TIMES = ("utime", "utimes", "futimesat")
-# Left to the broker, since Landlock does not check them (see syscall_broker.py).
+# Calls for the broker, since Landlock does not check them (see syscall_broker.py).
 BROKERED = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
     *("utimensat", "connect", "bind", "listen"),
 )
-# The broker sees only the refused ones of these, to count them; the filter allows the rest.
+# The filter sends only forbidden uses of these calls to the broker, which counts them.
 COUNTED = ("socket", "sendto", "sendmsg", "sendmmsg")
 _FORKS = ("fork", "vfork")
 
@@ -93,7 +93,7 @@ _NOTIFY = 0x7FC00000
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
 _EQUAL, _ABOVE, _ANY_BIT = 0x15, 0x35, 0x45
 _X32 = 0x40000000
-_TYPE_MASK = 0xF  # of a socket: SOCK_CLOEXEC and SOCK_NONBLOCK lie above
+_TYPE_MASK = 0xF  # of a socket's type; SOCK_CLOEXEC and SOCK_NONBLOCK are higher bits
 _FLAGS_OF_SENDING = (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3))
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
@@ -106,14 +106,14 @@ _NUMBERS = {name: numbers for name, *numbers in map(str.split, _CALLS.split(",")
 
 
 def number(name: str) -> int | None:
-    """Return the number of a call on this machine, None where it has no such call."""
+    """Return the number of a call on this machine; None if the machine has no such call."""
     machine = _MACHINES.get(os.uname().machine)
     text = "-" if machine is None else _NUMBERS[name][machine[0]]
     return None if text == "-" else int(text)
 
 
 def program(shared: bool) -> bytes | None:
-    """Return the filter of a sandbox for this machine, None where there is none.
+    """Return the filter of a sandbox for this machine; None if no filter supports it.
 
     With `shared`, the command sees the machine's own processes and network. The filter then
     refuses more, and leaves the calls of `BROKERED` and those that make processes to the broker.
@@ -123,7 +123,7 @@ def program(shared: bool) -> bytes | None:
 
 
 def egress_program() -> bytes | None:
-    """Return the filter of the egress lock: no sockets but TCP, unix and netlink ones."""
+    """Return the egress lock's filter, which allows only TCP, unix and netlink sockets."""
     no = _refuse(errno.EACCES)
     blocks = {"io_uring_setup": [_refuse(errno.ENOSYS)]}
     blocks["socket"] = [
@@ -138,15 +138,15 @@ def egress_program() -> bytes | None:
 
 
 def install(code: bytes | None, listen: bool = False) -> int:
-    """Hold this process and its descendants to the filter.
+    """Apply the filter to this process and its descendants.
 
-    Returns the broker's descriptor with `listen`, -1 without a filter.
+    With `listen`, returns the broker's descriptor. Returns -1 if there is no filter.
     """
     return seccomp_install(code, listen) if code is not None else -1
 
 
 def _program(blocks: dict[str, list[Instruction]]) -> bytes | None:
-    """Assemble a filter: each block decides on one call in every case, the rest is allowed."""
+    """Assemble a filter from blocks that decide on one call each; allow all other calls."""
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         return None
@@ -184,14 +184,14 @@ def _blocks_where_shared() -> dict[str, list[Instruction]]:
     blocks["clone"] = _clone(_ASK_BROKER)
     for name, position in _FLAGS_OF_SENDING:
         blocks[name] = [*_argument(position), (_ANY_BIT, 0, 1, _FAST_OPEN), _ASK_BROKER, _OK]
-    # A datagram needs no connect(2) to reach any address, so there are only streams.
+    # A datagram reaches any address without connect(2), so only stream sockets are allowed.
     kinds = [*_argument(1), (_AND, 0, 0, _TYPE_MASK)]
     local = [*kinds, *_pass_any((_STREAM, _SEQPACKET))]
     blocks["socketpair"] = [*local, _refuse(errno.EACCES)]
     local.append(_ASK_BROKER)
     tcp = [*kinds, (_EQUAL, 1, 0, _STREAM), _ASK_BROKER]
     tcp += [*_argument(2), *_pass_any((0, _TCP)), _ASK_BROKER]
-    # Each look-up of a name asks for this machine's interfaces, and reaches nobody.
+    # Each look-up of a host name lists this machine's interfaces, which sends no packet.
     routes = [*_argument(2), (_EQUAL, 0, 1, 0), _refuse(errno.EAFNOSUPPORT), _ASK_BROKER]
     blocks["socket"] = [
         *(*_argument(0), (_EQUAL, 0, len(local), _UNIX), *local),
@@ -219,7 +219,7 @@ def _argument(position: int) -> list[Instruction]:
 
 
 def _pass_any(values: tuple[int, ...]) -> list[Instruction]:
-    """Allow the call where the loaded value is one of `values`, else continue."""
+    """Allow the call if the loaded value is one of `values`; else continue."""
     return [part for value in values for part in ((_EQUAL, 0, 1, value), _OK)]
 
 

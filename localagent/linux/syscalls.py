@@ -1,9 +1,9 @@
-"""The few Linux system calls that the sandbox needs and Python does not offer.
+"""The Linux system calls that the sandbox needs and that Python does not offer.
 
-The launcher and the egress lock use this module, so it needs the standard library alone. Every
-function raises OSError with the name of the call. Numbers and constants are those of the kernel's
-headers (linux/mount.h, linux/prctl.h, linux/capability.h, linux/if.h, linux/landlock.h). Numbers
-from 424 on are the same on every architecture that Python runs on, except for Alpha.
+The launcher and the egress lock use this module, so it needs only the standard library. Every
+function raises OSError with the name of the failed call. Numbers and constants come from the
+kernel's headers (linux/mount.h, linux/prctl.h, linux/capability.h, linux/if.h, linux/landlock.h).
+Numbers from 424 on are the same on every architecture that Python runs on, except for Alpha.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SYS_MOUNT_SETATTR = 442
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "i686": 288, "ppc64le": 271}
 
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
-_SYS_LANDLOCK = 444  # create rules; 445 adds one, 446 applies them
+_SYS_LANDLOCK = 444  # creates a ruleset; 445 adds a rule, 446 applies the ruleset
 _SYS_PIDFD_GETFD = 438
 _SOL_SOCKET = 1
 _SECCOMP_SET_MODE_FILTER = 1
@@ -65,7 +65,7 @@ _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _LAST_CAP = 63
-# CHOWN, DAC_OVERRIDE, FOWNER and FSETID: what root expects to do with files.
+# CHOWN, DAC_OVERRIDE, FOWNER and FSETID: root's usual capabilities for files.
 FILE_CAPABILITIES = (0, 1, 3, 4)
 _CAPABILITY_VERSION_3 = 0x20080522
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -97,9 +97,9 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 
 def new_mount(kind: str, options: dict[str, str | None], attributes: int) -> int:
-    """Return a detached mount of a new file system, with ATTR_* `attributes`, as a descriptor.
+    """Return the descriptor of a detached mount of a new file system, with ATTR_* `attributes`.
 
-    `options` map a name to its value, or to None for a flag. Values need no escapes.
+    `options` map a name to its value, or to None if the option is a flag. Values need no escapes.
     """
     create = (_long(_SYS_FSOPEN), kind.encode(), _long(_FSOPEN_CLOEXEC))
     context = _check(_libc.syscall(*create), f"fsopen {kind}")
@@ -123,14 +123,14 @@ def _fsconfig(
 
 
 def clone_mount(path: str, recursive: bool = False) -> int:
-    """Return a detached copy of the mount at `path` (a folder or a file), as a descriptor."""
+    """Return the descriptor of a detached copy of the mount at `path` (a folder or a file)."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     arguments = (_long(_AT_FDCWD), os.fsencode(path), _long(flags))
     return _check(_libc.syscall(_long(_SYS_OPEN_TREE), *arguments), "open_tree", path)
 
 
 def attach_mount(descriptor: int, target: str) -> None:
-    """Attach the detached mount `descriptor` at `target`, and close the descriptor."""
+    """Attach the detached mount `descriptor` at the path `target`, and close the descriptor."""
     source = (_long(descriptor), b"")
     where = (_long(_AT_FDCWD), os.fsencode(target), _long(_MOVE_MOUNT_F_EMPTY_PATH))
     _check(_libc.syscall(_long(_SYS_MOVE_MOUNT), *source, *where), "move_mount", target)
@@ -192,9 +192,9 @@ class _CapData(ctypes.Structure):
 
 
 def keep_capabilities(keep: tuple[int, ...]) -> None:
-    """Give up every capability but `keep` (numbers below 32), here and in all descendants.
+    """Give up all capabilities except `keep` (numbers below 32), also in all descendants.
 
-    A process may lack some of `keep` from the start, as root of a container does.
+    A process may lack some of `keep` from the start, as root in a container does.
     """
     for number in range(_LAST_CAP + 1):
         if number not in keep and _prctl(_PR_CAPBSET_DROP, number) < 0:
@@ -211,7 +211,7 @@ def keep_capabilities(keep: tuple[int, ...]) -> None:
 def leave_keyrings() -> None:
     """Start an empty session keyring, which puts the user's kernel keys out of reach."""
     number = _SYS_KEYCTL.get(os.uname().machine)
-    if number is not None:  # elsewhere the keys stay where they are
+    if number is not None:  # on other machines the keys stay reachable
         _libc.syscall(_long(number), _long(_KEYCTL_JOIN_SESSION_KEYRING), None)
 
 
@@ -220,7 +220,7 @@ def raise_loopback() -> None:
     af_inet, sock_dgram, siocgifflags, siocsifflags, iff_up = 2, 2, 0x8913, 0x8914, 0x1
     descriptor = _check(_libc.socket(af_inet, sock_dgram, 0), "socket")
     try:
-        # struct ifreq: a name of 16 bytes, then a union; the flags in it have 2 bytes.
+        # struct ifreq is a name of 16 bytes, then a union; the flags in the union have 2 bytes.
         request = ctypes.create_string_buffer(b"lo", 40)
         address = ctypes.byref(request)
         _check(_libc.ioctl(descriptor, ctypes.c_ulong(siocgifflags), address), "ioctl")
@@ -236,7 +236,7 @@ class _Program(ctypes.Structure):
 
 
 def seccomp_install(code: bytes, listen: bool) -> int:
-    """Install a filter on system calls; with `listen`, return the descriptor for their broker."""
+    """Install a filter on system calls; with `listen`, return the descriptor for the broker."""
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
     number = _SYS_SECCOMP[os.uname().machine]
     flags = _SECCOMP_FILTER_FLAG_NEW_LISTENER if listen else 0
@@ -247,8 +247,8 @@ def seccomp_install(code: bytes, listen: bool) -> int:
 
 # Landlock
 
-LANDLOCK_NET_CONNECT, LANDLOCK_NET_ALL = 0b10, 0b11  # of TCP; all: bind and connect
-LANDLOCK_SCOPE_ABSTRACT, LANDLOCK_SCOPE_ALL = 0b01, 0b11  # abstract sockets; all: and signals
+LANDLOCK_NET_CONNECT, LANDLOCK_NET_ALL = 0b10, 0b11  # rights on TCP ports; ALL: bind and connect
+LANDLOCK_SCOPE_ABSTRACT, LANDLOCK_SCOPE_ALL = 0b01, 0b11  # ALL: abstract sockets and signals
 
 
 class _Ruleset(ctypes.Structure):
@@ -269,13 +269,13 @@ class _NetPort(ctypes.Structure):
 
 
 def landlock_version() -> int:
-    """Return the version of Landlock's interface. Raises OSError where the kernel has none."""
+    """Return the version of Landlock's interface. Raises OSError if the kernel has no Landlock."""
     arguments = (_long(_SYS_LANDLOCK), None, ctypes.c_size_t(0), _long(1))
     return _check(_libc.syscall(*arguments), "landlock")
 
 
 def landlock_ruleset(files: int, network: int, scopes: int) -> int:
-    """Return a set of rules that denies these rights, as a descriptor."""
+    """Return the descriptor of a ruleset that denies these rights."""
     ruleset = _Ruleset(files, network, scopes)
     size = ctypes.c_size_t(ctypes.sizeof(ruleset))
     arguments = (_long(_SYS_LANDLOCK), ctypes.byref(ruleset), size, _long(0))
@@ -283,12 +283,12 @@ def landlock_ruleset(files: int, network: int, scopes: int) -> int:
 
 
 def landlock_allow(ruleset: int, path: int, rights: int) -> None:
-    """Give `rights` to everything below the descriptor `path`."""
+    """Add a rule to the ruleset: allow `rights` on everything below the descriptor `path`."""
     _landlock_add_rule(ruleset, 1, _Beneath(rights, path))
 
 
 def landlock_allow_port(ruleset: int, port: int, rights: int) -> None:
-    """Give `rights` to a TCP port."""
+    """Add a rule to the ruleset: allow `rights` on a TCP port."""
     _landlock_add_rule(ruleset, 2, _NetPort(rights, port))
 
 
@@ -298,28 +298,28 @@ def _landlock_add_rule(ruleset: int, kind: int, rule: ctypes.Structure) -> None:
 
 
 def landlock_restrict(ruleset: int) -> None:
-    """Hold this process and its descendants to the rules, and give up new privileges."""
+    """Apply the ruleset to this process and its descendants, and give up new privileges."""
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
     arguments = (_long(_SYS_LANDLOCK + 2), _long(ruleset), _long(0))
     _check(_libc.syscall(*arguments), "landlock_restrict_self")
 
 
-# For the broker (seccomp_unotify(2))
+# System calls for the broker (seccomp_unotify(2))
 
 
 def ioctl(descriptor: int, request: int, argument: ctypes.Array[ctypes.c_char]) -> int:
-    """ioctl(2) with a buffer."""
+    """Call ioctl(2) with a buffer."""
     return _check(_libc.ioctl(descriptor, ctypes.c_ulong(request), argument), "ioctl")
 
 
 def take_descriptor(process: int, descriptor: int) -> int:
-    """Return a copy of another process's descriptor; `process` is a descriptor too (pidfd)."""
+    """Return a copy of another process's descriptor; `process` is the process's pidfd."""
     arguments = (_long(_SYS_PIDFD_GETFD), _long(process), _long(descriptor), _long(0))
     return _check(_libc.syscall(*arguments), "pidfd_getfd")
 
 
 def read_memory(pid: int, address: int, count: int) -> bytes:
-    """Return up to `count` bytes of another process; stop at the first missing page."""
+    """Return up to `count` bytes of another process's memory; stop at the first missing page."""
     buffer = ctypes.create_string_buffer(count)
     local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), count)
     remote = (ctypes.c_size_t * 2)(address, count)
@@ -329,23 +329,23 @@ def read_memory(pid: int, address: int, count: int) -> bytes:
 
 
 def set_times(path: str, times: bytes | None) -> None:
-    """utimensat(2) with two packed `struct timespec`; None means now."""
+    """Call utimensat(2) with two packed `struct timespec`; None means now."""
     arguments = (_AT_FDCWD, os.fsencode(path), times, 0)
     _check(_libc.utimensat(*arguments), "utimensat")
 
 
 def connect(descriptor: int, address: bytes) -> None:
-    """connect(2) with a `struct sockaddr`."""
+    """Call connect(2) with a `struct sockaddr`."""
     _check(_libc.connect(descriptor, address, len(address)), "connect")
 
 
 def bind(descriptor: int, address: bytes) -> None:
-    """bind(2) with a `struct sockaddr`."""
+    """Call bind(2) with a `struct sockaddr`."""
     _check(_libc.bind(descriptor, address, len(address)), "bind")
 
 
 def listen(descriptor: int, backlog: int) -> None:
-    """listen(2)."""
+    """Call listen(2)."""
     _check(_libc.listen(descriptor, backlog), "listen")
 
 
