@@ -1,1 +1,1 @@
-"""Settings: the schema, the sources, the policy, and changes of the user's file."""
+"""Settings: their schema and sources, the administrator's policy, edits of settings files."""

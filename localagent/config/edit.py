@@ -1,7 +1,7 @@
-"""Changes one value of a settings file, and checks the whole file before it writes it.
+"""Change one value of a settings file; check the whole new content before it is written.
 
-Comments and order of the file stay. A setting that the policy locks cannot be changed, since the
-change would have no effect.
+Comments and order of the file stay. The user cannot change a setting that the policy locks, since
+the change would have no effect.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class SettingsFile:
     project: bool = False
 
     def text(self) -> str:
-        """The content, "" for a missing file. Raises ConfigError."""
-        read_file(self.path)  # with all checks of settings
+        """The file's content; "" if there is no file. Raises ConfigError."""
+        read_file(self.path)  # raises ConfigError for wrong content
         try:
             return self.path.read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
@@ -47,17 +47,19 @@ class SettingsFile:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from None
 
     def check(self, text: str) -> None:
-        """Raise ConfigError where `text` is no valid content."""
+        """Raise ConfigError unless `text` is valid content of a settings file."""
         try:
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{self.path} would not be valid TOML: {error}") from None
+            raise ConfigError(
+                f"{self.path} would not be valid TOML after this change: {error}"
+            ) from None
         values = validated(table, str(self.path), strict=True)
         if self.project:
             not_for_projects(values, self.path)
 
     def write(self, text: str) -> None:
-        """Replace the content by `text`, as a whole. Raises ConfigError."""
+        """Replace the file's content by `text`, as a whole. Raises ConfigError."""
         self.check(text)
         target = self._target()
         try:
@@ -71,9 +73,9 @@ class SettingsFile:
             raise ConfigError(f"cannot write {target}: {error.strerror}") from None
 
     def _target(self) -> Path:
-        """The file to write: a user's link is followed, a project's link is an error."""
+        """The file to write: the target of a user's link. A project's link raises ConfigError."""
         if self.project and (self.path.is_symlink() or self.path.parent.is_symlink()):
-            raise ConfigError(f"{self.path} is a link", "replace the link by a file")
+            raise ConfigError(f"{self.path} is a link", "replace the link by a regular file")
         return self.path.resolve()
 
 
@@ -86,7 +88,7 @@ def set_value(file: SettingsFile, key: str, text: str, policy: Policy | None = N
     given = {top: {inner: text} if inner else text}
     values = validated(
         given, "config set", strict=False
-    )  # the model in "roles.main" comes as model
+    )  # `validated` returns "roles.main" as "model"
     for name in values:
         _ensure_free(name, policy)
 
@@ -105,27 +107,27 @@ def set_value(file: SettingsFile, key: str, text: str, policy: Policy | None = N
 
 
 def unset_value(file: SettingsFile, key: str) -> bool:
-    """Remove `key` from the file; False where the file lacks it. Raises ConfigError."""
+    """Remove `key` from the file; return False if the file lacks `key`. Raises ConfigError."""
     top, inner = _split(key)
     path = (top, inner) if inner else (top,)
     return _change(file, lambda before: without(before, path))
 
 
 def locked_by(key: str, policy: Policy | None = None) -> Path | None:
-    """The policy file that locks `key`, or None. Rules add up, so they are never locked."""
+    """The policy file that locks `key`, or None. Permission rules add up, so none locks them."""
     ruling = policies.in_force() if policy is None else policy
     found = [file for file, table in ruling.settings.items() if key in table]
     return found[-1] if found and key != "permissions" else None
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The setting and, for a table, its entry, or "". Raises ConfigError."""
+    """The parts of `key`: a setting, and the entry of a table or "". Raises ConfigError."""
     top, _, inner = key.partition(".")
     if top not in SETTINGS:
         raise unknown_key(top, "config set", SETTINGS)
     if inner and not isinstance(SETTINGS[top].kind, Table):
         raise ConfigError(
-            f"{top} is one value and has no {inner!r}", f"it is {SETTINGS[top].allowed}"
+            f"{top} is a single value and has no entry {inner!r}", f"it is {SETTINGS[top].allowed}"
         )
     if top == "permissions":
         raise ConfigError(
@@ -160,7 +162,7 @@ def _change(file: SettingsFile, change: Callable[[str], str]) -> bool:
 
 @contextmanager
 def _held(file: SettingsFile) -> Iterator[None]:
-    """Hold the lock of the user's file; a project's file has none."""
+    """Hold the lock of the user's file inside the block; a project's file has no lock."""
     if file.project:
         yield
         return
@@ -173,22 +175,22 @@ def _held(file: SettingsFile) -> Iterator[None]:
 
 
 def toml_value(value: object) -> str:
-    """A value as a TOML file holds it."""
+    """A value in TOML syntax."""
     return str(tomlkit.item(_plain(value)).as_string())
 
 
 def _plain(value: object) -> Any:
-    """A value of a kind that TOML has; 900 seconds are written as 900, not as 900.0."""
+    """A value in a type that TOML has; 900.0 becomes 900."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return list(value) if isinstance(value, tuple) else value
 
 
 def with_value(text: str, path: Sequence[str], value: object) -> str:
-    """`text` with the value at `path` (one or two keys) set to `value`; the rest stays.
+    """`text` with the value at `path` (one or two keys) set to `value`; all other text stays.
 
-    A new key follows the others of its table. Raises ValueError where `text` is no TOML, or where
-    the change would change something else.
+    A new key follows the other keys of its table. Raises ValueError if `text` is not TOML, or if
+    another value would change too.
     """
     value = _plain(value)
     document = table = _document(text)
@@ -207,9 +209,9 @@ def with_value(text: str, path: Sequence[str], value: object) -> str:
 
 
 def without(text: str, path: Sequence[str]) -> str:
-    """`text` without the value at `path`, or unchanged where there is none.
+    """`text` without the value at `path`; unchanged if `path` has no value.
 
-    A comment at the end of the value's line goes with it. Raises ValueError as `with_value` does.
+    A comment at the end of the value's line is removed too. Raises ValueError as `with_value` does.
     """
     document = table = _document(text)
     expected = before = tomllib.loads(text)
@@ -222,7 +224,7 @@ def without(text: str, path: Sequence[str]) -> str:
 
 
 def _document(text: str) -> Any:
-    """`text` parsed with its comments; its lines end in LF, the last one too."""
+    """The document of `text`, with comments; every line ends in LF, also the last line."""
     text = text.replace("\r\n", "\n")
     return tomlkit.parse(text if not text or text.endswith("\n") else f"{text}\n")
 
@@ -230,7 +232,7 @@ def _document(text: str) -> Any:
 def _insert(table: Any, key: str, value: object) -> None:
     """Insert a new key after the last simple value of `table`, or above its first header.
 
-    A comment right above a header belongs to the header.
+    A comment directly above a header belongs to the header, so the key goes above the comment.
     """
     body = table.value.body if isinstance(table, items.Table) else table.body
     item = tomlkit.item(value)
@@ -252,8 +254,8 @@ def _insert(table: Any, key: str, value: object) -> None:
 
 
 def _dumps(document: Any, before: str, expected: dict[str, Any]) -> str:
-    """The document with the line ends of `before`. Raises ValueError unless it holds `expected`."""
+    """The document with the line ends of `before`. Raises ValueError unless it means `expected`."""
     text = tomlkit.dumps(document)
     if tomllib.loads(text) != expected:
-        raise ValueError("it is written in a way that cannot be changed here")
+        raise ValueError("localagent cannot change a value that is written in this way")
     return text.replace("\n", "\r\n") if "\r\n" in before else text

@@ -1,6 +1,7 @@
-"""The kinds of values that a setting may have: how each is read, checked and shown.
+"""The kinds of values that a setting may have; each kind reads and checks its values.
 
-A file has types, so its values are read strictly. A variable or a flag begins as text.
+A file has types, so a value from a file must have the right type. A value from an environment
+variable or a flag begins as text.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ _RULE_KEYS = ("action", "tool", "match")
 
 
 class SettingKind:
-    """A kind of value. `allowed` tells a user what a value may be."""
+    """A kind of value. `allowed` describes the allowed values for the user."""
 
     def __init__(self, allowed: str) -> None:
         self.allowed = allowed
 
     def read(self, value: object, where: str, *, strict: bool) -> Any:
-        """The value, checked. Raises ValueError; ConfigError where more can be said of `where`."""
+        """The checked value. Raises ValueError, or ConfigError if a special message helps more."""
         raise NotImplementedError
 
 
@@ -47,7 +48,7 @@ class TextKind(SettingKind):
 
 
 class ChoiceKind(SettingKind):
-    """One of several words."""
+    """A value that is one of several words."""
 
     def __init__(self, *words: str) -> None:
         quoted = [f'"{word}"' for word in words]
@@ -96,7 +97,7 @@ class Seconds(SettingKind):
 
 
 class Items(SettingKind):
-    """A list of values of one kind; as text "A, B"."""
+    """A list of values of one kind; the text form is "A, B"."""
 
     def __init__(self, item: SettingKind, allowed: str, most: int | None = None) -> None:
         super().__init__(allowed)
@@ -113,7 +114,7 @@ class Items(SettingKind):
 
 
 class Table(SettingKind):
-    """A table of texts; as text "a=B, c=D". `keys` are the entries that it may have, () for any."""
+    """A table of texts; the text form is "a=B, c=D". `keys` are the allowed entries, () for any."""
 
     def __init__(self, allowed: str, *keys: str) -> None:
         super().__init__(allowed)
@@ -134,7 +135,7 @@ class Table(SettingKind):
 
 
 class Rules(SettingKind):
-    """Permission rules: `[[permissions]]` tables."""
+    """A list of permission rules, which `[[permissions]]` tables hold."""
 
     def read(self, value: object, where: str, *, strict: bool) -> tuple[Rule, ...]:  # noqa: ARG002
         if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
@@ -164,10 +165,10 @@ def _rule(table: dict[str, Any], where: str) -> Rule:
 
 
 def unknown_key(key: str, where: str, known: Iterable[str]) -> ConfigError:
-    """The error for a key that does not exist, with the nearest one."""
+    """The error for an unknown key; the hint names the most similar key."""
     import difflib
 
     known = list(known)
     near = difflib.get_close_matches(key, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
-    return ConfigError(f"{where}: there is no setting {key!r}", hint)
+    hint = f"did you mean {near[0]}?" if near else f"the known names are: {', '.join(known)}"
+    return ConfigError(f"{where}: unknown setting {key!r}", hint)

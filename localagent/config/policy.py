@@ -1,10 +1,11 @@
 """The administrator's policy, which no user, project, variable or flag can change.
 
-It lies at fixed paths. No variable moves them, since a user could otherwise lift the policy. A
-packager can name one more path in the package (`BUILT_IN`). If the policy is unreadable or wrong,
-nothing runs.
+The policy lies at fixed paths. No variable changes these paths, since a user could otherwise avoid
+the policy. A packager can name one more path in the package (`BUILT_IN`). If the policy is
+unreadable or wrong, nothing runs.
 
-The policy may hold any setting (docs/config.md), which locks it, and the keys of `Policy`.
+The policy may hold any setting (docs/config.md), and so lock it. It may also hold the keys in
+`KEYS`.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from typing import Any
 from localagent.core.errors import ConfigError
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "policy.path"
-"""A file of the package that holds the path of one more policy file."""
+"""A file in the package that contains the path of one more policy file."""
 
 KEYS = ("offline", "allowed_hosts", "sandboxes")
 """The keys that only a policy may have."""
 
 _MAX_BYTES = 256 << 10
-_HINT = "ask the administrator of this machine to correct it; until then nothing runs"
+_HINT = "ask the administrator of this machine to correct the policy; until then nothing runs"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The administrator's policy from its `files`.
+    """The administrator's policy, read from `files`.
 
-    `offline` refuses `models fetch`. `allowed_hosts` are Ollama servers beyond this machine, "host"
+    `offline` refuses `models fetch`. `allowed_hosts` are Ollama servers on other machines, "host"
     or "host:port". `sandboxes` are the allowed kinds of sandbox; empty means any. `settings` maps
-    each file to the settings that it locks, not yet checked.
+    each file to the settings that the file locks, before their check.
     """
 
     files: tuple[Path, ...] = ()
@@ -47,7 +48,7 @@ class Policy:
     )
 
     def __str__(self) -> str:
-        """The files, for users."""
+        """The paths of the policy files, for users."""
         return ", ".join(map(str, self.files)) or "none"
 
 
@@ -55,7 +56,7 @@ _latched: Policy | None = None
 
 
 def places() -> tuple[Path, ...]:
-    """The paths of policy files; the last one wins where two lock the same setting.
+    """The paths of policy files; if two files lock the same setting, the last one wins.
 
     Raises ConfigError where `BUILT_IN` is unreadable or wrong.
     """
@@ -82,14 +83,14 @@ def latch() -> Policy:
 
 
 def in_force() -> Policy:
-    """The latched policy; a program that uses localagent as a library reads it each time."""
+    """The latched policy. Without a latch (localagent as a library), read the policy each time."""
     return _latched if _latched is not None else read(places())
 
 
 def read(files: Sequence[Path]) -> Policy:
-    """The policy of these files; a missing file says nothing.
+    """The policy that these files form together; a missing file is skipped.
 
-    It allows only what each of them allows. Raises ConfigError.
+    The policy allows only what every file allows. Raises ConfigError.
     """
     tables: dict[Path, dict[str, Any]] = {}
     for file in files:
@@ -109,17 +110,17 @@ def read(files: Sequence[Path]) -> Policy:
 
 
 def _common(lists: list[list[str]]) -> tuple[str, ...]:
-    """The items that all lists have; () without lists. Raises ConfigError for none in common."""
+    """The items that all lists contain; () without lists. Raises ConfigError if none is common."""
     if not lists:
         return ()
     common = tuple(item for item in lists[0] if all(item in other for other in lists[1:]))
     if lists[0] and not common:
-        raise ConfigError(f"the policy files allow nothing in common: {lists}", _HINT)
+        raise ConfigError(f"no value is allowed by all policy files: {lists}", _HINT)
     return common
 
 
 def _table(file: Path) -> dict[str, Any] | None:
-    """The content of a file, or None if it does not exist. Raises ConfigError if unreadable."""
+    """The content of a policy file; None without a file. Raises ConfigError if it is unreadable."""
     try:
         data = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,8 @@
-"""The settings: the one place that declares each with its type, default, help and range.
+"""The settings: this module declares each setting with its type, default, help and range.
 
 Validation, `localagent config show`, the flags of `localagent run` and the table of docs/config.md
-are made from the fields of `Settings`. Nothing heavy is imported here, since each `--help` does.
+are made from the fields of `Settings`. This module imports nothing heavy, since each `--help`
+imports it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from localagent.core.events import Mode
     from localagent.permissions.rules import Rule
 
-_MAX_BYTES = 256 << 10  # of a settings file
+_MAX_BYTES = 256 << 10  # size limit of a settings file
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _PORT = Whole(1024, 65535)
 _PLANNER = r"workflow|react|plugin:[a-z][a-z0-9_]{0,39}"
@@ -45,16 +46,16 @@ DEFAULT_STATUS = (
 )
 
 Project = Literal["", "any", "lower", "stricter", "proposes", "narrows"]
-"""What a project's file may do with a setting: nothing, set any value, only a lower or stricter
-one, propose a value, or add rules that ask or deny."""
+"""The right of a project's file over a setting: no right, set any value, set only a lower or a
+stricter value, propose a value, or add rules that ask or deny."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. The user, the environment and the policy may set each one.
+    """One setting. The user, the environment and the policy may set every setting.
 
-    `unit` is "bytes", or "tokens" where the key does not tell it. `flag` is the option of
-    `localagent run` that sets it, or "". `page` is the page of the docs that tells more, or "".
+    `unit` is "bytes", or "tokens" if the key does not name the unit. `flag` is the option of
+    `localagent run` for this setting, or "". `page` is the page of the docs on this setting, or "".
     """
 
     key: str
@@ -68,16 +69,16 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """What a value may be."""
+        """A description of the allowed values."""
         return self.kind.allowed
 
     @property
     def summary(self) -> str:
-        """The help in a few words."""
+        """The first part of the help, in a few words."""
         return self.help.partition(";")[0]
 
     def format(self, value: object) -> str:
-        """A value for a user: "2.1 GB (2147483648)"."""
+        """A value in the form for users: "2.1 GB (2147483648)"."""
         if value is None:
             return "(unset)"
         if isinstance(value, Mapping):
@@ -102,7 +103,7 @@ def _setting(
     project: Project = "",
     page: str = "",
 ) -> Any:
-    """A field of `Settings` that is a setting; see `Setting`."""
+    """A dataclass field for one setting; `Setting` explains the arguments."""
     about = {"kind": kind, "help": text, "unit": unit, "flag": flag, "project": project}
     about["page"] = page
     if isinstance(default, Mapping):
@@ -114,9 +115,9 @@ def _setting(
 class Settings:
     """All settings; None means that the model's profile or the machine decides.
 
-    The last fields are no settings. `project_permissions` come on top of `permissions` and only
-    narrow them; `proposed_check` is the project's. `warnings` name what was ignored. `sources` tell
-    where each value came from.
+    The last fields are not settings. `project_permissions` add to `permissions` and only narrow
+    them. The project proposes `proposed_check`. `warnings` name the ignored values. `sources` name
+    the source of each value.
     """
 
     model: str | None = _setting(
@@ -270,12 +271,12 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
 
     def source(self, key: str) -> str:
-        """Where the value of `key` came from: "default", a file, a variable or a flag."""
+        """The source of the value of `key`: "default", a file, a variable or a flag."""
         return self.sources.get(key, "default")
 
 
 def _declared() -> dict[str, Setting]:
-    """The settings by key, in the order of `Settings`."""
+    """All settings by key, in the order of the fields of `Settings`."""
     settings = {}
     for each in fields(Settings):
         if about := dict(each.metadata):
@@ -290,9 +291,9 @@ SETTINGS = _declared()
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The validated values of a settings file; empty where there is no such file.
+    """The validated values of a settings file; empty if there is no such file.
 
-    Raises ConfigError with the file, the key and what is allowed.
+    Raises ConfigError; its message names the file, the key and the allowed values.
     """
     try:
         if not path.exists():
@@ -313,10 +314,10 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def validated(table: Mapping[str, Any], where: str, *, strict: bool) -> dict[str, Any]:
-    """The values of `table`, checked, in the order of the settings. `where` names the source.
+    """The checked values of `table`, in the order of the settings. `where` names the source.
 
-    `strict` is for files, which have types; elsewhere every value begins as text. Raises
-    ConfigError.
+    `strict` is for files, whose values have types; in other sources every value begins as text.
+    Raises ConfigError.
     """
     for key in table:
         if key not in SETTINGS:
@@ -337,7 +338,7 @@ def validated(table: Mapping[str, Any], where: str, *, strict: bool) -> dict[str
 
 
 def _move_main_role(values: dict[str, Any], where: str) -> None:
-    """Make `main` in roles the `model`, which it is another name for. Raises ConfigError."""
+    """Move `main` in `roles` to `model`, since both name the main model. Raises ConfigError."""
     roles = values.pop("roles")
     main = roles.pop("main", None)
     if main is not None and values.setdefault("model", main) != main:

@@ -1,6 +1,6 @@
-"""The sources of the settings, and how they combine.
+"""Read the sources of the settings, and combine them.
 
-Each source overrides those before it:
+Each source overrides the sources above it:
 
     default
     user       config.toml in the user's config folder
@@ -9,9 +9,9 @@ Each source overrides those before it:
     flag       --key
     policy     an administrator's file; wins over everything
 
-A project's file comes with a repository that nobody has reviewed. It can lower limits, name a
-planner or a stricter mode, add rules that ask or deny, and propose a check. The proposed check
-never runs by itself: a user must confirm it first.
+A project's file comes with a repository that nobody has reviewed. The file can lower limits, name a
+planner or a stricter mode, add rules that ask or deny, and propose a check. A proposed check runs
+only after a user confirms it.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from localagent.core.paths import config_dir
 
 _PREFIX = "LOCALAGENT_"
 PROJECT_KEYS = tuple(key for key, setting in SETTINGS.items() if setting.project)
-"""The settings that a project's file may have."""
-_OLLAMA_PORT = 11434  # Ollama's default
+"""The settings that a project's file may contain."""
+_OLLAMA_PORT = 11434  # Ollama's default port
 
 
 def user_file() -> Path:
-    """The path of the user's settings. It may not exist."""
+    """The path of the user's settings file. It may not exist."""
     return config_dir() / "config.toml"
 
 
 def project_file(root: Path) -> Path:
-    """The path of a project's settings. It may not exist."""
+    """The path of a project's settings file. It may not exist."""
     return root / ".localagent" / "config.toml"
 
 
@@ -55,11 +55,11 @@ def load(
     *,
     policy: Path | None = None,
 ) -> Settings:
-    """Load the settings for a workspace; None means outside of one.
+    """Load the settings for a workspace; None means outside of a workspace.
 
-    `flags` are values by key, with None for a flag that is not given. `policy` replaces the policy
-    in force, for tests. Raises ConfigError, also for a flag that the policy contradicts; `warnings`
-    name the other values that are ignored.
+    `flags` are values by key; None means that the flag is not given. Tests replace the policy in
+    force by `policy`. Raises ConfigError, also for a flag that the policy contradicts. For other
+    ignored values the result has `warnings`.
     """
     ruling = policies.in_force() if policy is None else policies.read((policy,))
     settings = _merged(Settings(), read_file(user_file()), str(user_file()))
@@ -74,28 +74,28 @@ def load(
 
 
 def _consistent(settings: Settings) -> Settings:
-    """`settings`, unless they contradict each other. Raises ConfigError."""
+    """Return `settings` unchanged. Raises ConfigError if settings contradict each other."""
     host = settings.ollama_host
     try:
         port = urlsplit(host if "://" in host else f"http://{host}").port or _OLLAMA_PORT
     except ValueError:
-        port = None  # the request to the server reports it
+        port = None  # the first request to the server reports the wrong address
     if port in settings.sandbox_ports:
         raise ConfigError(
-            f"{settings.source('sandbox_ports')}: sandbox_ports has {port}, which is Ollama's",
+            f"{settings.source('sandbox_ports')}: sandbox_ports has {port}, the port of Ollama",
             "a command could use the internet through Ollama; remove the port",
         )
     return settings
 
 
 def check_policy(policy: Policy) -> None:
-    """Raise ConfigError for a key or value of the policy that is no setting's."""
+    """Raise ConfigError if a key or value of the policy does not fit the settings."""
     for file, table in policy.settings.items():
         validated(table, str(file), strict=True)
 
 
 def _with_policy(settings: Settings, policy: Policy) -> Settings:
-    """`settings` with those of the policy over them."""
+    """`settings`, overridden by the settings of the policy."""
     notes = []
     for file, table in policy.settings.items():
         values = validated(table, str(file), strict=True)
@@ -105,7 +105,7 @@ def _with_policy(settings: Settings, policy: Policy) -> Settings:
 
 
 def _policy_warnings(settings: Settings, values: Mapping[str, Any], file: Path) -> list[str]:
-    """Warnings on the user's values that the policy overrides. Raises ConfigError for a flag."""
+    """Warnings about the user's values that the policy overrides. Raises ConfigError for a flag."""
     notes = []
     for key, value in values.items():
         source, mine = settings.source(key), getattr(settings, key)
@@ -123,9 +123,9 @@ def _policy_warnings(settings: Settings, values: Mapping[str, Any], file: Path) 
 
 
 def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
-    """`settings` with `values` over them.
+    """`settings`, overridden by `values`.
 
-    Their rules come first. A role that they do not name keeps its model.
+    Rules in `values` come first. A role that `values` do not name keeps its model.
     """
     new = dict(values)
     if "permissions" in new:
@@ -139,9 +139,10 @@ def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Setti
 
 
 def _with_project(settings: Settings, path: Path) -> Settings:
-    """`settings` with the project's values over them.
+    """`settings`, narrowed by the project's values.
 
-    A value that widens is ignored with a warning. Raises ConfigError for other forbidden values.
+    A value that would widen a setting is ignored with a warning. Raises ConfigError for other
+    forbidden values.
     """
     values = read_file(path)
     not_for_projects(values, path)
@@ -160,7 +161,7 @@ def _with_project(settings: Settings, path: Path) -> Settings:
 
 
 def not_for_projects(values: Mapping[str, Any], path: Path) -> None:
-    """Raise ConfigError for settings that a project's file may not have."""
+    """Raise ConfigError for settings that a project's file may not contain."""
     for key in values:
         if key not in PROJECT_KEYS:
             raise ConfigError(
@@ -170,13 +171,13 @@ def not_for_projects(values: Mapping[str, Any], path: Path) -> None:
     for rule in values.get("permissions", ()):
         if rule.action == "allow":
             raise ConfigError(
-                f"{path}: a project may not allow anything",
-                'use action = "ask" or "deny" there; allow belongs into ' + str(user_file()),
+                f"{path}: a project's rules may not allow actions",
+                'use action = "ask" or "deny" there; put rules that allow into ' + str(user_file()),
             )
 
 
 def _drop_higher_limit(settings: Settings, values: dict[str, Any], key: str, path: Path) -> str:
-    """Drop a limit that is not lower than the one in force, and return a warning, or ""."""
+    """Drop a project's limit unless it lowers the limit in force; return a warning, or ""."""
     mine = getattr(settings, key)
     if key not in values or mine is None or values[key] < mine:
         return ""
@@ -187,7 +188,7 @@ def _drop_higher_limit(settings: Settings, values: dict[str, Any], key: str, pat
 
 
 def _drop_less_strict_mode(settings: Settings, values: dict[str, Any], path: Path) -> str:
-    """Drop a mode that is less strict than the one in force, and return a warning, or ""."""
+    """Drop a project's mode if the mode in force is stricter; return a warning, or ""."""
     mine, given = settings.mode, values.get("mode", settings.mode)
     if MODES.index(given) <= MODES.index(mine):
         return ""

@@ -61,7 +61,7 @@ def test_set_and_unset_keep_the_rest(workspace_dir: Path, own: Path) -> None:
         (("set", "mod", "ask"), "did you mean mode?"),
         (("set", "mode.x", "ask"), "mode is one value"),
         (("set", "permissions", "allow"), "localagent config edit"),
-        (("set", "roles.chief", "x"), "there is no setting 'chief'"),
+        (("set", "roles.chief", "x"), "unknown setting 'chief'"),
         (("unset", "mod"), "did you mean mode?"),
         (("show", "mod"), "did you mean mode?"),
         (("set", "--project", "model", "x"), "a project may not set model"),

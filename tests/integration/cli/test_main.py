@@ -199,7 +199,7 @@ def test_a_bad_settings_file_names_file_and_key(run: Run, home: Path) -> None:
     (home / ".config/localagent/config.toml").write_text("max_secnds = 2\n")
     ended = run("run", "x")
     assert ended.returncode == 2
-    assert "config.toml: there is no setting 'max_secnds'" in ended.stderr
+    assert "config.toml: unknown setting 'max_secnds'" in ended.stderr
     assert "hint: did you mean max_seconds?" in ended.stderr
 
 

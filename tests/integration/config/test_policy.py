@@ -70,7 +70,7 @@ class TestRead:
     def test_two_files_that_allow_nothing_in_common(self, tmp_path: Path) -> None:
         one = written(tmp_path / "1.toml", 'sandboxes = ["x"]\n')
         two = written(tmp_path / "2.toml", 'sandboxes = ["y"]\n')
-        with pytest.raises(ConfigError, match="nothing in common"):
+        with pytest.raises(ConfigError, match="allowed by all policy files"):
             policy.read([one, two])
 
     @pytest.mark.parametrize(

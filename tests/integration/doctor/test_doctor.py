@@ -111,7 +111,7 @@ def test_bad_settings_are_a_problem(run: Run, home: Path, workspace_dir: Path) -
     done = run()
     assert done.returncode == 1
     assert "PROBLEM: " in done.stdout
-    assert "there is no setting 'colour'" in done.stdout
+    assert "unknown setting 'colour'" in done.stdout
     config.write_text("threads = 1\n")
     assert f"{config}: read" in run(LOCALAGENT_MAX_TOKENS="5").stdout
     assert "from the environment: LOCALAGENT_MAX_TOKENS" in run(LOCALAGENT_MAX_TOKENS="5").stdout

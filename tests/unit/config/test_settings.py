@@ -129,7 +129,7 @@ def test_a_projects_main_role_is_its_model(root: Path) -> None:
 
 def test_a_bad_role_in_a_variable_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALAGENT_ROLES", "tiny=x")
-    with pytest.raises(ConfigError, match="LOCALAGENT_ROLES: roles: there is no setting 'tiny'"):
+    with pytest.raises(ConfigError, match="LOCALAGENT_ROLES: roles: unknown setting 'tiny'"):
         load(root)
 
 
@@ -200,7 +200,7 @@ def test_ports_for_the_sandbox_come_from_the_user_and_a_policy_locks_them(
 @pytest.mark.parametrize("host", ["http://127.0.0.1:6379", "127.0.0.1:6379", "localhost:6379"])
 def test_ollamas_port_is_none_for_commands(root: Path, host: str) -> None:
     write(user_file(), f"ollama_host = '{host}'\nsandbox_ports = [6379]\n")
-    with pytest.raises(ConfigError, match="6379, which is Ollama's"):
+    with pytest.raises(ConfigError, match="6379, the port of Ollama"):
         load(root)
 
 
@@ -213,8 +213,8 @@ def test_auto_takes_back_a_chosen_sandbox(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("max_second = 5\n", "no setting 'max_second'", "did you mean max_seconds?"),
-        ("quux = 5\n", "no setting 'quux'", "known are: model, planner"),
+        ("max_second = 5\n", "unknown setting 'max_second'", "did you mean max_seconds?"),
+        ("quux = 5\n", "unknown setting 'quux'", "the known names are: model, planner"),
         ("max_seconds = -5\n", "max_seconds is -5", "seconds, more than 0"),
         ("max_seconds = nan\n", "max_seconds is nan", "seconds, more than 0"),
         ("max_tokens = '5'\n", "max_tokens is '5'", "a whole number, 1 or more"),
@@ -228,7 +228,7 @@ def test_auto_takes_back_a_chosen_sandbox(root: Path) -> None:
         ("sandbox_ports = [80]\n", "sandbox_ports is [80]", "from 1024 to 65535"),
         ("sandbox_ports = 5432\n", "sandbox_ports is 5432", "a list of at most 16"),
         ("sandbox_ports = '5432'\n", "sandbox_ports is '5432'", "a list of at most 16"),
-        ("sandbox_ports = [11434]\n", "sandbox_ports has 11434, which is Ollama's", "internet"),
+        ("sandbox_ports = [11434]\n", "sandbox_ports has 11434, the port of Ollama", "internet"),
         ("fallback = 'a'\n", "fallback is 'a'", "a list of models' ids"),
         ("fallback = ['']\n", "fallback is ['']", "a list of models' ids"),
         ("roles = 'main=a'\n", "roles is 'main=a'", "a table with main"),
