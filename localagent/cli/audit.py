@@ -1,4 +1,4 @@
-"""`localagent audit`: what sessions did, and whether the audit log was changed."""
+"""`localagent audit`: list what sessions did, and verify the audit log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localagent.history.audit.log import LoggedSession
 
 _CHANGED = 1
-"""Exit code of `verify` for a log that was changed."""
+"""Exit code of `audit verify` if the log was changed."""
 _DESCRIPTION = """\
 The audit log: for each session the model, the policy, every file shown to the
 model or written, every command, decision and refusal. Each record holds the
@@ -47,7 +47,7 @@ _VALUE_CHARS = 160
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its actions."""
+    """Add the command audit and its actions to the parser."""
     actions = add_command_group(
         commands, "audit", "what sessions did; verify", description=_DESCRIPTION, epilog=_EPILOG
     )
@@ -73,10 +73,10 @@ def register(commands: Commands) -> None:
 
 
 def list_sessions(_args: argparse.Namespace) -> CliResult:
-    """One row for each session: start, id, counts, folder; the newest first."""
+    """List sessions, one row each, the newest first: start, id, counts and folder."""
     from localagent.history.audit.log import sessions
 
-    # An id begins with the time of the session's start, which a log without records lacks.
+    # An id begins with the start time of its session, so a log without records is sorted, too.
     known = sorted(sessions(), key=lambda session: session.session, reverse=True)
     if not known:
         return CliResult([Output("note", "the audit log is empty")], [])
@@ -91,7 +91,7 @@ def list_sessions(_args: argparse.Namespace) -> CliResult:
 
 
 def _start(session: LoggedSession) -> str:
-    """When a session began: as recorded, or as its id says."""
+    """Return the start time of a session, from its first record or from its id."""
     if session.started:
         return session.started[:16].replace("T", " ")
     stamp = re.match(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)", session.session)
@@ -99,7 +99,7 @@ def _start(session: LoggedSession) -> str:
 
 
 def show(args: argparse.Namespace) -> CliResult:
-    """The records of one session."""
+    """Show the records of one session, a line each."""
     from localagent.history.audit.log import find, records
 
     stored = records(find(args.id))
@@ -115,7 +115,7 @@ def show(args: argparse.Namespace) -> CliResult:
 
 
 def check(args: argparse.Namespace) -> CliResult:
-    """Verify the whole log."""
+    """Verify the whole audit log, and list the changes found."""
     from localagent.history.audit.verify import verify
 
     result = verify(args.head)
@@ -131,7 +131,7 @@ def check(args: argparse.Namespace) -> CliResult:
 
 
 def show_head(_args: argparse.Namespace) -> CliResult:
-    """The hash of the last record."""
+    """Print the hash of the last record."""
     from localagent.history.audit.verify import head_hash
 
     digest = head_hash()
@@ -139,7 +139,7 @@ def show_head(_args: argparse.Namespace) -> CliResult:
 
 
 def export(args: argparse.Namespace) -> CliResult:
-    """The stored lines, byte for byte."""
+    """Write the stored lines of the log, byte for byte."""
     from localagent.history.audit import log
 
     names = [log.find(args.id)] if args.id else [s.session for s in log.sessions()]
@@ -152,7 +152,7 @@ def export(args: argparse.Namespace) -> CliResult:
 
 
 def _record_line(record: dict[str, Any]) -> str:
-    """A record as one line: number, time, type and its fields."""
+    """Format a record as one line: number, time, type and fields."""
     parts = []
     for key, value in record.items():
         if key in ("seq", "time", "type", "prev") or value in ("", None, [], {}):

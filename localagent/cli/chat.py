@@ -1,4 +1,4 @@
-"""`localagent` without a command: an interactive session, on a terminal or line by line."""
+"""`localagent` without a command: an interactive session, drawn on a terminal or line by line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PREFIX = "chat_"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a session; they stand before any command, so their names differ."""
+    """Add the options of an interactive session, with names that no option of a command uses."""
     group = parser.add_argument_group("interactive session (without a command)")
     group.add_argument(
         "-C",
@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse_options(args: argparse.Namespace) -> None:
-    """Raise UsageError for an option of the session that stands before a command."""
+    """Raise UsageError if an option of an interactive session stands before a command."""
     for name, value in vars(args).items():
         if name.startswith(_PREFIX) and value is not None:
             flag = name.removeprefix(_PREFIX)
@@ -69,7 +69,7 @@ def refuse_options(args: argparse.Namespace) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run a session; without a terminal and without input, print the help instead."""
+    """Run a session. If there is neither a terminal nor input, print the help instead."""
     folder = args.chat_directory or Path()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
@@ -117,7 +117,7 @@ def _preferences() -> Preferences:
 
 
 def _reopen(args: argparse.Namespace, folder: Path) -> tuple[Chat, Iterable[Event]]:
-    """The chat, and the recorded events of a resumed session."""
+    """Open the chat, and read the recorded events of a resumed session."""
     chat = _open(args, folder, interactive=True)
     if not (args.chat_continue or args.chat_resume):
         return chat, ()
@@ -150,7 +150,7 @@ def _options(args: argparse.Namespace, project: Project, *, interactive: bool) -
 
 
 def _latest(root: Path) -> str:
-    """The id of the workspace's last session that is not in use. Raises UsageError."""
+    """Return the id of the workspace's newest session that is not in use. Raises UsageError."""
     from localagent.history.sessions.transcript import is_in_use, list_sessions
 
     for summary in list_sessions(root):

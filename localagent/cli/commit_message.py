@@ -1,4 +1,4 @@
-"""`localagent commit-message`: a message for the staged changes, also as a git hook."""
+"""`localagent commit-message`: write a message for the staged changes, also as a git hook."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MARKER = "# localagent commit-message --install wrote this file; remove it to be rid of the hook."
 _SCISSORS = "# ------------------------ >8 ------------------------"
-# -P: Python must not import a folder "localagent" of the repository.
+# -P keeps Python from importing a folder "localagent" of the repository.
 _SCRIPT = """\
 #!/bin/sh
 {mark}
@@ -58,7 +58,7 @@ may hold secrets.
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
+    """Add the command commit-message to the parser."""
     parser = add_command(
         *(commands, "commit-message", "write a message for the staged changes", execute),
         description=_DESCRIPTION,
@@ -97,7 +97,7 @@ def execute(args: argparse.Namespace) -> CliResult:
 
 
 def _run_hook(args: argparse.Namespace) -> None:
-    """Write the message into git's file. Whatever fails, the commit continues."""
+    """Write the message into git's file. A failure is printed, and the commit continues."""
     try:
         file, source = Path(args.hook[0]), args.hook[1] if len(args.hook) > 1 else ""
         if may_write(file, source):
@@ -112,7 +112,7 @@ def _run_hook(args: argparse.Namespace) -> None:
 
 
 def _write_message(args: argparse.Namespace) -> str:
-    """The message for the staged changes; reads them before it loads a model."""
+    """Write a message for the staged changes. They are read before the model is loaded."""
     from localagent.workspace.git import commit
 
     files = commit.staged_files(args.directory)
@@ -140,7 +140,7 @@ def _write_message(args: argparse.Namespace) -> str:
 
 
 class _Audit:
-    """An audit log for the model's work outside a session; the first record begins it."""
+    """The audit log of a model's work outside a session; opened by the first record."""
 
     def __init__(self, project: Project, models: Router) -> None:
         self._project = project
@@ -148,12 +148,12 @@ class _Audit:
         self._log: Recorder | None = None
 
     def record(self, event: Event) -> None:
-        """Record an event, and before it each switch of models. Raises WorkspaceError."""
+        """Record the latest switches of models, then `event`. Raises WorkspaceError."""
         from localagent.core.events import ModelSwitched
         from localagent.session.recorders import open_audit
 
         switches = self._models.drain_switches()
-        if self._log is None:  # the log's first record names the model already
+        if self._log is None:  # the first record names the model anyway
             self._log = open_audit(self._project, self._models, "small")
             switches = []
         for switch in switches:
@@ -170,10 +170,10 @@ class _Audit:
 
 
 def may_write(file: Path, source: str) -> bool:
-    """Whether localagent writes the message: the user gave none, and git reuses none.
+    """Return whether localagent writes the message: neither the user nor git has given one.
 
-    `source` is git's word: "" for a plain commit, "template", "message" (-m, -F), "merge",
-    "squash" or "commit" (--amend, -c, -C). Raises UsageError for an unreadable file.
+    `source` is the second argument of git's hook: "" for a plain commit, "template", "message" (-m,
+    -F), "merge", "squash" or "commit" (--amend, -c, -C). Raises UsageError for an unreadable file.
     """
     if source not in ("", "template"):
         return False
@@ -182,7 +182,7 @@ def may_write(file: Path, source: str) -> bool:
 
 
 def prepend(file: Path, message: str) -> None:
-    """Write `message` above the comments of git and of a template. Raises UsageError."""
+    """Write `message` above the text that git or a template put into `file`. Raises UsageError."""
     text = _read(file)
     try:
         file.write_text(f"{message}\n\n{text.lstrip()}", encoding="utf-8", errors="surrogateescape")
@@ -193,8 +193,8 @@ def prepend(file: Path, message: str) -> None:
 def install(root: Path) -> Path:
     """Write the hook into the repository and return its path.
 
-    Raises UsageError without a repository, for a hook of another program, and for a folder of
-    hooks that several repositories share.
+    Raises UsageError if there is no repository, if another program has installed a hook, or if
+    several repositories share the folder of hooks.
     """
     from localagent.core.interpreter import python
 
@@ -226,7 +226,7 @@ def _python() -> str:
 
 
 def _hooks_folder(root: Path) -> Path:
-    """The folder of this repository's hooks. Raises UsageError where repositories share it."""
+    """Return the folder of this repository's hooks. Raises UsageError if repositories share it."""
     hooks = _git(root, "rev-parse", "--git-path", "hooks")
     common = _git(root, "rev-parse", "--git-common-dir")
     if hooks is None or common is None:
@@ -241,7 +241,7 @@ def _hooks_folder(root: Path) -> Path:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """The output of a git command that runs no hook; None where git fails."""
+    """Return the output of a git command, or None if git fails. The command must run no hook."""
     from localagent.workspace.git.run import git_command, git_environment
 
     command = git_command(root.resolve(), hooks=True)

@@ -1,4 +1,4 @@
-"""`localagent config`: the settings, where each came from, and how to change them."""
+"""`localagent config`: show the settings and their sources, and change them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _EMPTY_FILE = """\
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its actions."""
+    """Add the command config and its actions to the parser."""
     actions = add_command_group(
         commands,
         "config",
@@ -68,7 +68,7 @@ def _add_place(action: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace) -> CliResult:
-    """A row for each setting, the policy and the files; for named settings, what they mean."""
+    """List settings, policy and files; for settings that the user names, also explain them."""
     from localagent.config import policy, settings
     from localagent.config.schema import SETTINGS
 
@@ -114,7 +114,7 @@ def _explain(settings: Settings, keys: list[str]) -> CliResult:
 
 
 def set_value(args: argparse.Namespace) -> CliResult:
-    """Set one value, and show the value that holds now."""
+    """Set one value, and show the value that is now in effect."""
     from localagent.config import edit
 
     file = _file(args)
@@ -123,7 +123,7 @@ def set_value(args: argparse.Namespace) -> CliResult:
 
 
 def unset_value(args: argparse.Namespace) -> CliResult:
-    """Remove one value, and show the value that holds now."""
+    """Remove one value, and show the value that is now in effect."""
     from localagent.config import edit
 
     file = _file(args)
@@ -136,7 +136,7 @@ def unset_value(args: argparse.Namespace) -> CliResult:
 
 
 def edit(args: argparse.Namespace) -> CliResult:
-    """Open the file in an editor; reject a text with mistakes, and offer to edit it again."""
+    """Open the settings file in an editor. If it has mistakes, offer to edit it again."""
     from localagent.ui.view.editor import open_editor
 
     if not args.console.interactive:
@@ -170,7 +170,7 @@ def _edit_again(console: Console) -> bool:
 
 
 def path(args: argparse.Namespace) -> CliResult:
-    """The file's path; the file need not exist."""
+    """Print the path of the settings file, which need not exist."""
     return text_result(str(_file(args).path))
 
 
@@ -186,7 +186,7 @@ def _file(args: argparse.Namespace) -> SettingsFile:
 
 
 def _current(args: argparse.Namespace, file: SettingsFile) -> CliResult:
-    """The value that holds after a change to `file`, and its source."""
+    """Describe the value in effect after a change to `file`, and its source."""
     from localagent.project.project import Project
 
     settings = Project.open(args.directory).settings
@@ -210,7 +210,7 @@ def _unknown_model(model: str) -> list[str]:
 
 
 def _row(settings: Settings, key: str, *summary: str) -> tuple[str, ...]:
-    """A setting, its value, a summary, and its source with the administrator's lock."""
+    """Build one row: a setting, its value, a summary, its source, and the administrator's lock."""
     source = settings.source(key)
     if source.startswith("policy "):
         source += " (locked by the administrator)"
@@ -223,7 +223,7 @@ def _rule_lines(settings: Settings) -> list[str]:
 
 
 def _policy_lines(settings: Settings) -> list[str]:
-    """What the administrator's policy says beside settings."""
+    """List the parts of the administrator's policy that are not settings."""
     policy = settings.policy
     lines = ["offline: models fetch is refused"] if policy.offline else []
     if policy.allowed_hosts:

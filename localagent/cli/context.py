@@ -1,4 +1,4 @@
-"""`localagent context`: the code that a model gets for a question, and why."""
+"""`localagent context`: show the code that a model gets for a question, and why."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ exit codes:
   1  nothing was found
 """
 _CODE_CHARS_PER_TOKEN = 3.5
-"""Average of the default model, used where no model is installed."""
+"""Average for the tokenizer of the default model, used if no model is installed."""
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
+    """Add the command context to the parser."""
     parser = add_command(
         *(commands, "context", "show the code that a model would get", execute),
         description=_DESCRIPTION,
@@ -63,7 +63,7 @@ def register(commands: Commands) -> None:
 
 
 def execute(args: argparse.Namespace) -> CliResult:
-    """Choose the code for a question, and list it."""
+    """Choose the code for a question, and list its parts."""
     from localagent.agent.limits import LOOP
     from localagent.agent.repair.localize import paths_in_task
     from localagent.context.builder import gather

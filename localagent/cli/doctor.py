@@ -1,4 +1,4 @@
-"""`localagent doctor`: this machine, how localagent would run on it, and the disk space it uses."""
+"""`localagent doctor`: check this machine, and manage the disk space of sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from localagent.history.sessions.catalog import Pruned
 
 _MIN_COLUMNS = 40
-"""A session cuts its lines on a narrower terminal."""
+"""Columns of a terminal; on a narrower terminal, a session truncates its lines."""
 _DESCRIPTION = """\
 Check this machine and how localagent would run on it: processor and memory,
 settings and their locks, folders, the egress lock, each sandbox kind and what
@@ -47,7 +47,7 @@ _KEEP = 10
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
+    """Add the command doctor to the parser."""
     parser = add_command(
         *(commands, "doctor", "what this machine has, and whether a run would work", execute),
         description=_DESCRIPTION,
@@ -105,7 +105,7 @@ def execute(args: argparse.Namespace) -> CliResult:
 
 
 def terminal_part() -> Section:
-    """The terminal: TERM, size, colors, Unicode, tmux, and how it shows a session."""
+    """Describe the terminal: TERM, size, colors, Unicode, tmux, and how a session is drawn."""
     from localagent.ui.view.screen import can_redraw, capabilities
 
     is_terminal, can = sys.stdout.isatty(), capabilities(sys.stdout)
@@ -164,7 +164,7 @@ def _report_lines(report: Report) -> Iterator[str]:
 
 
 def _airgap(args: argparse.Namespace) -> CliResult:
-    """Test every part of the guarantee, and list which hold."""
+    """Test every part of the guarantee that no data leaves the machine, and list the results."""
     from localagent.doctor.airgap import airgap, page
     from localagent.doctor.examine import examine
 
@@ -187,7 +187,7 @@ def _airgap(args: argparse.Namespace) -> CliResult:
 
 
 def _disk(args: argparse.Namespace) -> CliResult:
-    """List what localagent stores; delete old sessions where the user asks for it."""
+    """List what localagent stores; with --prune, delete old sessions."""
     from localagent.doctor.examine import disk
     from localagent.history.sessions.catalog import candidates, prune
 
@@ -219,7 +219,7 @@ def _disk(args: argparse.Namespace) -> CliResult:
 
 
 def _prune_list(old: list[Pruned]) -> Iterator[Output]:
-    """The sessions to delete, and their consequences."""
+    """List the sessions to delete, and warn that they can no longer be resumed or undone."""
     if not old:
         yield Output(
             "text", "no session to delete: all are within the limits, among the newest, or in use"

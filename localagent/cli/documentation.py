@@ -1,4 +1,4 @@
-"""`localagent docs` and `localagent completion`, and the man page: what explains the commands."""
+"""`localagent docs`, `localagent completion`, and the man page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FILES = """\
 
 
 def register(commands: Commands) -> None:
-    """Add both commands."""
+    """Add the commands docs and completion to the parser."""
     parser = add_command(
         *(commands, "docs", "the documentation, offline", docs),
         description="List the pages that come with localagent, or print a page.",
@@ -47,7 +47,7 @@ def register(commands: Commands) -> None:
 
 
 def docs(args: argparse.Namespace) -> CliResult:
-    """The list of pages, guides before decision records; or one page."""
+    """Print one page, or list all pages: first guides, then decision records."""
     files = sorted(FOLDER.rglob("*.md"), key=lambda path: (len(path.parts), path))
     pages = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in files}
     if args.page is None:
@@ -66,7 +66,7 @@ def _title(path: Path) -> str:
 
 
 def completion(args: argparse.Namespace) -> CliResult:
-    """The script of a shell, made from the parser by shtab; it starts no program."""
+    """Print the completion script of a shell. The script, made by shtab, starts no program."""
     import shtab
 
     for parser in all_parsers(args.parser):
@@ -77,7 +77,7 @@ def completion(args: argparse.Namespace) -> CliResult:
 
 
 def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """A parser and the parsers of its commands, at every depth."""
+    """Return a parser and the parsers of its commands, at every depth."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -86,7 +86,7 @@ def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 
 
 def man_page(parser: argparse.ArgumentParser) -> str:
-    """The manual page in the language of man(7), for `scripts/hatch_build.py`."""
+    """Return the manual page as man(7) macros, for `scripts/hatch_build.py`."""
     lines = [
         f'.TH LOCALAGENT 1 "" "localagent {_escaped(__version__)}" "User Commands"',
         ".SH NAME",
@@ -103,6 +103,6 @@ def man_page(parser: argparse.ArgumentParser) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text without instructions to the formatter."""
+    """Escape text, so that the formatter of man pages finds no instruction in it."""
     plain = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
     return f"\\&{plain}" if plain.startswith(".") else plain

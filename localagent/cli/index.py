@@ -1,4 +1,4 @@
-"""`localagent index` and `localagent map`: a repository's index, and its outline."""
+"""`localagent index` and `localagent map`: the search index and the outline of a repository."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _DEFINITIONS = 8
 
 
 def register(commands: Commands) -> None:
-    """Add both commands."""
+    """Add the commands index and map to the parser."""
     parser = add_command(
         *(commands, "map", "show what a repository defines", show_map),
         description=_MAP,
@@ -81,9 +81,9 @@ def register(commands: Commands) -> None:
 def open_index(
     workspace: Workspace, console: Console, max_seconds: float | None = None
 ) -> Iterator[DiskIndex]:
-    """The updated index of a workspace; a partial index once `max_seconds` are over.
+    """Update and return the index of a workspace. After `max_seconds`, the index is partial.
 
-    Raises WorkspaceError where it cannot be created.
+    Raises WorkspaceError if the index cannot be created.
     """
     from localagent.index.disk import DiskIndex
 
@@ -92,14 +92,14 @@ def open_index(
         console.progress() as progress,
         DiskIndex(workspace, progress=progress.files, patience=max_seconds) as index,
     ):
-        index.files()  # updates the index, so that the progress line is complete
+        index.files()  # updates the index while the progress line is shown
         progress.clear()
         yield index
 
 
 @contextlib.contextmanager
 def _index_errors(workspace: Workspace) -> Iterator[None]:
-    """Raise WorkspaceError for errors of the index file."""
+    """Turn errors of the index file into WorkspaceError."""
     import sqlite3
 
     try:
@@ -113,7 +113,7 @@ def _index_errors(workspace: Workspace) -> Iterator[None]:
 
 
 def execute(args: argparse.Namespace) -> CliResult:
-    """Create, show or remove the index."""
+    """Create, describe or remove the index."""
     from localagent.index.store import drop, index_file, peek
     from localagent.workspace.workspace import Workspace
 
@@ -150,7 +150,7 @@ def _counts_result(counts: Counts, file: str) -> CliResult:
 
 
 def show_map(args: argparse.Namespace) -> CliResult:
-    """The outline of a file or folder."""
+    """Show the outline of a file or folder."""
     from localagent.workspace.workspace import Workspace
 
     workspace = Workspace.open(args.directory)

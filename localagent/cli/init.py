@@ -1,4 +1,4 @@
-"""`localagent init`: an AGENTS.md from the files of the repository."""
+"""`localagent init`: write an AGENTS.md from the files of the repository."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ init shows the changes and asks before it writes."""
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
+    """Add the command init to the parser."""
     parser = add_command(
         *(commands, "init", "write an AGENTS.md for this project", execute),
         description=_DESCRIPTION,
@@ -36,7 +36,7 @@ def register(commands: Commands) -> None:
 
 
 def execute(args: argparse.Namespace) -> CliResult:
-    """Describe the project, show the text or its changes, and write it."""
+    """Describe the project, show the text or its changes, and write AGENTS.md."""
     from localagent.edits.diff import unified
     from localagent.permissions.consent import RULES
     from localagent.workspace.workspace import Workspace
@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace) -> CliResult:
 
 
 def _description(workspace: Workspace, console: Console) -> str:
-    """The text for the project, from its files and its index."""
+    """Compose the text of AGENTS.md from the files and the index of the project."""
     from localagent.code.file_kinds import is_test, is_vendored
     from localagent.context.builder import text_of
     from localagent.permissions.consent import RULES
@@ -73,7 +73,7 @@ def _description(workspace: Workspace, console: Console) -> str:
 
 
 def _write(workspace: Workspace, text: str) -> None:
-    """Replace AGENTS.md as a whole, and record consent: the user asked for this text.
+    """Replace AGENTS.md, and record that the user consents to its new text.
 
     Raises WorkspaceError.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops the turn cleanly, the second ends the program."""
+"""Ctrl-C and SIGTERM: the first signal stops the turn cleanly, the second ends the program."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Interrupts:
-    """A context manager that handles the signals which ask the program to end.
+    """A context manager that handles SIGINT, SIGTERM and SIGHUP.
 
     The first signal calls `cancel`, the second raises KeyboardInterrupt, the third ends the process
-    without cleanup. While `cancel` is None or `asking` is true, the first signal raises
-    KeyboardInterrupt: a read of the terminal would continue after a handler that returns.
+    without cleanup. While `cancel` is None or `asking` is true, the first signal also raises
+    KeyboardInterrupt: if the handler returned, a read of the terminal would continue.
     """
 
     def __init__(self) -> None:
@@ -56,10 +56,10 @@ class Interrupts:
             self._wake = None
 
     def read_line(self) -> str:
-        """Read the user's line. Raises KeyboardInterrupt for a signal meanwhile.
+        """Read a line from the user. Raises KeyboardInterrupt if a signal arrives first.
 
-        A plain read would miss a signal that came just before it; the wake-up pipe holds that
-        signal until the wait reads it.
+        A plain read would not see a signal that arrived just before the read. The wake-up pipe
+        keeps such a signal until this method waits.
         """
         if self._wake is None:
             return sys.stdin.readline()
@@ -75,5 +75,6 @@ class Interrupts:
             os._exit(Interrupted.exit_code)
         if self.cancel is None or self.asking or self._count > 1:
             raise KeyboardInterrupt
-        # In another thread: the main thread may hold the lock that `cancel` needs.
+        # `cancel` runs in another thread, because the main thread may hold the lock that `cancel`
+        # needs.
         threading.Thread(target=self.cancel, name="cancel", daemon=True).start()

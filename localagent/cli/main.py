@@ -1,6 +1,6 @@
 """The command line: parses the arguments, runs one command, and maps errors to exit codes.
 
-Modules of commands import heavy modules only when they run.
+A command imports heavy modules inside its functions, so that other commands start fast.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from localagent.core.errors import LocalAgentError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-"""128 + SIGPIPE, as a shell reports a program that the signal ended."""
+"""Exit code if the reader of stdout has ended: 128 + SIGPIPE, as shells report it."""
 FAULT = 70
-"""EX_SOFTWARE of sysexits.h: a bug in localagent itself."""
+"""Exit code for a bug in localagent itself: EX_SOFTWARE of sysexits.h."""
 
 _DESCRIPTION = """\
 A coding agent for the terminal that runs a local model, checks its work with
@@ -69,11 +69,11 @@ _COMMANDS = (
     *(run, sessions, commit_message, search, context, index, models),
     *(permissions, config, init, prompts, trust, doctor, audit, documentation),
 )
-"""The modules of commands, in the order of the help text."""
+"""The modules that register commands, in the order of the help text."""
 
 
 def build_parser() -> Parser:
-    """The parser of all commands; `execute` of the parsed arguments runs the command."""
+    """Build the parser of all commands. In the parsed arguments, `execute` is the command."""
     parser = Parser(
         prog="localagent",
         description=_DESCRIPTION,
@@ -93,8 +93,8 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = None) -> int:
     """Run the command line `argv` (without the program's name) and return its exit code.
 
-    `prepare` runs first, with `argv`; see `startup.prepare`. It locks the process for good, so a
-    test leaves it out.
+    `prepare(argv)` is called first. The program passes `startup.prepare`, which locks the process
+    for good; tests pass nothing.
     """
     make_printable()
     args = argparse.Namespace(console=Console())
@@ -113,7 +113,7 @@ def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = 
     except HelpRequest as request:
         sys.stdout.write(str(request))
         code = 0
-    except SystemExit as end:  # argparse, after --version
+    except SystemExit as end:  # argparse exits after --version
         code = end.code if isinstance(end.code, int) else 0
     except LocalAgentError as error:
         fail(error)
@@ -139,7 +139,7 @@ def _report_bug(args: argparse.Namespace) -> int:
 
 
 def _discard_output() -> None:
-    """Point stdout at /dev/null, so that Python's flush at exit does not fail again."""
+    """Point stdout at /dev/null, because Python's flush at exit would fail again."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)

@@ -1,4 +1,4 @@
-"""`localagent models`: the models of models.lock and their files."""
+"""`localagent models`: list, install, verify, add and remove the models of models.lock."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _ID = "a model of the list"
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its actions."""
+    """Add the command models and its actions to the parser."""
     actions = add_command_group(
         commands, "models", "the models on this machine", description=_DESCRIPTION, epilog=_EPILOG
     )
@@ -99,7 +99,7 @@ def register(commands: Commands) -> None:
 
 
 def list_models(_args: argparse.Namespace) -> CliResult:
-    """One row for each model: id, size, state."""
+    """List models, one row each: id, size and state."""
     from localagent.models.catalog import lock, manage
 
     models = manage.list_models()
@@ -118,7 +118,7 @@ def list_models(_args: argparse.Namespace) -> CliResult:
 
 
 def show(args: argparse.Namespace) -> CliResult:
-    """All that models.lock says of one model, and its state."""
+    """Show the entry of one model in models.lock, and its state."""
     from localagent.models.catalog import lock, manage
 
     model = lock.load().entry(args.id).id
@@ -147,13 +147,13 @@ def _facts(row: Row) -> list[tuple[str, str]]:
 
 
 def _row_json(row: Row) -> dict[str, object]:
-    """The lock's entry of a model, with its place and state."""
+    """Return a model's entry in models.lock as JSON, with its place and state."""
     entry = row.entry.model_dump(by_alias=True, mode="json")
     return {**entry, "default": row.default, "state": row.state, "place": row.place}
 
 
 def fetch(args: argparse.Namespace) -> CliResult:
-    """Install a model; resume an earlier, incomplete fetch."""
+    """Install a model; an interrupted download is resumed."""
     from localagent.config.settings import load
     from localagent.models.catalog import manage
 
@@ -168,7 +168,7 @@ def fetch(args: argparse.Namespace) -> CliResult:
 
 
 def verify(args: argparse.Namespace) -> CliResult:
-    """Compare, and show each result at once; the exit code is that of the first difference."""
+    """Compare models with models.lock; the exit code is that of the first difference."""
     from localagent.config.settings import load
     from localagent.models.catalog import manage
 
@@ -193,7 +193,7 @@ def verify(args: argparse.Namespace) -> CliResult:
 
 
 def _verdict_output(verdict: Verdict) -> Output:
-    """The result of verifying one model."""
+    """Describe the result of verifying one model."""
     entry = verdict.entry
     if verdict.error is not None:
         return error_output(verdict.error)
@@ -210,7 +210,7 @@ def _verdict_output(verdict: Verdict) -> Output:
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, object]:
-    """The result of verifying one model, for programs."""
+    """Return the result of verifying one model as JSON."""
     entry, error = verdict.entry, verdict.error
     return {
         "id": entry.id,
@@ -225,7 +225,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
 
 
 def add(args: argparse.Namespace) -> CliResult:
-    """Pin a file of the user's, or a model of an Ollama server."""
+    """Pin a model file of the user, or a model of an Ollama server."""
     from localagent.config.settings import load
     from localagent.models.catalog import manage
 
@@ -256,7 +256,7 @@ def add(args: argparse.Namespace) -> CliResult:
 
 
 def scan(args: argparse.Namespace) -> CliResult:
-    """Three lines for each GGUF file: owner and names, header, how to use it."""
+    """List GGUF files, three lines each: owner and names, header, and how to use the file."""
     from localagent.models.catalog.scan import scan as scan_folders
 
     result = scan_folders(args.folders)
@@ -271,7 +271,7 @@ def scan(args: argparse.Namespace) -> CliResult:
 
 
 def _header_line(found: ModelFile) -> str:
-    """A file's header: "Some Coder 7B · 7.6B · Q4_K_M · 4.7 GB · window 32,768"."""
+    """Describe a GGUF header: "Some Coder 7B · 7.6B · Q4_K_M · 4.7 GB · window 32,768"."""
     header = found.header
     facts = [size(found.size)]
     if header is not None:
@@ -281,7 +281,7 @@ def _header_line(found: ModelFile) -> str:
 
 
 def _use_line(found: ModelFile) -> str:
-    """How to use a file, or why it cannot be used."""
+    """Say how to use a GGUF file, or why localagent cannot use it."""
     if found.unusable:
         return f"cannot be used: {found.unusable} ({found.path})"
     if found.pinned:

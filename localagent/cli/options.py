@@ -1,4 +1,4 @@
-"""Options and layout that several commands share."""
+"""The parser of the command line, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     Execute = Callable[[argparse.Namespace], CliResult]
 
 SESSION_SETTINGS = {"model": "ID", "planner": "NAME", "check": "CMD", "mode": "", "sandbox": "KIND"}
-"""The settings that a session's options override, with the names of their values."""
+"""Settings that have an option for a session, each with the name of its value in the help."""
 
 
 class HelpRequest(Exception):
-    """The user asked for help; the argument is the text."""
+    """Raised if the user asks for help; its argument is the help text."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises errors and help texts instead of printing them."""
+    """An argument parser that raises errors and help texts instead of printing them."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError; for an unknown command without the list of all commands."""
+        """Raise UsageError. For an unknown command, the message omits the list of all commands."""
         if message.startswith("argument COMMAND: "):
             task = 'localagent run "…" carries out a task; commands: localagent --help'
             raise UsageError(message.partition(" (choose from")[0], task)
         raise UsageError(message, f"see {self.prog} --help")
 
     def print_help(self, _file: object = None) -> NoReturn:
-        """Raise HelpRequest."""
+        """Raise HelpRequest with the help text."""
         raise HelpRequest(self.format_help())
 
 
 def add_command(
     commands: Commands, name: str, summary: str, execute: Execute | None = None, **texts: Any
 ) -> Parser:
-    """Add a command that `execute` carries out. `texts`: `description`, `epilog`.
+    """Add a command that `execute` carries out; `texts` may hold `description` and `epilog`.
 
-    The texts keep their line breaks.
+    The help shows both texts with their line breaks.
     """
     parser = commands.add_parser(
         name,
@@ -60,13 +60,13 @@ def add_command(
 
 
 def add_command_group(commands: Commands, name: str, summary: str, **texts: Any) -> Commands:
-    """Add a command that has actions of its own, such as `models list`."""
+    """Add a command that has actions, as `models` has the action `list`."""
     parser = add_command(commands, name, summary, **texts)
     return parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:
-    """Add the option -C."""
+    """Add the option -C, which sets the folder to work in."""
     parser.add_argument(
         "-C",
         dest="directory",
@@ -83,9 +83,9 @@ def add_json(parser: argparse.ArgumentParser, help: str = "write one JSON object
 
 
 def add_session_options(parser: argparse._ActionsContainer, prefix: str = "") -> None:
-    """Add the options of a session: the settings that it overrides, and --scripted.
+    """Add the options of a session: one for each of several settings, and --scripted.
 
-    `prefix` begins the names of the parsed values.
+    The name of each parsed value begins with `prefix`.
     """
     for key, metavar in SESSION_SETTINGS.items():
         add_setting(parser, key, metavar, f"{prefix}{key}")
@@ -95,11 +95,11 @@ def add_session_options(parser: argparse._ActionsContainer, prefix: str = "") ->
 def add_setting(
     parser: argparse._ActionsContainer, key: str, metavar: str = "", dest: str = ""
 ) -> None:
-    """Add the option of the setting `key`, with the setting's type, choices and help."""
+    """Add an option for the setting `key`, with the setting's type, choices and help."""
     setting = SETTINGS[key]
     words = setting.kind.words if isinstance(setting.kind, ChoiceKind) else ()
     help_text = setting.help
-    if words and metavar:  # config.settings reports a wrong word
+    if words and metavar:  # no choices here: config.settings reports a wrong word
         help_text += f" ({', '.join(words)})"
     parser.add_argument(
         setting.flag,
@@ -112,7 +112,7 @@ def add_setting(
 
 
 def add_scripted(parser: argparse._ActionsContainer, prefix: str = "") -> None:
-    """Add the option --scripted."""
+    """Add the option --scripted, which replaces the model by a file of replies."""
     parser.add_argument(
         "--scripted",
         dest=f"{prefix}scripted",
@@ -134,7 +134,7 @@ def add_number(
 
 
 def whole_number(minimum: int) -> Callable[[str], int]:
-    """The type of an option that takes a whole number of at least `minimum`."""
+    """Return the argparse type for a whole number of at least `minimum`."""
 
     def parsed(text: str) -> int:
         try:

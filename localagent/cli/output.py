@@ -1,8 +1,8 @@
-"""What a command returns, and the one place that prints it.
+"""The result of a command, and the console that prints it.
 
 A command is a function from its parsed arguments to a `CliResult`. `Console.finish` prints the
-result for people or as JSON. An interactive session hands a command a console of its own, so its
-slash commands call the same functions.
+result for people or as JSON. Slash commands call the same functions with a `SessionConsole`, which
+collects the output for the session.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from localagent.models.catalog.download import Progress
 
 _MAX_CELL = 40
-"""Characters of a cell that count for its column's width; a longer cell shifts only its own row."""
+"""Largest width of a column; a longer cell shifts the rest of its own row only."""
 _ERASE = "\r\x1b[2K"
 _MIN_FILES = 500
-"""Files from which on reading them takes long enough to show progress."""
+"""Progress is shown from this number of files on."""
 
 
 @dataclass(frozen=True, slots=True)
 class CliResult:
-    """What a command found or did.
+    """The result of a command.
 
-    `outputs` are for people, `data` is what `--json` prints: one object, or with `json_lines` one
-    object for each item.
+    `outputs` are for people. `--json` prints `data` as one JSON value; with `json_lines`, it prints
+    one JSON object for each item of `data`.
     """
 
     outputs: Sequence[Output] = ()
@@ -48,25 +48,25 @@ class CliResult:
 def text_result(
     *lines: str, data: object = None, exit_code: int = 0, json_lines: bool = False
 ) -> CliResult:
-    """A result of plain lines."""
+    """Build a result whose output for people is plain lines."""
     outputs = [Output("text", "\n".join(lines))] if lines else []
     return CliResult(outputs, data, exit_code, json_lines)
 
 
 def fields(item: object, *names: str) -> dict[str, object]:
-    """Attributes of `item` by name, for JSON."""
+    """Return the named attributes of `item` as a dictionary for JSON."""
     return {name: getattr(item, name) for name in names}
 
 
 class ProgressLine:
-    """Draws progress over one line of a terminal; elsewhere prints a line for each tenth."""
+    """Draws progress on one line of a terminal; other outputs get a new line for each tenth."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._last = ("", -1)
 
     def report(self, progress: Progress) -> None:
-        """Show how many bytes are read or fetched."""
+        """Show how many bytes have been read or downloaded."""
         tenth = 10 * progress.done // max(progress.total, 1)
         if not self._terminal and self._last == (progress.phase, tenth):
             return
@@ -76,14 +76,14 @@ class ProgressLine:
         sys.stderr.flush()
 
     def files(self, done: int, total: int) -> None:
-        """Show how many of many files are read; only on a terminal."""
+        """Show how many files have been read, if there are many and stderr is a terminal."""
         if self._terminal and total >= _MIN_FILES:
             self._last = ("reading", -1)
             sys.stderr.write(f"{_ERASE}reading {done:,} of {total:,} files")
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Erase the line."""
+        """Erase the progress line."""
         if self._terminal and self._last[0]:
             sys.stderr.write(_ERASE)
             sys.stderr.flush()
@@ -96,7 +96,7 @@ class ProgressLine:
 
 
 def progress_text(progress: Progress) -> str:
-    """Progress in words: "fetching 1.2 GB of 4.7 GB, 30 MB/s, 2 min left"."""
+    """Describe progress: "fetching 1.2 GB of 4.7 GB, 30 MB/s, 2 min left"."""
     text = f"{progress.phase} {size(progress.done)} of {size(progress.total)}"
     if progress.rate:
         text += f", {size(int(progress.rate))}/s"
@@ -106,7 +106,7 @@ def progress_text(progress: Progress) -> str:
 
 
 class Console:
-    """The terminal of a command: prints outputs, asks the user, draws progress."""
+    """Prints the outputs of a command, asks the user questions, and draws progress."""
 
     def __init__(self) -> None:
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
@@ -117,7 +117,7 @@ class Console:
             _print(output)
 
     def finish(self, result: CliResult, *, as_json: bool) -> int:
-        """Print a result and return its exit code."""
+        """Print the result of a command, and return its exit code."""
         for output in result.outputs:
             if not as_json or output.kind == "note":
                 self.show(output)
@@ -128,10 +128,10 @@ class Console:
         return result.exit_code
 
     def confirm(self, question: str, *, yes: bool, action: str) -> bool:
-        """Ask a yes/no question; `yes` answers it beforehand.
+        """Ask a yes/no question; with `yes`, return True without asking.
 
-        `action` ("deleted") names what a refusal leaves undone. Raises RefusedError where no user
-        can answer.
+        `action`, such as "deleted", completes the error message. Raises RefusedError if no user can
+        answer.
         """
         if yes:
             return True
@@ -148,11 +148,11 @@ class Console:
         sys.stdout.flush()
 
     def progress(self) -> ProgressLine:
-        """A progress line on stderr."""
+        """Return a progress line on stderr."""
         return ProgressLine()
 
     def draw(self, events: Iterable[Event], *, live: bool = True) -> None:
-        """Draw a session's events; `live` allows a line that moves."""
+        """Draw a session's events; `live` permits a live line, which is redrawn in place."""
         from localagent.ui.view.render import Renderer
         from localagent.ui.view.screen import terminal_screen
 
@@ -163,7 +163,7 @@ class Console:
                 renderer.draw(event)
 
     def export(self, data: bytes) -> None:
-        """Write a document to stdout: byte for byte, but cleaned on a terminal."""
+        """Write a document to stdout: byte for byte, or without control codes to a terminal."""
         sys.stdout.flush()
         if sys.stdout.isatty():
             sys.stdout.write(clean(data.decode("utf-8", "replace")))
@@ -178,7 +178,7 @@ class JsonLines:
         self._stream = stream
 
     def draw(self, event: Event) -> None:
-        """Write one event."""
+        """Write one event as a line of JSON."""
         from localagent.core.events import to_dict
 
         self._stream.write(json.dumps(to_dict(event)) + "\n")
@@ -203,12 +203,12 @@ def fail(error: LocalAgentError) -> None:
 
 
 def error_output(error: LocalAgentError) -> Output:
-    """An error as an output."""
+    """Build the output that shows an error and its hint."""
     return Output("error", error.message, hint=error.hint)
 
 
 def new_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write a file that must not exist yet. Raises UsageError."""
+    """Write a new file. Raises UsageError if the file exists or cannot be written."""
     import os
 
     try:
@@ -222,7 +222,7 @@ def new_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines with aligned columns."""
+    """Format rows as lines with aligned columns."""
     columns = range(len(rows[0])) if rows else ()
     widths = [max(min(len(row[n]), _MAX_CELL) for row in rows) for n in columns]
     return [

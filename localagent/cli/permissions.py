@@ -1,4 +1,4 @@
-"""`localagent permissions`: what is allowed without asking here, and how to forget it."""
+"""`localagent permissions`: list what is allowed without asking, and forget answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ A rule that denies holds whatever is remembered, also a rule of the project.
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its actions."""
+    """Add the command permissions and its actions to the parser."""
     actions = add_command_group(
         commands,
         "permissions",
@@ -43,7 +43,7 @@ def register(commands: Commands) -> None:
 
 
 def show(args: argparse.Namespace) -> CliResult:
-    """The remembered answers, then the rules in their order, then the mode."""
+    """List the remembered answers, then the rules in their order, then the mode."""
     from localagent.permissions.grants import WorkspaceGrants
     from localagent.project.project import Project
 
@@ -67,7 +67,7 @@ def show(args: argparse.Namespace) -> CliResult:
 
 
 def forget(args: argparse.Namespace) -> CliResult:
-    """Forget one remembered answer, or all."""
+    """Forget one remembered answer, or all answers."""
     from localagent.permissions.grants import WorkspaceGrants
     from localagent.workspace.workspace import Workspace
 

@@ -1,4 +1,4 @@
-"""`localagent prompts` and `localagent commands`: the texts that the model sees, and yours."""
+"""`localagent prompts` and `localagent commands`: list and print prompts and user commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OWNERS = {"own": "yours", "project": "project", "shipped": "", "plug-in": "plug
 
 
 def register(commands: Commands) -> None:
-    """Add both commands and their actions."""
+    """Add the commands prompts and commands, with their actions, to the parser."""
     actions = add_command_group(
         commands,
         "commands",
@@ -80,7 +80,7 @@ def register(commands: Commands) -> None:
 
 
 def list_commands(args: argparse.Namespace) -> CliResult:
-    """One row for each command: its arguments, mode, owner and description."""
+    """List commands, one row each: arguments, mode, owner and description."""
     from localagent.project.project import Project
     from localagent.project.prompt_commands import prompt_commands, user_folder
 
@@ -102,7 +102,7 @@ def list_commands(args: argparse.Namespace) -> CliResult:
 
 
 def show_command(args: argparse.Namespace) -> CliResult:
-    """The task; to stderr, the command's file and mode."""
+    """Print the task that a command makes, and to stderr the command's file and mode."""
     from localagent.project.project import Project
     from localagent.project.prompt_commands import prompt_commands
 
@@ -113,7 +113,7 @@ def show_command(args: argparse.Namespace) -> CliResult:
 
 
 def list_prompts(args: argparse.Namespace) -> CliResult:
-    """One row for each text, then mistakes in texts that replace another."""
+    """List prompts, one row each, then the mistakes in prompts that replace a shipped one."""
     from localagent.context.prompts import placeholders, shipped_names
     from localagent.project.project import Project
 
@@ -127,7 +127,7 @@ def list_prompts(args: argparse.Namespace) -> CliResult:
 
 
 def show_prompt(args: argparse.Namespace) -> CliResult:
-    """The text; to stderr, its file."""
+    """Print a prompt, and to stderr its file."""
     from localagent.project.project import Project
 
     prompts = Project.open(args.directory).prompts()
@@ -138,7 +138,7 @@ def show_prompt(args: argparse.Namespace) -> CliResult:
 
 
 def export(args: argparse.Namespace) -> CliResult:
-    """Write the texts; ask before a file is overwritten."""
+    """Copy shipped prompts into a folder; ask before a file is overwritten."""
     from localagent.context.prompts import shipped_names
     from localagent.core.paths import config_dir
 
@@ -161,7 +161,7 @@ def export(args: argparse.Namespace) -> CliResult:
 
 
 def _may_overwrite(console: Console, path: Path, text: str, yes: bool) -> bool:
-    """Whether to overwrite a file: never with the same text, else after a yes."""
+    """Return whether to overwrite a file: only if the texts differ and the user agrees."""
     try:
         same = path.read_text(encoding="utf-8").rstrip("\n") == text
     except (OSError, UnicodeDecodeError):
@@ -173,7 +173,7 @@ def _may_overwrite(console: Console, path: Path, text: str, yes: bool) -> bool:
 
 
 def _shipped(name: str) -> str:
-    """localagent's own text. Raises ConfigError for an unknown name."""
+    """Return the prompt that localagent ships. Raises ConfigError for an unknown name."""
     from localagent.context.prompts import Prompts
 
     return Prompts().text(name)

@@ -1,4 +1,4 @@
-"""`localagent run`: one task, from its arguments to its exit code."""
+"""`localagent run`: carry out one task, and return its exit code."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ _SETTINGS = (*SESSION_SETTINGS, "max_seconds", "max_tokens")
 
 
 class EventView(Protocol):
-    """What draws events."""
+    """Something that draws events."""
 
     def draw(self, event: Event) -> None:
         """Draw one event."""
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
+    """Add the command run to the parser."""
     parser = add_command(
         *(commands, "run", "carry out a task", execute), description=_DESCRIPTION, epilog=_EPILOG
     )
@@ -95,7 +95,7 @@ def register(commands: Commands) -> None:
 
 
 def execute(args: argparse.Namespace) -> CliResult:
-    """Run the task; the exit code is the turn's."""
+    """Carry out the task, and return the exit code of its turn."""
     task = "" if args.command else _task(args)
     piped = args.task == ["-"]
     interactive = args.console.interactive and not (args.json or piped)
@@ -157,7 +157,7 @@ def _answer(session: Session, question: Question, asker: Asker, interrupts: Inte
 
 
 def _task(args: argparse.Namespace) -> str:
-    """The task; "" where a resumed session may have an unfinished task. Raises UsageError."""
+    """Return the task; "" means the unfinished task of a resumed session. Raises UsageError."""
     if len(args.task) > 1:
         quoted = shlex.quote(" ".join(args.task))
         raise UsageError("the task is more than one argument", f"quote it: localagent run {quoted}")
@@ -172,14 +172,14 @@ def _stdin() -> str:
 
 
 def _project(args: argparse.Namespace) -> Project:
-    """The project, with the flags that are settings. Raises ConfigError, WorkspaceError."""
+    """Open the project, with flags as settings. Raises ConfigError and WorkspaceError."""
     from localagent.project.project import Project
 
     return Project.open(args.directory, {key: getattr(args, key) for key in _SETTINGS})
 
 
 def _command(project: Project, name: str) -> PromptCommand:
-    """The user's or project's command of this name. Raises UsageError."""
+    """Return the user's or project's command called `name`. Raises UsageError."""
     from localagent.project.prompt_commands import prompt_commands
 
     return prompt_commands(project).get(name)
@@ -213,7 +213,7 @@ def _front_end(
 
 
 def _undo_command(directory: Path) -> str:
-    """The command line that undoes the turn, ready to paste."""
+    """Return the command line that undoes the turn, quoted for a shell."""
     if directory.resolve() == Path.cwd():
         return "localagent undo"
     return f"localagent undo -C {shlex.quote(str(directory))}"

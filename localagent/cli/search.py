@@ -1,4 +1,4 @@
-"""`localagent search`: the code that a question is about."""
+"""`localagent search`: find the code that a question is about."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ _PASSAGES = 3
 _FILES = 10
 _STDIN_BYTES = 1 << 20
 _MAX_SECONDS = 2.0
-"""Seconds to update the index; then the answer comes from the part that is ready."""
+"""Seconds to update the index; after that, the search uses the part that is ready."""
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
+    """Add the command search to the parser."""
     parser = add_command(
         *(commands, "search", "find the code that a question is about", execute),
         description=_DESCRIPTION,
@@ -73,7 +73,7 @@ def register(commands: Commands) -> None:
 
 
 def execute(args: argparse.Namespace) -> CliResult:
-    """Search, and list the results."""
+    """Search the workspace, and list the results."""
     from localagent.index.lookup import PLACES, places
     from localagent.index.query import FieldQuery, Filter, parse_fields
     from localagent.workspace.workspace import Workspace

@@ -1,4 +1,4 @@
-"""Commands of the command line inside an interactive session: same functions, other console."""
+"""Runs commands of the command line inside an interactive session, and collects their output."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def run_in_session(
 ) -> list[Output]:
     """Run the command line `words` in the workspace at `root`, and return its outputs.
 
-    `cancelled` is polled while the command makes progress. Raises UsageError for words that the
-    parser refuses, and for commands that need a connection.
+    `cancelled` is polled while the command makes progress. Raises UsageError if the parser rejects
+    the words, or if the command needs a new connection.
     """
     console = SessionConsole(cancelled)
     try:
@@ -45,7 +45,7 @@ def run_in_session(
 
 
 class SessionConsole(Console):
-    """Collects outputs; asks nothing, as the session's input line belongs to the chat."""
+    """A console that collects outputs. It asks nothing: the chat owns the session's input line."""
 
     def __init__(self, cancelled: Callable[[], bool]) -> None:
         self.interactive = False
@@ -53,15 +53,15 @@ class SessionConsole(Console):
         self._cancelled = cancelled
 
     def show(self, *outputs: Output) -> None:
-        """Collect outputs that say something."""
+        """Collect the outputs that are not empty."""
         self.outputs += [output for output in outputs if output.text or output.rows]
 
     def progress(self) -> ProgressLine:
-        """Progress that is not drawn, but stops a cancelled command."""
+        """Return progress that draws nothing, but stops a cancelled command."""
         return _CancelPoint(self._cancelled)
 
     def draw(self, events: Iterable[Event], *, live: bool = True) -> None:  # noqa: ARG002
-        """Collect the events as text."""
+        """Draw the events as text, and collect the text."""
         from localagent.ui.view.render import Renderer
         from localagent.ui.view.screen import terminal_screen
 
@@ -78,26 +78,26 @@ class SessionConsole(Console):
 
 
 class _CancelPoint(ProgressLine):
-    """Raises Interrupted at the next progress after the user cancelled."""
+    """Raises Interrupted at the first progress report after the user cancels."""
 
     def __init__(self, cancelled: Callable[[], bool]) -> None:
         self._cancelled = cancelled
 
     def report(self, _progress: Progress) -> None:
-        """Raise Interrupted where the user cancelled."""
+        """Raise Interrupted if the user has cancelled."""
         self.files(0, 0)
 
     def files(self, _done: int, _total: int) -> None:
-        """Raise Interrupted where the user cancelled."""
+        """Raise Interrupted if the user has cancelled."""
         if self._cancelled():
             raise Interrupted("stopped")
 
     def clear(self) -> None:
-        """Nothing is drawn."""
+        """Do nothing, as no line was drawn."""
 
 
 def _refuse_network(args: argparse.Namespace, words: Sequence[str]) -> None:
-    """Raise UsageError for commands that connect: the session's egress lock refuses them."""
+    """Raise UsageError for commands that need a connection: the egress lock refuses it."""
     fetches = tuple(words[:2]) == ("models", "fetch") and args.given is None
     if fetches or getattr(args, "ollama", None) is not None:
         raise UsageError(
@@ -107,7 +107,7 @@ def _refuse_network(args: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _below(root: Path, value: Any) -> Any:
-    """A parsed value; its relative paths are below `root`."""
+    """Return a parsed value, with relative paths resolved below `root`."""
     if isinstance(value, Path):
         return root / value.expanduser()
     if isinstance(value, list):

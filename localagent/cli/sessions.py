@@ -83,7 +83,7 @@ exit codes: 0 nothing differs, 1 something does
 
 
 def register(commands: Commands) -> None:
-    """Add the four commands."""
+    """Add the commands sessions, undo, redo and replay to the parser."""
     _add_undo(
         add_command(
             *(commands, "undo", "take back what a turn changed", undo),
@@ -161,7 +161,7 @@ def _add_export(actions: Commands) -> None:
 
 
 def list_sessions(args: argparse.Namespace) -> CliResult:
-    """One row for each session: id, outcome, changed files, title or first task."""
+    """List sessions, one row each: id, outcome, changed files, and title or first task."""
     from localagent.history.sessions.catalog import find
 
     matches = find(None if args.all else args.directory, args.words, args.outcome, args.file)
@@ -181,7 +181,7 @@ def list_sessions(args: argparse.Namespace) -> CliResult:
 
 
 def _title(match: SessionMatch, *, with_folder: bool) -> str:
-    """A session's folder, title, origin, and the line that matches the query."""
+    """Describe a session: its folder, title, origin, and the line that matches the query."""
     session = match.session
     parts = [f"{session.workspace}:"] if with_folder else []
     parts.append(one_line(session.title or session.prompt, _TITLE_CHARS))
@@ -204,7 +204,7 @@ def _as_json(match: SessionMatch) -> dict[str, object]:
 
 
 def show(args: argparse.Namespace) -> CliResult:
-    """Draw the recorded events."""
+    """Draw the recorded events of a session."""
     from localagent.history.sessions import transcript
 
     recorded = transcript.read(args.id)
@@ -217,7 +217,7 @@ def show(args: argparse.Namespace) -> CliResult:
 
 
 def fork(args: argparse.Namespace) -> CliResult:
-    """Fork, and show how to continue."""
+    """Fork a session, and show the command that continues the fork."""
     from localagent.history.sessions.catalog import fork as fork_session
 
     session = fork_session(args.id, args.turn)
@@ -226,14 +226,14 @@ def fork(args: argparse.Namespace) -> CliResult:
 
 
 def rename(args: argparse.Namespace) -> CliResult:
-    """Record another title."""
+    """Record another title for a session."""
     from localagent.history.sessions import catalog
 
     return text_result(catalog.rename(args.id, args.title))
 
 
 def delete(args: argparse.Namespace) -> CliResult:
-    """List the sessions, ask, and delete them."""
+    """List the sessions to delete, ask the user, and delete them."""
     from localagent.history.sessions.catalog import delete as delete_session
     from localagent.history.sessions.catalog import forks_of
     from localagent.history.sessions.transcript import find_session, list_sessions
@@ -257,7 +257,7 @@ def delete(args: argparse.Namespace) -> CliResult:
 
 
 def export(args: argparse.Namespace) -> CliResult:
-    """Write the session in a format, to a file or stdout."""
+    """Write a session to a file or stdout, in the format of --format."""
     from localagent.history.sessions import transcript
     from localagent.ui.export import export_session
 
@@ -281,7 +281,7 @@ def undo(args: argparse.Namespace) -> CliResult:
 
 
 def redo(args: argparse.Namespace) -> CliResult:
-    """Redo a turn, and list its files."""
+    """Redo an undone turn, and list the files that it changed again."""
     return _undone("redid", _workspace_undo(args.directory).redo(args.turn, args.force))
 
 
@@ -306,7 +306,7 @@ def _undone(verb: str, undone: UndoResult) -> CliResult:
 
 
 def replay_session(args: argparse.Namespace) -> CliResult:
-    """Draw the events of the replay, and report the first difference."""
+    """Replay a session, draw its events, and report the first difference from the record."""
     from localagent.history.sessions.replay import Difference
     from localagent.project.project import Project
     from localagent.session.replay import replay

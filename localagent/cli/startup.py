@@ -1,7 +1,7 @@
 """The first steps of every command: read the administrator's policy, and close the egress lock.
 
-They precede every file of a project, every plug-in and every prompt, which thus cannot weaken them.
-Every start pays for them, so they validate only what exists.
+These steps run before any file, plug-in or prompt of a project is read, so a project cannot weaken
+them. Every command waits for these steps, so they validate the policy only if it exists.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from localagent.config.policy import Policy
 
 _FETCH = ("models", "fetch")
-"""The only command whose child (pip) may connect, unless --from or an offline policy forbids it."""
+"""The only command whose child process, pip, may connect; not with --from or an offline policy."""
 _DOCTOR = ("doctor",)
-"""Queries the Ollama server of the settings, also where no model needs it."""
+"""The command that may query the Ollama server even if no model uses Ollama."""
 _AS_A_SESSION = ("--airgap", "--report")
-"""Flags of doctor that test the guarantee, so they get no more connections than a session."""
+"""Flags of doctor that test the lock of a session, so the command gets the same lock."""
 _MAX_PORTS = 16
-"""As in config.schema."""
+"""The largest number of ports in the setting `sandbox_ports`, as in config.schema."""
 _HARMLESS = (("--version",), ("--help",), ("-h",))
-"""Command lines that print a text and do nothing."""
+"""Command lines that only print a text, and so need no lock."""
 
 
 def prepare(argv: Sequence[str]) -> None:
-    """Lock this process for the command line `argv`.
+    """Close the egress lock, except for the connections that the command line `argv` needs.
 
     Raises ConfigError for a policy that is unreadable or wrong.
     """
@@ -56,14 +56,14 @@ def finish() -> None:
     from localagent.egress.blocked import BLOCKED
 
     for blocked in BLOCKED.drain():
-        text = ascii(f"refused: {blocked}")[1:-1]  # one line, whatever a name holds
+        text = ascii(f"refused: {blocked}")[1:-1]  # one line, even for an odd host name
         sys.stderr.write(f"localagent: {text}\n")
 
 
 def _servers(words: Sequence[str], ruling: Policy) -> tuple[Destination, ...]:
-    """The Ollama server that this command may connect to: one with a known or added model.
+    """Return the Ollama server that this command may connect to, or no server.
 
-    An address that is not allowed is left out; whoever connects to it gets the reason.
+    An address that is not allowed is left out; a later connection to it fails with the reason.
     """
     asks = words[:1] == _DOCTOR and not any(word.startswith(_AS_A_SESSION) for word in words)
     adding = any(word.partition("=")[0] == "--ollama" for word in words)
@@ -79,15 +79,15 @@ def _servers(words: Sequence[str], ruling: Policy) -> tuple[Destination, ...]:
         url = urlsplit(checked_host(found, ruling.allowed_hosts))
     except LocalAgentError:
         return ()
-    # One of the words of `models add --ollama NAME` is the name.
+    # In `models add --ollama NAME`, every word is allowed as a name, since NAME is one of them.
     named = (*(models or ()), *(word.removeprefix("--ollama=") for word in words if adding))
     return (Destination(url.hostname or "", url.port or 0, named),)
 
 
 def _ollama_models() -> tuple[str, ...] | None:
-    """The names of Ollama's models in the user's models.lock; None for none.
+    """Return the names of Ollama models in the user's models.lock, or None if there are none.
 
-    Mistakes in the file are reported where it is loaded.
+    Mistakes in models.lock are reported later, when the file is loaded in full.
     """
     try:
         data = (config_dir() / "models.lock").read_bytes()
@@ -101,7 +101,7 @@ def _ollama_models() -> tuple[str, ...] | None:
 
 
 def _ports(ruling: Policy) -> tuple[int, ...]:
-    """The ports of this machine that sandboxed commands may connect to."""
+    """Return the ports of this machine that sandboxed commands may connect to."""
     found = _setting("sandbox_ports", ruling)
     words = found.split(",") if isinstance(found, str) else found
     if not isinstance(words, list):
@@ -110,13 +110,13 @@ def _ports(ruling: Policy) -> tuple[int, ...]:
         ports = tuple(dict.fromkeys(map(int, words)))
         if len(ports) <= _MAX_PORTS and all(1024 <= port < 1 << 16 for port in ports):
             return ports
-    return ()  # config.settings reports the mistake
+    return ()  # a wrong setting; config.settings reports the mistake
 
 
 def _setting(key: str, ruling: Policy) -> object:
-    """A setting in the order of config.settings, without its checks; None where it is not set.
+    """Return an unchecked setting, or None; sources have the same order as in config.settings.
 
-    The settings of this module are those that a project cannot change.
+    The project's own settings are not read: a project cannot change the settings used here.
     """
     found: object = None
     try:

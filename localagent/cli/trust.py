@@ -1,4 +1,4 @@
-"""`localagent trust`: files of projects that change what the agent does, and your answers."""
+"""`localagent trust`: the project files that need consent, and your answers about them."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ rights. Never agree to one that you have not read.
 """
 _PATH = "as localagent trust list shows it"
 _TRIES = 3
-"""Questions until an answer that is neither yes nor no counts as "not now"."""
+"""Times that a question is asked; after that, an unclear answer counts as "not now"."""
 
 
 def register(commands: Commands) -> None:
-    """Add the command and its actions."""
+    """Add the command trust and its actions to the parser."""
     actions = add_command_group(
         commands,
         "trust",
@@ -66,7 +66,7 @@ def _add_paths(action: argparse.ArgumentParser) -> None:
 
 
 def show_all(args: argparse.Namespace) -> CliResult:
-    """One row for each file: your answer, its kind, size and path."""
+    """List files, one row each: the user's answer, and the file's kind, size and path."""
     _, consent, files, notes = _open(args.directory)
     rows: list[tuple[str, ...]] = [
         (consent.state(f), f.kind, f"{len(f.data)} bytes", one_line(f.path)) for f in files
@@ -82,7 +82,7 @@ def show_all(args: argparse.Namespace) -> CliResult:
 
 
 def show(args: argparse.Namespace) -> CliResult:
-    """The file's text; to stderr, how it differs from the text that the user answered for."""
+    """Print a file, and to stderr its changes since the user's answer."""
     _, consent, files, notes = _open(args.directory)
     file = _file_at(files, args.path)
     outputs = [*notes, Output("text", clean(file.text).rstrip("\n"))]
@@ -93,7 +93,7 @@ def show(args: argparse.Namespace) -> CliResult:
 
 
 def add(args: argparse.Namespace) -> CliResult:
-    """Show each file and ask for consent; with `--yes` agree to all."""
+    """Show each file and ask for consent; with `--yes`, approve all files without asking."""
     _, consent, files, notes = _open(args.directory)
     chosen = files if args.all else [_file_at(files, path) for path in _paths(args)]
     pending = [file for file in chosen if consent.state(file) != "agreed"]
@@ -109,7 +109,7 @@ def add(args: argparse.Namespace) -> CliResult:
 
 
 def remove(args: argparse.Namespace) -> CliResult:
-    """Forget answers."""
+    """Forget the user's answers about files."""
     _, consent, _, _ = _open(args.directory)
     answers = consent.remembered()
     paths = list(answers) if args.all else _paths(args)
@@ -123,9 +123,9 @@ def remove(args: argparse.Namespace) -> CliResult:
 def ask_consent(
     console: Console, consent: Consent, files: Sequence[ProjectFile], read_line: Callable[[], str]
 ) -> None:
-    """Show each file, ask, and remember the answer.
+    """Show each file, ask for consent, and remember the answer.
 
-    `read_line` returns the user's line, "" at the end of input.
+    `read_line` returns the user's line, or "" at the end of input.
     """
     for file in files:
         console.show(_question(consent, file))
@@ -140,7 +140,7 @@ def ask_consent(
 
 
 def _question(consent: Consent, file: ProjectFile) -> Output:
-    """The file's text or, where the user answered for another text, the difference."""
+    """Compose the question, with the file's text or its changes since the last answer."""
     from localagent.permissions.consent import MEANINGS
 
     name, meaning = one_line(file.path), MEANINGS[file.kind]
@@ -153,7 +153,7 @@ def _question(consent: Consent, file: ProjectFile) -> Output:
 
 
 def _answer(console: Console, read_line: Callable[[], str]) -> str:
-    """ "yes", "no", or "" for not now."""
+    """Ask until the answer is clear; return "yes", "no", or "" for "not now"."""
     for _ in range(_TRIES):
         console.prompt("  y use it, n never ask again about this text, Enter not now: ")
         reply = read_line().strip().lower()
@@ -173,7 +173,7 @@ def _paths(args: argparse.Namespace) -> list[str]:
 
 
 def _open(directory: Path) -> tuple[Workspace, Consent, list[ProjectFile], list[Output]]:
-    """The workspace, the answers, its files (rules of folders included), and notes on the rest."""
+    """Return the workspace, the answers, the files that need consent, and notes on other files."""
     from localagent.permissions.consent import Consent, load, nested_rules, scan
     from localagent.workspace.workspace import Workspace
 
