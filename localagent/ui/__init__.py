@@ -1,1 +1,1 @@
-"""Front ends: they draw events and answer questions."""
+"""Front ends, which draw events and ask the user questions."""

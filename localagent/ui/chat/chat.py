@@ -48,7 +48,8 @@ def open_chat(
 ) -> LiveChat:
     """Open a session and the chat around it; the model is not loaded yet.
 
-    `command_line` runs commands of the command line. Raises as `session.factory.open_session`.
+    `command_line` runs commands of the command line. Raises the errors of
+    `session.factory.open_session`.
     """
     asks, options = options.interactive, replace(options, interactive=True)
     session = open_session(project, options, model)
@@ -56,7 +57,7 @@ def open_chat(
 
 
 class LineQueue:
-    """Lines that the user enters while a turn runs, in order; usable from any thread."""
+    """The lines that the user enters while a turn runs, in order. All methods are thread-safe."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque()
@@ -72,12 +73,12 @@ class LineQueue:
                 self._lines.append(line)
 
     def take(self) -> str | None:
-        """Remove and return the first line; None where no line waits."""
+        """Remove and return the first line, or None if no line waits."""
         with self._guard:
             return self._lines.popleft() if self._lines else None
 
     def take_messages(self) -> list[str]:
-        """Remove and return the first lines up to a command: commands wait for the turn's end."""
+        """Remove and return the lines before the first command, which waits for the turn's end."""
         taken: list[str] = []
         with self._guard:
             while self._lines and not self._lines[0].lstrip().startswith(("/", "!")):
@@ -93,9 +94,9 @@ class LineQueue:
 
 
 class LiveChat:
-    """Implements `interface.Chat`, which documents the methods of a front end.
+    """Implements `interface.Chat`, which documents the methods that a front end calls.
 
-    `session` is the current session, `options` its options. `asks`: whether a user can answer
+    `session` is the current session, `options` its options. `asks` says whether a user can answer
     questions about the project's files.
     """
 
@@ -125,7 +126,7 @@ class LiveChat:
         """Read the user's and the project's commands again."""
         self._prompts = prompt_commands(self.session.project)
 
-    # Lines
+    # Lines of the user
 
     def submit(self, line: str) -> Iterator[Item]:
         if not self._running.acquire(blocking=False):
@@ -157,19 +158,19 @@ class LiveChat:
             yield Output("error", error.message, hint=error.hint)
 
     def ask(self, text: str) -> Iterator[Item]:
-        """A turn for the model."""
+        """Run a turn for a task or question, and yield its events."""
         if self._asks:
             yield from self.trust_prompt.ask(self)
         yield from self._run_turn(lambda: self.session.run(text))
 
     def step(self, prompt: str, *, last: bool) -> Iterator[Item]:
-        """A turn for a step of a plan."""
+        """Run a turn for one step of a plan, and yield its events."""
         if self._asks:
             yield from self.trust_prompt.ask(self)
         yield from self._run_turn(lambda: self.session.run_step(prompt, last=last))
 
     def plan(self, task: str) -> Iterator[Item]:
-        """A turn that makes a plan."""
+        """Run a turn that makes a plan, and yield its events."""
         yield from self._run_turn(lambda: self.session.run_plan(task))
 
     def _run_turn(self, run: Callable[[], Iterator[Event]]) -> Iterator[Item]:
@@ -195,7 +196,7 @@ class LiveChat:
             yield event
 
     def command(self, name: str) -> SlashCommand:
-        """The command of that name. Raises UsageError, which names similar commands."""
+        """Return the command called `name`. Raises UsageError, which names similar commands."""
         known = {command.name: command for command in (*self._user_commands(), *COMMANDS)}
         if name not in known:
             if name in self._prompts.unusable:
@@ -250,7 +251,7 @@ class LiveChat:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the user stopped the last `submit`."""
+        """Return whether the user stopped the last `submit`."""
         return self._cancelled
 
     def cancel(self) -> None:
@@ -316,7 +317,7 @@ class LiveChat:
         return [command.info for command in (*COMMANDS, *self._user_commands())]
 
     def _user_commands(self) -> list[SlashCommand]:
-        """The user's and the project's commands; a built-in command hides one of its name."""
+        """Return the commands of user and project, except those named like a built-in command."""
         taken = {command.name for command in COMMANDS}
         commands = self._prompts.found.values()
         return [user_command(command) for command in commands if command.name not in taken]
@@ -343,12 +344,12 @@ class LiveChat:
         try:
             self.session.warm_up(self.tracker.warming_up)
         except LocalAgentError:
-            pass  # the turn that needs the model reports it
+            pass  # the turn that needs the model reports the error
         finally:
             self.tracker.warmed_up()
 
     def finish_warm_up(self) -> None:
-        """Wait until the model is free: it serves one request at a time."""
+        """Wait until the warm-up is over, because the model serves one request at a time."""
         thread, self._warm_up_thread = self._warm_up_thread, None
         while thread is not None and thread.is_alive():
             if self._cancelled:
@@ -356,9 +357,10 @@ class LiveChat:
             thread.join(_JOIN_SECONDS)
 
     def switch_session(self, resume: str | None) -> None:
-        """Replace the session by the session `resume`, or by a new one with None.
+        """Replace the session by the stored session `resume`, or by a new session if that is None.
 
-        Raises as `session.factory.open_session`; the current session stays then.
+        Raises the errors of `session.factory.open_session`; after an error, the current session
+        stays.
         """
         self.finish_warm_up()
         before = self.session
@@ -377,9 +379,9 @@ class LiveChat:
 
 
 _PREFIXES = {"command": "!", "plan": "/plan "}
-"""The input's beginning for turns of these kinds."""
+"""The beginning of the input line that repeats a turn, by the kind of the turn."""
 
 
 def is_command(text: str) -> bool:
-    """Whether a line is a command; a task may begin with a path: "/etc/hosts is …"."""
+    """Return whether a line is a command; "/etc/hosts is …" is a task that begins with a path."""
     return text.startswith("/") and "/" not in text[1:].split(" ")[0]

@@ -8,9 +8,9 @@
         else: …                                         # an event; a Question: chat.answer(…)
 
 `submit` blocks between its items, so a front end pulls them in a thread of its own (the *agent
-thread*), one submit at a time. Everything else may be called from any thread, at any moment.
-The front end answers a `Question` or a `UIRequest` before it pulls the next item. No answer
-counts as "no", or as given up.
+thread*), one submit at a time. Everything else may be called from any thread, at any moment. The
+front end answers a `Question` or a `UIRequest` before it pulls the next item. A missing answer
+counts as "no" for a question, and as None for a UI request.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ += ["Output", "SessionStatus", "UIRequest", "UIRequestKind"]
 
 @dataclass(frozen=True, slots=True)
 class PickerChoice:
-    """A choice of a picker; `value` is the answer, `text` and `detail` are for the user."""
+    """A choice of a picker. `value` is the answer; `text` and `detail` are shown to the user."""
 
     value: str
     text: str
@@ -41,7 +41,7 @@ UIRequestKind = Literal["quit", "clear", "theme", "keys", "edit", "pick", "draft
 
 @dataclass(frozen=True, slots=True)
 class UIRequest:
-    """An action that only a front end can do; it answers with `Chat.resolve`.
+    """An action that only a front end can do. The front end answers with `Chat.resolve`.
 
     - "quit": leave. The front end closes the chat.
     - "clear": clear the screen for a new conversation.
@@ -52,7 +52,7 @@ class UIRequest:
       choice is the default.
     - "draft": put `text` into the input line for editing.
 
-    The answer is None where the user gives up: the editor fails, or the user presses Esc.
+    The answer is None if the editor fails or the user presses Esc.
     """
 
     id: int
@@ -65,12 +65,12 @@ class UIRequest:
 Item = Event | Output | UIRequest
 
 CommandLine = Callable[[Sequence[str], Path, Callable[[], bool]], Sequence[Output]]
-"""Runs the words of a command line in a folder, until the last argument returns True."""
+"""Runs the words of a command line in a folder; stops if the last argument returns True."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandInfo:
-    """A slash command. `arguments` is a pattern such as "[TURN]"; `origin` its file, if any."""
+    """A slash command; `arguments` is a pattern such as "[TURN]", `origin` its file or ""."""
 
     name: str
     arguments: str
@@ -96,12 +96,12 @@ class SessionStatus:
     planner: str
     mode: Mode
     window_used: int
-    """Of the last request and its reply."""
+    """Tokens of the last request and its reply."""
     window: int
     tokens_per_second: float
-    """Of the current or the last reply; 0.0 before the first."""
+    """Tokens per second of the current or last reply; 0.0 before the first reply."""
     reused: int
-    """Tokens of `window_used` that were not read again."""
+    """Tokens of `window_used` that came from the cache, so the model did not read them again."""
     sandbox: str
     confined: bool
     branch: str
@@ -112,9 +112,9 @@ class SessionStatus:
     doing: str = ""
     """The current activity, or "" between turns."""
     reading: float | None = None
-    """The part of the prompt that is read, 0 to 1; None while none is read."""
+    """The part of the prompt that the model has read, 0 to 1; None if it is not reading."""
     seconds_left: float | None = None
-    """An estimate for `reading`."""
+    """Estimated seconds until the model has read the prompt."""
     queued: int = 0
     """Lines that wait for the turn's end."""
     session: str = ""
@@ -130,10 +130,10 @@ class Chat(Protocol):
     def submit(self, line: str) -> Iterator[Item]:
         """Run a line: a task or question, a `/command`, or a `!command` for the sandbox.
 
-        The output of a `!command` joins the conversation; the output of `!!command` does not.
-        Lines of `steer` that did not join the turn run after it, each as a turn of its own, unless
-        the turn was cancelled. The user's mistakes become outputs, not exceptions. The turn ends
-        when the caller stops pulling items.
+        The output of a `!command` joins the conversation; the output of `!!command` does not. Lines
+        of `steer` that did not join the turn run after it, each as a turn of its own, unless the
+        turn was cancelled. Mistakes of the user become outputs, not exceptions. The turn ends if
+        the caller stops pulling items.
         """
 
     def answer(self, question: int, answer: Answer) -> None:
@@ -143,21 +143,22 @@ class Chat(Protocol):
         """
 
     def remembers(self, question: int) -> tuple[str, ...]:
-        """What "remember" would allow for this open question, one line each.
+        """List what "remember" would allow for this open question, one line each.
 
-        Empty where it cannot be remembered: the command could not be parsed.
+        The list is empty if the answer cannot be remembered, because the command could not be
+        parsed.
         """
 
     def resolve(self, request: int, value: str | None) -> None:
         """Answer a `UIRequest` of the kind "edit" or "pick" before the next item is pulled.
 
-        None: the user gave up."""
+        The answer None means that the user gave up."""
 
     def steer(self, line: str) -> None:
         """Take a line while `submit` runs.
 
-        It joins the conversation at the next step where the planner allows it. Commands and lines
-        that did not join wait for the turn's end.
+        The line joins the conversation at the next step, if the planner allows that. Commands, and
+        lines that did not join, wait for the turn's end.
         """
 
     def take_queued(self) -> list[str]:
@@ -169,19 +170,19 @@ class Chat(Protocol):
     def rewind(self, turn: int | None = None) -> str:
         """Go back to before a turn (None: the last), and return its prompt for editing.
 
-        Files are as they were then; the conversation ends there. Not while `submit` runs. Raises
-        UsageError, and WorkspaceError where another program changed a file since; nothing has
-        changed then.
+        Files and conversation return to their state before the turn. Must not be called while
+        `submit` runs. Raises UsageError, and WorkspaceError if another program has changed a file
+        since. After an error, nothing has changed.
         """
 
     @property
     def mode(self) -> Mode:
-        """What localagent does without asking."""
+        """The mode, which says what localagent does without asking."""
 
     def set_mode(self, mode: Mode) -> None:
-        """Change the mode; it applies from the next action on, also within a turn.
+        """Change the mode. The new mode applies from the next action on, even within a turn.
 
-        Raises UsageError for "auto" where no sandbox confines commands.
+        Raises UsageError for "auto" if no sandbox confines commands.
         """
 
     def cycle_mode(self) -> Mode:
@@ -194,12 +195,12 @@ class Chat(Protocol):
         """The built-in commands and the user's, in the order of a help text."""
 
     def complete(self, command: str, text: str) -> Sequence[Completion]:
-        """Completions of the argument `text` of a command (named without "/"), the best first."""
+        """Complete the argument `text` of a command (named without "/"), best completions first."""
 
     def warm_up(self) -> None:
         """Load the model in the background, and let it read the beginning of every prompt.
 
-        A `submit` that needs the model waits for it.
+        A `submit` that needs the model waits until the warm-up is over.
         """
 
     def close(self) -> None:

@@ -10,13 +10,13 @@ from localagent.ui.chat.interface import Completion
 from localagent.workspace.workspace import Workspace
 
 MAX_COMPLETIONS = 30
-"""Of each kind."""
+"""Number of completions of each kind."""
 
 
 def mentions(workspace: Workspace, text: str) -> Sequence[Completion]:
-    """Completions of `text`: files and definitions that begin with it, then files that hold it.
+    """Complete `text`: files and definitions that begin with it, then files that contain it.
 
-    Case matters only at the beginning. Usable from any thread.
+    The beginning of a name must match in case; elsewhere, case is ignored. Thread-safe.
     """
     files = workspace.files()
     starts = [name for name in files if name.startswith(text)]

@@ -1,4 +1,4 @@
-"""What commands show to the user."""
+"""The outputs that commands show to the user."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Something for the user alone: it is neither recorded nor shown to the model.
+    """An output for the user only: it is neither recorded nor shown to the model.
 
     `text` is plain for "text", "note" (dim) and "error", CommonMark for "markdown", and unified for
-    "diff". A "table" has `rows`, below `head` where that is not empty; numbers are formatted.
-    `title` stands above; `hint` below an error says what to do. Whoever prints it removes control
-    characters.
+    "diff". A "table" has `rows`, and a row of headings if `head` is not empty; its numbers are
+    formatted already. `title` is printed above the output; `hint`, printed below an error, says
+    what to do. The printer of an output removes control characters.
     """
 
     kind: Literal["text", "note", "error", "markdown", "table", "diff"]

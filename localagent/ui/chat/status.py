@@ -29,9 +29,9 @@ BRANCH_SECONDS = 2.0
 
 @dataclass
 class StatusTracker:
-    """Status of the running turn, updated by `record`.
+    """The status of the running turn, updated by `record`.
 
-    Other threads read the fields without a lock: each is replaced as a whole.
+    Other threads may read the fields without a lock, because each field is replaced as a whole.
     """
 
     window_used: int = 0
@@ -49,7 +49,7 @@ class StatusTracker:
 
     @property
     def seconds(self) -> float:
-        """Duration of the running turn, or of the last turn."""
+        """The duration of the running turn or of the last turn."""
         return self._last_seconds if self._started is None else time.monotonic() - self._started
 
     def record(self, event: Event) -> None:
@@ -74,18 +74,18 @@ class StatusTracker:
             self._record_model(event)
 
     def warming_up(self, done: int, total: int) -> None:
-        """The model loads, or reads the prompt's beginning."""
+        """Note that the model loads, or that it reads the beginning of the prompt."""
         if self._started is None:
             self._started = time.monotonic()
         self.doing = "reading ahead" if total else "loading the model"
         self.reading = done / total if total > done else None
 
     def warmed_up(self) -> None:
-        """The warm-up is over; its time counts for no turn."""
+        """Note that the warm-up is over; its duration counts for no turn."""
         self._started, self.doing, self.reading = None, "", None
 
     def finish(self) -> None:
-        """The turn is over."""
+        """Note that the turn is over."""
         if self._started is not None:
             self._last_seconds = time.monotonic() - self._started
         self._started, self.doing = None, ""
@@ -122,7 +122,7 @@ class StatusTracker:
 
 
 def where_it_runs(info: ModelInfo) -> str:
-    """Where a model runs: "gpu", "cpu", or else the backend's name."""
+    """Return where a model runs: "gpu", "cpu", or for other backends the backend's name."""
     if info.backend != "llamacpp":
         return info.backend
     from localagent.models.llamacpp.process import backends
@@ -139,7 +139,7 @@ class Branch:
         self._read_at = float("-inf")
 
     def name(self) -> str:
-        """The branch's name, the start of a detached commit's id, or ""."""
+        """Return the branch's name, the start of a detached commit's id, or ""."""
         now = time.monotonic()
         if now - self._read_at > BRANCH_SECONDS:
             self._read_at = now

@@ -1,6 +1,6 @@
 """Questions inside a session: may the project's rules, prompts, commands and plug-ins be used?
 
-Each file is shown as it is, and used only after a yes to exactly this text.
+Each file is shown in full. A file is used only if the user agrees to exactly that text.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _CHOICES = (
 
 
 class TrustPrompt:
-    """Asks about each text once a session."""
+    """Asks about each text once in a session."""
 
     def __init__(self) -> None:
         self._asked: set[tuple[str, str]] = set()
 
     def ask(self, chat: LiveChat, *, again: bool = False) -> Iterator[Item]:
-        """Ask about each file without an answer; with `again` also after a "not now".
+        """Ask about each file that has no answer; with `again`, also if the answer was "not now".
 
         The session uses the approved files from now on.
         """

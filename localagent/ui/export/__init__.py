@@ -15,9 +15,9 @@ from localagent.ui.export.outline import outline
 
 
 def export_session(session: Transcript, name: str) -> str:
-    """The whole session in the format `name`, one of FORMATS, with a newline at its end.
+    """Export a session in the format `name`, one of FORMATS; the text ends with a newline.
 
-    Raises UsageError for another name.
+    Raises UsageError for an unknown format.
     """
     if name not in FORMATS:
         raise UsageError(f"there is no format {name!r}", f"one of: {', '.join(FORMATS)}")
@@ -52,4 +52,4 @@ FORMATS: dict[str, Callable[[Transcript], str]] = {
     "markdown": lambda session: markdown(outline(session)),
     "html": lambda session: html_page(outline(session)),
 }
-"""Each format's name, and the function that writes it."""
+"""The function that writes each format, by the format's name."""

@@ -1,7 +1,7 @@
-"""A session as one self-contained HTML file: no script, no font, no image, no link.
+"""Exports a session as one self-contained HTML file without scripts, fonts, images or links.
 
-All text is escaped, and the page's Content-Security-Policy forbids loading anything. So text of the
-model cannot make a browser send a request.
+All text is escaped, and the page's Content-Security-Policy forbids loading anything. So text from
+the model cannot make a browser send a request.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ blockquote {{ margin: 0; padding: .4rem .8rem; border-left: .25rem solid #36c; f
 
 
 def html_page(outline: Outline) -> str:
-    """The whole document."""
+    """Write the whole HTML document."""
     return "\n".join(_document(outline)) + "\n"
 
 
@@ -81,7 +81,7 @@ def _item(item: TurnItem) -> Iterator[str]:
 
 
 def _said(text: str) -> str:
-    """Text of the model: code in a fixed font, the rest as plain text."""
+    """Write text of the model: code in a fixed font, other text as plain text."""
     parts: list[str] = []
     end = 0
     for code in CODE.finditer(text):

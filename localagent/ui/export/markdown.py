@@ -1,4 +1,4 @@
-"""A session as Markdown, with outputs and diffs folded.
+"""Exports a session as Markdown, with outputs and diffs folded.
 
 The model's text keeps its Markdown, except for parts that would load something when the page is
 viewed: images and HTML become plain text.
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from localagent.ui.export.outline import Outline, TurnItem
 
-# Fenced blocks, also unclosed ones, and code in a line; their content is never markup.
+# Fenced blocks, closed or not, and code spans; text inside them is never markup.
 CODE = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[ \t]*$|\Z)|(?P<tick>`+)[^`\n]+(?P=tick)",
     re.MULTILINE | re.DOTALL,
@@ -20,7 +20,7 @@ CODE = re.compile(
 
 
 def markdown(outline: Outline) -> str:
-    """The whole document."""
+    """Write the whole Markdown document."""
     return "\n".join(_document(outline)) + "\n"
 
 
@@ -61,13 +61,13 @@ def _item(item: TurnItem) -> Iterator[str]:
 
 
 def _fence(text: str) -> str:
-    """A fence that does not occur in `text`."""
+    """Return a fence of backticks that does not occur in `text`."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     return "`" * max(3, longest + 1)
 
 
 def _safe(text: str) -> str:
-    """Markdown from which a viewer loads and runs nothing; code stays unchanged."""
+    """Return Markdown from which a viewer loads and runs nothing; code stays unchanged."""
     parts: list[str] = []
     end = 0
     for code in CODE.finditer(text):

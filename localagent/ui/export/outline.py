@@ -1,6 +1,7 @@
 """The outline of a session: its turns, and in each turn the texts, actions and results in order.
 
-Documents are written from an outline. Its texts are as recorded: nothing is escaped yet.
+Exports to Markdown and HTML are written from an outline. Texts in an outline are as recorded, not
+escaped.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ Kind = Literal["reply", "note", "warning", "output", "diff"]
 class TurnItem:
     """One item of a turn. `head` is one line.
 
-    `body` is the assistant's text ("reply"), text folded below the head ("output", "diff"), or "".
+    `body` is the reply of the assistant ("reply"), text that is folded below the head ("output",
+    "diff"), or "".
     """
 
     kind: Kind
@@ -56,7 +58,7 @@ class TurnOutline:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A session. `facts` are names and values for the head of the document."""
+    """The outline of one session. `facts` are names and values for the head of the document."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -64,7 +66,7 @@ class Outline:
 
 
 def outline(session: Transcript) -> Outline:
-    """The outline of a recorded session."""
+    """Build the outline of a recorded session."""
     turns: list[TurnOutline] = []
     models: dict[str, None] = {}
     planner = ""
@@ -101,7 +103,7 @@ def _finish(turn: TurnOutline, event: TurnFinished) -> None:
 
 
 def _item(event: Event) -> TurnItem | None:
-    """The item for an event, None where another event says the same."""
+    """Return the item for an event, or None if another event says the same."""
     match event:
         case MessageAdded(role="assistant", content=content):
             return TurnItem("reply", "", content)

@@ -1,1 +1,1 @@
-"""The interactive session in a terminal: inline, so that scrollback, tmux, ssh and copying work."""
+"""The interactive session in a terminal: drawn inline, so that scrollback and copying work."""

@@ -1,7 +1,7 @@
-"""The thread in which the session works.
+"""The agent thread, in which the session works.
 
-It runs the user's lines one after another and draws their output above the prompt. Where only the
-user can answer, it calls the front end and waits.
+It runs the user's lines one after another and draws their output above the prompt. For a question
+or a UI request, the agent thread calls the front end and waits for the answer.
 """
 
 from __future__ import annotations
@@ -35,44 +35,44 @@ from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Surface
 
 MAX_OUTPUTS = 20
-"""How many of the last outputs can be expanded."""
+"""Number of outputs, counted from the last, that can be expanded."""
 
-_MAX_OUTPUT = 200_000  # characters stored of each output
-# Purposes of requests whose reply the user reads; other replies are code or choices.
+_MAX_OUTPUT = 200_000  # characters of each output that are stored
+# Purposes of model requests whose reply the user reads; other replies are code or choices.
 _READABLE = ("answer", "act", "plan")
 
 
 class FrontEnd(Protocol):
-    """What the agent thread calls in the front end, from its own thread."""
+    """The methods of the front end that the agent thread calls."""
 
     def opened(self) -> None:
-        """The session is open."""
+        """Note that the session is open."""
 
     def ask(self, question: Question, remembered: tuple[str, ...]) -> Answer | None:
-        """Ask the user and wait for the answer; None where there is none."""
+        """Ask the user and wait; return None if the user gives no answer."""
 
     def resolve(self, request: UIRequest) -> str | None:
-        """Carry out a UI request and wait for its result."""
+        """Carry out a UI request, wait, and return its result."""
 
     def changed(self) -> None:
-        """The agent began or finished something."""
+        """Note that the agent began or finished a line."""
 
     def failed(self, error: BaseException) -> None:
-        """The session does not open, or localagent itself failed: leave."""
+        """Leave, because the session could not be opened or localagent failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LongOutput:
-    """The full text of an output that was drawn as one line."""
+    """The full text of an output; only one line of it was drawn."""
 
     title: str
     text: str
 
 
 class AgentThread:
-    """Owns the chat and the thread.
+    """Owns the chat and the thread that runs it.
 
-    `open_chat` takes a while, so the thread calls it. It returns the chat and the recorded events
+    `open_chat` is slow, so the agent thread calls it. It returns the chat, and the recorded events
     of a resumed session.
     """
 
@@ -94,16 +94,16 @@ class AgentThread:
         self._leaving = False
 
     def start(self) -> None:
-        """Begin to open the session."""
+        """Start the thread, which opens the session first."""
         self._thread.start()
 
     def submit(self, line: str) -> None:
-        """Run a line after all earlier lines."""
+        """Run a line of the user after all earlier lines."""
         self.busy = True
         self._inbox.put(line)
 
     def call(self, work: Callable[[Chat], None]) -> None:
-        """Call `work` with the chat in the agent thread, between two lines."""
+        """Call `work(chat)` in the agent thread, between two lines."""
         self._inbox.put(work)
 
     def cancel(self) -> None:
@@ -112,7 +112,7 @@ class AgentThread:
             self.chat.cancel()
 
     def stop(self, seconds: float) -> bool:
-        """End the thread and the session; False where that takes more than `seconds`."""
+        """End the thread and the session; return False if that takes more than `seconds`."""
         self._leaving = True
         self._inbox.put(None)
         self.cancel()
@@ -129,7 +129,7 @@ class AgentThread:
                 for event in last_turn(tuple(recorded)):
                     self._store_output(event)
                     self._renderer.draw(event)
-                self._surface.clear_status()  # the recorded turn is over
+                self._surface.clear_status()  # the turn that was drawn from the record is over
                 self._work(self.chat)
             finally:
                 if self.chat is not None:
@@ -156,7 +156,7 @@ class AgentThread:
     def _run_line(self, chat: Chat, line: str) -> None:
         self._renderer.echoed = line.strip()
         for item in chat.submit(line):
-            if self._leaving:  # the loop goes on, so that the turn's end is recorded
+            if self._leaving:  # keep reading events, so that the turn's end is recorded
                 chat.cancel()
             self._draw(chat, item)
 
@@ -191,9 +191,9 @@ class AgentThread:
 
 
 def last_turn(events: Sequence[Event]) -> Iterator[Event]:
-    """The last turn of a resumed session, as events that happen now.
+    """Yield the events of a resumed session's last turn, as if the turn happened now.
 
-    A record has whole replies, not their pieces; replies that are code, answered questions and
+    The record holds whole replies instead of pieces. Replies of code, answered questions and
     reading progress are left out. A turn that a kill cut off ends with a warning.
     """
     starts = [number for number, event in enumerate(events) if isinstance(event, TurnStarted)]

@@ -1,7 +1,8 @@
-"""The interactive session at a terminal. This thread never waits for the agent's thread.
+"""The interactive session at a terminal. The terminal's thread never waits for the agent thread.
 
 The agent's output arrives in a `PrintQueue` and is printed above the prompt, at most every
-`FLUSH_SECONDS`. Its questions arrive as calls in this thread's event loop, and the agent waits.
+`FLUSH_SECONDS`. The agent's questions arrive as calls in the event loop of the terminal's thread,
+and the agent waits.
 """
 
 from __future__ import annotations
@@ -38,17 +39,17 @@ from localagent.ui.view.screen import status_row
 FLUSH_SECONDS = 0.06
 """The shortest time between two flushes of the agent's output; keys are echoed at once."""
 
-FRAMES_PER_SECOND = 5  # of the turning sign
+FRAMES_PER_SECOND = 5  # frames of the spinner
 _TICK_SECONDS = 0.25
-_TICKS_PER_CLOCK = 80  # ticks between two drawings of the idle status line, for its clock
+_TICKS_PER_CLOCK = 80  # ticks between two drawings of the idle status line, which shows a clock
 _CLOSING_SECONDS = 20.0  # time to write the model's KV cache to the disk
-_ESCAPE_SECONDS = 0.05  # after this time a lone Esc is no start of a key's code
+_ESCAPE_SECONDS = 0.05  # after this time, a lone Esc is the key Esc, not the start of a longer code
 _SEQUENCE_SECONDS = 0.4  # time for the next key of Esc Esc, or of Alt-Enter typed as two keys
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The settings of the terminal."""
+    """The settings that concern the terminal."""
 
     theme: str
     edit_mode: str
@@ -61,8 +62,8 @@ class Start:
     """How a session begins.
 
     `prepare` reads the settings. `open_chat` opens the session, and returns the chat with the
-    recorded events of a resumed session. Both take a while, so the prompt is drawn before they are
-    called. `first` is a line that is entered for the user.
+    recorded events of a resumed session. Both are slow, so the prompt is drawn before they are
+    called. `first` is the first line to run, as if the user had entered it.
     """
 
     workspace: Path
@@ -92,9 +93,9 @@ class Tui:
         self.theme = "auto"
         self.failure: BaseException | None = None
         self.note = ""
-        """A remark in place of the status line, until the next key."""
+        """A remark that replaces the status line until the next key."""
         self.queued: list[str] = []
-        """Lines that the user entered during the turn, and that wait for its end."""
+        """Lines that the user entered during a turn, and that wait for its end."""
         self.lent = False
         """Whether another program uses the terminal, such as an editor."""
         self.printer = PrintQueue(
@@ -125,7 +126,7 @@ class Tui:
         self.app.key_processor.before_key_press += lambda _: self._clear_note()
 
     def run(self) -> int:
-        """Hold the whole session; returns the exit code. Raises the error that ended it."""
+        """Run the whole session and return its exit code. Raises the error that ended it."""
         draw_welcome(self.printer, self._start.version, self._start.workspace)
         self._write(self.printer.take())
         code = 0
@@ -172,17 +173,17 @@ class Tui:
         self.app.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
         self.set_theme(preferences.theme)
 
-    # Any thread may call these.
+    # The following methods may be called from any thread.
 
     def wake(self) -> None:
-        """Have new output printed and drawn soon."""
+        """Schedule the printing of new output."""
         if self._woken or self._loop is None:
             return
         self._woken = True
         self.post(self._schedule_flush)
 
     def post(self, call: Callable[[], object]) -> bool:
-        """Have `call` run in the terminal's thread; False where that thread has ended."""
+        """Schedule `call` in the terminal's thread; return False if that thread has ended."""
         try:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(call)
@@ -195,7 +196,7 @@ class Tui:
         """Draw something above the prompt."""
         draw_output(self.printer, item)
 
-    # Only the terminal's thread calls these.
+    # The following methods may be called only from the terminal's thread.
 
     def leave(self, code: int) -> None:
         """End the session with this exit code."""
@@ -207,7 +208,7 @@ class Tui:
         self.app.layout.focus(self.layout.windows[place])
 
     def stop_agent(self) -> None:
-        """Do what Ctrl-C does in the input line."""
+        """Act as Ctrl-C does in the input line."""
         self.keys.stop()
 
     def set_theme(self, theme: str) -> None:
@@ -217,7 +218,7 @@ class Tui:
         self.app.invalidate()
 
     def status_text(self) -> Text:
-        """The status line, or a remark in its place."""
+        """Return the status line, or the remark that replaces it."""
         if self.note:
             return Text(f" {self.note}", "accent")
         chat = self.agent.chat
@@ -228,7 +229,7 @@ class Tui:
         )
 
     def live_text(self) -> Text:
-        """The moving row: the current work."""
+        """Return the live row, which shows the current work."""
         frame = int(time.monotonic() * FRAMES_PER_SECOND)
         in_dialog = self.dialogs.question or self.dialogs.picker
         if self.agent.busy and not in_dialog and self.printer.live is IDLE:
@@ -238,7 +239,7 @@ class Tui:
         return self.printer.live_text(frame)
 
     def refresh(self) -> None:
-        """Forget lines that the chat no longer queues, and print the agent's output."""
+        """Remove the lines that the chat no longer queues, and print the agent's output."""
         chat = self.agent.chat
         if chat is not None:
             waiting = chat.status().queued
@@ -260,7 +261,7 @@ class Tui:
         self._loop.call_later(max(self._flush_at - time.monotonic(), 0.0), self.flush)
 
     async def _tick(self) -> None:
-        """Keep the moving row moving, also while no events come; and the clock, now and then."""
+        """Redraw the live row while no events come, and sometimes the clock of the status line."""
         ticks = 0
         while True:
             await asyncio.sleep(_TICK_SECONDS)
@@ -293,7 +294,7 @@ class Tui:
 
 
 def _ending_signals() -> list[int]:
-    """The signals that end a session, except ignored ones; none on Windows."""
+    """Return the signals that end a session, except ignored signals; on Windows, none."""
     if sys.platform == "win32":
         return []
     numbers = (signal.SIGTERM, signal.SIGHUP)
@@ -308,7 +309,7 @@ def _ignore_signals(loop: asyncio.AbstractEventLoop, numbers: list[int]) -> None
     """
     if sys.platform == "win32":
         return
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # at no moment does the default apply
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # the default never applies
     for number in numbers:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""Dialogs in place of the input line: a question, a list to pick from, a second input line.
+"""Dialogs that replace the input line: a question, a list to pick from, a second input line.
 
-A dialog has rows, which the layout draws, and keys of its own. Its result goes to the agent thread
-as a future.
+A dialog has rows, which the layout draws, and keys of its own. The agent thread waits for its
+result in a future.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from localagent.ui.view.sanitize import one_line
 from localagent.ui.view.screen import Surface
 
 Place = Literal["input", "question", "picker", "side"]
-"""Where the keys go: the input line, or a dialog."""
+"""The receiver of keys: the input line, or a dialog."""
 
 VISIBLE_CHOICES = 10
-# A key meant for the draft is no answer. Such a key comes while the user types (seconds since the
-# last key), or before the user can have read the question (seconds since it appeared).
+# A key that the user meant for the draft must not answer a question. A key is meant for the draft
+# if it comes this soon after the last key, or this soon after the question appeared.
 _TYPING_SECONDS = 1.0
 _UNREAD_SECONDS = 0.3
 _MOVES = (("up", -1), ("c-p", -1), ("k", -1), ("down", 1), ("c-n", 1), ("j", 1), ("tab", 1))
@@ -38,7 +38,7 @@ _MOVES = (("up", -1), ("c-p", -1), ("k", -1), ("down", 1), ("c-n", 1), ("j", 1),
 
 @dataclass
 class QuestionBox:
-    """An open question. `remembered` is what "always" would allow, one line each."""
+    """An open question. `remembered` lists what the answer "always" would allow."""
 
     question: Question
     remembered: tuple[str, ...]
@@ -47,11 +47,11 @@ class QuestionBox:
 
     @property
     def is_command(self) -> bool:
-        """Whether the question is about a command, which the user can edit."""
+        """Return whether the question is about a command, which the user can edit."""
         return spec_of(self.question.tool).body == "command"
 
     def rows(self) -> list[Text]:
-        """The possible answers."""
+        """Return the possible answers, one row each."""
 
         def key(name: str) -> tuple[str, str]:
             return f"  {name}", "accent.strong"
@@ -69,18 +69,18 @@ class QuestionBox:
 
 @dataclass
 class Picker:
-    """A list with one picked choice, the one `at` an index."""
+    """A list of choices; `at` is the index of the picked choice."""
 
     request: UIRequest
     reply: Future[str | None]
     at: int = 0
 
     def move(self, by: int) -> None:
-        """Go up or down; behind the last choice comes the first."""
+        """Move `by` rows up or down; after the last choice comes the first."""
         self.at = (self.at + by) % max(len(self.request.choices), 1)
 
     def rows(self, symbols: Symbols) -> list[Text]:
-        """The choices around the picked one."""
+        """Return the rows of the choices around the picked choice."""
         choices = self.request.choices
         first = max(min(self.at - VISIBLE_CHOICES // 2, len(choices) - VISIBLE_CHOICES), 0)
         rows = [Text(f"  {one_line(self.request.title or 'pick one')}", style="strong")]
@@ -99,24 +99,24 @@ class Picker:
 
 @dataclass
 class SideInput:
-    """A second input line: a reason, or a command to edit. `done` takes its text."""
+    """A second input line, for a reason or for a command to edit; `done` gets its text."""
 
     label: str
     done: Callable[[str], None]
 
 
 class Host(Protocol):
-    """The terminal around the dialogs."""
+    """The part of the terminal that dialogs use."""
 
     note: str
-    """A remark in place of the status line."""
+    """A remark that replaces the status line."""
 
     @property
     def printer(self) -> Surface:
-        """The lines above the dialogs."""
+        """The queue of lines that are printed above the dialogs."""
 
     def focus(self, place: Place) -> None:
-        """Send keys to another place."""
+        """Send keys to the place `place`."""
 
     def stop_agent(self) -> None:
         """Stop the turn, as Ctrl-C does in the input line."""
@@ -133,12 +133,12 @@ class Dialogs:
         self.side: SideInput | None = None
 
     def open_question(self, box: QuestionBox) -> None:
-        """Let the user answer a question."""
+        """Let the user answer a question, and set the future to the answer."""
         self.question = box
         self._host.focus("question")
 
     def open_picker(self, picker: Picker) -> None:
-        """Let the user pick from a list."""
+        """Let the user pick from a list, and set the future to the choice."""
         self.picker = picker
         self._host.focus("picker")
 
@@ -147,7 +147,7 @@ class Dialogs:
         self._close_question(None)
 
     def bindings(self, place: Place) -> KeyBindings:
-        """The keys of a dialog."""
+        """Return the key bindings of a dialog."""
         keys = KeyBindings()
         match place:
             case "question":
@@ -171,7 +171,7 @@ class Dialogs:
                 keys.add("c-c")(lambda _: self._close_side_input())
         return keys
 
-    # The question.
+    # Keys of the question.
 
     def _close_question(self, answer: Answer | None) -> None:
         box, self.question, self.side = self.question, None, None
@@ -185,7 +185,7 @@ class Dialogs:
         self._close_question(answer)
 
     def _box_for_key(self, event: KeyPressEvent) -> QuestionBox | None:
-        """The open question, if the key is an answer; a key meant for the draft goes there."""
+        """Return the open question if the key answers it; otherwise, put the key into the draft."""
         box, now = self.question, time.monotonic()
         if box is None:
             return None
@@ -237,7 +237,7 @@ class Dialogs:
         if self._box_for_key(event) and event.data.isprintable():
             self._host.note = "y yes, n no, r say why not"
 
-    # The second input line.
+    # Keys of the second input line.
 
     def _open_side_input(self, side: SideInput, text: str) -> None:
         self.side = side
@@ -256,7 +256,7 @@ class Dialogs:
         self.side = None
         self._host.focus("question" if self.question else "input")
 
-    # The list.
+    # Keys of the list.
 
     def _move(self, by: int, _event: KeyPressEvent) -> None:
         if self.picker is not None:

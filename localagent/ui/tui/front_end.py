@@ -1,4 +1,4 @@
-"""The agent thread's calls, carried out in the terminal's thread: questions and UI requests."""
+"""Carries out questions and UI requests of the agent thread in the terminal's thread."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class TuiFrontEnd:
         self._tui = tui
         self._open_reply: Future[Answer | None] | Future[str | None] | None = None
 
-    # Called by the agent thread.
+    # The agent thread calls the following methods.
 
     def opened(self) -> None:
-        """The session is open."""
+        """Note that the session is open."""
         self._tui.post(self._tui.app.invalidate)
 
     def changed(self) -> None:
-        """The agent began or finished something."""
+        """Note that the agent began or finished a line."""
         self._tui.post(self._tui.refresh)
 
     def failed(self, error: BaseException) -> None:
-        """Leave, and let the terminal raise `error` once its settings are restored."""
+        """Leave the session; `Tui.run` raises `error` after it restores the terminal."""
         self._tui.failure = error
         self._tui.post(lambda: self._tui.leave(1))
 
     def ask(self, question: Question, remembered: tuple[str, ...]) -> Answer | None:
-        """Ask the user and wait; None where the user cancels or leaves."""
+        """Ask the user and wait; return None if the user cancels or leaves."""
         reply: Future[Answer | None] = Future()
 
         def begin() -> None:
@@ -58,15 +58,15 @@ class TuiFrontEnd:
         return reply.result() if self._tui.post(begin) else None
 
     def resolve(self, request: UIRequest) -> str | None:
-        """Carry out a UI request and wait for its result."""
+        """Carry out a UI request, wait, and return its result."""
         reply: Future[str | None] = Future()
         self._open_reply = reply
         return reply.result() if self._tui.post(lambda: self._begin(request, reply)) else None
 
-    # Called in the terminal's thread.
+    # The terminal's thread calls the following methods.
 
     def release(self) -> None:
-        """Let the agent thread go on without an answer: the terminal is gone."""
+        """Let the agent thread continue without an answer, because the terminal is gone."""
         if self._open_reply is not None and not self._open_reply.done():
             self._open_reply.set_result(None)
 
@@ -107,12 +107,12 @@ class TuiFrontEnd:
             reply.set_result(after)
 
     async def edit(self, text: str) -> str | None:
-        """Let the user edit `text` in an editor; None where that fails."""
+        """Let the user edit `text` in an editor; return None if the editor fails."""
         after = await self._lend_terminal(lambda: open_editor(text))
         return None if after is None else after.removesuffix("\n")
 
     async def _lend_terminal(self, work: Callable[[], _T]) -> _T | None:
-        """Call `work` in a thread while it, or a program that it starts, uses the terminal."""
+        """Call `work` in a thread, and leave the terminal to it until it returns."""
         tui = self._tui
         tui.flush()
         tui.lent = True

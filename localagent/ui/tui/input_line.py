@@ -22,14 +22,14 @@ from localagent.ui.view.sanitize import one_line
 MAX_HISTORY_BYTES = 1 << 20
 FOLD_LINES = 12
 FOLD_CHARACTERS = 2000
-_LONGEST_ENTRY = 20_000  # characters; a longer text was pasted, and the transcript has it
+_LONGEST_ENTRY = 20_000  # characters; a longer text is not stored in the history
 _MAX_COMPLETIONS = 50
 _MENTION = re.compile(r"(?:^|(?<=\s))@([^\s@]*)$")
 _FOLDED = re.compile(r"\[pasted [^\[\]\n]*\]")
 
 
 class InputLine:
-    """The user's draft. `side` is a second line: a reason, or a command to edit."""
+    """The user's draft. `side` is a second input line, for a reason or for a command to edit."""
 
     def __init__(self, workspace: Path, chat: Callable[[], Chat | None]) -> None:
         self.history = open_history(workspace)
@@ -61,7 +61,7 @@ class InputLine:
         self.buffer.document = Document(text, len(text))
 
     def text(self) -> str:
-        """The whole draft, with the text of its pastes."""
+        """The whole draft, with folded pastes as full text."""
         return self.pastes.unfold(self.buffer.text)
 
     def take(self) -> str:
@@ -74,13 +74,13 @@ class InputLine:
 
 
 class Pastes:
-    """The long pastes of a session, by the placeholder that the input line shows for each."""
+    """The long pastes of a session; the input line shows a placeholder for each paste."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
 
     def fold(self, text: str) -> str:
-        """The text to insert for a paste: the paste itself, or a placeholder for a long one."""
+        """Return the text to insert for a paste: a placeholder for a long paste, else the paste."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         lines = text.count("\n") + (not text.endswith("\n"))
         if lines <= FOLD_LINES and len(text) <= FOLD_CHARACTERS:
@@ -94,11 +94,11 @@ class Pastes:
         return placeholder
 
     def unfold(self, text: str) -> str:
-        """`text` with the paste in place of each placeholder."""
+        """Return `text` with each placeholder replaced by its paste."""
         return _FOLDED.sub(lambda match: self._texts.get(match[0], match[0]), text)
 
     def placeholder_length(self, text: str) -> int:
-        """The length of the placeholder that ends `text`, or 0: Backspace deletes all of it."""
+        """Return the length of the placeholder that ends `text`, or 0."""
         for match in _FOLDED.finditer(text):
             if match.end() == len(text) and match[0] in self._texts:
                 return len(match[0])
@@ -106,15 +106,15 @@ class Pastes:
 
 
 class WorkspaceHistory(FileHistory):
-    """A `FileHistory` without long texts and repetitions, in memory where the file fails."""
+    """A `FileHistory` without long texts or repetitions; in memory if the file fails."""
 
     def append_string(self, string: str) -> None:
-        """Add an entry, unless it repeats the last one."""
+        """Add an entry, unless it repeats the last entry."""
         if string.strip() and (not self._loaded_strings or self._loaded_strings[0] != string):
             super().append_string(string)
 
     def store_string(self, string: str) -> None:
-        """Write an entry to the file, unless it is long."""
+        """Write an entry to the file, unless the entry is long."""
         if len(string) <= _LONGEST_ENTRY:
             try:
                 super().store_string(string)
@@ -123,7 +123,7 @@ class WorkspaceHistory(FileHistory):
 
 
 def open_history(workspace: Path) -> History:
-    """The history of a workspace; in memory where its folder cannot be created."""
+    """Open the history of a workspace; in memory if its folder cannot be created."""
     path = history_file(workspace)
     try:
         private(path.parent)
@@ -138,19 +138,19 @@ def open_history(workspace: Path) -> History:
 
 
 def history_file(workspace: Path) -> Path:
-    """The file with the history of a workspace."""
+    """Return the path of the file with the history of a workspace."""
     name = hashlib.sha256(os.fsencode(workspace.resolve())).hexdigest()[:16]
     return state_dir() / "history" / f"{name}.txt"
 
 
 class ChatCompleter(Completer):
-    """Completes commands, their arguments and @ mentions, once the chat is open."""
+    """Completes commands, their arguments and @ mentions, as soon as the chat is open."""
 
     def __init__(self, chat: Callable[[], Chat | None]) -> None:
         self._chat = chat
 
     def get_completions(self, document: Document, _event: CompleteEvent) -> Iterable[Completion]:
-        """The completions of the word before the cursor."""
+        """Yield completions of the word before the cursor."""
         chat = self._chat()
         if chat is None:
             return
@@ -168,13 +168,13 @@ class ChatCompleter(Completer):
 
 
 def completes_while_typing(text: str) -> bool:
-    """Whether completions appear without Tab: only for commands and mentions."""
+    """Return whether completions appear without Tab: only for commands and mentions."""
     command = text.startswith("/") and "\n" not in text and "/" not in text[1:]
     return command or bool(_MENTION.search(text))
 
 
 def _commands(chat: Chat, typed: str) -> Iterable[Completion]:
-    """Commands that begin with `typed`; if there are none, those that contain it."""
+    """Return commands that begin with `typed`, or if there are none, that contain it."""
     commands = chat.commands()
     matches = [command for command in commands if command.name.startswith(typed)]
     for command in matches or [command for command in commands if typed in command.name]:

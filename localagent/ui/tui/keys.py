@@ -1,4 +1,4 @@
-"""Keys of the input line: the actions, the setting that binds keys to them, and their handlers."""
+"""Keys of the input line: its actions, the setting that binds keys to actions, and the handlers."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from localagent.ui.tui.app import Tui
 
 AGAIN_SECONDS = 2.0
-"""A second Ctrl-C within this time leaves."""
+"""Seconds in which a second Ctrl-C leaves the session."""
 
 _MAX_EXPANDED = 2000  # lines
 
 KeyTable = Mapping[str, tuple[tuple[str, ...], ...]]
-"""For each action its alternatives; each is one key, or several keys in sequence."""
+"""The key sequences of each action; each sequence alone triggers the action."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyAction:
     """An action of the input line. `keys` are its alternatives; spaces separate a sequence.
 
-    Its handler is the method of `InputKeys` with its name and a leading underscore. An action that
-    needs a draft works `in_line` only, other actions everywhere.
+    The handler of an action is the method of `InputKeys` with the same name and a leading
+    underscore. With `in_line`, an action works only in the input line.
     """
 
     keys: tuple[str, ...]
@@ -68,11 +68,11 @@ _KEY_NAMES = {
 }
 
 
-# The setting.
+# The setting `keys`.
 
 
 def key_table(setting: Mapping[str, str]) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """The keys of each action, changed by the setting `keys`.
+    """Return the keys of each action: the defaults, changed by the setting `keys`.
 
     A value such as "c-x c-e" is a sequence; "|" separates alternatives, and "" removes all keys.
     Raises ConfigError for an unknown action or key.
@@ -104,7 +104,7 @@ def _sequence(name: str, words: str) -> tuple[str, ...]:
 
 
 def key_name(keys: tuple[str, ...]) -> str:
-    """A key sequence for readers: "Ctrl-X Ctrl-E", "Alt-Enter"."""
+    """Format a key sequence for readers: "Ctrl-X Ctrl-E", "Alt-Enter"."""
     if len(keys) == 2 and keys[0] == "escape" and keys[1] != "escape":
         return f"Alt-{key_name(keys[1:])}"
     names = []
@@ -121,14 +121,14 @@ def key_name(keys: tuple[str, ...]) -> str:
 
 
 def key_rows(table: KeyTable) -> tuple[tuple[str, str, str], ...]:
-    """Rows of (action, its keys, its effect), for a table on the screen."""
+    """Return a row (action, keys, effect) for each action, for a table on the screen."""
     return tuple(
         (name, ", ".join(map(key_name, table[name])) or "-", action.help)
         for name, action in ACTIONS.items()
     )
 
 
-# The handlers.
+# The handlers of the actions.
 
 
 class InputKeys:
@@ -143,7 +143,7 @@ class InputKeys:
         self._newest_output: LongOutput | None = None
 
     def bindings(self) -> KeyBindings:
-        """The key bindings for `table`, and for keys that no setting changes."""
+        """Return the key bindings for `table`, and for the keys that no setting changes."""
         keys, buffer = KeyBindings(), self._line.buffer
         in_line = has_focus(buffer)
         for name, sequences in self.table.items():
@@ -173,7 +173,7 @@ class InputKeys:
             buffer.delete_before_cursor()
             buffer.newline(copy_margin=False)
         elif buffer.text.strip():
-            self._stopped_at = float("-inf")  # the next Ctrl-C is the first one for this line
+            self._stopped_at = float("-inf")  # the next Ctrl-C counts as the first Ctrl-C again
             self._submit(self._line.take())
 
     def _submit(self, text: str) -> None:
@@ -205,7 +205,7 @@ class InputKeys:
         self.stop()
 
     def stop(self) -> None:
-        """Stop the model, else put the draft aside, else leave the second time."""
+        """Stop the model, or put the draft aside, or leave on the second Ctrl-C."""
         tui, now = self._tui, time.monotonic()
         draft = self._line.buffer.text
         again = now - self._stopped_at < AGAIN_SECONDS
@@ -245,7 +245,7 @@ class InputKeys:
                 self._tui.note = error.message
 
     def _back(self, _event: KeyPressEvent) -> None:
-        """Go back to before the last turn, with its prompt in the input line."""
+        """Undo the last turn, and put its prompt back into the input line."""
         tui = self._tui
         if tui.agent.busy or tui.agent.chat is None:
             self.stop()
@@ -259,7 +259,7 @@ class InputKeys:
         tui.agent.call(rewind)
 
     def _expand(self, _event: KeyPressEvent) -> None:
-        """Print the last output in full; the next time, the output before it."""
+        """Print the last output in full; if called again, print the output before it."""
         tui, outputs = self._tui, list(self._tui.agent.outputs)
         if outputs and outputs[-1] is not self._newest_output:
             self._expanded, self._newest_output = 0, outputs[-1]

@@ -59,11 +59,11 @@ _SHORT_WELCOME = (
     ("/model", "another model"),
     ("Ctrl-D", "leaves"),
 )
-_WELCOME_WIDTH = 86  # cells that the longer lines need
+_WELCOME_WIDTH = 86  # cells that the longer welcome text needs
 
 
 def draw_welcome(surface: Surface, version: str, workspace: Path) -> None:
-    """Draw the first lines of a session."""
+    """Draw the welcome text of a new session."""
     home, place = str(Path.home()), str(workspace)
     if place == home or place.startswith(f"{home}/"):
         place = f"~{place[len(home) :]}"
@@ -77,7 +77,7 @@ def draw_welcome(surface: Surface, version: str, workspace: Path) -> None:
 
 
 def path_end(path: str, room: int) -> str:
-    """The end of a path, in `room` cells; it begins with a whole name where one fits."""
+    """Shorten a path to its end, in `room` cells; if possible, at the start of a name."""
     if cell_len(path) <= room:
         return path
     names = path.split("/")
@@ -88,7 +88,7 @@ def path_end(path: str, room: int) -> str:
 
 
 class TuiState(Protocol):
-    """The state that the layout draws."""
+    """The state of a session that the layout draws."""
 
     printer: PrintQueue
     dialogs: Dialogs
@@ -96,14 +96,14 @@ class TuiState(Protocol):
     queued: list[str]
 
     def live_text(self) -> Text:
-        """The moving row."""
+        """Return the live row."""
 
     def status_text(self) -> Text:
-        """The status line."""
+        """Return the status line."""
 
 
 class TuiLayout:
-    """The windows, by the place where keys go, and their layout."""
+    """The layout, and the windows that can receive keys, by their `Place`."""
 
     def __init__(self, state: TuiState) -> None:
         self._state = state
@@ -150,7 +150,7 @@ class TuiLayout:
         bindings: KeyBindingsBase | None = None,
         height: int | None = None,
     ) -> Window:
-        """A window of rows, drawn anew each time; with `bindings` it takes keys."""
+        """Return a window of rows, drawn anew each time; with `bindings`, the window takes keys."""
 
         def draw() -> StyleAndTextTuples:
             text: StyleAndTextTuples = []
@@ -205,7 +205,7 @@ class TuiLayout:
 
 
 def _input_window(control: UIControl, label: Callable[[], str]) -> Window:
-    """A window to type into; its first row begins with a label, later rows are indented."""
+    """Return a window to type into: the first row begins with a label, later rows are indented."""
 
     def prefix(line: int, wrapped: int) -> StyleAndTextTuples:
         return [("", "  ")] if line or wrapped else [("bold", label())]

@@ -21,7 +21,7 @@ _SIXTEEN = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "gray"
 
 
 def fragments(text: Text, console: Console) -> StyleAndTextTuples:
-    """`text` for prompt_toolkit, with the styles of the console's theme."""
+    """Convert `text` for prompt_toolkit, with the styles of the console's theme."""
     return [(_style(s.style) if s.style else "", s.text) for s in text.render(console)]
 
 
@@ -50,14 +50,14 @@ def _style(style: Style) -> str:
     return " ".join(words)
 
 
-# Terminals that truncate rows when they become narrower; others wrap the rows again.
+# These terminals truncate rows when they become narrower; other terminals wrap the rows again.
 _TRUNCATING = ("linux", "vt100", "vt102", "vt220")
 
 
 class InlineOutput(Vt100_Output):
-    """Combines several writes into one, and never asks the terminal for the cursor's position.
+    """An output that combines writes, and never asks the terminal for the cursor's position.
 
-    The terminal's answer may be slow, or never come.
+    The terminal's answer with the position may be slow, or never come.
     """
 
     def __init__(self, stream: TextIO, term: str) -> None:
@@ -73,7 +73,7 @@ class InlineOutput(Vt100_Output):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold writes back until the next write after the block."""
+        """Hold writes back during the block; the next write after the block sends them."""
         self._held = True
         try:
             yield
@@ -90,7 +90,7 @@ class InlineApplication(Application[int]):
     """An application below lines that are printed above it."""
 
     def print_above(self, text: str) -> None:
-        """Print `text` above the application, which is then drawn again."""
+        """Print `text` above the application, and draw the application again."""
         assert isinstance(self.output, InlineOutput)
         with self.output.held():
             self.renderer.erase()
@@ -98,7 +98,7 @@ class InlineApplication(Application[int]):
         self.invalidate()
 
     def shrink(self) -> None:
-        """Free rows that the application no longer needs; prompt_toolkit would keep them."""
+        """Free the rows that the application no longer needs, because prompt_toolkit keeps them."""
         screen = self.renderer.last_rendered_screen
         if screen is None:
             return
@@ -110,7 +110,7 @@ class InlineApplication(Application[int]):
                 self.renderer.erase()
 
     def _on_resize(self) -> None:
-        """Move up over the rows that the terminal added by wrapping, before all is erased."""
+        """Move the cursor up over the rows that the terminal added by wrapping, then erase."""
         screen = self.renderer.last_rendered_screen
         if screen is not None and reflows(os.environ):
             columns = max(self.output.get_size().columns, 1)
@@ -123,5 +123,5 @@ class InlineApplication(Application[int]):
 
 
 def reflows(environ: Mapping[str, str]) -> bool:
-    """Whether the terminal wraps rows again when it becomes narrower, as most terminals do."""
+    """Return whether the terminal wraps rows again when it becomes narrower, as most do."""
     return environ.get("TERM") not in _TRUNCATING and "XTERM_VERSION" not in environ

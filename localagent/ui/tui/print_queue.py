@@ -1,7 +1,7 @@
 """The lines above the prompt, on their way from the thread that draws to the thread that prints.
 
-Any thread may draw, and drawing does not wait for the printing thread. There is one exception: a
-stopped terminal (Ctrl-S, a slow line) stops the agent's thread once many characters wait.
+Any thread may draw, and drawing does not wait for the printing thread. The exception: if many
+characters wait because the terminal is stopped (Ctrl-S) or slow, the agent thread waits, too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """The current work: a status since `since` (monotonic seconds), or an unfinished row."""
+    """The live row: a status that began at `since` (monotonic seconds), or an unfinished row."""
 
     status: str = ""
     since: float = 0.0
@@ -62,7 +62,7 @@ class PrintQueue:
 
     @property
     def width(self) -> int:
-        """Cells in a row of the terminal."""
+        """The number of cells in a row of the terminal."""
         return self._width
 
     def resize(self, width: int) -> None:
@@ -85,7 +85,7 @@ class PrintQueue:
         text = stream.getvalue()
         stream.seek(0)
         stream.truncate()
-        if threading.get_ident() != self._printing_thread:  # it would wait for itself
+        if threading.get_ident() != self._printing_thread:  # the printer would wait for itself
             while self._waiting > MAX_WAITING and not self._closed:
                 self._taken.wait(_POLL_SECONDS)
                 self._taken.clear()
@@ -94,7 +94,7 @@ class PrintQueue:
         self._wake()
 
     def console(self) -> Console:
-        """This thread's console, with the current width."""
+        """Return this thread's console, with the current width."""
         console: Console | None = getattr(self._local, "console", None)
         if console is None:
             console = Console(
@@ -113,7 +113,7 @@ class PrintQueue:
         return console
 
     def status(self, text: str, *, timed: bool = True) -> None:
-        """Set the live row; `timed` adds the seconds since its text changed."""
+        """Set the live row; `timed` adds the seconds since the status changed."""
         before = self.live
         since = before.since if before.status == text else time.monotonic()
         self._set_live(LiveRow(text, since, timed))
@@ -131,7 +131,7 @@ class PrintQueue:
         self._wake()
 
     def live_text(self, frame: int) -> Text:
-        """The live row, at most one row long; `frame` numbers the pictures of the turning sign."""
+        """Return the live row, cut to one row; `frame` is the current frame of the spinner."""
         live = self.live
         if live.partial is not None:
             text = live.partial.copy()
@@ -155,6 +155,6 @@ class PrintQueue:
         return "".join(parts)
 
     def close(self) -> None:
-        """Let no thread wait any more."""
+        """Stop blocking: `line` no longer waits for printing."""
         self._closed = True
         self._taken.set()

@@ -15,7 +15,7 @@ _MODE_STYLES = {"plan": "accent", "auto-edit": "warn", "auto": "bad"}
 
 
 def status_line(status: SessionStatus, parts: Sequence[str], width: int, symbols: Symbols) -> Text:
-    """The named parts, as many as fit into `width` cells; the first names have priority."""
+    """Join the named parts that fit into `width` cells; the first names have priority."""
     line = Text()
     for part in parts:
         text = _part(part, status, symbols)

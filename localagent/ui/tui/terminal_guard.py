@@ -1,7 +1,7 @@
 """Restores the terminal however this process ends, also after kill -9.
 
-A child process waits at a pipe. If the pipe closes without a farewell, the child restores the
-terminal's settings, and switches off the modes of a prompt. (bash restores the settings by itself;
+A child process waits at a pipe. If the pipe closes without a final message, the child restores the
+terminal's settings and turns off the modes that a prompt uses. (bash restores the settings itself;
 a plain sh does not.)
 """
 
@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from typing import Any
 
 RESET = b"\x1b[J\x1b[?2004l\x1b[?1l\x1b[?25h\x1b[0m\r\n"
-"""Turns off bracketed paste and application keys, shows the cursor, resets colors; a new line."""
+"""Control codes: turn off bracketed paste and application keys, show the cursor, reset colors."""
 
 _FAREWELL = b"."
 
 
 @contextmanager
 def guarded(terminal: int) -> Iterator[None]:
-    """Guard `terminal`, a file descriptor. Call this before threads start.
+    """Guard the terminal, given as a file descriptor. Enter this before threads start.
 
-    Keys typed during start-up reach the prompt unchanged: Enter stays Enter.
+    Keys that the user types during start-up, such as Enter, reach the prompt unchanged.
     """
     if sys.platform == "win32" or not os.isatty(terminal):
         yield
@@ -65,7 +65,7 @@ def _quiet(terminal: int, settings: list[Any]) -> None:
 
 
 def _wait_and_restore(watch: int, alive: int, terminal: int, settings: list[Any]) -> None:
-    """Run the child process; never returns."""
+    """Wait in the child process and restore the terminal; never return."""
     import termios
 
     try:

@@ -1,1 +1,1 @@
-"""The views of both front ends: turns, diffs, Markdown, themes."""
+"""Views that both front ends use: turns, diffs, Markdown, themes."""

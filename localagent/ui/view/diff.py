@@ -1,4 +1,4 @@
-"""Unified diffs for readers: colored lines with their numbers, and changed words marked."""
+"""Unified diffs for readers: colored lines with line numbers and highlighted words."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from localagent.ui.view.sanitize import clean
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 _LONGEST = 400  # characters; words of longer lines are not compared
-_SIMILAR = 0.4  # lines that share less are different lines; marking their words says nothing
+_SIMILAR = 0.4  # if two lines share a smaller part, their words are not highlighted
 
 
 def is_diff(text: str) -> bool:
-    """Whether `text` begins like a unified diff."""
+    """Return whether `text` begins like a unified diff."""
     return text.startswith("--- ") and "\n+++ " in text
 
 
 def diff_rows(diff: str) -> Iterator[Text]:
-    """The lines of `diff`, cleaned; each line of code begins with its number.
+    """Yield the lines of `diff`, cleaned; each line of code begins with its number.
 
-    The number is that of the new file; for a removed line it is that of the old file.
+    Lines are numbered as in the new file, removed lines as in the old file.
     """
     lines = diff.removesuffix("\n").split("\n")
     body = [line for line in lines[2:] if line[:1] in ("+", "-", " ")]
     if body and all(line.endswith("\r") for line in body):
         lines = [
             line.removesuffix("\r") for line in lines
-        ]  # every line ends with CRLF: not worth showing
+        ]  # if every line ends with CRLF, the "\r" is not shown
     hunk = _Hunk(_digits(lines))
     for number, line in enumerate(lines):
         if number < 2:
@@ -47,7 +47,7 @@ def diff_rows(diff: str) -> Iterator[Text]:
 
 
 def counts(diff: str) -> tuple[int, int]:
-    """The numbers of lines that `diff` adds and removes."""
+    """Return how many lines `diff` adds, and how many it removes."""
     body = diff.split("\n")[2:]
     return sum(x.startswith("+") for x in body), sum(x.startswith("-") for x in body)
 
@@ -63,7 +63,7 @@ class _Hunk:
     _added: list[tuple[int, str]] = field(default_factory=list)
 
     def take(self, line: str) -> Iterator[Text]:
-        """Take the next line; changed lines are yielded when their group ends."""
+        """Take the next line of the diff; changed lines are yielded when their group ends."""
         sign = line[:1]
         if sign == "-":
             if self._added:
@@ -119,7 +119,7 @@ def _stylize(text: Text, words: list[str], start: int, end: int, style: str) -> 
 
 
 def _digits(lines: list[str]) -> int:
-    """The width of the largest line number."""
+    """Return the number of digits of the largest line number."""
     last = 0
     for line in lines[2:]:
         if head := _HUNK.match(line):

@@ -1,4 +1,4 @@
-"""The user's editor."""
+"""Opens the user's editor ($VISUAL or $EDITOR)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _USUAL = ("nano", "vim", "vi", "emacs")
 
 
 def open_editor(text: str, name: str = "message.md") -> str | None:
-    """Let the user edit `text` as a file called `name`; None where the editor fails.
+    """Let the user edit `text` as a file called `name`; return None if the editor fails.
 
-    The editor uses the terminal until it ends. Raises UsageError where there is no editor.
+    The editor uses the terminal until it ends. Raises UsageError if there is no editor.
     """
     command = _command()
     with tempfile.TemporaryDirectory(prefix="localagent-", ignore_cleanup_errors=True) as folder:

@@ -1,4 +1,4 @@
-"""Numbers, times and signs for readers."""
+"""Formats numbers and times for readers, and chooses the signs of lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """Signs at the beginning of lines, and between parts of a line."""
+    """The signs at the beginning of lines, and between parts of a line."""
 
     ok: str
     bad: str
@@ -31,10 +31,10 @@ ASCII = Symbols("+", "x", "!", "*", ">", "[locked]", "-", "|/-\\")
 
 
 def symbols_for(encoding: str, environ: Mapping[str, str] | None = None) -> Symbols:
-    """Unicode signs where both the output's encoding and the locale can show them.
+    """Return Unicode signs if the output's encoding and the locale support them, else ASCII.
 
-    The encoding alone is not enough: in the "C" locale Python also writes UTF-8, and the terminal
-    may not read it.
+    The encoding alone is not enough: in the "C" locale, Python writes UTF-8, which the terminal may
+    not understand.
     """
     if "utf" not in encoding.lower():
         return ASCII
@@ -58,7 +58,7 @@ def duration(seconds: float) -> str:
 
 
 def remaining(seconds: float) -> str:
-    """An estimated time: "about 6 s left", "about 2 min left"."""
+    """Format an estimate: "about 6 s left", "about 2 min left"."""
     if seconds < 1.5:
         return "about 1 s left"
     if seconds < 90:
@@ -67,7 +67,7 @@ def remaining(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes: "512 B", "1.1 GB" (powers of 1000, like shops and file managers)."""
+    """Format a number of bytes in powers of 1000: "512 B", "1.1 GB"."""
     if count < 1000:
         return f"{count} B"
     value = float(count)
@@ -84,7 +84,7 @@ def count(number: int, noun: str) -> str:
 
 
 def check_result(event: CheckFinished) -> str:
-    """The result of a check: "11 passed, 1 failed", "passed", "failed (exit code 2)"."""
+    """Describe the result of a check: "11 passed, 1 failed", "passed", "failed (exit code 2)"."""
     counts = tests(event.tests_passed, event.tests_failed)
     if not counts:
         return "passed" if event.ok else f"failed (exit code {event.exit_code})"
@@ -94,7 +94,7 @@ def check_result(event: CheckFinished) -> str:
 
 
 def tests(passed: int | None, failed: int | None) -> str:
-    """ "11 passed, 1 failed"; "" where there are no counts."""
+    """Format counts of tests: "11 passed, 1 failed"; "" if there are no counts."""
     if passed is None and failed is None:
         return ""
     if not failed:

@@ -1,4 +1,4 @@
-"""Syntax highlighting, a line at a time, while the model writes code."""
+"""Highlights the syntax of code, line by line, while the model writes the code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rich.text import Text
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
-# A lexer keeps no state between lines, so it reads earlier lines again for each line. This many
-# lines cover most multi-line strings and comments, and cost about a millisecond.
+# A lexer keeps no state between lines, so for each line it also reads this many earlier lines. They
+# cover most multi-line strings and comments, and take about a millisecond.
 _LINES_BEFORE = 40
-_LONGEST = 500  # characters; a longer line is data, and too slow to color
+_LONGEST = 500  # characters; a longer line is probably data, and is not colored
 
 _STYLES = (
     ("Comment", "code.comment"),
@@ -30,14 +30,14 @@ _STYLES = (
 
 
 class Highlighter:
-    """Highlights the lines of one code block; an unknown language stays plain."""
+    """Highlights the lines of one code block; code of an unknown language stays plain."""
 
     def __init__(self, language: str) -> None:
         self._before: deque[str] = deque(maxlen=_LINES_BEFORE)
         self._lexer = _lexer(language)
 
     def line(self, line: str) -> Text:
-        """The next line, with styles."""
+        """Return the next line with styles."""
         if self._lexer is None or len(line) > _LONGEST:
             return Text(line)
         start = sum(len(each) + 1 for each in self._before)
@@ -66,5 +66,5 @@ def _lexer(language: str) -> Lexer | None:
 
 
 def _style(token: str) -> str:
-    """The theme's style for a kind of token: "Token.Keyword.Constant" is a keyword."""
+    """Return the theme's style for a kind of token: "Token.Keyword.Constant" is a keyword."""
     return next((style for part, style in _STYLES if part in token), "")

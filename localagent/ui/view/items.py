@@ -1,4 +1,4 @@
-"""Draws what a chat hands out besides events: text, errors, Markdown, tables, diffs, questions."""
+"""Draws the outputs of a chat and its questions: text, errors, Markdown, tables, diffs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from localagent.ui.view.reply_stream import AnswerStream
 from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Hanging, Surface, hanging, indented
 
-_NARROWEST_LAST = 16  # cells; a table that leaves its last column less is drawn as a list
-# A command is always drawn whole: the folded part could be the one that matters.
+_NARROWEST_LAST = 16  # cells of the last column; below that, a table is drawn as a list
+# Largest part of a diff that a question draws. A command is always drawn whole.
 _MAX_DIFF_LINES = 400
 
 
@@ -42,7 +42,8 @@ def draw_output(surface: Surface, item: Output) -> None:
             _draw_table(surface, item.head, item.rows)
         case "text":
             for line in clean(item.text).rstrip("\n").split("\n"):
-                # Where wrapping would cut a word, the terminal breaks the line: it copies whole.
+                # If wrapping would cut a word, the terminal breaks the line, so that copying keeps
+                # it whole.
                 whole_words = all(cell_len(word) <= surface.width for word in line.split())
                 surface.line(Text(line), wrap=whole_words)
 
@@ -68,12 +69,12 @@ def draw_question(surface: Surface, question: Question) -> None:
 
 
 def verb(tool: str) -> str:
-    """What a tool does, as in "may I change x.py?"."""
+    """Return the verb for a tool, as in "may I change x.py?"."""
     return spec_of(tool).verb or f"use {one_line(tool)} on"
 
 
 def _draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
-    """Draw rows in columns: the last column hangs, columns of numbers are aligned to the right."""
+    """Draw rows in columns. The last column wraps; columns of numbers are aligned to the right."""
     lines = [
         tuple(clean(cell).strip() for cell in row) for row in ((head, *rows) if head else rows)
     ]
@@ -104,7 +105,7 @@ def _draw_table(surface: Surface, head: tuple[str, ...], rows: tuple[tuple[str, 
 
 
 def _draw_list(surface: Surface, rows: list[tuple[str, ...]]) -> None:
-    """Draw a table on a narrow terminal: each row's first cell, the others below it."""
+    """Draw a table on a narrow terminal: the first cell of each row, and its other cells below."""
     for row in rows:
         surface.line(Text(row[0]))
         for cell in row[1:]:

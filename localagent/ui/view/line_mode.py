@@ -1,7 +1,7 @@
-"""An interactive session without a screen: each line of input is one turn.
+"""An interactive session that draws no prompt: each line of input is one turn.
 
-Used for input from a pipe, output into a file, and terminals that cannot redraw a line
-(TERM=dumb). Questions are answered with a letter and Enter.
+The mode is used for input from a pipe, output to a file, and terminals that cannot redraw a line
+(TERM=dumb). The user answers questions with a letter and Enter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TRIES = 3
 
 
 def first_line(stdin: TextIO) -> str:
-    """The first line of piped input, "" where there is none; a terminal is not read."""
+    """Read the first line of piped input. Return "" if there is none or stdin is a terminal."""
     if stdin.isatty():
         return ""
     while (line := stdin.readline()) and not line.strip():
@@ -35,9 +35,9 @@ def first_line(stdin: TextIO) -> str:
 
 
 def hold(open_chat: Callable[[bool], Chat], first: str) -> int:
-    """Hold a whole session; returns the exit code of the last turn. `first` was read already.
+    """Run a whole session and return the exit code of its last turn. `first` is the first line.
 
-    `open_chat` takes whether stdin is a terminal, so that a user can answer questions.
+    `open_chat` gets True if stdin is a terminal, where a user can answer questions.
     """
     interactive = sys.stdin.isatty()
     with ExitStack() as stack:
@@ -82,9 +82,9 @@ def _interruptible(chat: Chat) -> Iterator[None]:
 
 
 class Asker:
-    """Asks the user with y, n or a. `read` returns a line, "" at the end of input.
+    """Asks the user for y, n or a. `read` returns a line, or "" at the end of input.
 
-    "a" answers similar questions of this session; it is not stored anywhere else.
+    The answer "a" also covers similar questions of this session; it is not stored.
     """
 
     def __init__(self, screen: Screen, read: Callable[[], str]) -> None:
@@ -93,9 +93,9 @@ class Asker:
         self._always: set[tuple[str, str]] = set()
 
     def ask(self, question: Question) -> Answer:
-        """Draw `question` and return the answer; an unclear answer counts as no."""
+        """Draw `question` and return the answer; repeated unclear answers count as no."""
         spec = spec_of(question.tool)
-        # "always" covers every file of a tool that writes, and else only the same request again.
+        # "always" covers every file for a tool that writes; for other tools, only the same request.
         scope = (spec.name, "" if spec.effect == "write" else question.subject)
         if scope in self._always:
             return Answer(True, "allowed for this session")
@@ -127,7 +127,7 @@ class _LineSession:
         self.code = 0
 
     def run(self, line: str) -> bool:
-        """Run one line; False where the session ends with it."""
+        """Run one line; return False if the line ended the session."""
         if self._asker is not None:  # the terminal echoes the user's input
             self._renderer.echoed = line.strip()
         for item in self._chat.submit(line):
@@ -166,7 +166,7 @@ class _LineSession:
                 draw_output(self._screen, Output("note", "only at a terminal with a screen"))
 
     def _pick(self, request: UIRequest) -> str | None:
-        """The choice whose number the user enters; None for no number, or without a user."""
+        """Return the choice whose number the user enters; None for other input or no user."""
         if request.title:
             draw_output(self._screen, Output("text", request.title))
         for number, choice in enumerate(request.choices, 1):

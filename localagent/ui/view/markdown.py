@@ -1,7 +1,8 @@
-"""Streams Markdown: styled rows come out as soon as later text cannot change them.
+"""Streams Markdown: a styled row is returned as soon as later text cannot change it.
 
 It draws paragraphs, headings, lists, quotes, rules, code blocks and tables, and leaves other text
-unchanged. Memory is bounded by one line, one table, and the lines that the highlighter reads again.
+unchanged. The stream keeps only one line, one table, and the lines that the highlighter reads
+again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from rich.text import Text
 from localagent.ui.view.highlight import Highlighter
 from localagent.ui.view.markdown_inline import Inline
 
-# The beginning of a line that may still become something other than a paragraph.
+# Matches the beginning of a line that may still become something other than a paragraph.
 _UNDECIDED = re.compile(
     r"\s*(#{0,6}\s*|[-*_+]{0,3}|\d{1,3}[.)]?|([-*+]|\d{1,3}[.)])\s+(\[.{0,3})?|>\s*|`{1,2}|~{1,2})$"
 )
@@ -34,14 +35,14 @@ _MAX_INDENT = 12
 
 @dataclass(frozen=True, slots=True)
 class MarkdownRow:
-    """One row of output; a `whole` row (code) is never broken, whatever its width."""
+    """One row of output; a `whole` row, such as code, is never broken."""
 
     text: Text
     whole: bool = False
 
 
 class MarkdownStream:
-    """Turns pieces of cleaned text into rows of at most `width` cells; code is not broken."""
+    """Turns pieces of cleaned text into rows of at most `width` cells; code may be wider."""
 
     def __init__(self, width: int, *, unicode: bool = True) -> None:
         self.width = max(width, _NARROWEST)
@@ -57,7 +58,7 @@ class MarkdownStream:
         self._table: list[str] = []
 
     def feed(self, piece: str) -> Iterator[MarkdownRow]:
-        """Yield the rows that the next piece completes."""
+        """Take the next piece, and yield the rows that it completes."""
         first, *more = piece.split("\n")
         yield from self._add(first)
         for part in more:
@@ -65,13 +66,13 @@ class MarkdownStream:
             yield from self._add(part)
 
     def close(self) -> Iterator[MarkdownRow]:
-        """Yield the rest, at the end of the text."""
+        """End the text, and yield the remaining rows."""
         if self._line or self._inline is not None:
             yield from self._end_line()
         yield from self._end_table()
 
     def partial(self) -> Text:
-        """The unfinished row."""
+        """Return the row that is not finished yet."""
         if self._inline is not None:
             return self._with_lead(self._inline.rest())
         return Text(self._line)
@@ -94,7 +95,7 @@ class MarkdownStream:
         yield from self._rows(end=False)
 
     def _begin(self) -> str:
-        """Begin a line of text (no code, table or rule); returns it without its block marks."""
+        """Begin a line of text (no code, table or rule); return the line without block marks."""
         line, self._line, self._inline = self._line, "", Inline()
         lead, self._style = "", ""
         if heading := _HEADING.match(line):
@@ -171,7 +172,7 @@ class MarkdownStream:
 
 
 def _table(lines: list[str], width: int) -> Iterator[MarkdownRow]:
-    """The table in columns, or as lines "name: value" where it is wider than the terminal."""
+    """Draw the table in columns, or as lines "name: value" if it is wider than the terminal."""
     has_head = len(lines) > 1 and bool(_TABLE_RULE.match(lines[1]))
     rows = [_cells(line) for line in lines if not _TABLE_RULE.match(line)]
     columns = max((len(row) for row in rows), default=0)

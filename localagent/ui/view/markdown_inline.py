@@ -1,7 +1,8 @@
 """Markdown inside a line (`code`, **bold**, *italic*, ~~strike~~, links), broken into rows.
 
-A mark takes effect when it opens, before its end arrives. So the first rows of a long paragraph can
-be printed while the model writes the rest. A mark that is never closed ends with its line.
+A mark styles the text after it at once, before the closing mark arrives. So the first rows of a
+long paragraph can be printed while the model writes the rest. A mark that is never closed ends with
+its line.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 _LINK = re.compile(r"!?\[([^\][\n]{1,400})\]\(<?([^()\s<>]{1,1000})>?\)")
-# Not "_" and "__": in text about code they are parts of names.
+# "_" and "__" are not marks here, because in text about code they are parts of names.
 _STYLES = {"**": "strong", "*": "italic", "~~": "strike"}
-# The end of the text so far, where later text may change its meaning.
+# Matches the end of a text if later text may change the meaning of that end.
 _UNDECIDED = re.compile(r"(!?\[[^\][\n]{0,400}(\](\([^()\s]{0,1000})?)?|[*~`\\!]+)$")
 _ESCAPABLE = "\\`*_{}[]()#+-.!>~|<"
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -30,13 +31,13 @@ class Inline:
     _open: list[str] = field(default_factory=list)
 
     def add(self, piece: str) -> None:
-        """Take the next piece of the line; it has no line breaks."""
+        """Take the next piece of the line; the piece has no line breaks."""
         self.raw += piece
 
     def rows(self, width: int, *, end: bool) -> list[Text]:
         """Remove and return the complete rows, at most `width` cells wide.
 
-        `end` says that the line is complete, and so is its last row.
+        With `end`, the line is complete, so its last row is returned, too.
         """
         tail = None if end else _UNDECIDED.search(self.raw)
         ready = self.raw[: tail.start()] if tail else self.raw
@@ -51,18 +52,18 @@ class Inline:
         if len(starts) < 2:
             return []
         place, rest, self._open = places[starts[-1]]
-        self.raw = rest + self.raw[place:]  # the tail lies behind all places
+        self.raw = rest + self.raw[place:]  # the undecided tail lies behind all places
         return rows[:-1]
 
     def rest(self) -> Text:
-        """The styled text that is not yet part of a row."""
+        """Return the styled text that is not yet part of a complete row."""
         return self._read(self.raw, list(self._open))[0]
 
     @staticmethod
     def _read(raw: str, open_marks: list[str]) -> tuple[Text, list[tuple[int, str, list[str]]]]:
-        """The styled text of `raw`, and for each character how to resume there.
+        """Return the styled text of `raw`, and for each character a place to resume reading.
 
-        A place to resume has an offset in `raw`, a text that precedes it, and the open marks.
+        A place has an offset in `raw`, a text to put before `raw[offset:]`, and the open marks.
         """
         text = Text()
         places: list[tuple[int, str, list[str]]] = []
@@ -128,7 +129,7 @@ def _style(marks: list[str]) -> str:
 
 
 def _mark(raw: str, at: int, marks: list[str]) -> str:
-    """The mark that opens or closes at `at`, or ""."""
+    """Return the mark that opens or closes at the offset `at`, or ""."""
     double, single = raw[at : at + 2], raw[at]
     mark = double if double in _STYLES else single if single in _STYLES else ""
     if not mark:
@@ -142,7 +143,7 @@ def _mark(raw: str, at: int, marks: list[str]) -> str:
 
 
 def _breaks(plain: str, width: int) -> Iterator[int]:
-    """The offsets where rows begin: at words, and inside a word too long for a row."""
+    """Yield the offsets where rows begin: at words, and inside words longer than a row."""
     yield 0
     used = 0
     for word in _WORD.finditer(plain):
@@ -153,7 +154,7 @@ def _breaks(plain: str, width: int) -> Iterator[int]:
             cells, used = cell_len(plain[start : word.end()]), 0
         else:
             start = word.start()
-        if cells > width:  # a word alone on its row
+        if cells > width:  # a word alone in its row
             row = 0
             for place in range(start, word.end()):
                 cells = cell_len(plain[place])

@@ -1,7 +1,7 @@
 """Draws the event stream: one line for each event, and a summary at the end of a turn.
 
-The live line is the current work, a finished line is completed work. Model output, command output
-and file names are cleaned (`ui.view.sanitize`) before they are drawn.
+The live line shows the current work, a finished line shows completed work. Model output, command
+output and file names are cleaned (`ui.view.sanitize`) before they are drawn.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Surface, hanging, indented
 from localagent.ui.view.summary import TurnReport, draw_summary
 
-# Requests whose reply is one word of a list: nothing to watch.
+# Requests whose reply is one word of a list; their replies are not drawn.
 _CHOICES = ("classify", "localise")
-# Requests with many replies of a line or two: their cost gets no line.
+# Requests with many short replies; no line reports their cost.
 _SHORT = ("infill", *_CHOICES)
-_PROMPT_LINES = 6  # of a long prompt, the lines that are echoed
-# Steps that are only a number; the tool calls between them say more.
+_PROMPT_LINES = 6  # lines of a long prompt that are echoed
+# Steps that have only a number; they are not drawn, because the tool calls say more.
 _UNNAMED = ("think",)
 _DOING = {
     "classify": "understanding the request",
@@ -70,9 +70,9 @@ _STREAMS: dict[str, type[AnswerStream] | type[ActStream]] = {
 
 
 class Renderer:
-    """Draws events on a surface. `undo` is the command that the summary names.
+    """Draws events on a surface. The summary names the command `undo`, which undoes the turn.
 
-    `inside` an interactive session, facts of its status line and prompt are left out.
+    With `inside`, facts that the status line or prompt of a session shows are left out.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class Renderer:
 
     def _request(self, event: ModelRequested) -> None:
         self._purpose = event.purpose
-        if not self._streams:  # of several replies at once, only the first is drawn
+        if not self._streams:  # if several replies arrive at once, only the first is drawn
             watched = self._screen.live_line and event.purpose not in _CHOICES
             kind = _STREAMS.get(event.purpose, CodeStream)
             self._reply = kind(self._screen) if watched else None
@@ -218,7 +218,7 @@ class Renderer:
         if event.purpose in _SHORT or (self._inside and event.finish != "length"):
             return
         if not event.completion_tokens and not event.prefill_seconds:
-            return  # stopped in the prefill: nobody counted the tokens
+            return  # stopped in the prefill, so the number of tokens is unknown
         read = event.prompt_tokens - event.reused_tokens
         reused = f" ({event.reused_tokens:,} reused)" if event.reused_tokens else ""
         cost = (
@@ -230,7 +230,7 @@ class Renderer:
         self._screen.line(indented(Text(cost, style="faint"), 2))
 
     def _end_replies(self) -> None:
-        """Finish replies that were cut off, so that the next output begins on a new line."""
+        """End replies that were cut off, so that the next output begins on a new line."""
         self._end_reply()
         self._streams.clear()
 
@@ -334,7 +334,7 @@ class Renderer:
         self._print(self._screen.symbols.warn, "warn", text)
 
     def _failed(self, event: Failed) -> None:
-        if event.kind == "Interrupted":  # the turn's end says so
+        if event.kind == "Interrupted":  # the end of the turn reports that
             return
         self._print(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
         if event.hint:
@@ -347,7 +347,7 @@ class Renderer:
 
 
 def draw_prompt(surface: Surface, prompt: str) -> None:
-    """Draw the user's input; of a long text only the beginning."""
+    """Draw the user's input, or the beginning of a long input."""
     lines = prompt.strip().splitlines() or [""]
     beginning = "\n".join(one_line(line, 400) for line in lines[:_PROMPT_LINES])
     body = Text(beginning, style="strong")
@@ -357,7 +357,7 @@ def draw_prompt(surface: Surface, prompt: str) -> None:
 
 
 def _call(event: ToolCalled) -> str:
-    """ "read inventory/stock.py": the tool with its short arguments."""
+    """Describe a tool call by the tool and its short arguments: "read inventory/stock.py"."""
     parts = [one_line(event.tool)]
     for value in event.arguments.values():
         lines = value.strip("\n").count("\n") + 1

@@ -1,4 +1,4 @@
-"""A reply while the model writes it: answers as Markdown, code dim, indented and folded."""
+"""Draws a reply while the model writes it: answers as Markdown, code dim and folded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localagent.ui.view.sanitize import StreamCleaner
 from localagent.ui.view.screen import Surface
 
 MAX_LINES = 40
-"""Lines of code that are drawn; the live line counts the rest.
+"""Number of lines of code that are drawn; the live line counts the other lines.
 
 The summary shows the whole change, and the transcript has the whole reply.
 """
@@ -25,13 +25,13 @@ _INDENT = "    "
 
 @cache
 def call_start() -> re.Pattern[str]:
-    """The first line of a built-in tool's call, or of `done`: three backticks and the name."""
+    """Match the first line of a tool call or of `done`: three backticks and the name."""
     names = "|".join((*standard_tools(), DONE.name))
     return re.compile(rf"```({names})\b")
 
 
 class AnswerStream:
-    """Draws an answer to the user: the whole text, as Markdown."""
+    """Draws an answer to the user as Markdown, in full."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
@@ -56,7 +56,7 @@ class AnswerStream:
         self._surface.clear_status()
 
     def _row(self, text: Text) -> None:
-        if not text.plain.strip():  # held back: no blank line begins or ends an answer
+        if not text.plain.strip():  # held back, so that no blank line begins or ends an answer
             self._blank += self._any
             return
         for _ in range(min(self._blank, 2) if self._any else 1):
@@ -68,7 +68,7 @@ class AnswerStream:
 class ActStream:
     """Draws a reply that ends with a tool call: its text before the call, and the text of "done".
 
-    Other calls get one line from the renderer when the tool returns.
+    For every call except "done", the renderer draws one line when the tool returns.
     """
 
     def __init__(self, surface: Surface) -> None:
@@ -79,7 +79,7 @@ class ActStream:
         self._lines = 0
         self._held = ""
         self.concluded = False
-        """Whether the reply has a "done", whose text is on the screen."""
+        """Whether the reply has a "done" call, whose text is on the screen."""
 
     def feed(self, piece: str) -> None:
         """Draw the next piece."""
@@ -115,7 +115,7 @@ class ActStream:
 
 
 class CodeStream:
-    """Draws a reply of code, which nobody reads closely."""
+    """Draws a reply of code: a few lines, then only their number."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
@@ -152,7 +152,7 @@ class CodeStream:
         self._lines += 1
         if folded:
             return
-        if not line.strip():  # held back: no blank line ends a reply
+        if not line.strip():  # held back, so that no blank line ends a reply
             self._blank += 1
             return
         for _ in range(self._blank):

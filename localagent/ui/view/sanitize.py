@@ -1,9 +1,9 @@
 """Makes untrusted text harmless before a terminal shows it.
 
 Output of a model or a command, and file names, may contain escape sequences. These can move the
-cursor, hide text, set the clipboard, or answer as if the user had typed. Other characters turn the
-direction of text, so that it reads differently. All of them are shown as escapes ("\\x1b",
-"\\u202e").
+cursor, hide text, set the clipboard, or answer as if the user had typed. Other characters reverse
+the direction of text, so that it reads differently. All such characters are shown as escapes
+("\\x1b", "\\u202e").
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _TABLE: dict[int, str] = {
 
 
 def clean(text: str) -> str:
-    """`text` for display: controls become escapes, tabs four spaces, line ends "\\n"."""
-    if text.isascii() and text.isprintable():  # nearly all text; a hundred times faster
+    """Clean `text` for display: controls become escapes, tabs four spaces, line ends "\\n"."""
+    if text.isascii() and text.isprintable():  # nearly all text; this path is faster
         return text
     return text.replace("\r\n", "\n").translate(_TABLE)
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """`text` cleaned, on one line, at most `limit` characters."""
+    """Clean `text`, and cut it to one line of at most `limit` characters."""
     line = clean(" ".join(text.split()))
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 class StreamCleaner:
-    """Cleans text that arrives in pieces: two pieces may share a "\\r\\n"."""
+    """Cleans text that arrives in pieces, even if two pieces share a "\\r\\n"."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The next piece, cleaned; a "\\r" at its end waits for the piece after it."""
+        """The next piece, cleaned; a "\\r" at its end is held back until the piece after it."""
         text = self._held + piece
         self._held = "\r" if text.endswith("\r") else ""
         return clean(text[: len(text) - len(self._held)])

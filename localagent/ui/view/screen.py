@@ -1,8 +1,8 @@
 """The terminal: finished lines, one live line that moves, and text that streams.
 
-Only the live line is ever drawn over. Finished lines can be scrolled, copied and logged, and an
-interrupt leaves no hidden cursor behind. An output that is no terminal has no live line and no
-control codes.
+Only the live line is redrawn. Finished lines can be scrolled, copied and logged, and an interrupt
+leaves no hidden cursor behind. An output that is not a terminal gets no live line and no control
+codes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from localagent.ui.view.format import ASCII, UNICODE, Symbols, duration, symbols
 from localagent.ui.view.theme import rich_theme
 
 ERASE = "\r\x1b[2K"
-NARROWEST = 8  # columns that a text gets even where its label leaves none
-_REDRAW_SECONDS = 0.1  # nobody sees faster changes, and each costs a write to the terminal
+NARROWEST = 8  # columns that a text gets even if its label leaves no room
+_REDRAW_SECONDS = 0.1  # shortest time between two redraws of the live line
 _TICK_SECONDS = 0.25
-_ELAPSED_AFTER_SECONDS = 3.0  # a status that lasts longer says how long
+_ELAPSED_AFTER_SECONDS = 3.0  # a status that lasts longer shows its duration
 
 
 class Surface(Protocol):
-    """What can be drawn on: a terminal (`Screen`), or the lines above a prompt (`ui.tui`)."""
+    """An area to draw on: a terminal (`Screen`), or the lines above a prompt (`ui.tui`)."""
 
     symbols: Symbols
     live_line: bool
@@ -45,7 +45,7 @@ class Surface(Protocol):
 
     @property
     def width(self) -> int:
-        """Cells in a row."""
+        """The number of cells in a row."""
 
     def line(self, item: RenderableType = "", *, wrap: bool = True) -> None:
         """Print a finished line, or anything that rich can draw."""
@@ -62,13 +62,13 @@ class Surface(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hanging:
-    """`lead`, then `body`; later lines of `body` begin below its first. Renders itself for rich."""
+    """`lead`, then `body`, whose lines all begin in the same column. rich can print it."""
 
     lead: Text
     body: Text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The lines, for rich."""
+        """Yield the lines for rich."""
         margin = cell_len(self.lead.plain)
         width = max(options.max_width - margin, NARROWEST)
         for number, line in enumerate(self.body.wrap(console, width, overflow="fold")):
@@ -78,17 +78,17 @@ class Hanging:
 
 
 def hanging(sign: Text, body: Text) -> Hanging:
-    """`sign`, a space, and `body` that hangs behind them."""
+    """Return `sign`, a space, and `body` as a hanging paragraph."""
     return Hanging(sign + Text(" "), body)
 
 
 def indented(body: Text, by: int) -> Hanging:
-    """`body`, `by` columns to the right."""
+    """Return `body`, indented by `by` columns."""
     return Hanging(Text(" " * by), body)
 
 
 def labelled(rows: Sequence[tuple[str, Text]]) -> list[Hanging]:
-    """Rows of a dim label and a text that hangs to its right."""
+    """Return rows that have a dim label and a hanging text to its right."""
     width = max(len(label) for label, _ in rows)
     return [
         Hanging(Text.assemble("  ", (f"{label:<{width}}", "faint"), "  "), text)
@@ -97,7 +97,7 @@ def labelled(rows: Sequence[tuple[str, Text]]) -> list[Hanging]:
 
 
 def status_row(symbols: Symbols, frame: int, status: str, seconds: float | None) -> Text:
-    """A status behind a turning sign; after a while it says how many `seconds` it has lasted."""
+    """Return a spinner and a status; a status that lasts some time also shows its `seconds`."""
     row = f"{symbols.frames[frame % len(symbols.frames)]} {status}"
     if seconds is not None and seconds >= _ELAPSED_AFTER_SECONDS:
         row += f", {duration(seconds)}"
@@ -105,9 +105,9 @@ def status_row(symbols: Symbols, frame: int, status: str, seconds: float | None)
 
 
 class Screen:
-    """Draws on a rich console. `live` says whether the screen may draw over a line.
+    """Draws on a rich console. `live` says whether the screen may redraw a line.
 
-    `tick` starts a thread that keeps the live line moving while no events come.
+    `tick` starts a thread that redraws the live line while no events come.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Screen:
 
     @property
     def width(self) -> int:
-        """Cells in a row of the terminal."""
+        """The number of cells in a row of the terminal."""
         return self.console.width
 
     def line(self, item: RenderableType = "", *, wrap: bool = True) -> None:
@@ -186,7 +186,7 @@ class Screen:
             self.console.file.flush()
 
     def ask(self, text: str, style: str = "strong") -> None:
-        """Print cleaned text without a line break; the user types behind it."""
+        """Print cleaned text without a line break; the user types on the same line."""
         with self._lock:
             self._status, self._partial = "", None
             self._erase()
@@ -227,7 +227,7 @@ class Screen:
             elapsed = self._clock() - self._status_since if self._timed else None
             line = status_row(self.symbols, self._frame, self._status, elapsed)
         overflow: OverflowMethod = "crop" if self.symbols is ASCII else "ellipsis"
-        # A line as wide as the terminal would wrap, and could not be drawn over.
+        # A line as wide as the terminal would wrap, and then could not be redrawn.
         line.truncate(max(self.console.width - 1, 1), overflow=overflow)
         self.console.file.write(ERASE)
         self.console.print(line, end="", soft_wrap=True)
@@ -240,15 +240,15 @@ class Screen:
                 if self._status and not self._open_line:
                     try:
                         self._draw()
-                    except OSError:  # the terminal is gone; the main thread notices by itself
+                    except OSError:  # the terminal is gone, which the main thread notices, too
                         return
 
 
-# The screen of a real output stream.
+# Functions that make the screen of a real output stream.
 
 
 def can_redraw() -> bool:
-    """Whether stdin and stdout are a terminal whose lines can be drawn over."""
+    """Return whether stdin and stdout are a terminal whose lines can be redrawn."""
     term = os.environ.get("TERM", "")
     capable = term not in ("", "dumb") or sys.platform == "win32"
     return sys.stdin.isatty() and sys.stdout.isatty() and capable
@@ -256,9 +256,9 @@ def can_redraw() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a stream can show: rich's name for its colors, the encoding, and non-ASCII signs.
+    """The abilities of a stream: its colors by rich's name, its encoding, and Unicode signs.
 
-    `colors` is "none" where the stream has none.
+    `colors` is "none" if the stream shows no colors.
     """
 
     colors: str
@@ -267,17 +267,17 @@ class Capabilities:
 
 
 def capabilities(stream: TextIO) -> Capabilities:
-    """What `terminal_screen` detects for `stream`."""
+    """Return the capabilities that `terminal_screen` detects for `stream`."""
     console = Console(file=stream, force_terminal=stream.isatty())
     unicode = symbols_for(console.encoding) is UNICODE
     return Capabilities(console.color_system or "none", console.encoding, unicode)
 
 
 def terminal_screen(stream: TextIO) -> Screen:
-    """A screen on `stream`, with a live line where the terminal can be drawn over.
+    """Return a screen on `stream`, with a live line if the terminal can redraw a line.
 
-    rich respects NO_COLOR, TERM and the width. An output that is no terminal gets no control
-    codes, whatever the environment says (FORCE_COLOR).
+    rich respects NO_COLOR, TERM and the width. An output that is not a terminal gets no control
+    codes, even if FORCE_COLOR is set.
     """
     terminal = stream.isatty()
     console = Console(
@@ -295,7 +295,7 @@ def terminal_screen(stream: TextIO) -> Screen:
 
 
 def _measure(console: Console, stream: TextIO) -> None:
-    """Give a console the width of its terminal: rich assumes 80 for every dumb terminal."""
+    """Give a console the width of its terminal, because rich assumes 80 for every dumb terminal."""
     try:
         size = os.get_terminal_size(stream.fileno())
     except OSError:

@@ -1,4 +1,4 @@
-"""The summary of a turn: its diff, the checks, the outcome in plain words, and the cost."""
+"""Draws the summary of a turn: its diff, checks, outcome and cost."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ _STRATEGIES = {
 
 @dataclass
 class TurnReport:
-    """Facts from the events of one turn."""
+    """Facts for the summary, collected from the events of one turn."""
 
     session: str = ""
     calls: dict[int, str] = field(default_factory=dict)
     checks: list[CheckFinished] = field(default_factory=list)
     changes: list[FileChanged] = field(default_factory=list)
     previews: set[str] = field(default_factory=set)
-    """Diffs on the screen: a question to the user drew them."""
+    """Diffs that a question to the user has drawn already."""
     answer_drawn: bool = False
     is_user_check: bool = False
-    """The user ran the check, and the turn did nothing else."""
+    """Whether the turn only ran the check, as the user requested."""
 
 
 def draw_summary(
     screen: Surface, event: TurnFinished, report: TurnReport, undo: str, *, brief: bool = False
 ) -> None:
-    """Draw the end of a turn; `brief` reduces an answer or a user's check to its cost."""
+    """Draw the summary of a turn; with `brief`, an answer or a user's check gets only its cost."""
     answered = event.outcome == "answered" and not event.changed and report.answer_drawn
     check_only = report.is_user_check and event.outcome in ("answered", "unsolved")
     brief = brief and (answered or check_only)
@@ -159,7 +159,7 @@ def _cost(event: TurnFinished) -> Text:
 
 
 def _how(how: str) -> str:
-    """ "infill 7" for readers: "filling in a few lines (candidate 7)"."""
+    """Describe a strategy, such as "infill 7": "filling in a few lines (candidate 7)"."""
     name, _, number = how.partition(" ")
     if name in _STRATEGIES and number.isdigit():
         return f"{_STRATEGIES[name]} (candidate {number})"

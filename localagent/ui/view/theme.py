@@ -1,8 +1,8 @@
-"""Themes: colors for the names of styles.
+"""Themes, which give each named style its color.
 
 Views name styles by meaning ("ok", "faint", "code.keyword"); a theme gives each name its color.
 The dark and light themes prefer the terminal's sixteen colors, which follow the user's color
-scheme. They use other colors where these are unreadable on such a background.
+scheme. They use other colors if one of the sixteen is unreadable on a dark or light background.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DARK: dict[str, str] = {
     "code.name": "bold",
     "code.builtin": "cyan",
 }
-# Bright yellow, cyan and green are unreadable on white, and "dim" fades into it.
+# Bright yellow, cyan and green are unreadable on white, and "dim" text fades into white.
 _LIGHT: dict[str, str] = {
     **_DARK,
     "ok": "color(28)",
@@ -64,7 +64,7 @@ _LIGHT: dict[str, str] = {
     "code.number": "color(24)",
     "code.builtin": "color(24)",
 }
-# Nothing is faint, and color is never the only difference.
+# High contrast: no text is faint, and styles never differ by color alone.
 _HIGH_CONTRAST: dict[str, str] = {
     **_DARK,
     "ok": "bold bright_green",
@@ -87,7 +87,7 @@ _HIGH_CONTRAST: dict[str, str] = {
     "code.number": "bright_cyan",
     "code.builtin": "bright_cyan",
 }
-# No colors; NO_COLOR permits weight and underlining.
+# A theme without colors; the NO_COLOR convention permits bold and underlined text.
 _NONE: dict[str, str] = {
     **dict.fromkeys(_DARK, "none"),
     **{name: "bold" for name in _DARK if name.endswith(".strong")},
@@ -101,7 +101,7 @@ _THEMES = {"dark": _DARK, "light": _LIGHT, "high-contrast": _HIGH_CONTRAST, "non
 
 
 def styles(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The styles of the theme `name`, each in rich's notation.
+    """Return the styles of the theme `name`, each in rich's notation.
 
     "auto" follows the terminal's background in COLORFGBG ("15;0": the last number is its color).
     """
@@ -113,5 +113,5 @@ def styles(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def rich_theme(name: str) -> Theme:
-    """The theme `name` for a rich console."""
+    """Return the theme `name` for a rich console."""
     return Theme(styles(name))

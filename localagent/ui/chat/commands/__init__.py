@@ -26,4 +26,4 @@ COMMANDS: tuple[SlashCommand, ...] = (
     *(cli_commands.AUDIT, cli_commands.INIT, cli_commands.CONFIG),
     *(display.THEME, display.KEYS, display.QUIT),
 )
-"""In the order of the help text."""
+"""All slash commands, in the order of the help text."""

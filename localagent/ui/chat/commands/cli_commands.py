@@ -1,4 +1,4 @@
-"""Commands that are also commands of the command line; they call the same functions."""
+"""Slash commands that run commands of the command line."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _INIT_CHOICES = (
 
 
 def run_words(chat: LiveChat, words: Sequence[str]) -> Sequence[Output]:
-    """What the command line answers to these words, in the session's workspace."""
+    """Run a command line in the session's workspace, and return its outputs."""
     root = chat.session.services.workspace.root
     return chat.command_line(words, root, lambda: chat.cancelled)
 
 
 def _words(text: str) -> list[str]:
-    """The words of a line, split as a shell does. Raises UsageError."""
+    """Split a line into words, as a shell does. Raises UsageError."""
     try:
         return shlex.split(text)
     except ValueError:
@@ -37,7 +37,7 @@ def _words(text: str) -> list[str]:
 
 
 def _command(name: str, arguments: str, help: str, default: str, *actions: str) -> SlashCommand:
-    """`/name` as `localagent name`; without arguments as `localagent name default`."""
+    """Make `/name` run `localagent name`; without arguments, `localagent name default`."""
 
     def run(chat: LiveChat, text: str) -> Iterator[Item]:
         yield from run_words(chat, [name, *_words(text or default)])
@@ -61,7 +61,7 @@ def _init(chat: LiveChat, text: str) -> Iterator[Item]:
     yield from chat.request("pick", title="Write this AGENTS.md?", choices=_INIT_CHOICES)
     if chat.response() == "yes":
         outputs = run_words(chat, ["init", "--yes"])
-        # The text is on the screen already.
+        # The text of AGENTS.md is on the screen already.
         yield from (output for output in outputs if output.kind != "text")
 
 

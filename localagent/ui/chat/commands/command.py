@@ -1,4 +1,4 @@
-"""A slash command, and the user's commands as slash commands."""
+"""The class of slash commands, which the user's own commands become, too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
     Run = Callable[[LiveChat, str], Iterator[Item]]
-    """Runs a command with the text after its name; raises LocalAgentError."""
+    """A function that runs a command with the text after its name. Raises LocalAgentError."""
 
     Complete = Callable[[LiveChat, str], Sequence[Completion]]
 
@@ -25,7 +25,7 @@ def _no_arguments(_chat: LiveChat, _text: str) -> Sequence[Completion]:
 
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
-    """A slash command. `arguments` is a pattern such as "[TURN]"; `help` a few words."""
+    """A slash command. `arguments` is a pattern such as "[TURN]"; `help` describes the command."""
 
     name: str
     arguments: str
@@ -36,12 +36,12 @@ class SlashCommand:
 
     @property
     def info(self) -> CommandInfo:
-        """The command as front ends list it."""
+        """Describe the command for the list of a front end."""
         return CommandInfo(self.name, self.arguments, self.help, self.origin)
 
 
 def from_words(*words: str) -> Complete:
-    """Complete an argument that is one of a few words."""
+    """Return a function that completes an argument from a few words."""
 
     def complete(_chat: LiveChat, text: str) -> Sequence[Completion]:
         return [Completion(word) for word in words if word.startswith(text)]
@@ -50,13 +50,13 @@ def from_words(*words: str) -> Complete:
 
 
 def nothing_after(name: str, text: str) -> None:
-    """Raise UsageError for text after a command that takes no argument."""
+    """Raise UsageError if text follows a command that takes no argument."""
     if text:
         raise UsageError(f"/{name} takes no argument, but got {text!r}")
 
 
 def user_command(command: PromptCommand) -> SlashCommand:
-    """A command of the user or project: its text becomes a task, in the command's mode."""
+    """Make a slash command from a user's or project's command; it runs a task in its own mode."""
 
     def run(chat: LiveChat, text: str) -> Iterator[Item]:
         task, before = command.task(text), chat.mode

@@ -1,4 +1,4 @@
-"""`/commit`: a message by the model of the role "small", then the commit after a yes."""
+"""`/commit`: let the model of the role "small" write a message, and commit if the user agrees."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
 
 
 def _changed_files(chat: LiveChat) -> list[str]:
-    """The files that the session changed, also files whose changes were undone."""
+    """Return the files that the session changed, including files whose changes were undone."""
     if not chat.session.turns:
         return []
     events = transcript.read(chat.session.id).events
@@ -68,7 +68,7 @@ def _changed_files(chat: LiveChat) -> list[str]:
 
 
 def message_warnings(written: CommitMessage) -> Iterator[Output]:
-    """What the user should know about a message."""
+    """Yield warnings about a message, such as the files that the model did not see."""
     if not written.by_model:
         yield Output("note", "the model gave no usable message; this one only names the files")
     if written.clipped:
@@ -83,7 +83,7 @@ def _names(paths: tuple[str, ...]) -> str:
 
 
 def _ask_message(chat: LiveChat, message: str, what: CommitSelection) -> Generator[Item, None, str]:
-    """The message that the user accepts; "" for none."""
+    """Ask the user about a message; return the accepted message, or ""."""
     files = count(len(what.files), "file")
     listed = "\n".join(f"  {file}" for file in what.files[:12])
     more = f"\n  and {len(what.files) - 12} more" if len(what.files) > 12 else ""

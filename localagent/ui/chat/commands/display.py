@@ -1,4 +1,4 @@
-"""Commands on the front end, and `/context`: what fills the model's window."""
+"""Slash commands for the front end, and `/context`, which shows what fills the model's window."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _window_rows(window: Window) -> tuple[tuple[str, ...], ...]:
 
 
 def _code_for(chat: LiveChat, question: str) -> Iterator[Item]:
-    """As `localagent context QUESTION`, with the session's model and index."""
+    """Show the code for a question, as `localagent context QUESTION` does."""
     services = chat.session.services
     services.index.refresh()
     budget = int(services.model.info.profile.window * LOOP.answer_share)

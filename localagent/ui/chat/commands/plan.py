@@ -35,7 +35,7 @@ def _plan(chat: LiveChat, text: str) -> Iterator[Item]:
 
 
 def make_plan(chat: LiveChat, task: str) -> Iterator[Item]:
-    """Make a plan for a task, and name the next commands."""
+    """Make a plan for a task, and name the commands that carry it out or change it."""
     before = chat.session.plan
     yield from chat.plan(task)
     plan = chat.session.plan
@@ -87,7 +87,7 @@ def _skip(chat: LiveChat) -> Iterator[Item]:
 
 
 def _next_step(plan: PlanChanged) -> int | None:
-    """The index of the first step that is not done."""
+    """Return the index of the first step that is not done."""
     return next((n for n, step in enumerate(plan.steps) if step["state"] != "done"), None)
 
 
@@ -97,7 +97,7 @@ def _set_state(chat: LiveChat, plan: PlanChanged, number: int, state: str) -> It
 
 
 def _run(chat: LiveChat) -> Iterator[Item]:
-    """Carry out the open steps, up to a step that fails."""
+    """Carry out the open steps in order; stop at a step that fails."""
     plan = _current(chat)
     if _next_step(plan) is None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Commands on sessions: replace the current session, compact it, show its changes."""
+"""Slash commands that replace the current session, compact it, or show its changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
 _MAX_CHOICES = 30
-"""Sessions in the picker, the newest."""
+"""Number of sessions in the picker; the newest sessions are shown."""
 
 
 def _clear(chat: LiveChat, text: str) -> Iterator[Item]:

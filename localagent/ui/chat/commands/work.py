@@ -1,4 +1,4 @@
-"""Commands on the changes, the model, the mode, the check and the sandbox."""
+"""Slash commands for changes, the model, the mode, the check and the sandbox."""
 
 from __future__ import annotations
 
