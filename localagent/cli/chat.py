@@ -63,7 +63,7 @@ def refuse_options(args: argparse.Namespace) -> None:
             flag = name.removeprefix(_PREFIX)
             option = "-C DIR" if flag == "directory" else f"--{flag}"
             raise UsageError(
-                f"{option} stands before the command, where only a session takes it",
+                f"{option} before a command is an option of interactive sessions only",
                 f"put {option.split()[0]} after the command: localagent run {option} …",
             )
 
@@ -74,7 +74,7 @@ def execute(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
     if args.chat_continue and args.chat_resume is not None:
-        raise UsageError("--continue and --resume exclude each other", "give one of them")
+        raise UsageError("--continue and --resume cannot be combined", "use only one of them")
     from localagent.ui.view.screen import can_redraw
 
     if can_redraw():
@@ -156,4 +156,4 @@ def _latest(root: Path) -> str:
     for summary in list_sessions(root):
         if summary.turns and not is_in_use(summary.session):
             return summary.session
-    raise UsageError("there is no session here to continue", "localagent begins a session")
+    raise UsageError("there is no session here to continue", "to begin a session: localagent")

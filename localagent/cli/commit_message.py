@@ -208,7 +208,7 @@ def install(root: Path) -> Path:
     path = folder / "prepare-commit-msg"
     if os.path.lexists(path) and _MARKER not in _hook_text(path):
         raise UsageError(
-            f"there is a hook already: {path}",
+            f"a hook exists already: {path}",
             f'add this line to it: {_python()} -P -m localagent commit-message --hook "$@"',
         )
     script = _SCRIPT.format(mark=_MARKER, python=_python(), plain=shlex.quote(sys.executable))

@@ -106,7 +106,7 @@ def _explain(settings: Settings, keys: list[str]) -> CliResult:
         lines += [
             "  ".join(_row(settings, key)),
             f"  {SETTINGS[key].help}",
-            f"  it may be {SETTINGS[key].allowed}",
+            f"  allowed: {SETTINGS[key].allowed}",
             f"  default: {SETTINGS[key].format(SETTINGS[key].default)}",
         ]
         lines += _rule_lines(settings) if key == "permissions" else []
@@ -141,7 +141,7 @@ def edit(args: argparse.Namespace) -> CliResult:
 
     if not args.console.interactive:
         raise RefusedError(
-            "there is no terminal for an editor", "localagent config set KEY VALUE needs none"
+            "config edit needs a terminal", "without a terminal: localagent config set KEY VALUE"
         )
     file = _file(args)
     before = file.path.read_text(encoding="utf-8") if file.path.exists() else _EMPTY_FILE

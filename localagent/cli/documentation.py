@@ -56,7 +56,7 @@ def docs(args: argparse.Namespace) -> CliResult:
         )
     name = args.page.removesuffix(".md")
     if name not in pages:
-        raise UsageError(f"there is no page {args.page!r}", "localagent docs lists the pages")
+        raise UsageError(f"unknown page {args.page!r}", "localagent docs lists the pages")
     return text_result(pages[name].read_text(encoding="utf-8").rstrip("\n"))
 
 

@@ -166,10 +166,10 @@ def show_map(args: argparse.Namespace) -> CliResult:
         lines += _outline_lines(outline, symbols)
         data.append(_outline_json(outline, symbols))
     if not outlines:
-        lines.append("nothing is defined there")
+        lines.append("no definitions were found")
     elif len(outlines) > args.limit:
         more = len(outlines) - args.limit
-        lines.append(f"… {more} more files: --limit, or name a folder")
+        lines.append(f"… {more} more files; use --limit, or name a folder")
     return text_result(*lines, data=data, exit_code=0 if outlines else 1, json_lines=True)
 
 

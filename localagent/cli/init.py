@@ -47,7 +47,7 @@ def execute(args: argparse.Namespace) -> CliResult:
         return text_result(clean(text).rstrip("\n"))
     before = _existing_text(workspace.path(RULES))
     if before == text:
-        return text_result(f"{RULES} has this text already")
+        return text_result(f"{RULES} already has this text")
     change = text if before is None else unified(RULES, before, text)
     args.console.show(Output("text", clean(change).rstrip("\n")))
     question = f"change {RULES}?"
@@ -90,7 +90,9 @@ def _write(workspace: Workspace, text: str) -> None:
 
 def _existing_text(path: Path) -> str | None:
     if path.is_symlink():
-        raise WorkspaceError(f"{path} is a link", "init writes no file through a link")
+        raise WorkspaceError(
+            f"{path} is a link", "init does not write through a link; replace it by a file"
+        )
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

@@ -241,7 +241,7 @@ def add(args: argparse.Namespace) -> CliResult:
             added = manage.add(args.path, args.id, progress.report)
     entry, profile = added.entry, added.entry.profile
     if not added.changed:
-        return text_result(f"{entry.id} is known and installed already: {added.place}")
+        return text_result(f"{entry.id} is already known and installed: {added.place}")
     lines = []
     if args.id and args.id != entry.id:
         lines.append(f"models.lock knows these bytes as {entry.id}, so that is the model's id")
@@ -303,7 +303,7 @@ def use(args: argparse.Namespace) -> CliResult:
     entry = manage.use(args.id)
     lines = [f"{entry.id} is the default model now"]
     if verification.state(entry) not in ("installed", "unverified", "served"):
-        lines.append(f"it is not installed: localagent models fetch {entry.id}")
+        lines.append(f"it is not installed; to install it: localagent models fetch {entry.id}")
     return text_result(*lines)
 
 

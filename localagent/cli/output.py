@@ -137,7 +137,8 @@ class Console:
             return True
         if not self.interactive:
             raise RefusedError(
-                f"nothing was {action}: no user can answer here", "--yes does not ask"
+                f"nothing was {action}: no user can answer here",
+                "--yes answers in advance",
             )
         self.prompt(f"{question} [y/N] ")
         return sys.stdin.readline().strip().lower() in ("y", "yes")

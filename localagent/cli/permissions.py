@@ -72,4 +72,4 @@ def forget(args: argparse.Namespace) -> CliResult:
     from localagent.workspace.workspace import Workspace
 
     forgotten = WorkspaceGrants(Workspace.open(args.directory).root).forget(args.which)
-    return text_result(*(f"asked again from now on: {grant}" for grant in forgotten))
+    return text_result(*(f"forgotten, so localagent asks again: {grant}" for grant in forgotten))

@@ -143,7 +143,7 @@ def export(args: argparse.Namespace) -> CliResult:
     from localagent.core.paths import config_dir
 
     if not args.names and not args.all:
-        raise UsageError("no text is named", "name a text of localagent prompts list, or --all")
+        raise UsageError("no prompt is named", "name one of localagent prompts list, or use --all")
     texts = {name: _shipped(name) for name in (shipped_names() if args.all else args.names)}
     folder = args.to or config_dir() / "prompts"
     written = []
@@ -167,7 +167,7 @@ def _may_overwrite(console: Console, path: Path, text: str, yes: bool) -> bool:
     except (OSError, UnicodeDecodeError):
         same = False
     if same:
-        console.show(Output("note", f"{path} has this text already"))
+        console.show(Output("note", f"{path} already has this text"))
         return False
     return console.confirm(f"{path} differs; overwrite it?", yes=yes, action="overwritten")
 

@@ -160,7 +160,7 @@ def _task(args: argparse.Namespace) -> str:
     """Return the task; "" means the unfinished task of a resumed session. Raises UsageError."""
     if len(args.task) > 1:
         quoted = shlex.quote(" ".join(args.task))
-        raise UsageError("the task is more than one argument", f"quote it: localagent run {quoted}")
+        raise UsageError("the task must be a single argument", f"quote it: localagent run {quoted}")
     text = _stdin() if args.task == ["-"] else "".join(args.task)
     if not text.strip() and not (args.resume and not args.task):
         raise UsageError("the task is empty", 'name a task: localagent run "…"')

@@ -91,7 +91,7 @@ def execute(args: argparse.Namespace) -> CliResult:
             uses = list(places(index, workspace, query, limit + 1))
             lines = list(_place_lines(uses[:limit]))
             if len(uses) > limit:
-                lines.append("… and more: --limit, or a filter (path:, lang:, kind:)")
+                lines.append("… and more; use --limit, or a filter (path:, lang:, kind:)")
             data: list[object] = [place.as_json() for place in uses[:limit]]
         else:
             ranked = index.ranked(query.words, args.limit or _FILES, query.filter)

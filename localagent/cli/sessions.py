@@ -301,7 +301,7 @@ def _undone(verb: str, undone: UndoResult) -> CliResult:
             action = "restored" if change.before_sha256 else "brought back"
         lines.append(f"  {action} {one_line(change.path, _PATH_CHARS)}")
     for folder in undone.kept:
-        lines.append(f"  kept {one_line(folder, _PATH_CHARS)}, which holds other files now")
+        lines.append(f"  kept {one_line(folder, _PATH_CHARS)}, which now holds other files")
     return text_result(*lines)
 
 

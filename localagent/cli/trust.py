@@ -102,7 +102,10 @@ def add(args: argparse.Namespace) -> CliResult:
             consent.agree(file)
     elif pending:
         if not args.console.interactive:
-            raise RefusedError("no file was approved: no user can answer here", "--yes agrees")
+            raise RefusedError(
+                "no file was approved: no user can answer here",
+                "--yes approves them unasked",
+            )
         ask_consent(args.console, consent, pending, sys.stdin.readline)
     states = [f"{consent.state(file)}  {one_line(file.path)}" for file in chosen]
     return CliResult([*notes, *text_result(*states).outputs])
@@ -115,7 +118,9 @@ def remove(args: argparse.Namespace) -> CliResult:
     paths = list(answers) if args.all else _paths(args)
     for path in paths:
         if path not in answers:
-            raise UsageError(f"no answer for {path} in this workspace", "localagent trust list")
+            raise UsageError(
+                f"no answer for {path} in this workspace", "localagent trust list shows the answers"
+            )
         consent.forget(path)
     return text_result(*(f"forgotten  {one_line(path)}" for path in paths))
 
@@ -194,4 +199,4 @@ def _file_at(files: list[ProjectFile], path: str) -> ProjectFile:
         if file.path == path.removeprefix("./"):
             return file
     known = ", ".join(file.path for file in files[:8]) or "none"
-    raise UsageError(f"{path} is no file that needs consent here", f"such files: {known}")
+    raise UsageError(f"{path} is not a file that needs consent here", f"such files: {known}")

@@ -205,7 +205,7 @@ class LiveChat:
             near += [each for each in known if len(name) > 1 and each.startswith(name)]
             near = list(dict.fromkeys(near))[:3]
             hint = f"did you mean {' or '.join(f'/{each}' for each in near)}? " if near else ""
-            raise UsageError(f"there is no command /{name}", f"{hint}/help lists the commands")
+            raise UsageError(f"unknown command /{name}", f"{hint}/help lists the commands")
         return known[name]
 
     # Questions and UI requests

@@ -20,7 +20,7 @@ def export_session(session: Transcript, name: str) -> str:
     Raises UsageError for an unknown format.
     """
     if name not in FORMATS:
-        raise UsageError(f"there is no format {name!r}", f"one of: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown export format {name!r}", f"one of: {', '.join(FORMATS)}")
     return FORMATS[name](session)
 
 

@@ -97,7 +97,7 @@ class TuiFrontEnd:
             self._tui.set_theme(name)
             text = f"theme {name}; to keep it: localagent config set theme {name}"
         else:
-            now = f"there is no theme {name!r}" if name else f"the theme is {self._tui.theme}"
+            now = f"unknown theme {name!r}" if name else f"the theme is {self._tui.theme}"
             text = f"{now}; themes: {', '.join(NAMES)}"
         self._tui.draw(Output("note", text))
 

@@ -47,11 +47,11 @@ ACTIONS: dict[str, KeyAction] = {
     "send": KeyAction(("enter",), "send the line, or take the picked completion", True),
     "newline": KeyAction(("escape enter", "c-j"), "add a line (or backslash, then Enter)", True),
     "complete": KeyAction(("tab",), "complete a command, file or symbol", True),
-    "stop": KeyAction(("c-c",), "stop the model, or put the draft aside; twice: leave"),
+    "stop": KeyAction(("c-c",), "stop the model, or put the draft aside; twice to leave"),
     "leave": KeyAction(("c-d",), "leave, if the line is empty", True),
     "mode": KeyAction(("s-tab",), "the next mode: plan, ask, auto-edit, auto"),
     "back": KeyAction(("escape escape",), "edit the last message, with files restored", True),
-    "expand": KeyAction(("c-o",), "show the last output in full; again: the one before"),
+    "expand": KeyAction(("c-o",), "show the last output in full; again for earlier ones"),
     "editor": KeyAction(("c-x c-e",), "write in your editor ($VISUAL, $EDITOR)", True),
     "search": KeyAction(("c-r",), "search your earlier input"),
     "clear": KeyAction(("c-l",), "clear the screen"),
@@ -80,7 +80,7 @@ def key_table(setting: Mapping[str, str]) -> dict[str, tuple[tuple[str, ...], ..
     for name in setting:
         if name not in ACTIONS:
             known = ", ".join(ACTIONS)
-            raise ConfigError(f"keys: there is no action {name!r}", f"known actions: {known}")
+            raise ConfigError(f"keys: unknown action {name!r}", f"known actions: {known}")
     table = {}
     for name, action in ACTIONS.items():
         words = action.keys
@@ -219,7 +219,7 @@ class InputKeys:
             tui.leave(0)
         else:
             self._stopped_at = now
-            tui.note = "Ctrl-C once more leaves; the session can be resumed"
+            tui.note = "press Ctrl-C again to leave; the session can be resumed"
 
     def _cancel(self) -> None:
         tui, chat = self._tui, self._tui.agent.chat

@@ -63,4 +63,4 @@ def _part(part: str, status: SessionStatus, symbols: Symbols) -> Text:
             return Text(status.session, "faint")
         case "time":
             return Text(f"{datetime.now():%H:%M}", "faint")
-    raise ValueError(f"a status line has no part {part!r}")
+    raise ValueError(f"unknown part of the status line: {part!r}")

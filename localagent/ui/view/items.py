@@ -15,7 +15,7 @@ from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Hanging, Surface, hanging, indented
 
 _NARROWEST_LAST = 16  # cells of the last column; below that, a table is drawn as a list
-# Largest part of a diff that a question draws. A command is always drawn whole.
+# Lines of a diff that a question draws; a command is always drawn whole.
 _MAX_DIFF_LINES = 400
 
 

@@ -132,7 +132,7 @@ class Renderer:
         self._report.session = event.session
         symbols = self._screen.symbols
         if event.sandbox == "none":
-            guard = Text("no sandbox: each command is asked for", style="warn")
+            guard = Text("no sandbox: each command needs a yes", style="warn")
         else:
             guard = Text(
                 f"{symbols.lock} {one_line(event.sandbox)}, {network_access(event.ports)}",

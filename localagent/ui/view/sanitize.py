@@ -44,7 +44,7 @@ class StreamCleaner:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The next piece, cleaned; a "\\r" at its end is held back until the piece after it."""
+        """Return the next piece, cleaned; a "\\r" at its end is held back until the next call."""
         text = self._held + piece
         self._held = "\r" if text.endswith("\r") else ""
         return clean(text[: len(text) - len(self._held)])

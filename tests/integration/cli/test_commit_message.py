@@ -239,7 +239,7 @@ class TestInstall:
         hook.write_text("#!/bin/sh\nexit 0\n")
         done = write(repository, "--install")
         assert done.returncode == 2
-        assert "there is a hook already" in done.stderr
+        assert "a hook exists already" in done.stderr
         assert "-P -m localagent commit-message --hook" in done.stderr
         assert hook.read_text() == "#!/bin/sh\nexit 0\n"
 

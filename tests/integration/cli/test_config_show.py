@@ -65,7 +65,7 @@ def test_set_and_unset_keep_the_rest(workspace_dir: Path, own: Path) -> None:
         (("unset", "mod"), "did you mean mode?"),
         (("show", "mod"), "did you mean mode?"),
         (("set", "--project", "model", "x"), "a project may not set model"),
-        (("edit",), "there is no terminal for an editor"),
+        (("edit",), "config edit needs a terminal"),
     ],
 )
 def test_what_is_wrong_is_said_and_changes_nothing(

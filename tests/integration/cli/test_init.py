@@ -22,7 +22,7 @@ def test_it_shows_and_writes_and_is_agreed_to(workspace_dir: Path) -> None:
     assert written == done.stdout
     assert "- test: `python -m pytest -q`" in written
     assert run_in(workspace_dir, "trust", "list").stdout.startswith("agreed  rules")
-    assert "has this text already" in run_in(workspace_dir, "init").stdout
+    assert "already has this text" in run_in(workspace_dir, "init").stdout
     assert [p.name for p in workspace_dir.glob(".AGENTS*")] == []
 
 

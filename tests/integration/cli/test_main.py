@@ -78,7 +78,7 @@ def test_without_arguments_it_says_how_to_begin(run: Run) -> None:
         (["run", "x", "--resume", "20200101-0000-aaaa"], "20200101-0000-aaaa", ""),
         (["undo"], "undo", ""),
         (["sessions", "show", "zzzz"], "zzzz", ""),
-        (["docs", "nothing"], "no page 'nothing'", "lists the pages"),
+        (["docs", "nothing"], "unknown page 'nothing'", "lists the pages"),
         (["models", "use", "x"], "no model is called 'x'", "known are"),
         (["models", "add", "no.gguf"], "there is no file", "GGUF"),
     ],

@@ -52,7 +52,7 @@ def test_a_folder_a_file_and_a_limit(project: Path) -> None:
     assert "tests/" not in outline(project, "shop").stdout
     assert outline(project, "shop/rare.py").stdout.startswith("shop/rare.py\n")
     assert outline(project, "--limit", "1").stdout.endswith(
-        "… 4 more files: --limit, or name a folder\n"
+        "… 4 more files; use --limit, or name a folder\n"
     )
     (first, *_) = outline(project, "--json").stdout.splitlines()
     found = json.loads(first)
@@ -68,7 +68,7 @@ def test_a_long_file_is_cut_in_a_folder_and_whole_on_its_own(project: Path) -> N
 
 
 def test_nothing_and_mistakes(project: Path) -> None:
-    assert outline(project, "notes.txt").stdout == "nothing is defined there\n"
+    assert outline(project, "notes.txt").stdout == "no definitions were found\n"
     assert outline(project, "notes.txt").returncode == 1
     done = outline(project, "gone")
     assert done.returncode == 2 and "there is no 'gone'" in done.stderr

@@ -65,7 +65,7 @@ def test_forms_and_filters(project: Path) -> None:
     done = localagent(project, "search", "ref:round_cents path:bill.py", "--limit", "1")
     assert done.stdout.splitlines() == [
         "bill.py:1  from money import round_cents",
-        "… and more: --limit, or a filter (path:, lang:, kind:)",
+        "… and more; use --limit, or a filter (path:, lang:, kind:)",
     ]
     done = localagent(project, "search", "cents kind:test")
     assert done.stdout.splitlines()[0] == "tests/test_money.py"

@@ -50,7 +50,7 @@ def _export(chat: LiveChat, text: str) -> Iterator[Item]:
     suffix = words[0].rpartition(".")[2].lower() if len(words) == 1 else ""
     if suffix not in _FORMATS:
         known = ", ".join(f".{each}" for each in _FORMATS)
-        raise UsageError("/export takes a file's name", f"the name ends in one of: {known}")
+        raise UsageError("/export takes a file's name", f"the name must end in one of: {known}")
     options = ["--format", _FORMATS[suffix], "-o", words[0]]
     yield from run_words(chat, ["sessions", "export", chat.session.id, *options])
 

@@ -32,7 +32,7 @@ def _commit(chat: LiveChat, text: str) -> Iterator[Item]:
     session = chat.session
     root = session.services.workspace.root
     if session.lock is None:
-        raise UsageError("another session holds this workspace, so this one cannot commit")
+        raise UsageError("another session uses this workspace, so this session cannot commit")
     what = commit.select(root, _changed_files(chat))
     chat.finish_warm_up()
     yield from chat.follow(session.begin())

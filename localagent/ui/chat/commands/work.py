@@ -42,14 +42,14 @@ def _mode(chat: LiveChat, name: str) -> Iterator[Item]:
     if name:
         mode = next((mode for mode in MODES if mode == name), None)
         if mode is None:
-            raise UsageError(f"there is no mode {name!r}", f"one of: {', '.join(MODES)}")
+            raise UsageError(f"unknown mode {name!r}", f"one of: {', '.join(MODES)}")
         chat.set_mode(mode)
     yield Output("note", f"the mode is {chat.mode}; Shift-Tab goes to the next")
 
 
 def _check(chat: LiveChat, text: str) -> Iterator[Item]:
     if text not in ("", "fix"):
-        raise UsageError(f"/check takes no argument, or fix, but got {text!r}")
+        raise UsageError(f"/check takes no argument or the word fix, but got {text!r}")
     yield from chat.follow(chat.session.run_check(f"/check {text}".strip(), share=bool(text)))
     if chat.outcome != "unsolved" or chat.cancelled:
         return
@@ -67,7 +67,7 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
             f"{network_access(status.ports)}, writes in the workspace and a scratch folder only"
         )
     else:
-        limits = "no limits; each command is asked for"
+        limits = "no limits; each command needs a yes"
     rows = (("kind", status.sandbox), ("commands", limits))
     yield Output("table", rows=rows)
     yield Output("note", "localagent doctor tests the kinds of sandboxes here")

@@ -301,7 +301,7 @@ def test_a_blob_of_ollama_s_is_pinned_in_place_and_refused_when_it_changes(
     assert (entry.file, verification.path_for(entry)) == ("toy.gguf", blob)
     assert f"pinned as toy: {blob}" in run("scan").stdout
     again = run("add", str(blob), "--id", "other")
-    assert "toy is known and installed already" in again.stdout
+    assert "toy is already known and installed" in again.stdout
     blob.write_bytes(gguf({"general.name": "Another Toy"}))
     refused = run("verify", "toy")
     assert refused.returncode == 4

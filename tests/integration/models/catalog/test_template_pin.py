@@ -140,7 +140,7 @@ def test_an_entry_of_an_older_lock_gets_its_template_when_it_is_added_again(
     assert f"chat template none pinned (localagent models add {file} pins" in said
     assert f"chat template: {TEMPLATE}" in run("add", str(file)).stdout
     assert lock.load().entry("toy").chat_template_sha256 == TEMPLATE
-    assert "is known and installed already" in run("add", str(file)).stdout
+    assert "is already known and installed" in run("add", str(file)).stdout
 
 
 def test_it_is_shown(file: Path, run: Run) -> None:

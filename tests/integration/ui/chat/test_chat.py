@@ -79,7 +79,7 @@ def test_cancelling_nothing_is_nothing(talk: Callable) -> None:
 def test_a_mistyped_command_names_the_nearest(talk: Callable) -> None:
     shown = talk().shown("/hlep")
     assert shown == Output(
-        "error", "there is no command /hlep", hint="did you mean /help? /help lists the commands"
+        "error", "unknown command /hlep", hint="did you mean /help? /help lists the commands"
     )
 
 

@@ -109,7 +109,7 @@ def test_the_input_line(open_terminal: Open, scripted: Script, tmp_path: Path) -
     terminal.keys("C-c")
     terminal.until("Up brings", gone="> begun")
     terminal.keys("C-c")
-    terminal.until("once more leaves")
+    terminal.until("press Ctrl-C again")
     terminal.keys("C-c")
     terminal.until("to resume")
 
@@ -351,7 +351,7 @@ def test_bad_settings_are_one_line(open_terminal: Open, home: Path) -> None:
     terminal = open_terminal()
     terminal.start()
     shown = terminal.until("hint:")
-    assert "there is no action 'explode'" in shown
+    assert "unknown action 'explode'" in shown
     assert "Traceback" not in shown
     usable(terminal)
 

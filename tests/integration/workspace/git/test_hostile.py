@@ -110,7 +110,7 @@ def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -
         assert staged_diff(hostile, file) == "@@ -1 +1 @@\n-a = 1\n+a = 2"
     assert adopt.snapshot(hostile) is not None
     assert adopt.environment(hostile)["GIT_CONFIG_COUNT"]
-    with pytest.raises(UsageError, match="there is a hook already"):
+    with pytest.raises(UsageError, match="a hook exists already"):
         commit_message.install(hostile)
     assert not marker.exists(), marker.read_text()
 

@@ -130,6 +130,6 @@ def test_json_holds_every_event() -> None:
 
 
 def test_an_unknown_format_is_said(hostile: Transcript) -> None:
-    with pytest.raises(UsageError, match="no format 'pdf'") as caught:
+    with pytest.raises(UsageError, match="unknown export format 'pdf'") as caught:
         export_session(hostile, "pdf")
     assert all(name in caught.value.hint for name in FORMATS)

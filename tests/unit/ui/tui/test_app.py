@@ -82,7 +82,7 @@ def test_ctrl_c_saves_the_draft_and_then_leaves(session: Open) -> None:
         user.type("\x03")
         user.until(lambda: not user.tui.line.buffer.text)
         user.type("\x03")
-        user.until(lambda: "once more leaves" in user.tui.note)
+        user.until(lambda: "press Ctrl-C again" in user.tui.note)
         user.type("\x03")
         user.until(lambda: not user.tui.app.is_running)
 
@@ -191,7 +191,7 @@ def test_a_choice_is_picked(session: Open, keys: str, value: str | None) -> None
     ("kind", "text", "seen"),
     [
         ("theme", "light", "theme light; to keep it"),
-        ("theme", "pink", "there is no theme 'pink'"),
+        ("theme", "pink", "unknown theme 'pink'"),
         ("theme", "", "the theme is none"),
         ("keys", "", "Ctrl-X Ctrl-E"),
         ("draft", "a draft", "> a draft"),
@@ -370,7 +370,7 @@ def test_keys_and_edit_mode_of_the_settings(session: Open) -> None:
 
 def test_a_wrong_setting_ends_the_session_with_its_error(session: Open) -> None:
     one = session(FakeChat(), keys={"explode": "f2"})
-    with pytest.raises(ConfigError, match="there is no action 'explode'"):
+    with pytest.raises(ConfigError, match="unknown action 'explode'"):
         one.run(lambda user: user.until(lambda: not user.tui.app.is_running))
 
 

@@ -57,5 +57,5 @@ def test_a_part(part: str, change: dict, text: str) -> None:
 
 
 def test_an_unknown_part_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no part 'weather'"):
+    with pytest.raises(ValueError, match="unknown part of the status line: 'weather'"):
         status_line(STATUS, ("weather",), 80, ASCII)
