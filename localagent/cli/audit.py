@@ -32,7 +32,7 @@ examples:
   localagent audit head
   localagent audit export ab3d > ab3d.jsonl
 
-ID is a session's id, or its beginning or end where that is enough.
+ID is a session's id, or a beginning or end that only one id has.
 """
 _VERIFY = """\
 Check every record against its hash, the record before it, and the head. Exit
@@ -53,7 +53,7 @@ def register(commands: Commands) -> None:
     )
     listing = add_command(actions, "list", "the sessions of the log, newest first", list_sessions)
     showing = add_command(actions, "show", "a session's records, a line each", show)
-    showing.add_argument("id", metavar="ID", help="the session's id, or enough of it")
+    showing.add_argument("id", metavar="ID", help="the session's id, or its beginning or end")
     checking = add_command(
         actions, "verify", "whether anything was changed", check, description=_VERIFY
     )

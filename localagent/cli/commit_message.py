@@ -107,7 +107,7 @@ def _run_hook(args: argparse.Namespace) -> None:
         note(f"no commit message: {error.message}")
     except KeyboardInterrupt:
         note("no commit message: interrupted")
-    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop a commit
+    except Exception as error:  # noqa: BLE001 - a bug of localagent must not stop a commit
         note(f"no commit message: a fault in localagent itself ({error!r})")
 
 
@@ -140,7 +140,7 @@ def _write_message(args: argparse.Namespace) -> str:
 
 
 class _Audit:
-    """The audit log of a model's work outside a session; opened by the first record."""
+    """The audit log of a model's work outside a session; the first record opens the log."""
 
     def __init__(self, project: Project, models: Router) -> None:
         self._project = project

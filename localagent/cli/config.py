@@ -47,11 +47,13 @@ def register(commands: Commands) -> None:
         epilog=_EPILOG,
     )
     action = add_command(actions, "show", "every setting, its value and its source", show)
-    action.add_argument("keys", metavar="KEY", nargs="*", help="only these, and what they mean")
+    action.add_argument(
+        "keys", metavar="KEY", nargs="*", help="show and explain only these settings"
+    )
     add_directory(action)
     action = add_command(actions, "set", "change one setting; comments in the file stay", set_value)
     action.add_argument("key", metavar="KEY", help=_KEY)
-    action.add_argument("value", metavar="VALUE", help="its value; of a list: A,B,C")
+    action.add_argument("value", metavar="VALUE", help="its value; for a list: A,B,C")
     _add_place(action)
     action = add_command(actions, "unset", "remove one setting from the file", unset_value)
     action.add_argument("key", metavar="KEY", help=_KEY)

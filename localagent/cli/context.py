@@ -47,7 +47,9 @@ def register(commands: Commands) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("question", metavar="QUESTION", help="as you would ask it")
+    parser.add_argument(
+        "question", metavar="QUESTION", help="the question, as you would ask the agent"
+    )
     add_number(
         parser,
         "--tokens",

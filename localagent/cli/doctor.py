@@ -40,7 +40,7 @@ examples:
 
 exit codes:
   0  a run would work; with --airgap: every part of the guarantee holds
-  1  it would not; with --airgap: a part fails, and is named
+  1  a run would not work; with --airgap: a part fails, and is named
 """
 _MAX_BYTES = 1 << 30
 _KEEP = 10

@@ -59,7 +59,7 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="a file or folder")
     add_number(parser, "--limit", 1, f"files to show (default: {_FILES})", _FILES)
-    add_json(parser, "write one JSON object a file")
+    add_json(parser, "write one JSON object for each file")
     add_directory(parser)
     parser = add_command(
         *(commands, "index", "create, show or remove the index of a repository", execute),

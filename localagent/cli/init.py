@@ -30,7 +30,7 @@ def register(commands: Commands) -> None:
         *(commands, "init", "write an AGENTS.md for this project", execute),
         description=_DESCRIPTION,
     )
-    parser.add_argument("--print", action="store_true", help="only print it")
+    parser.add_argument("--print", action="store_true", help="only print the text")
     parser.add_argument("--yes", action="store_true", help="overwrite an existing file")
     add_directory(parser)
 

@@ -35,7 +35,7 @@ from localagent.core.errors import LocalAgentError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-"""Exit code if the reader of stdout has ended: 128 + SIGPIPE, as shells report it."""
+"""Exit code if the program that reads stdout has ended: 128 + SIGPIPE."""
 FAULT = 70
 """Exit code for a bug in localagent itself: EX_SOFTWARE of sysexits.h."""
 

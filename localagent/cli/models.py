@@ -73,7 +73,7 @@ def register(commands: Commands) -> None:
         dest="given",
         metavar="PATH",
         type=Path,
-        help="take it from this file or folder instead of the package index",
+        help="install from this file or folder instead of the package index",
     )
     action = add_command(
         actions, "verify", "compare the models with models.lock", verify, description=_VERIFY
@@ -94,7 +94,9 @@ def register(commands: Commands) -> None:
     add_json(action)
     action = add_command(actions, "use", "make a model the default", use)
     action.add_argument("id", metavar="ID", help=_ID)
-    action = add_command(actions, "remove", "delete a model's file, or forget an added one", remove)
+    action = add_command(
+        actions, "remove", "delete a model's file, or forget an added model", remove
+    )
     action.add_argument("id", metavar="ID", help=_ID)
 
 
@@ -303,7 +305,7 @@ def use(args: argparse.Namespace) -> CliResult:
     entry = manage.use(args.id)
     lines = [f"{entry.id} is the default model now"]
     if verification.state(entry) not in ("installed", "unverified", "served"):
-        lines.append(f"it is not installed; to install it: localagent models fetch {entry.id}")
+        lines.append(f"to install the model: localagent models fetch {entry.id}")
     return text_result(*lines)
 
 

@@ -28,7 +28,7 @@ _MAX_CELL = 40
 """Largest width of a column; a longer cell shifts the rest of its own row only."""
 _ERASE = "\r\x1b[2K"
 _MIN_FILES = 500
-"""Progress is shown from this number of files on."""
+"""Smallest number of files for which reading shows its progress."""
 
 
 @dataclass(frozen=True, slots=True)

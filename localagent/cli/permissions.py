@@ -23,7 +23,7 @@ examples:
   localagent permissions forget "make -j2"
   localagent permissions forget all
 
-A rule that denies holds whatever is remembered, also a rule of the project.
+Rules that deny, including those of the project, override remembered answers.
 """
 
 

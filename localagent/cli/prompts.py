@@ -68,13 +68,20 @@ def register(commands: Commands) -> None:
     )
     action = add_command(actions, "show", "print a text as it is used", show_prompt)
     action.add_argument("name", metavar="NAME", help="a text of the list")
-    action.add_argument("--shipped", action="store_true", help="localagent's own in any case")
+    action.add_argument(
+        "--shipped",
+        action="store_true",
+        help="print localagent's own text, even if yours replaces it",
+    )
     add_directory(action)
     action = add_command(actions, "export", "copy localagent's own texts, to change them", export)
     action.add_argument("names", metavar="NAME", nargs="*", help="a text of the list")
-    action.add_argument("--all", action="store_true", help="all of them")
+    action.add_argument("--all", action="store_true", help="copy all texts")
     action.add_argument(
-        "--to", metavar="DIR", type=Path, help="where to (default: your own folder of prompts)"
+        "--to",
+        metavar="DIR",
+        type=Path,
+        help="folder to copy to (default: your own folder of prompts)",
     )
     action.add_argument("--yes", action="store_true", help="overwrite existing files")
 

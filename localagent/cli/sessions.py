@@ -35,7 +35,7 @@ OUTCOMES = (
 )
 _TITLE_CHARS = 100
 _PATH_CHARS = 1000
-_ID = "the session's id, or enough of it"
+_ID = "the session's id, or its beginning or end"
 _EPILOG = """\
 examples:
   localagent sessions list
@@ -44,8 +44,8 @@ examples:
   localagent sessions rename ab3d "the parser's empty lines"
   localagent sessions export ab3d --format html -o session.html
 
-ID is a session's id, or its beginning or end where that is enough. To continue
-a session: localagent run --resume ID TASK
+ID is a session's id, or a beginning or end that only one id has. To continue a
+session: localagent run --resume ID TASK
 """
 _FORK = """\
 Begin a session with the turns of another session, up to turn N. Files stay as
@@ -144,7 +144,10 @@ def _add_list(actions: Commands) -> None:
         "--outcome", choices=OUTCOMES, metavar="NAME", default="", help=", ".join(OUTCOMES)
     )
     listing.add_argument(
-        "--file", metavar="PATH", default="", help="only sessions that changed such a file"
+        "--file",
+        metavar="PATH",
+        default="",
+        help="only sessions that changed a file whose path has PATH in it",
     )
     add_json(listing, "one JSON object a line")
     add_directory(listing)

@@ -56,7 +56,7 @@ def finish() -> None:
     from localagent.egress.blocked import BLOCKED
 
     for blocked in BLOCKED.drain():
-        text = ascii(f"refused: {blocked}")[1:-1]  # one line, even for an odd host name
+        text = ascii(f"refused: {blocked}")[1:-1]  # on one line, even if a name has line breaks
         sys.stderr.write(f"localagent: {text}\n")
 
 

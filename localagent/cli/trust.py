@@ -33,7 +33,7 @@ examples:
   localagent trust remove AGENTS.md
 
 Tools and planners are programs: they run outside the sandbox, with your
-rights. Never agree to one that you have not read.
+rights. Never agree to a program that you have not read.
 """
 _PATH = "as localagent trust list shows it"
 _TRIES = 3

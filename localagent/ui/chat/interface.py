@@ -8,7 +8,7 @@
         else: …                                         # an event; a Question: chat.answer(…)
 
 `submit` blocks between its items, so a front end pulls them in a thread of its own (the *agent
-thread*), one submit at a time. Everything else may be called from any thread, at any moment. The
+thread*), one submit at a time. All other methods may be called from any thread, at any moment. The
 front end answers a `Question` or a `UIRequest` before it pulls the next item. A missing answer
 counts as "no" for a question, and as None for a UI request.
 """

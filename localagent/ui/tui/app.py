@@ -42,7 +42,7 @@ FLUSH_SECONDS = 0.06
 FRAMES_PER_SECOND = 5  # frames of the spinner
 _TICK_SECONDS = 0.25
 _TICKS_PER_CLOCK = 80  # ticks between two drawings of the idle status line, which shows a clock
-_CLOSING_SECONDS = 20.0  # time to write the model's KV cache to the disk
+_CLOSING_SECONDS = 20.0  # time for the model to write its KV cache to disk
 _ESCAPE_SECONDS = 0.05  # after this time, a lone Esc is the key Esc, not the start of a longer code
 _SEQUENCE_SECONDS = 0.4  # time for the next key of Esc Esc, or of Alt-Enter typed as two keys
 

@@ -1,7 +1,7 @@
 """Dialogs that replace the input line: a question, a list to pick from, a second input line.
 
-A dialog has rows, which the layout draws, and keys of its own. The agent thread waits for its
-result in a future.
+A dialog has rows, which the layout draws, and keys of its own. The agent thread waits for the
+result of a dialog, which is a future.
 """
 
 from __future__ import annotations

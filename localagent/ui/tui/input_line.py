@@ -144,7 +144,7 @@ def history_file(workspace: Path) -> Path:
 
 
 class ChatCompleter(Completer):
-    """Completes commands, their arguments and @ mentions, as soon as the chat is open."""
+    """Completes commands, their arguments and @ mentions. Needs an open chat."""
 
     def __init__(self, chat: Callable[[], Chat | None]) -> None:
         self._chat = chat

@@ -1,4 +1,4 @@
-"""Restores the terminal however this process ends, also after kill -9.
+"""Restores the terminal at the end of this process, even after kill -9.
 
 A child process waits at a pipe. If the pipe closes without a final message, the child restores the
 terminal's settings and turns off the modes that a prompt uses. (bash restores the settings itself;
@@ -22,7 +22,7 @@ _FAREWELL = b"."
 
 @contextmanager
 def guarded(terminal: int) -> Iterator[None]:
-    """Guard the terminal, given as a file descriptor. Enter this before threads start.
+    """Guard the terminal with this file descriptor. Use the context before threads start.
 
     Keys that the user types during start-up, such as Enter, reach the prompt unchanged.
     """

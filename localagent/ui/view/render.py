@@ -117,7 +117,7 @@ class Renderer:
         }
 
     def draw(self, event: Event) -> None:
-        """Draw one event; events of no interest to the user draw nothing."""
+        """Draw one event; nothing is drawn for events that do not concern the user."""
         method = self._draw.get(type(event))
         if method is not None:
             method(event)
@@ -334,7 +334,7 @@ class Renderer:
         self._print(self._screen.symbols.warn, "warn", text)
 
     def _failed(self, event: Failed) -> None:
-        if event.kind == "Interrupted":  # the end of the turn reports that
+        if event.kind == "Interrupted":  # the end of the turn reports the interrupt
             return
         self._print(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
         if event.hint:

@@ -26,7 +26,7 @@ _TABLE: dict[int, str] = {
 
 def clean(text: str) -> str:
     """Clean `text` for display: controls become escapes, tabs four spaces, line ends "\\n"."""
-    if text.isascii() and text.isprintable():  # nearly all text; this path is faster
+    if text.isascii() and text.isprintable():  # true for nearly all text; a fast path
         return text
     return text.replace("\r\n", "\n").translate(_TABLE)
 

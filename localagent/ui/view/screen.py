@@ -1,4 +1,4 @@
-"""The terminal: finished lines, one live line that moves, and text that streams.
+"""Draws on the terminal: finished lines, one live line that changes, and streamed text.
 
 Only the live line is redrawn. Finished lines can be scrolled, copied and logged, and an interrupt
 leaves no hidden cursor behind. An output that is not a terminal gets no live line and no control
@@ -240,7 +240,7 @@ class Screen:
                 if self._status and not self._open_line:
                     try:
                         self._draw()
-                    except OSError:  # the terminal is gone, which the main thread notices, too
+                    except OSError:  # the terminal is gone; the main thread sees that, too
                         return
 
 
