@@ -58,7 +58,7 @@ _latched: Policy | None = None
 def places() -> tuple[Path, ...]:
     """The paths of policy files; if two files lock the same setting, the last one wins.
 
-    Raises ConfigError where `BUILT_IN` is unreadable or wrong.
+    Raises ConfigError if the file `BUILT_IN` is unreadable or wrong.
     """
     if sys.platform == "win32":
         standard = Path("C:/ProgramData/localagent/policy.toml")

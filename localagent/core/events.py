@@ -93,8 +93,9 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
-    """A message joins the conversation; a resumed session starts from these. `asked` is
-    `messages.PromptRecord` as a dict for an answer that the next prompt may continue, or empty."""
+    """A message joins the conversation; a resumed session starts with the recorded messages.
+    `asked` is `messages.PromptRecord` as a dict for an answer that the next prompt may continue, or
+    empty."""
 
     role: Literal["system", "user", "assistant"]
     content: str

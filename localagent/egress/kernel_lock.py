@@ -35,7 +35,8 @@ _ABI_NETWORK, _ABI_SCOPE = 4, 6  # versions of Landlock
 def confine(state: EgressState) -> EgressState:
     """Lock this process by the kernel; return `state` unchanged if the kernel offers no lock.
 
-    The process must have one thread: the lock holds for the calling thread and its descendants.
+    The process must have only one thread, since the lock applies to the calling thread and its
+    descendants.
     """
     obstacle = _obstacle()
     if obstacle:

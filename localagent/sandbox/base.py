@@ -94,9 +94,9 @@ class CommandResult:
 
     @property
     def blocked(self) -> str:
-        """The user's description of what the sandbox blocked; "" if it blocked nothing.
+        """A description of the blocked attempts, for the user; "" if there were none.
 
-        An example: "reach other machines (2 attempts) and use forbidden sockets (2 UDP)".
+        For example, "reach other machines (2 attempts) and use forbidden sockets (2 UDP)".
         """
         parts = []
         if count := self.blocked_connections:

@@ -60,7 +60,7 @@ def serve(job: Job, status: int, filter_code: bytes) -> None:
 
 
 class _FirstProcess:
-    """The first process in the namespaces: its end ends all others."""
+    """The first process in the namespaces: when it ends, all others end."""
 
     def __init__(self, pid: int) -> None:
         self._process = os.pidfd_open(pid)
@@ -71,7 +71,7 @@ class _FirstProcess:
         try:
             signal.pidfd_send_signal(self._process, signal.SIGKILL)
         except OSError:
-            pass  # ended, or another user's; bwrap ends it too (--die-with-parent)
+            pass  # it has ended, or --die-with-parent will end it
         poll = select.poll()
         poll.register(self._process, select.POLLIN)
         poll.poll(_END_MS)

@@ -101,7 +101,7 @@ def _init(job: Job, status: int, alive: int, filter_code: bytes | None) -> None:
 
 
 def _collect(child: int, limit: int) -> int:
-    """Reap processes until `child` has ended; beyond `limit` processes (0: none), end all."""
+    """Reap processes until `child` has ended, or until more than `limit` (0: any number) run."""
     while True:
         pid, result = os.waitpid(-1, os.WNOHANG if limit else 0)
         if pid == child:

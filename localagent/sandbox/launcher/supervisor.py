@@ -29,7 +29,8 @@ if TYPE_CHECKING:  # typing takes longer to import than the rest of the launcher
 
 TICK = 0.05  # seconds between polls if the kernel cannot wake the launcher
 _WATCH_SECONDS = 0.1  # between checks of the limits
-# The launcher stops a command before the disk or the memory is full, even if others filled it.
+# The launcher stops a command before the disk or the memory is full, even if other programs fill
+# them.
 _LEAST_DISK = 256 << 20
 _LEAST_MEMORY = 128 << 20
 # The minimum time between two measurements of the written files: in seconds, and as a multiple of

@@ -202,7 +202,7 @@ class _Caller:
 
 
 class _Files:
-    """Changes modes, owners and times, only of files inside `roots`."""
+    """Changes modes, owners and times of files, but only of files inside `roots`."""
 
     def __init__(self, inside: Callable[[int], None]) -> None:
         self._inside = inside

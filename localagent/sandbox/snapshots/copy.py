@@ -146,7 +146,7 @@ class Copy:
             self._copied[name] = target.lstat()
 
     def _copy_git(self) -> None:
-        """Copy the folder `.git` without its objects; they become alternates of the copy."""
+        """Copy the folder `.git`, except for its objects, which the copy names as alternates."""
         self._copy_git_folder(".git")
         real = os.path.realpath(self._root / ".git/objects")
         if not Path(real).is_dir():
@@ -238,7 +238,7 @@ class Copy:
         """Report whether a touched entry still equals the workspace's entry."""
         path = self._root / change.path
         if os.path.realpath(path.parent) != str(path.parent):
-            return False  # the workspace has a link where the copy has a folder
+            return False  # a link in the workspace, but a folder in the copy
         return matches(change, str(path))
 
 

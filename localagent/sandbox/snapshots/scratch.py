@@ -1,8 +1,8 @@
 """Scratch folders: private folders that are removed when the process that made them ends.
 
 Each process has one scratch folder below a base, and holds a lock on it. Snapshots are numbered
-folders in this scratch folder. If a process dies, the next process that makes a scratch folder
-removes the dead one's.
+folders in this scratch folder. If a process dies early, its folder stays until the next process
+makes a scratch folder.
 """
 
 from __future__ import annotations

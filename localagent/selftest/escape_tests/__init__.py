@@ -1,6 +1,6 @@
 # ruff: noqa: PTH123
 # (the tests start quickly, and pathlib is slow to import)
-"""Escape tests: real attempts to leave a sandbox, one module a topic.
+"""Escape tests: real attempts to leave a sandbox, one module for each topic.
 
 Every test has a description of its attempt. It returns a true value (a text, a list, or True) if
 the attempt succeeds, and a false value or an OSError if the attempt fails. Some effects are visible
@@ -27,7 +27,7 @@ EscapeTest = Callable[[Target], object]
 
 TOPICS = ("files", "kernel", "network", "processes")
 ESCAPE_TESTS: dict[str, tuple[str, EscapeTest]] = {}
-"""Descriptions of the tests by name; `load` fills it."""
+"""Descriptions of the tests by name; `load` fills this dictionary."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 ARM = os.uname().machine == "aarch64"

@@ -208,7 +208,7 @@ def _(_t: Target) -> object:
 @escape_test("perf", "performance events")
 def _(_t: Target) -> object:
     attributes = ctypes.create_string_buffer(128)
-    struct.pack_into("IIQQQQQ", attributes, 0, 1, 128, 0, 0, 0, 0, 1 << 5)  # user code alone
+    struct.pack_into("IIQQQQQ", attributes, 0, 1, 128, 0, 0, 0, 0, 1 << 5)  # exclude_kernel
     return call(298, 241, attributes, 0, -1, -1, 0) >= 0
 
 

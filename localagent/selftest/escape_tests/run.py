@@ -93,7 +93,7 @@ def quick(agent: int, network: str, socket_path: str) -> None:
         "sockets of other programs can be reached": lambda: (
             shared and _connects(socket.AF_UNIX, socket.SOCK_STREAM, socket_path)
         ),
-        "localagent can be sent signals": lambda: _escape_tests.succeeds(os.kill, agent, 0),
+        "localagent can receive signals": lambda: _escape_tests.succeeds(os.kill, agent, 0),
         "localagent's environment can be read": lambda: _escape_tests.can_open(
             f"/proc/{agent}/environ"
         ),
