@@ -1,1 +1,1 @@
-"""The agent: the loop, its planners, and how a change is checked."""
+"""The agent: its loop, its planners, and the check of each change."""

@@ -1,6 +1,6 @@
-"""What a request asks for: an answer or a change; and what a step of a plan asks for.
+"""Decide whether a request asks for an answer or a change, and what a step of a plan asks for.
 
-Plain words decide, because asking a model takes a small machine seconds.
+The decision uses only the request's words, because a small machine takes seconds to ask a model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TAKES_OUT = re.compile(r"\b(?:remove|delete|drop|move|replace|rename)\b", re.IG
 
 
 def classify(prompt: str) -> Kind:
-    """Whether `prompt` asks for an answer or an edit; "unclear" where its words do not say."""
+    """Whether `prompt` asks for an answer or an edit; "unclear" if its words do not say."""
     text = prompt.strip()
     plain = _POLITE.sub("", text)
     polite = plain != text
@@ -51,28 +51,28 @@ def classify(prompt: str) -> Kind:
 
 
 def step_text(prompt: str) -> str:
-    """The step of a plan in its turn's prompt, without the file's name before it."""
+    """The text of a plan's step in a turn's prompt, without the file name that begins it."""
     return _PLACE.sub("", prompt.strip().split("\n\n")[0])
 
 
 def new_names(step: str, text: str) -> list[str]:
-    """The names of code in a step that `text` lacks, Python's own names aside."""
+    """The code names in a plan's step that `text` does not contain, except Python's built-ins."""
     names = [match[match.lastgroup or 0].split(".")[-1] for match in _NAME.finditer(step)]
     names = [name for name in names if not hasattr(builtins, name) and not iskeyword(name)]
     return [name for name in dict.fromkeys(names) if not _contains(text, name)]
 
 
 def new_function(step: str, text: str) -> str:
-    """The name of the function that a step adds to `text`, or ""."""
+    """The name of the function that a plan's step adds to `text`, or ""."""
     match = _FUNCTION.search(step)
     name = match["name"] if match else ""
     return name if name in new_names(f"`{name}`", text) else ""
 
 
 def step_fault(step: str, path: str, old: str, new: str) -> str:
-    """Why the change of `path` from `old` to `new` does not carry out a step, or "".
+    """Why the change of `path` from `old` to `new` does not carry out a plan's step; "" if it does.
 
-    The check cannot decide that: it may fail until the plan's last step is done.
+    The check cannot decide this question, because it may fail until the plan's last step is done.
     """
     missing = [name for name in new_names(step, old) if not _contains(new, name)]
     if missing and not _REMOVES.match(step):

@@ -1,11 +1,11 @@
-"""The agent loop: one turn, from its request to its last event.
+"""The agent loop, which runs one turn from its request to its last event.
 
-A turn yields TurnStarted, then the events of its work, then exactly one TurnFinished. The work is a
-planner's (`run_turn`), a command of the user's (`run_command`) or the check (`run_project_check`);
-the last two ask no model.
+A turn yields TurnStarted, then the events of its work, then exactly one TurnFinished. The work is
+that of a planner (`run_turn`), a command that the user entered (`run_command`), or the project's
+check (`run_project_check`). Only a planner asks a model.
 
-A LocalAgentError ends the turn with that error's exit code. Any other exception is a bug of ours
-and passes through.
+A LocalAgentError ends the turn with that error's exit code. Any other exception is a bug in
+localagent and passes through.
 """
 
 from __future__ import annotations
@@ -50,24 +50,24 @@ _OUTCOMES: tuple[tuple[type[LocalAgentError], Outcome], ...] = (
 )
 
 Work = Generator[Event, None, Result]
-"""The events of a turn's work; its value says how the turn ended."""
+"""Yields the events of a turn's work, and returns how the turn ended."""
 
 
 def run_turn(turn: Turn, planner: Planner) -> Generator[Event, None, None]:
-    """Carry out `turn` with `planner`."""
+    """Run the request of `turn` with `planner`, and yield the turn's events."""
     return _run(turn, planner.plan(turn), MessageAdded("user", turn.prompt))
 
 
 def run_command(turn: Turn, *, share: bool) -> Generator[Event, None, None]:
-    """Run the turn's prompt as the shell tool does; `share` adds its output to the conversation."""
+    """Run the turn's prompt as a shell command; `share` adds its output to the conversation."""
     return _run(turn, _command(turn, share))
 
 
 def run_project_check(turn: Turn, *, share: bool) -> Generator[Event, None, None]:
     """Run the project's check; `share` adds a failing check's output to the conversation.
 
-    The turn fails with UsageError where the project has no check or the check cannot run, and with
-    RefusedError where a rule denies it.
+    The turn fails with UsageError if the project has no check or the check cannot run, and with
+    RefusedError if a rule denies the check.
     """
     return _run(turn, _project_check(turn, share))
 

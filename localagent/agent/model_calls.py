@@ -1,6 +1,6 @@
-"""Calls of a model: a request becomes a stream of events and a `Reply`; repetition ends it early.
+"""Calls of a model: a request yields events and returns a `Reply`; a repetitive reply is cut short.
 
-`ask_all` is the core. `ask`, `choose` and `ask_once` (without a turn) are its simple forms.
+`ask_all` sends several requests. `ask`, `choose` and `ask_once` (for use outside a turn) send one.
 """
 
 from __future__ import annotations
@@ -52,18 +52,18 @@ class Reply:
 
 
 OnReply = Callable[[int, Reply], Generator[Event, None, bool]]
-"""Handles the reply to request number N as soon as it is complete; True ends the others."""
+"""Handles the complete reply to request number N; returning True cancels the other requests."""
 
 Record = Callable[[Event], None]
-"""Records, for the audit log, what a model reads and replies."""
+"""Records for the audit log what a model reads and what it replies."""
 
 
 def ask(
     turn: Turn, purpose: str, request: Request, model: Model | None = None
 ) -> Generator[Event, None, Reply]:
-    """Ask a model (default: the turn's), and again if its worker dies or hangs.
+    """Ask a model (default: the turn's model), and ask again if the model's worker dies or hangs.
 
-    It makes at most `ATTEMPTS` tries. Raises BackendError, LimitReached, Interrupted.
+    Makes at most `ATTEMPTS` tries. Raises BackendError, LimitReached, Interrupted.
     """
     replies: list[Reply] = []
 
@@ -83,9 +83,9 @@ def ask_all(
     on_reply: OnReply,
     model: Model | None = None,
 ) -> Generator[Event, None, None]:
-    """Ask several requests side by side; `on_reply` runs while the other replies continue.
+    """Send several requests side by side; `on_reply` runs while the other replies continue.
 
-    Tries again and raises as `ask`.
+    Retries and raises the same errors as `ask`.
     """
     left = dict(enumerate(requests))
     for attempt in range(1, ATTEMPTS + 1):
@@ -110,7 +110,7 @@ def choose(
         tuple(messages), max_tokens=longest + 4, choices=tuple(options), seed=turn.request.seed
     )
     reply = yield from ask(turn, purpose, request, model)
-    # A backend without grammars may write something else; the first option is the best guess.
+    # Without grammars, the reply may be none of the options; the first option is the best guess.
     choice = reply.text.strip()
     return choice if choice in options else options[0]
 
@@ -118,7 +118,7 @@ def choose(
 def ask_once(
     model: Model, prompts: Prompts, purpose: str, request: Request, seconds: float, record: Record
 ) -> str:
-    """The text of a reply outside of a turn, or "" if it takes more than `seconds`.
+    """Ask a model outside of a turn; return the reply, or "" if it takes more than `seconds`.
 
     `record` receives the files of `prompts` and the request, then the reply. Raises BackendError.
     """
@@ -143,7 +143,7 @@ def ask_once(
             elif isinstance(chunk, Finish):
                 cancelled = chunk.reason == "cancelled"
                 record(_reply_event(purpose, text, chunk))
-            if late.is_set():  # a model that was loading ignored the first call
+            if late.is_set():  # repeat the call: a model that is still loading ignores it
                 model.cancel()
         return "" if cancelled else text
     finally:
@@ -151,7 +151,7 @@ def ask_once(
 
 
 def redact_request(request: Request, redactor: Redactor) -> Request:
-    """The request without secrets and invisible characters. Every request passes through here."""
+    """Remove secrets and invisible characters from a request. Every request passes through here."""
     prompt = request.prompt
     if isinstance(prompt, Infill):
         clean: tuple[Message, ...] | Infill = Infill(
@@ -163,7 +163,7 @@ def redact_request(request: Request, redactor: Redactor) -> Request:
 
 
 def transcript_form(request: Request) -> str:
-    """The prompt as the transcript shows it, before the chat template."""
+    """The prompt as the transcript shows it, without the chat template."""
     if isinstance(request.prompt, Infill):
         return f"<prefix>\n{request.prompt.prefix}<suffix>\n{request.prompt.suffix}<middle>\n"
     parts = [f"<{m.role}>\n{m.content}\n" for m in request.prompt]
@@ -173,7 +173,7 @@ def transcript_form(request: Request) -> str:
 def _generate(
     turn: Turn, purpose: str, left: dict[int, Request], on_reply: OnReply, model: Model
 ) -> Generator[Event, None, None]:
-    """One try; answered requests leave `left`."""
+    """Try the requests in `left` once, and remove the answered ones from `left`."""
     tokens = turn.tokens_left()
     if tokens is not None:
         share = max(1, tokens // len(left))
@@ -215,7 +215,7 @@ def _generate(
 
 
 def _progress(turn: Turn, chunk: Reading, seconds: float) -> ModelReading:
-    """Progress of reading, with an estimate from the turn's own reading rate."""
+    """Report how much of the prompt is read, and estimate the seconds that the rest takes."""
     ledger = turn.ledger
     read = chunk.done - chunk.reused
     if read > 0 and seconds > 0:
@@ -256,11 +256,12 @@ def repeats(text: str) -> bool:
 
 
 def continuations(text: str, most: int) -> list[str]:
-    """Texts from which a reply that repeats itself can continue, at most `most` of them.
+    """At most `most` texts from which a reply that repeats itself can continue.
 
-    Each has all lines before the repetition, and the line in which it begins up to a place where
-    its statement can end. `a = b.replace(…).replace(…` gives `a = b`, then `a = b.replace(…)`. The
-    text before that line alone would lead into the same repetition.
+    Each text has all lines before the repetition. It then has the start of the line in which the
+    repetition begins, up to a place where the statement can end. `a = b.replace(…).replace(…` gives
+    `a = b`, then `a = b.replace(…)`. Without the start of that line, the model would write the same
+    repetition again.
     """
     start = _repetition_start(text)
     if start is None:
@@ -303,7 +304,7 @@ def _long_units_start(text: str) -> int | None:
 
 
 def _first_repeated(text: str, size: int) -> int:
-    """The first of the characters at the end that recur after `size` characters."""
+    """The start of the longest ending in which each character recurs after `size` characters."""
     start = len(text) - size
     while start > 0 and text[start - 1] == text[start - 1 + size]:
         start -= 1
@@ -323,12 +324,12 @@ def _alike_lines_start(text: str) -> int | None:
     return sum(len(line) + 1 for line in lines[:first])
 
 
-# Strings, brackets, words, and every other character alone.
+# Strings, brackets, words, and every other character as a token of its own.
 _TOKEN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[()\[\]{}]|\w+|.""")
 
 
 def _statement_ends(line: str) -> Iterator[int]:
-    """The positions in a line of code at which its statement could end, in their order."""
+    """The positions in a line of code at which its statement could end, in ascending order."""
     depth, has_value = 0, False
     tokens = list(_TOKEN.finditer(line))
     for token, after in zip(tokens, [*tokens[1:], None], strict=True):

@@ -1,1 +1,1 @@
-"""The project's check: running it, reading its result, measuring coverage."""
+"""The project's check: run the command, read its result, trace the executed lines."""

@@ -1,9 +1,9 @@
-"""The first check, before any change: find it, run it, and decide how candidates are checked.
+"""The first check, before any change: find the command, run it, and decide how to check candidates.
 
-Where a project has few tests, pytest's installed plug-ins take most of a check: three quarters of
-0.9 s with hypothesis and xdist. A search runs dozens of checks. So the harness runs the check once
-without plug-ins; where every test reports the same, candidates are checked like that. A candidate
-that passes is checked again as the user would do it, and only that check decides.
+If a project has few tests, loading pytest's plug-ins takes most of a check's time: three quarters
+of 0.9 s with hypothesis and xdist. A search runs dozens of checks, so the harness tries the check
+once without plug-ins. If every test has the same result, candidates are checked without plug-ins. A
+candidate that passes is checked again with the user's full command, and only that check decides.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from localagent.project.build_commands import find_check
 
 
 def project_check(turn: Turn) -> str:
-    """The user's check command, or the one that the project's files imply; or ""."""
+    """The user's check command, else the command that the project's files imply, else ""."""
     files = turn.services.index.files()
     read = turn.services.workspace
     return turn.request.check or find_check(files, lambda path: text_of(read, path))
 
 
 def last_line(result: CheckResult) -> str:
-    """The last line of a check's output, which says why it could not run."""
+    """The last line of a check's output, which says why the check could not run."""
     return (result.output.splitlines() or ["no output"])[-1].strip()
 
 
 def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult | None]]:
-    """Find the check and run it on the unchanged workspace; "" and None where that fails.
+    """Find the check and run it on the unchanged workspace; return "" and None if that fails.
 
-    Raises UsageError where the user's own check command cannot run.
+    Raises UsageError if the user's own check command cannot run.
     """
     check = project_check(turn)
     if not check:
@@ -50,7 +50,7 @@ def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
             raise dispatch.refusal(allowed)
         yield Warned(f"the check {check!r} was not allowed to run, so the result is not verified")
         return "", None
-    check = allowed.subject  # the user may have edited it
+    check = allowed.subject  # the user may have edited the command
     yield Step("check", "checking the workspace as it is")
     start = yield from run_check(turn, check)
     if not start.usable:
@@ -65,7 +65,7 @@ def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
 
 
 def may_be_lean(turn: Turn, start: CheckResult | None) -> Generator[Event, None, bool]:
-    """Whether candidates may be checked without plug-ins; `start` is the result with them."""
+    """Whether candidates may be checked without plug-ins; `start` is the result with plug-ins."""
     if start is None or not start.tests or start.timed_out:
         return False
     if not SEARCH.lean_seconds <= start.seconds <= SEARCH.lean_max_seconds:

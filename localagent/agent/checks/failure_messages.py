@@ -1,7 +1,7 @@
-"""What a failing test's message says: a short form for the model, and values that differ.
+"""Read a failing test's message: shorten it for the model, and find the values that differ.
 
-Test runners explain a failure in many lines. A model needs two or three of them, and each token
-costs a small machine 15 ms.
+Test runners explain a failure in many lines. A model needs only two or three of these lines, and a
+small machine takes 15 ms to read each token.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator
 
 Edit = tuple[str, str]
-"""A part of the actual text, and the expected part; "" where one of them is missing."""
+"""A part of the actual text, and the expected text in its place; a missing part is ""."""
 
 ONE_TOO_MANY: Edit = ("", "")
-"""A list has one element more than expected, at its end."""
+"""Stands for a failure in which a list has one extra element at its end."""
 
 _CONDENSED_LINES, _CONDENSED_CHARS = 3, 300
 _MARKERS = re.compile(r"[\^~ ]+")
@@ -34,21 +34,22 @@ _PYTEST_LINES = re.compile(r"^(?:AssertionError: )?assert .*\n\n- (.+)\n(?:\? .*
 _COMPARED = re.compile(
     r"^(?:AssertionError: (?:assert |[A-Z]\w+ differ: )?|assert )(.+) [!=]= (.+)$", re.M
 )
-# Texts that have less in common differ in more than one place.
+# Texts with a lower similarity differ in more than one place.
 _LEAST_RATIO = 0.5
-# A longer part differs for another reason than a slip in one constant.
+# A difference longer than this comes from more than a slip in one constant.
 _EDIT_CHARS = 12
-# Comparing longer values takes longer than a check.
+# Comparing values longer than this takes more time than a check.
 _COMPARED_CHARS = 400
-# Nearness of a failed assertion; of one that compares values; and the most that likeness adds.
+# Nearness of any failed assertion, nearness of a failed comparison, and the most that similar
+# values add.
 _ASSERTION, _VALUE, _LIKENESS = 0.2, 0.3, 0.6
 
 
 def condense(message: str) -> str:
-    """A failure's message in one line of at most 300 characters.
+    """Shorten a failure's message to one line of at most 300 characters.
 
-    Lines that only mark a position are left out. Of two long sequences only the first elements that
-    differ remain.
+    Lines that only mark a position are left out. Two long sequences are cut to their first
+    differing elements.
     """
     lines = [line.strip() for line in message.splitlines()]
     lines = [line for line in lines if line and not _MARKERS.fullmatch(line)]
@@ -57,7 +58,7 @@ def condense(message: str) -> str:
 
 
 def _with_difference(lines: list[str]) -> list[str]:
-    """The lines, with the differing elements in place of the sequences that contain them."""
+    """Replace two compared sequences in the lines by their first differing elements."""
     place = next((n for n, line in enumerate(lines) if line.startswith(_FIRST)), None)
     if place is None or len(lines) < place + 3:
         return lines
@@ -67,9 +68,9 @@ def _with_difference(lines: list[str]) -> list[str]:
 
 
 def text_edits(message: str) -> list[Edit]:
-    """The edits that turn the actual text into the expected one, by pytest's or unittest's message.
+    """The edits that turn the actual text in pytest's or unittest's message into the expected text.
 
-    Empty where the message compares no texts, or texts with little in common. `ONE_TOO_MANY` stands
+    Empty if the message compares no texts, or texts with little in common. `ONE_TOO_MANY` stands
     for a list with one extra element.
     """
     edits: list[Edit] = [ONE_TOO_MANY] if _LONGER.search(message) else []
@@ -87,14 +88,14 @@ def text_edits(message: str) -> list[Edit]:
 
 
 def nearness(message: str) -> float:
-    """How near to passing a failed test is, from 0 to less than 1, by its message.
+    """Estimate from a failed test's message how near the test is to passing, from 0 to less than 1.
 
-    An error that ends the code is far. A wrong value is nearer, and the nearer the more it
-    resembles the right one. One passed test is worth more than any nearness (partial credit, as in
-    genetic programming).
+    A crash is farthest from passing. A wrong value is nearer, and scores more if it resembles the
+    expected value. One passed test is worth more than any nearness (partial credit, as in genetic
+    programming).
     """
     comparisons = list(_COMPARED.finditer(message))
-    # The message begins with the test's own statement, whatever the error.
+    # The message begins with the test's own statement, even if other code raised the error.
     if comparisons and (comparisons[-1].start() or comparisons[-1][0].startswith("AssertionError")):
         actual, expected = (text[:_COMPARED_CHARS] for text in comparisons[-1].groups())
         if actual[0] in "'\"[({" and actual[0] == expected[0]:
@@ -110,12 +111,12 @@ def _text_pairs(message: str) -> Iterator[tuple[str, str]]:
         texts = [_literal_text(text) for text in match.groups() if text is not None]
         if len(texts) == 2 and "" not in texts and not all(_SHORTENED in t for t in texts):
             yield texts[0], texts[1]
-    if _SHORTENED in message:  # pytest shortens long texts, and prints them in full below
+    if _SHORTENED in message:  # pytest prints long texts in full below
         yield from ((new, old) for old, new in _PYTEST_LINES.findall(message))
 
 
 def _neighbor_edits(actual: str, at: int, missing: str) -> Iterator[Edit]:
-    """The missing text, as a change of the word before it or after it."""
+    """Express the missing text as a change of the word before it or after it."""
     if before := re.search(r"(?:\w+|\W)$", actual[:at]):
         yield before[0], before[0] + missing
     if after := re.match(r"\w+|\W", actual[at:]):

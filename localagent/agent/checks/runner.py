@@ -28,11 +28,11 @@ NOT_WORSE = "the check still fails, but on nothing that passed before"
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """The result of one test.
+    """The result of one test of a check.
 
-    `outcome` is "passed", "failed" or "skipped"; `message` is the failure's. `frames` is the
-    traceback as (path, line) pairs, outermost first. `lines` holds the executed lines by path,
-    where they were traced. `statement` is the whole failing statement where the message cuts it.
+    `outcome` is "passed", "failed" or "skipped"; `message` is the failure's message. `frames` is
+    the traceback as (path, line) pairs, outermost first. `lines` maps each traced path to its
+    executed lines. `statement` is the whole failing statement if `message` has only a part of it.
     """
 
     __test__ = False  # not a test case of pytest
@@ -47,10 +47,10 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of a check. `passed` and `failed` count tests; None means unknown.
+    """The result of one run of the check. `passed` and `failed` count tests; None means unknown.
 
-    `usable` is False where the command itself could not run (not found, no such module). `nearness`
-    is the sum over the failing tests; see `failure_messages.nearness`.
+    `usable` is False if the command itself could not run (not found, no such module). `nearness` is
+    the sum of the failing tests' nearness to passing; see `failure_messages.nearness`.
     """
 
     command: str
@@ -67,7 +67,7 @@ class CheckResult:
 
     @property
     def counts(self) -> tuple[bool, int, int]:
-        """Compare by passed tests, then by collected tests: greater is better.
+        """A sort key: more passed tests are better, then more collected tests.
 
         A candidate that breaks an import collects fewer tests.
         """
@@ -75,12 +75,12 @@ class CheckResult:
 
     @property
     def score(self) -> tuple[bool, int, int, float]:
-        """Compare by `counts`, then by the nearness of the failing tests: greater is better."""
+        """A sort key: greater `counts` are better, then a greater sum of `nearness`."""
         return (*self.counts, self.nearness)
 
     @property
     def failing(self) -> tuple[TestResult, ...]:
-        """The failed tests, in the order of their run."""
+        """The failed tests, in the order in which they ran."""
         return tuple(t for t in self.tests if t.outcome == "failed")
 
     @property
@@ -92,13 +92,13 @@ class CheckResult:
 def ends_well(kind: TurnKind, start: CheckResult, result: CheckResult) -> bool:
     """Whether a turn's change is good enough, by the checks before and after it.
 
-    The check has to pass. For a step of a plan that others follow, `not_worse` is enough.
+    The check has to pass. If the turn is a step of a plan with later steps, `not_worse` is enough.
     """
     return result.ok or (kind == "step" and not_worse(start, result))
 
 
 def not_worse(start: CheckResult, result: CheckResult) -> bool:
-    """Whether nothing fails that passed before; where tests are unknown, by their numbers."""
+    """Whether every test that passed before still passes; without test ids, compare the counts."""
     if result.timed_out or not result.usable:
         return False
     if start.tests and result.tests:
@@ -121,9 +121,9 @@ def run_check(
 ) -> Generator[Event, None, CheckResult]:
     """Run `command` in a snapshot of the workspace with `changes`; the workspace stays untouched.
 
-    `seconds` limits its time (default: the session's `check_seconds`). `trace` names Python files
-    whose executed lines the result holds for each test. `lean` leaves out pytest's plug-ins; see
-    `checks.baseline`.
+    `seconds` limits the command's time (default: the session's `check_seconds`). `trace` names
+    Python files; the result then holds each test's executed lines in these files. `lean` runs
+    pytest without plug-ins; see `checks.baseline`.
     """
     turn.ensure_within_limits()
     services = turn.services
@@ -172,11 +172,12 @@ def _run(
 
 
 def _probe_environment(trace: Sequence[str], *, lean: bool) -> dict[str, str]:
-    """The environment that loads the probe into any pytest that the check starts."""
+    """Environment variables that load the probe into every pytest that the check starts."""
     return {
         "PYTHONPATH": str(PROBE_DIR),
         "PYTEST_PLUGINS": "localagent_probe",
-        # --tb=short is presentation only. --maxfail=0 undoes an -x: every test counts.
+        # --tb=short only changes the output. --maxfail=0 undoes the project's -x, so that every
+        # test runs.
         "PYTEST_ADDOPTS": "--tb=short --maxfail=0",
         "LOCALAGENT_PROBE_TRACE": ":".join(trace),
         **({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if lean else {}),
@@ -202,7 +203,7 @@ def read_result(
         failed: int | None = sum(t.outcome == "failed" for t in tests)
     else:
         passed, failed = _counts(output)
-    # The check's own program is missing; the code may be fine.
+    # The program that the check runs is missing, so the result says nothing about the code.
     no_runner = re.search(r"No module named '?(pytest|unittest)'?\s*$", output) is not None
     return CheckResult(
         command=command,
@@ -220,7 +221,7 @@ def read_result(
 
 
 def _split_probe(output: str) -> tuple[str, tuple[TestResult, ...]]:
-    """Part the probe's lines from the rest; the tests of several pytest runs are joined."""
+    """Separate the probe's lines from other output, and join the tests of several pytest runs."""
     rest: list[str] = []
     tests: list[TestResult] = []
     for line in output.splitlines():

@@ -1,1 +1,1 @@
-"""Planners: how a turn is carried out, one module each."""
+"""Planners, which carry out turns; one module each."""

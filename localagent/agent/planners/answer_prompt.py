@@ -1,4 +1,4 @@
-"""The prompt of a question or of a plan: earlier questions and answers, then code."""
+"""Builds the prompt of a question or of a plan: earlier questions and answers, then code."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from localagent.core.messages import Message, Part, PromptRecord
 
 @dataclass(frozen=True, slots=True)
 class QuestionPrompt:
-    """The whole prompt of a question, and what is new in it."""
+    """The whole prompt of a question, and its parts that no earlier prompt had."""
 
     messages: tuple[Message, ...]
     asked: PromptRecord
 
     def answer_event(self, text: str) -> MessageAdded:
-        """The answer as an event that the next question's prompt continues."""
+        """Wrap an answer in an event that the next question's prompt can continue."""
         return MessageAdded("assistant", text, asdict(self.asked))
 
 
@@ -47,7 +47,7 @@ class _Code:
 
 
 def opening(services: Services, conversation: Sequence[Message]) -> list[Message]:
-    """The start of the next question's prompt, before the question is known."""
+    """The start of the next question's prompt, which does not depend on the question."""
     system = services.with_rules(services.prompts.text("workflow/system"))
     return [Message("system", system), *thread_of(conversation, services.workspace).messages]
 
@@ -57,8 +57,8 @@ def build_prompt(
 ) -> Generator[Event, None, QuestionPrompt]:
     """The prompt for `question`, with the code that the turn's request is about.
 
-    It continues the last answer if the earlier code is unchanged and all fits the window. Otherwise
-    it starts anew.
+    The prompt continues the last answer if the earlier code is unchanged and the whole prompt fits
+    the window. Otherwise a new prompt begins.
     """
     services = turn.services
     thread = thread_of(turn.conversation, services.workspace)
@@ -96,7 +96,7 @@ def _gather(turn: Turn, named: Sequence[str]) -> _Code:
 
 
 def _continue(turn: Turn, thread: Thread, code: _Code, question: str) -> QuestionPrompt:
-    """The thread, then the messages since, then new code (the best last), then the question."""
+    """The thread, the messages after it, new code (the most useful last), and then the question."""
     services = turn.services
     redact = services.redactor.redact
     budget = int(services.model.info.profile.window * LOOP.earlier_share)

@@ -1,4 +1,4 @@
-"""The `Planner` protocol: how one turn is carried out."""
+"""The `Planner` protocol, whose implementations carry out turns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localagent.core.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a turn ended. `how` names the winning step ("file 1"), `check` the deciding command."""
+    """How a turn ended. `how` names the step that succeeded, `check` the deciding command."""
 
     outcome: Outcome
     summary: str
@@ -26,7 +26,7 @@ class Planner(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name for `--planner`."""
+        """The planner's name, which `--planner` takes."""
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
         """The known start of the next turn's prompt; the model reads it while the user types."""
@@ -34,20 +34,20 @@ class Planner(Protocol):
     def compact(
         self, services: Services, conversation: Sequence[Message], last: int
     ) -> list[Message] | None:
-        """A shorter conversation, or None where nothing can be left out.
+        """A shorter conversation, or None if nothing can be left out.
 
-        `last` is the position of the last task.
+        `last` is the position of the last task's message.
         """
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        """Carry out `turn`, yielding events. Raises LocalAgentError where it cannot continue."""
+        """Carry out `turn`, yielding events. Raises LocalAgentError if the turn cannot continue."""
 
 
 class PlannerDefaults:
-    """For planners that neither know their next prompt's start nor keep a long conversation."""
+    """Defaults for planners without a fixed prompt start and without a long conversation."""
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
-        """Nothing: the next prompt's start is unknown. See `Planner.opening`."""
+        """Return no messages, because the next prompt's start is unknown. See `Planner.opening`."""
         return []
 
     def compact(
@@ -56,5 +56,5 @@ class PlannerDefaults:
         conversation: Sequence[Message],  # noqa: ARG002
         last: int,  # noqa: ARG002
     ) -> list[Message] | None:
-        """None: there is nothing to leave out. See `Planner.compact`."""
+        """Return None, because nothing can be left out. See `Planner.compact`."""
         return None

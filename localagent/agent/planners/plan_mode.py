@@ -24,8 +24,8 @@ _ITEM = re.compile(
     r"^\s*(?:(?:step\s+)?\d{1,2}\s*[.):]|[-*+•]|\[[ xX!]\])\s+(?P<rest>\S.*)$", re.IGNORECASE
 )
 _BOX = re.compile(r"^(?:\[(?P<state>[ xX!]?)\]\s*)")
-_BOLD = re.compile(r"\*\*")  # not "__", which Python's names contain
-# A step that changes nothing is none: the check runs after each step anyway.
+_BOLD = re.compile(r"\*\*")  # keeps "__", which Python's names contain
+# Steps that change nothing are dropped: the harness runs the check after each step anyway.
 _CHECKING = re.compile(
     r"^(?:(?:re-?)?(?:run|execute)\b.*\b(?:tests?|check|suite|pytest)\b|test the\b|verify\b"
     r"|understand\b|review\b|analy[sz]e\b)",
@@ -36,7 +36,7 @@ _BOXES = {"done": "[x]", "failed": "[!]"}
 
 
 def read_reply(text: str) -> list[str]:
-    """The steps of a model's reply; empty where it has no list."""
+    """The steps in a model's reply; empty if the reply has no list."""
     steps = _json_steps(text) or [step["text"] for step in _items(text)]
     steps = [re.sub(r"\s+", " ", _BOLD.sub("", step)).strip() for step in steps]
     steps = [step for step in dict.fromkeys(steps) if step and not _CHECKING.match(step)]
@@ -44,12 +44,12 @@ def read_reply(text: str) -> list[str]:
 
 
 def dropped_items(text: str) -> int:
-    """How many items of a model's list are no steps, or repeat others."""
+    """How many items of a model's list change nothing or repeat another item."""
     return max(0, len(_items(text)) - len(read_reply(text)))
 
 
 def read_edited(text: str) -> list[PlanStep]:
-    """The steps of a plan that the user edited: one a line, numbered or not.
+    """Read the steps of a plan that the user edited: one step on each line, numbered or not.
 
     Lines that begin with "#" are comments. "[x]" marks a step as done.
     """
@@ -62,13 +62,13 @@ def read_edited(text: str) -> list[PlanStep]:
 
 
 def editable_text(task: str, steps: Sequence[PlanStep]) -> str:
-    """A plan as a text for the user to edit."""
+    """Format a plan as a text for the user to edit."""
     head = "".join(f"# {line}\n" for line in task.strip().splitlines())
     return head + "".join(f"{_BOXES.get(s['state'], '[ ]')} {s['text']}\n" for s in steps)
 
 
 def numbered_list(steps: Sequence[PlanStep]) -> str:
-    """A plan as a numbered list, for the model and the conversation."""
+    """Format a plan as a numbered list, for the model and the conversation."""
     return "\n".join(f"{number}. {step['text']}" for number, step in enumerate(steps, 1))
 
 
@@ -79,7 +79,7 @@ def _step(text: str) -> PlanStep:
 
 
 def _items(text: str) -> list[PlanStep]:
-    """The items of a list, each with the indented lines after it; code is left out."""
+    """The items of a list, each with its indented continuation lines; code blocks are left out."""
     items: list[PlanStep] = []
     fenced = False
     for line in text.splitlines():
@@ -89,7 +89,7 @@ def _items(text: str) -> list[PlanStep]:
             continue
         elif match := _ITEM.match(line):
             nested = items and line[:1].isspace() and not match["rest"][:1].isdigit()
-            if nested:  # a part of the item before
+            if nested:  # continues the item before it
                 items[-1]["text"] += f" {match['rest'].strip()}"
             else:
                 items.append(_step(match["rest"]))
@@ -99,7 +99,7 @@ def _items(text: str) -> list[PlanStep]:
 
 
 def _json_steps(text: str) -> list[str]:
-    """The steps of a JSON list of texts, or of objects with one text each."""
+    """The steps in a JSON list of texts, or of objects with one text each."""
     inside = text[text.find("[") : text.rfind("]") + 1]
     try:
         data = json.loads(inside) if inside else []
@@ -122,8 +122,8 @@ _CREATE = '"In a new file " new ": add "'
 def plan_grammar(paths: Sequence[str]) -> str:
     """The grammar of a plan for a project with these files.
 
-    Each step names an existing or a new file, and says what changes in it. Without that, a small
-    model's plans begin with understanding the task and end with testing it.
+    Each step names an existing or a new file, and says what changes in that file. Without the
+    grammar, a small model's plans begin with "understand the task" and end with "test the change".
     """
     existing = " | ".join(json.dumps(path, ensure_ascii=False) for path in paths)
     places = f'"In " ({existing}) ": " verb | {_CREATE}' if existing else _CREATE
@@ -131,7 +131,7 @@ def plan_grammar(paths: Sequence[str]) -> str:
 
 
 class MakePlan(PlannerDefaults):
-    """The planner of plan mode."""
+    """The planner of plan mode, which writes a plan and changes no file."""
 
     name = "plan"
 
@@ -140,7 +140,7 @@ class MakePlan(PlannerDefaults):
         return opening(services, conversation)
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        """Write the plan; it becomes the assistant's message."""
+        """Ask the model for a plan, which becomes the assistant's message."""
         yield Step("search", "looking for what the task is about")
         services = turn.services
         named = paths_in_task(turn.prompt, services.workspace, services.index.files())

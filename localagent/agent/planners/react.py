@@ -1,7 +1,8 @@
 """The `react` planner, for models that can hold a plan: tool calls in a loop.
 
-The conversation only grows, so the model reads each token once. A reply without a tool call gets an
-example of one. A repeated call is refused. A "done" counts only if the check passes.
+Each step appends to the conversation, so the model reads each token once. The answer to a reply
+without a tool call is an example of a call. A repeated call is refused. The call `done` ends the
+turn only if the check passes.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from localagent.tools.base import DONE, ToolSpecs, model_specs
 
 @dataclass(slots=True)
 class _Talk:
-    """The messages, the position of the user's request, and a token count with a cache."""
+    """The messages of a turn, the position of the user's request, and a cached token count."""
 
     messages: list[Message]
     request: int
     count: Count
 
     def add(self, role: Role, text: str) -> MessageAdded:
-        """Append a message, and return its event."""
+        """Append a message, and return the event that reports it."""
         self.messages.append(Message(role, text))
         return MessageAdded(role, text)
 
@@ -51,12 +52,12 @@ def system_prompt(services: Services) -> str:
 
 
 def tools_text(services: Services) -> str:
-    """The descriptions of the tools."""
+    """The descriptions of all tools, for the system prompt."""
     return "\n\n".join(services.prompts.text(spec.prompt) for spec in tool_specs(services).values())
 
 
 def tool_specs(services: Services) -> ToolSpecs:
-    """What the model can call: the built-in tools, plug-ins, and `done`."""
+    """The specs of everything that the model can call: built-in tools, plug-ins, and `done`."""
     return model_specs(services.tools)
 
 
@@ -82,7 +83,7 @@ class React:
         return None if new is None else list(new.messages[1:])
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        """Carry out one turn."""
+        """Carry out tool calls until `done` is accepted or a limit is reached."""
         services = turn.services
         named = paths_in_task(turn.prompt, services.workspace, services.index.files())
         turn.task_paths = frozenset(p for p in named if not is_test(p))
@@ -119,7 +120,7 @@ def _loop(
             stumbles += 1
         elif call is None:
             stumbles += 1
-            # A question's answer needs no call.
+            # The answer to a question needs no tool call.
             is_answer = question and not problem and bool(reply.text.strip())
             if (is_answer or stumbles >= LOOP.stumbles) and not turn.changed and start is None:
                 return Result("answered", reply.text.strip())
@@ -134,7 +135,7 @@ def _loop(
 
 
 def _next_reply(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, None, Reply | None]:
-    """The model's next reply, after making room where needed; None where that is impossible."""
+    """Compact the conversation if needed, and ask for a reply; None if it still does not fit."""
     window = turn.services.model.info.profile.window
     fits = tokens(talk.messages, talk.count) + LOOP.act_tokens <= window
     for _ in range(2):
@@ -156,7 +157,7 @@ def _next_reply(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, Non
 
 
 def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
-    """Compact the conversation in place; False where nothing can be left out."""
+    """Compact the conversation in place; return False if nothing can be left out."""
     old = Conversation(tuple(talk.messages), talk.request)
     window = turn.services.model.info.profile.window
     call_in = partial(_call_in, tools=tool_specs(turn.services))
@@ -178,7 +179,7 @@ def _call_in(text: str, tools: ToolSpecs) -> ToolCall | None:
 
 
 def _read_call(reply: Reply, tools: ToolSpecs) -> tuple[ToolCall | None, str]:
-    """The first tool call of a reply, or a message to the model about its fault."""
+    """The first tool call of a reply, or a message to the model that says why it is unusable."""
     try:
         calls = parse_actions(reply.text, tools)
     except ToolError as error:
@@ -195,7 +196,7 @@ def _no_action(turn: Turn) -> str:
 
 
 def _is_new(calls: set[tuple[str, str]], call: ToolCall, turn: Turn) -> bool:
-    """True if this call was not made since the last change of the workspace."""
+    """Whether the model has not made this call since the last change of the workspace."""
     key = (repr((call.name, sorted(call.arguments.items()))), repr(turn.changed))
     new = key not in calls
     calls.add(key)
@@ -203,7 +204,7 @@ def _is_new(calls: set[tuple[str, str]], call: ToolCall, turn: Turn) -> bool:
 
 
 def _use(turn: Turn, talk: _Talk, call: ToolCall, repeated: bool) -> Generator[Event, None, None]:
-    """Carry out a call, or refuse a repeated one; add the result to the conversation."""
+    """Carry out a call, or refuse a repeated call, and add the result to the conversation."""
     prompts = turn.services.prompts
     if repeated:
         yield talk.add("user", prompts.text("react/repeated"))
@@ -221,7 +222,7 @@ def _use(turn: Turn, talk: _Talk, call: ToolCall, repeated: bool) -> Generator[E
 def _done(
     turn: Turn, talk: _Talk, start: CheckResult | None, call: ToolCall
 ) -> Generator[Event, None, Result | None]:
-    """The result of a "done"; None where the check fails, after reporting that to the model."""
+    """The result of the call `done`; None if the check fails, and the model then reads why."""
     summary = call.arguments.get("body", "").strip() or "done"
     if start is None:
         verified = all(is_docs(p) for p in turn.changed)
@@ -237,7 +238,7 @@ def _done(
 
 
 def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event, None, Result]:
-    """The result of a turn without a "done": its changes may pass the check nevertheless."""
+    """The result of a turn without the call `done`: its changes may still pass the check."""
     check = "" if start is None else start.command
     if check and turn.changed:
         final = yield from run_check(turn, check, probe=False)

@@ -1,9 +1,9 @@
-"""The `workflow` planner, for small models: the harness decides, the model fills in.
+"""The `workflow` planner, for small models: the harness decides the steps, the model fills in text.
 
     classify → answer
              → baseline check → localize → propose, check, repair → commit → confirm
 
-The harness asks the model for one small thing at a time, and the project's tests judge it.
+The harness asks the model for one small text at a time, and the project's tests judge each change.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Workflow(PlannerDefaults):
         self._seconds = seconds
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
-        """The earlier questions and answers: the next question continues them."""
+        """The earlier questions and answers, which the next question's prompt continues."""
         return opening(services, conversation)
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        """Carry out one turn; its summary becomes the assistant's message."""
+        """Carry out one turn; the turn's summary becomes the assistant's message."""
         services = turn.services
         named = paths_in_task(turn.prompt, services.workspace, services.index.files())
         kind = "edit" if turn.request.is_step else (yield from _classify(turn))
@@ -91,10 +91,10 @@ class Workflow(PlannerDefaults):
         check: str,
         start: CheckResult | None,
     ) -> Generator[Event, None, tuple[Candidate | None, bool]]:
-        """Search file by file; each file gets half of the time that is left.
+        """Search file by file; each file gets half of the remaining time.
 
-        Where several files may be at fault, quick infills in each come first. Returns the winner,
-        and whether any change was worth judging.
+        If several files may be at fault, a first round tries quick infills in each. Returns the
+        candidate that won, and whether any change was worth a check.
         """
         lean = yield from may_be_lean(turn, start)
         pairs: list[tuple[Problem, Board]] = []
@@ -127,9 +127,9 @@ class Workflow(PlannerDefaults):
 
 
 def _last_step_candidate(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
-    """The best candidate of a plan's last step, where none passed the check.
+    """The best candidate of a plan's last step, if no candidate passed the check.
 
-    The check may fail for a reason outside of the plan.
+    The check may fail for a reason that the plan does not address.
     """
     if turn.request.kind != "last-step":
         return None
@@ -184,7 +184,7 @@ def _localize(
 
 
 def _choose_file(turn: Turn, paths: Sequence[str]) -> Generator[Event, None, str]:
-    """The file that the model chooses by the names that each defines."""
+    """Let the model choose a file by the names that each file defines."""
     services = turn.services
     outlines = []
     for path in paths:
@@ -199,7 +199,7 @@ def _choose_file(turn: Turn, paths: Sequence[str]) -> Generator[Event, None, str
 
 
 def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
-    """Answer a question from the files that it names and from the index's hits."""
+    """Answer a question from the files that the question names and from the index's hits."""
     yield Step("search", "looking for what the question is about")
     question = turn.services.prompts.render("workflow/answer", question=turn.prompt.strip())
     prompt = yield from build_prompt(turn, named, question, LOOP.answer_tokens)
@@ -220,7 +220,7 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
 def _finish(
     turn: Turn, check: str, start: CheckResult | None, candidate: Candidate
 ) -> Generator[Event, None, Result]:
-    """Make the candidate's change, and confirm it with the user's command as it is."""
+    """Apply the candidate's change, and confirm it with the user's unmodified check command."""
     path = candidate.path
     old = text_of(turn.services.workspace, path)
     how = f"{candidate.strategy} {candidate.number}"

@@ -1,1 +1,1 @@
-"""The search for a change that passes the tests."""
+"""The search for a change that makes the project's check pass."""

@@ -1,4 +1,4 @@
-"""Drafts that strategies yield, candidates that replies become, and the board that ranks them."""
+"""Drafts, which strategies yield; candidates, made from replies; and the board that ranks them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def _ignore(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One question to the model, and how its reply becomes texts of the file.
+    """One question to the model, and how the reply becomes new texts of the file.
 
-    `build` turns the reply into new texts of the file, in the order of their judgement; it raises
-    EditError for an unusable reply. A reply that was cut off or repeats itself is used only if it
-    `may_be_cut`; otherwise `on_cut` receives it. Without a `request` the model is not asked, and
-    `build` receives "". After a draft that `keeps_slot`, its strategy continues at once: the draft
-    was cheap, or the next drafts need its reply.
+    `build` turns the reply into new texts of the file, in the order in which they are checked; it
+    raises EditError for an unusable reply. With `may_be_cut`, a reply that was cut off or repeats
+    itself is used; otherwise `on_cut` receives it. Without a `request`, the model is not asked, and
+    `build` receives "". After a draft with `keeps_slot`, the draft's strategy continues at once,
+    because the draft was cheap or the next drafts need its reply.
     """
 
     strategy: str
@@ -37,12 +37,12 @@ class Draft:
 
     @classmethod
     def of_text(cls, strategy: str, text: str) -> Draft:
-        """A draft that needs no model: `text` is the file's new text."""
+        """A draft that asks no model: `text` is the file's new text."""
         return cls(strategy, None, lambda _: [text], keeps_slot=True)
 
 
 def sample_request(turn: Turn, number: int, request: Request) -> Request:
-    """The request as sample `number`: 0 is greedy, the others are drawn by the model's profile."""
+    """The request for sample `number`: 0 is greedy, other numbers sample by the model's profile."""
     profile = turn.services.model.info.profile
     return replace(
         request,
@@ -55,7 +55,7 @@ def sample_request(turn: Turn, number: int, request: Request) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One possible change of one file, and its check's result (None without a check)."""
+    """One possible change of one file, and the result of its check (None without a check)."""
 
     number: int
     strategy: str
@@ -67,14 +67,14 @@ class Candidate:
 
 @dataclass
 class Board:
-    """What the search has tried. `start` is the check's result on the unchanged workspace."""
+    """All candidates so far. `start` is the check's result on the unchanged workspace."""
 
     start: CheckResult | None
     tried: list[Candidate] = field(default_factory=list)
     _hashes: set[str] = field(default_factory=set)
 
     def is_new(self, path: str, text: str) -> bool:
-        """True for the first such text of this path; blank lines and line ends do not count."""
+        """Whether the path had no such text before, apart from blank lines and line ends."""
         plain = "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
         key = hashlib.sha256(f"{path}\0{plain}".encode()).hexdigest()
         new = key not in self._hashes
@@ -82,29 +82,30 @@ class Board:
         return new
 
     def add(self, candidate: Candidate) -> None:
-        """Record a judged candidate."""
+        """Record a candidate and the result of its check."""
         self.tried.append(candidate)
 
     @property
     def best_score(self) -> tuple[bool, int, int, float]:
-        """The best score so far, including the unchanged workspace's."""
+        """The best score so far, including the score of the unchanged workspace."""
         return max(_score(r) for r in [self.start, *(c.result for c in self.tried)])
 
     @property
     def best(self) -> Candidate | None:
-        """The best judged candidate; of equals, the earliest."""
+        """The candidate with the best score; among equal scores, the earliest."""
         judged = [c for c in self.tried if c.result is not None]
         return max(judged, key=lambda c: _score(c.result), default=None)
 
     def ranked(self) -> list[Candidate]:
-        """All candidates, best first."""
+        """All candidates so far, best first."""
         return sorted(self.tried, key=lambda c: _score(c.result), reverse=True)
 
     def complements(self) -> list[Candidate]:
-        """For each test that the best candidate fails, the best candidate that passes it; best
-        first.
+        """For each test that the best candidate fails, the best other candidate that passes it;
+        best first.
 
-        These may be nearer to a solution than the best one (lexicase selection: Spector, 2012).
+        These candidates may be nearer to a solution than the best one (lexicase selection: Spector,
+        2012).
         """
         best = self.best
         if best is None or best.result is None:
@@ -125,11 +126,11 @@ def _score(result: CheckResult | None) -> tuple[bool, int, int, float]:
 
 
 Strategy = Callable[[Turn, Problem, Board], Iterator[Sequence[Draft]]]
-"""Yields drafts to ask side by side, or an empty list to wait for other strategies' results."""
+"""A strategy yields drafts to ask side by side, or an empty list to wait for other strategies."""
 
 
 def best_text(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
-    """The text that passes most, and its result: the best candidate's, or the unchanged file's."""
+    """The best candidate's text and result, or the unchanged file's if none is better."""
     best, start = board.best, problem.start
     if best is None or best.result is None:
         return problem.text, start
@@ -139,7 +140,7 @@ def best_text(problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
 
 
 def complement_text(_problem: Problem, board: Board) -> tuple[str, CheckResult | None]:
-    """The best complement's text and result, where it passes most tests; or "" and None."""
+    """The best complement's text and result, if it passes most tests; otherwise "" and None."""
     for candidate in board.complements():
         if candidate.result is not None and most_pass(candidate.result):
             return candidate.text, candidate.result
@@ -147,5 +148,5 @@ def complement_text(_problem: Problem, board: Board) -> tuple[str, CheckResult |
 
 
 def most_pass(result: CheckResult) -> bool:
-    """Whether at least as many tests pass as fail, so that a small change may suffice."""
+    """Whether at least half of the tests pass, so that a small change may suffice."""
     return (result.passed or 0) >= (result.failed or 0)

@@ -1,8 +1,8 @@
-"""Passed checks that prove nothing: hard-coded answers, and changes that no test runs.
+"""Detects passed checks that prove nothing: hard-coded answers, and changes that no test runs.
 
-The tests are in the model's prompt, and they are the judge. So a candidate would win that returns
-each test's expected value for that test's input. The search refuses a candidate with two such
-special cases whose values are no trivial ones (zero, an empty text, a short word).
+The model reads the tests that later judge its code. So a candidate could pass by returning each
+test's expected value for that test's input. The search refuses a candidate with two such special
+cases, unless their values are trivial (zero, an empty text, a short word).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Value = str | int | float | bytes
 
 
 def special_cases(text: str, tests: Iterable[str]) -> int:
-    """How many of the tests' values `text` maps to another of the tests' values.
+    """How many of the tests' values `text` maps to other values of the tests.
 
-    It may do so by comparing (`if x == "…": return "…"`, `case "…": return "…"`) or by a table. 0
-    where `text` does not parse.
+    A special case is a comparison (`if x == "…": return "…"`, `case "…": return "…"`) or a row of a
+    table. The result is 0 if `text` does not parse.
     """
     tree = _parse(text)
     if tree is None:
@@ -35,7 +35,7 @@ def special_cases(text: str, tests: Iterable[str]) -> int:
 
 
 def is_overfit(text: str, tests: Iterable[str]) -> bool:
-    """Whether `text` has more special cases than an honest program."""
+    """Whether `text` has more special cases than a program without hard-coded answers."""
     return special_cases(text, tests) > SEARCH.special_cases
 
 
@@ -47,7 +47,7 @@ def _parse(text: str) -> ast.Module | None:
 
 
 def _value(node: ast.AST | None) -> Value | None:
-    """The node's constant, unless it is no constant or a trivial one."""
+    """The value of a constant node; None for a trivial constant and for other nodes."""
     if not isinstance(node, ast.Constant) or isinstance(node.value, bool):
         return None
     value = node.value
@@ -59,7 +59,7 @@ def _value(node: ast.AST | None) -> Value | None:
 
 
 def _pairs(tree: ast.AST) -> Iterator[tuple[Value, Value]]:
-    """Each compared value with the value that is returned for it."""
+    """Each value that the code compares with, paired with the value that it then returns."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If):
             yield from _combine(_compared(node.test), _returned(node.body))
@@ -71,7 +71,7 @@ def _pairs(tree: ast.AST) -> Iterator[tuple[Value, Value]]:
 
 
 def _compared(test: ast.expr) -> list[Value | None]:
-    """The constants that a condition compares with by `==` or `in`."""
+    """The constants with which a condition compares by `==` or `in`."""
     constants: list[Value | None] = []
     for node in ast.walk(test):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.In):
@@ -82,7 +82,7 @@ def _compared(test: ast.expr) -> list[Value | None]:
 
 
 def _returned(body: list[ast.stmt]) -> list[Value | None]:
-    """The constants of a branch that only returns."""
+    """The constants that a branch returns, if the branch only returns."""
     if len(body) != 1 or not isinstance(body[0], ast.Return):
         return []
     value = body[0].value
@@ -100,10 +100,10 @@ def _combine(
 
 
 def is_untested(path: str, old: str, new: str, result: CheckResult | None) -> bool:
-    """Whether no test ran any new statement in the functions of a Python file.
+    """Whether no test ran any of the statements that a change added to a Python file's functions.
 
-    False where that is unknown: without traced tests, or where only code outside functions changed,
-    which runs at import.
+    False if the answer is unknown because no test was traced. Also False if only code outside
+    functions changed, because such code runs at import.
     """
     if result is None or not any(test.lines for test in result.tests):
         return False
@@ -114,7 +114,7 @@ def is_untested(path: str, old: str, new: str, result: CheckResult | None) -> bo
 
 
 def _statement_lines(tree: ast.AST) -> Iterator[int]:
-    """The first lines of the statements in functions, docstrings aside."""
+    """The first lines of the statements in functions, without docstrings."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for part in node.body:

@@ -1,7 +1,7 @@
-"""Edits of one line of Python: replacements of its nodes, and edits that failing tests suggest.
+"""Edits of one line of Python: replaced syntax nodes, and edits that failing tests suggest.
 
-A failing test suggests edits in two ways. It shows an actual and an expected text, or the lookup of
-a missing key or index fails. The text around an edit stays as it is.
+A failing test suggests edits in two ways: by an actual and an expected text, or by the failed
+lookup of a missing key or index. An edit does not change the text around it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from itertools import pairwise
 from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
 
 LOOKUP = -4
-"""The rank of a call in place of a lookup."""
+"""The rank of a mutant that replaces a lookup by a call."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A replacement of the line's bytes from `start` to `end`; lower ranks are tried first."""
+    """A replacement of a line's bytes from `start` to `end`; lower ranks are tried first."""
 
     rank: int
     start: int
@@ -33,8 +33,9 @@ class Mutant:
 class SourceLine:
     """A line of a file, addressed by the byte columns of its nodes.
 
-    `variables` are the enclosing function's, the nearest first. `recursive` is that function's name
-    where a call of itself is likely, or "". `lookup_fails`: a key or index on this line is missing.
+    `variables` are the enclosing function's variables, the nearest first. `recursive` is that
+    function's name if a recursive call is likely, or "". `lookup_fails` says that a key or index on
+    this line was missing in a test.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class SourceLine:
         return self.bytes[node.col_offset : node.end_col_offset].decode()
 
     def replace(self, rank: int, node: ast.expr | ast.stmt, new: str) -> Mutant:
-        """`new` in place of a node."""
+        """The mutant that replaces a node by `new`."""
         assert node.end_col_offset is not None
         return Mutant(rank, node.col_offset, node.end_col_offset, new)
 
     def swap(self, rank: int, first: ast.expr, second: ast.expr) -> Mutant:
-        """Two nodes in each other's place."""
+        """The mutant that exchanges two nodes."""
         assert first.end_col_offset is not None
         assert second.end_col_offset is not None
         between = self.bytes[first.end_col_offset : second.col_offset].decode()
@@ -64,10 +65,10 @@ class SourceLine:
 
 
 def parse(text: str) -> ast.Module | None:
-    """The syntax tree of a text, or None where it is no Python."""
+    """The syntax tree of a text, or None if the text is not valid Python."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd escapes are the project's business
+            warnings.simplefilter("ignore")  # no warnings about the project's escapes
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
@@ -79,7 +80,7 @@ def lines_of(node: ast.AST) -> tuple[int, int]:
 
 
 def enclosing_function(tree: ast.Module, line: int) -> Function | None:
-    """The innermost function that contains the line."""
+    """The innermost function that contains the line, or None."""
     functions = [
         n
         for n in ast.walk(tree)
@@ -89,7 +90,7 @@ def enclosing_function(tree: ast.Module, line: int) -> Function | None:
 
 
 def _recursive(function: Function | None, *, at_all: bool) -> str:
-    """The function's name if it takes one argument and calls itself, or might `at_all`; or ""."""
+    """The name of a one-argument function that calls itself, or of any if `at_all`; or ""."""
     if function is None or len(function.args.args) != 1 or function.args.args[0].arg == "self":
         return ""
     calls = [n.func for n in ast.walk(function) if isinstance(n, ast.Call)]
@@ -98,7 +99,7 @@ def _recursive(function: Function | None, *, at_all: bool) -> str:
 
 
 def _variables(function: Function | None, line: int) -> list[str]:
-    """A function's parameters and variables, the nearest to the line first."""
+    """A function's parameters and variables, those nearest to the line first."""
     distances: dict[str, int] = {}
     for node in ast.walk(function) if function is not None else ():
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -116,7 +117,7 @@ def _variables(function: Function | None, line: int) -> list[str]:
 def edit_literal(
     line: SourceLine, node: ast.AST, number: int, edits: Sequence[Edit]
 ) -> Iterator[Mutant]:
-    """Apply edits to a text literal on line `number`; in an f-string, outside of its fields."""
+    """Apply edits to a text literal on line `number`; the fields of an f-string do not change."""
     is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
     if lines_of(node) != (number, number) or not (is_text or isinstance(node, ast.JoinedStr)):
         return
@@ -124,13 +125,13 @@ def edit_literal(
     literal = line.source(node)
     for old, new in edits:
         if old and old in literal:
-            # For a missing part, the place where texts are joined is likelier.
+            # A missing part is likelier to belong where texts are joined, so this edit comes later.
             rank = -2 if old in new else -3
             yield line.replace(rank, node, literal.replace(old, new))
 
 
 def insert_text(line: SourceLine, node: ast.AST, missing: str) -> Iterator[Mutant]:
-    """Insert a missing text where texts are joined or returned."""
+    """Insert a missing text at places where texts are joined or returned."""
     text = _quoted(missing)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield line.replace(-3, node.right, f"{text} + {line.source(node.right)}")
@@ -149,7 +150,7 @@ def insert_text(line: SourceLine, node: ast.AST, missing: str) -> Iterator[Mutan
 
 
 def trim_return(line: SourceLine, node: ast.Return, edits: Sequence[Edit]) -> Iterator[Mutant]:
-    """Cut the part of a returned value that no test expects, at its end or its start."""
+    """Cut a part that no test expects from the end or the start of a returned value."""
     if node.value is None:
         return
     value = _operand(line, node.value)
@@ -161,7 +162,7 @@ def trim_return(line: SourceLine, node: ast.Return, edits: Sequence[Edit]) -> It
 
 
 def _operand(line: SourceLine, node: ast.expr, *kinds: type[ast.expr]) -> str:
-    """An expression as an operand: in brackets, unless it is simple or one of `kinds`."""
+    """An expression as an operand: in parentheses, unless it is simple or of one of the `kinds`."""
     simple = (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.JoinedStr, *kinds)
     return line.source(node) if isinstance(node, simple) else f"({line.source(node)})"
 
@@ -172,7 +173,7 @@ def _quoted(text: str) -> str:
 
 
 def replace_lookup(line: SourceLine, node: ast.Subscript) -> Iterator[Mutant]:
-    """Replace a lookup by a recursive call, or give it an empty default."""
+    """Replace a failing lookup by a recursive call, or give the lookup an empty default."""
     index = node.slice
     is_computed = isinstance(index, ast.BinOp) or (
         line.lookup_fails and not isinstance(index, ast.Constant | ast.Slice)
@@ -186,7 +187,7 @@ def replace_lookup(line: SourceLine, node: ast.Subscript) -> Iterator[Mutant]:
 
 
 def replace_all_lookups(line: SourceLine, mutants: Sequence[Mutant]) -> Iterator[Mutant]:
-    """Apply the `mutants` that replace lookups all at once; of nested ones, the outer."""
+    """Apply all `mutants` that replace lookups at once; of nested lookups, only the outer one."""
     outer: list[Mutant] = []
     for mutant in sorted(mutants, key=lambda m: (m.start, -m.end)):
         if not outer or mutant.start >= outer[-1].end:

@@ -1,7 +1,8 @@
-"""Fault localization: which file to change, and which of its lines are suspicious.
+"""Fault localization: find the files to change and their suspicious lines.
 
-The order of evidence: files that the task names; lines that failing tests ran and passing ones did
-not; frames of tracebacks; imports of the failing tests; hits of the index.
+Files rank by this evidence, the strongest first: the task names the file; failing tests ran lines
+of it that passing tests did not; tracebacks contain it; failing tests import it; the index returns
+it for the task.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from localagent.code.languages import language_of
 from localagent.code.tracebacks import frames
 from localagent.workspace.workspace import Workspace
 
-# A path as people write it: at least a name with a suffix, perhaps folders before it.
+# A path as people write it: a name with a suffix, after any number of folders.
 _PATH = re.compile(
     r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b"
 )
@@ -28,10 +29,10 @@ _ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
 
 
 def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> list[str]:
-    """The paths that the task names, in their order; some may not exist yet.
+    """The paths that the task names, in the task's order; some may not exist yet.
 
-    A bare file name stands for the only file of that name. Raises OutsideWorkspace for a path that
-    leads out of the workspace.
+    A bare file name stands for the workspace's only file of that name. Raises OutsideWorkspace for
+    a path that leads out of the workspace.
     """
     paths: dict[str, None] = {}
     by_name: dict[str, list[str]] = {}
@@ -39,7 +40,7 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
         by_name.setdefault(PurePosixPath(file).name, []).append(file)
     for text in _path_like(prompt):
         if text.startswith("/") and not text.startswith(str(workspace.root)) and not _exists(text):
-            continue  # a URL's path, "and/or" and the like; no file of this machine
+            continue  # a URL's path, or text like "and/or", not a file of this machine
         path = workspace.relative(text)
         same_name = by_name.get(PurePosixPath(path).name, [])
         if not workspace.exists(path) and len(same_name) == 1:
@@ -50,7 +51,7 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
 
 
 def _path_like(prompt: str) -> Iterator[str]:
-    """Texts that may be paths: with a suffix, quoted with a slash, or absolute; in their order."""
+    """Texts that may be paths, in order: with a suffix, absolute, or with a slash inside quotes."""
     text = re.sub(r"\b\w+://\S+", " ", prompt)
     places = [(m.start(1), m.group(1)) for m in _PATH.finditer(text)]
     places += [(m.start(1), m.group(1)) for m in _ABSOLUTE.finditer(text)]
@@ -83,7 +84,7 @@ def targets(turn: Turn, named: Sequence[str], start: CheckResult | None) -> list
 
 
 def _query(turn: Turn, start: CheckResult | None) -> str:
-    """The task and the check's failures; the check's output only if no test reports a failure."""
+    """The index query: the task with the tests' failures, or with the check's output."""
     if start is None or start.ok:
         return f"{turn.prompt}\n"
     messages = "\n".join(t.message for t in start.failing[: SEARCH.query_failures])
@@ -91,7 +92,7 @@ def _query(turn: Turn, start: CheckResult | None) -> str:
 
 
 def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
-    """The source files whose executed lines could locate the fault; empty without pytest."""
+    """The source files in which executed lines could locate the fault; empty without pytest."""
     if not start.failing:
         return []
     files = turn.services.index.files()
@@ -102,9 +103,9 @@ def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
 def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
     """The suspiciousness of each executed line, from 0 to 1, by path and line.
 
-    DStar with exponent 2 (Wong et al., 2014) as a share: f² / (f² + p + m). f failing and p passing
-    tests ran the line; m failing tests did not. It favors lines that all failing tests share, since
-    one fault is likelier than several.
+    The formula is DStar with exponent 2 (Wong et al., 2014) as a share: f² / (f² + p + m). Here f
+    failing and p passing tests ran the line, and m failing tests did not. The formula favors lines
+    that all failing tests ran, because one fault is likelier than several.
     """
     ran: dict[tuple[str, int], list[int]] = {}
     for test in result.tests:
@@ -124,8 +125,8 @@ def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
 def suspicious_lines(path: str, lines: Sequence[str], result: CheckResult) -> list[int]:
     """The numbers of the file's lines that may be at fault, the most suspicious first.
 
-    Lines of the failing tests' tracebacks come first, then lines that failing tests ran and passing
-    ones did not.
+    Lines in the failing tests' tracebacks come first, then lines that failing tests ran and passing
+    tests did not.
     """
     scores = suspicion(result).get(path, {})
     in_traceback = {n for test in result.failing for at, n in test.frames if at == path}
@@ -142,8 +143,8 @@ def _is_statement(line: str) -> bool:
 def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
     """The files that the failing tests ran, the most suspicious first.
 
-    Where a call only passes through, caller and callee are equally suspicious. The imported file
-    comes first then: a caller at fault mostly has lines that the callee has not.
+    If a caller only forwards a call, caller and callee are equally suspicious. The imported file
+    then comes first, because a faulty caller mostly has suspicious lines of its own.
     """
     if start is None:
         return []
@@ -154,8 +155,9 @@ def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
 
 
 def _levels(turn: Turn, paths: Sequence[str]) -> dict[str, int]:
-    """The import level of each Python file among these; see `import_levels`."""
-    by_name: dict[str, list[str]] = {}  # an import names a module, or a package by its folder
+    """The import level of each Python file among `paths`; see `import_levels`."""
+    # an import names a module by its file, or a package by its folder
+    by_name: dict[str, list[str]] = {}
     for path in paths:
         place = PurePosixPath(path)
         by_name.setdefault(place.stem, []).append(path)
@@ -181,7 +183,7 @@ def _is_module(path: str, module: str) -> bool:
 
 
 def _traceback_files(turn: Turn, start: CheckResult | None) -> list[str]:
-    """The workspace's files in the failing tests' tracebacks, those nearest to the error first."""
+    """The workspace's files in the failing tests' tracebacks, the nearest to the error first."""
     if start is None:
         return []
     paths = [path for test in start.failing for path, _ in reversed(test.frames)]
@@ -193,14 +195,14 @@ def _traceback_files(turn: Turn, start: CheckResult | None) -> list[str]:
 
 
 def names_source(turn: Turn, start: CheckResult) -> bool:
-    """Whether a failed check's output names a line of a source file that is no test."""
+    """Whether a failed check's output names a line of a source file other than a test."""
     return not start.ok and any(not is_test(path) for path in _traceback_files(turn, start))
 
 
 def _match(path: str, known: Collection[str]) -> str:
-    """The file that a frame's path stands for, or "" where several or none match.
+    """The workspace's file that a frame's path means, or "" if several files or none match.
 
-    The path's first folders may be missing.
+    A frame's path may lack the first folders.
     """
     if path in known:
         return path
@@ -221,7 +223,7 @@ def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
 
 
 def imports(workspace: Workspace, path: str) -> list[str]:
-    """The dotted modules that a Python file imports; empty for other files and faulty ones."""
+    """The dotted names of the modules that a Python file imports; empty if it does not parse."""
     if not language_of(path).can("import_analysis") or not workspace.exists(path):
         return []
     try:
@@ -240,26 +242,27 @@ def imports(workspace: Workspace, path: str) -> list[str]:
 def import_levels(imported: Mapping[str, Collection[str]]) -> dict[str, int]:
     """For each file, the length of the longest chain of imports that begins there.
 
-    `imported` maps each file to the files that it imports, all of them keys too. Files that import
-    each other in a cycle count as one.
+    `imported` maps each file to the files that it imports, which must also be keys. Files that
+    import each other in a cycle count as one.
     """
     groups = import_cycles(imported)
     place = {path: number for number, group in enumerate(groups) for path in group}
     lengths: list[int] = []
-    for number, group in enumerate(groups):  # a group's imports come before it
+    for number, group in enumerate(groups):  # the groups that a group imports come before it
         below = {place[other] for path in group for other in imported[path]} - {number}
         lengths.append(max((lengths[other] + 1 for other in below), default=0))
     return {path: lengths[place[path]] for path in imported}
 
 
 def import_cycles(imported: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """The files in groups that reach each other, each group after all that it imports.
+    """Groups of files that import each other, each group after the groups that it imports.
 
-    Strongly connected components (Tarjan, 1972), without recursion, because chains are long.
+    The groups are strongly connected components (Tarjan, 1972). The algorithm does not recurse,
+    because import chains can be long.
     """
     order: dict[str, int] = {}
     lowest: dict[str, int] = {}
-    open_nodes: dict[str, None] = {}  # visited, and in no group yet
+    open_nodes: dict[str, None] = {}  # visited files that are in no group yet
     path: list[tuple[str, Iterator[str]]] = []
     groups: list[list[str]] = []
 

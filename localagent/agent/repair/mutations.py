@@ -1,7 +1,7 @@
 """Small changes of one line of Python that repair common slips: an operator, a bound, an index.
 
-The operators are those of mutation testing, used for repair (Debroy and Wong, "Using mutation to
-automatically suggest fixes for faulty programs", ICST 2010).
+The changes are the operators of mutation testing, used for repair (Debroy and Wong, "Using mutation
+to automatically suggest fixes for faulty programs", ICST 2010).
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _FIELD = re.compile(rb"(?<!\{)\{([^{}\s][^{}:!\n]*?)[:!}]")
 def mutations(
     text: str, line: int, edits: Sequence[Edit] = (), *, lookup_fails: bool = False
 ) -> list[str]:
-    """The texts that one small change in `line` (from 1) makes of `text`, the likeliest first.
+    """The texts that result from `text` by one small change in `line` (from 1), likeliest first.
 
-    Changes that failing tests suggest come first: `edits` of texts, and replacements of a failing
-    lookup. Empty where `text` does not parse.
+    Changes that failing tests suggest come first: `edits` of text literals, and replacements of a
+    failing lookup. Empty if `text` does not parse.
     """
     return list(_ranked(text, line, edits, lookup_fails=lookup_fails))
 
@@ -63,9 +63,9 @@ def mutations(
 def guided_mutations(
     text: str, lines: Sequence[int], edits: Sequence[Edit], failing_lookups: Collection[int]
 ) -> list[str]:
-    """Only the changes of any of `lines` that failing tests suggest, the likeliest first.
+    """Only those changes of any of `lines` that failing tests suggest, likeliest first.
 
-    `failing_lookups` are the lines on which a key or index is missing.
+    `failing_lookups` are the lines on which a key or index was missing.
     """
     if not edits and not failing_lookups:
         return []
@@ -82,7 +82,7 @@ def guided_mutations(
 def _ranked(
     text: str, number: int, edits: Sequence[Edit], *, lookup_fails: bool, below: int | None = None
 ) -> dict[str, int]:
-    """The changed texts, each with its rank, the lowest first; only ranks `below` a limit."""
+    """The changed texts with their ranks, the lowest rank first; only ranks `below` a limit."""
     tree = parse(text)
     lines = text.splitlines(keepends=True)
     if tree is None or not 1 <= number <= len(lines) or "\f" in text:
@@ -103,7 +103,7 @@ def _ranked(
 def _mutants(
     tree: ast.Module, line: SourceLine, number: int, edits: Sequence[Edit]
 ) -> list[Mutant]:
-    """All mutants of a line."""
+    """All mutants of a line, in no order."""
     mutants = [
         mutant
         for node in _nodes(tree, line, number)
@@ -127,7 +127,7 @@ def _mutants(
 
 
 def _nodes(tree: ast.Module, line: SourceLine, number: int) -> Iterator[ast.AST]:
-    """The nodes on the line, including those in the fields of f-strings."""
+    """The syntax nodes on the line, including nodes in the fields of f-strings."""
     nodes = _whole_nodes(tree, number)
     yield from (node for node in nodes if not isinstance(node, ast.JoinedStr))
     for string in (node for node in nodes if isinstance(node, ast.JoinedStr)):
@@ -137,16 +137,16 @@ def _nodes(tree: ast.Module, line: SourceLine, number: int) -> Iterator[ast.AST]
 
 
 def _whole_nodes(tree: ast.Module, number: int) -> list[ast.AST]:
-    """The nodes on the line, without those in the fields of f-strings."""
+    """The syntax nodes on the line, without nodes in the fields of f-strings."""
     nodes = [node for node in ast.walk(tree) if lines_of(node) == (number, number)]
     strings = [node for node in nodes if isinstance(node, ast.JoinedStr)]
-    # Before Python 3.12 the positions inside f-strings are wrong.
+    # Before Python 3.12, the positions of nodes inside f-strings are wrong.
     inside = {id(part) for s in strings for part in ast.walk(s) if part is not s}
     return [node for node in nodes if id(node) not in inside]
 
 
 def _field_nodes(text: str, column: int) -> list[ast.expr]:
-    """The nodes of an expression that begins in a column of the line."""
+    """The syntax nodes of an expression that begins in the given column of the line."""
     tree = parse(text)
     nodes = [n for n in ast.walk(tree) if isinstance(n, ast.expr)] if tree is not None else []
     for node in nodes:
@@ -156,7 +156,7 @@ def _field_nodes(text: str, column: int) -> list[ast.expr]:
 
 
 def _operators(line: SourceLine, left: ast.expr, op: ast.AST, right: ast.expr) -> Iterator[Mutant]:
-    """Other operators between two operands."""
+    """Mutants with another operator between two operands."""
     assert left.end_col_offset is not None
     between = line.bytes[left.end_col_offset : right.col_offset].decode()
     old = _SYMBOLS.get(type(op), "")
@@ -292,7 +292,7 @@ _CHANGES: dict[type[ast.AST], Callable[..., Iterable[Mutant]]] = {
 
 
 def _by_one(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
-    """The expression plus and minus one; without its own "+ 1" or "- 1" where it has one."""
+    """The expression plus one and minus one, or without its own "+ 1" or "- 1"."""
     if isinstance(node, ast.Constant):
         return  # see _constant
     text = line.source(node)

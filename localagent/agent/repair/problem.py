@@ -1,4 +1,4 @@
-"""The problem that a search solves: one file to change, and the prompt that describes it."""
+"""The problem that a search solves: one file to change, and the prompt that describes the task."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from localagent.edits.textfile import TextFile, decode, is_binary, sha256
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One file to change.
+    """One file to change, with what the search knows about the file and its check.
 
-    `old` is the current file, None for a new one. `start` is the check's result on the unchanged
-    workspace, None without a check. `neighbors` are paths that the prompt shows with the file, the
-    most useful first. `lean`: candidates may be checked without plug-ins; see `checks.baseline`.
+    `old` is the current file, None for a new file. `start` is the check's result on the unchanged
+    workspace, None without a check. `neighbors` are paths of other files in the prompt, the most
+    useful first. `lean` says that candidates may be checked without pytest's plug-ins; see
+    `checks.baseline`.
     """
 
     path: str
@@ -42,17 +43,17 @@ class Problem:
 
     @property
     def language(self) -> Language:
-        """The file's language, which knows what the harness can do with it."""
+        """The file's language, which lists what the harness can do with the file."""
         return language_of(self.path)
 
     @property
     def fence(self) -> str:
-        """The start of a code fence for this file."""
+        """The line that opens a code fence for this file."""
         return f"```{fence_info(self.path)}\n"
 
 
 def open_file(turn: Turn, path: str) -> TextFile | None:
-    """The workspace's file at `path`, or None where it does not exist yet.
+    """The workspace's file at `path`, or None if the file does not exist yet.
 
     Raises UsageError for a folder or a binary file.
     """
@@ -71,10 +72,10 @@ def open_file(turn: Turn, path: str) -> TextFile | None:
 def context_messages(
     turn: Turn, problem: Problem, *, focus: Sequence[Symbol] = ()
 ) -> list[Message]:
-    """The start of the prompt, the same bytes for all drafts of this problem.
+    """The messages that begin the prompt, equal byte for byte in all drafts of this problem.
 
-    Parts that exceed two thirds of the window are left out, the least useful first, and a line says
-    so. Of a file that is too long, the definitions in `focus` stay.
+    If the messages exceed two thirds of the window, the least useful parts are left out, and a line
+    says so. A file that is too long keeps the definitions in `focus`.
     """
     prompts = turn.services.prompts
     count = turn.services.model.count
@@ -96,7 +97,8 @@ def context_messages(
         if part:
             neighbors.append(part)
             budget -= count(part)
-    code = [*neighbors, *code]  # the file itself comes last, next to the reply that replaces it
+    # the file itself comes last, right before the reply that replaces it
+    code = [*neighbors, *code]
     failing = failures(problem.start)
     for text in code:
         turn.ledger.record_text("code", text)
@@ -108,7 +110,7 @@ def context_messages(
 
 
 def _file_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: int) -> str:
-    """The file to change: whole, or its `focus` and the passages about the task and failures."""
+    """The file to change: the whole text, or `focus` and passages about task and failures."""
     whole = code_block(problem.path, problem.text)
     count = turn.services.model.count
     if count(whole) <= budget:
@@ -124,7 +126,7 @@ def _file_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: in
 
 
 def _clip(turn: Turn, text: str, tokens: int) -> str:
-    """`text` cut at a line to at most `tokens`, and a line that says so; "" if too little fits."""
+    """`text` cut at a line to at most `tokens`, and a line about the cut; "" if little fits."""
     count = turn.services.model.count
     if count(text) <= tokens:
         return text
@@ -138,7 +140,7 @@ def _clip(turn: Turn, text: str, tokens: int) -> str:
 
 
 def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:
-    """The failing tests' messages in short form, at most `limit`; empty where nothing fails."""
+    """The messages of at most `limit` failing tests, in short form; empty if no test fails."""
     if result is None or result.ok:
         return ""
     failing = result.failing
@@ -150,7 +152,7 @@ def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:
 
 
 def neighbor_paths(path: str, named: Sequence[str], start: CheckResult | None) -> tuple[str, ...]:
-    """The paths to show with `path`: named prose, named and failing tests, then the rest."""
+    """Other paths for the prompt: documents of the task, its tests, failing tests, other files."""
     tests = [t.id.split("::")[0] for t in (start.failing if start else ())]
     others = [*(p for p in named if is_docs(p)), *(p for p in named if is_test(p)), *tests, *named]
     return tuple(p for p in dict.fromkeys(others) if p != path)

@@ -1,7 +1,7 @@
-"""The search: strategies propose, the check judges, the best candidate stays.
+"""The search: strategies propose candidates, the check judges them, and the best one is kept.
 
-Every step is an event, so the user sees which candidates are tried, and a benchmark knows which
-step solved a task. Candidates live in snapshots; the search does not touch the workspace.
+Every step is an event, so the user sees each candidate, and a benchmark knows which step solved a
+task. The search writes candidates only to snapshots, never to the workspace.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NO_REPLY = Reply("", "stop", Usage())
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What all steps of one search share; `end` is a monotonic time."""
+    """The state that all steps of one search share; `end` is a monotonic time."""
 
     turn: Turn
     problem: Problem
@@ -49,7 +49,7 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """The outcome of a strategy's slot: the passed candidate, and whether it tried anything."""
+    """The outcome of a strategy's slot: the passed candidate, and whether any was tried."""
 
     passed: Candidate | None
     tried: bool
@@ -58,12 +58,12 @@ class _Slot:
 def search(
     turn: Turn, problem: Problem, board: Board, schedule: Schedule, seconds: float
 ) -> Generator[Event, None, Candidate | None]:
-    """Try strategies until a candidate passes the check or `seconds` are over.
+    """Try strategies until a candidate passes the check or `seconds` have passed.
 
-    The strategies in `schedule.first` run to their end, one after another. The others alternate:
-    the search repairs a candidate before it writes another. Returns the passed candidate (see
-    `ends_well`); without a check, the first that parses; otherwise None, and the board has what was
-    tried. Raises LimitReached where the check itself seems to hang.
+    The strategies in `schedule.first` run to their end, one after another. The other strategies
+    alternate: the search repairs a candidate before it writes another. Returns the candidate that
+    passes (see `ends_well`), or None; the board has all candidates. Without a check, returns the
+    first candidate that parses. Raises LimitReached if the check itself seems to hang.
     """
     s = _Search(turn, problem, board, time.monotonic() + seconds)
     for strategy in schedule.first:
@@ -75,7 +75,8 @@ def search(
                 return passed
     repairs = [strategy(turn, problem, board) for strategy in schedule.repairs]
     anew = [strategy(turn, problem, board) for strategy in schedule.anew]
-    idle = 0  # rounds without a draft; after one round for each of `anew` the search ends
+    # rounds in a row without a draft; the search ends after one such round for each of `anew`
+    idle = 0
     while idle <= len(anew):
         tried = False
         slots = [*anew[:1], *repairs] if schedule.anew_first else [*repairs, *anew[:1]]
@@ -92,7 +93,7 @@ def search(
 def _run_slot(
     s: _Search, strategy: Iterator[Sequence[Draft]], *, climbs: bool
 ) -> Generator[Event, None, _Slot]:
-    """One slot of a strategy. One that `climbs` continues while the best candidate improves."""
+    """Run a strategy's slot. With `climbs`, it goes on while the best candidate improves."""
     tried = False
     while drafts := next(strategy, _EXHAUSTED):
         score = s.board.best_score
@@ -107,7 +108,7 @@ def _run_slot(
 
 
 def _try(s: _Search, drafts: Sequence[Draft]) -> Generator[Event, None, Candidate | None]:
-    """Ask drafts side by side and judge each reply as it comes; the first that passes ends it."""
+    """Ask drafts side by side and judge each reply; a passing candidate ends the others."""
     passed: list[Candidate] = []
     questions = [draft for draft in drafts if draft.request is not None]
 
@@ -132,7 +133,7 @@ def _try(s: _Search, drafts: Sequence[Draft]) -> Generator[Event, None, Candidat
 def _judge_reply(
     s: _Search, draft: Draft, reply: Reply
 ) -> Generator[Event, None, Candidate | None]:
-    """Judge the texts that a reply makes; return the first candidate that passes."""
+    """Judge the file texts that a reply yields; return the first candidate that passes."""
     turn, problem = s.turn, s.problem
     number = turn.ledger.next("candidate")
     if reply.finish == "length" and not draft.may_be_cut:
@@ -164,7 +165,7 @@ def _judge_reply(
 def _change(s: _Search, text: str) -> Change:
     """The change that gives the problem's file this text, in the file's own encoding.
 
-    Raises EditError where the text is not worth a check.
+    Raises EditError if the text is not worth a check.
     """
     turn, problem = s.turn, s.problem
     change = file_change(problem.path, encode(replace_file(problem.old, text)))
@@ -189,7 +190,7 @@ def _change(s: _Search, text: str) -> Change:
 def _judge(
     s: _Search, strategy: str, number: int, change: Change
 ) -> Generator[Event, None, CheckResult | None]:
-    """Check a candidate, first without plug-ins where the problem allows; None without a check."""
+    """Check a candidate, first without plug-ins if `problem.lean`; None without a check."""
     total = s.turn.services.model.info.profile.candidates if strategy == "file" else 0
     yield CandidateProposed(number, total, strategy, [s.problem.path])
     start = s.problem.start

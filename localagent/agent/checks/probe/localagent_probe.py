@@ -1,9 +1,10 @@
 """A pytest plug-in that reports each test's outcome as one JSON line at the end of the output.
 
-It runs inside the sandbox, in the project's own interpreter and next to its plug-ins. So it uses
-the standard library alone and supports old Pythons. With LOCALAGENT_PROBE_TRACE (paths relative to
-the root, joined by os.pathsep) it also records the lines of these files that each test runs. The
-report guides the search; only the exit code decides whether a check passed.
+The plug-in runs inside the sandbox, in the project's own interpreter and next to its plug-ins. So
+it uses only the standard library and supports old Python versions. If LOCALAGENT_PROBE_TRACE lists
+files (paths relative to the root, joined by os.pathsep), the plug-in also records which of their
+lines each test runs. The report guides the search; only the exit code decides whether a check
+passed.
 """
 
 import ast
@@ -11,13 +12,13 @@ import json
 import os
 import sys
 import warnings
-from typing import Any, Dict, List, Set, Tuple  # the generic forms of older Pythons
+from typing import Any, Dict, List, Set, Tuple  # the generic types of older Python versions
 
 MARK = "LOCALAGENT-PROBE "
 MESSAGE_CHARS = 600
 STATEMENT_CHARS = 160
-# Traced steps of one test. A traced step takes ten times as long as another, so a test that counts
-# to millions would not end. Its lines are known long before.
+# Most traced steps of one test. Tracing makes a step ten times slower, so a test with a loop of
+# millions would not end. All lines of such a loop are recorded long before this limit.
 MAX_STEPS = 100_000
 _tests: Dict[str, Dict[str, Any]] = {}
 _lines: Dict[str, Dict[str, Set[int]]] = {}
@@ -87,9 +88,9 @@ def _message(report: Any) -> str:
 
 
 def _is_incomplete(statement: str) -> bool:
-    """Whether a text is only the start of a statement.
+    """Whether a text is an incomplete statement.
 
-    A short traceback shows the first of a statement's lines, which may only open a bracket.
+    A short traceback shows only a statement's first line, which may end inside a bracket.
     """
     try:
         ast.parse(statement)
@@ -99,7 +100,7 @@ def _is_incomplete(statement: str) -> bool:
 
 
 def _whole_statement(report: Any) -> str:
-    """The whole failing statement of the test, where the message has only its start."""
+    """The test's whole failing statement, if the message has only the statement's first line."""
     if not _is_incomplete(_statement(getattr(report, "longreprtext", "") or "")):
         return ""
     place = next(iter(_frames(report)), None)
@@ -113,7 +114,7 @@ def _whole_statement(report: Any) -> str:
 
 
 def _source(path: str) -> Tuple[List[str], List[Tuple[int, int]]]:
-    """A file's lines, and the first and last lines of its simple statements of several lines."""
+    """A file's lines, and the line ranges of its simple statements that span several lines."""
     if path not in _sources:
         lines, statements = [], []  # type: List[str], List[Tuple[int, int]]
         try:
@@ -121,7 +122,7 @@ def _source(path: str) -> Tuple[List[str], List[Tuple[int, int]]]:
                 source = file.read()
             lines = source.splitlines()
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # odd escapes are the project's business
+                warnings.simplefilter("ignore")  # no warnings about the project's escapes
                 tree = ast.parse(source)
             for node in ast.walk(tree):
                 last = getattr(node, "end_lineno", None)  # not before Python 3.8
@@ -136,15 +137,15 @@ def _source(path: str) -> Tuple[List[str], List[Tuple[int, int]]]:
 
 
 def _statement(text: str) -> str:
-    """The failing statement of the test: the first in a short traceback.
+    """The failing statement of the test, which is the first one in a short traceback.
 
-    The code that raised is left out, because a small model that reads it writes it again.
+    The code that raised the error is left out, because a small model copies the code that it reads.
     """
     statement: List[str] = []
     for line in text.splitlines():
         if line.startswith("E ") or (statement and not line.startswith(("    ", "> "))):
             break
-        if line.startswith("> "):  # the long style shows the function's other lines above
+        if line.startswith("> "):  # the long style also shows the function's earlier lines
             statement = [line[1:].strip()]
         elif line.startswith("    ") and line.strip(" ^~"):
             statement.append(line.strip())

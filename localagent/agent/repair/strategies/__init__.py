@@ -35,9 +35,9 @@ from localagent.agent.repair.strategies.whole_file import (
 class Schedule:
     """The strategies of a search and their order.
 
-    Those in `first` run to their end, one after another. Then each of `repairs`, which improve the
-    best candidate, gets a slot; then one of `anew`, which write from scratch; and so on. With
-    `anew_first` the one of `anew` comes before the repairs.
+    Strategies in `first` run to their end, one after another. After them, rounds alternate: each of
+    `repairs`, which improve the best candidate, gets a slot, then one of `anew`, which write from
+    scratch. With `anew_first`, the strategy of `anew` comes before the repairs.
     """
 
     first: Sequence[Strategy]
@@ -47,14 +47,14 @@ class Schedule:
 
 
 QUICK = Schedule([quick_infill])
-"""A short first search, where several files may be at fault."""
+"""The schedule of a short first search, for several files that may be at fault."""
 
 
 def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
-    """The strategies for a problem; `is_step`: the task is a step of a plan."""
+    """The strategies for a problem; `is_step` says that the task is a step of a plan."""
     lines = problem.text.count("\n")
     long = lines > SEARCH.whole_file_lines
-    if is_step:  # a repair that only makes the check pass is not what the step asks for
+    if is_step:  # a step asks for its own change, not for any repair that makes the check pass
         writes = [rewrite, body] if long else [whole_file, whole_file_again]
         return Schedule([new_function, *writes])
     if not problem.language.can("structural_edit"):

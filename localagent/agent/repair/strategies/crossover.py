@@ -1,8 +1,9 @@
-"""Crossover: functions of other candidates in the best one. It asks no model.
+"""Crossover: copy functions of other candidates into the best candidate, without asking a model.
 
-Where one candidate passes a test that another fails, the code that this test ran is right, at least
-for this test. So its functions replace the best candidate's, one at a time. Functions that ran most
-of such tests come first, and an improved candidate is the base of the next step.
+If another candidate passes a test that the best candidate fails, the functions that this test ran
+are right, at least for this test. So these functions replace those of the best candidate, one at a
+time. Functions that more such tests ran come first. An improved candidate is the base of the next
+step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from localagent.edits.python_edits import replace_function
 
 
 def crossover(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Put other candidates' functions into the best one while that improves it."""
+    """Copy other candidates' functions into the best candidate while the copies improve it."""
     if not problem.language.can("structural_edit"):
         return
     while True:
@@ -38,7 +39,7 @@ def crossover(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[
 def _transplants(
     problem: Problem, best: Candidate, tried: Sequence[Candidate]
 ) -> list[tuple[Candidate, str]]:
-    """Pairs of a candidate and a function of it that could help the best one, likeliest first."""
+    """Pairs of a candidate and its function that could help the best one, likeliest first."""
     assert best.result is not None
     failing = {test.id for test in best.result.failing}
     names = {function.name for function in _functions(best.text)}
@@ -57,7 +58,7 @@ def _transplants(
 
 
 def _functions(text: str) -> list[PythonDefinition]:
-    """A text's functions and methods, without nested ones; empty where it does not parse."""
+    """A text's functions and methods, without nested ones; empty if the text does not parse."""
     try:
         found = definitions(text)
     except EditError:

@@ -1,9 +1,9 @@
-"""One function at a time: rewritten, its body written anew, or added.
+"""Change one function at a time: rewrite it, write a new body, or add a new function.
 
-`rewrite` and `body` are for a fault in a file that mostly works; they try the functions in the
-order of suspicion. `body` hides the old body, because a small model repeats a plausible one.
-`new_function` writes an added function alone: asked for the whole file, a small model copies it and
-forgets the addition.
+`rewrite` and `body` are for a fault in a file that mostly works; they try the most suspicious
+functions first. `body` hides the old body, because a small model repeats a plausible body.
+`new_function` asks for an added function alone. If the prompt asks for the whole file, a small
+model copies the file and forgets the addition.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from localagent.models.base import Infill, Request
 
 
 def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for the corrected function, with the file in the prompt: greedily, then sampled."""
+    """Ask for the corrected function, with the file in the prompt; the first draft is greedy."""
     suspects = _suspects(turn, problem)
     shared = context_messages(turn, problem, focus=suspects)
     for symbol in suspects:
@@ -46,7 +46,7 @@ def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Dr
 
 
 def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Fill in the body anew, between the signature and the code after the function."""
+    """Ask for a new body between the function's signature and the code after the function."""
     profile = turn.services.model.info.profile
     if not profile.fim or not problem.language.can("fill_in"):
         return
@@ -68,7 +68,7 @@ def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft
 
 
 def new_function(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for the function that a step of a plan adds: greedily, then sampled."""
+    """Ask for the function that a step of a plan adds; the first draft is greedy."""
     name = function_of_step(step_text(turn.prompt), problem.text)
     if not name or not problem.language.can("structural_edit"):
         return
@@ -95,7 +95,7 @@ def _request(
     tokens: int,
     start: str = "",
 ) -> Request:
-    """The shared prompt with a question about one function; the reply's code begins by `start`."""
+    """The shared prompt and a question about one function; the reply's code begins with `start`."""
     tail = turn.services.prompts.render(prompt, function=function, path=problem.path)
     return Request(
         (*shared[:-1], Message("user", f"{shared[-1].content}\n{tail}")),
@@ -108,8 +108,7 @@ def _request(
 def _suspects(turn: Turn, problem: Problem) -> list[Symbol]:
     """The file's functions that may be at fault, the most suspicious first.
 
-    Without executed lines, functions that the task and the failing tests name most often come
-    first.
+    Without executed lines, the order is how often the task and the failing tests name a function.
     """
     symbols = [s for s in turn.services.index.symbols(problem.path) if s.kind != "class"]
     start = problem.start
@@ -138,7 +137,7 @@ def _tokens(turn: Turn, problem: Problem, symbol: Symbol) -> int:
 
 
 def _signature_end(lines: Sequence[str], symbol: Symbol) -> int | None:
-    """The last line of a function's signature and docstring; None where it is unclear."""
+    """The last line of a function's signature and docstring; None if that line is unclear."""
     try:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError):

@@ -1,8 +1,8 @@
-"""Short infills at suspicious places, climbing by passed tests.
+"""Short infills at suspicious places; each improved text is the base of the next infills.
 
-A small model does not repair by rewriting, but it does by filling in (ADR 6). The strategy takes
-the best candidate and puts the failing assertion above the function as a comment. Then it samples a
-line or two at one place after another, in the order of suspicion.
+A small model seldom repairs a fault by rewriting code, but often by filling in a line (ADR 6). The
+strategy puts the failing assertion as a comment above the function of the best candidate. Then it
+samples a line or two at one place after another, the most suspicious place first.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _Pick = Callable[[Problem, Board], tuple[str, CheckResult | None]]
 
 
 def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Try the few most suspicious places greedily, where most tests pass already.
+    """Try a greedy infill at the few most suspicious places, if most tests pass already.
 
-    Its prompts are a tenth as long as those with tests and task. On a small machine it takes
-    seconds, where they take a minute.
+    The prompts have neither the tests nor the task, so they are a tenth as long. On a small machine
+    they take seconds; a full prompt takes a minute.
     """
     _, result = best_text(problem, board)
     if result is not None and most_pass(result):
@@ -41,21 +41,21 @@ def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
 
 
 def infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Replace a line, or insert one before it, at the most suspicious places of the best text."""
+    """At the most suspicious places of the best text, replace a line or insert a line before it."""
     places, samples = SEARCH.infill_places, SEARCH.infill_samples
     yield from _climb(turn, problem, board, places, samples, best_text)
 
 
 def infill_complement(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """The same in a text that passes what the best one fails."""
+    """Make infills in the best candidate among those that pass a test that the best text fails."""
     places, samples = SEARCH.infill_places, SEARCH.infill_samples
     yield from _climb(turn, problem, board, places, samples, complement_text)
 
 
 def infill_context(lines: Sequence[str], first: int, after: int) -> tuple[str, str]:
-    """The text before line `first` and the text from line `after` on, both from 1.
+    """The text before line `first`, and the text from line `after` on; lines count from 1.
 
-    `lines` include their line ends. Of a long file only the head and the surroundings remain.
+    `lines` include their line ends. A long file is cut to its head and the lines around the place.
     """
     before, following = lines[: first - 1], lines[after - 1 :]
     most = SEARCH.infill_head + SEARCH.infill_before
@@ -80,7 +80,7 @@ def _climb(
         for drafts in _rounds(turn, problem, text, result, places, samples):
             yield drafts
             if pick(problem, board)[0] != text:
-                break  # the better text has other suspicious places
+                break  # the improved text has other suspicious places
         else:
             done.add(text)
 
@@ -88,15 +88,15 @@ def _climb(
 def _rounds(
     turn: Turn, problem: Problem, text: str, result: CheckResult, most: int, samples: int
 ) -> Iterator[Sequence[Draft]]:
-    """Infills at each place of `text`, one place a list.
+    """Lists of infill drafts for `text`; each list is for one place.
 
-    All places are tried greedily before any is sampled. Where nearly all tests pass, the likeliest
-    places are sampled early. The drafts of one place share their prefix.
+    The first round is greedy at all places, and later rounds sample. If nearly all tests pass, the
+    likeliest places are sampled early. The drafts of one place share a prompt prefix.
     """
     lines = text.splitlines(keepends=True)
     places = suspicious_lines(problem.path, lines, result)[:most]
     together = max(1, turn.services.model.info.profile.parallel // 2)
-    # The first round is greedy; each later one fills the model's sequences.
+    # The first round is greedy; each later round has a draft for each of the model's sequences.
     rounds = [
         range(1),
         *(range(n, min(n + together, samples)) for n in range(1, samples, together)),
@@ -116,10 +116,10 @@ def _rounds(
 
 
 def _early_rounds(result: CheckResult) -> list[tuple[int, int]]:
-    """The (round, place) pairs that come before anything is written anew.
+    """The (round, place) pairs that come before any other strategy writes from scratch.
 
-    Where most tests pass: the greedy round at the likeliest places. Where nearly all pass: samples
-    at the very likeliest, too.
+    If most tests pass, these are the greedy round at the likeliest places. If nearly all tests
+    pass, samples at the very likeliest places are added.
     """
     if not most_pass(result):
         return []
@@ -132,7 +132,7 @@ def _early_rounds(result: CheckResult) -> list[tuple[int, int]]:
 def _draft(
     turn: Turn, lines: Sequence[str], line: int, replaced: int, note: str, number: int, tokens: int
 ) -> Draft:
-    """Sample `number` of an infill at `line` that replaces 1 or 0 lines; number 0 is greedy."""
+    """Sample `number` of an infill at `line` that replaces one line or none; number 0 is greedy."""
     indent = _indent(lines[line - 1])
     prefix, suffix = infill_context(lines, line, line + replaced)
     request = Request(
@@ -143,7 +143,7 @@ def _draft(
     before, after = "".join(lines[: line - 1]) + indent, "".join(lines[line - 1 + replaced :])
 
     def build(reply: str) -> list[str]:
-        """The text with one, two and all lines of the reply."""
+        """The file's text with the first one, the first two, and all lines of the reply."""
         new = reply.rstrip().splitlines()
         shapes = ["\n".join(new[:count]) for count in (1, 2, len(new)) if count <= len(new)]
         return [before + shape + "\n" + after for shape in dict.fromkeys(shapes) if shape.strip()]
@@ -156,9 +156,9 @@ def _indent(line: str) -> str:
 
 
 def _note(result: CheckResult, number: int) -> str:
-    """A failing assertion and the actual value; another one each round, for variety.
+    """A failing assertion with the actual value; each round takes another assertion for variety.
 
-    Without the "not", the model reads an error as one that the code should raise.
+    The word "not" keeps the model from reading an error as one that the code should raise.
     """
     test = result.failing[number % len(result.failing)]
     message = test.message

@@ -1,8 +1,8 @@
-"""Repair of common slips without a model: what failing tests suggest, then all small mutations.
+"""Repair common slips without a model: edits that failing tests suggest, then all small mutations.
 
-On a small machine a question takes seconds to minutes, and a check takes a second at most. Where a
-file mostly works, one sign is often the fault. So the small changes of the most suspicious lines
-come before any question, and an improved text is the base of the next change.
+On a small machine, a question to the model takes seconds to minutes, and a check takes a second at
+most. If a file mostly works, one wrong character is often the fault. So small changes of the most
+suspicious lines come before any question, and an improved text is the base of the next change.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ _GUIDED, _MUTATE = "repair", "mutate"
 
 
 def guided_mutation(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Make the changes that failing tests suggest, one at a time: a differing text, a failing
-    lookup.
+    """Make the changes that failing tests suggest, one at a time, for wrong texts and failing
+    lookups.
 
-    A change stays if it is nearer to passing and loses no test. The best text comes first, then
-    texts that pass at least half as many tests: the best is not always the easiest to repair.
+    A change stays if it is nearer to passing and no passed test fails. The best text comes first,
+    then texts that pass at least half as many tests, because the best text is not always the
+    easiest to repair.
     """
     tried: set[str] = set()
     while problem.language.can("mutation"):
@@ -43,7 +44,7 @@ def guided_mutation(_turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
 def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """Make one small change at a time in the best text, then in its complements.
 
-    Only texts that pass most tests are changed. A better text starts the strategy again.
+    Only texts that pass most tests are changed. When a text improves, the strategy starts again.
     """
     tried: set[str] = set()
     while problem.language.can("mutation"):
@@ -63,7 +64,7 @@ def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Dra
 def _repairable(
     problem: Problem, board: Board, tried: set[str]
 ) -> Iterator[tuple[str, CheckResult]]:
-    """The best text, then other written ones, that pass at least half as many tests as the best."""
+    """The best text, then other candidates' texts that pass at least half as many tests."""
     best, best_result = best_text(problem, board)
     enough = (best_result.passed or 0) / 2 if best_result is not None else 0
     written = [c for c in board.ranked() if c.strategy not in (_GUIDED, _MUTATE)]
@@ -79,7 +80,7 @@ def _climb(
 ) -> Iterator[Sequence[Draft]]:
     while text not in tried:
         tried.add(text)
-        end = time.monotonic() + SEARCH.mutation_seconds  # a change may slow the check down
+        end = time.monotonic() + SEARCH.mutation_seconds  # a change may make the check slower
         lines = suspicious_lines(problem.path, text.splitlines(), result)[: SEARCH.guided_lines]
         failing = _failing_lookups(problem.path, result)
         changes = guided_mutations(text, lines, _edits(result), failing)
@@ -94,15 +95,15 @@ def _climb(
 
 
 def _result_of(board: Board, text: str) -> CheckResult | None:
-    """The result of the last candidate, if it has this text."""
+    """The result of the last candidate, if that candidate has this text."""
     last = board.tried[-1] if board.tried else None
     return last.result if last is not None and last.text == text else None
 
 
 def _is_nearer(path: str, made: CheckResult, before: CheckResult) -> bool:
-    """Whether a change lost no test and either raised the score or ended a lookup's failure.
+    """Whether a change kept all passed tests, and raised the score or fixed a failing lookup.
 
-    A failing lookup may hide another one, so the score may stay the same.
+    A failing lookup may hide another failing lookup, so a fix may leave the score unchanged.
     """
     if made.timed_out or not made.passing >= before.passing or made.score < before.score:
         return False
@@ -113,9 +114,9 @@ def _is_nearer(path: str, made: CheckResult, before: CheckResult) -> bool:
 def _promising(
     problem: Problem, board: Board, tried: set[str]
 ) -> Iterator[tuple[str, CheckResult]]:
-    """The best text and its complements, where a small change may suffice.
+    """The best text and its complements, if a small change to them may suffice.
 
-    That needs most tests to pass: where nothing works yet, many pass by chance.
+    Most tests must pass, because some tests pass by chance even if nothing works yet.
     """
     others = [(c.text, c.result) for c in board.complements()[: SEARCH.complements]]
     for text, result in (best_text(problem, board), *others):
@@ -139,7 +140,7 @@ def _all_mutations(problem: Problem, text: str, result: CheckResult) -> list[str
 
 
 def _most_checks(result: CheckResult) -> int:
-    """How many changes of a text there is time to check."""
+    """How many changes of a text can be checked in the available time."""
     seconds = max(result.seconds, SEARCH.mutation_check_seconds)
     return int(SEARCH.mutation_seconds / seconds)
 

@@ -1,10 +1,10 @@
-"""Whole candidates: the model writes the file anew. First greedily, then by other questions.
+"""The model writes the whole file anew: first greedily, then in answer to other questions.
 
-Another question beats a hotter one: where the greedy answer failed, eight samples at temperature
-0.8 failed, too (ADR 6). The old attempt is never in the prompt: a small model repeats its own code
-letter by letter. What it writes first it writes again; asked for ways in words, it names others
-(search over plans: Wang et al., "Planning in natural language improves LLM search for code
-generation", 2024).
+A different question helps more than a higher temperature: where the greedy answer failed, eight
+samples at temperature 0.8 failed, too (ADR 6). The prompt never contains the old attempt, because a
+small model repeats its own code letter by letter. A small model also repeats its first approach in
+code, but it names other approaches in words (search over plans: Wang et al., "Planning in natural
+language improves LLM search for code generation", 2024).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _LIST_NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*])\s*")
 
 
 def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for the whole file plainly and greedily.
+    """Ask for the whole file with a plain question, greedily.
 
-    A reply that repeats itself is continued from where the repetition could have ended.
+    A reply that repeats itself is continued from a place where the repetition could have ended.
     """
     shared = context_messages(turn, problem)
     tail = _render(turn, problem, "file")
@@ -43,8 +43,8 @@ def whole_file(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence
 
 
 def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for the whole file in other ways: with the failing cases, with steps first, in another
-    style, and sampled."""
+    """Ask for the whole file with failing cases, with steps first, in another style, and
+    sampled."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
     names = ("file-plan", "file-loops", "file-helpers")
@@ -60,7 +60,7 @@ def whole_file_again(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
 
 
 def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for the whole file again and again, sampled, each time with other failing cases."""
+    """Sample the whole file again and again, each time with other failing cases in the prompt."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
     seed = profile.candidates
@@ -75,7 +75,7 @@ def whole_file_cases(turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
 
 
 def file_ideas(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for ideas in words, then for the whole file by each idea; again with other cases."""
+    """Ask for ideas in words, then for the whole file by each idea; repeat with other cases."""
     shared = context_messages(turn, problem)
     profile = turn.services.model.info.profile
     used: set[str] = set()
@@ -108,7 +108,7 @@ def _collecting(replies: list[str]) -> Callable[[str], list[str]]:
 
 
 def list_ideas(text: str) -> list[str]:
-    """The items of a list, without their numbers; code ends the list."""
+    """The items of a reply's list, without their numbers; the list ends where code begins."""
     lines = text.split("```", 1)[0].splitlines()
     items = [_LIST_NUMBER.sub("", x).strip().strip("*") for x in lines if _LIST_NUMBER.match(x)]
     return list(dict.fromkeys(item for item in items if len(item) >= SEARCH.idea_chars))
@@ -119,7 +119,7 @@ def _render(turn: Turn, problem: Problem, name: str, **values: str) -> str:
 
 
 def _in_groups(turn: Turn, board: Board, drafts: list[Draft]) -> Iterator[Sequence[Draft]]:
-    """The drafts, as many side by side as there is time for."""
+    """Group the drafts; a group has as many drafts as the model can write in one round."""
     while drafts:
         now = _together(turn, board)
         yield drafts[:now]
@@ -127,10 +127,10 @@ def _in_groups(turn: Turn, board: Board, drafts: list[Draft]) -> Iterator[Sequen
 
 
 def _together(turn: Turn, board: Board) -> int:
-    """How many whole files to ask for side by side.
+    """The number of whole files to ask for side by side.
 
-    As many as this model writes in `SEARCH.file_seconds` on this machine, if they are as long as
-    the best one. Repairs come between two rounds, and the next questions use their results.
+    The model can write this many files of the best text's length in `SEARCH.file_seconds` on this
+    machine. Repairs come between two rounds, and the next questions use the repairs' results.
     """
     most = turn.services.model.info.profile.candidates
     usage = turn.ledger.usage
@@ -142,9 +142,9 @@ def _together(turn: Turn, board: Board) -> int:
 
 
 def _cases(turn: Turn, problem: Problem, board: Board, skipped: int, name: str) -> str:
-    """The question `name` with the cases that the best attempt fails; "" without any.
+    """The question `name` with the cases that the best candidate fails; "" if it fails none.
 
-    The first `skipped` cases move to the end.
+    The first `skipped` failing cases move to the end of the list.
     """
     result = board.best.result if board.best is not None else None
     if result is None or not result.failing:
@@ -164,7 +164,7 @@ def _file_draft(
     start: str = "",
     strategy: str = "file",
 ) -> Draft:
-    """A question for the whole file, whose text begins with `start`."""
+    """A draft that asks for the whole file; the file's text begins with `start`."""
     model = turn.services.model
     user = Message("user", f"{shared[-1].content}\n{tail}")
     profile = model.info.profile
@@ -184,20 +184,20 @@ def _file_draft(
     def build(reply: str) -> list[str]:
         text = _code_of(start + reply)
         if problem.language.can("structural_edit") and not speaks_of_prose(turn.prompt):
-            text = with_prose_of(problem.text, text)  # the old file's docstrings stay
+            text = with_prose_of(problem.text, text)  # the docstrings of the old file stay
         return [text]
 
     return Draft(strategy, request, build)
 
 
 def _test_starts(turn: Turn, problem: Problem) -> list[str]:
-    """How the tests in the prompt begin: a reply that reaches one of these copies the tests."""
+    """First lines of the tests in the prompt: a reply that reaches one is copying the tests."""
     symbols = [s for p in problem.neighbors if is_test(p) for s in turn.services.index.symbols(p)]
     starts = [f"\n{'class' if s.kind == 'class' else 'def'} {s.name}(" for s in symbols]
     return [s for s in starts if s not in problem.text and "." not in s][: SEARCH.file_stops]
 
 
 def _code_of(reply: str) -> str:
-    """The code of a reply that began inside a fence."""
+    """The code in a reply that begins inside a code fence."""
     text = reply.split("\n```", 1)[0].strip("\n")
     return text.removesuffix("```").rstrip("\n") + "\n"
