@@ -1,7 +1,7 @@
-"""Tasks of the small model: a commit message for the staged changes, and a session's title.
+"""Tasks for a small model: a commit message for the staged changes, and a session's title.
 
-The diff is cut to what a small model holds and two cores read in half a minute. Every file gets the
-same share; larger files get what smaller ones leave.
+The diff is cut to fit a small model's window and half a minute of reading on two cores. Every file
+gets the same share; larger files also get what smaller files leave.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from localagent.models.base import Model, Request
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace.git.commit import StagedFile
 
-# git's own width of a subject; longer ones are cut in many tools.
+# Git's own width of a subject; many tools cut longer subjects.
 WIDTH = 72
 BODY_LINES = 8
 # Most tokens of diff: two cores read 50 to 75 a second, and a user waits half a minute.
@@ -28,18 +28,18 @@ DIFF_TOKENS = 2000
 TITLE_WORDS = 8
 # Tokens for the instruction, the list of files and the reply.
 _RESERVE = 700
-# Characters to a token, on the low side; the model's own count corrects it.
+# A low estimate of the characters in a token; the model's own count corrects the estimate.
 _TOKEN_CHARS = 3
-# With more changed lines or files, a subject alone says too little.
+# A commit with more changed lines or files than this gets a message with a body.
 _SUBJECT_LINES, _SUBJECT_FILES = 60, 4
 _LISTED_FILES = 40
 _SUBJECT_TOKENS, _BODY_TOKENS = 60, 200
-# A share of fewer characters holds nothing worth reading.
+# A file's share of fewer characters than this is too short to be useful.
 _LEAST_SHARE = 60
 _TITLE_CHARS, _TITLE_TOKENS = 1200, 24
 
 _FENCE = re.compile(r"^```[^\n]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
-# Lines before the message: "Sure! Here's a commit message for this diff:".
+# Lines that models write before the message: "Sure! Here's a commit message for this diff:".
 _PREFACE = re.compile(
     r"(?:sure|certainly|okay|ok|here(?:'s|’s| is| are)|the (?:commit )?message|based on)\b.*[:!.]$",
     re.IGNORECASE,
@@ -48,11 +48,11 @@ _LABEL = re.compile(
     r"^(?:git )?(?:commit )?(?:message|subject|title|summary)\s*:\s*", re.IGNORECASE
 )
 _REFUSAL = re.compile(r"(?:i'm sorry|i am sorry|sorry|i cannot|i can't|as an ai)\b", re.IGNORECASE)
-# No message begins like this: lines of a diff, tags of a template, code.
+# Beginnings that no commit message has: lines of a diff, tags of a template, code.
 _NO_MESSAGE = re.compile(r"(?:diff --git|@@|\+\+\+|---|[+<{\[|\\]|index [0-9a-f]{7})")
 # "Fix: Add x": a kind of change before a complete sentence.
 _KIND = re.compile(r"(?:fix|feat|feature|chore|refactor|docs|test|style)\s*:\s*", re.IGNORECASE)
-# Only the user may say who signed or wrote a commit.
+# Trailers that only the user may write, because they say who signed or wrote a commit.
 _TRAILER = re.compile(r"[\w-]+-by\s*:", re.IGNORECASE)
 _VERBS = (
     "add", "adjust", "allow", "avoid", "change", "clarify", "clean", "correct", "create",
@@ -62,7 +62,7 @@ _VERBS = (
     "stop", "support", "switch", "test", "update", "use", "validate", "write",
 )  # fmt: skip
 _IRREGULAR = {"made": "make", "wrote": "write", "split": "split", "making": "make"}
-# A cut subject must not end in one of these.
+# A cut subject must not end in one of these words.
 _CONNECTIVES = (
     "a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "of", "on", "or", "so",
     "that", "the", "to", "when", "which", "with", "without",
@@ -73,8 +73,8 @@ _CONNECTIVES = (
 class StagedChanges:
     """The changes to commit.
 
-    `diff_of` returns a file's changed lines. `versions_of` returns the files that contain these
-    lines, before and after, each with its path and SHA-256.
+    `diff_of` returns a file's changed lines. `versions_of` returns the file's versions before and
+    after the change, each with its path and SHA-256.
     """
 
     files: Sequence[StagedFile]
@@ -84,10 +84,11 @@ class StagedChanges:
 
 @dataclass(frozen=True, slots=True)
 class CommitMessage:
-    """A message.
+    """A commit message, and how it was made.
 
-    `by_model` is False where the reply was unusable and the message only lists the changed files.
-    The model read `clipped` files in part or by name only, and no `secret` ones.
+    `by_model` is False if the model's reply was unusable; the message then only lists the changed
+    files. The model read the `clipped` files in part or by name only, and did not read the `secret`
+    files.
     """
 
     text: str
@@ -101,7 +102,7 @@ def write_message(
 ) -> CommitMessage:
     """Write the message for `changes`; the model gets at most `seconds`. Raises BackendError.
 
-    `record` receives each file version whose lines the model reads; see also `ask_once`.
+    `record` receives each file version whose lines the model reads, and what `ask_once` records.
     """
     files = changes.files
     secret = tuple(f.path for f in files if is_secret(f.path) or is_secret(f.old))
@@ -123,9 +124,9 @@ def write_message(
 
 
 def write_title(model: Model, prompts: Prompts, task: str, seconds: float, record: Record) -> str:
-    """Write a session's title of at most 8 words, or "" where the reply is unusable.
+    """Write a session's title of at most 8 words; return "" if the model's reply is unusable.
 
-    `seconds` and `record` are those of `ask_once`. Raises BackendError.
+    `seconds` and `record` are passed to `ask_once`. Raises BackendError.
     """
     text = prompts.render("small/title", task=task.strip()[:_TITLE_CHARS])
     request = Request((Message("user", text),), max_tokens=_TITLE_TOKENS)
@@ -135,7 +136,7 @@ def write_title(model: Model, prompts: Prompts, task: str, seconds: float, recor
 
 
 def list_changes(files: Sequence[StagedFile]) -> str:
-    """A message without a model: which files are added, changed, removed, renamed."""
+    """A message that no model wrote: it lists the added, changed, removed and renamed files."""
     kinds = {f.kind for f in files}
     verbs = {"A": "Add", "C": "Add", "D": "Remove", "R": "Rename"}
     verb = verbs.get(next(iter(kinds)), "Update") if len(kinds) == 1 else "Update"
@@ -156,9 +157,9 @@ def _prompt(
     diff_of: Callable[[StagedFile], str],
     body: bool,
 ) -> tuple[str, frozenset[str], tuple[str, ...]]:
-    """The prompt within the model's window, the files whose lines it contains, the cut files."""
+    """The prompt, cut to the model's window; the files whose lines it has; and the cut files."""
     budget = max(200, min(DIFF_TOKENS, model.info.profile.window - _RESERVE))
-    # Generated files are long and say little, so they come last; otherwise the order is git's.
+    # Generated files are long and say little, so they come last; other files keep git's order.
     texts = sorted((f for f in files if not f.binary), key=lambda f: is_data(f.path))
     diffs = {f.path: text for f in texts[:_LISTED_FILES] if (text := diff_of(f))}
     unread = {f.path for f in files if f.lines and f.path not in diffs}
@@ -179,9 +180,9 @@ def _prompt(
 
 
 def clip(diffs: dict[str, str], room: int) -> tuple[dict[str, str], set[str]]:
-    """The diffs cut at line ends to `room` characters in all, and the paths of the cut ones.
+    """The diffs, cut at line ends to `room` characters in all, and the paths of the cut diffs.
 
-    Every file gets the same share; larger files share what smaller ones leave.
+    Every file gets the same share; larger files also share what smaller files leave.
     """
     parts: dict[str, str] = {}
     cut: set[str] = set()
@@ -198,7 +199,7 @@ def clip(diffs: dict[str, str], room: int) -> tuple[dict[str, str], set[str]]:
 
 
 def _head(text: str, share: int) -> str:
-    """The first lines of `text`, and the number of the others; "" where the share is too small."""
+    """The first lines of `text`, and the number of omitted lines; "" if the share is too small."""
     if share < _LEAST_SHARE:
         return ""
     head = text[: share - 20].rpartition("\n")[0] or text[: share - 20]
@@ -207,7 +208,7 @@ def _head(text: str, share: int) -> str:
 
 
 def tidy(reply: str, body: bool) -> str | None:
-    """The message in a reply, with its body if `body`; None where there is no message."""
+    """The message in a reply, with its body if `body`; None if the reply has no message."""
     lines = _message_lines(reply)
     if not lines or not _is_usable(lines[0]):
         return None
@@ -244,7 +245,7 @@ def _message_lines(reply: str) -> list[str]:
 
 
 def _without_markup(line: str) -> str:
-    """A subject without label, quotes, and the signs of headings, lists and bold text."""
+    """A subject without label, quotes, or markup of headings, lists and bold text."""
     line = line.strip()
     while True:
         bare = _LABEL.sub("", line.strip("\"'`“”*# "), count=1) if line else ""
@@ -266,7 +267,8 @@ def _imperative(subject: str) -> str:
     first, _, rest = bare.partition(" ")
     verb = _base_form(first.lower())
     if verb is None:
-        word = subject.partition(" ")[0]  # "parser: read dates" stays in lower case
+        # a subject with a scope, such as "parser: read dates", stays in lower case
+        word = subject.partition(" ")[0]
         return subject[:1].upper() + subject[1:] if word.isalpha() else subject
     return f"{verb.capitalize()} {rest}"
 
@@ -287,7 +289,7 @@ def _base_form(word: str) -> str | None:
 
 
 def _wrap(lines: list[str]) -> list[str]:
-    """The body's lines, wrapped. "* x" becomes "- x"; git reads a line with "#" as a comment."""
+    """Wrap the body's lines. "* x" becomes "- x"; git would read a line with "#" as a comment."""
     wrapped: list[str] = []
     for line in lines:
         text = re.sub(r"^[*•] +", "- ", line).lstrip("# ").replace("**", "").replace("`", "")

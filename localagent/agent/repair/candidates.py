@@ -101,8 +101,7 @@ class Board:
         return sorted(self.tried, key=lambda c: _score(c.result), reverse=True)
 
     def complements(self) -> list[Candidate]:
-        """For each test that the best candidate fails, the best other candidate that passes it;
-        best first.
+        """The best candidate for each test that the overall best candidate fails; best first.
 
         These candidates may be nearer to a solution than the best one (lexicase selection: Spector,
         2012).

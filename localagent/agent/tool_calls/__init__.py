@@ -1,1 +1,1 @@
-"""Reads tool calls from replies, one module a form, and carries them out."""
+"""Reads tool calls from replies, with one module for each form of call, and carries them out."""

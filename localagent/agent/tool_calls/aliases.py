@@ -1,4 +1,4 @@
-"""Names that models give to tools and arguments, and the names that these have here."""
+"""Maps the names that models give to tools and arguments to localagent's names."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ARGUMENT_ALIASES = {
     "query": "pattern", "regex": "pattern", "text": "pattern", "range": "lines", "line": "lines",
     "name": "function", "symbol": "function", "regexp": "pattern",
 }  # fmt: skip
-"""Names of arguments in other agents, whatever the tool."""
+"""Argument names from other agents, for all tools."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallMatch:
-    """A call, or the problem with one, at its position (in characters) in the reply.
+    """A call or a faulty call, at its position (in characters) in the reply.
 
-    With neither, the match is text without a call that no other reader may look into.
+    A match with neither is a text in which other readers must not look for calls.
     """
 
     position: int
@@ -32,7 +32,7 @@ class CallMatch:
 
 
 def canonical(name: str, tools: ToolSpecs) -> str:
-    """The tool meant by `name`, or `name` in lower case."""
+    """The name of the tool that `name` means, or `name` in lower case if the tool is unknown."""
     lower = name.strip().lower().replace("-", "_").removeprefix("functions.")
     if lower in tools:
         return lower
@@ -40,12 +40,12 @@ def canonical(name: str, tools: ToolSpecs) -> str:
 
 
 def tool_call(spec: ToolSpec, arguments: dict[str, str], raw: str) -> ToolCall:
-    """A call of the tool, with arguments as the model wrote them in the text `raw`."""
+    """A call of the tool, with the arguments that the model wrote in the text `raw`."""
     return ToolCall(spec.name, _renamed(spec, arguments), raw)
 
 
 def _renamed(spec: ToolSpec, arguments: dict[str, str]) -> dict[str, str]:
-    """The arguments under the names that the tool knows them by; a plug-in's keep their names."""
+    """Rename the arguments to the tool's own names; a plug-in's arguments keep their names."""
     if spec.arguments is None:
         return dict(arguments)
     result: dict[str, str] = {}
@@ -61,7 +61,7 @@ def _renamed(spec: ToolSpec, arguments: dict[str, str]) -> dict[str, str]:
 
 
 def _join_blocks(arguments: dict[str, str]) -> None:
-    """Make one block of search and replace as two arguments."""
+    """Join two arguments, search and replace, into one SEARCH/REPLACE block."""
     for old, new in (("search", "replace"), ("old_string", "new_string"), ("old_str", "new_str")):
         if old in arguments and new in arguments and "body" not in arguments:
             search, replace = arguments.pop(old).strip("\n"), arguments.pop(new).strip("\n")
@@ -70,14 +70,14 @@ def _join_blocks(arguments: dict[str, str]) -> None:
 
 
 def _join_lines(arguments: dict[str, str]) -> None:
-    """Make one range of first and last line as two arguments."""
+    """Join two arguments, first and last line, into one range."""
     for first, last in (("start_line", "end_line"), ("start", "end"), ("from", "to")):
         if first in arguments and "lines" not in arguments:
             arguments["lines"] = f"{arguments.pop(first)}-{arguments.pop(last, '')}"
 
 
 def strings(values: dict[Any, Any]) -> dict[str, str]:
-    """Arguments as the tools take them: strings. A list becomes a range or lines."""
+    """Convert arguments to strings, as the tools take them. A list becomes a range or lines."""
     result = {}
     for key, value in values.items():
         if value is None:

@@ -1,4 +1,4 @@
-"""Carries out calls: permission first, then the tool, then its result. Every write passes here."""
+"""Carries out tool calls: permission, then the tool, then its result. Every write passes here."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from localagent.tools.base import Effect, ToolContext
 from localagent.workspace.workspace import Workspace
 
 ENTERED_SECONDS = 24 * 3600.0
-"""Seconds that a command of the user may run."""
+"""Seconds that a command that the user entered may run."""
 
 
 def permit(
     turn: Turn, tool: str, effect: Effect, subject: str, shown: str, *, entered: bool = False
 ) -> Generator[Event, None, Decision]:
-    """Decide whether `tool` may act on `subject`; ask the user where the rules say so.
+    """Decide whether `tool` may act on `subject`; ask the user if the rules say so.
 
-    The user is not asked about a call that the user `entered`, and no mode stops it. The front end
-    answers a `Question` before it pulls the next event; no answer means no. Where the user edits a
-    command, the decision's subject is the command that may run.
+    The user is not asked about a call that the user `entered`, and no mode stops such a call. The
+    front end answers a `Question` before it pulls the next event; no answer means no. If the user
+    edits a command, the decision's subject is the edited command.
     """
     verdict = turn.services.gate.decide(tool, effect, subject, turn.task_paths)
     if entered and (verdict.action == "ask" or verdict.by == "mode"):
@@ -58,7 +58,7 @@ def permit(
     yield Question(number, tool, subject, turn.services.redactor.redact(shown), verdict.reason)
     turn.ledger.waited += time.monotonic() - asked
     del turn.questions[number]
-    turn.ensure_within_limits()  # an interrupt instead of an answer is no refusal
+    turn.ensure_within_limits()  # an interrupt instead of an answer does not count as a refusal
     if number in turn.answers:
         decision = _answered(turn, tool, effect, subject, turn.answers.pop(number))
     else:
@@ -68,7 +68,7 @@ def permit(
 
 
 def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answer) -> Decision:
-    """The decision of an answer. Deny rules still apply to a command that the user edits."""
+    """The decision that an answer makes. Deny rules also apply to a command that the user edits."""
     gate = turn.services.gate
     reason, edited = answer.reason, answer.edited.strip()
     if answer.allowed and effect == "execute" and edited and edited != subject:
@@ -83,7 +83,7 @@ def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answe
 
 
 def refusal(decision: Decision) -> RefusedError:
-    """The error of a refused action, with a hint for the user."""
+    """The error for a refused action, with a hint for the user."""
     why = f": {decision.reason}" if decision.reason else ""
     hint = ""
     if decision.by == "nobody":
@@ -92,7 +92,7 @@ def refusal(decision: Decision) -> RefusedError:
 
 
 def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
-    """Refuse at once, before minutes of work, where no write to `path` can be permitted.
+    """Raise RefusedError at once, before minutes of work, if no write to `path` can be permitted.
 
     Raises RefusedError.
     """
@@ -110,7 +110,7 @@ def ensure_allowed(turn: Turn, path: str) -> Generator[Event, None, None]:
 def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event, None, None]:
     """Apply `changes` to the workspace, after permission for each path.
 
-    Either all of them are made or none. Raises RefusedError where one is refused.
+    Either all changes are made or none. Raises RefusedError if one change is refused.
     """
     for change in changes:
         shown = preview(turn.services.workspace, change)
@@ -121,7 +121,7 @@ def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event,
 
 
 def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[FileChanged]]:
-    """Apply permitted `changes`, and report them."""
+    """Apply permitted `changes`, and yield an event for each change."""
     done = turn.services.journal.apply(changes)
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
     yield from _hidden(turn, done)
@@ -129,12 +129,12 @@ def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[
 
 
 def _hidden(turn: Turn, done: Sequence[FileChanged]) -> Sequence[FileChanged]:
-    """The events of changes, with redacted diffs: the transcript keeps them."""
+    """The events of changes, with redacted diffs, because the transcript keeps the events."""
     return [replace(event, diff=turn.services.redactor.redact(event.diff)) for event in done]
 
 
 def preview(workspace: Workspace, change: Change) -> str:
-    """A change for the user: a unified diff, or a line where there is no text."""
+    """A change as shown to the user: a unified diff, or one line for a change without text."""
     if change.kind not in ("file", "absent"):
         return f"{change.path} becomes a {change.kind}"
     there = workspace.exists(change.path) and workspace.path(change.path).is_file()
@@ -146,9 +146,9 @@ def preview(workspace: Workspace, change: Change) -> str:
 
 
 def act(turn: Turn, call: ToolCall, *, entered: bool = False) -> Generator[Event, None, ToolResult]:
-    """Carry out one tool call of the model, or of the user where it is `entered`.
+    """Carry out one tool call of the model, or of the user if the call is `entered`.
 
-    The model's mistakes and refusals become results that tell it what would be right.
+    A faulty or refused call gets a result that tells the model how to correct the call.
     """
     number = turn.ledger.next("call")
     yield ToolCalled(number, call.name, call.arguments)
@@ -176,7 +176,8 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
     refused: dict[str, str] = {}
 
     def denies(path: str) -> bool:
-        reason = "" if entered else _denied(turn, path)  # what users run changes what they like
+        # a command that the user entered may change any file
+        reason = "" if entered else _denied(turn, path)
         refused.update({path: reason} if reason else {})
         return bool(reason)
 
@@ -222,7 +223,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
 
 
 def _denied(turn: Turn, path: str) -> str:
-    """The reason why no tool may change `path`, "" where one may."""
+    """The reason why no tool may change `path`; "" if a tool may."""
     decide = turn.services.gate.decide
     writers = [t.spec.name for t in turn.services.tools.values() if t.spec.effect == "write"]
     verdicts = [decide(tool, "write", path, turn.task_paths) for tool in writers]

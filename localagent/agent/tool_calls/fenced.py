@@ -1,4 +1,4 @@
-"""Reads calls in fenced blocks."""
+"""Reads tool calls in fenced code blocks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _first_pair(text: str) -> int:
 
 
 def pairs_of(text: str) -> dict[str, str]:
-    """The `key=value` pairs of `text`; a value without quotes reaches to the next key."""
+    """The `key=value` pairs of `text`; an unquoted value ends at the next key."""
     start = _first_pair(text)
     result: dict[str, str] = {}
     for found in _PAIR.finditer(text, start):
@@ -64,7 +64,7 @@ def pairs_of(text: str) -> dict[str, str]:
 
 
 def unquoted(value: str) -> str:
-    """A value without its quotes. Other backslashes stay: a pattern is full of them."""
+    """A value without its quotes. A backslash stays, except before a quote: patterns have many."""
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'`":
         quote = value[0]
         return value[1:-1].replace("\\" + quote, quote)
@@ -82,7 +82,7 @@ def path_from_body(body: str, arguments: dict[str, str]) -> str:
 
 
 def body_arguments(spec: ToolSpec, body: str) -> dict[str, str]:
-    """Arguments in the body of a tool that takes no body."""
+    """The arguments in the body of a block, for a tool that takes no body."""
     bare = body.strip()
     if bare.startswith("{"):
         try:
@@ -99,14 +99,14 @@ def body_arguments(spec: ToolSpec, body: str) -> dict[str, str]:
     return {spec.positional: unquoted(bare)} if len(lines) == 1 else {}
 
 
-# An info string has no backticks by CommonMark; a quoted argument may.
+# In CommonMark an info string has no backticks; here a quoted argument may have them.
 _QUOTING = re.compile(
     r'^([ \t]*)(`{3,})[ \t]*(\w+(?:[ \t]+\w+=(?:"(?:[^"\\]|\\.)*"|[^\s`"]+))+)[ \t]*$'
 )
 
 
 def fenced(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """Calls in fences. Other blocks give an empty match, so that no other reader takes them."""
+    """Calls in fenced blocks. Any other block gives an empty match, which no other reader takes."""
     lines = text.removesuffix("\n").split("\n")
     offsets = [0]
     for line in lines:
@@ -130,7 +130,7 @@ def fenced(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
             yield _call_of(tools[name], rest, body, raw, position, after)
         else:
             if body.lstrip().startswith("{") and not inline:
-                # A string in the object may hold a fence.
+                # A string in the JSON object may contain a fence.
                 start = text.index("{", offsets[number + 1])
                 after = max(after, object_end(text, start) or after)
                 if after > offsets[end]:
@@ -184,7 +184,7 @@ def _span(
     path = pairs_of(rest).get("path", rest.split(" ")[0] if rest else "")
     if body == "file" and len(ends) > 1:
         if is_docs(path):
-            first = max(ends)  # a Markdown file has fences of its own
+            first = max(ends)  # a Markdown file as the body may contain fences
         elif language_of(path).name == "python":
             bodies = ((end, "\n".join(lines[start + 1 : end]) + "\n") for end in sorted(ends))
             good = (end for end, body in bodies if syntax_error("body.py", body) is None)
@@ -199,7 +199,7 @@ def _whole_blocks(lines: Sequence[str]) -> bool:
 
 
 def _next_call(lines: Sequence[str], start: int, opening: FenceLine, tools: ToolSpecs) -> int:
-    """The line of the next call after or inside this block; the end of the reply without one."""
+    """The line of the next call after or inside this block, or the end of the reply."""
     depth = 1
     for number in range(start + 1, len(lines)):
         found = fence_line(lines[number])
@@ -218,7 +218,7 @@ def _next_call(lines: Sequence[str], start: int, opening: FenceLine, tools: Tool
 def _call_of(spec: ToolSpec, rest: str, body: str, raw: str, position: int, end: int) -> CallMatch:
     """The call of a block that names a tool."""
     arguments = info_arguments(spec, rest)
-    if spec.body or spec.arguments is None:  # a plug-in may take a body
+    if spec.body or spec.arguments is None:  # a plug-in may take any text as its body
         if spec.body in ("file", "blocks") and "path" not in arguments:
             body = path_from_body(body, arguments)
         if body.strip() or "body" not in arguments:
@@ -230,7 +230,7 @@ def _call_of(spec: ToolSpec, rest: str, body: str, raw: str, position: int, end:
 
 
 def _of_other_block(info: str, body: str, raw: str, tools: ToolSpecs) -> CallMatch:
-    """The match of a block without a tool's name: JSON with a call, or an unknown tool."""
+    """The match of a block that names no known tool: a call in JSON, or an unknown tool."""
     words = info.split()
     first = words[0].lower() if words else ""
     bare = body.strip()
@@ -247,7 +247,7 @@ def _of_other_block(info: str, body: str, raw: str, tools: ToolSpecs) -> CallMat
 
 
 def commands(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """A ```bash block, where it is the only such block of a reply without other calls."""
+    """The call of a ```bash block, if the reply has no other such block and no other call."""
     for spec in (spec for spec in tools.values() if spec.fences):
         blocks = [b for b in fences(text) if b.info.lower() in spec.fences and b.body.strip()]
         if len(blocks) == 1:

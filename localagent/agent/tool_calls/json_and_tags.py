@@ -1,7 +1,8 @@
-"""Reads calls in tags and in JSON, also in JSON as models write it.
+"""Reads tool calls in tags and in JSON, including the faulty JSON that models write.
 
-Lenient JSON has raw newlines in strings, trailing commas, Python literals, and missing brackets at
-the end. Only text with one plain meaning is repaired. Text that was cut off in a string is not.
+The reader accepts raw newlines in strings, trailing commas, Python literals, and missing brackets
+at the end. It repairs a text only if the text has one plain meaning. A text that was cut off inside
+a string is not repaired.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def tagged(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     for match in _TAGGED.finditer(text):
         inner = match.group(2).strip()
         if not inner.startswith(("{", "[")):
-            continue  # <tool_call> around <function=…>
+            continue  # the form <tool_call> around <function=…>
         one = of_json(inner, match.group(), tools, sure=True)
         yield CallMatch(match.start(), match.end(), one.call, one.problem)
 
@@ -69,7 +70,7 @@ def objects(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
 
 
 def of_json(text: str, raw: str, tools: ToolSpecs, sure: bool) -> CallMatch:
-    """The call in a JSON text. `sure`: its surroundings mark it as a call."""
+    """The call in a JSON text. `sure` says that the text around the JSON marks it as a call."""
     names_tool = re.search(r'"(?:arguments|parameters|action_input)"\s*:', text) is not None
     try:
         value = loads(text)
@@ -121,12 +122,13 @@ def _of_object(value: dict[str, Any], raw: str, tools: ToolSpecs, sure: bool) ->
     models = [spec.arguments for spec in tools.values() if spec.arguments]
     known = {key for model in models for key in model.model_fields}
     if argument_key is None and not sure and not (call.arguments and set(call.arguments) <= known):
-        return CallMatch(0, 0, None)  # an object with a name, such as a package description
+        # an object that has a name but is no call, such as a package description
+        return CallMatch(0, 0, None)
     return CallMatch(0, 0, call)
 
 
 def _parsed_arguments(spec: ToolSpec, text: str) -> dict[str, Any]:
-    """Arguments in a string: JSON again, or the positional argument."""
+    """The arguments in a string, which is JSON again or the positional argument."""
     try:
         value = loads(text)
     except ValueError:
@@ -136,12 +138,12 @@ def _parsed_arguments(spec: ToolSpec, text: str) -> dict[str, Any]:
 
 Kind = Literal["string", "quote", "plain"]
 
-# Longer texts are no calls; the bound keeps parsing linear in practice.
+# Longer texts are not parsed as calls; the bound keeps parsing linear in practice.
 _MAX_CHARS = 400_000
 
 
 def loads(text: str) -> Any:
-    """The value of `text`. Raises ValueError where it has no plain meaning."""
+    """The value of the JSON in `text`. Raises ValueError if the text has no plain meaning."""
     bare = text.strip()
     if len(bare) > _MAX_CHARS:
         raise ValueError("too long")
@@ -166,7 +168,7 @@ def loads(text: str) -> Any:
 
 
 def object_end(text: str, start: int) -> int | None:
-    """The position after the object that opens at `start`; None where it does not end."""
+    """The position after the object that opens at `start`; None if the object does not end."""
     depth = 0
     for position, character, kind in _scan(text, start):
         if kind != "plain":
@@ -210,9 +212,9 @@ def _without_trailing_commas(text: str) -> str:
 
 
 def _closed(text: str) -> str:
-    """`text` with its missing closing brackets.
+    """`text` with the closing brackets that it lacks.
 
-    Raises ValueError where no bracket, or more than brackets, is missing.
+    Raises ValueError if no bracket is missing, or if more than closing brackets is missing.
     """
     stack: list[str] = []
     quotes = 0

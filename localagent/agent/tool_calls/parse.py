@@ -1,16 +1,16 @@
 """Reads the tool calls of a reply, and makes the grammar of replies with calls.
 
-The prompt asks for a fenced block: its info string is the tool's name and `key=value` arguments,
-its body is the argument `body`:
+The prompt asks for a fenced block. The block's info string has the tool's name and `key=value`
+arguments, and the block's body is the argument `body`:
 
     ```write path=src/new.py
     print("hello")
     ```
 
-Small models drift from this form. So the parser also reads Hermes' `<tool_call>{…}</tool_call>`,
-`<function=…>` with `<parameter=…>`, and JSON objects in a ```json block or bare. It knows the names
-that other agents give to tools, arguments in the body, and open fences. A call that names no tool
-is refused, never guessed.
+Small models also write other forms. So the parser also reads Hermes' `<tool_call>{…}</tool_call>`,
+`<function=…>` with `<parameter=…>`, and JSON objects in a ```json block or bare. It accepts the
+tool names of other agents, arguments in the body, and fences that are not closed. A call that names
+no tool is refused; the parser never guesses the tool.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ line    ::= "\n" | [^`\n] rest | "`\n" | "`" [^`\n] rest | "``\n" | "``" [^`\n] 
 part    ::= ("\n" | [^=<>\n] rest | [=<>] ("\n" | [^=<>\n] rest))*
 rest    ::= [^\n]* "\n"
 """.lstrip()
-"""The rules that tools' own rules are made of."""
+"""Grammar rules that the rules of each tool can use."""
 
 
 def action_grammar(tools: ToolSpecs) -> str:
-    """The grammar of replies that must act: at most three lines of prose, then a call.
+    """The grammar of replies that must contain a call: at most three lines of prose, then the call.
 
-    A plug-in's call has any arguments, and a body or none.
+    A plug-in's call may have any arguments, and may have a body.
     """
     plugins = [f'"{name}"' for name, spec in tools.items() if not spec.grammar]
     calls = [spec.grammar for spec in tools.values() if spec.grammar] + ["plugin"][: len(plugins)]
@@ -56,14 +56,15 @@ def action_grammar(tools: ToolSpecs) -> str:
     return grammar
 
 
-# Only at the start: the content of a file may have such tags.
+# Only at the start, because the content of a file may contain such tags.
 _THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 
 
 def parse_actions(reply: str, tools: ToolSpecs) -> list[ToolCall]:
-    """The calls of `reply` to carry out: the first, or the first few if all of them only read.
+    """The calls of `reply` to carry out: the first call, or the first few if they all only read.
 
-    Empty without a call. Raises ToolError where the first call names no tool, or cannot be read.
+    Empty if the reply has no call. Raises ToolError if the first call names no tool or cannot be
+    read.
     """
     text = _THINKING.sub(lambda match: " " * len(match.group()), reply)
     matches = list(_all(text, tools)) or list(commands(text, tools))
@@ -82,7 +83,7 @@ def parse_actions(reply: str, tools: ToolSpecs) -> list[ToolCall]:
 
 
 def has_call(reply: str, tools: ToolSpecs) -> bool:
-    """Whether `reply` contains a call, a faulty one included."""
+    """Whether `reply` contains a call, even a faulty call."""
     try:
         return bool(parse_actions(reply, tools))
     except ToolError:
@@ -90,7 +91,7 @@ def has_call(reply: str, tools: ToolSpecs) -> bool:
 
 
 def _all(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """All calls of a reply in any form, without matches inside other matches."""
+    """All calls of a reply, in every form, without matches inside other matches."""
     found = [one for reader in (fenced, tagged, functions, objects) for one in reader(text, tools)]
     end = 0
     for one in sorted(found, key=lambda f: f.position):
