@@ -1,7 +1,8 @@
-"""One turn: the user's request, its limits, the services it uses, and a ledger of what it cost.
+"""One turn: the user's request, its limits, its services, and a ledger of the turn's usage.
 
-`Services` holds protocols; the composition root (`session.factory`) fills them in. A `Turn` is the
-one mutable object that the functions of `agent/` share. It lives as long as the turn.
+The fields of `Services` are protocols; the composition root (`session.factory`) supplies their
+implementations. A `Turn` is the one mutable object that the functions of `agent/` share. It exists
+only during its turn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from localagent.context.prompts import Prompts
 from localagent.context.rules import PromptRules
 from localagent.core.changes import Change
 from localagent.core.errors import Interrupted, LimitReached
-from localagent.core.events import Answer as Answer  # of a Question
+from localagent.core.events import Answer as Answer  # the effect of a Question
 from localagent.core.events import FileChanged, FileRead, Mode, TurnKind, Warned
 from localagent.core.messages import Message
 from localagent.index.base import Index
@@ -29,11 +30,11 @@ from localagent.workspace.workspace import Workspace
 
 
 class GateVerdict(Protocol):
-    """What the permission rules say about one action."""
+    """The verdict of the permission rules on one action."""
 
     @property
     def action(self) -> Literal["allow", "ask", "deny"]:
-        """What happens to the action."""
+        """Whether the action is allowed, refused, or needs a question to the user."""
 
     @property
     def by(self) -> str:
@@ -41,7 +42,7 @@ class GateVerdict(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why, in words for the user."""
+        """The reason for the verdict, in words for the user."""
 
 
 class Gate(Protocol):
@@ -49,37 +50,37 @@ class Gate(Protocol):
 
     @property
     def mode(self) -> Mode:
-        """How much the agent does without asking."""
+        """The permission mode: how much the agent does without asking the user."""
 
     def set_mode(self, mode: Mode) -> None:
-        """Change the mode; any thread may call this. Raises UsageError for an impossible mode."""
+        """Change the mode, from any thread. Raises UsageError for an unavailable mode."""
 
     def possible(self) -> tuple[Mode, ...]:
-        """The modes that are possible here, the strictest first."""
+        """The modes that are available in this workspace, the strictest first."""
 
     def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> GateVerdict:
-        """May `tool` act on `subject` (a path or a command)? `named` are the task's paths."""
+        """Whether `tool` may act on `subject`, a path or command; `named` are the task's paths."""
 
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
-        """What "remember" would allow, one line each; empty where the effect is unclear."""
+        """The rules that "remember" would add, one line each; empty if their effect is unclear."""
 
     def remember(self, effect: Effect, subject: str) -> None:
-        """Allow exactly this from now on in this workspace. Raises WorkspaceError."""
+        """Allow exactly this action from now on in this workspace. Raises WorkspaceError."""
 
 
 class Journal(Protocol):
-    """The only way to change the workspace: saves the old content, then writes."""
+    """The only way to change the workspace: a journal saves the old content, then writes."""
 
     def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
-        """Carry out `changes`; return one event each, in the same order."""
+        """Carry out `changes`; return one event for each change, in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a turn works with.
+    """The services that a turn uses, such as the model, the index and the tools.
 
-    `planning` is the model that makes choices while a planner plans (default: `model`). `redactor`
-    replaces secrets in all that the model reads.
+    `planning` is the model that makes a planner's choices (default: `model`). `redactor` replaces
+    secrets in everything that the model reads.
     """
 
     model: Model
@@ -114,7 +115,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """What the user asks for.
+    """The user's request, as a turn receives it.
 
     `conversation` holds the session's messages before this turn. `check` is the user's own check
     command, or "".
@@ -129,13 +130,13 @@ class TurnRequest:
 
     @property
     def is_step(self) -> bool:
-        """True for a step of a plan."""
+        """Whether the request is a step of a plan."""
         return self.kind in ("step", "last-step")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The user's limits: wall-clock seconds and generated tokens; None means no limit."""
+    """The user's limits of a turn: wall-clock seconds and generated tokens; None means no limit."""
 
     seconds: float | None = None
     tokens: int | None = None
@@ -143,8 +144,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, its model, and the usage of its reply. `texts` maps parts of the prompt to their
-    kind."""
+    """A request, its model, and its reply's usage. `texts` maps parts of the prompt to their
+    kinds."""
 
     request: Request
     model: Model
@@ -154,11 +155,11 @@ class Exchange:
 
 @dataclass
 class Ledger:
-    """What the model was shown in a turn, and what the turn has spent.
+    """A record of the files that the model read in a turn, and of the turn's time and tokens.
 
-    `waited` are the seconds in which the user answered questions; they do not count as the turn's
-    time. `read_rate` is in prompt tokens a second. `texts` maps parts of prompts to their kind, for
-    `agent.window_usage`. `exchange` is the last exchange, which may be an earlier turn's.
+    `waited` counts the seconds of waiting for the user's answers, which are no part of the turn's
+    time. `read_rate` is in prompt tokens a second. `texts` maps parts of prompts to their kinds,
+    for `agent.window_usage`. `exchange` is the last exchange, possibly of an earlier turn.
     """
 
     started: float = field(default_factory=time.monotonic)
@@ -168,15 +169,15 @@ class Ledger:
     exchange: Exchange | None = None
     texts: dict[str, str] = field(default_factory=dict)
     _counters: dict[str, int] = field(default_factory=dict)
-    _files: dict[tuple[str, str], bool] = field(default_factory=dict)  # True: reported
+    _files: dict[tuple[str, str], bool] = field(default_factory=dict)  # True: already reported
 
     def next(self, counter: str) -> int:
-        """The next number of a counter, from 1."""
+        """The next number of the counter with this name, from 1."""
         self._counters[counter] = self._counters.get(counter, 0) + 1
         return self._counters[counter]
 
     def add(self, usage: Usage) -> None:
-        """Add the usage of one generation."""
+        """Add the token usage of one generation to the totals."""
         sums = self.usage
         self.usage = Usage(
             sums.prompt_tokens + usage.prompt_tokens,
@@ -187,18 +188,18 @@ class Ledger:
         )
 
     def record_text(self, kind: str, text: str) -> None:
-        """Record what kind of text a part of a prompt is."""
+        """Record the kind of text that a part of a prompt is."""
         if text:
             self.texts[text] = kind
 
     def record_file(self, path: str, sha256: str) -> bool:
-        """Record that a prompt contains (a part of) this version of a file; True the first time."""
+        """Record that a prompt contains (a part of) this file version; True the first time."""
         known = (path, sha256) in self._files
         self._files.setdefault((path, sha256), False)
         return not known
 
     def drain_reads(self) -> list[FileRead]:
-        """An event for each recorded file that no earlier call returned."""
+        """An event for each recorded file that no earlier call has returned."""
         new = [key for key, reported in self._files.items() if not reported]
         self._files.update(dict.fromkeys(new, True))
         return [FileRead(path, digest) for path, digest in new]
@@ -208,10 +209,10 @@ class Ledger:
 class Turn:
     """One request of the user while the agent carries it out.
 
-    `steering` returns what the user has said since its last call; planners ask between two steps.
-    `questions` are the open ones: each one's effect and subject, by id; the front end puts its
-    answers into `answers`. `task_paths` are the source files that the task names, `changed` the
-    paths that the turn has changed.
+    `steering` returns the user's messages since its last call; planners call it between two steps.
+    `questions` maps the id of each open question to the question's effect and subject; the front
+    end puts the answers into `answers`. `task_paths` are the source files that the task names.
+    `changed` are the paths that the turn has changed.
     """
 
     services: Services
@@ -236,7 +237,7 @@ class Turn:
         return self.request.conversation
 
     def record_read(self, path: str, sha256: str) -> None:
-        """Record that the model reads this version of a file, and redact the file's secrets."""
+        """Record that the model reads this version of a file; the redactor learns its secrets."""
         if self.ledger.record_file(path, sha256):
             self.services.redactor.add(text_of(self.services.workspace, path))
 
@@ -250,38 +251,38 @@ class Turn:
         return self.ledger.drain_reads()
 
     def drain_redactions(self) -> list[Warned]:
-        """A warning about the secrets redacted since the last call; empty without any."""
+        """A warning about the secrets redacted since the last call; empty if none were redacted."""
         redacted = self.services.redactor.drain()
         return [Warned(f"hidden from the model: {redacted}")] if redacted else []
 
     def folder_rules(self, path: str) -> str:
-        """The rules of the folder of the file at `path`, or ""; records them as read."""
+        """The rules of the folder of the file at `path`, or ""; the rules are recorded as read."""
         text = self.services.folder_rules(path)
         if text:
             self.ledger.record_file(*self.services.rules.file_of(path))
         return text
 
     def drain_rule_warnings(self, path: str = "") -> Iterator[Warned]:
-        """Each new warning about the rules, and about the folder rules for `path`, once."""
+        """New warnings about the fixed rules and about the folder rules for `path`, each once."""
         self.services.fixed_rules()
         if path:
             self.services.folder_rules(path)
         yield from (Warned(text) for text in self.services.rules.drain_warnings())
 
     def seconds_left(self) -> float | None:
-        """Seconds until the user's limit, or None; may be negative."""
+        """Seconds until the user's time limit; negative after it, None without a limit."""
         if self.limits.seconds is None:
             return None
         return self.limits.seconds - (time.monotonic() - self.ledger.started)
 
     def tokens_left(self) -> int | None:
-        """Tokens that the model may still generate, or None."""
+        """Tokens that the model may still generate, or None without a limit."""
         if self.limits.tokens is None:
             return None
         return self.limits.tokens - self.ledger.usage.completion_tokens
 
     def ensure_within_limits(self) -> None:
-        """Raise Interrupted or LimitReached where the turn has to end now."""
+        """Raise Interrupted or LimitReached if the turn has to end now."""
         if self.stop.is_set():
             raise Interrupted("stopped by the user")
         seconds = self.seconds_left()

@@ -1,7 +1,7 @@
-"""The use of the model's window: tokens by part of the prompt, as the engine counts them.
+"""The use of the model's window: tokens for each part of the prompt, as the engine counts them.
 
-The engine cuts the whole prompt into tokens. Each token counts for the part that contains its first
-byte, so the parts add up to the prompt's exact size.
+The engine splits the whole prompt into tokens. Each token counts for the part that contains the
+token's first byte, so the parts add up to the prompt's exact size.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The tokens of a prompt by `parts`, of its `reply`, and of the model's `window`.
+    """Numbers of tokens: each of a prompt's `parts`, its `reply`, and the model's `window`.
 
-    `exact` is False if the parts are estimates. `last`: this is the last request; otherwise it is
-    the start of the next one.
+    `exact` is False if the parts are estimates. `last` is True for the last request, and False for
+    the start of the next request.
     """
 
     parts: tuple[tuple[str, int], ...]
@@ -43,16 +43,16 @@ class Window:
 
     @property
     def left(self) -> int:
-        """The free tokens."""
+        """The free tokens of the window."""
         return max(self.window - self.prompt - self.reply, 0)
 
 
 def window_of(exchange: Exchange, services: Services) -> Window:
-    """The use of the window by an exchange. Raises BackendError, ModelNotInstalled."""
+    """Measure an exchange's use of the window. Raises BackendError, ModelNotInstalled."""
     cut = exchange.model.tokenize(exchange.request)
     kinds = {tools_text(services): "tools", services.fixed_rules(): "rules", **exchange.texts}
     redact = services.redactor.redact
-    # Longer texts come first, because they may contain shorter ones.
+    # Longer texts come first, because a longer text may contain a shorter one.
     texts = sorted(
         ((redact(text), kind) for text, kind in kinds.items() if text), key=lambda t: -len(t[0])
     )
@@ -72,7 +72,7 @@ def window_of(exchange: Exchange, services: Services) -> Window:
 
 
 def _message_kinds(exchange: Exchange, services: Services) -> Iterator[str]:
-    """The kind of each message of the prompt, known texts inside it aside."""
+    """The kind of each message of the prompt, apart from known texts inside the message."""
     prompt = exchange.request.prompt
     if isinstance(prompt, Infill):
         yield from ("code", "code")
@@ -94,7 +94,7 @@ def _message_kinds(exchange: Exchange, services: Services) -> Iterator[str]:
 def _spans(
     text: bytes, first: int, last: int, kind: str, known: list[tuple[str, str]]
 ) -> Iterator[tuple[int, int, str]]:
-    """The bytes of a message from `first` to `last`, in pieces of one kind."""
+    """Split the bytes of a message from `first` to `last` into pieces of one kind each."""
     if first >= last:
         return
     for part, its_kind in known:
@@ -109,7 +109,7 @@ def _spans(
 
 
 def _token_kinds(cut: TokenizedPrompt, spans: list[tuple[int, int, str]]) -> Iterator[str]:
-    """The kind of each token; `spans` are in their order."""
+    """The kind of each token; `spans` are in ascending order."""
     at = begin = 0
     for end in cut.ends:
         while at < len(spans) and spans[at][1] <= begin:

@@ -1,1 +1,1 @@
-"""The content of the model's window: prompts, code, rules, and the conversation."""
+"""Builds the content of the model's window: prompts, code, rules, and the conversation."""

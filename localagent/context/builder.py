@@ -1,4 +1,4 @@
-"""The code in a request's prompt: the most useful first, within a budget of tokens.
+"""Selects the code for a request's prompt, the most useful first, within a budget of tokens.
 
 named files   whole, or their parts that answer the request
 passages      of a failure's frames and of the index, best first, with the definitions that the best
@@ -26,13 +26,13 @@ from localagent.index.digest import chunks
 from localagent.workspace.workspace import Workspace
 
 Record = Callable[[str, str], None]
-"""Receives the path and the SHA-256 of each file that a prompt contains (a part of)."""
+"""Receives the path and the SHA-256 of each file that a prompt contains in whole or in part."""
 
 Lines = Callable[[str], Sequence[str]]
-"""The lines of a file."""
+"""Returns the lines of a file."""
 
 Symbols = Callable[[str], Sequence[Symbol]]
-"""The definitions of a file."""
+"""Returns the definitions of a file."""
 
 _NAME = re.compile(r"[^\W\d]\w+")
 _IMPORT = re.compile(r"(?:import|from|use|using|require|#\s*include)\b")
@@ -41,7 +41,7 @@ _OPEN, _CLOSE = "([{", ")]}"
 
 @dataclass(frozen=True, slots=True)
 class CodeExcerpt:
-    """A file, or parts of it, as text for the model; `reason` says why, for the user."""
+    """A file, or parts of it, as text for the model; `reason` tells the user why it was chosen."""
 
     path: str
     spans: tuple[Span, ...]
@@ -52,7 +52,7 @@ class CodeExcerpt:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The chosen excerpts, the most useful first, and the map: a line for each file, or ""."""
+    """The chosen excerpts, the most useful first, and the map: one line for each file, or ""."""
 
     excerpts: tuple[CodeExcerpt, ...]
     map: str
@@ -60,11 +60,11 @@ class Gathered:
 
     @property
     def tokens(self) -> int:
-        """The tokens of all parts."""
+        """The tokens of all excerpts and of the map."""
         return sum(one.tokens for one in self.excerpts) + self.map_tokens
 
     def rows(self) -> list[tuple[int, str, str]]:
-        """A table for the user: tokens, the part that takes them, the reason."""
+        """The rows of a table for the user: tokens, part of the prompt, reason."""
         rows = []
         for one in self.excerpts:
             lines = ", ".join(f"{first}-{last}" for first, last in one.spans)
@@ -78,7 +78,7 @@ class Gathered:
 
 @dataclass(slots=True)
 class _File:
-    """A file's excerpt while it grows."""
+    """The excerpt of one file while passages are added."""
 
     lines: Sequence[str]
     symbols: Sequence[Symbol]
@@ -99,7 +99,8 @@ def gather(
     """Choose code that answers `query`, in at most `budget` tokens; `named` files come first."""
     digests: dict[str, str] = {}
     passages = index.passages(query, CONTEXT.passages)
-    symbols = cache(index.symbols)  # the index reads and parses the file at each call
+    # cached, because the index reads and parses the file at each call
+    symbols = cache(index.symbols)
     excerpts = _excerpts_of(
         named,
         workspace,
@@ -133,7 +134,7 @@ def gather(
 
 
 def text_of(workspace: Workspace, path: str, record: Record | None = None) -> str:
-    """The text of a file; empty where it is missing or binary."""
+    """The text of a file; empty if the file is missing or binary."""
     try:
         data = workspace.read_bytes(path)
     except (OSError, OutsideWorkspace):
@@ -154,7 +155,7 @@ def _excerpts_of(
     budget: int,
     record: Record,
 ) -> list[CodeExcerpt]:
-    """Excerpts of the named files: of their passages first, then of all definitions."""
+    """Excerpts of the files that the request names: passages first, then all definitions."""
     excerpts: list[CodeExcerpt] = []
     for path in named:
         text = text_of(workspace, path, record)
@@ -180,7 +181,7 @@ def _fill(
     budget: int,
     import_tokens: int,
 ) -> dict[str, _File]:
-    """The passages that fit, in their order; the first files with their imports."""
+    """Excerpts of the passages that fit, in their order; the first files also get their imports."""
     files: dict[str, _File] = {}
     misses = 0
     for passage in passages:
@@ -188,7 +189,7 @@ def _fill(
         file = files.get(path) or _File(lines(path), symbols(path), [])
         last = min(passage.end_line, len(file.lines))
         if passage.line > last:
-            continue  # the file has become shorter
+            continue  # the file has become shorter since the index read it
         more = [(passage.line, last)]
         if path not in files and len(files) < CONTEXT.imports_files and not is_docs(path):
             more += _import_spans(file.lines, count, import_tokens)
@@ -208,7 +209,7 @@ def _fill(
 
 
 def _import_spans(lines: Sequence[str], count: Count, most: int) -> list[Span]:
-    """The span of a file's imports, if it has at most `most` tokens."""
+    """The span of a file's imports, if the imports have at most `most` tokens."""
     span = import_span(lines)
     if span is None or count("\n".join(lines[span[0] - 1 : span[1]])) > most:
         return []
@@ -222,7 +223,7 @@ def _map_lines(
     count: Count,
     budget: int,
 ) -> dict[str, str]:
-    """The signatures outside of these `spans`, a line for each file, by path."""
+    """Signatures outside of `spans`, as one line for each file, by path."""
     result: dict[str, str] = {}
     for path in paths[: CONTEXT.map_files]:
         others = [
@@ -244,10 +245,10 @@ def _map_lines(
 def with_used_definitions(
     passages: Sequence[Passage], lines: Lines, symbols: Symbols
 ) -> list[Passage]:
-    """The passages, best first, with the definitions that the best of them use raised or added.
+    """Add or raise the definitions that the best passages use; the result is sorted, best first.
 
-    A fix is often one call away from the code that matches the query. Definitions come from the
-    passages' files only.
+    A fix often belongs one call away from the code that matches the query. Only definitions in the
+    passages' files are used.
     """
     result = {(p.path, p.line): p for p in passages}
     definitions = _by_name(dict.fromkeys(p.path for p in passages), lines, symbols)
@@ -280,7 +281,7 @@ def _by_name(paths: Iterable[str], lines: Lines, symbols: Symbols) -> dict[str, 
 
 
 def import_span(lines: Sequence[str]) -> Span | None:
-    """The lines of the imports that stand together near a file's top; None without any."""
+    """The span of the imports that stand together near a file's top; None if there are none."""
     numbers = [n for n, line in enumerate(lines[: CONTEXT.import_lines], 1) if _IMPORT.match(line)]
     if not numbers:
         return None
@@ -293,7 +294,7 @@ def import_span(lines: Sequence[str]) -> Span | None:
 
 
 def _open_lines(lines: Sequence[str]) -> int:
-    """The number of lines after the first until its open brackets are closed."""
+    """The number of lines after the first line until its open brackets are closed."""
     depth = 0
     for number, line in enumerate(lines[: CONTEXT.import_lines]):
         if number and depth <= 0:

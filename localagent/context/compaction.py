@@ -1,6 +1,6 @@
-"""Compaction of a conversation of tool calls that no longer fits the model's window.
+"""Compacts a conversation with tool calls that no longer fits the model's window.
 
-It frees only as much as it needs, in this order:
+Compaction removes only as much as it must, in this order:
 
 1. results of tools, the oldest first; the calls stay, and the model can repeat them;
 2. earlier turns; their requests, outcomes and changed files stay;
@@ -22,12 +22,12 @@ from localagent.tools.base import DONE
 from localagent.tools.registry import spec_of
 
 CallIn = Callable[[str], ToolCall | None]
-"""The tool call in an assistant's message, or None."""
+"""Returns the tool call in an assistant's message, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages that begin with the system's; `request` is the position of the current request."""
+    """Messages, the system prompt first; `request` is the position of the current request."""
 
     messages: tuple[Message, ...]
     request: int
@@ -41,7 +41,7 @@ def tokens(messages: Sequence[Message], count: Count) -> int:
 def compact(
     old: Conversation, prompts: Prompts, call_in: CallIn, count: Count, window: int
 ) -> Conversation | None:
-    """A shorter conversation, or None where nothing can be left out."""
+    """A shorter conversation, or None if nothing can be left out."""
     target = int(window * CONTEXT.compact_share)
     new = _without_results(old, prompts, call_in, count, target)
     for shorten in (_without_turns, _without_steps):
@@ -53,7 +53,7 @@ def compact(
 def _without_results(
     old: Conversation, prompts: Prompts, call_in: CallIn, count: Count, target: int
 ) -> Conversation:
-    """Replace results of tools by a line that names the call, until the target is reached."""
+    """Replace each tool's result by a line that names the call, until the target is reached."""
     messages = list(old.messages)
     over = tokens(messages, count) - target
     for place in range(2, len(messages) - CONTEXT.recent_messages):
@@ -79,7 +79,7 @@ def _without_turns(old: Conversation, prompts: Prompts, call_in: CallIn) -> Conv
         return old
     lines: list[str] = []
     changed: dict[str, None] = {}
-    is_result = False  # whether the message before was a call
+    is_result = False  # whether the previous message was a call
     for message in earlier:
         call = call_in(message.content) if message.role == "assistant" else None
         if call is not None and spec_of(call.name).effect == "write":
@@ -101,7 +101,7 @@ def _without_turns(old: Conversation, prompts: Prompts, call_in: CallIn) -> Conv
 
 
 def _without_steps(old: Conversation, prompts: Prompts, call_in: CallIn) -> Conversation:
-    """Replace earlier steps of this turn by a list of calls after the request."""
+    """Replace earlier steps of the current turn by a list of their calls after the request."""
     steps = old.messages[old.request + 1 :]
     cut = len(steps) - CONTEXT.recent_messages
     while cut > 0 and steps[cut].role != "assistant":

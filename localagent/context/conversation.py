@@ -1,4 +1,4 @@
-"""The questions of a session as one conversation: the model reads nothing twice.
+"""Joins the questions of a session into one conversation, so that the model reads no text twice.
 
 Each question continues the prompt and the answer before it, byte for byte, and adds only new code.
 Each answer keeps a record of its prompt (`messages.PromptRecord`), with the hashes of the files. A
@@ -21,11 +21,11 @@ from localagent.index.query import parse_query
 from localagent.workspace.workspace import Workspace
 
 Exchange = tuple[str, str]
-"""A message of the user's, and the final answer to it."""
+"""A user's message, and the final answer to the message."""
 
 
 def exchanges(conversation: Sequence[Message], is_call: Callable[[str], bool]) -> list[Exchange]:
-    """The exchanges of a conversation, oldest first, without tool calls and their results.
+    """The exchanges of a conversation, oldest first, without tool calls or their results.
 
     `is_call` says whether an assistant's message contains a tool call.
     """
@@ -55,9 +55,9 @@ def earlier_messages(before: Sequence[Exchange], count: Count, budget: int) -> l
 
 
 def with_subject(prompt: str, before: Sequence[Exchange]) -> str:
-    """A query for `prompt`, with the question before it if the prompt has few words of its own.
+    """The index query for `prompt`; a prompt of few words is joined with the question before it.
 
-    An example is "and where is that tested?".
+    For example, "and where is that tested?" has too few words for a query.
     """
     if not before or len(parse_query(prompt).terms) >= CONTEXT.few_words:
         return prompt
@@ -71,9 +71,9 @@ def _short(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """Messages that end with an answer, and the `parts` that they contain.
+    """Messages that end with an answer, and the `parts` of code that the messages contain.
 
-    `upto` is the number of the session's messages that the thread covers.
+    The thread covers the session's first `upto` messages.
     """
 
     messages: tuple[Message, ...] = ()
@@ -82,11 +82,11 @@ class Thread:
 
 
 NONE = Thread()
-"""The thread of a question that starts anew."""
+"""The empty thread, for a question that continues no earlier one."""
 
 
 def thread_of(conversation: Sequence[Message], workspace: Workspace) -> Thread:
-    """The thread of a conversation's answers; without messages if its code has changed since."""
+    """The thread that the conversation's answers form; empty if its code has changed since."""
     thread = NONE
     for place, message in enumerate(conversation):
         asked = message.asked
@@ -100,14 +100,14 @@ def thread_of(conversation: Sequence[Message], workspace: Workspace) -> Thread:
 
 
 def kinds_of(parts: Iterable[Part]) -> dict[str, str]:
-    """The kind of each part's text, for `agent.window_usage`."""
+    """Map each part's text to its kind, for `agent.window_usage`."""
     return {part.text: "code" if part.path else "other names" for part in parts}
 
 
 def new_part(
     code: CodeExcerpt, digest: str, thread: Thread, workspace: Workspace, index: Index
 ) -> Part | None:
-    """The part of an excerpt that the thread does not contain; None if it contains all of it."""
+    """The part of an excerpt that the thread does not contain yet; None if nothing is new."""
     known = [span for part in thread.parts if part.path == code.path for span in part.lines]
     if not known:
         return Part(code.text, code.path, digest, code.spans)
@@ -125,13 +125,13 @@ def new_part(
 
 
 def new_names(map_: str, thread: Thread) -> str:
-    """The lines of a map for files that the thread does not mention."""
+    """The lines of a map that are about files that the thread does not mention."""
     known = "\n".join(part.text for part in thread.parts)
     return "\n".join(line for line in map_.splitlines() if line.partition(": ")[0] not in known)
 
 
 def subtract_spans(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
-    """The lines of `spans` that no span of `known` contains, as spans."""
+    """The spans of those lines of `spans` that no span of `known` contains."""
     left = list(spans)
     for first, last in known:
         cut = [((a, min(b, first - 1)), (max(a, last + 1), b)) for a, b in left]
@@ -140,7 +140,7 @@ def subtract_spans(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
 
 
 def _is_current(parts: Iterable[Part], workspace: Workspace) -> bool:
-    """Whether the parts' files are unchanged."""
+    """Whether the files of all parts are unchanged."""
     files = {(part.path, part.sha256) for part in parts if part.path}
     try:
         return all(sha256(workspace.read_bytes(path)) == digest for path, digest in files)

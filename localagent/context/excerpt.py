@@ -9,7 +9,7 @@
         def total(self):
     ```
 
-Every omission has a line that says so. The class around a method is named.
+A line with "…" marks each omission. An excerpt of a method also names its class.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from localagent.code.symbols import Symbol
 from localagent.context.limits import CONTEXT
 
 Count = Callable[[str], int]
-"""The number of the model's tokens in a text."""
+"""Counts the model's tokens in a text."""
 
 Span = tuple[int, int]
-"""The first and the last line, from 1."""
+"""The first and the last line of a part of a file, from 1."""
 
 GAP = "…"
 
 
 def code_block(path: str, text: str, note: str = "") -> str:
-    """The path, then the text in a fence that is longer than any fence inside it."""
+    """The path, then the text in a code fence that is longer than any fence in the text."""
     longest = max((len(m) for m in re.findall(r"^`{3,}", text, re.M)), default=2)
     fence = "`" * max(3, longest + 1)
     return f"`{path}`{note}:\n{fence}{fence_info(path)}\n{text.rstrip()}\n{fence}"
@@ -48,8 +48,8 @@ def excerpt(
 ) -> tuple[str, list[Span]]:
     """The whole file if it has at most `tokens`; otherwise the `wanted` spans that fit.
 
-    The most useful spans come first in `wanted`. Returns the excerpt and its spans; "" and no span
-    where none fits.
+    `wanted` has the most useful spans first. Returns the excerpt and its spans, or "" and no spans
+    if no span fits.
     """
     whole = code_block(path, text)
     lines = text.splitlines()
@@ -68,7 +68,7 @@ def excerpt(
 
 
 def render(path: str, lines: Sequence[str], symbols: Sequence[Symbol], spans: list[Span]) -> str:
-    """An excerpt of these spans, in the order of their lines."""
+    """Format an excerpt of these spans, in the order of their lines."""
     parts: list[str] = []
     included: set[int] = set()
     for first, last in spans:
@@ -93,7 +93,7 @@ def most_that_fit(most: int, tokens: int, count: Callable[[int], int]) -> int:
 
 
 def merge_spans(spans: Iterable[Span]) -> list[Span]:
-    """The spans in order; spans that touch or nearly touch become one."""
+    """Sort spans, and join spans that touch or nearly touch."""
     merged: list[Span] = []
     for first, last in sorted(spans):
         if merged and first <= merged[-1][1] + CONTEXT.gap_lines + 1:

@@ -1,7 +1,7 @@
-"""The numbers of the context: shares of the model's window, and bounds, each with its source.
+"""The limits of a prompt's content: shares of the model's window, and bounds, each with its source.
 
-Measurements: hunks of 695 real fixes from seven repositories, found in 4,000 tokens of context
-(`scripts/bench localise`).
+Measurements count which hunks of 695 real fixes from seven repositories are in 4,000 tokens of
+context (`scripts/bench localise`).
 """
 
 from __future__ import annotations
@@ -11,33 +11,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ContextLimits:
-    """Limits of prompts' parts. Shares are of the budget unless they say otherwise."""
+    """Limits of prompts' parts. Shares are of the budget, unless a comment says otherwise."""
 
     # Code for a request.
-    # Share for files that the request names; other files get at least the rest
+    # Largest share for files that the request names; other files get at least the rest
     named_share: float = 0.6
     map_share: float = 0.05  # Largest share for the map of other names
     imports_share: float = 0.1  # Largest share for the imports of one file
-    passages: int = 60  # Passages that the index returns: more than fit into a small model's budget
-    imports_files: int = 2  # Files whose imports are included: the best two
-    misses: int = 8  # Passages in a row that do not fit, before the search for smaller ones ends
+    # Most passages that the index returns: more than fit into a small model's budget
+    passages: int = 60
+    imports_files: int = 2  # Most files whose imports are included
+    misses: int = 8  # Passages in a row that do not fit after which no smaller passages are tried
     map_files: int = 8
-    # Signatures of one file in the map: the first number that fits
+    # Numbers of signatures of one file in the map; the first number that fits is used
     signatures: tuple[int, ...] = (12, 6, 3)
-    # First lines of a named file that has neither passages nor definitions
+    # Lines from the start of a named file that has neither passages nor definitions
     unparsed_lines: int = 40
-    gap_lines: int = 3  # Gaps of at most so many lines are filled: a mark of the gap costs as much
+    # Gaps of at most this many lines are filled, because the line that marks a gap is as long
+    gap_lines: int = 3
 
-    # Definitions that the best passages use. They raised the hunks found from 65.3 to 70.3 %.
-    used_score: float = 0.3  # Score of a used definition, where the best passage has 1
+    # Definitions that the best passages use. Such definitions raised the hunks found from 65.3 % to
+    # 70.3 %.
+    used_score: float = 0.3  # Score of a used definition; the best passage has the score 1
     using_passages: int = 6
     using_decay: float = 0.8  # Weight of each passage relative to the one before it
     definition_files: int = 10
-    import_lines: int = 200  # First lines of a file that may contain its imports
-    import_gap: int = 12  # Most lines between two imports that belong together
+    import_lines: int = 200  # Lines from the start of a file that may contain its imports
+    import_gap: int = 12  # Most lines between two imports of one group
 
     # Rules. Long preambles make small models worse and slow to start.
-    # Share of the window for the rules of every prompt; the user's own get half at most
+    # Share of the window for the rules in every prompt; the user's rules get at most half of it
     rules_share: float = 1 / 16
     folder_rules_share: float = 1 / 32  # Share of the window for the rules of one folder
     separator_tokens: int = 2  # Most tokens between two rules
@@ -45,14 +48,15 @@ class ContextLimits:
     # Earlier questions.
     exchanges: int = 2
     exchange_chars: int = 800
-    few_words: int = 4  # A question with fewer terms is searched together with the one before it
+    # A question with fewer terms is searched together with the previous question
+    few_words: int = 4
 
     # Compaction.
-    # Share of the window that remains after compaction, so that the next step fits, too
+    # Share of the window that a compacted conversation may fill, so that the next step also fits
     compact_share: float = 0.6
-    recent_messages: int = 4  # Messages at the end that stay: the last two calls and their results
-    message_tokens: int = 8  # Tokens of a chat template around each message
-    summary_chars: int = 300  # Characters of a text that stands for a turn
+    recent_messages: int = 4  # Last messages that compaction keeps: two calls and their results
+    message_tokens: int = 8  # Tokens that a chat template adds to each message
+    summary_chars: int = 300  # Most characters of the text that replaces a turn
 
 
 CONTEXT = ContextLimits()

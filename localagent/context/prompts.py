@@ -1,8 +1,8 @@
 """The prompt files in `localagent/prompts/`, each replaceable by the user.
 
 A prompt is a Markdown file with placeholders like `{{name}}`. A file of the same name below
-`<config dir>/prompts/` replaces the shipped one. It can use the same placeholders; `check` reports
-unknown ones before any work starts.
+`<config dir>/prompts/` replaces the shipped file. The replacement can use the same placeholders;
+`check` reports unknown placeholders before any work starts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROJECT = ".localagent/prompts"
 
 @dataclass(frozen=True, slots=True)
 class PromptSource:
-    """Whose a prompt is, and the name of its file."""
+    """The owner of a prompt, and the name of the prompt's file."""
 
     whose: Literal["own", "project", "shipped", "plug-in"]
     file: str
@@ -37,9 +37,9 @@ class PromptSource:
 class Prompts:
     """Finds prompt files and fills in their placeholders.
 
-    The order is: `folders`, then `texts` (by name), then the shipped folder, then `added` (the
-    descriptions of plug-ins' tools). `files` maps names of `texts` and `added` to their file and
-    its SHA-256.
+    The search order is `folders`, `texts` (by name), the shipped folder, `added` (the descriptions
+    of plug-ins' tools). `files` maps names in `texts` and `added` to the path and SHA-256 of their
+    file.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Prompts:
         return text
 
     def drain_reads(self) -> list[tuple[str, str]]:
-        """The replacement files that were used since the last call, each with its SHA-256."""
+        """The replacement files used since the last call, each with its SHA-256."""
         files, self._unreported = sorted(self._unreported), set()
         return files
 
@@ -105,8 +105,8 @@ class Prompts:
     def render(self, name: str, **values: str) -> str:
         """The prompt `name` with its placeholders filled in.
 
-        A placeholder inside a value is not expanded. Blank lines that an empty value leaves behind
-        are removed. Raises ConfigError for a placeholder without a value.
+        A placeholder inside a value is not expanded. Blank lines around an empty value are removed.
+        Raises ConfigError for a placeholder without a value.
         """
 
         def value(match: re.Match[str]) -> str:
@@ -119,7 +119,7 @@ class Prompts:
         return re.sub(r"\0\n*|\n*\0$", "", filled)
 
     def check(self) -> list[str]:
-        """Warnings about replacement files: useless ones, and ones that omit a placeholder.
+        """Warn about replacement files that replace no prompt or that omit a placeholder.
 
         Raises ConfigError for an unreadable file and for an unknown placeholder.
         """
@@ -157,13 +157,13 @@ class Prompts:
 
 
 def shipped_names() -> list[str]:
-    """The names of all prompts."""
+    """The names of all shipped prompts."""
     paths = SHIPPED.rglob("*.md")
     return sorted(path.relative_to(SHIPPED).with_suffix("").as_posix() for path in paths)
 
 
 def placeholders(text: str) -> list[str]:
-    """The distinct names of a text's placeholders, in their order."""
+    """The distinct names of a text's placeholders, in the order of the text."""
     return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
 
 
@@ -175,7 +175,7 @@ def _unknown(key: str, file: str, known: Sequence[str]) -> ConfigError:
 
 
 def _read(path: Path) -> tuple[str, str]:
-    """The text of a prompt's file, and the file's SHA-256."""
+    """Read a prompt's file; return its text and SHA-256."""
     try:
         data = path.read_bytes()
         return data.decode("utf-8-sig"), hashlib.sha256(data).hexdigest()

@@ -1,9 +1,9 @@
-"""The rules of the user and the project, as parts of prompts.
+"""Formats the rules of the user and the project as parts of prompts.
 
-The user's rules and the root folder's follow the system prompt. They stay the same bytes while
-session and model do. A folder's rules come with the files of that folder. Long preambles make small
-models worse and slow to start. So each kind gets a share of the window; longer rules are cut at a
-line, and a line says so.
+The rules of the user and of the root folder follow the system prompt. These rules stay the same,
+byte for byte, as long as the session and the model. A folder's rules come with the files of that
+folder. Long rules make small models worse and slow to start, so each kind of rules gets a share of
+the window. Longer rules are cut at a line, and a line says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from localagent.context.prompts import Prompts
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """The rules of one file. `own`: they are the user's. `notice` warns of unused rules."""
+    """The rules in one file. `own` marks the user's rules. `notice` warns of unused rules."""
 
     path: str
     text: str
@@ -29,16 +29,16 @@ class RuleText:
 
 @dataclass(frozen=True, slots=True)
 class FramedRules:
-    """Rules as the model reads them, and a warning for the user, or ""."""
+    """Rules as the model reads them, and a warning for the user; both may be ""."""
 
     text: str = ""
     warning: str = ""
 
 
 class PromptRules:
-    """All rules of a session.
+    """All rules of a session, in the form for prompts.
 
-    `folder` returns the rules of the nearest folder above a file that has some, the root aside.
+    `folder` returns the rules of the nearest folder above a file that has rules, except the root.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PromptRules:
     def fixed(self, prompts: Prompts, model: str, count: Count, window: int) -> str:
         """The rules that begin every prompt, or "".
 
-        `model` is the id of the model that `count` counts for.
+        `model` is the id of the model whose tokens `count` counts.
         """
         budget = int(window * CONTEXT.rules_share)
         parts: list[str] = []
@@ -84,12 +84,12 @@ class PromptRules:
         return files
 
     def file_of(self, path: str) -> tuple[str, str]:
-        """The file of the rules that `of` returns, and its SHA-256; "" twice without rules."""
+        """The path and SHA-256 of the file whose rules `of` returns; "" and "" without rules."""
         rule = self._folder(path)
         return (rule.path, rule.sha256) if rule else ("", "")
 
     def drain_warnings(self) -> list[str]:
-        """The warnings about the rules used so far; each is returned once."""
+        """The warnings about the rules used so far; each warning is returned once."""
         warnings = dict.fromkeys(framed.warning for framed in self._framed.values())
         new = [text for text in warnings if text and text not in self._warned]
         self._warned.update(new)
@@ -105,7 +105,7 @@ class PromptRules:
 
 
 def _fit_rules(rule: RuleText, prompts: Prompts, count: Count, budget: int) -> FramedRules:
-    """The rules in their frame, cut to the lines that fit into `budget` tokens."""
+    """Put rules into their frame, cut to the lines that fit into `budget` tokens."""
     lines = rule.text.strip().splitlines()
     whole = _frame(rule, prompts, lines, len(lines))
     needed = count(whole)
@@ -123,7 +123,7 @@ def _fit_rules(rule: RuleText, prompts: Prompts, count: Count, budget: int) -> F
 
 
 def _frame(rule: RuleText, prompts: Prompts, lines: Sequence[str], most: int) -> str:
-    # Rules must not end the frame that marks them as rules.
+    # The text of the rules must not close the frame that marks it as rules.
     text = "\n".join(lines[:most]).replace("</rules", "< /rules")
     if most < len(lines):
         left = str(len(lines) - most)

@@ -1,8 +1,8 @@
-"""The `Tool` protocol, and the `ToolSpec` that says everything there is to know about a tool.
+"""The `Tool` protocol, and `ToolSpec`, which has all facts about a tool.
 
-A call has two steps, so that the user sees exactly what would happen before it happens. `prepare`
-validates the arguments and works out the effect without touching anything. It returns an `Action`,
-and `Action.perform` carries the call out after permission was given.
+A call has two steps, so that the user sees the exact effect in advance. `prepare` validates the
+arguments and works out the effect without changing anything. It returns an `Action`, and
+`Action.perform` carries out the call once it is permitted.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from localagent.workspace.workspace import Workspace
 
 Effect = Literal["read", "write", "execute"]
 Body = Literal["", "text", "command", "file", "blocks"]
-"""What the body of a tool's block holds: nothing, any text, a command for the shell, the content of
-the file `path`, or SEARCH/REPLACE blocks for it."""
+"""The content of the body of a tool's block: nothing, any text, a command for the shell, the
+content of the file `path`, or SEARCH/REPLACE blocks for that file."""
 
 
 class ToolArguments(BaseModel):
-    """Base of each tool's arguments: unknown arguments are errors, newlines around are stripped."""
+    """Base of a tool's arguments: refuses unknown ones, and strips surrounding newlines."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,15 +40,15 @@ class ToolArguments(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """The facts about a tool: for the parser of replies, the grammar, the rules and the screen.
+    """The facts about a tool, for the parser of replies, the grammar, the rules and the screen.
 
-    Its description for the model is the text `prompts/tools/<name>.md`. `effect` is the most that
-    a call does. `arguments` is None for a plug-in, which checks its own. `body` is what the block's
-    body holds, and `positional` the argument that a value without a name stands for. `aliases` and
-    `body_aliases` are names that models know the tool and its body by from other agents; only for
-    tools that take the same thing. A plain code block with an info string of `fences` is a call
-    where the reply has no other. `grammar` is the alternative of the rule `call`, and `rules` are
-    the rules that it adds. `verb` is what the tool does, as in "may I change x.py?".
+    The tool's description for the model is the text `prompts/tools/<name>.md`. `effect` is the
+    strongest effect of a call. `arguments` is None for a plug-in, which checks its own arguments.
+    `body` is the content of the block's body. `positional` is the argument that gets a value
+    without a name. `aliases` and `body_aliases` are names of the same tool and body in other
+    agents. A plain code block with an info string in `fences` is a call if the reply has no other
+    call. `grammar` is the tool's alternative in the rule `call`, and `rules` are the rules that
+    `grammar` adds. `verb` names the action, as in "may I change x.py?".
     """
 
     name: str
@@ -89,25 +89,26 @@ DONE = ToolSpec(
     body_aliases=("summary", "message", "result", "answer", "text"),
     grammar='"done\\n" body',
 )
-"""Not a tool: the call that ends the task, with a summary as its body."""
+"""The call `done`, which is not a tool: it ends the task, and its body is a summary."""
 
 CHECK = ToolSpec("check", body="command", verb="run the check")
-"""Not a tool: the project's check, which the model cannot call and permission is asked for."""
+"""The project's check: the model cannot call `check`, but permission rules apply to it."""
 
 MayHave = Callable[[str, Sequence[str], bool], Sequence[str]]
-"""The files, of a sequence, that may contain a pattern. True: it is a regular expression."""
+"""Returns those of the files that may contain a pattern. True means a regular expression."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool works on.
+    """The workspace and the services that a tool uses.
 
-    `apply` is the only way to change the workspace: it saves a checkpoint, then writes.
-    `record_read` takes each file that the model sees, with its SHA-256. `may_have` leaves out files
-    that need not be read for a pattern. `cancelled` says that the user stopped a long call.
-    `redactor` redacts secrets and restores their placeholders. `denies` says that no change of a
-    path is kept. `max_chars` bounds the part of a result that the model sees. `entered` says that
-    the user, not the model, made the call: the part for the user then holds the output too.
+    `apply` is the only way to change the workspace: it saves a checkpoint, then writes. A tool
+    reports to `record_read` each file that the model reads, with the file's SHA-256. `may_have`
+    leaves out files that cannot contain a pattern. `cancelled` says that the user stopped a long
+    call. `redactor` redacts secrets, and restores them from their placeholders. `denies` says that
+    the rules deny any change of a path. `max_chars` bounds the model's part of a result. `entered`
+    says that the user, not the model, made the call; the user's part of the result then also has
+    the output.
     """
 
     workspace: Workspace
@@ -125,11 +126,11 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One prepared call.
+    """One prepared call, which `perform` carries out.
 
-    `subject` is what permission is asked for: a path relative to the workspace, or a command line.
-    `preview` shows the user what would happen (a diff, a command). `changes` are the writes that
-    are known beforehand.
+    `subject` is the object of the permission: a path relative to the workspace, or a command line.
+    `preview` shows the user the effect (a diff, a command). `changes` are the writes that are known
+    in advance.
     """
 
     tool: str
@@ -141,22 +142,22 @@ class Action:
 
 
 class Tool(Protocol):
-    """One tool."""
+    """One tool that the model can call."""
 
     @property
     def spec(self) -> ToolSpec:
         """The facts about the tool."""
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
-        """Check the arguments and work out the effect; touch nothing.
+        """Check the arguments and work out the effect, without changing anything.
 
-        Raises ToolError with a message that tells the model what would be right, and
+        Raises ToolError with a message that tells the model how to correct the call, and
         OutsideWorkspace for a path that leads out of the workspace.
         """
 
 
 def model_specs(tools: Mapping[str, Tool]) -> ToolSpecs:
-    """What the model can call: the tools, built in and plug-ins, and then `done`."""
+    """The specs of everything that the model can call: built-in tools, plug-ins, and `done`."""
     return {name: tool.spec for name, tool in tools.items()} | {DONE.name: DONE}
 
 
@@ -164,7 +165,7 @@ Arguments = TypeVar("Arguments", bound=ToolArguments)
 
 
 def parse(model: type[Arguments], tool: str, raw: dict[str, str]) -> Arguments:
-    """`raw` as the arguments of `tool`. Raises ToolError."""
+    """Validate `raw` as the arguments of `tool`. Raises ToolError."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:

@@ -27,7 +27,7 @@ class EditArguments(ToolArguments):
 
 
 class Edit:
-    """Changes parts of a file: all blocks of a call, or none."""
+    """Changes parts of a file; either all blocks of a call are applied, or none."""
 
     spec = ToolSpec(
         "edit",
@@ -46,7 +46,7 @@ class Edit:
         """See `Tool.prepare`."""
         given = parse(EditArguments, self.spec.name, _with_path(arguments))
         target = load(context.workspace, given.path)
-        # A failed edit shows lines of the file to the model.
+        # The message about a failed edit shows the model lines of the file.
         context.record_read(target.path, sha256(target.data))
         body = context.redactor.restore(given.body, target.file.text)
         text = _edited(target, given.model_copy(update={"body": body}), context)
@@ -56,7 +56,7 @@ class Edit:
 
 
 def _with_path(arguments: dict[str, str]) -> dict[str, str]:
-    """The arguments, with the path of the blocks where the call names none."""
+    """The arguments; if the call names no path, the path comes from its blocks."""
     if arguments.get("path") or "body" not in arguments:
         return arguments
     paths = {block.path for block in search_replace_blocks(arguments["body"]) if block.path}
@@ -85,12 +85,12 @@ def _edited(target: Target, given: EditArguments, context: ToolContext) -> str:
 
 
 def _unfenced(body: str) -> str:
-    """`body` without a fence around it; one inside a docstring stays."""
+    """`body` without a code fence around it; a fence inside a docstring stays."""
     return code(body) if fence_line(body.lstrip().split("\n", 1)[0]) else body
 
 
 def _only_definition(target: Target, body: str) -> str:
-    """The name of the one definition in `body`, where the file has it once; else ""."""
+    """The name of the only definition in `body`, if the file defines this name once; else ""."""
     if not language_of(target.path).can("structural_edit"):
         return ""
     try:

@@ -24,7 +24,7 @@ class ListArguments(ToolArguments):
 
 @dataclass(slots=True)
 class _Folder:
-    """The folders and files of a folder, and the number of all files below."""
+    """A folder's subfolders and files, and the number of all files below the folder."""
 
     folders: dict[str, _Folder] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class _Folder:
 
 
 class List:
-    """Shows the tree of files below a folder, with counts for folders that stay closed."""
+    """Shows the tree of files below a folder; a closed folder shows only its number of files."""
 
     spec = ToolSpec(
         "list",

@@ -11,7 +11,7 @@ from localagent.edits.textfile import sha256
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.tools.targets import Target, load
 
-# Large logs are read in parts, so `read` takes larger files than `edit`.
+# A model reads large logs in parts, so `read` takes larger files than `edit`.
 _MAX_BYTES = 16 << 20
 _MAX_LINE = 400
 
@@ -57,7 +57,7 @@ class Read:
 
 
 def _preview(path: str, lines: str) -> str:
-    """The question to the user, for a file that looks like it contains a secret."""
+    """The question to the user about a file that looks like it contains a secret."""
     where = f"{path} lines {lines}" if lines else path
     return f"show {where} to the model?"
 
@@ -65,7 +65,7 @@ def _preview(path: str, lines: str) -> str:
 def _show(
     target: Target, wanted: tuple[int, int | None] | None, context: ToolContext
 ) -> ToolResult:
-    """The requested lines that fit, and how to read the others."""
+    """The requested lines that fit, and a line that says how to read the other lines."""
     context.record_read(target.path, sha256(target.data))
     text = target.file.text.removesuffix("\n")
     # Redact before clipping: half of a secret has no recognizable form.
@@ -102,9 +102,9 @@ def _show(
 
 
 def line_range(text: str) -> tuple[int, int | None] | None:
-    """The lines of "10-40", "10", "10-", "-40", "10:40" or "L10-L40"; None for all of them.
+    """Parse "10-40", "10", "10-", "-40", "10:40" or "L10-L40"; return None for all lines.
 
-    The last line is included; None is the end. Raises ValueError.
+    The range includes its last line; a last line of None means the end. Raises ValueError.
     """
     bare = re.sub(r"(?i)lines?|L(?=\d)|\s", "", text).strip("[]()")
     if not bare or bare.lower() in ("all", "-", "*", "none"):

@@ -21,12 +21,12 @@ def standard_tools() -> dict[str, Tool]:
 
 @cache
 def specs() -> dict[str, ToolSpec]:
-    """The specs of the built-in tools, and of `done` and `check`, whose names are taken too."""
+    """The specs of the built-in tools, `done` and `check`; plug-ins cannot have these names."""
     return {name: tool.spec for name, tool in standard_tools().items()} | {
         spec.name: spec for spec in (DONE, CHECK)
     }
 
 
 def spec_of(name: str) -> ToolSpec:
-    """The spec of a tool: for a name that is not built in, that of a plug-in."""
+    """The spec of the built-in tool with this name, otherwise a spec for a plug-in."""
     return specs().get(name) or ToolSpec(name)

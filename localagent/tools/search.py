@@ -1,4 +1,4 @@
-"""The `search` tool: a pattern in the files of the workspace."""
+"""The `search` tool: finds a pattern in the files of the workspace."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from localagent.workspace import gitignore
 from localagent.workspace.workspace import Workspace
 
 _WORKER = Path(__file__).with_name("search_worker.py")
-# Enough for about 100,000 source files; a slower pattern is pathological.
+# Seconds for one search: enough for about 100,000 source files, unless the pattern is pathological.
 _SECONDS = 10.0
 _HITS_A_FILE = 20
 _MAX_BYTES = 2 << 20
@@ -47,9 +47,9 @@ class SearchArguments(ToolArguments):
 
 @dataclass(slots=True)
 class _Matches:
-    """The answer of one run of the worker.
+    """The matches that one run of the worker process found.
 
-    `hits` are (file, number of hits, [(line, text), …]); `hashes` are the files' SHA-256.
+    `hits` are tuples (file, number of hits, [(line, text), …]); `hashes` are the files' SHA-256.
     """
 
     hits: list[tuple[str, int, list[tuple[int, str]]]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class _Matches:
 
 
 class Search:
-    """Finds lines by a regular expression, or by the literal text where that fails."""
+    """Finds lines by a regular expression; if that finds nothing, by the literal text."""
 
     spec = ToolSpec(
         "search",
@@ -86,7 +86,7 @@ class Search:
 
 
 def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
-    """The files to search, and a name for them."""
+    """The files to search, and a name for this set of files."""
     bare = path.strip()
     if re.search(r"[*?\[]", bare):
         glob = bare.removeprefix("./")
@@ -109,7 +109,7 @@ def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
 
 
 def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) -> ToolResult:
-    """Search; without hits search for the literal text, then ignore case."""
+    """Search for the pattern; without hits, search for the literal text, then ignore case."""
     literal = given.mode == "literal"
     found = _run(given.pattern, literal, False, files, context)
     note = ""
@@ -133,7 +133,7 @@ def _search(given: SearchArguments, files: Sequence[str], context: ToolContext) 
 def _run(
     pattern: str, literal: bool, ignore_case: bool, files: Sequence[str], context: ToolContext
 ) -> _Matches:
-    """Run the worker until it ends, its time is up, or the user stops it."""
+    """Run the worker until it ends, its time is up, or the user stops the search."""
     request = json.dumps(
         {
             "root": str(context.workspace.root),
@@ -162,7 +162,7 @@ def _run(
 
 
 def _exchange(worker: subprocess.Popen[bytes], request: bytes, chunks: list[bytes]) -> None:
-    """Send the request and collect the answer, until the worker ends."""
+    """Send the request to the worker, and collect its answer until the worker ends."""
     assert worker.stdin is not None
     assert worker.stdout is not None
     try:
@@ -170,12 +170,12 @@ def _exchange(worker: subprocess.Popen[bytes], request: bytes, chunks: list[byte
         worker.stdin.close()
     except OSError:  # the worker was killed
         pass
-    while chunk := worker.stdout.read1(1 << 16):  # type: ignore[attr-defined]  # it is buffered
+    while chunk := worker.stdout.read1(1 << 16):  # type: ignore[attr-defined]  # stdout is buffered
         chunks.append(chunk)
 
 
 def _wait(thread: threading.Thread, cancelled: Callable[[], bool]) -> bool:
-    """Wait for `thread` for the time of a search; False where it still runs."""
+    """Wait for `thread` for the time of a search; return False if the thread still runs."""
     waited = 0.0
     while waited < _SECONDS and not cancelled():
         thread.join(0.1)
@@ -186,13 +186,13 @@ def _wait(thread: threading.Thread, cancelled: Callable[[], bool]) -> bool:
 
 
 def _read(output: bytes, timed_out: bool) -> _Matches:
-    """The worker's answer; partial answers count."""
+    """Read the worker's answer, even if it is incomplete."""
     found = _Matches(timed_out=timed_out)
     for line in output.split(b"\n"):
         try:
             value: Any = json.loads(line)
         except ValueError:
-            continue  # the last line of a worker that was stopped
+            continue  # the incomplete last line of a worker that was stopped
         if isinstance(value, list):
             name, total, lines, found.hashes[name] = value
             found.hits.append((name, total, [(number, text) for number, text in lines]))
@@ -205,7 +205,7 @@ def _read(output: bytes, timed_out: bool) -> _Matches:
 def _result(
     given: SearchArguments, found: _Matches, note: str, files: int, context: ToolContext
 ) -> ToolResult:
-    """The hits that fit, shared among the files, and where the others are."""
+    """Format the hits that fit, shared among the files, and name the files with more hits."""
     limit = f" (stopped after {_SECONDS:g} s; name a path)" if found.timed_out else ""
     if not found.hits:
         where = f"{given.path} ({files} file{'s' * (files != 1)})"
@@ -241,9 +241,9 @@ def _result(
 
 
 def _hidden_lines(context: ToolContext, name: str) -> dict[int, str]:
-    """The redacted lines of a file with secrets, whole.
+    """The whole lines of a file with secrets, after redaction.
 
-    The worker returns parts of long lines, and half of a secret has no recognizable form.
+    The worker returns only parts of long lines, and half of a secret has no recognizable form.
     """
     try:
         data = context.workspace.read_bytes(name, _MAX_BYTES)

@@ -1,8 +1,8 @@
 """Searches files for a pattern, as a process of its own.
 
-Python's `re` can take exponential time for a pattern of a model, and a thread inside `re` cannot be
-stopped. So `search` runs this file by its path, and kills the process when its time is up. It
-imports the standard library alone.
+Python's `re` can take exponential time for a model's pattern, and a thread inside `re` cannot be
+stopped. So `search` runs this file as a script, and kills the process when its time is up. The
+script imports only the standard library.
 
 Input: one JSON object with `root`, `files`, `pattern`, `literal`, `ignore_case`, `max_hits` and
 `max_bytes` (both for each file). Output: a JSON line `[file, hits, [[line, text], …], sha256]` for
@@ -23,7 +23,7 @@ _MAX_TEXT = 300
 
 
 def main() -> None:
-    """Read the request, and write the hits of each file as soon as it is searched."""
+    """Read the request, and write the hits of each file as soon as the file is searched."""
     request = json.loads(sys.stdin.buffer.read())
     out = sys.stdout
     flags = re.MULTILINE | (re.IGNORECASE if request["ignore_case"] else 0)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _data(root: str, name: str, max_bytes: int) -> bytes | None:
-    """The bytes of a text file; None where it is large, binary or unreadable, or a link."""
+    """The bytes of a text file; None for a large, binary or unreadable file, and for a link."""
     try:
         with open(_opened(root, name), "rb") as file:
             data = file.read(max_bytes + 1)
@@ -61,7 +61,7 @@ def _data(root: str, name: str, max_bytes: int) -> bytes | None:
 
 
 def _opened(root: str, name: str) -> int:
-    """As `workspace._opened`, which a process without localagent's modules cannot import."""
+    """A copy of `workspace._opened`, which a process without localagent's modules cannot import."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if os.open not in os.supports_dir_fd:
         return os.open(os.path.join(root, name), flags)  # noqa: PTH118
@@ -79,7 +79,7 @@ def _opened(root: str, name: str) -> int:
 
 
 def _hits(compiled: re.Pattern[str], text: str, max_hits: int) -> tuple[int, list[Any]]:
-    """The number of lines that matches begin in, and the first of them."""
+    """The number of lines in which matches begin, and the first of these lines."""
     total = 0
     line = 1
     at = 0
@@ -87,7 +87,7 @@ def _hits(compiled: re.Pattern[str], text: str, max_hits: int) -> tuple[int, lis
     shown: list[Any] = []
     for match in compiled.finditer(text):
         if match.start() == len(text) and match.group() == "":
-            break  # the empty match after the last line
+            break  # skip an empty match after the last line
         line += text.count("\n", at, match.start())
         at = match.start()
         if line == last:

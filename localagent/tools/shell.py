@@ -20,7 +20,7 @@ _MAX_CHANGES = 12
 _MAX_DROPPED = 4
 _LISTING_SECONDS = 60.0
 _GIT = re.compile(r"(?:^|[;&|(\n])\s*git\s")
-_MAX_USER_CHARS = 100_000  # of the output of a command that the user entered
+_MAX_USER_CHARS = 100_000  # for the output of a command that the user entered
 
 
 class ShellArguments(ToolArguments):
@@ -84,7 +84,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         what, _, where = done.blocked.partition(" ")
         who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
-    # A git hook runs later outside the sandbox, so it must not come from inside.
+    # A git hook later runs outside the sandbox, so a sandboxed command must not write one.
     others = [change for change in found if ".git" in change.path.lower().split("/")]
     rest = [change for change in found if ".git" not in change.path.lower().split("/")]
     denied = [change.path for change in rest if _denied(change, context)]
@@ -113,14 +113,14 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         and context.sandbox.confined
         and (hint := closed_port_hint(whole, context.sandbox.ports))
     ):
-        messages = f"{messages}\n{hint}".lstrip()  # for the user alone, who can allow it
+        messages = f"{messages}\n{hint}".lstrip()  # only for the user, who can allow it
     return ToolResult(
         ok, "\n".join(part for part in parts if part), f"{person}\n{messages}".rstrip()
     )
 
 
 def _denied(change: Change, context: ToolContext) -> bool:
-    """Whether the rules deny this change, or a deletion that it makes below its path."""
+    """Whether the rules deny this change, or a deletion that it implies below its path."""
     if context.denies(change.path):
         return True
     root = context.workspace.root
@@ -131,7 +131,7 @@ def _denied(change: Change, context: ToolContext) -> bool:
 
 
 def _calls_git(line: str) -> bool:
-    """Whether the allowed line runs git itself; programs that it runs do not count."""
+    """Whether the allowed command line itself runs git, not only a program that the line starts."""
     commands = simple_commands(line)
     if commands is None:
         return _GIT.search(line) is not None
@@ -141,7 +141,7 @@ def _calls_git(line: str) -> bool:
 def _messages(
     done: CommandResult, changes: Sequence[Change], git: adopt.Adoption, denied: Sequence[str]
 ) -> str:
-    """Messages beside the output, one a line."""
+    """The messages that follow a command's output, one on each line."""
     lines = []
     if done.cancelled:
         lines.append("stopped by the user; nothing that it changed was kept")
@@ -172,9 +172,9 @@ def _messages(
 
 
 def shortened(text: str, max_chars: int) -> str:
-    """`text`, or its first third and its end, where errors stand, with a line between them.
+    """`text`, or its first third and its end (where errors are) with a line about the gap.
 
-    Cuts at line ends where lines are not too long.
+    The cuts are at line ends, unless lines are too long.
     """
     if len(text) <= max_chars:
         return text

@@ -1,4 +1,4 @@
-"""Files that tools work on: located, permitted and decoded, or a ToolError with help."""
+"""Locates, permits and decodes the files that tools work on; a ToolError explains a failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localagent.redaction.secret_files import is_secret
 from localagent.tools.base import Action, ToolContext
 from localagent.workspace.workspace import Workspace
 
-# Files above this are data, not source.
+# A file with more bytes than this is data, not source.
 MAX_BYTES = 2 << 20
 
 
@@ -31,10 +31,10 @@ class Target:
 
 
 def locate(workspace: Workspace, path: str, *, secrets: bool = False) -> str:
-    """The workspace path of `path`. `secrets`: it may be a file that looks like it has secrets,
-    about which the permission gate decides.
+    """The workspace path of `path`. With `secrets`, a file that looks like it has secrets is left
+    to the permission gate.
 
-    Raises OutsideWorkspace. Raises ToolError for files of git and for secrets.
+    Raises OutsideWorkspace. Raises ToolError for git's own files and for files with secrets.
     """
     rel = workspace.relative(path)
     if ".git" in rel.lower().split("/"):
@@ -70,7 +70,7 @@ def load(
 
 
 def nearest(workspace: Workspace, rel: str) -> str:
-    """Text after "there is no file": the paths that are most similar to `rel`."""
+    """The text after "there is no file", which names the paths most similar to `rel`."""
     files = workspace.files()
     if not files:
         return "; the workspace has no files"
@@ -85,7 +85,7 @@ def nearest(workspace: Workspace, rel: str) -> str:
 
 
 def describe(data: bytes) -> str:
-    """The kind of a binary file. Magic numbers are from the specifications of the formats."""
+    """The kind of a binary file, by the magic numbers in the specifications of the formats."""
     kinds = (
         (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"),
         (b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip archive or office document"),
@@ -103,9 +103,9 @@ def _size(workspace: Workspace, rel: str) -> int:
 def change_action(
     tool: str, context: ToolContext, path: str, before: Target | None, after: TextFile
 ) -> Action:
-    """The action that writes `after` to `path`; `before` is its content now (None: a new file).
+    """The action that writes `after` to `path`; `before` is the old content, None for a new file.
 
-    Raises ToolError where the text no longer parses, or has a placeholder that the file lacks: the
+    Raises ToolError if the text no longer parses, or has a placeholder that the file lacks. The
     user is not asked about such an edit.
     """
     old = before.file.text if before else ""
@@ -147,7 +147,7 @@ def _performer(
 
 
 def ensure_unchanged(workspace: Workspace, path: str, before: Target | None) -> None:
-    """Raise ToolError where `path` changed after the edit was prepared."""
+    """Raise ToolError if `path` has changed since the edit was prepared."""
     try:
         now = workspace.read_bytes(path) if workspace.exists(path) else None
     except OSError as error:
@@ -157,7 +157,7 @@ def ensure_unchanged(workspace: Workspace, path: str, before: Target | None) -> 
 
 
 def count(diff: str) -> tuple[int, int]:
-    """The lines that a unified diff adds and removes."""
+    """Count the lines that a unified diff adds and removes."""
     body = diff.split("\n")[2:]
     added = sum(line.startswith("+") for line in body)
     return added, sum(line.startswith("-") for line in body)

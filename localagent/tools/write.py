@@ -1,4 +1,4 @@
-"""The `write` tool: a whole file, new or in place of an old one."""
+"""The `write` tool: writes a whole file, new or in place of an existing file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WriteArguments(ToolArguments):
 
 
 class Write:
-    """Writes a whole file and makes its folders. An old file keeps its encoding and line ends."""
+    """Writes a whole file, and makes its folders. An old file keeps its encoding and line ends."""
 
     spec = ToolSpec(
         "write",
@@ -48,7 +48,7 @@ class Write:
 
 
 def _is_there(workspace: Workspace, path: str) -> bool:
-    """Whether `path` exists. Raises ToolError where it cannot be a file."""
+    """Whether `path` exists. Raises ToolError if `path` cannot be a file."""
     if path == "." or path.endswith("/"):
         raise ToolError("write needs the path of a file")
     above = workspace.root / path
