@@ -1,4 +1,4 @@
-"""Languages, and what tree-sitter reads from source files: definitions, calls, imports, errors.
+"""Languages, and the definitions, calls, imports and errors that tree-sitter reads from files.
 
 cache ─▶ process ─▶ (a child process) structure, mentions ─▶ parser ─▶ tree_sitter
 """

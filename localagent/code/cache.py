@@ -1,7 +1,7 @@
 """Structure, mentions and syntax errors of files, parsed in one child process of the session.
 
-An unknown language, a file that is too large and a crash of the parser give nothing. Callers go on
-without.
+For an unknown language, a file that is too large, or a crash of the parser, the result is empty.
+Callers then work without the structure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from localagent.code.process import Child, ChildDied
 from localagent.code.structure import Structure, structure
 
 MAX_BYTES = 1 << 20
-"""Larger files are data or generated code. Parsing takes about a second a megabyte."""
+"""Files with more bytes are data or generated code. Parsing takes about a second a megabyte."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,19 +30,19 @@ atexit.register(_child.close)
 
 
 def structure_of(path: str, data: bytes) -> Structure | None:
-    """Definitions, calls and imports of a file; None where they are unknown."""
+    """The definitions, calls and imports of a file; None if they are unknown."""
     return _structure(language_of(path).name, data) if is_parsed(path, data) else None
 
 
 def mentions_of(path: str, data: bytes, name: str) -> Sequence[Mention]:
-    """The places of a name in a file; none where they are unknown."""
+    """The places of a name in a file; empty if they are unknown."""
     if not is_parsed(path, data):
         return ()
     return _called(mentions, language_of(path).name, data, name) or ()
 
 
 def faults_of(path: str, data: bytes) -> Sequence[SyntaxFault]:
-    """The syntax errors of a file by its grammar; none where they are unknown."""
+    """The syntax errors that a file's grammar finds; empty if they are unknown."""
     language = language_of(path)
     if not language.grammar or len(data) > MAX_BYTES:
         return ()
@@ -50,7 +50,7 @@ def faults_of(path: str, data: bytes) -> Sequence[SyntaxFault]:
 
 
 def is_parsed(path: str, data: bytes) -> bool:
-    """Whether queries of a grammar read this file."""
+    """Whether queries read this file: its language has queries, and the file is not too large."""
     return language_of(path).can("definitions") and len(data) <= MAX_BYTES
 
 

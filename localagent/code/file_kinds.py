@@ -1,4 +1,4 @@
-"""Kinds of files by their paths: test, vendored, docs, data, code, or no text."""
+"""Tells the kind of a file by its path: test, vendored, docs, data, code, or binary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from localagent.code.languages import LANGUAGES, language_of
 
 _PATHS = 100_000
-"""Cached answers: a search asks about hundreds of paths."""
+"""Number of cached answers: one search asks about hundreds of paths."""
 
 _OWN_TESTS = "|".join(
     rf"(?:{language.test_file})(?:{'|'.join(map(re.escape, language.suffixes))})"
@@ -46,13 +46,13 @@ _NO_TEXT = (
 
 @lru_cache(maxsize=_PATHS)
 def is_test(path: str) -> bool:
-    """Whether `path` looks like a test, by the habits of its language."""
+    """Whether `path` is named like a test, by the conventions of its language."""
     return _TEST.search(path) is not None
 
 
 @lru_cache(maxsize=_PATHS)
 def is_vendored(path: str) -> bool:
-    """Whether `path` is in a folder for copies of other projects."""
+    """Whether `path` is in a folder that customarily holds copies of other projects."""
     return _VENDORED.search(path) is not None
 
 
@@ -60,23 +60,23 @@ def is_vendored(path: str) -> bool:
 def is_docs(path: str) -> bool:
     """Whether `path` is prose, not code.
 
-    A changelog names a fix in the words of the fix, but not its place.
+    A changelog is prose, too: it has the words of a fix, but is not the place to fix.
     """
     return path.lower().endswith(_DOCS) or _PROSE.search(path) is not None
 
 
 @lru_cache(maxsize=_PATHS)
 def is_data(path: str) -> bool:
-    """Whether programs write or read `path`; hidden files and folders are settings of tools."""
+    """Whether `path` is data or settings, such as a hidden file or a file in a hidden folder."""
     return path.lower().endswith(_DATA) or _TOOLS.search(path) is not None
 
 
 def is_code(path: str) -> bool:
-    """Whether `path` is in a programming language, by its suffix."""
+    """Whether the suffix of `path` is that of a programming language."""
     language = language_of(path)
     return language.is_code and bool(language.name)
 
 
 def may_be_text(path: str) -> bool:
-    """Whether a file may be text, by its suffix."""
+    """Whether a file's suffix allows text."""
     return not path.lower().endswith(_NO_TEXT)

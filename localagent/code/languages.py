@@ -1,4 +1,4 @@
-"""The languages of files: one table, and `language_of(path)` to ask it.
+"""The table of languages, and `language_of(path)`, which looks up a file's language.
 
 To add a language:
 
@@ -20,9 +20,9 @@ from posixpath import splitext
 from typing import Literal, get_args
 
 Capability = Literal[
-    "definitions",  # a query finds definitions, calls and imports (code/structure)
+    "definitions",  # queries find definitions, calls and imports (code/structure)
     "grammar_check",  # an edit that adds syntax errors to a file is refused (code/syntax_check)
-    "syntax_check",  # the language's own parser accepts or refuses a text (code/syntax_check)
+    "syntax_check",  # the language's own parser checks a text (code/syntax_check)
     "structural_edit",  # one definition can be replaced or added (edits/python_definitions)
     "mutation",  # candidates come from one changed expression (agent/repair/mutations)
     "fill_in",  # the model fills in a part of a function (agent/repair/strategies)
@@ -33,16 +33,16 @@ Capability = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language, and what the harness can do with a file of it.
+    """A language, and what the harness can do with a file in this language.
 
-    `name` is the identifier that `lang:` filters take; `title` is for people. `suffixes` are in
+    `name` is the identifier in `lang:` filters; `title` is the name for people. `suffixes` are in
     lower case and begin with a dot. `grammar` is "package:function" of a tree-sitter grammar, or
-    "". `queries` are the files of `code/queries` that apply. `line_comment` opens a comment, ""
-    where the language has none. `test_file` is a regular expression for the end of a test file's
-    name before its suffix, where the language has a habit of its own. `fenced` are the suffixes
-    whose code blocks carry the name as info string: the prompts that were measured have them.
-    `is_code` is false for data and prose. `has_macros`: the grammar alone cannot judge a file.
-    `scripts_only`: the grammar reads what stands in <script> elements.
+    "". `queries` are the files in `code/queries` that apply. `line_comment` opens a comment; ""
+    means that the language has no line comments. `test_file` matches the end of a test file's name
+    before its suffix, if the language has a convention. `fenced` are the suffixes whose code blocks
+    have `name` as info string, as in the prompts that were measured. `is_code` is false for data
+    and prose. `has_macros` says that a grammar alone cannot find a file's syntax errors.
+    `scripts_only` says that the grammar reads only the content of <script> elements.
     """
 
     name: str
@@ -60,19 +60,19 @@ class Language:
     scripts_only: bool = False
 
     def can(self, capability: Capability) -> bool:
-        """Whether the harness has this capability for files of the language."""
+        """Whether the harness has this capability for files in the language."""
         return capability in self.capabilities
 
 
 UNKNOWN = Language("", "", ())
-"""The language of a file that no language of the table claims; it has no capability."""
+"""The language of a file whose suffix is not in the table; it has no capabilities."""
 
 
 def _row(
     name: str, title: str, suffixes: str, line_comment: str, can: str, aliases: str = "",
     *, grammar: str = "", queries: str = "", test_file: str = "", fenced: str = "", **flags: bool,
 ) -> Language:  # fmt: skip
-    """A row of the table: lists are words, and the grammar and the query have the name."""
+    """Make a row of the table; lists are words, grammar and query have the language's name."""
     parsed = "definitions" in can or "grammar_check" in can
     capabilities = frozenset(word for word in get_args(Capability) if word in can.split())
     return Language(
@@ -135,14 +135,14 @@ _TABLE = (
     _row("zig", "Zig", ".zig", "//", _BOTH),
 )  # fmt: skip
 LANGUAGES = {language.name: language for language in _TABLE}
-"""All languages by name, in the order of their names."""
+"""All languages by name, sorted by name."""
 
 _BY_SUFFIX = {suffix: language for language in _TABLE for suffix in language.suffixes}
 _BY_ALIAS = {alias: language for language in _TABLE for alias in (language.name, *language.aliases)}
 
 
 def language_of(path: str) -> Language:
-    """The language of a file by its suffix, or `UNKNOWN`."""
+    """Look up the language of a file by its suffix; return `UNKNOWN` without one."""
     return _BY_SUFFIX.get(splitext(path)[1].lower(), UNKNOWN)
 
 
@@ -152,6 +152,6 @@ def language_by_name(text: str) -> Language:
 
 
 def fence_info(path: str) -> str:
-    """The info string of a code block with text of `path`, "" for a bare fence."""
+    """The info string of a code block with text from `path`; "" for a bare fence."""
     language = language_of(path)
     return language.name if splitext(path)[1].lower() in language.fenced else ""

@@ -1,4 +1,4 @@
-"""Places of a name in a file: in code, not in comments and strings."""
+"""Finds the places of a name in a file's code, but not in comments or strings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CODE_IN_TEXT = ("interpolation", "substitution")
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A name at a line (from 1) and column (from 0, in bytes), and its role there."""
+    """A place of a name: its line (from 1), column (from 0, in bytes), and role."""
 
     line: int
     column: int
@@ -29,7 +29,7 @@ class Mention:
 
 
 def mentions(language: str, data: bytes, name: str) -> list[Mention]:
-    """All places of `name`, in order; none in a language without definitions."""
+    """All places of `name`, in order; empty for a language without the capability "definitions"."""
     if not LANGUAGES[language].can("definitions"):
         return []
     data = code_in(language, data)
@@ -68,7 +68,7 @@ def _places(
 
 
 def _is_code(node: Node | None) -> bool:
-    """Whether a leaf of the tree is code."""
+    """Whether a leaf of the syntax tree is code, not part of a comment or string."""
     while node is not None and node.parent is not None:
         if any(word in node.type for word in _CODE_IN_TEXT):
             return True

@@ -1,7 +1,7 @@
-"""Trees, query matches and syntax errors by tree-sitter, which no other module imports.
+"""Syntax trees, query matches and syntax errors. No other module imports tree-sitter.
 
-Grammars load on first use. They are C code of many authors, so the index and the session parse in a
-child process (`code/process`): a crash costs one answer.
+Grammars load on first use. Grammars are C code by many authors, so the index and the session parse
+in a child process (`code/process`). A crash then loses only one answer.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from tree_sitter import Language, Node, Parser, Query, Tree
 
 _MATCHES = 4096
-"""Most matches that are open at a time: tree-sitter drops more, and they cost memory."""
+"""Most matches that tree-sitter keeps open, to bound its memory; it drops other matches."""
 
 MAX_FAULTS = 200
-"""Syntax errors that are counted."""
+"""Most syntax errors that are counted in a text."""
 
 _NO_SCRIPT = re.compile(rb"(?is)(?:\A|</script\b).*?(?:<script\b[^>]*>|\Z)")
 
 Match = dict[str, "list[Node]"]
-"""The nodes that a match of a pattern captured, by the capture's name."""
+"""The nodes that one match of a query captures, by capture name."""
 
 
 def parse(language: str, data: bytes) -> Tree:
-    """The tree of a text. Broken code gives a tree too, with ERROR nodes in it."""
+    """Parse a text into a tree. The tree of broken code contains ERROR nodes."""
     return _parser(language).parse(data)
 
 
 def code_in(language: str, data: bytes) -> bytes:
-    """The code of a file: for a language of `scripts_only` all outside <script> is blank."""
+    """The code of a file; in a `scripts_only` language, all text outside <script> is blank."""
     if not LANGUAGES[language].scripts_only:
         return data
     return _NO_SCRIPT.sub(lambda match: re.sub(rb"[^\n]", b" ", match.group()), data)
 
 
 def matches(language: str, root: Node) -> list[Match]:
-    """The matches of the language's queries, in no useful order.
+    """The matches of the language's queries, in no particular order.
 
-    None in bytes that are no text, where a query compares texts.
+    Bytes that are not valid text give no matches if a query compares texts.
     """
     from tree_sitter import QueryCursor
 
@@ -58,7 +58,7 @@ def matches(language: str, root: Node) -> list[Match]:
 
 @dataclass(frozen=True, slots=True)
 class SyntaxFault:
-    """A syntax error in a line (from 1), in words."""
+    """A syntax error, with its line (from 1) and a description."""
 
     line: int
     message: str
@@ -67,8 +67,8 @@ class SyntaxFault:
 def faults(language: str, data: bytes) -> list[SyntaxFault]:
     """The syntax errors of a text, in order, at most `MAX_FAULTS`.
 
-    A grammar knows less than a compiler: a macro of C may look wrong to it. So only errors that an
-    edit adds count; compare with the errors of the text before it.
+    A grammar knows less than a compiler: it may take a C macro for an error. So only count the
+    errors that an edit adds, compared with the text before the edit.
     """
     found: list[SyntaxFault] = []
     nodes = [parse(language, data).root_node]

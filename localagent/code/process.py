@@ -1,7 +1,7 @@
-"""Calls functions in a child process: a crash there costs one answer, not the session.
+"""Calls functions in a child process, so that a crash loses one answer but not the session.
 
-Not `multiprocessing`: its child runs the main program again, and a program without a `__main__`
-guard would start itself.
+The module does not use `multiprocessing`, whose child runs the main program again. A program
+without a `__main__` guard would then start itself.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 SECONDS = 60.0
-"""A call that takes longer counts as hung."""
+"""Seconds after which a call counts as hung."""
 
-_BYTES = 4 << 30  # of address space: a runaway parser ends itself, not the machine
-_GRACE = 2.0  # seconds that a killed process has to end
+# bytes of address space, so that a runaway parser does not exhaust the machine's memory
+_BYTES = 4 << 30
+_GRACE = 2.0  # seconds to wait for the end of a killed process
 
 
 class ChildDied(Exception):
-    """The process ended, or was killed, before it answered."""
+    """The child process ended, or was killed, before it answered."""
 
 
 class Child:
-    """A process that starts with the first call, and again after a crash.
+    """A child process that starts with the first call, and starts again after a crash.
 
-    Use it from one thread at a time. `niceness` is its nice value. It imports `module` first.
+    Use a `Child` from one thread at a time. `niceness` is the nice value of the process, which
+    imports `module` first.
     """
 
     def __init__(self, niceness: int = 0, module: str = "") -> None:
@@ -44,16 +46,16 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process where it does not run, without waiting for it.
+        """Start the process if it does not run, without waiting for it.
 
-        Raises OSError where it cannot start.
+        Raises OSError if the process cannot start.
         """
         self._started()
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The result of `function` in the process; its exceptions are raised here.
+        """Call `function` in the process; return its result, or raise its exception.
 
-        Raises ChildDied, and OSError where the process cannot start.
+        Raises ChildDied, and OSError if the process cannot start.
         """
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
@@ -68,7 +70,7 @@ class Child:
             self.close()
             raise ChildDied(f"the process ended: {error or type(error).__name__}") from error
         except BaseException:
-            self.close()  # the next call would take its answer
+            self.close()  # the next call would read the answer of this call
             raise
         finally:
             alarm.cancel()
@@ -78,7 +80,7 @@ class Child:
         return result
 
     def close(self) -> None:
-        """End the process."""
+        """End the child process."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -113,7 +115,7 @@ def _main(niceness: int, module: str) -> None:
         os.nice(niceness)
     calls = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # output of libraries must not mix with answers
+    os.dup2(2, 1)  # the output of libraries must not mix with answers
     if module:
         import_module(module)
     while True:
@@ -124,7 +126,7 @@ def _main(niceness: int, module: str) -> None:
         answer: tuple[bool, Any]
         try:
             answer = (True, function(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - the caller raises it
+        except Exception as error:  # noqa: BLE001 - `call` raises it in the parent
             answer = (False, error)
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()

@@ -1,9 +1,9 @@
-"""Definitions, calls and imports of a file, by the queries of its language (`queries/*.scm`).
+"""Finds definitions, calls and imports of a file by its language's queries (`queries/*.scm`).
 
-Captures of a definition: `@def.KIND` is the definition and `@name` its name. `@owner` is its type,
-where that stands elsewhere. The signature ends before `@body`, by default the field "body".
-Captures of uses: `@call` is a name that is called or constructed. `@import` is a module; `@from`
-with `@item` is a module and a name from it.
+A query captures a definition as `@def.KIND` and the definition's name as `@name`. `@owner` captures
+a method's type, if the type's name is not around the method. The signature ends before `@body`, by
+default the field "body". A query captures uses, too: `@call` is a name that is called or
+constructed, `@import` is a module, and `@from` with `@item` is a module and a name from it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONGEST = 120
 """Most characters of a summary."""
 
-_HIGHEST = 30  # lines above a definition that may be its comment
+_HIGHEST = 30  # lines above a definition that may be the definition's comment
 _MARKS = re.compile(r"^\s*(?:///?!?|/\*+!?|\*+/?|#+!?|--+\|?|;+)\s?|\s*\*+/\s*$")
 _COMMENT = re.compile(r"^\s*(?://|/\*|\*|#(?!\[|include|define|if|endif|pragma)|--)")
 _BESIDE = re.compile(r"^\s*(?:@|#\[|\[|template\b|pub\b$|export\b$)")
@@ -29,7 +29,7 @@ _DOCSTRING = re.compile(r"""^[rRuUbB]{0,2}(?:\"\"\"|'''|"|')""")
 
 
 def summary(language: str, lines: Sequence[bytes], line: int, body: Node | None) -> str:
-    """The first line of the docstring or comment of the definition in `line` (from 1), or ""."""
+    """The first line of the docstring or comment of the definition on `line` (from 1), or ""."""
     if language == "python":
         return _clipped(_docstring(body)) if body is not None else ""
     return _clipped(_comment_above(lines, line - 1))
@@ -77,8 +77,9 @@ _NAME = re.compile(r"[^\W\d]\w*[?!=]?|~\w+|operator\W+")
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A definition in lines `line` to `end_line` (from 1, inclusive). `name` is qualified with
-    what it stands in ("Stack.push"). `summary` is the first line of what documents it, or ""."""
+    """A definition in lines `line` to `end_line` (from 1, inclusive). `name` is qualified with the
+    enclosing definitions ("Stack.push"). `summary` is the first line of the docstring or comment,
+    or ""."""
 
     name: str
     kind: str
@@ -90,7 +91,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A name in a line (from 1)."""
+    """A use of a name in a line (from 1)."""
 
     name: str
     line: int
@@ -98,7 +99,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Definitions and uses of a file, each in the order of lines."""
+    """Definitions and uses in a file, each in the order of lines."""
 
     definitions: tuple[Definition, ...]
     calls: tuple[Use, ...]
@@ -115,7 +116,7 @@ class _DefinitionNode:
 
 
 def structure(language: str, data: bytes) -> Structure:
-    """Read a file of a language that has queries."""
+    """Find the definitions and uses in a file, whose language must have queries."""
     data = code_in(language, data)
     found: dict[tuple[int, int], _DefinitionNode] = {}
     calls: set[tuple[int, int, str]] = set()
@@ -129,7 +130,7 @@ def structure(language: str, data: bytes) -> Structure:
             calls.add((node.start_byte, node.start_point.row + 1, _text(node)))
         for module in _imported(match):
             imports[module] = None
-    names = {one.name.start_byte for one in found.values()}  # "def add(x)" is a call in Elixir
+    names = {one.name.start_byte for one in found.values()}  # Elixir: "def add(x)" is a call
     calls = {call for call in calls if call[0] not in names}
     lines = data.split(b"\n")
     definitions = tuple(_nested(language, sorted(found.values(), key=_place), data, lines))
@@ -154,7 +155,7 @@ def _place(one: _DefinitionNode) -> tuple[int, int, int]:
 def _nested(
     language: str, found: Sequence[_DefinitionNode], data: bytes, lines: Sequence[bytes]
 ) -> Iterator[Definition]:
-    """The definitions with qualified names; those inside a function belong to it."""
+    """Qualify the names of definitions; definitions inside a function are left out."""
     enclosing: list[tuple[int, str, str]] = []  # enclosing definitions: end, qualified name, kind
     for one in found:
         while enclosing and enclosing[-1][0] <= one.node.start_byte:
@@ -185,7 +186,7 @@ def _nested(
 
 
 def _last_code(node: Node) -> Node:
-    """The last part of a definition that is no comment: Python's trees have those after it."""
+    """The last node of a definition, without the comments that Python's trees append to it."""
     while True:
         place = node.child_count - 1
         while place >= 0 and (last := node.child(place)) is not None and last.type == "comment":
@@ -197,12 +198,12 @@ def _last_code(node: Node) -> Node:
 
 
 def _signature(one: _DefinitionNode, data: bytes, lines: Sequence[bytes]) -> str:
-    """The definition up to its body, as one line."""
+    """The text of a definition before its body, as one line."""
     row = one.node.start_point.row
     start = one.node.start_byte - one.node.start_point.column
     body = _body(one)
     end = body.start_byte if body is not None else start + len(lines[row])
-    if body is None and end < one.name.end_byte:  # attributes stand on lines before the name
+    if body is None and end < one.name.end_byte:  # attributes are on lines before the name
         end = one.name.end_byte
     clipped = data[start : min(end, start + 4 * _MAX_SIGNATURE)]
     text = " ".join(clipped.decode("utf-8", "replace").split())
@@ -239,7 +240,7 @@ def _imported(match: Match) -> Iterator[tuple[str, int]]:
 
 
 def _qualified(text: str) -> str:
-    """A name as the file has it, its parts joined with dots."""
+    """A qualified name in a file, with its parts joined by dots."""
     text = " ".join(text.split())
     if any(mark in text for mark in "({[,") or text.startswith((".", "#", ":")):
         return text.strip("\"'[]") if len(text) < 60 else ""
@@ -248,7 +249,7 @@ def _qualified(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """The bare name of a type or function, without `*`, `&` and brackets."""
+    """The name of a type or function without `*`, `&` or brackets."""
     match = _NAME.search(re.sub(r"[<\[(].*", "", text.replace("&mut", "").replace("dyn ", "")))
     return match.group() if match else ""
 

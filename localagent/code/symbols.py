@@ -1,8 +1,8 @@
-"""The definitions of a source file, as the index and the excerpts take them.
+"""The definitions of a source file, in the form that the index and the excerpts use.
 
-They come from the grammar of the file's language (`code/structure`), the one way to find
-definitions. Only edits of Python use `ast` besides (`edits/python_definitions`): they need the
-exact columns of decorators, nested functions and statements.
+All definitions come from the grammar of the file's language (`code/structure`). Only edits of
+Python also use `ast` (`edits/python_definitions`), because they need the exact columns of
+decorators, nested functions and statements.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Symbol:
     """A definition: a function, method, class or the like.
 
     `name` is qualified ("Stack.push"). Lines count from 1, and `end_line` is included. `summary` is
-    the first line of the docstring or comment, "" where the symbol comes from the index.
+    the first line of the docstring or comment; "" if the symbol comes from the index.
     """
 
     name: str
@@ -30,19 +30,19 @@ class Symbol:
 
     @property
     def is_callable(self) -> bool:
-        """Whether it holds statements: a function, a method, a macro."""
+        """Whether the definition contains statements: a function, a method, a macro."""
         return self.kind in CALLABLE
 
     @property
     def last(self) -> str:
-        """The name without its qualifiers."""
+        """The symbol's name without its qualifiers."""
         return self.name.rsplit(".", 1)[-1]
 
 
 def symbols(path: str, structure: Structure | None) -> list[Symbol]:
     """The definitions of the file at `path`, in the order of their lines.
 
-    Functions inside functions belong to the outer one. Empty where the structure is unknown.
+    Functions inside functions are left out. Empty if the structure is unknown.
     """
     return [
         Symbol(d.name, d.kind, path, d.line, d.end_line, d.signature, d.summary)

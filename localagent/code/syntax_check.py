@@ -1,4 +1,4 @@
-"""Syntax checks of a text: by the language's own parser, or by what an edit adds to a grammar."""
+"""Syntax checks of a text: by the language's parser, or by grammar errors that an edit adds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from localagent.code.languages import language_of
 
 # JSON files that customarily contain comments.
 _RELAXED_JSON = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", "api-extractor")
-# Parsing takes about a second a megabyte.
+# Most characters to parse: parsing takes about a second a megabyte.
 _MAX_CHARS = 4_000_000
 
 
 def syntax_error(path: str, text: str) -> str | None:
     """The syntax error of `text` ("line 3: invalid syntax: def f(:"), or None.
 
-    Checks Python, JSON and TOML, by the suffix of `path`. Other files have no error.
+    Checks Python, JSON and TOML files, by the suffix of `path`. Other files give None.
     """
     if len(text) > _MAX_CHARS:
         return None
@@ -28,10 +28,10 @@ def syntax_error(path: str, text: str) -> str | None:
 
 
 def added_fault(path: str, before: str, after: str) -> str | None:
-    """The first syntax error of `after` that `before` does not have, or None.
+    """The first syntax error in `after` that is not in `before`, or None.
 
-    For languages that `syntax_error` does not check. A grammar does not know a program's macros,
-    so it judges a new file of C or C++ never.
+    For languages that `syntax_error` does not check. A grammar does not know a program's macros, so
+    a new file in C or C++ is never checked.
     """
     language = language_of(path)
     if not language.can("grammar_check") or (not before.strip() and language.has_macros):
@@ -49,7 +49,7 @@ def added_fault(path: str, before: str, after: str) -> str | None:
 def _python(_path: str, text: str) -> str | None:
     try:
         with warnings.catch_warnings():
-            # The compiler warns about "\\d" in a plain string; that is no syntax error.
+            # The compiler warns about "\\d" in a plain string, but this is not a syntax error.
             warnings.simplefilter("ignore")
             compile(text, "<edit>", "exec", dont_inherit=True)
     except SyntaxError as error:

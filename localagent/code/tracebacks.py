@@ -1,7 +1,7 @@
-"""Places in files that a failing program's output names, in the formats of many languages.
+"""Finds the file places that a failing program's output names, in the formats of many languages.
 
 Python prints the innermost frame last; other languages print it first. Compilers and test runners
-print the place of each error, and the first matters most.
+print the place of each error, and the first error matters most.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 Frame = tuple[str, int]
-"""A path as printed, and a line from 1."""
+"""A path as the output has it, and a line from 1."""
 
 _PATH = r"(?:[A-Za-z]:)?(?:[\w@+~.$-]*[/\\])*[\w@+~.$-]+\.[A-Za-z]\w{0,9}"
 _PYTHON = re.compile(r'File "(?P<path>[^"\n]+)", line (?P<line>\d+)')
@@ -33,7 +33,7 @@ _OTHERS = (
 
 
 def frames(text: str) -> list[Frame]:
-    """All places, each once, in the order of Python: the innermost, or first reported, last."""
+    """All places, each once, in Python's order: the innermost frame, or first error, is last."""
     python = [(m["path"], _number(m["line"])) for m in _PYTHON.finditer(text)]
     rest = _PYTHON.sub(" ", text)
     others = sorted(_other_frames(rest))
@@ -44,7 +44,7 @@ def frames(text: str) -> list[Frame]:
 
 def _other_frames(text: str) -> Iterator[tuple[int, str, int]]:
     for match in _JVM.finditer(text):
-        # The frame names the file alone; its folder is that of the package.
+        # The frame names only the file; the package's name gives the folder.
         package = match["name"].split("$")[0].split(".")[:-1]
         yield match.start(), "/".join([*package, match["path"]]), _number(match["line"])
     rest = _JVM.sub(lambda m: " " * len(m.group()), text)
