@@ -37,7 +37,7 @@ exit codes:
   1  nothing was found
 """
 _CODE_CHARS_PER_TOKEN = 3.5
-"""Average for the tokenizer of the default model, used if no model is installed."""
+"""Average of the default model's tokenizer; used for estimates if no model is installed."""
 
 
 def register(commands: Commands) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Execute = Callable[[argparse.Namespace], CliResult]
 
 SESSION_SETTINGS = {"model": "ID", "planner": "NAME", "check": "CMD", "mode": "", "sandbox": "KIND"}
-"""Settings that have an option for a session, each with the name of its value in the help."""
+"""Settings that a session has options for, each with the placeholder of its value."""
 
 
 class HelpRequest(Exception):

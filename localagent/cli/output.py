@@ -28,7 +28,7 @@ _MAX_CELL = 40
 """Largest width of a column; a longer cell shifts the rest of its own row only."""
 _ERASE = "\r\x1b[2K"
 _MIN_FILES = 500
-"""Smallest number of files for which reading shows its progress."""
+"""Smallest number of files that gets a progress line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ unless --yes is given. Exit codes: see localagent --help.
 
 
 _SETTINGS = (*SESSION_SETTINGS, "max_seconds", "max_tokens")
-"""The flags that override a setting of the same name."""
+"""Flags that override the setting of the same name."""
 
 
 class EventView(Protocol):

@@ -108,7 +108,7 @@ class LiveChat:
         self.command_line = command_line
         self.tracker = StatusTracker()
         self.outcome = ""
-        """The outcome of the last turn, "" before the first."""
+        """The outcome of the last turn; "" before the first turn."""
         self._branch = Branch(session.services.workspace.root)
         self._where = where_it_runs(session.models.info())
         self._queue = LineQueue()

@@ -70,7 +70,7 @@ class LongOutput:
 
 
 class AgentThread:
-    """Owns the chat and the thread that runs it.
+    """Owns the chat and the agent thread.
 
     `open_chat` is slow, so the agent thread calls it. It returns the chat, and the recorded events
     of a resumed session.
@@ -129,7 +129,7 @@ class AgentThread:
                 for event in last_turn(tuple(recorded)):
                     self._store_output(event)
                     self._renderer.draw(event)
-                self._surface.clear_status()  # the turn that was drawn from the record is over
+                self._surface.clear_status()  # the turn from the record is over
                 self._work(self.chat)
             finally:
                 if self.chat is not None:

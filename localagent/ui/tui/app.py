@@ -37,7 +37,7 @@ from localagent.ui.view.items import draw_output
 from localagent.ui.view.screen import status_row
 
 FLUSH_SECONDS = 0.06
-"""The shortest time between two flushes of the agent's output; keys are echoed at once."""
+"""Shortest time between two flushes of the agent's output. Keys are echoed at once."""
 
 FRAMES_PER_SECOND = 5  # frames of the spinner
 _TICK_SECONDS = 0.25

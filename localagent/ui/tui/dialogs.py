@@ -38,7 +38,7 @@ _MOVES = (("up", -1), ("c-p", -1), ("k", -1), ("down", 1), ("c-n", 1), ("j", 1),
 
 @dataclass
 class QuestionBox:
-    """An open question. `remembered` lists what the answer "always" would allow."""
+    """An open question. `remembered` lists the actions that the answer "always" would allow."""
 
     question: Question
     remembered: tuple[str, ...]

@@ -112,7 +112,7 @@ class TuiFrontEnd:
         return None if after is None else after.removesuffix("\n")
 
     async def _lend_terminal(self, work: Callable[[], _T]) -> _T | None:
-        """Call `work` in a thread, and leave the terminal to it until it returns."""
+        """Call `work` in a thread; until `work` returns, the session leaves the terminal alone."""
         tui = self._tui
         tui.flush()
         tui.lent = True

@@ -35,7 +35,7 @@ class InputLine:
         self.history = open_history(workspace)
         self.pastes = Pastes()
         self.typed_at = float("-inf")
-        """When the user last typed into the draft, in monotonic seconds."""
+        """The time of the last key in the draft, in monotonic seconds."""
         self.side = Buffer(name="side", multiline=True)
         self.buffer = Buffer(
             name="input",

@@ -103,7 +103,7 @@ class TuiState(Protocol):
 
 
 class TuiLayout:
-    """The layout, and the windows that can receive keys, by their `Place`."""
+    """The layout of the screen. `windows` has the window that receives keys for each `Place`."""
 
     def __init__(self, state: TuiState) -> None:
         self._state = state

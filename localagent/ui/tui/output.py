@@ -110,7 +110,7 @@ class InlineApplication(Application[int]):
                 self.renderer.erase()
 
     def _on_resize(self) -> None:
-        """Move the cursor up over the rows that the terminal added by wrapping, then erase."""
+        """Before the redraw, move the cursor up over the rows that wrapping added."""
         screen = self.renderer.last_rendered_screen
         if screen is not None and reflows(os.environ):
             columns = max(self.output.get_size().columns, 1)

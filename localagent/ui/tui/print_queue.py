@@ -1,4 +1,4 @@
-"""The lines above the prompt, on their way from the thread that draws to the thread that prints.
+"""A queue of lines to print above the prompt: any thread adds lines, one thread prints them.
 
 Any thread may draw, and drawing does not wait for the printing thread. The exception: if many
 characters wait because the terminal is stopped (Ctrl-S) or slow, the agent thread waits, too.
@@ -40,7 +40,7 @@ IDLE = LiveRow()
 
 
 class PrintQueue:
-    """A `Surface` above a prompt. Calls `wake`, from any thread, after each change."""
+    """A `Surface` above a prompt. After each change, it calls `wake` in the thread that drew."""
 
     live_line = True
 

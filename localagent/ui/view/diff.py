@@ -54,7 +54,7 @@ def counts(diff: str) -> tuple[int, int]:
 
 @dataclass
 class _Hunk:
-    """The position in both files, and a group of changed lines to compare."""
+    """The line numbers in both files, and the current group of changed lines."""
 
     digits: int
     old: int = 1

@@ -62,7 +62,7 @@ class Surface(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hanging:
-    """`lead`, then `body`, whose lines all begin in the same column. rich can print it."""
+    """`lead`, then `body`, whose lines all begin in the same column; printable by rich."""
 
     lead: Text
     body: Text

@@ -1,4 +1,4 @@
-"""The class of slash commands, which the user's own commands become, too."""
+"""Defines slash commands, and makes slash commands from the user's own commands."""
 
 from __future__ import annotations
 
