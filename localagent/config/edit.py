@@ -31,7 +31,7 @@ _EDIT = "localagent config edit opens the file in your editor"
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """The user's settings file or, with `project`, a workspace's. It may not exist."""
+    """The user's settings file or, with `project`, a workspace's. The file may not exist."""
 
     path: Path
     project: bool = False

@@ -4,8 +4,8 @@ The policy lies at fixed paths. No variable changes these paths, since a user co
 the policy. A packager can name one more path in the package (`BUILT_IN`). If the policy is
 unreadable or wrong, nothing runs.
 
-The policy may hold any setting (docs/config.md), and so lock it. It may also hold the keys in
-`KEYS`.
+The policy may hold any setting (docs/config.md), and so lock the setting. The policy may also hold
+the keys in `KEYS`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def places() -> tuple[Path, ...]:
 
 
 def latch() -> Policy:
-    """Read the policy for the rest of this process. Raises ConfigError."""
+    """Read the policy, and keep it for the rest of this process. Raises ConfigError."""
     global _latched
     _latched = read(places())
     return _latched

@@ -2,7 +2,7 @@
 
 Validation, `localagent config show`, the flags of `localagent run` and the table of docs/config.md
 are made from the fields of `Settings`. This module imports nothing heavy, since each `--help`
-imports it.
+imports the module.
 """
 
 from __future__ import annotations

@@ -40,12 +40,12 @@ _OLLAMA_PORT = 11434  # Ollama's default port
 
 
 def user_file() -> Path:
-    """The path of the user's settings file. It may not exist."""
+    """The path of the user's settings file. The file may not exist."""
     return config_dir() / "config.toml"
 
 
 def project_file(root: Path) -> Path:
-    """The path of a project's settings file. It may not exist."""
+    """The path of a project's settings file. The file may not exist."""
     return root / ".localagent" / "config.toml"
 
 

@@ -18,8 +18,8 @@ def replacing(path: Path, *, mode: int | None = PRIVATE, sync: bool = False) -> 
     """Open a new file that replaces `path` when the block ends.
 
     If the block raises, `path` stays unchanged and the new file is removed. `mode` is the
-    permission bits; None means those of the umask. With `sync` the content is on the disk before it
-    replaces `path`. Raises OSError.
+    permission bits; None means those of the umask. With `sync` the new content is on the disk
+    before the file replaces `path`. Raises OSError.
     """
     temporary = path.with_name(f".{path.name}.localagent-{secrets.token_hex(4)}.tmp")
     try:

@@ -16,7 +16,7 @@ def python(*arguments: str) -> list[str]:
 
 
 def plain_python(*arguments: str) -> list[str]:
-    """The command for code that needs only the standard library.
+    """The command that starts Python for code that needs only the standard library.
 
     Python imports nothing from the current folder, PYTHONPATH or installed packages.
     """

@@ -1,6 +1,6 @@
 """Recognize loopback addresses: 127.0.0.0/8, ::1, and 127.0.0.0/8 inside IPv6.
 
-No module is imported at the top, because the sandbox launcher imports this one at every start.
+No module is imported at the top, because the sandbox launcher imports this module at every start.
 """
 
 from __future__ import annotations

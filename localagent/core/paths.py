@@ -28,22 +28,22 @@ def _base(variable: str) -> Path:
 
 
 def config_dir() -> Path:
-    """The folder of the user's settings. It may not exist."""
+    """The folder of the user's settings. The folder may not exist."""
     return _base("XDG_CONFIG_HOME")
 
 
 def data_dir() -> Path:
-    """The folder of models and sessions. It may not exist."""
+    """The folder of models and sessions. The folder may not exist."""
     return _base("XDG_DATA_HOME")
 
 
 def cache_dir() -> Path:
-    """The folder of data that localagent can recreate. It may not exist."""
+    """The folder of data that localagent can recreate. The folder may not exist."""
     return _base("XDG_CACHE_HOME")
 
 
 def state_dir() -> Path:
-    """The folder of locks and logs. It may not exist."""
+    """The folder of locks and logs. The folder may not exist."""
     return _base("XDG_STATE_HOME")
 
 

@@ -71,7 +71,7 @@ class BlockedConnections:
             listener(connection)
 
     def add_source(self, source: Source) -> None:
-        """Add a source, which every read of the record reads too."""
+        """Add a source of blocked connections, which every read of the record also reads."""
         with self._lock:
             self._sources.append(source)
 

@@ -7,8 +7,8 @@ capability.
 
 The second choice, for systems without user namespaces, is Landlock (Linux 6.7, ABI 4) with seccomp.
 Landlock allows TCP connections only to given ports, but cannot restrict addresses. The seccomp
-filter refuses every socket except TCP, unix and netlink sockets. It also refuses TCP Fast Open,
-MPTCP, io_uring, and system calls of another architecture.
+filter refuses every socket except TCP, unix and netlink sockets. The filter also refuses TCP Fast
+Open, MPTCP, io_uring, and system calls of another architecture.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _use_rules(state: EgressState, obstacle: str) -> EgressState:
 def _obstacle() -> str:
     """Return the reason why no network namespace can be made, or "" if one can.
 
-    A child process tries to make one. Some systems allow a user namespace without rights in it, and
-    a process cannot leave that namespace again.
+    A child process tries to make a network namespace. Some systems allow a user namespace without
+    rights in it, and a process cannot leave that namespace again.
     """
     reader, writer = os.pipe()
     child = os.fork()

@@ -35,7 +35,7 @@ _UNIX = getattr(socket, "AF_UNIX", -1)
 
 
 class EgressError(PermissionError):
-    """A refused attempt to reach the network. It is an OSError, like a refusal by the kernel."""
+    """A refused attempt to reach the network; an OSError, as a refusal by the kernel is."""
 
 
 _state = EgressState()

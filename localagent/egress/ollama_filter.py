@@ -2,7 +2,7 @@
 
 An Ollama server itself can send data away: to its maker's registry (push, pull), and to models that
 run in a cloud. Libraries and plug-ins in localagent's process can reach the egress proxy too. So
-the proxy checks every request, and rewrites the request before it sends it on. The server then
+the proxy checks every request, and sends a rewritten form of it to the server. The server then
 cannot interpret a request differently than the filter.
 
 This module needs only the standard library, since the proxy forks before other imports.

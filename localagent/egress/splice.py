@@ -1,9 +1,9 @@
 """Splice connections across the border of a network namespace.
 
 The egress proxy and the port relay both stay outside of a namespace and take listening sockets from
-inside. They splice each inside connection to a connection that they open outside. Their
-destinations are fixed before they fork. The port relay runs in the launcher of commands, so this
-module needs only the standard library.
+inside. Proxy and relay splice each connection from inside to a connection that they open outside.
+Their destinations are fixed before they fork. The port relay runs in the launcher of commands, so
+this module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 """Python source that does the work of `PortRelay.listen` inside, then executes another program.
 
-Its arguments are the relay's descriptor, comma-separated ports, and the program with arguments.
+The program's arguments are the relay's descriptor, comma-separated ports, and the program with
+arguments.
 """
 
 

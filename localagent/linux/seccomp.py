@@ -3,8 +3,8 @@
 This module runs in the launcher and needs only the standard library. A filter is a classic BPF
 program over `struct seccomp_data` (Documentation/userspace-api/seccomp_filter.rst of the kernel):
 the number of the call at 0, the architecture at 4, six arguments of 64 bits from 16 on. The numbers
-of calls are those of x86-64 and of the generic table that 64-bit ARM uses. On other machines there
-are no filters, and the programs are None.
+of calls are those of x86-64 and of the generic table that 64-bit ARM uses. Other machines have no
+filters: their programs are None.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def number(name: str) -> int | None:
 def program(shared: bool) -> bytes | None:
     """Return the filter of a sandbox for this machine; None if no filter supports it.
 
-    With `shared`, the command sees the machine's own processes and network. The filter then
-    refuses more, and leaves the calls of `BROKERED` and those that make processes to the broker.
+    With `shared`, the command sees the machine's own processes and network. The filter then refuses
+    more calls. It leaves the calls in `BROKERED`, and calls that make processes, to the broker.
     """
     blocks = _blocks_of_every_kind()
     return _program(blocks | _blocks_where_shared() if shared else blocks)

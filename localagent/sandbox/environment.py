@@ -20,7 +20,7 @@ _PASSED = frozenset(
 _PASSED_PREFIXES = ("LC_",)
 
 # These variables make programs quiet, plain and self-contained. Git takes no optional locks, so
-# `git status` leaves the index as it is. Package managers do not wait for a network.
+# `git status` does not rewrite the index. Package managers do not wait for a network.
 _FIXED = {
     "TERM": "dumb",
     "NO_COLOR": "1",

@@ -129,7 +129,7 @@ def _sockets() -> list[str]:
     """Return the sockets in the file system on which programs listen.
 
     The sockets belong to this network namespace, or to the outer one that the egress lock left. A
-    command can connect to a socket on a read-only mount too. Docker's socket, for example, would
+    command can connect to a socket even on a read-only mount. Docker's socket, for example, would
     lead the command out of the sandbox.
     """
     try:
@@ -146,8 +146,8 @@ def _sockets() -> list[str]:
 def _program_folders() -> Iterable[str]:
     """Yield the folders of the programs that commands need.
 
-    The localagent package is one of these programs, since checks load its probe. It may lie in a
-    hidden folder such as /tmp.
+    The localagent package is one of these programs, since checks load its probe. The package may
+    lie in a hidden folder such as /tmp.
     """
     package = str(Path(__file__).resolve().parents[1])
     folders = [package, sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", "")]

@@ -4,9 +4,8 @@
 Every target belongs to a separate process with a separate home (targets.py), so a sandbox that
 fails harms nothing. The tests work on Linux only.
 
-Some tests exceed a limit on processes, memory, disk, output or time. Each of them runs as a
-separate command. Each uses far less than a machine has, so it does no harm even in a sandbox
-without limits.
+Some tests exceed a limit on processes, memory, disk, output or time. Each of these tests runs as a
+separate command. It uses far less than a machine has, so a sandbox without limits does no harm.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ def run_escape_tests(
 def main() -> None:
     """Test the kind in the first argument, with the ports in the other arguments open.
 
-    It prints a line of JSON for each result.
+    The program prints a line of JSON for each result.
     """
     from localagent.sandbox.select import make
     from localagent.selftest.targets import sweep

@@ -2,8 +2,8 @@
 """Targets of the escape tests: servers, files, secrets and a process, made only for the tests.
 
 `Targets` makes them in a separate home, and reports afterwards which targets a test reached. A few
-targets lie in folders that all programs share. Their names contain a marker, so that `sweep` can
-remove them even after their process was killed. The module works on Linux only.
+targets lie in folders that all programs share. The names of these targets contain a marker, so that
+`sweep` can remove them even if their process was killed. The module works on Linux only.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _SECRET_FILES = (
     *(".netrc", ".npmrc", ".git-credentials", ".bash_history", ".mozilla/firefox/logins.json"),
     *(".config/gh/hosts.yml",),
 )
-# A process to attack. It prints the address of its secret and the descriptor of its open file. Then
-# it waits for signals, and prints the name of each signal.
+# A process to attack. The process prints the address of its secret and the descriptor of its open
+# file. It then waits for signals, and prints the name of each signal.
 _VICTIM = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its parent
@@ -130,7 +130,7 @@ class Targets:
         self._files_before["secret-mode"] = (first, _file_state(first))
         self._file("bashrc", self._home / ".bashrc", "kept\n")
         self._file("authorized-keys", self._home / ".ssh/authorized_keys", "kept\n")
-        # Inside, a home below /tmp is private, so these tests succeed there; only effects outside
+        # Inside, a home below /tmp is private, so these tests succeed inside; only effects outside
         # count.
         self._absent("home-file", self._home / "canary-new")
         self._absent("home-folder", self._home / "canary-folder")

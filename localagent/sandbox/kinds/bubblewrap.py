@@ -106,8 +106,8 @@ class BubblewrapSandbox(ConfinedCopies):
 def _can_mount(mount: Mount) -> bool:
     """Report whether a path exists and bwrap can reach it.
 
-    Neither bwrap nor the command can enter a folder that only another user may enter. Inside, root
-    has no rights to the files of other users.
+    Neither bwrap nor the command can enter a folder that only another user may enter. Inside the
+    sandbox, root has no rights to the files of other users.
     """
     kind, path, _ = mount
     if not os.path.lexists(path):
@@ -118,7 +118,7 @@ def _can_mount(mount: Mount) -> bool:
 def _is_in_copy(path: str, snapshot: CopySnapshot) -> bool:
     """Report whether a path lies outside of the workspace, or exists in the workspace's copy.
 
-    The copy lacks sockets, for example; bwrap would create a file there to mount a cover on.
+    The copy lacks sockets, for example; bwrap would create a file in the copy to mount a cover on.
     """
     if not Path(path).is_relative_to(snapshot.workspace):
         return True

@@ -1,9 +1,9 @@
 """The sandbox "none": a copy of the workspace, limits, a clean environment, but no confinement.
 
-It serves systems without a real sandbox. Commands run in a copy, so they cannot change the
-workspace by accident, but they can do everything else that the user can. So every command needs the
-user's consent (permissions/rules.py). This kind works on every system, but without resource limits
-on Windows.
+The sandbox "none" serves systems without a real sandbox. Commands run in a copy, so they cannot
+change the workspace by accident, but they can do everything else that the user can. So each
+unconfined command needs the user's consent (permissions/rules.py). The sandbox works on every
+system, but without resource limits on Windows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PlainSandbox:
             yield snapshot
 
     def close(self) -> None:
-        """Remove the scratch folders; exit removes them too."""
+        """Remove the scratch folders, which an exit hook would also remove."""
         self._copies.close()
 
 

@@ -1,12 +1,12 @@
 """The sandbox "unshare": Linux namespaces and an overlay; no root and no extra package needed.
 
 Commands see the workspace at its own path, as an overlay; its upper folder takes everything that
-they write. They see the rest of the machine read-only, without network, other processes, devices or
-secrets (visible_paths.py). A launcher in a process of its own does the work
-(launcher/namespaces.py); this module prepares its jobs and reads the result.
+they write. Commands see the rest of the machine read-only, without network, other processes,
+devices or secrets (visible_paths.py). A launcher in a separate process does the work
+(launcher/namespaces.py); this module prepares the launcher's jobs and reads the results.
 
-It needs root or user namespaces, and Linux 5.12 (overlays in user namespaces, recursive read-only
-mounts).
+The sandbox needs root or user namespaces, and Linux 5.12 (overlays in user namespaces, recursive
+read-only mounts).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class UnshareSandbox:
             scratch.discard(folder)
 
     def close(self) -> None:
-        """Remove the scratch folders and end the waiting launcher; exit does both too."""
+        """Remove the scratch folders and end the waiting launcher, as an exit hook also does."""
         self.launchers.close()
         self._scratches.close()
 

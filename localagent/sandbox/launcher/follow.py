@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 _CHUNK = 64 << 10  # bytes; a Linux pipe holds as many
 _TICK = 0.05  # seconds between checks of the clock and of `cancelled`
-# Seconds that a process has to end after a stop. Its pipe may stay open as long after its end,
-# since a process that escaped may hold the pipe.
+# Seconds that a process has to end after a stop. The process's pipe may stay open as long after its
+# end, since an escaped process may hold the pipe.
 _GRACE = 3.0
 
 
@@ -148,7 +148,7 @@ class _StopCondition:
         self.was_cancelled = False
 
     def give_up(self) -> bool:
-        """Stop the process if there is a reason to; return True if reading must end."""
+        """Stop the process if there is a reason; return True if reading must end."""
         now = time.monotonic()
         if now < self._next_check:
             return False

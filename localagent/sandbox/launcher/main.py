@@ -1,11 +1,11 @@
 # (the launcher starts quickly, and pathlib is slow to import)
-"""The launcher: the small program between localagent and a command.
+"""The launcher: a small program that starts and watches one command for localagent.
 
-It runs as `python -I -S` with only the standard library. localagent may start the launcher ahead of
-time. The launcher then waits on its standard input for a job: eight bytes of length (little
-endian), and a marshaled dictionary (`Job`). Its standard output is the command's output. When its
-standard input closes, the launcher ends with everything that it started, so it never outlives
-localagent.
+The launcher runs as `python -I -S` with only the standard library. localagent may start the
+launcher ahead of time. The launcher then waits on its standard input for a job: eight bytes of
+length (little endian), and a marshaled dictionary (`Job`). The launcher's standard output is the
+command's output. When its standard input closes, the launcher ends with everything that it started.
+So no launcher outlives localagent.
 
 The launcher itself is not confined; it watches the command from outside.
 
@@ -23,7 +23,7 @@ Keys of every job; each kind adds its own:
 
     kind              "plain", "namespace", "bubblewrap" or "landlock".
     argv              the command; None: apply the changes and run nothing.
-    env, cwd          its environment and its folder.
+    env, cwd          the command's environment and its working folder.
     limits            pairs of an RLIMIT_* name and a value.
     processes, memory, disk: limits that the launcher checks (see LimitWatch).
     written           folders whose files count towards the disk limit.

@@ -2,13 +2,13 @@
 # (the launcher starts quickly, and pathlib is slow to import)
 """Confine a command by namespaces: limit its view of the machine, its network and its privileges.
 
-This module runs in the launcher and needs only the standard library. Its errors are OSError.
+This module runs in the launcher and needs only the standard library. The functions raise OSError.
 
 The launcher enters new namespaces and forks their process 1; when process 1 ends, the kernel ends
-every process in them. Process 1 builds the command's view of the machine in `_build`. It first
-makes an overlay of the workspace, and opens copies of the mounts that stay writable or visible. It
-then makes everything read-only, without devices or set-user-id programs. Then it mounts /tmp, /dev,
-the covers of hidden folders, the kept folders, and last the workspace.
+every process in them. Process 1 builds the command's view of the machine in `_build`. Process 1
+first makes an overlay of the workspace, and opens copies of the mounts that stay writable or
+visible. Next it makes everything read-only, without devices or set-user-id programs. Last it mounts
+/tmp, /dev, the covers of hidden folders, the kept folders, and the workspace.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _enter_as_root(flags: int) -> bool:
     """Return True if the new namespaces include a user namespace.
 
     Every user is mapped to itself, so that files of other users stay usable in the workspace. Only
-    a process outside can write such a map, so a helper process writes it.
+    a process outside the namespace can write such a map of all users, so a helper process does.
     """
     own = os.getpid()
     request, request_writer = os.pipe()
@@ -196,7 +196,7 @@ def _build(job: Job) -> None:
 
         scratch    a folder that contains `upper` and `work`, or `tree`
         covers     a folder that contains an empty `folder` and an empty `file`
-        workspace  its path
+        workspace  path of the workspace
         overlay    True: mount an overlay at the workspace; False: mount scratch/tree there
         tmp_bytes  size of /tmp
         home       path of the private home

@@ -1,8 +1,8 @@
 # (the launcher starts quickly, and pathlib is slow to import)
 """Start a command, watch its limits, follow it to its end, and end what it leaves behind.
 
-Every kind of confinement uses this module. It runs in the launcher and needs only the standard
-library.
+Every kind of confinement uses this module. The module runs in the launcher and needs only the
+standard library.
 
 The kernel's own limits apply to one process or one file. Control groups would limit all processes
 together, but many systems give an ordinary user no control groups. So the launcher measures memory
@@ -201,7 +201,7 @@ class LimitWatch:
         if self._disk and self._folders:
             free = self._free_disk()
             # Measure at once if the disk lost so much space that this command may be the cause.
-            # Also measure now and then, since other programs may free space that the command takes.
+            # Measure at intervals too, since the command may fill space that other programs free.
             if free < self._enough or time.monotonic() >= self._next_measurement:
                 written = self._bytes_on_disk()
                 if written > self._disk:

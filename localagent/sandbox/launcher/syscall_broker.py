@@ -3,16 +3,17 @@
 """The broker: makes or refuses those system calls of a command that Landlock does not check.
 
 Landlock lets a command change the mode, owner and times of every file that the command can name,
-and connect to every socket in the file system. Its rules for TCP have ports but no addresses. The
-kernel also does not count the processes of root. So the kernel suspends these calls
-(seccomp_unotify(2)), and the broker outside makes them in the command's place or refuses them.
+and connect to every socket in the file system. Landlock's rules for TCP have ports but no
+addresses. The kernel also does not count the processes of root. So the kernel suspends these calls
+of a command (seccomp_unotify(2)). The broker, outside the sandbox, makes a call in the command's
+place or refuses it.
 
 The broker never continues a call with arguments in memory: another thread could change them after
-the check. It continues calls with all arguments in registers, and calls that Landlock checks too.
-Requests for forbidden kinds of sockets reach the broker only so that it counts them.
+the check. The broker continues calls with all arguments in registers, and calls that Landlock
+checks too. Requests for forbidden kinds of sockets reach the broker only so that it counts them.
 
 The broker runs in the launcher and needs only the standard library. It serves one call at a time,
-and no call that can block for long.
+and never a call that can block for long.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class Broker:
 
 
 class _Continue(Exception):
-    """Signals that the kernel may continue the call, on which Landlock then decides."""
+    """Raised if the kernel may continue the call; Landlock then decides on the call."""
 
 
 class _Caller:

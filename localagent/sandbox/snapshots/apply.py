@@ -2,8 +2,8 @@
 # (the launcher starts quickly, and pathlib is slow to import)
 """Apply one change to a snapshot.
 
-The launcher uses this module inside the namespaces, and copies use it on every system. So it needs
-only the standard library.
+The module needs only the standard library, since the launcher uses it inside the namespaces. Copies
+use the module on every system.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _write_file(target: str, data: bytes, mode: int, before: os.stat_result | No
     os.chmod(target, mode)
     after = os.stat(target)
     # Python and make trust a compiled file if its source has the same size and modification time in
-    # seconds. So two versions of a source must differ in size or time.
+    # seconds. So two versions of a source file must differ in size or time.
     same_size = before is not None and before.st_size == after.st_size
     if before is not None and same_size and int(after.st_mtime) <= int(before.st_mtime):
         os.utime(target, (after.st_atime, int(before.st_mtime) + 1))

@@ -173,7 +173,7 @@ class Copy:
         self._copied[rel] = target.lstat()
 
     def build_folder(self, tmp: str) -> dict[str, str]:
-        """Return variables that make tools build in `tmp` if their own build folder is linked."""
+        """Return environment variables that move a tool's linked build folder into `tmp`."""
         names = [name for name, state in self._copied.items() if state is None]
         rust = [name for name in names if name.rpartition("/")[2] == "target"]
         if any((self.tree / name).parent.joinpath("Cargo.toml").exists() for name in rust):
@@ -183,7 +183,7 @@ class Copy:
     def linked(self) -> list[tuple[str, str]]:
         """Return the real paths to which links of the copy lead: linked folders and git's objects.
 
-        Each real path comes with its path in the snapshot.
+        The result pairs each real path with the link's path in the snapshot.
         """
         names = (str(self._root / name) for name, state in self._copied.items() if state is None)
         paths = [(name, name) for name in names]
@@ -377,7 +377,7 @@ class Copies:
             scratch.discard(folder)
 
     def close(self) -> None:
-        """Remove the scratch folders; exit removes them too."""
+        """Remove the scratch folders, which an exit hook would also remove."""
         self._scratches.close()
 
 
@@ -385,7 +385,7 @@ class ConfinedCopies:
     """Base class of the kinds that confine commands in copies, each command by a launcher.
 
     `base` is the folder for scratch folders. Commands may connect to `ports` of this machine. Only
-    one thread at a time may use an instance.
+    one thread at a time may use an object of this class.
     """
 
     confined = True
@@ -408,7 +408,7 @@ class ConfinedCopies:
             yield snapshot
 
     def close(self) -> None:
-        """Remove the scratch folders and end the waiting launcher; exit does both too."""
+        """Remove the scratch folders and end the waiting launcher, as an exit hook also does."""
         self._launchers.close()
         self._copies.close()
 

@@ -3,9 +3,9 @@
 """Read the changes from the upper folder of an overlay.
 
 An overlay keeps changed files whole in its upper folder. In the upper folder, a character device
-0/0 stands for a deleted entry. An extended attribute marks a folder there as opaque if it replaces
-another folder (Documentation/filesystems/overlayfs.rst of the kernel, "whiteouts and opaque
-directories").
+0/0 stands for a deleted entry. An extended attribute marks a folder in the upper folder as opaque
+if it replaces a lower folder (Documentation/filesystems/overlayfs.rst of the kernel, "whiteouts and
+opaque directories").
 """
 
 from __future__ import annotations

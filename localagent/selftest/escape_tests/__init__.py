@@ -2,10 +2,10 @@
 # (the tests start quickly, and pathlib is slow to import)
 """Escape tests: real attempts to leave a sandbox, one module for each topic.
 
-Every test has a description of its attempt. It returns a true value (a text, a list, or True) if
-the attempt succeeds, and a false value or an OSError if the attempt fails. Some effects are visible
-only from outside: those tests return None, and ../targets.py checks the effects. run.py runs the
-tests inside a sandbox, so they need only the standard library.
+Every test has a description of its attempt. A test returns a true value (a text, a list, or True)
+if its attempt succeeds. If the attempt fails, the test returns a false value or raises OSError.
+Some effects are visible only from outside: those tests return None, and ../targets.py checks the
+effects. The tests need only the standard library, since run.py runs them inside a sandbox.
 
 No test harms a machine, even without a sandbox. The attacked programs and files exist only for the
 tests. The tests open other files and close them again. Calls that change the system get arguments

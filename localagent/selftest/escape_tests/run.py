@@ -3,8 +3,8 @@
 """Run the escape tests inside a sandbox, as `python -I -S run.py`.
 
 The program reads the targets from `targets.json` in the current folder, which ../targets.py made.
-It prints a line of JSON for each test: name, description, whether the attempt succeeded, and
-details. Each test has a separate process and a few seconds.
+The program prints a line of JSON for each test: name, description, whether the attempt succeeded,
+and details. Each test runs in a separate process, for a few seconds at most.
 """
 
 from __future__ import annotations
