@@ -1,9 +1,9 @@
-"""Append-only files of JSON records. Each record holds the hash of the record before.
+"""Append-only files of JSON records. Each record holds the hash of the record before it.
 
-A line is one record: an object with `seq` (from 1), `prev`, its own fields, and `hash` at the end.
-`prev` is the hash of the record before, and zeros in the first record. `hash` is the SHA-256 of the
-line's bytes without that field. A changed record does not fit its own hash; with a new hash, the
-next record's `prev` does not fit.
+A line is one record: an object with `seq` (from 1), the record's own fields, `prev` and `hash`.
+`prev` is the hash of the previous record; in the first record, it is zeros. `hash` is the SHA-256
+of the line's bytes without the field `hash`. A changed record no longer matches its hash. If the
+hash is replaced too, the `prev` of the next record no longer matches.
 
 A process that is killed while it writes leaves at most a torn last line. The next writer ends that
 line and appends a record of the type "torn" with the hash of the torn bytes. A reader can therefore
@@ -40,9 +40,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class ChainLine:
-    """One line of a file, counted from 1. `record` is None where the line does not fit its hash.
+    """One line of a file; `number` counts from 1.
 
-    `follows` means that the record has the number and the `prev` of the one after its predecessor.
+    `record` is None if the line does not match its hash. `follows` means that the record's `seq`
+    and `prev` continue the record before it. `ended` means that the line ends with a newline.
     """
 
     number: int
@@ -54,16 +55,19 @@ class ChainLine:
 
 
 def seal(record: dict[str, Any], after: Link) -> tuple[bytes, Link]:
-    """The line of `record` after the link `after`, with its newline, and the chain's new end."""
+    """Format `record` as the line after the chain's end `after`; returns the line and the new end.
+
+    The line ends with a newline.
+    """
     fields = {"seq": after.seq + 1, **record, "prev": after.hash}
-    # Only ASCII: a file name that is not UTF-8 reaches us as lone surrogates.
+    # ASCII only, because file names that are not UTF-8 contain lone surrogates.
     text = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode("ascii")
     digest = hashlib.sha256(text).hexdigest()
     return b'%b,"hash":"%b"}\n' % (text[:-1], digest.encode()), Link(after.seq + 1, digest)
 
 
 def unseal(line: bytes) -> tuple[dict[str, Any], str] | None:
-    """The record of a line and its hash; None where the line does not fit its hash."""
+    """The record of a line and its hash; None if the line does not match its hash."""
     end = _END.fullmatch(line, max(0, len(line) - _END_BYTES))
     if end is None:
         return None
@@ -80,9 +84,10 @@ def unseal(line: bytes) -> tuple[dict[str, Any], str] | None:
 
 
 def append(fd: int, record: dict[str, Any]) -> Link:
-    """Repair the end of the open file where it is torn, append `record`, and return the new end.
+    """Append `record` to the open file and return the chain's new end.
 
-    The caller holds the lock of the file. Raises OSError, and leaves the file unchanged then.
+    A torn last line is repaired first. The caller must hold the file's lock. Raises OSError; a
+    failed append leaves no part of the record in the file.
     """
     repair(fd)
     size = os.fstat(fd).st_size
@@ -92,15 +97,15 @@ def append(fd: int, record: dict[str, Any]) -> Link:
 
 
 def repair(fd: int) -> Link | None:
-    """End a torn last line, append a record of it, and return the new end; None for a whole file.
+    """End a torn last line, append a record of the torn bytes, and return the chain's new end.
 
-    The same holds as for `append`.
+    Returns None if no line is torn. The caller must hold the file's lock. Raises OSError.
     """
     size = os.fstat(fd).st_size
     link, good = _last(fd, size)
     rest = _read(fd, good, size - good)
     if link.seq:
-        if not rest:  # the last record is whole, but for its end
+        if not rest:  # only the newline of the last record is missing
             write_whole(fd, b"\n")
             return None
         rest = rest[1:]
@@ -114,12 +119,12 @@ def repair(fd: int) -> Link | None:
 
 
 def end_of(fd: int) -> Link:
-    """The end of the chain in an open file, without a torn line."""
+    """The end of the chain in an open file. A torn last line does not count."""
     return _last(fd, os.fstat(fd).st_size)[0]
 
 
 def _last(fd: int, size: int) -> tuple[Link, int]:
-    """The last record that fits its hash, and the place in the file where it ends."""
+    """The last record that matches its hash, and the file offset at which the record ends."""
     start, data = size, b""
     while True:
         step = min(start, max(_BLOCK, len(data)))
@@ -129,7 +134,7 @@ def _last(fd: int, size: int) -> tuple[Link, int]:
         while True:
             begin = data.rfind(b"\n", 0, at) + 1
             if begin == 0 and start > 0:
-                break  # the line begins in the block before
+                break  # the line begins in the previous block
             unsealed = unseal(data[begin:at])
             if unsealed is not None:
                 return Link(unsealed[0]["seq"], unsealed[1]), start + at
@@ -148,7 +153,10 @@ def _read(fd: int, at: int, count: int) -> bytes:
 
 
 def open_chain(path: Path) -> int:
-    """A descriptor of the file, made with mode 0600 where it is missing. Raises OSError."""
+    """Open the file and return its descriptor. A missing file is made with mode 0600.
+
+    Raises OSError.
+    """
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
     for name in ("O_CLOEXEC", "O_BINARY", "O_NOFOLLOW"):
         flags |= getattr(os, name, 0)
@@ -156,7 +164,7 @@ def open_chain(path: Path) -> int:
 
 
 def scan(data: bytes) -> Iterator[ChainLine]:
-    """Every line of a file's bytes, checked by itself and against the last good line."""
+    """Every line of a file's bytes, checked against its own hash and the last intact line."""
     after = Link()
     number = at = 0
     while at < len(data):
@@ -176,5 +184,5 @@ def scan(data: bytes) -> Iterator[ChainLine]:
 
 
 def is_altered(raw: bytes) -> bool:
-    """Whether a line that does not fit its hash was whole once. A torn line has no end."""
+    """Whether a line that does not match its hash was once complete. A torn line has no `hash`."""
     return _END.search(raw) is not None

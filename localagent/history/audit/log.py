@@ -1,16 +1,17 @@
-"""The audit log: what every session did, in a form that shows later changes.
+"""The audit log: a tamper-evident record of what every session did.
 
     audit/<session>.jsonl   one chain per session (see `hash_chain`)
     audit/head.jsonl        one chain for all: the number and hash of each session's new record
     audit/lock              held during a write
 
-A session's own file shows a changed, inserted, moved or removed record. The head shows a shortened
-or missing file. A program that may write here can forge all files, head included; only a head hash
-that the user noted elsewhere shows that (`audit head`, `audit verify --head`).
+The chain in a session's file reveals a changed, inserted, moved or removed record. The head reveals
+a shortened or missing file. A program that can write to this folder can forge every file, including
+the head. Only a head hash that the user noted elsewhere reveals such a forgery (`audit head`,
+`audit verify --head`).
 
-The sandbox hides localagent's data folder, so no command reaches these files. The log writes a
-record before the front end sees the event. If it cannot write, WorkspaceError ends the turn, so
-nothing happens off the record.
+The sandbox hides localagent's data folder, so commands cannot reach these files. The log writes the
+record of an event before the front end sees the event. If the log cannot write, WorkspaceError ends
+the turn, so no action goes unrecorded.
 """
 
 from __future__ import annotations
@@ -34,25 +35,25 @@ from localagent.history.sessions.transcript import find_session
 HEAD = "head.jsonl"
 LOCK = "lock"
 TIP, PRUNED, BASE, COMPACTED = "tip", "pruned", "base", "compacted"
-# Events on the disk at once, for the case of a power cut; the others are by the end of the turn.
+# The records of these events are synced to disk at once; all other records at the end of the turn.
 _SYNCED = (Decision, Blocked, TurnFinished)
 
 
 def audit_dir() -> Path:
-    """The folder of the audit log. It may not exist."""
+    """The folder of the audit log; the folder may not exist yet."""
     return data_dir() / "audit"
 
 
 class AuditLog:
-    """The log of one session, open for appending. Several processes may write at once."""
+    """The log of one session, open for appending. Several processes may append at the same time."""
 
     def __init__(
         self, session: str, *, texts: bool = False, facts: dict[str, Any] | None = None
     ) -> None:
-        """Open the log of `session`, or make it. Raises WorkspaceError.
+        """Open the log of `session`, and create it if it is missing. Raises WorkspaceError.
 
-        With `texts`, records hold prompts and replies in full, and else their hashes alone. `facts`
-        are added to the record of the session's start.
+        With `texts`, records hold prompts and replies in full; without, they hold only the hashes.
+        `facts` are added to the record of the session's start.
         """
         self.session = session
         self._texts = texts
@@ -78,13 +79,19 @@ class AuditLog:
         self.write(record, sync=isinstance(event, _SYNCED))
 
     aside = append
-    """See `session.Recorder`: everything that a model reads is in the log."""
+    """Record an event outside of the conversation (`session.Recorder`).
+
+    The audit log treats such an event like any other, because a model reads it too.
+    """
 
     def write(self, record: dict[str, Any], *, sync: bool = False) -> None:
-        """Append one record; with `sync` wait until it is on the disk. Raises WorkspaceError."""
+        """Append one record. With `sync`, wait until the record is on disk.
+
+        Raises WorkspaceError.
+        """
         try:
             with locked(self._folder / LOCK):
-                # Opened for each record, because `prune` may have replaced the file.
+                # The head is opened anew for each record, because `prune` may have replaced it.
                 head = open_chain(self._folder / HEAD)
                 try:
                     if self._tip != end_of(self._fd):  # another process wrote last
@@ -101,14 +108,14 @@ class AuditLog:
             raise _failed(error) from error
 
     def _record_tip(self, head: int, link: Link | None) -> None:
-        """Add the new end of this session's file to the head."""
+        """Record the new end of this session's chain in the head."""
         if link is not None:
             tip = {"type": TIP, "file": self.session, "count": link.seq, "last": link.hash}
             append(head, {"time": timestamp(), **tip})
             self._tip = link
 
     def sync(self) -> None:
-        """Wait until every record is on the disk. Raises WorkspaceError."""
+        """Wait until every record is on disk. Raises WorkspaceError."""
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -121,7 +128,7 @@ class AuditLog:
             self._fd = -1
 
     def discard(self) -> None:
-        """Close the file, and remove it if it is empty."""
+        """Close the file, and delete it if it is empty."""
         empty = self._fd >= 0 and os.fstat(self._fd).st_size == 0
         self.close()
         if empty:
@@ -136,7 +143,7 @@ class AuditLog:
 
 
 def _hold(fd: int) -> None:
-    """Keep `prune` from the file until it is closed."""
+    """Lock the open file, so that `prune` skips it until it is closed."""
     if sys.platform != "win32":
         import fcntl
 
@@ -144,9 +151,10 @@ def _hold(fd: int) -> None:
 
 
 def _unrecorded(folder: Path, session: str, fd: int) -> Link | None:
-    """The last record of a session, if the head lacks it because its writer was killed.
+    """The last record of a session if the head has no entry for it, or None.
 
-    A kill leaves at most one such record; `verify` reports more than one.
+    A writer that is killed leaves at most one such record. If there are more, `verify` reports
+    them.
     """
     link = end_of(fd)
     known = 0
@@ -155,14 +163,14 @@ def _unrecorded(folder: Path, session: str, fd: int) -> Link | None:
         if record.get("type") == BASE:
             known = record["files"].get(session, (0, ""))[0]
         elif record.get("file") == session:
-            known = record["count"] if record.get("type") == TIP else 0  # 0: it was pruned
+            known = record["count"] if record.get("type") == TIP else 0  # 0: the file was pruned
     return link if link.seq == known + 1 else None
 
 
 def _failed(error: OSError) -> WorkspaceError:
     return WorkspaceError(
         f"cannot write the audit log: {error.strerror or error}",
-        f"check the space and the permissions of {audit_dir()}",
+        f"check the free space and the permissions of {audit_dir()}",
     )
 
 
@@ -171,8 +179,11 @@ def _failed(error: OSError) -> WorkspaceError:
 
 @dataclass(frozen=True, slots=True)
 class LoggedSession:
-    """One session of the log. `changed` counts written files, `refused` denied and blocked actions,
-    and `unreadable` lines that do not fit their hash."""
+    """A summary of one session in the audit log.
+
+    `changed` counts the written files, and `refused` the denied and blocked actions. `unreadable`
+    counts the lines that do not match their hash.
+    """
 
     session: str
     started: str
@@ -187,16 +198,21 @@ class LoggedSession:
 
 
 def sessions() -> list[LoggedSession]:
-    """All sessions of the log, newest first. Raises WorkspaceError."""
+    """All sessions in the audit log, newest first. Raises WorkspaceError."""
     logged = [_summary(name) for name in _names()]
     return sorted(logged, key=lambda one: (one.started, one.session), reverse=True)
 
 
 def find(name: str) -> str:
-    """The one session of the log that is `name`, or begins or ends with it. Raises UsageError."""
+    """The id of the logged session that `name` identifies. Raises UsageError.
+
+    `name` is a session id, or the start or end of exactly one.
+    """
     names = _names()
     if not names:
-        raise UsageError("the audit log is empty", "sessions are logged unless audit is off")
+        raise UsageError(
+            "the audit log is empty", "sessions are logged unless the setting audit is off"
+        )
     return find_session(name, names)
 
 
@@ -210,7 +226,7 @@ def raw(session: str) -> bytes:
 
 
 def records(session: str) -> list[dict[str, Any] | None]:
-    """A session's records in order; None for a line that does not fit its hash."""
+    """A session's records in order, with None for each line that does not match its hash."""
     return [line.record for line in scan(raw(session))]
 
 

@@ -1,8 +1,8 @@
-"""Keep the audit log within its bounds: delete the files of old sessions, on record.
+"""Keep the audit log within its limits: delete the files of old sessions, and record each deletion.
 
-Before localagent deletes a file, it records the file's number of records and last hash in the head,
-so `verify` still knows that nothing else is missing. A long head is shortened: one base record with
-the last state of each session replaces the records before it.
+Before localagent deletes a session's file, the head records the file's last hash and number of
+records. `verify` can therefore tell a pruned file from a missing one. When the head is too long,
+one base record with the last state of each session replaces the oldest records.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from localagent.history.audit.hash_chain import Link, append, end_of, open_chain
 from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TIP, audit_dir
 from localagent.history.audit.verify import head_intact
 
-# A larger head is shortened to half of this size, in bytes: some 20,000 records.
+# A head larger than this is shortened to half of this size. 6 MiB hold about 20,000 records.
 HEAD_BYTES = 6 << 20
 _DAY = 86_400
 
@@ -36,10 +36,11 @@ class _File:
 
 
 def prune(days: int, max_bytes: int, *, head_bytes: int = HEAD_BYTES) -> list[str]:
-    """Delete the files of sessions without a record for `days`, and the oldest ones beyond
-    `max_bytes` in all; 0 is no bound. Returns the sessions' ids.
+    """Delete old files of the audit log, and return the ids of their sessions.
 
-    Sessions at work stay. Raises WorkspaceError.
+    A file is deleted if its session wrote no record for `days`. The oldest other files are deleted
+    until all files take at most `max_bytes`. A limit of 0 means no limit. The files of running
+    sessions stay. Raises WorkspaceError.
     """
     folder = audit_dir()
     if not folder.is_dir():
@@ -72,7 +73,7 @@ def _chosen(folder: Path, days: int, max_bytes: int) -> Iterator[_File]:
 
 
 def _delete(file: _File) -> bool:
-    """Delete one file, unless its session is at work."""
+    """Delete one file, unless its session is running."""
     fd = os.open(file.path, os.O_RDWR)
     try:
         if not _is_free(fd):
@@ -96,7 +97,7 @@ def _delete(file: _File) -> bool:
 
 
 def _is_free(fd: int) -> bool:
-    """Whether no session holds the file. Windows itself does not delete an open file."""
+    """Whether no session has the file open. On Windows, the system refuses to delete open files."""
     if sys.platform == "win32":
         return True
     import fcntl
@@ -109,17 +110,17 @@ def _is_free(fd: int) -> bool:
 
 
 def _shorten(head: Path, kept_bytes: int) -> None:
-    """Replace all but about the last `kept_bytes` by a base record."""
+    """Replace the head's records, except about the last `kept_bytes`, with one base record."""
     data = head.read_bytes()
     if not head_intact(data):
-        return  # `verify` reports what is wrong with it
+        return  # `verify` reports the damage
     files: dict[str, tuple[int, str]] = {}
     dropped = at = 0
     was = ""
     for line in scan(data):
         record = line.record
         if record is None:
-            continue  # a torn line, which the next record explains
+            continue  # a torn line; the next record has its hash
         if len(data) - at <= kept_bytes:
             break
         at += len(line.raw) + 1

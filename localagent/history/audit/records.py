@@ -1,8 +1,8 @@
-"""The audit log's record of each event: who decided what, with hashes in place of content.
+"""The audit log's record of each event, with hashes in place of content.
 
-A prompt, a reply or an output is recorded by its SHA-256 and length, and with `texts` in full.
-Commands, paths and decisions are always recorded in words, because an audit is about them. Pieces
-of a reply, progress, and events that repeat other events have no record.
+A prompt, a reply or an output is recorded as its SHA-256 and length; with `texts`, also in full.
+Commands, paths and decisions are always recorded in full, because an audit needs them. Pieces of a
+reply, progress reports, and events that repeat other events are not recorded.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from localagent.core import events
 from localagent.core.events import Event, to_dict
 
-# The arguments of tools that name what is done, and the longest one recorded in words. `body` is a
-# command to the tool `shell`, and the content of a file to all others.
+# Tool arguments that are recorded in full, up to _MAX_CHARS characters. The argument `body` is a
+# command for the tool `shell`, and the content of a file for every other tool.
 _WORDS = ("path", "lines", "pattern", "mode", "depth", "function")
 _COMMANDS = ("shell",)
 _MAX_CHARS = 4096
@@ -23,8 +23,10 @@ _MAX_CHARS = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A record's type, the fields that it copies ("" for all of them), and the field whose text
-    it hashes as `name`.
+    """The form of the record of one kind of event.
+
+    `fields` are the event's fields that the record copies; "" means all. `content` is the field
+    whose text is hashed; the record stores the hash under `name`.
     """
 
     type: str
@@ -60,7 +62,7 @@ _FORMS: dict[type[Event], _Form] = {
 
 
 def record_of(event: Event, *, texts: bool) -> dict[str, Any] | None:
-    """The record of an event; None for an event that the log leaves out."""
+    """The record of an event; None for an event that is not recorded."""
     if isinstance(event, events.ToolCalled):
         arguments = _arguments(event.tool, event.arguments, texts)
         return {"type": "called", "call": event.call, "tool": event.tool, **arguments}
@@ -78,7 +80,7 @@ def record_of(event: Event, *, texts: bool) -> dict[str, Any] | None:
 
 
 def _content(name: str, text: str, texts: bool) -> dict[str, Any]:
-    """The hash of a text and its length in characters, and with `texts` the text itself."""
+    """The SHA-256 of a text and its length in characters; with `texts`, also the text itself."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     fields: dict[str, Any] = {f"{name}_sha256": digest, f"{name}_chars": len(text)}
     return {**fields, name: text} if texts else fields

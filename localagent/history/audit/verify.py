@@ -1,8 +1,8 @@
-"""Verify the audit log: every record is there, as it was written.
+"""Verify that every record of the audit log is present and unchanged.
 
-`verify` checks every line against its own hash and every record against the one before it. It then
-checks every session file against the head, which has an entry for each record. A finding names the
-file, and the record or line.
+`verify` checks every line against its own hash, and every record against the record before it. The
+head has an entry for each record; `verify` checks every session file against these entries. A
+finding names the file and the line.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TI
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A difference to the log as it was written. `line` is 0 for the whole file.
+    """A difference between the log on disk and the log as it was written.
 
-    `serious` is False for traces of a killed process.
+    `line` is 0 if the finding is about the whole file. `serious` is False if a killed process can
+    have caused the difference.
     """
 
     file: str
@@ -38,8 +39,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The result: how much was checked, and the findings. `head` is the hash of the head's last
-    record, or zeros."""
+    """The result of `verify`: the number of sessions and records that were checked, and findings.
+
+    `head` is the hash of the head's last record; zeros if the head has no record.
+    """
 
     sessions: int
     records: int
@@ -49,15 +52,16 @@ class Verified:
 
     @property
     def intact(self) -> bool:
-        """Whether nothing has changed since it was written."""
+        """Whether no finding is serious."""
         return not any(finding.serious for finding in self.findings)
 
 
 @dataclass(slots=True)
 class _Head:
-    """The content of the head. `tips` are (count, hash, line of the head) by session, in order.
+    """The parsed head.
 
-    `since` is the number of records of a session when the head was shortened.
+    `tips` holds, for each session, its entries in order: (record count, hash, line of the head).
+    `since` holds the number of records of each session when the head was last shortened.
     """
 
     tips: dict[str, list[tuple[int, str, int]]] = field(default_factory=dict)
@@ -69,15 +73,17 @@ class _Head:
 
 
 def verify(noted: str | None = None) -> Verified:
-    """Check the whole log, and with `noted` that it continues from that head hash.
+    """Check the whole audit log.
 
-    Raises UsageError for a text that is no hash, and WorkspaceError for an unreadable log.
+    With `noted`, a head hash that the user noted earlier, check too that the log still holds every
+    record before that hash. Raises UsageError if `noted` is not a hash, and WorkspaceError if the
+    log cannot be read.
     """
     if noted is not None:
         noted = noted.strip().lower()
         if len(noted) != len(ZERO) or set(noted) - set("0123456789abcdef"):
             raise UsageError(
-                f"{noted!r} is no head hash", "it is what `localagent audit head` prints"
+                f"{noted!r} is not a head hash", "`localagent audit head` prints the head hash"
             )
     folder = audit_dir()
     try:
@@ -91,7 +97,7 @@ def verify(noted: str | None = None) -> Verified:
             records += _session(session, data, head, findings)
     except OSError as error:
         raise WorkspaceError(
-            f"cannot read the audit log: {error.strerror or error}", f"it is in {folder}"
+            f"cannot read the audit log: {error.strerror or error}", f"the log is in {folder}"
         ) from error
     findings += _missing(head, sizes)
     if noted is not None:
@@ -100,7 +106,7 @@ def verify(noted: str | None = None) -> Verified:
 
 
 def head_intact(data: bytes) -> bool:
-    """Whether the head's file, by itself, is as it was written."""
+    """Whether the head's bytes `data` hold an unbroken chain of records."""
     findings: list[Finding] = []
     _head(data, findings)
     return not any(finding.serious for finding in findings)
@@ -109,7 +115,7 @@ def head_intact(data: bytes) -> bool:
 def head_hash() -> str:
     """The hash of the head's last record; zeros for an empty log. Raises WorkspaceError.
 
-    A user who notes it elsewhere can later check everything written until now.
+    A user who notes the hash elsewhere can later check every record written before it.
     """
     last = ZERO
     try:
@@ -121,7 +127,7 @@ def head_hash() -> str:
 
 
 def _snapshot(folder: Path) -> tuple[bytes, dict[str, int]]:
-    """The head, and the sizes of the session files at the same moment."""
+    """The head's bytes, and the size of each session file at the same moment."""
     if not folder.is_dir():
         return b"", {}
     with locked(folder / LOCK):
@@ -157,14 +163,14 @@ def _head(data: bytes, findings: list[Finding]) -> _Head:
         elif kind == COMPACTED:
             head.compacted, confirmed = line.number, str(record.get("base"))
     if base != confirmed:
-        findings.append(Finding(HEAD, 1, "the first record is not the one that was written"))
+        findings.append(Finding(HEAD, 1, "the first record was replaced"))
     return head
 
 
 def _checked(
     name: str, data: bytes, findings: list[Finding], *, allow_base: bool = False
 ) -> Iterator[ChainLine]:
-    """The records that fit their hash, in order; every other line becomes a finding."""
+    """Yield the lines that match their hash, in order, and add a finding for each other line."""
     broken: list[ChainLine] = []
     base: dict[str, Any] = {}
     for line in scan(data):
@@ -174,7 +180,7 @@ def _checked(
         follows = line.follows
         if allow_base and line.number == 1 and line.record.get("type") == BASE:
             base, follows = line.record, True
-        elif base:  # the base stands for all records before the one after it
+        elif base:  # the base record replaced all records before this one
             follows = line.record["seq"] == base["seq"] + 1 and line.record["prev"] == base["was"]
             base = {}
         if broken:
@@ -185,21 +191,21 @@ def _checked(
                 Finding(
                     name,
                     line.number,
-                    "it does not go on from the record before: one was removed, put in, moved or "
-                    "replaced",
+                    "this record does not continue the record before it: a record was removed, "
+                    "inserted, moved or replaced",
                 )
             )
         if not line.ended:
-            findings.append(Finding(name, line.number, "its end of line is missing", False))
+            findings.append(Finding(name, line.number, "the line has no newline", False))
         yield line
     if broken:
         findings.append(_broken(name, broken, None))
 
 
 def _broken(name: str, lines: list[ChainLine], following: ChainLine | None) -> Finding:
-    """The finding for lines that do not fit their hash: torn by a kill, or altered.
+    """The finding for lines that do not match their hash: torn by a kill, or altered.
 
-    The next record confirms a torn line, unless it is the end of the file.
+    The record `following` confirms torn lines by their hash. None means that the file ends here.
     """
     first = lines[0]
     raw = b"\n".join(line.raw for line in lines)
@@ -211,14 +217,14 @@ def _broken(name: str, lines: list[ChainLine], following: ChainLine | None) -> F
         record = following.record or {}
         digest = hashlib.sha256(raw).hexdigest()
         torn = not altered and record.get("type") == TORN and record.get("sha256") == digest
-        where = f"a process was killed while it wrote, which line {following.number} tells"
+        where = f"a process was killed while it wrote; line {following.number} confirms this"
     if torn:
         return Finding(name, first.number, f"torn: {where}", False)
-    return Finding(name, first.number, "it was changed: it does not fit its own hash")
+    return Finding(name, first.number, "the line was changed: it does not match its own hash")
 
 
 def _session(session: str, data: bytes, head: _Head, findings: list[Finding]) -> int:
-    """Check one session's file; returns its number of records."""
+    """Check the file of one session, and return the number of its records."""
     name = f"{session}.jsonl"
     by_seq: dict[int, tuple[str, int]] = {}
     last = (0, 0)
@@ -229,9 +235,9 @@ def _session(session: str, data: bytes, head: _Head, findings: list[Finding]) ->
         last = (seq, line.number)
         if seq == 1 and line.record.get("session", session) != session:
             was = line.record["session"]
-            findings.append(Finding(name, line.number, f"it is the file of session {was}"))
+            findings.append(Finding(name, line.number, f"this is the file of session {was}"))
     if session in head.pruned:
-        findings.append(Finding(name, 0, "it was to be deleted, and is still there", False))
+        findings.append(Finding(name, 0, "the file was to be pruned, but still exists", False))
     else:
         tips = head.tips.get(session, [])
         findings += _against_head(name, by_seq, last, tips, head.since.get(session, 0))
@@ -245,41 +251,48 @@ def _against_head(
     tips: list[tuple[int, str, int]],
     since: int,
 ) -> Iterator[Finding]:
-    """Check a file's records against the head's entries for it."""
+    """Check the records of a session's file against the head's entries for that file."""
     expected = since or 1
     wrong = False
     for count, digest, at in tips:
         if count != expected and not wrong:
-            yield Finding(HEAD, at, f"it skips from record {expected - 1} of {name} to {count}")
+            what = f"the head skips from record {expected - 1} of {name} to record {count}"
+            yield Finding(HEAD, at, what)
         expected = count + 1
         record = by_seq.get(count)
         if record is None:
-            yield Finding(name, last[1], f"record {count} is gone, which line {at} of the head has")
+            what = f"record {count} is missing, but line {at} of the head has an entry for it"
+            yield Finding(name, last[1], what)
             return
         if record[0] != digest and not wrong:
             wrong = True
-            yield Finding(name, record[1], f"it is not the record that line {at} of the head has")
+            what = f"this record is not the one in line {at} of the head"
+            yield Finding(name, record[1], what)
     known = expected - 1 if tips else 0
     if last[0] == known + 1:
-        what = "the head was not told of it: a process was killed here, or the head was cut"
+        what = "the head has no entry for this record: a process was killed, or the head was cut"
         yield Finding(name, last[1], what, False)
     elif last[0] > known:
         where = f"{last[0] - known} records after record {known}"
-        yield Finding(name, last[1], f"the head does not have {where}: it was cut or replaced")
+        what = f"the head has no entries for {where}: the head was cut or replaced"
+        yield Finding(name, last[1], what)
 
 
 def _missing(head: _Head, sizes: dict[str, int]) -> Iterator[Finding]:
     for session, tips in head.tips.items():
         if session not in sizes and session not in head.pruned:
             count = tips[-1][0]
-            yield Finding(f"{session}.jsonl", 0, f"it is gone, with its {count} records")
+            yield Finding(f"{session}.jsonl", 0, f"the file is missing, with its {count} records")
 
 
 def _noted(noted: str, head: _Head) -> Iterator[Finding]:
-    """Check that the log still holds everything from the time when `noted` was its head."""
+    """Check that the log still holds every record up to the head hash `noted`."""
     if noted not in head.hashes:
-        cut = " or older than what is kept: the head was shortened" if head.compacted else ""
-        yield Finding(HEAD, 0, f"the noted head is not in it: the log was replaced{cut}")
+        cut = ", or the head was shortened since" if head.compacted else ""
+        yield Finding(HEAD, 0, f"the head does not hold the noted hash: the log was replaced{cut}")
     elif head.hashes[noted] < head.compacted:
-        what = "noted before the head was shortened; sessions with no record since are not covered"
+        what = (
+            "the hash was noted before the head was shortened, so it does not cover sessions "
+            "without a record since then"
+        )
         yield Finding(HEAD, head.hashes[noted], what, False)

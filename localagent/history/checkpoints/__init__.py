@@ -1,1 +1,1 @@
-"""Checkpoints: what a turn changed, kept so that undo restores it byte for byte."""
+"""Checkpoints: the old state of every path that a turn changes, stored so that undo restores it."""

@@ -1,7 +1,6 @@
-"""The contents that a session stores for undo, one file per content, named by its sha256.
+"""The file contents that a session stores for undo, each in a file named by its SHA-256.
 
-Contents are stored raw: a user can copy one back with `cp`, and the bound counts exactly the bytes
-on disk.
+Contents are stored uncompressed, so a user can copy one back with `cp`.
 """
 
 from __future__ import annotations
@@ -16,35 +15,34 @@ from localagent.core.errors import WorkspaceError
 from localagent.core.paths import private
 
 _CHUNK = 1 << 20
-# More files than this are synced at once. A sync of one file takes milliseconds, a sync of all some
-# hundred. Measured on ext4 with 1,000 files, one by one and at once: a deletion 4.0 and 1.3 s, an
-# undo 16 and 7 s.
+# With more files than this, one sync of the whole system replaces a sync of each file. Measured on
+# ext4 with 1,000 files: a deletion takes 1.3 s instead of 4.0 s, and an undo 7 s instead of 16 s.
 _BULK = 50
 
 
 class _ContentChanged(Exception):
-    """The content has another hash than its name."""
+    """The hash of a content differs from the expected hash."""
 
 
 class Blobs:
-    """The folder `blobs` of one session."""
+    """The stored contents of one session, in its folder `blobs`."""
 
     def __init__(self, session_dir: Path) -> None:
         self._folder = session_dir / "blobs"
 
     def has(self, sha256: str) -> bool:
-        """Whether the content is stored."""
+        """Whether the content with this hash is stored."""
         return (self._folder / sha256).is_file()
 
     def size(self) -> int:
-        """The stored bytes in all."""
+        """The total size of the stored contents, in bytes."""
         try:
             return sum(entry.stat().st_size for entry in self._folder.iterdir())
         except FileNotFoundError:
             return 0
 
     def open(self, sha256: str) -> BinaryIO:
-        """The content, opened for reading. Raises WorkspaceError for a missing one."""
+        """Open a stored content for reading. Raises WorkspaceError if the content is missing."""
         try:
             return (self._folder / sha256).open("rb")
         except FileNotFoundError:
@@ -54,14 +52,15 @@ class Blobs:
             ) from None
 
     def bytes(self, sha256: str) -> bytes:
-        """The whole content."""
+        """The bytes of a stored content. Raises WorkspaceError if the content is missing."""
         with self.open(sha256) as file:
             return file.read()
 
     def keep(self, sha256: str, content: BinaryIO, *, sync: bool = True) -> bool:
-        """Store `content`, with `sync` down to the disk. Raises OSError.
+        """Store `content`. With `sync`, wait until the bytes are on disk. Raises OSError.
 
-        False where its hash is not `sha256`, because another program wrote it since.
+        Returns False, and stores nothing, if the hash of `content` is not `sha256`: another program
+        changed the file after localagent hashed it.
         """
         target = private(self._folder) / sha256
         hashed = hashlib.sha256()
@@ -77,22 +76,22 @@ class Blobs:
         return True
 
     def sync(self) -> None:
-        """Wait until the names of the stored contents are on the disk."""
+        """Wait until the names of the stored contents are on disk."""
         sync_folder(self._folder)
 
 
 def in_bulk(files: int) -> bool:
-    """Whether one `sync_all` is quicker than a sync of each of so many files."""
+    """Whether one `sync_all` is faster than a separate sync of each of this many files."""
     return files > _BULK and hasattr(os, "sync")
 
 
 def sync_all() -> None:
-    """Wait until every write is on the disk."""
+    """Wait until every write on this machine is on disk."""
     os.sync()
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk, where the system can open a folder."""
+    """Wait until the file names in `folder` are on disk; do nothing on systems without support."""
     if not hasattr(os, "O_DIRECTORY") or not folder.is_dir():
         return
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

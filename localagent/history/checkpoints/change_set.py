@@ -1,8 +1,8 @@
-"""The change set: the steps from the present state of paths to their goals.
+"""The change set: the steps that bring paths from their present state to their goal.
 
-`build_change_set` reads the workspace and adds what follows from the goals: missing parent folders,
-and the content of a folder that goes. It omits paths that have their goal already, and changes
-nothing.
+`build_change_set` reads the workspace. It adds the steps that the goals imply: missing parent
+folders, and the content of a folder that is deleted. It omits paths that are already as required.
+It does not change the workspace.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ class PathChange:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PathChange:
-        """The change that `to_dict` made `data` of. Raises KeyError or TypeError."""
+        """Read the change from its JSON form. Raises KeyError or TypeError."""
         before, after = PathState.from_dict(data["before"]), PathState.from_dict(data["after"])
         return cls(data["path"], before, after)
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """The changes, sorted by path, and the folders in their way, which hold something else.
+    """The changes, sorted by path, and the folders that cannot be deleted as requested.
 
-    `kept` are folders that were to go and stay. `blocked` are folders in the place of a file.
+    These folders hold something that the changes do not cover. The folders in `kept` were to be
+    deleted. The folders in `blocked` were to be replaced by a file.
     """
 
     steps: tuple[PathChange, ...]
@@ -55,12 +56,13 @@ class ChangeSet:
 
 
 def build_change_set(tree: SafeDir, goals: Mapping[str, PathState], *, clear: bool) -> ChangeSet:
-    """The changes that bring every path of `goals` to its state.
+    """Build the changes that bring every path in `goals` to its goal.
 
-    A mode of None keeps the path's mode, or means FILE_MODE or FOLDER_MODE for a new path. With
-    `clear`, a folder goes with everything in it, except goals below it. Without, a folder goes only
-    if its whole content is to go as well. Raises WorkspaceError for a parent that is a file and for
-    contradicting goals, and RefusedError for devices, sockets, named pipes and paths in `.git`.
+    A goal with the mode None keeps the path's present mode; a new path gets FILE_MODE or
+    FOLDER_MODE. With `clear`, a folder is deleted with all its content except goals below it.
+    Without `clear`, a folder is deleted only if the goals delete all its content. Raises
+    WorkspaceError for a parent that is a file and for contradicting goals. Raises RefusedError for
+    devices, sockets, named pipes and paths in `.git`.
     """
     targets = dict(goals)
     emptied = _emptied(targets) if clear else set()
@@ -88,8 +90,8 @@ def build_change_set(tree: SafeDir, goals: Mapping[str, PathState], *, clear: bo
 
 
 def check_path(path: str) -> None:
-    """Raise RefusedError for a path in a `.git` folder, which is the user's alone."""
-    # Some file systems take .GIT for .git.
+    """Raise RefusedError for a path in a `.git` folder."""
+    # Some file systems ignore case, so .GIT may be the same folder as .git.
     if any(part.casefold() == ".git" for part in path.split("/")):
         raise RefusedError(
             f"{path} belongs to git's own files, which localagent never changes",
@@ -98,7 +100,7 @@ def check_path(path: str) -> None:
 
 
 def below(tree: SafeDir, path: str) -> Iterator[str]:
-    """All paths below the folder `path`, parents first; none where it is no folder."""
+    """All paths below the folder `path`, parents first; none if `path` is not a folder."""
     if tree.stat(path).kind != "dir":
         return
     for child in tree.children(path):
@@ -107,7 +109,7 @@ def below(tree: SafeDir, path: str) -> Iterator[str]:
 
 
 def _emptied(targets: Mapping[str, PathState]) -> set[str]:
-    """The paths that are to go, and have goals below them."""
+    """The paths that are to be deleted but have other goals below them."""
     holding = {
         path[:cut]
         for path, goal in targets.items()
@@ -131,15 +133,13 @@ def _add_parents(tree: SafeDir, targets: dict[str, PathState]) -> None:
             elif there.kind != "dir":
                 raise WorkspaceError(
                     f"cannot make {path}: {parent} is not a folder",
-                    "choose another path, or remove what is there first",
+                    f"choose another path, or delete {parent} first",
                 )
 
 
 def _spare(tree: SafeDir, targets: dict[str, PathState], kept: set[str], blocked: set[str]) -> None:
-    """Find the folders that are to go and hold something that stays.
-
-    The deepest come first, because a folder that stays keeps its parent, too.
-    """
+    """Add to `kept` or `blocked` each folder that cannot be deleted because part of it stays."""
+    # The deepest folders come first, because a folder that stays also keeps its parent.
     for path in sorted(targets, reverse=True):
         if targets[path].kind == "dir" or tree.stat(path).kind != "dir":
             continue
@@ -154,7 +154,7 @@ def _spare(tree: SafeDir, targets: dict[str, PathState], kept: set[str], blocked
 def _after(
     tree: SafeDir, path: str, before: PathState, targets: Mapping[str, PathState]
 ) -> PathState:
-    """The goal for `path`, with its mode and owner."""
+    """The goal for `path`, with the mode and owner filled in."""
     goal = targets[path]
     if goal.kind not in ("file", "dir"):
         return goal
@@ -174,8 +174,7 @@ def _default_mode(tree: SafeDir, path: str, goal: PathState) -> int | None:
         return None
     if goal.kind == "file":
         return FILE_MODE
-    # In a folder that a group shares, new folders pass the group on; the kernel sets the bit
-    # itself.
+    # A new folder inherits the setgid bit of its parent, as the kernel does for mkdir.
     return FOLDER_MODE | ((mode or 0) & stat.S_ISGID)
 
 

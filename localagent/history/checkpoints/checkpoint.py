@@ -1,11 +1,11 @@
 """Change the workspace so that every change can be undone.
 
-`Checkpoints.apply` is the one way into the workspace. Before it writes, it stores the old state of
-every path in the session's folder: content, mode, link target, or that the path is absent. It also
-records its intent. Then either all changes happen or none. A process that is killed in between
-leaves no file partly written, and `recover` takes its changes back.
+All changes to the workspace go through `Checkpoints.apply`. Before it writes, it stores the old
+state of every path in the session's folder: content, mode, link target, or absence. It also records
+which changes it is about to make. Then it makes all changes or none. If the process is killed
+during a change, no file is partly written, and `recover` takes the change back.
 
-Checkpoints neither use nor touch the user's git. See docs/adr/0005-checkpoints.md.
+Checkpoints do not use or change the user's git repository. See docs/adr/0005-checkpoints.md.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from localagent.workspace.safe_files import PathState, SafeDir
 from localagent.workspace.workspace import is_encodable
 
 MAX_BYTES = 512 << 20
-"""The bound of the contents that a session stores for undo."""
+"""The default limit, in bytes, for the contents that a session stores for undo."""
 _FORBIDDEN_ON_WINDOWS = frozenset('<>:"|?*\\')
-_MAX_DIFF = 1 << 20  # bytes; nobody reads a longer diff, and difflib takes seconds for it
+_MAX_DIFF = 1 << 20  # bytes of a file's content; difflib takes seconds for larger files
 
 
 class Checkpoints:
-    """The changes of one turn.
+    """Applies the changes of one turn.
 
-    `session_dir` is the session's folder, outside of the workspace. `max_bytes` bounds the stored
-    contents of the session.
+    `session_dir` is the session's folder, outside of the workspace. `max_bytes` limits the total
+    size of the contents that the session stores.
     """
 
     def __init__(
@@ -64,17 +64,21 @@ class Checkpoints:
     def apply(
         self, changes: Sequence[Change], expected: Mapping[str, str | None] | None = None
     ) -> list[FileChanged]:
-        """Apply `changes`, all or none, and return the changed files, sorted by path.
+        """Apply all of `changes` or none, and return the changed files, sorted by path.
 
-        A later change replaces an earlier one of the same path; a later deletion of a folder
-        replaces the changes in it. A folder goes with everything in it. A file change at a link
-        writes the link's target, which must be in the workspace; to replace the link by a file, put
-        a deletion of the path before it. `expected` maps paths of `changes` to the sha256 that the
-        caller read, None for a missing file; a file that differs now is not overwritten.
+        A later change replaces an earlier change of the same path. A later deletion of a folder
+        replaces the earlier changes in the folder. A deleted folder is deleted with all its
+        content.
 
-        Raises OutsideWorkspace, RefusedError (`.git`, devices, read-only files, the bound) and
-        WorkspaceError (changed since it was read, no space, no permission). Nothing has changed
-        then.
+        A file change at a link writes to the link's target, which must be in the workspace. To
+        replace the link itself by a file, put a deletion of the path before the file change.
+
+        `expected` maps paths of `changes` to the SHA-256 that the caller read; None means a missing
+        file. If the present content of a path differs, WorkspaceError is raised.
+
+        Raises OutsideWorkspace, RefusedError (`.git`, devices, read-only files, or the size limit)
+        and WorkspaceError (changed since it was read, no space, or no permission). After an error,
+        the workspace is unchanged.
         """
         with _opened(self._root) as tree:
             by_path = _by_real_path(tree, changes)
@@ -91,8 +95,12 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The result of `recover`: the number of removed temporary files, the turns whose unfinished
-    change it took back, and the paths that stay because another program wrote them since."""
+    """The result of `recover`.
+
+    `temporary` counts the deleted temporary files. `turns` are the turns whose unfinished change
+    was taken back. `left` are the paths that stay as they are, because another program changed
+    them.
+    """
 
     temporary: int = 0
     turns: tuple[str, ...] = ()
@@ -100,10 +108,10 @@ class Recovery:
 
 
 def recover(session_dir: Path, root: Path) -> Recovery:
-    """Take back the unfinished change of this session in `root`, whose process was killed.
+    """Take back a change in `root` that this session did not finish because it was killed.
 
-    The caller holds the workspace's lock, because a running change looks the same. Raises
-    WorkspaceError for a failed write; the next call continues.
+    The caller must hold the workspace's lock, because a running change looks like an unfinished
+    one. Raises WorkspaceError if a write fails; the next call then continues.
     """
     workspace = str(Path(root).resolve())
     logs = ((log, log.transactions()) for log in turn_logs(session_dir))
@@ -113,7 +121,7 @@ def recover(session_dir: Path, root: Path) -> Recovery:
 
 
 def recover_workspace(root: Path, sessions: Path) -> Recovery:
-    """`recover` for all sessions in the folder `sessions`."""
+    """Take back the unfinished changes in `root` of all sessions in the folder `sessions`."""
     return _recover(list(all_logs(sessions, str(Path(root).resolve()))))
 
 
@@ -122,7 +130,7 @@ def _recover(logs: Sequence[tuple[TurnLog, list[Transaction]]]) -> Recovery:
     turns: list[str] = []
     left: set[str] = set()
     for log, applies in logs:
-        # Normally at most one. The newest comes first, because it began after the others.
+        # There is normally at most one. Changes are taken back in reverse order, newest first.
         for apply in [a for a in reversed(applies) if a.outcome == "open"]:
             with _opened(Path(apply.workspace)) as tree:
                 temporary += discard(tree, apply.steps, apply.id)
@@ -142,10 +150,10 @@ def commit(
     data: Mapping[str, bytes],
     max_bytes: int = MAX_BYTES,
 ) -> list[FileChanged]:
-    """Store the old states, record the intent, apply the steps, and record that they are done.
+    """Store the old states, record the intent, apply the steps, and record their completion.
 
-    `data` holds new contents by path; the stored contents hold all others. Raises as
-    `Checkpoints.apply`.
+    `data` holds new contents by path. A content that is not in `data` is read from the stored
+    contents. Raises the same errors as `Checkpoints.apply`.
     """
     steps = change_set.steps
     if not steps:
@@ -176,35 +184,35 @@ def commit(
 def _take_back(
     tree: SafeDir, log: TurnLog, apply: Transaction, blobs: Blobs, error: BaseException
 ) -> None:
-    """Revert a failed change. If that fails, too, the intent stays open for `recover`."""
+    """Revert a failed change. If the revert fails too, a later `recover` completes it."""
     try:
         left = revert(tree, apply.steps, apply.id, reading({}, blobs.open))
         log.reverted(apply.id, left)
     except (LocalAgentError, OSError) as second:
         raise WorkspaceError(
-            f"{error}; and taking the change back failed, too: {second}",
-            "`localagent undo` completes it once the cause is gone",
+            f"{error}; taking the change back failed too: {second}",
+            "remove the cause; then `localagent undo` takes the change back",
         ) from error
 
 
 def _keep(tree: SafeDir, blobs: Blobs, steps: Sequence[PathChange], max_bytes: int) -> None:
-    """Store the old content of every step. Raises RefusedError beyond the bound, and OSError."""
+    """Store the old content of every step. Raises RefusedError above the limit, and OSError."""
     old = {s.before.sha256: s for s in steps if s.before.sha256}
     missing = [step for sha256, step in old.items() if not blobs.has(sha256)]
     needed = sum(step.before.size for step in missing)
     if missing and blobs.size() + needed > max_bytes:
         largest = max(missing, key=lambda step: step.before.size)
         raise RefusedError(
-            f"changing {largest.path} would need {needed >> 20} MiB more to be kept for undo, "
-            f"beyond the {max_bytes >> 20} MiB that a session may keep",
-            "raise checkpoint_bytes in config.toml, or begin a new session",
+            f"changing {largest.path} needs {needed >> 20} MiB more to be stored for undo, "
+            f"but a session may store at most {max_bytes >> 20} MiB",
+            "raise checkpoint_bytes in config.toml, or start a new session",
         )
     bulk = in_bulk(len(missing))
     for step in missing:
         with tree.content(step.path, step.before) as source:
             if not blobs.keep(step.before.sha256, source, sync=not bulk):
                 raise WorkspaceError(
-                    f"another program changed {step.path} at this moment", "try again"
+                    f"another program changed {step.path} at the same time", "try again"
                 )
     if bulk:
         sync_all()
@@ -213,7 +221,7 @@ def _keep(tree: SafeDir, blobs: Blobs, steps: Sequence[PathChange], max_bytes: i
 
 
 def _odd_modes(tree: SafeDir, steps: Sequence[PathChange]) -> dict[str, int | None]:
-    """The modes of paths to which the file system gave another mode."""
+    """The modes of the paths to which the file system gave a mode other than requested."""
     odd: dict[str, int | None] = {}
     for step in steps:
         if step.after.kind in ("file", "dir"):
@@ -230,7 +238,7 @@ def _opened(root: Path) -> SafeDir:
 
 
 def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]:
-    """The changes by their real path, with links resolved."""
+    """The changes by path, with links in the path resolved."""
     replaced = {change.path for change in changes if change.kind != "file"}
     fixed = frozenset(_clean(path) for path in replaced)
     by_path: dict[str, Change] = {}
@@ -246,10 +254,10 @@ def _by_real_path(tree: SafeDir, changes: Sequence[Change]) -> dict[str, Change]
 
 
 def _clean(path: str) -> str:
-    """`path` in its plain form. Raises OutsideWorkspace and RefusedError for an invalid path."""
+    """`path` without "." and empty parts. Raises OutsideWorkspace or RefusedError if invalid."""
     if path.startswith("/") or "\0" in path or ".." in path.split("/") or not is_encodable(path):
         raise OutsideWorkspace(
-            f"{path!r} is no path inside the workspace", "use a path relative to the workspace"
+            f"{path!r} is not a path inside the workspace", "use a path relative to the workspace"
         )
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts:
@@ -257,7 +265,7 @@ def _clean(path: str) -> str:
     if os.name == "nt":  # drives, streams, and names that Windows rewrites
         for part in parts:
             if _FORBIDDEN_ON_WINDOWS & set(part) or part != part.rstrip(" ."):
-                raise RefusedError(f"{path!r} is no file name on this system")
+                raise RefusedError(f"{path!r} is not a valid file name on this system")
     return "/".join(parts)
 
 
@@ -265,7 +273,7 @@ def _goal(change: Change) -> PathState:
     if change.kind in ("absent", "dir"):
         return PathState(change.kind, change.mode if change.kind == "dir" else None)
     digest = hashlib.sha256(change.data).hexdigest()
-    # Only permission bits: a change cannot make a file run as its owner.
+    # Only the permission bits are used, so a change can never set setuid or setgid on a file.
     mode = change.mode & 0o777 if change.mode is not None and change.kind == "file" else None
     return PathState(change.kind, mode, digest, len(change.data))
 
@@ -280,8 +288,8 @@ def _check_expected(
         now = tree.state(path)
         if (now.sha256 or None) != sha256:
             raise WorkspaceError(
-                f"another program changed {path} since it was read",
-                "nothing was written; ask again, so that the new content is read",
+                f"another program changed {path} after localagent read it",
+                "nothing was written; ask again, and localagent reads the new content",
             )
 
 
@@ -291,12 +299,12 @@ def _check_read_only(tree: SafeDir, change_set: ChangeSet, by_path: Mapping[str,
         both = step.before.kind == "file" and step.after.kind == "file"
         if both and by_path[step.path].mode is None and not tree.writable(step.path):
             raise RefusedError(
-                f"{step.path} is read-only", "make it writable (chmod u+w) if it is to be changed"
+                f"{step.path} is read-only", "to let localagent change it: chmod u+w"
             )
 
 
 def _refuse_records(tree: SafeDir, log: TurnLog, steps: Sequence[PathChange]) -> None:
-    """Refuse to change localagent's own records, where the workspace holds them."""
+    """Refuse to change localagent's own records if the workspace contains them."""
     sessions = log.session_dir.resolve().parent
     if not sessions.is_relative_to(tree.root):
         return
@@ -339,7 +347,7 @@ def _diff(step: PathChange, blobs: Blobs, data: Mapping[str, bytes]) -> str:
 
 
 def _text(state: PathState, blobs: Blobs, data: bytes | None) -> str | bytes | None:
-    """The content as text; None for no content, and bytes for content that is no text."""
+    """The content as text; None without content, and bytes if the content is not text."""
     if not state.sha256:
         return None
     if state.size > _MAX_DIFF:

@@ -1,20 +1,20 @@
-"""Apply changes to the workspace: the only module that writes there.
+"""Apply changes to the workspace. No other module writes to the workspace.
 
-A change writes every new content to a temporary file beside its target, waits until it is on the
-disk, and then renames it over the target. All temporary files are written before the first rename,
-so a full disk stops the change before it begins. The order makes each step possible:
+A change writes each new content to a temporary file next to its target, syncs the file to disk, and
+then renames it over the target. All temporary files are written before the first rename, so a full
+disk stops the change before any target is touched. The steps, in order:
 
-1. give us write permission on folders that change or go;
-2. stage the new contents in temporary files;
-3. remove the paths that go, deepest first;
+1. make the folders that are changed or deleted writable;
+2. write the new contents to temporary files;
+3. delete paths, deepest first;
 4. make folders;
-5. rename files and links into place;
-6. give folders their modes, deepest first;
+5. rename the temporary files and links to their targets;
+6. set the modes of folders, deepest first;
 7. sync the folders.
 
-After a kill, each path has its old or its new state; a file that gives way to a folder, or a folder
-to a file, may be absent. Temporary files may be left, whose names follow from the change. `revert`
-leads back from any such state.
+If the process is killed, each path has its old or its new state. A path that changes from file to
+folder, or from folder to file, may be absent. Temporary files may be left over; their names can be
+computed from the change. `revert` restores the old state from any of these states.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from localagent.history.checkpoints.blobs import in_bulk, sync_all
 from localagent.history.checkpoints.change_set import PathChange, build_change_set
 from localagent.workspace.safe_files import PathState, SafeDir
 
-_OURS = 0o700  # our permissions on a folder while its content changes
+_OURS = 0o700  # permissions that localagent needs on a folder to change the folder's content
 _NAME_MAX = 200  # bytes; file systems allow 255, and some encodings need more room
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota error
@@ -44,7 +44,7 @@ def temp_name(path: str, apply_id: str) -> str:
     """The name of the temporary file for `path`."""
     name = os.fsencode(path.rpartition("/")[2])
     if len(name) > _NAME_MAX:
-        # Long names in one folder may share their start, so the hash is of the whole name.
+        # A hash of the whole name, because long names in one folder may begin alike.
         name = hashlib.sha256(name).hexdigest()[:16].encode()
     return f".{os.fsdecode(name)}.localagent-{apply_id}.tmp"
 
@@ -52,10 +52,11 @@ def temp_name(path: str, apply_id: str) -> str:
 def apply_changes(
     tree: SafeDir, steps: Sequence[PathChange], apply_id: str, content: Content
 ) -> None:
-    """Apply all `steps`. `content` opens the bytes of a step's file, or its link's target.
+    """Apply all `steps`.
 
-    Raises WorkspaceError (no space, no permission, a concurrent write) and OutsideWorkspace (a
-    folder on a path became a link). The caller then calls `revert`.
+    `content` opens the new bytes of a step: the content of a file, or the target of a link. Raises
+    WorkspaceError (no space, no permission, or a concurrent write) and OutsideWorkspace (a folder
+    on the path was replaced by a link). After an error, the caller must call `revert`.
     """
     _loosen(tree, steps)
     leaves = [s for s in steps if s.after.kind in ("file", "symlink")]
@@ -87,10 +88,11 @@ def apply_changes(
 def revert(
     tree: SafeDir, steps: Sequence[PathChange], apply_id: str, content: Content
 ) -> list[str]:
-    """Take `steps` back, whether applied in part or in whole.
+    """Take `steps` back, whether some or all of them were applied.
 
-    Returns the paths in neither their old nor their new state: another program wrote them, and they
-    stay. Raises as `apply_changes` does; the next call continues where this one stopped.
+    Returns the paths that another program changed in the meantime; `revert` leaves these paths
+    alone. Raises the same errors as `apply_changes`. After an error, call `revert` again to
+    continue.
     """
     discard(tree, steps, apply_id)
     goals: dict[str, PathState] = {}
@@ -103,14 +105,14 @@ def revert(
             goals[step.path] = step.before
         else:
             left.append(step.path)
-    # A folder stays, too, if it is in the way and another program wrote into it.
+    # A folder in the place of an old file stays if another program wrote into the folder.
     back = build_change_set(tree, goals, clear=False)
     apply_changes(tree, back.steps, apply_id, content)
     return sorted({*left, *back.blocked})
 
 
 def discard(tree: SafeDir, steps: Sequence[PathChange], apply_id: str) -> int:
-    """Remove the temporary files of `steps`; returns their number."""
+    """Delete the temporary files of `steps`, and return the number of deleted files."""
     count = 0
     for step in steps:
         with _blaming(step.path):
@@ -119,7 +121,7 @@ def discard(tree: SafeDir, steps: Sequence[PathChange], apply_id: str) -> int:
 
 
 def reading(data: Mapping[str, bytes], stored: Callable[[str], BinaryIO]) -> Content:
-    """Content from `data` by path, or else from `stored` by sha256."""
+    """A `Content` that reads from `data` by path, or else from `stored` by SHA-256."""
 
     def content(step: PathChange) -> BinaryIO:
         if step.path in data:
@@ -130,12 +132,12 @@ def reading(data: Mapping[str, bytes], stored: Callable[[str], BinaryIO]) -> Con
 
 
 def _gives_way(step: PathChange) -> bool:
-    """Whether the old path must go before the new one can be there."""
+    """Whether the step must delete the old file or folder before it can make the new one."""
     return step.after.kind == "absent" or (step.before.kind == "dir") != (step.after.kind == "dir")
 
 
 def _ours(now: PathState, step: PathChange) -> bool:
-    """Whether an unfinished `apply_changes` of `step` can have left the state `now`."""
+    """Whether `apply_changes` can have left the path of `step` in the state `now`."""
     if now == step.after:
         return True
     if now.kind == "absent":
@@ -155,13 +157,13 @@ def _loosen(tree: SafeDir, steps: Sequence[PathChange]) -> None:
 
 
 def _has_folder(tree: SafeDir, path: str) -> bool:
-    """Whether the folder of `path` exists already, so that staging is possible now."""
+    """Whether the folder that will hold `path` exists already."""
     parent = path.rpartition("/")[0]
     return not parent or tree.stat(parent).kind == "dir"
 
 
 def _stage(tree: SafeDir, step: PathChange, apply_id: str, content: Content, *, sync: bool) -> None:
-    """Write the temporary file of `step`."""
+    """Write the new content of `step` to its temporary file."""
     temp = temp_name(step.path, apply_id)
     with _blaming(step.path), content(step) as source:
         if step.after.kind == "symlink":
@@ -171,16 +173,16 @@ def _stage(tree: SafeDir, step: PathChange, apply_id: str, content: Content, *, 
 
 
 def _unchanged(tree: SafeDir, step: PathChange) -> None:
-    """Raise WorkspaceError where another program wrote the path since its state was read."""
+    """Raise WorkspaceError if another program changed the path after localagent read its state."""
     expected = step.before.stamp
     if step.before.kind == "dir" or (expected is None and step.before.kind != "absent"):
         return
     now = tree.stat(step.path)
-    removed = _gives_way(step) and now.kind == "absent"  # the removal came just before
+    removed = _gives_way(step) and now.kind == "absent"  # `apply_changes` deleted it just before
     if not removed and (now.stamp != expected or now.kind != step.before.kind):
         raise WorkspaceError(
-            f"another program changed {step.path} at this moment",
-            "nothing of this change was kept; try again",
+            f"another program changed {step.path} at the same time",
+            "no part of this change was kept; try again",
         )
 
 
@@ -197,7 +199,7 @@ def _finish(tree: SafeDir, steps: Sequence[PathChange]) -> None:
 
 @contextmanager
 def _blaming(path: str) -> Iterator[None]:
-    """Turn an OSError into an error on which the user can act."""
+    """Turn an OSError about `path` into an error that says what the user can do."""
     try:
         yield
     except OSError as error:
@@ -213,11 +215,11 @@ def explain(error: OSError, path: str) -> LocalAgentError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WorkspaceError(
             f"cannot write {path}: {error.strerror}",
-            "check who owns the file and its folder, and their modes",
+            "check the owners and the modes of the file and its folder",
         )
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return OutsideWorkspace(
             f"cannot write {path}: a folder on its path was replaced by something else",
-            "nothing of this change was kept; look at the folder and try again",
+            "no part of this change was kept; check the folder and try again",
         )
     return WorkspaceError(f"cannot write {path}: {error.strerror or error}")

@@ -1,14 +1,15 @@
 """The log of one turn's changes: `checkpoints/turn-0001.jsonl` in the session's folder.
 
-It has three kinds of lines. Each line is on the disk before the step that it announces:
+The log has three kinds of lines:
 
     {"op": "intent", "id", "kind", "workspace", "time", "steps": [{path, before, after}, …]}
     {"op": "done", "id", "modes": {path: mode}}
     {"op": "reverted", "id", "left": [path, …]}
 
-An intent without one of the other two belongs to a transaction that was cut short. `kind` says who
-changed the workspace: the agent ("turn"), or the user by "undo" or "redo". "modes" has the modes of
-paths to which the file system gave another mode (FAT, some mounts).
+An "intent" is on disk before the change begins. An intent without a "done" or "reverted" line
+belongs to a transaction that a killed process did not finish. `kind` says who changed the
+workspace: the agent ("turn"), or the user by "undo" or "redo". `modes` lists the paths to which the
+file system gave a mode other than requested (FAT, some mounts), with that mode.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _NAME = re.compile(r"turn-(\d{4,})\.jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One change, all or nothing. `time` is in nanoseconds since 1970."""
+    """One all-or-nothing change. `time` is in nanoseconds since 1970."""
 
     id: str
     kind: TransactionKind
@@ -45,7 +46,10 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class NetChange:
-    """The change of one path by a whole turn: its first state, its last, and all in between."""
+    """The change of one path by a whole turn.
+
+    `before` and `after` are the path's first and last state; `known` are all its states.
+    """
 
     before: PathState
     after: PathState
@@ -53,7 +57,7 @@ class NetChange:
 
 
 class TurnLog:
-    """The log of the turn number `turn` of the session in `session_dir`."""
+    """The log of the turn with the number `turn` of the session in `session_dir`."""
 
     def __init__(self, session_dir: Path, turn: int) -> None:
         self.session_dir = session_dir
@@ -120,7 +124,7 @@ def _with_mode(step: PathChange, modes: dict[str, int | None]) -> PathChange:
 
 
 def turn_logs(session_dir: Path) -> list[TurnLog]:
-    """The logs of all turns of a session with changes, in order."""
+    """The logs of all turns of a session that changed the workspace, in order."""
     try:
         names = [entry.name for entry in (session_dir / "checkpoints").iterdir()]
     except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +134,10 @@ def turn_logs(session_dir: Path) -> list[TurnLog]:
 
 
 def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Transaction]]]:
-    """Every turn of every session with a change in `workspace` (its real path)."""
+    """The log of every turn that changed `workspace`, with the turn's transactions there.
+
+    `workspace` is a path without links.
+    """
     try:
         folders = sorted(entry for entry in sessions.iterdir() if entry.is_dir())
     except FileNotFoundError:
@@ -143,12 +150,15 @@ def all_logs(sessions: Path, workspace: str) -> Iterator[tuple[TurnLog, list[Tra
 
 
 def last_done(applies: Sequence[Transaction]) -> Transaction | None:
-    """The last transaction that was neither cut short nor taken back."""
+    """The last transaction that was completed and not reverted, or None."""
     return next((apply for apply in reversed(applies) if apply.outcome == "done"), None)
 
 
 def net_changes(applies: Sequence[Transaction]) -> dict[str, NetChange]:
-    """The changes of a turn that are in force, by path: none after an undo, all after a redo."""
+    """The changes of a turn that are in effect, by path.
+
+    After an undo, there are none; after a redo, there are all of the turn's changes again.
+    """
     live: dict[str, NetChange] = {}
     for apply in applies:
         if apply.outcome != "done":

@@ -1,8 +1,8 @@
 """Undo and redo of a turn's changes.
 
-An undo is itself a change with a checkpoint. It is as safe to kill as any other change, the next
-run completes it, and `redo` takes it back. It needs the logs in `checkpoints/` and the stored
-contents, and no transcript.
+An undo is itself a change with a checkpoint. If it is killed, the next run takes it back like any
+other unfinished change. `redo` reverses a completed undo. An undo needs the logs in `checkpoints/`
+and the stored contents, but no transcript.
 """
 
 from __future__ import annotations
@@ -34,15 +34,17 @@ from localagent.workspace.safe_files import SafeDir
 
 Kind = Literal["undo", "redo"]
 _MAX_NAMES = 5  # in a message
-# An undo overwrites what a turn wrote, which had a bound of its own. An undo that fails for want of
-# room would be the worst outcome.
+# An undo may store any number of bytes. The turn's own changes were already limited, and the user
+# must never be unable to undo them.
 _UNBOUNDED = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """The result of an undo or redo. `kept` are folders of the turn that stay, because they hold
-    something else now."""
+    """The result of an undo or redo.
+
+    `kept` are the turn's folders that were not deleted, because they now hold other files.
+    """
 
     session: str
     turn: int
@@ -52,7 +54,7 @@ class UndoResult:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A turn's log, its changes in force, and its undo if that came last."""
+    """A turn's log, its changes in effect, and its undo if the undo is its last transaction."""
 
     log: TurnLog
     time: int
@@ -64,7 +66,7 @@ class _Turn:
         return f"{self.log.session}:{self.log.turn}"
 
     def changes(self, kind: Kind) -> dict[str, NetChange]:
-        """The changes to take back, by path: those of the turn, or those of its undo."""
+        """The changes to take back, by path: for "undo" the turn's, for "redo" its undo's."""
         if kind == "undo":
             return self.live
         steps = self.undo.steps if self.undo else ()
@@ -79,16 +81,20 @@ def undo(
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
 ) -> UndoResult:
-    """Give every path that a turn changed in `root` its old content, mode and kind.
+    """Undo a turn: restore the old content, mode and kind of every path that it changed in `root`.
 
-    Folders that the turn made go if they are empty then. `which` is "SESSION:TURN", "SESSION" (its
-    last turn), "TURN" (of the newest session with that turn), or None: the last turn of any session
-    that has a change in force here. The start of an id is enough for a session. `lock` is the
-    workspace's lock if the caller holds it. A path that changed after the turn stops the undo,
-    unless `force` overwrites it.
+    A folder that the turn made is deleted if the undo leaves it empty. `which` selects the turn:
 
-    Raises UsageError (no such turn, nothing to undo) and WorkspaceError (changed by hand, locked by
-    another session, stored content missing, no space or permission).
+    - "SESSION:TURN"; SESSION is an id, or the start of one;
+    - "SESSION": the last turn of this session;
+    - "TURN": the turn with this number in the newest session that has one;
+    - None: the last turn, of any session, with changes in effect here.
+
+    `lock` is the workspace's lock if the caller holds it. If a path changed after the turn, nothing
+    is undone, unless `force` says to overwrite such paths.
+
+    Raises UsageError (no such turn, or nothing to undo) and WorkspaceError (changed by hand, locked
+    by another session, stored content missing, no space, or no permission).
     """
 
     return _run("undo", Path(root), which, force, sessions, lock)
@@ -102,7 +108,10 @@ def redo(
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
 ) -> UndoResult:
-    """Take back the last undo in `root`, or the undo of the turn `which`. See `undo`."""
+    """Reverse the last undo in `root`, or the undo of the turn `which`.
+
+    The parameters and the errors are those of `undo`.
+    """
     return _run("redo", Path(root), which, force, sessions, lock)
 
 
@@ -114,9 +123,10 @@ def undo_from(
     sessions: Path | None = None,
     lock: WorkspaceLock | None = None,
 ) -> list[UndoResult]:
-    """Undo the turns of the session with this full id in `root`, from the last one back to `turn`.
+    """Undo the turns of a session in `root`, from the last turn back to `turn`.
 
-    If one of them cannot be undone, none is. Raises as `undo`.
+    `session` is a full id. If one of the turns cannot be undone, none is. Raises the same errors as
+    `undo`.
     """
     line = list(lineage(session))
     later = [
@@ -165,10 +175,13 @@ def _run(
 def _changes_back(
     tree: SafeDir, turn: _Turn, changes: Mapping[str, NetChange], force: bool
 ) -> ChangeSet:
-    """The changes back. Raises WorkspaceError where another program's work would be lost."""
+    """Build the change set that takes `changes` back.
+
+    Raises WorkspaceError if a path changed after the turn, unless `force` is given.
+    """
     by_hand = [path for path, n in changes.items() if tree.state(path) not in n.known]
     goals = {path: n.before for path, n in changes.items()}
-    # A folder that is to go stays if it holds something else, also with `force`.
+    # Even with `force`, a folder that holds other files is not deleted.
     deleted = {path: goal for path, goal in goals.items() if goal.kind == "absent"}
     kept = build_change_set(tree, deleted, clear=False).kept
     change_set = build_change_set(
@@ -180,7 +193,7 @@ def _changes_back(
         more = f" and {len(conflicts) - _MAX_NAMES} more" if len(conflicts) > _MAX_NAMES else ""
         raise WorkspaceError(
             f"changed since turn {turn.name}: {names}{more}; nothing was undone",
-            "--force overwrites them; what they hold now is kept, and `redo` brings it back",
+            "--force overwrites them; `redo` then restores their present content",
         )
     return ChangeSet(change_set.steps, tuple(sorted({*kept, *change_set.kept})))
 
@@ -222,7 +235,7 @@ def _matching(turns: list[_Turn], which: str) -> Iterable[_Turn]:
     if not session and not number.isdigit():
         session, number = which, ""
     elif not session or len(number) > 4:
-        # "20261122" is the start of a session's id, and no turn's number.
+        # A long number such as "20261122" is the start of a session's id, not a turn's number.
         session, number = ("", number) if len(number) <= 4 else (which, "")
     matching = [turn for turn in turns if not number or turn.log.turn == int(number)]
     if session:
@@ -232,17 +245,17 @@ def _matching(turns: list[_Turn], which: str) -> Iterable[_Turn]:
 
 
 def _of(session: str, candidates: list[_Turn], turns: list[_Turn]) -> list[_Turn]:
-    """The turns in `candidates` of a session and of its ancestors up to the fork.
+    """The turns in `candidates` that belong to a session, or to its ancestors before the fork.
 
-    Raises UsageError for a deleted ancestor and for an unknown session.
+    Raises UsageError for an unknown session, and if a deleted ancestor may have held the turn.
     """
     known = sorted({*session_ids(), *(turn.log.session for turn in turns)})
     line = list(lineage(find_session(session, known)))
     of_it = [turn for turn in candidates if any(_from(turn, one) for one in line)]
     if not of_it and len(line) > 1 and not exists(line[-1].session):
         raise UsageError(
-            f"what was changed before {line[0].session} was forked can no longer be undone",
-            f"session {line[-1].session}, where it was made, is deleted",
+            f"changes made before {line[0].session} was forked can no longer be undone",
+            f"session {line[-1].session}, which made these changes, was deleted",
         )
     return of_it
 

@@ -1,7 +1,8 @@
-"""One writing session per workspace, by an advisory lock.
+"""An advisory lock that lets only one session at a time write to a workspace.
 
 The lock is a file in the state folder, locked with flock (msvcrt on Windows). The kernel releases
-it when its holder dies, in whatever way. The file's content is for the message only.
+the lock when the process that holds it ends for any reason. The file's content names the holder in
+messages; the lock does not depend on the content.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from localagent.workspace.workspace import workspace_key
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The holder of a workspace. `pid` is 0 while it is unknown."""
+    """The process and session that hold a workspace's lock. An unknown `pid` is 0."""
 
     pid: int
     session: str
@@ -33,7 +34,7 @@ class Holder:
 
 
 class WorkspaceLock:
-    """A held lock, until `release` or the end of a `with` block."""
+    """A workspace's lock, held until `release` or the end of a `with` block."""
 
     def __init__(self, fd: int, session: str, workspace: str) -> None:
         self._fd = fd
@@ -43,7 +44,7 @@ class WorkspaceLock:
     def release(self) -> None:
         """Release the lock; a second call does nothing."""
         if self._fd >= 0:
-            # The file stays: after a removal, two sessions could lock two files of one name.
+            # The file is not deleted: otherwise two sessions could lock two files with this name.
             os.ftruncate(self._fd, 0)
             unlock(self._fd)
             os.close(self._fd)
@@ -62,9 +63,10 @@ class WorkspaceLock:
 
 
 def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
-    """Take the lock on the workspace `root`, or return its holder, without waiting.
+    """Take the lock on the workspace `root` without waiting.
 
-    Raises WorkspaceError if the lock file cannot be made.
+    Returns the lock, or its holder if another session has it. Raises WorkspaceError if the lock
+    file cannot be opened.
     """
     real = os.path.realpath(root)
     try:
@@ -74,7 +76,7 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
     except OSError as error:
         raise WorkspaceError(
             f"cannot lock the workspace: {error.strerror} ({error.filename})",
-            "check the space and the permissions of localagent's state folder",
+            "check the free space and the permissions of localagent's state folder",
         ) from error
     try:
         lock_now(fd)
@@ -89,15 +91,15 @@ def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
 
 
 def workspace_file(root: str | Path, kind: str) -> Path:
-    """The path of a file for the workspace `root`, with the suffix `kind`, in the folder of locks.
+    """The path of the file with the suffix `kind` for the workspace `root`, in the folder `locks`.
 
-    Makes the folder. Raises OSError.
+    Makes the folder if it is missing. Raises OSError.
     """
     return private(state_dir() / "locks") / f"{workspace_key(root)}.{kind}"
 
 
 def _sign(fd: int, session: str, workspace: str) -> None:
-    """Write the holder into the file."""
+    """Write this process, the session and the workspace into the lock file."""
     content = {"pid": os.getpid(), "session": session, "workspace": workspace}
     os.ftruncate(fd, 0)
     os.lseek(fd, 0, os.SEEK_SET)
@@ -105,7 +107,7 @@ def _sign(fd: int, session: str, workspace: str) -> None:
 
 
 def _holder(fd: int) -> Holder:
-    """The holder, from the file; it may not have written its name yet."""
+    """Read the holder from the lock file. A holder that has just begun may be missing there."""
     try:
         os.lseek(fd, 0, os.SEEK_SET)
         content = json.loads(os.read(fd, 1 << 16))
@@ -117,8 +119,8 @@ def _holder(fd: int) -> Holder:
 def next_timestamp(workspace: Path, earlier: Iterable[Transaction]) -> int:
     """The time of a new change, in nanoseconds since 1970.
 
-    It is later than all of `earlier` and than the last change in `workspace`, whose lock the caller
-    holds.
+    The time is later than all of `earlier`, and later than the last change in `workspace`. The
+    caller must hold the workspace's lock.
     """
     with suppress(OSError):
         place = workspace_file(workspace, "last")

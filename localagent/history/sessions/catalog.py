@@ -1,9 +1,9 @@
 """The stored sessions: find, rename, fork and delete them.
 
-A fork is a session with its parent's events up to a turn. The record of what these turns changed
-stays with the parent, so that each change can be undone once and not twice; `lineage` names the
-sessions where a fork's earlier turns lie. The KV cache is kept by its tokens
-(`models/llamacpp/worker/kv_files.py`), so a fork continues as quickly as its parent.
+A fork is a new session that begins with its parent's events up to a turn. The checkpoints of these
+turns stay in the parent, so that no change can be undone twice. `lineage` lists the sessions that
+hold a fork's earlier turns. KV caches are stored by their tokens
+(`models/llamacpp/worker/kv_files.py`), so a fork can use its parent's cache.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from localagent.history.sessions.transcript import (
 
 MAX_TITLE = 200  # characters
 
-# The event types and fields that a search reads.
+# For each event type that a search reads, the field that holds the text.
 _SEARCHED = {
     "session_titled": "title",
     "turn_started": "prompt",
     "message_added": "content",
     "file_changed": "path",
 }
-# Events of a process before its first turn belong to that turn.
+# When one of these events comes directly before a turn, it belongs to that turn.
 _OPENING = (events.SessionStarted, events.Warned, events.ModelSwitched)
 _ALL_TURNS = 1 << 62
 _DELETED = ".pruned-"
@@ -44,7 +44,7 @@ _DELETED = ".pruned-"
 
 @dataclass(frozen=True, slots=True)
 class SessionMatch:
-    """A session, and the first line with a searched word; "" without words."""
+    """A session that a search found. `line` is the first line that contains a searched word."""
 
     session: SessionSummary
     line: str = ""
@@ -52,7 +52,7 @@ class SessionMatch:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """A deleted session, and the bytes that it took."""
+    """A deleted session, and the disk space that it took, in bytes."""
 
     session: str
     bytes: int
@@ -61,10 +61,10 @@ class Pruned:
 def find(
     workspace: Path | None, words: Sequence[str] = (), outcome: str = "", file: str = ""
 ) -> list[SessionMatch]:
-    """The sessions of one workspace or of all, newest first.
+    """The stored sessions that match all given conditions, newest first.
 
-    All `words` occur in a session, in any case. Its last turn ended with `outcome`, and it changed
-    a file whose path contains `file`.
+    A session matches if it is of `workspace` (None: any), contains all `words` (ignoring case), its
+    last turn ended with `outcome`, and it changed a file whose path contains `file`.
     """
     folded = [word.casefold() for word in words]
     matches = []
@@ -80,7 +80,7 @@ def find(
 
 
 def _first_line(session: str, words: Sequence[str]) -> str | None:
-    """The first line with the first of `words`; None where not all of them occur."""
+    """The first line with the first of `words`; None if any of `words` is missing."""
     missing = dict.fromkeys(words)
     first = None
     for record in transcript.records(session, tuple(_SEARCHED)):
@@ -97,10 +97,10 @@ def _first_line(session: str, words: Sequence[str]) -> str | None:
 
 
 def rename(session: str, title: str) -> str:
-    """Give a session another title; returns its id.
+    """Change a session's title, and return the session's id.
 
-    Raises UsageError for an unknown session or an invalid title, and WorkspaceError for a session
-    at work.
+    Raises UsageError for an unknown session or an invalid title, and WorkspaceError if the session
+    is in use.
     """
     past = transcript.read(session)
     event = titled(title)
@@ -111,11 +111,11 @@ def rename(session: str, title: str) -> str:
 
 
 def titled(title: str) -> SessionTitled:
-    """The event that gives a session this title. Raises UsageError for an invalid one."""
+    """The event that gives a session the title `title`. Raises UsageError for an invalid title."""
     text = " ".join(title.split())
     if not text or len(text) > MAX_TITLE or not text.isprintable():
         raise UsageError(
-            "this is no title", f"a title is one line of 1 to {MAX_TITLE} printable characters"
+            "invalid title", f"a title is one line of 1 to {MAX_TITLE} printable characters"
         )
     return SessionTitled(text)
 
@@ -124,10 +124,11 @@ def titled(title: str) -> SessionTitled:
 
 
 def fork(session: str, turn: int | None = None) -> str:
-    """Begin a session with the turns of `session` up to `turn` (default: all); returns its id.
+    """Make a new session with the turns of `session` up to `turn` (default: all).
 
-    `session` is an id, or the start or end of one; it may be at work. A fork at turn 0 takes the
-    title alone. Raises UsageError for an unknown session or turn, and WorkspaceError.
+    Returns the new session's id. `session` is an id, or the start or end of one; the session may be
+    in use. A fork at turn 0 copies only the title. Raises UsageError for an unknown session or
+    turn, and WorkspaceError.
     """
     past = transcript.read(session)
     last = past.last_turn
@@ -140,7 +141,7 @@ def fork(session: str, turn: int | None = None) -> str:
         with jsonl.Appender(folder / transcript.FILE) as file:
             for seq, entry in enumerate(_entries_until(past, until), 1):
                 file.append({"seq": seq, "time": entry.time, **to_dict(entry.event)})
-        # Last, because a folder without this file is no session.
+        # The description is written last, because a folder without one is not a session.
         transcript.describe(folder, past.workspace, Parent(past.session, until))
     except OSError as error:
         raise WorkspaceError(
@@ -151,9 +152,9 @@ def fork(session: str, turn: int | None = None) -> str:
 
 
 def lineage(session: str, sessions: Path | None = None) -> Iterator[Parent]:
-    """The session of this full id and its ancestors, each with the last turn that it contributes.
+    """The session with this full id, then its ancestors, each with its last turn in the session.
 
-    A deleted ancestor comes last.
+    If an ancestor was deleted, the list ends with that ancestor.
     """
     here: Parent | None = Parent(session, _ALL_TURNS)
     visited: set[str] = set()
@@ -176,7 +177,7 @@ def exists(session: str, sessions: Path | None = None) -> bool:
 
 
 def _entries_until(past: Transcript, turn: int) -> list[StoredEvent]:
-    """The entries of the turns up to `turn`, and the last title."""
+    """The entries of the turns up to `turn`, and the session's last title."""
     entries: list[StoredEvent] = []
     for entry in past.entries:
         if isinstance(entry.event, events.TurnStarted) and entry.event.turn > turn:
@@ -193,7 +194,7 @@ def _entries_until(past: Transcript, turn: int) -> list[StoredEvent]:
 
 
 def disk_use(session: str) -> int:
-    """The bytes of a session: transcript, records and stored contents."""
+    """The disk space of a session in bytes: transcript, checkpoints and stored contents."""
     files = (sessions_dir() / session).rglob("*")
     return sum(p.stat().st_size for p in files if not p.is_symlink() and p.is_file())
 
@@ -215,11 +216,11 @@ def candidates(max_bytes: int, keep: int = 10) -> list[Pruned]:
 
 
 def prune(max_bytes: int, keep: int = 10) -> list[Pruned]:
-    """Delete the oldest sessions until all of them take at most `max_bytes`.
+    """Delete the oldest sessions until the remaining ones take at most `max_bytes`.
 
-    The newest `keep` sessions and sessions at work stay. A deleted session cannot be undone,
-    resumed or replayed. Returns the deleted sessions, oldest first. The next call completes a call
-    that was killed. Raises WorkspaceError.
+    The newest `keep` sessions, and sessions in use, are not deleted. A deleted session cannot be
+    undone, resumed or replayed. Returns the deleted sessions, oldest first. If a call is killed,
+    the next call completes it. Raises WorkspaceError.
     """
     _finish_deletion()
     chosen = candidates(max_bytes, keep)
@@ -229,9 +230,9 @@ def prune(max_bytes: int, keep: int = 10) -> list[Pruned]:
 
 
 def delete(session: str) -> Pruned:
-    """Delete the session whose id is `session`, or begins or ends with it.
+    """Delete the session that `session` identifies: an id, or the start or end of one.
 
-    Raises UsageError for an unknown session, and WorkspaceError for a session at work.
+    Raises UsageError for an unknown session, and WorkspaceError if the session is in use.
     """
     name = transcript.find_session(session)
     if transcript.is_in_use(name):
@@ -244,7 +245,7 @@ def delete(session: str) -> Pruned:
 def _delete(session: str) -> None:
     folder = sessions_dir() / session
     try:
-        # The new name tells a session that is half deleted from a whole one.
+        # The new name marks the session as deleted, even if the process is killed now.
         folder.rename(folder.with_name(_DELETED + folder.name))
     except OSError as error:
         raise WorkspaceError(f"cannot delete {folder}: {error.strerror}") from error

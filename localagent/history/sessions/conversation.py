@@ -20,8 +20,7 @@ from localagent.core.messages import Message, Part, PromptRecord, Role
 
 @dataclass(frozen=True, slots=True)
 class TurnStart:
-    """The start of a turn in the conversation: the user's prompt, and the number of messages before
-    it."""
+    """The start of a turn. `at` is the number of messages in the conversation before the turn."""
 
     turn: int
     prompt: str
@@ -33,13 +32,13 @@ class TurnStart:
 class ConversationLog:
     """The messages so far, and the start of each turn.
 
-    Turns that the user rewound are not in it. After the conversation was replaced, the user cannot
-    rewind to a turn before that.
+    Rewound turns are left out. A replacement of the conversation clears `turns`, so the user cannot
+    rewind to an earlier turn.
     """
 
     messages: list[Message] = field(default_factory=list)
     turns: list[TurnStart] = field(default_factory=list)
-    # Each plan with the turn in or after which it was made.
+    # Each plan, with the number of the last turn that had started when the plan was made.
     _plans: list[tuple[int, PlanChanged]] = field(default_factory=list)
     _turn: int = 0
 
@@ -50,7 +49,7 @@ class ConversationLog:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> ConversationLog:
-        """The conversation that these events build."""
+        """The conversation after all of `events`."""
         conversation = cls()
         for event in events:
             conversation.record(event)
@@ -82,7 +81,7 @@ def _message(data: dict[str, str]) -> Message:
 
 
 def _question(data: dict[str, Any]) -> PromptRecord | None:
-    """The question in `MessageAdded.asked`; None for no question, or for an unreadable one."""
+    """The question in `MessageAdded.asked`; None if the question is missing or invalid."""
     try:
         return PromptRecord(
             str(data["question"]),

@@ -1,7 +1,7 @@
 """Append-only files of JSON records, one per line, that survive `kill -9` and a full disk.
 
-A process that is killed while it writes leaves at most one torn line, the last. `read` counts it as
-damaged; `Appender` starts a new line after it, so no later record is lost.
+A process that is killed while it writes leaves at most a torn last line. `read` counts a torn line
+as damaged. `Appender` starts a new line after a torn line, so no later record is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from localagent.core.locks import BUSY, lock_now
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of a file in order. `damaged` counts lines that are torn or no JSON object."""
+    """The records of a file in order. `damaged` counts the lines that are not a JSON object."""
 
     records: list[dict[str, Any]]
     damaged: int
@@ -28,19 +28,19 @@ _LOCK_SECONDS = 3.0
 
 
 class InUse(Exception):
-    """Another writer has the file open for itself alone."""
+    """Another writer has the file open with `alone`."""
 
 
 class Appender:
-    """A file open for appending records, made with mode 0600. Its folder must exist.
+    """A file open for appending records. A new file gets the mode 0600; its folder must exist.
 
-    With `alone`, no other writer opens it with `alone` at the same time, except on file systems
-    without locks. The children of a killed process may hold the lock for a moment, so the
-    constructor waits for it.
+    Only one writer at a time can open a file with `alone`, except on file systems without locks.
+    The constructor waits a few seconds for the lock, because the children of a killed process may
+    hold it for a moment.
     """
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
-        """Open `path`. Raises OSError, and InUse where another writer has it for itself alone."""
+        """Open `path`. Raises OSError, and InUse if another writer has it open with `alone`."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         self._fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
         if alone and not _locked_soon(self._fd):
@@ -53,9 +53,9 @@ class Appender:
                 write_whole(self._fd, b"\n")
 
     def append(self, record: dict[str, Any], *, sync: bool = False) -> None:
-        """Write one record as one line, and with `sync` wait until it is on the disk.
+        """Write one record as one line. With `sync`, wait until the line is on disk.
 
-        Raises OSError, and leaves the file unchanged then.
+        Raises OSError; a failed write leaves no part of the line in the file.
         """
         write_whole(self._fd, _line(record))
         if sync:
@@ -75,10 +75,7 @@ class Appender:
 
 
 def write_whole(fd: int, data: bytes) -> None:
-    """Append all of `data` or nothing. Raises OSError.
-
-    The kernel nearly always takes it in one write().
-    """
+    """Append all of `data`, or nothing if a write fails. Raises OSError."""
     size = os.fstat(fd).st_size
     view = memoryview(data)
     try:
@@ -90,7 +87,7 @@ def write_whole(fd: int, data: bytes) -> None:
 
 
 def in_use(path: Path) -> bool:
-    """Whether a writer, also one in this process, has `path` open for itself alone."""
+    """Whether a writer in any process has `path` open with `alone`."""
     try:
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError:
@@ -109,11 +106,11 @@ def _locked_soon(fd: int) -> bool:
 
 
 def _locked(descriptor: int) -> bool:
-    """Lock an open file; False where another process holds the lock."""
+    """Lock an open file. Returns False if another process holds the lock."""
     try:
         lock_now(descriptor)
     except OSError as error:
-        return error.errno not in BUSY  # no locks there
+        return error.errno not in BUSY  # any other error: the file system has no locks
     return True
 
 
@@ -137,7 +134,7 @@ def read(path: Path) -> Records:
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """The record of one line; None for a torn line."""
+    """The record of one line; None for a line that is not a JSON object."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -150,5 +147,5 @@ def _line(record: dict[str, Any]) -> bytes:
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         return text.encode() + b"\n"
     except UnicodeEncodeError:
-        # A file name that is not UTF-8 has lone surrogates, which only the escaped form carries.
+        # A file name that is not UTF-8 has lone surrogates; JSON can only hold them escaped.
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"

@@ -1,7 +1,8 @@
-"""Replay of a recorded session: the model's replies come from the record, the tools run for real.
+"""Replay a recorded session with its recorded model replies; the tools really run.
 
-`ReplayModel` repeats the recorded replies. `compare` finds the first observation that differs in
-the new run: the result of a tool or a check, or a changed file.
+`ReplayModel` repeats the recorded replies. `compare` finds the first observation that differs
+between the recorded and the new run. An observation is the result of a tool, the result of a check,
+or a changed file.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from localagent.models.base import (
 )
 from localagent.models.scripted import SCRIPTED, rendered, tokenize, tokens
 
-# Text that differs from run to run without meaning.
+# Patterns for text that differs between any two runs, such as times and temporary paths.
 _NOISE = (
     (re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|sec|secs|seconds?|minutes?)\b"), "<time>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?"), "<time>"),
@@ -51,7 +52,7 @@ _NOISE = (
     (re.compile(r"\b0x[0-9a-fA-F]{4,16}\b"), "<address>"),
     (re.compile(r"\b\d{8}-\d{4}-[0-9a-z]{4}\b"), "<session>"),
     (re.compile(rf"(?:{re.escape(tempfile.gettempdir())}|/tmp|/var/tmp)/[^\s'\":,)]+"), "<temp>"),
-    # pytest fills lines with these signs up to the terminal's width, around texts with times.
+    # pytest pads lines with these characters to the terminal's width; times change the padding.
     (re.compile(r"[=_-]{3,}"), "---"),
 )
 _IGNORED = {"call", "seconds", "for_person"}
@@ -59,10 +60,10 @@ _IGNORED = {"call", "seconds", "for_person"}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first observation that differs: its number, from 1, and both sides.
+    """The first observation that differs between two runs. `number` counts from 1.
 
-    A side is None where its run has no further observation. `field` is "" for observations of
-    different kinds.
+    `recorded` or `new` is None if that run has no such observation. `field` names the field that
+    differs; it is "" if the observations are of different kinds.
     """
 
     number: int
@@ -71,7 +72,7 @@ class Difference:
     new: Event | None
 
     def __str__(self) -> str:
-        """One line for each side."""
+        """A headline, then one line for each run."""
         return (
             f"observation {self.number} differs{f' in {self.field}' if self.field else ''}\n"
             f"  recorded: {_format(self.recorded, self.field)}\n"
@@ -80,10 +81,10 @@ class Difference:
 
 
 class ReplayModel:
-    """A `Model` that repeats the replies in `recorded`, in their order.
+    """A `Model` that repeats the replies in `recorded`, in order.
 
-    A request without a reply in the record raises the error that ended its turn. After the last
-    reply, BackendError says that the session took another way.
+    If a recorded request had no reply, the replayed request raises the error that ended the
+    recorded turn. After the last reply, any further request raises BackendError.
     """
 
     def __init__(self, recorded: Iterable[Event], info: ModelInfo = SCRIPTED) -> None:
@@ -100,15 +101,15 @@ class ReplayModel:
         return self._info
 
     def become(self, info: ModelInfo) -> None:
-        """Switch to another model, as the recorded session did."""
+        """Take the identity of another model, as when the recorded session switched models."""
         self._info = info
 
     def count(self, text: str) -> int:
-        """Count as ScriptedModel does: a replay needs no tokenizer of the recorded model."""
+        """Count tokens as ScriptedModel does. A replay does not load the real tokenizer."""
         return len(tokens(text))
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
-        """As ScriptedModel.tokenize."""
+        """Tokenize as ScriptedModel does."""
         return tokenize(request)
 
     def generate(self, request: Request) -> Iterator[Chunk]:
@@ -118,8 +119,8 @@ class ReplayModel:
         self.prompts.append(rendered(request))
         if self._next >= len(self._answers):
             raise BackendError(
-                f"the recording holds {len(self._answers)} replies and one more was asked for",
-                "the session took another way than the recorded one",
+                f"the recording has only {len(self._answers)} replies, but another is needed",
+                "the replay took a different course than the recorded session",
             )
         answer = self._answers[self._next]
         self._next += 1
@@ -128,14 +129,14 @@ class ReplayModel:
         return self._stream(answer, request.reply_start)
 
     def generate_all(self, requests: Sequence[Request]) -> Generator[tuple[int, Chunk], None, None]:
-        """Stream the next recorded replies, in the order in which they finished."""
+        """Stream the next recorded replies, in the order in which the recorded ones finished."""
         for _ in requests:
             place = min(self._place(), len(requests) - 1)
             for chunk in self.generate(requests[place]):
                 yield place, chunk
 
     def _place(self) -> int:
-        """The index of the request, in its batch, that the next recorded reply answers."""
+        """The index, in its batch, of the request that the next recorded reply answers."""
         answer = self._answers[self._next] if self._next < len(self._answers) else None
         return answer.stream if isinstance(answer, ModelReplied) else 0
 
@@ -165,7 +166,7 @@ class ReplayModel:
 
 
 def steered(events: Iterable[Event]) -> Iterator[list[str]]:
-    """The user's messages in the middle of the present turn, as one list for each step."""
+    """The user's messages during the present turn, as one list for each step of the turn."""
     texts: list[str] | None = None
     for event in events:
         if isinstance(event, TurnStarted):
@@ -183,8 +184,8 @@ def steered(events: Iterable[Event]) -> Iterator[list[str]]:
 def compare(recorded: Iterable[Event], new: Iterable[Event]) -> Difference | None:
     """The first observation that differs between two runs, or None.
 
-    Times, addresses, session ids, temporary paths, the workspace's path, numbers of calls and the
-    text of a tool's result for the user may differ.
+    The comparison ignores times, addresses, session ids, temporary paths, the workspace's path, the
+    numbers of tool calls, and the text that a tool returns for the user.
     """
     pairs = zip_longest(_observations(recorded), _observations(new))
     for number, (old, now) in enumerate(pairs, 1):
@@ -197,7 +198,7 @@ def compare(recorded: Iterable[Event], new: Iterable[Event]) -> Difference | Non
 
 
 def _observations(events: Iterable[Event]) -> Iterator[tuple[Event, dict[str, Any]]]:
-    """The observations of a session, each with the fields to compare, without noise."""
+    """The observations of a session, each with the fields to compare; noise is replaced."""
     workspaces: list[str] = []
     for event in events:
         if isinstance(event, SessionStarted):
@@ -218,7 +219,7 @@ def _plain(value: Any, workspaces: Sequence[str]) -> Any:
 
 
 def _answers(recorded: Iterable[Event]) -> list[ModelReplied | Failed]:
-    """Every reply, and for a request without one the failure after it."""
+    """The outcome of every request: its reply, or the failure if it got no reply."""
     answers: list[ModelReplied | Failed] = []
     waiting = False
     for event in recorded:
@@ -240,7 +241,7 @@ def _failure(failed: Failed) -> BackendError:
 
 def _format(event: Event | None, field: str) -> str:
     if event is None:
-        return "nothing more"
+        return "no further observation"
     values = to_dict(event)
     kind = values.pop("type")
     text = repr(values[field]) if field in values else repr(values)

@@ -2,11 +2,11 @@
 
 In `sessions/<id>/transcript.jsonl`, a line is {"seq", "time", "type", …the event's fields}. `seq`
 counts from 1; `time` is UTC with milliseconds. `TextDelta` and `ModelReading` are not stored,
-because the `ModelReplied` after them holds the whole text. One write() stores a line, and the file
-is synced when a turn ends.
+because the `ModelReplied` after them holds the whole text. The file is synced when a turn ends.
 
-On a full disk, the first `append` that fails raises, so the turn ends with a clear error. The user
-still sees later events, which are not stored (`lost` counts them). The file holds whole lines only.
+On a full disk, the first `append` that fails raises WorkspaceError, which ends the turn. The user
+still sees later events, but they are not stored; `lost` counts them. A failed write leaves no
+partial line.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ FILE = "transcript.jsonl"
 _ABOUT = "session.json"
 _TITLED = "session_titled"
 _NOT_STORED = (TextDelta, ModelReading)
-# Crockford's base 32, without letters that look alike.
+# The alphabet of Crockford's base 32, which leaves out letters that look alike.
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"\d{8}-\d{4}-[0-9a-z]{4}")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One stored event."""
+    """One stored event, with its number and time."""
 
     seq: int
     time: str
@@ -60,7 +60,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The parent of a fork, which has the parent's turns up to `turn`."""
+    """The parent of a fork. The fork begins with the parent's turns up to `turn`."""
 
     session: str
     turn: int
@@ -68,7 +68,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A session from disk. `damaged` counts lines torn by a kill, or of a newer version."""
+    """A stored session. `damaged` counts the lines that are torn or of an unknown type."""
 
     session: str
     folder: Path
@@ -84,38 +84,38 @@ class Transcript:
         return [entry.event for entry in self.entries]
 
     def messages(self) -> list[Message]:
-        """The messages so far, with which a resumed session continues."""
+        """The messages of the conversation so far."""
         return self.talk().messages
 
     def texts(self) -> Iterator[str]:
-        """The texts of the conversation: its messages, and the prompts of its answers."""
+        """The texts of the conversation: each message, and the question that it answers."""
         for message in self.messages():
             yield message.content
             if message.asked is not None:
                 yield message.asked.text
 
     def talk(self) -> ConversationLog:
-        """The conversation so far, with the starts of its turns."""
+        """The conversation so far, with the start of each turn."""
         return ConversationLog.of(self.events)
 
     @property
     def last_turn(self) -> int:
-        """The number of the last turn, 0 before the first."""
+        """The number of the last turn; 0 if there is none."""
         return max((e.turn for e in self.events if isinstance(e, TurnStarted)), default=0)
 
     @property
     def title(self) -> str:
-        """The title of the session; "" for none."""
+        """The title of the session; "" if it has none."""
         titles = [e.title for e in self.events if isinstance(e, SessionTitled)]
         return titles[-1] if titles else ""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """One line of a list of sessions.
+    """One session in a list of sessions.
 
-    `outcome` is the last turn's, "" for an unfinished one. `title` is "" for none. `used` is the
-    time at which the last turn began or ended.
+    `prompt` is the first task. `outcome` is the outcome of the last turn; "" if that turn did not
+    finish. `title` is "" if the session has none. `used` is the time of the last event of a turn.
     """
 
     session: str
@@ -131,10 +131,10 @@ class SessionSummary:
 
 
 class TranscriptWriter:
-    """A session open for recording. `folder` holds its checkpoints, too."""
+    """A session open for recording. Its `folder` also holds the session's checkpoints."""
 
     def __init__(self, session: str, folder: Path, next_seq: int = 1) -> None:
-        """Raises WorkspaceError while another process records to the session."""
+        """Open the transcript. Raises WorkspaceError if another process records the session."""
         self.session = session
         self.folder = folder
         self.lost = 0
@@ -144,13 +144,13 @@ class TranscriptWriter:
         except jsonl.InUse:
             raise WorkspaceError(
                 f"session {session} is in use by another process",
-                f"end it there, or go on with a copy: localagent sessions fork {session}",
+                f"end it there, or continue in a copy: localagent sessions fork {session}",
             ) from None
 
     def append(self, event: Event) -> None:
-        """Store `event`, unless its kind is not stored.
+        """Store `event`, unless it is of a type that transcripts leave out.
 
-        Raises WorkspaceError for the first failed write; `lost` counts the events after it.
+        Raises WorkspaceError for the first failed write. Later events are only counted in `lost`.
         """
         if isinstance(event, _NOT_STORED):
             return
@@ -164,19 +164,19 @@ class TranscriptWriter:
             self.lost = 1
             raise WorkspaceError(
                 f"cannot write the transcript: {error.strerror}",
-                f"free some space where {self.folder} is",
+                f"free some space on the disk that holds {self.folder}",
             ) from error
         self._seq += 1
 
     def aside(self, event: Event) -> None:
-        """See `session.Recorder`: a transcript holds the conversation alone."""
+        """Do nothing: a transcript does not store events outside of the conversation."""
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
 
     def discard(self) -> None:
-        """Close the file and remove it, with the session's folder if it is empty then."""
+        """Close the file and delete it, and the session's folder if no other file is in it."""
         self.close()
         with contextlib.suppress(OSError):
             for name in (FILE, _ABOUT):
@@ -191,9 +191,10 @@ class TranscriptWriter:
 
 
 def open_session(workspace: Path, session: str | None = None) -> TranscriptWriter:
-    """Begin a session in `workspace`, or resume the one whose id begins with `session`.
+    """Begin a session in `workspace`, or resume the session that `session` identifies.
 
-    Raises UsageError for an unknown session or one of another workspace, and WorkspaceError.
+    `session` is an id, or the start or end of one. Raises UsageError for an unknown session or a
+    session of another workspace, and WorkspaceError.
     """
     root = os.path.realpath(workspace)
     try:
@@ -229,7 +230,7 @@ def new_folder() -> Path:
 
 
 def new_id() -> str:
-    """A session id, which begins with the time. It may be taken already."""
+    """A new session id, which begins with the time. Another session may already have this id."""
     tail = "".join(secrets.choice(_LETTERS) for _ in range(4))
     return f"{datetime.now(UTC):%Y%m%d-%H%M}-{tail}"
 
@@ -246,9 +247,10 @@ def describe(folder: Path, workspace: str, parent: Parent | None = None) -> None
 
 
 def find_session(name: str, known: Sequence[str] | None = None) -> str:
-    """The one session id that is `name`, or begins or ends with it.
+    """The one id among `known` (default: all stored sessions) that `name` identifies.
 
-    Raises UsageError, with the most similar ids, for no match or several.
+    `name` is an id, or the start or end of one. Raises UsageError, with the most similar ids, if
+    no id matches or several do.
     """
     ids = sorted(session_ids() if known is None else known)
     query = name.strip().lower()
@@ -259,15 +261,15 @@ def find_session(name: str, known: Sequence[str] | None = None) -> str:
         return matches[0]
     if matches:
         raise UsageError(
-            f"{name} may be any of {len(matches)} sessions", f"say which: {', '.join(matches[-5:])}"
+            f"{name} matches {len(matches)} sessions", f"choose one of: {', '.join(matches[-5:])}"
         )
     similar = difflib.get_close_matches(query, ids, n=3) or ids[-3:]
-    hint = f"the nearest are: {', '.join(similar)}" if similar else "no session is stored yet"
+    hint = f"similar ids: {', '.join(similar)}" if similar else "no session is stored yet"
     raise UsageError(f"there is no session {name}", hint)
 
 
 def session_ids() -> list[str]:
-    """The ids of all stored sessions, sorted (oldest first, to the minute)."""
+    """The ids of all stored sessions, sorted. Ids begin with the time, so the oldest come first."""
     try:
         names = [entry.name for entry in sessions_dir().iterdir()]
     except (FileNotFoundError, NotADirectoryError):
@@ -276,9 +278,10 @@ def session_ids() -> list[str]:
 
 
 def read(session: str) -> Transcript:
-    """The transcript of the session whose id is `session`, or begins or ends with it.
+    """Read the transcript of the session that `session` identifies.
 
-    Raises UsageError for an unknown session, and WorkspaceError for an unreadable one.
+    `session` is an id, or the start or end of one. Raises UsageError for an unknown session, and
+    WorkspaceError if the transcript cannot be read.
     """
     name = find_session(session)
     folder = sessions_dir() / name
@@ -305,17 +308,17 @@ def read(session: str) -> Transcript:
 
 
 def parent_of(session: str, sessions: Path | None = None) -> Parent | None:
-    """The session from which the one with this full id was forked, or None."""
+    """The parent of the session with this full id; None if the session is not a fork."""
     return _parent(_about((sessions or sessions_dir()) / session))
 
 
 def is_in_use(session: str) -> bool:
-    """Whether a process, also this one, records to the session with this full id."""
+    """Whether any process, this one included, records to the session with this full id."""
     return jsonl.in_use(sessions_dir() / session / FILE)
 
 
 def list_sessions(workspace: Path | None = None) -> list[SessionSummary]:
-    """The stored sessions, of one workspace or of all, newest first."""
+    """The stored sessions of `workspace` (None: of all workspaces), newest first."""
     root = None if workspace is None else os.path.realpath(workspace)
     summaries = []
     for name in session_ids():
@@ -354,8 +357,8 @@ def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
 def records(session: str, types: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The stored events of these types in the session with this full id.
 
-    A test of a line's bytes skips other events, which hold whole prompts: long lists stay
-    quick.
+    Lines of other types can be long, as they hold whole prompts. They are skipped by a search for
+    the type in the line's bytes, without parsing.
     """
     needles = [f'"type":"{name}"'.encode() for name in types]
     try:

@@ -280,7 +280,7 @@ def test_a_deleted_file_is_found(three: Path, name: str) -> None:
     found = tampered(three, name, None)
     assert not found.intact
     if name != HEAD:
-        assert serious(found) == [f"{name}: it is gone, with its 10 records"]
+        assert serious(found) == [f"{name}: the file is missing, with its 10 records"]
 
 
 def test_a_file_in_the_place_of_another(three: Path) -> None:
@@ -314,7 +314,9 @@ def test_a_noted_head_shows_a_log_that_was_made_anew() -> None:
     shutil.rmtree(audit_dir())
     write("s", [STARTED, FINISHED])
     assert verify().intact
-    assert serious(verify(noted)) == [f"{HEAD}: the noted head is not in it: the log was replaced"]
+    assert serious(verify(noted)) == [
+        f"{HEAD}: the head does not hold the noted hash: the log was replaced"
+    ]
 
 
 @pytest.mark.parametrize("noted", ["", "xyz", "0" * 63, "g" * 64])
@@ -328,7 +330,7 @@ def test_what_is_no_hash_is_refused(noted: str) -> None:
 
 @pytest.mark.parametrize("cut", [1, 5, 40, 100])
 def test_a_torn_record_is_no_tampering(cut: int) -> None:
-    """A kill in the middle of a record: the head was not told of it yet."""
+    """A kill in the middle of a record: the head has no entry for the record yet."""
     path = write("s", EVENTS[:4])
     head = audit_dir() / HEAD
     known = head.read_bytes()
@@ -469,4 +471,4 @@ def test_a_changed_base_is_found() -> None:
     fields = {k: v for k, v in base.items() if k not in ("seq", "prev", "hash")}
     lines[0] = seal(fields, Link(base["seq"] - 1))[0]
     head.write_bytes(b"".join(lines))
-    assert f"{HEAD}, line 1: the first record is not the one that was written" in serious(verify())
+    assert f"{HEAD}, line 1: the first record was replaced" in serious(verify())

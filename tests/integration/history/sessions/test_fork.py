@@ -158,7 +158,7 @@ def test_a_name_is_kept_and_taken_over(three: str) -> None:
     assert (copy.title, copy.last_turn) == ("the name ü", 1)
     assert [entry.seq for entry in read(three).entries][-1] == len(read(three).entries)
     for bad in ("", " \n", "x" * 201, "a\x1bb"):
-        with pytest.raises(UsageError, match="no title"):
+        with pytest.raises(UsageError, match="invalid title"):
             rename(three, bad)
 
 

@@ -52,7 +52,7 @@ def test_replies_come_in_order_with_their_counts() -> None:
     assert ask(model) == ("one ü", Finish("stop", Usage(10, 4, 3, 0.5, 0.25)))
     text, finish = ask(model, start="```py\n")
     assert (text, finish.reason) == ("two", "length")
-    with pytest.raises(BackendError, match="holds 2 replies and one more"):
+    with pytest.raises(BackendError, match="has only 2 replies, but another"):
         ask(model)
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_ends_early(swap: bool) -> None:
     found = compare(*pair)
     assert found is not None and found.number == 3
     assert (found.recorded is None) == swap
-    assert "nothing more" in str(found)
+    assert "no further observation" in str(found)
 
 
 def test_observations_of_another_kind() -> None:
