@@ -1,16 +1,16 @@
-"""Names of files that look like they hold secrets.
+"""Names of files that probably hold secrets.
 
-Localagent neither lists these files nor puts them into a prompt. The name alone decides, so the
-file need not exist. Source code is exempt: `credentials.py` is a module, `credentials.json` a
-secret.
+Localagent does not list these files or put them into a prompt. Only the name counts; the file need
+not exist. Source code is exempt: `credentials.json` is a secret, but `credentials.py` is a module.
 """
 
 from __future__ import annotations
 
 import re
 
-# File names in lower case, as shell patterns, from the documentation of the programs that read
-# them: settings with passwords, package managers and clients, keys.
+# Shell patterns for file names in lower case: settings that hold passwords, credentials of package
+# managers and clients, and keys. The names are from the documentation of the programs that read
+# these files.
 SECRET_NAMES: tuple[str, ...] = (
     *(".env", ".env.*", ".env-*", ".env_*", ".envrc", "*.env"),
     *("secrets.json", "secrets.yaml", "secrets.yml", "secrets.toml", "secrets.ini"),
@@ -21,11 +21,11 @@ SECRET_NAMES: tuple[str, ...] = (
     *(".terraformrc", "kubeconfig", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.pem"),
     *("*.key", "*.p12", "*.pfx", "*.p8", "*.ppk", "*.jks", "*.keystore", "*.kdbx"),
 )
-# Everything in these folders is a secret.
+# Every file in one of these folders counts as a secret.
 SECRET_FOLDERS: tuple[str, ...] = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".password-store")
-# Templates that projects ship for users to fill in.
+# Suffixes of templates without secrets, which projects ship for users to fill in.
 PUBLIC_SUFFIXES: tuple[str, ...] = (".example", ".sample", ".template", ".dist", ".schema")
-# Source code and documents are named after their subject.
+# Source code and documents may have "credentials" or "secrets" as their subject.
 SOURCE_SUFFIXES: tuple[str, ...] = (
     *(".py", ".pyi", ".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".go", ".rs", ".java", ".kt"),
     *(".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".rb", ".php", ".swift", ".scala", ".sh", ".lua"),
@@ -38,7 +38,7 @@ _NAME = re.compile(
 
 
 def is_secret(rel: str) -> bool:
-    """Whether the path `rel` (with `/` between its parts) looks like it holds a secret."""
+    """Whether the file at the path `rel`, with `/` between its parts, probably holds a secret."""
     *folders, name = rel.lower().split("/")
     if any(folder in SECRET_FOLDERS for folder in folders):
         return True

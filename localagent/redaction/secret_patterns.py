@@ -1,11 +1,12 @@
-"""A detector of secrets in text: keys, tokens and passwords, by their form.
+"""A detector of secrets in text: keys, tokens and passwords, recognized by their form.
 
-The detector searches a pattern only where one of its keywords occurs, so text without secrets costs
-next to nothing. A token with a fixed prefix needs no other test. A value assigned to a name such as
-`password` must look random: entropy, several kinds of characters, no placeholder, path or word.
+The detector tries a pattern only if the text contains one of its keywords, so text without secrets
+is read quickly. A token with a fixed prefix needs no further test. A value that is assigned to a
+name such as `password` must look random: it has enough entropy and several kinds of characters, and
+is not a placeholder, path or word.
 
 Each form names its source: the issuer's documentation, or keys that the issuer gives out. The
-detector never asks an issuer, which would need the network and would reveal the secret.
+detector does not ask the issuer whether a key is valid, because that would reveal the key.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-# Lower case for ASCII letters alone, so that every index in the text stays valid.
+# Only ASCII letters are put in lower case, because other letters may change the text's length.
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 MAX_TEXT = 8 << 20
-"""Characters that the detector reads; nobody reads a longer text."""
+"""The number of characters of a text that the detector reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """The place of a secret in a text, and its likely kind."""
+    """The place of a secret in a text, and the secret's likely kind."""
 
     start: int
     end: int
@@ -34,9 +35,9 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """One form of a secret, which is the group `s` of the pattern.
+    """One form of secrets. The group `s` of the pattern matches the secret itself.
 
-    With `fold` the pattern ignores case, and `keywords` are in lower case.
+    With `fold`, the pattern ignores case, and `keywords` must be in lower case.
     """
 
     kind: str
@@ -47,9 +48,9 @@ class _Form:
 
 
 def _fixed(kind: str, keywords: tuple[str, ...], pattern: str) -> _Form:
-    """A form with a fixed prefix, which is no part of a longer word."""
-    # `_begins` takes the place of a lookbehind: a pattern that begins with letters is ten times as
-    # fast in `re`.
+    """A form with a fixed prefix. The secret must not be a part of a longer word."""
+    # `_begins` replaces a lookbehind, because `re` is ten times as fast with a pattern that begins
+    # with letters.
     return _Form(kind, keywords, re.compile(rf"(?P<s>{pattern})(?![A-Za-z0-9_])"), _begins)
 
 
@@ -59,17 +60,17 @@ def _begins(match: re.Match[str]) -> bool:
 
 
 def _aws(match: re.Match[str]) -> bool:
-    """Whether it is a real key: the keys in AWS's documentation end in EXAMPLE."""
+    """Whether the match is a real key. The keys in AWS's documentation end in EXAMPLE."""
     return _begins(match) and not match["s"].endswith("EXAMPLE")
 
 
-# Parts of a name whose value is a secret.
+# A value is probably a secret if its name contains one of these parts.
 _CORES = (
     *("password", "passwd", "passphrase", "pwd", "secret", "token", "credential"),
     *("api_key", "api-key", "apikey", "access_key", "access-key", "accesskey", "auth_key"),
     *("private_key", "private-key", "encryption_key", "signing_key"),
 )
-# After the part: the rest of the name, and a value in quotes or, as in .env files, a bare one.
+# After such a part come the rest of the name and the value: in quotes or, as in .env files, bare.
 _QUOTED = re.compile(
     r"(?P<more>[A-Za-z0-9_.-]{0,20})[\"']?\s{0,4}(?::=|=>|:|=)\s{0,4}[rbu]?"
     r"(?P<q>[\"'])(?P<s>[^\"'\n\\]{8,300})(?P=q)"
@@ -77,7 +78,7 @@ _QUOTED = re.compile(
 _BARE = re.compile(r"(?P<more>[A-Z0-9_]{0,20})=(?P<s>[^\s\"'`;&|]{8,300})[ \t]*(?=\n|\Z)")
 _NAME_BEFORE = re.compile(r"[A-Za-z0-9_.-]{0,40}\Z")
 _LINE_BEFORE = re.compile(r"(?:\d{1,6}\|)?[ \t]{0,8}(?:export |set )?\Z")
-# A name with one of these endings describes a secret and does not hold it.
+# A name with one of these endings holds a fact about a secret, but not the secret itself.
 _ABOUT = re.compile(
     r"(?:hash|sha\d*|digest|name|id|url|uri|path|file|dir|type|kind|len|length|size|count|regex|"
     r"pattern|format|header|field|param|label|title|prompt|hint|help|text|error|message|env|var|"
@@ -95,13 +96,16 @@ _CALL = re.compile(r"[A-Za-z_][\w.]*[(\[]")
 
 
 def _entropy(text: str) -> float:
-    """Shannon's entropy, in bits per character."""
+    """The Shannon entropy of `text`, in bits per character."""
     counts = Counter(text).values()
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts)
 
 
 def _is_random(value: str, *, chosen: bool) -> bool:
-    """Whether a value may be a secret. `chosen` means that a user may have made it up."""
+    """Whether a value looks random enough for a secret.
+
+    `chosen` means that a person may have made the value up, so it may be shorter and less random.
+    """
     if _PLACEHOLDER.search(value) or _TEMPLATE.search(value) or _CALL.match(value):
         return False
     kinds = sum(
@@ -119,7 +123,7 @@ def _is_random(value: str, *, chosen: bool) -> bool:
 
 
 def _assigned(text: str, lower: str) -> Iterator[Secret]:
-    """Values assigned to names such as `password`; `lower` is the text in lower case."""
+    """The secret values assigned to names such as `password`; `lower` is `text` in lower case."""
     for core in _CORES:
         at = lower.find(core)
         while at >= 0:
@@ -140,7 +144,7 @@ def _bare(text: str, at: int, core: str) -> re.Match[str] | None:
 
 
 def _before(text: str, at: int) -> str:
-    """The part of a name before the index `at`."""
+    """The characters of a name that stand before the index `at`."""
     match = _NAME_BEFORE.search(text, max(0, at - 40), at)
     return match[0] if match else ""
 
@@ -163,12 +167,13 @@ def _in_url(match: re.Match[str]) -> bool:
 
 
 def _key_body(match: re.Match[str]) -> bool:
-    """Whether it is a key and no program that handles keys: enough base 64 between its lines."""
+    """Whether the match has enough base64 for a key. Code that handles keys has less."""
     return len(re.sub(r"[^A-Za-z0-9+/]", "", match["s"])) >= 60
 
 
 FORMS: tuple[_Form, ...] = (
-    # RFC 7468; OpenSSH's and PGP's own. Lines in a tool's output begin with their number ("12|").
+    # RFC 7468, and the formats of OpenSSH and PGP. Lines in a tool's output may begin with their
+    # number ("12|").
     _Form(
         "private key",
         ("PRIVATE KEY",),
@@ -210,7 +215,7 @@ FORMS: tuple[_Form, ...] = (
         ("gl",),
         r"gl(?:pat|ptt|dt|rt|cbt|soat|ffct|imt|agent|oas|rtr)-[A-Za-z0-9_-]{20,300}",
     ),
-    # api.slack.com, "token types"; webhooks.
+    # api.slack.com, "token types" and "incoming webhooks".
     _fixed("slack token", ("xox", "xapp-"), r"(?:xox[abceoprs]|xapp)-[A-Za-z0-9-]{15,255}"),
     _fixed(
         "slack webhook",
@@ -220,14 +225,15 @@ FORMS: tuple[_Form, ...] = (
     # docs.stripe.com/keys.
     _fixed("stripe key", ("k_live_", "k_test_"), r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,247}"),
     _fixed("stripe key", ("whsec_",), r"whsec_[A-Za-z0-9+/]{32,64}=*"),
-    # cloud.google.com/docs/authentication/api-keys; OAuth tokens and client secrets as issued.
+    # cloud.google.com/docs/authentication/api-keys; for OAuth tokens and client secrets, the form
+    # of those that Google gives out.
     _fixed("google key", ("AIza",), r"AIza[A-Za-z0-9_-]{35}"),
     _fixed("google token", ("ya29.",), r"ya29\.[A-Za-z0-9_-]{20,1000}"),
     _fixed("google secret", ("GOCSPX-",), r"GOCSPX-[A-Za-z0-9_-]{28}"),
-    # The npm blog, 2021: "npm_" and 36 characters. PyPI's help: macaroons with the prefix "pypi-".
+    # npm's blog of 2021: "npm_" and 36 characters. PyPI's help: macaroons with the prefix "pypi-".
     _fixed("npm token", ("npm_",), r"npm_[A-Za-z0-9]{36}"),
     _fixed("pypi token", ("pypi-",), r"pypi-AgE[A-Za-z0-9_-]{50,1000}"),
-    # Keys that each of these issuers gives out.
+    # The forms of the keys that these issuers give out.
     _fixed("openai key", ("sk-",), r"sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,300}"),
     _fixed("openai key", ("T3BlbkFJ",), r"sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}"),
     _fixed("anthropic key", ("sk-ant-",), r"sk-ant-[a-z0-9]{3,10}-[A-Za-z0-9_-]{60,200}"),
@@ -241,13 +247,13 @@ FORMS: tuple[_Form, ...] = (
     _fixed("age key", ("AGE-SECRET-KEY-1",), r"AGE-SECRET-KEY-1[A-Z0-9]{58}"),
     _fixed("telegram token", (":AA",), r"\d{8,10}:AA[A-Za-z0-9_-]{33}"),
     _fixed("azure key", ("AccountKey=",), r"AccountKey=[A-Za-z0-9+/]{86}=="),
-    # RFC 7519: two parts that begin with '{"' in base 64, and a signature.
+    # RFC 7519: a header and a payload that begin with '{"' in base64, and a signature.
     _fixed(
         "jwt",
         ("eyJ",),
         r"eyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{16,2000}",
     ),
-    # RFC 3986: userinfo.
+    # RFC 3986: the user information in a URL.
     _Form(
         "password",
         ("://",),
@@ -257,7 +263,7 @@ FORMS: tuple[_Form, ...] = (
         ),
         _in_url,
     ),
-    # RFC 7235.
+    # RFC 7235: the header Authorization.
     _Form(
         "authorization",
         ("authorization",),
@@ -273,7 +279,7 @@ FORMS: tuple[_Form, ...] = (
 
 
 def secrets_in(text: str) -> list[Secret]:
-    """The secrets of a text in order, without overlaps."""
+    """The secrets in `text`, in order and without overlaps."""
     text = text[:MAX_TEXT]
     lower = text.lower() if text.isascii() else text.translate(_LOWER)
     secrets = list(_assigned(text, lower))
@@ -282,7 +288,8 @@ def secrets_in(text: str) -> list[Secret]:
         if any(keyword in searched for keyword in form.keywords):
             matches = form.pattern.finditer(text)
             secrets += [Secret(*match.span("s"), form.kind) for match in matches if form.ok(match)]
-    # Of two at one place, the longer counts; then a token's form, which says more than a name.
+    # If two secrets begin at the same place, the longer one wins. If they are equally long, a form
+    # with its own kind wins over an assigned "value".
     secrets.sort(key=lambda secret: (secret.start, -secret.end, secret.kind == "value"))
     result: list[Secret] = []
     for secret in secrets:

@@ -1,14 +1,15 @@
-"""Characters that a reader does not see, or that change how text reads.
+"""Characters that are invisible to a reader, or that change how text looks on the screen.
 
 Escape sequences move a terminal's cursor. Direction marks reorder text on the screen (the "Trojan
-Source" attack). Zero-width and tag characters carry text that only a model reads.
+Source" attack). Zero-width and tag characters can hide text that only a model reads.
 """
 
 from __future__ import annotations
 
 import re
 
-# C0 controls but tab and newline, DEL, and C1 controls (0x9b alone begins an escape sequence).
+# The C0 controls except tab and newline, DEL, and the C1 controls. The C1 control 0x9b begins an
+# escape sequence.
 CONTROLS = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))
 # The Unicode bidirectional algorithm's formatting characters, line and paragraph separators,
 # zero-width and invisible signs, and the interlinear and tag characters.
@@ -24,9 +25,9 @@ SURROGATES = range(0xD800, 0xE000)
 
 
 def characters(*codes: int) -> str:
-    """The inside of a regular expression's [...] that matches these characters.
+    """The content of a regular expression's [...] that matches the characters with these codes.
 
-    Consecutive codes become ranges, because a set of thousands is slow.
+    Consecutive codes become ranges, because a set with thousands of characters is slow to match.
     """
     ranges: list[list[int]] = []
     for code in sorted(codes):
@@ -47,7 +48,7 @@ _ESCAPES = re.compile(
 def without_escapes(text: str) -> str:
     """A command's output without color and cursor sequences.
 
-    A line that carriage returns overwrite keeps its last state.
+    If carriage returns overwrite a line several times, only the last text of the line is kept.
     """
     if "\x1b" in text or "\x9b" in text:
         text = _ESCAPES.sub("", text)
