@@ -1,1 +1,1 @@
-"""May it be done? The rules, the grants of a workspace, and consent to a project's files."""
+"""Permissions: rules for actions, grants for a workspace, and consent to a project's files."""

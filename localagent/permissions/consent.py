@@ -1,17 +1,17 @@
-"""Consent by hash: a project's files change what the agent does only after the user agreed to them.
+"""Consent by hash: a project's files affect the agent only after the user agreed to their content.
 
 These files of a workspace need consent:
 
     AGENTS.md, .localagent/AGENTS.md   rules for the model (in other folders: for those folders)
-    .localagent/prompts/**/*.md        in place of localagent's own prompts
+    .localagent/prompts/**/*.md        prompts that replace localagent's own
     .localagent/commands/*.md          commands
     .localagent/tools/*.py             tools, which run in the agent's own process
-    .localagent/planners/*.py          planners, which run there too
+    .localagent/planners/*.py          planners, which run in the agent's own process
 
-`.localagent/config.toml` needs none, because it can only narrow. Localagent reads a file once, and
-hashes, shows and uses these same bytes. The user's answers lie outside of the repository, with the
-text, so that localagent can show what has changed since. A refusal is stored as well, so that
-nobody answers the same question twice:
+`.localagent/config.toml` needs no consent, because it can only restrict the agent. Localagent reads
+each file once, and then hashes, shows and uses the same bytes. The user's answers are stored
+outside of the repository. Each answer has the file's text, so that localagent can show later
+changes. Refusals are stored too, so that the user is not asked the same question twice:
 
     <data>/trust/<sha256 of the workspace's path>.json
     {"workspace": …, "files": {path: {"sha256", "agreed", "time", "text"}}}
@@ -41,12 +41,12 @@ State = Literal["agreed", "refused", "changed", "new"]
 
 MEANINGS: dict[Kind, str] = {
     "rules": "rules for the model",
-    "prompt": "a text for the model, in place of localagent's own",
+    "prompt": "a text for the model that replaces localagent's own",
     "command": "a command of the project",
     "tool": "a program that runs as a part of localagent, outside of the sandbox",
     "planner": "a program that runs as a part of localagent, outside of the sandbox",
 }
-"""What a file of each kind is, in the question to the user."""
+"""The description of each kind of file in the question to the user."""
 RULES = "AGENTS.md"
 FOLDER = ".localagent"
 MAX_BYTES = 256 << 10
@@ -63,7 +63,7 @@ _PLACES: tuple[tuple[str, str, Kind], ...] = (
 
 @dataclass(frozen=True)
 class ProjectFile:
-    """One such file: its path relative to the workspace, and its content."""
+    """A file that needs consent: its path relative to the workspace, its kind and its content."""
 
     path: str
     kind: Kind
@@ -82,7 +82,7 @@ class ProjectFile:
 
 @dataclass(frozen=True, slots=True)
 class ProjectScan:
-    """The project files of a workspace; `unusable` gives the reasons why others are not used."""
+    """The project files of a workspace. `unusable` has a message for each file that is left out."""
 
     files: tuple[ProjectFile, ...]
     unusable: tuple[str, ...]
@@ -100,12 +100,12 @@ class ConsentRecord:
 
 
 def scan(workspace: Workspace) -> ProjectScan:
-    """The project files of a workspace, in the order of the list above, each kind by path."""
+    """Find the project files of a workspace, sorted by kind and then by path."""
     files: list[ProjectFile] = []
     unusable: list[str] = []
     for path, kind in _paths(workspace):
         if len(files) == MAX_FILES:
-            unusable.append(f"only the first {MAX_FILES} files below {FOLDER} are used")
+            unusable.append(f"only the first {MAX_FILES} files in {FOLDER} are used")
             break
         try:
             files.append(load(workspace, path, kind))
@@ -117,17 +117,17 @@ def scan(workspace: Workspace) -> ProjectScan:
 def load(workspace: Workspace, path: str, kind: Kind) -> ProjectFile:
     """Read one project file.
 
-    Raises OSError, OutsideWorkspace for a link that leads out, and ValueError for a file that is
-    too large.
+    Raises OSError, OutsideWorkspace if a link leads out of the workspace, and ValueError if the
+    file is too large.
     """
     data = workspace.read_bytes(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
+        raise ValueError(f"the file is larger than {MAX_BYTES >> 10} KiB")
     return ProjectFile(path, kind, data)
 
 
 def nested_rules(workspace: Workspace) -> list[str]:
-    """The paths of each AGENTS.md in a folder of the workspace, without the workspace's own."""
+    """The paths of all AGENTS.md files below the workspace's root, without `.localagent`."""
     main = f"{FOLDER}/{RULES}"
     return [p for p in workspace.files() if p.endswith(f"/{RULES}") and p != main]
 
@@ -140,13 +140,13 @@ def _paths(workspace: Workspace) -> Iterator[tuple[str, Kind]]:
                 yield place, kind
             continue
         for path in sorted(at.glob(pattern)) if at.is_dir() else ():
-            # "__init__.py", and files that an editor or an interpreter left, are no plug-ins.
+            # "__init__.py", and files that an editor or interpreter left behind, are not used.
             if path.is_file() and not path.name.startswith((".", "_")):
                 yield path.relative_to(workspace.root).as_posix(), kind
 
 
 class Consent:
-    """The user's answers for the workspace at `root`. Each method reads them from disk."""
+    """The user's answers for the workspace at `root`. Each method reads the answers from disk."""
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
         self._root = os.path.realpath(root)
@@ -154,7 +154,7 @@ class Consent:
         self._path = self._folder / f"{workspace_key(root)}.json"
 
     def state(self, file: ProjectFile) -> State:
-        """The user's answer about exactly this content."""
+        """The user's answer about this file with exactly this content."""
         known = self.remembered().get(file.path)
         if known is None:
             return "new"
@@ -163,20 +163,23 @@ class Consent:
         return "agreed" if known.agreed else "refused"
 
     def usable(self, files: Sequence[ProjectFile]) -> list[ProjectFile]:
-        """The files that the user agreed to."""
+        """The files whose present content the user agreed to."""
         return [file for file in files if self.state(file) == "agreed"]
 
     def pending(self, files: Sequence[ProjectFile]) -> list[ProjectFile]:
-        """The files whose present content the user has not yet judged."""
+        """The files whose present content the user has not yet agreed to or refused."""
         return [file for file in files if self.state(file) in ("new", "changed")]
 
     def difference(self, file: ProjectFile) -> str:
-        """The diff from the text that the user last judged to this one; "" for a new file."""
+        """The diff from the text of the user's last answer to the present text.
+
+        "" if the user has not answered about this file yet.
+        """
         known = self.remembered().get(file.path)
         return "" if known is None else unified(file.path, known.text, file.text)
 
     def remembered(self) -> dict[str, ConsentRecord]:
-        """The user's answers, by path."""
+        """All answers of the user, by path."""
         records = {}
         for path, entry in self._read().items():
             try:
@@ -185,19 +188,19 @@ class Consent:
                     *(str(entry.get("time", "")), str(entry.get("text", ""))),
                 )
             except (KeyError, TypeError, AttributeError):
-                continue  # written by another version: the user answers again
+                continue  # another version wrote this entry, so the user is asked again
         return records
 
     def agree(self, file: ProjectFile) -> None:
-        """Store that the user agrees to this content. Raises WorkspaceError."""
+        """Store that the user agrees to the file's content. Raises WorkspaceError."""
         self._store(file, True)
 
     def refuse(self, file: ProjectFile) -> None:
-        """Store that the user refuses this content. Raises WorkspaceError."""
+        """Store that the user refuses the file's content. Raises WorkspaceError."""
         self._store(file, False)
 
     def forget(self, path: str) -> bool:
-        """Delete the answer about a path; False where there is none. Raises WorkspaceError."""
+        """Delete the answer about a path. Returns False if there is none. Raises WorkspaceError."""
         deleted: list[object] = []
         self._change(lambda files: deleted.append(files.pop(path, None)))
         return deleted != [None]
@@ -219,7 +222,7 @@ class Consent:
         except OSError as error:
             raise WorkspaceError(
                 f"cannot store your answer in {self._path}: {error.strerror}",
-                "check the space and the permissions of localagent's data folder",
+                "check the free space and the permissions of localagent's data folder",
             ) from error
 
     def _read(self) -> dict[str, Any]:
@@ -227,7 +230,7 @@ class Consent:
             content = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
             return {}
-        # The name is a hash of the path, so a file with another path in it was moved here.
+        # A file that names another workspace was copied here, so its answers do not count.
         if not isinstance(content, dict) or content.get("workspace") != self._root:
             return {}
         files = content.get("files")

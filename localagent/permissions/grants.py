@@ -1,9 +1,10 @@
 """The permission gate of a session, and the grants of a workspace.
 
-A grant is the answer "yes, and do not ask for exactly this again". The grants of a workspace are in
-one file in the user's config folder, where no repository and no command reaches:
-`grants/<hash of the workspace's path>.json`. The grant of a command holds its simple commands, each
-exactly as the line spells it. The grant of a path holds that path, for reading or for writing.
+A grant stores the answer "yes, and do not ask again about exactly this action". The grants of a
+workspace are in one file, `grants/<hash of the workspace's path>.json`, in the user's config
+folder. Repositories and sandboxed commands cannot write to this folder. A command line is granted
+as its simple commands, each spelled exactly as in the line. A path is granted for reading or for
+writing.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ _VERBS = {"read": "read", "write": "change", "execute": "run"}
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One action that needs no question: read or change a path, or run a command."""
+    """One action that the user granted: read a path, change a path, or run a command."""
 
     effect: Effect
     subject: str
 
     def __str__(self) -> str:
-        """ "run make -j2"."""
+        """The grant in words, such as "run make -j2"."""
         return f"{_VERBS[self.effect]} {self.subject}"
 
 
 def exactly(effect: Effect, subject: str) -> tuple[Grant, ...]:
-    """The grants that cover one action; none for a command that is not understood."""
+    """The grants that cover exactly one action; none for a command line that is not understood."""
     if effect != "execute":
         return (Grant(effect, normal_path(subject)),)
     commands = verbatim_commands(subject) or []
@@ -49,7 +50,7 @@ def exactly(effect: Effect, subject: str) -> tuple[Grant, ...]:
 
 
 class WorkspaceGrants:
-    """The grants of one workspace. The file is read again when it has changed."""
+    """The grants of one workspace. The file of grants is read again whenever it has changed."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = os.path.realpath(workspace)
@@ -58,7 +59,7 @@ class WorkspaceGrants:
         self._known: tuple[Grant, ...] = ()
 
     def all(self) -> tuple[Grant, ...]:
-        """The grants, oldest first; none where the file cannot be read."""
+        """The grants, oldest first; none if the file cannot be read."""
         try:
             status = self._path.stat()
         except OSError:
@@ -70,21 +71,22 @@ class WorkspaceGrants:
         return self._known
 
     def hold(self, effect: Effect, subject: str) -> bool:
-        """See `rules.Grants`."""
+        """Whether stored grants cover this action completely."""
         known = self.all()
         needed = exactly(effect, subject) if known else ()
         return bool(needed) and all(grant in known for grant in needed)
 
     def remember(self, effect: Effect, subject: str) -> tuple[Grant, ...]:
-        """Store the grants of an action and return them. Raises WorkspaceError."""
+        """Store the grants that cover an action, and return these grants. Raises WorkspaceError."""
         grants = exactly(effect, subject)
         if grants:
             self._write(grants)
         return grants
 
     def forget(self, which: str) -> tuple[Grant, ...]:
-        """Delete a grant by its number in `all` (from 1) or by its text; "all" deletes each one.
+        """Delete the grant `which`, or every grant if `which` is "all".
 
+        `which` is the grant's number in the list `all()`, counted from 1, or the grant's text.
         Returns the deleted grants. Raises UsageError for an unknown grant, and WorkspaceError.
         """
         known = self.all()
@@ -95,7 +97,9 @@ class WorkspaceGrants:
         else:
             deleted = tuple(g for g in known if which in (g.subject, str(g)))
         if not deleted and which != "all":
-            hint = "localagent permissions list shows them" if known else "nothing is remembered"
+            hint = (
+                "localagent permissions list shows all grants" if known else "nothing is remembered"
+            )
             raise UsageError(f"{which!r} is not remembered for {self._workspace}", hint)
         self._write((), deleted)
         return deleted
@@ -112,13 +116,13 @@ class WorkspaceGrants:
         except OSError as error:
             raise WorkspaceError(
                 f"cannot write {self._path}: {error.strerror}",
-                "check the space and the permissions of localagent's config folder",
+                "check the free space and the permissions of localagent's config folder",
             ) from error
 
     def _read(self) -> tuple[Grant, ...]:
         try:
             data: Any = json.loads(self._path.read_bytes())
-            # Another workspace's file lies here where a user copied it, or where hashes collide.
+            # A file that names another workspace was copied here, so its grants do not count.
             if data["workspace"] != self._workspace:
                 return ()
             items = [(item["effect"], item["subject"]) for item in data["grants"]]
@@ -128,10 +132,10 @@ class WorkspaceGrants:
 
 
 class SessionGate:
-    """The rules of a session with its mode, flags and grants. Implements `agent.turn.Gate`.
+    """Decides on a session's actions by its rules, mode, flags and grants.
 
-    `yes` is the flag --yes. `confined` means that the sandbox confines commands, `read_only` that
-    another session holds the workspace.
+    Implements `agent.turn.Gate`. `yes` is the flag --yes. `confined` means that a sandbox confines
+    commands. `read_only` means that another session holds the workspace's lock.
     """
 
     def __init__(
@@ -154,7 +158,7 @@ class SessionGate:
 
     @property
     def mode(self) -> Mode:
-        """The present mode: it says which actions need no question."""
+        """The session's present mode, which says what is allowed without a question."""
         return self._mode
 
     def possible(self) -> tuple[Mode, ...]:
@@ -162,18 +166,18 @@ class SessionGate:
         return tuple(mode for mode in MODES if mode != "auto" or self._confined)
 
     def set_mode(self, mode: Mode) -> None:
-        """Switch the mode, from any thread. Raises UsageError for an impossible one."""
+        """Switch the mode, from any thread. Raises UsageError if `mode` is not possible."""
         if mode not in MODES:
-            raise UsageError(f"there is no mode {mode!r}", f"the modes are: {', '.join(MODES)}")
+            raise UsageError(f"unknown mode {mode!r}", f"the modes are: {', '.join(MODES)}")
         if mode not in self.possible():
             raise UsageError(
-                f"the mode {mode} needs a sandbox, and there is none here",
-                "localagent doctor says why; auto-edit asks for each command",
+                f"the mode {mode} needs a sandbox, but no sandbox works here",
+                "localagent doctor says why; the mode auto-edit asks before each command",
             )
         self._mode = mode
 
     def decide(self, tool: str, effect: Effect, subject: str, named: frozenset[str]) -> Ruling:
-        """See `agent.turn.Gate`."""
+        """Decide on one action. The parameters are those of `Permissions.decide`."""
         return self._rules.decide(
             *(tool, effect, subject),
             named=named,
@@ -184,12 +188,12 @@ class SessionGate:
         )
 
     def rememberable(self, effect: Effect, subject: str) -> tuple[str, ...]:
-        """See `agent.turn.Gate`."""
+        """The grants that `remember` would store for an action, in words."""
         if effect == "execute" and not self._confined:
             return ()  # without a sandbox, localagent asks for each command
         return tuple(str(grant) for grant in exactly(effect, subject))
 
     def remember(self, effect: Effect, subject: str) -> None:
-        """See `agent.turn.Gate`. Raises WorkspaceError."""
+        """Store the grants for an action that the user allowed for good. Raises WorkspaceError."""
         if self.rememberable(effect, subject):
             self.grants.remember(effect, subject)

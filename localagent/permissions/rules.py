@@ -1,20 +1,20 @@
-"""Rules and defaults that decide on each action before localagent takes it: allow, ask or deny.
+"""Permission rules: decide whether an action is allowed, denied, or needs the user's answer.
 
-A rule names a tool, a pattern and an action. The first matching rule of the user decides. A
-project's rules can only narrow: the stricter decision holds, deny before ask before allow. Where no
-rule matches, the defaults decide. No rule lifts the refusals in `_refusal`.
+A rule names a tool, a pattern and an action. The user's first matching rule decides; if none
+matches, the defaults decide. A project's rules can only make the decision stricter: ask instead of
+allow, or deny instead of ask. No rule can lift the refusals in `_refusal`.
 
-The session's mode changes which actions need no question, and never lifts a deny:
+The session's mode decides some actions without a question, but never lifts a deny:
 
     plan        deny every change and every command
     auto-edit   allow edits
-    auto        allow everything that no rule of the project asks for, inside of a sandbox
+    auto        in a sandbox, allow everything unless a rule of the project says "ask"
 
-Localagent asks about secrets in each mode and with --yes. It denies them in "auto", and where no
-user can answer. An action that the user granted for good (`Grants`) needs no question.
+Localagent asks about secrets in every mode, even with --yes. If no user can answer, or the mode is
+"auto", it denies access to secrets. An action that the user granted (`Grants`) needs no question.
 
-This gate says whether an action is allowed. What a command can reach is up to the sandbox alone,
-because the text of a command does not say what it does.
+These rules only decide whether a command may run. The sandbox limits what the command can reach,
+because the text of a command does not show what the command does.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ from localagent.workspace.gitignore import path_matches
 
 RuleAction = Literal["allow", "ask", "deny"]
 Effect = Literal["read", "write", "execute"]
-# Who decided: the defaults, a rule of the user, a rule of the project, the flag --yes, the mode of
+# What decided: the defaults, a rule of the user, a rule of the project, the flag --yes, the mode of
 # the session, or a grant of the user.
 By = Literal["default", "rule", "project", "flag", "mode", "remembered"]
 
 CHECK_TOOL = "check"
-# Longer lines that are not understood match every ask and deny rule: matching takes too long.
+# A longer command line that is not understood matches every ask and deny rule, because comparing it
+# with the patterns would take too long.
 _MAX_LINE = 1 << 15
 _STRICTNESS: dict[RuleAction, int] = {"allow": 0, "ask": 1, "deny": 2}
-# Localagent never writes to git's own data and to its own settings.
+# Localagent never writes to git's own data or to its own settings.
 _PROTECTED = (".git", ".localagent", "git~1", "locala~1")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `[[permissions]]` in a settings file, with the keys tool, match and action.
+    """One rule: in a settings file, a table `[[permissions]]` with the keys tool, match and action.
 
-    `tool` is a tool's name or "*". `pattern` is a glob: for a path as in .gitignore ("docs/**",
-    "*.md", "/setup.py"), for a command on its words ("git status*", "npm test").
+    `tool` is a tool's name or "*". `pattern` is a glob. For a path, it is written as in .gitignore:
+    "docs/**", "*.md", "/setup.py". For a command, it matches the words: "git status*", "npm test".
     """
 
     tool: str
@@ -61,7 +62,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """A decision, who made it, and the reason in words for the user."""
+    """A decision, what decided, and the reason in words for the user."""
 
     action: RuleAction
     by: By
@@ -69,17 +70,18 @@ class Ruling:
 
 
 class Grants(Protocol):
-    """The actions that the user allowed for good."""
+    """The actions that the user granted, so that they need no question."""
 
     def hold(self, effect: Effect, subject: str) -> bool:
-        """Whether exactly this action needs no question."""
+        """Whether the user granted exactly this action."""
 
 
 class Permissions:
     """The rules of the user and of the project.
 
-    `interactive` means that a user can answer; without one, a question about a secret becomes a
-    deny, also with `yes`. `ignore_case` compares paths without case, as the file system does.
+    `interactive` means that a user can answer questions. If it is False, a question about a secret
+    becomes a deny, even with `yes`. `ignore_case` means that paths are compared without case, as
+    some file systems do. `secret` says whether a path probably holds a secret.
     """
 
     def __init__(
@@ -113,10 +115,10 @@ class Permissions:
     ) -> Ruling:
         """Decide on one action.
 
-        `subject` is a path relative to the workspace or, for the effect "execute", a command
-        line. `named` are the paths in the user's task. `yes` is the flag --yes: it answers
-        questions and lifts no refusal. `confined` means that the sandbox confines commands,
-        `read_only` that another session holds the workspace. `mode` is the session's.
+        `subject` is a path relative to the workspace or, for the effect "execute", a command line.
+        `named` are the paths that the user's task names. `yes` is the flag --yes, which answers
+        questions but lifts no refusal. `confined` means that a sandbox confines commands.
+        `read_only` means that another session holds the workspace's lock.
         """
         if effect != "execute":
             subject = normal_path(subject)
@@ -136,28 +138,28 @@ class Permissions:
         return Ruling("allow", "flag", "--yes was given") if yes else narrowed
 
     def _about_a_secret(self, verdict: Ruling, mode: Mode) -> Ruling:
-        """--yes never covers secrets."""
+        """The decision on a secret that needs a question. `--yes` does not answer it."""
         if not self._interactive:
-            return Ruling("deny", verdict.by, f"{verdict.reason}, and nobody is there to ask")
+            return Ruling("deny", verdict.by, f"{verdict.reason}, and no user can be asked")
         if mode == "auto":
-            reason = f"{verdict.reason}, and the mode auto does not ask; another mode does"
+            reason = f"{verdict.reason}, and the mode auto asks no questions; switch the mode"
             return Ruling("deny", verdict.by, reason)
         return verdict
 
     def _refusal(self, tool: str, effect: Effect, subject: str, read_only: bool) -> Ruling | None:
-        """The refusals that no rule and no flag can lift."""
+        """Refuse an action that no rule and no flag can allow; None for all other actions."""
         if effect == "read":
             return None
-        # A check runs in a view that is discarded, so it changes nothing.
+        # A check runs in an overlay that is discarded, so the check changes nothing.
         if read_only and tool != CHECK_TOOL:
-            reason = "this session is read-only: another one holds the workspace"
+            reason = "this session is read-only, because another session holds the workspace"
             return Ruling("deny", "default", reason)
         if effect == "write":
             if subject == ".." or subject.startswith(("../", "/")):
                 return Ruling("deny", "default", f"{subject} is outside the workspace")
             for part in subject.split("/"):
                 if _plainest(part) in _PROTECTED:
-                    reason = f"{part} is never changed through localagent"
+                    reason = f"localagent never changes {part}"
                     return Ruling("deny", "default", reason)
         return None
 
@@ -178,25 +180,25 @@ class Permissions:
             if not confined:
                 return Ruling("ask", "default", "there is no sandbox on this machine")
             if tool == CHECK_TOOL:
-                return Ruling("allow", "default", "a check, in a view that is thrown away")
-            return Ruling("ask", "default", "commands are asked for")
+                return Ruling("allow", "default", "a check runs in an overlay that is discarded")
+            return Ruling("ask", "default", "commands need your consent")
         if self._secret(subject):
             reason = f"{subject} looks like it holds a secret"
             return Ruling("deny" if effect == "write" else "ask", "default", reason)
         if effect == "read":
             return Ruling("allow", "default", "reading in the workspace is allowed")
         if any(self._same_path(subject, path) for path in named):
-            return Ruling("allow", "default", "you named it")
-        return Ruling("ask", "default", "you did not name it")
+            return Ruling("allow", "default", "you named this file")
+        return Ruling("ask", "default", "you did not name this file")
 
     def _eased(
         self, verdict: Ruling, effect: Effect, subject: str, mode: Mode, confined: bool
     ) -> Ruling:
-        """Allow what would be a question where a grant or the mode covers it."""
+        """Turn the decision "ask" into "allow" if a grant or the mode allows the action."""
         if effect == "execute" and not confined:
             return verdict
         if self._grants is not None and self._grants.hold(effect, subject):
-            return Ruling("allow", "remembered", "you said that this need not be asked")
+            return Ruling("allow", "remembered", "you allowed this earlier, for this workspace")
         if self._is_secret(effect, subject):
             return verdict
         edits = effect == "write" and verdict.by == "default" and mode in ("auto-edit", "auto")
@@ -228,10 +230,10 @@ class Permissions:
 
 
 def _plainest(part: str) -> str:
-    """A part of a path as the least exact file system reads it.
+    """A part of a path, reduced to what every file system distinguishes.
 
-    HFS+ ignores case and invisible characters; NTFS ignores dots and blanks at the end, and takes
-    the text after a colon for the name of a stream.
+    HFS+ ignores case and invisible characters. NTFS ignores dots and blanks at the end, and reads
+    the text after a colon as the name of a stream.
     """
     text = unicodedata.normalize("NFKC", part.partition(":")[0])
     visible = "".join(char for char in text if unicodedata.category(char) != "Cf")
@@ -239,17 +241,21 @@ def _plainest(part: str) -> str:
 
 
 def _plan_mode(tool: str, effect: Effect, mode: Mode) -> Ruling | None:
-    """The refusal of the mode "plan". A check changes nothing, as its view is discarded."""
+    """Refuse changes and commands in the mode "plan"; None if the action is allowed there.
+
+    A check is allowed, because its changes are discarded.
+    """
     if mode != "plan" or effect == "read" or tool == CHECK_TOOL:
         return None
-    return Ruling("deny", "mode", "the mode is plan: reading and searching only")
+    return Ruling("deny", "mode", "the mode plan allows only reading and searching")
 
 
 def command_matches(pattern: str, line: str, *, every: bool) -> bool:
     """Whether the glob `pattern` matches the command line.
 
-    With `every` (allow rules), each simple command must match, and a line that is not understood
-    does not. Without (ask and deny rules), one command or the whole line is enough.
+    With `every` (allow rules), each simple command in the line must match; a line that is not
+    understood never matches. Without `every` (ask and deny rules), it is enough that one command or
+    the whole line matches.
     """
     if pattern == "*":
         return True
@@ -268,15 +274,20 @@ def command_matches(pattern: str, line: str, *, every: bool) -> bool:
 
 
 def _possible_commands(line: str) -> Iterator[str]:
-    """The parts of a line that is not understood. Each of their words may start a command, as in
-    `if true; then rm x; fi` or `sh -c 'rm x'`."""
+    """Split a line that is not understood into parts that may hold commands.
+
+    Any word of a part may start a command, as in `if true; then rm x; fi` or `sh -c 'rm x'`.
+    """
     for text in {line, line.replace("\\\n", "")}:
         for part in re.split(r"[;&|()`'\"\n{}<>!=]", text):
             yield " ".join(part.split())
 
 
 def _starts(text: str, *, every_word: bool) -> Iterator[int]:
-    """Where a command may start in `text`: also after the folder of a program ("/bin/rm")."""
+    """The indices in `text` where a command may start.
+
+    For "/bin/rm", these are the start of the path and the start of "rm".
+    """
     end = len(text) if every_word else text.find(" ") % (len(text) + 1)
     for word in re.finditer(r"[^ ]+", text[:end]):
         yield word.start()
@@ -286,7 +297,7 @@ def _starts(text: str, *, every_word: bool) -> Iterator[int]:
 
 @lru_cache(maxsize=256)
 def _command_glob(pattern: str) -> re.Pattern[str]:
-    """`*` stands for anything; "git status *" also matches "git status"."""
+    """Compile a command's glob: `*` matches any text, and "git status *" also "git status"."""
     words = " ".join(pattern.split())
     optional = words.endswith(" *")
     body = ".*".join(re.escape(part) for part in words.removesuffix(" *").split("*"))
@@ -294,7 +305,10 @@ def _command_glob(pattern: str) -> re.Pattern[str]:
 
 
 def normal_path(path: str) -> str:
-    """The path with `/` alone, without "." and doubled slashes; ".." is resolved as text."""
+    """`path` with `/` as its only separator, without "." or double slashes.
+
+    ".." removes the part before it, without a look at the file system.
+    """
     parts: list[str] = []
     text = path.replace("\\", "/") if os.name == "nt" else path
     for part in text.split("/"):

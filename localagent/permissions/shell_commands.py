@@ -1,12 +1,12 @@
 """The simple commands of a shell command line, read with tree-sitter's grammar of bash.
 
-Rules match on these commands. A line that does not parse, or that holds a construct not listed
-here, is "not understood": no rule allows it, so the user is asked. The sandbox, not this module,
-keeps a command in bounds.
+Permission rules are matched against these commands. A line is "not understood" if it does not
+parse, or if it contains a construct that this module does not handle. No allow rule matches such a
+line, so localagent asks the user. The sandbox, not this module, limits what a command can do.
 
-The grammar may read a text otherwise than the shell does. Each piece of the text is therefore
-checked again: outside of quotes, no word holds a character that the shell acts on, and only blanks
-lie between two pieces.
+The grammar may parse a line differently than the shell. Each part of the line is therefore checked
+again: outside of quotes, a word must not contain a character with a meaning for the shell, and only
+blanks may stand between two parts.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MAX_CHARS = 4096
-"""The longest line that is read. The grammar takes 0.4 s for a line of 2,048 pipes, and four times
-as long for one twice as long."""
+"""The longest line that is parsed. The time grows with the square of the length: a line of 2,048
+pipes takes 0.4 s."""
 _MAX_DEPTH = 8
-# Keywords, and programs that run the commands which their arguments name.
+# Shell keywords, and programs that run a command given in their arguments.
 _RUN_OTHERS = frozenset(
     (
         *("if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case"),
@@ -37,7 +37,7 @@ _RUN_OTHERS = frozenset(
     )
 )
 _FIND_RUNS = ("-exec", "-execdir", "-ok", "-okdir", "-delete")
-# Options by which git runs what a setting names, and the settings that name no program.
+# Options with which git may run a program that a setting names, and settings that name no program.
 _GIT_RUNS = re.compile(r"-c|-c.+|--config-env(=.*)?|--exec-path=.*")
 _GIT_HARMLESS = ("user.", "color.", "core.quotepath=", "core.quotePath=")
 
@@ -55,36 +55,37 @@ _HARMLESS_REDIRECTION = re.compile(r"[12]?>&[12]|[12&]?>>?[ \t]*/dev/null")
 
 
 class _NotUnderstood(Exception):
-    """The line holds something whose effect its text does not say."""
+    """The line contains a construct that this module does not handle."""
 
 
 def simple_commands(line: str) -> list[str] | None:
     """Every simple command that `line` runs, without quotes, its words separated by one space.
 
-    Commands in subshells and substitutions are listed before the command around them; "$()" stands
-    for a substitution. None for a line that is not understood: control structures, here-documents,
-    redirections into files, assignments before a command, programs that run other programs.
+    Commands in subshells and substitutions come before the command that contains them; "$()" stands
+    for a substitution. Returns None for a line that is not understood: one with control structures,
+    here-documents, redirections to files, assignments, or programs that run other programs.
     """
     reader = _read(line)
     return reader.commands if reader else None
 
 
 def verbatim_commands(line: str) -> list[str] | None:
-    """The simple commands of the outermost level, each as `line` spells it, with its quotes.
+    """The simple commands of the outermost level, each spelled as in `line`, with its quotes.
 
-    Words without their quotes cannot tell `rm '*'` from `rm *`. None as for `simple_commands`, and
-    where a subshell groups commands.
+    The quotes are kept because `rm '*'` differs from `rm *`. Returns None for a line that is not
+    understood (see `simple_commands`), and for a line with a subshell.
     """
     reader = _read(line)
     return reader.verbatim() if reader and not reader.grouped else None
 
 
 def _read(line: str) -> _Reader | None:
-    """Read a line; None where it is not understood, or has no command."""
+    """Parse a line. Returns None if the line is not understood or has no command."""
     if len(line) > MAX_CHARS:
         return None
     if "\\\n" in line:
-        # The shell joins these lines, but not in comments, in single quotes or after a backslash.
+        # The shell joins lines at a backslash, but not in comments, in single quotes, or after
+        # another backslash.
         if "#" in line or "'" in line or "\\\\" in line:
             return None
         line = line.replace("\\\n", "")
@@ -99,13 +100,13 @@ def _read(line: str) -> _Reader | None:
 
 
 class _Reader:
-    """Collects the commands of one line. Every method raises _NotUnderstood."""
+    """Collects the simple commands of one line. The methods may raise _NotUnderstood."""
 
     def __init__(self, source: bytes) -> None:
         self.source = source
         self.commands: list[str] = []
         self.grouped = False
-        # Where the commands of the outermost level start (True), and operators and comments.
+        # Each command (True), operator or comment (False) of the outermost level: its first byte.
         self._bounds: list[tuple[int, bool]] = []
 
     def verbatim(self) -> list[str]:
@@ -162,7 +163,7 @@ class _Reader:
         self.commands.append(" ".join(words))
 
     def _redirection(self, node: Node) -> None:
-        """Accept output to a descriptor or to nowhere, which changes nothing."""
+        """Accept a redirection to a descriptor or to /dev/null, which changes no file."""
         text = self._text(node.start_byte, node.end_byte)
         _require(_HARMLESS_REDIRECTION.fullmatch(text) is not None)
 
@@ -184,14 +185,14 @@ class _Reader:
                 _require(_VARIABLE.fullmatch(text) is not None)
                 return text
             case "command_substitution":
-                # The shell takes "$((" for arithmetic, and a backslash between backquotes away.
+                # The shell reads "$((" as arithmetic, and removes backslashes between backquotes.
                 _require(not text.startswith("$((") and not (text[0] == "`" and "\\" in text))
                 self.statements(node, depth + 1)
                 return "$()"
         raise _NotUnderstood
 
     def _string(self, node: Node, depth: int) -> str:
-        """The text between double quotes."""
+        """The value of a string in double quotes; "$()" stands for a substitution."""
         children = list(self._children(node, _BLANK_LINES))
         _require(len(children) >= 2 and children[0].type == children[-1].type == '"')
         parts = []
@@ -207,7 +208,7 @@ class _Reader:
         return "".join(parts)
 
     def _children(self, node: Node, gap: re.Pattern[str]) -> Iterator[Node]:
-        """The children of a node; only `gap` may be before, between and after them."""
+        """The children of a node. All text outside of the children must match `gap`."""
         whole = node.parent is None
         at = 0 if whole else node.start_byte
         for child in node.children:
@@ -228,7 +229,7 @@ def _require(understood: bool) -> None:
 
 
 def _runs_others(name: str, arguments: list[str]) -> bool:
-    """Whether the arguments of `find` or `git` name a command that it runs."""
+    """Whether the arguments make `find` or `git` run another command, or make `find` delete."""
     if name == "find":
         return any(argument in _FIND_RUNS for argument in arguments)
     if name != "git":
@@ -236,7 +237,7 @@ def _runs_others(name: str, arguments: list[str]) -> bool:
     for place, argument in enumerate(arguments):
         if not argument.startswith("-"):
             if place == 0 or arguments[place - 1] not in ("-c", "-C"):
-                return False  # the subcommand; the words after it are its own
+                return False  # the subcommand of git; the options after it belong to it
         elif _GIT_RUNS.fullmatch(argument):
             setting = argument[2:] or "".join(arguments[place + 1 : place + 2])
             if not argument.startswith("-c") or not setting.startswith(_GIT_HARMLESS):

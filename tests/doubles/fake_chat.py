@@ -10,7 +10,7 @@ from localagent.core.events import Answer, Question, TurnStarted
 from localagent.ui.chat.interface import CommandInfo, Completion, Item, Output, SessionStatus
 
 STATUS = SessionStatus("toy", "cpu", "react", "ask", 0, 100, 0.0, 0, "none", False, "", "", 0.0)
-QUESTION = Question(1, "shell", "touch made.txt", "$ touch made.txt", "commands are asked for")
+QUESTION = Question(1, "shell", "touch made.txt", "$ touch made.txt", "commands need your consent")
 
 
 class FakeChat:

@@ -56,7 +56,7 @@ def test_defaults(tool: str, effect: str, subject: str, expected: str) -> None:
 def test_a_named_file_may_be_written_under_any_spelling() -> None:
     named = frozenset({"./src//main.py"})
     verdict = Permissions().decide("edit", "write", "src/main.py", named=named)
-    assert (verdict.action, verdict.reason) == ("allow", "you named it")
+    assert (verdict.action, verdict.reason) == ("allow", "you named this file")
     assert action(Permissions(), "edit", "write", "src/other.py", named=named) == "ask"
 
 

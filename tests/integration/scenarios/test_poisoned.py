@@ -49,7 +49,7 @@ def test_a_model_that_obeys(start: Callable, poisoned: Path, home: Path) -> None
     (asked,) = [
         event for event in events if isinstance(event, Decision) and event.subject == ".env"
     ]
-    assert not asked.allowed and "nobody is there to ask" in asked.reason
+    assert not asked.allowed and "no user can be asked" in asked.reason
     refused = [event for event in events if isinstance(event, Blocked) and event.kind == "network"]
     assert [event for event in refused if "192.0.2.66" in event.reason]
     assert not outside.exists() and not (poisoned.parent / "outside.txt").exists()

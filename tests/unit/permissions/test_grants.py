@@ -182,7 +182,7 @@ def test_auto_needs_a_sandbox(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs a sandbox"):
         bare.set_mode("auto")
     assert bare.mode == "ask"
-    with pytest.raises(UsageError, match="no mode 'yolo'"):
+    with pytest.raises(UsageError, match="unknown mode 'yolo'"):
         bare.set_mode("yolo")
 
 
