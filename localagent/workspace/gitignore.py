@@ -16,7 +16,7 @@ _MAX_BYTES = 1 << 20
 
 
 def walk(root: Path, start: str = "") -> Iterator[str]:
-    """Every regular file below `start` that no .gitignore file from `start` on excludes.
+    """Every regular file below `start` that no .gitignore file at or below `start` excludes.
 
     Links, `.git` and unreadable folders are skipped.
     """
@@ -58,11 +58,11 @@ def is_ignored(root: Path, name: str) -> bool:
 
 
 def path_matches(pattern: str, path: str, *, ignore_case: bool = False) -> bool:
-    """Whether one gitignore pattern matches the relative `path` or a folder that holds it.
+    """Whether one gitignore pattern matches the relative `path` or a folder that contains it.
 
     A "!" or "#" at the start of the pattern has no special meaning.
     """
-    # pathspec's expressions end in "$", which also matches before a newline at the end.
+    # The regular expressions of pathspec end in "$", which also matches before a final newline.
     pattern, path = pattern.replace("\n", "\0"), path.replace("\n", "\0")
     if ignore_case:
         pattern, path = pattern.casefold(), path.casefold()
@@ -76,7 +76,7 @@ def _single(pattern: str) -> GitIgnoreSpec | None:
 
 
 def patterns(root: Path, name: str) -> GitIgnoreSpec | None:
-    """The patterns of the ignore file `name`, or None. A link is not read, as in git."""
+    """The patterns in the ignore file `name`; None without any. Like git, this reads no link."""
     path = f"{root}/{name}"
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -89,8 +89,8 @@ def patterns(root: Path, name: str) -> GitIgnoreSpec | None:
 
 
 def compiled(lines: Iterable[str]) -> GitIgnoreSpec | None:
-    """The patterns of `lines` without those that git does not understand; None for no pattern."""
-    from pathspec import GitIgnoreSpec  # 70 ms, and most workspaces are git's
+    """Compile the valid patterns in `lines`; None if there is none."""
+    from pathspec import GitIgnoreSpec  # takes 70 ms, and is rarely needed in a git repository
 
     good = []
     for line in lines:
@@ -103,7 +103,7 @@ def compiled(lines: Iterable[str]) -> GitIgnoreSpec | None:
 
 
 def _excluded(name: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:
-    """Whether ignore files exclude `name`: the deepest one with a matching pattern decides."""
+    """Whether the ignore files exclude `name`. The deepest file with a matching pattern decides."""
     for folder, spec in reversed(specs):
         inner = name[len(folder) + 1 :] if folder else name
         verdict = spec.check_file(f"{inner}/" if is_folder else inner).include

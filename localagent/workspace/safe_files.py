@@ -1,11 +1,11 @@
-"""Files below one folder, opened without ever following a link.
+"""Open, read and write files below one folder without following links.
 
 `SafeDir` opens a path part by part, each part relative to the folder before it and with O_NOFOLLOW.
-A folder that is replaced by a link between a check and its use therefore causes an error, and the
-path never leads out of the workspace. Windows has no such calls, so each part is checked first.
+If another program replaces a folder on the path by a link, an error is raised, so the path never
+leads out of the workspace. Windows has no such calls; there, each part is checked before its use.
 
-Paths are relative to the root, with `/`. Only `history.checkpoints.transaction` calls the methods
-that write.
+Paths are relative to the root, with `/` between the parts. Only `history.checkpoints.transaction`
+calls the methods that write.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from localagent.core.errors import OutsideWorkspace
 PathKind = Literal["file", "symlink", "dir", "absent", "special"]
 
 _DIR_FDS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
-_MODES = os.name != "nt"  # Windows knows only a read-only flag
+_MODES = os.name != "nt"  # Windows has no permission bits, only a read-only flag
 _SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
-# O_NONBLOCK: to open a named pipe must not wait for its writer.
+# With O_NONBLOCK, opening a named pipe does not wait for a writer.
 _READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
 _FOLDER = _READ | getattr(os, "O_DIRECTORY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE
 _CHUNK = 1 << 20
-_MAX_LINKS = 40  # the kernel's own limit
+_MAX_LINKS = 40  # links on one path; the Linux kernel has the same limit
 
 
 @dataclass(frozen=True, slots=True)
 class PathState:
-    """What a path is, as a plain value. Equal states have the same kind, mode and content.
+    """The state of a path. Two states are equal if kind, mode and content are the same.
 
-    `mode` is S_IMODE of files and folders, or None. `sha256` is of a file's bytes or of a link's
-    target. `size` is in bytes. `stamp` (inode, size, mtime in ns) changes with each write.
+    `mode` holds the permission bits of a file or folder, or is None. `sha256` is the hash of a
+    file's bytes or a link's target. `size` is in bytes. `stamp` (inode, size, and mtime in ns)
+    changes with each write.
     """
 
     kind: PathKind
@@ -61,7 +62,7 @@ class PathState:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PathState:
-        """The state that `to_dict` made `data` of. Raises KeyError or TypeError."""
+        """Read the state from its JSON form. Raises KeyError or TypeError."""
         return cls(**{name: data[name] for name in data if name != "stamp"})
 
 
@@ -69,7 +70,10 @@ ABSENT = PathState("absent")
 
 
 def open_below(root: Path, name: str) -> int:
-    """A descriptor to read `name`, a path below `root` without links. Raises OSError for a link."""
+    """Open `name`, a path below `root`, for reading, and return its descriptor.
+
+    Raises OSError if a part of the path is a link.
+    """
     if not _DIR_FDS:
         return os.open(f"{root}/{name}", _READ)
     *folders, last = name.split("/")
@@ -81,7 +85,7 @@ def open_below(root: Path, name: str) -> int:
 
 
 def _descend(fd: int, parts: list[str]) -> int:
-    """Open a folder below the open folder `fd`, which is closed."""
+    """Open the folder at the path `parts` below the open folder `fd`, and close `fd`."""
     try:
         for part in parts:
             below = os.open(part, _FOLDER, dir_fd=fd)
@@ -95,7 +99,7 @@ def _descend(fd: int, parts: list[str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """An open folder: os functions take `at(name)` as path and `fd` as dir_fd."""
+    """An open folder. Pass `at(name)` as the path and `fd` as dir_fd to functions of `os`."""
 
     fd: int | None
     base: str
@@ -105,10 +109,10 @@ class _Folder:
 
 
 class SafeDir:
-    """One folder and everything below it. Use as a context manager.
+    """Access to one folder and everything below it. Use it as a context manager.
 
-    All methods raise OSError as the system does: NotADirectoryError, or ELOOP where a part of the
-    path is a link.
+    All methods may raise OSError. If a part of the path is a link, the error is NotADirectoryError
+    or has the number ELOOP.
     """
 
     def __init__(self, root: Path) -> None:
@@ -142,9 +146,9 @@ class SafeDir:
     def resolve(self, path: str, *, last: bool, fixed: frozenset[str] = frozenset()) -> str:
         """`path` with its links replaced by their targets, relative to the root.
 
-        With `last`, a link in the last part is followed too. Links at a path of `fixed` count as
-        plain folders, because the caller is about to replace them. Raises OutsideWorkspace where a
-        link leads out or in a circle.
+        With `last`, a link in the last part is followed too. A link at a path in `fixed` is not
+        followed, because the caller is about to replace the link. Raises OutsideWorkspace if the
+        links lead out of the root or in a circle.
         """
         todo = path.split("/")
         done: list[str] = []
@@ -165,7 +169,7 @@ class SafeDir:
                 continue
             links += 1
             if links > _MAX_LINKS:
-                raise OutsideWorkspace(f"{path}: its links lead in a circle")
+                raise OutsideWorkspace(f"the links on the path {path} lead in a circle")
             done.pop()
             if Path(target).is_absolute():
                 real = Path(os.path.realpath(target))
@@ -200,7 +204,7 @@ class SafeDir:
         return PathState("file", *values)
 
     def stat(self, path: str) -> PathState:
-        """The present state of `path` without its content (`sha256` is empty)."""
+        """The present state of `path` without the hash of its content: `sha256` is ""."""
         try:
             with self._folder_of(path) as (folder, name):
                 status = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
@@ -221,7 +225,7 @@ class SafeDir:
         return PathState("special", mode)
 
     def open(self, path: str) -> io.BufferedReader:
-        """The regular file `path`, opened for reading."""
+        """Open the regular file `path` for reading."""
         with self._folder_of(path) as (folder, name):
             fd = os.open(folder.at(name), _READ, dir_fd=folder.fd)
         try:
@@ -233,13 +237,13 @@ class SafeDir:
         return os.fdopen(fd, "rb")
 
     def content(self, path: str, state: PathState) -> BinaryIO:
-        """The bytes of a file, or the target of a link, opened for reading."""
+        """Open the content of `path` for reading: a file's bytes, or a link's target."""
         if state.kind == "symlink":
             return io.BytesIO(os.fsencode(self._link(path) or ""))
         return self.open(path)
 
     def children(self, path: str) -> list[str]:
-        """The sorted paths in the folder `path`."""
+        """The paths directly in the folder `path`, sorted."""
         with self._folder_of(path) as (folder, name):
             if folder.fd is None:
                 names = [entry.name for entry in Path(folder.at(name)).iterdir()]
@@ -252,10 +256,10 @@ class SafeDir:
         return [f"{path}/{name}" for name in sorted(names)]
 
     def writable(self, path: str) -> bool:
-        """Whether the mode and the owner of the file `path` allow us to write it."""
+        """Whether the mode and the owner of the file `path` allow localagent to write it."""
         with self._folder_of(path) as (folder, name):
             status = os.stat(folder.at(name), dir_fd=folder.fd, follow_symlinks=False)
-            # Root may write every file; a mode without any write bit still says "hands off".
+            # The root user may write every file, but a file without any write bit is read-only.
             return bool(status.st_mode & 0o222) and os.access(
                 folder.at(name), os.W_OK, dir_fd=folder.fd
             )
@@ -265,9 +269,9 @@ class SafeDir:
     def stage(
         self, path: str, temp: str, content: BinaryIO, after: PathState, *, sync: bool
     ) -> None:
-        """Write `content` to the file `temp` beside `path`, with the attributes of `after`.
+        """Write `content` to the file `temp` next to `path`, with the mode and owner of `after`.
 
-        With `sync`, wait until the content is on the disk.
+        With `sync`, wait until the content is on disk.
         """
         with self._folder_of(path) as (folder, name):
             fd = os.open(folder.at(temp), _CREATE, 0o600, dir_fd=folder.fd)
@@ -280,17 +284,17 @@ class SafeDir:
                     os.fsync(file.fileno())
 
     def stage_link(self, path: str, temp: str, target: bytes) -> None:
-        """Make a link named `temp` beside `path`."""
+        """Make a link named `temp` next to `path`."""
         with self._folder_of(path) as (folder, _):
             os.symlink(os.fsdecode(target), folder.at(temp), dir_fd=folder.fd)
 
     def rename(self, path: str, temp: str) -> None:
-        """Rename the staged `temp` to `path`, in one step."""
+        """Rename the temporary file `temp` to `path`; this replaces `path` in one step."""
         with self._folder_of(path) as (folder, name):
             os.replace(folder.at(temp), folder.at(name), src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
 
     def discard(self, path: str, temp: str) -> bool:
-        """Remove `temp` beside `path`; False where there is none."""
+        """Delete the file `temp` next to `path`. Returns False if it does not exist."""
         try:
             with self._folder_of(path) as (folder, _):
                 os.unlink(folder.at(temp), dir_fd=folder.fd)
@@ -303,22 +307,22 @@ class SafeDir:
         return True
 
     def unlink(self, path: str) -> None:
-        """Remove a file or link."""
+        """Delete the file or link `path`."""
         with self._folder_of(path) as (folder, name):
             os.unlink(folder.at(name), dir_fd=folder.fd)
 
     def rmdir(self, path: str) -> None:
-        """Remove an empty folder."""
+        """Delete the empty folder `path`."""
         with self._folder_of(path) as (folder, name):
             os.rmdir(folder.at(name), dir_fd=folder.fd)
 
     def mkdir(self, path: str, mode: int) -> None:
-        """Make a folder."""
+        """Make the folder `path`."""
         with self._folder_of(path) as (folder, name):
             os.mkdir(folder.at(name), mode, dir_fd=folder.fd)
 
     def set_folder(self, path: str, after: PathState) -> None:
-        """Give the folder `path` the mode and, as root, the owner of `after`."""
+        """Set the mode of the folder `path` to that of `after`; as root, also the owner."""
         if not _DIR_FDS or after.mode is None:
             return
         with self._folder_of(path) as (folder, name):
@@ -333,20 +337,20 @@ class SafeDir:
             os.close(fd)
 
     def sync(self, path: str) -> None:
-        """Wait until the names in the folder that holds `path` are on the disk."""
+        """Wait until the file names in the folder of `path` are on disk."""
         try:
             with self._folder_of(path) as (folder, _):
                 if folder.fd is not None:
                     os.fsync(folder.fd)
         except OSError as error:
-            # ENOENT, ENOTDIR: the folder itself was removed, and its parent is synced, too.
-            # EINVAL: a file system (some network ones) that cannot sync folders.
+            # ENOENT, ENOTDIR: the folder itself was deleted; the caller also syncs its parent.
+            # EINVAL: the file system cannot sync folders, as some network file systems.
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
                 raise
 
     @contextmanager
     def _folder_of(self, path: str) -> Iterator[tuple[_Folder, str]]:
-        """The folder that holds `path`, and the last part of `path`."""
+        """Open the folder that contains `path`; yields the folder and the last part of `path`."""
         *parents, name = path.split("/")
         if self._fd is None:
             yield _Folder(None, self._checked_folder(parents)), name
@@ -358,7 +362,10 @@ class SafeDir:
             os.close(fd)
 
     def _checked_folder(self, parents: list[str]) -> str:
-        """The folder `parents` on systems without dir_fd; a link among them is an error."""
+        """The path of the folder `parents`, for systems without dir_fd.
+
+        Raises NotADirectoryError if one of the folders is a link.
+        """
         here = self.root
         for part in parents:
             here = here / part
@@ -369,10 +376,10 @@ class SafeDir:
 
 
 def _copy_attributes(fd: int, old: str, dir_fd: int | None, after: PathState) -> None:
-    """Give the open file `fd` the extended attributes of the file `old` (relative to the folder
-    `dir_fd`), and the owner and mode of `after`.
+    """Copy attributes to the open file `fd`: extended ones from `old`, owner and mode from `after`.
 
-    The mode comes last, because a change of the owner or of an access list changes it, too.
+    `old` is a file's name in the folder `dir_fd`. The mode is set last, because a change of the
+    owner or the access list may change the mode.
     """
     if after.uid is not None and after.gid is not None and hasattr(os, "fchown"):
         _chown(fd, os.fstat(fd), after.uid, after.gid)
@@ -382,8 +389,10 @@ def _copy_attributes(fd: int, old: str, dir_fd: int | None, after: PathState) ->
 
 
 def _chown(fd: int, status: os.stat_result, uid: int, gid: int) -> None:
-    """Change the owner where the system allows it: only root gives files away, and other users
-    choose among their groups."""
+    """Change the owner and the group of the open file `fd`, if the system allows it.
+
+    Only root can change the owner; other users can choose one of their own groups.
+    """
     if (status.st_uid, status.st_gid) == (uid, gid):
         return
     try:
@@ -393,7 +402,7 @@ def _chown(fd: int, status: os.stat_result, uid: int, gid: int) -> None:
 
 
 def _copy_xattrs(fd: int, old: str, dir_fd: int | None) -> None:
-    """Copy the extended attributes (access lists, labels) of `old` that the system lets us copy."""
+    """Copy the extended attributes (access lists, labels) of `old`, if the system allows it."""
     if not hasattr(os, "listxattr"):
         return
     try:

@@ -1,8 +1,8 @@
 """The workspace: the one folder that the agent may read and change.
 
-A path inside of it is text relative to its root, with `/` between the parts and every link
-resolved. One file has one name, so no alias gets around a rule on a path. `surrogateescape` carries
-names that are not UTF-8, as `os.fsdecode` does.
+A path in the workspace is relative to the workspace's root, with `/` between the parts and with all
+links resolved. Each file therefore has exactly one name, so an alias cannot get around a rule for
+the file. Names that are not UTF-8 are decoded with `surrogateescape`, as by `os.fsdecode`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from localagent.workspace.safe_files import open_below
 
 IGNORE_FILE = ".localagentignore"
 
-# Folders of the kernel whose links have another target in each process.
+# Folders of the kernel; links in them, such as /proc/self, have another target in each process.
 _MAGIC = ("/proc", "/dev", "/sys")
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """An open folder. `root` is its resolved path, `given` the absolute path from the user."""
+    """An opened workspace. `root` is its path without links; `given` is the user's path, absolute."""
 
     root: Path
     given: Path
@@ -48,7 +48,7 @@ class Workspace:
             raise WorkspaceError(f"there is no folder {str(path)!r}", "check the path") from None
         except NotADirectoryError:
             raise WorkspaceError(
-                f"{str(path)!r} is not a folder", "name the folder that the file lies in"
+                f"{str(path)!r} is not a folder", "name the folder that contains the file"
             ) from None
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -63,25 +63,25 @@ class Workspace:
         return os.access(self.root, os.W_OK)
 
     def relative(self, path: str) -> str:
-        """The one name of `path` in this workspace; "." for the root. It need not exist.
+        """The unique name of `path` in this workspace; "." for the root.
 
-        `path` is relative to the root or absolute, as a user or a model writes it. Raises
-        OutsideWorkspace for a path that leads out, directly or through a link.
+        `path` may be relative to the root or absolute, and need not exist. Raises OutsideWorkspace
+        if the path leads out of the workspace, directly or through a link.
         """
         text = self._cleaned(path)
         if Path(text).is_absolute():
             self._refuse_magic(text, path)
-        # realpath resolves each link, and keeps parts that do not exist.
+        # realpath resolves all links, and keeps the parts that do not exist.
         resolved = os.path.realpath(self.root / text)
         name = self._inside(resolved, path)
-        # The result must name itself: the caller would read "x " as "x".
+        # A name such as "x " means "x" in the next call, so it is resolved again.
         again = self._cleaned(name)
         return name if again == name else self.relative(again)
 
     def path(self, rel: str) -> Path:
-        """The absolute path of `rel`. A link in its last part is not followed.
+        """The absolute path of `rel`. A link in the last part is not followed.
 
-        Raises OutsideWorkspace where the folder that holds it is outside of the workspace.
+        Raises OutsideWorkspace if the folder that contains `rel` is outside of the workspace.
         """
         head, _, tail = rel.rstrip("/").rpartition("/")
         if tail in ("", ".", ".."):
@@ -91,7 +91,7 @@ class Workspace:
         return self.root / self.relative(head or ".") / tail
 
     def exists(self, rel: str) -> bool:
-        """Whether `rel` is in the workspace and exists. A dangling link does not exist."""
+        """Whether `rel` is in the workspace and exists. A link counts as its target."""
         try:
             return os.path.lexists(self.root / self.relative(rel))
         except OutsideWorkspace:
@@ -107,8 +107,8 @@ class Workspace:
     def read_listed(self, name: str, limit: int | None = None) -> bytes:
         """The content of a file that `files()` lists, or its first `limit` bytes.
 
-        It is quicker than `read_bytes`, because the name is resolved already. A link that replaced
-        a part of the path in between is not followed. Raises OSError.
+        This is faster than `read_bytes`, because `name` has no links to resolve. Raises OSError,
+        also if a part of the path has been replaced by a link.
         """
         descriptor = open_below(self.root, name)
         with os.fdopen(descriptor, "rb") as file:
@@ -122,9 +122,9 @@ class Workspace:
     def files(self) -> list[str]:
         """All regular files that git tracks or shows as untracked, sorted.
 
-        Without git, or where git ignores the whole folder, the .gitignore files count instead. The
-        list has no links, nothing in `.git`, no file that looks like a secret, and no file that
-        .localagentignore excludes.
+        Without git, or if git ignores the whole folder, all files are listed except those that
+        .gitignore files exclude. Links, files in `.git`, files that probably hold secrets, and
+        files that .localagentignore excludes are left out.
         """
         by_git = run.list_files(self.root)
         names = gitignore.walk(self.root) if by_git is None else self._regular_files(by_git)
@@ -136,7 +136,7 @@ class Workspace:
         )
 
     def ignored(self, rel: str) -> bool:
-        """Whether the rules keep `rel` out of `files()`. It need not exist."""
+        """Whether ignore rules exclude `rel` from `files()`. The file need not exist."""
         name = self.relative(rel)
         if name == ".":
             return False
@@ -147,7 +147,7 @@ class Workspace:
         return gitignore.is_ignored(self.root, name) if by_git is None else by_git
 
     def ignored_among(self, names: Sequence[str]) -> set[str]:
-        """The `ignored` paths among `names`, which are spelled as in `files()`."""
+        """The paths in `names` that are `ignored`. All must be spelled as in `files()`."""
         by_git = run.ignored_among(self.root, names)
         if by_git is None:
             return {name for name in names if self.ignored(name)}
@@ -158,7 +158,7 @@ class Workspace:
     # Paths
 
     def _cleaned(self, path: str) -> str:
-        """`path` without the blanks that users and models put around it."""
+        """`path` without the blanks around it, unless a file with this exact name exists."""
         if "\0" in path or not is_encodable(path):
             raise _outside(path)
         text = path if _exists_in(self.root, path) else path.strip()
@@ -168,7 +168,7 @@ class Workspace:
         return text
 
     def _refuse_magic(self, text: str, given: str) -> None:
-        """Refuse absolute paths such as /proc/self/cwd, which differ from process to process."""
+        """Refuse absolute paths such as /proc/self/cwd, whose target differs between processes."""
         normal = os.path.normpath(text)
         if any(normal == magic or normal.startswith(magic + "/") for magic in _MAGIC) and not any(
             Path(normal).is_relative_to(base) for base in (self.root, self.given)
@@ -180,16 +180,15 @@ class Workspace:
             inside = Path(resolved).relative_to(self.root)
         except ValueError:
             raise _outside(given) from None
-        # A colon names a second stream of a file, or a drive, on Windows.
+        # On Windows, a colon names a drive or a second stream of a file.
         if os.name == "nt" and ":" in str(inside):
             raise _outside(given)
         return inside.as_posix()
 
     def _regular_files(self, names: Iterable[str]) -> Iterator[str]:
-        """The regular files among `names` whose path has no link.
+        """The regular files in `names` whose path has no link.
 
-        A folder is a repository inside of this one, a submodule or an untracked clone: its files
-        follow.
+        A folder in `names` is a submodule or an untracked clone; its files are listed instead.
         """
         real: dict[str, bool] = {"": True}
         for name in names:
@@ -218,7 +217,7 @@ class Workspace:
 
 
 def workspace_key(root: str | Path) -> str:
-    """The name under which localagent stores what belongs to the workspace at `root`."""
+    """The base name of localagent's own files about the workspace at `root`."""
     return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
 
 
@@ -227,7 +226,7 @@ def _in_git(name: str) -> bool:
 
 
 def is_encodable(text: str) -> bool:
-    """Whether the file system can have the name `text`."""
+    """Whether `text` can be encoded as a file name."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

@@ -1,1 +1,1 @@
-"""git as localagent runs it: read, stage, commit, and adopt commits made in a sandbox."""
+"""Run git safely: read its state, prepare commits, and adopt commits made in a sandbox."""

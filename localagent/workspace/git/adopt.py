@@ -1,13 +1,13 @@
-"""Adopt into the user's repository what git did in a view of it.
+"""Adopt changes that git made in an overlay of the workspace into the user's repository.
 
-Localagent copies nothing below `.git`. git itself writes, outside of the sandbox and without hooks,
-and checks its input:
+Localagent copies no file into `.git`. Instead git, outside of the sandbox and without hooks, writes
+these things and checks them:
 
-1. objects, with `unpack-objects --strict`, as for a fetch from a stranger;
-2. branches and tags, each only where it still has its old value;
+1. objects, with `unpack-objects --strict`, as in a fetch from an untrusted repository;
+2. branches and tags, each only if the user's repository still has the old value;
 3. the changed entries of the index.
 
-Hooks, settings and everything else in `.git` stay the user's. See
+Hooks, settings and all other files in `.git` are not changed. See
 docs/adr/0014-git-in-the-sandbox.md.
 """
 
@@ -25,15 +25,15 @@ from localagent.workspace.git.run import ask_git
 
 LISTING = ".git/localagent-index"
 LIST_INDEX = f"git ls-files --stage -z > {LISTING} 2>/dev/null"
-"""A command that writes the entries of the view's index to `LISTING`. A stranger may have made the
-index file, so only git inside of the sandbox reads it."""
+"""A command that writes the entries of the overlay's index to `LISTING`. The index file is not
+trusted, so only git in the sandbox reads it."""
 
 _OBJECT = re.compile(r"\.git/objects/([0-9a-f]{2}/(?:[0-9a-f]{38}|[0-9a-f]{62}))")
 _REF = re.compile(r"\.git/(refs/(?:heads|tags)/[^\x00-\x20\x7f]+|refs/stash)")
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _BRANCH = re.compile(r"ref: (refs/heads/[^\x00-\x20\x7f]+)")
 _ENTRY = re.compile(rb"([0-7]{6}) ([0-9a-f]{40,64}) ([0-3])\t([^\0]+)", re.DOTALL)
-# Files that git keeps for itself or writes again.
+# Files in `.git` that git needs only for itself or writes again, so they are not adopted.
 _IGNORED = re.compile(
     r"\.git/(COMMIT_EDITMSG|ORIG_HEAD|AUTO_MERGE|FETCH_HEAD|gc\.log|logs(/.*)?|index|HEAD"
     r"|localagent-index|info(/exclude)?|objects(/info.*)?|.*\.lock)"
@@ -44,7 +44,7 @@ _Index = dict[bytes, tuple[bytes, ...]]
 
 @dataclass(frozen=True, slots=True)
 class GitSnapshot:
-    """A repository at one moment: the content of HEAD, the refs, and the entries of the index."""
+    """The state of a repository: the content of HEAD, the refs, and the entries of the index."""
 
     head: str
     refs: Mapping[str, str]
@@ -53,18 +53,18 @@ class GitSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """The result for the user: `kept` are the adopted changes, `left` the other ones."""
+    """The result for the user: `kept` lists the adopted changes, and `left` all other changes."""
 
     kept: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
 
 class _Refused(Exception):
-    """git refused a change; the text is git's own."""
+    """A change cannot be adopted; the text is the reason, mostly git's own message."""
 
 
 def snapshot(root: Path) -> GitSnapshot | None:
-    """The repository in the folder `root`/.git; None where .git is missing, a file or a link."""
+    """The state of the repository in `root`/.git; None if .git is missing, a file or a link."""
     if not (root / ".git").is_dir() or (root / ".git").is_symlink():
         return None
     refs = ask_git(root, "for-each-ref", "--format=%(objectname) %(refname)")
@@ -76,9 +76,9 @@ def snapshot(root: Path) -> GitSnapshot | None:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Variables that name the author of commits in a view.
+    """Environment variables that name the author of commits made in the sandbox.
 
-    The sandbox hides the user's own settings of git, which may hold passwords.
+    The sandbox hides the user's git settings, because they may hold passwords.
     """
     settings = {"safe.directory": "*", "gc.auto": "0", "commit.gpgSign": "false"}
     for key in ("user.name", "user.email"):
@@ -92,9 +92,10 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def adopt(root: Path, before: GitSnapshot, changes: Sequence[Change], why: str) -> Adoption:
-    """Adopt the changes of a view, in which LIST_INDEX ran, below `root`/.git.
+    """Adopt the changes below `.git` that were made in an overlay into the repository in `root`.
 
-    `why` goes into the reflog. A change that git refuses is reported in `left`.
+    LIST_INDEX must have run in the overlay. `why` is the message in the reflog. The result's `left`
+    reports changes that git refuses.
     """
     inside = {c.path: c for c in changes if c.path.startswith(".git/") and c.kind != "dir"}
     left = [path for path, change in inside.items() if not _is_known(path, change)]
@@ -120,7 +121,7 @@ def _is_known(path: str, change: Change) -> bool:
 
 
 def _adopt_objects(root: Path, objects: Mapping[str, bytes]) -> None:
-    """Let git pack the objects in a folder apart, and unpack them with all its checks."""
+    """Add objects: git packs them in a temporary folder, and unpacks them with all its checks."""
     with tempfile.TemporaryDirectory(prefix="localagent-git-") as name:
         for path, data in objects.items():
             target = Path(name, path)
@@ -154,16 +155,16 @@ def _adopt_refs(
 def _adopt_head(
     root: Path, before: GitSnapshot, inside: Mapping[str, Change], why: str
 ) -> list[str]:
-    """Check out another branch. The user alone detaches HEAD or attaches it again."""
+    """Point HEAD to another branch, if the overlay's HEAD does."""
     change = inside.get(".git/HEAD")
     now = os.fsdecode(change.data).strip() if change is not None else before.head
     if now == before.head or (_ID.fullmatch(now) and _ID.fullmatch(before.head)):
         return []
     branch = _BRANCH.fullmatch(now)
     if branch is None:
-        raise _Refused("HEAD may only lead to a branch")
+        raise _Refused("HEAD does not name a branch")
     if _head(root) != before.head:
-        raise _Refused("another program changed HEAD meanwhile")
+        raise _Refused("another program changed HEAD at the same time")
     _git(root, "check-ref-format", branch[1])
     _git(root, "symbolic-ref", "-m", why, "HEAD", branch[1])
     return [f"HEAD is {branch[1]}"]
@@ -181,7 +182,7 @@ def _adopt_index(root: Path, before: GitSnapshot, inside: Mapping[str, Change]) 
     if lines:
         data = b"".join(line + b"\0" for line in lines)
         _git(root, "update-index", "-z", "--index-info", data=data)
-        # git skips a name that it does not allow, with a message on stderr alone.
+        # git skips a name that it does not allow, and only prints a message to stderr.
         now = _entries(_git(root, "ls-files", "--stage", "-z"))
         wrong = [path for path in changed if now.get(path) != after.get(path)]
         if wrong:
@@ -191,7 +192,10 @@ def _adopt_index(root: Path, before: GitSnapshot, inside: Mapping[str, Change]) 
 
 
 def _entries(listing: bytes) -> _Index:
-    """The entries of an index by path, each "mode id stage"; a conflict has several for a path."""
+    """The entries of an index by path, each as "mode id stage".
+
+    A path with a conflict has several entries.
+    """
     entries: dict[bytes, tuple[bytes, ...]] = {}
     for line in listing.split(b"\0"):
         match = _ENTRY.fullmatch(line)
@@ -208,7 +212,7 @@ def _head(root: Path) -> str:
 
 
 def _id(change: Change) -> str:
-    """The object id in a ref's file, or ""."""
+    """The object id in a ref's file; "" if the file holds no id."""
     text = os.fsdecode(change.data).strip()
     return text if change.kind == "file" and _ID.fullmatch(text) else ""
 
@@ -216,11 +220,14 @@ def _id(change: Change) -> str:
 def _git(
     root: Path, *arguments: str, text: str = "", data: bytes = b"", objects: str = ""
 ) -> bytes:
-    """Run a git command that may write. `objects` is a folder in place of the repository's own."""
+    """Run a git command that may write, and return its output. Raises _Refused.
+
+    `objects` is a folder of objects that replaces the repository's own.
+    """
     variables = {"GIT_OBJECT_DIRECTORY": objects} if objects else {}
     done = ask_git(root, *arguments, text=data or os.fsencode(text), variables=variables)
     if done is None:
-        raise _Refused("git is missing, or did not answer")
+        raise _Refused("git is missing or did not respond")
     if done.returncode:
         errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise _Refused(errors[0][:200] if errors else f"exit code {done.returncode}")

@@ -1,8 +1,9 @@
 """The next commit: the files that are staged, or the files that a session changed.
 
-This module only queries git, and writes the command that commits. The command runs where commands
-run, in the sandbox: the repository's hooks run there too, or do not run where nothing confines
-them. git's own variables count here, unlike in `run`: in a hook they name the index to commit.
+This module queries git and writes the command line that commits, but does not run it. The command
+and the repository's hooks run in the sandbox; without a sandbox, the hooks do not run. Unlike `run`
+by default, this module passes on the environment variables that name the repository and its index:
+in a hook, git sets them.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.workspace.git import adopt
 from localagent.workspace.git.run import ask_git, git_command, git_environment, ignored_among
 
-# The variables that name the repository and its index; `git commit -a` gives a hook another index.
+# The environment variables that name the repository and its index. `git commit -a` makes a
+# temporary index for its hooks.
 _REPOSITORY = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"),
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
 )
-# With renames, and without any program that the repository names.
+# Show renames, and run no program that the repository's settings name.
 _DIFF = ("diff", "--cached", "-M", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color")
-# Without unmerged paths, which git does not commit.
+# All kinds of changes except unmerged paths, which git does not commit.
 _KINDS = "--diff-filter=ACDMRT"
 _MAX_DIFF = 64 << 10  # bytes
 _WORDS = {"A": "added", "D": "deleted", "R": "renamed", "C": "copied", "T": "type changed"}
-# Files in a git folder that mark unfinished work, with its name and the command that ends it.
+# Files in `.git` that mark an unfinished operation, with its name and the command that ends it.
 _UNFINISHED = {
     "MERGE_HEAD": ("a merge", "git merge --abort"),
     "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --abort"),
@@ -46,8 +48,8 @@ _UNFINISHED = {
 class StagedFile:
     """One file of the next commit.
 
-    `kind` is git's letter: A, C, D, M, R or T. `old` is the path before a rename or copy. `added`
-    and `removed` count lines, and are None for a binary file.
+    `kind` is git's letter for the change: A, C, D, M, R or T. `old` is the path before a rename or
+    copy. `added` and `removed` count lines; for a binary file, they are None.
     """
 
     path: str
@@ -67,7 +69,7 @@ class StagedFile:
         return (self.added or 0) + (self.removed or 0)
 
     def __str__(self) -> str:
-        """ "calc.py: changed, +1 -1"."""
+        """The change in words, such as "calc.py: changed, +1 -1"."""
         what = _WORDS.get(self.kind, "changed")
         what += f" from {self.old}" if self.old else ""
         size = "binary" if self.binary else f"+{self.added} -{self.removed}"
@@ -76,9 +78,10 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class CommitSelection:
-    """The files of a commit. The command stages the paths in `add` first.
+    """The files of a commit.
 
-    For these paths, `diffs` has the changed lines, and `hashes` the SHA-256 before and after.
+    `add` are the paths that must be staged first. For each of these paths, `diffs` has the changed
+    lines, and `hashes` has the SHA-256 before and after the change.
     """
 
     files: tuple[StagedFile, ...]
@@ -91,7 +94,7 @@ class CommitSelection:
         return self.diffs.get(file.path, "") if self.add else staged_diff(root, file)
 
     def versions_of(self, root: Path, file: StagedFile) -> list[tuple[str, str]]:
-        """The path and SHA-256 of one of the files, before and after."""
+        """The path and SHA-256 of one of the files, before and after the change."""
         if self.add:
             return [(file.path, digest) for digest in self.hashes[file.path]]
         return staged_versions(root, file)
@@ -100,28 +103,28 @@ class CommitSelection:
 def staged_files(root: Path) -> list[StagedFile]:
     """The files of the next commit, in git's order.
 
-    Raises UsageError without git or a repository, and LocalAgentError where nothing is staged.
+    Raises UsageError if git or a repository is missing, and LocalAgentError if nothing is staged.
     """
     if not root.is_dir():
         raise UsageError(f"there is no folder {root}")
     if shutil.which("git") is None:
-        raise UsageError("git is not installed", "the message is written from what git has staged")
+        raise UsageError("git is not installed", "localagent reads the staged changes from git")
     _require_work_tree(root.resolve(), keep=_REPOSITORY)
     done = ask_git(root, *_DIFF, _KINDS, "--raw", "--numstat", "-z", keep=_REPOSITORY)
     if done is None or done.returncode != 0:
         errors = done.stderr.decode("utf-8", "replace").strip().splitlines() if done else []
-        reason = errors[0] if errors else "no answer"
-        raise UsageError(f"git cannot say what is staged: {reason}")
+        reason = errors[0] if errors else "git did not respond"
+        raise UsageError(f"cannot list the staged files: {reason}")
     files = _parse_raw(done.stdout)
     if not files:
-        raise LocalAgentError("nothing is staged", "git add the changes that the message is for")
+        raise LocalAgentError("nothing is staged", "stage the changes with git add")
     return files
 
 
 def staged_diff(root: Path, file: StagedFile) -> str:
-    """The changed lines of a staged file with two around them, without git's header; "" for none.
+    """The diff of a staged file with two lines of context, without git's header.
 
-    At most 64 KiB.
+    "" for a binary file. At most 64 KiB are returned.
     """
     command = git_command(root)
     if command is None or file.binary:
@@ -143,9 +146,9 @@ def staged_diff(root: Path, file: StagedFile) -> str:
 
 
 def staged_versions(root: Path, file: StagedFile) -> list[tuple[str, str]]:
-    """The path and SHA-256 of a staged file before and after.
+    """The path and SHA-256 of a staged file before and after the change.
 
-    For a submodule, which has no content, the path and "".
+    A submodule has no content, so its SHA-256 is "".
     """
     before = (f"HEAD:{file.old or file.path}", file.old or file.path) if file.kind != "A" else None
     after = (f":0:{file.path}", file.path) if file.kind != "D" else None
@@ -158,10 +161,10 @@ def staged_versions(root: Path, file: StagedFile) -> list[tuple[str, str]]:
 
 
 def select(root: Path, changed: Sequence[str]) -> CommitSelection:
-    """The staged files or, where nothing is staged, the files of `changed` that differ from HEAD.
+    """The staged files or, if nothing is staged, the files in `changed` that differ from HEAD.
 
-    Raises UsageError without git, outside of the folder's own repository, and during a merge or a
-    rebase. Raises LocalAgentError where there is nothing to commit.
+    Raises UsageError if git is missing, if `root` has no repository of its own, or during a merge
+    or a rebase. Raises LocalAgentError if there is nothing to commit.
     """
     _require_ready(root)
     try:
@@ -197,7 +200,7 @@ def command(message: str, add: Sequence[str], *, hooks: bool) -> str:
 
 
 def head(root: Path) -> str:
-    """The short id of the current commit; "" before the first."""
+    """The short id of the current commit; "" if there is no commit yet."""
     done = ask_git(root, "rev-parse", "--short", "--verify", "-q", "HEAD")
     return "" if done is None or done.returncode else os.fsdecode(done.stdout).strip()
 
@@ -214,16 +217,16 @@ def _require_ready(root: Path) -> None:
     _require_work_tree(root, "git init makes one")
     if adopt.snapshot(root) is None:
         raise UsageError(
-            f"the repository of {root} is kept elsewhere, as it is a part of a larger one or a "
-            "linked work tree; commands here cannot commit to it",
-            "localagent commit-message writes the message, for a git commit of your own",
+            f"the repository of {root} is stored in another folder, because {root} is a part of a "
+            "larger repository or a linked work tree; localagent cannot commit there",
+            "localagent commit-message writes a message for your own git commit",
         )
     for name, (what, abort) in _UNFINISHED.items():
         if (root / ".git" / name).exists():
-            raise UsageError(f"{what} is going on here", f"finish it with git, or: {abort}")
+            raise UsageError(f"{what} is not finished", f"finish it with git, or: {abort}")
     unmerged = ask_git(root, "ls-files", "--unmerged")
     if unmerged is None or unmerged.stdout.strip():
-        raise UsageError("some files have conflicts that are not resolved", "git status names them")
+        raise UsageError("some files have unresolved conflicts", "git status lists these files")
 
 
 def _in_head(root: Path, path: str) -> bytes | None:
@@ -247,7 +250,7 @@ def _file(path: str, before: bytes | None, after: bytes | None, diff: str) -> St
 
 
 def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """The changed lines with two around them."""
+    """The diff of a file with two lines of context."""
     old, new = (None if data is None else decode(data).text for data in (before, after))
     return _hunks(unified(path, old, new, context=2))
 
@@ -259,10 +262,10 @@ def _hunks(diff: str) -> str:
 
 
 def _parse_raw(output: bytes) -> list[StagedFile]:
-    """Parse `--raw --numstat -z`.
+    """Parse the output of `git diff --raw --numstat -z`.
 
-    First comes ":… M\\0path\\0" (or "R…\\0old\\0new\\0") for each file, then
-    "added\\tremoved\\tpath\\0" (or "…\\t\\0old\\0new\\0") for each.
+    The output first has ":… M\\0path\\0" (or ":… R…\\0old\\0new\\0") for each file, and then
+    "added\\tremoved\\tpath\\0" (or "added\\tremoved\\t\\0old\\0new\\0") for each file.
     """
     fields = iter(os.fsdecode(output).split("\0"))
     kinds: dict[str, tuple[str, str]] = {}

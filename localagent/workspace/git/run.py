@@ -1,4 +1,4 @@
-"""git without side effects: no setting of the repository can start a program."""
+"""Run git so that no setting of the repository can start a program."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# git lists the files of a large repository in about a second; after a minute, it hangs.
+# A time limit. git lists the files of a large repository in about a second.
 _SECONDS = 60.0
-# The places of the user's own git settings. Other GIT_ variables would point git elsewhere.
+# Variables that name the user's git settings. Other GIT_ variables could name another repository.
 _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
-# Settings by which a repository starts programs, with values that start nothing. The setting for
-# diff programs has no such value, so `diff` gets --no-ext-diff and --no-textconv. An empty
-# GIT_ALLOW_PROTOCOL refuses every remote.
+# Settings with which a repository could start programs, with values that start none. The setting
+# for diff programs has no such value, so `git diff` must get --no-ext-diff and --no-textconv. An
+# empty GIT_ALLOW_PROTOCOL refuses every remote.
 _SAFE = (
     *("core.fsmonitor=false", "core.pager=cat", "core.editor=false", "sequence.editor=false"),
     *("core.askPass=", "core.sshCommand=false", "core.gitProxy=", "core.alternateRefsCommand="),
@@ -30,7 +30,7 @@ _SAFE = (
 
 
 def in_work_tree(root: Path) -> bool:
-    """Whether `root` lies in a git work tree that does not ignore all of it."""
+    """Whether `root` is in a git work tree that does not ignore `root` itself."""
     inside = ask_git(root, "rev-parse", "--is-inside-work-tree")
     if inside is None or inside.stdout.strip() != b"true":
         return False
@@ -39,10 +39,10 @@ def in_work_tree(root: Path) -> bool:
 
 
 def list_files(root: Path) -> list[str] | None:
-    """The names that git tracks below `root` or shows as untracked; None outside of a work tree.
+    """The names of the files below `root` that git tracks or shows as untracked.
 
-    They are git's own, unchecked. Some may name deleted files, links, or folders: submodules as
-    "sub", other repositories as "other/".
+    None outside of a work tree. The names are not checked: some may be deleted files, links or
+    folders. A submodule appears as "sub", another repository as "other/".
     """
     if not in_work_tree(root):
         return None
@@ -57,7 +57,7 @@ def is_ignored(root: Path, name: str) -> bool | None:
     """Whether git ignores `name`, which need not exist; None outside of a work tree."""
     if not in_work_tree(root):
         return None
-    # With "./", git does not read a name that starts with ":" as pathspec magic.
+    # "./" prevents git from reading a name that starts with ":" as pathspec magic.
     done = ask_git(root, "check-ignore", "-q", "--", f"./{name}")
     return done.returncode == 0 if done is not None and done.returncode in (0, 1) else None
 
@@ -81,11 +81,11 @@ def ask_git(
     text: bytes = b"",
     variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """Run a git command with the input `text`; None where git is missing or hangs.
+    """Run a git command with the input `text`. Returns None if git is missing or hangs.
 
-    The repository may be hostile: its settings can neither start programs (fsmonitor, hooks) nor
-    reach the network (lazy fetches of a partial clone). Of git's variables in our environment, git
-    gets those in `keep`; `variables` are added to them.
+    The repository may be hostile. Its settings can neither start programs (fsmonitor, hooks) nor
+    reach the network (lazy fetches of a partial clone). The environment's GIT_ variables are
+    removed, except those in `keep`; `variables` are added.
     """
     command = git_command(root)
     if command is None:
@@ -105,10 +105,10 @@ def ask_git(
 
 
 def git_command(root: Path, *, hooks: bool = False) -> list[str] | None:
-    """git with settings that let the repository at `root` start nothing; None where git is missing.
+    """The words of a git command whose settings prevent the repository from starting programs.
 
-    A git that lies in the repository itself does not count. With `hooks` git still finds the hooks,
-    for commands that run none.
+    Returns None if git is missing. A git program inside the repository `root` is not used. With
+    `hooks`, the setting for the folder of hooks is kept, for commands that do not run hooks.
     """
     git = shutil.which("git")
     if git is None or Path(git).resolve().is_relative_to(root):
@@ -118,7 +118,7 @@ def git_command(root: Path, *, hooks: bool = False) -> list[str] | None:
 
 
 def git_environment(keep: Sequence[str] = ()) -> dict[str, str]:
-    """The environment for git, with only the variables of its settings and those in `keep`."""
+    """The environment for git. GIT_ variables are removed, except its settings and `keep`."""
     names = (*_SETTINGS, *keep)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in names}
     return environment | {

@@ -169,7 +169,7 @@ def test_outside_of_git_and_in_the_middle(talk: Callable, workspace_dir: Path) -
     git(workspace_dir, "checkout", "-q", "main")
     git(workspace_dir, "merge", "--no-commit", "--no-ff", "side")
     shown = one.shown("/commit")
-    assert "a merge is going on" in shown.text
+    assert "a merge is not finished" in shown.text
     assert "--abort" in shown.hint
 
 

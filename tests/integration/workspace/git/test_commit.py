@@ -91,14 +91,14 @@ def test_nothing_to_commit(repository: Path) -> None:
 )
 def test_unfinished_work_comes_first(repository: Path, name: str, what: str) -> None:
     (repository / ".git" / name).write_text("")
-    with pytest.raises(UsageError, match=f"{what} is going on here"):
+    with pytest.raises(UsageError, match=f"{what} is not finished"):
         select(repository, ["a.py"])
 
 
 def test_a_repository_that_is_kept_elsewhere(repository: Path, tmp_path: Path) -> None:
     tree = tmp_path.parent / f"{tmp_path.name}-tree"
     git(repository, "worktree", "add", "-q", str(tree))
-    with pytest.raises(UsageError, match="is kept elsewhere"):
+    with pytest.raises(UsageError, match="is stored in another folder"):
         select(tree, ["a.py"])
     with pytest.raises(UsageError, match="not in a git repository"):
         select(Path("/"), ["a.py"])
