@@ -1,1 +1,1 @@
-"""Pure functions on text: the edits in a model's reply, and how they change a file."""
+"""Edits: parse the edits in a model's reply, and apply them to text. Pure functions only."""

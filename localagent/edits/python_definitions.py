@@ -1,8 +1,8 @@
-"""The definitions of a Python file: functions, methods and classes, with their places.
+"""The functions, methods and classes of a Python file, and their places in the file.
 
-Python's own parser finds them, and not tree-sitter as in `code`. Edits need every statement of a
-file at its exact place, also imports and docstrings. They refuse a text that Python refuses, with
-Python's message; tree-sitter reads broken code too.
+This module uses Python's own parser, not tree-sitter as in `code`. Edits need the exact place of
+every statement, imports and docstrings included. Edits also refuse code that Python cannot parse,
+while tree-sitter accepts broken code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFINITION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass(frozen=True, slots=True)
 class PythonDefinition:
-    """A definition: its node, its qualified name, and the definitions that hold it."""
+    """A definition: its node, its qualified name, and the definitions that contain it."""
 
     node: DefinitionNode
     name: str
@@ -29,32 +29,32 @@ class PythonDefinition:
 
     @property
     def start(self) -> int:
-        """The index of its first line, decorators included."""
+        """The index of the definition's first line, decorators included."""
         return first_line(self.node)
 
     @property
     def end(self) -> int:
-        """The index of the line after its last."""
+        """The index of the line after the definition's last line."""
         return self.node.end_lineno or self.node.lineno
 
     @property
     def is_class(self) -> bool:
-        """Whether it is a class, and no function or method."""
+        """Whether the definition is a class, not a function or method."""
         return isinstance(self.node, ast.ClassDef)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedCode:
-    """A parsed text. The line number n in `body` is `lines[n - 1]`."""
+    """Parsed Python code. Line number n of a node in `body` is `lines[n - 1]`."""
 
     lines: list[str]
     body: list[ast.stmt]
 
 
 def definitions(text: str) -> list[PythonDefinition]:
-    """All functions, methods and classes of `text`, nested ones too, in the order of lines.
+    """All functions, methods and classes in `text`, nested ones included, in the order of lines.
 
-    Raises EditError for a text that does not parse.
+    Raises EditError if `text` does not parse.
     """
     return list(walk_definitions(parse(text, "the file").body))
 
@@ -66,7 +66,7 @@ def first_line(node: ast.stmt) -> int:
 
 
 def parse(text: str, what: str = "the code") -> ParsedCode:
-    """Parse `text`, also where all of it is indented. Raises EditError."""
+    """Parse Python code. All of `text` may be indented. Raises EditError if it does not parse."""
     lines = text.split("\n")
     try:
         with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def parse(text: str, what: str = "the code") -> ParsedCode:
                 first = next((line for line in lines if line.strip()), "")
                 if not first[:1].isspace():
                     raise
-                # `lines` gets this header too, so that line numbers stay right.
+                # `lines` gets this header too, so that line numbers and `lines` still agree.
                 wrapped = ast.parse("if 1:\n" + text).body[0]
                 assert isinstance(wrapped, ast.If)
                 return ParsedCode(["if 1:", *lines], wrapped.body)
@@ -90,7 +90,7 @@ def parse(text: str, what: str = "the code") -> ParsedCode:
 def walk_definitions(
     body: Sequence[ast.AST], parents: tuple[DefinitionNode, ...] = ()
 ) -> Iterator[PythonDefinition]:
-    """The definitions in `body`, also in if, try, with and match."""
+    """The definitions in `body`, including those inside of if, try, with and match."""
     for node in body:
         if isinstance(node, DEFINITION_NODES):
             name = ".".join(parent.name for parent in (*parents, node))
@@ -101,7 +101,10 @@ def walk_definitions(
 
 
 def clean_name(name: str) -> str:
-    """The bare name in a model's spelling, such as "def Stack.push(self):". Raises EditError."""
+    """Extract the name from a model's spelling: "Stack.push" from "def Stack.push(self):".
+
+    Raises EditError if there is no valid name.
+    """
     bare = re.sub(r"^\s*(?:async\s+)?(?:def|class)\s+", "", name).split("(")[0]
     bare = bare.replace(".<locals>", "").replace("::", ".").strip().strip("`'\":.")
     if not all(part.isidentifier() for part in bare.split(".")):
@@ -110,15 +113,18 @@ def clean_name(name: str) -> str:
 
 
 def find_definition(known: list[PythonDefinition], name: str) -> PythonDefinition:
-    """The definition with the name `name`, or with a name that ends so. Raises EditError."""
+    """The definition named `name`, or the one whose qualified name ends in ".name".
+
+    Raises EditError if there is none or several.
+    """
     hits = [f for f in known if f.name == name]
     hits = hits or [f for f in known if f.name.endswith("." + name)]
     if not hits and "." in name:
-        # "module.function": a definition's own name lacks the module.
+        # In "module.function", the name of the module is not part of the definition's name.
         hits = [f for f in known if name.endswith("." + f.name)]
     hits = [f for f in hits if not _is_overload(f.node)] or hits
     if not hits:
-        names = ", ".join(dict.fromkeys(f.name for f in known)) or "no function at all"
+        names = ", ".join(dict.fromkeys(f.name for f in known)) or "no definitions"
         raise EditError(f"the file defines no {name}; it has {_shortened(names)}")
     if len(hits) > 1:
         places = ", ".join(f"{f.name} in line {f.node.lineno}" for f in hits[:8])
@@ -127,7 +133,7 @@ def find_definition(known: list[PythonDefinition], name: str) -> PythonDefinitio
 
 
 def find_replacement(code: ParsedCode, old: PythonDefinition) -> PythonDefinition:
-    """The definition in the new code that replaces `old`. Raises EditError for none."""
+    """The definition in the new code that replaces `old`. Raises EditError if there is none."""
     new = list(walk_definitions(code.body))
     same_kind = [f for f in new if f.is_class == old.is_class and (old.parents or not f.parents)]
     hits = [f for f in same_kind if f.name == old.name]
@@ -135,9 +141,10 @@ def find_replacement(code: ParsedCode, old: PythonDefinition) -> PythonDefinitio
     if not hits:
         names = ", ".join(dict.fromkeys(f.name for f in new)) or "no definition"
         raise EditError(
-            f"the code must hold the whole definition of {old.name}; it has {_shortened(names)}"
+            f"the code must contain the whole definition of {old.name}; the code has "
+            f"{_shortened(names)}"
         )
-    return hits[-1]  # the last one: a model corrects itself further down
+    return hits[-1]  # the last definition, because models correct themselves later in a reply
 
 
 def _is_overload(node: DefinitionNode) -> bool:

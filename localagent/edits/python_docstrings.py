@@ -1,7 +1,8 @@
-"""Keep the docstrings and comments that a small model drops when it rewrites a Python file.
+"""Restore the docstrings and comments that a small model loses when it rewrites a Python file.
 
-The model leaves out docstrings of code that it had no reason to change, and puts its thoughts into
-comments before and after the code. Neither changes what the code does, so the old prose can stay.
+Small models leave out docstrings, also those of code that they do not change, and write their
+thoughts as comments before and after the code. Docstrings and comments do not affect what the code
+does, so the old ones can be kept.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ _PROSE = re.compile(
 
 
 def speaks_of_prose(request: str) -> bool:
-    """Whether a request is about docstrings and comments, which the model then decides on."""
+    """Whether a request mentions docstrings or comments; if so, the model's own must be kept."""
     return _PROSE.search(request) is not None
 
 
 def with_prose_of(old: str, new: str) -> str:
     """`new` with the docstrings that only `old` has, and without new comments around its code.
 
-    Without change where one of the two is no Python.
+    Returns `new` unchanged if `old` or `new` is not valid Python.
     """
     try:
         before, after = ast.parse(old), ast.parse(new)
@@ -50,7 +51,7 @@ def with_prose_of(old: str, new: str) -> str:
 
 
 def _documented(lines: list[str], node: DefinitionNode, docstring: Sequence[str]) -> list[str]:
-    """The lines with `docstring` before the body of a definition that has none."""
+    """Insert `docstring` into the definition `node`, unless it has a docstring already."""
     first = node.body[0]
     at = first_line(first)
     indent = " " * first.col_offset
@@ -67,8 +68,10 @@ def _documented(lines: list[str], node: DefinitionNode, docstring: Sequence[str]
 def _headed(
     lines: list[str], after: ast.Module, old_lines: Sequence[str], before: ast.Module
 ) -> list[str]:
-    """The lines without new comments before the code, and with the old file's head where `after`
-    lacks the module's docstring."""
+    """Remove new comments before the code, and restore a missing module docstring.
+
+    The head of the old file is restored with the docstring.
+    """
     start = _start(after)
     head = _without_new_comments(lines[:start], old_lines)
     if not _has_docstring(before) or _has_docstring(after) or not after.body:
@@ -78,12 +81,12 @@ def _headed(
 
 
 def _after(head: Sequence[str], old_head: Sequence[str]) -> Iterator[str]:
-    """The lines of a head that the old head lacks; the old head has the blank ones."""
+    """The lines of `head` that are neither blank nor in `old_head`."""
     return (line for line in head if line.strip() and line not in old_head)
 
 
 def _without_new_comments(lines: Sequence[str], old_lines: Sequence[str]) -> list[str]:
-    """Lines without comments that the old file lacks, and without the blank lines before those."""
+    """Remove comments that the old file does not have, and then the blank lines at the start."""
     had = {line.strip() for line in old_lines}
     result = [line for line in lines if not line.lstrip().startswith("#") or line.strip() in had]
     if len(result) == len(lines):
@@ -94,9 +97,9 @@ def _without_new_comments(lines: Sequence[str], old_lines: Sequence[str]) -> lis
 
 
 def _docstring(lines: Sequence[str], node: DefinitionNode) -> Sequence[str]:
-    """The lines of a definition's docstring and the blank lines after it.
+    """The lines of a definition's docstring, and the blank lines after it.
 
-    None for a definition without a docstring, or with one that shares a line with code.
+    Empty if there is no docstring, or if the docstring shares a line with code.
     """
     if not _has_docstring(node):
         return ()
@@ -107,7 +110,7 @@ def _docstring(lines: Sequence[str], node: DefinitionNode) -> Sequence[str]:
 
 
 def _past_blank(lines: Sequence[str], index: int) -> int:
-    """The index of the first line from `index` on that is not blank."""
+    """The index of the first line at or after `index` that is not blank."""
     while index < len(lines) and not lines[index].strip():
         index += 1
     return index
@@ -126,7 +129,7 @@ def _end(tree: ast.Module) -> int:
 
 
 def _same_code(text: str, tree: ast.Module) -> bool:
-    """Whether a text and a tree differ in docstrings alone."""
+    """Whether the code in `text` equals `tree` except for docstrings."""
     try:
         other = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -135,7 +138,7 @@ def _same_code(text: str, tree: ast.Module) -> bool:
 
 
 def _bare(tree: ast.Module) -> str:
-    """The tree as text, without docstrings."""
+    """A dump of the tree without docstrings, for comparison."""
 
     class Without(ast.NodeTransformer):
         def generic_visit(self, node: ast.AST) -> ast.AST:

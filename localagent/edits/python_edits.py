@@ -1,8 +1,8 @@
 """Replace or add definitions in a Python file.
 
-A model's code often holds more than the definition: imports that it needs, helper functions and
-constants, the whole class, or an example of use. Imports and new helpers go where they belong.
-Examples, and definitions that the file has already, are dropped.
+A model often sends more than the requested definition: imports, helper functions, constants, the
+whole class, or an example of use. Imports and new helpers are added to the file where they belong.
+Examples are dropped, and so are definitions that the file already has.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from localagent.edits.textfile import elided_line
 def replace_function(text: str, name: str, new_code: str) -> str:
     """`text` with the definition `name` replaced by the one in `new_code`.
 
-    `name` may be qualified ("Stack.push", "outer.inner") and may name a class. The new code gets
-    the old one's indentation, and the file gets the imports and helpers that it lacks. Raises
-    EditError for a text that does not parse, for a name that is missing or there twice, and for an
-    edit that changes nothing.
+    `name` may be qualified ("Stack.push", "outer.inner") and may name a class. The new definition
+    is indented like the old one. Missing imports and helpers are added to the file. Raises
+    EditError if the file or the new code does not parse, if `name` is missing or ambiguous, or if
+    the edit changes nothing.
     """
     name = clean_name(name)
     elided = elided_line(new_code, text)
     if elided is not None:
         raise EditError(
-            f"line {elided[0]} stands for code that was left out ({elided[1].strip()[:60]!r}); "
-            f"write the whole of {name}"
+            f"line {elided[0]} stands for omitted code ({elided[1].strip()[:60]!r}); "
+            f"write all of {name}"
         )
     file = parse(text, "the file")
     old = find_definition(list(walk_definitions(file.body)), name)
@@ -56,21 +56,22 @@ def replace_function(text: str, name: str, new_code: str) -> str:
     lines = _with_imports(lines, file.body, _new_imports(code, file))
     result = "\n".join(lines)
     if result == text:
-        raise EditError(f"the edit changes nothing: this is {name} as it is")
+        raise EditError(f"the edit changes nothing: {name} already has this code")
     parse(result, "the result")
     return result
 
 
 def add_definitions(text: str, new_code: str) -> str:
-    """`text` with the functions, classes and constants of `new_code` that it lacks.
+    """`text` with the functions, classes and constants that only `new_code` has.
 
-    They go to the end, before `if __name__ == "__main__"`; their imports go to the start. Raises
-    EditError for a text that does not parse, and where nothing is new.
+    They are added at the end of the file, before `if __name__ == "__main__"`. Their imports are
+    added at the start. Raises EditError if the file or the new code does not parse, or if the new
+    code defines nothing new.
     """
     file, code = parse(text, "the file"), parse(new_code)
     added = _lacking(code, code.body, file, _unit(file.lines, file.body))
     if not added:
-        raise EditError("it defines nothing that the file lacks")
+        raise EditError("the code defines nothing new: the file already has every definition in it")
     place = next((first_line(node) for node in file.body if _is_main(node)), len(file.lines))
     before, after = file.lines[:place], file.lines[place:]
     while before and not before[-1].strip():
@@ -82,7 +83,7 @@ def add_definitions(text: str, new_code: str) -> str:
 
 
 def _is_main(node: ast.stmt) -> bool:
-    """Whether it is `if __name__ == "__main__":`."""
+    """Whether the statement is `if __name__ == "__main__":`."""
     return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
 
 
@@ -94,7 +95,7 @@ def _indent(line: str) -> str:
 
 
 def _unit(lines: list[str], body: Sequence[ast.AST]) -> str:
-    """One level of indentation: that of the first body on lines of its own."""
+    """One level of the file's indentation, as in its first indented block; by default 4 spaces."""
     for node in body:
         for child in ast.walk(node):
             inner = getattr(child, "body", None)
@@ -110,9 +111,9 @@ def _unit(lines: list[str], body: Sequence[ast.AST]) -> str:
 
 
 def _fixed_lines(code: ParsedCode) -> set[int]:
-    """The indices of lines that begin inside a string: their indentation must not change.
+    """The indices of lines that begin inside a string, so their indentation must not change.
 
-    A docstring moves with its function, as documentation tools expect.
+    The lines of docstrings are left out, because a docstring is indented with its function.
     """
     docstrings = {
         (node.body[0].lineno, node.body[0].col_offset)
@@ -128,20 +129,20 @@ def _fixed_lines(code: ParsedCode) -> set[int]:
 
 
 def _strings(lines: list[str]) -> Iterator[tuple[tuple[int, int], int]]:
-    """The start (line, column) of each string token, and the line of its end."""
+    """The start (line, column) of each string literal, and the line in which it ends."""
     formatted: list[tuple[int, int]] = []
     for token in tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline):
         kind = tokenize.tok_name[token.type]
         if kind == "STRING":
             yield token.start, token.end[0]
-        elif kind == "FSTRING_START":  # three tokens since Python 3.12
+        elif kind == "FSTRING_START":  # since Python 3.12, an f-string is several tokens
             formatted.append(token.start)
         elif kind == "FSTRING_END":
             yield formatted.pop(), token.end[0]
 
 
 def _reindented(code: ParsedCode, start: int, end: int, indent: str, unit: str) -> list[str]:
-    """Lines `start` to `end` of the new code at the indentation `indent`, in the file's unit."""
+    """Lines `start` to `end` of the new code, indented to `indent` in steps of `unit`."""
     fixed = _fixed_lines(code)
     base = _indent(code.lines[start])
     code_unit = _unit(code.lines, code.body)
@@ -158,14 +159,14 @@ def _reindented(code: ParsedCode, start: int, end: int, indent: str, unit: str) 
 
 
 def _converted(line: str, old: str, unit: str) -> str:
-    """`line` with `unit` in place of each level of indentation `old`."""
+    """`line` with each level of its indentation, `old`, replaced by `unit`."""
     levels, rest = 0, line
     while old != unit and rest.startswith(old):
         levels, rest = levels + 1, rest[len(old) :]
     return unit * levels + rest
 
 
-# Definitions and imports in the new code besides the replaced definition
+# Other definitions and imports in the new code
 
 
 def _names(body: Sequence[ast.stmt]) -> set[str]:
@@ -189,7 +190,7 @@ def _names(body: Sequence[ast.stmt]) -> set[str]:
 def _new_methods(
     code: ParsedCode, new: PythonDefinition, old: PythonDefinition, indent: str, unit: str
 ) -> list[str]:
-    """Methods of the new code that the class of `old` lacks: they follow `old`."""
+    """The methods of the new code that the class of `old` does not have, to be put after `old`."""
     owner = old.parents[-1] if old.parents else None
     if not isinstance(owner, ast.ClassDef) or old.is_class:
         return []
@@ -215,7 +216,10 @@ def _is_method(node: ast.stmt) -> bool:
 
 
 def _top(file: ParsedCode, old: PythonDefinition) -> int:
-    """The index for helpers of `old`: above the statement that holds it, and that one's comment."""
+    """The index at which to insert helpers of `old`.
+
+    The index is above the top-level statement that contains `old`, and above its comment.
+    """
     starts = [first_line(node) for node in file.body]
     top = max(start for start in starts if start <= old.start)
     above = top
@@ -225,7 +229,7 @@ def _top(file: ParsedCode, old: PythonDefinition) -> int:
 
 
 def _new_helpers(code: ParsedCode, new: PythonDefinition, file: ParsedCode, unit: str) -> list[str]:
-    """Functions, classes and constants of the new code that the file lacks, with blank lines."""
+    """The functions, classes and constants that only the new code has, with blank lines."""
     in_class = bool(new.parents) or _is_method(new.node)
     others = [
         node
@@ -238,7 +242,7 @@ def _new_helpers(code: ParsedCode, new: PythonDefinition, file: ParsedCode, unit
 
 
 def _lacking(code: ParsedCode, nodes: Sequence[ast.stmt], file: ParsedCode, unit: str) -> list[str]:
-    """The definitions among `nodes` that the file lacks, with blank lines between them."""
+    """The definitions in `nodes` that the file does not have, with blank lines between them."""
     has = _names(file.body)
     result: list[str] = []
     after_constant = True
@@ -255,7 +259,7 @@ def _lacking(code: ParsedCode, nodes: Sequence[ast.stmt], file: ParsedCode, unit
 
 
 def _new_imports(code: ParsedCode, file: ParsedCode) -> list[str]:
-    """Import statements for the names that the new code imports and the file does not."""
+    """Import statements for the names that the new code imports but the file does not."""
     has = {key for node in file.body for key, _ in _imported(node)}
     result: dict[str, None] = {}
     for node in code.body:
@@ -266,7 +270,7 @@ def _new_imports(code: ParsedCode, file: ParsedCode) -> list[str]:
 
 
 def _imported(node: ast.stmt) -> Iterator[tuple[tuple[str, str, str], str]]:
-    """A key for each name of an import, to compare it, and a statement that imports it alone."""
+    """For each name in an import: a key to compare, and a statement that imports only this name."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             suffix = f" as {alias.asname}" if alias.asname else ""
@@ -280,9 +284,9 @@ def _imported(node: ast.stmt) -> Iterator[tuple[tuple[str, str, str], str]]:
 
 
 def _with_imports(lines: list[str], body: list[ast.stmt], imports: list[str]) -> list[str]:
-    """`lines` with `imports` after the file's first imports, and `__future__` before all others.
+    """`lines` with `imports` inserted after the file's first imports; `__future__` comes first.
 
-    The places in `body` are still right for these lines, because all edits are below them.
+    The line numbers of the imports in `body` are still valid, because all edits are below them.
     """
     if not imports:
         return lines
@@ -314,9 +318,9 @@ def _with_imports(lines: list[str], body: list[ast.stmt], imports: list[str]) ->
 
 
 def _header(lines: list[str]) -> int:
-    """The number of comment lines at the start of the file: a shebang, a license.
+    """The number of comment lines at the start of the file, such as a shebang or a license.
 
-    Comments without a blank line after them belong to the code below, except a shebang.
+    Comments directly above code belong to the code, except a shebang.
     """
     end = 0
     while end < len(lines) and lines[end].startswith("#"):

@@ -1,11 +1,12 @@
-"""The edits in a model's reply: fenced blocks, code, whole files, search/replace blocks.
+"""Parse the edits in a model's reply: fenced blocks, code, whole files, search/replace blocks.
 
-The parser is lenient in form: fences may be missing or open, with prose around them and paths in
-headings. It is strict in meaning: an EditError refuses an ambiguous text and says what is right.
+The parser is lenient in form: fences may be missing or unclosed, prose may surround the blocks,
+and paths may stand in headings. It does not guess: for an ambiguous reply, it raises an EditError
+that shows the correct form.
 
-Fences follow CommonMark, with three additions for models. A fence inside a fence nests where it has
-an info string and the closings add up. A block may end with the reply, at a stop sequence, or where
-the next block opens.
+Fences follow CommonMark, with two additions for models. A fence with an info string can open a
+block inside of another block, if every block is closed. An unclosed block ends at the end of the
+reply or before the next block.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _REPLACE = re.compile(r"^\s*>{5,9}(?!>)\s*(?:(?:REPLACE|UPDATED|NEW|END)\b.*)?$"
 _CODE_START = re.compile(
     r"^(?:def |class |import |from |@|async def |#|\"\"\"|'''|[A-Za-z_]\w* = )"
 )
-# A path alone on a line, with what models put around it in headings.
+# A line that holds only a path and the markup of a heading.
 _HEADING = re.compile(
     r"^\s*(?:[#>*\-]+\s*|\d+\.\s+)?(?:\*\*)?(?:(?:file(?:name)?|path|create|update|edit)\s*:?\s*)?"
     r"(?:\*\*)?[`\"'(\[]?(?P<path>[\w@+~.\-/\\]+)[`\"')\]]?(?:\*\*)?\s*(?:\(.*\))?:?(?:\*\*)?\s*$",
@@ -44,14 +45,17 @@ _NAMES = ("makefile", "dockerfile", "rakefile", "gemfile", "license", "procfile"
 
 @dataclass(frozen=True, slots=True)
 class FenceLine:
-    """A line that opens or closes a block. `info` is the text after the marks, "" in a closing."""
+    """A line that opens or closes a block. `info` is the text after the marks.
+
+    A line that closes a block has no `info`.
+    """
 
     indent: str
     marks: str
     info: str
 
     def closed_by(self, other: FenceLine) -> bool:
-        """Whether `other` may close the block that this line opens."""
+        """Whether the line `other` can close the block that this line opens."""
         return (
             not other.info
             and other.marks[0] == self.marks[0]
@@ -59,7 +63,7 @@ class FenceLine:
         )
 
     def holds(self, other: FenceLine) -> bool:
-        """Whether `other` opens a block of the same kind inside this one."""
+        """Whether the line `other` opens a block inside the block that this line opens."""
         return (
             bool(other.info)
             and other.marks[0] == self.marks[0]
@@ -69,9 +73,9 @@ class FenceLine:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    r"""A fenced block: lines `start` (the opening) to `end` (the line after it), counted from 0.
+    r"""A fenced block. `start` is the index of its first line, and `end` of the line after it.
 
-    `body` ends with "\n" unless it is empty. `closed` is False for a block without a closing.
+    `body` ends with "\n" unless it is empty. `closed` is False for a block without closing fence.
     """
 
     info: str
@@ -89,13 +93,13 @@ class Fence:
 
 @lru_cache(maxsize=4096)  # `closings` reads the lines of nested blocks several times
 def fence_line(line: str) -> FenceLine | None:
-    """`line` as a fence, or None."""
+    """Parse `line` as a fence; None if it is not one."""
     match = _FENCE.match(line)
     if match is None:
         return None
     indent, marks, info = match.groups()
     if marks[0] == "`" and "`" in info:
-        return None  # code in a line of prose
+        return None  # inline code in prose
     return FenceLine(indent, marks, info)
 
 
@@ -106,10 +110,10 @@ def closings(
     stop: int | None = None,
     first: bool = False,
 ) -> list[int]:
-    """The lines before `stop` that may close the block opened in line `start`, likeliest first.
+    """The indices of lines that may close the block opened in line `start`, the likeliest first.
 
-    Inner blocks with an info string are skipped where their closings add up. With `first`, only the
-    likeliest line.
+    A line is likely if all inner blocks before it are closed. Only lines before `stop` count. With
+    `first`, only the likeliest line is returned.
     """
     end = len(lines) if stop is None else stop
     depth = 1
@@ -152,12 +156,12 @@ def fences(reply: str) -> list[Fence]:
 
 
 def _close(lines: Sequence[str], start: int, opening: FenceLine) -> tuple[int, bool]:
-    """The line that ends a block, and whether it is a closing fence, which belongs to the block."""
+    """The index of the line that ends a block, and whether this line is a closing fence."""
     ends = closings(lines, start, opening, first=True)
     first = ends[0] if ends else len(lines)
     balanced = _depth(lines, start, first, opening) == 0 if ends else False
     if not balanced:
-        # The closings do not add up, so an inner opening is the next block's.
+        # A closing fence is missing, so the first inner opening fence begins the next block.
         for number in range(start + 1, first):
             inner = fence_line(lines[number])
             if inner is not None and opening.holds(inner):
@@ -166,7 +170,7 @@ def _close(lines: Sequence[str], start: int, opening: FenceLine) -> tuple[int, b
 
 
 def _depth(lines: Sequence[str], start: int, end: int, opening: FenceLine) -> int:
-    """The number of blocks that are open after line `end`."""
+    """The number of blocks that are still open after line `end`."""
     depth = 1
     for line in lines[start + 1 : end + 1]:
         inner = fence_line(line)
@@ -176,7 +180,7 @@ def _depth(lines: Sequence[str], start: int, end: int, opening: FenceLine) -> in
 
 
 def dedented(lines: Sequence[str], indent: str) -> str:
-    """The body of a block without the indentation of its opening."""
+    """The body of a block, without the indentation of the opening fence."""
     width = len(indent)
     bare = (
         [line[width:] if not line[:width].strip() else line for line in lines] if width else lines
@@ -186,7 +190,7 @@ def dedented(lines: Sequence[str], indent: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SearchReplace:
-    """One search/replace block; `path` is None where the reply names none."""
+    """One search/replace block. `path` is None if the reply names no file."""
 
     path: str | None
     search: str
@@ -195,17 +199,18 @@ class SearchReplace:
 
 @dataclass(frozen=True, slots=True)
 class FileBlock:
-    """One whole file; `path` is None where the reply names none."""
+    """The content of one whole file. `path` is None if the reply names no file."""
 
     path: str | None
     content: str
 
 
 def code(reply: str, opened: bool = False) -> str:
-    r"""The code of a reply to a request for one piece of code; "" where there is none.
+    r"""The code in a reply to a request for one piece of code; "" if there is none.
 
-    `opened` means that the prompt ended with an opening fence, which `reply` lacks. The longest of
-    several blocks counts, because the others show its use. Ends with "\n".
+    `opened` means that the prompt ended with the opening fence, so `reply` does not contain it. Of
+    several blocks, the longest is returned, because the others mostly show examples of use. The
+    code ends with "\n".
     """
     if opened:
         body = fences("```\n" + reply)[0].body
@@ -218,10 +223,10 @@ def code(reply: str, opened: bool = False) -> str:
 
 
 def whole_files(reply: str) -> list[FileBlock]:
-    """The files of a reply: fenced blocks with a path.
+    """The whole files in a reply: its fenced blocks.
 
-    The path stands in the info string, in the line above, or in a comment on the first line, which
-    is no part of the file.
+    The path is in the info string, in the line above the block, or in a comment in the block's
+    first line. Such a comment is not part of the file.
     """
     lines = reply.split("\n")
     result = []
@@ -238,9 +243,9 @@ def whole_files(reply: str) -> list[FileBlock]:
 
 
 def search_replace_blocks(reply: str) -> list[SearchReplace]:
-    """The search/replace blocks of `reply`, in order; none without a SEARCH mark.
+    """The search/replace blocks of `reply`, in order; empty if there is no SEARCH line.
 
-    Raises EditError for a block without a middle mark or with two.
+    Raises EditError if a block has no ======= line or more than one.
     """
     lines = reply.split("\n")
     starts = [n for n, line in enumerate(lines) if _SEARCH.match(line)]
@@ -262,7 +267,7 @@ def search_replace_blocks(reply: str) -> list[SearchReplace]:
 
 
 def _block(lines: list[str], start: int, limit: int) -> tuple[str, str, int]:
-    """The two halves of the block that starts in line `start`, and the line after it."""
+    """The two halves of the block that starts in line `start`, and the index of the next line."""
     finish = next((n for n in range(start + 1, limit) if _REPLACE.match(lines[n])), None)
     end = limit if finish is None else finish
     dividers = [n for n in range(start + 1, end) if _DIVIDER.match(lines[n])]
@@ -270,7 +275,7 @@ def _block(lines: list[str], start: int, limit: int) -> tuple[str, str, int]:
         raise EditError(f"a SEARCH block has no ======= line; write\n{FORMAT}")
     if len(dividers) > 1:
         raise EditError(
-            "a SEARCH block has more than one ======= line; quote lines without one, "
+            "a SEARCH block has more than one ======= line; quote other lines of the file, "
             "or write the whole file"
         )
     new = lines[dividers[0] + 1 : end]
@@ -281,7 +286,7 @@ def _block(lines: list[str], start: int, limit: int) -> tuple[str, str, int]:
 
 
 def _cut_off(lines: list[str]) -> list[str]:
-    """A replacement whose last mark is missing: it ends at a closing fence or with the reply."""
+    """The lines of an unclosed replacement, up to a closing fence or the end of the reply."""
     for number, line in enumerate(lines):
         inner = fence_line(line)
         if inner is not None and not inner.info:
@@ -292,7 +297,7 @@ def _cut_off(lines: list[str]) -> list[str]:
 
 
 def _half(lines: list[str]) -> str:
-    """Lines as text, without a fence around them."""
+    """The lines as text, without fences around them."""
     if len(lines) >= 2 and fence_line(lines[0]) and fence_line(lines[-1]):
         lines = lines[1:-1]
     return "".join(line + "\n" for line in lines)
@@ -308,7 +313,7 @@ def _marked_path(line: str) -> str | None:
 
 
 def _is_path(text: str) -> bool:
-    """Whether `text` looks like the path of a file, with a suffix or a well-known name."""
+    """Whether `text` looks like the path of a file: it has a suffix or a well-known name."""
     if not text or text.endswith(("/", ".")) or any(c.isspace() for c in text):
         return False
     name = text.replace("\\", "/").rsplit("/", 1)[-1]
@@ -316,7 +321,7 @@ def _is_path(text: str) -> bool:
 
 
 def _info_path(info: str) -> str | None:
-    """The path in an info string: "python src/a.py", "python:src/a.py", 'title="src/a.py"'."""
+    """The path in an info string: in "python src/a.py", "python:src/a.py" or 'title="src/a.py"'."""
     for word in reversed(re.split(r"[\s:]+", info)):
         bare = re.sub(r"^\w+=", "", word).strip("`'\"{}()")
         if _is_path(bare):
@@ -325,7 +330,7 @@ def _info_path(info: str) -> str | None:
 
 
 def _path_above(lines: Sequence[str]) -> str | None:
-    """The path in the last line above a block that is neither blank nor a fence."""
+    """The path in the nearest line above a block that is neither blank nor a fence, or None."""
     for line in reversed(lines):
         if not line.strip():
             continue
@@ -343,7 +348,10 @@ def _path_above(lines: Sequence[str]) -> str | None:
 
 
 def _path_inside(block: Fence) -> tuple[str | None, str]:
-    """The path in the block's first line, a comment, and the block without that line."""
+    """The path in a comment in the block's first line, and the block without this line.
+
+    Without such a comment, returns None and the whole block.
+    """
     first, _, rest = block.body.partition("\n")
     match = _COMMENT.match(first)
     if match and _is_path(match.group(1)):
@@ -355,13 +363,13 @@ def _path_inside(block: Fence) -> tuple[str | None, str]:
 
 
 def _without_prose(reply: str) -> str:
-    """The Python code of a reply without fences; "" where there is none."""
+    """The Python code in a reply without fences; "" if there is none."""
     lines = reply.strip("\n").split("\n")
     starts = [n for n, line in enumerate(lines) if _CODE_START.match(line)]
     if not starts:
         return ""
     for start in starts[:5]:
-        # Prose is not indented, so it begins at a line without indentation.
+        # Prose after the code begins at a line without indentation.
         ends = [n for n in range(start + 1, len(lines)) if lines[n][:1].strip()]
         for end in [len(lines), *reversed(ends)][:40]:
             text = "\n".join(lines[start:end]).rstrip() + "\n"

@@ -1,15 +1,15 @@
-"""Search and replace for models that quote inexactly.
+"""Search and replace for models that do not quote a file exactly.
 
-Each step searches more leniently than the one before. The first step with a match decides, and it
-must match in exactly one place:
+The search has four steps, from strict to lenient:
 
-1. whole lines, exactly;
-2. any text, exactly;
-3. whole lines, whatever blanks end them;
-4. whole lines with other indentation; the replacement gets the file's.
+1. whole lines that match exactly;
+2. any text that matches exactly;
+3. whole lines that match except for blanks at their ends;
+4. whole lines that match except for indentation; the replacement is indented like the file.
 
-The steps run again without blank lines around the search text, and without line numbers ("12|code")
-from a listing.
+The first step that finds a match decides; if that step finds several places, the edit is refused.
+If no step finds a match, they run again without blank lines around the search text, and then
+without line numbers ("12|code") from a listing.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _MAX_CHARS = 160
 
 
 def apply_search_replace(text: str, search: str, replace: str) -> str:
-    r"""`text` with the one place that matches `search` replaced.
+    r"""`text` with the only match of `search` replaced by `replace`.
 
-    Lines end with "\n". Raises EditError for no match (with the most similar lines), for several
-    matches (with their lines), and for an edit that changes nothing.
+    Lines end with "\n". Raises EditError if there is no match (naming the most similar lines), if
+    there are several (naming their lines), or if the edit changes nothing.
     """
     if not search.strip():
         if not text.strip():
             return replace
-        raise EditError("the SEARCH part is empty; quote the lines that are to be replaced")
+        raise EditError("the SEARCH part is empty; quote the lines to replace")
     for quotation, replacement in _readings(search, replace):
         result = _apply(text, quotation, replacement)
         if result is not None:
@@ -47,7 +47,7 @@ def apply_search_replace(text: str, search: str, replace: str) -> str:
 
 
 def _readings(search: str, replace: str) -> Iterator[tuple[str, str]]:
-    """The readings of a quotation, the literal one first."""
+    """The ways to read a model's quotation and replacement, the literal way first."""
     yield search, replace
     trimmed = _trim_blank(search), _trim_blank(replace)
     if trimmed[0] != search.strip("\n"):
@@ -72,20 +72,20 @@ def _apply(text: str, search: str, replace: str) -> str | None:
 
 
 def _places(lines: list[str], quoted_lines: list[str]) -> list[int]:
-    """The indices at which `quoted_lines` stands in `lines`."""
+    """The indices at which `quoted_lines` begins in `lines`."""
     size = len(quoted_lines)
     starts = (i for i, line in enumerate(lines) if line == quoted_lines[0])
     return [i for i in starts if lines[i : i + size] == quoted_lines]
 
 
 def _one(places: list[int], size: int) -> int:
-    """The only one of `places`."""
+    """The only element of `places`. Raises EditError if there are several."""
     if len(places) > 1:
         numbers = ", ".join(str(place + 1) for place in places[:10])
-        what = "SEARCH line stands" if size == 1 else "SEARCH lines stand"
+        what = "SEARCH line occurs" if size == 1 else "SEARCH lines occur"
         raise EditError(
             f"the {what} in {len(places)} places (lines {numbers}); "
-            "quote more lines around the one that you mean"
+            "quote more lines around the place that you mean"
         )
     return places[0]
 
@@ -95,7 +95,7 @@ def _spliced(lines: list[str], start: int, quoted_lines: list[str], new_lines: l
 
 
 def _replace_within(text: str, search: str, replace: str) -> str:
-    """Replace a part of a line, or of several."""
+    """Replace text that may begin and end in the middle of a line."""
     at = text.find(search)
     places = []
     while at != -1:
@@ -106,7 +106,7 @@ def _replace_within(text: str, search: str, replace: str) -> str:
 
 
 def _replace_shifted(lines: list[str], quoted_lines: list[str], new_lines: list[str]) -> str | None:
-    """Replace lines whose indentation differs from the model's quotation."""
+    """Replace lines whose indentation differs from that in the model's quotation."""
     bare = [line.strip() for line in quoted_lines]
     matches: list[tuple[int, dict[str, str]]] = []
     for place in _places([line.strip() for line in lines], bare):
@@ -121,9 +121,10 @@ def _replace_shifted(lines: list[str], quoted_lines: list[str], new_lines: list[
 
 
 def _shifts(lines: list[str], quoted_lines: list[str]) -> dict[str, str] | None:
-    """The file's indentation for each indentation in the quotation.
+    """Map each indentation in the quotation to the indentation of the same lines in the file.
 
-    None where file and quotation disagree on which lines are indented alike or deeper.
+    Returns None if this is impossible: lines with the same indentation in the quotation must have
+    the same indentation in the file, and deeper lines must be deeper in the file.
     """
     shifts: dict[str, str] = {}
     for line, quoted in zip(lines, quoted_lines, strict=True):
@@ -135,17 +136,17 @@ def _shifts(lines: list[str], quoted_lines: list[str]) -> dict[str, str] | None:
 
 
 def _shifted(line: str, shifts: dict[str, str]) -> str:
-    """A replacement line, indented as the file is."""
+    """A line of the replacement, indented like the file."""
     indent = _indent(line)
     if not line.strip():
         return ""
     if indent in shifts:
         return shifts[indent] + line[len(indent) :]
-    # Deeper than anything quoted: the surplus is kept.
+    # A line deeper than all quoted lines keeps its additional indentation.
     for known in sorted(shifts, key=len, reverse=True):
         if indent.startswith(known):
             return shifts[known] + line[len(known) :]
-    # Less deep: what the shallowest quoted line lost or gained, this one does.
+    # A line less deep than all quoted lines is shifted like the least deep quoted line.
     known = min(shifts, key=len)
     change = len(shifts[known]) - len(known)
     fill = (shifts[known] or " ")[0]
@@ -157,7 +158,7 @@ def _indent(line: str) -> str:
 
 
 def _trim_blank(text: str) -> str:
-    """`text` without blank lines at its start and end."""
+    """`text` without the blank lines at its start and end."""
     lines = text.split("\n")
     while lines and not lines[0].strip():
         lines.pop(0)
@@ -171,7 +172,7 @@ def _unnumbered(text: str) -> str:
 
 
 def _no_match(text: str, search: str, replace: str) -> str:
-    """The message for no match, with the most similar lines."""
+    """The error message if nothing matches; it shows the most similar lines."""
     lines = text.split("\n")
     quoted_lines = _trim_blank(search).split("\n")
     if len(replace.strip()) > 20 and replace.strip("\n") in text:
@@ -179,18 +180,18 @@ def _no_match(text: str, search: str, replace: str) -> str:
         return f"the SEARCH lines are not in the file, but the REPLACE lines are, at line {line}"
     start = _nearest(lines, quoted_lines)
     if start is None:
-        return "the SEARCH lines are not in the file, nor anything like them; read the file first"
+        return "neither the SEARCH lines nor similar lines are in the file; read the file first"
     end = min(len(lines), start + min(len(quoted_lines), _MAX_LINES))
     region = "\n".join(f"{n + 1}|{lines[n][:_MAX_CHARS]}" for n in range(start, end))
-    return f"the SEARCH lines are not in the file. The nearest lines are:\n{region}"
+    return f"the SEARCH lines are not in the file. The most similar lines are:\n{region}"
 
 
 def _nearest(lines: list[str], quoted_lines: list[str]) -> int | None:
-    """The index of the lines most similar to `quoted_lines`, or None."""
+    """The index of the lines most similar to `quoted_lines`; None if no lines are similar."""
     bare = [line.strip() for line in lines]
     counts = Counter(line.strip() for line in quoted_lines if line.strip())
     size = len(quoted_lines)
-    # A window slides over the file and counts the lines that it shares with the quotation.
+    # Count the lines shared with the quotation in each window of the quotation's length.
     shared = [1 if counts.get(line) else 0 for line in bare]
     best, start, window = 0, None, sum(shared[:size])
     for i in range(len(lines)):
@@ -201,7 +202,7 @@ def _nearest(lines: list[str], quoted_lines: list[str]) -> int | None:
     if start is not None:
         first = next(i for i in range(start, len(lines)) if shared[i])
         return max(0, first - [line.strip() for line in quoted_lines].index(bare[first]))
-    # Otherwise, the line most similar to the longest quoted line.
+    # No line is shared, so find the line most similar to the longest quoted line.
     offset, longest = max(enumerate(quoted_lines), key=lambda pair: len(pair[1].strip()))
     matcher = SequenceMatcher(b=longest.strip()[:_MAX_CHARS], autojunk=False)
     best_ratio, at = 0.5, None

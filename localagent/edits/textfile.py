@@ -1,8 +1,8 @@
-r"""The text of a file, apart from its storage, and its replacement as a whole.
+r"""Decode a file's bytes to text and back, and replace a file's whole text.
 
-Edits work on text with "\n" between lines. `decode` records the encoding, the byte order mark, line
-ends and a missing newline at the end, and `encode` restores them: `encode(decode(data)) == data`
-holds for all bytes. Nothing here reads or writes a file.
+Edits work on text with "\n" between lines. `decode` records the encoding, the byte order mark and
+the line ends, and `encode` restores them. `encode(decode(data)) == data` holds for all bytes. This
+module does not read or write files.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _MARKS: dict[Encoding, bytes] = {
     "utf-16-le": codecs.BOM_UTF16_LE,
     "utf-16-be": codecs.BOM_UTF16_BE,
 }
-# git decides by the first 8,000 bytes as well (buffer_is_binary in its xdiff-interface.c).
+# git looks for a zero byte in the first 8,000 bytes too (buffer_is_binary in xdiff-interface.c).
 _BINARY_BYTES = 8000
 
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    r"""Text with "\n" at each line's end, and the storage of its bytes.
+    r"""The text of a file with "\n" at each line's end, and how its bytes were encoded.
 
-    `newline` is the most frequent line end. `endings` holds the end of each line in order where
-    they differ, and is None where all are `newline`.
+    `newline` is the most frequent line end. `endings` holds the end of each line, in order; it is
+    None if all line ends are `newline`.
     """
 
     text: str
@@ -44,16 +44,16 @@ class TextFile:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether `data` is no text: a zero byte near its start, and no UTF-16 mark."""
+    """Whether `data` is binary: it has a zero byte near its start, and is not UTF-16 text."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _decoded(data)[1] == "latin-1" or "\0" in _decoded(data[:_BINARY_BYTES])[0]
     return b"\0" in data[:_BINARY_BYTES]
 
 
 def decode(data: bytes) -> TextFile:
-    """The text of `data`. Latin-1, which loses nothing, reads bytes in no known encoding."""
+    """Decode `data`. Bytes in an unknown encoding are read as Latin-1, which loses nothing."""
     raw, encoding = _decoded(data)
-    if "\r" not in raw:  # nearly all files; a search for each line's end is slow
+    if "\r" not in raw:  # true for nearly all files, and avoids a slow search
         return TextFile(raw, encoding)
     ends = _NEWLINE.findall(raw)
     counts = Counter(ends)
@@ -63,10 +63,7 @@ def decode(data: bytes) -> TextFile:
 
 
 def encode(file: TextFile) -> bytes:
-    """The bytes of `file`.
-
-    Raises EditError for a character that its encoding does not have.
-    """
+    """The bytes of `file`. Raises EditError if the file's encoding lacks a character."""
     if file.endings is None:
         raw = file.text if file.newline == "\n" else file.text.replace("\n", file.newline)
     else:
@@ -80,15 +77,15 @@ def encode(file: TextFile) -> bytes:
         line = raw.count("\n", 0, error.start) + 1
         raise EditError(
             f"line {line}: the character {bad!a} cannot be written in this file, "
-            f"which is {codec}; use other characters"
+            f"because the file's encoding is {codec}; use other characters"
         ) from None
 
 
 def with_text(file: TextFile, new_text: str) -> TextFile:
-    """`file` with other text, stored in the same way.
+    """`file` with `new_text`, in the same encoding.
 
-    The new text ends with a newline where the old text did or was empty. An unchanged line keeps
-    its line end.
+    The new text ends with a newline if the old text did or was empty. Unchanged lines keep their
+    line ends.
     """
     text = _NEWLINE.sub("\n", new_text)
     if text and (not file.text or file.text.endswith("\n")):
@@ -101,30 +98,30 @@ def with_text(file: TextFile, new_text: str) -> TextFile:
 
 
 def replace_file(old: TextFile | None, new_text: str) -> TextFile:
-    """The file with new text, stored as the old file was; `old` is None for a new file.
+    """The file with `new_text`, in the encoding of `old`; `old` is None for a new file.
 
-    Raises EditError for a text that omits code ("# ... existing code ..."), for one that changes
-    nothing, and for a character that the file's encoding lacks.
+    Raises EditError if the text omits code ("# ... existing code ..."), if it changes nothing, or
+    if the file's encoding lacks a character.
     """
     elided = elided_line(new_text, old.text if old else "")
     if elided is not None:
         number, line = elided
         raise EditError(
-            f"line {number} stands for code that was left out ({line.strip()[:60]!r}); "
+            f"line {number} stands for omitted code ({line.strip()[:60]!r}); "
             "write the whole content"
         )
     new = with_text(old or TextFile(""), new_text)
     if old is not None and new == old:
-        raise EditError("the edit changes nothing: the file has this content already")
+        raise EditError("the edit changes nothing: the file already has this content")
     encode(new)
     return new
 
 
-# Omissions: comments in place of code, as models write them
+# Omissions: comments that models write in place of code
 
 _COMMENT = r"(?:#+|//+|/\*+|\*|<!--|--|;+|%+|\{/\*)"
 _DOTS = r"(?:\.{3,}|…)"
-# The words of such comments, from models that write them.
+# Words that models use in comments that stand for omitted code.
 _WORDS = (
     r"(?:rest of|remaining|existing|unchanged|same as (?:before|above)|as before|omitted|"
     r"previous(?:ly)?|other (?:methods|functions|code|imports|classes|tests)|original|"
@@ -152,7 +149,7 @@ _PATTERNS = (_DOTS_LINE, _WORDS_LINE, _PLAIN_LINE, _SAME_LINE)
 def elided_line(new: str, old: str = "") -> tuple[int, str] | None:
     """The number and text of the first line of `new` that stands for omitted code, or None.
 
-    A line that `old` has too belongs to the file. `...` where Python takes it as a body is code.
+    A line that is also in `old` does not count, nor does `...` as the body of a Python definition.
     """
     before_edit = {line.strip() for line in old.split("\n")}
     before = ""
@@ -169,7 +166,7 @@ def elided_line(new: str, old: str = "") -> tuple[int, str] | None:
 
 
 def _is_body(bare: str, before: str) -> bool:
-    """Whether a line `...` is a Python body, after a header or a docstring."""
+    """Whether the line `bare` is the Python body `...`, after a header or a docstring."""
     return bare == "..." and before.endswith((":", '"""', "'''", ">>>"))
 
 
@@ -191,7 +188,7 @@ def _decoded(data: bytes) -> tuple[str, Encoding]:
 
 
 def _new_endings(file: TextFile, text: str) -> tuple[str, ...]:
-    """The line ends of `text`. A line that stays, or that one line replaces, keeps its end."""
+    """The line ends of `text`. A line that is unchanged or replaces one line keeps the old end."""
     ends = (*(file.endings or ()), file.newline)
     before, after = file.text.split("\n"), text.split("\n")
     result = [file.newline] * len(after)

@@ -28,7 +28,7 @@ _MAGIC = ("/proc", "/dev", "/sys")
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """An opened workspace. `root` is its path without links; `given` is the user's path, absolute."""
+    """A workspace. `root` is its path without links; `given` is the user's path, made absolute."""
 
     root: Path
     given: Path

@@ -36,7 +36,7 @@ from localagent.edits.textfile import TextFile, decode, elided_line, encode, rep
 def test_left_out(line: str) -> None:
     assert elided_line(f"x = 1\n{line}\n") == (2, line)
     assert elided_line(f"x = 1\n{line}\n", f"{line}\ny\n") is None
-    with pytest.raises(EditError, match="line 2 stands for code"):
+    with pytest.raises(EditError, match="line 2 stands for omitted code"):
         replace_file(None, f"x = 1\n{line}\n")
 
 

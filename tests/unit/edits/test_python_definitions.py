@@ -187,11 +187,11 @@ def test_future_imports_come_first() -> None:
     ("name", "code", "message"),
     [
         ("pusj", "def pusj(): pass", r"defines no pusj; it has area, Stack, Stack.push"),
-        ("push", "def pop(self): pass", r"whole definition of Stack.push; it has pop"),
-        ("push", "self.items.append(1)", "it has no definition"),
+        ("push", "def pop(self): pass", r"whole definition of Stack.push; the code has pop"),
+        ("push", "self.items.append(1)", "the code has no definition"),
         ("push", "def push(self:", "the code does not parse: line 1"),
         ("push", "", "no definition"),
-        ("push", "def push(self):\n    # ... existing code ...\n    pass", "left out"),
+        ("push", "def push(self):\n    # ... existing code ...\n    pass", "omitted code"),
         ("Stack", "def Stack(): pass", "whole definition of Stack"),
         ("area", "class A:\n    def area(self): pass", "whole definition"),
         ("1x", "", "not the name"),
@@ -306,7 +306,7 @@ def test_definitions_are_added_before_what_is_run() -> None:
 
 
 def test_only_what_is_new_is_added() -> None:
-    with pytest.raises(EditError, match="nothing that the file lacks"):
+    with pytest.raises(EditError, match="defines nothing new"):
         add_definitions("def a():\n    return 1\n", "def a():\n    return 2\n")
     with pytest.raises(EditError, match="does not parse"):
         add_definitions("x = 1\n", "def b(:\n")

@@ -99,10 +99,10 @@ def test_ambiguous() -> None:
 
 
 def test_no_match_shows_the_nearest_lines() -> None:
-    with pytest.raises(EditError, match="nearest") as caught:
+    with pytest.raises(EditError, match="most similar") as caught:
         apply_search_replace(CODE, "    def pop(self):\n        return self.list.pop()\n", "x")
     assert "10|    def pop(self):\n11|        return self.items.pop()" in str(caught.value)
-    with pytest.raises(EditError, match="nearest") as caught:
+    with pytest.raises(EditError, match="most similar") as caught:
         apply_search_replace(CODE, "self.items.appendd(itm)", "x")
     assert "8|        self.items.append(item)" in str(caught.value)
     with pytest.raises(EditError, match="nor anything like"):
