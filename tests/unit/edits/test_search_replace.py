@@ -105,7 +105,7 @@ def test_no_match_shows_the_nearest_lines() -> None:
     with pytest.raises(EditError, match="most similar") as caught:
         apply_search_replace(CODE, "self.items.appendd(itm)", "x")
     assert "8|        self.items.append(item)" in str(caught.value)
-    with pytest.raises(EditError, match="nor anything like"):
+    with pytest.raises(EditError, match="neither the SEARCH lines nor similar"):
         apply_search_replace(CODE, "@@@@@@@@@@", "x")
 
 
