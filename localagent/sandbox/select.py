@@ -81,7 +81,7 @@ CONFINING = KINDS[:-1]
 _RETRY_SECONDS = 900.0  # the time until a kind that failed its probe is probed again
 REQUIREMENTS = {
     "unshare": "it needs Linux 5.12, and root or user namespaces",
-    "bubblewrap": "install the package bubblewrap; it needs user namespaces",
+    "bubblewrap": "install the package bubblewrap, which needs user namespaces",
     "landlock": "it needs Linux 6.12 with Landlock, on x86-64 or 64-bit ARM",
 }
 """What each kind needs to work."""

@@ -81,7 +81,7 @@ def run_escape_tests(
             sweep(marker)
     lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
     if not lines:
-        reason = done.stderr.strip().rpartition("\n")[2] or "it ended early"
+        reason = done.stderr.strip().rpartition("\n")[2] or "the tests ended early"
         raise SandboxError(f"the sandbox {kind} could not be tested: {reason}")
     return [EscapeResult(*json.loads(line)) for line in lines]
 

@@ -153,7 +153,11 @@ def _result(lines: list[str], output: OutputBuffer, end: FollowResult) -> Comman
     elif "K" in status or end.timed_out or end.cancelled or ended_without_report:
         exit_code = _KILLED
     else:
-        reason = status.get("E") or output.text().strip().rpartition("\n")[2] or "it ended early"
+        reason = (
+            status.get("E")
+            or output.text().strip().rpartition("\n")[2]
+            or "the launcher ended early"
+        )
         raise SandboxError(
             f"the sandbox could not run the command: {reason}",
             "localagent docs sandbox says what the sandbox needs",

@@ -191,10 +191,10 @@ class LimitWatch:
         """Describe the limit that the command passed, for the user; "" if it passed none."""
         processes = procfs.descendants(self._root)
         if self._processes and len(processes) > self._processes:
-            return f"it had more than {self._processes} processes"
+            return f"the command had more than {self._processes} processes"
         if self._memory:
             if sum(map(procfs.private_memory, processes)) > self._memory:
-                return f"its processes together took more than {self._memory >> 20} MiB of memory"
+                return f"all processes together took more than {self._memory >> 20} MiB of memory"
             available = procfs.available_memory()
             if available is not None and available < _LEAST_MEMORY:
                 return "the machine's memory was nearly full"
@@ -205,7 +205,7 @@ class LimitWatch:
             if free < self._enough or time.monotonic() >= self._next_measurement:
                 written = self._bytes_on_disk()
                 if written > self._disk:
-                    return f"it wrote more than {self._disk >> 20} MiB to the disk"
+                    return f"the command wrote more than {self._disk >> 20} MiB to the disk"
                 self._enough = free - (self._disk - written)
             if free < _LEAST_DISK < self._free:
                 return "the disk was nearly full"

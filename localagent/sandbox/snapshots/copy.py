@@ -173,7 +173,7 @@ class Copy:
         self._copied[rel] = target.lstat()
 
     def build_folder(self, tmp: str) -> dict[str, str]:
-        """Return environment variables that move a tool's linked build folder into `tmp`."""
+        """Return environment variables that make Cargo build in `tmp` if its `target` is linked."""
         names = [name for name, state in self._copied.items() if state is None]
         rust = [name for name in names if name.rpartition("/")[2] == "target"]
         if any((self.tree / name).parent.joinpath("Cargo.toml").exists() for name in rust):

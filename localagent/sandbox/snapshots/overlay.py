@@ -59,7 +59,7 @@ class Budget:
         if self._left < 0:
             raise SandboxError(
                 f"the command wrote more than {MAX_BYTES >> 20} MiB into the workspace",
-                "let it write large files into the temporary folder ($TMPDIR)",
+                "let the command write large files into the temporary folder ($TMPDIR)",
             )
 
 

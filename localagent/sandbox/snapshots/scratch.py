@@ -60,7 +60,7 @@ class Scratch:
         except OSError as error:
             raise SandboxError(
                 f"cannot make a scratch folder in {base}: {error.strerror or error}",
-                "check that the disk is not full and that the folder is yours",
+                "check that the disk is not full and that you own the folder",
             ) from None
         self._finish = weakref.finalize(self, _end, self.folder, held, os.getpid())
 

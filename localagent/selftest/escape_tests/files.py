@@ -39,7 +39,7 @@ add("journal-read", "reading localagent's journal", lambda t: has_secret(t["jour
 add("settings", "localagent's settings", lambda t: append(t["settings"]))
 add("outside", "a file beside the workspace", lambda t: append(t["outside"]))
 add("dots", "a file outside, by ..", lambda t: append(os.path.relpath(t["outside"])))
-add("link-out", "a file outside, by a link that was there", lambda _: append("link-out"))
+add("link-out", "a file outside, by an existing link", lambda _: append("link-out"))
 
 
 @escape_test("git-hook", "a git hook of the real workspace")
@@ -109,7 +109,7 @@ add(
 )
 add(
     "secret-mode",
-    "letting everybody read a secret",
+    "making a secret readable for all users",
     lambda t: succeeds(os.chmod, t["secret_file"], 0o644),
 )
 add(
@@ -164,7 +164,7 @@ def _(t: Target) -> object:
     return t["sandboxed"] and successes(_SYSTEM_FILES, keep_mode)
 
 
-@escape_test("system-folders", "new files in the system's folders")
+@escape_test("system-folders", "new unnamed files in the system's folders")
 def _(t: Target) -> object:
     def unnamed_file(folder: str) -> bool:  # the file is gone when it is closed
         os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
@@ -173,7 +173,7 @@ def _(t: Target) -> object:
     return t["sandboxed"] and successes(_SYSTEM_FOLDERS, unnamed_file)
 
 
-@escape_test("system-entries", "new names in the system's folders")
+@escape_test("system-entries", "new files, folders and links in the system's folders")
 def _(t: Target) -> object:
     def make(path: str) -> bool:
         kind = path.rpartition("-")[2]
