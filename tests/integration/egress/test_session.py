@@ -361,7 +361,7 @@ def test_the_other_commands_let_nothing_out(sniff: Sniff, tmp_path: Path, home: 
     silent(done)
     by_name = dict(zip(("add", "list", "verify"), done, strict=False))
     assert "as pinned: toy" in by_name["verify"].out, by_name["verify"].err
-    assert "its process cannot reach the network" in done[-1].out
+    assert "its process has no network" in done[-1].out
     assert "refused: connect to 192.0.2.9:443" in done[-1].err
     assert not list(tmp_path.glob("a program of the repository*"))
 
