@@ -1,1 +1,1 @@
-"""Finding code: the `Index` protocol and its implementations."""
+"""Finds code: the `Index` protocol and its implementation on disk."""

@@ -1,7 +1,7 @@
-"""Builds an index and brings it up to date, with several processes where many files changed.
+"""Builds an index and brings it up to date, with several processes if many files changed.
 
-Only this process writes; reader processes (`workers`) read and parse files. An interrupted build
-resumes where it stopped, because finished files are in the store.
+Only the calling process writes the index; reader processes (`workers`) read and parse files. An
+interrupted build resumes at the first unfinished file, because finished files are in the store.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from localagent.workspace.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Differences of disk and index: `changed` and new files, the most useful first.
+    """The differences between disk and index: `changed` and new files, the most useful first.
 
-    `deleted` are files to remove from the index. `hidden` are those of them that still exist, but
-    that the model may not see any more. `files` are all that it may see, sorted.
+    `deleted` are the files to remove from the index. `hidden` are those of the deleted files that
+    still exist, but that the model may no longer read. `files` are all files that the model may
+    read, sorted.
     """
 
     changed: tuple[FileStat, ...]
@@ -37,7 +38,7 @@ class Changes:
 
 
 def changes(workspace: Workspace, known: Mapping[str, Known]) -> Changes:
-    """Compare the workspace's files with the known ones by time and size."""
+    """Compare the workspace's files with the index by modification time and size."""
     files = list_files(workspace)
     changed = [file for file in files if not is_unchanged(file, known.get(file.path))]
     names = tuple(file.path for file in files)
@@ -48,13 +49,13 @@ def changes(workspace: Workspace, known: Mapping[str, Known]) -> Changes:
 
 
 def list_files(workspace: Workspace) -> list[FileStat]:
-    """All files that may be text and that the model may see."""
+    """All files that may be text and that the model may read."""
     found = (stat_file(workspace, path) for path in workspace.files())
     return [file for file in found if file is not None]
 
 
 def stat_file(workspace: Workspace, path: str) -> FileStat | None:
-    """A file's state on disk; None where it is missing, not a regular file, or not text."""
+    """A file's state on disk; None if it is missing, not a regular file, or not text."""
     if not may_be_text(path):
         return None
     try:
@@ -66,32 +67,32 @@ def stat_file(workspace: Workspace, path: str) -> FileStat | None:
 
 
 def is_unchanged(file: FileStat, known: Known | None) -> bool:
-    """Whether time and size equal those in the index."""
+    """Whether a file's time and size equal those in the index."""
     return known is not None and (file.mtime, file.size) == (known.mtime, known.size)
 
 
 def _order(file: FileStat) -> tuple[int, int]:
-    """Code before tests, docs, data and vendored code; the latest change first."""
+    """Sort key: code before tests, docs, data and vendored code; then the latest change first."""
     path = file.path
     kinds: Sequence[bool] = (is_test(path), is_docs(path), is_data(path), is_vendored(path))
     return sum(place * kind for place, kind in enumerate(kinds, 1)), -file.mtime
 
 
 ALONE = 400
-"""Up to so many files one process reads: starting others takes as long as reading them."""
+"""Most files that one process reads alone: starting other processes takes as long."""
 
-_JOB_BYTES = 1 << 20  # of source in one job, and in one transaction
+_JOB_BYTES = 1 << 20  # bytes of source in one job, and in one transaction
 _JOB_FILES = 64
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished files and of all files."""
+"""Called with the number of finished files and the number of all files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of files that were read, and of files whose content was unchanged.
+    """The number of files that were read, and of files whose content was unchanged.
 
-    `files` are all that the model may see, sorted.
+    `files` are all files that the model may read, sorted.
     """
 
     read: int
@@ -105,15 +106,16 @@ def bring_up_to_date(
     progress: Progress = lambda _done, _total: None,
     processes: int = 0,
 ) -> tuple[Store, Summary]:
-    """Open the index in `file` and make it equal to the files on disk.
+    """Open the index in `file`, and update it to match the files on disk.
 
-    An index that is worn or damaged, or that holds words of hidden files, is rebuilt. `processes`
-    0: one for each processor. Raises OSError and sqlite3.Error where the index cannot be written.
+    An index that is worn or damaged, or that holds words of hidden files, is rebuilt. With
+    `processes` 0, each processor gets one process. Raises OSError and sqlite3.Error if the index
+    cannot be written.
     """
     try:
         return _open_and_update(file, workspace, progress, processes)
     except sqlite3.OperationalError:
-        raise  # busy, or no room: nothing is wrong with the file
+        raise  # the database is busy or the disk is full: the file itself is intact
     except sqlite3.DatabaseError:
         drop(file)
         return _open_and_update(file, workspace, progress, processes)
@@ -126,7 +128,7 @@ def _open_and_update(
     readers = Readers(workspace, processes or len(processors()))
     try:
         known = store.known()
-        if not known:  # a new index: also remove those that nobody needs
+        if not known:  # with a new index, also remove the indexes of deleted repositories
             readers.start()
             remove_orphans(file.parent)
         todo = changes(workspace, known)
@@ -152,10 +154,10 @@ def update(
     paths: Iterable[str],
     readers: Readers,
 ) -> tuple[list[FileStat], list[str]]:
-    """Make the index equal to the disk for these `paths`; return changed and deleted files.
+    """Update the index for these `paths`; return the changed and the deleted files.
 
-    `known` is the content of the index. The caller makes sure that no ignore rule changed. Raises
-    sqlite3.Error where the index cannot be written.
+    `known` is the state of the files in the index. The caller must check that no ignore rule
+    changed. Raises sqlite3.Error if the index cannot be written.
     """
     changed: list[FileStat] = []
     deleted: list[str] = []
@@ -200,7 +202,7 @@ def _carry_out(
 def _store_entries(
     store: Store, known: Mapping[str, Known], entries: Sequence[Entry]
 ) -> tuple[int, int]:
-    """Store files; return how many changed, and how many were only touched."""
+    """Store files; return how many have new content, and how many only a new time."""
     fresh: list[Entry] = []
     touched: list[Entry] = []
     for entry in entries:
@@ -210,7 +212,7 @@ def _store_entries(
 
 
 def _equal(entry: Entry, known: Known | None) -> bool:
-    """Whether the content is unchanged; the size counts for files that were not read whole."""
+    """Whether the content is unchanged; files that were not read whole are compared by size."""
     return (
         known is not None
         and (entry.digest.hash, entry.digest.kind) == (known.hash, known.kind)

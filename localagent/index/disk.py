@@ -1,9 +1,9 @@
-"""The index on disk; implements `base.Index`.
+"""The index on disk, which implements `base.Index`.
 
     DiskIndex ─▶ build (reads changed files) ─▶ store (SQLite) ◀─ ranking ◀─ query
                    └▶ digest: words, chunks, symbols
 
-The symbols of one file always come from the file itself.
+The symbols of a single file always come from the file, not from the index.
 """
 
 from __future__ import annotations
@@ -43,22 +43,23 @@ from localagent.workspace.workspace import Workspace
 EVERYTHING = Filter()
 
 PATIENCE = 2.0
-"""Seconds that a turn waits for a live index; then it uses the files indexed so far."""
+"""Seconds that a turn waits for a live index before it uses the files indexed so far."""
 
-_FILES = 100  # files that passages are taken from
+_FILES = 100  # most files from which passages are taken
 
 
 class _OutOfTime(Exception):
-    """The build takes longer than `patience`."""
+    """Raised if a build takes longer than `patience`."""
 
 
 class DiskIndex:
-    """An index in the file `file`, by default in the user's cache.
+    """The index of a workspace, in the database file `file`, by default in the user's cache.
 
-    The first query and `refresh` bring it up to date and report to `progress`. After `patience`
-    seconds they stop waiting and use the files indexed so far; `warning` says so. A `live` index
-    has a thread that keeps it fresh. All methods raise OSError and sqlite3.Error where the index
-    cannot be used. A live one then only finds files that a query names, and `warning` says so.
+    The first query and `refresh` bring the index up to date and report to `progress`. After
+    `patience` seconds they stop waiting and use the files indexed so far; `warning` says so. A
+    thread keeps a `live` index fresh. If the index cannot be used, all methods raise OSError and
+    sqlite3.Error. A live index does not raise them, but finds only files that a query names, and
+    `warning` says so.
     """
 
     def __init__(
@@ -80,10 +81,10 @@ class DiskIndex:
             self._updater.start()
         self._store: Store | None = None
         self._relations: Relations | None = None
-        self._files: Sequence[str] = ()  # as of the last refresh
+        self._files: Sequence[str] = ()  # the workspace's files, as of the last refresh
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the index, and stop the thread of a live index."""
         self._close_store()
         if self._updater is not None:
             self._updater.close()
@@ -95,7 +96,7 @@ class DiskIndex:
         self.close()
 
     def refresh(self) -> None:
-        """Read what changed on disk; a live index waits at most `PATIENCE` seconds."""
+        """Update the index to the disk; a live index waits at most `PATIENCE` seconds."""
         self._close_store()
         if self._updater is None:
             self._bring_up_to_date()
@@ -141,11 +142,11 @@ class DiskIndex:
         return ""
 
     def limited(self) -> str:
-        """Why a live index sees changes only at the start of a turn, or ""."""
+        """The reason why a live index notices changes only at the start of a turn, or ""."""
         return self._updater.limited if self._updater is not None else ""
 
     def counts(self) -> Counts:
-        """The sizes of the index."""
+        """The number of files, definitions and pieces in the index, and its size on disk."""
         store = self._opened()
         return store.counts() if store is not None else Counts(0, 0, 0, 0, 0, 0)
 
@@ -155,7 +156,7 @@ class DiskIndex:
         return self._files if self._updater is None else self._updater.files
 
     def symbols(self, path: str) -> Sequence[Symbol]:
-        """The definitions of a file as it is now; none for a missing file, or no text."""
+        """The definitions of a file as it is on disk now; empty for a missing or binary file."""
         try:
             data = self._workspace.read_bytes(path, MAX_BYTES + 1)
         except (OSError, OutsideWorkspace):
@@ -163,17 +164,18 @@ class DiskIndex:
         return definitions(path, data)
 
     def definitions(self, name: str) -> Sequence[Symbol]:
-        """The definitions with this name, tests last."""
+        """The definitions with this name; those in tests come last."""
         relations = self.relations()
         return relations.definitions(name) if relations is not None else []
 
     def may_have(
         self, pattern: str, files: Sequence[str], *, regex: bool, fresh: bool = False
     ) -> Sequence[str]:
-        """The files that may contain `pattern`, in upper or lower case.
+        """The files that may contain `pattern`, whatever the case of letters.
 
-        Files that changed since the last refresh are always among them, unless the index is
-        `fresh`: then nothing compares them, which would take most of the time.
+        The result includes files that changed since the last refresh, unless the caller says that
+        the index is `fresh`. A fresh index skips the comparison with the disk, which would take
+        most of the time.
         """
         filters = Filters(literals_of(pattern, regex=regex))
         store = self._opened() if filters else None
@@ -182,7 +184,7 @@ class DiskIndex:
         try:
             without = store.without(filters)
             known = {} if fresh else store.known()
-        except sqlite3.Error:  # the filters only save time
+        except sqlite3.Error:  # without filters, the search only takes longer
             return files
         return [
             f
@@ -195,7 +197,7 @@ class DiskIndex:
         return file is not None and is_unchanged(file, known)
 
     def callers(self, name: str, limit: int = 20) -> Sequence[Reference]:
-        """The calls of a function or class, tests last."""
+        """The calls of a function or class; calls in tests come last."""
         relations = self.relations()
         found = relations.references(name, calls_only=True) if relations is not None else ()
         return list(islice(found, limit))
@@ -211,7 +213,7 @@ class DiskIndex:
         return relations.tests_for(path) if relations is not None else []
 
     def relations(self) -> Relations | None:
-        """The relations of files; None where a live index cannot be used."""
+        """The relations of files; None if a live index cannot be used."""
         store = self._opened()
         if store is None:
             self._relations = None
@@ -232,7 +234,7 @@ class DiskIndex:
         ]
 
     def passages(self, query: str, limit: int = 10) -> Sequence[Passage]:
-        """The pieces that best answer `query`, best first, from the best files."""
+        """The pieces of the best files that best answer `query`, best first."""
         files = {one.path: one for one in self.ranked(query, _FILES)}
         found = [passage for one in files.values() for passage in one.passages]
         found.sort(key=lambda p: (is_test(p.path), -p.score, p.path, p.line))
@@ -262,11 +264,11 @@ class DiskIndex:
         return best
 
     def _is_there(self, one: Ranked) -> bool:
-        """Whether a file still exists: it may be deleted since the last refresh."""
+        """Whether a file still exists; it may have been deleted since the last refresh."""
         return os.path.lexists(self._workspace.root / one.path)
 
     def _opened(self) -> Store | None:
-        """The open store; None where a live index cannot be used."""
+        """The open store; None if a live index cannot be used."""
         if self._store is None and not (self._updater is not None and self._updater.failed):
             self.refresh()
         return self._store
@@ -278,7 +280,7 @@ class DiskIndex:
 
 
 def _no_piece(_path: str, _line: int) -> None:
-    """No piece: without an index a line stands for itself."""
+    """Return an empty piece, because without an index no definition around a line is known."""
 
 
 def _so_far(done: int, total: int) -> str:

@@ -1,8 +1,8 @@
 """Past commits: the words of their messages, and the files that each of them changed.
 
-Tasks often use the words of earlier commit messages about the same code, and the code itself may
-lack them. Measured on 900 bug fixes (`scripts/bench localise`; ADR 9 has the table). Only the local
-repository is read, and the index keeps only the words of a message.
+Tasks often use words from earlier commit messages about the same code that are not in the code
+itself. The effect was measured on 900 bug fixes (`scripts/bench localise`; ADR 9 has the table).
+Only the local repository is read, and the index keeps only the words of a message.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from localagent.redaction.secret_files import is_secret
 from localagent.workspace.git.run import ask_git
 
 MOST = 5000
-"""Most commits that are kept: the newest, without merges."""
+"""Most commits in the index, which keeps the newest commits without merges."""
 
 WIDE = 20
-"""A commit that changes more files of code than this tells nothing about any of them."""
+"""A commit that changes more code files than this says nothing about any of the files."""
 
 ALIKE = 15
-"""Most commits that count for a query."""
+"""Most commits that count for one query."""
 
 DECAY = 0.7
-"""Weight of a file's next commit, relative to the one before."""
+"""Weight of a file's next commit, relative to the previous commit."""
 
 TABLES = """
 CREATE TABLE commits (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, files INTEGER NOT NULL);
@@ -41,7 +41,7 @@ CREATE VIRTUAL TABLE commit_words USING fts5 (words, {words});
 """
 NAMES = ("commits", "commit_files", "commit_words")
 
-_CHARS = 2000  # of a message
+_CHARS = 2000  # most characters of a message
 _FORMAT = "--format=%x01%H%x02%B%x03"
 _RECORD = re.compile(r"\x01([0-9a-f]{40,64})\x02(.*?)\x03\0?\n?(.*?)(?=\x01[0-9a-f]{40}|\Z)", re.S)
 _TRAILER = re.compile(r"^(?:[A-Z][\w-]+-by|Change-Id): .*$", re.M | re.I)
@@ -49,7 +49,7 @@ _TRAILER = re.compile(r"^(?:[A-Z][\w-]+-by|Change-Id): .*$", re.M | re.I)
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """A commit, with the files of the workspace that it changed."""
+    """A commit, and the files of the workspace that the commit changed."""
 
     hash: str
     message: str
@@ -58,7 +58,7 @@ class _Commit:
 
 @dataclass(frozen=True, slots=True)
 class HistoryChanges:
-    """Hashes of commits that left the history, and the commits that are new in it."""
+    """The hashes of commits that left the history, and the commits that are new in the history."""
 
     removed: tuple[str, ...]
     new: tuple[_Commit, ...]
@@ -68,7 +68,7 @@ class HistoryChanges:
 class SimilarCommits:
     """Commits that changed a file and whose messages have words of a query.
 
-    `score` adds up how well the best commits answer the query; `commit` is the hash of the best.
+    `score` is the sum of the best commits' scores; `commit` is the hash of the best commit.
     """
 
     score: float
@@ -76,13 +76,13 @@ class SimilarCommits:
 
 
 def head(root: Path) -> str | None:
-    """The hash of HEAD, "" without a commit; None where git fails."""
+    """The hash of HEAD; "" without a commit, None if git fails."""
     done = ask_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     return done.stdout.decode("ascii", "replace").strip() if done is not None else None
 
 
 def changes(db: sqlite3.Connection, root: Path, head: str) -> HistoryChanges | None:
-    """The difference of the tables and the history of `head`; None where git fails."""
+    """The difference between the tables and the history of `head`; None if git fails."""
     wanted = _history(root, head) if head else {}
     known = {name for (name,) in db.execute("SELECT hash FROM commits")}
     commits = (
@@ -96,7 +96,7 @@ def changes(db: sqlite3.Connection, root: Path, head: str) -> HistoryChanges | N
 def apply(db: sqlite3.Connection, found: HistoryChanges) -> None:
     """Write the changes to the tables, in the caller's transaction.
 
-    Another process may have written some of them meanwhile.
+    Another process may have written some of the changes in the meantime.
     """
     ids = dict(db.execute("SELECT hash, id FROM commits"))
     removed = [(ids[name],) for name in found.removed if name in ids]
@@ -108,7 +108,7 @@ def apply(db: sqlite3.Connection, found: HistoryChanges) -> None:
 
 
 def similar_commits(db: sqlite3.Connection, query: Query) -> dict[int, SimilarCommits]:
-    """The files that commits similar to the query changed, by file id."""
+    """The files that were changed by commits similar to the query, by file id."""
     match = " OR ".join(f'"{word}"' for word in search_words(query))
     if not match:
         return {}
@@ -131,12 +131,12 @@ def similar_commits(db: sqlite3.Connection, query: Query) -> dict[int, SimilarCo
 
 
 def decayed(scores: Iterable[float], decay: float) -> float:
-    """The sum of scores, best first; each weighs `decay` of the one before."""
+    """The sum of scores, sorted best first; each score weighs `decay` of the previous score."""
     return sum(score * decay**place for place, score in enumerate(scores))
 
 
 def _history(root: Path, head: str) -> dict[str, None] | None:
-    """The hashes of the newest commits; None where git fails."""
+    """The hashes of the newest commits; None if git fails."""
     done = ask_git(root, "rev-list", "--no-merges", f"--max-count={MOST}", head, "--")
     if done is None or done.returncode != 0:
         return None
@@ -144,7 +144,7 @@ def _history(root: Path, head: str) -> dict[str, None] | None:
 
 
 def _commits(root: Path, hashes: Sequence[str]) -> list[_Commit] | None:
-    """The commits with these hashes; None where git fails."""
+    """The commits with these hashes; None if git fails."""
     if not hashes:
         return []
     done = ask_git(
@@ -161,7 +161,7 @@ def _commits(root: Path, hashes: Sequence[str]) -> list[_Commit] | None:
 
 
 def _insert(db: sqlite3.Connection, one: _Commit) -> None:
-    """Insert a commit; one that tells nothing about any file keeps its hash alone."""
+    """Insert a commit; a commit that changes too many files is stored as its hash only."""
     code = [path for path in one.paths if _is_code(path)]
     if len(code) > WIDE:
         code = []

@@ -1,4 +1,4 @@
-"""The answer to a question that has a form (`index/query.py`): places in files."""
+"""Answers a query that has a form (see `index/query.py`) by places in files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from localagent.workspace.workspace import Workspace
 _MAX_TEXT = 160
 _BEYOND = ("(?!", "(?<!", "(?>", "++", "*+", "?+", "}+", "\\A", "\\Z")
 MOST_IN_FILE = 20
-"""Most lines from one file: the next file tells the user more."""
+"""Most lines from one file, so that the answer covers more files."""
 
 
 def pattern_of(text: str, *, regex: bool) -> re.Pattern[str]:
-    """The pattern of a text or regular expression. Raises UsageError for an invalid one."""
+    """Compile a text or a regular expression. Raises UsageError for an invalid expression."""
     try:
         return re.compile(text if regex else re.escape(text))
     except re.error as error:
@@ -36,8 +36,9 @@ def pattern_of(text: str, *, regex: bool) -> re.Pattern[str]:
 def matching_lines(
     workspace: Workspace, paths: Iterable[str], pattern: re.Pattern[str], literal: str = ""
 ) -> Iterator[Reference]:
-    """The lines of these files that match, file by file; every match contains `literal`."""
-    # Matching the whole text first is faster. Patterns that look past a line's end match per line.
+    """The matching lines of these files, file by file; every match contains `literal`."""
+    # Matching the whole text first is faster. Patterns that look past a line's end are matched line
+    # by line.
     alone = any(mark in pattern.pattern for mark in _BEYOND)
     whole = None if alone else re.compile(pattern.pattern, re.MULTILINE)
     for path in paths:
@@ -48,7 +49,7 @@ def matching_lines(
         if len(data) > MAX_BYTES or is_binary(data):
             continue
         text = decode(data).text
-        if literal not in text:  # many times faster than an expression
+        if literal not in text:  # many times faster than a regular expression
             continue
         if whole is not None and whole.search(text) is None:
             continue
@@ -67,10 +68,10 @@ PLACES = 50
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file (0: the whole file).
+    """A line of a file; line 0 means the whole file.
 
-    `kind` is the kind of a definition, or "call", "import", "mention" or "test". `name` is the
-    definition, or the definition around the line.
+    `kind` is the kind of a definition, or "call", "import", "mention" or "test". `name` is the name
+    of the definition, or of the definition around the line.
     """
 
     path: str
@@ -82,7 +83,7 @@ class Place:
     note: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """The fields that are known, for programs."""
+        """The known fields, as JSON for programs."""
         fields = {
             "path": self.path,
             "line": self.line,
@@ -98,7 +99,7 @@ class Place:
 def places(
     index: DiskIndex, workspace: Workspace, query: FieldQuery, limit: int
 ) -> Sequence[Place]:
-    """The first `limit` places: the repository's code, then tests, then vendored code."""
+    """The first `limit` places: first in own code, then in tests, then in vendored code."""
     relations = index.relations()
     if relations is None:
         return []
@@ -137,7 +138,7 @@ def _places(
 
 
 def _of_symbol(symbol: Symbol, index: DiskIndex) -> Place:
-    """The place of a definition, with the summary that its file has now."""
+    """The place of a definition, with the summary from the current file."""
     now = next(
         (s for s in index.symbols(symbol.path) if (s.name, s.line) == (symbol.name, symbol.line)),
         symbol,

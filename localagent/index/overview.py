@@ -1,7 +1,8 @@
 """The outline of a repository: its files with definitions, the most used first.
 
-A function counts the files that call its name. A type counts the pieces of the repository that
-have its name. All definitions of a name share its count. A file scores by its best definitions.
+The count of a function is the number of files that call its name. The count of a type is the number
+of pieces that contain its name. All definitions of a name share one count. A file's score comes
+from its best definitions.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from localagent.index import tokenizer
 from localagent.index.store import Store
 
 BEST = 10
-"""Definitions that count for a file: many small ones do not make it important."""
+"""Most definitions that count for a file: many small definitions do not make a file important."""
 
 PLAIN = 10
-"""A plain lower-case word counts once for so many occurrences."""
+"""This many occurrences of a plain lower-case word count as one use."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutline:
     """A file with its definitions, in the order of their lines.
 
-    `uses` has for each definition the number of files that call it, or of pieces with its name.
+    `uses` has each definition's number of files that call it, or of pieces that contain its name.
     """
 
     path: str
@@ -43,16 +44,16 @@ class FileOutline:
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
-    """By name: the number of pieces that have it, and of files that call it."""
+    """By name: the number of pieces that contain the name, and of files that call it."""
 
     mentioned: Counter[str]
     called: Counter[str]
 
 
 def overview(store: Store, below: str = "") -> list[FileOutline]:
-    """The files with definitions below the folder `below` ("" for all), or in that file.
+    """The outline of each file with definitions; `below` is a folder, a file, or "" for all files.
 
-    The most used first; tests and vendored code last.
+    The most used files come first; tests and vendored code come last.
     """
     symbols = store.all_symbols()
     usage = _Usage(
@@ -83,23 +84,23 @@ def _uses(symbol: Symbol, usage: _Usage, definers: Counter[str]) -> int:
     else:  # the piece of the definition has the name too
         # the piece of the definition has the name too
         count = max(0, usage.mentioned[name] - 1) // definers[name]
-    # "path" or "run" stand in many texts that do not mean the function.
+    # Many texts contain "path" or "run" and do not mean a function.
     return count // PLAIN if symbol.last.islower() and "_" not in name else count
 
 
 def _mentioned(store: Store, names: set[str]) -> Counter[str]:
-    """The number of pieces that have each name."""
+    """The number of pieces that contain each name."""
     rows = store.connection.execute("SELECT term, doc FROM chunk_terms")
     return Counter({term: count for term, count in rows if term in names})
 
 
 def _called(store: Store, names: set[str]) -> Counter[str]:
-    """The number of files that call each name, including deleted versions of files."""
+    """The number of files that call each name; deleted and replaced files count, too."""
     rows = store.connection.execute("SELECT term, doc FROM called WHERE col = 'calls'")
     return Counter({term: count for term, count in rows if term in names})
 
 
 def _last(symbol: Symbol) -> str:
-    """A definition's name as the full-text tables have it; "" for one or two letters."""
+    """A definition's name as in the full-text tables; "" for a name of one or two letters."""
     found = tokenizer.name_words(symbol.last)
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""Parses queries: fields and filters, identifiers, paths, and frames of a traceback."""
+"""Parses queries: fields and filters, identifiers, paths, and traceback frames."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIELD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Selects files and definitions; each entry is (include, value)."""
+    """Selects files and definitions; each entry of a field is (include, value)."""
 
     paths: tuple[tuple[bool, str], ...] = ()
     languages: tuple[tuple[bool, str], ...] = ()
@@ -47,18 +47,18 @@ class Filter:
         )
 
     def symbol(self, symbol: Symbol) -> bool:
-        """Whether the filter selects a definition, in whatever file."""
+        """Whether the filter selects a definition, apart from the filter's conditions on files."""
         return _any(_only(self.kinds, SYMBOL_KINDS), lambda kind: _is_kind(symbol, kind))
 
     @property
     def of_symbols(self) -> bool:
-        """Whether the filter has kinds of definitions."""
+        """Whether the filter names kinds of definitions."""
         return bool(_only(self.kinds, SYMBOL_KINDS))
 
 
 @dataclass(frozen=True, slots=True)
 class FieldQuery:
-    """A query with a field: `form` is one of FORMS with its `value`, or "" for `words` alone."""
+    """A query with fields: `form` is one of FORMS with its `value`, or "" for `words` only."""
 
     form: str
     value: str
@@ -67,9 +67,9 @@ class FieldQuery:
 
 
 def parse_fields(text: str) -> FieldQuery:
-    """Parse a query of the command line or the chat. Several lines (a traceback) are words.
+    """Parse a query from the command line or chat. A query of several lines has only words.
 
-    Raises UsageError for two forms, and for an unknown language or kind.
+    Raises UsageError for a query with two forms, an unknown language or an unknown kind.
     """
     if "\n" in text.strip():
         return FieldQuery("", "", text, Filter())
@@ -106,7 +106,7 @@ def _values(key: str, value: str) -> Iterator[str]:
 
 
 def _any(wanted: tuple[tuple[bool, str], ...], holds: object) -> bool:
-    """Whether an included value holds, and no excluded one."""
+    """Whether `test` holds for an included value and for no excluded value."""
     assert callable(holds)
     yes = [value for is_wanted, value in wanted if is_wanted]
     no = [value for is_wanted, value in wanted if not is_wanted]
@@ -124,13 +124,13 @@ def _kind_of(path: str) -> str:
 
 
 def _is_kind(symbol: Symbol, kind: str) -> bool:
-    if kind == "class":  # structs, enums and types of other languages too
+    if kind == "class":  # "class" also selects structs, enums and types of other languages
         return symbol.kind in _TYPES
     return symbol.kind == kind or (kind == "function" and symbol.kind == "method")
 
 
 def _in_path(glob: str, path: str) -> bool:
-    """Whether a pattern as in .gitignore, anchored at the root, matches `path`."""
+    """Whether `path` matches a pattern in the syntax of .gitignore, anchored at the root."""
     return path_matches("/" + glob.removeprefix("./").lstrip("/"), path)
 
 
@@ -141,7 +141,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PATH = re.compile(r"[\w@+~.-]*(?:/[\w@+~.-]+)+|[\w@+~-]+\.[A-Za-z]\w{0,7}\b")
 _MODULE = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b")
-# Words of every text.
+# Words that every text contains.
 _ENGLISH = """
     a an and are as at be but by can cannot could do does done for from get gets has have how i
     if in into is it its just let like make makes may me must my need needs new no not now of off
@@ -154,10 +154,10 @@ _STOP = frozenset(_ENGLISH.split())
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parts of a free query.
+    """The parts of a query without a form.
 
-    `terms` are lower-case words with their weights: a whole identifier weighs more than its parts.
-    `paths` look like paths. `frames` are (path, line), outermost first.
+    `terms` maps lower-case words to weights; a whole identifier weighs more than its parts. `paths`
+    are texts that look like paths. `frames` are (path, line), outermost first.
     """
 
     terms: dict[str, float]
@@ -168,7 +168,7 @@ class Query:
 def parse_query(text: str) -> Query:
     """Parse a task, an error message or a list of identifiers.
 
-    Common words stay: the search knows how rare each word is.
+    Common words are kept, because the search weighs each word by its rareness.
     """
     text = text[:_MAX_CHARS]
     paths = dict.fromkeys(match.rstrip(".") for match in _PATH.findall(text))
@@ -177,7 +177,7 @@ def parse_query(text: str) -> Query:
 
 
 def search_words(query: Query) -> list[str]:
-    """The stored words that match the heaviest terms of a query, each once."""
+    """The stored words that match the query's terms of greatest weight, each word once."""
     terms = sorted(query.terms, key=lambda term: -query.terms[term])[:_LOOKED_UP]
     return list(dict.fromkeys(word for term in terms for word in tokenizer.query_words(term)))
 

@@ -4,10 +4,11 @@
                         + 0.15 x its symbols' names + 0.3 x its path + 0.3 x past commits
     a passage's score = its own words + 0.25 x its name + 0.5 x its file
 
-Each part is divided by the best value of that part, so that parts weigh as written. Measured on 280
-bug-fix commits of eight Python projects (`scripts/bench localise`; the index's documentation has
-the table). BM25 over whole files adds nothing: it ranks long files lower, and most changes are in
-long files. Tests come last: a task quotes the test more often than the code at fault.
+Each part is divided by its own best value, so that the parts have the weights above. The weights
+were measured on 280 bug-fix commits of eight Python projects (`scripts/bench localise`; the index's
+documentation has the table). BM25 over whole files does not help: it ranks long files lower, and
+most changes are in long files. Tests come last, because a task quotes the test more often than the
+code at fault.
 """
 
 from __future__ import annotations
@@ -32,41 +33,43 @@ from localagent.workspace.workspace import Workspace
 
 SYMBOLS, PATH = 0.15, 0.3
 COMMITS = 0.3
-"""Weight of the commits that changed a file and have the query's words in their messages."""
+"""Weight of a file's past commits whose messages have the query's words."""
 
 DECAY = 0.7
-"""Weight of a file's next piece, relative to the one before."""
+"""Weight of a file's next piece, relative to the previous piece."""
 
 NAME, FILE = 0.25, 0.5
 PROSE = 0.3
-"""Weight of docs, data, generated and vendored files, relative to code with equal words."""
+"""Weight of docs, data, generated and vendored files, relative to code with the same words."""
 
 FEW_TERMS = 16
 COMMON = 0.03
 """In a large index the search uses only the rarest `FEW_TERMS` words, and only words that at most
-this share of the pieces has. It takes half the time and finds no less (issue 4)."""
+this share of the pieces has. The search then takes half the time and finds as many files (issue
+4)."""
 
 OFTEN = 0.2
-"""In a medium index the search uses words that at most this share of the pieces has. It takes two
-fifths less time, and finds 0.3 fewer of 100 files among the first ten."""
+"""In a medium index the search uses words that at most this share of the pieces has. The search
+then takes two fifths less time, and finds 0.3 fewer of 100 files among the first ten."""
 
 SMALL, LARGE = 2_000, 20_000
-"""Pieces of a medium and of a large index."""
+"""Least number of pieces of a medium index and of a large index."""
 
 _FILES = 300
 _PIECES = 1500
-"""The best pieces count for their files. With 600, the search finds 2 to 3 fewer of 100 files among
-the first five in repositories of 100,000 lines."""
+"""Most pieces that count for their files. With 600 pieces, the search finds 2 to 3 fewer of 100
+files among the first five in repositories of 100,000 lines."""
 
 
-_Row = tuple[str, int, int, float]  # a piece: its name, first and last line, BM25
+_Row = tuple[str, int, int, float]  # a piece: name, first line, last line, BM25 score
 
 
 @dataclass(slots=True)
 class Ranked:
     """A file with its score and its best passages.
 
-    `reasons` explain it to the user. `worth` is its weight relative to code with the same words.
+    `reasons` tell the user why the file was chosen. `worth` is the file's weight relative to code
+    with the same words.
     """
 
     path: str
@@ -78,7 +81,7 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class WordMatches:
-    """The files that the words of a query find, by path; `fill` adds their passages."""
+    """The files that match the words of a query, by path; `fill` adds the files' passages."""
 
     files: dict[str, Ranked]
     _pieces: Mapping[str, Sequence[_Row]] = field(default_factory=dict)
@@ -86,7 +89,7 @@ class WordMatches:
     _commits: Mapping[str, str] = field(default_factory=dict)
 
     def fill(self, chosen: Sequence[Ranked]) -> None:
-        """Add the passages of these files, each file's best first."""
+        """Add the passages of these files, the best passage of each file first."""
         rows = {one.path: self._pieces.get(one.path, ()) for one in chosen}
         names = {name for found in rows.values() for name, *_ in found if name}
         by_name = {name: self._of_name(name) for name in names}
@@ -110,13 +113,13 @@ class WordMatches:
                 one.reasons.append(f"commit {self._commits[one.path][:10]} matches your words")
 
     def _of_name(self, name: str) -> float:
-        """The rareness of the words that a definition's name shares with the query."""
+        """The total rareness of the words that a definition's name shares with the query."""
         found = {word for part in name.split(".") for word in tokenizer.name_words(part)}
         return sum(self._rare.get(word, 0.0) for word in found)
 
 
 def by_words(db: sqlite3.Connection, query: Query) -> WordMatches:
-    """The files that have words of the query."""
+    """The files that contain words of the query."""
     chosen = _chosen(db, query)
     match = " OR ".join(f'"{word}"' for word in chosen)
     if not match:
@@ -160,7 +163,7 @@ def _worth(path: str, kind: str) -> float:
 
 
 def word_reasons(one: Ranked, names: Sequence[str], query: Query) -> list[str]:
-    """Reasons for a file: the query's words that it defines, and its best passage."""
+    """The reasons for a file: the query's words that the file defines, and its best passage."""
     last = {name.rsplit(".", 1)[-1].lower() for name in names}
     defined = [term for term in query.terms if term in last]
     said = [f"defines {', '.join(defined[:3])}"] if defined else []
@@ -173,12 +176,12 @@ def word_reasons(one: Ranked, names: Sequence[str], query: Query) -> list[str]:
 
 
 def order(found: Iterable[Ranked], named: Collection[str]) -> list[Ranked]:
-    """The files, best first; tests that the query does not name come last."""
+    """Sort the files, best first; tests that the query does not name come last."""
     return sorted(found, key=lambda r: (is_test(r.path) and r.path not in named, -r.score, r.path))
 
 
 def _chosen(db: sqlite3.Connection, query: Query) -> dict[str, int]:
-    """The words to search for, each with the number of pieces that have it."""
+    """The words to search for, each with the number of pieces that contain the word."""
     wanted = search_words(query)
     having = {word: _having(db, word) for word in wanted}
     total = pieces_ever(db)
@@ -187,7 +190,7 @@ def _chosen(db: sqlite3.Connection, query: Query) -> dict[str, int]:
     few, common = (FEW_TERMS, COMMON) if total >= LARGE else (len(wanted), OFTEN)
     rare = sorted(filter(having.get, having), key=having.__getitem__)
     chosen = {word for word in rare[:few] if having[word] <= common * total} or rare[:2]
-    # A word that no piece has may still be in a path.
+    # A word that is in no piece may still be in a path.
     return {word: count for word, count in having.items() if not count or word in chosen}
 
 
@@ -206,7 +209,7 @@ def _scores(db: sqlite3.Connection, score: str, match: str) -> dict[int, float]:
 
 
 def _pieces(db: sqlite3.Connection, match: str) -> dict[int, list[_Row]]:
-    """The best pieces of each file, by file id, without dead ids."""
+    """The best pieces of each file, by file id; ids of deleted pieces are left out."""
     rows = db.execute(
         "SELECT file, name, line, end_line, score FROM"
         " (SELECT rowid AS id, -bm25(chunk_words) AS score FROM chunk_words"
@@ -221,7 +224,7 @@ def _pieces(db: sqlite3.Connection, match: str) -> dict[int, list[_Row]]:
 
 
 def matching_paths(files: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The paths of `files` (sorted) that some text means, each with the first such text."""
+    """The paths of `files` (sorted) that any of the texts means, each with the first such text."""
     if not texts:
         return
     by_last = _by_last(tuple(files))
@@ -234,7 +237,7 @@ def matching_paths(files: Sequence[str], texts: Sequence[str]) -> Iterator[tuple
 
 @lru_cache(maxsize=4)
 def _by_last(files: tuple[str, ...]) -> dict[str, list[str]]:
-    """Paths by their last part, with and without its suffix."""
+    """Map the last part of each path, with and without suffix, to the paths."""
     found: dict[str, list[str]] = {}
     for path in files:
         last = _last(path)
@@ -248,7 +251,7 @@ def _last(path: str) -> str:
 
 
 def frame_path(workspace: Workspace, text: str, files: Sequence[str]) -> str | None:
-    """The file of this workspace that a frame's path means."""
+    """The file of the workspace that a frame's path means."""
     try:
         inside = workspace.relative(text)
     except OutsideWorkspace:
@@ -272,11 +275,11 @@ def is_path(path: str, text: str) -> bool:
 
 
 PATH_BOOST, FRAME_BOOST = 10.0, 5.0
-"""Boosts over the best score: of a file that the query names, and of the innermost frame."""
+"""Boosts above the best score, for a file that the query names and for the innermost frame."""
 
 
 def boost_paths(found: dict[str, Ranked], query: Query, files: Sequence[str]) -> set[str]:
-    """Put the files that the query names before all others; return their paths."""
+    """Boost the files that the query names above all other files; return their paths."""
     highest = _highest(found)
     named: set[str] = set()
     for path, text in matching_paths(files, query.paths):
@@ -288,11 +291,11 @@ def boost_paths(found: dict[str, Ranked], query: Query, files: Sequence[str]) ->
 
 
 Piece = Callable[[str, int], tuple[str, int, int] | None]
-"""The piece of a file (path) around a line: the definition's name, first and last line."""
+"""Returns the piece around a line of a file: the definition's name, first and last line."""
 
 
 def boost_frames(found: dict[str, Ranked], frames: Sequence[tuple[str, int]], piece: Piece) -> None:
-    """Raise the files of a traceback (outermost first), the innermost frame most."""
+    """Boost the files of a traceback (outermost frame first), the innermost frame most."""
     highest = _highest(found)
     seen: set[str] = set()
     for depth, (path, line) in enumerate(reversed(frames)):

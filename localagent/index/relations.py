@@ -1,7 +1,7 @@
-"""Relations of a repository's files: who defines, calls, imports and tests what.
+"""Relations of a repository's files: definitions, calls, imports and tests of names and files.
 
-The index has the files that use a name. Lines and enclosing functions are read from the files as
-they are now.
+The index knows which files use a name. The lines and the enclosing functions are read from the
+current files.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from localagent.index.store import Store
 from localagent.workspace.workspace import Workspace
 
 _PACKAGES = ("__init__", "index", "mod", "lib", "main")
-"""Names of files that stand for their folder."""
+"""Names of files that an import of their folder means."""
 
 _BY_FOLDER = frozenset({"go", "java", "kotlin", "scala", "csharp", "php"})
-"""Languages in which an import may name a folder."""
+"""Languages in which an import may name a folder of files."""
 
 _FAMILIES = ({"javascript", "typescript", "tsx"}, {"c", "cpp"}, {"java", "kotlin", "scala"})
 
@@ -61,16 +61,17 @@ def is_module(file: str, module: str, path: str) -> bool:
         names.append(folder)
     if exact:
         return parts in names
-    if language == "python" and len(parts) == 1:  # "types" is not the types.py of some package
+    # "types" does not mean the types.py of some package
+    if language == "python" and len(parts) == 1:
         here = list(PurePosixPath(path).parent.parts)
         names = [n for n in names if n[:-1] in ([], here) or n[-2:-1] in (["src"], ["lib"])]
-    # `from a import b` is module a.b: b may be a module of its own, or something in a.
+    # `from a import b` is stored as module a.b: b may be a module, or a name in module a.
     wanted = [parts, parts[:-1]] if language in ("rust", "java", "kotlin", "scala") else [parts]
     return any(_ends_alike(name, want, language) for name in names for want in wanted if want)
 
 
 def lookup_names(module: str) -> list[str]:
-    """The names to look up an import by: the last parts of its module or file."""
+    """The names by which the index finds an import: the last parts of its module or file."""
     parts = [part for part in re.split(r"[^\w-]+", _without_suffix(module)) if part]
     last = [p for p in parts[-3:] if p not in _PACKAGES]
     return [word for part in last for word in [part, *part.split("-")][:1]]
@@ -79,10 +80,11 @@ def lookup_names(module: str) -> list[str]:
 def _ends_alike(name: list[str], wanted: list[str], language: str) -> bool:
     """Whether one list ends with the other.
 
-    An import may begin with the project's own name, and a path with the folder of the sources.
+    An import may begin with the project's name, and a path may begin with the folder of the
+    sources.
     """
     if language == "go" and len(name) <= 2 and name[-1:] == wanted[-1:]:
-        return True  # the path of the module in go.mod is no part of the folder
+        return True  # an import begins with the module path of go.mod, which is no folder
     size = min(len(name), len(wanted))
     if not size or name[-size:] != wanted[-size:]:
         return False
@@ -133,8 +135,8 @@ def _by_name(known: frozenset[str]) -> dict[str, list[str]]:
 
 
 MOST_FILES = 200
-"""Files that are read for one query, the repository's own code first. A name like "get" is in
-thousands of files, and nobody reads as many answers."""
+"""Most files that are read for one query, starting with the repository's own code. A name like
+"get" is in thousands of files, more than a user would read."""
 
 _MAX_TEXT = 160
 
@@ -149,7 +151,7 @@ class Relations:
         self._symbols: dict[str, list[Symbol]] = {}
 
     def definitions(self, name: str) -> list[Symbol]:
-        """The definitions with this name ("push", "Stack.push"), tests last."""
+        """The definitions with this name ("push", "Stack.push"); those in tests come last."""
         wanted = dotted_name(name)
         last = wanted.rsplit(".", 1)[-1]
         found = self._store.definitions(last) if last else []
@@ -159,7 +161,7 @@ class Relations:
     def references(
         self, name: str, *, calls_only: bool = False, only: Callable[[str], bool] = lambda _: True
     ) -> Iterator[Reference]:
-        """The uses of a name, file by file, without definitions; or only its calls."""
+        """The uses of a name, or only its calls, file by file and without definitions."""
         last = dotted_name(name).rsplit(".", 1)[-1]
         paths = self._calling(last) if calls_only else self._having(last)
         for path in sorted(filter(only, paths), key=self.sort_key)[:MOST_FILES]:
@@ -192,7 +194,7 @@ class Relations:
     def tests_for(self, path: str) -> list[str]:
         """The tests of a file: first by name, then by import, then by calls.
 
-        Tests that call most of its definitions come first among the last group.
+        In the last group, tests that call most of the file's definitions come first.
         """
         named = [p for p in self._paths if is_test(p) and _has_name_of(p, path)]
         importing = [one.path for one in self.importers(path) if is_test(one.path)]
@@ -205,7 +207,7 @@ class Relations:
         return [p for p in dict.fromkeys([*named, *importing, *calling]) if p != path]
 
     def enclosing(self, path: str, line: int) -> Symbol | None:
-        """The innermost definition around a line."""
+        """The innermost definition that contains a line, or None."""
         if path not in self._symbols:
             self._symbols[path] = self._store.symbols(path)
         inside = [s for s in self._symbols[path] if s.line <= line <= s.end_line]
@@ -240,11 +242,11 @@ class Relations:
         return self._matching("calls", [name])
 
     def _importing(self, module: str) -> set[str]:
-        """Files with an import that ends like the module or file."""
+        """Files with an import whose last parts are those of the module or file."""
         return {path for name in lookup_names(module) for path in self._matching("imports", [name])}
 
     def _having(self, name: str) -> set[str]:
-        """Files that contain the name; for names of two letters, files that call it."""
+        """Files that contain the name; for a name of two letters, files that call it."""
         whole = tokenizer.name_words(name)
         if not whole:
             return self._calling(name)
@@ -265,7 +267,7 @@ class Relations:
                 " WHERE uses MATCH ?",
                 (f"{column} : ({wanted})",),
             ).fetchall()
-        except sqlite3.OperationalError:  # no valid query
+        except sqlite3.OperationalError:  # not a valid full-text query
             return set()
         return {os.fsdecode(path) for (path,) in rows}
 
@@ -277,7 +279,7 @@ def dotted_name(name: str) -> str:
 
 
 def _same_module(module: str, other: str) -> bool:
-    """Whether an import of `module` names `other`, or something in it."""
+    """Whether an import of `module` names `other`, or a name in `other`."""
     have, want = _parts(module), _parts(other)
     size = len(want)
     return bool(want) and any(have[n : n + size] == want for n in range(len(have) - size + 1))

@@ -7,17 +7,17 @@
            ├───────────── names (FTS5: words of path and symbols, by the file's id)
            └───────────── uses  (FTS5: calls and imports, by the file's id)
 
-`uses` has the files in which a name is called, but no lines. Lines are read from the file as it is
-now, and the table takes a hundredth of the source's size instead of a tenth.
+`uses` has the files that call a name, but no lines. Lines are read from the current file, so the
+table takes a hundredth of the source's size instead of a tenth.
 
 The full-text tables are contentless: they have the words of a text, but not the text. SQLite before
-3.43 cannot delete from such a table. So a changed or deleted file leaves its words behind, under
-ids without rows, until the index is rebuilt (`is_worn`). Ids are never used twice.
+3.43 cannot delete from such a table. So the words of a changed or deleted file stay, under ids
+without rows, until the index is rebuilt (`is_worn`). Ids are never used twice.
 
-A reader sees whole files only: one transaction replaces each. Two processes may write; one waits
-for the other. A worn index is emptied in place, in one transaction. Only a damaged index, or one of
-another version, is removed and made again. A lock keeps other processes from opening half of the
-old one: its write-ahead log is a file of its own.
+One transaction replaces a file's rows, so a reader never sees half a file. Two processes may write;
+one waits for the other. A worn index is emptied in place, in one transaction. Only a damaged index,
+or an index of another version, is removed and made again. The database and its write-ahead log are
+two files, so a lock keeps other processes out until both are removed.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ WAIT = 10.0
 """Seconds that a writer waits for another writer."""
 
 _WORN = 0.5
-"""More dead chunks than this for each live one: a rebuilt index is better."""
+"""Dead chunks for each live chunk above which the index is rebuilt."""
 
-# Blanks alone separate words, which consist of letters, digits and "_".
+# Only spaces separate words, which consist of letters, digits and "_".
 _WORDS = "content='', tokenize='unicode61 remove_diacritics 0 tokenchars _'"
 _FULL_TEXT = ("chunk_words", "names", "uses")
 _TABLES = """
@@ -86,13 +86,13 @@ CREATE VIRTUAL TABLE uses USING fts5 (calls, imports, detail=column, {words});
 CREATE VIRTUAL TABLE called USING fts5vocab (uses, col);
 CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_words, row);
 """
-# Few and short texts, so these tables keep them and can delete them.
+# These tables have few and short texts, so they keep the texts and can delete them.
 _KEPT_WORDS = _WORDS.removeprefix("content='', ")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The state of a file in the index; `mtime` in nanoseconds, `size` in bytes."""
+    """The state of a file in the index; `mtime` is in nanoseconds, `size` in bytes."""
 
     mtime: int
     size: int
@@ -124,7 +124,7 @@ def index_file(root: Path) -> Path:
 class Store:
     """The open index of one repository. Use it from one thread.
 
-    Raises OSError where its folder cannot be made, and sqlite3.Error for a disk that is full.
+    Raises OSError if the folder of the index cannot be made, and sqlite3.Error if the disk is full.
     """
 
     def __init__(self, file: Path, root: Path) -> None:
@@ -134,7 +134,7 @@ class Store:
         self._db = self._opened()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._db.close()
 
     def __enter__(self) -> Store:
@@ -149,7 +149,7 @@ class Store:
         return self._db
 
     def known(self, paths: Iterable[str] | None = None) -> dict[str, Known]:
-        """All files, or the known ones of `paths`, by path."""
+        """The state of all files, or of those files of `paths` that the index has, by path."""
         select = "SELECT path, mtime, size, hash, kind FROM files"
         if paths is None:
             rows = self._db.execute(select).fetchall()
@@ -162,7 +162,7 @@ class Store:
         return {os.fsdecode(path): Known(*rest) for path, *rest in rows}
 
     def add(self, entries: Iterable[Entry], touched: Iterable[Entry] = ()) -> None:
-        """Store files in place of their old rows, all or none.
+        """Store files in place of their old rows; either all are stored or none.
 
         Files that were only `touched` keep their rows and get their new times.
         """
@@ -176,14 +176,15 @@ class Store:
             )
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Remove files that are deleted, or that the model may not see any more."""
+        """Remove files that are deleted, or that the model may no longer read."""
         with self._writing():
             self._forget(paths)
 
     def clear(self) -> None:
         """Remove all rows; other processes may have the index open."""
         db = self._db
-        db.execute("PRAGMA secure_delete = ON")  # no word of a hidden file may stay
+        # no word of a hidden file may stay in the database file
+        db.execute("PRAGMA secure_delete = ON")
         with self._writing():
             for table in _FULL_TEXT:
                 db.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
@@ -201,7 +202,7 @@ class Store:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def follow_history(self) -> None:
-        """Update the past commits to the history of HEAD."""
+        """Update the stored commits to the history of HEAD."""
         head = git_history.head(self._root)
         if head is None or head == self._meta("head"):
             return
@@ -217,7 +218,7 @@ class Store:
         return counts.dead > 1000 and counts.dead > _WORN * counts.chunks
 
     def counts(self) -> Counts:
-        """The sizes of the index."""
+        """The number of files, lines, pieces and definitions in the index, and its size on disk."""
         return counts_of(self._db, self.file)
 
     def symbols(self, path: str) -> list[Symbol]:
@@ -234,12 +235,12 @@ class Store:
         return row
 
     def without(self, filters: Filters) -> set[str]:
-        """The indexed files that the filters exclude."""
+        """The indexed files that the trigram filters exclude."""
         rows = self._db.execute("SELECT path, bits FROM grams JOIN files ON id = file")
         return {os.fsdecode(path) for path, bits in rows if not filters.allow(bits)}
 
     def paths(self) -> frozenset[str]:
-        """All files."""
+        """The paths of all indexed files."""
         rows = self._db.execute("SELECT path FROM files")
         return frozenset(os.fsdecode(path) for (path,) in rows)
 
@@ -263,9 +264,9 @@ class Store:
             try:
                 return self._connected()
             except sqlite3.OperationalError:
-                raise  # busy, or the disk is full: the file is intact
+                raise  # the database is busy or the disk is full: the file is intact
             except sqlite3.DatabaseError:
-                _remove(self.file)  # damaged, of another version, or no database
+                _remove(self.file)  # the file is damaged, of another version, or no database
                 return self._connected()
 
     def _connected(self) -> sqlite3.Connection:
@@ -273,7 +274,8 @@ class Store:
         try:
             os.chmod(self.file, 0o600)  # noqa: PTH101
             db.execute("PRAGMA journal_mode = WAL")
-            # A power cut may lose the last files; the next comparison reads them again.
+            # A power cut may lose the last files that were stored; the next comparison reads them
+            # again.
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA cache_size = -65536")
             db.execute("PRAGMA temp_store = MEMORY")
@@ -368,13 +370,13 @@ class Store:
 
 
 def pieces_ever(db: sqlite3.Connection) -> int:
-    """The number of pieces, including dead ones."""
+    """The number of pieces ever stored, including dead pieces."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     return row[0] if row else 0
 
 
 def counts_of(db: sqlite3.Connection, file: Path) -> Counts:
-    """The sizes of the index that is open as `db`."""
+    """The counts of the index that is open as `db`."""
     files, lines = db.execute("SELECT count(*), coalesce(sum(lines), 0) FROM files").fetchone()
     (chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
     (symbols,) = db.execute("SELECT count(*) FROM symbols").fetchone()
@@ -383,11 +385,11 @@ def counts_of(db: sqlite3.Connection, file: Path) -> Counts:
 
 
 def peek(file: Path) -> Counts | None:
-    """The sizes of an index, read without a change; None for another version.
+    """Read the counts of an index without changing the file; None for an index of another version.
 
-    Raises sqlite3.Error for a file that is no index, and OSError for an unreadable one.
+    Raises sqlite3.Error for a file that is no index, and OSError for an unreadable file.
     """
-    # Without a write-ahead log nobody writes, and reading must not create one.
+    # Without a write-ahead log, no process writes, and reading must not create a log.
     how = "mode=ro" if _sibling(file, "-wal").exists() else "mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?{how}", timeout=1, uri=True)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -395,7 +397,7 @@ def peek(file: Path) -> Counts | None:
 
 
 def drop(file: Path) -> None:
-    """Remove an index; processes that have it open keep their copy."""
+    """Remove an index; processes that have the index open keep their copy."""
     with contextlib.suppress(FileNotFoundError), locked(_lock(file)):
         _remove(file)
 
@@ -414,9 +416,9 @@ def _sibling(file: Path, ending: str) -> Path:
 
 
 def remove_orphans(folder: Path) -> list[Path]:
-    """Remove the indexes in `folder` of repositories that do not exist; return their files.
+    """Remove indexes in `folder` whose repositories no longer exist; return the removed files.
 
-    Unreadable files stay: the next process that opens one decides.
+    Unreadable files stay, until a process opens them as its index.
     """
     orphans = [file for file in sorted(folder.glob("*.sqlite")) if _is_orphan(file)]
     for file in orphans:

@@ -1,11 +1,11 @@
-"""Trigram filters: for each file a Bloom filter that tells which texts it cannot contain.
+"""Trigram filters: each file has a Bloom filter that excludes texts that the file cannot contain.
 
-A trigram is three bytes of a word in lower case, or two and the word's edge. Each sets one bit of
-the file's filter, at a place that its hash gives (Bloom, 1970, with one hash). With `BITS` bits a
-trigram, a text of three letters that no file has leaves about two files of five. A long text of
-rare trigrams leaves hardly any. A file with all trigrams of a text in other words is read in vain.
-On 3.2 million lines the filters take a fiftieth of the source's size. Lists of files for each
-trigram would take a tenth or more.
+A trigram is three bytes of a word in lower case, or two bytes and the word's edge. Each trigram
+sets one bit of the file's filter, at the place that the trigram's hash gives (Bloom, 1970, with one
+hash). With `BITS` bits for each trigram, a text of three letters that is in no file excludes about
+three of five files. A long text of rare trigrams excludes almost all files. A file that has all
+trigrams of the text in other words is read in vain. On 3.2 million lines, the filters take a
+fiftieth of the source's size. Lists of files for each trigram would take a tenth or more.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from importlib import import_module
 from typing import Any
 
 Clause = tuple[str, ...]
-"""Alternative literals: the text contains at least one, in upper or lower case."""
+"""Alternative literals: a matching text contains at least one of them, in upper or lower case."""
 
 _MOST = 64
-"""Most alternatives of a clause: more exclude little."""
+"""Most alternatives of a clause: a clause with more alternatives excludes few files."""
 
 
 def literals_of(pattern: str, *, regex: bool) -> list[Clause]:
-    """The clauses that hold for every text that `pattern` matches; none where nothing is certain.
+    """The clauses that are true for every text that `pattern` matches; empty if none is certain.
 
-    Literals are ASCII: other letters have other cases.
+    Literals are ASCII, because the case rules of other letters differ.
     """
     if not regex:
         return [(part,) for part in re.split(r"[^\x00-\x7f]+", pattern) if part]
     try:
-        # The parser of `re`, so that both read a pattern alike; it has no public name.
+        # The parser of `re` has no public name. With it, this module and `re` read a pattern alike.
         parsed: Any = import_module("re._parser").parse(pattern)
     except (ImportError, AttributeError, re.error, OverflowError, RecursionError):
         return []
@@ -69,7 +69,7 @@ def _of_item(operator: str, value: Any) -> list[Clause]:
 
 
 def _of_branch(branches: Sequence[list[Clause]]) -> list[Clause]:
-    """One clause from the longest clause of each branch."""
+    """Combine the longest clause of each branch into one clause."""
     if not all(branches):
         return []
     best = [max(one, key=lambda clause: min(map(len, clause))) for one in branches]
@@ -80,7 +80,7 @@ def _of_branch(branches: Sequence[list[Clause]]) -> list[Clause]:
 BITS = 2
 """Bits of a filter for each trigram of its file."""
 
-_FACTOR = 0x9E3779B1  # 2**32 divided by the golden ratio: spreads near values (Knuth, 6.4)
+_FACTOR = 0x9E3779B1  # 2**32 divided by the golden ratio, to spread close values (Knuth, 6.4)
 _WORD = b"abcdefghijklmnopqrstuvwxyz0123456789_"
 _TO_WORDS = bytes(c if c in _WORD or c > 127 else 32 for c in range(256))
 _TO_DIGITS = bytes([48, 49]) + bytes(254)
@@ -107,7 +107,7 @@ def grams(literal: str) -> frozenset[int]:
 
 
 def _is_in_word(part: bytes) -> bool:
-    """Whether three bytes belong to one word: anything may stand between words."""
+    """Whether three bytes belong to one word; any bytes may be between two words."""
     first, middle, last = (byte == _SPACE for byte in part)
     return not (middle and first == last)
 
@@ -141,7 +141,7 @@ class Filters:
         return True
 
     def _tests(self, size: int) -> list[list[list[tuple[int, int]]]]:
-        """For each clause and alternative: the bytes to test, each with the bit to find set."""
+        """For each clause and alternative: the bytes to test, each with the bit that must be 1."""
         return [
             [[_bit(_place(gram, size)) for gram in sorted(one)] for one in alternatives]
             for alternatives in self._wanted
@@ -149,7 +149,8 @@ class Filters:
 
 
 def _place(gram: int, size: int) -> int:
-    return (gram * _FACTOR & 0xFFFFFFFF) * size >> 32  # by the high bits: they depend on all
+    # by the high bits of the hash, which depend on all bits of the trigram
+    return (gram * _FACTOR & 0xFFFFFFFF) * size >> 32
 
 
 def _bit(place: int) -> tuple[int, int]:

@@ -3,9 +3,9 @@
     watcher ── hints ──▶ thread: build, update ──▶ store
     session ── refresh ──┘
 
-One thread writes. Readers use the store meanwhile and find what is there so far. The thread
-collects the watcher's hints for a moment. Before each turn the session asks for a full comparison,
-so a lost notification costs nothing.
+One thread writes. Meanwhile, readers use the store and find the files indexed so far. The thread
+collects the watcher's hints for a moment before it updates. Before each turn, the session asks for
+a full comparison, so a lost notification does no harm.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from localagent.index.workers import Readers
 from localagent.workspace.workspace import IGNORE_FILE, Workspace
 
 QUIET, LONGEST = 0.05, 0.25
-"""Seconds without a new hint until the thread follows hints, and the longest wait."""
+"""Seconds without a new hint after which the thread updates the index, and the longest wait."""
 
 MANY = 200
-"""More hints than this cause a full comparison: after a change of branch, say."""
+"""More hints than this cause a full comparison, for example after a change of branch."""
 
 _RULES = {".gitignore", IGNORE_FILE}
 
@@ -43,11 +43,11 @@ class Updater:
 
     def __init__(self, workspace: Workspace, file: Path) -> None:
         self.files: tuple[str, ...] = ()
-        """All text files that the model may see, sorted, as of the last comparison."""
+        """All text files that the model may read, sorted, as of the last comparison."""
         self.failed = ""
-        """Why the index cannot be written, or ""."""
+        """The reason why the index cannot be written, or ""."""
         self.limited = ""
-        """Why the index sees changes only at the start of a turn, or ""."""
+        """The reason why the index notices changes only at the start of a turn, or ""."""
         self.building: tuple[int, int] | None = None
         """During a build: the number of finished files and of all files."""
         self._workspace = workspace
@@ -67,21 +67,21 @@ class Updater:
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, which builds or compares first."""
+        """Start the thread, which first builds the index or compares it with the disk."""
         self._thread.start()
 
     @property
     def ready(self) -> bool:
-        """Whether one comparison is complete, or the index failed."""
+        """Whether one comparison is complete, or the index has failed."""
         return self._finished > 0 or bool(self.failed)
 
     def refresh(self, patience: float) -> None:
-        """Compare all files; return when that is done, or after `patience` seconds."""
+        """Compare all files; return when the comparison is done, or after `patience` seconds."""
         if self.failed:
             self._list()
             return
         with self._state:
-            if self._finished:  # the first comparison serves every request
+            if self._finished:  # the first comparison answers every request
                 self._requested += 1
             wanted = self._requested
             self._state.notify_all()
@@ -98,7 +98,8 @@ class Updater:
     # The thread
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):  # Linux: each thread has its own
+        # on Linux, each thread has its own nice value
+        with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         try:
             while self._wait():
@@ -113,7 +114,7 @@ class Updater:
                     open_.close()
 
     def _wait(self) -> bool:
-        """Wait for work and until no new hints come; False at the end."""
+        """Wait for work, then until no new hints come; return False once the index is closed."""
         with self._state:
             self._state.wait_for(self._has_work)
             latest = time.monotonic() + LONGEST
@@ -176,7 +177,7 @@ class Updater:
         self._watcher = Watcher(self._workspace.root, wanted, self._on_change)
         self._watched, self.limited = wanted, self._watcher.limited
         if not self.limited:
-            self._on_change("")  # files may have changed since the comparison
+            self._on_change("")  # a file may have changed since the comparison
 
     def _on_change(self, path: str) -> None:
         with self._state:
@@ -196,7 +197,7 @@ class Updater:
 
 
 def _affects_all(hints: Collection[str]) -> bool:
-    """Whether any file may have changed."""
+    """Whether these changes may affect files other than the changed ones."""
     return len(hints) > MANY or any(
         hint == "" or hint.rpartition("/")[2] in _RULES for hint in hints
     )

@@ -1,9 +1,9 @@
 """Reports which files of the workspace change, through the system's notifications (watchdog).
 
-A notification is a hint: the index then compares the file itself. Notifications get lost, and some
-file systems (NFS, sshfs) send none. Only folders with indexed files are watched. A folder whose
-subfolders all have such files is watched recursively; a folder with a subfolder like node_modules
-is watched alone.
+A notification is only a hint, after which the index compares the file. Notifications can get lost,
+and some file systems (NFS, sshfs) send none. Only folders with indexed files are watched. A folder
+is watched recursively if all its subfolders have indexed files. A folder with a subfolder like
+node_modules is watched without its subfolders.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
 _MOST_WATCHES = 64
-"""Most watches: each takes a thread of watchdog."""
+"""Most watches, because watchdog starts a thread for each watch."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedFolder:
-    """A folder to watch ("" is the root), alone or with everything below it."""
+    """A folder to watch ("" is the root), with or without everything below the folder."""
 
     folder: str
     recursive: bool
@@ -60,8 +60,8 @@ def folders_to_watch(root: Path, files: Iterable[str]) -> tuple[WatchedFolder, .
 class Watcher:
     """Watches folders until `close`.
 
-    A thread calls `on_change` with the path of each file that may have changed, relative to the
-    root, and with "" where any file may have changed.
+    A thread calls `on_change` with the path, relative to the root, of each file that may have
+    changed. The path "" means that any file may have changed.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Watcher:
         from watchdog.observers import Observer
 
         self.limited = ""
-        """Why nothing is watched, or ""."""
+        """The reason why nothing is watched, or ""."""
         self._root = root
         self._on_change = on_change
         self._observer = Observer()
@@ -94,7 +94,8 @@ class Watcher:
         observer.start()
         for one in watched:
             observer.schedule(handler, str(self._root / one.folder), recursive=one.recursive)
-        # watchdog does not report a limit that it reaches below a folder. One more watch does.
+        # watchdog does not report that it reached a limit below a folder. One more watch then
+        # fails.
         one_more = observer.schedule(FileSystemEventHandler(), self._root.anchor, recursive=False)
         observer.unschedule(one_more)
 
@@ -102,7 +103,8 @@ class Watcher:
         if event.event_type in ("opened", "closed_no_write"):
             return
         if event.is_directory:
-            if event.event_type != "modified":  # a modified folder: its files send their own events
+            # skip a modified folder, because its files send their own events
+            if event.event_type != "modified":
                 self._on_change("")
             return
         for path in (event.src_path, event.dest_path):
@@ -134,7 +136,7 @@ def _parent(path: str) -> str:
 def _has_heavy(root: Path, folder: str, folders: Collection[str]) -> bool:
     """Whether a subfolder without indexed files has subfolders.
 
-    So __pycache__ is watched too, and node_modules is not.
+    By this rule __pycache__ is watched, and node_modules is not.
     """
     try:
         with os.scandir(root / folder) as entries:
@@ -146,7 +148,7 @@ def _has_heavy(root: Path, folder: str, folders: Collection[str]) -> bool:
             ]
         return any(_has_folders(path) for path in others)
     except OSError:
-        return True  # missing or unreadable
+        return True  # the folder is missing or unreadable
 
 
 def _has_folders(path: str) -> bool:

@@ -1,7 +1,7 @@
-"""Reader processes of the index: they read and parse files, the calling process writes.
+"""Reader processes of the index, which read and parse files; the calling process writes.
 
-A grammar that crashes on a file ends one of them. Then the files of that job are read one by one.
-The file that ends a process again is indexed without definitions.
+A grammar that crashes on a file ends one reader process. The files of that process's job are then
+read one by one. A file that ends a process again is indexed without definitions.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from localagent.index import tokenizer
 from localagent.index.digest import MAX_BYTES, Entry, FileStat, digest, trusted_mtime
 from localagent.workspace.workspace import Workspace
 
-_AHEAD = 3  # queued and running jobs for each process: they bound the memory
-_NICE = 10  # the index runs in the background
+_AHEAD = 3  # queued and running jobs for each process, to bound the memory
+_NICE = 10  # nice value of the processes, which run in the background
 
 
 class Readers:
-    """Up to `count` processes that read files of a workspace. Use it from one thread.
+    """Up to `count` processes that read files of a workspace. Use a `Readers` from one thread only.
 
-    Each process starts with its first job; `start` starts the first one earlier.
+    Each process starts with its first job; `start` starts the first process earlier.
     """
 
     def __init__(self, workspace: Workspace, count: int = 1) -> None:
@@ -36,24 +36,24 @@ class Readers:
             self._free.put(child)
 
     def close(self) -> None:
-        """End the processes."""
+        """End all reader processes."""
         self._closed = True
         for child in self._children:
             child.close()
 
     def start(self) -> None:
-        """Start the first process, so that it imports its modules while files are listed.
+        """Start the first process, which imports its modules while the caller lists files.
 
-        Raises OSError where it cannot be started.
+        Raises OSError if the process cannot be started.
         """
         self._children[0].start()
 
     def read(
         self, jobs: Iterable[Sequence[FileStat]], *, alone: bool = False
     ) -> Iterator[list[Entry]]:
-        """The entries of each job's files, in order; by one process where it is `alone`.
+        """The entries of each job's files, in order; with `alone`, one process reads all files.
 
-        Files that cannot be read are left out. Raises OSError where no process can be started.
+        Files that cannot be read are left out. Raises OSError if no process can be started.
         """
         if alone or self._count == 1:
             yield from map(self._done, jobs)
@@ -95,7 +95,7 @@ class Readers:
 
 
 def entries(workspace: Workspace, job: Sequence[FileStat], *, parse: bool = True) -> list[Entry]:
-    """The entries of these files, read in this process."""
+    """Read these files in the calling process; return their entries."""
     found = (_entry(workspace, file, parse) for file in job)
     return [one for one in found if one is not None]
 
