@@ -125,7 +125,7 @@ def _policy_warnings(settings: Settings, values: Mapping[str, Any], file: Path) 
 def _merged(settings: Settings, values: Mapping[str, Any], source: str) -> Settings:
     """`settings`, overridden by `values`.
 
-    Rules in `values` come first. A role that `values` do not name keeps its model.
+    Permission rules in `values` come first. A role that `values` do not name keeps its model.
     """
     new = dict(values)
     if "permissions" in new:

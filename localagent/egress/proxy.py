@@ -93,7 +93,7 @@ class EgressProxy:
         ]
 
     def close(self) -> None:
-        """Give no more sockets. The proxy ends with this process, or at once if it has none."""
+        """Give no more sockets. Without any socket the proxy ends now, else with this process."""
         self._inside.sendall(_END)
         self._inside.detach()
 

@@ -213,7 +213,7 @@ def _refuse(number: int) -> Instruction:
 def _argument(position: int) -> list[Instruction]:
     """Load the lower half of an argument (both machines are little endian).
 
-    The kernel ignores the upper half of an `int` too.
+    The kernel also ignores the upper half of an `int` argument.
     """
     return [(_LOAD, 0, 0, 16 + 8 * position)]
 

@@ -74,7 +74,8 @@ class CommandResult:
     decoded leniently; one line replaces the dropped part. `stopped` names the limit at which the
     sandbox ended the command, or is "". `blocked_connections` counts the command's attempts to
     reach another machine; all of them failed. `blocked_sockets` names the other sockets that the
-    sandbox refused ("2 UDP, 1 raw"). A kind of sandbox that cannot count leaves 0 and "".
+    sandbox refused ("2 UDP, 1 raw"). If the sandbox cannot count refusals, both are empty (0 and
+    "").
     """
 
     exit_code: int

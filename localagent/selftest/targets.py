@@ -1,9 +1,9 @@
 # ruff: noqa: PIE800
 """Targets of the escape tests: servers, files, secrets and a process, made only for the tests.
 
-`Targets` makes them in a separate home, and reports afterwards which targets a test reached. A few
-targets lie in folders that all programs share. The names of these targets contain a marker, so that
-`sweep` can remove them even if their process was killed. The module works on Linux only.
+`Targets` makes the targets in a separate home, and reports afterwards which ones a test reached. A
+few targets lie in folders that all programs share. The names of these targets contain a marker, so
+that `sweep` can remove them even if their process was killed. The module works on Linux only.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from localagent.sandbox.snapshots.copy import Copies, CopySnapshot
 
 
 class PlainSandbox:
-    """Runs commands in a copy of the workspace. `base` is the folder for scratch folders."""
+    """Runs commands in a copy of the workspace. `base` is the parent of scratch folders."""
 
     kind = "none"
     confined = False

@@ -34,7 +34,7 @@ _NOTHING = Command("", seconds=60.0)
 class UnshareSandbox:
     """Runs commands confined by namespaces. Not thread-safe.
 
-    `base` is the folder for scratch folders (see scratch.bases). Commands may connect to `ports` of
+    `base` is the parent of scratch folders (see scratch.bases). Commands may connect to `ports` of
     this machine.
     """
 

@@ -129,7 +129,7 @@ def _read(process: subprocess.Popen[bytes], chunks: queue.Queue[bytes | None]) -
 
 
 class _StopCondition:
-    """Decides from the clock, the user and the process when to stop, and when to give up."""
+    """Decides when to stop a process, and when to stop reading its output."""
 
     def __init__(
         self,

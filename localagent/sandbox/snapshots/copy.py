@@ -350,7 +350,7 @@ class CopySnapshot:
 
 
 class Copies:
-    """Opens snapshots as copies; `base` is the folder for scratch folders."""
+    """Opens snapshots as copies; `base` is the parent of scratch folders."""
 
     def __init__(self, base: Path | None = None) -> None:
         self._scratches = Scratches(base)
@@ -384,7 +384,7 @@ class Copies:
 class ConfinedCopies:
     """Base class of the kinds that confine commands in copies, each command by a launcher.
 
-    `base` is the folder for scratch folders. Commands may connect to `ports` of this machine. Only
+    `base` is the parent of scratch folders. Commands may connect to `ports` of this machine. Only
     one thread at a time may use an object of this class.
     """
 

@@ -164,7 +164,7 @@ def matches(change: Change, path: str) -> bool:
 
 
 class readable:
-    """Give the owner access to `path` inside the `with` block, if the command removed it."""
+    """Give the owner access to `path` inside the `with` block."""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -100,7 +100,7 @@ class Scratches:
         raise SandboxError(f"cannot make a scratch folder outside {workspace}")
 
     def close(self) -> None:
-        """Remove all scratch folders. `outside` works again afterwards."""
+        """Remove all scratch folders. Afterwards `outside` can make new ones."""
         for scratch in self._made.values():
             scratch.close()
         self._made.clear()

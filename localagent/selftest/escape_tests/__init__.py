@@ -100,6 +100,6 @@ def append(path: str) -> object:
 
 
 def succeeds(function: Callable[..., object], *arguments: object) -> bool:
-    """Call a function, and return True. Raises OSError as the function does."""
+    """Call a function, and return True. An OSError of the function passes through."""
     function(*arguments)
     return True
