@@ -274,7 +274,7 @@ def test_the_command_says_what_it_found(home: Path, run: Run) -> None:
         "    Toy Coder · 1.5B · Q4_K_M · 2.4 kB",
         "    cannot be used: it reads images for another model (mmproj) "
         f"({home / 'my models/vision.gguf'})",
-        f"looked in {home / '.ollama/models'}, {home / 'my models'}",
+        f"searched {home / '.ollama/models'}, {home / 'my models'}",
     ]
     as_json = json.loads(run("scan", "--json", str(home / "my models")).stdout)
     first, second = as_json["found"]
@@ -286,7 +286,10 @@ def test_the_command_says_what_it_found(home: Path, run: Run) -> None:
 def test_it_says_where_it_looked_in_vain(home: Path, run: Run) -> None:
     done = run("scan")
     assert done.returncode == 0
-    assert done.stdout == "none of the programs that are known keeps models here\n"
+    assert (
+        done.stdout
+        == "no models of Ollama, LM Studio, Hugging Face, llama.cpp, GPT4All and Jan found\n"
+    )
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("llama_cpp"), reason="needs llama-cpp-python")

@@ -205,10 +205,10 @@ def test_on_the_command_line(server: Ollama) -> None:
     code, said = run("add", "--ollama", "toy:1b")
     assert code == 0
     assert "pinned toy-1b: toy:1b in Ollama" in said
-    assert run("add", "--ollama", "toy:1b")[1].startswith("toy-1b is known")
+    assert run("add", "--ollama", "toy:1b")[1].startswith("toy-1b is already known")
     code, said = run("use", "toy-1b")
     assert (code, said) == (0, "toy-1b is the default model now\n")
-    assert "kept by Ollama" in run("list")[1]
+    assert "stored by Ollama" in run("list")[1]
     code, said = run("verify", "toy-1b")
     assert (code, said.splitlines()[0]) == (0, "as pinned: toy-1b  toy:1b in Ollama")
     server.models = []
