@@ -138,7 +138,7 @@ class DiskIndex:
         if self._updater.building is not None:
             return _so_far(*self._updater.building)
         if not self._updater.ready:
-            return "the index is still being made: its files are being listed"
+            return "the index is still being built: localagent is listing the files"
         return ""
 
     def limited(self) -> str:
@@ -284,4 +284,4 @@ def _no_piece(_path: str, _line: int) -> None:
 
 
 def _so_far(done: int, total: int) -> str:
-    return f"the index is still being made, {done:,} of {total:,} files so far"
+    return f"the index is still being built, {done:,} of {total:,} files so far"

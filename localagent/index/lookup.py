@@ -29,7 +29,8 @@ def pattern_of(text: str, *, regex: bool) -> re.Pattern[str]:
         return re.compile(text if regex else re.escape(text))
     except re.error as error:
         raise UsageError(
-            f"{text!r} is no regular expression: {error}", 'text:"…" looks for the text itself'
+            f"{text!r} is not a valid regular expression: {error}",
+            'text:"…" searches for the literal text',
         ) from None
 
 

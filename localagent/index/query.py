@@ -84,12 +84,12 @@ def parse_fields(text: str) -> FieldQuery:
     words = " ".join(_FIELD.sub(" ", text).split())
     if len(forms) > 1:
         first, second = (f"{key}:{value}" for key, value in forms[:2])
-        raise UsageError(f"{first} and {second} cannot be asked at once", "ask for one of them")
+        raise UsageError(f"{first} and {second} cannot be combined", "use only one of them")
     form, value = forms[0] if forms else ("", "")
     if form and words:
         raise UsageError(
-            f"{form}:{value} takes no words beside it: {words[:60]!r}",
-            f'quote what has blanks: {form}:"two words"',
+            f"{form}:{value} cannot be combined with the words {words[:60]!r}",
+            f'quote a value that has spaces: {form}:"two words"',
         )
     chosen = Filter(tuple(filters["path"]), tuple(filters["lang"]), tuple(filters["kind"]))
     return FieldQuery(form, value, words, chosen)
@@ -98,10 +98,12 @@ def parse_fields(text: str) -> FieldQuery:
 def _values(key: str, value: str) -> Iterator[str]:
     for one in value.split(","):
         if key == "lang" and not language_by_name(one).name:
-            raise UsageError(f"no language {one!r} is known", f"one of {', '.join(LANGUAGES)}")
+            raise UsageError(
+                f"unknown language {one!r}", f"the languages are {', '.join(LANGUAGES)}"
+            )
         if key == "kind" and one not in (*SYMBOL_KINDS, *FILE_KINDS):
             kinds = ", ".join((*FILE_KINDS, *SYMBOL_KINDS))
-            raise UsageError(f"there is no kind {one!r}", f"one of {kinds}")
+            raise UsageError(f"unknown kind {one!r}", f"the kinds are {kinds}")
         yield language_by_name(one).name if key == "lang" else one
 
 

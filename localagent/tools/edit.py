@@ -70,7 +70,7 @@ def _edited(target: Target, given: EditArguments, context: ToolContext) -> str:
         text = target.file.text
         for number, block in enumerate(blocks, 1):
             if block.path and context.workspace.relative(block.path) != target.path:
-                raise ToolError(f"this edits {target.path}; edit {block.path} in another call")
+                raise ToolError(f"this call edits {target.path}; edit {block.path} in another call")
             try:
                 text = apply_search_replace(text, block.search, block.replace)
             except EditError as error:

@@ -117,5 +117,5 @@ def line_range(text: str) -> tuple[int, int | None] | None:
         return first, first
     last = int(found.group(2)) if found.group(2).isdigit() else None
     if last is not None and last < first:
-        raise ValueError(f'the last line comes before the first; write "{last}-{first}"')
+        raise ValueError(f'the last line comes before the first line; write "{last}-{first}"')
     return first, last

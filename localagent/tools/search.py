@@ -94,7 +94,7 @@ def _scope(workspace: Workspace, path: str) -> tuple[list[str], str]:
             glob = workspace.relative(glob)
         spec = gitignore.compiled([glob])
         if spec is None:
-            raise ToolError(f"{path!r} is no glob; write for example src/**/*.py")
+            raise ToolError(f"{path!r} is not a valid glob; write for example src/**/*.py")
         files = [name for name in workspace.files() if spec.match_file(name)]
         if not files:
             raise ToolError(f"no file matches {path!r}; use list to see what there is")
@@ -209,7 +209,7 @@ def _result(
     limit = f" (stopped after {_SECONDS:g} s; name a path)" if found.timed_out else ""
     if not found.hits:
         where = f"{given.path} ({files} file{'s' * (files != 1)})"
-        text = f"{given.pattern!r} is nowhere in {where}{limit}"
+        text = f"{given.pattern!r} was not found in {where}{limit}"
         return ToolResult(not found.timed_out, text, text)
     total = sum(count for _, count, _ in found.hits)
     size = f"{total} line{'s' * (total != 1)} in {len(found.hits)} file"

@@ -144,13 +144,13 @@ def _messages(
     """The messages that follow a command's output, one on each line."""
     lines = []
     if done.cancelled:
-        lines.append("stopped by the user; nothing that it changed was kept")
+        lines.append("stopped by the user; the changes of the command were not kept")
     elif done.timed_out:
         lines.append(f"stopped after {done.seconds:.0f} s, the time limit")
     elif done.stopped:
         lines.append(f"stopped: {done.stopped}")
     elif done.is_missing:
-        lines.append("there is no such command here")
+        lines.append("the command was not found")
     if changes and not done.cancelled:
         names = [
             f"{change.path} (deleted)" if change.kind == "absent" else change.path

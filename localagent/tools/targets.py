@@ -38,9 +38,9 @@ def locate(workspace: Workspace, path: str, *, secrets: bool = False) -> str:
     """
     rel = workspace.relative(path)
     if ".git" in rel.lower().split("/"):
-        raise ToolError(f"{rel} belongs to git and is left alone; use the shell for git commands")
+        raise ToolError(f"{rel} belongs to git, so no file tool may use it; use the shell for git")
     if not secrets and is_secret(rel):
-        raise ToolError(f"{rel} looks like it holds secrets and is left alone")
+        raise ToolError(f"{rel} looks like it holds secrets, so no tool may use it")
     return rel
 
 
@@ -65,7 +65,9 @@ def load(
     if is_binary(data):
         raise ToolError(f"{rel} is a binary file ({describe(data)}, {_size(workspace, rel)} bytes)")
     if len(data) > max_bytes:
-        raise ToolError(f"{rel} has {_size(workspace, rel)} bytes, too many; use search, or shell")
+        raise ToolError(
+            f"{rel} has {_size(workspace, rel)} bytes, which is too large; use search or shell"
+        )
     return Target(rel, data, decode(data))
 
 
@@ -116,10 +118,10 @@ def change_action(
         )
     wrong = syntax_error(path, after.text)
     if wrong is not None and (before is None or syntax_error(path, before.file.text) is None):
-        raise ToolError(f"{path} would not parse after this; nothing was changed: {wrong}")
+        raise ToolError(f"{path} would not parse after this edit; nothing was changed: {wrong}")
     wrong = added_fault(path, before.file.text if before else "", after.text)
     if wrong is not None:
-        raise ToolError(f"{path} would not parse after this; nothing was changed: {wrong}")
+        raise ToolError(f"{path} would not parse after this edit; nothing was changed: {wrong}")
     change = file_change(path, encode(after))
     diff = unified(path, before.file.text if before else None, after.text)
     return Action(
@@ -153,7 +155,7 @@ def ensure_unchanged(workspace: Workspace, path: str, before: Target | None) -> 
     except OSError as error:
         raise ToolError(f"{path} cannot be read: {error.strerror or error}") from None
     if now != (before.data if before else None):
-        raise ToolError(f"{path} was changed by someone else in the meantime; read it again")
+        raise ToolError(f"{path} has changed since this edit was prepared; read it again")
 
 
 def count(diff: str) -> tuple[int, int]:

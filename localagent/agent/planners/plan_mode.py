@@ -158,7 +158,7 @@ class MakePlan(PlannerDefaults):
         reply = yield from ask(turn, "plan", request, services.planning)
         steps = [{"text": text, "state": "left"} for text in read_reply(reply.text)]
         if not steps:
-            return Result("unsolved", "the model wrote no plan; put the task in other words")
+            return Result("unsolved", "the model wrote no plan; rephrase the task")
         if dropped := dropped_items(reply.text):
             yield Step("plan", f"dropped {dropped} of the model's steps: repeated, or no change")
         yield PlanChanged(turn.prompt.strip(), steps)

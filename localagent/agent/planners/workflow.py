@@ -232,7 +232,7 @@ def _finish(
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
         if is_untested(path, old, candidate.text, candidate.result):
-            yield Warned(f"no test runs what was changed in {path}; look at it yourself")
+            yield Warned(f"no test runs the changed code in {path}; review the change yourself")
         return Result("solved", f"changed {path}; the check passes", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"changed {path}; {NOT_WORSE}", check, how)

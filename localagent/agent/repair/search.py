@@ -183,7 +183,7 @@ def _change(s: _Search, text: str) -> Change:
     if problem.language.can("import_analysis"):
         tests = [text_of(turn.services.workspace, p) for p in problem.neighbors if is_test(p)]
         if is_overfit(text, tests) and not is_overfit(problem.text, tests):
-            raise EditError("it answers the tests' own inputs one by one")
+            raise EditError("it hard-codes answers to the tests' inputs")
     return change
 
 
@@ -228,5 +228,5 @@ def _ensure_check_ends(s: _Search) -> None:
     if len(last) == SEARCH.timeouts and all(r is not None and r.timed_out for r in last):
         raise LimitReached(
             f"the check did not end in time, with or without changes: {s.problem.check}",
-            "give a check that ends, or raise check_seconds in the settings",
+            "use a check that ends, or raise check_seconds in the settings",
         )

@@ -85,7 +85,7 @@ def of_json(text: str, raw: str, tools: ToolSpecs, sure: bool) -> CallMatch:
     if not isinstance(value, dict):
         if sure or names_tool:
             problem = (
-                "the tool call is no valid JSON, or was cut off; write it as a fenced block "
+                "the tool call is not valid JSON, or was cut off; write it as a fenced block "
                 "whose first line is the tool's name and its arguments"
             )
             return CallMatch(0, 0, None, problem)

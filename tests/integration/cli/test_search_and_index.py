@@ -70,7 +70,9 @@ def test_forms_and_filters(project: Path) -> None:
     done = localagent(project, "search", "cents kind:test")
     assert done.stdout.splitlines()[0] == "tests/test_money.py"
     done = localagent(project, "search", "lang:cobol cents")
-    assert done.returncode == 2 and done.stderr.startswith("localagent: error: no language 'cobol'")
+    assert done.returncode == 2 and done.stderr.startswith(
+        "localagent: error: unknown language 'cobol'"
+    )
     assert localagent(project, "search", "calls:nobody").stdout == "nothing was found\n"
 
 
@@ -87,11 +89,11 @@ def test_an_index_that_is_not_finished_answers_and_says_so(
     out, err = capsys.readouterr()
     assert out
     assert err == (
-        "localagent: the index is still being made, 64 of 122 files so far:"
+        "localagent: the index is still being built, 64 of 122 files so far:"
         " localagent index build completes it\n"
     )
     assert main(["search", "cents"]) == 0
-    assert "still being made" not in capsys.readouterr().err  # it went on where it was
+    assert "still being built" not in capsys.readouterr().err  # it went on where it was
 
 
 def test_nothing_found_and_nothing_asked(project: Path) -> None:

@@ -174,10 +174,10 @@ def test_words_are_filtered(index: DiskIndex) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("calls:a calls:b", "cannot be asked at once"),
-        ("calls:a and b", "takes no words"),
-        ("lang:cobol x", "no language 'cobol'"),
-        ("kind:thing x", "no kind 'thing'"),
+        ("calls:a calls:b", "cannot be combined"),
+        ("calls:a and b", "cannot be combined with the words 'and b'"),
+        ("lang:cobol x", "unknown language 'cobol'"),
+        ("kind:thing x", "unknown kind 'thing'"),
     ],
 )
 def test_what_is_no_question(text: str, words: str) -> None:

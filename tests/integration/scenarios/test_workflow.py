@@ -52,7 +52,7 @@ def test_a_change_that_no_test_runs_is_told_of(start: Callable, workspace_dir: P
     events = start(workspace_dir, [more]).turn("Add a function double to calc.py")
     assert finished(events).outcome == "solved"
     (warned,) = only(events, Warned)
-    assert warned.text == "no test runs what was changed in calc.py; look at it yourself"
+    assert warned.text == "no test runs the changed code in calc.py; review the change yourself"
 
 
 @pytest.mark.parametrize("objects", [False, True])

@@ -198,7 +198,11 @@ class TestWrite:
     @pytest.mark.parametrize(
         ("path", "body", "message"),
         [
-            ("x.py", "def f(:\n", "x.py would not parse after this; nothing was changed: line 1"),
+            (
+                "x.py",
+                "def f(:\n",
+                "x.py would not parse after this edit; nothing was changed: line 1",
+            ),
             ("x.json", "{", "would not parse"),
             ("src/app.py", "import os\n# ... existing code ...\n", "left out"),
             ("notes.txt", "Total: 3\n", "changes nothing"),

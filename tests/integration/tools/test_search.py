@@ -70,7 +70,7 @@ def test_case_is_ignored_where_nothing_else_is_found(use: Use) -> None:
 def test_nothing_found(use: Use) -> None:
     result = use("search", pattern="zebra", path="src")
     assert result.ok
-    assert result.for_model == "'zebra' is nowhere in src (2 files)"
+    assert result.for_model == "'zebra' was not found in src (2 files)"
 
 
 def test_many_hits_are_shared_among_files(use: Use, root: Path) -> None:

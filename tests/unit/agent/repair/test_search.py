@@ -115,7 +115,7 @@ def test_a_repair_that_improves_keeps_its_slot(tmp_path: Path) -> None:
         (
             'def add(a, b):\n    if a == 2000:\n        return "five thousand"\n'
             '    if a == 3000:\n        return "six thousand"\n    return 0\n',
-            "it answers the tests' own inputs one by one",
+            "it hard-codes answers to the tests' inputs",
         ),
     ],
 )
