@@ -59,7 +59,7 @@ def test_set_and_unset_keep_the_rest(workspace_dir: Path, own: Path) -> None:
         (("set", "mode", "yolo"), "mode is 'yolo'"),
         (("set", "max_seconds", "soon"), "max_seconds is 'soon'"),
         (("set", "mod", "ask"), "did you mean mode?"),
-        (("set", "mode.x", "ask"), "mode is one value"),
+        (("set", "mode.x", "ask"), "mode is a single value"),
         (("set", "permissions", "allow"), "localagent config edit"),
         (("set", "roles.chief", "x"), "unknown setting 'chief'"),
         (("unset", "mod"), "did you mean mode?"),
