@@ -1,1 +1,1 @@
-"""Sessions: one conversation each, its parts, its recorders and its replay."""
+"""Sessions: build, run, record and replay a conversation in a workspace."""

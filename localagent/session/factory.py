@@ -1,4 +1,4 @@
-"""The composition root of a session: the one place that names its concrete classes."""
+"""Build a session from settings. No other module chooses the concrete classes of its parts."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ PLANNERS: dict[str, Callable[[Settings], Planner]] = {
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How the user opens a session, the settings aside.
+    """The options with which a user opens a session, besides the settings.
 
-    `yes` answers questions in advance. `resume` is the id of a session. `interactive` says that the
-    user can be asked. `scripted` is a file of replies that take the model's place.
+    `yes` is the flag --yes. `resume` is the id of the session to resume. `interactive` means that
+    a user can answer questions. `scripted` is a file of replies that replace the model's.
     """
 
     yes: bool = False
@@ -63,9 +63,9 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """What user and project add to a session: tools, planners, prompts and rules.
+    """The tools, planners, prompts and rules that the user and the project add to a session.
 
-    `planner` returns the planner of a name, and raises UsageError for an unknown one.
+    `planner` returns the planner with a given name, and raises UsageError for an unknown name.
     """
 
     tools: Mapping[str, Tool]
@@ -77,10 +77,10 @@ class Extensions:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The parts of a session that others are built from.
+    """The parts of a session from which the other parts are built.
 
-    `past` is the resumed session. `first` is False where the session comes after another one, which
-    has shown the warnings on sandbox and check.
+    `past` is the resumed session. `first` is False if the session replaces another one in the same
+    process; that session has already warned about the sandbox and the check.
     """
 
     project: Project
@@ -96,7 +96,7 @@ class _Parts:
 
     @property
     def held(self) -> WorkspaceLock | None:
-        """The workspace's lock; None where another session holds it."""
+        """The workspace's lock; None if another session holds the lock."""
         return self.lock if isinstance(self.lock, WorkspaceLock) else None
 
 
@@ -106,10 +106,11 @@ def open_session(
     model: Model | Router | None = None,
     after: Session | None = None,
 ) -> Session:
-    """Build a session; a `model` replaces those of the settings.
+    """Build a session. `model` replaces the models that the settings name.
 
-    A session that comes `after` another of the same workspace takes over its models, sandbox, index
-    and lock: the caller then only leaves the earlier one. Where this raises, the earlier stays.
+    `after` is an earlier session in the same workspace. The new session takes over its models,
+    sandbox, index and lock, so the caller must call `leave` on the earlier session, not `close`. If
+    an error is raised, the earlier session can continue.
 
     Raises UsageError, ConfigError, LockError, BackendError, WorkspaceError, SandboxError.
     """
@@ -141,7 +142,7 @@ def open_session(
 
 
 def use_project_files(session: Session) -> None:
-    """Have a session use the project's files as the user agrees to them now.
+    """Load the project files again that the user agreed to, for the next turns of a session.
 
     Call this between two turns. Raises ConfigError, PluginError.
     """
@@ -176,24 +177,24 @@ def open_extensions(project: Project) -> Extensions:
 
 
 def planner_for(name: str, settings: Settings, plugins: Plugins) -> Planner:
-    """The planner of that name; "plugin:NAME" is one of `plugins`. Raises UsageError."""
+    """The planner named `name`; "plugin:NAME" is one of `plugins`. Raises UsageError."""
     if name.startswith("plugin:"):
         if planner := plugins.planners.get(name.removeprefix("plugin:")):
             return planner
         known = ", ".join(f"plugin:{each}" for each in plugins.planners)
         hint = f"plug-ins here: {known}" if known else "see: localagent docs extending"
-        raise UsageError(f"there is no planner {name!r}", hint)
+        raise UsageError(f"unknown planner {name!r}", hint)
     if name not in PLANNERS:
-        raise UsageError(f"there is no planner {name!r}", f"one of: {', '.join(PLANNERS)}")
+        raise UsageError(f"unknown planner {name!r}", f"the planners are: {', '.join(PLANNERS)}")
     return PLANNERS[name](settings)
 
 
 def _parts(
     project: Project, options: RunOptions, model: Model | Router | None, after: Session | None
 ) -> _Parts:
-    """Open the parts in the order in which a user wants to hear of their errors.
+    """Open the parts in the order in which their errors matter to a user.
 
-    The transcript and the lock come last, since they leave traces.
+    The transcript and the lock come last, because they write files.
     """
     settings = project.settings
     past = transcript.read(options.resume) if options.resume else None
@@ -223,7 +224,7 @@ def _sandbox(settings: Settings, after: Session | None) -> Choice:
 
 
 def _check_sandbox(choice: Choice, settings: Settings) -> None:
-    """Raise SandboxError where the policy forbids the chosen kind."""
+    """Raise SandboxError if the administrator's policy forbids the chosen kind of sandbox."""
     allowed, kind = settings.policy.sandboxes, choice.sandbox.kind
     if allowed and kind not in allowed:
         reason = f" ({choice.reason})" if choice.reason else ""
@@ -235,7 +236,7 @@ def _check_sandbox(choice: Choice, settings: Settings) -> None:
 
 
 def _lock(project: Project, session: str, after: Session | None) -> WorkspaceLock | Holder:
-    """The workspace's lock; the session before this one may hold it already."""
+    """Take the workspace's lock, or take it over from the earlier session `after`."""
     if after is None or after.lock is None:
         return acquire(project.root, session)
     after.lock.pass_on(session)
@@ -243,7 +244,7 @@ def _lock(project: Project, session: str, after: Session | None) -> WorkspaceLoc
 
 
 def _gate(parts: _Parts) -> SessionGate:
-    """The permission gate. Raises UsageError for a mode that is not possible."""
+    """The permission gate. Raises UsageError if the mode in the settings is not possible."""
     settings = parts.project.settings
     grants = WorkspaceGrants(parts.project.root)
     rules = Permissions(
@@ -263,7 +264,7 @@ def _gate(parts: _Parts) -> SessionGate:
 
 
 def _services(parts: _Parts, index: Index, gate: SessionGate) -> Services:
-    """What a turn works with."""
+    """The services that each turn of the session uses."""
     past, extensions = parts.past, parts.extensions
     return Services(
         model=parts.models.role(MAIN),
@@ -301,7 +302,7 @@ def _started(parts: _Parts) -> SessionStarted:
 
 
 class NoTurn:
-    """The journal between turns: it refuses every change."""
+    """The journal while no turn runs. It refuses every change."""
 
     def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
         """Raise WorkspaceError."""
@@ -309,9 +310,9 @@ class NoTurn:
 
 
 def _warnings(parts: _Parts) -> list[str]:
-    """What the user should know before the first turn, the extensions aside.
+    """The warnings before the first turn, except those about extensions.
 
-    Turns of killed sessions are undone here.
+    This function also takes back the unfinished changes of killed sessions.
     """
     settings = parts.project.settings
     warnings = [*settings.warnings, *parts.models.drain_warnings()]
@@ -319,7 +320,7 @@ def _warnings(parts: _Parts) -> list[str]:
         warnings.append(f"commands run without a sandbox: {parts.sandbox.reason}")
     if parts.first and settings.proposed_check:
         warnings.append(
-            f"the project proposes a check; to use it: --check '{settings.proposed_check}'"
+            f"the project proposes a check; to use this check: --check '{settings.proposed_check}'"
         )
     if isinstance(parts.lock, Holder):
         return [*warnings, f"the workspace is in use by {parts.lock}; this session can only read"]
@@ -332,7 +333,7 @@ def _warnings(parts: _Parts) -> list[str]:
 
 
 def _unfinished(past: Transcript) -> str:
-    """The prompt of the last turn where it did not end, or ""."""
+    """The prompt of the last turn if that turn did not finish, or ""."""
     prompt = ""
     for event in past.events:
         if isinstance(event, TurnStarted):

@@ -1,4 +1,4 @@
-"""Opens the models that settings and models.lock name, without loading them."""
+"""Open the models that settings and models.lock name, without loading them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from localagent.project.project import Project
 
 
 def open_models(project: Project, scripted: Path | None = None) -> Router:
-    """The models for work outside of a session; none is loaded.
+    """Open the models for work outside of a session, without loading them.
 
-    A model that a flag names serves every role. Raises UsageError, LockError.
+    If a flag names a model, this model has every role. Raises UsageError, LockError.
     """
     settings = project.settings
     if project.flags.get("model") is not None:
@@ -28,12 +28,12 @@ def open_models(project: Project, scripted: Path | None = None) -> Router:
 
 
 def open_model(entry: ModelEntry, settings: Settings) -> Model:
-    """Open the model of an entry, as `models.open_model` does."""
+    """Open the model of an entry in models.lock, with the settings applied to its profile."""
     return models.open_model(entry, model_info(entry, settings), settings)
 
 
 def model_info(entry: ModelEntry, settings: Settings) -> ModelInfo:
-    """The identity of an entry's model, and its profile with the settings applied."""
+    """The identity of an entry's model, and the model's profile with the settings applied."""
     profile = entry.profile.profile()
     profile = replace(
         profile,
@@ -44,7 +44,7 @@ def model_info(entry: ModelEntry, settings: Settings) -> ModelInfo:
 
 
 def open_router(model: Model | Router | None, scripted: Path | None, settings: Settings) -> Router:
-    """The models that a session may use: those of models.lock, or the given one alone."""
+    """The models that a session may use: all models in models.lock, or only the given model."""
     if scripted is not None and model is None:
         model = ScriptedModel.from_file(scripted)
     if isinstance(model, Router):

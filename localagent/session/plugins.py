@@ -3,11 +3,11 @@
     <config>/tools/NAME.py, <config>/planners/NAME.py           the user's
     .localagent/tools/NAME.py, .localagent/planners/NAME.py     a project's, after consent by hash
 
-A tool's file has `DESCRIPTION`, the description for the model, and `prepare(arguments, context)`,
-which returns a `tools.base.Action`. A planner's file has `plan(turn)` as in
-`agent.planners.base.Planner`. Plug-ins run in localagent's process: after the egress lock is
-closed, and only in a session. A project's plug-in runs exactly the bytes that the user agreed to.
-An error in a plug-in names its file and line.
+A tool's file defines `DESCRIPTION`, the description for the model, and `prepare(arguments,
+context)`, which returns a `tools.base.Action`. A planner's file defines `plan(turn)` as in
+`agent.planners.base.Planner`. Plug-ins run in localagent's process, only in a session, and after
+the egress lock is in force. Of a project's plug-in, exactly the bytes that the user agreed to are
+run. An error in a plug-in is reported with the plug-in's file and line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class PluginTool:
-    """A tool of a file. The permission rules judge its actions under the file's name."""
+    """A tool from a file. Permission rules refer to the tool by `name`, the file's base name."""
 
     name: str
     file: str
@@ -46,11 +46,11 @@ class PluginTool:
 
     @property
     def spec(self) -> ToolSpec:
-        """See `Tool.spec`: the plug-in reads its own arguments."""
+        """The tool's name only, because the plug-in reads its own arguments."""
         return ToolSpec(self.name)
 
     def prepare(self, arguments: dict[str, str], context: ToolContext) -> Action:
-        """See `Tool.prepare`. Raises ToolError for any error in the plug-in."""
+        """Call the plug-in's `prepare`. Raises ToolError for any error in the plug-in."""
         action = self._run(lambda: self._prepare(arguments, context))
         if not isinstance(action, Action) or action.effect not in get_args(Effect):
             raise ToolError(f"the plug-in {self.file} failed: prepare must return an Action")
@@ -73,18 +73,18 @@ class PluginTool:
 
 @dataclass(frozen=True, slots=True)
 class PluginPlanner(PlannerDefaults):
-    """A planner of a file."""
+    """A planner from a file."""
 
     name: str
     file: str
     _plan: Callable[[Turn], Generator[Event, None, Result]]
 
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
-        """See `Planner.opening`; the first request of a plug-in is unknown."""
+        """A guess of the planner's first messages, because a plug-in does not announce them."""
         return [Message("system", services.prompts.text("workflow/system"))]
 
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
-        """See `Planner.plan`. Raises PluginError for any error in the plug-in."""
+        """Run the plug-in's `plan`. Raises PluginError for any error in the plug-in."""
         try:
             result = yield from self._plan(turn)
         except LocalAgentError:
@@ -101,26 +101,26 @@ class PluginPlanner(PlannerDefaults):
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """All plug-ins by name; `warnings` name the files that are not used."""
+    """All plug-ins by name. `warnings` name the files that are not used."""
 
     tools: Mapping[str, PluginTool] = field(default_factory=dict)
     planners: Mapping[str, Planner] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def descriptions(self) -> dict[str, str]:
-        """The descriptions of the tools for the model, by the name of the prompt."""
+        """The tools' descriptions for the model, by the name of their prompt."""
         return {tool.spec.prompt: tool.description for tool in self.tools.values()}
 
     def files(self) -> dict[str, tuple[str, str]]:
-        """The file of each description and its SHA-256, by the name of the prompt."""
+        """The file of each description and the file's SHA-256, by the name of the prompt."""
         return {tool.spec.prompt: (tool.file, tool.sha256) for tool in self.tools.values()}
 
 
 def load_plugins(project: ProjectFiles, built_in: Collection[str]) -> Plugins:
-    """Load the user's plug-ins and those of the project that the user agreed to.
+    """Load the user's plug-ins, and the project's plug-ins that the user agreed to.
 
-    The user's plug-in wins over the project's of the same name. The names of `built_in` are taken.
-    Raises PluginError.
+    If both have a plug-in of the same name, the user's is used. A tool must not have a name in
+    `built_in`. Raises PluginError.
     """
     warnings: list[str] = []
     found_tools: dict[str, PluginTool] = {}
@@ -143,7 +143,7 @@ def load_plugins(project: ProjectFiles, built_in: Collection[str]) -> Plugins:
 def _files(
     kind: Kind, project: ProjectFiles, warnings: list[str]
 ) -> Sequence[tuple[str, str, bytes]]:
-    """Name, file and content of each plug-in of a kind, the user's first."""
+    """The name, file and content of each plug-in of one kind, the user's plug-ins first."""
     folder = config_dir() / f"{kind}s"
     own = sorted(folder.glob("*.py"))[:MAX_FILES] if folder.is_dir() else []
     files = [(str(p), _content(p)) for p in own if not p.name.startswith((".", "_"))]
@@ -152,7 +152,9 @@ def _files(
     for file, data in files:
         name = Path(file).stem
         if not _NAME.fullmatch(name):
-            raise PluginError(f"{file} is no name for a plug-in", "use a-z, 0-9 and _")
+            raise PluginError(
+                f"{file} is not a valid name for a plug-in", "use a-z, 0-9 and _ in the name"
+            )
         if name in found:
             warnings.append(f"{file} is not used: {found[name][1]} has the same name")
         else:
@@ -168,7 +170,7 @@ def _content(path: Path) -> bytes:
 
 
 def _module(kind: Kind, name: str, file: str, data: bytes) -> ModuleType:
-    """The module of the bytes, which the user agreed to; the file may have changed since."""
+    """Run the bytes `data` as a module. The file is not read again: it may have changed."""
     module = ModuleType(f"localagent_{kind}_{name}")
     module.__file__ = file
     sys.modules[module.__name__] = module  # dataclasses look up their module there
@@ -197,7 +199,7 @@ def _lacks(file: str, what: str) -> NoReturn:
 
 
 def _what(error: BaseException, file: str) -> str:
-    """The error in one line, with the last line of the plug-in in its traceback."""
+    """The error in one line of text, with the number of the line in the plug-in."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:

@@ -1,4 +1,4 @@
-"""Recorders of a session's events: its transcript and the audit log; undo and redo."""
+"""Record a session's events in its transcript and in the audit log; undo and redo with records."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ class Recorder(Protocol):
         """Store one event. Raises WorkspaceError."""
 
     def aside(self, event: Event) -> None:
-        """Store an event outside the conversation, in the audit log only."""
+        """Store an event outside of the conversation. Only the audit log stores such events."""
 
     def close(self) -> None:
         """Finish writing."""
 
     def discard(self) -> None:
-        """Finish writing, and delete a transcript without events."""
+        """Finish writing, and delete a record without events."""
 
 
 class WorkspaceUndo:
     """Undo and redo in a workspace, recorded in the audit log.
 
-    `session` is the one whose turns `back_to` undoes. `lock` is the workspace's, where the caller
-    holds it already.
+    `back_to` undoes turns of `session`. `lock` is the workspace's lock if the caller holds it.
     """
 
     def __init__(
@@ -51,20 +50,20 @@ class WorkspaceUndo:
         self._lock = lock
 
     def undo(self, which: str | None = None, force: bool = False) -> UndoResult:
-        """Undo a turn; see `checkpoints.undo.undo`."""
+        """Undo the turn `which`. Arguments and errors are those of `checkpoints.undo.undo`."""
         return self._record("undo", undo(self._root, which, force=force, lock=self._lock))
 
     def redo(self, which: str | None = None, force: bool = False) -> UndoResult:
-        """Redo a turn; see `checkpoints.undo.redo`."""
+        """Redo the turn `which`. Arguments and errors are those of `checkpoints.undo.redo`."""
         return self._record("redo", redo(self._root, which, force=force, lock=self._lock))
 
     def back_to(self, turn: int) -> list[UndoResult]:
-        """Undo all turns from `turn` on; see `checkpoints.undo.undo_from`."""
+        """Undo all turns of the session from `turn` on. Raises as `checkpoints.undo.undo_from`."""
         undone = undo_from(self._root, self._session, turn, lock=self._lock)
         return [self._record("undo", each) for each in undone]
 
     def _record(self, action: str, undone: UndoResult) -> UndoResult:
-        """Write an undo or redo to the audit log of the session whose turn it was."""
+        """Write an undo or redo to the audit log of the session that made the turn."""
         if self._audited:
             with AuditLog(undone.session) as log:
                 log.write({"type": action, "turn": undone.turn})
@@ -77,16 +76,16 @@ class WorkspaceUndo:
 def open_records(
     recorder: transcript.TranscriptWriter, settings: Settings, models: Router
 ) -> Recorder:
-    """The recorder of a session: the audit log, unless it is off, then the transcript."""
+    """The recorder of a session: first the audit log, unless it is off, then the transcript."""
     if settings.audit == "off":
         return recorder
     return Recorders(_log(recorder.session, settings, models, models.info()), recorder)
 
 
 def open_audit(project: Project, models: Router, role: str) -> Recorder:
-    """A started audit log for work outside a session by the model of `role`, under a new id.
+    """Start an audit log, under a new id, for work outside of a session by the model of `role`.
 
-    It stores nothing where the setting `audit` is off.
+    If the setting `audit` is off, the returned recorder stores nothing.
     """
     settings = project.settings
     if settings.audit == "off":
@@ -120,7 +119,7 @@ def _log(session: str, settings: Settings, models: Router, info: ModelInfo) -> A
 
 
 def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any]:
-    """The facts in the first record of the log; `info` is the main model."""
+    """The facts for the first record of the audit log; `info` describes the main model."""
     policy = settings.policy
     others = [models.info(role) for role in ("small", "planner") if models.has_model(role)]
     return {
@@ -141,27 +140,27 @@ def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any
 
 
 class Recorders:
-    """Several recorders in order; an event that one cannot store does not reach the next."""
+    """Several recorders in order. If one cannot store an event, the next do not get the event."""
 
     def __init__(self, *places: Recorder) -> None:
         self._places = places
 
     def append(self, event: Event) -> None:
-        """Store one event in all. Raises WorkspaceError."""
+        """Store one event in each recorder. Raises WorkspaceError."""
         for place in self._places:
             place.append(event)
 
     def aside(self, event: Event) -> None:
-        """See `Recorder`. Raises WorkspaceError."""
+        """Store an event outside of the conversation in each recorder. Raises WorkspaceError."""
         for place in self._places:
             place.aside(event)
 
     def close(self) -> None:
-        """Close all."""
+        """Close each recorder."""
         for place in self._places:
             place.close()
 
     def discard(self) -> None:
-        """Discard all."""
+        """Discard each recorder."""
         for place in self._places:
             place.discard()

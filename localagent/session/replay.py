@@ -1,4 +1,4 @@
-"""Replay of a recorded session."""
+"""Run a recorded session again and compare the two runs."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from localagent.session.session import Session
 
 
 def replay(session: str, project: Project) -> Iterator[Event | Difference]:
-    """Run a recorded session again, with its recorded replies and real tools.
+    """Run a recorded session again, with the recorded replies and real tools.
 
-    The workspace must be as it was before the session. Yields the new events and, where an
-    observation differs from the recorded one, a Difference at the end.
+    The workspace must be in the same state as before the recorded session. Yields the new events.
+    If an observation differs from the recorded one, a Difference comes last.
     """
     recorded = transcript.read(session)
     started = next((e for e in recorded.events if isinstance(e, SessionStarted)), None)
@@ -57,7 +57,7 @@ def replay(session: str, project: Project) -> Iterator[Event | Difference]:
 def _repeat(
     again: Session, event: Event, recorded: transcript.Transcript, place: int
 ) -> Iterator[Event]:
-    """Repeat the user's action that the recorded event shows."""
+    """Repeat the user's action that caused the recorded event."""
     if isinstance(event, TurnStarted) and event.kind == "command":
         yield from again.run_command(event.prompt)
     elif isinstance(event, TurnStarted) and event.kind == "check":
@@ -85,7 +85,7 @@ def _repeat(
 
 
 def _of_turn(events: Iterable[Event]) -> Iterator[Event]:
-    """The events up to the end of the turn."""
+    """The events of the present turn, up to its end."""
     return takewhile(lambda event: not isinstance(event, TurnFinished), events)
 
 

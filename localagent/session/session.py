@@ -5,8 +5,8 @@
             if isinstance(event, Question):
                 session.answer(event.id, allowed=True)
 
-`run` records each event in the transcript before it yields it. Only `cancel` may be called from
-another thread or a signal handler.
+`run` records each event in the transcript before it yields the event. Of all methods, only `cancel`
+may be called from another thread or a signal handler.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ from localagent.models.router import MAIN, Router
 from localagent.project.project import Project
 from localagent.session.recorders import Recorder, WorkspaceUndo
 
-TITLE_SECONDS = 20.0  # time limit of a title: users do not wait longer for one
+TITLE_SECONDS = 20.0  # time limit for writing a title
 
 
 _Events = Generator[Event, None, None]
@@ -71,13 +71,14 @@ _Events = Generator[Event, None, None]
 
 @dataclass
 class Session:
-    """One conversation in one workspace. `session.factory.open_session` builds it.
+    """One conversation in one workspace; `session.factory.open_session` builds a session.
 
-    Each turn gets the journal that `journal_for` makes for its number. `planner` plans the turns;
-    "" means the planner of the model's profile. `warnings` come before the first turn. `lock` is
-    None where another session holds the workspace. `unfinished` is the prompt of a last turn that
-    did not end, or "". `steering` returns the user's texts since the last call. `task_files` are
-    the files, with their SHA-256, that the text of the next task comes from.
+    `journal_for` makes the journal of the turn with a given number. `planner` is the name of the
+    planner; "" means the planner in the model's profile. `warnings` are shown before the first
+    turn. `lock` is None if another session holds the workspace. `unfinished` is the prompt of the
+    last turn if that turn did not finish, or "". `steering` returns the messages that the user has
+    sent since its last call. `task_files` are the files from which the next task's text was taken,
+    each with its SHA-256.
     """
 
     project: Project
@@ -118,37 +119,38 @@ class Session:
         return self.talk.messages
 
     def run(self, prompt: str) -> Iterator[Event]:
-        """Carry out one turn. The last event is TurnFinished, unless localagent itself fails."""
+        """Run one turn. The last event is TurnFinished, unless localagent itself fails."""
         return self._carried_out(prompt, self._with_planner, "task")
 
     def run_command(self, line: str, *, share: bool = True) -> Iterator[Event]:
-        """Run a command of the user in the sandbox, as a turn without a model.
+        """Run the user's command in the sandbox, as a turn without a model.
 
-        Undo covers its changes. With `share` its output joins the conversation.
+        Undo also takes back the command's changes. With `share`, the command's output is added to
+        the conversation.
         """
         return self._carried_out(line, partial(run_command, share=share), "command")
 
     def run_check(self, line: str, *, share: bool = False) -> Iterator[Event]:
         """Run the project's check, as a turn without a model; `line` is the user's input.
 
-        With `share` the output of a failing check joins the conversation.
+        With `share`, the output of a failing check is added to the conversation.
         """
         return self._carried_out(line, partial(run_project_check, share=share), "check")
 
     def run_step(self, prompt: str, *, last: bool) -> Iterator[Event]:
-        """Carry out a step of a plan. After the `last` step the check must pass.
+        """Run a step of a plan. After the `last` step, the check must pass.
 
-        After the others, tests that passed before must still pass.
+        After any other step, all tests that passed before must still pass.
         """
         kind: TurnKind = "last-step" if last else "step"
         return self._carried_out(prompt, self._with_planner, kind)
 
     def run_plan(self, task: str) -> Iterator[Event]:
-        """Make a plan for a task, as a turn that changes no file."""
+        """Write a plan for a task, as a turn that changes no file."""
         return self._carried_out(task, partial(run_turn, planner=MakePlan()), "plan")
 
     def _with_planner(self, turn: Turn) -> _Events:
-        """Carry out `turn` with the session's planner."""
+        """Run `turn` with the session's planner."""
         return run_turn(turn, self.planner_for(self._planner_name()))
 
     @property
@@ -171,7 +173,7 @@ class Session:
             self._stop = threading.Event()
 
     def _recorded(self, events: Iterator[Event]) -> _Events:
-        """Record each event, and yield it after the events that happened meanwhile."""
+        """Record and yield each event, preceded by events that other parts have caused since."""
         for event in events:
             before = (*self._switched(), *self._mode_changed(), *self._blocked())
             for each in (*before, event):
@@ -181,11 +183,11 @@ class Session:
                 yield each
 
     def begin(self) -> Iterator[Event]:
-        """Start the session without a turn; no event where it has started."""
+        """Start the session without a turn. If it has already started, there is no event."""
         return self._recorded(self._opening())
 
     def _opening(self) -> Iterator[Event]:
-        """SessionStarted and the warnings, once."""
+        """Yield SessionStarted and the warnings, unless an earlier call did so."""
         if not self._announced:
             yield self.started
             self._announced = True
@@ -217,10 +219,11 @@ class Session:
         yield from carry_out(self._turn)
 
     def warm_up(self, progress: Callable[[int, int], None] = lambda _done, _total: None) -> None:
-        """Load the model and have it read the known beginning of the next prompt.
+        """Load the model and let it read the known beginning of the next prompt.
 
-        Returns at the end or after `models.cancel`. `progress` gets the number of tokens read and
-        their total. Raises the errors of a model's `generate`.
+        Returns when the model has read the text, or after `models.cancel`. `progress` is called
+        with the number of tokens read so far and the total. Raises the errors of a model's
+        `generate`.
         """
         with contextlib.closing(self.services.model.generate_all([self._ahead()])) as chunks:
             for _, chunk in chunks:
@@ -234,10 +237,10 @@ class Session:
         return redact_request(Request(messages, max_tokens=0, fixed=1), self.services.redactor)
 
     def window(self) -> Window:
-        """The contents of the model's window: the last request with its reply.
+        """The contents of the model's context window: the last request with its reply.
 
-        Where the conversation has changed since, it is the beginning of the next prompt. Raises the
-        errors of a model's `count`.
+        If the conversation has changed since that request, these are the contents of the known
+        beginning of the next prompt. Raises the errors of a model's `count`.
         """
         ahead = self._ahead()
         exchange = self._turn.ledger.exchange if self._turn else None
@@ -247,7 +250,7 @@ class Session:
         return window_of(exchange, self.services)
 
     def _forget_exchange(self, event: Event) -> None:
-        """Drop the last exchange where it no longer matches the conversation."""
+        """Drop the last exchange with the model if `event` makes it outdated."""
         switched = isinstance(event, ModelSwitched) and event.role == MAIN
         if self._turn and (switched or isinstance(event, ConversationReplaced | Rewound)):
             self._turn.ledger.exchange = None
@@ -255,10 +258,10 @@ class Session:
     def undo(
         self, which: str | None = None, *, force: bool = False, again: bool = False
     ) -> Generator[Event, None, UndoResult]:
-        """Undo a turn (default: the last with changes), or with `again` redo it.
+        """Undo a turn (default: the last turn with changes); with `again`, redo it.
 
-        `which` is as for `checkpoints.undo.undo`. A message tells the conversation. Raises
-        UsageError, WorkspaceError.
+        `which` selects the turn as in `checkpoints.undo.undo`. A message about the changed files is
+        added to the conversation. Raises UsageError, WorkspaceError.
         """
         done = (self.undoing.redo if again else self.undoing.undo)(which, force)
         yield from self._recorded(chain(self._opening(), self._undone(done, again)))
@@ -273,26 +276,25 @@ class Session:
             yield MessageAdded("user", text)
 
     def rewind(self, turn: int | None = None) -> Generator[Event, None, TurnStart]:
-        """Restore files and conversation as they were before a turn (default: the last).
+        """Restore files and conversation to their state before a turn (default: the last turn).
 
-        Returns the start of that turn. Raises UsageError for a turn that is not in the
-        conversation, and WorkspaceError where somebody else changed a file since; then nothing is
-        restored.
+        Returns the start of that turn. Raises UsageError if the turn is not in the conversation.
+        Raises WorkspaceError, and restores nothing, if one of the files has changed since.
         """
         turns = self.talk.turns
         if not turns:
-            raise UsageError("there is no turn to go back to")
+            raise UsageError("no turn to go back to")
         start = turns[-1] if turn is None else next((t for t in turns if t.turn == turn), None)
         if start is None:
             known = ", ".join(str(t.turn) for t in turns)
-            raise UsageError(f"there is no turn {turn} to go back to", f"there are: {known}")
+            raise UsageError(f"cannot go back to turn {turn}", f"the possible turns are: {known}")
         done = self.undoing.back_to(start.turn)
         rewound = Rewound(start.turn, [f"{each.session}:{each.turn}" for each in done])
         yield from self._recorded(chain(self._opening(), [rewound]))
         return start
 
     def compact(self) -> Generator[Event, None, bool]:
-        """Compact the conversation now; False where it is too short."""
+        """Compact the conversation now. Returns False if the conversation is too short."""
         planner = self.planner_for(self._planner_name())
         tasks = [turn.at for turn in self.talk.turns if turn.kind not in ("command", "check")]
         shorter = planner.compact(self.services, self.conversation, tasks[-1] if tasks else 0)
@@ -304,15 +306,14 @@ class Session:
         return True
 
     def replace_conversation(self, messages: list[dict[str, str]]) -> _Events:
-        """Replace the conversation by these messages; see `ConversationReplaced`."""
+        """Replace the whole conversation by `messages`, in the form of `ConversationReplaced`."""
         return self._recorded(chain(self._opening(), [ConversationReplaced(messages)]))
 
     def switch(self, model_id: str) -> ModelInfo:
-        """Switch to another model of models.lock: at once, or after the running turn.
+        """Switch to another model in models.lock: now or, if a turn is running, after that turn.
 
-        The conversation stays; the new model's template renders it. Raises UsageError for an
-        unknown id and, where no turn runs, ModelNotInstalled and BackendError; the old model stays
-        then.
+        The conversation stays. Raises UsageError for an unknown id. If no turn is running, also
+        raises ModelNotInstalled and BackendError. After an error, the old model stays in use.
         """
         if self._running:
             info = self.models.known(model_id)
@@ -321,16 +322,16 @@ class Session:
         return self.models.switch(model_id)
 
     def _switch_now(self) -> Iterator[Event]:
-        """Carry out the `switch` that was requested during the last turn."""
+        """Switch to the model that the user requested during the last turn, if any."""
         model_id, self._requested_model = self._requested_model, ""
         if model_id:
             try:
                 self.models.switch(model_id)
             except LocalAgentError as error:
-                yield Warned(f"{error.message}; {self.models.current()} stays")
+                yield Warned(f"{error.message}; the model is still {self.models.current()}")
 
     def _switched(self) -> list[Event]:
-        """The model switches since the last event, once the session has started."""
+        """The model switches since the last event; none before the session has started."""
         made = self.models.drain_switches() if self._announced else []
         return [
             ModelSwitched(s.role, s.info.id, s.info.sha256, self._planner_name(), s.why)
@@ -338,7 +339,7 @@ class Session:
         ]
 
     def _mode_changed(self) -> list[Event]:
-        """The mode change since the last event, once the session has started."""
+        """The mode change since the last event; none before the session has started."""
         mode = self.mode
         if not self._announced or mode == self._mode:
             return []
@@ -347,11 +348,11 @@ class Session:
 
     @property
     def mode(self) -> Mode:
-        """What runs without asking; `services.gate` changes it."""
+        """The session's mode: which actions need no question. `services.gate` sets the mode."""
         return self.services.gate.mode
 
     def _blocked(self) -> list[Event]:
-        """The connections that egress lock and sandbox blocked since the last event."""
+        """The connections that the egress lock and the sandbox blocked since the last event."""
         events: list[Event] = []
         for blocked in BLOCKED.drain() if self._announced else ():
             events.append(Blocked("network", f"{blocked.action} {blocked.target}", blocked.origin))
@@ -362,16 +363,16 @@ class Session:
         return self.planner or self.models.info(MAIN).profile.planner
 
     def write_title(self) -> str:
-        """Write and record a title after the first turn, by the model of the role "small".
+        """Let the model of the role "small" write a title after the first turn, and record it.
 
-        Returns "" where that role has no model of its own, or the model fails. The list of sessions
-        then shows the first task: the main model would lose its KV cache for a worse text.
+        Returns "" if that role has no model of its own, or if the model fails. The list of sessions
+        then shows the first task. The main model is not used, because it would lose its KV cache.
         """
         is_due = self.turns == 1 and self.models.has_model("small")
         if self._turn is None or self._turn.stop.is_set() or not is_due:
             return ""
         try:
-            small = self.models.model("small")  # not a fallback
+            small = self.models.model("small")  # the model below must not be a fallback
             if self.models.current("small") == self.models.current():
                 return ""
             title = write_title(
@@ -396,31 +397,31 @@ class Session:
         remember: bool = False,
         edited: str = "",
     ) -> None:
-        """Answer a `Question` before the next event is pulled; see `agent.turn.Answer`."""
+        """Answer a `Question`. Call this before you take the next event from `run`."""
         if self._turn is not None:
             self._turn.answers[question] = Answer(allowed, reason, remember, edited)
 
     def remembers(self, question: int) -> tuple[str, ...]:
-        """What "remember" would allow for an open question, one line each; () if nothing."""
+        """The grants that an answer with `remember` would store, in words; () if none."""
         asked = None if self._turn is None else self._turn.questions.get(question)
         return self.services.gate.rememberable(*asked) if asked else ()
 
     def cancel(self) -> None:
-        """Stop the running turn, or else the next one; its outcome is "interrupted"."""
+        """Stop the running turn or, if none runs, the next turn. Its outcome is "interrupted"."""
         self._stop.set()
         self.models.cancel()
 
     def go_on(self) -> None:
-        """Forget a `cancel` between turns, so that it does not stop the next turn."""
+        """Withdraw a `cancel` that came between turns, so that the next turn runs."""
         self._stop = threading.Event()
 
     def close(self) -> None:
-        """Close models, index, sandbox and transcript, and free the workspace's lock."""
+        """Close the models, index, sandbox and recorder, and release the workspace's lock."""
         try:
             self.models.close()
             self.services.index.close()
             self.services.sandbox.close()
-            for event in self._blocked():  # the last turn has ended, so nothing else records them
+            for event in self._blocked():  # those since the end of the last turn
                 self.recorder.append(event)
         finally:
             self.leave()
@@ -428,9 +429,9 @@ class Session:
                 self.lock.release()
 
     def leave(self) -> None:
-        """Finish only the transcript, since another session takes over the rest.
+        """Close only the recorder, because another session takes over all other parts.
 
-        A session without events leaves no transcript.
+        The transcript of a session without events is deleted.
         """
         if self._announced or self.started.resumed:
             self.recorder.close()
@@ -445,5 +446,5 @@ class Session:
 
 
 def _messages(request: Request) -> int:
-    """The number of messages in a prompt."""
+    """The number of messages in a request's prompt."""
     return 1 if isinstance(request.prompt, Infill) else len(request.prompt)

@@ -83,7 +83,7 @@ def test_the_documented_planner(workspace_dir: Path, own: Path) -> None:
     assert "In one sentence: how long" in json.dumps(of(events, "model_asked"))
     done, _ = run(workspace_dir, "--- reply\nx\n", "plugin:other")
     assert done.returncode == 2
-    assert "there is no planner 'plugin:other'" in done.stderr
+    assert "unknown planner 'plugin:other'" in done.stderr
     assert "plugin:brief" in done.stderr
 
 

@@ -155,7 +155,10 @@ def test_a_switch_that_fails_keeps_the_model(opened: Opener) -> None:
         if isinstance(event, ModelReplied):
             session.switch("gone")
     events = list(session.run("Really?"))
-    assert next(e.text for e in events if isinstance(e, Warned)) == "gone is not here; one stays"
+    assert (
+        next(e.text for e in events if isinstance(e, Warned))
+        == "gone is not here; the model is still one"
+    )
     assert outcome(events) == "answered"
 
 

@@ -334,7 +334,7 @@ def test_an_unknown_turn(talk: Callable) -> None:
     one.enter(QUESTION)
     with pytest.raises(UsageError) as caught:
         one.chat.rewind(7)
-    assert caught.value.hint == "there are: 1"
+    assert caught.value.hint == "the possible turns are: 1"
 
 
 # What is recorded
