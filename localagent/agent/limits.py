@@ -75,7 +75,7 @@ class SearchLimits:
     check_seconds: float = 15.0
     # Timed-out candidates in a row after which the check itself counts as hung
     timeouts: int = 3
-    lean_seconds: float = 0.5  # A shorter check does not get faster without pytest's plug-ins
+    lean_seconds: float = 0.5  # A shorter check gains no time without plug-ins
     # In a longer check, the tests take most of the time, not the plug-ins
     lean_max_seconds: float = 5.0
     # A check without plug-ins must take at most this share of the full check's time. In one
@@ -112,8 +112,8 @@ class SearchLimits:
     file_stops: int = 4  # Most stop texts, which are the first lines of tests in the prompt
     # Most rounds of whole files with other failing cases: as many as fit into ten minutes
     file_rounds: int = 24
-    # Seconds to write the files of one round. A round of seven long files took 215 of 300 s and
-    # left no time to repair one.
+    # Seconds to write the files of one round. A round of seven long files took 215 of 300 s, and no
+    # file was repaired.
     file_seconds: float = 40.0
 
     # Ideas, functions, crossover.
@@ -128,10 +128,9 @@ class SearchLimits:
     # Most functions of other candidates to try in one best candidate. Each trial runs a check.
     transplants: int = 8
 
-    # Infill.
-    # An infill's prompt has this many lines from a long file's start, `infill_before` lines before
-    # the place, and `infill_after` lines after it. It is a tenth as long as a prompt with task and
-    # tests.
+    # Infill. An infill's prompt has this many lines from a long file's start, `infill_before` lines
+    # before the place, and `infill_after` lines after the place. Such a prompt is a tenth as long
+    # as a prompt with task and tests.
     infill_head: int = 20
     infill_before: int = 120
     infill_after: int = 40

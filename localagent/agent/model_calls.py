@@ -258,10 +258,10 @@ def repeats(text: str) -> bool:
 def continuations(text: str, most: int) -> list[str]:
     """At most `most` texts from which a reply that repeats itself can continue.
 
-    Each text has all lines before the repetition. It then has the start of the line in which the
-    repetition begins, up to a place where the statement can end. `a = b.replace(…).replace(…` gives
-    `a = b`, then `a = b.replace(…)`. Without the start of that line, the model would write the same
-    repetition again.
+    Each text has all lines before the repetition. After these lines comes the start of the line in
+    which the repetition begins, up to a place where the statement can end. `a =
+    b.replace(…).replace(…` gives `a = b`, then `a = b.replace(…)`. Without the start of that line,
+    the model would write the same repetition again.
     """
     start = _repetition_start(text)
     if start is None:

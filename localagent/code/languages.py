@@ -10,7 +10,8 @@ To add a language:
    `code/structure.py` documents. Add the capability "definitions", and a sample to
    `tests/unit/code/test_structure.py`, which fails without one.
 
-The other capabilities need code in the harness. Each says below which module has that code.
+The other capabilities need code in the harness. The comment on each capability below names the
+module with that code.
 """
 
 from __future__ import annotations

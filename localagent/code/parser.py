@@ -67,7 +67,7 @@ class SyntaxFault:
 def faults(language: str, data: bytes) -> list[SyntaxFault]:
     """The syntax errors of a text, in order, at most `MAX_FAULTS`.
 
-    A grammar knows less than a compiler: it may take a C macro for an error. So only count the
+    A grammar knows less than a compiler, so it may report an error for a C macro. Only count the
     errors that an edit adds, compared with the text before the edit.
     """
     found: list[SyntaxFault] = []

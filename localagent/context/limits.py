@@ -34,7 +34,7 @@ class ContextLimits:
     # 70.3 %.
     used_score: float = 0.3  # Score of a used definition; the best passage has the score 1
     using_passages: int = 6
-    using_decay: float = 0.8  # Weight of each passage relative to the one before it
+    using_decay: float = 0.8  # Weight of each passage relative to the previous one
     definition_files: int = 10
     import_lines: int = 200  # Lines from the start of a file that may contain its imports
     import_gap: int = 12  # Most lines between two imports of one group

@@ -56,10 +56,10 @@ class DiskIndex:
     """The index of a workspace, in the database file `file`, by default in the user's cache.
 
     The first query and `refresh` bring the index up to date and report to `progress`. After
-    `patience` seconds they stop waiting and use the files indexed so far; `warning` says so. A
-    thread keeps a `live` index fresh. If the index cannot be used, all methods raise OSError and
-    sqlite3.Error. A live index does not raise them, but finds only files that a query names, and
-    `warning` says so.
+    `patience` seconds these methods stop waiting and use the files indexed so far; `warning` says
+    so. A thread keeps a `live` index fresh. If the index cannot be used, all methods raise OSError
+    and sqlite3.Error. A live index raises no errors, but then finds only files that a query names,
+    and `warning` says so.
     """
 
     def __init__(

@@ -122,7 +122,7 @@ def index_file(root: Path) -> Path:
 
 
 class Store:
-    """The open index of one repository. Use it from one thread.
+    """The open index of one repository. Use a `Store` from one thread only.
 
     Raises OSError if the folder of the index cannot be made, and sqlite3.Error if the disk is full.
     """

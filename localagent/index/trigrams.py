@@ -30,7 +30,8 @@ def literals_of(pattern: str, *, regex: bool) -> list[Clause]:
     if not regex:
         return [(part,) for part in re.split(r"[^\x00-\x7f]+", pattern) if part]
     try:
-        # The parser of `re` has no public name. With it, this module and `re` read a pattern alike.
+        # The parser of `re` has no public name. This module uses that parser, so that it reads a
+        # pattern as `re` does.
         parsed: Any = import_module("re._parser").parse(pattern)
     except (ImportError, AttributeError, re.error, OverflowError, RecursionError):
         return []

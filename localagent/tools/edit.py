@@ -1,4 +1,4 @@
-"""The `edit` tool: search/replace blocks, or one function, in an existing file."""
+"""The `edit` tool: replaces passages, or one function, in an existing file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `list` tool: the files of a folder as a tree, without ignored files."""
+"""The `list` tool: shows the files of a folder as a tree, without ignored files."""
 
 from __future__ import annotations
 

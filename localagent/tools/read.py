@@ -1,4 +1,4 @@
-"""The `read` tool: a file, or some of its lines, with line numbers."""
+"""The `read` tool: shows a file, or some of its lines, with line numbers."""
 
 from __future__ import annotations
 

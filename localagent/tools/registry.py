@@ -1,4 +1,4 @@
-"""The list of the built-in tools."""
+"""The built-in tools, and the specs of all tools by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `shell` tool: a command in a sandboxed snapshot of the workspace."""
+"""The `shell` tool: runs a command in a sandboxed snapshot of the workspace."""
 
 from __future__ import annotations
 

@@ -34,11 +34,11 @@ _PYTEST_LINES = re.compile(r"^(?:AssertionError: )?assert .*\n\n- (.+)\n(?:\? .*
 _COMPARED = re.compile(
     r"^(?:AssertionError: (?:assert |[A-Z]\w+ differ: )?|assert )(.+) [!=]= (.+)$", re.M
 )
-# Texts with a lower similarity differ in more than one place.
+# Two texts with a similarity below this value differ in more than one place.
 _LEAST_RATIO = 0.5
-# A difference longer than this comes from more than a slip in one constant.
+# A difference of more characters comes from more than a slip in one constant.
 _EDIT_CHARS = 12
-# Comparing values longer than this takes more time than a check.
+# Comparing values of more characters takes more time than a check.
 _COMPARED_CHARS = 400
 # Nearness of any failed assertion, nearness of a failed comparison, and the most that similar
 # values add.

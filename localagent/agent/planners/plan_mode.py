@@ -1,7 +1,8 @@
 """Plan mode: a turn that reads and searches, writes a plan, and changes no file.
 
 The harness finds the code that the task is about, as for a question. The model writes a numbered
-list, under a grammar where the backend has one. The mode is the same for every planner and model.
+list, under a grammar if the backend supports grammars. The mode is the same for every planner and
+model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The `react` planner, for models that can hold a plan: tool calls in a loop.
+"""The `react` planner, for models that can follow a plan: the model makes tool calls in a loop.
 
 Each step appends to the conversation, so the model reads each token once. The answer to a reply
 without a tool call is an example of a call. A repeated call is refused. The call `done` ends the

@@ -1,8 +1,8 @@
 """Fault localization: find the files to change and their suspicious lines.
 
-Files rank by this evidence, the strongest first: the task names the file; failing tests ran lines
-of it that passing tests did not; tracebacks contain it; failing tests import it; the index returns
-it for the task.
+Files that the task names come first, then files with lines that failing tests ran and passing tests
+did not run. Next come files in tracebacks, files that failing tests import, and the index's hits
+for the task.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
         by_name.setdefault(PurePosixPath(file).name, []).append(file)
     for text in _path_like(prompt):
         if text.startswith("/") and not text.startswith(str(workspace.root)) and not _exists(text):
-            continue  # a URL's path, or text like "and/or", not a file of this machine
+            continue  # a URL's path, or a text like "and/or", which is no file here
         path = workspace.relative(text)
         same_name = by_name.get(PurePosixPath(path).name, [])
         if not workspace.exists(path) and len(same_name) == 1:
@@ -248,7 +248,8 @@ def import_levels(imported: Mapping[str, Collection[str]]) -> dict[str, int]:
     groups = import_cycles(imported)
     place = {path: number for number, group in enumerate(groups) for path in group}
     lengths: list[int] = []
-    for number, group in enumerate(groups):  # the groups that a group imports come before it
+    # imported groups come before the groups that import them
+    for number, group in enumerate(groups):
         below = {place[other] for path in group for other in imported[path]} - {number}
         lengths.append(max((lengths[other] + 1 for other in below), default=0))
     return {path: lengths[place[path]] for path in imported}

@@ -2,11 +2,11 @@
 
 To add a strategy, touch three files:
 
-1. `strategies/NAME.py`: a generator function `NAME(turn, problem, board)`. It yields lists of
-   `Draft`; the search asks those of one list side by side. It resumes after they were judged and
-   may look at the board, or yield [] to wait for other strategies' results. A draft without a
-   request asks no model (`Draft.of_text`).
-2. This file: name the function in `schedule_for`, at its place in the order.
+1. `strategies/NAME.py`: a generator function `NAME(turn, problem, board)` that yields lists of
+   `Draft`. The search asks the drafts of one list side by side, judges them, and resumes the
+   generator. The strategy may then read the board, or yield [] to wait for other strategies'
+   results. A draft without a request asks no model (`Draft.of_text`).
+2. `strategies/__init__.py`: name the function in `schedule_for`, at its place in the order.
 3. `tests/unit/agent/repair/strategies/test_NAME.py`: judge its drafts with `ScriptedModel` and
    `ScriptedSandbox` (in `tests/doubles`), which need no process.
 """

@@ -32,8 +32,8 @@ _Pick = Callable[[Problem, Board], tuple[str, CheckResult | None]]
 def quick_infill(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """Try a greedy infill at the few most suspicious places, if most tests pass already.
 
-    The prompts have neither the tests nor the task, so they are a tenth as long. On a small machine
-    they take seconds; a full prompt takes a minute.
+    These infill prompts contain neither the tests nor the task. On a small machine the model reads
+    an infill prompt in seconds, and a full prompt in a minute.
     """
     _, result = best_text(problem, board)
     if result is not None and most_pass(result):
