@@ -128,9 +128,10 @@ class SearchLimits:
     # Most functions of other candidates to try in one best candidate. Each trial runs a check.
     transplants: int = 8
 
-    # Infill. An infill's prompt has this many lines from a long file's start, `infill_before` lines
-    # before the place, and `infill_after` lines after the place. Such a prompt is a tenth as long
-    # as a prompt with task and tests.
+    # Infill.
+    # An infill's prompt has this many lines from a long file's start, `infill_before` lines before
+    # the place, and `infill_after` lines after the place. Such a prompt is a tenth as long as a
+    # prompt with task and tests.
     infill_head: int = 20
     infill_before: int = 120
     infill_after: int = 40

@@ -143,7 +143,8 @@ def ask_once(
             elif isinstance(chunk, Finish):
                 cancelled = chunk.reason == "cancelled"
                 record(_reply_event(purpose, text, chunk))
-            if late.is_set():  # repeat the call: a model that is still loading ignores it
+            # cancel again: a model that is still loading ignores the first cancel
+            if late.is_set():
                 model.cancel()
         return "" if cancelled else text
     finally:

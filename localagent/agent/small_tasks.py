@@ -262,7 +262,7 @@ def _is_usable(subject: str) -> bool:
 
 
 def _imperative(subject: str) -> str:
-    """ "Added x", "Adds x", "adding x" and "Fix: add x" as "Add x"; others stay as they are."""
+    """ "Added x", "Adds x", "adding x" and "Fix: add x" as "Add x"; others do not change."""
     bare = _KIND.sub("", subject, count=1) if _KIND.match(subject) else subject
     first, _, rest = bare.partition(" ")
     verb = _base_form(first.lower())

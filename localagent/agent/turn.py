@@ -270,7 +270,7 @@ class Turn:
         yield from (Warned(text) for text in self.services.rules.drain_warnings())
 
     def seconds_left(self) -> float | None:
-        """Seconds until the user's time limit; negative after it, None without a limit."""
+        """Seconds until the user's time limit; negative after the limit, None without a limit."""
         if self.limits.seconds is None:
             return None
         return self.limits.seconds - (time.monotonic() - self.ledger.started)

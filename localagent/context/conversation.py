@@ -131,7 +131,7 @@ def new_names(map_: str, thread: Thread) -> str:
 
 
 def subtract_spans(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
-    """The spans of those lines of `spans` that no span of `known` contains."""
+    """Spans of the lines in `spans` that no span of `known` contains."""
     left = list(spans)
     for first, last in known:
         cut = [((a, min(b, first - 1)), (max(a, last + 1), b)) for a, b in left]

@@ -26,8 +26,8 @@ from localagent.workspace.workspace import Workspace
 class Changes:
     """The differences between disk and index: `changed` and new files, the most useful first.
 
-    `deleted` are the files to remove from the index. `hidden` are those of the deleted files that
-    still exist, but that the model may no longer read. `files` are all files that the model may
+    `deleted` are the files to remove from the index. `hidden` are the deleted files that still
+    exist on disk, but that the model may no longer read. `files` are all files that the model may
     read, sorted.
     """
 

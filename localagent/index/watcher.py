@@ -94,8 +94,8 @@ class Watcher:
         observer.start()
         for one in watched:
             observer.schedule(handler, str(self._root / one.folder), recursive=one.recursive)
-        # watchdog does not report that it reached a limit below a folder. One more watch then
-        # fails.
+        # watchdog does not report that it reached a limit below a folder. Adding one more watch
+        # then fails.
         one_more = observer.schedule(FileSystemEventHandler(), self._root.anchor, recursive=False)
         observer.unschedule(one_more)
 

@@ -95,7 +95,7 @@ CHECK = ToolSpec("check", body="command", verb="run the check")
 """The project's check: the model cannot call `check`, but permission rules apply to it."""
 
 MayHave = Callable[[str, Sequence[str], bool], Sequence[str]]
-"""Returns those of the files that may contain a pattern. True means a regular expression."""
+"""Returns the files that may contain a pattern. True marks the pattern as a regular expression."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ def guided_mutation(_turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     """Make the changes that failing tests suggest, one at a time, for wrong texts and failing
     lookups.
 
-    A change stays if it is nearer to passing and no passed test fails. The best text comes first,
-    then texts that pass at least half as many tests, because the best text is not always the
-    easiest to repair.
+    A change stays if the text comes nearer to passing and every passed test still passes. The best
+    text comes first, then texts that pass at least half as many tests, because the best text is not
+    always the easiest to repair.
     """
     tried: set[str] = set()
     while problem.language.can("mutation"):
