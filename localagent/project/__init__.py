@@ -1,1 +1,1 @@
-"""The project of a command: workspace, settings, consent, rules, prompts and commands."""
+"""The project that a command works on: settings, consent, rules, prompts and commands."""

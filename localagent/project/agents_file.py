@@ -1,7 +1,7 @@
-"""A first AGENTS.md from what a repository shows: commands, layout, conventions.
+"""Write a first AGENTS.md from a repository's files: commands, layout, conventions.
 
-No model writes it: the same repository gives the same text. It is short, since the model reads it
-with every task.
+The text is made without a model, so the same repository always gives the same text. The text is
+short, because the model reads it with every task.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from localagent.code.languages import language_of
 from localagent.code.symbols import Symbol
 from localagent.project.build_commands import Read, build_commands, python_tools, toml
 
-SAMPLE = 200  # most files that are read
-_CLEAR = 0.9  # share of files from which a habit counts as a convention
+SAMPLE = 200  # the largest number of files that are read
+_CLEAR = 0.9  # the share of files that must follow a habit before it counts as a convention
 
 _FORMATTERS = (
     (".prettierrc", "prettier"),
@@ -30,7 +30,7 @@ _FORMATTERS = (
     (".rubocop.yml", "rubocop"),
     (".editorconfig", "editorconfig"),
 )
-# Patterns of imports or manifests; the first match names the framework.
+# Patterns for imports and manifests. The first pattern that matches names the test framework.
 _FRAMEWORKS = (
     (r"^\s*(?:import|from) pytest\b", "pytest"),
     (r"^\s*(?:import|from) unittest\b", "unittest"),
@@ -48,7 +48,7 @@ _FRAMEWORKS = (
 
 
 def languages(files: Sequence[str]) -> list[tuple[str, int]]:
-    """The languages of a project's own code with their numbers of files, the most first."""
+    """The languages of a project's own code, with their numbers of files, most files first."""
     counts = Counter(
         language_of(path).title for path in files if is_code(path) and not is_vendored(path)
     )
@@ -56,7 +56,7 @@ def languages(files: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def conventions(files: Sequence[str], read: Read) -> list[str]:
-    """One line for each clear convention; the same files give the same lines."""
+    """One line for each clear convention of the project."""
     spoken = [name for name, count in languages(files) if count >= max(1, len(files) // 20)]
     own = [p for p in files if not (is_vendored(p) or is_docs(p) or is_data(p))]
     texts = {p: read(p) for p in own if is_code(p) and not is_test(p)}
@@ -76,7 +76,7 @@ def conventions(files: Sequence[str], read: Read) -> list[str]:
 
 
 def _indentation(texts: Sequence[str]) -> str:
-    """The indentation of the first indented lines, where nearly all files agree, or ""."""
+    """The indentation of the files' first indented lines; "" unless nearly all files agree."""
     counts: Counter[str] = Counter()
     for text in texts:
         first = re.search(r"^[^\s#/*'\"][^\n]*[:{(]\s*\n([ \t]+)\S", text, re.M)
@@ -130,7 +130,7 @@ def _testing(files: Sequence[str], read: Read) -> Iterator[str]:
 
 
 def _quotes(texts: Sequence[str]) -> str:
-    """The kind of quotes that nearly all short strings have."""
+    """The kind of quotes around nearly all short strings; "" if there is none."""
     double = sum(len(re.findall(r'(?<!")"(?!")[^"\'\n]*"', text)) for text in texts)
     single = sum(len(re.findall(r"(?<!')'(?!')[^'\"\n]*'", text)) for text in texts)
     total = double + single
@@ -147,7 +147,10 @@ _NAMES = 4  # of each
 def agents_file(
     name: str, files: Sequence[str], read: Read, used: Sequence[tuple[str, Sequence[Symbol]]]
 ) -> str:
-    """The AGENTS.md of the project `name`; `used` are the most used files and definitions."""
+    """The text of AGENTS.md for the project `name`.
+
+    `used` lists the most used files, each with its definitions.
+    """
     return "\n".join(_lines(name, files, read, used)) + "\n"
 
 
@@ -170,7 +173,7 @@ def _lines(
 
 
 def _layout(files: Sequence[str]) -> Iterator[str]:
-    """The top folders with their contents, those with the most files first."""
+    """One line for each top folder with its contents, the folders with the most files first."""
     inside: dict[str, list[str]] = defaultdict(list)
     for path in files:
         folder, _, rest = path.partition("/")

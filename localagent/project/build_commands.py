@@ -1,7 +1,7 @@
-"""The commands that build, test, lint and format a project, by its files. Nothing runs.
+"""Find the commands that build, test, lint and format a project, without running any.
 
-The project's scripts and targets come first (scripts/, Makefile, justfile, package.json), since its
-developers use them; then the usual commands of its tools.
+The project's own scripts and targets (scripts/, Makefile, justfile, package.json) come first,
+because its developers use them. The usual commands of the project's tools come next.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 PURPOSES = ("build", "test", "lint", "format", "types", "run")
 
 Read = Callable[[str], str]
-"""Returns a file's text, "" for an unreadable file."""
+"""A function that returns a file's text, or "" for an unreadable file."""
 
-# The usual names of targets and scripts for each purpose.
+# For each purpose, the usual names of targets and scripts.
 _NAMES: dict[str, tuple[str, ...]] = {
     "build": ("build", "compile"),
     "test": ("test", "tests", "check"),
@@ -62,7 +62,7 @@ _PYTHON_TOOLS: dict[str, dict[str, str]] = {
 
 
 def build_commands(files: Sequence[str], read: Read) -> dict[str, str]:
-    """The command for each purpose that has one, in the order of PURPOSES."""
+    """The command for each purpose for which one is found, in the order of PURPOSES."""
     found: dict[str, str] = {}
     for purpose, command in _all(frozenset(files), read):
         found.setdefault(purpose, command)
@@ -92,7 +92,7 @@ def _all(files: frozenset[str], read: Read) -> Iterator[tuple[str, str]]:
 
 
 def python_tools(files: frozenset[str], read: Read) -> list[str]:
-    """The tools with a section in pyproject.toml or a settings file."""
+    """The Python tools that have a section in pyproject.toml or their own settings file."""
     own = {"ruff.toml": "ruff", ".ruff.toml": "ruff", "mypy.ini": "mypy", "pytest.ini": "pytest"}
     found = [tool for name, tool in own.items() if name in files]
     if "pyproject.toml" in files:
@@ -102,7 +102,7 @@ def python_tools(files: frozenset[str], read: Read) -> list[str]:
 
 
 def toml(text: str) -> dict[str, object]:
-    """The content of a TOML file, {} where it cannot be parsed."""
+    """Parse a TOML file; {} if the text is not valid TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -110,7 +110,7 @@ def toml(text: str) -> dict[str, object]:
 
 
 def _below(files: frozenset[str], folder: str) -> Iterator[str]:
-    """The programs directly in a folder: names without a suffix, and shell scripts."""
+    """The names of the programs directly in a folder: shell scripts, and files without suffix."""
     for path in files:
         head, _, name = path.rpartition("/")
         if head == folder and ("." not in name or name.endswith(".sh")):
@@ -118,7 +118,7 @@ def _below(files: frozenset[str], folder: str) -> Iterator[str]:
 
 
 def _commands_by_purpose(names: set[str], prefix: str) -> Iterator[tuple[str, str]]:
-    """The `names` that stand for a purpose, with their commands."""
+    """For each of `names` that is usual for a purpose, the purpose and the command."""
     between = "" if prefix.endswith("/") else " "
     for purpose, called in _NAMES.items():
         for word in called:
@@ -142,7 +142,7 @@ def _package_manager(files: frozenset[str]) -> str:
 
 
 def find_check(files: Sequence[str], read: Any) -> str:
-    """The project's check command by its files, or ""."""
+    """A check command that fits the project's files, or ""."""
     names = set(files)
     tests = [f for f in files if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", f)]
     if tests or "pytest.ini" in names:

@@ -32,9 +32,9 @@ from localagent.workspace.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class ProjectFiles:
-    """The files of a project that change the agent, by the user's consent.
+    """The files of a project that need the user's consent, sorted by the user's answers.
 
-    The user agreed to the `usable` files, and has not yet decided on the `pending` ones.
+    The user agreed to the `usable` files, and has not answered about the `pending` files yet.
     `warnings` name the files that are not used, and say why.
     """
 
@@ -51,7 +51,7 @@ class ProjectFiles:
 class Project:
     """An opened workspace with its settings and the user's consent.
 
-    A command opens its project once and hands it down. `flags` are the settings that the command
+    Each command of localagent opens its project once. `flags` are the settings that the command
     line overrides, by key.
     """
 
@@ -62,7 +62,7 @@ class Project:
 
     @classmethod
     def open(cls, directory: str | Path, flags: Mapping[str, Any] | None = None) -> Project:
-        """Open the project in `directory`. A flag that is None overrides nothing.
+        """Open the project in `directory`. A flag with the value None overrides no setting.
 
         Raises WorkspaceError, ConfigError.
         """
@@ -71,7 +71,7 @@ class Project:
         return cls(workspace, settings, Consent(workspace.root), dict(flags or {}))
 
     def reopen(self, **flags: Any) -> Project:
-        """Read settings and files again, with `flags` over those of before.
+        """Read settings and files again, with the same flags; `flags` override them.
 
         Raises WorkspaceError, ConfigError.
         """
@@ -89,7 +89,7 @@ class Project:
 
     @property
     def files(self) -> ProjectFiles:
-        """The project's files, by what the user has agreed to until now."""
+        """The project's files, sorted by the answers that the user has given so far."""
         return files_by_consent(self._scanned, self.consent, self.settings.project_files)
 
     @cached_property
@@ -101,10 +101,10 @@ class Project:
         tools: Mapping[str, str] | None = None,
         sources: Mapping[str, tuple[str, str]] | None = None,
     ) -> Prompts:
-        """The texts that models see: the user's, then the project's, then localagent's.
+        """The prompts for models. The user's come before the project's, and localagent's come last.
 
-        `tools` are descriptions of plug-in tools, and `sources` their files and SHA-256, both by
-        the name of the prompt.
+        `tools` are the descriptions of plug-in tools by the name of their prompt. `sources` are the
+        files of these descriptions, each with its SHA-256.
         """
         start = f"{FOLDER}/prompts/"
         prompts = {
@@ -121,12 +121,12 @@ class Project:
 
 
 def user_prompts() -> Prompts:
-    """The texts that models see without any project: the user's, then localagent's."""
+    """The prompts for models without a project. The user's come before localagent's."""
     return Prompts([config_dir() / "prompts"], {}, {}, {})
 
 
 def files_by_consent(scanned: ProjectScan, consent: Consent, setting: str) -> ProjectFiles:
-    """Sort `scanned` by what the user agreed to; `setting` is `project_files`."""
+    """Sort the scanned files by the user's answers. `setting` is the setting project_files."""
     if setting == "never":
         if not scanned.files:
             return ProjectFiles()
@@ -145,7 +145,7 @@ def files_by_consent(scanned: ProjectScan, consent: Consent, setting: str) -> Pr
 
 
 def _first_five(paths: list[str]) -> str:
-    """Up to five paths, as the subject of a sentence."""
+    """Up to five paths as the start of a sentence, such as "a.md, b.md of this project are"."""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return f"{', '.join(paths[:5])}{more} of this project {'is' if len(paths) == 1 else 'are'}"
 
@@ -153,8 +153,8 @@ def _first_five(paths: list[str]) -> str:
 def session_rules(project: Project) -> PromptRules:
     """The rules for a session in `project`.
 
-    The rules of a folder are read once, so that the session's prompts stay the same. Raises
-    ConfigError where the user's rules cannot be read.
+    The rules of each folder are read only once, so that the session's prompts stay the same. Raises
+    ConfigError if the user's rules cannot be read.
     """
     data = _user_rules()
     text = data.decode("utf-8-sig", "replace")
@@ -168,9 +168,9 @@ def session_rules(project: Project) -> PromptRules:
 
 
 def nearest_rules(workspace: Workspace, path: str) -> ProjectFile | None:
-    """The AGENTS.md nearest above the file or folder at `path`; None without one.
+    """The AGENTS.md in the folder of `path` or the nearest folder above it; None if none is found.
 
-    The AGENTS.md of the workspace's root does not count, nor does one that cannot be read.
+    The AGENTS.md in the workspace's root does not count. Returns None if the file is unreadable.
     """
     try:
         name = workspace.relative(path) if path else "."
@@ -188,7 +188,7 @@ def nearest_rules(workspace: Workspace, path: str) -> ProjectFile | None:
 
 
 def _user_rules() -> bytes:
-    """The user's rules for every project; empty without any. Raises ConfigError."""
+    """The user's rules for every project; empty if there are none. Raises ConfigError."""
     path = config_dir() / RULES
     try:
         path.stat()
@@ -196,7 +196,7 @@ def _user_rules() -> bytes:
     except FileNotFoundError:
         return b""
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be used: {error}") from None
+        raise ConfigError(f"cannot use {path}: {error}") from None
 
 
 def read_user_file(path: Path) -> bytes:
@@ -205,9 +205,9 @@ def read_user_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ValueError(f"it cannot be read: {error.strerror}") from None
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
+        raise ValueError(f"the file is larger than {MAX_BYTES >> 10} KiB")
     return data
 
 

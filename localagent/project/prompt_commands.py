@@ -1,4 +1,4 @@
-"""Commands of the user and of a project: Markdown files whose text becomes a task.
+"""Commands from Markdown files of the user and of a project; a command's text becomes a task.
 
     <config>/commands/NAME.md          the user's
     .localagent/commands/NAME.md       a project's, once the user agreed to its text
@@ -10,18 +10,18 @@
     ---
     Review $1 with an eye on ${2:-mistakes}. All arguments: $ARGUMENTS
 
-A front end uses it in three steps:
+A front end uses this module in three steps:
 
     commands = prompt_commands(project)
-    command = commands.get("review")                 # UsageError where there is none, with why
-    session.run(command.task('src/app.py "tests"'))  # UsageError where an argument is missing
+    command = commands.get("review")                 # UsageError if there is no such command
+    session.run(command.task('src/app.py "tests"'))  # UsageError if an argument is missing
 
-and sets the session's mode to `command.mode_from(session.mode)` for that turn.
+For this turn, the front end sets the session's mode to `command.mode_from(session.mode)`.
 
-`$ARGUMENTS` stands for all arguments, and `$1` to `$9` for single words, quoted as in a shell.
-`${1:-default}` and `${ARGUMENTS:-default}` have a default. `\\$1` is a plain "$1". A text without
-placeholders gets the arguments at its end. Nothing in the text runs, and placeholders in arguments
-stay as they are.
+`$ARGUMENTS` stands for all arguments, and `$1` to `$9` stand for single words, quoted as in a
+shell. `${1:-default}` and `${ARGUMENTS:-default}` have a default. `\\$1` is a literal "$1". If a
+text has no placeholder, the arguments are added at its end. No part of the text is run as a
+command, and placeholders in arguments are not replaced.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _ENTRY = re.compile(r"([A-Za-z][\w-]*)\s*:(?:\s+(.*))?$")
 
 
 def split(text: str) -> tuple[dict[str, str], str]:
-    """The front matter's values by key, and the text after it.
+    """Split `text` into the values of its front matter, by key, and the text after that.
 
-    Raises ValueError with the line of a mistake.
+    Raises ValueError with the number of the invalid line.
     """
     lines = text.splitlines()
     if not lines or lines[0].rstrip() != _FENCE:
@@ -60,9 +60,9 @@ def split(text: str) -> tuple[dict[str, str], str]:
             continue
         entry = _ENTRY.match(line)
         if entry is None:
-            raise ValueError(f"line {number} is no 'key: value': {line.strip()[:60]!r}")
+            raise ValueError(f"line {number} is not 'key: value': {line.strip()[:60]!r}")
         values[entry[1]] = _plain((entry[2] or "").strip())
-    raise ValueError("its front matter has no closing line '---'")
+    raise ValueError("the front matter has no closing line '---'")
 
 
 def _plain(value: str) -> str:
@@ -73,7 +73,7 @@ def _plain(value: str) -> str:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _KEYS = ("description", "mode", "arguments")
-# The names of other agents for the same key.
+# Names that other agents use for our keys.
 _ALIASES = {"argument-hint": "arguments"}
 _PLACE = re.compile(
     r"\\\$|\$(?:(?P<word>[1-9](?!\d)|ARGUMENTS\b)"
@@ -83,10 +83,11 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PromptCommand:
-    """One command from the file `path`, with the hash `sha256`; `project` says whose it is.
+    """One command from the file `path`, whose hash is `sha256`.
 
-    `mode` is the mode of its turns; None means the session's, and `bound` that it can only be
-    stricter. `arguments` describes the arguments ("FILE [WHAT]"), or is "".
+    `project` is True for a project's command, and False for the user's. `mode` is the mode of the
+    command's turns; None means the session's mode. With `bound`, `mode` can only make the session's
+    mode stricter. `arguments` describes the arguments, such as "FILE [WHAT]", or is "".
     """
 
     name: str
@@ -100,10 +101,10 @@ class PromptCommand:
     sha256: str = ""
 
     def task(self, given: str | Sequence[str] = "") -> str:
-        """The task: the text with its placeholders filled.
+        """The task: the command's text with its placeholders replaced by the arguments `given`.
 
-        `given` is the rest of the input line, or words that a shell has split. Raises UsageError
-        for a missing word without a default, and for an open quote.
+        `given` is one line, or a list of words. Raises UsageError if an argument without a default
+        is missing, or if a quote is not closed.
         """
         everything = given.strip() if isinstance(given, str) else " ".join(given)
         used = False
@@ -126,7 +127,7 @@ class PromptCommand:
         return filled if used or not everything else f"{filled}\n\n{everything}"
 
     def mode_from(self, now: Mode) -> Mode:
-        """The mode of the turn, where the session's mode is `now`."""
+        """The mode of the command's turn in a session with the mode `now`."""
         if self.mode is None:
             return now
         if self.bound:
@@ -140,23 +141,25 @@ class PromptCommand:
             return shlex.split(given)
         except ValueError:
             raise UsageError(
-                f"the command {self.name}: a quote in its arguments is not closed",
-                'words are split as in a shell; put "…" around an apostrophe',
+                f"a quote in the arguments of the command {self.name} is not closed",
+                'arguments are quoted as in a shell; put "…" around a word with an apostrophe',
             ) from None
 
     def _missing(self, wanted: int, given: int) -> UsageError:
         said = f"{given} argument{'' if given == 1 else 's'}"
         return UsageError(
-            f"the command {self.name} needs at least {wanted} and got {said}",
-            f"it takes: {self.arguments}" if self.arguments else f"its text uses ${wanted}",
+            f"the command {self.name} needs at least {wanted}, but got {said}",
+            f"arguments: {self.arguments}"
+            if self.arguments
+            else f"the command's text uses ${wanted}",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class PromptCommands:
-    """All commands by name. `unusable` has the error of each file that is not used.
+    """All commands by name. `unusable` has an error for each file that is not used.
 
-    `warnings` name mistakes in files and unknown keys.
+    `warnings` report mistakes and unknown keys in the files.
     """
 
     found: Mapping[str, PromptCommand] = field(default_factory=dict)
@@ -164,7 +167,7 @@ class PromptCommands:
     warnings: tuple[str, ...] = ()
 
     def get(self, name: str) -> PromptCommand:
-        """The command of that name ("review", also "/review"). Raises UsageError."""
+        """The command with the name `name`, such as "review" or "/review". Raises UsageError."""
         wanted = name.removeprefix("/")
         if wanted in self.found:
             return self.found[wanted]
@@ -172,21 +175,22 @@ class PromptCommands:
             raise self.unusable[wanted]
         known = ", ".join(self.found)
         raise UsageError(
-            f"there is no command {wanted!r}",
-            f"the commands are: {known}" if known else f"put yours into {user_folder()}",
+            f"unknown command {wanted!r}",
+            f"the commands are: {known}" if known else f"put your commands into {user_folder()}",
         )
 
 
 def user_folder() -> Path:
-    """The folder of the user's commands. It may not exist."""
+    """The folder of the user's commands; the folder may not exist."""
     return config_dir() / "commands"
 
 
 def prompt_commands(project: Project) -> PromptCommands:
-    """The user's commands, and those of the project that the user agreed to.
+    """The user's commands, and the project's commands that the user agreed to.
 
-    The user's command wins over the project's of the same name. A project's command can only run in
-    a stricter mode than the session's; so can a user's where the policy locks the mode.
+    If both have a command of the same name, the user's is used. A project's command can only make
+    the session's mode stricter. If the policy locks the mode, this holds for the user's commands
+    too.
     """
     mode_locked = any("mode" in table for table in project.policy.settings.values())
     files = project.files
@@ -209,7 +213,7 @@ def prompt_commands(project: Project) -> PromptCommands:
             warnings.append(f"{path} is not used: {error}")
             continue
         if unknown:
-            warnings.append(f"{path}: {', '.join(unknown)} in its front matter has no meaning here")
+            warnings.append(f"{path}: unknown keys in the front matter: {', '.join(unknown)}")
     return PromptCommands(dict(sorted(found.items())), unusable, tuple(warnings))
 
 
@@ -229,13 +233,13 @@ def _user_files() -> list[Path]:
 def _read(
     name: str, path: str, data: bytes, project: bool, mode_locked: bool
 ) -> tuple[PromptCommand, list[str]]:
-    """The command of a file, and its unknown keys. Raises ValueError with the mistake."""
+    """Parse a command's file; returns the command and unknown keys. Raises ValueError."""
     if not _NAME.fullmatch(name):
-        raise ValueError("a command's name has only letters, digits, - and _")
+        raise ValueError("a command's name may only contain letters, digits, - and _")
     values, body = split(data.decode("utf-8-sig", "replace"))
     values = {_ALIASES.get(key, key): value for key, value in values.items()}
     if not body.strip():
-        raise ValueError("it has no text")
+        raise ValueError("the file has no text after the front matter")
     command = PromptCommand(
         *(name, body.strip(), path, project),
         description=values.get("description", "") or _first_line(body),
@@ -253,7 +257,7 @@ def _mode(text: str) -> Mode | None:
     for mode in MODES:
         if mode == text:
             return mode
-    raise ValueError(f"its mode is {text!r}; modes are {', '.join(MODES)}")
+    raise ValueError(f"unknown mode {text!r}; the modes are {', '.join(MODES)}")
 
 
 def _first_line(body: str) -> str:

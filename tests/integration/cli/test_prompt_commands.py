@@ -42,7 +42,7 @@ def test_list_and_show(workspace_dir: Path, folder: Path) -> None:
     assert "explain.md (mode plan)" in shown.stderr
     missing = run_in(workspace_dir, "commands", "show", "explain")
     assert (missing.returncode, missing.stdout) == (2, "")
-    assert "hint: it takes: FILE" in missing.stderr
+    assert "hint: arguments: FILE" in missing.stderr
 
 
 def test_a_run_of_one(workspace_dir: Path, folder: Path, scripted: Path) -> None:

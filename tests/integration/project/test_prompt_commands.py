@@ -55,10 +55,10 @@ def test_arguments_are_put_in(text: str, given: str | list[str], task: str) -> N
 
 
 def test_a_missing_word_and_an_open_quote_are_said() -> None:
-    with pytest.raises(UsageError, match="needs at least 2 and got 1 argument") as caught:
+    with pytest.raises(UsageError, match="needs at least 2, but got 1 argument") as caught:
         command("$1 $2", arguments="FROM TO").task("a")
-    assert caught.value.hint == "it takes: FROM TO"
-    with pytest.raises(UsageError, match="quote in its arguments is not closed"):
+    assert caught.value.hint == "arguments: FROM TO"
+    with pytest.raises(UsageError, match=r"quote in the arguments of the command .* is not closed"):
         command("Rename $1").task("the user's name")
 
 
@@ -97,7 +97,7 @@ def test_front_matter(text: str, values: dict[str, str], body: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("---\na: b\n", "no closing line"), ("---\n- a\n---\n", "line 2 is no 'key: value'")],
+    [("---\na: b\n", "no closing line"), ("---\n- a\n---\n", "line 2 is not 'key: value'")],
 )
 def test_front_matter_that_cannot_be_read(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
@@ -138,11 +138,14 @@ def test_the_users_own(tmp_path: Path) -> None:
     assert found.get("plain").description == "Do the thing"
     assert set(found.unusable) == {"broken", "empty", "gone", "no name"}
     told = "\n".join(found.warnings)
-    assert "broken.md is not used: its mode is 'yolo'; modes are plan, ask, auto-edit, auto" in told
-    assert "review.md: model in its front matter has no meaning here" in told
-    with pytest.raises(UsageError, match=r"broken\.md is not used: its mode is 'yolo'"):
+    assert (
+        "broken.md is not used: unknown mode 'yolo'; the modes are plan, ask, auto-edit, auto"
+        in told
+    )
+    assert "review.md: unknown keys in the front matter: model" in told
+    with pytest.raises(UsageError, match=r"broken\.md is not used: unknown mode 'yolo'"):
         found.get("broken")
-    with pytest.raises(UsageError, match="there is no command 'other'") as caught:
+    with pytest.raises(UsageError, match="unknown command 'other'") as caught:
         found.get("other")
     assert "bytes, plain, review" in caught.value.hint
 
