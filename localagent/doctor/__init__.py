@@ -1,1 +1,1 @@
-"""What this machine has and what localagent would do on it; `localagent doctor` shows it."""
+"""Examine this machine and report whether localagent works on it (`localagent doctor`)."""

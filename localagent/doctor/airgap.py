@@ -1,7 +1,7 @@
-"""`doctor --airgap`: try each part of the guarantee that nothing leaves this machine.
+"""`doctor --airgap`: test each part of the guarantee that nothing leaves this machine.
 
-Every part is a `Check`, and all must hold. `page` makes the report for an administrator.
-docs/threat-model.md says what each part is for.
+The guarantee holds if every `Check` holds. `page` writes the report for an administrator.
+docs/threat-model.md explains each part.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ from localagent.sandbox.select import choose
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part of the guarantee: whether it holds, the findings, and what to do where it does not.
+    """The result for one part of the guarantee.
 
-    `attempts` are the escape tests, one line each.
+    `found` describes what was found, and `hint` says what to do if the part does not hold.
+    `attempts` has one line for each escape test.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Check:
     attempts: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """The part under the keys that `--json` has."""
+        """The result under the keys of the output with `--json`."""
         return {
             "name": self.name,
             "holds": self.holds,
@@ -58,7 +59,9 @@ class Check:
 
 
 def airgap(directory: Path) -> list[Check]:
-    """Try all parts for a run in `directory`. This takes some seconds and reads the model files.
+    """Test all parts of the guarantee for a run in `directory`.
+
+    This takes some seconds, because it runs the escape tests and reads the model files.
 
     Raises ConfigError, WorkspaceError, LockError.
     """
@@ -78,19 +81,25 @@ def airgap(directory: Path) -> list[Check]:
 
 
 def process(state: EgressState) -> Check:
-    """Whether the kernel holds localagent's own process."""
+    """Check that the kernel confines localagent's own process."""
     hint = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
     found = f"{state}{f' ({state.reason})' if state.reason else ''}"
     return Check("process", state.by_kernel, found, hint)
 
 
 def destinations(state: EgressState, host: str) -> Check:
-    """Whether this process can dial only this machine; `host` is the setting ollama_host."""
-    hint = "take the host out of ollama_host and of allowed_hosts in the policy"
+    """Check that this process may connect only to this machine.
+
+    `host` is the setting ollama_host.
+    """
+    hint = "remove the host from the setting ollama_host and from allowed_hosts in the policy"
     far = [str(place) for place in state.destinations if not _is_here(place.host)]
     if far:
         return Check(
-            "destinations", False, f"localagent may dial another machine: {', '.join(far)}", hint
+            "destinations",
+            False,
+            f"localagent may connect to another machine: {', '.join(far)}",
+            hint,
         )
     try:
         checked_host(host)
@@ -99,7 +108,7 @@ def destinations(state: EgressState, host: str) -> Check:
             "destinations", False, f"ollama_host is not on this machine: {error.message}", hint
         )
     near = ", ".join(map(str, state.destinations))
-    found = near or "none: localagent dials no address"
+    found = near or "none: localagent connects to no address"
     if state.ports:
         ports = ", ".join(map(str, state.ports))
         found += f"; commands may connect to ports {ports} of this machine (sandbox_ports)"
@@ -107,15 +116,15 @@ def destinations(state: EgressState, host: str) -> Check:
 
 
 def fetching(policy: Policy) -> Check:
-    """Whether the policy refuses `models fetch`, the one command that uses the network."""
-    hint = "put offline = true into /etc/localagent/policy.toml"
+    """Check that the policy refuses `models fetch`, the only command that uses the network."""
+    hint = "set offline = true in /etc/localagent/policy.toml"
     if policy.offline:
         return Check("fetching", True, f"refused by the policy {policy}")
     return Check("fetching", False, "localagent models fetch may use the network", hint)
 
 
 def canaries(kind: KindReport) -> Check:
-    """Whether one kind of sandbox denied every escape test."""
+    """Check that one kind of sandbox denied every escape test."""
     name, made, out = f"canaries {kind.name}", len(kind.canaries), kind.out
     tried = tried_lines(kind.canaries)
     if not made:
@@ -128,25 +137,25 @@ def canaries(kind: KindReport) -> Check:
 
 
 def worker(network: str) -> Check:
-    """Whether the model process has no network; `network` is its own report."""
+    """Check that the model process has no network; `network` is what the process reports."""
     said = "none" if network == "none" else "the process has network access"
     hint = "allow user namespaces on this machine (localagent docs sandbox)"
     return Check("model process", network == "none", said, hint)
 
 
 def audit(settings: Settings) -> Check:
-    """Whether there is an audit log, and it is unchanged."""
+    """Check that the audit log is on and unchanged."""
     if settings.audit == "off":
         hint = "localagent config set audit hashes"
-        return Check("audit log", False, "switched off by the setting audit", hint)
+        return Check("audit log", False, "the setting audit is off", hint)
     checked = verify()
     if not checked.intact:
-        return Check("audit log", False, "changed since it was written", "localagent audit verify")
+        return Check("audit log", False, "the log has been changed", "localagent audit verify")
     return Check("audit log", True, f"{checked.sessions} sessions, unchanged")
 
 
 def _commands(settings: Settings) -> list[Check]:
-    """The sandbox of commands, and the escape tests of each kind that a user may choose."""
+    """Check the sandbox for commands, and every other kind of sandbox that users may choose."""
     found = [kind for kind in kinds(settings, canaries=True) if kind.works and kind.selectable]
     tried = [canaries(kind) for kind in found]
     try:
@@ -161,8 +170,8 @@ def _commands(settings: Settings) -> list[Check]:
     also = f"; users may switch to {', '.join(others)}" if others else ""
     if "none" in selectable(settings):
         also += (
-            "; users may switch to no sandbox, and are then asked for each command; forbid with "
-            "sandboxes = […] in the policy"
+            "; users may switch the sandbox off, and localagent then asks before each command (to "
+            "forbid this, list the allowed sandboxes in the policy)"
         )
     return [Check("sandbox", True, f"{chosen.kind}{also}"), *tried]
 
@@ -183,7 +192,7 @@ def _entries(settings: Settings) -> list[ModelEntry]:
 
 
 def _pinned(entry: ModelEntry, settings: Settings) -> Check:
-    """Whether a model is the pinned one, by every byte of its file or by Ollama's digest."""
+    """Check that a model is the pinned one, by its file's hash or by Ollama's digest."""
     name = f"model {entry.id}"
     try:
         if entry.file:
@@ -201,28 +210,28 @@ def _is_here(host: str) -> bool:
 
 
 _END = """\
-`localagent docs threat-model` says what each part is for, what is not protected, and how to repeat
-the test with a packet capture. To repeat this one: `localagent doctor --airgap`, in the same
-folder, as the same user; exit code 0 only if every part holds."""
-# By the beginning of a part's name: how it was tested.
+`localagent docs threat-model` explains each part, lists what is not protected, and shows how to
+repeat the test with a packet capture. To repeat this test, run `localagent doctor --airgap` in the
+same folder as the same user. Its exit code is 0 only if every part holds."""
+# How each part was tested, by the start of the part's name.
 _HOW = {
-    "process": "asked how the kernel confines localagent's process, which locks itself at start, "
-    "before it reads anything of a project",
-    "destinations": "read the list of addresses that this process may dial, which is fixed at "
-    "start, and the setting `ollama_host`",
+    "process": "read how the kernel confines localagent's process; the process locks itself at "
+    "start, before it reads a project's files",
+    "destinations": "read the setting `ollama_host`, and the list of addresses to which this "
+    "process may connect; the list is fixed at start",
     "fetching": "read the administrator's policy",
     "sandbox": "chose a sandbox as a run does, by running a test command in it",
-    "canaries": "ran each escape test of the list below in the sandbox, against targets set up for "
-    "it (servers, sockets, files, processes), and checked from outside whether it reached one",
-    "model process": "started the model process and asked which network it has",
-    "model": "compared the sha256 of the whole file and of its chat template with models.lock; "
-    "for an Ollama model: asked the server for digest and template",
+    "canaries": "ran each escape test listed below in the sandbox, against targets outside "
+    "(servers, sockets, files, processes), and checked whether a target was reached",
+    "model process": "started the model process and read which network it has",
+    "model": "compared the SHA-256 of the whole file and of its chat template with models.lock; "
+    "for an Ollama model, compared the server's digest and template",
     "audit log": "computed the hash of every record again",
 }
 
 
 def page(checks: Sequence[Check], parts: Sequence[Section], directory: Path) -> str:
-    """The report in Markdown; `parts` describe the machine, `directory` is the project's."""
+    """The report in Markdown. `parts` describe the machine; `directory` is the project's folder."""
     held = all(check.holds for check in checks)
     verdict = "Every part of the guarantee holds" if held else "NOT every part holds"
     lines = ["# localagent: does anything leave this machine?", "", f"**{verdict}.**", ""]
@@ -251,7 +260,7 @@ def page(checks: Sequence[Check], parts: Sequence[Section], directory: Path) -> 
 
 
 def _about(directory: Path) -> list[tuple[str, str]]:
-    """Time, machine, user and versions."""
+    """Rows with the time, machine, user, folder and versions."""
     return [
         ("when", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
         ("machine", platform.node() or "unnamed"),

@@ -1,4 +1,4 @@
-"""The parts of `localagent doctor`, in the order in which a run meets them."""
+"""Examine what a run needs: the parts of the report of `localagent doctor`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _ALLOW_LOCK = "allow user namespaces on this machine, or use a kernel with Landl
 
 
 def index_part(workspace: Workspace) -> Section:
-    """The index, and whether the system lets a session watch its files."""
+    """The part on the index, and on whether a session can watch the workspace's files."""
     file = index_file(workspace.root)
     lines = [f"file: {file}", _index_size(file)]
     watched = folders_to_watch(workspace.root, workspace.files())
@@ -84,7 +84,7 @@ def index_part(workspace: Workspace) -> Section:
 
 
 def _limits() -> dict[str, int]:
-    """The limits of inotify for one user; empty where there is none."""
+    """The system's limits of inotify for one user; empty if the system has no inotify."""
     limits = {}
     for name in ("max_user_watches", "max_user_instances"):
         try:
@@ -95,7 +95,7 @@ def _limits() -> dict[str, int]:
 
 
 def _index_size(file: Path) -> str:
-    """The size of the index, or why there is none."""
+    """The size of the index, or the reason why it has no known size."""
     if not file.exists():
         return "none yet; the first session or search builds it"
     try:
@@ -103,12 +103,12 @@ def _index_size(file: Path) -> str:
     except (OSError, sqlite3.Error) as error:
         return f"unreadable ({error}); the next session or search rebuilds it"
     if counts is None:
-        return "of another version of localagent; the next session or search rebuilds it"
+        return "made by another version of localagent; the next session or search rebuilds it"
     return f"{counts.files:,} files, {counts.lines:,} lines"
 
 
 def machine() -> Section:
-    """Versions, processor, memory."""
+    """The part on versions, processor and memory."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     name, flags = processor()
@@ -137,10 +137,10 @@ def machine() -> Section:
 
 
 def examine(directory: Path, *more: Section, canaries: bool = True) -> Report:
-    """Examine everything that a run in `directory` needs; `more` parts come last.
+    """Examine everything that a run in `directory` needs; the parts in `more` come last.
 
-    With `canaries` the escape tests of each sandbox run, which takes some seconds a kind. Only the
-    sandbox probe writes a file, for the next run.
+    With `canaries`, also run the escape tests of each kind of sandbox, which takes some seconds for
+    each kind. The only file written is the result of the sandbox probe, for the next run.
     """
     parts = [machine()]
     try:
@@ -157,7 +157,7 @@ def examine(directory: Path, *more: Section, canaries: bool = True) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class StoredFolder:
-    """A folder of localagent, with the size of its files in bytes and their number."""
+    """A folder of localagent, with the total size in bytes and the number of its files."""
 
     name: str
     path: Path
@@ -166,7 +166,7 @@ class StoredFolder:
 
 
 def settings_part(root: Path, settings: Settings) -> Section:
-    """The settings files, in the order in which they are read, and the values that are ignored."""
+    """The part on settings: the files in the order in which they are read, and ignored values."""
     files = (config.user_file(), config.project_file(root), *policies.places())
     read = [str(path) for path in files if path.is_file()]
     lines = [f"{path}: {'read' if str(path) in read else 'none'}" for path in files]
@@ -177,7 +177,7 @@ def settings_part(root: Path, settings: Settings) -> Section:
 
 
 def folders() -> Section:
-    """The folders of localagent, and whether it can write there."""
+    """The part on localagent's folders, and on whether localagent can write to them."""
     places = {
         "config": config_dir(),
         "models": models_dir(),
@@ -204,7 +204,7 @@ def _unwritable(name: str, path: Path) -> DoctorProblem | None:
     there = _existing(path)
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return None
-    # Settings are only read.
+    # An unwritable config folder is not fatal, because settings are only read.
     return DoctorProblem(
         f"cannot write the folder for {name}: {there}",
         f"change its permissions, or name another folder with {_VARIABLES[name]}",
@@ -226,10 +226,7 @@ def disk() -> list[StoredFolder]:
 
 
 def _size(folder: Path) -> tuple[int, int]:
-    """Bytes and number of the files below a folder, without following links.
-
-    Files that cannot be read do not count.
-    """
+    """The size in bytes and the number of the files below a folder. Links are not followed."""
     size = files = 0
     for root, _, names in os.walk(folder):
         for name in names:
@@ -242,13 +239,13 @@ def _size(folder: Path) -> tuple[int, int]:
 
 
 def egress_part() -> Section:
-    """The egress lock of this process, and the addresses that it may dial."""
+    """The part on this process's egress lock, and on the addresses to which it may connect."""
     state = lock.state()
     places = [str(place) for place in state.destinations]
     lines = [f"localagent's own process: {state}" + (f" ({state.reason})" if state.reason else "")]
-    lines.append(f"may dial: {', '.join(places) or 'nothing'}")
+    lines.append(f"may connect to: {', '.join(places) or 'no address'}")
     if places:
-        lines.append("(used only if you added an Ollama model)")
+        lines.append("(this address is used only if you added an Ollama model)")
     data = {
         "level": state.level,
         "by_kernel": state.by_kernel,
@@ -258,13 +255,13 @@ def egress_part() -> Section:
     if state.by_kernel:
         return Section("egress lock", tuple(lines), (), data)
     problem = DoctorProblem(
-        "the kernel does not hold localagent's process", _ALLOW_LOCK, fatal=False
+        "the kernel does not confine localagent's process", _ALLOW_LOCK, fatal=False
     )
     return Section("egress lock", tuple(lines), (problem,), data)
 
 
 def policy_part(settings: Settings) -> Section:
-    """The administrator's policy, and the settings that each of its files locks."""
+    """The part on the administrator's policy, and on the settings that each policy file locks."""
     policy = settings.policy
     locked = [
         {"key": key, "value": value, "file": str(file)}
@@ -290,7 +287,7 @@ def policy_part(settings: Settings) -> Section:
 
 
 def audit_part(settings: Settings) -> Section:
-    """The audit log: what it stores, for how long, and whether it is unchanged."""
+    """The part on the audit log: what it stores, for how long, and whether it is unchanged."""
     days = f"for {settings.audit_days} days" if settings.audit_days else "no expiry"
     size = f"at most {settings.audit_bytes / 1e9:.2f} GB" if settings.audit_bytes else "any size"
     data: dict[str, object] = {"setting": settings.audit, "folder": str(audit_dir())}

@@ -1,4 +1,4 @@
-"""The models that a run would use: llama.cpp, each model of the settings, the Ollama server."""
+"""The doctor's parts on llama.cpp, on each model in the settings, and on the Ollama server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STATES = {
 
 
 def models(settings: Settings) -> list[Section]:
-    """A part for the native library, and one for each model that the settings name."""
+    """A part on llama.cpp, and a part on each model that the settings name."""
     try:
         known = lock.load()
         main = known.entry(settings.model)
@@ -50,7 +50,7 @@ def models(settings: Settings) -> list[Section]:
 
 
 def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Section]:
-    """llama-cpp-python and its part of the report; not loaded where no model needs it."""
+    """The library llama-cpp-python, and the part on it. Without need, the library is not loaded."""
     if all(entry.backend != "llamacpp" for entry in used):
         return None, Section("llama.cpp", ("not needed: no configured model uses it",))
     try:
@@ -70,7 +70,7 @@ def _native(used: Iterable[ModelEntry]) -> tuple[Library | None, Section]:
 
 
 def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fatal: bool) -> Section:
-    """One model. Its problems are `fatal` for the main model."""
+    """The part on one model. `fatal` is True for the main model."""
     name = f"model {entry.id}"
     if entry.backend != "llamacpp":
         line = "stored by Ollama; see the part on Ollama"
@@ -141,16 +141,16 @@ _CLOUD_ON = (
 
 
 def ollama_part(settings: Settings) -> Section:
-    """The Ollama server of the settings.
+    """The part on the Ollama server in the settings.
 
-    No answer is a problem only where models.lock has an Ollama model.
+    If the server does not respond, this is a problem only if models.lock has an Ollama model.
     """
     host = settings.ollama_host
     pinned = _pinned()
     data: dict[str, object] = {"host": host, "answers": False}
     state = egress.state()
     if state.locked and not state.destinations:
-        said = "not asked: models.lock has no Ollama model, so this command may dial nothing"
+        said = "not contacted, because models.lock has no Ollama model"
         return Section("Ollama", (f"{host}: {said}",), (), data)
     try:
         status = pinning.status(host, settings.policy.allowed_hosts)
@@ -169,7 +169,7 @@ def _server_part(status: ServerFacts, pinned: list[ModelEntry], data: dict[str, 
     cloud = {True: "off", False: "on", None: "unknown (only newer servers report it)"}
     lines = [
         f"{status.host}: version {status.version}, {len(names)} models",
-        f"its cloud: {cloud[status.cloud_off]}",
+        f"the server's cloud access: {cloud[status.cloud_off]}",
     ]
     lines += [f"cloud models, which localagent refuses: {', '.join(remote)}"] if remote else []
     problems = []
@@ -206,5 +206,5 @@ def _differs(entry: ModelEntry, digest: str) -> ModelFileError:
 def _pinned() -> list[ModelEntry]:
     try:
         return [entry for entry in lock.load().entries if entry.backend == "ollama"]
-    except LocalAgentError:  # the part on models reports it
+    except LocalAgentError:  # the part on models reports this error
         return []

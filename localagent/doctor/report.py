@@ -1,4 +1,4 @@
-"""The report of an examination, as plain values."""
+"""The report of `localagent doctor`, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class DoctorProblem:
-    """A problem and what to do about it; `fatal` where a run would fail."""
+    """A problem, and what to do about it. `fatal` means that a run would fail."""
 
     what: str
     hint: str = ""
@@ -18,7 +18,7 @@ class DoctorProblem:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One area: lines for users, the same facts as `data` for programs, and problems."""
+    """One area of the report. `lines` are for users; `data` has the same facts for programs."""
 
     name: str
     lines: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole report."""
+    """The whole report of `localagent doctor`."""
 
     parts: tuple[Section, ...]
 

@@ -1,4 +1,4 @@
-"""The kinds of sandbox: which work here, which is chosen, and what each denies."""
+"""The doctor's part on sandboxes: which kinds work here, which is used, and what each denies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _COUNTED = "commands have no network, and localagent counts their attempts"
 
 @dataclass(frozen=True, slots=True)
 class KindReport:
-    """A kind of sandbox on this machine. `reason` says why it does not work, or was not tested.
+    """A kind of sandbox on this machine.
 
-    `selectable` is False where the policy forbids it.
+    `reason` says why the sandbox does not work or could not be tested. `selectable` is False if the
+    policy forbids the sandbox.
     """
 
     name: str
@@ -30,18 +31,18 @@ class KindReport:
 
     @property
     def out(self) -> tuple[EscapeResult, ...]:
-        """The escape tests that got out."""
+        """The escape tests that got out of the sandbox."""
         return tuple(canary for canary in self.canaries if not canary.denied)
 
 
 def kinds(settings: Settings, *, canaries: bool) -> list[KindReport]:
-    """Probe every kind that confines; with `canaries` also run its escape tests (some seconds)."""
+    """Probe every kind of sandbox that confines commands; with `canaries`, run its escape tests."""
     tried = ProbeCache.read()
     return [_kind(name, tried, settings, canaries) for name in CONFINING]
 
 
 def selectable(settings: Settings) -> tuple[str, ...]:
-    """The kinds that the policy lets a user choose, "none" among them."""
+    """The kinds of sandbox that the policy lets a user choose; "none" may be one of them."""
     policy = settings.policy
     locked = [table["sandbox"] for table in policy.settings.values() if "sandbox" in table]
     if locked and locked[-1] != "auto":
@@ -50,7 +51,7 @@ def selectable(settings: Settings) -> tuple[str, ...]:
 
 
 def sandbox_part(settings: Settings, *, canaries: bool) -> Section:
-    """The sandbox of commands, the other kinds, and the results of their escape tests."""
+    """The part on the sandbox for commands, the other kinds, and the results of escape tests."""
     found = kinds(settings, canaries=canaries)
     chosen, lines, problems = _chosen(settings)
     lines += [_line(kind, canaries=canaries) for kind in found]
@@ -74,7 +75,7 @@ def _kind(name: str, tried: ProbeCache, settings: Settings, canaries: bool) -> K
 
 
 def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[DoctorProblem]]:
-    """The chosen kind, as data, lines and problems."""
+    """The kind of sandbox that a run would use, as data, lines and problems."""
     try:
         choice = choose(settings.sandbox, settings.policy.sandboxes)
     except LocalAgentError as error:
@@ -92,7 +93,7 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Doct
         return data, [said], []
     data["unseen"] = unseen(lock.state().level)
     problem = DoctorProblem(
-        f"commands run without a sandbox: {choice.reason}; localagent asks before each",
+        f"commands run without a sandbox: {choice.reason}; localagent asks before each command",
         "localagent docs sandbox says what a sandbox needs",
         fatal=False,
     )
@@ -100,22 +101,22 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Doct
 
 
 def unseen(level: Level) -> str:
-    """What the audit log misses of commands without a sandbox, at this level of the egress lock.
+    """What the audit log cannot record of commands without a sandbox.
 
-    "" where the kernel counts their connections to other machines.
+    "" if the egress lock's `level` lets localagent count their connections to other machines.
     """
     if level == "namespace":
         return ""
     if level == "landlock":
         return (
-            "the kernel denies commands the network, but does not count their attempts: the audit "
-            "log misses them"
+            "the kernel denies commands the network, but does not count their attempts, so the "
+            "audit log does not record them"
         )
     return "commands can use the network, and nothing records it"
 
 
 def _line(kind: KindReport, *, canaries: bool) -> str:
-    """The result for one kind: "unshare works; 169 escape tests, all denied"."""
+    """The result for one kind, such as "unshare works; 169 escape tests, all denied"."""
     banned = "" if kind.selectable else " (the policy forbids it)"
     if not kind.works:
         return f"{kind.name}{banned} does not work here: {kind.reason}; {REQUIREMENTS[kind.name]}"
@@ -135,14 +136,14 @@ def _leak(kind: KindReport) -> DoctorProblem:
 
 
 def leak_hint(kind: KindReport) -> str:
-    """What to do about a kind that an escape test got out of."""
+    """The advice for a kind of sandbox from which an escape test got out."""
     return (
         f"forbid {kind.name}: sandboxes = [the other kinds] in the policy, or choose another kind "
-        "with the setting sandbox; and report it to localagent's developers"
+        "with the setting sandbox; and report the escape to localagent's developers"
     )
 
 
 def tried_lines(canaries: Sequence[EscapeResult]) -> tuple[str, ...]:
-    """Each escape test as "denied  description (name): the kernel's answer"."""
+    """One line for each escape test: "denied  description (name): the kernel's answer"."""
     results = {True: "denied ", False: "GOT OUT"}
     return tuple(f"{results[c.denied]}  {c.what} ({c.name}): {c.detail}" for c in canaries)

@@ -169,7 +169,7 @@ def test_another_machine_as_server_is_named(examined: Examined, home: Path) -> N
     allowed = examined(policy=OFFLINE + 'allowed_hosts = ["192.0.2.7"]\n')
     assert failing(allowed) == ["destinations"]
     (check,) = [c for c in json.loads(allowed.stdout)["checks"] if c["name"] == "destinations"]
-    assert check["found"] == "localagent may dial another machine: 192.0.2.7:11434"
+    assert check["found"] == "localagent may connect to another machine: 192.0.2.7:11434"
 
 
 def test_a_port_that_commands_may_reach_is_told(examined: Examined) -> None:
