@@ -127,7 +127,7 @@ def test_the_lock(parts: Parts, server: Ollama) -> None:
     command = [sys.executable, "-c", main, *COMMAND[3:]]
     unlocked = parts(*command, **env)["egress lock"]
     assert not unlocked["by_kernel"]
-    assert "does not hold" in unlocked["problems"][0]["what"]
+    assert "does not confine" in unlocked["problems"][0]["what"]
 
 
 @pytest.mark.parametrize("cloud_off", [True, False, None])

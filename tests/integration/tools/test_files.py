@@ -204,7 +204,7 @@ class TestWrite:
                 "x.py would not parse after this edit; nothing was changed: line 1",
             ),
             ("x.json", "{", "would not parse"),
-            ("src/app.py", "import os\n# ... existing code ...\n", "left out"),
+            ("src/app.py", "import os\n# ... existing code ...\n", "omitted code"),
             ("notes.txt", "Total: 3\n", "changes nothing"),
             ("notes.txt", " \n", "needs the content"),
             ("src", "x", "is a folder"),

@@ -299,7 +299,7 @@ def test_a_record_forged_with_its_hash_is_found(three: Path) -> None:
     lines[5] = seal(fields, Link(5, record["prev"]))[0]
     found = tampered(three, "a.jsonl", b"".join(lines))
     assert located(found, "a.jsonl", 6)
-    assert any("not the record that line" in text for text in serious(found))
+    assert any("this record is not the one in line" in text for text in serious(found))
 
 
 # The head, noted elsewhere
@@ -432,7 +432,7 @@ def test_a_kill_between_the_record_and_the_deletion() -> None:
     path.write_bytes(kept)
     found = verify()
     assert found.intact
-    assert "still there" in found.findings[0].what
+    assert "still exists" in found.findings[0].what
     prune(0, 1)
     assert verify().findings == ()
 

@@ -182,7 +182,7 @@ def test_a_part_of_a_larger_repository(talk: Callable, repository: Path) -> None
     (repository / "part").mkdir()
     (repository / "part" / "a.txt").write_text("a\n")
     git(repository, "add", ".")
-    assert "a part of a larger one" in talk(folder=repository / "part").shown("/commit").text
+    assert "a part of a larger repository" in talk(folder=repository / "part").shown("/commit").text
 
 
 def test_the_first_commit(talk: Callable, workspace_dir: Path) -> None:
