@@ -272,7 +272,7 @@ def test_every_truncation_is_found(three: Path, name: str, where: float) -> None
     assert found.findings
     if name != HEAD and len(cut) < len(data) - 1:
         assert not found.intact
-        assert any(f.file == name and "gone" in f.what for f in found.findings)
+        assert any(f.file == name and "is missing" in f.what for f in found.findings)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "c.jsonl", HEAD])
