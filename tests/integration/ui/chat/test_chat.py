@@ -26,6 +26,7 @@ from localagent.core.events import (
 from localagent.history.sessions.replay import Difference
 from localagent.history.sessions.transcript import read, session_ids
 from localagent.models.scripted import ScriptedReply
+from localagent.project.project import Project
 from localagent.session import recorders, replay
 from localagent.ui.chat.interface import Item, Output, UIRequest
 from tests.doubles.talk import of, outcomes
@@ -361,7 +362,7 @@ def test_everything_that_the_user_did_is_replayed(
     one.enter("Say that it is done.", YES)
     name = one.chat.session.id
     one.chat.close()
-    new = list(replay.replay(name, fresh))
+    new = list(replay.replay(name, Project.open(fresh)))
     assert not of(new, Difference), new[-1]
     assert of(new, Steered) == [Steered("Then look at calc.py.")]
     assert [e.again for e in of(new, ChangesUndone)] == [False]

@@ -19,6 +19,7 @@ from localagent.core.events import (
 from localagent.core.paths import config_dir
 from localagent.history.sessions.replay import Difference
 from localagent.models.scripted import ScriptedReply
+from localagent.project.project import Project
 from localagent.session.replay import replay
 from localagent.ui.chat.interface import Output
 from tests.doubles.talk import of, outcomes
@@ -107,6 +108,6 @@ def test_it_is_gone_back_over_and_replayed(talk: Callable, workspace_dir: Path) 
     assert one.chat.rewind() == "/check"
     one.enter("/check")
     copy = shutil.copytree(workspace_dir, workspace_dir.parent / "copy")
-    again = list(replay(session, copy))
+    again = list(replay(session, Project.open(copy)))
     assert not of(again, Difference), of(again, Difference)
     assert [e.kind for e in of(again, TurnStarted)] == ["task", "check", "check"]

@@ -228,4 +228,4 @@ def test_the_message_cannot_say_more_than_a_message(talk: Callable, repository: 
 
 def test_a_session_that_only_reads(talk: Callable, repository: Path) -> None:
     talk()
-    assert "another session holds" in talk().shown("/commit").text
+    assert "another session uses this workspace" in talk().shown("/commit").text

@@ -18,6 +18,7 @@ from localagent.core.events import (
     TurnStarted,
 )
 from localagent.history.sessions.replay import Difference
+from localagent.project.project import Project
 from localagent.session.replay import replay
 from localagent.ui.chat.interface import Output, UIRequest
 from tests.doubles.talk import Talk, of, outcomes
@@ -131,7 +132,7 @@ def test_it_survives_a_resumed_session(talk: Callable, workspace_dir: Path) -> N
     one.enter("/clear")
     assert one.chat.session.plan is None
     items = one.enter(f"/resume {session}")
-    assert "its plan has 1 of 2 steps to do" in shown(items)
+    assert "1 of 2 steps of its plan are open" in shown(items)
     assert states(one) == ["done", "failed"]
     one.chat.close()
     again = talk(*wrote(DOUBLES), resume=session)
@@ -195,7 +196,7 @@ def test_a_reply_that_is_no_plan(talk: Callable) -> None:
 @pytest.mark.parametrize("line", ["/plan", "/plan run", "/plan edit", "/plan skip"])
 def test_without_a_plan(talk: Callable, line: str) -> None:
     error = talk().shown(line)
-    assert (error.text, error.hint) == ("there is no plan", "/plan TASK makes one")
+    assert (error.text, error.hint) == ("there is no plan", "/plan TASK makes a plan")
 
 
 def test_it_is_replayed(talk: Callable, workspace_dir: Path) -> None:
@@ -203,7 +204,7 @@ def test_it_is_replayed(talk: Callable, workspace_dir: Path) -> None:
     one = talk(LIST, *wrote(ADDS), *wrote(DOUBLES))
     one.enter(f"/plan {TASK}")
     one.enter("/plan run")
-    again = list(replay(one.chat.session.id, copy))
+    again = list(replay(one.chat.session.id, Project.open(copy)))
     assert not of(again, Difference), of(again, Difference)
     assert (copy / "calc.py").read_text() == DOUBLES
 
