@@ -278,7 +278,7 @@ class TestEdit:
             ("src/app.py", "return 7", "edit needs blocks like this"),
             ("src/app.py", BLOCK.replace("+ 1", "+ ("), "would not parse"),
             ("src/new.py", BLOCK, "no file src/new.py"),
-            ("src/app.py", f"notes.txt\n{BLOCK}", "this edits src/app.py; edit notes.txt"),
+            ("src/app.py", f"notes.txt\n{BLOCK}", "this call edits src/app.py; edit notes.txt"),
             ("src/app.py", "<<<<<<< SEARCH\nx\n>>>>>>> REPLACE", "no ======= line"),
         ],
     )
@@ -295,7 +295,7 @@ class TestEdit:
 
     def test_large(self, context: ToolContext, root: Path) -> None:
         (root / "big.txt").write_bytes(b"x\n" * (1 << 21))
-        with pytest.raises(ToolError, match="too many"):
+        with pytest.raises(ToolError, match="too large"):
             standard_tools()["edit"].prepare({"path": "big.txt", "body": BLOCK}, context)
 
 

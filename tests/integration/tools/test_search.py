@@ -57,7 +57,7 @@ def test_what_is_no_pattern_is_a_text(use: Use) -> None:
 
 
 def test_literal(use: Use) -> None:
-    assert "nowhere" in use("search", pattern="t.tal", mode="literal").for_model
+    assert "was not found" in use("search", pattern="t.tal", mode="literal").for_model
 
 
 def test_case_is_ignored_where_nothing_else_is_found(use: Use) -> None:

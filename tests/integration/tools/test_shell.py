@@ -69,7 +69,7 @@ def test_cancelled_changes_are_not_kept(context: ToolContext, root: Path) -> Non
 
 
 def test_no_such_command(use: Use) -> None:
-    assert "no such command" in use("shell", body="surely-not-a-command").for_model
+    assert "the command was not found" in use("shell", body="surely-not-a-command").for_model
 
 
 @pytest.mark.parametrize("body", ["", " \n", "echo a\0b"])
