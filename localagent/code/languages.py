@@ -8,7 +8,7 @@ To add a language:
    another function. Add the capability "grammar_check".
 3. To find definitions, calls and imports, write `code/queries/<name>.scm` with the captures that
    `code/structure.py` documents. Add the capability "definitions", and a sample to
-   `tests/unit/code/test_structure.py`, which fails without one.
+   `tests/integration/code/test_structure.py`, which fails without one.
 
 The other capabilities need code in the harness. The comment on each capability below names the
 module with that code.

@@ -171,9 +171,9 @@ def _why(item: Import) -> Iterator[str]:
         if inner in LINUX_PROGRAMS:
             yield "it is a program, not a module"
         if item.module and here is None:
-            yield f"localagent.{item.module} is in no folder of tests/test_imports.py"
+            yield f"localagent.{item.module} is in no folder of tests/unit/test_imports.py"
         elif there is None:
-            yield "it is in no folder of tests/test_imports.py"
+            yield "it is in no folder of tests/unit/test_imports.py"
         elif here is not None and there > here:
             yield f"folder {FOLDERS[here]!r} may not import upwards"
         if within(item.module, "agent") and not any(

@@ -1,6 +1,7 @@
 """Names are the field's terms: the words below name no module, class or function of the package.
 
-`python tests/test_names.py [FOLDER …]` prints what breaks the rule in these folders of the package.
+`python tests/unit/test_names.py [FOLDER …]` prints what breaks the rule in these
+folders of the package.
 """
 
 from __future__ import annotations

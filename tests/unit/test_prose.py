@@ -1,7 +1,7 @@
 """Prose is read once: no sentence over 30 words, and no turn of phrase that has to be read twice.
 
 Docstrings, comments of several lines, the documentation and the README are held to it.
-`python tests/test_prose.py [FOLDER …]` prints what breaks the rule in these folders or files.
+`python tests/unit/test_prose.py [FOLDER …]` prints what breaks the rule in these folders or files.
 """
 
 from __future__ import annotations

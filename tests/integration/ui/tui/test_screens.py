@@ -1,7 +1,7 @@
 """Every command after "/" at a real terminal, several to a session, screens kept as golden text.
 
-`UPDATE_GOLDEN=1 python -m pytest tests/ui/tui/test_screens.py` writes the screens anew; look at
-them before you keep them.
+`UPDATE_GOLDEN=1 python -m pytest tests/integration/ui/tui/test_screens.py` writes the
+screens anew; look at them before you keep them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The interactive session as a user sees it, in a real terminal. Replies are scripted.
 
-`UPDATE_GOLDEN=1 python -m pytest tests/ui/tui/test_session.py` writes the screens anew; look at
-them (`cat tests/ui/tui/golden/*.txt`) before you keep them.
+`UPDATE_GOLDEN=1 python -m pytest tests/integration/ui/tui/test_session.py` writes the
+screens anew; look at them (`cat tests/golden/terminal/*.txt`) before you keep them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The terminal view of recorded event streams, compared with screens that were looked at.
 
-`UPDATE_GOLDEN=1 python -m pytest tests/ui/test_render.py` writes the screens anew; look at them
-(`cat tests/ui/golden/*.txt`) before you keep them.
+`UPDATE_GOLDEN=1 python -m pytest tests/integration/ui/view/test_render.py` writes the
+screens anew; look at them (`cat tests/golden/screens/*.txt`) before you keep them.
 """
 
 from __future__ import annotations
