@@ -64,10 +64,10 @@ def test_list_add_change_remove(run: Run, project: Path) -> None:
     ("words", "code", "message"),
     [
         (["add"], 2, "no file is named"),
-        (["add", "calc.py", "--yes"], 2, "no file that needs consent"),
+        (["add", "calc.py", "--yes"], 2, "is not a file that needs consent"),
         (["add", "AGENTS.md"], 3, "no user can answer"),
         (["remove", "AGENTS.md"], 2, "no answer for AGENTS.md"),
-        (["show", "../x"], 2, "no file that needs consent"),
+        (["show", "../x"], 2, "is not a file that needs consent"),
     ],
 )
 def test_mistakes_are_one_line(run: Run, words: list[str], code: int, message: str) -> None:
