@@ -34,7 +34,7 @@ def terminal(installed: Path, workspace_dir: Path) -> Iterator[Tmux]:
 def worker_of(session: int) -> int:
     """The process id of the model's process, a child of the session's."""
     found = subprocess.run(
-        ["pgrep", "-P", str(session), "-f", "llamacpp_worker"], capture_output=True, text=True
+        ["pgrep", "-P", str(session), "-f", "llamacpp.worker"], capture_output=True, text=True
     )
     (pid,) = found.stdout.split()
     return int(pid)

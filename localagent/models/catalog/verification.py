@@ -232,7 +232,8 @@ def _digest(stream: BinaryIO, size: int, report: OnProgress | None) -> str:
 
 
 def fingerprint(status: os.stat_result, sha256: str) -> _Fingerprint:
-    """The facts that show an unchanged file: nobody but root can set `ctime` back."""
+    """Size, times, device, inode and hash; equal ones mean an unchanged file. Only root can set
+    `ctime` back."""
     times = [status.st_mtime_ns, status.st_ctime_ns]
     return [status.st_size, *times, status.st_dev, status.st_ino, sha256]
 

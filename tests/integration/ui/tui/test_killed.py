@@ -17,7 +17,7 @@ from tui_replies import SLOW
 from localagent.core.events import ChangesUndone, FileChanged, TurnFinished, TurnStarted
 from localagent.history.sessions import transcript
 
-MOMENTS = 20
+MOMENTS = 36
 OLD, NEW = "old\n" * 30, "new\n" * 40
 MADE = "".join(f"{n}\n" for n in range(1, 501))
 LINES = ("write the files", "!seq 500 > made.txt", "/undo", "/redo", "what is it?")
