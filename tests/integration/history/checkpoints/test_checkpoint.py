@@ -209,7 +209,7 @@ def test_what_is_kept_is_bounded(root: Path, session_dir: Path, picture_of: Pict
     turn.apply([file_change("data.bin", b"small")])  # keeps 1024 bytes
     (root / "other.bin").write_bytes(b"1" * 1000)
     before = picture_of(root)
-    with pytest.raises(RefusedError, match=r"other\.bin .* kept for undo"):
+    with pytest.raises(RefusedError, match=r"other\.bin .* stored for undo"):
         turn.apply([file_change("fresh", b"x"), deletion("other.bin")])
     assert picture_of(root) == before
 

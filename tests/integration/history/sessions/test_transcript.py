@@ -158,7 +158,7 @@ def test_sessions_are_found_by_a_part_of_their_id(root: Path) -> None:
     assert find_session("20261122-1703-k3f9") == ids[0]
     assert find_session("20261123") == ids[2]
     assert find_session("AAAA") == ids[1]
-    with pytest.raises(UsageError, match="any of 2 sessions"):
+    with pytest.raises(UsageError, match="matches 2 sessions"):
         find_session("20261122")
     with pytest.raises(UsageError) as raised:
         find_session("20261122-1703-k3f8")
