@@ -18,7 +18,8 @@ from localagent.tools.registry import standard_tools
 
 PAGE = Path(localagent.__file__).parent / "docs" / "extending.md"
 _BLOCK = re.compile(r"^(`{3,})python\n(.*?)^\1$", re.S | re.M)
-WORDS, BRIEF = (source for _, source in _BLOCK.findall(PAGE.read_text("utf-8")))
+_PLUGINS = PAGE.read_text("utf-8").partition("## Changing localagent itself")[0]
+WORDS, BRIEF = (source for _, source in _BLOCK.findall(_PLUGINS))
 CALL = "--- reply\n```words path=calc.py\n```\n--- reply repeat = true\nIt is short.\n"
 
 
