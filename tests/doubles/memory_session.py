@@ -40,10 +40,11 @@ class MemorySession:
     def run(self, steps: Steps) -> int:
         """Hold the session while `steps` uses it; leave at its end."""
         failures: list[BaseException] = []
+        ended = threading.Event()  # a session that fails at once may never be seen running
 
         def act() -> None:
             try:
-                self.until(lambda: self.tui.app.is_running)
+                self.until(lambda: self.tui.app.is_running or ended.is_set())
                 steps(self)
             except BaseException as error:
                 failures.append(error)
@@ -55,6 +56,7 @@ class MemorySession:
         try:
             return self.tui.run()
         finally:
+            ended.set()
             user.join()
             if failures:
                 raise failures[0]
