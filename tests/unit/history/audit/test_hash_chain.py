@@ -1,4 +1,4 @@
-"""Chains of records: what is appended comes back, what is torn is mended, what is changed shows."""
+"""Chains of records: read them back, repair torn ends, detect changes."""
 
 from __future__ import annotations
 
