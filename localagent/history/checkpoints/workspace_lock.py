@@ -21,6 +21,9 @@ from localagent.core.paths import private, state_dir
 from localagent.history.checkpoints.turn_log import Transaction
 from localagent.workspace.workspace import workspace_key
 
+ORPHAN_SECONDS = 2.0
+"""How long `acquire` waits for the processes that a dead holder left behind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -31,6 +34,12 @@ class Holder:
 
     def __str__(self) -> str:
         return f"session {self.session or '?'} (process {self.pid or '?'})"
+
+    def alive(self) -> bool:
+        """Whether the process exists. An unknown process counts as alive."""
+        import psutil  # only here: it takes time at start-up
+
+        return not self.pid or psutil.pid_exists(self.pid)
 
 
 class WorkspaceLock:
@@ -63,11 +72,21 @@ class WorkspaceLock:
 
 
 def acquire(root: Path, session_id: str) -> WorkspaceLock | Holder:
-    """Take the lock on the workspace `root` without waiting.
+    """Take the lock on the workspace `root` without waiting for a live holder.
 
-    Returns the lock, or its holder if another session has it. Raises WorkspaceError if the lock
-    file cannot be opened.
+    A process that the holder was just starting may keep the lock for a moment after the holder's
+    death; up to `ORPHAN_SECONDS` are spent on that. Returns the lock, or its holder if another
+    session has it. Raises WorkspaceError if the lock file cannot be opened.
     """
+    end = time.monotonic() + ORPHAN_SECONDS
+    while True:
+        lock = _acquire_now(root, session_id)
+        if isinstance(lock, WorkspaceLock) or lock.alive() or time.monotonic() > end:
+            return lock
+        time.sleep(0.02)
+
+
+def _acquire_now(root: Path, session_id: str) -> WorkspaceLock | Holder:
     real = os.path.realpath(root)
     try:
         path = workspace_file(real, "lock")

@@ -22,6 +22,20 @@ print(type(lock).__name__, flush=True)
 sys.stdin.read()
 """
 
+# A fork shares the lock until it becomes another program, or ends.
+HOLD_WITH_A_CHILD = """
+import os, sys, time
+from pathlib import Path
+from localagent.history.checkpoints.workspace_lock import acquire
+lock = acquire(Path(sys.argv[1]), "the-other")
+if os.fork() == 0:
+    os.close(1)
+    time.sleep(0.5)
+    os._exit(0)
+print("forked", flush=True)
+time.sleep(60)
+"""
+
 # Each process enters often; two in at a time would see each other's mark.
 CONTEND = """
 import os, sys
@@ -71,6 +85,18 @@ def test_kill_9_frees_it(root: Path) -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == b"WorkspaceLock\n"
         assert acquire(root, "me") == Holder(child.pid, "the-other")
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    mine = acquire(root, "me")
+    assert isinstance(mine, WorkspaceLock)
+    mine.release()
+
+
+def test_a_process_that_a_killed_holder_was_starting_is_waited_for(root: Path) -> None:
+    command = [sys.executable, "-c", HOLD_WITH_A_CHILD, str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"forked\n"
         child.send_signal(signal.SIGKILL)
         child.wait()
     mine = acquire(root, "me")
