@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +12,31 @@ from tmux_terminal import SHELL_PROMPT, Tmux, timeless
 from localagent.core.events import TurnFinished
 from localagent.history.sessions.transcript import list_sessions, read
 
+DRAWING_SECONDS = 10.0  # a busy machine draws slowly
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/terminal"
 Open = Callable[..., Tmux]
 
 
-def golden(name: str, screen: str) -> None:
-    shown = timeless(screen)
+def golden(name: str, terminal: Tmux, start: str = "") -> None:
+    """Wait until the terminal shows the golden screen, from `start` on.
+
+    A screen is drawn in several steps, so a test that looks once sees a part of it now and then.
+    """
     path = GOLDEN / f"{name}.txt"
+    end = time.monotonic() + DRAWING_SECONDS
+    shown = _screen(terminal, start)
     if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(shown, encoding="utf-8")
+        time.sleep(DRAWING_SECONDS / 10)
+        path.write_text(_screen(terminal, start), encoding="utf-8")
+    while shown != path.read_text(encoding="utf-8") and time.monotonic() < end:
+        time.sleep(0.03)
+        shown = _screen(terminal, start)
     assert shown == path.read_text(encoding="utf-8")
+
+
+def _screen(terminal: Tmux, start: str) -> str:
+    shown = terminal.screen()
+    return timeless(shown[max(0, shown.find(start)) :])
 
 
 def events(kind: type) -> list:

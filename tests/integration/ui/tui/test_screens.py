@@ -36,7 +36,7 @@ def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> Non
     entered(terminal, "/theme", "high-contrast")
     entered(terminal, "/theme light", "to keep it")
     entered(terminal, "/theme pink", "unknown theme")
-    golden("commands-front", terminal.screen())
+    golden("commands-front", terminal)
     terminal.send("/quit")
     terminal.until("to resume this session")
     usable(terminal)
@@ -65,7 +65,7 @@ def test_commands_on_changes(open_terminal: Open, scripted: Script, workspace_di
     entered(terminal, "/redo", "redid turn 1: calc.py")
     assert (workspace_dir / "calc.py").read_text() == after
     entered(terminal, "/undo 7", "turns that changed")
-    golden("commands-changes", terminal.screen())
+    golden("commands-changes", terminal)
 
 
 def test_commands_on_sessions(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
@@ -79,12 +79,15 @@ def test_commands_on_sessions(open_terminal: Open, scripted: Script, workspace_d
     entered(terminal, "/fork 1", "with 1 turn")
     entered(terminal, "/sessions", "fork of")
     terminal.send("/resume")
-    golden("resume-picked-from", terminal.until("Enter takes it", after="> /resume"))
+    terminal.until("Enter takes it", after="> /resume")
+    golden("resume-picked-from", terminal)
     terminal.keys("Enter")
     terminal.until("with 2 turns")
-    golden("commands-sessions", terminal.until("with 2 turns", gone="working"))
+    terminal.until("with 2 turns", gone="working")
+    golden("commands-sessions", terminal)
     terminal.send("/clear")
-    golden("clear", terminal.until("a new session", gone="> /resume"))
+    terminal.until("a new session", gone="> /resume")
+    golden("clear", terminal)
     entered(terminal, "what does add do?", "took")
 
 
@@ -100,7 +103,8 @@ def test_commands_on_what_is_allowed(
     entered(terminal, "/mode", "the mode is ask")
     entered(terminal, "/mode fast", "one of:")
     entered(terminal, "/mode plan", "the mode is plan")
-    golden("commands-allowed", terminal.until("plan mode"))
+    terminal.until("plan mode")
+    golden("commands-allowed", terminal)
     assert (workspace_dir / "made.txt").exists()
 
 
@@ -116,11 +120,12 @@ def test_commands_on_code_and_settings(
     entered(terminal, "/config set theme light", "light")
     assert 'theme = "light"' in (home / ".config/localagent/config.toml").read_text()
     terminal.send("/init")
-    golden("init", terminal.until("Write this AGENTS.md?"))
+    terminal.until("Write this AGENTS.md?")
+    golden("init", terminal)
     terminal.keys("Down", "Enter")
     terminal.until("wrote AGENTS.md", gone="working")
     assert "pytest" in (workspace_dir / "AGENTS.md").read_text()
-    golden("commands-code", terminal.screen())
+    golden("commands-code", terminal)
 
 
 def test_another_model_in_mid_session(open_terminal: Open) -> None:
@@ -132,7 +137,8 @@ def test_another_model_in_mid_session(open_terminal: Open) -> None:
     entered(terminal, "/model third", "known are")
     entered(terminal, "/model second", "from now on")
     entered(terminal, "what does add do, again?", "took")
-    golden("model-switched", terminal.until("second (scripted)"))
+    terminal.until("second (scripted)")
+    golden("model-switched", terminal)
 
 
 def test_what_a_project_brings_is_asked_about(
@@ -141,7 +147,8 @@ def test_what_a_project_brings_is_asked_about(
     (workspace_dir / "AGENTS.md").write_text("# Rules\n\n- Names are in German.\n")
     terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=80, height=60)
     terminal.send("what does add do?")
-    golden("trust-asked", terminal.until("Use AGENTS.md?"))
+    terminal.until("Use AGENTS.md?")
+    golden("trust-asked", terminal)
     terminal.keys("Down", "Enter")
     terminal.until("took")
     (workspace_dir / "AGENTS.md").write_text("# Rules\n\n- Names are in English.\n")
@@ -149,4 +156,5 @@ def test_what_a_project_brings_is_asked_about(
     terminal.until("Use AGENTS.md?", after="and now?")
     terminal.keys("Escape")
     terminal.until("took", after="and now?")
-    golden("trust", terminal.until("took", gone="working", after="not used in this session"))
+    terminal.until("took", gone="working", after="not used in this session")
+    golden("trust", terminal)
