@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -37,9 +38,15 @@ class Holder:
 
     def alive(self) -> bool:
         """Whether the process exists. An unknown process counts as alive."""
-        import psutil  # only here: it takes time at start-up
-
-        return not self.pid or psutil.pid_exists(self.pid)
+        if not self.pid or sys.platform == "win32":
+            return True
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:  # another user's process
+            return True
+        return True
 
 
 class WorkspaceLock:
