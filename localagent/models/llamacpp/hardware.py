@@ -167,7 +167,9 @@ def gigabytes(count: int) -> str:
 def busy_seconds() -> float | None:
     """Seconds that this process's processors have worked since the system started.
 
-    All processes count; waiting for the disk does not. None if unknown.
+    Waiting for the disk does not count. Processes with a positive nice value count only if this
+    process has one, too: otherwise the kernel gives them the time that this process leaves. None if
+    unknown.
     """
     import psutil
 
@@ -175,7 +177,9 @@ def busy_seconds() -> float | None:
         times = psutil.cpu_times(percpu=True)
     except (OSError, RuntimeError, ValueError):
         return None
-    idle = ("idle", "iowait", "guest", "guest_nice")  # Linux counts guests in `user` too
+    idle = {"idle", "iowait", "guest", "guest_nice"}  # Linux counts guests in `user` too
+    if hasattr(os, "nice") and os.nice(0) <= 0:
+        idle.add("nice")
     rows = [times[number]._asdict() for number in processors() if number < len(times)]
     return sum(value for row in rows for name, value in row.items() if name not in idle) or None
 
