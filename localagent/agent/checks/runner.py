@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from localagent.agent.checks.failure_messages import nearness
+from localagent.agent.checks.probe_loading import cannot_load, probe_environment, probed_command
 from localagent.agent.limits import LOOP
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
@@ -21,7 +21,6 @@ from localagent.core.events import Blocked, CheckFinished, CheckStarted, Event, 
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 
-PROBE_DIR = Path(__file__).resolve().parent / "probe"
 _PROBE_MARK = "LOCALAGENT-PROBE "
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 
@@ -123,13 +122,22 @@ def run_check(
 
     `seconds` limits the command's time (default: the session's `check_seconds`). `trace` names
     Python files; the result then holds each test's executed lines in these files. `lean` runs
-    pytest without plug-ins; see `checks.baseline`.
+    pytest without plug-ins; see `checks.baseline`. If the probe cannot be loaded, the command runs
+    without it, now and for the rest of the turn.
     """
     turn.ensure_within_limits()
     services = turn.services
     yield CheckStarted(command, candidate)
-    environment = _probe_environment(trace, lean=lean) if probe else {}
-    done = _run(turn, command, changes, seconds, environment)
+    done = None
+    if probe and command not in turn.unprobed:
+        variables = probe_environment(trace, lean=lean)
+        line = probed_command(command, variables)
+        done = _run(turn, line, changes, seconds, variables)
+        if cannot_load(done.output):
+            turn.unprobed.add(command)
+            done = None
+    if done is None:
+        done = _run(turn, command, changes, seconds, {})
     if done.blocked:
         who = f"the command {services.redactor.redact(command)}"
         yield Blocked("network", done.blocked, who)
@@ -169,19 +177,6 @@ def _run(
         return snapshot.run(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )
-
-
-def _probe_environment(trace: Sequence[str], *, lean: bool) -> dict[str, str]:
-    """Environment variables that load the probe into every pytest that the check starts."""
-    return {
-        "PYTHONPATH": str(PROBE_DIR),
-        "PYTEST_PLUGINS": "localagent_probe",
-        # --tb=short only changes the output. --maxfail=0 undoes the project's -x, so that every
-        # test runs.
-        "PYTEST_ADDOPTS": "--tb=short --maxfail=0",
-        "LOCALAGENT_PROBE_TRACE": ":".join(trace),
-        **({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if lean else {}),
-    }
 
 
 def read_result(
@@ -254,10 +249,17 @@ def _read_probe(data: dict[str, Any]) -> list[TestResult]:
 # "test result: FAILED. 3 passed; 1 failed" (cargo).
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|passing|failing)\b|^# (pass|fail) (\d+)$", re.M)
 
+# "Ran 14 tests in 0.01s", then "OK" or "FAILED (failures=2, errors=1, skipped=1)" (unittest).
+_UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)\b(.*)$", re.M)
+
 
 def _counts(output: str) -> tuple[int | None, int | None]:
     """The numbers of passed and failed tests that common test runners print; None if unknown."""
     passed = failed = None
+    for match in _UNITTEST.finditer(output):
+        sums = {name: int(number) for name, number in re.findall(r"([a-z ]+)=(\d+)", match[2])}
+        failed = sum(number for name, number in sums.items() if name in ("failures", "errors"))
+        passed = int(match[1]) - sum(sums.values())
     for match in _COUNT.finditer(output):
         number = int(match.group(1) or match.group(4))
         if (match.group(2) or match.group(3)).startswith("pass"):

@@ -10,13 +10,8 @@ from typing import Any
 
 import pytest
 
-from localagent.agent.checks.runner import (
-    PROBE_DIR,
-    CheckResult,
-    TestResult,
-    ends_well,
-    read_result,
-)
+from localagent.agent.checks.probe_loading import PROBE_DIR
+from localagent.agent.checks.runner import CheckResult, TestResult, ends_well, read_result
 from localagent.agent.repair.localize import suspicion
 from localagent.project.build_commands import find_check
 from localagent.sandbox.base import CommandResult
@@ -166,6 +161,8 @@ def test_probe_reads_the_long_style_of_tracebacks(tmp_path: Path) -> None:
         ("Tests: 1 failed, 5 passed, 6 total", 5, 1),
         ("test result: FAILED. 3 passed; 1 failed; 0 ignored", 3, 1),
         ("# pass 7\n# fail 2", 7, 2),
+        ("Ran 14 tests in 0.01s\n\nFAILED (failures=2, errors=1, skipped=1)", 10, 3),
+        ("Ran 1 test in 0.01s\n\nOK", 1, 0),
         ("ok", None, None),
     ],
 )
