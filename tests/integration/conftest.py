@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from project_python import first_on_path
 from sandbox_fixtures import (  # noqa: F401
     confining,
     look,
@@ -15,3 +17,9 @@ from sandbox_fixtures import (  # noqa: F401
     unshare,
     untouched,
 )
+
+
+@pytest.fixture(autouse=True)
+def small_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of tests find a Python with pytest alone."""
+    monkeypatch.setenv("PATH", first_on_path())

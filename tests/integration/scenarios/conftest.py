@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +16,6 @@ from localagent.session.session import Session
 from tests.doubles.opening import opening
 
 CHECK = "python -m pytest -q"
-
-
-@pytest.fixture(autouse=True)
-def same_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks run with the interpreter that runs the tests, as it has pytest."""
-    import os
-
-    folder = str(Path(sys.executable).parent)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 class Run:

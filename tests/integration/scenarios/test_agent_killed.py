@@ -19,7 +19,7 @@ from localagent.session.factory import open_session
 from localagent.session.recorders import WorkspaceUndo
 from tests.doubles.opening import opening
 
-KILLS = 100
+KILLS = 50
 FILES = 6
 OLD = "".join(f"old line {n}\n" for n in range(60))
 NEW = "".join(f"new line {n}\n" for n in range(120))
