@@ -7,16 +7,21 @@ import sys
 
 import actions
 import audit
+import bugs
 import compare
 import engine
 import exercises
 import index
 import localize
+import mutants
 import sandbox
 import startup
 import terminal
 
-_ALL = (actions, audit, compare, engine, exercises, index, localize, sandbox, startup, terminal)
+_ALL = (
+    *(actions, audit, bugs, compare, engine, exercises, index, localize, mutants, sandbox),
+    *(startup, terminal),
+)
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rows import REPO, resumed
+from rows import HALVES, REPO, halves_of, resumed
 
 TASK = "Implement what INSTRUCTIONS.md asks for in {solution} so that the tests in {tests} pass"
 CHECK = "python -m pytest -q"
@@ -140,6 +140,11 @@ def _table(rows: list[dict]) -> None:
     print(f"\nsolved {solved} of {len(rows)} in {total:.0f} s")
     for line in summary(rows):
         print(line)
+    halves = halves_of(row["name"] for row in rows)
+    for half in HALVES:
+        some = [row for row in rows if halves[row["name"]] == half]
+        if some:
+            print(f"{half}: solved {sum(row['solved'] for row in some)} of {len(some)}")
 
 
 def summary(rows: Sequence[Mapping]) -> list[str]:

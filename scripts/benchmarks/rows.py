@@ -6,11 +6,15 @@ import functools
 import json
 import os
 import platform
+import random
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
+
+HALVES = ("choose", "report")
+_SEED = 16
 
 
 @functools.cache
@@ -69,3 +73,11 @@ def resumed(
             write_row(path, row)
             print(line(row), flush=True)
     return [r for r in rows_of(path) if mark.items() <= r.items() and r["name"] in names]
+
+
+def halves_of(names: Iterable[str]) -> dict[str, str]:
+    """The half of each name, "choose" or "report". A name stays in its half if others are added.
+
+    Choose weights and limits on one half; the other half then says what they are worth.
+    """
+    return {name: HALVES[random.Random(f"{_SEED} {name}").random() < 0.5] for name in names}

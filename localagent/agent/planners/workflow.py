@@ -22,8 +22,8 @@ from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.localize import (
     names_source,
     paths_in_task,
-    sources_to_trace,
     targets,
+    trace,
 )
 from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
 from localagent.agent.repair.search import search
@@ -31,7 +31,6 @@ from localagent.agent.repair.strategies import QUICK, Schedule, schedule_for
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
-from localagent.code.languages import language_of
 from localagent.context.builder import text_of
 from localagent.core.errors import WorkspaceError
 from localagent.core.events import Event, MessageAdded, Outcome, Step, Warned
@@ -162,15 +161,7 @@ def _localize(
     """The files to change, the likeliest first, and the check's result with executed lines."""
     yield Step("localise", "finding the code to change")
     sources = [p for p in named if not is_test(p) and not is_docs(p)]
-    traced = start
-    if start is not None and start.failing:
-        trace = [
-            path
-            for path in sources or sources_to_trace(turn, start)
-            if language_of(path).can("tracing")
-        ]
-        if trace and start.passed:
-            traced = yield from run_check(turn, start.command, trace=trace)
+    traced = (yield from trace(turn, named, start)) if start is not None else None
     paths = targets(turn, named, traced)
     while not paths and not turn.services.index.ready():
         turn.ensure_within_limits()

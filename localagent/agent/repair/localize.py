@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from localagent.agent.checks.runner import CheckResult
+from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.limits import SEARCH
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import language_of
+from localagent.code.symbols import Symbol
 from localagent.code.tracebacks import frames
+from localagent.core.events import Event
 from localagent.workspace.workspace import Workspace
 
 # A path as people write it: a name with a suffix, after any number of folders.
@@ -91,6 +93,17 @@ def _query(turn: Turn, start: CheckResult | None) -> str:
     return f"{turn.prompt}\n{messages or start.output[-SEARCH.query_output_chars :]}"
 
 
+def trace(
+    turn: Turn, named: Sequence[str], start: CheckResult
+) -> Generator[Event, None, CheckResult]:
+    """Run the check again with executed lines; return `start` if they would locate nothing."""
+    sources = [p for p in named if not is_test(p) and not is_docs(p)]
+    traced = [p for p in sources or sources_to_trace(turn, start) if language_of(p).can("tracing")]
+    if not traced or not start.failing or (sources and not start.passed):
+        return start
+    return (yield from run_check(turn, start.command, trace=traced))
+
+
 def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
     """The source files in which executed lines could locate the fault; empty without pytest."""
     if not start.failing:
@@ -120,6 +133,19 @@ def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
             score = failing**2 / (failing**2 + passed + total - failing)
             scores.setdefault(path, {})[line] = score
     return scores
+
+
+def suspects(turn: Turn, paths: Sequence[str], result: CheckResult) -> list[Symbol]:
+    """The functions in `paths` that failing tests ran, the most suspicious first."""
+    scores = suspicion(result)
+    ranked: list[tuple[float, Symbol]] = []
+    for path in paths:
+        lines = scores.get(path, {})
+        for symbol in turn.services.index.symbols(path):
+            inside = [lines.get(n, 0.0) for n in range(symbol.line + 1, symbol.end_line + 1)]
+            if symbol.is_callable and max(inside, default=0.0):
+                ranked.append((max(inside), symbol))
+    return [symbol for _, symbol in sorted(ranked, key=lambda pair: -pair[0])]
 
 
 def suspicious_lines(path: str, lines: Sequence[str], result: CheckResult) -> list[int]:

@@ -79,3 +79,30 @@ def test_nothing_is_sent_elsewhere(root: Path) -> None:
     said = compare(root, GOOD, server="https://api.example.com/v1")
     assert "compare: https://api.example.com/v1 is not on this machine" in said
     assert not (root / "rows.jsonl").exists()
+
+
+def git(folder: Path, *words: str) -> None:
+    author = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+    subprocess.run(["git", "-C", folder, *author, *words], check=True, capture_output=True)
+
+
+def test_a_fix_with_its_tests_becomes_a_task(tmp_path: Path) -> None:
+    repository, tasks = tmp_path / "double", tmp_path / "tasks.jsonl"
+    test = "from double import double\n\n\ndef test_it():\n    assert double(2) == 4\n"
+    states = [
+        ("Start", "def double(n):\n    return n\n", "def test_nothing():\n    pass\n"),
+        ("Fix double for all numbers (#3)", "def double(n):\n    return 2 * n\n", test),
+    ]
+    repository.mkdir()
+    git(repository, "init", "-q")
+    for message, source, tests in states:
+        (repository / "double.py").write_text(source)
+        (repository / "test_double.py").write_text(tests)
+        git(repository, "add", ".")
+        git(repository, "commit", "-qm", message)
+    command = [sys.executable, "-B", BENCHMARKS, "bugs", "--tasks", tasks, "--collect", repository]
+    subprocess.run([*command, "--python", sys.executable], check=True, timeout=120)
+    (task,) = [json.loads(line) for line in tasks.read_text().splitlines()]
+    assert task["request"] == "Fix double for all numbers"
+    assert (task["file"], task["functions"], task["lines"]) == ("double.py", ["double"], [2])
+    assert task["failing"] == ["test_double.py::test_it"]
