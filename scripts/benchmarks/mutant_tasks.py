@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shlex
 import subprocess
@@ -15,7 +14,8 @@ from bug_tasks import functions_of
 from faults import Fault, faults_in
 from repositories import copy_of, environment, git, run_tests
 
-from localagent.agent.checks.runner import PROBE_DIR, CheckResult, read_result
+from localagent.agent.checks.probe_loading import probe_environment
+from localagent.agent.checks.runner import CheckResult, read_result
 from localagent.code.file_kinds import is_test
 from localagent.sandbox.base import CommandResult
 
@@ -103,11 +103,7 @@ def _traced(tree: Path, python: str, path: str, sources: list[str]) -> CheckResu
     run = run_tests(tree, python, [path], _SECONDS)
     if run is None or run.exit_code != 0 or time.monotonic() - began > _SECONDS / 2:
         return None
-    env = environment(python) | {
-        "PYTHONPATH": str(PROBE_DIR),
-        "PYTEST_PLUGINS": "localagent_probe",
-        "LOCALAGENT_PROBE_TRACE": os.pathsep.join(sources),
-    }
+    env = environment(python) | probe_environment(sources, lean=False)
     try:
         done = subprocess.run(
             [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", path],
