@@ -40,8 +40,10 @@ from localagent.models.llamacpp.hardware import (
     total_memory,
 )
 from localagent.project.project import Project
+from localagent.project.python_environment import MAKE_ENVIRONMENT, check_python
 from localagent.workspace.workspace import Workspace
 
+_PYTHON_PROJECTS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "tox.ini")
 _LOW_DISK = 1 << 30  # bytes of free space below which doctor warns
 _VARIABLES = {
     "config": "XDG_CONFIG_HOME",
@@ -55,6 +57,24 @@ _RAISE_WATCHES = (
     "changes at the start of each task only"
 )
 _ALLOW_LOCK = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
+
+
+def checks_part(root: Path) -> Section:
+    """The part on the Python that the project's checks find."""
+    python = check_python(root)
+    lines = [f"checks run {python}"]
+    if python.environment is None:
+        lines.append("the project has no Python environment of its own")
+    data = {
+        "python": python.path,
+        "environment": str(python.environment.folder) if python.environment else None,
+        "is_localagents_own": python.is_ours,
+    }
+    problems = ()
+    if python.is_ours and any((root / name).exists() for name in _PYTHON_PROJECTS):
+        what = "checks run localagent's own Python, which lacks the packages of the project"
+        problems = (DoctorProblem(what, f"make one: {MAKE_ENVIRONMENT}", fatal=False),)
+    return Section("checks", tuple(lines), problems, data)
 
 
 def index_part(workspace: Workspace) -> Section:
@@ -151,7 +171,8 @@ def examine(directory: Path, *more: Section, canaries: bool = True) -> Report:
     settings = project.settings
     parts += [settings_part(project.root, settings), policy_part(settings), folders()]
     parts += [egress_part(), sandbox_part(settings, canaries=canaries), audit_part(settings)]
-    parts += [index_part(project.workspace), *models(settings), ollama_part(settings)]
+    parts += [checks_part(project.root), index_part(project.workspace)]
+    parts += [*models(settings), ollama_part(settings)]
     return Report((*parts, *more))
 
 

@@ -55,11 +55,14 @@ def scrubbed(home: str, tmp: str, extra: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if name.upper() in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
-    # A relative entry of PATH would mean a different folder in each working folder.
-    entries = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
-    path = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
-    folders = {"HOME": home, "TMPDIR": tmp, "TEMP": tmp, "TMP": tmp, "PATH": path or os.defpath}
+    folders = {"HOME": home, "TMPDIR": tmp, "TEMP": tmp, "TMP": tmp, "PATH": search_path()}
     return {**passed, **_FIXED, **folders, **extra}
+
+
+def search_path() -> str:
+    """The absolute folders of PATH: a relative one would differ in each working folder."""
+    entries = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
+    return os.pathsep.join(e for e in entries if Path(e).is_absolute()) or os.defpath
 
 
 def tool_links(home: str) -> list[tuple[str, str]]:

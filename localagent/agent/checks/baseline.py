@@ -18,6 +18,7 @@ from localagent.context.builder import text_of
 from localagent.core.errors import UsageError
 from localagent.core.events import CheckFinished, Event, Step, Warned
 from localagent.project.build_commands import find_check
+from localagent.project.python_environment import find_environment
 
 
 def project_check(turn: Turn) -> str:
@@ -51,7 +52,9 @@ def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
         yield Warned(f"the check {check!r} was not allowed to run, so the result is not verified")
         return "", None
     check = allowed.subject  # the user may have edited the command
-    yield Step("check", "checking the workspace as it is")
+    environment = find_environment(turn.services.workspace.root)
+    where = f" with the Python of {environment}" if environment else ""
+    yield Step("check", f"checking the workspace as it is{where}")
     start = yield from run_check(turn, check)
     if not start.usable:
         last = last_line(start)

@@ -18,6 +18,7 @@ from localagent.agent.limits import LOOP
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.events import Blocked, CheckFinished, CheckStarted, Event, TurnKind, Warned
+from localagent.project.python_environment import check_variables
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 
@@ -173,7 +174,9 @@ def _run(
     limit = services.check_seconds if seconds is None else seconds
     if left is not None:
         limit = max(1.0, min(limit, left))
-    with services.sandbox.open(services.workspace.root, changes) as snapshot:
+    root = services.workspace.root
+    environment = check_variables(root) | environment
+    with services.sandbox.open(root, changes) as snapshot:
         return snapshot.run(
             Command(command, seconds=limit, env=environment), cancelled=turn.stop.is_set
         )

@@ -47,7 +47,8 @@ class LandlockSandbox(ConfinedCopies):
         tree, tmp, home = written = [os.path.realpath(folder) for folder in folders]
         workspace = str(snapshot.workspace)
         # The copy's path differs from the workspace's, so paths are translated both ways.
-        command = replace(command, line=command.line.replace(workspace, tree))
+        variables = {name: text.replace(workspace, tree) for name, text in command.env.items()}
+        command = replace(command, line=command.line.replace(workspace, tree), env=variables)
         env = scrubbed(home, tmp, snapshot.copy.build_folder(tmp) | command.env)
         cwd = os.path.normpath(Path(tree, command.cwd))
         job = {

@@ -55,7 +55,7 @@ def test_every_part_is_there(parts: Parts, toy: Path) -> None:
     found = parts()
     assert list(found) == [
         *("machine", "settings", "policy", "state", "egress lock", "sandbox", "audit log"),
-        *("index", "llama.cpp", "model toy", "Ollama", "terminal"),
+        *("checks", "index", "llama.cpp", "model toy", "Ollama", "terminal"),
     ]
     pinned = lock.load().entry("toy")
     told = found["model toy"]
