@@ -13,8 +13,9 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 
-from localagent.agent.checks.baseline import last_line, project_check
+from localagent.agent.checks.baseline import project_check
 from localagent.agent.checks.runner import CheckResult, run_check
+from localagent.agent.checks.start_failures import start_failure
 from localagent.agent.limits import LOOP
 from localagent.agent.planners.base import Planner, Result
 from localagent.agent.tool_calls import dispatch
@@ -66,7 +67,7 @@ def run_command(turn: Turn, *, share: bool) -> Generator[Event, None, None]:
 def run_project_check(turn: Turn, *, share: bool) -> Generator[Event, None, None]:
     """Run the project's check; `share` adds a failing check's output to the conversation.
 
-    The turn fails with UsageError if the project has no check or the check cannot run, and with
+    The turn fails with UsageError if the project has no check or the check cannot start, and with
     RefusedError if a rule denies the check.
     """
     return _run(turn, _project_check(turn, share))
@@ -120,11 +121,8 @@ def _project_check(turn: Turn, share: bool) -> Work:
     if not allowed.allowed:
         raise dispatch.refusal(allowed)
     result = yield from run_check(turn, check)
-    if not result.usable:
-        raise UsageError(
-            f"the check {check!r} cannot run: {last_line(result)}",
-            "localagent --check CMD names another one",
-        )
+    if error := start_failure(turn, result):
+        raise error
     if result.timed_out:
         return Result("unsolved", f"the check did not end within {result.seconds:.0f} s", check)
     if result.ok:

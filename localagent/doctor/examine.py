@@ -70,7 +70,7 @@ def checks_part(root: Path) -> Section:
         "environment": str(python.environment.folder) if python.environment else None,
         "is_localagents_own": python.is_ours,
     }
-    problems = ()
+    problems: tuple[DoctorProblem, ...] = ()
     if python.is_ours and any((root / name).exists() for name in _PYTHON_PROJECTS):
         what = "checks run localagent's own Python, which lacks the packages of the project"
         problems = (DoctorProblem(what, f"make one: {MAKE_ENVIRONMENT}", fatal=False),)

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from localagent.agent.checks.runner import CheckResult, run_check
+from localagent.agent.checks.start_failures import start_failure
 from localagent.agent.limits import SEARCH
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Turn
+from localagent.code.file_kinds import is_docs
 from localagent.context.builder import text_of
-from localagent.core.errors import UsageError
 from localagent.core.events import CheckFinished, Event, Step, Warned
 from localagent.project.build_commands import find_check
 from localagent.project.python_environment import find_environment
@@ -28,15 +29,11 @@ def project_check(turn: Turn) -> str:
     return turn.request.check or find_check(files, lambda path: text_of(read, path))
 
 
-def last_line(result: CheckResult) -> str:
-    """The last line of a check's output, which says why the check could not run."""
-    return (result.output.splitlines() or ["no output"])[-1].strip()
-
-
 def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult | None]]:
     """Find the check and run it on the unchanged workspace; return "" and None if that fails.
 
-    Raises UsageError if the user's own check command cannot run.
+    Raises UsageError if the check cannot start. A check that the user did not name may be missing
+    for a change of prose.
     """
     check = project_check(turn)
     if not check:
@@ -56,11 +53,11 @@ def baseline_check(turn: Turn) -> Generator[Event, None, tuple[str, CheckResult 
     where = f" with the Python of {environment}" if environment else ""
     yield Step("check", f"checking the workspace as it is{where}")
     start = yield from run_check(turn, check)
-    if not start.usable:
-        last = last_line(start)
-        if turn.request.check:
-            raise UsageError(f"the check command cannot run: {last}", "correct --check")
-        yield Warned(f"the check {check!r} cannot run ({last}), so the result is not verified")
+    if error := start_failure(turn, start):
+        is_prose = turn.task_paths and all(map(is_docs, turn.task_paths))
+        if turn.request.check or not is_prose:
+            raise error
+        yield Warned(f"{error.message}; so the result is not verified")
         return "", None
     if start.timed_out:
         yield Warned(f"the check did not end within {start.seconds:.0f} s")

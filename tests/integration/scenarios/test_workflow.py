@@ -187,7 +187,7 @@ class TestBadInput:
     def test_a_check_that_does_not_exist(self, start: Callable, workspace_dir: Path) -> None:
         events = start(workspace_dir, [], check="no-such-program").turn(TASK)
         assert finished(events).exit_code == 2
-        assert "cannot run" in only(events, Failed)[0].message
+        assert "cannot start" in only(events, Failed)[0].message
 
     def test_a_check_that_prints_a_lot(self, start: Callable, workspace_dir: Path) -> None:
         check = "yes | head -c 100000000; python -m pytest -q"

@@ -58,7 +58,7 @@ def test_no_check(talk: Callable, tmp_path: Path) -> None:
 
 def test_a_check_that_cannot_run(talk: Callable) -> None:
     items = talk(check="no-such-checker-of-ours").enter("/check")
-    assert "cannot run" in of(items, Failed)[0].message
+    assert "cannot start" in of(items, Failed)[0].message
 
 
 def test_a_rule_that_denies_it(talk: Callable) -> None:

@@ -65,7 +65,6 @@ def test_not_where_there_is_nothing_to_save(tmp_path: Path, start: CheckResult |
 @pytest.mark.parametrize(
     ("answer", "action", "warning"),
     [
-        (completed("", 127), "allow", "cannot run (no output)"),
         (CommandResult(-9, "", 30.0, timed_out=True), "allow", "did not end within 30 s"),
         (completed(), "deny", "was not allowed to run"),
     ],
