@@ -34,6 +34,8 @@ from localagent.models.base import (
     Infill,
     Model,
     ModelWarning,
+    Prompt,
+    RawText,
     Reading,
     Request,
     Text,
@@ -155,18 +157,33 @@ def redact_request(request: Request, redactor: Redactor) -> Request:
     """Remove secrets and invisible characters from a request. Every request passes through here."""
     prompt = request.prompt
     if isinstance(prompt, Infill):
-        clean: tuple[Message, ...] | Infill = Infill(
-            redactor.redact(prompt.prefix), redactor.redact(prompt.suffix)
-        )
+        clean: Prompt = Infill(redactor.redact(prompt.prefix), redactor.redact(prompt.suffix))
+    elif isinstance(prompt, RawText):
+        clean = replace(prompt, text=redactor.redact(prompt.text))
     else:
         clean = tuple(replace(m, content=redactor.redact(m.content)) for m in prompt)
     return replace(request, prompt=clean, reply_start=redactor.redact(request.reply_start))
 
 
+def lists_places(request: Request) -> bool:
+    """Whether the reply is a list of likely tokens, which no user wants to read."""
+    return isinstance(request.prompt, RawText) and request.prompt.options > 0
+
+
 def transcript_form(request: Request) -> str:
-    """The prompt as the transcript shows it, without the chat template."""
+    """The prompt as the transcript shows it, without the chat template.
+
+    A branch of a raw text is its place and token, because the transcript has the text already.
+    """
     if isinstance(request.prompt, Infill):
         return f"<prefix>\n{request.prompt.prefix}<suffix>\n{request.prompt.suffix}<middle>\n"
+    if isinstance(request.prompt, RawText):
+        branch = request.prompt.branch
+        return (
+            f"<text>\n{request.prompt.text}"
+            if branch is None
+            else "<branch {} {}>\n".format(*branch)
+        )
     parts = [f"<{m.role}>\n{m.content}\n" for m in request.prompt]
     return "".join(parts) + f"<assistant>\n{request.reply_start}"
 
@@ -201,6 +218,8 @@ def _generate(
                     return
             elif isinstance(chunk, Text):
                 text = texts[stream] = texts[stream] + chunk.text
+                if lists_places(left[stream]):
+                    continue
                 yield TextDelta(chunk.text, stream)
                 polled = len(text) % LOOP.repeat_poll_chars < len(chunk.text)
                 if polled and stream not in stuck and repeats(text):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from localagent.agent.planners.react import tool_specs, tools_text
 from localagent.agent.tool_calls.parse import has_call
 from localagent.agent.turn import Exchange, Services
-from localagent.models.base import Infill, TokenizedPrompt
+from localagent.models.base import Infill, RawText, TokenizedPrompt
 
 TEMPLATE = "chat template"
 SAID = "what you said"
@@ -76,6 +76,9 @@ def _message_kinds(exchange: Exchange, services: Services) -> Iterator[str]:
     prompt = exchange.request.prompt
     if isinstance(prompt, Infill):
         yield from ("code", "code")
+        return
+    if isinstance(prompt, RawText):
+        yield "code"
         return
     command = services.prompts.text("react/command").partition("{{")[0]
     tools, after_call = tool_specs(services), False

@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A kind of model: the keys that `pins` need in models.lock, and the `module` to import."""
+    """A kind of model: the keys that `pins` need in models.lock, and the `module` to import.
+
+    `raw_text` says that it takes a `models.base.RawText`.
+    """
 
     pins: tuple[str, ...]
     module: str
+    raw_text: bool = False
 
 
 BACKENDS = {
-    "llamacpp": Backend(("file", "bytes", "sha256"), "localagent.models.llamacpp.backend"),
+    "llamacpp": Backend(("file", "bytes", "sha256"), "localagent.models.llamacpp.backend", True),
     "ollama": Backend(("name", "digest"), "localagent.models.ollama.backend"),
 }
 

@@ -48,6 +48,7 @@ class ModelInfo:
     """The identity of a model: its id in the lock, its backend, its profile and its hashes.
 
     `sha256` is the file's, or "". `template_sha256` is the pinned one of the chat template, or "".
+    `raw_text` says that the backend takes a `RawText`.
     """
 
     id: str
@@ -55,6 +56,7 @@ class ModelInfo:
     sha256: str
     profile: Profile
     template_sha256: str = ""
+    raw_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,30 @@ class Infill:
 
 
 @dataclass(frozen=True, slots=True)
+class RawText:
+    """A text that the model continues without its chat template.
+
+    With `options`, the reply is not a continuation: it lists so many likely tokens for each place
+    from byte `start` on (see `models.alternatives`). A `branch` names a place of the text that the
+    model has just read, by its number, and a token. The reply then continues the text before the
+    place and this token; it is empty if the model no longer holds the text.
+    """
+
+    text: str
+    start: int = 0
+    options: int = 0
+    branch: tuple[int, int] | None = None
+
+
+Prompt = Sequence[Message] | Infill | RawText
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One generation.
 
-    `prompt` is a conversation (rendered by the model's own chat template) or an `Infill`.
+    `prompt` is a conversation (rendered by the model's own chat template), an `Infill` or a
+    `RawText`.
     `reply_start` begins the assistant's reply, and is not part of the chunks. With `choices`, the
     reply is exactly one of these texts. `grammar` is GBNF with the rule `root`; a backend without
     GBNF (Ollama) ignores it. `temperature` 0 means greedy. `max_tokens` limits the reply; with 0
@@ -79,7 +101,7 @@ class Request:
     session begin with a prompt that `continues`. A backend may store the KV cache of both on disk.
     """
 
-    prompt: Sequence[Message] | Infill
+    prompt: Prompt
     max_tokens: int = 1024
     stop: tuple[str, ...] = ()
     temperature: float = 0.0
@@ -147,8 +169,8 @@ class TokenizedPrompt:
 
     `ends` has the end of each token, as an offset in the UTF-8 bytes of `text`. Offsets never fall:
     a token without text ends with the token before it. `places` has the first and last offset of
-    each message, or of an infill's prefix and suffix; the chat template wrote the text between
-    them. Unless `exact`, the tokens are estimated and spread evenly.
+    each message, of an infill's prefix and suffix, or of a raw text; the chat template wrote the
+    text between them. Unless `exact`, the tokens are estimated and spread evenly.
     """
 
     text: str

@@ -35,6 +35,7 @@ from localagent.models.base import (
     Infill,
     ModelInfo,
     Profile,
+    RawText,
     Reading,
     Request,
     Text,
@@ -64,14 +65,15 @@ class ScriptedReply:
 
     A request gets the first reply of the script that fits; it is used up then, unless `repeat`.
     `when` is a regular expression for the last message (of an infill: prefix, a line break,
-    suffix). `to` limits the reply to conversations or infills. `error` names a BackendError
+    suffix; of a raw text: the text, and its branch as "<PLACE TOKEN>"). `to` limits the reply to
+    conversations, infills or raw texts. `error` names a BackendError
     ("WorkerDied") that follows the text. `reading` is the time for the prompt, `pace` the time for
     each token, in seconds.
     """
 
     text: str = ""
     when: str = ""
-    to: Literal["", "chat", "infill"] = ""
+    to: Literal["", "chat", "infill", "text"] = ""
     repeat: bool = False
     error: str = ""
     message: str = ""
@@ -151,9 +153,13 @@ class ScriptedModel:
         reused = _common(tokens(prompt), tokens(self._cached))
         self._cached = prompt
         yield Reading(reused, total, reused)
-        reply = self._choose(request) if request.max_tokens else ScriptedReply()
+        lists = isinstance(request.prompt, RawText) and request.prompt.options > 0
+        asks = request.max_tokens or lists
+        reply = self._choose(request) if asks else ScriptedReply()
         yield from self._read(reused, total, reply.reading)
         if request.max_tokens == 0:
+            if lists:
+                yield Text(reply.text)
             yield Finish("length", Usage(total, reused))
             return
         text = reply.text.removeprefix(request.reply_start)
@@ -185,10 +191,10 @@ class ScriptedModel:
             yield Reading(total, total, reused)
 
     def _choose(self, request: Request) -> ScriptedReply:
-        infill = isinstance(request.prompt, Infill)
+        kind = _kind(request)
         asked = _last_text(request)
         for number, reply in enumerate(self._replies):
-            if number in self._used or (reply.to and (reply.to == "infill") != infill):
+            if number in self._used or (reply.to and reply.to != kind):
                 continue
             if reply.when and not re.search(reply.when, asked, re.DOTALL):
                 continue
@@ -208,9 +214,15 @@ def tokens(text: str) -> list[str]:
 
 
 def rendered(request: Request) -> str:
-    """The whole prompt as text: a line with each message's role before it."""
+    """The whole prompt as text: a line with each message's role before it.
+
+    A branch of a raw text follows the text as "<PLACE TOKEN>".
+    """
     if isinstance(request.prompt, Infill):
         return f"<prefix>{request.prompt.prefix}<suffix>{request.prompt.suffix}<middle>"
+    if isinstance(request.prompt, RawText):
+        branch = request.prompt.branch
+        return request.prompt.text + ("<{} {}>".format(*branch) if branch else "")
     said = "".join(f"<{m.role}>\n{m.content}\n" for m in request.prompt)
     return f"{said}<assistant>\n{request.reply_start}"
 
@@ -221,6 +233,8 @@ def tokenize(request: Request) -> TokenizedPrompt:
     ends = accumulate(map(_bytes, tokens(text)))
     if isinstance(request.prompt, Infill):
         said = [("<prefix>", request.prompt.prefix), ("<suffix>", request.prompt.suffix)]
+    elif isinstance(request.prompt, RawText):
+        said = [("", request.prompt.text)]
     else:
         said = [(f"<{message.role}>\n", message.content) for message in request.prompt]
     places, at = [], 0
@@ -283,8 +297,8 @@ def _validate(reply: ScriptedReply, where: str) -> None:
         re.compile(reply.when)
     except re.error as error:
         raise UsageError(f"{where}: {reply.when!r} is no regular expression: {error}") from error
-    if reply.to not in ("", "chat", "infill"):
-        raise UsageError(f"{where}: to is {reply.to!r}", 'expected "chat" or "infill"')
+    if reply.to not in ("", "chat", "infill", "text"):
+        raise UsageError(f"{where}: to is {reply.to!r}", 'expected "chat", "infill" or "text"')
     if reply.error:
         _error(replace(reply, message=where))
 
@@ -301,9 +315,16 @@ def _error(reply: ScriptedReply) -> BackendError:
     return cls(reply.message or f"the script says {reply.error}")
 
 
+def _kind(request: Request) -> str:
+    kinds = {Infill: "infill", RawText: "text"}
+    return next((kind for cls, kind in kinds.items() if isinstance(request.prompt, cls)), "chat")
+
+
 def _last_text(request: Request) -> str:
     if isinstance(request.prompt, Infill):
         return f"{request.prompt.prefix}\n{request.prompt.suffix}"
+    if isinstance(request.prompt, RawText):
+        return rendered(request)
     return request.prompt[-1].content if request.prompt else ""
 
 

@@ -40,7 +40,14 @@ def model_info(entry: ModelEntry, settings: Settings) -> ModelInfo:
         window=settings.window or profile.window,
         candidates=settings.candidates or profile.candidates,
     )
-    return ModelInfo(entry.id, entry.backend, entry.pin, profile, entry.chat_template_sha256)
+    return ModelInfo(
+        entry.id,
+        entry.backend,
+        entry.pin,
+        profile,
+        entry.chat_template_sha256,
+        models.BACKENDS[entry.backend].raw_text,
+    )
 
 
 def open_router(model: Model | Router | None, scripted: Path | None, settings: Settings) -> Router:

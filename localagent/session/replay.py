@@ -21,6 +21,7 @@ from localagent.core.events import (
 )
 from localagent.history.sessions import transcript
 from localagent.history.sessions.replay import Difference, ReplayModel, compare, steered
+from localagent.models import BACKENDS
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.catalog import lock as models_lock
 from localagent.models.router import MAIN
@@ -96,5 +97,8 @@ def _is_main_switch(event: Event) -> TypeGuard[ModelSwitched]:
 
 def _recorded_info(model: str, sha256: str) -> ModelInfo:
     """The identity of a recorded model, with its profile if models.lock still has it."""
-    known = {entry.id: entry.profile.profile() for entry in models_lock.load().entries}
-    return ModelInfo(model, "replay", sha256, known.get(model, Profile()))
+    entry = next((entry for entry in models_lock.load().entries if entry.id == model), None)
+    if entry is None:
+        return ModelInfo(model, "replay", sha256, Profile())
+    raw_text = BACKENDS[entry.backend].raw_text
+    return ModelInfo(model, "replay", sha256, entry.profile.profile(), raw_text=raw_text)

@@ -58,7 +58,7 @@ from localagent.egress.blocked import BLOCKED
 from localagent.history.checkpoints.undo import UndoResult
 from localagent.history.checkpoints.workspace_lock import WorkspaceLock
 from localagent.history.sessions.conversation import ConversationLog, TurnStart
-from localagent.models.base import Infill, ModelInfo, Reading, Request
+from localagent.models.base import Infill, ModelInfo, RawText, Reading, Request
 from localagent.models.router import MAIN, Router
 from localagent.project.project import Project
 from localagent.session.recorders import Recorder, WorkspaceUndo
@@ -447,4 +447,5 @@ class Session:
 
 def _messages(request: Request) -> int:
     """The number of messages in a request's prompt."""
-    return 1 if isinstance(request.prompt, Infill) else len(request.prompt)
+    prompt = request.prompt
+    return 1 if isinstance(prompt, Infill | RawText) else len(prompt)

@@ -58,6 +58,7 @@ class ToyLlm:
         template: str = "",
         fim: bool = True,
         parallel: int = 4,
+        idle: int = 3,
         cells: int = 100_000,
         whole: bool = False,
     ) -> None:
@@ -66,7 +67,7 @@ class ToyLlm:
         self.window = window
         self.batch = batch
         self.parallel = parallel
-        self.sequences = parallel + 3
+        self.sequences = parallel + idle
         self.cells = cells
         self.whole = whole  # a sequence can only be dropped whole, as a recurrent model's
         self.template = ChatTemplate(template, "", "<|im_end|>", CONTROLS)
@@ -136,6 +137,12 @@ class ToyLlm:
         if reading:
             self.after_read()
         return "done"
+
+    def likeliest(self, row: int, count: int) -> list[tuple[int, float]]:
+        """The next letters of the alphabet after the row's token, each half as likely."""
+        assert self.steps[-1][row].wanted
+        token = self.steps[-1][row].token
+        return [(token + n, 0.5**n) for n in range(1, count + 1)]
 
     def sampler(self, run: Request) -> ToySampler:
         if run.grammar == "bad":

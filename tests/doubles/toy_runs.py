@@ -4,19 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 from localagent.core.messages import Message
-from localagent.models.base import Finish, Infill, Reading, Request, Text
+from localagent.models.base import Finish, Infill, RawText, Reading, Request, Text
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.generate import Generator
 
 Chat = list[tuple[str, str]]
 
 
-def run_of(chat: Chat | Infill, **values: Any) -> Request:
-    messages = chat if isinstance(chat, Infill) else [Message(*one) for one in chat]  # type: ignore[arg-type]
+def run_of(chat: Chat | Infill | RawText, **values: Any) -> Request:
+    messages = chat if isinstance(chat, Infill | RawText) else [Message(*one) for one in chat]  # type: ignore[arg-type]
     return Request(messages, **{"max_tokens": 100, "top_p": 1.0, "top_k": 0, **values})
 
 
-def request(chat: Chat | Infill, *, drafts: bool = True, **values: Any) -> protocol.Generate:
+def request(
+    chat: Chat | Infill | RawText, *, drafts: bool = True, **values: Any
+) -> protocol.Generate:
     return protocol.Generate(id=1, requests=(run_of(chat, **values),), drafts=drafts)
 
 

@@ -68,7 +68,7 @@ PROBE = "agent.checks.probe"
 # agent/ works with protocols; the composition root chooses what is behind them.
 AGENT_MAY = (
     *("models.base", "tools.base", "index.base", "sandbox.base", "project.build_commands"),
-    "project.python_environment",
+    *("models.alternatives", "project.python_environment"),
     *("agent", "context", "workspace", "edits", "code", "redaction", "core"),
 )
 

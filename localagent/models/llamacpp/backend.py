@@ -25,6 +25,8 @@ from localagent.models.base import (
     KvType,
     ModelInfo,
     ModelWarning,
+    Prompt,
+    RawText,
     Reading,
     Request,
     Text,
@@ -290,23 +292,28 @@ class _ReplyState:
 
 def _for_worker(request: Request) -> Request:
     """The request as the worker takes it: choices as a grammar, texts that JSON can carry."""
-    clean, prompt, grammar = protocol.clean, request.prompt, request.grammar
+    clean, grammar = protocol.clean, request.grammar
     if request.choices:  # GBNF's strings escape as JSON's do
         options = (json.dumps(choice, ensure_ascii=False) for choice in request.choices)
         grammar = "root ::= " + " | ".join(options)
     return replace(
         request,
-        prompt=(
-            Infill(clean(prompt.prefix), clean(prompt.suffix))
-            if isinstance(prompt, Infill)
-            else [Message(message.role, clean(message.content)) for message in prompt]
-        ),
+        prompt=_clean_prompt(request.prompt),
         stop=tuple(map(clean, request.stop)),
         seed=request.seed % 2**32,
         grammar=None if grammar is None else clean(grammar),
         choices=(),
         reply_start=clean(request.reply_start),
     )
+
+
+def _clean_prompt(prompt: Prompt) -> Prompt:
+    clean = protocol.clean
+    if isinstance(prompt, Infill):
+        return Infill(clean(prompt.prefix), clean(prompt.suffix))
+    if isinstance(prompt, RawText):
+        return replace(prompt, text=clean(prompt.text))
+    return [Message(message.role, clean(message.content)) for message in prompt]
 
 
 def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) -> LlamaCpp:

@@ -43,7 +43,7 @@ def _check_numbers(value: _T) -> _T:
         number = getattr(value, field.name)
         if isinstance(number, int | float) and not 0 <= number < math.inf:
             raise ValueError(f"{field.name} is {number}")
-        if isinstance(number, base.Usage):
+        if isinstance(number, base.Usage | base.RawText):
             _check_numbers(number)
     return value
 

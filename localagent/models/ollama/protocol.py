@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from localagent.models.base import Infill, Request
+from localagent.core.errors import BackendError
+from localagent.models.base import Infill, RawText, Request
 
 KEEP_ALIVE = "30m"
 """How long the server keeps the model after a request. Its own 5 minutes are less than a user takes
@@ -40,7 +41,7 @@ def load(target: OllamaModel) -> dict[str, Any]:
 
 
 def body(target: OllamaModel, request: Request) -> tuple[str, dict[str, Any]]:
-    """The path and the body for a request."""
+    """The path and the body for a request. Raises BackendError for a `RawText`."""
     common = {**_frame(target), "stream": True, "think": thinks(target, request)}
     common["options"] = {**common["options"], **_sampling(target, request)}
     prompt = request.prompt
@@ -49,6 +50,8 @@ def body(target: OllamaModel, request: Request) -> tuple[str, dict[str, Any]]:
         # a question. A line break in their place does not change the text between them.
         sides = {"prompt": prompt.prefix or "\n", "suffix": prompt.suffix or "\n"}
         return "/api/generate", {**common, **sides}
+    if isinstance(prompt, RawText):
+        raise BackendError("Ollama does not report likely tokens", "use a model of llama.cpp")
     messages = [{"role": m.role, "content": m.content} for m in prompt]
     if request.reply_start:  # the server continues an assistant's message that comes last
         messages.append({"role": "assistant", "content": request.reply_start})
@@ -62,6 +65,8 @@ def parts(request: Request) -> tuple[str, ...]:
     prompt = request.prompt
     if isinstance(prompt, Infill):
         return prompt.prefix, prompt.suffix
+    if isinstance(prompt, RawText):
+        return (prompt.text,)
     texts = tuple(message.content for message in prompt)
     return (*texts, request.reply_start) if request.reply_start else texts
 

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from localagent.core.messages import Message
-from localagent.models.base import Finish, Infill, Reading, Request, Text, TokenizedPrompt
+from localagent.models.alternatives import TokenOption, TokenPlace, dump_places
+from localagent.models.base import Finish, Infill, RawText, Reading, Request, Text, TokenizedPrompt
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.chat_template import (
     BREAK,
@@ -29,6 +30,16 @@ HEARTBEAT = 5.0
 """Seconds between reports inside one batch, so that a slow batch does not count as a hang."""
 
 _MIN_STORED = 64  # tokens; less is read again faster than a file is found
+
+BRANCHES = 16
+"""Branches of a text that are written side by side, without regard to `parallel`: they share nearly
+all cells. The default model writes 40 tokens a second in 4 rows, and 61 in 16."""
+
+LOGIT_ROWS = 64
+"""Rows of a step whose logits are all wanted. The logits of 150,000 tokens take 0.6 MB a row."""
+
+MOST_OPTIONS = 16
+"""Most tokens that are reported for one place, so that a reply fits into a message."""
 
 Send = Callable[[protocol.Reply], None]
 Cancelled = Callable[[int], bool]
@@ -64,7 +75,10 @@ class Generator:
     def tokenize(self, request: Request) -> TokenizedPrompt:
         """Make the prompt of a request, with the tokens that a generation would read now."""
         memory, prompt = self._prompt(request), request.prompt
-        if isinstance(prompt, Infill):
+        if isinstance(prompt, RawText):
+            text = prompt.text
+            places = [(0, len(text))]
+        elif isinstance(prompt, Infill):
             parts = (prompt.prefix, prompt.suffix, request.reply_start)
             text, middle = "".join(parts), len(parts[0])
             places = [(0, middle), (middle, middle + len(parts[1]))]
@@ -105,6 +119,8 @@ class Generator:
     ) -> None:
         waiting, active = deque(runs), list[ReplyRun]()
         most = self._llm.parallel
+        if all(run.branches for run in waiting):
+            most = max(most, min(BRANCHES, self._llm.sequences - most))
         while waiting or active:
             if waiting and len(active) < most:
                 run = waiting.popleft()
@@ -144,14 +160,25 @@ class Generator:
             return
         began = time.monotonic()
         end = len(run.prompt) - min(1, run.request.max_tokens)
-        slot = run.slot = self._slots.place(run.memory, end)
+        lists, first = run.options > 0, self._first_place(run)
+        slot = self._slots.place(
+            run.memory, max(0, first - 1) if lists else end, shares=run.branches
+        )
+        run.slot = slot
         run.reused = slot.held
         self._report(request_id, run, slot.held, send)
+        if run.branches and slot.held < end:
+            run.reason = "length"  # the text is gone, and reading it again costs more than it gives
+            return
         fixed = self._fixed(run) if self._slots.keeps_files else 0
         if _MIN_STORED <= fixed < end and self._slots.stores(run.prompt[:fixed]):
             self._read(request_id, run, fixed, send, cancelled)
             if slot.held == fixed:
                 self._slots.store(slot, fixed)
+        if lists:
+            self._read(request_id, run, first - 1, send, cancelled)
+            if slot.held == first - 1:
+                self._list_places(request_id, run, send, cancelled)
         self._read(request_id, run, end, send, cancelled)
         if slot.held < end:
             run.reason = None if run.crowded else "cancelled"
@@ -164,7 +191,7 @@ class Generator:
     def _fixed(self, run: ReplyRun) -> int:
         """The number of tokens of the messages that begin every session; or 0."""
         request = run.request
-        if not request.fixed or isinstance(request.prompt, Infill):
+        if not request.fixed or isinstance(request.prompt, Infill | RawText):
             return 0
         try:
             text = self._llm.template.render(request.prompt[: request.fixed], last=False)
@@ -196,6 +223,40 @@ class Generator:
             if stop < len(run.prompt) - 1:
                 heard = time.monotonic()
                 self._report(request_id, run, stop, send)
+
+    def _list_places(
+        self, request_id: int, run: ReplyRun, send: Send, cancelled: Cancelled
+    ) -> None:
+        """Read the rest of a raw text; send the likely tokens of each place that was read."""
+        slot, prompt = run.slot, run.prompt
+        assert slot is not None
+        ends = self.tokenize(run.request).ends
+        most = min(run.options, MOST_OPTIONS)
+        places: list[TokenPlace] = []
+        while slot.held < len(prompt):
+            start = slot.held
+            stop = min(start + min(LOGIT_ROWS, self._llm.batch), len(prompt))
+            rows = [BatchRow(prompt[n], n, slot.seq, True) for n in range(start, stop)]
+            if not self._decode(rows, [run], lambda: cancelled(run.place)):
+                return
+            slot.held = stop
+            for n in range(start + 1, min(stop + 1, len(prompt))):
+                options = tuple(
+                    TokenOption(token, self._llm.piece(token).decode("utf-8", "replace"), share)
+                    for token, share in self._llm.likeliest(n - 1 - start, most)
+                    if not self._llm.is_end(token)
+                )
+                places.append(TokenPlace(n, ends[n - 1], ends[n], options))
+            self._report(request_id, run, stop, send)
+        send(_chunk(request_id, run, Text(dump_places(places))))
+
+    def _first_place(self, run: ReplyRun) -> int:
+        """The first token of a raw text whose likely tokens are wanted; at least the second one."""
+        prompt = run.request.prompt
+        if not run.options or not isinstance(prompt, RawText):
+            return 1
+        ends = self.tokenize(run.request).ends
+        return next((n for n in range(1, len(ends)) if ends[n - 1] >= prompt.start), len(ends))
 
     def _step(
         self, request_id: int, active: Sequence[ReplyRun], send: Send, cancelled: Cancelled
@@ -307,6 +368,8 @@ class Generator:
         if run.slot is not None:
             self._forget_unsaid(run.slot)
             self._slots.free(run.slot)
+            if run.branches:
+                self._slots.clear(run.slot)  # so that branches push no other text out
             if run.request.continues:
                 self._slots.latest = run.slot
         send(_chunk(request_id, run, run.finish))
@@ -324,6 +387,12 @@ class Generator:
 
     def _prompt(self, request: Request) -> Memory:
         prompt = request.prompt
+        if isinstance(prompt, RawText):
+            tokens = [*self._llm.begin, *self._llm.tokenize(prompt.text, special=False)]
+            if prompt.branch is not None:
+                place, token = prompt.branch
+                tokens = [*tokens[:place], token]
+            return Memory(tokens)
         if not isinstance(prompt, Infill):
             text = self._render(prompt, request.reply_start)
             return self._slots.memory(text, self._tokens)

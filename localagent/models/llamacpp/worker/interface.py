@@ -125,6 +125,9 @@ class Llm(Protocol):
         Unless all is done, the KV cache may hold any part of the rows.
         """
 
+    def likeliest(self, row: int, count: int) -> list[tuple[int, float]]:
+        """The likeliest tokens by the logits of a row of the last step, with probabilities."""
+
     def sampler(self, request: Request) -> TokenSampler:
         """Make a sampler for the reply to a request. Raises RequestFailed for a bad grammar."""
 

@@ -51,15 +51,18 @@ class Slots:
         known += [stored.memory for stored in (self._files.stored if self._files else ())]
         return remember(known, text, tokenize)
 
-    def place(self, memory: Memory, limit: int) -> Slot:
-        """Find a slot for a prompt and mark it busy; it holds at most the first `limit` tokens."""
+    def place(self, memory: Memory, limit: int, *, shares: bool = False) -> Slot:
+        """Find a slot for a prompt and mark it busy; it holds at most the first `limit` tokens.
+
+        With `shares`, the slot is a copy, so that the tokens of the other slot stay.
+        """
         best, common = self._best(memory.tokens[:limit])
         stored, there = self._files.best(memory.tokens[:limit]) if self._files else (None, 0)
         if stored is not None and there >= common + _WORTH_A_FILE:
             slot = self._restored(stored, there)
         elif best is None:
             slot = self._empty()
-        elif best.busy or best.held - common > _LITTLE:
+        elif best.busy or shares or best.held - common > _LITTLE:
             slot = self._empty(besides=best)
             slot.held = common if self._llm.copy(best.seq, slot.seq, common) else 0
         else:

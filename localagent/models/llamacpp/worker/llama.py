@@ -25,7 +25,12 @@ from localagent.models.llamacpp.hardware import (
 from localagent.models.llamacpp.memory_plan import KV_SIZE, cells
 from localagent.models.llamacpp.worker.chat_template import ChatTemplate, TemplateFailed
 from localagent.models.llamacpp.worker.interface import BatchRow, Outcome, RequestFailed
-from localagent.models.llamacpp.worker.sampler import ChainSampler, GreedySampler
+from localagent.models.llamacpp.worker.sampler import (
+    ChainSampler,
+    GreedySampler,
+    likeliest,
+    logits_of,
+)
 from localagent.models.llamacpp.worker.serve import serve
 
 _KV_BYTES = 2  # of one number in the KV cache: llama.cpp keeps it as f16
@@ -327,6 +332,10 @@ class LoadedModel:
         if outcome is None:
             raise RequestFailed("backend", f"llama.cpp could not decode (code {code})")
         return outcome
+
+    def likeliest(self, row: int, count: int) -> list[tuple[int, float]]:
+        """The likeliest tokens by the logits of a row, with their probabilities."""
+        return likeliest(logits_of(self._c, self._context, self._vocabulary, row), count)
 
     def sampler(self, request: Request) -> ChainSampler | GreedySampler:
         """A sampler for the reply to a request."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
-from localagent.models.base import Finish, FinishReason, Request, Usage
+from localagent.models.base import Finish, FinishReason, RawText, Request, Usage
 from localagent.models.llamacpp.worker.interface import Llm, TokenSampler
 from localagent.models.llamacpp.worker.kv_slots import Slot
 from localagent.models.llamacpp.worker.prompt_cache import Memory
@@ -38,6 +38,18 @@ class ReplyRun:
         self._llm = llm
         self._text = ReplyText((*request.stop, *llm.template.stop))
         self._room = min(request.max_tokens, llm.window - len(self.prompt))
+
+    @property
+    def options(self) -> int:
+        """How many likely tokens to list for each place of the prompt; 0 for a reply."""
+        prompt = self.request.prompt
+        return prompt.options if isinstance(prompt, RawText) else 0
+
+    @property
+    def branches(self) -> bool:
+        """Whether the reply continues a branch of a raw text."""
+        prompt = self.request.prompt
+        return isinstance(prompt, RawText) and prompt.branch is not None
 
     @property
     def pending(self) -> int:

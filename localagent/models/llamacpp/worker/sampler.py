@@ -20,6 +20,29 @@ steps of 1 and 2 to 16 rows: the activations are rounded to 8 bits, which magnif
 the order of additions."""
 
 
+NEAR = 16.0
+"""Logits so far below the best one do not change a probability: all 150,000 tokens of a vocabulary
+together would have a fiftieth of the best one's weight at this distance."""
+
+
+def logits_of(c: Any, context: int, vocabulary: int, row: int) -> Any:
+    """The logits of a row of the last step. Raises RequestFailed."""
+    pointer = c.llama_get_logits_ith(context, row)
+    if not pointer:
+        raise RequestFailed("backend", "llama.cpp computed no logits")
+    return numpy.ctypeslib.as_array(pointer, (vocabulary,))
+
+
+def likeliest(logits: Any, count: int) -> list[tuple[int, float]]:
+    """The `count` likeliest tokens with their probabilities, the likeliest first."""
+    best = logits.max()
+    near = numpy.flatnonzero(logits > best - NEAR)
+    weights = numpy.exp(logits[near] - best)
+    order = numpy.argsort(-weights)[:count]
+    shares = weights[order] / weights.sum()
+    return list(zip(near[order].tolist(), shares.tolist(), strict=True))
+
+
 class GreedySampler:
     """Chooses the likeliest token from the logits, without a list of all candidates."""
 
@@ -37,10 +60,7 @@ class GreedySampler:
         return int(numpy.count_nonzero(logits > best - MARGIN)) == 1
 
     def _logits(self, row: int) -> Any:
-        pointer = self._c.llama_get_logits_ith(self._context, row)
-        if not pointer:
-            raise RequestFailed("backend", "llama.cpp computed no logits")
-        return numpy.ctypeslib.as_array(pointer, (self._size,))
+        return logits_of(self._c, self._context, self._size, row)
 
     def close(self) -> None:
         """Nothing to free."""
