@@ -146,6 +146,18 @@ class SearchLimits:
     # "Nearly all tests pass" allows this many failing tests per passing test
     near_failures: float = 0.15
 
+    # Alternatives: the other likely tokens of a function's places.
+    alternative_functions: int = 3  # Most functions of one text that the model reads
+    alternative_lines: int = 60  # Most lines of a function that it reads
+    alternative_options: int = 5  # Likely tokens of a place
+    alternative_tokens: int = 150  # Most candidates from tokens alone
+    # Tokens that the model continues to the line's end; 16 side by side take two seconds
+    alternative_branches: int = 48
+    alternative_line_tokens: int = 16  # Most tokens of such a line's end
+    alternative_edits: int = 400  # Most further candidates, from these lines and tokens
+    alternative_batch: int = 50  # Candidates that are judged before the next batch is made
+    alternative_seconds: float = 30.0  # Most seconds for the candidates of one function
+
     # Mutation.
     mutation_lines: int = 8
     mutations_per_line: int = 8

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Strategy
 from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.strategies.alternatives import alternatives
 from localagent.agent.repair.strategies.crossover import crossover
 from localagent.agent.repair.strategies.function import body, new_function, rewrite
 from localagent.agent.repair.strategies.infill import infill, infill_complement, quick_infill
@@ -62,13 +63,13 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
     some_pass = problem.start is not None and bool(problem.start.passed)
     if long or (some_pass and lines > SEARCH.repair_lines):
         return Schedule(
-            [guided_mutation, quick_infill, mutate, rewrite, body],
+            [guided_mutation, mutate, alternatives, quick_infill, rewrite, body],
             [guided_mutation, infill, mutate, crossover],
             [] if long else [whole_file_again, whole_file_cases],
         )
     return Schedule(
         [whole_file, guided_mutation, quick_infill, mutate],
-        [guided_mutation, crossover, infill, mutate, infill_complement],
+        [guided_mutation, crossover, alternatives, infill, mutate, infill_complement],
         [whole_file_again, file_ideas, whole_file_cases],
         anew_first=True,
     )

@@ -105,7 +105,7 @@ def _rounds(
     every = [(number, place) for number in range(len(rounds)) for place in range(len(places))]
     order = [*(each for each in early if each in every), *every]
     for number, place in dict.fromkeys(order):
-        note, line = _note(result, number), places[place]
+        note, line = must_hold(result, number), places[place]
         tokens = max(SEARCH.infill_tokens, 2 * turn.services.model.count(lines[line - 1]))
         drafts = [
             _draft(turn, lines, line, replaced, note, sample, tokens)
@@ -155,7 +155,7 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _note(result: CheckResult, number: int) -> str:
+def must_hold(result: CheckResult, number: int) -> str:
     """A failing assertion with the actual value; each round takes another assertion for variety.
 
     The word "not" keeps the model from reading an error as one that the code should raise.

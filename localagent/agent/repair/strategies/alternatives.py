@@ -1,0 +1,136 @@
+"""One reading of a function gives many candidates: the tokens that the model expected there.
+
+Reading a function costs seconds, and then the likely other tokens of every place are known (ADR 6).
+The strategy reads the most suspicious functions one after another. First it tries these tokens
+alone, then it lets the model write on from the likeliest ones, many at once and to the line's end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from localagent.agent.checks.runner import CheckResult
+from localagent.agent.limits import SEARCH
+from localagent.agent.repair.candidates import Board, Draft, best_text
+from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
+from localagent.agent.repair.localize import suspicion, suspicious_lines
+from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.strategies.infill import must_hold
+from localagent.agent.repair.token_edits import (
+    TokenBranch,
+    branches,
+    line_end_edits,
+    token_edits,
+    usable,
+)
+from localagent.agent.turn import Turn
+from localagent.models.alternatives import load_places
+from localagent.models.base import RawText, Request
+
+_NAME = "alternatives"
+
+
+def alternatives(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """Try the other likely tokens in the suspicious functions of the best text.
+
+    When a text improves, the strategy starts again with it.
+    """
+    done: set[str] = set()
+    while turn.services.model.info.raw_text and problem.language.can("mutation"):
+        text, result = best_text(problem, board)
+        text = turn.services.redactor.redact(text)  # as the model reads it; the search restores it
+        if result is None or not result.failing or text in done:
+            yield []
+            continue
+        done.add(text)
+        for function in _suspects(turn, problem, text, result):
+            yield from _function_drafts(function)
+            if best_text(problem, board)[1] is not result:
+                break
+    yield []
+
+
+def _suspects(
+    turn: Turn, problem: Problem, text: str, result: CheckResult
+) -> Iterator[FunctionText]:
+    """The functions that hold the most suspicious lines, each once."""
+    lines = suspicious_lines(problem.path, text.splitlines(), result)
+    weights = suspicion(result).get(problem.path, {}) or dict.fromkeys(lines, 1.0)
+    comments = [turn.prompt.strip().split("\n")[0][: SEARCH.infill_note_chars]]
+    comments.append(f"Must hold: {must_hold(result, 0)}")
+    comments = [turn.services.redactor.redact(comment) for comment in comments]
+    read: list[FunctionText] = []
+    for line in lines:
+        if any(function.first <= line <= function.last for function in read):
+            continue
+        function = read_function(text, line, weights, comments, SEARCH.alternative_lines)
+        if function is not None and turn.services.redactor.redact(function.text) == function.text:
+            read.append(function)
+            yield function
+        if len(read) == SEARCH.alternative_functions:
+            return
+
+
+def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
+    """Read a function, then try tokens alone, then lines that the model writes."""
+    end = time.monotonic() + SEARCH.alternative_seconds
+    replies: list[str] = []
+    reading = RawText(function.text, function.start, SEARCH.alternative_options)
+    yield [_question(Request(reading, max_tokens=0), replies.append)]
+    found = branches(function, load_places("".join(replies)))
+    forms = {function.form()}
+    edits = [edit for branch in found for edit in token_edits(branch)]
+    yield from _batches(function, edits, forms, SEARCH.alternative_tokens, end)
+    written = [branch for branch in found if not branch.ends][: SEARCH.alternative_branches]
+    lines: dict[TokenBranch, str] = {}
+    yield [_question(_continue(function, branch), _keep(lines, branch)) for branch in written]
+    edits += [
+        edit
+        for branch, reply in lines.items()
+        for edit in line_end_edits(branch, reply, function.source[branch.number - 1])
+    ]
+    yield from _batches(function, edits, forms, SEARCH.alternative_edits, end)
+
+
+def _continue(function: FunctionText, branch: TokenBranch) -> Request:
+    prompt = RawText(function.text, branch=(branch.place, branch.token))
+    return Request(prompt, max_tokens=SEARCH.alternative_line_tokens, stop=("\n",))
+
+
+def _keep(lines: dict[TokenBranch, str], branch: TokenBranch) -> Callable[[str], None]:
+    def keep(reply: str) -> None:
+        lines[branch] = reply
+
+    return keep
+
+
+def _question(request: Request, take: Callable[[str], None]) -> Draft:
+    """A question whose reply is no candidate."""
+
+    def build(reply: str) -> list[str]:
+        take(reply)
+        return []
+
+    return Draft(_NAME, request, build, may_be_cut=True, keeps_slot=True)
+
+
+def _batches(
+    function: FunctionText,
+    edits: Sequence[LineEdit],
+    forms: set[str | None],
+    most: int,
+    end: float,
+) -> Iterator[Sequence[Draft]]:
+    """The likeliest edits as drafts, in batches; none after the monotonic time `end`."""
+    batch: list[Draft] = []
+    ranked = sorted(edits, key=lambda edit: -edit.score)
+    for count, edit in enumerate(usable(function, ranked, forms), 1):
+        batch.append(Draft.of_text(_NAME, function.file(edit)))
+        if len(batch) == SEARCH.alternative_batch or count == most:
+            yield batch
+            batch = []
+        if count == most or time.monotonic() > end:
+            return
+    if batch:
+        yield batch

@@ -1,0 +1,103 @@
+"""Edits of a function's lines from the tokens that a model expected in other places.
+
+A model that reads a function reports the likely tokens of each place. Each is an edit: it stands
+alone in place of the old token or before it, or the model writes on from it to the line's end. At a
+line's start the new text is a line of its own, before the old line or in its place.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from localagent.agent.repair.function_text import FunctionText, LineEdit
+from localagent.models.alternatives import TokenPlace
+
+_PIECE = re.compile(r"\s*(?:\w+|\"[^\"]*\"|'[^']*'|[^\w\s])")
+_LEAST = 1e-4  # the least probability in a reply, where more digits are cut off
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBranch:
+    """A token in another place of a line: the line's text up to and with the token, and the rest.
+
+    `place` and `token` name it to the model. `rest` begins with the old token. `starts` says that
+    the token begins the line, `ends` that it ends it.
+    """
+
+    place: int
+    token: int
+    number: int
+    before: str
+    rest: str
+    starts: bool
+    ends: bool
+    score: float
+
+
+def branches(function: FunctionText, places: Iterable[TokenPlace]) -> list[TokenBranch]:
+    """The likely tokens of all places, without the old ones; the likeliest first."""
+    made: list[TokenBranch] = []
+    for place in places:
+        number, column = function.locate(place.start)
+        weight = function.read[number]
+        line = function.source[number - 1].encode()
+        old = function.text.encode()[place.start : place.end].decode("utf-8", "replace")
+        for option in place.options:
+            if not weight or option.text in ("", old) or "\ufffd" in option.text:
+                continue
+            before, newline, _ = option.text.partition("\n")
+            made.append(
+                TokenBranch(
+                    place.number,
+                    option.token,
+                    number,
+                    line[:column].decode("utf-8", "replace") + before,
+                    line[column:].decode("utf-8", "replace"),
+                    column <= len(line) - len(line.lstrip()),
+                    bool(newline),
+                    math.log(max(option.probability, _LEAST) * weight),
+                )
+            )
+    return sorted(made, key=lambda branch: -branch.score)
+
+
+def token_edits(branch: TokenBranch) -> Iterator[LineEdit]:
+    """The edits that put a token alone: before the old one, or in place of it and the next."""
+    rests = [""] if branch.ends else _endings(branch.rest)[:3]
+    for number, rest in enumerate(rests):
+        yield LineEdit(branch.number, 1, (branch.before + rest,), branch.score - number)
+
+
+def line_end_edits(branch: TokenBranch, reply: str, old: str) -> Iterator[LineEdit]:
+    """The edits that a branch and the model's continuation give; `old` is the old line."""
+    new = reply.partition("\n")[0].rstrip()
+    number, score, whole = branch.number, branch.score, branch.before + new
+    if branch.starts:
+        yield LineEdit(number, 0, (whole,), score)
+        if whole.endswith(":"):
+            yield LineEdit(number, 1, (whole, "    " + old), score)
+    yield LineEdit(number, 1, (whole,), score)
+    pieces, endings = _PIECE.findall(new), _endings(branch.rest)
+    for count in range(1, len(pieces)):
+        head = branch.before + "".join(pieces[:count])
+        for place, rest in enumerate(endings[:8]):
+            yield LineEdit(number, 1, (head + rest,), score - 1 - 0.3 * (count + place))
+
+
+def usable(
+    function: FunctionText, edits: Iterable[LineEdit], forms: set[str | None]
+) -> Iterator[LineEdit]:
+    """The edits whose function parses and has none of the `forms`, which grow."""
+    for edit in edits:
+        form = function.form(edit)
+        if form is not None and form not in forms:
+            forms.add(form)
+            yield edit
+
+
+def _endings(rest: str) -> list[str]:
+    """The endings of a line's rest that begin at its words and signs, the longest first."""
+    return [rest, *(rest[match.end() :] for match in _PIECE.finditer(rest))]
