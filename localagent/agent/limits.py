@@ -129,12 +129,13 @@ class SearchLimits:
     transplants: int = 8
 
     # Infill.
-    # An infill's prompt has this many lines from a long file's start, `infill_before` lines before
-    # the place, and `infill_after` lines after the place. Such a prompt is a tenth as long as a
-    # prompt with task and tests.
-    infill_head: int = 20
-    infill_before: int = 120
-    infill_after: int = 40
+    # An infill's prompt shows a file of at most this many lines whole: about 500 tokens
+    infill_file: int = 50
+    # Of a longer file, it has so many lines before the place and after it, inside the function.
+    # Before, it had 160 lines: 1,200 to 1,500 tokens in a real module, or 30 to 45 s a place.
+    infill_before: int = 36
+    infill_after: int = 10
+    infill_calls: int = 6  # Most signatures of functions, and of methods, that it shows
     infill_places: int = 12
     infill_samples: int = 12
     # Tokens of two lines. A longer line gets twice its own tokens: one exercise failed on a cut

@@ -93,7 +93,7 @@ def read_function(
     tree = parse(text)
     if tree is None or "\f" in text:  # splitlines and the parser count lines differently there
         return None
-    function, owner = _enclosing(tree, line)
+    function, owner = enclosing(tree, line)
     if function is None:
         return None
     source, last = tuple(text.splitlines()), function.end_lineno or function.lineno
@@ -116,7 +116,7 @@ def read_function(
     return FunctionText(source, function.lineno, last, head, read)
 
 
-def _enclosing(tree: ast.Module, line: int) -> tuple[Function | None, ast.ClassDef | None]:
+def enclosing(tree: ast.Module, line: int) -> tuple[Function | None, ast.ClassDef | None]:
     """The innermost function that holds the line, and the class whose method it is."""
     function: Function | None = None
     owner: ast.ClassDef | None = None

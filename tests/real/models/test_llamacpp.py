@@ -14,6 +14,7 @@ from localagent.core.errors import BackendError, ContextOverflow, ModelLoadError
 from localagent.core.messages import Message
 from localagent.core.paths import models_dir
 from localagent.models import gguf
+from localagent.models.alternatives import load_places
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -21,6 +22,7 @@ from localagent.models.base import (
     ModelInfo,
     ModelWarning,
     Profile,
+    RawText,
     Reading,
     Request,
     Text,
@@ -442,3 +444,20 @@ def test_the_tokens_of_a_prompt_are_found_in_its_text(model: LlamaCpp) -> None:
         chat += [Message("assistant", f"It {text}"), Message("user", "Go on.")]
     fill = Request(Infill("def f(a):\n    return ", "\n\n\ndef g():\n"), 8)
     assert len(model.tokenize(fill).ends) == run(model, fill)[1].usage.prompt_tokens
+
+
+def test_a_reading_gives_the_likely_tokens_and_a_branch_continues_one(model: LlamaCpp) -> None:
+    text = "def largest(numbers):\n    result = numbers[0]\n    for number in numbers:\n"
+    text += "        if number < result:\n            result = number\n    return result\n"
+    start = text.index("        if")
+    chunks = list(model.generate(Request(RawText(text, start, 5), max_tokens=0)))
+    places = load_places("".join(c.text for c in chunks if isinstance(c, Text)))
+    assert "".join(text[p.start : p.end] for p in places) == text[start:]
+    wrong = next(p for p in places if text[p.start : p.end] == " <")
+    likely = {option.text: option for option in wrong.options}
+    assert likely[" >"].probability > likely[" <"].probability
+    branch = RawText(text, branch=(wrong.number, likely[" >"].token))
+    *_, finish = chunks = list(model.generate(Request(branch, max_tokens=8, stop=("\n",))))
+    assert "".join(c.text for c in chunks if isinstance(c, Text)) == " result:"
+    assert isinstance(finish, Finish)
+    assert finish.usage.reused_tokens == wrong.number

@@ -15,14 +15,14 @@ from localagent.agent.intent import new_function as function_of_step
 from localagent.agent.intent import step_text
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft, sample_request
+from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.localize import suspicion
 from localagent.agent.repair.problem import Problem, context_messages
-from localagent.agent.repair.strategies.infill import infill_context
 from localagent.agent.turn import Turn
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Message
 from localagent.edits.python_edits import add_definitions, replace_function
-from localagent.models.base import Infill, Request
+from localagent.models.base import Request
 
 
 def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
@@ -56,7 +56,7 @@ def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft
         if head is None:
             continue
         request = Request(
-            Infill(*infill_context(lines, head + 1, symbol.end_line + 1)),
+            infill_prompt(lines, head + 1, symbol.end_line + 1),
             max_tokens=2 * _tokens(turn, problem, symbol) + 60,
             stop=("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__"),
         )

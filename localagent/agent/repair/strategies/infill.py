@@ -21,10 +21,11 @@ from localagent.agent.repair.candidates import (
     most_pass,
     sample_request,
 )
+from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
-from localagent.models.base import Infill, Request
+from localagent.models.base import Request
 
 _Pick = Callable[[Problem, Board], tuple[str, CheckResult | None]]
 
@@ -50,20 +51,6 @@ def infill_complement(turn: Turn, problem: Problem, board: Board) -> Iterator[Se
     """Make infills in the best candidate among those that pass a test that the best text fails."""
     places, samples = SEARCH.infill_places, SEARCH.infill_samples
     yield from _climb(turn, problem, board, places, samples, complement_text)
-
-
-def infill_context(lines: Sequence[str], first: int, after: int) -> tuple[str, str]:
-    """The text before line `first`, and the text from line `after` on; lines count from 1.
-
-    `lines` include their line ends. A long file is cut to its head and the lines around the place.
-    """
-    before, following = lines[: first - 1], lines[after - 1 :]
-    most = SEARCH.infill_head + SEARCH.infill_before
-    if len(before) > most:
-        before = [*before[: SEARCH.infill_head], "\n", *before[-SEARCH.infill_before :]]
-    if len(lines) > most:
-        following = following[: SEARCH.infill_after]
-    return "".join(before), "".join(following)
 
 
 def _climb(
@@ -134,9 +121,9 @@ def _draft(
 ) -> Draft:
     """Sample `number` of an infill at `line` that replaces one line or none; number 0 is greedy."""
     indent = _indent(lines[line - 1])
-    prefix, suffix = infill_context(lines, line, line + replaced)
+    prompt = infill_prompt(lines, line, line + replaced, note)
     request = Request(
-        Infill(_with_note(prefix, note, line) + indent, suffix),
+        replace(prompt, prefix=prompt.prefix + indent),
         max_tokens=tokens,
         stop=("\n\n",),
     )
@@ -166,13 +153,3 @@ def must_hold(result: CheckResult, number: int) -> str:
         message = "\n".join([test.statement, *message.splitlines()[1:]])
     text = condense(message)
     return text.replace(" | ", ", not ", 1)[: SEARCH.infill_note_chars]
-
-
-def _with_note(prefix: str, note: str, line: int) -> str:
-    """`prefix` with the failing assertion as a comment above the function that holds the line."""
-    lines = prefix.splitlines(keepends=True)
-    for index in range(min(line, len(lines)) - 1, -1, -1):
-        if lines[index].lstrip().startswith(("def ", "async def ")):
-            comment = f"{_indent(lines[index])}# Must hold: {note}\n"
-            return "".join([*lines[:index], comment, *lines[index:]])
-    return f"# Must hold: {note}\n{prefix}"

@@ -1,0 +1,139 @@
+"""What the model reads of a function, and the edits that its likely tokens make."""
+
+from __future__ import annotations
+
+import math
+
+from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
+from localagent.agent.repair.token_edits import branches, line_end_edits, token_edits, usable
+from localagent.models.alternatives import TokenOption, TokenPlace
+
+TEXT = '''import re
+
+
+class Shop(Base):
+    """Sells things."""
+
+    @cached
+    def total(self, prices, most=3):
+        """Sum the prices.
+
+        All of them.
+        """
+        if prices:
+            return sum(
+                prices
+            )
+        return prices
+
+    def other(self):
+        return 1
+'''
+RAN = {13: 0.5, 14: 0.5, 17: 1.0}
+
+
+def read(text: str = TEXT, line: int = 14, most: int = 60, **weights: float) -> FunctionText:
+    function = read_function(text, line, weights or RAN, ["Fix it", "Must hold: x"], most)
+    assert function is not None
+    return function
+
+
+def place_of(function: FunctionText, old: str, *options: str) -> TokenPlace:
+    start = function.text.encode().rindex(old.encode())
+    chosen = tuple(TokenOption(n, text, 0.5**n) for n, text in enumerate(options, 1))
+    return TokenPlace(7, start, start + len(old.encode()), chosen)
+
+
+def lines_after(function: FunctionText, *edits: LineEdit) -> list[str]:
+    before = set(function.source)
+    return ["|".join(x for x in function.file(e).splitlines() if x not in before) for e in edits]
+
+
+def test_the_model_reads_comments_the_class_and_the_function_without_its_docstring() -> None:
+    function = read()
+    assert function.text == (
+        "class Shop(Base):\n"
+        "    # Fix it\n"
+        "    # Must hold: x\n"
+        "    def total(self, prices, most=3):\n"
+        "        if prices:\n"
+        "            return sum(\n"
+        "                prices\n"
+        "            )\n"
+        "        return prices\n"
+    )
+    assert (function.first, function.last) == (8, 17)
+    assert function.locate(function.text.index("if prices")) == (13, 8)
+
+
+def test_a_line_weighs_what_its_statement_does_and_the_signature_a_quarter() -> None:
+    assert read().read == {8: 0.25, 13: 0.5, 14: 0.5, 15: 0.5, 16: 0.5, 17: 1.0}
+
+
+def test_lines_that_no_failing_test_ran_after_the_last_suspicious_one_are_not_read() -> None:
+    function = read_function(TEXT, 13, {13: 1.0}, [], 60)
+    assert function is not None
+    assert function.text.endswith("        if prices:\n")
+
+
+def test_of_a_long_function_the_model_reads_the_most_suspicious_part() -> None:
+    text = "def f():\n" + "".join(f"    a{n} = {n}\n" for n in range(100))
+    function = read_function(text, 50, {52: 1.0, 2: 0.1}, [], 10)
+    assert function is not None
+    assert len(function.read) <= 11
+    assert function.text.startswith("def f():\n")
+    assert function.text.endswith("    a50 = 50\n")
+
+
+def test_no_function_no_text() -> None:
+    assert read_function("a = 1\n", 1, {}, [], 60) is None
+    assert read_function("def f(:\n", 1, {}, [], 60) is None
+
+
+def test_a_token_stands_alone_before_the_old_one_or_in_place_of_the_next_two() -> None:
+    function = read()
+    (found,) = branches(function, [place_of(function, " prices:", " not")])
+    edits = list(token_edits(found))
+    assert lines_after(function, *edits) == [
+        "        if not prices:",
+        "        if not:",
+        "        if not",
+    ]
+    forms = {function.form()}
+    assert [e.lines for e in usable(function, edits, forms)] == [("        if not prices:",)]
+    assert list(usable(function, edits, forms)) == []
+
+
+def test_a_token_that_ends_the_line_cuts_it() -> None:
+    function = read()
+    (found,) = branches(function, [place_of(function, " prices\n", "\n")])
+    assert lines_after(function, *token_edits(found)) == ["        return"]
+
+
+def test_the_likeliest_token_on_the_most_suspicious_line_comes_first() -> None:
+    function = read()
+    places = [place_of(function, " prices:", " a", " b"), place_of(function, " prices\n", " c")]
+    found = branches(function, places)
+    assert [branch.before.split()[-1] for branch in found] == ["c", "a", "b"]
+    assert math.isclose(found[1].score, math.log(0.25))
+
+
+def test_the_model_continues_a_line_whose_old_end_may_return_at_any_word() -> None:
+    function = read()
+    (found,) = branches(function, [place_of(function, ":\n            return", " is")])
+    edits = list(line_end_edits(found, " not None:\n            x", "        if prices:"))
+    new = [edit.lines[0] for edit in usable(function, edits, set())]
+    assert new == ["        if prices is not None:"]
+
+
+def test_a_new_line_comes_before_the_old_one_around_it_or_in_its_place() -> None:
+    function = read()
+    (found,) = branches(function, [place_of(function, " return prices", " if")])
+    edits = line_end_edits(found, " most:", "        return prices")
+    assert [edit.lines for edit in usable(function, edits, set())] == [
+        ("        if most:", "            return prices")
+    ]
+    (found,) = branches(function, [place_of(function, " return prices", " prices")])
+    edits = line_end_edits(found, ".pop()", "        return prices")
+    new = [(edit.replaced, edit.lines) for edit in usable(function, edits, set())]
+    assert new[:2] == [(0, ("        prices.pop()",)), (1, ("        prices.pop()",))]
