@@ -156,8 +156,11 @@ class SearchLimits:
     alternative_branches: int = 48
     alternative_line_tokens: int = 16  # Most tokens of such a line's end
     alternative_edits: int = 400  # Most further candidates, from these lines and tokens
-    alternative_batch: int = 50  # Candidates that are judged before the next batch is made
-    alternative_seconds: float = 30.0  # Most seconds for the candidates of one function
+    # Candidates of the first batch; later ones take `alternative_batch_seconds` at the same rate
+    alternative_first: int = 8
+    alternative_batch: int = 50  # Most candidates of a batch
+    alternative_batch_seconds: float = 2.0
+    alternative_seconds: float = 15.0  # Seconds for tokens alone, and for the lines' ends
 
     # Mutation.
     mutation_lines: int = 8

@@ -46,10 +46,10 @@ from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Surface, hanging, indented
 from localagent.ui.view.summary import TurnReport, draw_summary
 
-# Requests whose reply is one word of a list; their replies are not drawn.
-_CHOICES = ("classify", "localise")
+# Requests whose reply is one word of a list, or tokens without their line; not drawn.
+_UNDRAWN = ("classify", "localise", "alternatives")
 # Requests with many short replies; no line reports their cost.
-_SHORT = ("infill", *_CHOICES)
+_SHORT = ("infill", *_UNDRAWN)
 _PROMPT_LINES = 6  # lines of a long prompt that are echoed
 # Steps that have only a number; they are not drawn, because the tool calls say more.
 _UNNAMED = ("think",)
@@ -57,6 +57,7 @@ _DOING = {
     "classify": "understanding the request",
     "localise": "choosing the file",
     "infill": "filling in",
+    "alternatives": "looking for other tokens",
     "ideas": "thinking of other ways",
     "answer": "answering",
     "plan": "planning",
@@ -189,7 +190,7 @@ class Renderer:
     def _request(self, event: ModelRequested) -> None:
         self._purpose = event.purpose
         if not self._streams:  # if several replies arrive at once, only the first is drawn
-            watched = self._screen.live_line and event.purpose not in _CHOICES
+            watched = self._screen.live_line and event.purpose not in _UNDRAWN
             kind = _STREAMS.get(event.purpose, CodeStream)
             self._reply = kind(self._screen) if watched else None
             self._followed = event.stream

@@ -33,6 +33,7 @@ _STRATEGIES = {
     "new-function": "writing a new function",
     "body": "writing one function's body",
     "infill": "filling in a few lines",
+    "alternatives": "another likely token, or a line from it",
     "mend": "a change derived from a failing test",
     "mutate": "changing one token",
     "mix": "combining two candidates",

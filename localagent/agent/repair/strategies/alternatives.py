@@ -7,6 +7,7 @@ alone, then it lets the model write on from the likeliest ones, many at once and
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -74,14 +75,13 @@ def _suspects(
 
 def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
     """Read a function, then try tokens alone, then lines that the model writes."""
-    end = time.monotonic() + SEARCH.alternative_seconds
     replies: list[str] = []
     reading = RawText(function.text, function.start, SEARCH.alternative_options)
     yield [_question(Request(reading, max_tokens=0), replies.append)]
     found = branches(function, load_places("".join(replies)))
     forms = {function.form()}
     edits = [edit for branch in found for edit in token_edits(branch)]
-    yield from _batches(function, edits, forms, SEARCH.alternative_tokens, end)
+    yield from _batches(function, edits, forms, SEARCH.alternative_tokens)
     written = [branch for branch in found if not branch.ends][: SEARCH.alternative_branches]
     lines: dict[TokenBranch, str] = {}
     yield [_question(_continue(function, branch), _keep(lines, branch)) for branch in written]
@@ -90,7 +90,7 @@ def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
         for branch, reply in lines.items()
         for edit in line_end_edits(branch, reply, function.source[branch.number - 1])
     ]
-    yield from _batches(function, edits, forms, SEARCH.alternative_edits, end)
+    yield from _batches(function, edits, forms, SEARCH.alternative_edits)
 
 
 def _continue(function: FunctionText, branch: TokenBranch) -> Request:
@@ -116,21 +116,14 @@ def _question(request: Request, take: Callable[[str], None]) -> Draft:
 
 
 def _batches(
-    function: FunctionText,
-    edits: Sequence[LineEdit],
-    forms: set[str | None],
-    most: int,
-    end: float,
+    function: FunctionText, edits: Sequence[LineEdit], forms: set[str | None], most: int
 ) -> Iterator[Sequence[Draft]]:
-    """The likeliest edits as drafts, in batches; none after the monotonic time `end`."""
-    batch: list[Draft] = []
+    """The likeliest edits as drafts, in batches that take two seconds to judge."""
     ranked = sorted(edits, key=lambda edit: -edit.score)
-    for count, edit in enumerate(usable(function, ranked, forms), 1):
-        batch.append(Draft.of_text(_NAME, function.file(edit)))
-        if len(batch) == SEARCH.alternative_batch or count == most:
-            yield batch
-            batch = []
-        if count == most or time.monotonic() > end:
-            return
-    if batch:
-        yield batch
+    ranked = list(itertools.islice(usable(function, ranked, forms), most))
+    end, size = time.monotonic() + SEARCH.alternative_seconds, SEARCH.alternative_first
+    while ranked and (start := time.monotonic()) < end:
+        batch, ranked = ranked[:size], ranked[size:]
+        yield [Draft.of_text(_NAME, function.file(edit)) for edit in batch]
+        rate = len(batch) / max(0.001, time.monotonic() - start)
+        size = max(1, min(SEARCH.alternative_batch, int(SEARCH.alternative_batch_seconds * rate)))
