@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,13 +12,6 @@ from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.ui.chat.chat import LiveChat, open_chat
 from tests.doubles.opening import command_line, opening
 from tests.doubles.talk import Talk
-
-
-@pytest.fixture(autouse=True)
-def same_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks run with the interpreter that runs the tests, as it has pytest."""
-    folder = str(Path(sys.executable).parent)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
