@@ -99,6 +99,8 @@ class SearchLimits:
     file_share: float = 0.75
     # Tokens of the chat template and of headings; also the smallest useful part of a file
     prompt_reserve: int = 80
+    # Tokens of condensed tests above which only the failing tests are shown: no exercise has more
+    test_tokens: int = 1200
     passages: int = 50
     failures: int = 3  # Most failing tests in a prompt. A small model works only on the first few.
     failure_output_lines: int = 15

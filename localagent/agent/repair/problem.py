@@ -14,6 +14,7 @@ from localagent.code.languages import Language, fence_info, language_of
 from localagent.code.symbols import Symbol
 from localagent.context.builder import text_of
 from localagent.context.excerpt import code_block, excerpt, most_that_fit
+from localagent.context.test_cases import condense_tests
 from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
@@ -93,7 +94,7 @@ def context_messages(
     neighbors: list[str] = []
     for path in problem.neighbors:
         text = text_of(turn.services.workspace, path, turn.record_read)
-        part = _clip(turn, code_block(path, text), budget)
+        part = _clip(turn, _neighbor_code(turn, problem, path, text), budget)
         if part:
             neighbors.append(part)
             budget -= count(part)
@@ -123,6 +124,20 @@ def _file_code(turn: Turn, problem: Problem, focus: Sequence[Symbol], budget: in
     tokens = int(budget * SEARCH.file_share)
     symbols = index.symbols(problem.path)
     return excerpt(problem.path, problem.text, symbols, spans, tokens, count)[0]
+
+
+def _neighbor_code(turn: Turn, problem: Problem, path: str, text: str) -> str:
+    """Another file for the prompt. Python tests are condensed to one line a case.
+
+    Of a long test file only the failing cases are shown.
+    """
+    if not (is_test(path) and language_of(path).can("structural_edit")):
+        return code_block(path, text)
+    cases = condense_tests(text)
+    if problem.start is not None and turn.services.model.count(cases) > SEARCH.test_tokens:
+        failing = {t.id.split("[")[0].split("::")[-1] for t in problem.start.failing}
+        cases = condense_tests(text, failing)
+    return code_block(path, cases)
 
 
 def _clip(turn: Turn, text: str, tokens: int) -> str:
