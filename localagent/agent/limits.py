@@ -126,6 +126,8 @@ class SearchLimits:
     functions: int = 3  # Most functions that the search rewrites, starting with the most suspicious
     function_samples: int = 2
     body_samples: int = 3
+    body_tokens: int = 60  # Tokens that a new body may have beyond twice the old body
+    body_cases: int = 4  # Most failing cases above a function whose body is written anew
     new_function_tokens: int = 600
     # Most functions of other candidates to try in one best candidate. Each trial runs a check.
     transplants: int = 8

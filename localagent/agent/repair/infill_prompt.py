@@ -19,7 +19,7 @@ from localagent.models.base import Infill
 def infill_prompt(lines: Sequence[str], first: int, after: int, note: str = "") -> Infill:
     """The text before line `first`, and the text from line `after` on; lines count from 1.
 
-    `lines` include their line ends. A comment with the `note` stands above the function.
+    `lines` include their line ends. Comments with the lines of `note` stand above the function.
     """
     tree = parse("".join(lines))
     function, owner = enclosing(tree, min(first, len(lines))) if tree is not None else (None, None)
@@ -27,10 +27,9 @@ def infill_prompt(lines: Sequence[str], first: int, after: int, note: str = "") 
     small = len(lines) - begin <= SEARCH.infill_file
     if tree is None or function is None:
         start = begin if small else max(begin, first - 1 - SEARCH.infill_before)
-        comment = f"# Must hold: {note}\n" if note else ""
+        comment = _comment(note)
         return Infill(comment + "".join(lines[start : first - 1]), _after(lines, after, len(lines)))
-    indent = " " * function.col_offset
-    comment = f"{indent}# Must hold: {note}\n" if note else ""
+    comment = _comment(note, " " * function.col_offset)
     top = min([function.lineno, *(d.lineno for d in function.decorator_list)]) - 1
     if small:
         before = [*lines[begin:top], comment, *lines[top : first - 1]]
@@ -40,6 +39,10 @@ def infill_prompt(lines: Sequence[str], first: int, after: int, note: str = "") 
     signature = lines[top : min(function.body[0].lineno - 1, first - 1)]
     prefix = head + comment + "".join(signature) + "".join(body)
     return Infill(prefix, _after(lines, after, function.end_lineno or len(lines)))
+
+
+def _comment(note: str, indent: str = "") -> str:
+    return "".join(f"{indent}# Must hold: {line}\n" for line in note.splitlines())
 
 
 def _begin(lines: Sequence[str]) -> int:

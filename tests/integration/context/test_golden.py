@@ -16,7 +16,8 @@ from localagent.agent.planners.react import system_prompt
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
-from localagent.agent.repair.strategies.function import body, new_function, rewrite
+from localagent.agent.repair.strategies.body import body
+from localagent.agent.repair.strategies.function import new_function, rewrite
 from localagent.agent.repair.strategies.infill import infill
 from localagent.agent.repair.strategies.whole_file import (
     file_ideas,

@@ -20,8 +20,9 @@ from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Strategy
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.strategies.alternatives import alternatives
+from localagent.agent.repair.strategies.body import body
 from localagent.agent.repair.strategies.crossover import crossover
-from localagent.agent.repair.strategies.function import body, new_function, rewrite
+from localagent.agent.repair.strategies.function import new_function, rewrite
 from localagent.agent.repair.strategies.infill import infill, infill_complement, quick_infill
 from localagent.agent.repair.strategies.mutation import guided_mutation, mutate
 from localagent.agent.repair.strategies.whole_file import (
@@ -64,12 +65,12 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
     if long or (some_pass and lines > SEARCH.repair_lines):
         return Schedule(
             [guided_mutation, mutate, alternatives, quick_infill, rewrite, body],
-            [guided_mutation, infill, mutate, crossover],
+            [guided_mutation, infill, body, mutate, crossover],
             [] if long else [whole_file_again, whole_file_cases],
         )
     return Schedule(
         [whole_file, guided_mutation, quick_infill, mutate],
-        [guided_mutation, crossover, alternatives, infill, mutate, infill_complement],
+        [guided_mutation, crossover, alternatives, infill, body, mutate, infill_complement],
         [whole_file_again, file_ideas, whole_file_cases],
         anew_first=True,
     )

@@ -1,21 +1,18 @@
-"""Change one function at a time: rewrite it, write a new body, or add a new function.
+"""Change one function at a time: rewrite it, or add a new function.
 
-`rewrite` and `body` are for a fault in a file that mostly works; they try the most suspicious
-functions first. `body` hides the old body, because a small model repeats a plausible body.
+`rewrite` is for a fault in a file that mostly works; it tries the most suspicious functions first.
 `new_function` asks for an added function alone. If the prompt asks for the whole file, a small
 model copies the file and forgets the addition.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.intent import new_function as function_of_step
 from localagent.agent.intent import step_text
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft, sample_request
-from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.localize import suspicion
 from localagent.agent.repair.problem import Problem, context_messages
 from localagent.agent.turn import Turn
@@ -42,28 +39,6 @@ def rewrite(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Dr
         yield [
             Draft("function", sample_request(turn, number, request), build)
             for number in range(SEARCH.function_samples)
-        ]
-
-
-def body(turn: Turn, problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
-    """Ask for a new body between the function's signature and the code after the function."""
-    profile = turn.services.model.info.profile
-    if not profile.fim or not problem.language.can("fill_in"):
-        return
-    lines = problem.text.splitlines(keepends=True)
-    for symbol in _suspects(turn, problem):
-        head = _signature_end(lines, symbol)
-        if head is None:
-            continue
-        request = Request(
-            infill_prompt(lines, head + 1, symbol.end_line + 1),
-            max_tokens=2 * _tokens(turn, problem, symbol) + 60,
-            stop=("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__"),
-        )
-        build = _between("".join(lines[:head]), "".join(lines[symbol.end_line :]))
-        yield [
-            Draft("body", sample_request(turn, number, request), build)
-            for number in range(SEARCH.body_samples)
         ]
 
 
@@ -123,10 +98,6 @@ def _suspects(turn: Turn, problem: Problem) -> list[Symbol]:
     return [s for s in ranked if score(s) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
 
 
-def _between(prefix: str, suffix: str) -> Callable[[str], list[str]]:
-    return lambda reply: [prefix + reply.strip("\n").rstrip() + "\n" + suffix]
-
-
 def _replacing(problem: Problem, symbol: Symbol) -> Callable[[str], list[str]]:
     return lambda reply: [replace_function(problem.text, symbol.name, reply.strip("\n") + "\n")]
 
@@ -134,18 +105,3 @@ def _replacing(problem: Problem, symbol: Symbol) -> Callable[[str], list[str]]:
 def _tokens(turn: Turn, problem: Problem, symbol: Symbol) -> int:
     lines = problem.text.splitlines()
     return turn.services.model.count("\n".join(lines[symbol.line - 1 : symbol.end_line]))
-
-
-def _signature_end(lines: Sequence[str], symbol: Symbol) -> int | None:
-    """The last line of a function's signature and docstring; None if that line is unclear."""
-    try:
-        tree = ast.parse("".join(lines))
-    except (SyntaxError, ValueError):
-        return None
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if symbol.line <= node.lineno <= symbol.end_line and node.end_lineno == symbol.end_line:
-            has_docstring = ast.get_docstring(node) is not None and len(node.body) > 1
-            return node.body[1 if has_docstring else 0].lineno - 1
-    return None

@@ -14,7 +14,7 @@ from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Candidate, Draft
 from localagent.agent.repair.problem import Problem, open_file
 from localagent.agent.repair.strategies import schedule_for
-from localagent.agent.repair.strategies.function import body, new_function, rewrite
+from localagent.agent.repair.strategies.function import new_function, rewrite
 from localagent.agent.repair.strategies.mutation import mutate
 from localagent.agent.repair.strategies.whole_file import (
     file_ideas,
@@ -126,16 +126,6 @@ def test_the_most_suspicious_function_is_rewritten_first(tmp_path: Path) -> None
     assert "twice" in last_message(first[0]).splitlines()[-1]
     (text,) = first[0].build("def twice(a):\n    return 2 * a\n")
     assert text == CODE.replace("    return a\n", "    return 2 * a\n")
-
-
-def test_a_body_is_written_without_the_old_one(tmp_path: Path) -> None:
-    turn, problem, board = problem_in(tmp_path, fim=True)
-    first = next(body(turn, problem, board))
-    assert first[0].request is not None
-    assert "return a - b" not in repr(first[0].request.prompt)
-    (text,) = first[0].build("    return a + b\n\n")
-    assert text == CODE.replace("a - b", "a + b").replace("\n\n\ndef", "\n\n\ndef")
-    assert list(body(scripted_turn(tmp_path), problem, board)) == []
 
 
 def test_a_step_s_new_function_is_added(tmp_path: Path) -> None:

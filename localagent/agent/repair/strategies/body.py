@@ -1,0 +1,101 @@
+"""New bodies for the suspicious functions of the best text, under the cases that must hold.
+
+The model does not see the old body, because a small model repeats a plausible body. It sees the
+signature and the failing cases of the function: a tenth of the tokens of a question for the file.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+
+from localagent.agent.checks.runner import CheckResult
+from localagent.agent.limits import SEARCH
+from localagent.agent.repair.candidates import Board, Draft, best_text, sample_request
+from localagent.agent.repair.infill_prompt import infill_prompt
+from localagent.agent.repair.line_edits import Function, parse
+from localagent.agent.repair.localize import suspicion
+from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.strategies.infill import must_hold
+from localagent.agent.turn import Turn
+from localagent.models.base import Request
+
+_STOPS = ("\ndef ", "\nclass ", "\n@", "\n\n\n", "\nif __name__")
+
+
+def body(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+    """Ask for new bodies; when a text improves, start again with it."""
+    if not turn.services.model.info.profile.fim or not problem.language.can("fill_in"):
+        return
+    done: set[str] = set()
+    while True:
+        text, result = best_text(problem, board)
+        if text in done or (result is not None and not result.failing):
+            yield []
+            continue
+        done.add(text)
+        for function in _suspects(turn, problem.path, text, result):
+            yield _drafts(turn, problem.path, text, result, function)
+            if best_text(problem, board)[0] != text:
+                break
+
+
+def _drafts(
+    turn: Turn, path: str, text: str, result: CheckResult | None, function: Function
+) -> list[Draft]:
+    lines = text.splitlines(keepends=True)
+    has_docstring = ast.get_docstring(function) is not None and len(function.body) > 1
+    head = function.body[1 if has_docstring else 0].lineno - 1
+    end = function.end_lineno or function.lineno
+    request = Request(
+        infill_prompt(lines, head + 1, end + 1, _cases(path, function, result)),
+        max_tokens=2 * turn.services.model.count("".join(lines[head:end])) + SEARCH.body_tokens,
+        stop=_STOPS,
+    )
+    build = _between("".join(lines[:head]), "".join(lines[end:]))
+    return [
+        Draft("body", sample_request(turn, number, request), build)
+        for number in range(SEARCH.body_samples)
+    ]
+
+
+def _suspects(turn: Turn, path: str, text: str, result: CheckResult | None) -> Sequence[Function]:
+    """The functions that may be at fault, the most suspicious first.
+
+    Without executed lines, the order is how often the task and the failing tests name a function.
+    """
+    tree = parse(text)
+    if tree is None:
+        return []
+    lines = suspicion(result).get(path, {}) if result else {}
+    words = turn.prompt + "".join(t.message + t.id for t in (result.failing if result else ()))
+
+    def score(function: Function) -> tuple[float, int]:
+        inside = (lines.get(n, 0.0) for n in _lines_of(function))
+        return (max(inside, default=0.0), words.count(function.name))
+
+    functions = [n for n in ast.walk(tree) if isinstance(n, Function) and _is_multiline(n)]
+    ranked = sorted(functions, key=score, reverse=True)
+    return [f for f in ranked if score(f) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
+
+
+def _is_multiline(function: Function) -> bool:
+    return function.body[0].lineno > function.lineno
+
+
+def _lines_of(function: Function) -> range:
+    return range(function.body[0].lineno, (function.end_lineno or function.lineno) + 1)
+
+
+def _cases(path: str, function: Function, result: CheckResult | None) -> str:
+    """Failing assertions of tests that ran the function, a line each, with the actual values."""
+    if result is None:
+        return ""
+    own = set(_lines_of(function))
+    ran = [n for n, test in enumerate(result.failing) if own & test.lines.get(path, frozenset())]
+    numbers = ran or range(len(result.failing))
+    return "\n".join(dict.fromkeys(must_hold(result, n) for n in numbers[: SEARCH.body_cases]))
+
+
+def _between(prefix: str, suffix: str) -> Callable[[str], list[str]]:
+    return lambda reply: [prefix + reply.strip("\n").rstrip() + "\n" + suffix]
