@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 Outcome = Literal[
     "solved",  # a check passed
     "answered",  # nothing was changed and nothing needed checking
-    "unverified",  # changed, but no check ran, or the check still fails in a plan's step
+    "unverified",  # changed, but no check or test ran it, or a plan's step leaves the check failing
     "unsolved",  # a check still fails, or the model found nothing to change
     "refused",  # a rule, the sandbox or the user said no
     "failed",  # the model or its backend failed
@@ -117,7 +117,7 @@ class ConversationReplaced:
 
 
 PlanStep = dict[str, str]
-"""A step of a plan: its "text" and its "state" ("left", "done" or "failed")."""
+"""A step of a plan: its "text" and its "state" ("left", "done", "unverified" or "failed")."""
 
 
 @dataclass(frozen=True, slots=True)

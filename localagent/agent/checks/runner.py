@@ -24,6 +24,7 @@ from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 
 _PROBE_MARK = "LOCALAGENT-PROBE "
 NOT_WORSE = "the check still fails, but on nothing that passed before"
+UNTESTED = "the check passes, but no test runs the change"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from localagent.core.messages import Message
 from localagent.models.base import Request
 
 _ITEM = re.compile(
-    r"^\s*(?:(?:step\s+)?\d{1,2}\s*[.):]|[-*+•]|\[[ xX!]\])\s+(?P<rest>\S.*)$", re.IGNORECASE
+    r"^\s*(?:(?:step\s+)?\d{1,2}\s*[.):]|[-*+•]|\[[ xX~!]\])\s+(?P<rest>\S.*)$", re.IGNORECASE
 )
-_BOX = re.compile(r"^(?:\[(?P<state>[ xX!]?)\]\s*)")
+_BOX = re.compile(r"^(?:\[(?P<state>[ xX~!]?)\]\s*)")
 _BOLD = re.compile(r"\*\*")  # keeps "__", which Python's names contain
 # Steps that change nothing are dropped: the harness runs the check after each step anyway.
 _CHECKING = re.compile(
@@ -32,8 +32,8 @@ _CHECKING = re.compile(
     r"|understand\b|review\b|analy[sz]e\b)",
     re.IGNORECASE,
 )
-_STATES = {"x": "done", "!": "failed"}
-_BOXES = {"done": "[x]", "failed": "[!]"}
+_STATES = {"x": "done", "~": "unverified", "!": "failed"}
+_BOXES = {state: f"[{mark}]" for mark, state in _STATES.items()}
 
 
 def read_reply(text: str) -> list[str]:
@@ -47,6 +47,11 @@ def read_reply(text: str) -> list[str]:
 def dropped_items(text: str) -> int:
     """How many items of a model's list change nothing or repeat another item."""
     return max(0, len(_items(text)) - len(read_reply(text)))
+
+
+def carried_out(step: PlanStep) -> bool:
+    """Whether a step is done, verified or not."""
+    return step["state"] in ("done", "unverified")
 
 
 def read_edited(text: str) -> list[PlanStep]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
-from localagent.agent.checks.runner import NOT_WORSE, CheckResult, not_worse, run_check
+from localagent.agent.checks.runner import NOT_WORSE, UNTESTED, CheckResult, not_worse, run_check
 from localagent.agent.intent import classify
 from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.model_calls import ask, choose
@@ -33,7 +33,7 @@ from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.builder import text_of
 from localagent.core.errors import WorkspaceError
-from localagent.core.events import Event, MessageAdded, Outcome, Step, Warned
+from localagent.core.events import Event, MessageAdded, Outcome, Step
 from localagent.core.messages import Message
 from localagent.models.base import Request
 
@@ -222,8 +222,10 @@ def _finish(
         return Result(outcome, f"changed {path}; there was no check to run", "", how)
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
-        if is_untested(path, old, candidate.text, candidate.result):
-            yield Warned(f"no test runs the changed code in {path}; review the change yourself")
+        # A check that failed before passes because of the change, whatever lines were traced.
+        passed_before = start is not None and start.ok
+        if passed_before and is_untested(path, old, candidate.text, candidate.result):
+            return Result("unverified", f"changed {path}; {UNTESTED}", check, how)
         return Result("solved", f"changed {path}; the check passes", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
         return Result("unverified", f"changed {path}; {NOT_WORSE}", check, how)

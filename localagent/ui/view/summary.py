@@ -54,6 +54,10 @@ class TurnReport:
     is_user_check: bool = False
     """Whether the turn only ran the check, as the user requested."""
 
+    def last_check(self, command: str) -> CheckFinished | None:
+        """The last run of a check; None if it did not run."""
+        return next((c for c in reversed(self.checks) if c.command == command), None)
+
 
 def draw_summary(
     screen: Surface, event: TurnFinished, report: TurnReport, undo: str, *, brief: bool = False
@@ -110,7 +114,10 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
     words, style = _WORDS[event.outcome]
     symbols = screen.symbols
     if event.outcome == "unverified" and event.check:
-        words = "changed, but not verified: the check fails as it did before"
+        last = report.last_check(event.check)
+        passes = last is not None and last.ok
+        why = "no test runs the change" if passes else "the check fails as it did before"
+        words = f"changed, but not verified: {why}"
     if event.outcome == "answered":
         if event.changed:
             words = f"changed {count(len(event.changed), 'file')}; no check was run"
@@ -130,8 +137,7 @@ def _facts(event: TurnFinished, report: TurnReport, undo: str) -> list[tuple[str
     rows: list[tuple[str, Text]] = []
     if event.check:
         text = Text(one_line(event.check))
-        last = next((c for c in reversed(report.checks) if c.command == event.check), None)
-        if last is not None:
+        if (last := report.last_check(event.check)) is not None:
             text.append(f": {check_result(last)}", style="ok" if last.ok else "bad")
         rows.append(("check", text))
     if event.how and event.changed:

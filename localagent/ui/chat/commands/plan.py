@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from localagent.agent.planners.plan_mode import editable_text, read_edited
+from localagent.agent.planners.plan_mode import carried_out, editable_text, read_edited
 from localagent.core.errors import UsageError
 from localagent.core.events import PlanChanged, PlanStep
 from localagent.ui.chat.commands.command import SlashCommand, from_words
@@ -15,8 +15,8 @@ from localagent.ui.view.format import count
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
-_STATES = {"left": "to do"}
-_DONE = ("solved", "answered", "unverified")
+_STATES = {"left": "to do", "unverified": "not verified"}
+_DONE: dict[str, str] = {"solved": "done", "answered": "done", "unverified": "unverified"}
 _HOW = "/plan TASK makes a plan"
 
 
@@ -88,7 +88,7 @@ def _skip(chat: LiveChat) -> Iterator[Item]:
 
 def _next_step(plan: PlanChanged) -> int | None:
     """Return the index of the first step that is not done."""
-    return next((n for n, step in enumerate(plan.steps) if step["state"] != "done"), None)
+    return next((n for n, s in enumerate(plan.steps) if not carried_out(s)), None)
 
 
 def _set_state(chat: LiveChat, plan: PlanChanged, number: int, state: str) -> Iterator[Item]:
@@ -108,25 +108,25 @@ def _run(chat: LiveChat) -> Iterator[Item]:
         yield Output("note", "the mode is ask from now on, to carry out the plan")
     while (number := _next_step(plan)) is not None:
         chat.outcome = ""
-        others = [s for n, s in enumerate(plan.steps) if n != number and s["state"] != "done"]
+        others = [s for n, s in enumerate(plan.steps) if n != number and not carried_out(s)]
         yield from chat.step(_prompt(chat, plan, number), last=not others)
         if chat.cancelled or chat.outcome == "interrupted":
             yield Output("note", f"stopped at step {number + 1}; /plan run continues there")
             return
         done = chat.outcome in _DONE
-        yield from _set_state(chat, plan, number, "done" if done else "failed")
+        yield from _set_state(chat, plan, number, _DONE.get(chat.outcome, "failed"))
         plan = _current(chat)
         yield _plan_table(plan)
         if not done:
             yield Output("error", _failure(chat.outcome, number, plan), hint=_NEXT)
             return
-    yield from _completed(chat, plan)
+    yield from _completed(plan)
 
 
-def _completed(chat: LiveChat, plan: PlanChanged) -> Iterator[Item]:
+def _completed(plan: PlanChanged) -> Iterator[Item]:
     text = f"the plan is done: {count(len(plan.steps), 'step')}"
-    if chat.outcome == "unverified":
-        text += ", but no check verified it"
+    if unverified := sum(step["state"] == "unverified" for step in plan.steps):
+        text += f", {unverified} not verified"
         yield Output(
             "note", text, hint="/check runs the check, /check fix lets the model repair it"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from localagent.agent.planners.plan_mode import carried_out
 from localagent.core.errors import UsageError
 from localagent.core.events import FileChanged, TurnStarted
 from localagent.history.sessions import transcript
@@ -45,7 +46,7 @@ def _session_summary(chat: LiveChat) -> Iterator[Item]:
     turns = count(len(chat.session.talk.turns), "turn")
     yield Output("note", f"this is session {chat.session.id} now, with {turns}")
     plan = chat.session.plan
-    if plan is not None and (left := sum(step["state"] != "done" for step in plan.steps)):
+    if plan is not None and (left := sum(not carried_out(step) for step in plan.steps)):
         yield Output(
             "note", f"{left} of {len(plan.steps)} steps of its plan are open; /plan shows it"
         )

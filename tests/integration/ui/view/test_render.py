@@ -232,6 +232,14 @@ def test_a_step_that_nothing_verified_says_why() -> None:
     assert "no check" not in text
 
 
+def test_a_change_that_no_test_runs_is_yellow_though_the_check_passes() -> None:
+    check = CheckFinished("pytest", 0, True, 0, 9, 0, 0.4, "")
+    end = replace(finished("unverified", "s"), check="pytest", changed=["a.py"])
+    text = drawn([check, end], screen(80, colour=True))
+    assert "\x1b[1;33m" in text.split("changed, but not verified: no test runs the change")[0][-12:]
+    assert "solved" not in text
+
+
 def test_a_stop_is_told_once_and_nothing_that_was_not_counted() -> None:
     stopped = replace(finished("interrupted", "stopped"), completion_tokens=0)
     text = drawn([Failed("Interrupted", "the generation was cancelled", ""), stopped], screen(80))

@@ -69,12 +69,13 @@ def test_editing_keeps_what_is_done() -> None:
     steps = [
         {"text": "Add it", "state": "done"},
         {"text": "Use it", "state": "failed"},
+        {"text": "Try it", "state": "unverified"},
         {"text": "Show it", "state": "left"},
     ]
     text = editable_text("Vouchers\nin the cart", steps)
-    assert text == "# Vouchers\n# in the cart\n[x] Add it\n[!] Use it\n[ ] Show it\n"
+    assert text == "# Vouchers\n# in the cart\n[x] Add it\n[!] Use it\n[~] Try it\n[ ] Show it\n"
     assert read_edited(text) == steps
-    assert numbered_list(steps) == "1. Add it\n2. Use it\n3. Show it"
+    assert numbered_list(steps) == "1. Add it\n2. Use it\n3. Try it\n4. Show it"
 
 
 def test_the_user_writes_as_he_likes() -> None:

@@ -79,6 +79,23 @@ def test_nothing_changes_where_no_candidate_passes(tmp_path: Path) -> None:
     assert (tmp_path / "calc.py").read_text() == code
 
 
+@pytest.mark.parametrize(
+    ("code", "outcome", "summary"),
+    [
+        (RIGHT, "unverified", "the check passes, but no test runs the change"),
+        ("add = 0\n", "solved", "the check passes"),  # the failing tests pass because of it
+    ],
+)
+def test_a_change_that_no_test_runs_is_unverified(
+    tmp_path: Path, code: str, outcome: str, summary: str
+) -> None:
+    more = f"{RIGHT}\n\ndef double(a):\n    return a + a.x\n"
+    turn = turn_in(tmp_path, "Add a function double to calc.py", [more], code)
+    _, result = plan(turn)
+    assert (result.outcome, result.summary) == (outcome, f"changed calc.py; {summary}")
+    assert (tmp_path / "calc.py").read_text() == more
+
+
 def test_without_a_check_the_change_is_unverified(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, replies=[RIGHT], request={"check": ""})
     events, result = plan(turn)
