@@ -255,13 +255,14 @@ _COUNT = re.compile(r"(\d+) (passed|failed|errors?|passing|failing)\b|^# (pass|f
 
 # "Ran 14 tests in 0.01s", then "OK" or "FAILED (failures=2, errors=1, skipped=1)" (unittest).
 _UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)\b(.*)$", re.M)
+_SUM = re.compile(r"\b([a-z][a-z ]*)=(\d+)")
 
 
 def _counts(output: str) -> tuple[int | None, int | None]:
     """The numbers of passed and failed tests that common test runners print; None if unknown."""
     passed = failed = None
     for match in _UNITTEST.finditer(output):
-        sums = {name: int(number) for name, number in re.findall(r"([a-z ]+)=(\d+)", match[2])}
+        sums = {name: int(number) for name, number in _SUM.findall(match[2])}
         failed = sum(number for name, number in sums.items() if name in ("failures", "errors"))
         passed = int(match[1]) - sum(sums.values())
     for match in _COUNT.finditer(output):

@@ -239,7 +239,7 @@ def test_the_check_need_not_pass_before_the_last_step(
     assert outcomes(items) == ["unverified", "solved"]
     assert [e.kind for e in of(items, TurnStarted)] == ["step", "last-step"]
     assert states(one) == ["unverified", "done"]
-    assert "1  not verified" in shown(items)
+    assert "('1', 'not verified'," in shown(items)
     assert (workspace_dir / "calc.py").read_text() == texts[1]
 
 
