@@ -138,7 +138,7 @@ def _missing_module(
     if folder is not None and not from_source:
         cause = f"{name} is in the project, but {python} does not import from {folder}/"
         path = f"--check 'PYTHONPATH={folder} {result.command}'"
-        yield _Failure(match[0], cause, f"install the project there, or: {path}")
+        yield _Failure(match[0], cause, f"{_install(turn, python, '')}, or: {path}")
     if folder is not None or "." in name:
         return  # the package of a dotted name was found, so a file is missing or an import is wrong
     is_declared = _is_declared(turn, name, files)
@@ -191,5 +191,5 @@ def _install(turn: Turn, python: CheckPython, package: str) -> str:
         return f"make an environment in the project: {MAKE_ENVIRONMENT}"
     root = turn.services.workspace.root
     has_setup = any((root / name).is_file() for name in ("pyproject.toml", "setup.py"))
-    what = f"-e . {package}" if has_setup else package
+    what = f"-e . {package}".rstrip() if has_setup or not package else package
     return f"install it: {python.path} -m pip install {what}"
