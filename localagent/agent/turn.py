@@ -212,8 +212,8 @@ class Turn:
     `steering` returns the user's messages since its last call; planners call it between two steps.
     `questions` maps the id of each open question to the question's effect and subject; the front
     end puts the answers into `answers`. `task_paths` are the source files that the task names.
-    `changed` are the paths that the turn has changed. `unprobed` are the checks that cannot load
-    the probe.
+    `changed` are the paths that the turn has changed, `originals` their texts before. `unprobed`
+    are the checks that cannot load the probe.
     """
 
     services: Services
@@ -226,6 +226,7 @@ class Turn:
     answers: dict[int, Answer] = field(default_factory=dict)
     task_paths: frozenset[str] = frozenset()
     changed: list[str] = field(default_factory=list)
+    originals: dict[str, str] = field(default_factory=dict)
     unprobed: set[str] = field(default_factory=set)
 
     @property

@@ -12,20 +12,30 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from localagent.agent.checks.baseline import baseline_check
-from localagent.agent.checks.runner import NOT_WORSE, CheckResult, ends_well, not_worse, run_check
+from localagent.agent.checks.runner import (
+    NOT_WORSE,
+    UNTESTED,
+    CheckResult,
+    ends_well,
+    not_worse,
+    run_check,
+)
 from localagent.agent.intent import classify
 from localagent.agent.limits import LOOP
 from localagent.agent.model_calls import Reply, ask
 from localagent.agent.planners.base import Result
+from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.localize import paths_in_task
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.tool_calls.parse import action_grammar, parse_actions
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
+from localagent.code.languages import language_of
+from localagent.context.builder import text_of
 from localagent.context.compaction import Conversation, compact, tokens
 from localagent.context.excerpt import Count
 from localagent.core.errors import ContextOverflow, ToolError
-from localagent.core.events import Event, MessageAdded, Steered, Step
+from localagent.core.events import Event, MessageAdded, Outcome, Steered, Step
 from localagent.core.messages import Message, Role, ToolCall
 from localagent.models.base import Request
 from localagent.tools.base import DONE, ToolSpecs, model_specs
@@ -229,7 +239,7 @@ def _done(
         return Result("answered" if verified else "unverified", summary)
     final = yield from run_check(turn, start.command, probe=False)
     if final.ok:
-        return Result("solved", summary, start.command, "tool calls")
+        return (yield from _passed(turn, start, summary, f"{summary} ({UNTESTED})"))
     if turn.changed and ends_well(turn.request.kind, start, final):
         return Result("unverified", f"{summary} ({NOT_WORSE})", start.command, "tool calls")
     tail = "\n".join(final.output.splitlines()[-LOOP.failure_lines :])[: LOOP.failure_chars]
@@ -237,13 +247,30 @@ def _done(
     return None
 
 
+def _passed(
+    turn: Turn, start: CheckResult, solved: str, unverified: str
+) -> Generator[Event, None, Result]:
+    """The result of a turn whose check passes; `unverified` is the summary if no test runs it."""
+    tested = True
+    sources = [p for p in turn.changed if language_of(p).can("tracing") and not is_test(p)]
+    if start.ok and sources:  # a check that failed before passes because of the change
+        workspace = turn.services.workspace
+        traced = yield from run_check(turn, start.command, trace=sources)
+        tested = not any(
+            is_untested(p, turn.originals[p], text_of(workspace, p), traced) for p in sources
+        )
+    outcome: Outcome = "solved" if tested else "unverified"
+    return Result(outcome, solved if tested else unverified, start.command, "tool calls")
+
+
 def _give_up(turn: Turn, start: CheckResult | None, why: str) -> Generator[Event, None, Result]:
     """The result of a turn without the call `done`: its changes may still pass the check."""
     check = "" if start is None else start.command
     if check and turn.changed:
         final = yield from run_check(turn, check, probe=False)
-        if final.ok:
-            return Result("solved", f"the check passes ({why})", check, "tool calls")
+        if final.ok and start is not None:
+            passes = f"the check passes ({why})"
+            return (yield from _passed(turn, start, passes, f"{UNTESTED} ({why})"))
         if start is not None and turn.request.is_step and not_worse(start, final):
             return Result("unverified", f"{NOT_WORSE} ({why})", check, "tool calls")
     changed = "; its changes stay (`localagent undo` reverts them)" if turn.changed else ""

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from localagent.agent.turn import Answer, Turn
+from localagent.context.builder import text_of
 from localagent.core.changes import Change
 from localagent.core.errors import (
     LocalAgentError,
@@ -122,10 +123,17 @@ def commit(turn: Turn, tool: str, changes: Sequence[Change]) -> Generator[Event,
 
 def write(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, list[FileChanged]]:
     """Apply permitted `changes`, and yield an event for each change."""
-    done = turn.services.journal.apply(changes)
+    done = _apply(turn, changes)
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
     yield from _hidden(turn, done)
     return done
+
+
+def _apply(turn: Turn, changes: Sequence[Change]) -> list[FileChanged]:
+    for change in changes:
+        if change.path not in turn.originals:
+            turn.originals[change.path] = text_of(turn.services.workspace, change.path)
+    return turn.services.journal.apply(changes)
 
 
 def _hidden(turn: Turn, done: Sequence[FileChanged]) -> Sequence[FileChanged]:
@@ -184,7 +192,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
     context = ToolContext(
         workspace=turn.services.workspace,
         sandbox=turn.services.sandbox,
-        apply=lambda changes: done.extend(turn.services.journal.apply(changes)),
+        apply=lambda changes: done.extend(_apply(turn, changes)),
         record_read=turn.record_read,
         redactor=turn.services.redactor,
         denies=denies,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from localagent.agent.limits import LOOP
 from localagent.agent.planners.base import Result
@@ -29,10 +31,15 @@ TOOLS = standard_tools()
 
 
 def turn_in(
-    folder: Path, replies: Sequence[str | ScriptedReply], prompt: str = "", **more: Any
+    folder: Path,
+    replies: Sequence[str | ScriptedReply],
+    prompt: str = "",
+    code: str = WRONG,
+    cases: Mapping[str, tuple[str, object]] = CASES,
+    **more: Any,
 ) -> Turn:
-    (folder / "calc.py").write_text(WRONG)
-    sandbox = ScriptedSandbox(python_check("calc.py", CASES))
+    (folder / "calc.py").write_text(code)
+    sandbox = ScriptedSandbox(python_check("calc.py", cases))
     prompt = prompt or "Fix calc.py"
     request = {"check": "pytest"}
     return scripted_turn(
@@ -53,6 +60,19 @@ def test_calls_until_the_check_passes(tmp_path: Path) -> None:
     assert (result.outcome, result.summary) == ("solved", "fixed the sign")
     assert [e.tool for e in events if isinstance(e, ToolReturned)] == ["read", "edit"]
     assert "return a + b" in (tmp_path / "calc.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("case", "outcome"), [("double(2)", "solved"), ("add(2, 2)", "unverified")]
+)
+def test_a_change_that_no_test_runs_is_unverified(tmp_path: Path, case: str, outcome: str) -> None:
+    before = "def add(a, b):\n    return a + b\n\n\ndouble = (lambda a: a * 2)\n"
+    after = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a + a\n"
+    write = f"```write path=calc.py\n{after}```"
+    turn = turn_in(tmp_path, [write, DONE], "Name it in calc.py", before, {"test_it": (case, 4)})
+    _, result = plan(turn)
+    assert (result.outcome, turn.changed) == (outcome, ["calc.py"])
+    assert ("no test runs the change" in result.summary) == (outcome == "unverified")
 
 
 def test_a_done_before_the_check_passes_is_refused(tmp_path: Path) -> None:
