@@ -35,6 +35,7 @@ _PROGRAM = re.compile(
 _ARGUMENTS = re.compile(r"^.*error: unrecognized arguments: (?P<name>-{1,2}[\w-]+).*$", re.M)
 _PLUGINS = re.compile(r"^ERROR: Missing required plugins: (?P<name>\S+).*$", re.M)
 _PATH = re.compile(r"^ERROR: (?:file or directory )?not found: (?P<name>[^\s:]+).*$", re.M)
+_FILE = re.compile(r"^.*: can't open file '(?P<name>[^'\n]+)': \[Errno 2\].*$", re.M)
 _TARGET = re.compile(
     r"^make: \*\*\* (?:No rule to make target ['‘`][^'’]+['’]\.|No targets).*$", re.M
 )
@@ -87,10 +88,10 @@ def _failures(turn: Turn, result: CheckResult, python: CheckPython) -> Iterator[
         plugin = _OPTIONS.get(match["name"], "the plug-in")
         cause = f"{python} lacks a plug-in of pytest"
         yield _Failure(match[0], cause, _install(turn, python, plugin))
-    for match in _PATH.finditer(output):
+    for match in (*_PATH.finditer(output), *_FILE.finditer(output)):
         name = PurePosixPath(match["name"]).name
         if "." not in name or not _is_mentioned(turn, name):
-            yield _Failure(match[0], "the project has no such test", _OTHER_CHECK)
+            yield _Failure(match[0], "the project has no such file or test", _OTHER_CHECK)
     for pattern, file in ((_TARGET, "makefile"), (_SCRIPT, "package.json")):
         if (target := pattern.search(output)) and not _is_mentioned(turn, file):
             yield _Failure(target[0], f"the project's {file} has no such target", _OTHER_CHECK)

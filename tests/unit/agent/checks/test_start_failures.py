@@ -97,7 +97,11 @@ def failure_of(
         (CONFTEST, 4, "No module named 'webtest'", "lacks webtest", "install it"),
         (USAGE, 4, "unrecognized arguments: --cov=shop", "lacks a plug-in", "pytest-cov"),
         ("ERROR: Missing required plugins: pytest-x", 4, "pytest-x", "lacks a plug-in", "install"),
-        ("ERROR: file or directory not found: tests", 4, "tests", "no such test", "--check CMD"),
+        ("ERROR: file or directory not found: tests", 4, "tests", "no such file", "--check CMD"),
+        (
+            "python3: can't open file '/w/run.py': [Errno 2] No such file or directory",
+            *(2, "can't open file '/w/run.py'", "no such file or test", "--check CMD"),
+        ),
         ("make: *** No rule to make target 'test'.  Stop.", 2, "'test'", "makefile", "--check"),
         ("make: *** No targets specified and no makefile found.", 2, "No targets", "makefile", ""),
         ('npm error Missing script: "test"', 1, 'script: "test"', "package.json has no", ""),
