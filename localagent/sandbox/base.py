@@ -8,7 +8,11 @@ check of a candidate never touches the user's files, and a shell command can be 
 
 from __future__ import annotations
 
+import os
 import re
+import select
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -43,6 +47,42 @@ def closed_port_hint(output: str, ports: Sequence[int]) -> str:
     return ""
 
 
+class CommandInput:
+    """A pipe to the standard input of a running command. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connected = threading.Event()
+        self._pipe: int | None = None
+
+    def connect(self, pipe: int) -> None:
+        """Take over the pipe's descriptor for writing. The sandbox calls this."""
+        os.set_blocking(pipe, False)
+        self._pipe = pipe
+        self._connected.set()
+
+    def write(self, data: bytes, seconds: float) -> bool:
+        """Write all of `data`; False if the command does not read it within `seconds`."""
+        end = time.monotonic() + seconds
+        self._connected.wait(seconds)
+        view = memoryview(data)
+        with self._lock:
+            while view and self._pipe is not None and (left := end - time.monotonic()) > 0:
+                try:
+                    if select.select([], [self._pipe], [], left)[1]:
+                        view = view[os.write(self._pipe, view) :]
+                except OSError:
+                    break  # the command closed its input
+        return not view
+
+    def close(self) -> None:
+        """End the input. The sandbox calls this after the command's end."""
+        with self._lock:
+            if self._pipe is not None:
+                os.close(self._pipe)
+                self._pipe = None
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command to run.
@@ -51,7 +91,8 @@ class Command:
     `seconds` of wall-clock time, `memory_bytes` for each process, `total_memory_bytes` for all
     processes together, `processes` at a time, `file_bytes` for each file, and `disk_bytes` for all
     files together. The sandbox keeps `output_bytes` of the output, half of them from the start and
-    half from the end. `env` is added to the scrubbed environment.
+    half from the end. `env` is added to the scrubbed environment. A command without `input` has an
+    empty standard input.
     """
 
     line: str
@@ -64,6 +105,7 @@ class Command:
     file_bytes: int = 4 << 30
     disk_bytes: int = 8 << 30
     env: dict[str, str] = field(default_factory=dict)
+    input: CommandInput | None = None
 
 
 @dataclass(frozen=True, slots=True)

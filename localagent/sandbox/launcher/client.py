@@ -11,13 +11,14 @@ import marshal
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from localagent.core.errors import SandboxError
 from localagent.core.interpreter import plain_python
-from localagent.sandbox.base import Command, CommandResult
+from localagent.sandbox.base import Command, CommandInput, CommandResult
 from localagent.sandbox.launcher.follow import FollowResult, OutputBuffer, follow
 
 # The package's folder comes last in the path, so that no file next to the package hides a module of
@@ -41,23 +42,26 @@ class Launcher:
         # Without this variable, the interpreter itself may fail to start.
         names = [name for name in ("LD_LIBRARY_PATH",) if name in os.environ]
         self._status, status = os.pipe()
+        input_reader, self._input = os.pipe()
         try:
             self._process = subprocess.Popen(
-                plain_python("-c", code, str(status)),
+                plain_python("-c", code, str(status), str(input_reader)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env={name: os.environ[name] for name in names},
                 cwd="/",
-                pass_fds=(status,),
+                pass_fds=(status, input_reader),
                 start_new_session=True,
                 bufsize=0,
             )
         except OSError as error:
             os.close(self._status)
+            os.close(self._input)
             raise SandboxError(f"cannot start {sys.executable}: {error.strerror}") from None
         finally:
             os.close(status)
+            os.close(input_reader)
 
     @property
     def ready(self) -> bool:
@@ -76,12 +80,15 @@ class Launcher:
         Raises SandboxError if the command cannot start.
         """
         output = OutputBuffer(command.output_bytes, on_output)
+        pipe = command.input or CommandInput()
+        pipe.connect(self._input)
         try:
             self._send(marshal.dumps(job))
             end = follow(self._process, output, command.seconds, cancelled, self.close)
             lines = self._status_lines()
         finally:
             self.close()
+            pipe.close()
             os.close(self._status)
         return _result(lines, output, end)
 
@@ -94,6 +101,7 @@ class Launcher:
     def dismiss(self) -> None:
         """End a launcher that ran no job."""
         self.close()
+        os.close(self._input)
         os.close(self._status)
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -119,14 +127,16 @@ class Launcher:
 
 
 class LauncherPool:
-    """Launchers for one command after another; the next one starts ahead of time."""
+    """Launchers for commands; the next one starts ahead of time. Thread-safe."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._waiting: Launcher | None = None
 
     def take(self) -> Launcher:
         """Return a launcher that waits for a job."""
-        waiting, self._waiting = self._waiting, None
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
         if waiting is not None:
             if waiting.ready:
                 return waiting
@@ -135,8 +145,9 @@ class LauncherPool:
 
     def prepare(self) -> None:
         """Start the launcher of the next command, while nobody waits for it."""
-        if self._waiting is None:
-            self._waiting = Launcher()
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = Launcher()
 
     def close(self) -> None:
         """End the waiting launcher."""
@@ -210,4 +221,5 @@ def base_job(
         "disk": command.disk_bytes,
         "ports": list(ports),
         "isolated_network": False,
+        "input": command.input is not None,
     }

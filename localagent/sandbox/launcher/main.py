@@ -29,6 +29,7 @@ Keys of every job; each kind adds its own:
     written           folders whose files count towards the disk limit.
     ports             ports of this machine that are open to the command.
     isolated_network  True if the launcher's own network has no route to the outside.
+    input             True if the command reads the input descriptor.
 """
 
 from __future__ import annotations
@@ -51,11 +52,13 @@ _FILTER = seccomp.program(shared=False)  # assembled ahead of time, before a job
 
 
 def main() -> NoReturn:
-    """Serve one job and end; the first argument is the status descriptor."""
-    status = int(sys.argv[1])
+    """Serve one job and end; the arguments are the status and the input descriptor."""
+    status, command_input = map(int, sys.argv[1:])
     os.set_inheritable(status, False)
+    os.set_inheritable(command_input, False)
     job = _receive()
     if job is not None:
+        job["input"] = command_input if job["input"] else None
         _fall_first()
         try:
             _serve(job, status)

@@ -79,8 +79,8 @@ def become(job: Job, status: int, confine: Callable[[], object] | None) -> NoRet
     """Turn this process into the command; call `confine` last."""
     try:
         os.setsid()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
+        source = job["input"]
+        os.dup2(os.open(os.devnull, os.O_RDONLY) if source is None else source, 0)
         os.dup2(1, 2)
         if job["kind"] != "plain":
             syscalls.leave_keyrings()

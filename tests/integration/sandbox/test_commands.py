@@ -17,7 +17,7 @@ import pytest
 from sandbox_fixtures import NewSandbox
 
 from localagent.core.errors import SandboxError
-from localagent.sandbox.base import Command, CommandResult, Sandbox
+from localagent.sandbox.base import Command, CommandInput, CommandResult, Sandbox
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -285,3 +285,26 @@ def alive(arguments: str) -> bool:
         except OSError:
             continue
     return False
+
+
+def test_a_command_reads_what_is_written_while_it_runs(sandbox: Sandbox, project: Path) -> None:
+    given = CommandInput()
+    seen: list[str] = []
+
+    def answer(text: str) -> None:
+        seen.append(text)
+        if "ready" in text:
+            assert given.write(b"first\n", 5)
+        elif "first" in text:
+            given.close()
+
+    with sandbox.open(project) as snapshot:
+        line = "echo ready; cat; echo end"
+        done = snapshot.run(Command(line, seconds=20.0, input=given), answer)
+    assert done.output == "ready\nfirst\nend\n"
+    assert not given.write(b"late\n", 0.1)
+
+
+def test_a_command_without_input_reads_nothing(sandbox: Sandbox, project: Path) -> None:
+    with sandbox.open(project) as snapshot:
+        assert snapshot.run(Command("cat; echo end", seconds=20.0)).output == "end\n"
