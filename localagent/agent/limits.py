@@ -169,11 +169,16 @@ class SearchLimits:
     # Mutation.
     mutation_lines: int = 8
     mutations_per_line: int = 8
+    # A line that is half as suspicious has its first change when other lines have had so many
+    mutation_lag: int = 2
     mutation_names: int = 4  # Most other variables to try in place of one variable
     # Seconds for checking one text's mutations: twenty checks of a second, without plug-ins
     mutation_seconds: float = 20.0
     # A check counts as at least this many seconds when `mutation_seconds` is divided
     mutation_check_seconds: float = 0.5
+    # After a change that helps, forks try the other changes of the same text for so long: the one
+    # that fixes all may be among them
+    mutation_more_seconds: float = 8.0
     complements: int = 2  # Most texts that `mutate` changes besides the best one
     # In the exercise `say`, 37 changes guided by tests raised the passed tests from 5 to 20 of 20.
     # Each change took a third of a second.
@@ -192,5 +197,42 @@ class SearchLimits:
     special_cases: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class ForkLimits:
+    """Limits of the fork server, which judges small changes."""
+
+    # A change in forks takes 10 to 30 ms, a check of a library 1 to 5 s
+    server_seconds: float = 3600.0  # Longer than any search; the search ends its server
+    memory_bytes: int = 2 << 30  # For each process; two forks run side by side
+    output_bytes: int = 16 << 20  # All replies of a server: 100,000 of 160 bytes
+    write_seconds: float = 5.0  # A server that reads no request for so long hangs
+    poll_seconds: float = 0.2  # Between two looks at the turn's limits
+    grace_seconds: float = 5.0  # A loaded machine delays replies
+    # Text of a check beside the replies. All of pytest's output is dropped, so more means that the
+    # check does something else.
+    noise_chars: int = 2 << 20
+    # Longest collection of the tests: seconds, and as a multiple of the whole check
+    start_seconds: float = 10.0
+    start_slowdown: float = 2.0
+    starts: int = 3  # Most servers of a turn that end or are no use
+    # Fewer changes of a text than these are checked one by one, unless its server runs already
+    least_changes: int = 8
+    # Most tests in one fork: first of those that fail, then of those that run the changed lines
+    failing_tests: int = 24
+    passing_tests: int = 100
+    # Most tests to add from one check that refuted a change: those that it broke elsewhere
+    watched_tests: int = 20
+    # A change may take this many times as long as no change, within `least_seconds` and
+    # `most_seconds`. Every twentieth mutation never ends.
+    slowdown: float = 5.0
+    least_seconds: float = 1.0
+    most_seconds: float = 10.0
+    batch: int = 200  # Changes that a strategy proposes at once: two to six seconds
+    # Time for the changes of a batch that need a new import, such as defaults; each takes as long
+    # as the project's imports
+    fresh_seconds: float = 4.0
+
+
 LOOP = LoopLimits()
 SEARCH = SearchLimits()
+FORKS = ForkLimits()

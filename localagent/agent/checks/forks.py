@@ -1,0 +1,99 @@
+"""The fork server of a turn: started for the text that small changes are made to, and kept."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+
+from localagent.agent.checks.fork_check import ForkCheck
+from localagent.agent.checks.fork_server import ForkServer, Mode
+from localagent.agent.checks.runner import CheckResult
+from localagent.agent.limits import FORKS
+from localagent.agent.turn import Turn
+from localagent.core.changes import Change
+from localagent.core.errors import SandboxError
+from localagent.core.events import Blocked, CheckStarted, Event, Warned
+
+
+class Forks:
+    """At most one fork server of each mode, for the workspace with at most one changed file.
+
+    `judged` holds the hashes of the changes that forks have judged in this turn.
+    """
+
+    def __init__(self, turn: Turn, check: str, *, lean: bool) -> None:
+        self.judged: set[int] = set()
+        self._turn = turn
+        self._check = check
+        self._lean = lean
+        self._failures: Counter[Mode] = Counter()
+        self._running: dict[Mode, tuple[ForkServer, ForkCheck]] = {}
+
+    @property
+    def usable(self) -> bool:
+        """Whether a server may work: it can fork, the probe loads, and no three servers failed."""
+        return self._may_start("collected")
+
+    @property
+    def running(self) -> ForkCheck | None:
+        """The fork check that runs now after a collection; its `base` says for which text."""
+        _, check = self._running.get("collected", (None, None))
+        return check if check is not None and check.alive and self.usable else None
+
+    def start(
+        self, change: Change | None, base: CheckResult, mode: Mode = "collected"
+    ) -> Generator[Event, None, ForkCheck | None]:
+        """The fork check for changes of the workspace with `change`, whose check has the result
+        `base`.
+
+        None if it fails: no test fails in a fork, or no server runs.
+        """
+        _, check = self._running.get(mode, (None, None))
+        if check is not None and check.alive and check.base is base:
+            return check
+        if not self._may_start(mode) or not any("::" in test.id for test in base.failing):
+            return None
+        yield from self._end(mode)
+        yield CheckStarted(self._check)
+        with suppress(SandboxError):
+            changes = [] if change is None else [change]
+            server = ForkServer(self._turn, self._check, changes, mode, lean=self._lean)
+            check = ForkCheck(server, base)
+            self._running[mode] = server, check
+            if check.prepare(FORKS.start_seconds + FORKS.start_slowdown * base.seconds):
+                return check
+            self._failures[mode] += 1 if check.is_ready else FORKS.starts
+        yield from self._end(mode)
+        return None
+
+    def give_up(self) -> None:
+        """Start no server for the rest of the turn: a real check refuted a verdict."""
+        self._failures.update(collected=FORKS.starts, fresh=FORKS.starts)
+
+    def end(self) -> Iterator[Event]:
+        """End the servers, and report what the sandbox refused to the changed code."""
+        for mode in list(self._running):
+            yield from self._end(mode)
+
+    def close(self) -> None:
+        """End the servers, without a report."""
+        for server, _ in self._running.values():
+            server.close()
+        self._running.clear()
+
+    def _may_start(self, mode: Mode) -> bool:
+        return (
+            sys.platform != "win32"
+            and self._check not in self._turn.unprobed
+            and self._failures[mode] < FORKS.starts
+        )
+
+    def _end(self, mode: Mode) -> Iterator[Event]:
+        server, _ = self._running.pop(mode, (None, None))
+        blocked = server.close() if server is not None else ""
+        if blocked:
+            who = f"small changes under {self._turn.services.redactor.redact(self._check)}"
+            yield Blocked("network", blocked, who)
+            yield Warned(f"the sandbox refused to {blocked} ({who})")
