@@ -300,6 +300,18 @@ class CandidateRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidatesJudged:
+    """Small changes from `strategy` ran the failing tests; a real check follows for each that looks
+    good. `count` is the number of changes since the last event, `last` the last one's number."""
+
+    count: int
+    last: int
+    strategy: str
+    paths: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CheckStarted:
     """A check runs on a candidate; candidate 0 is the unchanged workspace."""
 
@@ -392,6 +404,7 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
     FileRead,
     CandidateProposed,
     CandidateRejected,
+    CandidatesJudged,
     CheckStarted,
     CheckFinished,
     FileChanged,

@@ -103,8 +103,11 @@ def _events(
 def _figures(events: Sequence[tuple[float, dict]]) -> dict:
     """What the events say of candidates and tokens, and of the time to the first judged one."""
     last = next((e for _, e in reversed(events) if e["type"] == "turn_finished"), {})
-    judged = [t for t, e in events if e["type"] == "check_finished" and e["candidate"]]
-    first = min(judged, default=float("inf"))
+    judged = [(t, 1) for t, e in events if e["type"] == "check_finished" and e["candidate"]]
+    # One event for many changes that ran in forks.
+    batches = [(t, e) for t, e in events if e["type"] == "candidates_judged"]
+    judged += [(t - e["seconds"], e["count"]) for t, e in batches]
+    first = min((at for at, _ in judged), default=float("inf"))
     read = sum(
         event["prompt_tokens"] - event["reused_tokens"]
         for at, event in events
@@ -113,7 +116,7 @@ def _figures(events: Sequence[tuple[float, dict]]) -> dict:
     return {
         "outcome": last.get("outcome", "none"),
         "how": last.get("how", ""),
-        "candidates": len(judged),
+        "candidates": sum(count for _, count in judged),
         "first_judged": round(first, 1) if judged else None,
         "read_before_first": read,
         "changed": last.get("changed", []),

@@ -75,8 +75,12 @@ class ForkCheck:
             self._server.send({"number": 0, "run": run, "seconds": seconds})
             reply = self._server.receive(seconds + FORKS.grace_seconds) or {}
             results = _results(reply)
-            self._failing = [test for test in run if results.get(test) == "failed"]
-            slow = FORKS.slowdown * _number(reply.get("seconds"))
+            failing = [test for test in run if results.get(test) == "failed"]
+            seconds = max(_number(reply.get("seconds")), 0.0)
+            # Of slow tests, every n-th one judges; the check decides about the others.
+            step = max(1, round(seconds / FORKS.round_seconds))
+            self._failing = failing[::step]
+            slow = FORKS.slowdown * seconds / step
             self._seconds = min(max(slow, FORKS.least_seconds), FORKS.most_seconds)
         self.alive = bool(self._failing)
         return self.alive

@@ -9,8 +9,10 @@ The harness asks the model for one small text at a time, and the project's tests
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
+from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import NOT_WORSE, UNTESTED, CheckResult, not_worse, run_check
 from localagent.agent.intent import classify
 from localagent.agent.limits import LOOP, SEARCH
@@ -27,7 +29,7 @@ from localagent.agent.repair.localize import (
 )
 from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
 from localagent.agent.repair.search import search
-from localagent.agent.repair.strategies import QUICK, Schedule, schedule_for
+from localagent.agent.repair.strategies import Schedule, quick_schedule, schedule_for
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
@@ -96,18 +98,26 @@ class Workflow(PlannerDefaults):
         candidate that won, and whether any change was worth a check.
         """
         lean = yield from may_be_lean(turn, start)
-        pairs: list[tuple[Problem, Board]] = []
-        for path in paths:
-            old, neighbors = open_file(turn, path), neighbor_paths(path, named, start)
-            pairs.append((Problem(path, old, start, check, neighbors, lean), Board(start)))
-        for problem, board, schedule, share in self._shares(turn, pairs):
-            yield Step("propose", f"writing {problem.path}")
-            yield from turn.drain_rule_warnings(problem.path)
-            candidate = yield from search(turn, problem, board, schedule, share)
-            if candidate is not None:
-                return candidate, True
-        boards = [board for _, board in pairs]
-        return _last_step_candidate(turn, boards), any(board.tried for board in boards)
+        boards: list[Board] = []
+        with closing(Forks(turn, check, lean=lean)) as forks:
+            if start is not None and not turn.request.is_step:
+                yield from forks.start(None, start)
+            pairs: list[tuple[Problem, Board]] = []
+            for path in paths:
+                old, neighbors = open_file(turn, path), neighbor_paths(path, named, start)
+                problem = Problem(path, old, start, check, neighbors, lean, forks)
+                boards.append(Board(start))
+                pairs.append((problem, boards[-1]))
+            candidate = None
+            for problem, board, schedule, share in self._shares(turn, pairs):
+                yield Step("propose", f"writing {problem.path}")
+                yield from turn.drain_rule_warnings(problem.path)
+                candidate = yield from search(turn, problem, board, schedule, share)
+                if candidate is not None:
+                    break
+            yield from forks.end()
+        candidate = candidate or _last_step_candidate(turn, boards)
+        return candidate, candidate is not None or any(board.tried for board in boards)
 
     def _shares(
         self, turn: Turn, pairs: Sequence[tuple[Problem, Board]]
@@ -117,7 +127,7 @@ class Workflow(PlannerDefaults):
         is_step = turn.request.is_step
         if len(pairs) > 1 and not is_step:
             share = seconds / SEARCH.quick_part
-            yield from ((*pair, QUICK, share) for pair in pairs)
+            yield from ((*pair, quick_schedule(pair[0]), share) for pair in pairs)
             seconds -= share * len(pairs)
         for number, (problem, board) in enumerate(pairs, 1):
             share = seconds if number == len(pairs) else seconds / 2

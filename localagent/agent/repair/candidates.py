@@ -18,6 +18,14 @@ def _ignore(_: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """A text of the file, and the result of its check."""
+
+    text: str
+    result: CheckResult
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """One question to the model, and how the reply becomes new texts of the file.
 
@@ -25,7 +33,8 @@ class Draft:
     raises EditError for an unusable reply. With `may_be_cut`, a reply that was cut off or repeats
     itself is used; otherwise `on_cut` receives it. Without a `request`, the model is not asked, and
     `build` receives "". After a draft with `keeps_slot`, the draft's strategy continues at once,
-    because the draft was cheap or the next drafts need its reply.
+    because the draft was cheap or the next drafts need its reply. `base` is the text that a draft
+    changes in a few lines, with its result; many drafts of one base are judged together.
     """
 
     strategy: str
@@ -34,11 +43,12 @@ class Draft:
     may_be_cut: bool = False
     on_cut: Callable[[str], None] = _ignore
     keeps_slot: bool = False
+    base: Base | None = None
 
     @classmethod
-    def of_text(cls, strategy: str, text: str) -> Draft:
+    def of_text(cls, strategy: str, text: str, base: Base | None = None) -> Draft:
         """A draft that asks no model: `text` is the file's new text."""
-        return cls(strategy, None, lambda _: [text], keeps_slot=True)
+        return cls(strategy, None, lambda _: [text], keeps_slot=True, base=base)
 
 
 def sample_request(turn: Turn, number: int, request: Request) -> Request:

@@ -10,6 +10,7 @@ import ast
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
@@ -35,13 +36,15 @@ class SourceLine:
 
     `variables` are the enclosing function's variables, the nearest first. `recursive` is that
     function's name if a recursive call is likely, or "". `lookup_fails` says that a key or index on
-    this line was missing in a test.
+    this line was missing in a test. `attributes` are the attributes of `self`.
+    `in_loop` says that the line is in the body of a loop.
     """
 
-    def __init__(
-        self, text: str, function: Function | None, number: int, *, lookup_fails: bool
-    ) -> None:
-        self.bytes = text.encode()
+    def __init__(self, parsed: ParsedText, number: int, *, lookup_fails: bool) -> None:
+        function = parsed.function(number)
+        self.bytes = parsed.lines[number - 1].encode()
+        self.in_loop = parsed.in_loop(number)
+        self.attributes = parsed.attributes(number)
         self.variables = _variables(function, number)
         self.recursive = _recursive(function, at_all=lookup_fails)
         self.lookup_fails = lookup_fails
@@ -63,6 +66,12 @@ class SourceLine:
         new = self.source(second) + between + self.source(first)
         return Mutant(rank, first.col_offset, second.end_col_offset, new)
 
+    def between(self, rank: int, first: ast.expr, second: ast.expr, new: str) -> Mutant:
+        """The mutant that replaces `second`, and what separates it from `first`, by `new`."""
+        assert first.end_col_offset is not None
+        assert second.end_col_offset is not None
+        return Mutant(rank, first.end_col_offset, second.end_col_offset, new)
+
 
 def parse(text: str) -> ast.Module | None:
     """The syntax tree of a text, or None if the text is not valid Python."""
@@ -74,19 +83,92 @@ def parse(text: str) -> ast.Module | None:
         return None
 
 
+class ParsedText:
+    """A text with its syntax tree (None if the text is not valid Python), nodes and functions."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.lines = text.splitlines(keepends=True)
+        # splitlines and the parser count lines differently at a form feed
+        self.tree = parse(text) if "\f" not in text else None
+        self._nodes: dict[tuple[int, int], list[ast.AST]] = {}
+        self.functions: list[Function] = []
+        self._classes: list[ast.ClassDef] = []
+        self._attributes: dict[int, list[str]] = {}
+        self._loops: list[ast.For | ast.AsyncFor | ast.While] = []
+        self._tests: dict[tuple[int, int], list[ast.expr]] = {}
+        for node in ast.walk(self.tree) if self.tree is not None else ():
+            self._nodes.setdefault(lines_of(node), []).append(node)
+            if isinstance(node, Function):
+                self.functions.append(node)
+            elif isinstance(node, ast.ClassDef):
+                self._classes.append(node)
+            elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
+                self._loops.append(node)
+            if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+                self._tests.setdefault(lines_of(node.test), []).append(node.test)
+
+    def nodes(self, line: int) -> list[ast.AST]:
+        """The nodes that lie on the line and nowhere else."""
+        return self._nodes.get((line, line), [])
+
+    def function(self, line: int) -> Function | None:
+        """The innermost function with the line in its body, or None."""
+        inside = [f for f in self.functions if f.lineno < line <= (f.end_lineno or f.lineno)]
+        return max(inside, key=lambda f: f.lineno, default=None)
+
+    def tests(self, line: int) -> list[ast.expr]:
+        """The conditions that lie on the line and nowhere else."""
+        return self._tests.get((line, line), [])
+
+    def in_loop(self, line: int) -> bool:
+        """Whether the line is in the body of a loop of its function."""
+        function = self.function(line)
+        first = function.lineno if function is not None else 0
+        return any(
+            first < loop.lineno < line <= (loop.body[-1].end_lineno or 0) for loop in self._loops
+        )
+
+    def attributes(self, line: int) -> list[str]:
+        """The attributes of `self` that the innermost class around the line uses."""
+        inside = [c for c in self._classes if c.lineno <= line <= (c.end_lineno or c.lineno)]
+        around = max(inside, key=lambda c: c.lineno, default=None)
+        if around is None:
+            return []
+        if around.lineno not in self._attributes:
+            nodes = (node for node in ast.walk(around) if isinstance(node, ast.Attribute))
+            owners = ((node.attr, node.value) for node in nodes)
+            self._attributes[around.lineno] = sorted(
+                {
+                    name
+                    for name, owner in owners
+                    if isinstance(owner, ast.Name) and owner.id == "self"
+                }
+            )
+        return self._attributes[around.lineno]
+
+    def with_line(self, number: int, new: str) -> str:
+        """The text with another line `number`, or "" if it is then no valid Python."""
+        function = self.function(number)
+        first, last = 1, len(self.lines)
+        if function is not None and function.end_lineno is not None:
+            first, last = function.lineno, function.end_lineno
+        before, after = self.lines[first - 1 : number - 1], self.lines[number:last]
+        head = "if 1:\n" if self.lines[first - 1][:1].isspace() else ""
+        if new == self.lines[number - 1] or parse("".join([head, *before, new, *after])) is None:
+            return ""
+        return "".join([*self.lines[: number - 1], new, *self.lines[number:]])
+
+
+@lru_cache(maxsize=4)
+def parsed_text(text: str) -> ParsedText:
+    """The parsed text; a search asks for all lines of a text, one after another."""
+    return ParsedText(text)
+
+
 def lines_of(node: ast.AST) -> tuple[int, int]:
     """The first and the last line of a node; zeros for a node without a position."""
     return getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
-
-
-def enclosing_function(tree: ast.Module, line: int) -> Function | None:
-    """The innermost function that contains the line, or None."""
-    functions = [
-        n
-        for n in ast.walk(tree)
-        if isinstance(n, Function) and n.lineno < line <= (n.end_lineno or n.lineno)
-    ]
-    return max(functions, key=lambda f: f.lineno, default=None)
 
 
 def _recursive(function: Function | None, *, at_all: bool) -> str:
@@ -98,19 +180,24 @@ def _recursive(function: Function | None, *, at_all: bool) -> str:
     return function.name if at_all or function.name in names else ""
 
 
+@lru_cache(maxsize=1024)
+def _stores(function: Function) -> list[tuple[str, int]]:
+    """A function's parameters and variables, with the lines that set them."""
+    found: list[tuple[str, int]] = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.append((node.id, node.lineno))
+        elif isinstance(node, ast.arg):
+            found.append((node.arg, node.lineno))
+    return [(name, line) for name, line in found if name not in ("self", "cls", "_")]
+
+
 def _variables(function: Function | None, line: int) -> list[str]:
     """A function's parameters and variables, those nearest to the line first."""
     distances: dict[str, int] = {}
-    for node in ast.walk(function) if function is not None else ():
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            name = node.id
-        elif isinstance(node, ast.arg):
-            name = node.arg
-        else:
-            continue
-        if name not in ("self", "cls", "_"):
-            distance = abs(node.lineno - line)
-            distances[name] = min(distance, distances.get(name, distance))
+    for name, number in _stores(function) if function is not None else ():
+        distance = abs(number - line)
+        distances[name] = min(distance, distances.get(name, distance))
     return sorted(distances, key=lambda name: (distances[name], name))
 
 

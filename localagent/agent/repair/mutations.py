@@ -8,43 +8,61 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from localagent.agent.checks.failure_messages import Edit
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.line_edits import (
     LOOKUP,
     Mutant,
+    ParsedText,
     SourceLine,
     edit_literal,
-    enclosing_function,
     insert_text,
-    lines_of,
     parse,
+    parsed_text,
     replace_all_lookups,
     replace_lookup,
     trim_return,
 )
+from localagent.agent.repair.rewrites import rewrites
 
 _SYMBOLS: dict[type[ast.AST], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
     ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
-    ast.And: "and", ast.Or: "or",
+    ast.And: "and", ast.Or: "or", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
+    ast.LShift: "<<", ast.RShift: ">>",
 }  # fmt: skip
 _OPERATORS = {
-    "<": ("<=", ">"), "<=": ("<", ">="), ">": (">=", "<"), ">=": (">", "<="),
-    "==": ("!=",), "!=": ("==",), "in": ("not in",), "not in": ("in",),
-    "is": ("is not",), "is not": ("is",), "+": ("-",), "-": ("+",), "*": ("+", "**"),
-    "/": ("//", "*"), "//": ("/", "%"), "%": ("//",), "and": ("or",), "or": ("and",),
+    "<": ("<=", ">", ">=", "!="), "<=": ("<", ">=", ">", "=="),
+    ">": (">=", "<", "<=", "!="), ">=": (">", "<=", "<", "=="),
+    "==": ("!=", ">=", "<=", "is", "in"), "!=": ("==", ">", "<", "is not", "not in"),
+    "in": ("not in", "=="), "not in": ("in", "!="),
+    "is": ("is not", "=="), "is not": ("is", "!="),
+    "+": ("-", "*"), "-": ("+", "*"), "*": ("+", "**", "/", "-"),
+    "/": ("//", "*"), "//": ("/", "%", "*"), "%": ("//", "/"),
+    "&": ("|", "^"), "|": ("&", "^"), "^": ("&", "|"), "<<": (">>",), ">>": ("<<",),
+    "and": ("or",), "or": ("and",),
 }  # fmt: skip
-_NAMES = {
-    "min": "max", "any": "all", "floor": "ceil", "append": "extend", "lower": "upper",
-    "startswith": "endswith", "lstrip": "rstrip", "ljust": "rjust", "find": "rfind",
-    "isalpha": "isalnum", "keys": "values", "remove": "discard",
-    "ValueError": "TypeError", "KeyError": "IndexError",
-}  # fmt: skip
-_SWAPPED = {**_NAMES, **{new: old for old, new in _NAMES.items()}}
+_ALIKE = (
+    ("min", "max"), ("any", "all"), ("floor", "ceil"), ("append", "extend"), ("lower", "upper"),
+    ("startswith", "endswith"), ("strip", "lstrip", "rstrip"), ("lstrip", "rstrip", "strip"),
+    ("ljust", "rjust"), ("find", "rfind"), ("index", "rindex"), ("split", "rsplit", "splitlines"),
+    ("partition", "rpartition"), ("isalpha", "isalnum"), ("isdigit", "isdecimal", "isnumeric"),
+    ("keys", "values", "items"), ("values", "items"), ("remove", "discard", "pop"),
+    ("removeprefix", "removesuffix"), ("add", "update", "discard"), ("get", "setdefault", "pop"),
+    ("title", "capitalize"), ("isinstance", "issubclass"), ("union", "intersection"),
+    ("list", "tuple", "set"), ("int", "float"), ("round", "int"), ("sorted", "reversed"),
+    ("ValueError", "TypeError"), ("KeyError", "IndexError", "AttributeError", "LookupError"),
+    ("real", "imag"), ("first", "last"), ("left", "right"), ("before", "after"), ("start", "end"),
+    ("width", "height"), ("rows", "columns"), ("x", "y"), ("source", "target"), ("old", "new"),
+)  # fmt: skip
+_SWAPPED: dict[str, list[str]] = {}
+for _names in _ALIKE:
+    for _name_before in _names:
+        _SWAPPED.setdefault(_name_before, []).extend(n for n in _names if n != _name_before)
 _ORDERED = ("-", "/", "//", "%")
 _FIELD = re.compile(rb"(?<!\{)\{([^{}\s][^{}:!\n]*?)[:!}]")
 
@@ -57,7 +75,9 @@ def mutations(
     Changes that failing tests suggest come first: `edits` of text literals, and replacements of a
     failing lookup. Empty if `text` does not parse.
     """
-    return list(_ranked(text, line, edits, lookup_fails=lookup_fails))
+    parsed = parsed_text(text)
+    ranked = _ranked(parsed, line, edits, lookup_fails=lookup_fails)
+    return [new for _, changed in ranked if (new := parsed.with_line(line, changed))]
 
 
 def guided_mutations(
@@ -69,66 +89,91 @@ def guided_mutations(
     """
     if not edits and not failing_lookups:
         return []
-    pairs = [
-        (rank, new)
+    parsed = parsed_text(text)
+    ranked = [
+        (rank, line, changed)
         for line in lines
-        for new, rank in _ranked(
-            text, line, edits, lookup_fails=line in failing_lookups, below=0
-        ).items()
+        for rank, changed in _ranked(parsed, line, edits, lookup_fails=line in failing_lookups)
+        if rank < 0
     ]
-    return [new for _, new in sorted(pairs, key=lambda pair: pair[0])]
+    ranked.sort(key=lambda change: change[0])
+    return [new for _, line, changed in ranked if (new := parsed.with_line(line, changed))]
+
+
+def all_mutations(
+    text: str,
+    lines: Mapping[int, int],
+    edits: Sequence[Edit] = (),
+    failing_lookups: Collection[int] = (),
+    per_line: int | None = None,
+) -> Iterator[str]:
+    """All small changes of any of `lines`: the first one of each line, then the second, and so on.
+
+    `lines` maps each line to its handicap: how many changes of a line without a handicap come
+    before its first one. `per_line` is the most changes of one line.
+    """
+    parsed = parsed_text(text)
+    changes: dict[int, list[tuple[int, str]]] = {}
+    waiting = dict(lines)
+    for place in count():
+        if not waiting:
+            return
+        for line, handicap in list(waiting.items()):
+            if place < handicap:
+                continue
+            if line not in changes:
+                fails = line in failing_lookups
+                ranked = _ranked(parsed, line, edits, lookup_fails=fails)
+                changes[line] = ranked[:per_line][::-1]
+            if not changes[line]:
+                del waiting[line]
+            elif new := parsed.with_line(line, changes[line].pop()[1]):
+                yield new
 
 
 def _ranked(
-    text: str, number: int, edits: Sequence[Edit], *, lookup_fails: bool, below: int | None = None
-) -> dict[str, int]:
-    """The changed texts with their ranks, the lowest rank first; only ranks `below` a limit."""
-    tree = parse(text)
-    lines = text.splitlines(keepends=True)
-    if tree is None or not 1 <= number <= len(lines) or "\f" in text:
-        return {}  # splitlines and the parser count lines differently at a form feed
-    function = enclosing_function(tree, number)
-    line = SourceLine(lines[number - 1], function, number, lookup_fails=lookup_fails)
-    texts: dict[str, int] = {}
-    for mutant in sorted(_mutants(tree, line, number, edits), key=lambda m: m.rank):
-        if below is not None and mutant.rank >= below:
-            break
-        changed = line.bytes[: mutant.start] + mutant.new.encode() + line.bytes[mutant.end :]
-        new = "".join([*lines[: number - 1], changed.decode(), *lines[number:]])
-        if new != text and new not in texts and parse(new) is not None:
-            texts[new] = mutant.rank
-    return texts
+    parsed: ParsedText, number: int, edits: Sequence[Edit], *, lookup_fails: bool
+) -> list[tuple[int, str]]:
+    """The changed lines with their ranks, the lowest rank first."""
+    if parsed.tree is None or not 1 <= number <= len(parsed.lines):
+        return []
+    text = parsed.lines[number - 1]
+    line = SourceLine(parsed, number, lookup_fails=lookup_fails)
+    changed: dict[str, int] = {}
+    for mutant in sorted(_mutants(parsed, line, number, edits), key=lambda m: m.rank):
+        new = line.bytes[: mutant.start] + mutant.new.encode() + line.bytes[mutant.end :]
+        changed.setdefault(new.decode(), mutant.rank)
+    changed.pop(text, None)
+    return [(rank, new) for new, rank in changed.items()]
 
 
 def _mutants(
-    tree: ast.Module, line: SourceLine, number: int, edits: Sequence[Edit]
+    parsed: ParsedText, line: SourceLine, number: int, edits: Sequence[Edit]
 ) -> list[Mutant]:
     """All mutants of a line, in no order."""
+    nodes = _whole_nodes(parsed, number)
     mutants = [
         mutant
-        for node in _nodes(tree, line, number)
+        for node in _nodes(nodes, line)
         for kind, changes in _CHANGES.items()
         if isinstance(node, kind)
         for mutant in changes(line, node)
     ]
     mutants += replace_all_lookups(line, [m for m in mutants if m.rank == LOOKUP])
-    for node in ast.walk(tree):
+    for node in parsed.nodes(number):
         mutants += edit_literal(line, node, number, edits)
-    for node in (nodes := _whole_nodes(tree, number)):
+    for node in nodes:
         for missing in (new for old, new in edits if new and not old):
             mutants += insert_text(line, node, missing)
-    for node in nodes:
         if isinstance(node, ast.Return):
             mutants += trim_return(line, node, edits)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If | ast.While) and lines_of(node.test) == (number, number):
-            mutants += _negated(line, node.test)
-    return mutants
+    for test in parsed.tests(number):
+        mutants += _negated(line, test)
+    return [*mutants, *rewrites(line, nodes, parsed.tests(number))]
 
 
-def _nodes(tree: ast.Module, line: SourceLine, number: int) -> Iterator[ast.AST]:
+def _nodes(nodes: Sequence[ast.AST], line: SourceLine) -> Iterator[ast.AST]:
     """The syntax nodes on the line, including nodes in the fields of f-strings."""
-    nodes = _whole_nodes(tree, number)
     yield from (node for node in nodes if not isinstance(node, ast.JoinedStr))
     for string in (node for node in nodes if isinstance(node, ast.JoinedStr)):
         literal = line.bytes[string.col_offset : string.end_col_offset]
@@ -136,9 +181,9 @@ def _nodes(tree: ast.Module, line: SourceLine, number: int) -> Iterator[ast.AST]
             yield from _field_nodes(field[1].decode(), string.col_offset + field.start(1))
 
 
-def _whole_nodes(tree: ast.Module, number: int) -> list[ast.AST]:
+def _whole_nodes(parsed: ParsedText, number: int) -> list[ast.AST]:
     """The syntax nodes on the line, without nodes in the fields of f-strings."""
-    nodes = [node for node in ast.walk(tree) if lines_of(node) == (number, number)]
+    nodes = parsed.nodes(number)
     strings = [node for node in nodes if isinstance(node, ast.JoinedStr)]
     # Before Python 3.12, the positions of nodes inside f-strings are wrong.
     inside = {id(part) for s in strings for part in ast.walk(s) if part is not s}
@@ -229,18 +274,19 @@ def _call(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
 
 
 def _method(line: SourceLine, node: ast.Attribute) -> Iterator[Mutant]:
-    if node.attr in _SWAPPED:
-        yield line.replace(4, node, f"{line.source(node.value)}.{_SWAPPED[node.attr]}")
+    for name in _SWAPPED.get(node.attr, ()):
+        yield line.replace(4, node, f"{line.source(node.value)}.{name}")
 
 
 def _name(line: SourceLine, node: ast.Name) -> Iterator[Mutant]:
     if not isinstance(node.ctx, ast.Load):
         return
-    if node.id in _SWAPPED and node.id not in line.variables:
-        yield line.replace(3, node, _SWAPPED[node.id])
-    if node.id in line.variables:
+    if node.id not in line.variables:
+        yield from (line.replace(3, node, name) for name in _SWAPPED.get(node.id, ()))
+    else:
         others = [name for name in line.variables if name != node.id]
-        yield from (line.replace(6, node, name) for name in others[: SEARCH.mutation_names])
+        for place, name in enumerate(others):
+            yield line.replace(6 if place < SEARCH.mutation_names else 9, node, name)
 
 
 def _choice(line: SourceLine, node: ast.IfExp) -> Iterator[Mutant]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localagent.agent.checks.failure_messages import condense
+from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
 from localagent.agent.turn import Turn
@@ -27,7 +28,7 @@ class Problem:
     `old` is the current file, None for a new file. `start` is the check's result on the unchanged
     workspace, None without a check. `neighbors` are paths of other files in the prompt, the most
     useful first. `lean` says that candidates may be checked without pytest's plug-ins; see
-    `checks.baseline`.
+    `checks.baseline`. `forks` judges many small changes at once, None where it cannot.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Problem:
     check: str
     neighbors: tuple[str, ...]
     lean: bool = False
+    forks: Forks | None = None
 
     @property
     def text(self) -> str:
@@ -46,6 +48,11 @@ class Problem:
     def language(self) -> Language:
         """The file's language, which lists what the harness can do with the file."""
         return language_of(self.path)
+
+    @property
+    def has_forks(self) -> bool:
+        """Whether forks judge small changes, so that a change costs hundredths of a second."""
+        return self.forks is not None and self.forks.running is not None
 
     @property
     def fence(self) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 from localagent.core.events import (
     CandidateProposed,
     CandidateRejected,
+    CandidatesJudged,
     CheckFinished,
     Decision,
     Event,
@@ -128,6 +129,10 @@ def _item(event: Event) -> TurnItem | None:
             return TurnItem("note", f"candidate {number} ({strategy}): {', '.join(paths)}")
         case CandidateRejected(number=number, reason=reason):
             return TurnItem("note", f"candidate {number} was not tried: {reason}")
+        case CandidatesJudged(count=count, last=last, strategy=strategy, paths=paths):
+            first = last - count + 1
+            head = f"candidates {first} to {last} ({strategy})"
+            return TurnItem("note", f"{head}: small changes of {', '.join(paths)}")
         case CheckFinished():
             of = f" of candidate {event.candidate}" if event.candidate else ""
             head = f"check{of}: {event.command}: {check_result(event)}"

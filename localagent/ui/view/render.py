@@ -14,6 +14,7 @@ from rich.text import Text
 from localagent.core.events import (
     CandidateProposed,
     CandidateRejected,
+    CandidatesJudged,
     ChangesUndone,
     CheckFinished,
     CheckStarted,
@@ -109,6 +110,7 @@ class Renderer:
             Decision: self._decision,
             CandidateProposed: self._proposed,
             CandidateRejected: self._rejected,
+            CandidatesJudged: self._judged,
             CheckStarted: self._checking,
             CheckFinished: self._checked,
             FileChanged: self._changed,
@@ -301,6 +303,12 @@ class Renderer:
     def _rejected(self, event: CandidateRejected) -> None:
         text = f"candidate {event.number}: {one_line(event.reason)}"
         self._print(self._screen.symbols.bad, "faint", Text(text, style="faint"))
+
+    def _judged(self, event: CandidatesJudged) -> None:
+        what = f"candidates {event.last - event.count + 1} to {event.last}"
+        text = Text(f"{what}: small changes of {one_line(', '.join(event.paths))}", style="faint")
+        text.append(f"  {duration(event.seconds)}", style="faint")
+        self._print(self._screen.symbols.tool, "faint", text)
 
     def _checking(self, event: CheckStarted) -> None:
         what = self._candidate if event.candidate and self._candidate else "the workspace"

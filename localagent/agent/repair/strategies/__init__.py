@@ -5,7 +5,8 @@ To add a strategy, touch three files:
 1. `strategies/NAME.py`: a generator function `NAME(turn, problem, board)` that yields lists of
    `Draft`. The search asks the drafts of one list side by side, judges them, and resumes the
    generator. The strategy may then read the board, or yield [] to wait for other strategies'
-   results. A draft without a request asks no model (`Draft.of_text`).
+   results. A draft without a request asks no model (`Draft.of_text`). Many small changes of one
+   text belong in one list, with a `base`: forks judge them at 30 to 100 a second.
 2. `strategies/__init__.py`: name the function in `schedule_for`, at its place in the order.
 3. `tests/unit/agent/repair/strategies/test_NAME.py`: judge its drafts with `ScriptedModel` and
    `ScriptedSandbox` (in `tests/doubles`), which need no process.
@@ -48,8 +49,9 @@ class Schedule:
     anew_first: bool = False
 
 
-QUICK = Schedule([quick_infill])
-"""The schedule of a short first search, for several files that may be at fault."""
+def quick_schedule(problem: Problem) -> Schedule:
+    """The strategies of a short first search, for several files that may be at fault."""
+    return Schedule([mutate, quick_infill] if problem.has_forks else [quick_infill])
 
 
 def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
@@ -61,15 +63,18 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
         return Schedule([new_function, *writes])
     if not problem.language.can("structural_edit"):
         return Schedule([whole_file, whole_file_again], anew=[whole_file_cases])
+    changes: list[Strategy] = [guided_mutation, mutate, alternatives, quick_infill]
+    if problem.has_forks:  # a small change costs hundredths of a second
+        changes = [mutate, guided_mutation, alternatives, quick_infill]
     some_pass = problem.start is not None and bool(problem.start.passed)
     if long or (some_pass and lines > SEARCH.repair_lines):
         return Schedule(
-            [guided_mutation, mutate, alternatives, quick_infill, rewrite, body],
+            [*changes, rewrite, body],
             [guided_mutation, infill, body, mutate, crossover],
             [] if long else [whole_file_again, whole_file_cases],
         )
     return Schedule(
-        [whole_file, guided_mutation, quick_infill, mutate],
+        [whole_file, *(changes if problem.has_forks else [guided_mutation, quick_infill, mutate])],
         [guided_mutation, crossover, alternatives, infill, body, mutate, infill_complement],
         [whole_file_again, file_ideas, whole_file_cases],
         anew_first=True,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
-from localagent.agent.repair.candidates import Board, Draft, best_text
+from localagent.agent.repair.candidates import Base, Board, Draft, best_text
 from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
 from localagent.agent.repair.localize import suspicion, suspicious_lines
 from localagent.agent.repair.problem import Problem
@@ -40,13 +40,14 @@ def alternatives(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
     done: set[str] = set()
     while turn.services.model.info.raw_text and problem.language.can("mutation"):
         text, result = best_text(problem, board)
-        text = turn.services.redactor.redact(text)  # as the model reads it; the search restores it
-        if result is None or not result.failing or text in done:
+        redacted = turn.services.redactor.redact(text)  # the search restores the secrets
+        if result is None or not result.failing or redacted in done:
             yield []
             continue
-        done.add(text)
-        for function in _suspects(turn, problem, text, result):
-            yield from _function_drafts(function)
+        done.add(redacted)
+        base = Base(text, result) if text == redacted else None
+        for function in _suspects(turn, problem, redacted, result):
+            yield from _function_drafts(function, base)
             if best_text(problem, board)[1] is not result:
                 break
     yield []
@@ -73,7 +74,7 @@ def _suspects(
             return
 
 
-def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
+def _function_drafts(function: FunctionText, base: Base | None) -> Iterator[Sequence[Draft]]:
     """Read a function, then try tokens alone, then lines that the model writes."""
     replies: list[str] = []
     reading = RawText(function.text, function.start, SEARCH.alternative_options)
@@ -81,7 +82,7 @@ def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
     found = branches(function, load_places("".join(replies)))
     forms = {function.form()}
     edits = [edit for branch in found for edit in token_edits(branch)]
-    yield from _batches(function, edits, forms, SEARCH.alternative_tokens)
+    yield from _batches(function, base, edits, forms, SEARCH.alternative_tokens)
     written = [branch for branch in found if not branch.ends][: SEARCH.alternative_branches]
     lines: dict[TokenBranch, str] = {}
     yield [_question(_continue(function, branch), _keep(lines, branch)) for branch in written]
@@ -90,7 +91,7 @@ def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
         for branch, reply in lines.items()
         for edit in line_end_edits(branch, reply, function.source[branch.number - 1])
     ]
-    yield from _batches(function, edits, forms, SEARCH.alternative_edits)
+    yield from _batches(function, base, edits, forms, SEARCH.alternative_edits)
 
 
 def _continue(function: FunctionText, branch: TokenBranch) -> Request:
@@ -116,7 +117,11 @@ def _question(request: Request, take: Callable[[str], None]) -> Draft:
 
 
 def _batches(
-    function: FunctionText, edits: Sequence[LineEdit], forms: set[str | None], most: int
+    function: FunctionText,
+    base: Base | None,
+    edits: Sequence[LineEdit],
+    forms: set[str | None],
+    most: int,
 ) -> Iterator[Sequence[Draft]]:
     """The likeliest edits as drafts, in batches that take two seconds to judge."""
     ranked = sorted(edits, key=lambda edit: -edit.score)
@@ -124,6 +129,6 @@ def _batches(
     end, size = time.monotonic() + SEARCH.alternative_seconds, SEARCH.alternative_first
     while ranked and (start := time.monotonic()) < end:
         batch, ranked = ranked[:size], ranked[size:]
-        yield [Draft.of_text(_NAME, function.file(edit)) for edit in batch]
+        yield [Draft.of_text(_NAME, function.file(edit), base) for edit in batch]
         rate = len(batch) / max(0.001, time.monotonic() - start)
         size = max(1, min(SEARCH.alternative_batch, int(SEARCH.alternative_batch_seconds * rate)))

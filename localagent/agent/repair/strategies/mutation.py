@@ -7,17 +7,20 @@ suspicious lines come before any question, and an improved text is the base of t
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
 
 from localagent.agent.checks.failure_messages import Edit, text_edits
 from localagent.agent.checks.runner import CheckResult
-from localagent.agent.limits import SEARCH
-from localagent.agent.repair.candidates import Board, Draft, best_text, most_pass
-from localagent.agent.repair.localize import suspicious_lines
-from localagent.agent.repair.mutations import guided_mutations, mutations
+from localagent.agent.limits import FORKS, SEARCH
+from localagent.agent.repair.candidates import Base, Board, Draft, best_text, most_pass
+from localagent.agent.repair.line_edits import parsed_text
+from localagent.agent.repair.localize import suspicion, suspicious_lines
+from localagent.agent.repair.mutations import all_mutations, guided_mutations
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
 
@@ -41,24 +44,59 @@ def guided_mutation(_turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     yield []
 
 
-def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+def mutate(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """Make one small change at a time in the best text, then in its complements.
 
     Only texts that pass most tests are changed. When a text improves, the strategy starts again.
+    Forks try all suspicious lines; without forks there is time for a few.
     """
     tried: set[str] = set()
+    begun: list[tuple[Base, Iterator[str]]] = []
     while problem.language.can("mutation"):
         text, result = next(_promising(problem, board, tried), ("", None))
-        if result is None:
+        if result is not None:
+            tried.add(text)
+            base = Base(text, result)
+            if problem.forks is not None and problem.forks.usable:
+                begun.append((base, _all_changes(turn, problem, base)))
+            else:
+                yield from _one_by_one(problem, board, base)
+        elif begun:
+            base, changes = begun[-1]
+            if (yield from _in_forks(problem, board, base, changes)):
+                begun.pop()
+        else:
             yield []
-            continue
-        tried.add(text)
-        for new in _all_mutations(problem, text, result):
-            yield [Draft.of_text(_MUTATE, new)]
-            made = _result_of(board, new)
-            if made and made.counts > result.counts:
-                break
     yield []
+
+
+def _one_by_one(problem: Problem, board: Board, base: Base) -> Iterator[Sequence[Draft]]:
+    for new in _few_changes(problem, base):
+        yield [Draft.of_text(_MUTATE, new)]
+        made = _result_of(board, new)
+        if made and made.counts > base.result.counts:
+            break
+
+
+def _in_forks(
+    problem: Problem, board: Board, base: Base, changes: Iterator[str]
+) -> Generator[Sequence[Draft], None, bool]:
+    """Try changes until a slot is over, or a text improved; True if none is left."""
+    known, end = len(board.tried), time.monotonic() + SEARCH.mutation_seconds
+    improved = False
+    while group := list(islice(changes, FORKS.batch)):
+        yield [Draft.of_text(_MUTATE, new, base) for new in group]
+        if not problem.has_forks:
+            return True
+        now = time.monotonic()
+        made = (c.result.counts for c in board.tried[known:] if c.result is not None)
+        if not improved and any(counts > base.result.counts for counts in made):
+            improved, end = True, min(end, now + SEARCH.mutation_more_seconds)
+        if now > end:
+            if not improved:
+                yield []  # a slot is over
+            return False
+    return True
 
 
 def _repairable(
@@ -126,17 +164,42 @@ def _promising(
             yield text, result
 
 
-def _all_mutations(problem: Problem, text: str, result: CheckResult) -> list[str]:
-    """The texts to try: the first change of each suspicious line, then the second, and so on."""
-    lines = suspicious_lines(problem.path, text.splitlines(), result)[: SEARCH.mutation_lines]
-    failing, edits = _failing_lookups(problem.path, result), _edits(result)
-    by_line = [
-        mutations(text, line, edits, lookup_fails=line in failing)[: SEARCH.mutations_per_line]
-        for line in lines
-    ]
-    rounds = range(max(map(len, by_line), default=0))
-    ordered = [changes[n] for n in rounds for changes in by_line if n < len(changes)]
-    return ordered[: _most_checks(result)]
+def _few_changes(problem: Problem, base: Base) -> Iterator[str]:
+    """The likeliest changes of the most suspicious lines, as many as there is time to check."""
+    lines = suspicious_lines(problem.path, base.text.splitlines(), base.result)
+    changes = all_mutations(
+        base.text,
+        dict.fromkeys(lines[: SEARCH.mutation_lines], 0),
+        _edits(base.result),
+        _failing_lookups(problem.path, base.result),
+        SEARCH.mutations_per_line,
+    )
+    return islice(changes, _most_checks(base.result))
+
+
+def _all_changes(turn: Turn, problem: Problem, base: Base) -> Iterator[str]:
+    """All changes of all suspicious lines; the less suspicious a line, the later its turns come."""
+    path, result = problem.path, base.result
+    lines = suspicious_lines(path, base.text.splitlines(), result)
+    scores = suspicion(result).get(path, {})
+    top = max(scores.values(), default=1.0)
+    requested = _lines_in_request(turn.prompt, base.text)
+    handicaps = {}
+    for line in lines:
+        doubts = math.log2(top / scores[line]) if line in scores else 0.0
+        handicaps[line] = int(doubts) * SEARCH.mutation_lag * (line not in requested)
+    return all_mutations(base.text, handicaps, _edits(result), _failing_lookups(path, result))
+
+
+def _lines_in_request(prompt: str, text: str) -> set[int]:
+    """The lines of the functions that the request names."""
+    words = set(re.findall(r"\w+", prompt))
+    return {
+        line
+        for function in parsed_text(text).functions
+        if function.name in words
+        for line in range(function.lineno, (function.end_lineno or function.lineno) + 1)
+    }
 
 
 def _most_checks(result: CheckResult) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,12 +30,13 @@ class FakeServer:
 
     def __init__(self, answer: Answer, first: object = None) -> None:
         self.requests: list[Request] = []
+        self.first: Request = FAILED
         self._answer = answer
         self._replies: deque[Any] = deque([{"ready": True} if first is None else first])
 
     def send(self, request: Request) -> bool:
         self.requests.append(request)
-        self._replies.extend([FAILED] if request["number"] == 0 else self._answer(request))
+        self._replies.extend([self.first] if request["number"] == 0 else self._answer(request))
         return True
 
     def receive(self, seconds: float) -> Any:
@@ -99,6 +101,18 @@ def test_faults(fault: str, judged: bool) -> None:
 def test_a_fix_of_code_that_ran_at_import_is_a_fix_too() -> None:
     (verdict,), _, _ = judge(lambda r: reply(r, "refused: ran", bad="passed"), "a = 2")
     assert verdict.fixed == {"t.py::bad"}
+
+
+@pytest.mark.parametrize(("seconds", "run"), [(0.2, 6), (0.9, 2), (60.0, 1)])
+def test_of_slow_tests_some_judge(seconds: float, run: int) -> None:
+    tests = tuple(TestResult(f"t.py::bad{n}", "failed") for n in range(6))
+    server = FakeServer(reply)
+    check = ForkCheck(server, replace(BASE, tests=tests))  # type: ignore[arg-type]
+    results = {test.id: ["failed", ""] for test in tests}
+    server.first = {"number": 0, "results": results, "seconds": seconds}
+    assert check.prepare(1)
+    list(check.judge("m.py", BEFORE, [BEFORE.replace("a = 1", "a = 2")]))
+    assert len(server.requests[-1]["run"]) == run
 
 
 def test_tests_that_a_check_broke_run_from_then_on() -> None:

@@ -1,0 +1,169 @@
+"""Less likely changes of one line of Python: wrapped names, tests for None, guards, deletions.
+
+They come after the changes of `mutations`, and pay only where a check takes hundredths of a second.
+The kinds are those that automated repair reports as frequent in real fixes: conditions, guards,
+wrapped expressions, arguments and deleted statements (Kim et al., "Automatic patch generation
+learned from human-written patches", ICSE 2013).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from localagent.agent.repair.line_edits import Mutant, SourceLine
+
+_SIMPLE = ast.Name | ast.Attribute | ast.Call | ast.Subscript
+_TEXT_METHODS = ("strip()", "lower()", "rstrip()", "lstrip()", "copy()")
+_WRAPPERS = ("str", "len", "list", "int", "bool", "tuple", "sorted", "abs")
+_DELETABLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Return, ast.Delete)
+_GUARDED = 2  # variables that a guard may test: the nearest ones
+
+
+def rewrites(
+    line: SourceLine, nodes: Sequence[ast.AST], tests: Sequence[ast.expr]
+) -> Iterator[Mutant]:
+    """All mutants of the `nodes` on a line; `tests` are the conditions on it."""
+    for node in nodes:
+        match node:
+            case ast.Compare():
+                yield from _comparison(line, node)
+            case ast.BoolOp():
+                yield from _boolean(line, node)
+            case ast.Call():
+                yield from _arguments(line, node)
+            case ast.Tuple(elts=elements):
+                yield from (line.swap(6, *pair) for pair in pairwise(elements))
+            case ast.Attribute(ctx=ast.Load(), value=ast.Name(id="self" | "cls")):
+                others = (name for name in line.attributes if name != node.attr)
+                owner = line.source(node.value)
+                yield from (line.replace(8, node, f"{owner}.{name}") for name in others)
+            case ast.Subscript(slice=ast.Slice()):
+                yield from _slice(line, node)
+            case ast.Return(value=ast.expr()):
+                yield from _return(line, node)
+        if isinstance(node, _DELETABLE):
+            yield line.replace(7, node, "pass")
+    for test in tests:
+        yield from _condition(line, test)
+    yield from _guards(line, nodes)
+
+
+def _comparison(line: SourceLine, node: ast.Compare) -> Iterator[Mutant]:
+    yield from _wrapped(line, 7, node.left)
+    for operand in node.comparators:
+        yield from _wrapped(line, 7, operand)
+    match node:
+        case ast.Compare(ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
+            yield line.replace(5, node, f"not {line.source(node.left)}")
+        case ast.Compare(ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
+            yield line.replace(5, node, line.source(node.left))
+
+
+def _boolean(line: SourceLine, node: ast.BoolOp) -> Iterator[Mutant]:
+    if isinstance(node.op, ast.Or) and len(node.values) == 2:
+        first, second = map(line.source, node.values)
+        if isinstance(node.values[0], ast.Name | ast.Attribute):
+            yield line.replace(6, node, f"{first} if {first} is not None else {second}")
+    for value in node.values:
+        negated = isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not)
+        if not negated:
+            yield line.replace(6, value, f"not {_operand(line, value)}")
+    if len(node.values) > 2:
+        word = " and " if isinstance(node.op, ast.And) else " or "
+        for left_out in node.values:
+            rest = [line.source(value) for value in node.values if value is not left_out]
+            yield line.replace(5, node, word.join(rest))
+
+
+def _condition(line: SourceLine, test: ast.expr) -> Iterator[Mutant]:
+    text = line.source(test)
+    if isinstance(test, ast.Name | ast.Attribute | ast.Call):
+        yield line.replace(4, test, f"{text} is not None")
+        yield line.replace(5, test, f"{text} is None")
+        yield from _wrapped(line, 7, test)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        yield line.replace(4, test, f"{_operand(line, test.operand)} is None")
+    whole = f"({text})" if isinstance(test, ast.BoolOp | ast.IfExp) else text
+    for name in line.variables:
+        if name != text:
+            yield line.replace(8, test, f"{whole} and {name}")
+            yield line.replace(8, test, f"{whole} or {name}")
+            yield line.replace(8, test, f"{whole} and not {name}")
+            yield line.replace(8, test, f"{whole} or not {name}")
+    yield line.replace(8, test, "True")
+    yield line.replace(8, test, "False")
+
+
+def _arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
+    if any(isinstance(argument, ast.Starred) for argument in node.args):
+        return
+    if len(node.args) > 2:
+        yield from (line.swap(6, *pair) for pair in pairwise(node.args))
+    for argument in node.args:
+        yield from _wrapped(line, 9, argument)
+    for first, second in pairwise([*node.args, *(k.value for k in node.keywords)]):
+        if second in node.args:
+            yield line.between(7, first, second, "")
+    if len(node.args) == 1 and not node.keywords and isinstance(node.func, ast.Attribute):
+        yield line.replace(7, node, line.source(node.func.value))
+    elif len(node.args) == 1 and not node.keywords:
+        yield line.replace(7, node, line.source(node.args[0]))
+    elif not node.args and not node.keywords and isinstance(node.func, ast.Attribute):
+        yield line.replace(6, node, line.source(node.func.value))
+
+
+def _slice(line: SourceLine, node: ast.Subscript) -> Iterator[Mutant]:
+    part = node.slice
+    assert isinstance(part, ast.Slice)
+    value = line.source(node.value)
+    lower = line.source(part.lower) if part.lower else ""
+    upper = line.source(part.upper) if part.upper else ""
+    if part.step is None and lower and upper:
+        yield line.replace(6, node, f"{value}[{lower}:]")
+        yield line.replace(6, node, f"{value}[:{upper}]")
+    elif part.step is None and (lower or upper):
+        yield line.replace(6, node, value)
+        yield line.replace(6, node, f"{value}[{upper}:{lower}]")
+
+
+def _return(line: SourceLine, node: ast.Return) -> Iterator[Mutant]:
+    assert node.value is not None
+    text = line.source(node.value)
+    if isinstance(node.value, ast.Compare | ast.Call | ast.Name | ast.BoolOp):
+        yield line.replace(6, node.value, f"not ({text})")
+    yield from _wrapped(line, 8, node.value)
+    for name in line.variables:
+        if name != text:
+            yield line.replace(8, node.value, name)
+    for value in ("None", "True", "False", "self"):
+        if value != text:
+            yield line.replace(9, node.value, value)
+
+
+def _wrapped(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
+    """The expression with a method's call or in a function's call."""
+    if not isinstance(node, _SIMPLE):
+        return
+    text = line.source(node)
+    yield from (line.replace(rank, node, f"{text}.{method}") for method in _TEXT_METHODS)
+    yield from (line.replace(rank + 1, node, f"{name}({text})") for name in _WRAPPERS)
+
+
+def _guards(line: SourceLine, nodes: Sequence[ast.AST]) -> Iterator[Mutant]:
+    """A guard before a statement: an early return, or `continue`, for an empty variable."""
+    starts = [node for node in nodes if isinstance(node, ast.stmt)]
+    if not starts or line.bytes[: starts[0].col_offset].strip():
+        return
+    column = starts[0].col_offset
+    indent = line.bytes[:column].decode()
+    for name in line.variables[:_GUARDED]:
+        for test in (f"{name} is None", f"not {name}"):
+            actions = [f"return {name}", "return None", "return False"]
+            for action in [*actions, "continue"] if line.in_loop else actions:
+                yield Mutant(10, column, column, f"if {test}: {action}\n{indent}")
+
+
+def _operand(line: SourceLine, node: ast.expr) -> str:
+    return line.source(node) if isinstance(node, _SIMPLE) else f"({line.source(node)})"
