@@ -159,7 +159,7 @@ class Console:
 
         with terminal_screen(sys.stdout) as screen:
             screen.live_line = screen.live_line and live
-            renderer = Renderer(screen)
+            renderer = Renderer(screen, full=True)
             for event in events:
                 renderer.draw(event)
 

@@ -33,6 +33,7 @@ from localagent.ui.view.items import draw_output, draw_question
 from localagent.ui.view.render import Renderer
 from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Surface
+from localagent.ui.view.search_view import SearchLog
 
 MAX_OUTPUTS = 20
 """Number of outputs, counted from the last, that can be expanded."""
@@ -89,7 +90,7 @@ class AgentThread:
         self._inbox: queue.SimpleQueue[str | Callable[[Chat], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self.chat: Chat | None = None
-        self.outputs: deque[LongOutput] = deque(maxlen=MAX_OUTPUTS)
+        self.outputs: deque[LongOutput | SearchLog] = deque(maxlen=MAX_OUTPUTS)
         self.busy = False
         self._leaving = False
 
@@ -97,10 +98,10 @@ class AgentThread:
         """Start the thread, which opens the session first."""
         self._thread.start()
 
-    def submit(self, line: str) -> None:
-        """Run a line of the user after all earlier lines."""
+    def submit(self, line: str, *, drawn: bool = True) -> None:
+        """Run a line of the user after all earlier lines; `drawn`: it is on the screen already."""
         self.busy = True
-        self._inbox.put(line)
+        self._inbox.put(line if drawn else lambda chat: self._run_line(chat, line, drawn=False))
 
     def call(self, work: Callable[[Chat], None]) -> None:
         """Call `work(chat)` in the agent thread, between two lines."""
@@ -127,8 +128,7 @@ class AgentThread:
                 self._front_end.opened()
                 self.chat.warm_up()
                 for event in last_turn(tuple(recorded)):
-                    self._store_output(event)
-                    self._renderer.draw(event)
+                    self._draw_event(event)
                 self._surface.clear_status()  # the turn from the record is over
                 self._work(self.chat)
             finally:
@@ -153,8 +153,8 @@ class AgentThread:
                 self.busy = not self._inbox.empty()
                 self._front_end.changed()
 
-    def _run_line(self, chat: Chat, line: str) -> None:
-        self._renderer.echoed = line.strip()
+    def _run_line(self, chat: Chat, line: str, *, drawn: bool = True) -> None:
+        self._renderer.echoed = line.strip() if drawn else ""
         for item in chat.submit(line):
             if self._leaving:  # keep reading events, so that the turn's end is recorded
                 chat.cancel()
@@ -175,8 +175,15 @@ class AgentThread:
             if answer is not None:
                 chat.answer(item.id, answer)
         else:
-            self._store_output(item)
-            self._renderer.draw(item)
+            self._draw_event(item)
+
+    def _draw_event(self, event: Event) -> None:
+        """Draw an event, and keep the output that is drawn in part for Ctrl-O."""
+        self._store_output(event)
+        self._renderer.draw(event)
+        log = self._renderer.search_log
+        if log is not None and log not in self.outputs:
+            self.outputs.append(log)
 
     def _store_output(self, event: Event) -> None:
         title = text = ""
@@ -184,7 +191,7 @@ class AgentThread:
             first, _, rest = event.for_person.partition("\n")
             title = first if first.startswith("$ ") else event.tool
             text = max(rest, event.for_model, key=len)
-        elif isinstance(event, CheckFinished):
+        elif isinstance(event, CheckFinished) and not event.candidate:
             title, text = f"check: {event.command}", event.output
         if text.strip():
             self.outputs.append(LongOutput(one_line(title), clean(text[:_MAX_OUTPUT])))

@@ -28,12 +28,17 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """The live row: a status that began at `since` (monotonic seconds), or an unfinished row."""
+    """The live row: a status, or an unfinished row.
+
+    The work that the status describes began at `since` (monotonic seconds).
+    """
 
     status: str = ""
     since: float = 0.0
     timed: bool = False
     partial: Text | None = None
+    work: str = ""
+    then: str = ""
 
 
 IDLE = LiveRow()
@@ -112,11 +117,11 @@ class PrintQueue:
         console.width = self._width
         return console
 
-    def status(self, text: str, *, timed: bool = True) -> None:
-        """Set the live row; `timed` adds the seconds since the status changed."""
-        before = self.live
-        since = before.since if before.status == text else time.monotonic()
-        self._set_live(LiveRow(text, since, timed))
+    def status(self, text: str, *, timed: bool = True, work: str = "", then: str = "") -> None:
+        """Set the live row, as `Surface.status` says."""
+        before, work = self.live, work or text
+        since = before.since if before.work == work else time.monotonic()
+        self._set_live(LiveRow(text, since, timed, work=work, then=then))
 
     def partial(self, text: Text) -> None:
         """Show an unfinished row as the live row."""
@@ -139,7 +144,7 @@ class PrintQueue:
                 return text
         elif live.status:
             elapsed = time.monotonic() - live.since if live.timed else None
-            text = status_row(self.symbols, frame, live.status, elapsed)
+            text = status_row(self.symbols, frame, live.status, elapsed, live.then)
         else:
             return Text()
         text.truncate(max(self._width - 1, 1))

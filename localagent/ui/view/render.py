@@ -27,6 +27,7 @@ from localagent.core.events import (
     ModelReading,
     ModelReplied,
     ModelRequested,
+    PlanChanged,
     Question,
     Rewound,
     SessionStarted,
@@ -36,37 +37,34 @@ from localagent.core.events import (
     ToolCalled,
     ToolReturned,
     TurnFinished,
+    TurnKind,
     TurnStarted,
     Warned,
 )
 from localagent.sandbox.base import network_access
 from localagent.ui.view.diff import counts
 from localagent.ui.view.format import check_result, count, duration, remaining
-from localagent.ui.view.reply_stream import MAX_LINES, ActStream, AnswerStream, CodeStream
+from localagent.ui.view.reply_stream import ActStream, AnswerStream
 from localagent.ui.view.sanitize import clean, one_line
-from localagent.ui.view.screen import Surface, hanging, indented
+from localagent.ui.view.screen import Hanging, Surface, hanging, indented
+from localagent.ui.view.search_view import SearchLog, SearchView
 from localagent.ui.view.summary import TurnReport, draw_summary
 
-# Requests whose reply is one word of a list, or tokens without their line; not drawn.
-_UNDRAWN = ("classify", "localise", "alternatives")
-# Requests with many short replies; no line reports their cost.
-_SHORT = ("infill", *_UNDRAWN)
+# Requests whose reply is one word of a list, or a plan, which is drawn as it is kept.
+_CHOICES = ("classify", "localise", "plan")
+_COMMAND_LINES = 40  # lines of output that are drawn for a command of the user
 _PROMPT_LINES = 6  # lines of a long prompt that are echoed
 # Steps that have only a number; they are not drawn, because the tool calls say more.
 _UNNAMED = ("think",)
 _DOING = {
     "classify": "understanding the request",
     "localise": "choosing the file",
-    "infill": "filling in",
-    "alternatives": "looking for other tokens",
-    "ideas": "thinking of other ways",
     "answer": "answering",
     "plan": "planning",
 }
 
 _STREAMS: dict[str, type[AnswerStream] | type[ActStream]] = {
     "answer": AnswerStream,
-    "plan": AnswerStream,
     "act": ActStream,
 }
 
@@ -74,21 +72,29 @@ _STREAMS: dict[str, type[AnswerStream] | type[ActStream]] = {
 class Renderer:
     """Draws events on a surface. The summary names the command `undo`, which undoes the turn.
 
-    With `inside`, facts that the status line or prompt of a session shows are left out.
+    With `inside`, facts that the status line or prompt of a session shows are left out. With
+    `full`, every candidate of a search gets a line.
     """
 
     def __init__(
-        self, screen: Surface, undo: str = "localagent undo", *, inside: bool = False
+        self,
+        screen: Surface,
+        undo: str = "localagent undo",
+        *,
+        inside: bool = False,
+        full: bool = False,
     ) -> None:
         self._screen = screen
         self._undo = undo
         self._inside = inside
+        self._full = full
+        self._search: SearchView | None = None
         self.echoed = ""  # a prompt that is on the screen already
         self._report = TurnReport()
-        self._candidate = ""
-        self._is_user_command = False
+        self._kind: TurnKind = "task"
         self._purpose = ""
-        self._reply: AnswerStream | ActStream | CodeStream | None = None
+        self._steps: set[str] = set()
+        self._reply: AnswerStream | ActStream | None = None
         self._streams: set[int] = set()
         self._followed = 0
         self._draw: dict[type, Callable[[Any], None]] = {
@@ -108,9 +114,10 @@ class Renderer:
             ToolReturned: self._returned,
             Question: self._question,
             Decision: self._decision,
-            CandidateProposed: self._proposed,
-            CandidateRejected: self._rejected,
-            CandidatesJudged: self._judged,
+            CandidateProposed: self._candidate,
+            CandidateRejected: self._candidate,
+            CandidatesJudged: self._candidate,
+            PlanChanged: self._plan,
             CheckStarted: self._checking,
             CheckFinished: self._checked,
             FileChanged: self._changed,
@@ -124,6 +131,11 @@ class Renderer:
         method = self._draw.get(type(event))
         if method is not None:
             method(event)
+
+    @property
+    def search_log(self) -> SearchLog | None:
+        """The steps of the running search; None if no search runs."""
+        return self._search.log if self._search else None
 
     def _print(self, symbol: str, style: str, text: Text | str) -> None:
         body = text if isinstance(text, Text) else Text(text)
@@ -172,8 +184,8 @@ class Renderer:
 
     def _turn(self, event: TurnStarted) -> None:
         self._report = TurnReport(session=self._report.session)
-        self._candidate = ""
-        self._is_user_command = event.kind == "command"
+        self._steps.clear()
+        self._kind = event.kind
         self._report.is_user_check = event.kind == "check"
         echoed, self.echoed = self.echoed, ""
         if echoed.removeprefix("/plan ").lstrip("!").strip() != event.prompt:
@@ -183,23 +195,45 @@ class Renderer:
 
     def _step(self, event: Step) -> None:
         self._end_replies()
-        self._candidate = ""
+        self._end_search()
         text = one_line(event.detail or event.name)
-        if event.name not in _UNNAMED:
+        if event.name not in _UNNAMED and text not in self._steps:
             self._print(self._screen.symbols.step, "accent", text)
+            self._steps.add(text)
         self._screen.status(text)
+
+    def _in_search(self) -> SearchView:
+        """Return the running search; begin one if none runs."""
+        if self._search is None:
+            starts = [c.tests_passed or 0 for c in self._report.checks if not c.candidate]
+            self._search = SearchView(self._screen, max(starts, default=0), full=self._full)
+        return self._search
+
+    def _end_search(self) -> None:
+        if self._search is not None:
+            self._search.end("; Ctrl-O shows all" if self._inside else "")
+            self._search = None
 
     def _request(self, event: ModelRequested) -> None:
         self._purpose = event.purpose
+        if self._is_in_search():
+            self._in_search().record(event)
+            return
         if not self._streams:  # if several replies arrive at once, only the first is drawn
-            watched = self._screen.live_line and event.purpose not in _UNDRAWN
-            kind = _STREAMS.get(event.purpose, CodeStream)
-            self._reply = kind(self._screen) if watched else None
+            kind = _STREAMS.get(event.purpose)
+            self._reply = kind(self._screen) if kind and self._screen.live_line else None
             self._followed = event.stream
         self._streams.add(event.stream)
         self._screen.status(_DOING.get(event.purpose, "asking the model"))
 
+    def _is_in_search(self) -> bool:
+        """Return whether the last request asked for code, which only the search does."""
+        return self._purpose not in ("", *_STREAMS, *_CHOICES)
+
     def _reading(self, event: ModelReading) -> None:
+        if self._is_in_search():
+            self._in_search().record(event)
+            return
         if event.done >= event.total:
             self._screen.status(_DOING.get(self._purpose, "waiting for the first word"))
             return
@@ -209,16 +243,21 @@ class Renderer:
         self._screen.status(text, timed=event.seconds_left is None)
 
     def _delta(self, event: TextDelta) -> None:
-        if self._reply is not None and event.stream == self._followed:
+        if self._is_in_search():
+            self._in_search().record(event)
+        elif self._reply is not None and event.stream == self._followed:
             self._reply.feed(event.text)
 
     def _replied(self, event: ModelReplied) -> None:
+        if event.purpose not in (*_STREAMS, *_CHOICES):
+            self._in_search().record(event)
+            if not self._full:
+                return
         self._streams.discard(event.stream)
         if event.stream == self._followed:
             self._end_reply()
-            drawn = event.purpose in ("answer", "plan") and self._screen.live_line
-            self._report.answer_drawn |= drawn
-        if event.purpose in _SHORT or (self._inside and event.finish != "length"):
+            self._report.answer_drawn |= event.purpose == "answer" and self._screen.live_line
+        if event.purpose in _CHOICES or (self._inside and event.finish != "length"):
             return
         if not event.completion_tokens and not event.prefill_seconds:
             return  # stopped in the prefill, so the number of tokens is unknown
@@ -245,14 +284,13 @@ class Renderer:
             self._reply = None
 
     def _called(self, event: ToolCalled) -> None:
-        self._candidate = ""
         self._report.calls[event.call] = _call(event)
         self._screen.status(self._report.calls[event.call])
 
     def _returned(self, event: ToolReturned) -> None:
         symbols = self._screen.symbols
         called = self._report.calls.pop(event.call, one_line(event.tool))
-        if self._is_user_command:
+        if self._kind == "command":
             self._command_output(event)
             return
         lines = [line for line in event.for_person.split("\n") if line.strip()]
@@ -268,10 +306,10 @@ class Renderer:
     def _command_output(self, event: ToolReturned) -> None:
         """Draw the output of a command that the user entered."""
         lines = clean(event.for_person).rstrip("\n").split("\n")
-        for line in lines[:MAX_LINES]:
+        for line in lines[:_COMMAND_LINES]:
             self._screen.line(Text(f"  {line}", "" if event.ok else "bad"), wrap=False)
-        if len(lines) > MAX_LINES:
-            more = count(len(lines) - MAX_LINES, "more line")
+        if len(lines) > _COMMAND_LINES:
+            more = count(len(lines) - _COMMAND_LINES, "more line")
             self._screen.line(Text(f"  ... {more}", "faint"))
         self._report.answer_drawn = True
 
@@ -294,37 +332,38 @@ class Renderer:
                 indented(Text("--yes answers such questions with yes", style="faint"), 2)
             )
 
-    def _proposed(self, event: CandidateProposed) -> None:
-        self._candidate = f"candidate {event.number}"
-        if event.number <= event.of:
-            self._candidate += f" of {event.of}"
-        self._screen.status(f"{self._candidate}: {one_line(', '.join(event.paths))}")
-
-    def _rejected(self, event: CandidateRejected) -> None:
-        text = f"candidate {event.number}: {one_line(event.reason)}"
-        self._print(self._screen.symbols.bad, "faint", Text(text, style="faint"))
-
-    def _judged(self, event: CandidatesJudged) -> None:
-        what = f"candidates {event.last - event.count + 1} to {event.last}"
-        text = Text(f"{what}: small changes of {one_line(', '.join(event.paths))}", style="faint")
-        text.append(f"  {duration(event.seconds)}", style="faint")
-        self._print(self._screen.symbols.tool, "faint", text)
+    def _candidate(self, event: CandidateProposed | CandidateRejected | CandidatesJudged) -> None:
+        self._in_search().record(event)
 
     def _checking(self, event: CheckStarted) -> None:
-        what = self._candidate if event.candidate and self._candidate else "the workspace"
-        self._screen.status(f"checking {what}: {one_line(event.command)}")
+        if event.candidate:
+            self._in_search().record(event)
+        else:
+            self._screen.status(f"checking the workspace: {one_line(event.command)}")
 
     def _checked(self, event: CheckFinished) -> None:
         symbols = self._screen.symbols
+        before = next((c for c in reversed(self._report.checks) if not c.candidate), None)
         self._report.checks.append(event)
-        what = self._candidate if event.candidate and self._candidate else "check"
+        if event.candidate:
+            self._in_search().record(event)
+            return
+        if before and not self._report.changes and check_result(before) == check_result(event):
+            return  # the check ran again to trace its lines
         sign, style = (symbols.ok, "ok") if event.ok else (symbols.bad, "bad")
-        rejected = bool(event.candidate) and not event.ok  # an ordinary step of the search
-        text = Text(f"{what}: {check_result(event)}", style="faint" if rejected else "")
+        text = Text(f"check: {check_result(event)}")
         text.append(f"  {duration(event.seconds)}", style="faint")
-        self._print(sign, "faint" if rejected else style, text)
-        if rejected:
-            self._screen.status("searching for another candidate")
+        self._print(sign, style, text)
+
+    def _plan(self, event: PlanChanged) -> None:
+        """Draw a new plan; the commands on plans draw later changes themselves."""
+        if self._kind != "plan":
+            return
+        self._screen.line()
+        for number, step in enumerate(event.steps, 1):
+            lead = Text(f"  {number}  ", style="accent")
+            self._screen.line(Hanging(lead, Text(one_line(step["text"], 1000))))
+        self._report.answer_drawn = True
 
     def _changed(self, event: FileChanged) -> None:
         self._report.changes.append(event)
@@ -345,14 +384,16 @@ class Renderer:
     def _failed(self, event: Failed) -> None:
         if event.kind == "Interrupted":  # the end of the turn reports the interrupt
             return
+        self._end_search()
         self._print(self._screen.symbols.bad, "bad", Text(one_line(event.message, 1000), "bad"))
         if event.hint:
             self._screen.line(indented(Text(one_line(event.hint, 1000)), 2))
 
     def _finished(self, event: TurnFinished) -> None:
         self._end_replies()
+        self._end_search()
         self._screen.clear_status()
-        draw_summary(self._screen, event, self._report, self._undo, brief=self._inside)
+        draw_summary(self._screen, event, self._report, self._undo, inside=self._inside)
 
 
 def draw_prompt(surface: Surface, prompt: str) -> None:

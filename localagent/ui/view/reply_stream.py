@@ -1,4 +1,4 @@
-"""Draws a reply while the model writes it: answers as Markdown, code dim and folded."""
+"""Draws a reply while the model writes it, as Markdown; a tool call is only counted."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from localagent.ui.view.format import ASCII, count
 from localagent.ui.view.markdown import MarkdownStream
 from localagent.ui.view.sanitize import StreamCleaner
 from localagent.ui.view.screen import Surface
-
-MAX_LINES = 40
-"""Number of lines of code that are drawn; the live line counts the other lines.
-
-The summary shows the whole change, and the transcript has the whole reply.
-"""
-
-_INDENT = "    "
 
 
 @cache
@@ -112,50 +104,3 @@ class ActStream:
     def _say(self, text: str) -> None:
         self._said.feed(self._held + text)
         self._held = ""
-
-
-class CodeStream:
-    """Draws a reply of code: a few lines, then only their number."""
-
-    def __init__(self, surface: Surface) -> None:
-        self._surface = surface
-        self._cleaner = StreamCleaner()
-        self._line = ""
-        self._lines = 0
-        self._blank = 0
-
-    def feed(self, piece: str) -> None:
-        """Draw the next piece."""
-        *whole, last = (self._line + self._cleaner.feed(piece)).split("\n")
-        for line in whole:
-            self._take(line)
-        self._line = last
-        if self._folded():
-            self._surface.status(f"writing: {count(self._lines, 'line')}")
-        elif last:
-            self._surface.partial(Text(_INDENT + last[-1000:], "faint"))
-
-    def end(self) -> None:
-        """Draw the rest: the reply is complete."""
-        if self._line.strip():
-            self._take(self._line)
-        self._surface.clear_status()
-        if self._lines > MAX_LINES:
-            more = count(self._lines - MAX_LINES, "more line")
-            self._surface.line(Text(f"{_INDENT}... {more}", "faint"), wrap=False)
-
-    def _folded(self) -> bool:
-        return self._lines >= MAX_LINES
-
-    def _take(self, line: str) -> None:
-        folded = self._folded()
-        self._lines += 1
-        if folded:
-            return
-        if not line.strip():  # held back, so that no blank line ends a reply
-            self._blank += 1
-            return
-        for _ in range(self._blank):
-            self._surface.line()
-        self._blank = 0
-        self._surface.line(Text(_INDENT + line, "faint"), wrap=False)

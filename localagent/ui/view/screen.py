@@ -50,8 +50,11 @@ class Surface(Protocol):
     def line(self, item: RenderableType = "", *, wrap: bool = True) -> None:
         """Print a finished line, or anything that rich can draw."""
 
-    def status(self, text: str, *, timed: bool = True) -> None:
-        """Set the live line; `timed` adds the seconds since its text changed."""
+    def status(self, text: str, *, timed: bool = True, work: str = "", then: str = "") -> None:
+        """Set the live line; `timed` adds the seconds since `work` began (default: the text).
+
+        The text `then` follows the seconds.
+        """
 
     def partial(self, text: Text) -> None:
         """Show an unfinished row as the live line."""
@@ -96,11 +99,15 @@ def labelled(rows: Sequence[tuple[str, Text]]) -> list[Hanging]:
     ]
 
 
-def status_row(symbols: Symbols, frame: int, status: str, seconds: float | None) -> Text:
+def status_row(
+    symbols: Symbols, frame: int, status: str, seconds: float | None, then: str = ""
+) -> Text:
     """Return a spinner and a status; a status that lasts some time also shows its `seconds`."""
     row = f"{symbols.frames[frame % len(symbols.frames)]} {status}"
     if seconds is not None and seconds >= _ELAPSED_AFTER_SECONDS:
         row += f", {duration(seconds)}"
+    if then:
+        row += f"; {then}"
     return Text(row, style="accent", no_wrap=True, overflow="ellipsis")
 
 
@@ -127,7 +134,7 @@ class Screen:
         self._tick = tick and live
         self._clock = clock
         self._lock = threading.RLock()
-        self._status = ""
+        self._status = self._then = self._work = ""
         self._partial: Text | None = None
         self._status_since = 0.0
         self._timed = False
@@ -153,14 +160,14 @@ class Screen:
             self.console.print(item, soft_wrap=not wrap)
             self.console.file.flush()
 
-    def status(self, text: str, *, timed: bool = True) -> None:
-        """Set the live line; `timed` adds the seconds since its text changed."""
+    def status(self, text: str, *, timed: bool = True, work: str = "", then: str = "") -> None:
+        """Set the live line, as `Surface.status` says."""
         if not self.live_line:
             return
         with self._lock:
-            if text != self._status:
+            if (work or text) != self._work:
                 self._status_since = self._clock()
-            self._timed = timed
+            self._timed, self._work, self._then = timed, work or text, then
             self._set_live(text, None)
             if self._tick and self._ticker is None:
                 self._ticker = threading.Thread(target=self._run, name="live line", daemon=True)
@@ -181,14 +188,18 @@ class Screen:
     def clear_status(self) -> None:
         """Remove the live line."""
         with self._lock:
-            self._status, self._partial = "", None
+            self._forget_status()
             self._erase()
             self.console.file.flush()
+
+    def _forget_status(self) -> None:
+        self._status = self._work = self._then = ""
+        self._partial = None
 
     def ask(self, text: str, style: str = "strong") -> None:
         """Print cleaned text without a line break; the user types on the same line."""
         with self._lock:
-            self._status, self._partial = "", None
+            self._forget_status()
             self._erase()
             self.console.print(Text(text, style=style), end="", soft_wrap=True)
             self.console.file.flush()
@@ -225,7 +236,7 @@ class Screen:
         else:
             self._frame += 1
             elapsed = self._clock() - self._status_since if self._timed else None
-            line = status_row(self.symbols, self._frame, self._status, elapsed)
+            line = status_row(self.symbols, self._frame, self._status, elapsed, self._then)
         overflow: OverflowMethod = "crop" if self.symbols is ASCII else "ellipsis"
         # A line as wide as the terminal would wrap, and then could not be redrawn.
         line.truncate(max(self.console.width - 1, 1), overflow=overflow)
@@ -273,9 +284,10 @@ def capabilities(stream: TextIO) -> Capabilities:
     return Capabilities(console.color_system or "none", console.encoding, unicode)
 
 
-def terminal_screen(stream: TextIO) -> Screen:
+def terminal_screen(stream: TextIO, *, plain: bool = False) -> Screen:
     """Return a screen on `stream`, with a live line if the terminal can redraw a line.
 
+    With `plain`, nothing is redrawn, as for a screen reader.
     rich respects NO_COLOR, TERM and the width. An output that is not a terminal gets no control
     codes, even if FORCE_COLOR is set.
     """
@@ -290,8 +302,8 @@ def terminal_screen(stream: TextIO) -> Screen:
     )
     if terminal and console.is_dumb_terminal:
         _measure(console, stream)
-    live = terminal and not console.is_dumb_terminal and not console.legacy_windows
-    return Screen(console, live=live, symbols=symbols_for(console.encoding))
+    redraws = terminal and not console.is_dumb_terminal and not console.legacy_windows
+    return Screen(console, live=redraws and not plain, symbols=symbols_for(console.encoding))
 
 
 def _measure(console: Console, stream: TextIO) -> None:

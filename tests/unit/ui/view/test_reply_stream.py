@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from localagent.tools.registry import standard_tools
-from localagent.ui.view.reply_stream import MAX_LINES, ActStream, CodeStream, call_start
+from localagent.ui.view.reply_stream import ActStream, call_start
 from localagent.ui.view.screen import Screen
 
 
@@ -16,7 +16,7 @@ def test_every_tool_opens_a_call() -> None:
     assert not call_start().match("```python")
 
 
-def drawn(kind: type[ActStream] | type[CodeStream], *pieces: str) -> tuple[str, object]:
+def drawn(kind: type[ActStream], *pieces: str) -> tuple[str, object]:
     out = io.StringIO()
     screen = Screen(Console(file=out, width=60), live=False)
     stream = kind(screen)
@@ -36,12 +36,3 @@ def test_the_text_of_done_is_drawn_without_its_fence() -> None:
     text, stream = drawn(ActStream, "```done\nIt wor", "ks.\n```\n")
     assert text == "\nIt works.\n"
     assert stream.concluded  # type: ignore[attr-defined]
-
-
-def test_long_code_is_folded_and_ends_without_blank_lines() -> None:
-    code = "".join(f"line {n}\n" for n in range(MAX_LINES + 5))
-    text, _ = drawn(CodeStream, code, "\n\n")
-    assert f"line {MAX_LINES - 1}" in text
-    assert f"line {MAX_LINES}\n" not in text
-    assert text.rstrip().endswith("more lines")
-    assert drawn(CodeStream, "a\n\n\nb\n\n")[0] == "    a\n\n\n    b\n"
