@@ -118,7 +118,7 @@ class TurnRequest:
     """The user's request, as a turn receives it.
 
     `conversation` holds the session's messages before this turn. `check` is the user's own check
-    command, or "".
+    command, or "". `typed` is the part of the prompt in the user's own words; "" means all of it.
     """
 
     number: int
@@ -127,6 +127,7 @@ class TurnRequest:
     conversation: Sequence[Message] = ()
     kind: TurnKind = "task"
     seed: int = 0
+    typed: str = ""
 
     @property
     def is_step(self) -> bool:
@@ -233,6 +234,11 @@ class Turn:
     def prompt(self) -> str:
         """The user's request in words."""
         return self.request.prompt
+
+    @property
+    def typed(self) -> str:
+        """The part of the prompt in the user's own words, without text from a pipe."""
+        return self.request.typed or self.request.prompt
 
     @property
     def conversation(self) -> Sequence[Message]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent import __version__
-from localagent.cli.options import SESSION_SETTINGS, add_session_options
+from localagent.cli.options import SESSION_SETTINGS, add_plain, add_session_options
 from localagent.cli.session_console import run_in_session
 from localagent.core.errors import UsageError
 from localagent.core.paths import sessions_dir
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from localagent.core.events import Event
-    from localagent.project.project import Project
     from localagent.session.factory import RunOptions
     from localagent.ui.chat.interface import Chat
     from localagent.ui.tui.app import Preferences
@@ -53,6 +52,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         const="",
         help="continue a session; without ID: pick one",
     )
+    group.add_argument(
+        "--first",
+        dest="chat_first",
+        metavar="TASK",
+        help='begin with TASK; localagent "TASK" does the same',
+    )
+    add_plain(group, _PREFIX)
     add_session_options(group, _PREFIX)
 
 
@@ -75,18 +81,40 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
     if args.chat_continue and args.chat_resume is not None:
         raise UsageError("--continue and --resume cannot be combined", "use only one of them")
+    _find_session(args, folder)
     from localagent.ui.view.screen import can_redraw
 
-    if can_redraw():
+    if can_redraw() and not args.chat_plain:
         return _at_terminal(args, folder.resolve())
     from localagent.ui.view.line_mode import first_line, hold
 
-    first = first_line(sys.stdin)
+    first = args.chat_first or first_line(sys.stdin)
+    resumes = args.chat_continue or args.chat_resume is not None
+    if not first and not sys.stdin.isatty() and resumes:
+        raise UsageError(
+            "there is no terminal and no input for the session",
+            'localagent run --continue "…" continues the last session with a task',
+        )
     if not first and not sys.stdin.isatty():
         sys.stdout.write(args.parser.format_help())
         sys.stdout.write('\nTo begin: localagent run "your task"\n')
         return 0
-    return hold(lambda interactive: _open(args, folder, interactive=interactive), first)
+    plain = bool(args.chat_plain)
+    return hold(
+        lambda interactive: _open(args, folder, interactive=interactive), first, plain=plain
+    )
+
+
+def _find_session(args: argparse.Namespace, folder: Path) -> None:
+    """Find the session to resume before anything is drawn. Raises UsageError."""
+    if args.chat_continue:
+        args.chat_resume = latest_session(folder)
+    elif args.chat_resume:
+        from localagent.history.sessions.transcript import find_session
+
+        args.chat_resume = find_session(args.chat_resume)
+    elif args.chat_resume == "":
+        latest_session(folder)  # there must be one to pick
 
 
 def _at_terminal(args: argparse.Namespace, folder: Path) -> int:
@@ -95,7 +123,7 @@ def _at_terminal(args: argparse.Namespace, folder: Path) -> int:
     with guarded(sys.stdin.fileno()):
         from localagent.ui.tui.app import Start, Tui
 
-        first = "/resume" if args.chat_resume == "" else ""
+        first = "/resume" if args.chat_resume == "" else args.chat_first or ""
         start = Start(
             workspace=folder,
             version=__version__,
@@ -119,7 +147,7 @@ def _preferences() -> Preferences:
 def _reopen(args: argparse.Namespace, folder: Path) -> tuple[Chat, Iterable[Event]]:
     """Open the chat, and read the recorded events of a resumed session."""
     chat = _open(args, folder, interactive=True)
-    if not (args.chat_continue or args.chat_resume):
+    if not args.chat_resume:
         return chat, ()
     from localagent.history.sessions.transcript import read
 
@@ -133,23 +161,23 @@ def _open(args: argparse.Namespace, folder: Path, *, interactive: bool) -> Chat:
     project = Project.open(
         folder, {key: getattr(args, f"{_PREFIX}{key}") for key in SESSION_SETTINGS}
     )
-    options = _options(args, project, interactive=interactive)
+    options = _options(args, interactive=interactive)
     chat = open_chat(project, options, command_line=partial(run_in_session, args.parser))
     args.transcript = sessions_dir() / chat.status().session
     return chat
 
 
-def _options(args: argparse.Namespace, project: Project, *, interactive: bool) -> RunOptions:
+def _options(args: argparse.Namespace, *, interactive: bool) -> RunOptions:
     from localagent.session.factory import RunOptions
 
     return RunOptions(
-        resume=_latest(project.root) if args.chat_continue else args.chat_resume or None,
+        resume=args.chat_resume or None,
         interactive=interactive,
         scripted=args.chat_scripted,
     )
 
 
-def _latest(root: Path) -> str:
+def latest_session(root: Path) -> str:
     """Return the id of the workspace's newest session that is not in use. Raises UsageError."""
     from localagent.history.sessions.transcript import is_in_use, list_sessions
 

@@ -168,7 +168,7 @@ def _airgap(args: argparse.Namespace) -> CliResult:
     from localagent.doctor.airgap import airgap, page
     from localagent.doctor.examine import examine
 
-    checks = airgap(args.directory)
+    checks = airgap(args.directory, escapes=not args.quick)
     if args.report:
         parts = examine(args.directory, canaries=False).parts
         new_file(args.report, page(checks, parts, args.directory).encode())
@@ -180,6 +180,8 @@ def _airgap(args: argparse.Namespace) -> CliResult:
     failed = [check.name for check in checks if not check.holds]
     if failed:
         lines.append(f"the guarantee does not hold: {', '.join(failed)}")
+    elif args.quick:
+        lines.append("every part that was tested holds; --quick left out the escape tests")
     else:
         lines.append("every part of the guarantee holds: nothing leaves this machine")
     data = {"holds": not failed, "checks": [check.as_json() for check in checks]}

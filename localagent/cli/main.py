@@ -29,6 +29,7 @@ from localagent.cli import (
     sessions,
     trust,
 )
+from localagent.cli.aliases import translate
 from localagent.cli.options import HelpRequest, Parser
 from localagent.cli.output import Console, fail, make_printable
 from localagent.core.errors import LocalAgentError
@@ -45,8 +46,10 @@ your tests, and lets nothing leave the machine."""
 _EPILOG = """\
 examples:
   localagent                    an interactive session here
+  localagent "fix the test"     the same, and begin with this task
   localagent --continue         continue the last session here
   localagent run "fix the failing test"
+  git diff | localagent run "review this diff"
   localagent run "add a --verbose flag to main.py" --check "make test"
   localagent undo
   localagent models fetch
@@ -99,9 +102,10 @@ def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = 
     make_printable()
     args = argparse.Namespace(console=Console())
     try:
+        args.parser = build_parser()
+        argv = _translate(argv, args.parser, terminal=args.console.interactive)
         if prepare is not None:
             prepare(argv)
-        args.parser = build_parser()
         args.parser.parse_args(argv, args)
         if args.execute is None:
             code = chat.execute(args)
@@ -126,6 +130,18 @@ def main(argv: Sequence[str], prepare: Callable[[Sequence[str]], None] | None = 
     except Exception:  # noqa: BLE001 - the last resort: report the bug and the transcript
         code = _report_bug(args)
     return code
+
+
+def _translate(argv: Sequence[str], parser: Parser, *, terminal: bool) -> list[str]:
+    """Return the command line with the words of other programs translated."""
+    names: list[str] = []
+    options: dict[str, bool] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            names += action.choices
+        else:
+            options |= dict.fromkeys(action.option_strings, action.nargs is None)
+    return translate(argv, names, options, terminal=terminal)
 
 
 def _report_bug(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from localagent.cli.aliases import option_hint
 from localagent.config.kinds import ChoiceKind, Seconds, Whole
 from localagent.config.schema import SETTINGS
 from localagent.core.errors import UsageError
@@ -33,7 +34,8 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("argument COMMAND: "):
             task = 'localagent run "…" carries out a task; commands: localagent --help'
             raise UsageError(message.partition(" (choose from")[0], task)
-        raise UsageError(message, f"see {self.prog} --help")
+        option = message.removeprefix("unrecognized arguments: ").partition(" ")[0]
+        raise UsageError(message, option_hint(option) or f"see {self.prog} --help")
 
     def print_help(self, _file: object = None) -> NoReturn:
         """Raise HelpRequest with the help text."""
@@ -80,6 +82,17 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser, help: str = "write one JSON object") -> None:
     """Add the option --json; `Console.finish` reads it."""
     parser.add_argument("--json", action="store_true", help=help)
+
+
+def add_plain(parser: argparse._ActionsContainer, prefix: str = "") -> None:
+    """Add the option --plain, which draws without redrawing."""
+    parser.add_argument(
+        "--plain",
+        dest=f"{prefix}plain",
+        action="store_true",
+        default=None,
+        help="draw line by line and redraw nothing, as a screen reader needs it",
+    )
 
 
 def add_session_options(parser: argparse._ActionsContainer, prefix: str = "") -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import shlex
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,10 +19,11 @@ from localagent.cli.options import (
     add_command,
     add_directory,
     add_json,
+    add_plain,
     add_session_options,
     add_setting,
 )
-from localagent.cli.output import CliResult, JsonLines
+from localagent.cli.output import CliResult, JsonLines, note
 from localagent.cli.trust import ask_consent
 from localagent.core.errors import LocalAgentError, UsageError
 from localagent.core.paths import sessions_dir
@@ -40,7 +44,7 @@ examples:
   localagent run "fix the failing test"
   localagent run "implement what INSTRUCTIONS.md asks for" --check "pytest -q"
   localagent run "what does parse() return for an empty line?"
-  git diff | localagent run -
+  git diff | localagent run "review this diff"
   localagent run --command review src/app.py
   localagent run --json "fix the failing test" > events.ndjson
 
@@ -49,6 +53,7 @@ unless --yes is given. Exit codes: see localagent --help.
 """
 
 
+_PIPE_SECONDS = 3.0
 _SETTINGS = (*SESSION_SETTINGS, "max_seconds", "max_tokens")
 """Flags that override the setting of the same name."""
 
@@ -69,7 +74,8 @@ def register(commands: Commands) -> None:
         "task",
         metavar="TASK",
         nargs="*",
-        help='the task, in plain words; "-" reads it from stdin; with --command its arguments',
+        help='the task, in plain words; "-" reads it from stdin, and text that is piped to '
+        "another task is added to it; with --command the arguments of the command",
     )
     parser.add_argument(
         "--command",
@@ -84,12 +90,19 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--resume", metavar="ID", help="continue a session; TASK may then be left out"
     )
+    parser.add_argument(
+        *("-c", "--continue"),
+        dest="latest",
+        action="store_true",
+        help="continue the last session here",
+    )
     add_setting(parser, "max_seconds", "N")
     add_setting(parser, "max_tokens", "N")
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="for the model's choices (default: 0)"
     )
     add_session_options(parser)
+    add_plain(parser)
     add_json(parser, "write the events to stdout, one JSON object a line")
     add_directory(parser)
 
@@ -102,6 +115,8 @@ def execute(args: argparse.Namespace) -> CliResult:
     with Interrupts() as interrupts, ExitStack() as stack:
         try:
             project = _project(args)
+            if args.latest:
+                args.resume = _latest_session(args, project)
             if interactive:
                 ask_consent(
                     args.console, project.consent, project.files.pending, interrupts.read_line
@@ -113,7 +128,8 @@ def execute(args: argparse.Namespace) -> CliResult:
             session = stack.enter_context(_open(project, args, interactive))
             interrupts.cancel = session.cancel
             args.transcript = sessions_dir() / session.id
-            prompt = task or _unfinished(session, args.resume)
+            typed = task or _unfinished(session, args.resume)
+            prompt = _with_piped_text(session, typed, "" if piped else piped_text())
             if command is not None:
                 session.task_files.append((command.path, command.sha256))
             if command is not None and args.mode is None:
@@ -124,17 +140,22 @@ def execute(args: argparse.Namespace) -> CliResult:
 
                 JsonLines(sys.stdout).draw(Failed(type(error).__name__, error.message, error.hint))
             raise
-        return CliResult(exit_code=follow(session, prompt, view, asker, interrupts))
+        events = session.run(prompt, typed=typed)
+        return CliResult(exit_code=follow(session, events, view, asker, interrupts))
 
 
 def follow(
-    session: Session, prompt: str, view: EventView, asker: Asker | None, interrupts: Interrupts
+    session: Session,
+    events: Iterator[Event],
+    view: EventView,
+    asker: Asker | None,
+    interrupts: Interrupts,
 ) -> int:
     """Draw the events of one turn, answer its questions, and return its exit code."""
     from localagent.core.events import Question, TurnFinished
 
     code = 0
-    for event in session.run(prompt):
+    for event in events:
         view.draw(event)
         if isinstance(event, Question) and asker is not None:
             _answer(session, event, asker, interrupts)
@@ -162,13 +183,39 @@ def _task(args: argparse.Namespace) -> str:
         quoted = shlex.quote(" ".join(args.task))
         raise UsageError("the task must be a single argument", f"quote it: localagent run {quoted}")
     text = _stdin() if args.task == ["-"] else "".join(args.task)
-    if not text.strip() and not (args.resume and not args.task):
+    if not text.strip() and not ((args.resume or args.latest) and not args.task):
         raise UsageError("the task is empty", 'name a task: localagent run "…"')
     return text.strip()
 
 
 def _stdin() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
+def piped_text(descriptor: int = 0, seconds: float = _PIPE_SECONDS) -> str:
+    """Return the text that a pipe on stdin holds, or "".
+
+    A pipe that stays silent for `seconds` is left alone, because a program that starts
+    localagent may never close it. A file or a socket is not read: it may belong to a loop around.
+    """
+    try:
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return ""
+        ready, _, _ = select.select([descriptor], [], [], seconds)
+    except OSError:  # stdin is closed, or cannot be waited for
+        return ""
+    if not ready:
+        note("stdin is a pipe without text, so it is not read; - as the task waits for it")
+        return ""
+    with os.fdopen(os.dup(descriptor), "rb") as pipe:
+        return pipe.read().decode("utf-8", "replace").strip()
+
+
+def _with_piped_text(session: Session, typed: str, text: str) -> str:
+    """Return the task with the text from stdin below it."""
+    if not text:
+        return typed
+    return session.services.prompts.render("workflow/piped", task=typed, text=text).strip()
 
 
 def _project(args: argparse.Namespace) -> Project:
@@ -183,6 +230,15 @@ def _command(project: Project, name: str) -> PromptCommand:
     from localagent.project.prompt_commands import prompt_commands
 
     return prompt_commands(project).get(name)
+
+
+def _latest_session(args: argparse.Namespace, project: Project) -> str:
+    """Return the id of the last session here. Raises UsageError."""
+    if args.resume:
+        raise UsageError("--continue and --resume cannot be combined", "use only one of them")
+    from localagent.cli.chat import latest_session
+
+    return latest_session(project.root)
 
 
 def _unfinished(session: Session, name: str) -> str:
@@ -207,7 +263,7 @@ def _front_end(
     from localagent.ui.view.render import Renderer
     from localagent.ui.view.screen import terminal_screen
 
-    screen = stack.enter_context(terminal_screen(sys.stdout))
+    screen = stack.enter_context(terminal_screen(sys.stdout, plain=bool(args.plain)))
     asker = Asker(screen, read_line) if read_line else None
     return Renderer(screen, _undo_command(args.directory)), asker
 

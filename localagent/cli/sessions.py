@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from localagent.history.checkpoints.undo import UndoResult
     from localagent.history.sessions.catalog import SessionMatch
     from localagent.history.sessions.replay import Difference
+    from localagent.history.sessions.transcript import SessionSummary
     from localagent.session.recorders import WorkspaceUndo
 
 FORMATS = ("jsonl", "json", "markdown", "html")
@@ -177,10 +179,20 @@ def list_sessions(args: argparse.Namespace) -> CliResult:
     for match in matches:
         session = match.session
         files = f"{len(session.files)} changed" if session.files else ""
-        outcome = session.outcome or ("unfinished" if session.turns else "empty")
-        rows.append((session.session, outcome, files, _title(match, with_folder=args.all)))
+        title = _title(match, with_folder=args.all)
+        rows.append((session.session, _outcome(session), files, title))
     data = [_as_json(match) for match in matches]
     return CliResult([*notes, Output("table", rows=tuple(rows))], data, json_lines=True)
+
+
+def _outcome(session: SessionSummary) -> str:
+    """Describe how a session's turns ended: "solved", or "1 solved, 2 unsolved"."""
+    if not session.outcome:
+        return "unfinished" if session.turns else "empty"
+    numbers = Counter(session.outcomes)
+    if len(numbers) < 2:
+        return session.outcome
+    return ", ".join(f"{number} {outcome}" for outcome, number in numbers.items())
 
 
 def _title(match: SessionMatch, *, with_folder: bool) -> str:
@@ -199,7 +211,7 @@ def _as_json(match: SessionMatch) -> dict[str, object]:
     session = match.session
     return {
         **fields(session, "session", "title", "prompt", "workspace", "started", "used"),
-        **fields(session, "turns", "outcome", "files"),
+        **fields(session, "turns", "outcome", "outcomes", "files"),
         "parent": session.parent and session.parent.session,
         "parent_turn": session.parent and session.parent.turn,
         "found": match.line,

@@ -118,9 +118,9 @@ class Session:
         """The messages so far."""
         return self.talk.messages
 
-    def run(self, prompt: str) -> Iterator[Event]:
-        """Run one turn. The last event is TurnFinished, unless localagent itself fails."""
-        return self._carried_out(prompt, self._with_planner, "task")
+    def run(self, prompt: str, typed: str = "") -> Iterator[Event]:
+        """Run one turn, which ends with TurnFinished; `typed` is as in `TurnRequest`."""
+        return self._carried_out(prompt, self._with_planner, "task", typed)
 
     def run_command(self, line: str, *, share: bool = True) -> Iterator[Event]:
         """Run the user's command in the sandbox, as a turn without a model.
@@ -163,11 +163,11 @@ class Session:
         return self._recorded(chain(self._opening(), [PlanChanged(task, list(steps))]))
 
     def _carried_out(
-        self, prompt: str, carry_out: Callable[[Turn], _Events], kind: TurnKind
+        self, prompt: str, carry_out: Callable[[Turn], _Events], kind: TurnKind, typed: str = ""
     ) -> _Events:
         self._running = True
         try:
-            yield from self._recorded(self._events(prompt, carry_out, kind))
+            yield from self._recorded(self._events(prompt, carry_out, kind, typed))
         finally:
             self._running = False
             self._stop = threading.Event()
@@ -194,7 +194,7 @@ class Session:
             yield from (Warned(text) for text in (*self.warnings, *self.extension_warnings))
 
     def _events(
-        self, prompt: str, carry_out: Callable[[Turn], _Events], kind: TurnKind
+        self, prompt: str, carry_out: Callable[[Turn], _Events], kind: TurnKind, typed: str
     ) -> Iterator[Event]:
         yield from self._opening()
         yield from self._switch_now()
@@ -206,7 +206,7 @@ class Session:
         self._turn = Turn(
             services=replace(self.services, journal=self.journal_for(self.turns)),
             request=TurnRequest(
-                self.turns, prompt, self.check, list(self.conversation), kind, self.seed
+                self.turns, prompt, self.check, list(self.conversation), kind, self.seed, typed
             ),
             limits=self.limits,
             ledger=Ledger(exchange=self._turn.ledger.exchange if self._turn else None),

@@ -95,10 +95,10 @@ class React:
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out tool calls until `done` is accepted or a limit is reached."""
         services = turn.services
-        named = paths_in_task(turn.prompt, services.workspace, services.index.files())
+        named = paths_in_task(turn.typed, services.workspace, services.index.files())
         turn.task_paths = frozenset(p for p in named if not is_test(p))
         start = None
-        question = classify(turn.prompt) == "answer"
+        question = classify(turn.typed) == "answer"
         if not question:
             _, start = yield from baseline_check(turn)
         messages = self.opening(services, turn.conversation)
