@@ -55,6 +55,12 @@ def step_text(prompt: str) -> str:
     return _PLACE.sub("", prompt.strip().split("\n\n")[0])
 
 
+def code_name(step: str) -> str:
+    """The first code name in a plan's step, or ""."""
+    match = _NAME.search(step)
+    return match[match.lastgroup or 0].split(".")[-1] if match else ""
+
+
 def new_names(step: str, text: str) -> list[str]:
     """The code names in a plan's step that `text` does not contain, except Python's built-ins."""
     names = [match[match.lastgroup or 0].split(".")[-1] for match in _NAME.finditer(step)]

@@ -25,6 +25,9 @@ class LoopLimits:
     # reads the code for longer than a user waits.
     answer_share: float = 0.35
     earlier_share: float = 0.1  # Share of the window for earlier questions and answers
+    # What users see of the code in a prompt, on two or three lines: files, and excerpts of each
+    places: int = 5
+    place_spans: int = 4
     # Most files from earlier prompts that the next prompt names again
     repeated_files: int = 2
     output_chars: int = 4000  # Output of a check that the transcript keeps: the last screen

@@ -98,6 +98,7 @@ def _run(turn: Turn, work: Work, *first: Event) -> Generator[Event, None, None]:
         prompt_tokens=ledger.usage.prompt_tokens,
         reused_tokens=ledger.usage.reused_tokens,
         completion_tokens=ledger.usage.completion_tokens,
+        sources=list(result.sources),
     )
 
 

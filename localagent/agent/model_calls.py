@@ -204,11 +204,15 @@ def _generate(
         yield ModelRequested(purpose, transcript_form(request), stream, model.info.id)
     texts = dict.fromkeys(streams, "")
     stuck: set[int] = set()
+    reading: Reading | None = None
     started = time.monotonic()
     with contextlib.closing(model.generate_all(list(left.values()))) as chunks:
         for place, chunk in chunks:
             stream = streams[place]
             if isinstance(chunk, Finish):
+                if chunk.reason == "cancelled" and reading is not None and not texts[stream]:
+                    usage = _usage_of(reading, time.monotonic() - started)
+                    chunk = replace(chunk, usage=usage)
                 turn.ledger.exchange = Exchange(left[stream], model, chunk.usage, turn.ledger.texts)
                 if stream in stuck and chunk.reason == "cancelled":
                     chunk = replace(chunk, reason="length")
@@ -226,12 +230,18 @@ def _generate(
                     stuck.add(stream)
                     model.cancel(place)
             elif isinstance(chunk, Reading):
+                reading = chunk
                 yield _progress(turn, chunk, time.monotonic() - started)
             elif isinstance(chunk, ModelWarning):
                 yield Warned(chunk.text)
             seconds = turn.seconds_left()
             if turn.stop.is_set() or (seconds is not None and seconds <= 0):
                 model.cancel()
+
+
+def _usage_of(reading: Reading, seconds: float) -> Usage:
+    """The cost of a request that was stopped while the model read its prompt."""
+    return Usage(reading.done, reading.reused, prefill_seconds=seconds)
 
 
 def _progress(turn: Turn, chunk: Reading, seconds: float) -> ModelReading:

@@ -113,8 +113,15 @@ def gather(
     map_budget = int(budget * CONTEXT.map_share)
     left = budget - sum(one.tokens for one in excerpts) - map_budget
     lines = cache(lambda path: text_of(workspace, path, digests.__setitem__).splitlines())
-    others = [p for p in with_used_definitions(passages, lines, symbols) if p.path not in named]
-    files = _fill(others, lines, symbols, count, left, int(budget * CONTEXT.imports_share))
+    best = max((passage.score for passage in passages), default=0.0)
+    weak = {(p.path, p.line): p.score for p in passages if p.score < best * CONTEXT.relevance_floor}
+    others = [
+        p
+        for p in with_used_definitions(passages, lines, symbols)
+        if p.path not in named and p.score > weak.get((p.path, p.line), 0.0)  # or a used definition
+    ]
+    enough = int(budget * CONTEXT.enough_share)
+    files = _fill(others, lines, symbols, count, left, enough)
     reasons = {passage.path: "; ".join(passage.reasons) for passage in passages}
     excerpts += [
         CodeExcerpt(path, tuple(file.spans), file.text, file.tokens, reasons[path])
@@ -179,12 +186,19 @@ def _fill(
     symbols: Symbols,
     count: Count,
     budget: int,
-    import_tokens: int,
+    enough: int,
 ) -> dict[str, _File]:
-    """Excerpts of the passages that fit, in their order; the first files also get their imports."""
+    """Excerpts of the passages that fit, in their order; the first files also get their imports.
+
+    With `enough` tokens no more passages are added. A large passage may exceed `enough`, but not
+    `budget`.
+    """
     files: dict[str, _File] = {}
+    import_tokens = int(enough * CONTEXT.imports_share)
     misses = 0
     for passage in passages:
+        if sum(file.tokens for file in files.values()) >= enough:
+            break
         path = passage.path
         file = files.get(path) or _File(lines(path), symbols(path), [])
         last = min(passage.end_line, len(file.lines))

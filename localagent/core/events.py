@@ -364,7 +364,8 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The last event of a turn. `how` names the source of the result ("infill 7")."""
+    """The last event of a turn. `how` names the source of the result ("infill 7"). `sources` are
+    the places in the code that an answer names ("src/app.py:12 main")."""
 
     turn: int
     outcome: Outcome
@@ -377,6 +378,7 @@ class TurnFinished:
     prompt_tokens: int
     reused_tokens: int
     completion_tokens: int
+    sources: list[str] = field(default_factory=list)
 
 
 Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it below

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from localagent.agent.limits import LOOP
+from localagent.agent.planners.sources import places
 from localagent.agent.tool_calls.parse import has_call
 from localagent.agent.turn import Services, Turn
 from localagent.context.builder import Gathered, gather
@@ -28,10 +29,11 @@ from localagent.core.messages import Message, Part, PromptRecord
 
 @dataclass(frozen=True, slots=True)
 class QuestionPrompt:
-    """The whole prompt of a question, and its parts that no earlier prompt had."""
+    """The whole prompt of a question, its new parts, and all its `parts`."""
 
     messages: tuple[Message, ...]
     asked: PromptRecord
+    parts: tuple[Part, ...]
 
     def answer_event(self, text: str) -> MessageAdded:
         """Wrap an answer in an event that the next question's prompt can continue."""
@@ -71,13 +73,21 @@ def build_prompt(
             for part in thread.parts:
                 if part.path:
                     turn.ledger.record_file(part.path, part.sha256)
+            yield from _reading(prompt)
             return prompt
     if thread.upto:
         reason = "the window is full" if thread.messages else "the code shown before has changed"
         yield Step("compact", f"{reason}: asking again with the current code")
     prompt = _continue(turn, NONE, code, question)
     turn.ledger.texts |= kinds_of(prompt.asked.parts)
+    yield from _reading(prompt)
     return prompt
+
+
+def _reading(prompt: QuestionPrompt) -> Iterator[Event]:
+    """Name the code that the model reads now; the most useful code stands last in the prompt."""
+    if new := places(reversed(prompt.asked.parts)):
+        yield Step("read", f"reading {new}")
 
 
 def _gather(turn: Turn, named: Sequence[str]) -> _Code:
@@ -109,7 +119,8 @@ def _continue(turn: Turn, thread: Thread, code: _Code, question: str) -> Questio
     )
     system, *_ = opening(services, ())
     user = Message("user", asked.text)
-    return QuestionPrompt((system, *thread.messages, *asked.before, user), asked)
+    messages = (system, *thread.messages, *asked.before, user)
+    return QuestionPrompt(messages, asked, (*thread.parts, *asked.parts))
 
 
 def _parts(services: Services, thread: Thread, code: _Code) -> list[Part]:

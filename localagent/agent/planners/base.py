@@ -13,12 +13,16 @@ from localagent.core.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a turn ended. `how` names the step that succeeded, `check` the deciding command."""
+    """How a turn ended. `how` names the step that succeeded, `check` the deciding command.
+
+    `sources` are the places in the code that an answer names.
+    """
 
     outcome: Outcome
     summary: str
     check: str = ""
     how: str = ""
+    sources: tuple[str, ...] = ()
 
 
 class Planner(Protocol):

@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Generator, Sequence
 
+from localagent.agent.intent import code_name, new_names, step_text
 from localagent.agent.limits import LOOP
 from localagent.agent.model_calls import ask
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.repair.localize import paths_in_task
 from localagent.agent.turn import Services, Turn
+from localagent.context.builder import text_of
 from localagent.core.events import Event, PlanChanged, PlanStep, Step
 from localagent.core.messages import Message
 from localagent.models.base import Request
@@ -31,6 +33,10 @@ _CHECKING = re.compile(
     r"^(?:(?:re-?)?(?:run|execute)\b.*\b(?:tests?|check|suite|pytest)\b|test the\b|verify\b"
     r"|understand\b|review\b|analy[sz]e\b)",
     re.IGNORECASE,
+)
+# A step that changes a function, not one that may only use it.
+_CHANGES = re.compile(
+    r"^In (?P<path>[^\s:]+): (?P<rest>(?:change|fix|let|remove|rename|replace)\b.*)", re.IGNORECASE
 )
 _STATES = {"x": "done", "~": "unverified", "!": "failed"}
 _BOXES = {state: f"[{mark}]" for mark, state in _STATES.items()}
@@ -149,7 +155,7 @@ class MakePlan(PlannerDefaults):
         """Ask the model for a plan, which becomes the assistant's message."""
         yield Step("search", "looking for what the task is about")
         services = turn.services
-        named = paths_in_task(turn.prompt, services.workspace, services.index.files())
+        named = paths_in_task(turn.typed, services.workspace, services.index.files())
         task = services.prompts.render("plan/plan", task=turn.prompt.strip())
         prompt = yield from build_prompt(turn, named, task, LOOP.plan_tokens)
         yield from turn.drain_rule_warnings()
@@ -162,14 +168,36 @@ class MakePlan(PlannerDefaults):
             continues=True,
         )
         reply = yield from ask(turn, "plan", request, services.planning)
-        steps = [{"text": text, "state": "left"} for text in read_reply(reply.text)]
-        if not steps:
+        texts = [(text, moved_step(text, services)) for text in read_reply(reply.text)]
+        if not texts:
             return Result("unsolved", "the model wrote no plan; rephrase the task")
+        for old, new in texts:
+            if old != new:
+                yield Step("plan", f"moved a step to the file that defines its name: {new}")
         if dropped := dropped_items(reply.text):
             yield Step("plan", f"dropped {dropped} of the model's steps: repeated, or no change")
+        steps = [{"text": text, "state": "left"} for text in dict.fromkeys(new for _, new in texts)]
         yield PlanChanged(turn.prompt.strip(), steps)
         yield prompt.answer_event(numbered_list(steps))
         return Result("answered", numbered_list(steps))
+
+
+def moved_step(step: str, services: Services) -> str:
+    """The step, in the file that defines the name that it changes.
+
+    A small model often names the right function and the wrong file. The step stays as it is if the
+    name may belong into its file, or if several files define the name.
+    """
+    match = _CHANGES.match(step)
+    if match is None:
+        return step
+    names = new_names(step_text(step), text_of(services.workspace, match["path"]))
+    if not names or names[0] != code_name(match["rest"]):
+        return step
+    paths = {symbol.path for symbol in services.index.definitions(names[0])}
+    if len(paths) != 1 or match["path"] in paths:
+        return step
+    return f"In {paths.pop()}: {match['rest']}"
 
 
 def _likely_files(turn: Turn, named: Sequence[str]) -> list[str]:

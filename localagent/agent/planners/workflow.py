@@ -19,6 +19,7 @@ from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.model_calls import ask, choose
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
+from localagent.agent.planners.sources import sources_of
 from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.localize import (
@@ -58,7 +59,7 @@ class Workflow(PlannerDefaults):
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; the turn's summary becomes the assistant's message."""
         services = turn.services
-        named = paths_in_task(turn.prompt, services.workspace, services.index.files())
+        named = paths_in_task(turn.typed, services.workspace, services.index.files())
         kind = "edit" if turn.request.is_step else (yield from _classify(turn))
         if kind == "answer":
             return (yield from _answer(turn, named))
@@ -71,7 +72,7 @@ class Workflow(PlannerDefaults):
             raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
         turn.task_paths = frozenset(p for p in named if not is_test(p))
         check, start = yield from baseline_check(turn)
-        fixes = not turn.request.is_step and _asks_for_passing(turn.prompt)
+        fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
         if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)
         paths, start = yield from _localize(turn, named, start)
@@ -152,11 +153,11 @@ def _last_step_candidate(turn: Turn, boards: Sequence[Board]) -> Candidate | Non
 
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:
-    kind = classify(turn.prompt)
+    kind = classify(turn.typed)
     if kind != "unclear":
         return kind
     yield Step("classify", "understanding the request")
-    text = turn.services.prompts.render("workflow/classify", prompt=turn.prompt.strip())
+    text = turn.services.prompts.render("workflow/classify", prompt=turn.typed.strip())
     return (yield from choose(turn, "classify", [Message("user", text)], ["answer", "edit"]))
 
 
@@ -215,7 +216,8 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     reply = yield from ask(turn, "answer", request)
     text = reply.text.strip()
     yield prompt.answer_event(text)
-    return Result("answered", text)
+    named_places = sources_of(text, prompt.parts, turn.services.index.symbols)
+    return Result("answered", text, sources=tuple(named_places))
 
 
 def _finish(

@@ -69,3 +69,23 @@ def test_a_full_window_starts_the_prompt_anew(tmp_path: Path) -> None:
 def _question(turn: Turn, question: str, conversation: list[Message]):
     turn.request = type(turn.request)(1, question, conversation=list(conversation))
     return Workflow().plan(turn)
+
+
+def test_the_code_that_is_read_and_the_places_of_the_answer_are_named(tmp_path: Path) -> None:
+    (tmp_path / "calc.py").write_text(CODE)
+    turn = scripted_turn(tmp_path, QUESTIONS[0], replies=["`add` takes two numbers."])
+    events, result = run_events(Workflow().plan(turn))
+    assert [e.detail for e in events if isinstance(e, Step) and e.name == "read"] == [
+        "reading calc.py:1-2"
+    ]
+    assert result.sources == ("calc.py:1 add",)
+
+
+def test_files_that_only_a_piped_text_names_are_not_the_users_words(tmp_path: Path) -> None:
+    (tmp_path / "calc.py").write_text(CODE)
+    prompt = "fix the error\n\nFrom standard input:\nerror in calc.py line 2"
+    turn = scripted_turn(
+        tmp_path, prompt, replies=["nothing"] * 9, request={"typed": "fix the error"}
+    )
+    run_events(Workflow(seconds=0.01).plan(turn))
+    assert turn.task_paths == frozenset()

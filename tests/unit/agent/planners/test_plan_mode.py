@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from localagent.agent.limits import LOOP
 from localagent.agent.planners.plan_mode import (
     editable_text,
+    moved_step,
     numbered_list,
     read_edited,
     read_reply,
 )
+from tests.doubles.scripted_turn import scripted_turn
 
 TWO = ["Add a field to Cart in cart.py", "Use it in total()"]
 
@@ -88,3 +92,24 @@ def test_the_user_writes_as_he_likes() -> None:
         ("fifth", "left"),
     ]
     assert read_edited("# nothing\n\n") == []
+
+
+@pytest.mark.parametrize(
+    ("step", "moved"),
+    [
+        ("In report.py: change `main` so that it reads --week", "In cli.py: change `main`"),
+        ("In report.py: fix parse_args() for --week", "In cli.py: fix parse_args()"),
+        ("In report.py: change `total` so that it calls `main`", ""),
+        ("In report.py: use parse_args() in total", ""),
+        ("In report.py: change `nowhere` a bit", ""),
+        ("In cli.py: change `main` so that it reads --week", ""),
+        ("In a new file week.py: add a function main", ""),
+    ],
+)
+def test_a_step_moves_to_the_file_that_defines_what_it_changes(
+    tmp_path: Path, step: str, moved: str
+) -> None:
+    (tmp_path / "report.py").write_text("def total(works):\n    return sum(works)\n")
+    (tmp_path / "cli.py").write_text("def main():\n    pass\n\n\ndef parse_args():\n    pass\n")
+    turn = scripted_turn(tmp_path)
+    assert moved_step(step, turn.services).startswith(moved or step)

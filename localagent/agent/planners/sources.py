@@ -1,0 +1,67 @@
+"""The places of an answer: the code that its prompt holds, and the definitions that it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from localagent.agent.limits import LOOP
+from localagent.code.symbols import Symbol
+from localagent.core.messages import Part
+
+# Names as an answer writes them: in backticks, called, joined by "_", or in CamelCase.
+_MARKED = re.compile(r"`([^`\n]+)`")
+_WORD = re.compile(r"[^\W\d]\w*")
+_NAME = re.compile(r"[^\W\d]\w*(?=\()|[^\W\d]\w*_\w+|_\w+|[A-Z]+[a-z]\w*[A-Z]\w*")
+
+
+def places(parts: Iterable[Part]) -> str:
+    """The files and lines of the code in a prompt, best first: "a.py:3-9, 20-25; b.py:1-4"."""
+    spans: dict[str, list[str]] = {}
+    for part in parts:
+        if part.path:
+            lines = [
+                f"{first}-{last}" if last > first else f"{first}" for first, last in part.lines
+            ]
+            spans.setdefault(part.path, []).extend(lines)
+    named = [f"{path}:{', '.join(lines[: LOOP.place_spans])}" for path, lines in spans.items()]
+    more = len(named) - LOOP.places
+    return "; ".join(named[: LOOP.places]) + (f" and {more} more files" if more > 0 else "")
+
+
+def sources_of(
+    answer: str, parts: Sequence[Part], symbols: Callable[[str], Sequence[Symbol]]
+) -> list[str]:
+    """The definitions that `answer` names and its prompt holds, as "path:line name".
+
+    They come in the answer's order. A file that the answer names without a definition comes last.
+    """
+    names = _names(answer)
+    held: dict[str, list[tuple[int, int]]] = {}
+    for part in parts:
+        if part.path:
+            held.setdefault(part.path, []).extend(part.lines)
+    matches: list[tuple[int, str, str]] = []
+    for path, spans in held.items():
+        for symbol in symbols(path):
+            name = symbol.name.rsplit(".", 1)[-1]
+            inside = any(first <= symbol.line <= last for first, last in spans)
+            if inside and name in names:
+                matches.append((names[name], f"{path}:{symbol.line} {symbol.name}", path))
+    covered = {path for _, _, path in matches}
+    for path, spans in held.items():
+        file = path.rsplit("/", 1)[-1]
+        if path not in covered and file in answer and spans:
+            matches.append((len(answer) + answer.index(file), f"{path}:{spans[0][0]}", path))
+    return [text for _, text, _ in sorted(matches)][: LOOP.places]
+
+
+def _names(answer: str) -> dict[str, int]:
+    """The names in an answer, each with the position of its first mention."""
+    found: dict[str, int] = {}
+    for match in _NAME.finditer(answer):
+        found.setdefault(match[0], match.start())
+    for marked in _MARKED.finditer(answer):
+        for word in _WORD.finditer(marked[1]):
+            found[word[0]] = min(found.get(word[0], len(answer)), marked.start() + word.start())
+    return found
