@@ -17,9 +17,11 @@ from localagent.project.project import Project
 from localagent.project.prompt_commands import prompt_commands
 from localagent.session.factory import RunOptions, open_session
 from localagent.session.session import Session
+from localagent.ui.chat.aliases import ALIASES, SENTENCES, WORDS
 from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.commands.command import SlashCommand, user_command
 from localagent.ui.chat.commands.plan import make_plan
+from localagent.ui.chat.commands.rules import add_rule, is_rule
 from localagent.ui.chat.interface import (
     Answer,
     CommandInfo,
@@ -32,7 +34,7 @@ from localagent.ui.chat.interface import (
     UIRequest,
     UIRequestKind,
 )
-from localagent.ui.chat.mentions import mentions
+from localagent.ui.chat.mentions import mentions, missing_mentions
 from localagent.ui.chat.status import Branch, StatusTracker, where_it_runs
 from localagent.ui.chat.trust_prompt import TrustPrompt
 
@@ -143,13 +145,15 @@ class LiveChat:
             self._running.release()
 
     def _run_line(self, line: str) -> Iterator[Item]:
-        text = line.strip()
+        text = WORDS.get(line.strip(), line.strip())
         try:
             if is_command(text):
                 name, _, arguments = text[1:].partition(" ")
                 yield from self.command(name).run(self, arguments.strip())
             elif text.startswith("!"):
                 yield from self._run_shell(text)
+            elif is_rule(text):
+                yield from add_rule(self, text)
             elif text and self.mode == "plan" and classify(text) == "edit":
                 yield from make_plan(self, text)
             elif text:
@@ -159,6 +163,8 @@ class LiveChat:
 
     def ask(self, text: str) -> Iterator[Item]:
         """Run a turn for a task or question, and yield its events."""
+        if warning := missing_mentions(self.session.services.workspace, text):
+            yield Output("note", warning)
         if self._asks:
             yield from self.trust_prompt.ask(self)
         yield from self._run_turn(lambda: self.session.run(text))
@@ -201,6 +207,10 @@ class LiveChat:
         if name not in known:
             if name in self._prompts.unusable:
                 raise self._prompts.unusable[name]
+            if name in ALIASES:
+                return known[ALIASES[name]]
+            if name in SENTENCES:
+                raise UsageError(f"localagent has no command /{name}", SENTENCES[name])
             near = difflib.get_close_matches(name, list(known), 3)
             near += [each for each in known if len(name) > 1 and each.startswith(name)]
             near = list(dict.fromkeys(near))[:3]
@@ -228,11 +238,12 @@ class LiveChat:
         text: str = "",
         title: str = "",
         choices: Sequence[PickerChoice] = (),
+        default: int = 0,
     ) -> Iterator[UIRequest]:
         """Ask the front end for an action; `response` returns its answer."""
         self._requests += 1
         self._responses.pop(self._requests - 1, None)
-        yield UIRequest(self._requests, kind, text, title, tuple(choices))
+        yield UIRequest(self._requests, kind, text, title, tuple(choices), default)
 
     def resolve(self, request: int, value: str | None) -> None:
         self._responses[request] = value

@@ -45,11 +45,11 @@ class UIRequest:
 
     - "quit": leave. The front end closes the chat.
     - "clear": clear the screen for a new conversation.
-    - "theme": use the theme `text`. With "" list the themes.
+    - "theme": use the theme `text`.
     - "keys": show the key bindings.
     - "edit": open `text` in the user's editor. The answer is the edited text.
-    - "pick": let the user pick from `choices` below `title`. The answer is the value; the first
-      choice is the default.
+    - "pick": let the user pick from `choices` below `title`. The answer is the value; the choice
+      number `default` is picked at first.
     - "draft": put `text` into the input line for editing.
 
     The answer is None if the editor fails or the user presses Esc.
@@ -60,6 +60,7 @@ class UIRequest:
     text: str = ""
     title: str = ""
     choices: tuple[PickerChoice, ...] = ()
+    default: int = 0
 
 
 Item = Event | Output | UIRequest

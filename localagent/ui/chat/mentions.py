@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import sqlite3
 from collections.abc import Sequence
 
+from localagent.core.errors import OutsideWorkspace
 from localagent.index.store import Store, index_file
 from localagent.ui.chat.interface import Completion
 from localagent.workspace.workspace import Workspace
 
 MAX_COMPLETIONS = 30
 """Number of completions of each kind."""
+
+_PATH = re.compile(r"(?:^|(?<=\s))@(?P<path>[\w./+-]*[/.][\w./+-]*\w)")
 
 
 def mentions(workspace: Workspace, text: str) -> Sequence[Completion]:
@@ -27,6 +32,27 @@ def mentions(workspace: Workspace, text: str) -> Sequence[Completion]:
         *_definitions(workspace, text),
         *(Completion(name, "file") for name in inside[:MAX_COMPLETIONS]),
     ]
+
+
+def missing_mentions(workspace: Workspace, text: str) -> str:
+    """Return a warning about files that are named with "@" and do not exist, or ""."""
+    missing = [path for path in _PATH.findall(text) if not _exists(workspace, path)]
+    if not missing:
+        return ""
+    files = workspace.files()
+    names = {path.rsplit("/", 1)[-1]: path for path in reversed(files)}
+    near = difflib.get_close_matches(missing[0], files, 1)
+    near += [names[name] for name in difflib.get_close_matches(missing[0], names, 1)]
+    meant = f"; did you mean @{near[0]}?" if near else ""
+    return f"there is no file {', '.join(missing)}{meant}"
+
+
+def _exists(workspace: Workspace, path: str) -> bool:
+    """Return whether `path` is a file or folder, or the name of a definition with dots."""
+    try:
+        return workspace.path(path).exists() or bool(_definitions(workspace, path))
+    except (OSError, OutsideWorkspace):
+        return False
 
 
 def _definitions(workspace: Workspace, text: str) -> list[Completion]:

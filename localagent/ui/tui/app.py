@@ -151,7 +151,7 @@ class Tui:
             self.flush()
             loop.call_soon(self.agent.start)  # after the first prompt is drawn
             if self._start.first:
-                self.agent.submit(self._start.first)
+                self.agent.submit(self._start.first, drawn=False)
             return await self.app.run_async(handle_sigint=True, set_exception_handler=False)
         except EOFError:  # the terminal is gone
             return 128 + 1

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from rich.cells import cell_len
 from rich.text import Text
 
 from localagent.core.events import Question
@@ -29,6 +30,7 @@ Place = Literal["input", "question", "picker", "side"]
 """The receiver of keys: the input line, or a dialog."""
 
 VISIBLE_CHOICES = 10
+_MAX_COLUMN = 30  # cells of the first column, before the details
 # A key that the user meant for the draft must not answer a question. A key is meant for the draft
 # if it comes this soon after the last key, or this soon after the question appeared.
 _TYPING_SECONDS = 1.0
@@ -85,12 +87,15 @@ class Picker:
         first = max(min(self.at - VISIBLE_CHOICES // 2, len(choices) - VISIBLE_CHOICES), 0)
         rows = [Text(f"  {one_line(self.request.title or 'pick one')}", style="strong")]
         sign = ">" if symbols is ASCII else "❯"
-        for number, choice in enumerate(choices[first : first + VISIBLE_CHOICES], first):
+        visible = choices[first : first + VISIBLE_CHOICES]
+        column = max(cell_len(one_line(choice.text, 100)) for choice in visible) if visible else 0
+        for number, choice in enumerate(visible, first):
             picked = number == self.at
             row = Text(f"  {sign if picked else ' '} ", style="accent.strong")
             row.append(one_line(choice.text, 100), style="accent.strong" if picked else "")
             if choice.detail:
-                row.append(f"  {one_line(choice.detail, 100)}", style="faint")
+                room = " " * (min(column, _MAX_COLUMN) + 6 - row.cell_len)
+                row.append(f"{room}{one_line(choice.detail, 100)}", style="faint")
             rows.append(row)
         position = f"{self.at + 1} of {len(choices)}; " if len(choices) > VISIBLE_CHOICES else ""
         rows.append(Text(f"    {position}Enter takes it, Esc goes back", style="faint"))

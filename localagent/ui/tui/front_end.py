@@ -87,7 +87,7 @@ class TuiFrontEnd:
                 tui.app.create_background_task(self._edit(request.text, reply))
             case "pick":
                 tui.flush()
-                tui.dialogs.open_picker(Picker(request, reply))
+                tui.dialogs.open_picker(Picker(request, reply, request.default))
         if request.kind not in ("edit", "pick"):
             reply.set_result(None)
         tui.app.invalidate()
@@ -97,8 +97,7 @@ class TuiFrontEnd:
             self._tui.set_theme(name)
             text = f"theme {name}; to keep it: localagent config set theme {name}"
         else:
-            now = f"unknown theme {name!r}" if name else f"the theme is {self._tui.theme}"
-            text = f"{now}; themes: {', '.join(NAMES)}"
+            text = f"unknown theme {name!r}; themes: {', '.join(NAMES)}"
         self._tui.draw(Output("note", text))
 
     async def _edit(self, text: str, reply: Future[str | None]) -> None:

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prompt_toolkit.filters import Condition, has_focus, vi_mode
+from prompt_toolkit.filters import Condition, has_focus, is_searching, vi_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.key_bindings import _parse_key
 from prompt_toolkit.keys import Keys
 from rich.text import Text
 
 from localagent.core.errors import ConfigError, LocalAgentError
+from localagent.ui.chat.aliases import QUIT_LINES
 from localagent.ui.chat.interface import Chat, Output
 from localagent.ui.tui.agent_thread import LongOutput
 from localagent.ui.view.render import draw_prompt
+from localagent.ui.view.search_view import SearchLog
 
 if TYPE_CHECKING:
     from localagent.ui.tui.app import Tui
@@ -140,7 +142,7 @@ class InputKeys:
         self.table = key_table({})
         self._stopped_at = float("-inf")
         self._expanded = 0
-        self._newest_output: LongOutput | None = None
+        self._newest_output: LongOutput | SearchLog | None = None
 
     def bindings(self) -> KeyBindings:
         """Return the key bindings for `table`, and for the keys that no setting changes."""
@@ -154,6 +156,10 @@ class InputKeys:
         busy = Condition(lambda: self._tui.agent.busy)
         keys.add("escape", filter=in_line & busy & ~completing & ~vi_mode)(self._stop)
         keys.add("escape", filter=in_line & completing)(lambda _: buffer.cancel_completion())
+        keys.add("escape", filter=is_searching, eager=True)(lambda _: self._take_match())
+        empty = Condition(lambda: not buffer.text)
+        keys.add("?", filter=in_line & empty & ~vi_mode)(lambda _: self._show_keys())
+        keys.add("c-t", filter=in_line & empty)(lambda _: self._note("/plan shows the plan"))
         keys.add("<sigint>")(self._stop)
         keys.add(Keys.BracketedPaste, filter=in_line)(self._paste)
         folded = Condition(lambda: self._placeholder_length() > 0)
@@ -180,7 +186,7 @@ class InputKeys:
         tui, chat = self._tui, self._tui.agent.chat
         self._expanded = 0
         if tui.agent.busy and chat is not None:
-            if text.strip() in ("/quit", "/exit"):
+            if text.strip() in QUIT_LINES:
                 tui.leave(0)
                 return
             tui.queued.append(text.strip())
@@ -191,6 +197,12 @@ class InputKeys:
             tui.agent.submit(text)
         tui.app.invalidate()
 
+    def _note(self, text: str) -> None:
+        self._tui.note = text
+
+    def _show_keys(self) -> None:
+        self._tui.draw(Output("table", rows=key_rows(self.table)))
+
     def _newline(self, _event: KeyPressEvent) -> None:
         self._line.buffer.newline(copy_margin=False)
 
@@ -198,6 +210,8 @@ class InputKeys:
         buffer = self._line.buffer
         if buffer.complete_state:
             buffer.complete_next()
+        elif not buffer.text:
+            self._tui.note = "Shift-Tab changes the mode; @ and / begin names to complete"
         else:
             buffer.start_completion(select_first=True)
 
@@ -295,6 +309,13 @@ class InputKeys:
 
         if event.app.layout.has_focus(self._line.buffer):
             start_search(direction=SearchDirection.BACKWARD)
+
+    def _take_match(self) -> None:
+        """Keep the earlier input that the search found, with the cursor at its end."""
+        from prompt_toolkit.search import accept_search
+
+        accept_search()
+        self._line.buffer.cursor_position = len(self._line.buffer.text)
 
     def _paste(self, event: KeyPressEvent) -> None:
         self._line.buffer.insert_text(self._line.pastes.fold(event.data))

@@ -182,7 +182,10 @@ class TuiLayout:
 
     def _picker_rows(self) -> list[Text]:
         picker = self._state.dialogs.picker
-        return picker.rows(self._state.printer.symbols) if picker else []
+        rows = picker.rows(self._state.printer.symbols) if picker else []
+        for row in rows:
+            row.truncate(max(self._state.printer.width - 1, 8), overflow="ellipsis")
+        return rows
 
     def _completion_rows(self) -> list[Text]:
         state = self._state.line.buffer.complete_state
@@ -191,13 +194,14 @@ class TuiLayout:
         at, total = state.complete_index, len(state.completions)
         first = max(min((at or 0) - MAX_COMPLETIONS // 2, total - MAX_COMPLETIONS), 0)
         visible = state.completions[first : first + MAX_COMPLETIONS]
-        name_width = max(len(each.display_text) for each in visible)
+        name_width = max(cell_len(each.display_text) for each in visible)
         rows = []
         for number, each in enumerate(visible, first):
             style = "accent.strong" if number == at else ""
-            row = Text(f"  {each.display_text:<{name_width}}", style=style)
+            room = " " * (name_width - cell_len(each.display_text))
+            row = Text(f"  {each.display_text}{room}", style=style)
             row.append(f"  {each.display_meta_text}", style=style or "faint")
-            row.truncate(max(self._state.printer.width - 1, 8))
+            row.truncate(max(self._state.printer.width - 1, 8), overflow="ellipsis")
             rows.append(row)
         if total > len(visible):
             rows.append(Text(f"  {total - len(visible)} more (Up, Down)", "faint"))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.text import Text
 
 from localagent.ui.view.sanitize import clean
+from localagent.ui.view.screen import Hanging, Surface
 
+_LEAD = re.compile(r" *\d+ [-+ ]")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 _LONGEST = 400  # characters; words of longer lines are not compared
@@ -44,6 +46,17 @@ def diff_rows(diff: str) -> Iterator[Text]:
         else:
             yield from hunk.take(line)
     yield from hunk.end()
+
+
+def draw_diff(surface: Surface, rows: Sequence[Text], indent: int = 0) -> None:
+    """Draw rows of a diff; on a terminal, a long line of code continues below its own column."""
+    margin = " " * indent
+    for row in rows:
+        lead = _LEAD.match(row.plain)
+        if surface.live_line and lead:
+            surface.line(Hanging(Text(margin) + row[: lead.end()], row[lead.end() :]))
+        else:
+            surface.line(Text(margin) + row, wrap=False)
 
 
 def counts(diff: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from rich.text import Text
 from localagent.core.events import Question
 from localagent.tools.registry import spec_of
 from localagent.ui.chat.interface import Output
-from localagent.ui.view.diff import diff_rows, is_diff
+from localagent.ui.view.diff import diff_rows, draw_diff, is_diff
 from localagent.ui.view.format import count
 from localagent.ui.view.reply_stream import AnswerStream
 from localagent.ui.view.sanitize import clean, one_line
@@ -36,8 +36,7 @@ def draw_output(surface: Surface, item: Output) -> None:
             answer.feed(item.text)
             answer.end()
         case "diff":
-            for row in diff_rows(item.text):
-                surface.line(row, wrap=False)
+            draw_diff(surface, list(diff_rows(item.text)))
         case "table":
             _draw_table(surface, item.head, item.rows)
         case "text":
@@ -58,14 +57,13 @@ def draw_question(surface: Surface, question: Question) -> None:
     surface.line(hanging(Text("?", style="warn.strong"), body))
     if is_diff(question.preview):
         lines = list(diff_rows(question.preview))
-        visible = lines[:_MAX_DIFF_LINES]
-    else:
-        visible = lines = [Text(line) for line in clean(question.preview).rstrip().split("\n")]
-    for line in visible:
-        surface.line(Text("    ").append_text(line), wrap=False)
-    if len(lines) > len(visible):
-        hidden = count(len(lines) - len(visible), "more line")
-        surface.line(Text(f"    ... {hidden} not shown", style="warn"))
+        draw_diff(surface, lines[:_MAX_DIFF_LINES], indent=4)
+        if len(lines) > _MAX_DIFF_LINES:
+            hidden = count(len(lines) - _MAX_DIFF_LINES, "more line")
+            surface.line(Text(f"    ... {hidden} not shown", style="warn"))
+        return
+    for line in clean(question.preview).rstrip().split("\n"):
+        surface.line(Text(f"    {line}"), wrap=False)
 
 
 def verb(tool: str) -> str:

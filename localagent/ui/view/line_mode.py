@@ -1,7 +1,7 @@
 """An interactive session that draws no prompt: each line of input is one turn.
 
 The mode is used for input from a pipe, output to a file, and terminals that cannot redraw a line
-(TERM=dumb). The user answers questions with a letter and Enter.
+(TERM=dumb), or if the user asks for it (--plain). Questions take a letter and Enter.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TextIO
+
+from rich.text import Text
 
 from localagent.core.errors import Interrupted
 from localagent.core.events import Question, TurnFinished
@@ -34,17 +36,20 @@ def first_line(stdin: TextIO) -> str:
     return line
 
 
-def hold(open_chat: Callable[[bool], Chat], first: str) -> int:
+def hold(open_chat: Callable[[bool], Chat], first: str, *, plain: bool = False) -> int:
     """Run a whole session and return the exit code of its last turn. `first` is the first line.
 
-    `open_chat` gets True if stdin is a terminal, where a user can answer questions.
+    `open_chat` gets True if stdin is a terminal, where a user can answer questions. With `plain`,
+    no line is redrawn.
     """
     interactive = sys.stdin.isatty()
     with ExitStack() as stack:
-        screen = stack.enter_context(terminal_screen(sys.stdout))
+        screen = stack.enter_context(terminal_screen(sys.stdout, plain=plain))
         chat = open_chat(interactive)
         stack.callback(chat.close)
         asker = Asker(screen, sys.stdin.readline) if interactive else None
+        if interactive:
+            screen.line(Text("localagent: /help lists the commands, /quit leaves", "faint"))
         session = _LineSession(chat, screen, asker)
         for line in _input_lines(screen, first, echo=interactive):
             with _interruptible(chat):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from localagent.core.events import CheckFinished, FileChanged, Outcome, TurnFinished
-from localagent.ui.view.diff import diff_rows
+from localagent.ui.view.diff import diff_rows, draw_diff
 from localagent.ui.view.format import check_result, count, duration
 from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Surface, hanging, indented, labelled
@@ -55,27 +55,33 @@ class TurnReport:
     """Whether the turn only ran the check, as the user requested."""
 
     def last_check(self, command: str) -> CheckFinished | None:
-        """The last run of a check; None if it did not run."""
-        return next((c for c in reversed(self.checks) if c.command == command), None)
+        """The last run of a check on the workspace; None if it did not run."""
+        runs = (c for c in reversed(self.checks) if c.command == command and not c.candidate)
+        return next(runs, None)
 
 
 def draw_summary(
-    screen: Surface, event: TurnFinished, report: TurnReport, undo: str, *, brief: bool = False
+    screen: Surface, event: TurnFinished, report: TurnReport, undo: str, *, inside: bool = False
 ) -> None:
-    """Draw the summary of a turn; with `brief`, an answer or a user's check gets only its cost."""
+    """Draw the summary of a turn; `inside` a session, an answer or check gets only its cost."""
     answered = event.outcome == "answered" and not event.changed and report.answer_drawn
     check_only = report.is_user_check and event.outcome in ("answered", "unsolved")
-    brief = brief and (answered or check_only)
+    brief = inside and (answered or check_only)
     if not brief:
         screen.line()
         _draw_changes(screen, [c for c in report.changes if c.diff.strip() not in report.previews])
     if event.outcome == "unsolved":
         _draw_failing_output(screen, report.checks)
     if brief:
+        if event.sources:
+            screen.line(labelled([("sources", _sources(event))])[0])
         screen.line(indented(Text.assemble("took ", _cost(event), style="faint"), 2))
         return
     _draw_outcome(screen, event, report)
-    for row in labelled(_facts(event, report, undo)):
+    rows = _facts(event, report, undo)
+    if step := next_step(event, inside=inside):
+        rows.append(("next", Text(step)))
+    for row in labelled(rows):
         screen.line(row)
 
 
@@ -86,8 +92,7 @@ def _draw_changes(screen: Surface, changes: list[FileChanged]) -> None:
             screen.line(Text(f"{one_line(change.path)}: no text diff"))
             continue
         lines = list(diff_rows(change.diff))
-        for line in lines[: max(left, 0)]:
-            screen.line(line, wrap=False)
+        draw_diff(screen, lines[: max(left, 0)])
         if len(lines) > left:
             hidden = count(len(lines) - max(left, 0), "more line")
             screen.line(Text(f"... {hidden} of {one_line(change.path)}", style="faint"))
@@ -97,8 +102,9 @@ def _draw_changes(screen: Surface, changes: list[FileChanged]) -> None:
 
 
 def _draw_failing_output(screen: Surface, checks: list[CheckFinished]) -> None:
-    """Draw the end of the last failing check's output."""
+    """Draw the end of the last failing check's output, if possible of the workspace's check."""
     failing = [check for check in checks if not check.ok and check.output.strip()]
+    failing = [check for check in failing if not check.candidate] or failing
     if not failing:
         return
     lines = clean(failing[-1].output).strip("\n").split("\n")
@@ -121,6 +127,7 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
     if event.outcome == "answered":
         if event.changed:
             words = f"changed {count(len(event.changed), 'file')}; no check was run"
+            style = "strong"
         if not report.answer_drawn and event.summary:
             screen.line(Text(clean(event.summary)))
             screen.line()
@@ -129,8 +136,10 @@ def _draw_outcome(screen: Surface, event: TurnFinished, report: TurnReport) -> N
     unchanged = event.outcome not in ("solved", "answered", "unverified") and not event.changed
     if unchanged and "nothing was changed" not in words:
         words += " (nothing was changed)"
-    sign = {"ok": symbols.ok, "warn": symbols.warn, "bad": symbols.bad}[style]
-    screen.line(hanging(Text(sign, style=f"{style}.strong"), Text(words, style=f"{style}.strong")))
+    signs = {"ok": symbols.ok, "warn": symbols.warn, "bad": symbols.bad}
+    sign = signs.get(style, symbols.step)
+    style = f"{style}.strong" if style in signs else style
+    screen.line(hanging(Text(sign, style=style), Text(words, style=style)))
 
 
 def _facts(event: TurnFinished, report: TurnReport, undo: str) -> list[tuple[str, Text]]:
@@ -144,12 +153,35 @@ def _facts(event: TurnFinished, report: TurnReport, undo: str) -> list[tuple[str
         rows.append(("found by", Text(_how(event.how))))
     if event.changed:
         rows.append(("changed", Text(one_line(", ".join(event.changed), 1000))))
+    if event.sources:
+        rows.append(("sources", _sources(event)))
     rows.append(("took", _cost(event)))
     if report.session:
         rows.append(("session", Text(one_line(report.session))))
     if event.changed:
         rows.append(("undo", Text(undo)))
     return rows
+
+
+def next_step(event: TurnFinished, *, inside: bool) -> str:
+    """Return the one thing that the user may do next, or "" where an error has said it."""
+    match event.outcome:
+        case "unverified" if not event.check:
+            set_check = "config set check CMD"
+            return f"{'/' if inside else 'localagent '}{set_check} names a check for this project"
+        case "unverified":
+            return "read the diff; a test that runs the new lines would verify them"
+        case "unsolved" if inside:
+            return "name the file or function in the task; /check shows what fails"
+        case "unsolved":
+            return "name the file or function in the task, or try a larger model (--model ID)"
+        case "interrupted" if not inside:
+            return "localagent run --continue takes it up again"
+    return ""
+
+
+def _sources(event: TurnFinished) -> Text:
+    return Text("\n".join(one_line(place) for place in event.sources))
 
 
 def _cost(event: TurnFinished) -> Text:

@@ -18,12 +18,12 @@ from localagent.ui.chat.commands import cli_commands, commit, display, plan, ses
 from localagent.ui.chat.commands.command import SlashCommand
 
 COMMANDS: tuple[SlashCommand, ...] = (
-    *(display.HELP, work.MODEL, cli_commands.MODELS, work.MODE, plan.PLAN),
+    *(display.HELP, work.STATUS, work.MODEL, cli_commands.MODELS, work.MODE, plan.PLAN),
     *(work.CHECK, work.UNDO, work.REDO, sessions.DIFF, commit.COMMIT),
-    *(cli_commands.SEARCH, cli_commands.INDEX, display.CONTEXT),
+    *(cli_commands.SEARCH, cli_commands.MAP, cli_commands.INDEX, display.CONTEXT),
     *(sessions.COMPACT, sessions.CLEAR, cli_commands.SESSIONS, sessions.RESUME, sessions.FORK),
     *(cli_commands.EXPORT, cli_commands.PERMISSIONS, cli_commands.TRUST, work.SANDBOX),
-    *(cli_commands.AUDIT, cli_commands.INIT, cli_commands.CONFIG),
+    *(cli_commands.AUDIT, cli_commands.INIT, cli_commands.CONFIG, cli_commands.DOCTOR),
     *(display.THEME, display.KEYS, display.QUIT),
 )
 """All slash commands, in the order of the help text."""

@@ -77,6 +77,8 @@ def _trust(chat: LiveChat, text: str) -> Iterator[Item]:
 
 MODELS = _command("models", "[ACTION …]", "the models on this machine", "list", "list", "verify")
 INDEX = _command("index", "[status|build|drop]", "the index", "status", "status", "build", "drop")
+MAP = _command("map", "[PATH]", "what the repository or a file defines", ".")
+DOCTOR = _command("doctor", "", "what this machine has, and whether a run would work", "--quick")
 SEARCH = _command("search", "QUERY", "find code: in words, or def: ref: calls: …", "")
 SESSIONS = _command("sessions", "[ACTION …]", "recorded sessions", "list", "list", "rename", "show")
 PERMISSIONS = _command(

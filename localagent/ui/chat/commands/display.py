@@ -9,8 +9,9 @@ from localagent.agent.limits import LOOP
 from localagent.agent.repair.localize import paths_in_task
 from localagent.context.builder import gather
 from localagent.ui.chat.commands.command import SlashCommand, nothing_after
-from localagent.ui.chat.interface import Item
+from localagent.ui.chat.interface import Item, PickerChoice
 from localagent.ui.chat.output import Output
+from localagent.ui.view.theme import NAMES
 
 if TYPE_CHECKING:
     from localagent.agent.window_usage import Window
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _INPUT_ROWS = (
     ("/command", "one of the commands above"),
     ("!command", "run in the sandbox; the model sees the output (not with !!)"),
+    ("# text", "a rule for the model, added to your own rules after a yes"),
+    ("@file", "a file or definition of the project, anywhere in a message"),
     ("anything else", "a task or a question for the model"),
 )
 
@@ -67,7 +70,12 @@ def _help(chat: LiveChat, text: str) -> Iterator[Item]:
 
 
 def _theme(chat: LiveChat, text: str) -> Iterator[Item]:
-    yield from chat.request("theme", text)
+    if not text:
+        choices = [PickerChoice(name, name) for name in NAMES]
+        yield from chat.request("pick", title="Theme", choices=choices)
+        text = chat.response() or ""
+    if text:
+        yield from chat.request("theme", text)
 
 
 def _keys(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -84,6 +92,6 @@ CONTEXT = SlashCommand(
     "context", "[QUESTION]", "what fills the window, or the code that a question gets", _context
 )
 HELP = SlashCommand("help", "[COMMAND]", "this list", _help)
-THEME = SlashCommand("theme", "[NAME]", "list the color themes, or choose one", _theme)
+THEME = SlashCommand("theme", "[NAME]", "pick the colors", _theme)
 KEYS = SlashCommand("keys", "", "the key bindings", _keys)
 QUIT = SlashCommand("quit", "", "leave; the session can be resumed", _quit)

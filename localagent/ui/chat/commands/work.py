@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.core.errors import UsageError
-from localagent.core.events import MODES
+from localagent.core.events import MODES, Mode
+from localagent.models.catalog import manage
 from localagent.sandbox.base import network_access
 from localagent.ui.chat.commands.command import SlashCommand, from_words, nothing_after
-from localagent.ui.chat.interface import Completion, Item, Output
+from localagent.ui.chat.interface import Completion, Item, Output, PickerChoice
+from localagent.ui.view.format import size
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
@@ -24,27 +26,74 @@ def _redo(chat: LiveChat, turn: str) -> Iterator[Item]:
 
 
 def _model(chat: LiveChat, name: str) -> Iterator[Item]:
-    if name:
-        chat.finish_warm_up()
-        info = chat.session.switch(name)
-        yield Output("note", f"the model is {info.id} from now on")
-        return
     now = chat.status().model
-    rows = tuple((each, "in use" if each == now else "") for each in chat.session.models.names())
-    yield Output("table", rows=rows, title="/model ID switches the model")
+    if not name:
+        choices = _model_choices(chat, now)
+        at = next((n for n, choice in enumerate(choices) if choice.value == now), 0)
+        yield from chat.request("pick", title="Model", choices=choices, default=at)
+        name = chat.response() or now
+    if name == now:
+        yield Output("note", f"the model is {now}")
+        return
+    chat.finish_warm_up()
+    info = chat.session.switch(name)
+    yield Output("note", f"the model is {info.id} from now on")
+
+
+def _model_choices(chat: LiveChat, now: str) -> list[PickerChoice]:
+    """The models of the session, each with its size and whether it is on this machine."""
+    known = {row.entry.id: row for row in manage.list_models()}
+    choices = []
+    for name in chat.session.models.names():
+        words = ["in use"] if name == now else []
+        if row := known.get(name):
+            words += [size(row.entry.bytes)] if row.entry.bytes else []
+            words += ["not on this machine"] if row.state == "missing" else []
+        choices.append(PickerChoice(name, name, ", ".join(words)))
+    return choices
 
 
 def _models(chat: LiveChat, text: str) -> Sequence[Completion]:
     return [Completion(name) for name in chat.session.models.names() if name.startswith(text)]
 
 
+_MODE_WORDS: dict[Mode, str] = {
+    "plan": "read only",
+    "ask": "ask before changes and commands",
+    "auto-edit": "change files without asking",
+    "auto": "also run commands without asking, in the sandbox",
+}
+
+
 def _mode(chat: LiveChat, name: str) -> Iterator[Item]:
-    if name:
-        mode = next((mode for mode in MODES if mode == name), None)
-        if mode is None:
-            raise UsageError(f"unknown mode {name!r}", f"one of: {', '.join(MODES)}")
-        chat.set_mode(mode)
+    if not name:
+        choices = [PickerChoice(mode, mode, _MODE_WORDS[mode]) for mode in MODES]
+        at = MODES.index(chat.mode)
+        yield from chat.request("pick", title="Mode", choices=choices, default=at)
+        name = chat.response() or chat.mode
+    mode = next((mode for mode in MODES if mode == name), None)
+    if mode is None:
+        raise UsageError(f"unknown mode {name!r}", f"one of: {', '.join(MODES)}")
+    chat.set_mode(mode)
     yield Output("note", f"the mode is {chat.mode}; Shift-Tab goes to the next")
+
+
+def _status(chat: LiveChat, text: str) -> Iterator[Item]:
+    nothing_after("status", text)
+    status = chat.status()
+    limits = network_access(status.ports) if status.confined else "each command needs a yes"
+    used = f"{status.window_used:,} of {status.window:,} tokens"
+    rows = (
+        ("model", f"{status.model} ({status.where})"),
+        ("mode", f"{status.mode}: {_MODE_WORDS[status.mode]}"),
+        ("folder", status.workspace),
+        ("branch", status.branch),
+        ("sandbox", f"{status.sandbox}: {limits}"),
+        ("context", f"{used}; /context shows its parts"),
+        ("check", status.check or "has not run yet; /check runs it"),
+        ("session", status.session),
+    )
+    yield Output("table", rows=tuple(row for row in rows if row[1]))
 
 
 def _check(chat: LiveChat, text: str) -> Iterator[Item]:
@@ -75,7 +124,8 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
 
 UNDO = SlashCommand("undo", "[TURN]", "take back the changes of the last turn, or of TURN", _undo)
 REDO = SlashCommand("redo", "[TURN]", "take back an undo", _redo)
-MODEL = SlashCommand("model", "[ID]", "list the models, or switch to ID", _model, _models)
+MODEL = SlashCommand("model", "[ID]", "pick a model, or switch to ID", _model, _models)
+STATUS = SlashCommand("status", "", "model, mode, folder, sandbox, context and check", _status)
 MODE = SlashCommand(
     "mode", "[MODE]", "what localagent does without asking", _mode, from_words(*MODES)
 )

@@ -28,12 +28,20 @@ def entered(terminal: Tmux, line: str, wanted: str) -> str:
     return terminal.until(wanted, gone="working", after=f"> {line}\n")
 
 
+def picked(terminal: Tmux, line: str, wanted: str, *keys: str) -> None:
+    """Enter a command that opens a list, and pick from it."""
+    terminal.send(line)
+    terminal.until("Enter takes it", after=f"> {line}\n")
+    terminal.keys(*keys, "Enter")
+    terminal.until(wanted, gone="working", after=f"> {line}\n")
+
+
 def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> None:
     terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=100, height=90)
     entered(terminal, "/help undo", "take back the changes")
     entered(terminal, "/helf", "did you mean")
     entered(terminal, "/keys", "fg wakes it")
-    entered(terminal, "/theme", "high-contrast")
+    picked(terminal, "/theme", "theme dark; to keep it", "Down")
     entered(terminal, "/theme light", "to keep it")
     entered(terminal, "/theme pink", "unknown theme")
     golden("commands-front", terminal)
@@ -100,7 +108,7 @@ def test_commands_on_what_is_allowed(
     entered(terminal, "!echo made > made.txt", "took")
     entered(terminal, "/audit", "records")
     entered(terminal, "/audit verify", "head")
-    entered(terminal, "/mode", "the mode is ask")
+    picked(terminal, "/mode", "the mode is ask")
     entered(terminal, "/mode fast", "one of:")
     entered(terminal, "/mode plan", "the mode is plan")
     terminal.until("plan mode")
@@ -133,7 +141,7 @@ def test_another_model_in_mid_session(open_terminal: Open) -> None:
     terminal.start(program=str(Path(tmux_terminal.__file__).with_name("two_models_chat.py")))
     terminal.until("ask mode", gone="opening the session")
     entered(terminal, "what does add do?", "took")
-    entered(terminal, "/model", "switches the model")
+    picked(terminal, "/model", "the model is first")
     entered(terminal, "/model third", "known are")
     entered(terminal, "/model second", "from now on")
     entered(terminal, "what does add do, again?", "took")

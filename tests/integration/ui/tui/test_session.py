@@ -224,7 +224,7 @@ def test_a_commit(open_terminal: Open, scripted: Script, workspace_dir: Path) ->
     script = scripted("--- reply\nFix the sign in add\n")
     terminal = started(open_terminal, "--scripted", script, width=80, height=40)
     terminal.send("/commit")
-    terminal.until("cancel  commit nothing")
+    terminal.until("commit nothing")
     golden("commit-80", terminal)
     terminal.keys("Enter")
     terminal.until("committed as")

@@ -11,6 +11,7 @@ from memory_session import MemorySession
 from localagent.core.errors import ConfigError, UsageError
 from localagent.core.events import (
     Answer,
+    CandidateRejected,
     ModelReplied,
     ToolReturned,
     TurnFinished,
@@ -49,6 +50,7 @@ def test_the_first_line_is_entered_for_the_user(session: Open) -> None:
     )
     one.run(lambda user: user.see("you said /resume"))
     assert one.chat.lines == ["/resume"]
+    assert "> /resume" in one.shown  # FakeChat makes a turn of each line
 
 
 def test_lines_entered_during_a_turn_wait_in_the_chat(session: Open) -> None:
@@ -192,7 +194,6 @@ def test_a_choice_is_picked(session: Open, keys: str, value: str | None) -> None
     [
         ("theme", "light", "theme light; to keep it"),
         ("theme", "pink", "unknown theme 'pink'"),
-        ("theme", "", "the theme is none"),
         ("keys", "", "Ctrl-X Ctrl-E"),
         ("draft", "a draft", "> a draft"),
         ("clear", "", "then this"),
@@ -400,3 +401,70 @@ def test_the_last_turn_of_a_resumed_session_is_drawn(session: Open) -> None:
     assert "> what does add do?" in shown
     assert "It adds." in shown
     assert "> before" not in shown
+
+
+def test_a_question_mark_in_an_empty_line_shows_the_keys(session: Open) -> None:
+    def steps(user: MemorySession) -> None:
+        user.open()
+        user.type("?")
+        user.see("Ctrl-X Ctrl-E")
+        user.type("why?")
+        user.until(lambda: user.tui.line.buffer.text == "why?")
+
+    session(FakeChat()).run(steps)
+
+
+def test_a_picker_begins_at_the_present_choice(session: Open) -> None:
+    choices = tuple(PickerChoice(each, each) for each in ("one", "two", "three"))
+    chat = FakeChat([UIRequest(1, "pick", "", "a title", choices, 1), Output("text", "then this")])
+
+    def steps(user: MemorySession) -> None:
+        user.open()
+        user.type("pick\r")
+        user.see("Enter takes it")
+        user.type("\r")
+        user.see("then this")
+
+    one = session(chat)
+    one.run(steps)
+    assert one.chat.results == ["two"]
+
+
+def test_a_search_is_expanded_in_full(session: Open) -> None:
+    search = [CandidateRejected(1, "no change"), CandidateRejected(2, "it was tried before")]
+
+    def steps(user: MemorySession) -> None:
+        user.open()
+        user.type("go\r")
+        user.see("the end")
+        user.open()
+        user.type("\x0f")
+        user.see("the search: 2 candidates")
+        user.see("candidate 1: no change")
+
+    session(FakeChat([*search, Output("text", "the end")])).run(steps)
+
+
+@pytest.mark.parametrize(("key", "note"), [("\t", "Shift-Tab changes"), ("\x14", "/plan shows")])
+def test_keys_of_other_programs_name_what_does_it_here(session: Open, key: str, note: str) -> None:
+    def steps(user: MemorySession) -> None:
+        user.open()
+        user.type(key)
+        user.until(lambda: note in user.tui.note)
+
+    session(FakeChat()).run(steps)
+
+
+def test_escape_keeps_the_earlier_input_that_a_search_found(session: Open) -> None:
+    def steps(user: MemorySession) -> None:
+        user.open()
+        user.type("what does add do?\r")
+        user.see("you said what")
+        user.open()
+        user.type("\x12add")
+        user.see("search: add")
+        user.type("\x1b")
+        user.until(lambda: user.tui.line.buffer.text == "what does add do?")
+        user.until(lambda: user.tui.line.buffer.cursor_position == len("what does add do?"))
+
+    session(FakeChat()).run(steps)

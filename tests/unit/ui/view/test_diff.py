@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from localagent.ui.view.diff import diff_rows
+import io
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from localagent.ui.view.diff import diff_rows, draw_diff
+from localagent.ui.view.screen import Screen
 
 DIFF = """\
 --- a/x.py
@@ -55,3 +62,18 @@ def test_changed_words_are_marked() -> None:
 def test_lines_that_have_little_in_common_are_not_compared() -> None:
     whole = list(diff_rows("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-alpha beta\n+one(two, three)\n"))
     assert not [s for line in whole for s in line.spans if "word" in str(s.style)]
+
+
+@pytest.mark.parametrize(
+    ("live", "expected"),
+    [
+        (True, "100 -    return sum(line.price\n     for line in lines)\n"),
+        (False, "100 -    return sum(line.price for line in lines)\n"),
+    ],
+)
+def test_a_long_line_continues_below_its_own_column(live: bool, expected: str) -> None:
+    """On a terminal; elsewhere a line of code stays one line."""
+    out = io.StringIO()
+    screen = Screen(Console(file=out, width=32, color_system=None), live=live, tick=False)
+    draw_diff(screen, [Text("100 -    return sum(line.price for line in lines)")])
+    assert out.getvalue() == expected

@@ -1,0 +1,75 @@
+"""Slash commands of other programs: another name of a command here, or one sentence about it."""
+
+from __future__ import annotations
+
+ALIASES: dict[str, str] = {
+    **dict.fromkeys(("exit", "q", "bye", "logout"), "quit"),
+    **dict.fromkeys(("new", "reset"), "clear"),
+    **dict.fromkeys(("cost", "usage", "tokens", "stats"), "context"),
+    **dict.fromkeys(("settings", "config-show"), "config"),
+    **dict.fromkeys(("test", "lint"), "check"),
+    **dict.fromkeys(("themes", "color"), "theme"),
+    **dict.fromkeys(("summarize", "compress"), "compact"),
+    **dict.fromkeys(("history", "threads"), "sessions"),
+    **dict.fromkeys(("allowed-tools", "approvals"), "permissions"),
+    **dict.fromkeys(("architect", "todos"), "plan"),
+    **dict.fromkeys(("shortcuts", "keybindings", "hotkeys"), "keys"),
+    "continue": "resume",
+    "commands": "help",
+    "repo-map": "map",
+}
+"""For each name of other programs: the command here that does the same."""
+
+_NAME_FILES = "name files in your message: @src/app.py; the index finds others"
+_RULES = "your rules are in AGENTS.md; /init writes one, and # TEXT adds a rule of your own"
+_OWN_TOOLS = "localagent has no MCP servers; localagent docs extending shows how to add a tool"
+
+SENTENCES: dict[str, str] = {
+    **dict.fromkeys(("add", "drop", "ls", "read-only", "mention", "load", "save"), _NAME_FILES),
+    **dict.fromkeys(("run", "git", "bash", "shell", "terminal"), "!COMMAND runs in the sandbox"),
+    **dict.fromkeys(("ask", "code"), "send the question or the task alone; /mode plan only reads"),
+    **dict.fromkeys(("memory", "rules", "remember"), _RULES),
+    **dict.fromkeys(("mcp", "skills", "plugin", "plugins", "tools"), _OWN_TOOLS),
+    **dict.fromkeys(("agents", "agent", "bashes", "tasks"), "localagent has no subagents"),
+    **dict.fromkeys(("login", "connect", "bug", "feedback"), "localagent needs no account"),
+    **dict.fromkeys(("share", "unshare"), "nothing leaves this machine; /export FILE writes it"),
+    **dict.fromkeys(("rewind", "back", "checkpoint"), "Esc Esc goes back to the last message"),
+    **dict.fromkeys(("vim", "vi"), "/config set edit_mode vi; a new session then has vi's keys"),
+    **dict.fromkeys(("editor", "edit"), "Ctrl-X Ctrl-E opens your editor"),
+    **dict.fromkeys(("paste", "image", "voice"), "localagent reads text only; paste it here"),
+    **dict.fromkeys(
+        ("web", "browse", "search-web"), "there is no network here; /search finds code"
+    ),
+    **dict.fromkeys(("upgrade", "update", "release-notes"), "localagent never updates itself"),
+    **dict.fromkeys(
+        ("privacy-settings", "privacy"), "nothing leaves this machine: localagent doctor --airgap"
+    ),
+    **dict.fromkeys(("think", "effort", "fast"), "/model ID switches to a larger or smaller model"),
+    **dict.fromkeys(("statusline", "output-style"), "/config set status_line chooses its parts"),
+    **dict.fromkeys(("cd", "add-dir"), "a session stays in its folder: localagent -C DIR"),
+    **dict.fromkeys(("version", "about"), "localagent --version"),
+    **dict.fromkeys(("rename", "title"), "/sessions rename ID TITLE"),
+    "hooks": "localagent has no hooks; /check runs the project's check after each change",
+    "ide": "localagent works with every editor: it changes files, and you read the diff",
+    "copy": "select the text in the terminal; /export FILE writes the whole session",
+    **dict.fromkeys(
+        ("review", "security-review"), 'in a shell: git diff | localagent run "review this diff"'
+    ),
+}
+"""For each command that only other programs have: the sentence that names what helps here."""
+
+WORDS = {
+    **dict.fromkeys(("exit", "quit", ":q", ":q!", ":wq", "bye"), "/quit"),
+    "help": "/help",
+    "?": "/keys",
+}
+"""Lines without a slash that are commands nevertheless, because nobody means them as a task."""
+
+QUIT_LINES = frozenset(
+    [
+        "/quit",
+        *(word for word, line in WORDS.items() if line == "/quit"),
+        *(f"/{name}" for name, command in ALIASES.items() if command == "quit"),
+    ]
+)
+"""Every line that leaves the session, also while a turn runs."""

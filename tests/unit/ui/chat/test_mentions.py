@@ -1,0 +1,34 @@
+"""Files that a message names with "@" and that do not exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from localagent.ui.chat.mentions import missing_mentions
+from localagent.workspace.workspace import Workspace
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("explain @calc.py", ""),
+        ("explain @./calc.py and @lib/", ""),
+        ("explain @cal.py", "there is no file cal.py; did you mean @calc.py?"),
+        ("explain @stok.py", "there is no file stok.py; did you mean @lib/stock.py?"),
+        ("explain @stock.py", "there is no file stock.py; did you mean @lib/stock.py?"),
+        ("explain @nowhere/x.toml.", "there is no file nowhere/x.toml"),
+        ("write to ada@example.org", ""),
+        ("what does @property do?", ""),
+    ],
+)
+def test_a_file_that_does_not_exist_is_reported(tmp_path: Path, text: str, warning: str) -> None:
+    files = ("calc.py", "lib/stock.py")
+    (tmp_path / "lib").mkdir()
+    for name in files:
+        (tmp_path / name).touch()
+    workspace = SimpleNamespace(root=tmp_path, files=lambda: files, path=tmp_path.joinpath)
+    assert missing_mentions(cast(Workspace, workspace), text) == warning
