@@ -163,8 +163,8 @@ def staged_versions(root: Path, file: StagedFile) -> list[tuple[str, str]]:
 def select(root: Path, changed: Sequence[str]) -> CommitSelection:
     """The staged files or, if nothing is staged, the files in `changed` that differ from HEAD.
 
-    Raises UsageError if git is missing, if `root` has no repository of its own, or during a merge
-    or a rebase. Raises LocalAgentError if there is nothing to commit.
+    Raises UsageError if git or an author is missing, if `root` has no repository of its own, or
+    during a merge or a rebase. Raises LocalAgentError if there is nothing to commit.
     """
     _require_ready(root)
     try:
@@ -221,6 +221,13 @@ def _require_ready(root: Path) -> None:
             "larger repository or a linked work tree; localagent cannot commit there",
             "localagent commit-message writes a message for your own git commit",
         )
+    for key, example in (("user.name", '"Ada Lovelace"'), ("user.email", "ada@example.org")):
+        known = ask_git(root, "config", "--get", key)
+        if known is None or not known.stdout.strip():
+            raise UsageError(
+                f"git does not know who commits: {key} is not set",
+                f"git config --global {key} {example}",
+            )
     for name, (what, abort) in _UNFINISHED.items():
         if (root / ".git" / name).exists():
             raise UsageError(f"{what} is not finished", f"finish it with git, or: {abort}")
