@@ -46,6 +46,8 @@ def run(console: Console, options: list[str]) -> int:
     console.line(f"  cd {shlex.quote(str(folder))}")
     console.line(f"  {localagent} undo    # undoes the repair")
     console.line(f"  {localagent}         # an interactive session")
+    if not shutil.which("localagent"):
+        console.line(f"  ln -s {localagent} ~/.local/bin/    # then localagent alone starts it")
     return 0
 
 
