@@ -168,7 +168,7 @@ class Permissions:
             if self._matches(rule, tool, effect, subject):
                 reason = f"your rule {rule.action} {rule.tool} {rule.pattern!r}"
                 if rule.action == "allow" and effect == "execute" and not confined:
-                    reason = f"there is no sandbox, so {reason} is not enough"
+                    reason = f"commands run without a sandbox, so {reason} is not enough"
                     return Ruling("ask", "rule", reason)
                 return Ruling(rule.action, "rule", reason)
         return None
@@ -178,7 +178,7 @@ class Permissions:
     ) -> Ruling:
         if effect == "execute":
             if not confined:
-                return Ruling("ask", "default", "there is no sandbox on this machine")
+                return Ruling("ask", "default", "commands run without a sandbox")
             if tool == CHECK_TOOL:
                 return Ruling("allow", "default", "a check runs in an overlay that is discarded")
             return Ruling("ask", "default", "commands need your consent")

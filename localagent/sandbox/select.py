@@ -108,7 +108,7 @@ def choose(
     if kind is not None and kind not in KINDS:
         raise UsageError(f"unknown sandbox kind {kind!r}", f"one of: auto, {', '.join(KINDS)}")
     if kind == "none":
-        return Choice(PlainSandbox(), "it was requested")
+        return Choice(PlainSandbox(), "the setting sandbox is none")
     probes = ProbeCache.read()
     reasons: list[str] = []
     best = [each for each in CONFINING if each in allowed] or list(CONFINING)

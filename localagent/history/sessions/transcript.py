@@ -115,7 +115,8 @@ class SessionSummary:
     """One session in a list of sessions.
 
     `prompt` is the first task. `outcome` is the outcome of the last turn; "" if that turn did not
-    finish. `title` is "" if the session has none. `used` is the time of the last event of a turn.
+    finish. `outcomes` are those of all turns with a model. `title` is "" if the session has none.
+    `used` is the time of the last event of a turn.
     """
 
     session: str
@@ -128,6 +129,7 @@ class SessionSummary:
     title: str = ""
     used: str = ""
     parent: Parent | None = None
+    outcomes: tuple[str, ...] = ()
 
 
 class TranscriptWriter:
@@ -331,14 +333,17 @@ def list_sessions(workspace: Path | None = None) -> list[SessionSummary]:
 def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
     prompt = outcome = title = used = ""
     files: set[str] = set()
-    turns = 0
+    outcomes: list[str] = []
+    turns, by_model = 0, True
     for record in records(name, ("turn_started", "turn_finished", "file_changed", _TITLED)):
         if record["type"] == "turn_started":
             if record.get("kind", "task") == "task":
                 prompt = prompt or str(record.get("prompt", ""))
             turns, outcome = turns + 1, ""
+            by_model = record.get("kind") not in ("command", "check")
         elif record["type"] == "turn_finished":
             outcome = str(record.get("outcome", ""))
+            outcomes += [outcome] if by_model else []
         elif record["type"] == _TITLED:
             title = str(record.get("title", ""))
             continue
@@ -351,6 +356,7 @@ def _summary(name: str, about: dict[str, Any]) -> SessionSummary:
         *(name, started, workspace, prompt, outcome, changed, turns, title),
         used=used or started,
         parent=_parent(about),
+        outcomes=tuple(outcomes),
     )
 
 
