@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import textwrap
+import tokenize
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from localagent.agent.repair.line_edits import Function, parse
+
+STRING = 0.1
+"""The weight of a place in a string: most strings are messages that no test reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,30 @@ class FunctionText:
             starts[number] = at
             at += len(self.source[number - 1].encode()) + 1
         return starts
+
+    @cached_property
+    def _prose(self) -> list[tuple[int, int, int, bool]]:
+        """The comments and strings: a line's number, two columns, and whether it is a comment."""
+        lines = self.source[self.first - 1 : self.last]
+        found = []
+        try:
+            for token in tokenize.generate_tokens(iter(f"{line}\n" for line in lines).__next__):
+                if token.type in (tokenize.COMMENT, tokenize.STRING):
+                    (row, start), (_, end) = token.start, token.end
+                    before = len(lines[row - 1][:start].encode())
+                    size = len(lines[row - 1][start:end].encode())
+                    is_comment = token.type == tokenize.COMMENT
+                    found.append((row + self.first - 1, before, before + size, is_comment))
+        except (tokenize.TokenError, IndentationError):
+            pass  # a part of a file need not end well
+        return found
+
+    def weight(self, number: int, column: int) -> float:
+        """The weight of a place: none in a comment, a tenth inside of a string."""
+        for row, start, end, is_comment in self._prose:
+            if row == number and start < column < end:
+                return 0.0 if is_comment else self.read[number] * STRING
+        return self.read[number]
 
     @property
     def start(self) -> int:
@@ -145,7 +173,8 @@ def _weights_of_lines(function: Function, weights: Mapping[int, float]) -> dict[
         own = weights.get(node.lineno, 0.0)
         if node is function:
             own = max((weights.get(s.lineno, 0.0) for s in statements[1:]), default=0.0) / 4
-        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+        last = function.body[0].lineno - 1 if node is function else node.end_lineno
+        for number in range(node.lineno, max(node.lineno, last or 0) + 1):
             weighed[number] = own
     return weighed
 

@@ -42,11 +42,13 @@ def branches(function: FunctionText, places: Iterable[TokenPlace]) -> list[Token
     made: list[TokenBranch] = []
     for place in places:
         number, column = function.locate(place.start)
-        weight = function.read[number]
+        weight = function.weight(number, column)
         line = function.source[number - 1].encode()
         old = function.text.encode()[place.start : place.end].decode("utf-8", "replace")
         for option in place.options:
             if not weight or option.text in ("", old) or "\ufffd" in option.text:
+                continue
+            if option.text.lstrip().startswith("#"):
                 continue
             before, newline, _ = option.text.partition("\n")
             made.append(

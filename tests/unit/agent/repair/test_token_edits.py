@@ -137,3 +137,17 @@ def test_a_new_line_comes_before_the_old_one_around_it_or_in_its_place() -> None
     edits = line_end_edits(found, ".pop()", "        return prices")
     new = [(edit.replaced, edit.lines) for edit in usable(function, edits, set())]
     assert new[:2] == [(0, ("        prices.pop()",)), (1, ("        prices.pop()",))]
+
+
+def test_comments_and_texts_of_messages_are_no_places_for_edits() -> None:
+    text = 'def f(n):\n    raise E("ä", "too few")  # n is wrong\n'
+    function = read_function(text, 2, {2: 1.0}, [], 60)
+    assert function is not None
+    line = text.splitlines()[1].encode()
+    columns = {word: line.index(word) for word in (b"E(", b'"too', b"few", b"wrong")}
+    weights = {word: function.weight(2, column) for word, column in columns.items()}
+    assert weights == {b"E(": 1.0, b'"too': 1.0, b"few": 0.1, b"wrong": 0.0}
+    places = [place_of(function, " is", " #"), place_of(function, " wrong", " a")]
+    assert branches(function, [*places, place_of(function, " E", "  # E", " F")])[0].before == (
+        "    raise F"
+    )
