@@ -162,6 +162,8 @@ class SearchLimits:
     # Tokens that the model continues to the line's end; 16 side by side take two seconds
     alternative_branches: int = 48
     alternative_line_tokens: int = 16  # Most tokens of such a line's end
+    alternative_guards: int = 8  # Conditions for whose block the model writes a line
+    alternative_guard_tokens: int = 24  # Most tokens of such a line: an exception with its message
     alternative_edits: int = 400  # Most further candidates, from these lines and tokens
     # Candidates of the first batch; later ones take `alternative_batch_seconds` at the same rate
     alternative_first: int = 8

@@ -87,6 +87,10 @@ class FunctionText:
         """The byte of the text before which nothing may change."""
         return next((self._starts[n] for n, weight in self.read.items() if weight), 0)
 
+    def before(self, number: int) -> str:
+        """What the model reads before a line."""
+        return self.text.encode()[: self._starts[number]].decode()
+
     def locate(self, offset: int) -> tuple[int, int]:
         """The number of the line at a byte of the text, and the byte's column in the line."""
         numbers, starts = list(self._starts), list(self._starts.values())

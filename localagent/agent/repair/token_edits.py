@@ -89,6 +89,21 @@ def line_end_edits(branch: TokenBranch, reply: str, old: str) -> Iterator[LineEd
             yield LineEdit(number, 1, (head + rest,), score - 1 - 0.3 * (count + place))
 
 
+def guard_of(branch: TokenBranch, reply: str) -> str:
+    """The new line of a branch if it opens a block, such as "    if not x:"; otherwise ""."""
+    line = branch.before + reply.partition("\n")[0].rstrip()
+    return line if branch.starts and line.endswith(":") else ""
+
+
+def guard_edits(branch: TokenBranch, guard: str, reply: str) -> Iterator[LineEdit]:
+    """The edits that put a guard and one line of its block before a line."""
+    inner = " " * (len(guard) - len(guard.lstrip()) + 4)
+    statements = (reply.partition("\n")[0].strip(), "return", "continue")
+    for place, statement in enumerate(s for s in statements if s):
+        lines = (guard, inner + statement)
+        yield LineEdit(branch.number, 0, lines, branch.score - place)
+
+
 def usable(
     function: FunctionText, edits: Iterable[LineEdit], forms: set[str | None]
 ) -> Iterator[LineEdit]:

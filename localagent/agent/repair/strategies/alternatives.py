@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
-from localagent.agent.repair.candidates import Base, Board, Draft, best_text
+from localagent.agent.repair.candidates import Board, Draft, best_text
 from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
 from localagent.agent.repair.localize import suspicion, suspicious_lines
 from localagent.agent.repair.problem import Problem
@@ -21,6 +21,8 @@ from localagent.agent.repair.strategies.infill import must_hold
 from localagent.agent.repair.token_edits import (
     TokenBranch,
     branches,
+    guard_edits,
+    guard_of,
     line_end_edits,
     token_edits,
     usable,
@@ -40,14 +42,13 @@ def alternatives(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
     done: set[str] = set()
     while turn.services.model.info.raw_text and problem.language.can("mutation"):
         text, result = best_text(problem, board)
-        redacted = turn.services.redactor.redact(text)  # the search restores the secrets
-        if result is None or not result.failing or redacted in done:
+        text = turn.services.redactor.redact(text)  # as the model reads it; the search restores it
+        if result is None or not result.failing or text in done:
             yield []
             continue
-        done.add(redacted)
-        base = Base(text, result) if text == redacted else None
-        for function in _suspects(turn, problem, redacted, result):
-            yield from _function_drafts(function, base)
+        done.add(text)
+        for function in _suspects(turn, problem, text, result):
+            yield from _function_drafts(function)
             if best_text(problem, board)[1] is not result:
                 break
     yield []
@@ -74,7 +75,7 @@ def _suspects(
             return
 
 
-def _function_drafts(function: FunctionText, base: Base | None) -> Iterator[Sequence[Draft]]:
+def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
     """Read a function, then try tokens alone, then lines that the model writes."""
     replies: list[str] = []
     reading = RawText(function.text, function.start, SEARCH.alternative_options)
@@ -82,21 +83,31 @@ def _function_drafts(function: FunctionText, base: Base | None) -> Iterator[Sequ
     found = branches(function, load_places("".join(replies)))
     forms = {function.form()}
     edits = [edit for branch in found for edit in token_edits(branch)]
-    yield from _batches(function, base, edits, forms, SEARCH.alternative_tokens)
+    yield from _batches(function, edits, forms, SEARCH.alternative_tokens)
     written = [branch for branch in found if not branch.ends][: SEARCH.alternative_branches]
-    lines: dict[TokenBranch, str] = {}
-    yield [_question(_continue(function, branch), _keep(lines, branch)) for branch in written]
-    edits += [
-        edit
-        for branch, reply in lines.items()
-        for edit in line_end_edits(branch, reply, function.source[branch.number - 1])
-    ]
-    yield from _batches(function, base, edits, forms, SEARCH.alternative_edits)
+    lines = dict.fromkeys(written, "")
+    if written:
+        yield [_question(_continue(function, branch), _keep(lines, branch)) for branch in written]
+    guards = {b: guard for b, reply in lines.items() if (guard := guard_of(b, reply))}
+    bodies = dict.fromkeys(list(guards)[: SEARCH.alternative_guards], "")
+    if bodies:
+        yield [_question(_block(function, b, guards[b]), _keep(bodies, b)) for b in bodies]
+    for branch, reply in lines.items():
+        edits += line_end_edits(branch, reply, function.source[branch.number - 1])
+    for branch, reply in bodies.items():
+        edits += guard_edits(branch, guards[branch], reply)
+    yield from _batches(function, edits, forms, SEARCH.alternative_edits)
 
 
 def _continue(function: FunctionText, branch: TokenBranch) -> Request:
     prompt = RawText(function.text, branch=(branch.place, branch.token))
     return Request(prompt, max_tokens=SEARCH.alternative_line_tokens, stop=("\n",))
+
+
+def _block(function: FunctionText, branch: TokenBranch, guard: str) -> Request:
+    """The question for the first line of a guard's block."""
+    prompt = RawText(f"{function.before(branch.number)}{guard}\n")
+    return Request(prompt, max_tokens=SEARCH.alternative_guard_tokens, stop=("\n",))
 
 
 def _keep(lines: dict[TokenBranch, str], branch: TokenBranch) -> Callable[[str], None]:
@@ -117,11 +128,7 @@ def _question(request: Request, take: Callable[[str], None]) -> Draft:
 
 
 def _batches(
-    function: FunctionText,
-    base: Base | None,
-    edits: Sequence[LineEdit],
-    forms: set[str | None],
-    most: int,
+    function: FunctionText, edits: Sequence[LineEdit], forms: set[str | None], most: int
 ) -> Iterator[Sequence[Draft]]:
     """The likeliest edits as drafts, in batches that take two seconds to judge."""
     ranked = sorted(edits, key=lambda edit: -edit.score)
@@ -129,6 +136,6 @@ def _batches(
     end, size = time.monotonic() + SEARCH.alternative_seconds, SEARCH.alternative_first
     while ranked and (start := time.monotonic()) < end:
         batch, ranked = ranked[:size], ranked[size:]
-        yield [Draft.of_text(_NAME, function.file(edit), base) for edit in batch]
+        yield [Draft.of_text(_NAME, function.file(edit)) for edit in batch]
         rate = len(batch) / max(0.001, time.monotonic() - start)
         size = max(1, min(SEARCH.alternative_batch, int(SEARCH.alternative_batch_seconds * rate)))

@@ -119,7 +119,7 @@ class Generator:
     ) -> None:
         waiting, active = deque(runs), list[ReplyRun]()
         most = self._llm.parallel
-        if all(run.branches for run in waiting):
+        if all(run.passes for run in waiting):
             most = max(most, min(BRANCHES, self._llm.sequences - most))
         while waiting or active:
             if waiting and len(active) < most:
@@ -161,13 +161,11 @@ class Generator:
         began = time.monotonic()
         end = len(run.prompt) - min(1, run.request.max_tokens)
         lists, first = run.options > 0, self._first_place(run)
-        slot = self._slots.place(
-            run.memory, max(0, first - 1) if lists else end, shares=run.branches
-        )
+        slot = self._slots.place(run.memory, max(0, first - 1) if lists else end, shares=run.passes)
         run.slot = slot
         run.reused = slot.held
         self._report(request_id, run, slot.held, send)
-        if run.branches and slot.held < end:
+        if run.is_branch and slot.held < end:
             run.reason = "length"  # the text is gone, and reading it again costs more than it gives
             return
         fixed = self._fixed(run) if self._slots.keeps_files else 0
@@ -368,7 +366,7 @@ class Generator:
         if run.slot is not None:
             self._forget_unsaid(run.slot)
             self._slots.free(run.slot)
-            if run.branches:
+            if run.passes:
                 self._slots.clear(run.slot)  # so that branches push no other text out
             if run.request.continues:
                 self._slots.latest = run.slot

@@ -46,8 +46,13 @@ class ReplyRun:
         return prompt.options if isinstance(prompt, RawText) else 0
 
     @property
-    def branches(self) -> bool:
-        """Whether the reply continues a branch of a raw text."""
+    def passes(self) -> bool:
+        """Whether the reply continues a raw text, which no later prompt continues."""
+        return isinstance(self.request.prompt, RawText) and not self.options
+
+    @property
+    def is_branch(self) -> bool:
+        """Whether the reply continues a token in the middle of a raw text."""
         prompt = self.request.prompt
         return isinstance(prompt, RawText) and prompt.branch is not None
 

@@ -118,6 +118,18 @@ def test_a_line_is_put_before_another(tmp_path: Path) -> None:
     assert passed.text == "def half(n):\n    m = n\n    m += 1\n    return m // 2\n"
 
 
+def test_a_guard_gets_a_line_of_its_block(tmp_path: Path) -> None:
+    text = "def third(n):\n    m = n\n    return m / 3\n"
+    cases = {"test_three": ("third(3)", 1.0), "test_text": ("third('')", None)}
+    options = {" return": (" if", " m")}
+    replies = (" not m:", " = 0", "        return None")
+    turn, model = turn_with(tmp_path, text, cases, options, *replies)
+    passed = solve(turn)
+    assert passed is not None
+    assert "    if not m:\n        return None\n    return m / 3\n" in passed.text
+    assert model.prompts[-1].endswith("    m = n\n    if not m:\n")
+
+
 def test_a_backend_without_raw_text_is_not_asked(tmp_path: Path) -> None:
     cases = {"test_is": ("longest('ab', 2)", True)}
     turn, model = turn_with(tmp_path, BIGGER, cases, {" >": (" >=",)})

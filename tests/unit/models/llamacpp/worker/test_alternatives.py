@@ -101,3 +101,12 @@ def test_a_list_of_places_survives_the_way_through_a_reply() -> None:
     places = [TokenPlace(1, 3, 4, options), TokenPlace(2, 4, 9, ())]
     assert load_places(dump_places(places)) == places
     assert load_places("def f():\n    pass") == []
+
+
+def test_another_line_after_the_text_s_first_words_leaves_the_text_whole() -> None:
+    model = toy.ToyLlm(b"hi", batch=64)
+    generator = Generator(model)
+    Run(generator, several(listing()))
+    run = Run(generator, several(run_of(RawText(TEXT[:40] + "X"), stop=("\n",))))
+    assert (run.text, run.end.reused_tokens) == ("hi", 40)
+    assert [held for held in model.sequence if held] == [list(TEXT.encode())]
