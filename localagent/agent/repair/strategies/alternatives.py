@@ -1,8 +1,8 @@
 """One reading of a function gives many candidates: the tokens that the model expected there.
 
 Reading a function costs seconds, and then the likely other tokens of every place are known (ADR 6).
-The strategy reads the most suspicious functions one after another. First it tries these tokens
-alone, then it lets the model write on from the likeliest ones, many at once and to the line's end.
+The strategy reads the most suspicious functions, and tries these tokens alone. Then it lets the
+model write on from the likeliest ones, many at once and to the line's end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
@@ -34,6 +35,19 @@ from localagent.models.base import RawText, Request
 _NAME = "alternatives"
 
 
+@dataclass
+class _Reading:
+    """A function, the tokens that the model expected in it, and their edits.
+
+    `forms` are the syntax trees of the candidates so far.
+    """
+
+    function: FunctionText
+    forms: set[str | None]
+    found: list[TokenBranch] = field(default_factory=list)
+    edits: list[LineEdit] = field(default_factory=list)
+
+
 def alternatives(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """Try the other likely tokens in the suspicious functions of the best text.
 
@@ -47,8 +61,10 @@ def alternatives(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
             yield []
             continue
         done.add(text)
-        for function in _suspects(turn, problem, text, result):
-            yield from _function_drafts(function)
+        readings = [_Reading(f, {f.form()}) for f in _suspects(turn, problem, text, result)]
+        moves = [move(reading) for move in (_tokens, _lines) for reading in readings]
+        for drafts in itertools.chain.from_iterable(moves):
+            yield drafts
             if best_text(problem, board)[1] is not result:
                 break
     yield []
@@ -75,28 +91,32 @@ def _suspects(
             return
 
 
-def _function_drafts(function: FunctionText) -> Iterator[Sequence[Draft]]:
-    """Read a function, then try tokens alone, then lines that the model writes."""
-    replies: list[str] = []
-    reading = RawText(function.text, function.start, SEARCH.alternative_options)
-    yield [_question(Request(reading, max_tokens=0), replies.append)]
-    found = branches(function, load_places("".join(replies)))
-    forms = {function.form()}
-    edits = [edit for branch in found for edit in token_edits(branch)]
-    yield from _batches(function, edits, forms, SEARCH.alternative_tokens)
-    written = [branch for branch in found if not branch.ends][: SEARCH.alternative_branches]
-    lines = dict.fromkeys(written, "")
-    if written:
-        yield [_question(_continue(function, branch), _keep(lines, branch)) for branch in written]
+def _tokens(reading: _Reading) -> Iterator[Sequence[Draft]]:
+    """Read a function, then try tokens alone."""
+    function, replies = reading.function, list[str]()
+    prompt = RawText(function.text, function.start, SEARCH.alternative_options)
+    yield [_question(Request(prompt, max_tokens=0), replies.append)]
+    reading.found = branches(function, load_places("".join(replies)))
+    reading.edits = [edit for branch in reading.found for edit in token_edits(branch)]
+    yield from _batches(reading, SEARCH.alternative_tokens)
+
+
+def _lines(reading: _Reading) -> Iterator[Sequence[Draft]]:
+    """Let the model continue the likeliest tokens, and the guards that it writes by a line."""
+    function = reading.function
+    chosen = [branch for branch in reading.found if not branch.ends]
+    lines = dict.fromkeys(chosen[: SEARCH.alternative_branches], "")
+    if lines:
+        yield [_question(_continue(function, branch), _keep(lines, branch)) for branch in lines]
     guards = {b: guard for b, reply in lines.items() if (guard := guard_of(b, reply))}
     bodies = dict.fromkeys(list(guards)[: SEARCH.alternative_guards], "")
     if bodies:
         yield [_question(_block(function, b, guards[b]), _keep(bodies, b)) for b in bodies]
     for branch, reply in lines.items():
-        edits += line_end_edits(branch, reply, function.source[branch.number - 1])
+        reading.edits += line_end_edits(branch, reply, function.source[branch.number - 1])
     for branch, reply in bodies.items():
-        edits += guard_edits(branch, guards[branch], reply)
-    yield from _batches(function, edits, forms, SEARCH.alternative_edits)
+        reading.edits += guard_edits(branch, guards[branch], reply)
+    yield from _batches(reading, SEARCH.alternative_edits)
 
 
 def _continue(function: FunctionText, branch: TokenBranch) -> Request:
@@ -127,15 +147,13 @@ def _question(request: Request, take: Callable[[str], None]) -> Draft:
     return Draft(_NAME, request, build, may_be_cut=True, keeps_slot=True)
 
 
-def _batches(
-    function: FunctionText, edits: Sequence[LineEdit], forms: set[str | None], most: int
-) -> Iterator[Sequence[Draft]]:
-    """The likeliest edits as drafts, in batches that take two seconds to judge."""
-    ranked = sorted(edits, key=lambda edit: -edit.score)
-    ranked = list(itertools.islice(usable(function, ranked, forms), most))
+def _batches(reading: _Reading, most: int) -> Iterator[Sequence[Draft]]:
+    """The likeliest new edits as drafts, in batches that take two seconds to judge."""
+    ranked = sorted(reading.edits, key=lambda edit: -edit.score)
+    edits = list(itertools.islice(usable(reading.function, ranked, reading.forms), most))
     end, size = time.monotonic() + SEARCH.alternative_seconds, SEARCH.alternative_first
-    while ranked and (start := time.monotonic()) < end:
-        batch, ranked = ranked[:size], ranked[size:]
-        yield [Draft.of_text(_NAME, function.file(edit)) for edit in batch]
+    while edits and (start := time.monotonic()) < end:
+        batch, edits = edits[:size], edits[size:]
+        yield [Draft.of_text(_NAME, reading.function.file(edit)) for edit in batch]
         rate = len(batch) / max(0.001, time.monotonic() - start)
         size = max(1, min(SEARCH.alternative_batch, int(SEARCH.alternative_batch_seconds * rate)))
