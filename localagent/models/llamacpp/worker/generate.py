@@ -35,8 +35,9 @@ BRANCHES = 16
 """Branches of a text that are written side by side, without regard to `parallel`: they share nearly
 all cells. The default model writes 40 tokens a second in 4 rows, and 61 in 16."""
 
-LOGIT_ROWS = 64
-"""Rows of a step whose logits are all wanted. The logits of 150,000 tokens take 0.6 MB a row."""
+LOGIT_ROWS = 32
+"""Rows of a step whose logits are all wanted: as many as the longest draft has, so that they take
+no more memory. The logits of 150,000 tokens take 0.6 MB a row."""
 
 MOST_OPTIONS = 16
 """Most tokens that are reported for one place, so that a reply fits into a message."""
