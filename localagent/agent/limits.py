@@ -142,6 +142,7 @@ class SearchLimits:
     # Before, it had 160 lines: 1,200 to 1,500 tokens in a real module, or 30 to 45 s a place.
     infill_before: int = 36
     infill_after: int = 10
+    infill_docstring: int = 6  # Longest docstring that it shows
     infill_calls: int = 6  # Most signatures of functions, and of methods, that it shows
     infill_places: int = 12
     infill_samples: int = 12

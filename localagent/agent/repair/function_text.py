@@ -131,7 +131,7 @@ def read_function(
     source, last = tuple(text.splitlines()), function.end_lineno or function.lineno
     weighed = _weights_of_lines(function, weights)
     body = function.body[0].lineno
-    hidden = _docstring_lines(function)
+    hidden = docstring_lines(function)
     inside = [n for n in range(body, last + 1) if n not in hidden]
     window = max(
         range(max(1, len(inside) - most + 1)),
@@ -183,7 +183,7 @@ def _weights_of_lines(function: Function, weights: Mapping[int, float]) -> dict[
     return weighed
 
 
-def _docstring_lines(function: Function) -> range:
+def docstring_lines(function: Function) -> range:
     """The lines of the docstring; none if the function has only a docstring."""
     first = function.body[0]
     if ast.get_docstring(function, clean=False) is None or len(function.body) == 1:

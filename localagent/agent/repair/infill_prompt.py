@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from localagent.agent.limits import SEARCH
-from localagent.agent.repair.function_text import enclosing
+from localagent.agent.repair.function_text import docstring_lines, enclosing
 from localagent.agent.repair.line_edits import Function, parse
 from localagent.models.base import Infill
 
@@ -35,7 +35,9 @@ def infill_prompt(lines: Sequence[str], first: int, after: int, note: str = "") 
         before = [*lines[begin:top], comment, *lines[top : first - 1]]
         return Infill("".join(before), _after(lines, after, len(lines)))
     head = "".join(_head(lines, tree, function, owner))
-    body = _window(lines, function.body[0].lineno - 1, first - 1)
+    docstring = docstring_lines(function)
+    hidden = docstring.stop - 1 if len(docstring) > SEARCH.infill_docstring else 0
+    body = _window(lines, max(hidden, function.body[0].lineno - 1), first - 1)
     signature = lines[top : min(function.body[0].lineno - 1, first - 1)]
     prefix = head + comment + "".join(signature) + "".join(body)
     return Infill(prefix, _after(lines, after, function.end_lineno or len(lines)))

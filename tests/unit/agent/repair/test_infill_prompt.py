@@ -65,6 +65,15 @@ def test_of_a_long_file_the_function_its_class_and_the_signatures_it_calls() -> 
     assert prompt.suffix.count("\n") == 3
 
 
+def test_a_long_docstring_is_left_out() -> None:
+    lines = padded(MODULE.replace('"""Sum."""', '"""Sum.' + 9 * "\n        More." + '"""'))
+    place = at(lines, "count = ")
+    prefix = infill_prompt(lines, place, place + 1).prefix
+    assert prefix.endswith(
+        "    def total(self, goods):\n        prices = [self.price(g) for g in goods]\n"
+    )
+
+
 def test_all_places_of_a_function_share_their_prefix() -> None:
     body = "".join(f"    a{n} = {n}\n" for n in range(200))
     lines = padded(f"def many():\n{body}    return a1\n")
