@@ -168,7 +168,7 @@ class SearchLimits:
     alternative_edits: int = 400  # Most further candidates, from these lines and tokens
     # Candidates of the first batch; later ones take `alternative_batch_seconds` at the same rate
     alternative_first: int = 8
-    alternative_batch: int = 50  # Most candidates of a batch
+    alternative_batch: int = 100  # Most candidates of a batch
     alternative_batch_seconds: float = 2.0
     alternative_seconds: float = 15.0  # Seconds for tokens alone, and for the lines' ends
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
-from localagent.agent.repair.candidates import Board, Draft, best_text
+from localagent.agent.repair.candidates import Base, Board, Draft, best_text
 from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
 from localagent.agent.repair.localize import suspicion, suspicious_lines
 from localagent.agent.repair.problem import Problem
@@ -39,10 +39,12 @@ _NAME = "alternatives"
 class _Reading:
     """A function, the tokens that the model expected in it, and their edits.
 
-    `forms` are the syntax trees of the candidates so far.
+    `base` is the text that the edits change, None if the model does not see it as it is. `forms`
+    are the syntax trees of the candidates so far.
     """
 
     function: FunctionText
+    base: Base | None
     forms: set[str | None]
     found: list[TokenBranch] = field(default_factory=list)
     edits: list[LineEdit] = field(default_factory=list)
@@ -56,12 +58,14 @@ def alternatives(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequenc
     done: set[str] = set()
     while turn.services.model.info.raw_text and problem.language.can("mutation"):
         text, result = best_text(problem, board)
-        text = turn.services.redactor.redact(text)  # as the model reads it; the search restores it
-        if result is None or not result.failing or text in done:
+        redacted = turn.services.redactor.redact(text)  # the search restores the secrets
+        if result is None or not result.failing or redacted in done:
             yield []
             continue
-        done.add(text)
-        readings = [_Reading(f, {f.form()}) for f in _suspects(turn, problem, text, result)]
+        done.add(redacted)
+        base = Base(text, result) if text == redacted else None
+        found = _suspects(turn, problem, redacted, result)
+        readings = [_Reading(function, base, {function.form()}) for function in found]
         moves = [move(reading) for move in (_tokens, _lines) for reading in readings]
         for drafts in itertools.chain.from_iterable(moves):
             yield drafts
@@ -154,6 +158,6 @@ def _batches(reading: _Reading, most: int) -> Iterator[Sequence[Draft]]:
     end, size = time.monotonic() + SEARCH.alternative_seconds, SEARCH.alternative_first
     while edits and (start := time.monotonic()) < end:
         batch, edits = edits[:size], edits[size:]
-        yield [Draft.of_text(_NAME, reading.function.file(edit)) for edit in batch]
+        yield [Draft.of_text(_NAME, reading.function.file(edit), reading.base) for edit in batch]
         rate = len(batch) / max(0.001, time.monotonic() - start)
         size = max(1, min(SEARCH.alternative_batch, int(SEARCH.alternative_batch_seconds * rate)))
