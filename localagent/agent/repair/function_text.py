@@ -16,6 +16,11 @@ STRING = 0.1
 """The weight of a place in a string: most strings are messages that no test reads."""
 
 
+SIGNATURE = 0.02
+"""The weight of a signature, as a part of the most suspicious line's: a default may be wrong, but
+most of the tokens that a model expects there are other names and annotations."""
+
+
 @dataclass(frozen=True, slots=True)
 class LineEdit:
     """New `lines` in place of the next `replaced` lines from line `number` of a file.
@@ -167,8 +172,7 @@ def enclosing(tree: ast.Module, line: int) -> tuple[Function | None, ast.ClassDe
 def _weights_of_lines(function: Function, weights: Mapping[int, float]) -> dict[int, float]:
     """The weight of each line of a function: that of the innermost statement on it.
 
-    A trace has only the first line of a statement. The signature, which runs at import, weighs a
-    quarter of the most suspicious line.
+    A trace has only the first line of a statement. The signature runs at import.
     """
     weighed: dict[int, float] = {}
     statements = [node for node in ast.walk(function) if isinstance(node, ast.stmt)]
@@ -176,7 +180,8 @@ def _weights_of_lines(function: Function, weights: Mapping[int, float]) -> dict[
     for node in statements:
         own = weights.get(node.lineno, 0.0)
         if node is function:
-            own = max((weights.get(s.lineno, 0.0) for s in statements[1:]), default=0.0) / 4
+            own = max((weights.get(s.lineno, 0.0) for s in statements[1:]), default=0.0)
+            own *= SIGNATURE
         last = function.body[0].lineno - 1 if node is function else node.end_lineno
         for number in range(node.lineno, max(node.lineno, last or 0) + 1):
             weighed[number] = own

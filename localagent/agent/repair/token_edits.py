@@ -16,6 +16,7 @@ from localagent.agent.repair.function_text import FunctionText, LineEdit
 from localagent.models.alternatives import TokenPlace
 
 _PIECE = re.compile(r"\s*(?:\w+|\"[^\"]*\"|'[^']*'|[^\w\s])")
+_PROSE = ("#", '"""')  # begin a comment or a docstring
 _LEAST = 1e-4  # the least probability in a reply, where more digits are cut off
 
 
@@ -48,7 +49,7 @@ def branches(function: FunctionText, places: Iterable[TokenPlace]) -> list[Token
         for option in place.options:
             if not weight or option.text in ("", old) or "\ufffd" in option.text:
                 continue
-            if option.text.lstrip().startswith("#"):
+            if option.text.lstrip().startswith(_PROSE):
                 continue
             before, newline, _ = option.text.partition("\n")
             made.append(
