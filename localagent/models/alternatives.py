@@ -28,7 +28,8 @@ class TokenOption:
 class TokenPlace:
     """One token of a text, from byte `start` to `end`, and the tokens that the model expected.
 
-    `number` counts the tokens of the prompt from 0. The likeliest option comes first.
+    `number` counts the tokens of the prompt from 0. The last place is empty: it follows the text.
+    The likeliest option comes first.
     """
 
     number: int

@@ -93,8 +93,8 @@ class FunctionText:
         return next((self._starts[n] for n, weight in self.read.items() if weight), 0)
 
     def before(self, number: int) -> str:
-        """What the model reads before a line."""
-        return self.text.encode()[: self._starts[number]].decode()
+        """What the model reads before a line; all if the line comes after the text."""
+        return self.text.encode()[: self._starts.get(number)].decode()
 
     def locate(self, offset: int) -> tuple[int, int]:
         """The number of the line at a byte of the text, and the byte's column in the line."""

@@ -24,14 +24,16 @@ _LEAST = 1e-4  # the least probability in a reply, where more digits are cut off
 class TokenBranch:
     """A token in another place of a line: the line's text up to and with the token, and the rest.
 
-    `place` and `token` name it to the model. `rest` begins with the old token. `starts` says that
-    the token begins the line, `ends` that it ends it.
+    `place` and `token` name it to the model. `old` is the old line, None after the last line; its
+    `rest` begins with the old token. `starts` says that the token begins the line, `ends` that it
+    ends it.
     """
 
     place: int
     token: int
     number: int
     before: str
+    old: str | None
     rest: str
     starts: bool
     ends: bool
@@ -45,6 +47,9 @@ def branches(function: FunctionText, places: Iterable[TokenPlace]) -> list[Token
         number, column = function.locate(place.start)
         weight = function.weight(number, column)
         line = function.source[number - 1].encode()
+        after = column > len(line)
+        if after:  # a new line after the last one
+            number, column, line = number + 1, 0, b""
         old = function.text.encode()[place.start : place.end].decode("utf-8", "replace")
         for option in place.options:
             if not weight or option.text in ("", old) or "\ufffd" in option.text:
@@ -58,6 +63,7 @@ def branches(function: FunctionText, places: Iterable[TokenPlace]) -> list[Token
                     option.token,
                     number,
                     line[:column].decode("utf-8", "replace") + before,
+                    None if after else line.decode("utf-8", "replace"),
                     line[column:].decode("utf-8", "replace"),
                     column <= len(line) - len(line.lstrip()),
                     bool(newline),
@@ -69,19 +75,23 @@ def branches(function: FunctionText, places: Iterable[TokenPlace]) -> list[Token
 
 def token_edits(branch: TokenBranch) -> Iterator[LineEdit]:
     """The edits that put a token alone: before the old one, or in place of it and the next."""
+    if branch.old is None:
+        return
     rests = [""] if branch.ends else _endings(branch.rest)[:3]
     for number, rest in enumerate(rests):
         yield LineEdit(branch.number, 1, (branch.before + rest,), branch.score - number)
 
 
-def line_end_edits(branch: TokenBranch, reply: str, old: str) -> Iterator[LineEdit]:
-    """The edits that a branch and the model's continuation give; `old` is the old line."""
+def line_end_edits(branch: TokenBranch, reply: str) -> Iterator[LineEdit]:
+    """The edits that a branch and the model's continuation give."""
     new = reply.partition("\n")[0].rstrip()
     number, score, whole = branch.number, branch.score, branch.before + new
     if branch.starts:
         yield LineEdit(number, 0, (whole,), score)
+        if branch.old is None:
+            return
         if whole.endswith(":"):
-            yield LineEdit(number, 1, (whole, "    " + old), score)
+            yield LineEdit(number, 1, (whole, "    " + branch.old), score)
     yield LineEdit(number, 1, (whole,), score)
     pieces, endings = _PIECE.findall(new), _endings(branch.rest)
     for count in range(1, len(pieces)):

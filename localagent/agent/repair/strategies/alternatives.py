@@ -117,7 +117,7 @@ def _lines(reading: _Reading) -> Iterator[Sequence[Draft]]:
     if bodies:
         yield [_question(_block(function, b, guards[b]), _keep(bodies, b)) for b in bodies]
     for branch, reply in lines.items():
-        reading.edits += line_end_edits(branch, reply, function.source[branch.number - 1])
+        reading.edits += line_end_edits(branch, reply)
     for branch, reply in bodies.items():
         reading.edits += guard_edits(branch, guards[branch], reply)
     yield from _batches(reading, SEARCH.alternative_edits)

@@ -230,6 +230,7 @@ class Generator:
         slot, prompt = run.slot, run.prompt
         assert slot is not None
         ends = self.tokenize(run.request).ends
+        ends = (*ends, ends[-1])  # the place after the text is empty
         most = min(run.options, MOST_OPTIONS)
         places: list[TokenPlace] = []
         while slot.held < len(prompt):
@@ -239,7 +240,7 @@ class Generator:
             if not self._decode(rows, [run], lambda: cancelled(run.place)):
                 return
             slot.held = stop
-            for n in range(start + 1, min(stop + 1, len(prompt))):
+            for n in range(start + 1, stop + 1):
                 options = tuple(
                     TokenOption(token, self._llm.piece(token).decode("utf-8", "replace"), share)
                     for token, share in self._llm.likeliest(n - 1 - start, most)

@@ -121,7 +121,7 @@ def test_the_likeliest_token_on_the_most_suspicious_line_comes_first() -> None:
 def test_the_model_continues_a_line_whose_old_end_may_return_at_any_word() -> None:
     function = read()
     (found,) = branches(function, [place_of(function, ":\n            return", " is")])
-    edits = list(line_end_edits(found, " not None:\n            x", "        if prices:"))
+    edits = list(line_end_edits(found, " not None:\n            x"))
     new = [edit.lines[0] for edit in usable(function, edits, set())]
     assert new == ["        if prices is not None:"]
 
@@ -129,12 +129,12 @@ def test_the_model_continues_a_line_whose_old_end_may_return_at_any_word() -> No
 def test_a_new_line_comes_before_the_old_one_around_it_or_in_its_place() -> None:
     function = read()
     (found,) = branches(function, [place_of(function, " return prices", " if")])
-    edits = line_end_edits(found, " most:", "        return prices")
+    edits = line_end_edits(found, " most:")
     assert [edit.lines for edit in usable(function, edits, set())] == [
         ("        if most:", "            return prices")
     ]
     (found,) = branches(function, [place_of(function, " return prices", " prices")])
-    edits = line_end_edits(found, ".pop()", "        return prices")
+    edits = line_end_edits(found, ".pop()")
     new = [(edit.replaced, edit.lines) for edit in usable(function, edits, set())]
     assert new[:2] == [(0, ("        prices.pop()",)), (1, ("        prices.pop()",))]
 
@@ -151,3 +151,15 @@ def test_comments_and_texts_of_messages_are_no_places_for_edits() -> None:
     assert branches(function, [*places, place_of(function, " E", "  # E", " F")])[0].before == (
         "    raise F"
     )
+
+
+def test_a_line_may_follow_the_last_one() -> None:
+    function = read()
+    end = len(function.text.encode())
+    place = TokenPlace(9, end, end, (TokenOption(1, "       ", 0.5),))
+    (found,) = branches(function, [place])
+    assert list(token_edits(found)) == []
+    (edit,) = line_end_edits(found, " most += 1")
+    assert function.before(edit.number) == function.text
+    assert function.form(edit) is not None
+    assert "        return prices\n        most += 1\n\n    def other" in function.file(edit)

@@ -32,7 +32,10 @@ def test_a_text_is_read_once_and_each_place_from_the_start_on_has_its_options() 
     model = toy.ToyLlm(batch=16)
     run = Run(Generator(model), several(listing("abcdef", start=3)))
     places = load_places(run.text)
-    assert [(p.number, p.start, p.end) for p in places] == [(3, 3, 4), (4, 4, 5), (5, 5, 6)]
+    assert [(p.number, p.start, p.end) for p in places] == [
+        *((3, 3, 4), (4, 4, 5), (5, 5, 6)),
+        (6, 6, 6),  # after the text
+    ]
     assert places[0].options == (TokenOption(ord("d"), "d", 0.5), TokenOption(ord("e"), "e", 0.25))
     assert [row.token for step in model.steps for row in step] == list(b"abcdef")
     assert (run.reason, run.end.prompt_tokens, run.end.completion_tokens) == ("length", 6, 0)
@@ -41,7 +44,7 @@ def test_a_text_is_read_once_and_each_place_from_the_start_on_has_its_options() 
 def test_a_long_text_is_read_in_steps() -> None:
     model = toy.ToyLlm(batch=16)
     run = Run(Generator(model), several(listing()))
-    assert [p.number for p in load_places(run.text)] == list(range(1, len(TEXT)))
+    assert [p.number for p in load_places(run.text)] == list(range(1, len(TEXT) + 1))
     assert max(map(len, model.steps)) == 16
 
 
