@@ -107,10 +107,10 @@ def translate(
         return [*rest[1:], "--help"] if rest[1:2] else ["--help"]
     if word == "version" and not rest[1:]:
         return ["--version"]
+    if word in commands and word not in _RUN and not prints:
+        return _with_directory(before, rest)
     if word in _RUN or prints or _PRINT[0] in rest or _PRINT[1] in rest:
         return ["run", *before, *_run_words(rest[word in _RUN :])]
-    if word in commands:
-        return _with_directory(before, rest)
     if " " in word.strip():
         if not terminal or any(each.partition("=")[0] in _ONLY_RUN for each in rest):
             return ["run", *before, *_run_words(rest)]

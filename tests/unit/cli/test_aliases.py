@@ -51,6 +51,9 @@ def own(line: str, *, terminal: bool = True) -> str:
         ("run -- -p", "run -- -p"),
         ("--json", "--json"),
         ("undo 2", "undo 2"),
+        ("init --print", "init --print"),
+        ("-C dir init --print", "init --print -C dir"),
+        ("-p undo", "run undo"),
         ("", ""),
     ],
 )
