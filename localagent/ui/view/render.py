@@ -195,12 +195,14 @@ class Renderer:
 
     def _step(self, event: Step) -> None:
         self._end_replies()
-        self._end_search()
+        if event.name != "propose":  # the search goes on in another file
+            self._end_search()
         text = one_line(event.detail or event.name)
         if event.name not in _UNNAMED and text not in self._steps:
             self._print(self._screen.symbols.step, "accent", text)
             self._steps.add(text)
-        self._screen.status(text)
+        if self._search is None:
+            self._screen.status(text)
 
     def _in_search(self) -> SearchView:
         """Return the running search; begin one if none runs."""

@@ -160,6 +160,15 @@ def test_a_file_is_named_once() -> None:
     assert drawn([*start(), *judged(1, 9), again, *judged(2, 9)])[0].count("writing work.py") == 1
 
 
+def test_the_search_in_several_files_is_one_search() -> None:
+    other = Step("propose", "writing parse.py")
+    events = [*start(), *judged(1, 9), other, *judged(2, 11), Step("apply", "the end")]
+    text, _ = drawn(events, live=True)
+    assert statuses(text)[-2].startswith("trying: 2 candidates, best 11 of 19 pass, ")
+    assert "tried 2 candidates, best 11 of 19 pass\n" in text
+    assert "tried 1 candidate" not in text
+
+
 def test_the_log_keeps_the_newest_steps() -> None:
     log = SearchLog()
     for n in range(3000):
