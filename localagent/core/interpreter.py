@@ -6,8 +6,9 @@ name.
 
 from __future__ import annotations
 
-import os
 import sys
+
+from localagent.core.programs import safe_environment
 
 
 def python(*arguments: str) -> list[str]:
@@ -24,13 +25,5 @@ def plain_python(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with only the absolute folders of PYTHONPATH.
-
-    An empty entry of PYTHONPATH means the current folder.
-    """
-    variables = dict(os.environ)
-    folders = variables.pop("PYTHONPATH", "").split(os.pathsep)
-    absolute = [folder for folder in folders if os.path.isabs(folder)]  # noqa: PTH117
-    if absolute:
-        variables["PYTHONPATH"] = os.pathsep.join(absolute)
-    return variables
+    """This process's environment, without folders from which a command's files would be loaded."""
+    return safe_environment()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from localagent import __version__
 from localagent.core import paths
 from localagent.core.atomic import write_atomic
 from localagent.core.errors import SandboxError, UsageError
+from localagent.core.programs import find_program
 from localagent.egress import lock
 from localagent.sandbox.base import Command, Sandbox
 from localagent.sandbox.kinds.plain import PlainSandbox
@@ -217,7 +217,7 @@ def _record() -> Path:
 def _key() -> str:
     """Return a digest of everything that a result depends on: boot, code, user and folders."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    user = [os.geteuid(), str(paths.cache_dir()), sys.executable, shutil.which("bwrap")]
+    user = [os.geteuid(), str(paths.cache_dir()), sys.executable, find_program("bwrap")]
     # The egress lock makes a new user namespace for each process, so the outer one identifies the
     # user.
     users = lock.state().outside.user_namespace or os.readlink("/proc/self/ns/user")  # noqa: PTH115

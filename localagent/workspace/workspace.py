@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.core.errors import OutsideWorkspace, WorkspaceError
+from localagent.core.programs import register_workspace
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace import gitignore
 from localagent.workspace.git import run
@@ -55,6 +56,7 @@ class Workspace:
             raise WorkspaceError(
                 f"cannot read the folder {str(path)!r}: {reason}", "check its permissions"
             ) from None
+        register_workspace(root)
         return cls(root, given)
 
     @property

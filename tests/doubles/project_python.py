@@ -28,6 +28,8 @@ def project_bin() -> Path:
     version = f"{distribution('pytest').version}-{sys.version_info[0]}.{sys.version_info[1]}"
     place = Path(sys.prefix) / "share" / f"pytest-alone-{version}"
     if not place.is_dir():
+        if not os.access(sys.prefix, os.W_OK):  # another user runs the tests with the system's
+            return Path(sys.executable).parent
         made = Path(tempfile.mkdtemp(dir=_made(place.parent)))
         _fill(made)
         with contextlib.suppress(OSError):  # another process was faster

@@ -18,6 +18,7 @@ from typing import Any
 
 from localagent.core.errors import SandboxError
 from localagent.core.interpreter import plain_python
+from localagent.core.programs import safe_folders
 from localagent.sandbox.base import Command, CommandInput, CommandResult
 from localagent.sandbox.launcher.follow import FollowResult, OutputBuffer, follow
 
@@ -39,8 +40,8 @@ class Launcher:
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[3])
         code = _CODE.format(root=root)
-        # Without this variable, the interpreter itself may fail to start.
-        names = [name for name in ("LD_LIBRARY_PATH",) if name in os.environ]
+        # Without these folders, the interpreter itself may fail to start.
+        libraries = os.pathsep.join(safe_folders("LD_LIBRARY_PATH"))
         self._status, status = os.pipe()
         input_reader, self._input = os.pipe()
         try:
@@ -49,7 +50,7 @@ class Launcher:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={name: os.environ[name] for name in names},
+                env={"LD_LIBRARY_PATH": libraries} if libraries else {},
                 cwd="/",
                 pass_fds=(status, input_reader),
                 start_new_session=True,

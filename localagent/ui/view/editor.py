@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from localagent.core.errors import UsageError
+from localagent.core.programs import find_program, safe_environment
 
 _USUAL = ("nano", "vim", "vi", "emacs")
 
@@ -24,7 +24,7 @@ def open_editor(text: str, name: str = "message.md") -> str | None:
         path = Path(folder) / name
         path.write_text(text, encoding="utf-8")
         try:
-            done = subprocess.run([*command, str(path)], check=False)
+            done = subprocess.run([*command, str(path)], env=safe_environment(), check=False)
         except OSError as error:
             raise UsageError(
                 f"cannot start the editor {command[0]}: {error.strerror}",
@@ -37,9 +37,9 @@ def open_editor(text: str, name: str = "message.md") -> str | None:
 
 def _command() -> list[str]:
     for variable in ("VISUAL", "EDITOR"):
-        if words := os.environ.get(variable, "").strip():
-            return shlex.split(words)
+        if words := shlex.split(os.environ.get(variable, "")):
+            return [find_program(words[0]) or words[0], *words[1:]]
     for name in _USUAL:
-        if shutil.which(name):
-            return [name]
+        if program := find_program(name):
+            return [program]
     raise UsageError("no editor found", "set VISUAL or EDITOR to the command of your editor")
