@@ -1,4 +1,4 @@
-# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123, PTH211, PTH102
+# ruff: noqa: PTH101, PTH103, PTH108, PTH112, PTH116, PTH120, PTH123, PTH211, PTH102
 # (the launcher starts quickly, and pathlib is slow to import)
 """Apply one change to a snapshot.
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
+
+from localagent.core.trees import remove_tree
 
 _ALL = os.R_OK | os.W_OK | os.X_OK
 
@@ -34,7 +36,7 @@ def _replace(target: str, kind: str, data: bytes, mode: int | None) -> None:
         before = None
     if before is not None and not _keeps_entry(before, kind):
         if stat.S_ISDIR(before.st_mode):
-            _remove_tree(target)
+            remove_tree(target)
         else:
             os.unlink(target)
         before = None
@@ -49,16 +51,6 @@ def _replace(target: str, kind: str, data: bytes, mode: int | None) -> None:
         os.chmod(target, _mode(mode, before, 0o755))
     else:
         _write_file(target, data, _mode(mode, before, 0o644), before)
-
-
-def _remove_tree(folder: str) -> None:  # the import of shutil is slow
-    with _unlocked(folder), os.scandir(folder) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                _remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
-    os.rmdir(folder)
 
 
 def _keeps_entry(before: os.stat_result, kind: str) -> bool:

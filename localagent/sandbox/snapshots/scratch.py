@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 import threading
 import weakref
-from contextlib import suppress
 from pathlib import Path
 
 from localagent.core import paths
 from localagent.core.errors import SandboxError
 from localagent.core.locks import locked
+from localagent.core.trees import remove_tree
 
 _LOCK = "lock"
 _PREFIX = "agent-"
@@ -164,24 +162,3 @@ def _is_orphan(folder: Path) -> bool:
         return False
     os.close(held)
     return True
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove `folder`, even if it holds very deep folders or folders without permissions.
-
-    The next start of localagent removes the rest, if some remains.
-    """
-    with suppress(FileNotFoundError, RecursionError, OSError):
-        shutil.rmtree(folder)
-        return
-    for parent, names, _ in os.walk(folder):  # top down: a folder is unlocked first
-        for name in names:
-            path = Path(parent, name)
-            with suppress(OSError):
-                if not path.is_symlink():
-                    path.chmod(0o700)
-    with suppress(OSError, RecursionError):
-        shutil.rmtree(folder)
-    if folder.exists() and os.name == "posix":
-        # rm walks by descriptors, so it removes folders of any depth.
-        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
