@@ -242,24 +242,13 @@ def _hooks_folder(root: Path) -> Path:
 
 def _git(root: Path, *arguments: str) -> str | None:
     """Return the output of a git command, or None if git fails. The command must run no hook."""
-    from localagent.workspace.git.run import git_command, git_environment
+    from localagent.core.programs import find_program
+    from localagent.workspace.git.run import ask_git
 
-    command = git_command(root.resolve(), hooks=True)
-    if command is None or not root.is_dir():
-        raise UsageError("git is not installed, or there is no folder " + str(root))
-    try:
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=root,
-            env=git_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return os.fsdecode(done.stdout).strip() if done.returncode == 0 else None
+    if find_program("git") is None or not root.is_dir():
+        raise UsageError(f"git is not installed, or there is no folder {root}")
+    done = ask_git(root, *arguments, hooks=True)
+    return None if done is None or done.returncode else os.fsdecode(done.stdout).strip()
 
 
 def _hook_text(path: Path) -> str:

@@ -16,17 +16,19 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from localagent.core.errors import OutsideWorkspace
+from localagent.workspace.attributes import chown, copy_attributes, set_mode
 
 PathKind = Literal["file", "symlink", "dir", "absent", "special"]
 
 _DIR_FDS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _MODES = os.name != "nt"  # Windows has no permission bits, only a read-only flag
+_EFFECTIVE = os.access in os.supports_effective_ids
 _SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
 # With O_NONBLOCK, opening a named pipe does not wait for a writer.
 _READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
@@ -84,6 +86,17 @@ def open_below(root: Path, name: str) -> int:
         os.close(folder)
 
 
+def read_below(root: Path, name: str, limit: int) -> bytes:
+    """Return the first `limit` bytes of the regular file `name` below `root`.
+
+    Raises OSError, also if the file is a device or a pipe, or if a part of the path is a link.
+    """
+    with os.fdopen(open_below(root, name), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        return file.read(limit)
+
+
 def _descend(fd: int, parts: list[str]) -> int:
     """Open the folder at the path `parts` below the open folder `fd`, and close `fd`."""
     try:
@@ -113,11 +126,16 @@ class SafeDir:
 
     All methods may raise OSError. If a part of the path is a link, the error is NotADirectoryError
     or has the number ELOOP.
+
+    Folders and files of this user need no permissions: a method gives itself the permissions that
+    it lacks, and the end of the `with` block takes them away again. Until then, `stat` and `state`
+    report the modes without them.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
         self._fd: int | None = None
+        self._unlocked: dict[str, int] = {}  # the modes of paths before they were changed
 
     def __enter__(self) -> SafeDir:
         if _DIR_FDS:
@@ -128,8 +146,56 @@ class SafeDir:
 
     def __exit__(self, *exc: object) -> None:
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            try:
+                self._lock_again()
+            finally:
+                os.close(self._fd)
+                self._fd = None
+
+    def _lock_again(self) -> None:
+        """Restore the modes of all unlocked paths, the last one first."""
+        while self._unlocked:
+            path, mode = self._unlocked.popitem()
+            *parents, name = path.split("/")
+            with suppress(OSError):  # the path was deleted
+                folder = self._descend(parents, unlock=False)
+                try:
+                    set_mode(folder, name, mode)
+                finally:
+                    os.close(folder)
+
+    def _descend(self, parts: list[str], *, unlock: bool = True) -> int:
+        """Open the folder at the path `parts`; with `unlock`, also without permissions."""
+        assert self._fd is not None
+        fd = os.dup(self._fd)
+        try:
+            for number, part in enumerate(parts):
+                try:
+                    below = os.open(part, _FOLDER, dir_fd=fd)
+                    if not os.access(".", os.X_OK, dir_fd=below, effective_ids=_EFFECTIVE):
+                        os.close(below)
+                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), part)
+                except PermissionError:
+                    path = "/".join(parts[: number + 1])
+                    if not unlock or not self._unlock(fd, part, path, stat.S_IRWXU):
+                        raise
+                    below = os.open(part, _FOLDER, dir_fd=fd)
+                os.close(fd)
+                fd = below
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def _unlock(self, folder: int, name: str, path: str, needed: int) -> bool:
+        """Add permissions to an entry of this user; return False for other entries."""
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        mode = stat.S_IMODE(status.st_mode)
+        if status.st_uid != os.geteuid() or stat.S_ISLNK(status.st_mode) or mode & needed == needed:
+            return False
+        set_mode(folder, name, mode | needed)
+        self._unlocked.setdefault(path, mode)
+        return True
 
     # Reading
 
@@ -215,7 +281,7 @@ class SafeDir:
                 return ABSENT
             raise
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-        mode = stat.S_IMODE(status.st_mode) if _MODES else None
+        mode = self._unlocked.get(path, stat.S_IMODE(status.st_mode)) if _MODES else None
         if stat.S_ISLNK(status.st_mode):
             return PathState("symlink", stamp=stamp)
         if stat.S_ISREG(status.st_mode):
@@ -227,7 +293,12 @@ class SafeDir:
     def open(self, path: str) -> io.BufferedReader:
         """Open the regular file `path` for reading."""
         with self._folder_of(path) as (folder, name):
-            fd = os.open(folder.at(name), _READ, dir_fd=folder.fd)
+            try:
+                fd = os.open(folder.at(name), _READ, dir_fd=folder.fd)
+            except PermissionError:
+                if folder.fd is None or not self._unlock(folder.fd, name, path, stat.S_IRUSR):
+                    raise
+                fd = os.open(name, _READ, dir_fd=folder.fd)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", path)
@@ -244,15 +315,15 @@ class SafeDir:
 
     def children(self, path: str) -> list[str]:
         """The paths directly in the folder `path`, sorted."""
-        with self._folder_of(path) as (folder, name):
-            if folder.fd is None:
+        if self._fd is None:
+            with self._folder_of(path) as (folder, name):
                 names = [entry.name for entry in Path(folder.at(name)).iterdir()]
-            else:
-                fd = os.open(name, _FOLDER, dir_fd=folder.fd)
-                try:
-                    names = os.listdir(fd)  # noqa: PTH208 - of an open folder
-                finally:
-                    os.close(fd)
+        else:
+            fd = self._descend(path.split("/"))
+            try:
+                names = os.listdir(fd)  # noqa: PTH208 - of an open folder
+            finally:
+                os.close(fd)
         return [f"{path}/{name}" for name in sorted(names)]
 
     def writable(self, path: str) -> bool:
@@ -279,7 +350,7 @@ class SafeDir:
                 while chunk := content.read(_CHUNK):
                     file.write(chunk)
                 file.flush()
-                _copy_attributes(file.fileno(), folder.at(name), folder.fd, after)
+                copy_attributes(file.fileno(), folder.at(name), folder.fd, after)
                 if sync:
                     os.fsync(file.fileno())
 
@@ -292,6 +363,7 @@ class SafeDir:
         """Rename the temporary file `temp` to `path`; this replaces `path` in one step."""
         with self._folder_of(path) as (folder, name):
             os.replace(folder.at(temp), folder.at(name), src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+        self._unlocked.pop(path, None)
 
     def discard(self, path: str, temp: str) -> bool:
         """Delete the file `temp` next to `path`. Returns False if it does not exist."""
@@ -310,11 +382,13 @@ class SafeDir:
         """Delete the file or link `path`."""
         with self._folder_of(path) as (folder, name):
             os.unlink(folder.at(name), dir_fd=folder.fd)
+        self._unlocked.pop(path, None)
 
     def rmdir(self, path: str) -> None:
         """Delete the empty folder `path`."""
         with self._folder_of(path) as (folder, name):
             os.rmdir(folder.at(name), dir_fd=folder.fd)
+        self._unlocked.pop(path, None)
 
     def mkdir(self, path: str, mode: int) -> None:
         """Make the folder `path`."""
@@ -325,14 +399,14 @@ class SafeDir:
         """Set the mode of the folder `path` to that of `after`; as root, also the owner."""
         if not _DIR_FDS or after.mode is None:
             return
-        with self._folder_of(path) as (folder, name):
-            fd = os.open(name, _FOLDER, dir_fd=folder.fd)
+        fd = self._descend(path.split("/"))
         try:
             status = os.fstat(fd)
             if after.uid is not None and after.gid is not None:
-                _chown(fd, status, after.uid, after.gid)
+                chown(fd, status, after.uid, after.gid)
             if stat.S_IMODE(status.st_mode) != after.mode:
                 os.fchmod(fd, after.mode)
+            self._unlocked.pop(path, None)
         finally:
             os.close(fd)
 
@@ -355,7 +429,7 @@ class SafeDir:
         if self._fd is None:
             yield _Folder(None, self._checked_folder(parents)), name
             return
-        fd = _descend(os.dup(self._fd), parents)
+        fd = self._descend(parents)
         try:
             yield _Folder(fd, ""), name
         finally:
@@ -373,52 +447,6 @@ class SafeDir:
             if here.is_symlink() or (is_junction is not None and is_junction()):
                 raise NotADirectoryError(errno.ENOTDIR, "a link on the path", str(here))
         return str(here)
-
-
-def _copy_attributes(fd: int, old: str, dir_fd: int | None, after: PathState) -> None:
-    """Copy attributes to the open file `fd`: extended ones from `old`, owner and mode from `after`.
-
-    `old` is a file's name in the folder `dir_fd`. The mode is set last, because a change of the
-    owner or the access list may change the mode.
-    """
-    if after.uid is not None and after.gid is not None and hasattr(os, "fchown"):
-        _chown(fd, os.fstat(fd), after.uid, after.gid)
-    _copy_xattrs(fd, old, dir_fd)
-    if after.mode is not None and hasattr(os, "fchmod"):
-        os.fchmod(fd, after.mode)
-
-
-def _chown(fd: int, status: os.stat_result, uid: int, gid: int) -> None:
-    """Change the owner and the group of the open file `fd`, if the system allows it.
-
-    Only root can change the owner; other users can choose one of their own groups.
-    """
-    if (status.st_uid, status.st_gid) == (uid, gid):
-        return
-    try:
-        os.fchown(fd, uid if os.geteuid() == 0 else -1, gid)
-    except PermissionError:
-        pass
-
-
-def _copy_xattrs(fd: int, old: str, dir_fd: int | None) -> None:
-    """Copy the extended attributes (access lists, labels) of `old`, if the system allows it."""
-    if not hasattr(os, "listxattr"):
-        return
-    try:
-        source = os.open(old, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=dir_fd)
-    except OSError:
-        return  # a new file, or one that was a link
-    try:
-        for key in os.listxattr(source):
-            try:
-                os.setxattr(fd, key, os.getxattr(source, key))
-            except OSError:
-                continue  # reserved to the system, or not supported here
-    except OSError:
-        pass
-    finally:
-        os.close(source)
 
 
 def _outside(path: str) -> OutsideWorkspace:

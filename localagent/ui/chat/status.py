@@ -22,6 +22,7 @@ from localagent.core.events import (
 )
 from localagent.models.base import ModelInfo
 from localagent.ui.view.format import tests
+from localagent.workspace.safe_files import read_below
 
 BRANCH_SECONDS = 2.0
 """Seconds between two reads of the current branch."""
@@ -147,14 +148,17 @@ class Branch:
         return self._name
 
 
+_MAX_HEAD = 4096  # bytes of the file HEAD, which a repository may replace by a device
+
+
 def _read_branch(root: Path) -> str:
     for folder in (root, *root.parents):
         git = folder / ".git"
         try:
             if git.is_file():  # a work tree or submodule: "gitdir: PATH"
-                pointer = git.read_text(encoding="utf-8", errors="replace")
+                pointer = read_below(folder, ".git", _MAX_HEAD).decode("utf-8", "replace")
                 git = folder / pointer.removeprefix("gitdir:").strip()
-            head = (git / "HEAD").read_text(encoding="utf-8", errors="replace").strip()
+            head = read_below(git, "HEAD", _MAX_HEAD).decode("utf-8", "replace").strip()
         except OSError:
             continue
         return head.removeprefix("ref: refs/heads/") if head.startswith("ref: ") else head[:8]

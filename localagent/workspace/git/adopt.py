@@ -4,24 +4,29 @@ Localagent copies no file into `.git`. Instead git, outside of the sandbox and w
 these things and checks them:
 
 1. objects, with `unpack-objects --strict`, as in a fetch from an untrusted repository;
-2. branches and tags, each only if the user's repository still has the old value;
+2. the current branch, and branches and tags that the command line names, each only if the user's
+   repository still has the old value;
 3. the changed entries of the index.
 
-Hooks, settings and all other files in `.git` are not changed. See
+Nothing is adopted if `.git` holds links, or if a commit or the index holds a version of a file that
+no tool may write. Hooks, settings and all other files in `.git` are not changed. See
 docs/adr/0014-git-in-the-sandbox.md.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from localagent.core.changes import Change
+from localagent.core.errors import RefusedError
 from localagent.workspace.git.run import ask_git
+from localagent.workspace.safe_files import open_below, read_below
 
 LISTING = ".git/localagent-index"
 LIST_INDEX = f"git ls-files --stage -z > {LISTING} 2>/dev/null"
@@ -32,12 +37,21 @@ _OBJECT = re.compile(r"\.git/objects/([0-9a-f]{2}/(?:[0-9a-f]{38}|[0-9a-f]{62}))
 _REF = re.compile(r"\.git/(refs/(?:heads|tags)/[^\x00-\x20\x7f]+|refs/stash)")
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _BRANCH = re.compile(r"ref: (refs/heads/[^\x00-\x20\x7f]+)")
-_ENTRY = re.compile(rb"([0-7]{6}) ([0-9a-f]{40,64}) ([0-3])\t([^\0]+)", re.DOTALL)
+# An entry of `git ls-files --stage`, or of `git ls-tree`, which has a kind and no stage.
+_ENTRY = re.compile(
+    rb"([0-7]{6}) (?:blob |commit )?([0-9a-f]{40,64})(?: ([0-3]))?\t([^\0]+)", re.DOTALL
+)
 # Files in `.git` that git needs only for itself or writes again, so they are not adopted.
 _IGNORED = re.compile(
     r"\.git/(COMMIT_EDITMSG|ORIG_HEAD|AUTO_MERGE|FETCH_HEAD|gc\.log|logs(/.*)?|index|HEAD"
     r"|localagent-index|info(/exclude)?|objects(/info.*)?|.*\.lock)"
 )
+
+# Folders in `.git` in which git writes when changes are adopted.
+_WRITTEN = ("refs", "logs", "objects")
+_WRITERS = ("unpack-objects", "update-ref", "symbolic-ref", "update-index")
+_MAX_HEAD = 4096  # bytes
+_MAX_COMMITS = 1000  # of one command
 
 _Index = dict[bytes, tuple[bytes, ...]]
 
@@ -91,25 +105,119 @@ def environment(root: Path) -> dict[str, str]:
     return variables
 
 
-def adopt(root: Path, before: GitSnapshot, changes: Sequence[Change], why: str) -> Adoption:
+def adopt(
+    root: Path,
+    before: GitSnapshot,
+    changes: Sequence[Change],
+    line: str,
+    denies: Callable[[str], bool] = lambda _path: False,
+) -> Adoption:
     """Adopt the changes below `.git` that were made in an overlay into the repository in `root`.
 
-    LIST_INDEX must have run in the overlay. `why` is the message in the reflog. The result's `left`
-    reports changes that git refuses.
+    LIST_INDEX must have run in the overlay. `line` is the command line: the branches and tags that
+    it names may move, and the reflog quotes it. `denies` says that no tool may change a path. The
+    result's `left` reports changes that are refused.
     """
     inside = {c.path: c for c in changes if c.path.startswith(".git/") and c.kind != "dir"}
     left = [path for path, change in inside.items() if not _is_known(path, change)]
     objects = {m[1]: c.data for p, c in inside.items() if (m := _OBJECT.fullmatch(p))}
+    why = f"localagent: {' '.join(line.split())[:100]}"
     kept: list[str] = []
     try:
+        check_git_files(root)
         if objects:
             _adopt_objects(root, objects)
-        kept += _adopt_refs(root, before, inside, why)
+        refs, others = _moved_refs(before, inside, line)
+        left += others
+        after = _entries(inside[LISTING].data) if LISTING in inside else {}
+        _check_versions(root, before, [*refs.values()], after, denies)
+        kept += _adopt_refs(root, before, refs, why)
         kept += _adopt_head(root, before, inside, why)
-        kept += _adopt_index(root, before, inside)
-    except _Refused as error:
+        if ".git/index" in inside and LISTING in inside:
+            kept += _adopt_index(root, before, after)
+    except (_Refused, RefusedError) as error:
         left.append(f"git refused: {error}")
     return Adoption(tuple(kept), tuple(left))
+
+
+def check_git_files(root: Path) -> None:
+    """Raise RefusedError if git's files in `root`/.git lead to other places, by links or by name.
+
+    Git follows such links, and would write to the places.
+    """
+    top = root / ".git"
+    paths = [top / name for name in ("HEAD", "index", "packed-refs", *_WRITTEN)]
+    try:
+        paths += (top / "objects").iterdir()  # git writes new objects in these folders
+        waiting = [top / "refs", top / "logs"]
+        while waiting:
+            folder = waiting.pop()
+            if folder.is_dir() and not folder.is_symlink():
+                paths += (found := list(folder.iterdir()))
+                waiting += found
+    except OSError as error:
+        raise RefusedError(f"git's files cannot be read: {error.strerror}") from None
+    leading = [path for path in paths if path.is_symlink()]
+    leading += [path for name in ("commondir", "gitdir") if os.path.lexists(path := top / name)]
+    if leading:
+        raise RefusedError(f"{leading[0].relative_to(root)} leads git to another place")
+
+
+def _check_versions(
+    root: Path,
+    before: GitSnapshot,
+    tips: Sequence[str],
+    index: _Index,
+    denies: Callable[[str], bool],
+) -> None:
+    """Raise _Refused if new commits or the index hold a forbidden version of a file.
+
+    The user's own version is allowed, although no tool may write the file.
+    """
+    staged = {os.fsdecode(path): entry for path, entry in index.items()}
+    commits = _new_commits(root, before, tips)
+    changed = {p for p, entry in staged.items() if before.index.get(os.fsencode(p)) != entry}
+    if commits:
+        text = "".join(f"{commit}\n" for commit in commits)
+        options = ("--stdin", "-r", "-c", "--root", "--no-commit-id", "--name-only", "-z")
+        names = _git(root, "diff-tree", *options, text=text).split(b"\0")
+        changed |= {os.fsdecode(name) for name in names if name}
+    denied = sorted(path for path in changed if denies(path))
+    if not denied:
+        return
+    trees = [
+        _entries(_git(root, "ls-tree", "-r", "-z", "--full-tree", commit)) for commit in commits
+    ]
+    for path in denied:
+        known = {entry.split()[1] for entry in before.index.get(os.fsencode(path), ())}
+        entries = [entry for tree in (*trees, index) for entry in tree.get(os.fsencode(path), ())]
+        ids = {entry.split()[1] for entry in entries}
+        if any(id_ not in known | _present_id(root, path, len(id_)) for id_ in ids):
+            raise _Refused(f"no tool may change {path}")
+
+
+def _new_commits(root: Path, before: GitSnapshot, tips: Sequence[str]) -> list[str]:
+    """The commits that the refs `tips` add, newest first. Raises _Refused above the limit."""
+    if not tips:
+        return []
+    known = {*before.refs.values(), *(value for value in [before.head] if _ID.fullmatch(value))}
+    text = "".join(f"{tip}^0\n" for tip in tips) + "".join(f"^{value}\n" for value in known)
+    output = _git(root, "rev-list", f"--max-count={_MAX_COMMITS + 1}", "--stdin", text=text)
+    commits = output.decode().split()
+    if len(commits) > _MAX_COMMITS:
+        raise _Refused(f"the command made more than {_MAX_COMMITS} commits")
+    return commits
+
+
+def _present_id(root: Path, path: str, digits: int) -> set[bytes]:
+    """The object id, of so many hexadecimal digits, of the file's content in the workspace."""
+    try:
+        with os.fdopen(open_below(root, path), "rb") as file:
+            data = file.read()
+    except OSError:
+        return set()
+    hashing = hashlib.sha1 if digits == 40 else hashlib.sha256
+    return {hashing(b"blob %d\0" % len(data) + data).hexdigest().encode()}
 
 
 def _is_known(path: str, change: Change) -> bool:
@@ -134,13 +242,35 @@ def _adopt_objects(root: Path, objects: Mapping[str, bytes]) -> None:
     _git(root, "unpack-objects", "-q", "--strict", data=pack)
 
 
-def _adopt_refs(
-    root: Path, before: GitSnapshot, inside: Mapping[str, Change], why: str
-) -> list[str]:
-    new = {m[1]: v for p, c in inside.items() if (m := _REF.fullmatch(p)) and (v := _id(c))}
-    head = inside.get(".git/HEAD")
-    if head is not None and _id(head) and _ID.fullmatch(before.head):
-        new["HEAD"] = _id(head)
+def _moved_refs(
+    before: GitSnapshot, inside: Mapping[str, Change], line: str
+) -> tuple[dict[str, str], list[str]]:
+    """The refs that the command may move, with their new values, and the files of other refs.
+
+    These are HEAD, the branch that HEAD names before or after, and refs that the line names.
+    """
+    change = inside.get(".git/HEAD")
+    heads = [before.head, os.fsdecode(change.data).strip() if change is not None else ""]
+    current = {match[1] for head in heads if (match := _BRANCH.fullmatch(head))}
+    words = set(re.split(r"[\s'\"=:;&|()^~]+", line))
+    refs: dict[str, str] = {}
+    others: list[str] = []
+    for path, ref in inside.items():
+        match = _REF.fullmatch(path)
+        if match is None or not (value := _id(ref)):
+            continue
+        name = match[1]
+        short = re.sub(r"^refs/(?:heads/|tags/)?", "", name)
+        if name in current or short in words:
+            refs[name] = value
+        else:
+            others.append(path)
+    if change is not None and _id(change) and _ID.fullmatch(before.head):
+        refs["HEAD"] = _id(change)
+    return refs, others
+
+
+def _adopt_refs(root: Path, before: GitSnapshot, new: Mapping[str, str], why: str) -> list[str]:
     lines = []
     for name, value in sorted(new.items()):
         old = before.head if name == "HEAD" else before.refs.get(name, "0" * len(value))
@@ -170,10 +300,7 @@ def _adopt_head(
     return [f"HEAD is {branch[1]}"]
 
 
-def _adopt_index(root: Path, before: GitSnapshot, inside: Mapping[str, Change]) -> list[str]:
-    if ".git/index" not in inside or LISTING not in inside:
-        return []
-    after = _entries(inside[LISTING].data)
+def _adopt_index(root: Path, before: GitSnapshot, after: _Index) -> list[str]:
     changed = [p for p in {**before.index, **after} if before.index.get(p) != after.get(p)]
     lines = []
     for path in sorted(changed):
@@ -198,15 +325,15 @@ def _entries(listing: bytes) -> _Index:
     """
     entries: dict[bytes, tuple[bytes, ...]] = {}
     for line in listing.split(b"\0"):
-        match = _ENTRY.fullmatch(line)
-        if match:
-            entries[match[4]] = (*entries.get(match[4], ()), b" ".join(match.groups()[:3]))
+        if match := _ENTRY.fullmatch(line):
+            mode, id_, stage, path = match.groups()
+            entries[path] = (*entries.get(path, ()), b" ".join((mode, id_, stage or b"0")))
     return entries
 
 
 def _head(root: Path) -> str:
     try:
-        return os.fsdecode((root / ".git/HEAD").read_bytes()).strip()
+        return os.fsdecode(read_below(root, ".git/HEAD", _MAX_HEAD)).strip()
     except OSError:
         return ""
 
@@ -224,11 +351,35 @@ def _git(
 
     `objects` is a folder of objects that replaces the repository's own.
     """
-    variables = {"GIT_OBJECT_DIRECTORY": objects} if objects else {}
-    done = ask_git(root, *arguments, text=data or os.fsencode(text), variables=variables)
+    writes = arguments[0] in _WRITERS
+    variables = _without_hooks(root) if writes else {}
+    variables |= {"GIT_OBJECT_DIRECTORY": objects} if objects else {}
+    folders = [root / ".git"] if writes else []
+    done = ask_git(
+        root, *arguments, text=data or os.fsencode(text), variables=variables, writable=folders
+    )
     if done is None:
         raise _Refused("git is missing or did not respond")
     if done.returncode:
         errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise _Refused(errors[0][:200] if errors else f"exit code {done.returncode}")
     return done.stdout
+
+
+def _without_hooks(root: Path) -> dict[str, str]:
+    """Variables that switch off the hooks that git's settings define (since git 2.54).
+
+    The setting core.hooksPath does not concern these hooks.
+    """
+    done = ask_git(root, "config", "--includes", "--list", "--name-only", "-z")
+    keys = os.fsdecode(done.stdout).split("\0") if done is not None else []
+    names = {key[5:].rpartition(".")[0] for key in keys if key.lower().startswith("hook.")}
+    settings = [
+        (f"hook.{name}.{key}", value)
+        for name in sorted(filter(None, names))
+        for key, value in (("enabled", "false"), ("event", ""), ("command", "false"))
+    ]
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for number, (key, value) in enumerate(settings):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localagent.core.errors import LocalAgentError, UsageError
+from localagent.core.programs import find_program
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary, sha256
 from localagent.workspace.git import adopt
-from localagent.workspace.git.run import ask_git, git_command, git_environment, ignored_among
+from localagent.workspace.git.run import ask_git, ignored_among
 
 # The environment variables that name the repository and its index. `git commit -a` makes a
 # temporary index for its hooks.
@@ -107,7 +106,7 @@ def staged_files(root: Path) -> list[StagedFile]:
     """
     if not root.is_dir():
         raise UsageError(f"there is no folder {root}")
-    if shutil.which("git") is None:
+    if find_program("git") is None:
         raise UsageError("git is not installed", "localagent reads the staged changes from git")
     _require_work_tree(root.resolve(), keep=_REPOSITORY)
     done = ask_git(root, *_DIFF, _KINDS, "--raw", "--numstat", "-z", keep=_REPOSITORY)
@@ -126,23 +125,11 @@ def staged_diff(root: Path, file: StagedFile) -> str:
 
     "" for a binary file. At most 64 KiB are returned.
     """
-    command = git_command(root)
-    if command is None or file.binary:
+    if file.binary:
         return ""
     paths = [f":(top,literal){path}" for path in (file.path, file.old) if path]
-    process = subprocess.Popen(
-        [*command, *_DIFF, "-U2", "--", *paths],
-        cwd=root,
-        env=git_environment(_REPOSITORY),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    with process:
-        assert process.stdout is not None
-        text = process.stdout.read(_MAX_DIFF).decode("utf-8", "replace")
-        process.kill()
-    return _hunks(text)
+    done = ask_git(root, *_DIFF, "-U2", "--", *paths, keep=_REPOSITORY, limit=_MAX_DIFF)
+    return "" if done is None else _hunks(done.stdout.decode("utf-8", "replace"))
 
 
 def staged_versions(root: Path, file: StagedFile) -> list[tuple[str, str]]:
@@ -212,7 +199,7 @@ def _require_work_tree(root: Path, hint: str = "", keep: Sequence[str] = ()) -> 
 
 
 def _require_ready(root: Path) -> None:
-    if shutil.which("git") is None:
+    if find_program("git") is None:
         raise UsageError("git is not installed")
     _require_work_tree(root, "git init makes one")
     if adopt.snapshot(root) is None:

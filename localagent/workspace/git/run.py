@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from localagent.core.programs import find_program, register_workspace, safe_environment
+from localagent.workspace.git.confine import confined
 
 # A time limit. git lists the files of a large repository in about a second.
 _SECONDS = 60.0
@@ -80,47 +82,66 @@ def ask_git(
     keep: Sequence[str] = (),
     text: bytes = b"",
     variables: Mapping[str, str] | None = None,
+    writable: Sequence[Path] = (),
+    hooks: bool = False,
+    limit: int | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
     """Run a git command with the input `text`. Returns None if git is missing or hangs.
 
     The repository may be hostile. Its settings can neither start programs (fsmonitor, hooks) nor
-    reach the network (lazy fetches of a partial clone). The environment's GIT_ variables are
-    removed, except those in `keep`; `variables` are added.
+    reach the network (lazy fetches of a partial clone), and git writes only in the folders
+    `writable`. The environment's GIT_ variables are removed, except those in `keep`; `variables`
+    are added. With `hooks`, the setting for the folder of hooks is kept, for commands that only
+    print it. With `limit`, git is ended after so many bytes of output.
     """
-    command = git_command(root)
-    if command is None:
+    register_workspace(root)
+    git = find_program("git")
+    if git is None:
         return None
+    settings = _SAFE if hooks else (*_SAFE, f"core.hooksPath={os.devnull}")
+    command = [git, *(word for setting in settings for word in ("-c", setting)), *arguments]
+    environment = git_environment(keep) | dict(variables or {})
     try:
+        return confined(git, writable, lambda: _run(command, root, environment, text, limit))
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _run(
+    command: list[str], root: Path, environment: dict[str, str], text: bytes, limit: int | None
+) -> subprocess.CompletedProcess[bytes]:
+    if limit is None:
         return subprocess.run(
-            [*command, *arguments],
+            command,
             cwd=root,
-            env=git_environment(keep) | dict(variables or {}),
+            env=environment,
             input=text,
             capture_output=True,
             timeout=_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-
-
-def git_command(root: Path, *, hooks: bool = False) -> list[str] | None:
-    """The words of a git command whose settings prevent the repository from starting programs.
-
-    Returns None if git is missing. A git program inside the repository `root` is not used. With
-    `hooks`, the setting for the folder of hooks is kept, for commands that do not run hooks.
-    """
-    git = shutil.which("git")
-    if git is None or Path(git).resolve().is_relative_to(root):
-        return None
-    settings = _SAFE if hooks else (*_SAFE, f"core.hooksPath={os.devnull}")
-    return [git, *(word for setting in settings for word in ("-c", setting))]
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        output = process.stdout.read(limit)
+        process.kill()
+    return subprocess.CompletedProcess(command, 0, output, b"")
 
 
 def git_environment(keep: Sequence[str] = ()) -> dict[str, str]:
     """The environment for git. GIT_ variables are removed, except its settings and `keep`."""
     names = (*_SETTINGS, *keep)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in names}
+    environment = {
+        name: value
+        for name, value in safe_environment().items()
+        if not name.startswith("GIT_") or name in names
+    }
     return environment | {
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",

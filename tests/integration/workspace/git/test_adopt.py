@@ -58,7 +58,13 @@ def use(
     def apply(changes: Sequence[Change]) -> None:
         journal.apply(changes)
 
-    context = ToolContext(Workspace.open(repository), sandbox, apply, shell_seconds=60.0)
+    context = ToolContext(
+        Workspace.open(repository),
+        sandbox,
+        apply,
+        denies=(".env", "protected/x").__contains__,
+        shell_seconds=60.0,
+    )
     shell = standard_tools()["shell"]
     yield lambda line: shell.prepare({"body": line}, context).perform()
     sandbox.close()
@@ -224,6 +230,73 @@ def test_names_that_are_no_branches(repository: Path, path: str) -> None:
     change = file_change(f".git/{path}", git(repository, "rev-parse", "main").encode())
     found = adopt.adopt(repository, before, [change], "test")
     assert found.kept == () and _ready(repository) == before
+
+
+@pytest.mark.parametrize("link", ["logs/HEAD", "logs", "refs/heads", "index", "objects"])
+def test_links_among_gits_own_files_lead_nowhere(
+    repository: Path, tmp_path: Path, link: str
+) -> None:
+    outside = tmp_path / "outside"
+    if link == "logs/HEAD":
+        outside.write_text("")
+    else:
+        (repository / ".git" / link).rename(outside)
+    place = repository / ".git" / link
+    if place.exists():
+        place.unlink()
+    place.symlink_to(outside)
+
+    def state() -> dict[str, bytes]:
+        return {str(p): p.read_bytes() for p in (outside, *outside.rglob("*")) if p.is_file()}
+
+    before, content = _ready(repository), state()
+    blob, one = _loose(repository, "blob", b"planted")
+    commit = git(repository, "commit-tree", "-m", "x", "main^{tree}")
+    content = state()
+    moved = file_change(".git/refs/heads/main", commit.encode())
+    entry = f"100644 {blob} 0\tplanted\0".encode()
+    index = [file_change(".git/index", b"x"), file_change(adopt.LISTING, entry)]
+    found = adopt.adopt(repository, before, [one, moved, *index], "test")
+    assert not found.kept and f".git/{link} leads git" in found.left[0]
+    assert state() == content
+
+
+def test_a_repository_elsewhere_is_not_written(repository: Path, tmp_path: Path) -> None:
+    (repository / ".git/commondir").write_text(f"{tmp_path}/other")
+    before = adopt.GitSnapshot("ref: refs/heads/main", {}, {})
+    assert ".git/commondir leads git" in adopt.adopt(repository, before, [], "test").left[0]
+
+
+def test_hooks_of_the_settings_are_switched_off(repository: Path) -> None:
+    git(repository, "config", "hook.a.b.command", "touch evil")
+    git(repository, "config", "hook.a.b.event", "reference-transaction")
+    variables = adopt._without_hooks(repository)
+    keys = [variables[f"GIT_CONFIG_KEY_{n}"] for n in range(int(variables["GIT_CONFIG_COUNT"]))]
+    assert keys == ["hook.a.b.enabled", "hook.a.b.event", "hook.a.b.command"]
+
+
+def test_a_commit_takes_over_no_more_than_the_line_and_the_rules_allow(
+    use: Callable[[str], ToolResult], repository: Path
+) -> None:
+    git(repository, "branch", "release")
+    hook = repository / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        "#!/bin/sh\ngit update-ref refs/heads/release $(git commit-tree -m x HEAD^{tree})"
+    )
+    hook.chmod(0o755)
+    (repository / ".env").write_text("TOKEN=mine\n")
+    done = use(
+        "mkdir -p protected; echo planted > protected/x; echo TOKEN=planted > .env; echo b > b.py;"
+        "git add -A && git commit -qm sly"
+    )
+    assert "git refused: no tool may change .env" in done.for_model
+    assert git(repository, "log", "--format=%s", "main") == "first"
+    assert git(repository, "diff", "--cached", "--name-only") == ""
+    done = use("git add -A && git commit -qm mine")  # the user's own version
+    assert git(repository, "show", "HEAD:.env") == "TOKEN=mine"
+    assert "not kept: .git/refs/heads/release" in done.for_model
+    assert git(repository, "log", "--format=%s", "release") == "first"
 
 
 def test_folders_without_a_repository_of_their_own(tmp_path: Path, repository: Path) -> None:

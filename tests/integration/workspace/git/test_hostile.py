@@ -13,6 +13,8 @@ from localagent.cli import commit_message
 from localagent.core.errors import UsageError
 from localagent.workspace.git import adopt, run
 from localagent.workspace.git.commit import StagedFile, staged_diff, staged_files
+from localagent.workspace.git.confine import can_confine
+from localagent.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -121,5 +123,20 @@ def test_a_git_in_the_repository_is_not_used(
     (hostile / "git").write_bytes((hostile / "program").read_bytes())
     (hostile / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{hostile}{os.pathsep}{os.environ['PATH']}")
-    assert run.list_files(hostile) is None
+    assert "calc.py" in Workspace.open(hostile).files()  # by the system's git
     assert not marker.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_git_starts_nothing_and_writes_nowhere_else(hostile: Path, marker: Path) -> None:
+    """What future settings of git may do, done here by aliases and by the command line itself."""
+    if not can_confine("/usr/bin/git"):
+        pytest.skip("no Landlock here")
+    run.ask_git(hostile, "-c", f"alias.evil=!touch {marker}", "evil")
+    assert not marker.exists()
+    outside, inside = marker.parent / "outside", hostile / ".git/inside"
+    for file in (outside, inside):
+        run.ask_git(hostile, "config", "--file", str(file), "a.b", "c", writable=[hostile / ".git"])
+    assert inside.exists() and not outside.exists()
+    run.ask_git(hostile, "config", "--file", str(hostile / ".git/more"), "a.b", "c")
+    assert not (hostile / ".git/more").exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 from localagent.core.events import ModelReading, TextDelta
 from localagent.ui.chat.chat import LineQueue, is_command
@@ -59,3 +62,14 @@ def test_the_branch_is_read_from_git_s_files(tmp_path: Path) -> None:
     tree.mkdir()
     (tree / ".git").write_text(f"gitdir: {folder / '.git'}\n")
     assert Branch(tree).name() == "01234567"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files there")
+def test_a_head_without_end_or_content_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    head = tmp_path / ".git" / "HEAD"
+    head.symlink_to("/dev/zero")
+    assert Branch(tmp_path).name() == ""
+    head.unlink()
+    os.mkfifo(head)
+    assert Branch(tmp_path).name() == ""
