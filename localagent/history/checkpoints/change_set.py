@@ -101,11 +101,13 @@ def check_path(path: str) -> None:
 
 def below(tree: SafeDir, path: str) -> Iterator[str]:
     """All paths below the folder `path`, parents first; none if `path` is not a folder."""
-    if tree.stat(path).kind != "dir":
-        return
-    for child in tree.children(path):
-        yield child
-        yield from below(tree, child)
+    waiting = [path]
+    while waiting:
+        entry = waiting.pop()
+        if entry != path:
+            yield entry
+        if tree.stat(entry).kind == "dir":
+            waiting += reversed(tree.children(entry))
 
 
 def _emptied(targets: Mapping[str, PathState]) -> set[str]:

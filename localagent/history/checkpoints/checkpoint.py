@@ -44,6 +44,7 @@ from localagent.workspace.workspace import is_encodable
 MAX_BYTES = 512 << 20
 """The default limit, in bytes, for the contents that a session stores for undo."""
 _FORBIDDEN_ON_WINDOWS = frozenset('<>:"|?*\\')
+_MAX_NAMES = 20  # in a message
 _MAX_DIFF = 1 << 20  # bytes of a file's content; difflib takes seconds for larger files
 
 
@@ -51,13 +52,20 @@ class Checkpoints:
     """Applies the changes of one turn.
 
     `session_dir` is the session's folder, outside of the workspace. `max_bytes` limits the total
-    size of the contents that the session stores.
+    size of the contents that the session stores. `protected` are paths that nothing may change,
+    with all that is below them.
     """
 
     def __init__(
-        self, workspace_root: Path, session_dir: Path, turn: int, max_bytes: int = MAX_BYTES
+        self,
+        workspace_root: Path,
+        session_dir: Path,
+        turn: int,
+        max_bytes: int = MAX_BYTES,
+        protected: Sequence[str] = (),
     ) -> None:
         self._root = workspace_root
+        self._protected = tuple(protected)
         self._log = TurnLog(session_dir, turn)
         self._max_bytes = max_bytes
 
@@ -86,6 +94,7 @@ class Checkpoints:
             goals = {path: _goal(change) for path, change in by_path.items()}
             try:
                 change_set = build_change_set(tree, goals, clear=True)
+                _check_protected(change_set, self._protected)
                 _check_read_only(tree, change_set, by_path)
             except OSError as error:
                 raise explain(error, str(error.filename or "the files to be changed")) from error
@@ -99,19 +108,20 @@ class Recovery:
 
     `temporary` counts the deleted temporary files. `turns` are the turns whose unfinished change
     was taken back. `left` are the paths that stay as they are, because another program changed
-    them.
+    them. `failed` are the reasons why changes could not be taken back; the next call tries again.
     """
 
     temporary: int = 0
     turns: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 def recover(session_dir: Path, root: Path) -> Recovery:
     """Take back a change in `root` that this session did not finish because it was killed.
 
     The caller must hold the workspace's lock, because a running change looks like an unfinished
-    one. Raises WorkspaceError if a write fails; the next call then continues.
+    one.
     """
     workspace = str(Path(root).resolve())
     logs = ((log, log.transactions()) for log in turn_logs(session_dir))
@@ -129,17 +139,23 @@ def _recover(logs: Sequence[tuple[TurnLog, list[Transaction]]]) -> Recovery:
     temporary = 0
     turns: list[str] = []
     left: set[str] = set()
+    failed: list[str] = []
     for log, applies in logs:
         # There is normally at most one. Changes are taken back in reverse order, newest first.
         for apply in [a for a in reversed(applies) if a.outcome == "open"]:
-            with _opened(Path(apply.workspace)) as tree:
-                temporary += discard(tree, apply.steps, apply.id)
-                content = reading({}, Blobs(log.session_dir).open)
-                remaining = revert(tree, apply.steps, apply.id, content)
-            log.reverted(apply.id, remaining)
+            name = f"{log.session}:{log.turn}"
+            try:
+                with _opened(Path(apply.workspace)) as tree:
+                    temporary += discard(tree, apply.steps, apply.id)
+                    content = reading({}, Blobs(log.session_dir).open)
+                    remaining = revert(tree, apply.steps, apply.id, content)
+                log.reverted(apply.id, remaining)
+            except (LocalAgentError, OSError) as error:
+                failed.append(f"{name}: {error}")
+                continue
             left.update(remaining)
-            turns.append(f"{log.session}:{log.turn}")
-    return Recovery(temporary, tuple(turns), tuple(sorted(left)))
+            turns.append(name)
+    return Recovery(temporary, tuple(turns), tuple(sorted(left)), tuple(failed))
 
 
 def commit(
@@ -190,9 +206,22 @@ def _take_back(
         log.reverted(apply.id, left)
     except (LocalAgentError, OSError) as second:
         raise WorkspaceError(
-            f"{error}; taking the change back failed too: {second}",
+            f"{error}; taking the change back failed too: {second}; {_remaining(tree, apply)}",
             "remove the cause; then `localagent undo` takes the change back",
         ) from error
+
+
+def _remaining(tree: SafeDir, apply: Transaction) -> str:
+    """A sentence that names the paths that a failed change left changed."""
+    paths = []
+    for step in apply.steps:
+        try:
+            if tree.state(step.path) != step.before:
+                paths.append(step.path)
+        except OSError:
+            paths.append(step.path)
+    more = f" and {len(paths) - _MAX_NAMES} more" if len(paths) > _MAX_NAMES else ""
+    return f"these paths are still changed: {', '.join(paths[:_MAX_NAMES])}{more}"
 
 
 def _keep(tree: SafeDir, blobs: Blobs, steps: Sequence[PathChange], max_bytes: int) -> None:
@@ -300,6 +329,15 @@ def _check_read_only(tree: SafeDir, change_set: ChangeSet, by_path: Mapping[str,
         if both and by_path[step.path].mode is None and not tree.writable(step.path):
             raise RefusedError(
                 f"{step.path} is read-only", "to let localagent change it: chmod u+w"
+            )
+
+
+def _check_protected(change_set: ChangeSet, protected: Sequence[str]) -> None:
+    for step in change_set.steps:
+        if any(f"{step.path}/".casefold().startswith(f"{p}/".casefold()) for p in protected):
+            raise RefusedError(
+                f"{step.path} belongs to localagent itself, which runs from this workspace",
+                "install localagent outside of the workspace",
             )
 
 

@@ -161,7 +161,11 @@ def _run(
         raise WorkspaceError(f"there is no folder {root}", "name the workspace's folder")
     sessions = sessions or sessions_dir()
     with _locked(root, kind, lock):
-        recover_workspace(root, sessions)
+        if failed := recover_workspace(root, sessions).failed:
+            raise WorkspaceError(
+                f"cannot take back the unfinished change of {failed[0]}",
+                "check the owners and the modes of the files and their folders",
+            )
         turn = _chosen(_turns(root, sessions), which, kind)
         with SafeDir(root) as tree:
             try:

@@ -1,0 +1,116 @@
+"""Changes with modes that lock out their own owner are applied, undone and recovered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localagent.core.changes import Change, file_change
+from localagent.core.errors import RefusedError, WorkspaceError
+from localagent.history.checkpoints import checkpoint
+from localagent.history.checkpoints.checkpoint import Checkpoints
+from localagent.history.checkpoints.undo import undo
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no permission bits there")
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of an ordinary user, who is locked out by modes; root is not."""
+    folder = Path(tempfile.mkdtemp(prefix="la-locked-"))
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "first").mkdir()  # loads what an ordinary user may not be able to read
+    Checkpoints(folder / "first", folder / "first-sessions/s", 1).apply([file_change("a", b"")])
+    undo(folder / "first", sessions=folder / "first-sessions")
+    shutil.rmtree(folder / ".local")
+    root = os.geteuid() == 0
+    if root:
+        os.chown(folder, NOBODY, NOBODY)
+        os.setegid(NOBODY)
+        os.seteuid(NOBODY)
+    try:
+        (folder / "ws").mkdir()
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+            os.setegid(0)
+        shutil.rmtree(folder)
+
+
+def change(path: str, mode: int) -> Change:
+    return Change(path, "dir", mode=mode)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.mark.parametrize("locked", [0o000, 0o200, 0o400, 0o500, 0o600, 0o700])
+def test_applied_and_undone(base: Path, locked: int) -> None:
+    root = base / "ws"
+    (root / "old").write_text("old\n")
+    changes = [file_change("r/f", b"1\n"), file_change("r/deep/g", b"2\n", 0), change("r", locked)]
+    changes += [change("r/deep", locked), file_change("secret", b"s", 0), Change("old", "absent")]
+    done = Checkpoints(root, base / "sessions/s", 1).apply(changes)
+    assert [event.path for event in done] == ["old", "r/deep/g", "r/f", "secret"]
+    assert (mode(root / "r"), mode(root / "secret")) == (locked, 0)
+    undo(root, sessions=base / "sessions")
+    assert os.listdir(root) == ["old"] and (root / "old").read_text() == "old\n"
+
+
+def test_a_locked_folder_of_the_user_keeps_its_mode(base: Path) -> None:
+    root = base / "ws"
+    (root / "r").mkdir()
+    (root / "r/f").write_text("kept\n")
+    (root / "r").chmod(0o000)
+    Checkpoints(root, base / "sessions/s", 1).apply([file_change("new", b"n")])
+    with pytest.raises((RefusedError, WorkspaceError)):
+        Checkpoints(root, base / "sessions/s", 1).apply(
+            [file_change("new", b"m")], {"new": "another"}
+        )
+    Checkpoints(root, base / "sessions/s", 2).apply([Change("r", "absent")])
+    undo(root, "2", sessions=base / "sessions")
+    assert mode(root / "r") == 0
+    (root / "r").chmod(0o700)
+    assert (root / "r/f").read_text() == "kept\n"
+
+
+def test_what_cannot_be_taken_back_keeps_no_session_from_starting(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base / "ws"
+    journal = Checkpoints(root, base / "sessions/s", 1)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "a/f")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.TurnLog, "done", fail)
+        patch.setattr(checkpoint, "revert", fail)
+        with pytest.raises(WorkspaceError, match="still changed: a, a/f"):
+            journal.apply([file_change("a/f", b"1")])
+        failed = checkpoint.recover_workspace(root, base / "sessions").failed
+        assert len(failed) == 1 and failed[0].startswith("s:1: ")
+        with pytest.raises(WorkspaceError, match="cannot take back"):
+            undo(root, sessions=base / "sessions")
+    assert checkpoint.recover_workspace(root, base / "sessions").turns == ("s:1",)
+    assert os.listdir(root) == []
+
+
+def test_localagents_own_folder_is_never_changed(base: Path) -> None:
+    journal = Checkpoints(base / "ws", base / "sessions/s", 1, protected=(".venv",))
+    for path in (".venv/lib/evil.pth", ".VENV", ".venv"):
+        with pytest.raises(RefusedError, match="belongs to localagent itself"):
+            journal.apply([file_change("other", b""), file_change(path, b"x")])
+    assert os.listdir(base / "ws") == []
+    journal.apply([file_change(".venv2", b"x")])
