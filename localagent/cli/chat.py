@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localagent import __version__
-from localagent.cli.options import SESSION_SETTINGS, add_plain, add_session_options
+from localagent.cli.options import (
+    SESSION_SETTINGS,
+    add_plain,
+    add_session_options,
+    refuse_home,
+)
 from localagent.cli.session_console import run_in_session
 from localagent.core.errors import UsageError
 from localagent.core.paths import sessions_dir
@@ -79,6 +84,7 @@ def execute(args: argparse.Namespace) -> int:
     folder = args.chat_directory or Path()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "-C takes the folder to work in")
+    refuse_home(folder)
     if args.chat_continue and args.chat_resume is not None:
         raise UsageError("--continue and --resume cannot be combined", "use only one of them")
     _find_session(args, folder)

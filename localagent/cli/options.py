@@ -79,6 +79,19 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def refuse_home(directory: Path) -> None:
+    """Raise UsageError if no folder was named, and the current one is the user's home or above it.
+
+    Commands could change everything in a home, such as .bashrc, which other programs run.
+    """
+    here, home = Path.cwd(), Path.home().resolve()
+    if directory == Path() and (here == home or here in home.parents):
+        raise UsageError(
+            f"{here} holds your home, whose files commands could change",
+            f"start in a project's own folder; to work here all the same: -C {here}",
+        )
+
+
 def add_json(parser: argparse.ArgumentParser, help: str = "write one JSON object") -> None:
     """Add the option --json; `Console.finish` reads it."""
     parser.add_argument("--json", action="store_true", help=help)

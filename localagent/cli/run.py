@@ -22,6 +22,7 @@ from localagent.cli.options import (
     add_plain,
     add_session_options,
     add_setting,
+    refuse_home,
 )
 from localagent.cli.output import CliResult, JsonLines, note
 from localagent.cli.trust import ask_consent
@@ -222,6 +223,7 @@ def _project(args: argparse.Namespace) -> Project:
     """Open the project, with flags as settings. Raises ConfigError and WorkspaceError."""
     from localagent.project.project import Project
 
+    refuse_home(args.directory)
     return Project.open(args.directory, {key: getattr(args, key) for key in _SETTINGS})
 
 

@@ -12,7 +12,10 @@ import re
 # managers and clients, and keys. The names are from the documentation of the programs that read
 # these files.
 SECRET_NAMES: tuple[str, ...] = (
-    *(".env", ".env.*", ".env-*", ".env_*", ".envrc", "*.env"),
+    *(".env", ".env.*", ".env-*", ".env_*", ".env~", "#.env#", ".envrc", "*.env"),
+    *(".secret", ".secrets", ".secret.*", ".secrets.*", ".aws_credentials", "rootkey.csv"),
+    *("password.txt", "passwords.txt", "token.txt", "tokens.txt", "private_key", "private-key"),
+    *("*firebase-adminsdk*.json", ".smbcredentials"),
     *("secrets.json", "secrets.yaml", "secrets.yml", "secrets.toml", "secrets.ini"),
     *("credentials", "credentials.*", "credentials-*", "credentials_*", "client_secret*.json"),
     *("service-account*.json", "service_account*.json", "*.tfstate", "*.tfstate.backup"),
@@ -21,6 +24,8 @@ SECRET_NAMES: tuple[str, ...] = (
     *(".terraformrc", "kubeconfig", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.pem"),
     *("*.key", "*.p12", "*.pfx", "*.p8", "*.ppk", "*.jks", "*.keystore", "*.kdbx"),
 )
+# Files with these paths below any folder.
+SECRET_PATHS: tuple[str, ...] = (".docker/config.json",)
 # Every file in one of these folders counts as a secret.
 SECRET_FOLDERS: tuple[str, ...] = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".password-store")
 # Suffixes of templates without secrets, which projects ship for users to fill in.
@@ -41,6 +46,8 @@ def is_secret(rel: str) -> bool:
     """Whether the file at the path `rel`, with `/` between its parts, probably holds a secret."""
     *folders, name = rel.lower().split("/")
     if any(folder in SECRET_FOLDERS for folder in folders):
+        return True
+    if f"/{rel.lower()}".endswith(tuple(f"/{path}" for path in SECRET_PATHS)):
         return True
     if not _NAME.fullmatch(name):
         return False

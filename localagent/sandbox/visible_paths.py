@@ -28,6 +28,11 @@ _SECRET_FOLDERS_OF_HOME = (
     *(".mozilla", ".thunderbird", ".terraform.d", ".1password", ".oci", ".databricks", ".vault.d"),
     *(".local/share/keyrings", ".local/share/kwalletd", ".cache/keyring", ".pki", ".minikube"),
     *(".cache/huggingface/token", ".huggingface", ".claude", ".codex", ".gemini", ".snap"),
+    *(".cursor", ".copilot", ".kaggle", ".pulumi", ".fly", ".tsh", ".step", ".android", "Mail"),
+    *(".local/share/fish", ".local/share/atuin", ".local/share/opencode", ".var/app", "snap"),
+    *(".subversion/auth", ".ipython/profile_default", ".bitcoin", ".ethereum", ".electrum"),
+    *(".local/share/localagent", ".local/state/localagent", ".cache/localagent", ".ollama"),
+    *("Library/Keychains", ".local/share/evolution", ".local/share/mail", ".mutt"),
 )
 _SECRET_FILES_OF_HOME = (
     *(".netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials", ".vault-token"),
@@ -37,11 +42,16 @@ _SECRET_FILES_OF_HOME = (
     *(".bash_history", ".zsh_history", ".python_history", ".node_repl_history", ".psql_history"),
     *(".mysql_history", ".sqlite_history", ".rediscli_history", ".lesshst", ".viminfo"),
     *(".Xauthority", ".ICEauthority", ".k5login", ".fetchmailrc", ".msmtprc", ".authinfo"),
+    *(".claude.json", ".zhistory", ".histfile", ".aider.conf.yml", ".smbcredentials", ".curlrc"),
+    *(".wgetrc", ".irb_history", ".local/share/recently-used.xbel", ".muttrc"),
 )
 _SECRETS_OF_THE_SYSTEM = (
     *("/run", "/var/run", "/etc/ssh", "/etc/ssl/private", "/etc/shadow", "/etc/shadow-"),
     *("/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/krb5.keytab"),
 )
+_FIRST_USER = 1000  # lower numbers belong to services
+_NO_HOMES = ("/", "/nonexistent")
+_MAX_HOMES = 200  # each takes a millisecond
 _TMP = ("/tmp", "/var/tmp")
 # A workspace in one of these folders would have to be hidden and visible at once.
 _NEVER = ("/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc", "/sys", "/run", "/var/run")
@@ -57,7 +67,7 @@ def mounts(workspace: Path) -> list[Mount]:
         hint = "start localagent in a project's own folder"
         raise SandboxError(f"the sandbox cannot use {root} as a workspace", hint)
     tmp = {path for path in _TMP if Path(path).is_dir() and not Path(path).is_symlink()}
-    hidden = {path: kind for path, kind in _hidden_paths() if path != root and path not in tmp}
+    hidden = {path: kind for path, kind in hidden_paths() if path != root and path not in tmp}
     covers = (*tmp, *hidden)
     programs = {path for path in _program_folders() if path != root and path not in covers}
     # Programs need a separate mount only if their folder is covered.
@@ -88,7 +98,7 @@ def landlock_rules(workspace: Path) -> list[tuple[str, str]]:
     """
     mounts(workspace)  # raises SandboxError for a folder that cannot be a workspace
     programs = set(_program_folders())
-    closed = {path for path, _ in _hidden_paths()} | {*_TMP, "/dev", str(workspace)}
+    closed = {path for path, _ in hidden_paths()} | {*_TMP, "/dev", str(workspace)}
     opened = {parent for path in closed for parent in _parents(path)}
     result = [("read", path) for path in programs if path not in closed | opened]
     waiting = ["/"]
@@ -111,11 +121,14 @@ def _parents(path: str) -> Iterable[str]:
         path = parent
 
 
-def _hidden_paths() -> Iterable[tuple[str, str]]:
+def hidden_paths() -> Iterable[tuple[str, str]]:
     """Yield the existing paths to hide: pairs of a resolved path and its kind."""
-    home = str(Path.home())
     own = (paths.config_dir(), paths.data_dir(), paths.cache_dir(), paths.state_dir())
-    names = [f"{home}/{name}" for name in (*_SECRET_FOLDERS_OF_HOME, *_SECRET_FILES_OF_HOME)]
+    names = [
+        f"{home}/{name}"
+        for home in _homes()
+        for name in (*_SECRET_FOLDERS_OF_HOME, *_SECRET_FILES_OF_HOME)
+    ]
     names += [*map(str, own), *_SECRETS_OF_THE_SYSTEM, *_sockets()]
     for name in names:
         try:
@@ -123,6 +136,23 @@ def _hidden_paths() -> Iterable[tuple[str, str]]:
         except OSError:
             continue
         yield os.path.realpath(name), "folder" if stat.S_ISDIR(mode) else "file"
+
+
+def _homes() -> list[str]:
+    """Return the homes whose secrets are hidden: of this user, and for root of every user.
+
+    HOME may name another folder than the system does, as after `sudo -E`.
+    """
+    homes = [str(Path.home())]
+    if sys.platform != "win32":
+        import pwd
+
+        users = pwd.getpwall() if os.geteuid() == 0 else []
+        with contextlib.suppress(KeyError):
+            users.append(pwd.getpwuid(os.geteuid()))
+        homes += [user.pw_dir for user in users if user.pw_uid >= _FIRST_USER or not user.pw_uid]
+        homes += [str(home) for home in Path("/home").glob("*")] if users[1:] else []
+    return [home for home in dict.fromkeys(homes) if home not in _NO_HOMES][:_MAX_HOMES]
 
 
 def _sockets() -> list[str]:

@@ -8,7 +8,6 @@ limits and the filter on system calls are the same as in the sandbox "unshare".
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,11 +16,12 @@ from typing import Any
 
 from localagent.core.errors import SandboxError
 from localagent.core.interpreter import plain_python
+from localagent.core.programs import find_program
 from localagent.egress.splice import HAND_OVER
 from localagent.sandbox.base import Command, CommandResult
 from localagent.sandbox.environment import scrubbed, tool_links
 from localagent.sandbox.launcher.client import base_job
-from localagent.sandbox.snapshots.copy import ConfinedCopies, CopySnapshot, Run
+from localagent.sandbox.snapshots.copy_snapshot import ConfinedCopies, CopySnapshot, Run
 from localagent.sandbox.visible_paths import Mount, mounts
 
 _HOME = "/tmp/.localagent-home"
@@ -43,7 +43,7 @@ class BubblewrapSandbox(ConfinedCopies):
 
     def __init__(self, base: Path | None = None, ports: Sequence[int] = ()) -> None:
         super().__init__(base, ports)
-        found = shutil.which("bwrap")
+        found = find_program("bwrap")
         if found is None:
             raise SandboxError("the program bwrap was not found", "install the package bubblewrap")
         self._program = os.path.realpath(found)
@@ -88,6 +88,11 @@ class BubblewrapSandbox(ConfinedCopies):
         return {
             **base_job(command, env, "/", written, count_processes=False, ports=self.ports),
             "kind": "bubblewrap",
+            "private_mounts": [
+                str(snapshot.workspace),
+                "/dev",
+                *(path for kind, path, _ in present if kind == "tmp"),
+            ],
             "argv": [
                 *(self._program, *_always(), *_mounts(present, snapshot), "--chdir", cwd, "--"),
                 *self._listening(),

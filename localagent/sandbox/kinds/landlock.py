@@ -20,7 +20,7 @@ from pathlib import Path
 from localagent.sandbox.base import Command, CommandResult
 from localagent.sandbox.environment import scrubbed
 from localagent.sandbox.launcher.client import base_job
-from localagent.sandbox.snapshots.copy import ConfinedCopies, CopySnapshot, Run
+from localagent.sandbox.snapshots.copy_snapshot import ConfinedCopies, CopySnapshot, Run
 from localagent.sandbox.visible_paths import landlock_rules
 
 

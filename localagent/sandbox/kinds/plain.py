@@ -22,7 +22,7 @@ from localagent.egress import lock
 from localagent.sandbox.base import Command, CommandResult, Snapshot
 from localagent.sandbox.environment import scrubbed
 from localagent.sandbox.launcher.follow import OutputBuffer, follow
-from localagent.sandbox.snapshots.copy import Copies, CopySnapshot
+from localagent.sandbox.snapshots.copy_snapshot import Copies, CopySnapshot
 
 
 class PlainSandbox:

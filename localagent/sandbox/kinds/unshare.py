@@ -19,11 +19,12 @@ from typing import Any
 
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
+from localagent.core.trees import remove_tree
 from localagent.sandbox.base import Command, CommandResult, Snapshot
 from localagent.sandbox.environment import scrubbed, tool_links
 from localagent.sandbox.launcher.client import LauncherPool, base_job
 from localagent.sandbox.snapshots import copy, overlay
-from localagent.sandbox.snapshots.scratch import Scratches, remove_tree
+from localagent.sandbox.snapshots.scratch import Scratches
 from localagent.sandbox.visible_paths import Mount, mounts
 
 _HOME = "/tmp/.localagent-home"
@@ -98,7 +99,11 @@ class _UnshareSnapshot:
         (folder / "upper").mkdir()
         (folder / "upper").chmod(workspace.stat().st_mode & 0o777 | 0o700)
         if not sandbox.can_overlay(workspace):
-            self._copy = copy.Copy(workspace, folder / "tree")
+            self._copy = self._new_copy()
+
+    def _new_copy(self) -> copy.Copy:
+        hidden = [path for kind, path, _ in self._mounts if kind in ("folder", "file")]
+        return copy.Copy(self._workspace, self._folder / "tree", hidden=hidden)
 
     def apply(self, changes: Sequence[Change]) -> None:
         self._pending += changes
@@ -133,7 +138,7 @@ class _UnshareSnapshot:
             if self._used or self._copy is not None or "overlay" not in error.message:
                 raise
             self._sandbox.overlay_failed(self._workspace)
-            self._copy = copy.Copy(self._workspace, self._folder / "tree")
+            self._copy = self._new_copy()
             return self._launch(command, argv, on_output, cancelled)
         self._used = True
         self._pending.clear()
@@ -160,6 +165,11 @@ class _UnshareSnapshot:
             "workspace": str(self._workspace),
             "overlay": self._copy is None,
             "mounts": self._mounts,
+            "private_mounts": [
+                str(self._workspace),
+                "/dev/shm",
+                *(path for kind, path, _ in self._mounts if kind == "tmp"),
+            ],
             "tmp_bytes": str(_TMP_BYTES),
             "changes": [(c.path, c.kind, c.data, c.mode) for c in self._pending],
         }

@@ -12,27 +12,21 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
-from localagent.sandbox.base import Command, CommandResult, Snapshot
-from localagent.sandbox.environment import tool_links
-from localagent.sandbox.launcher.client import LauncherPool
-from localagent.sandbox.snapshots.apply import apply_change
 from localagent.sandbox.snapshots.overlay import (
     Budget,
+    Unlocked,
+    check_depth,
     deletions,
     entry_change,
     is_cache,
     matches,
-    readable,
     same_mode,
 )
-from localagent.sandbox.snapshots.scratch import Scratches
 from localagent.workspace.workspace import Workspace
 
 _NOT_COPIED = (".git/objects", ".git/modules", ".git/lfs", ".git/worktrees")
@@ -47,11 +41,14 @@ class Copy:
 
     `mounted` is for a copy that is mounted at `root` itself, since links to `root` would then lead
     into circles. Such a copy has empty folders in place of links, to mount the real folders on, and
-    git finds the repository's objects at `mounted`. Raises OSError if the copy fails, and
-    SandboxError if the copy is too large.
+    git finds the repository's objects at `mounted`. The copy leaves out the `hidden` paths. Raises
+    OSError if the copy fails, and SandboxError if the copy is too large.
     """
 
-    def __init__(self, root: Path, tree: Path, mounted: str = "") -> None:
+    def __init__(
+        self, root: Path, tree: Path, mounted: str = "", hidden: Sequence[str] = ()
+    ) -> None:
+        self._hidden = frozenset(hidden)
         self.tree = tree
         self._mounted = mounted
         self._root = root
@@ -63,7 +60,7 @@ class Copy:
         self._folders = _folders_with_files(self._workspace.files())
         self._is_ignored = self._classify_other_folders()
         tree.mkdir()
-        self._fill("")
+        self._fill()
         self._exclude_links_from_git()
         tree.chmod(stat.S_IMODE(root.stat().st_mode) | 0o700)
 
@@ -71,41 +68,66 @@ class Copy:
         """Map each folder that holds no workspace files to True if git ignores the folder."""
         folders: list[str] = []
         for rel in ("", *self._folders):
-            with os.scandir(self._root / rel) as entries:
-                names = (e.name for e in entries if e.is_dir(follow_symlinks=False))
-                folders += (f"{rel}/{name}" if rel else name for name in names if name != ".git")
+            entries = _entries(self._root / rel)
+            names = (e.name for e in entries if e.is_dir(follow_symlinks=False))
+            folders += (f"{rel}/{name}" if rel else name for name in names if name != ".git")
         others = [name for name in folders if name not in self._folders]
         ignored = self._workspace.ignored_among(others)
         return {name: name in ignored for name in others}
 
-    def _fill(self, rel: str, whole: bool = False) -> None:
-        """Copy the folder `rel`; `whole` says that git ignores the folder and everything in it."""
-        with os.scandir(self._root / rel) as entries:
-            for entry in entries:
+    def _fill(self) -> None:
+        """Copy all folders except `.git`.
+
+        Each folder waits with a flag that says that git ignores the folder and everything in it.
+        """
+        waiting = [("", False)]
+        modes: dict[str, int] = {}
+        while waiting:
+            rel, whole = waiting.pop()
+            for entry in _entries(self._root / rel):
                 name = f"{rel}/{entry.name}" if rel else entry.name
                 if entry.name == ".git":
                     if not rel and entry.is_dir(follow_symlinks=False):
                         self._copy_git()
                     continue
                 found = entry.stat(follow_symlinks=False)
-                target = self.tree / name
+                if entry.path in self._hidden:
+                    continue
                 if not stat.S_ISDIR(found.st_mode):
                     self._copy_file(name, found)
                     continue
+                check_depth(name)
                 ignored = whole or self._ignored(name)
                 if ignored and is_cache(name):
                     continue
-                if not ignored or whole or _is_small(self._root / name):
-                    target.mkdir()
-                    self._fill(name, ignored)
-                    target.chmod(stat.S_IMODE(found.st_mode) | 0o700)
-                    self._copied[name] = target.lstat()
+                if not ignored or whole or self._is_small(name):
+                    (self.tree / name).mkdir()
+                    modes[name] = stat.S_IMODE(found.st_mode) | 0o700
+                    waiting.append((name, ignored))
+                    continue
+                if self._mounted:
+                    (self.tree / name).mkdir()
                 else:
-                    if self._mounted:
-                        target.mkdir()
-                    else:
-                        _link(self._root / name, target)
-                    self._copied[name] = None
+                    _link(self._root / name, self.tree / name)
+                self._copied[name] = None
+        for name, mode in modes.items():
+            (self.tree / name).chmod(mode)
+            self._copied[name] = (self.tree / name).lstat()
+
+    def _is_small(self, name: str) -> bool:
+        """Report whether an ignored folder is copied, not linked: it is small or holds a secret."""
+        folder = str(self._root / name)
+        if any(path.startswith(f"{folder}/") for path in self._hidden):
+            return True
+        count, size, waiting = 0, 0, [folder]
+        while waiting and count <= _SMALL_ENTRIES and size <= _SMALL_BYTES:
+            for entry in _entries(waiting.pop()):
+                count += 1
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size += entry.stat(follow_symlinks=False).st_size
+        return count <= _SMALL_ENTRIES and size <= _SMALL_BYTES
 
     def _ignored(self, name: str) -> bool:
         if name in self._folders:
@@ -118,7 +140,11 @@ class Copy:
         links = [name for name, state in self._copied.items() if state is None]
         if links and ".git" in self._copied:
             exclude = self.tree / ".git/info/exclude"
-            exclude.parent.mkdir(exist_ok=True)
+            # A repository may have links here, which lead to files of the user.
+            for path in (exclude.parent, exclude):
+                if path.is_symlink():
+                    path.unlink()
+                exclude.parent.mkdir(exist_ok=True)
             with exclude.open("a") as file:
                 file.writelines(f"\n/{name}" for name in links)
             self._copied[".git/info/exclude"] = exclude.lstat()
@@ -147,10 +173,12 @@ class Copy:
 
     def _copy_git(self) -> None:
         """Copy the folder `.git`, except for its objects, which the copy names as alternates."""
-        self._copy_git_folder(".git")
-        real = os.path.realpath(self._root / ".git/objects")
-        if not Path(real).is_dir():
+        self._copy_git_folders()
+        objects = self._root / ".git/objects"
+        # A link could lead to any folder of the machine, which the command would then see.
+        if objects.is_symlink() or not objects.is_dir():
             return
+        real = str(objects)
         for name in (".git/objects", ".git/objects/info"):
             (self.tree / name).mkdir()
         (self.tree / ".git/objects/info/alternates").write_text(f"{self._mounted or real}\n")
@@ -158,19 +186,23 @@ class Copy:
             self._copied[name] = (self.tree / name).lstat()
         self._objects = real
 
-    def _copy_git_folder(self, rel: str) -> None:
-        target = self.tree / rel
-        target.mkdir()
-        with os.scandir(self._root / rel) as entries:
-            for entry in entries:
+    def _copy_git_folders(self) -> None:
+        waiting, folders = [".git"], []
+        while waiting:
+            rel = waiting.pop()
+            check_depth(rel)
+            (self.tree / rel).mkdir()
+            folders.append(rel)
+            for entry in _entries(self._root / rel):
                 name = f"{rel}/{entry.name}"
                 if name in _NOT_COPIED:
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    self._copy_git_folder(name)
+                    waiting.append(name)
                 else:
                     self._copy_file(name, entry.stat(follow_symlinks=False))
-        self._copied[rel] = target.lstat()
+        for rel in folders:
+            self._copied[rel] = (self.tree / rel).lstat()
 
     def build_folder(self, tmp: str) -> dict[str, str]:
         """Return environment variables that make Cargo build in `tmp` if its `target` is linked."""
@@ -194,7 +226,7 @@ class Copy:
     def changes(self) -> tuple[Change, ...]:
         """Return how the copy changed since it was made, sorted by path, without caches."""
         present: set[str] = set()
-        found = list(self._changes_below("", present, Budget()))
+        found = list(self._present_changes(present))
         for name, before in self._copied.items():
             if name not in present and not is_cache(name):
                 if before is None or not stat.S_ISDIR(before.st_mode):
@@ -205,30 +237,34 @@ class Copy:
         unique = {change.path: change for change in reversed(found)}
         return tuple(unique[path] for path in sorted(unique))
 
-    def _changes_below(self, rel: str, present: set[str], budget: Budget) -> Iterator[Change]:
-        folder = str(self.tree / rel)
-        with readable(folder), os.scandir(folder) as entries:
-            for entry in list(entries):
-                name = f"{rel}/{entry.name}" if rel else entry.name
-                if is_cache(name):
-                    continue
-                present.add(name)
-                is_link = (
-                    entry.is_dir(follow_symlinks=False) if self._mounted else entry.is_symlink()
-                )
-                if name in self._copied and self._copied[name] is None and is_link:
-                    continue
-                after = entry.stat(follow_symlinks=False)
-                yield from self._entry(name, after, present, budget)
+    def _present_changes(self, present: set[str]) -> Iterator[Change]:
+        """Yield the changes of entries in the copy, and add the entries to `present`."""
+        budget, waiting = Budget(), [""]
+        with Unlocked() as unlocked:
+            while waiting:
+                rel = waiting.pop()
+                folder = str(self.tree / rel)
+                check_depth(rel)
+                unlocked.add(folder)
+                for entry in _entries(folder):
+                    name = f"{rel}/{entry.name}" if rel else entry.name
+                    if is_cache(name):
+                        continue
+                    present.add(name)
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    is_link = is_folder if self._mounted else entry.is_symlink()
+                    if name in self._copied and self._copied[name] is None and is_link:
+                        continue
+                    yield from self._entry(name, entry.stat(follow_symlinks=False), budget)
+                    if is_folder:
+                        waiting.append(name)
 
-    def _entry(
-        self, name: str, after: os.stat_result, present: set[str], budget: Budget
-    ) -> Iterator[Change]:
+    def _entry(self, name: str, after: os.stat_result, budget: Budget) -> Iterator[Change]:
+        """Yield the change of one entry, without those below a folder."""
         before = self._copied.get(name)
         if stat.S_ISDIR(after.st_mode):
             if before is None or not stat.S_ISDIR(before.st_mode) or not same_mode(before, after):
                 yield Change(name, "dir", mode=stat.S_IMODE(after.st_mode) & 0o777)
-            yield from self._changes_below(name, present, budget)
         elif before is None or not _untouched(before, after):
             change = entry_change(str(self.tree / name), name, after, budget)
             if change is not None and not self._is_unchanged(change):
@@ -242,17 +278,12 @@ class Copy:
         return matches(change, str(path))
 
 
-def _is_small(folder: Path) -> bool:
-    entries, size = 0, 0
-    for parent, folders, files in os.walk(folder):
-        entries += len(folders) + len(files)
-        if entries > _SMALL_ENTRIES:
-            return False
-        with suppress(OSError):
-            size += sum(Path(parent, name).lstat().st_size for name in files)
-        if size > _SMALL_BYTES:
-            return False
-    return True
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """List a folder; an unreadable folder is empty, as a command cannot read it either."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return []
+    with os.scandir(str(folder)) as entries:
+        return list(entries)
 
 
 def _folders_with_files(files: list[str]) -> frozenset[str]:
@@ -291,135 +322,3 @@ def _copy_content(source: Path, target: Path) -> None:
         else:
             return
     shutil.copyfile(source, target)
-
-
-class Run(Protocol):
-    """A function that runs a command in a copy; each kind has its own. See `Snapshot.run`."""
-
-    def __call__(
-        self,
-        snapshot: CopySnapshot,
-        command: Command,
-        on_output: Callable[[str], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> CommandResult: ...
-
-
-class CopySnapshot:
-    """A copy of `workspace` in `folder`; `run_in` runs its commands. `covers`: see Scratch."""
-
-    def __init__(
-        self, workspace: Path, folder: Path, covers: Path, run_in: Run, mounted: str
-    ) -> None:
-        self.workspace = workspace
-        self.covers = covers
-        self.tree = folder / "tree"
-        self.tmp = folder / "tmp"
-        self.home = folder / "home"
-        self.copy = Copy(workspace, self.tree, mounted)
-        self._run_in = run_in
-        self.tmp.mkdir()
-        self.home.mkdir()
-
-    def link_tools(self) -> None:
-        """Link the toolchains into the private home."""
-        for link, target in tool_links(str(self.home)):
-            Path(link).parent.mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):  # this file system has no links
-                Path(link).symlink_to(target, target_is_directory=True)
-
-    def apply(self, changes: Sequence[Change]) -> None:
-        tree = os.path.realpath(self.tree)
-        for change in changes:
-            target = Path(tree, change.path)
-            # A link from the workspace, or a link to an ignored folder, leads to real files.
-            if not Path(os.path.realpath(target.parent)).is_relative_to(tree):
-                raise SandboxError(f"{change.path} leads out of the copy of the workspace")
-            apply_change(str(target), change.kind, change.data, change.mode)
-
-    def run(
-        self,
-        command: Command,
-        on_output: Callable[[str], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> CommandResult:
-        return self._run_in(self, command, on_output, cancelled)
-
-    def changes(self) -> tuple[Change, ...]:
-        return self.copy.changes()
-
-
-class Copies:
-    """Opens snapshots as copies; `base` is the parent of scratch folders."""
-
-    def __init__(self, base: Path | None = None) -> None:
-        self._scratches = Scratches(base)
-
-    @contextmanager
-    def open(
-        self, root: Path, changes: Sequence[Change], run_in: Run, mounted: str = ""
-    ) -> Iterator[Snapshot]:
-        """Open a snapshot of `root`; `mounted`: see Copy. Raises SandboxError on failure."""
-        workspace = root.resolve()
-        scratch = self._scratches.outside(workspace)
-        folder = scratch.new()
-        try:
-            try:
-                snapshot = CopySnapshot(workspace, folder, scratch.covers, run_in, mounted)
-                snapshot.apply(changes)
-            except OSError as error:
-                raise SandboxError(
-                    f"cannot copy the workspace to {folder}: {error.strerror or error}",
-                    "check that the disk is not full",
-                ) from None
-            yield snapshot
-        finally:
-            scratch.discard(folder)
-
-    def close(self) -> None:
-        """Remove the scratch folders, which an exit hook would also remove."""
-        self._scratches.close()
-
-
-class ConfinedCopies:
-    """Base class of the kinds that confine commands in copies, each command by a launcher.
-
-    `base` is the parent of scratch folders. Commands may connect to `ports` of this machine. Only
-    one thread at a time may use an object of this class.
-    """
-
-    confined = True
-    mounted = ""  # see Copy
-
-    def __init__(self, base: Path | None = None, ports: Sequence[int] = ()) -> None:
-        self.ports = tuple(ports)
-        self._copies = Copies(base)
-        self._launchers = LauncherPool()
-
-    def runner(self, workspace: Path) -> Run:
-        """Return a function that runs commands. Raises SandboxError for an unusable folder."""
-        raise NotImplementedError
-
-    @contextmanager
-    def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[Snapshot]:
-        """Open a snapshot of `root`. Raises SandboxError if `root` is unusable."""
-        run = self.runner(root.resolve())
-        with self._copies.open(root, changes, run, self.mounted) as snapshot:
-            yield snapshot
-
-    def close(self) -> None:
-        """Remove the scratch folders and end the waiting launcher, as an exit hook also does."""
-        self._launchers.close()
-        self._copies.close()
-
-    def launch(
-        self,
-        job: dict[str, Any],
-        command: Command,
-        on_output: Callable[[str], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> CommandResult:
-        """Run `job`, and start the next launcher ahead of time."""
-        result = self._launchers.take().run(job, command, on_output, cancelled)
-        self._launchers.prepare()
-        return result

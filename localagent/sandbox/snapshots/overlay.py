@@ -20,6 +20,9 @@ from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
 
 MAX_BYTES = 256 << 20  # limit for changed files, which are kept in memory
+# Linux allows 4096 bytes, with the path of the workspace or the snapshot. The time to read a tree
+# grows with the square of its depth: 1,200 levels take ten seconds.
+_MAX_PATH, _MAX_DEPTH = 3000, 200
 _OPAQUE = ("user.overlay.opaque", "trusted.overlay.opaque")
 _PERMISSIONS = 0o777
 
@@ -43,8 +46,7 @@ def changes(upper: Path, lower: Path) -> tuple[Change, ...]:
     Raises SandboxError if the changes are too large to keep.
     """
     reader = _Reader(str(upper), str(lower))
-    unsorted = reader.folder("", below=True, opaque=False)
-    return tuple(sorted(unsorted, key=lambda change: change.path))
+    return tuple(sorted(reader.changes(), key=lambda change: change.path))
 
 
 class Budget:
@@ -69,27 +71,38 @@ class _Reader:
         self._lower = lower
         self._budget = Budget()
 
-    def folder(self, rel: str, below: bool, opaque: bool) -> Iterator[Change]:
-        """Yield the changes below `rel`, a folder in the upper layer.
+    def changes(self) -> Iterator[Change]:
+        """Yield all changes.
 
-        `below` says that the lower layer has a folder at `rel`, reached without a link. `opaque`
-        says that a parent folder is opaque; the kernel does not mark new folders below it.
+        Each folder waits with two flags. `below` says that the lower layer has a folder at `rel`,
+        reached without a link. `opaque` says that a parent folder is opaque; the kernel does not
+        mark new folders below it.
         """
-        upper = _join(self._upper, rel)
-        with readable(upper), os.scandir(upper) as entries:
-            stats = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
-            opaque = opaque or _is_opaque(upper)
-            if below and opaque:
-                yield from self._missing(rel, set(stats))
-            for name, after in stats.items():
-                path = f"{rel}/{name}" if rel else name
-                if not is_cache(path):
-                    before = _lstat(_join(self._lower, path)) if below else None
-                    yield from self._entry(path, after, before, opaque)
+        waiting = [("", True, False)]
+        with Unlocked() as unlocked:
+            while waiting:
+                rel, below, opaque = waiting.pop()
+                upper = _join(self._upper, rel)
+                check_depth(rel)
+                unlocked.add(upper)
+                with os.scandir(upper) as entries:
+                    stats = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
+                opaque = opaque or _is_opaque(upper)
+                if below and opaque:
+                    yield from self._missing(rel, set(stats))
+                for name, after in stats.items():
+                    path = f"{rel}/{name}" if rel else name
+                    if not is_cache(path):
+                        before = _lstat(_join(self._lower, path)) if below else None
+                        yield from self._entry(path, after, before)
+                        if stat.S_ISDIR(after.st_mode):
+                            was_folder = before is not None and stat.S_ISDIR(before.st_mode)
+                            waiting.append((path, was_folder, opaque))
 
     def _entry(
-        self, rel: str, after: os.stat_result, before: os.stat_result | None, opaque: bool
+        self, rel: str, after: os.stat_result, before: os.stat_result | None
     ) -> Iterator[Change]:
+        """Yield the changes of one entry, without those below a folder."""
         if stat.S_ISCHR(after.st_mode) and after.st_rdev == 0:
             if before is not None:
                 yield from deletions(self._lower, rel, before)
@@ -98,7 +111,6 @@ class _Reader:
         if stat.S_ISDIR(after.st_mode):
             if before is None or not was_folder or not same_mode(before, after):
                 yield Change(rel, "dir", mode=after.st_mode & _PERMISSIONS)
-            yield from self.folder(rel, was_folder, opaque)
             return
         if was_folder:
             yield from _deletions_below(self._lower, rel)
@@ -124,8 +136,10 @@ def entry_change(source: str, rel: str, found: os.stat_result, budget: Budget) -
     if not stat.S_ISREG(found.st_mode):
         return None
     budget.take(found.st_size)
-    with readable(source), open(source, "rb") as file:
-        return Change(rel, "file", file.read(), found.st_mode & _PERMISSIONS)
+    with Unlocked() as unlocked:
+        unlocked.add(source)
+        with open(source, "rb") as file:
+            return Change(rel, "file", file.read(), found.st_mode & _PERMISSIONS)
 
 
 def deletions(root: str, rel: str, found: os.stat_result) -> Iterator[Change]:
@@ -136,10 +150,17 @@ def deletions(root: str, rel: str, found: os.stat_result) -> Iterator[Change]:
 
 
 def _deletions_below(root: str, rel: str) -> Iterator[Change]:
-    with os.scandir(_join(root, rel)) as entries:
-        for entry in list(entries):
-            found = entry.stat(follow_symlinks=False)
-            yield from deletions(root, f"{rel}/{entry.name}", found)
+    waiting = [rel]
+    while waiting:
+        folder = waiting.pop()
+        check_depth(folder)
+        try:
+            with os.scandir(_join(root, folder)) as entries:
+                found = [(f"{folder}/{e.name}", e.is_dir(follow_symlinks=False)) for e in entries]
+        except PermissionError:
+            continue  # the checkpoint, which removes the folder, finds its entries
+        yield from (Change(path, "absent") for path, _ in found)
+        waiting += [path for path, is_folder in found if is_folder]
 
 
 def same_mode(one: os.stat_result, other: os.stat_result) -> bool:
@@ -163,23 +184,35 @@ def matches(change: Change, path: str) -> bool:
         return False
 
 
-class readable:
-    """Give the owner access to `path` inside the `with` block."""
+class Unlocked:
+    """Gives the owner access to paths; the end of the `with` block restores their modes."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._mode: int | None = None
+    def __init__(self) -> None:
+        self._modes: list[tuple[str, int]] = []
 
-    def __enter__(self) -> None:
-        mode = os.lstat(self._path).st_mode
+    def __enter__(self) -> Unlocked:
+        return self
+
+    def add(self, path: str) -> None:
+        """Give the owner access to `path`, which is no link."""
+        mode = os.lstat(path).st_mode
         needed = 0o700 if stat.S_ISDIR(mode) else 0o400
-        if mode & needed != needed and not os.access(self._path, os.R_OK | os.X_OK):
-            os.chmod(self._path, stat.S_IMODE(mode) | needed)
-            self._mode = stat.S_IMODE(mode)
+        if mode & needed != needed and not os.access(path, os.R_OK | os.X_OK):
+            os.chmod(path, stat.S_IMODE(mode) | needed)
+            self._modes.append((path, stat.S_IMODE(mode)))
 
     def __exit__(self, *exc: object) -> None:
-        if self._mode is not None:
-            os.chmod(self._path, self._mode)
+        for path, mode in reversed(self._modes):
+            os.chmod(path, mode)
+
+
+def check_depth(rel: str) -> None:
+    """Raise SandboxError if a path is deeper or longer than programs can use."""
+    if rel.count("/") >= _MAX_DEPTH or len(os.fsencode(rel)) > _MAX_PATH:
+        raise SandboxError(
+            f"folders are nested too deeply: {rel[:40]}…",
+            f"a path in the workspace may have {_MAX_DEPTH} folders and {_MAX_PATH} bytes",
+        )
 
 
 def _is_opaque(folder: str) -> bool:

@@ -14,7 +14,10 @@ import pytest
 NOBODY = 65534
 # Files that one process runs, and the tests in them; commands without a sandbox gain nothing there.
 RUNS = {
-    "snapshots": (("test_snapshots.py", "test_round_trip.py"), ""),
+    "snapshots": (
+        ("test_snapshots.py", "test_round_trip.py", "test_hostile_workspace.py"),
+        "",
+    ),
     "commands": (("test_commands.py", "test_confinement.py", "test_toolchains.py"), "not none"),
 }
 

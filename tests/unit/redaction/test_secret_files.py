@@ -12,6 +12,9 @@ from localagent.redaction.secret_files import is_secret
     [
         *(".env", ".env.local", "app/.ENV", "prod.env", "a/key.pem", "server.key", "id_rsa"),
         *("id_ed25519.pub", "credentials", "x/credentials.json", ".netrc", ".npmrc", ".pypirc"),
+        *(".env~", "#.env#", ".secrets", ".secret.yaml", "a/.aws_credentials", "rootkey.csv"),
+        *("private_key", "password.txt", "token.txt", "x/.docker/config.json"),
+        *("shop-firebase-adminsdk-x1.json", ".smbcredentials"),
         *(".ssh/config", "home/.aws/anything", "secrets.yaml", "terraform.tfstate", ".envrc"),
     ],
 )
