@@ -1,4 +1,4 @@
-# ruff: noqa: PTH110, PTH123, PTH208
+# ruff: noqa: PTH110, PTH116, PTH123, PTH208
 # (the launcher starts quickly, and pathlib is slow to import)
 """Read processes, memory and refused packets from /proc.
 
@@ -77,6 +77,33 @@ def count_tasks(root: int) -> int:
     return count - 1
 
 
+def process_of(thread: int) -> int:
+    """Return the process to which a thread belongs. Raises OSError."""
+    with open(f"/proc/{thread}/status") as file:
+        for line in file:
+            if line.startswith("Tgid:"):
+                return int(line.split()[1])
+    raise ProcessLookupError(thread)
+
+
+def mount_points(pid: int) -> dict[str, int]:
+    """Return the number of the topmost mount at each mount point that a process sees."""
+    with open(f"/proc/{pid}/mountinfo", "rb") as file:
+        rows = [line.split(None, 5) for line in file]
+    # A blank in a name is an octal escape.
+    names = (row[4].decode("unicode_escape").encode("latin-1") for row in rows)
+    return {os.fsdecode(name): int(row[0]) for name, row in zip(names, rows, strict=True)}
+
+
+def mount_of(descriptor: int) -> int:
+    """Return the number of the mount on which an open file of this process lies."""
+    with open(f"/proc/self/fdinfo/{descriptor}") as file:
+        for line in file:
+            if line.startswith("mnt_id:"):
+                return int(line.split()[1])
+    raise OSError(f"no mount of descriptor {descriptor}")
+
+
 def private_memory(pid: int) -> int:
     """Return the bytes of memory that a process shares with no other process; 0 if it has ended."""
     try:
@@ -89,14 +116,37 @@ def private_memory(pid: int) -> int:
 
 def available_memory() -> int | None:
     """Return the bytes of memory that programs can still get; None if the kernel reports none."""
+    return memory_row("MemAvailable:")
+
+
+def memory_row(name: str) -> int | None:
+    """Return a row of /proc/meminfo in bytes; None if the kernel has no such row."""
     try:
         with open("/proc/meminfo") as file:
             for line in file:
-                if line.startswith("MemAvailable:"):
+                if line.startswith(name):
                     return int(line.split()[1]) << 10
     except (OSError, ValueError):
         pass
     return None
+
+
+def deleted_bytes(processes: list[int], device: int) -> int:
+    """Return the bytes on the disk `device` of deleted files that the processes hold open."""
+    sizes: dict[int, int] = {}
+    for pid in processes:
+        try:
+            names = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for name in names:
+            try:
+                status = os.stat(f"/proc/{pid}/fd/{name}")
+            except OSError:
+                continue
+            if status.st_nlink == 0 and status.st_dev == device:
+                sizes[status.st_ino] = status.st_blocks * 512
+    return sum(sizes.values())
 
 
 class NoRouteCounter:

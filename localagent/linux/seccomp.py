@@ -83,6 +83,12 @@ _FORKS = ("fork", "vfork")
 
 _NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone(2) takes
 _TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
+# Where Landlock confines a command, an ioctl on a file outside could change the file's flags,
+# versions or encryption. So only requests for terminals ("T") and sockets are allowed, and requests
+# that read flags and extents or share blocks between files: FS_IOC_GETFLAGS, FS_IOC_FIEMAP,
+# FICLONE, FICLONERANGE (linux/fs.h).
+_IOCTL_GROUP, _IOCTL_GROUPS = 0xFF00, (0x5400, 0x8900)
+_SHARING = (0x80086601, 0xC020660B, 0x40049409, 0x4020940D)
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _STREAM, _SEQPACKET, _TCP = 1, 5, 6
 _FAST_OPEN = 0x20000000  # MSG_FASTOPEN: a connect(2) in disguise
@@ -122,19 +128,50 @@ def program(shared: bool) -> bytes | None:
     return _program(blocks | _blocks_where_shared() if shared else blocks)
 
 
-def egress_program() -> bytes | None:
-    """Return the egress lock's filter, which allows only TCP, unix and netlink sockets."""
+def connect_program() -> bytes | None:
+    """Return a filter that leaves connect(2) to a broker; None if no filter supports this machine.
+
+    Sandboxes with namespaces use it, since sockets in the file system belong to no namespace.
+    """
+    return _program({"connect": [_ASK_BROKER]})
+
+
+def egress_program(tcp: bool) -> bytes | None:
+    """Return the egress lock's filter for the machine's own network.
+
+    It allows only unix and netlink sockets and, with `tcp`, TCP sockets. A TCP socket can listen on
+    every address without a call that Landlock checks.
+    """
     no = _refuse(errno.EACCES)
-    blocks = {"io_uring_setup": [_refuse(errno.ENOSYS)]}
-    blocks["socket"] = [
-        *(*_argument(0), *_pass_any((_UNIX, _NETLINK))),
-        *((_EQUAL, 2, 0, _INET), (_EQUAL, 1, 0, _INET6), no),
-        *(*_argument(1), (_AND, 0, 0, _TYPE_MASK), (_EQUAL, 1, 0, _STREAM), no),
-        *(*_argument(2), *_pass_any((0, _TCP)), no),
-    ]
+    blocks = _blocks_without_io_uring()
+    families = [*_argument(0), *_pass_any((_UNIX, _NETLINK))]
+    blocks["socket"] = [*families, no]
+    if tcp:
+        blocks["socket"] = [
+            *(*families, (_EQUAL, 2, 0, _INET), (_EQUAL, 1, 0, _INET6), no),
+            *(*_argument(1), (_AND, 0, 0, _TYPE_MASK), (_EQUAL, 1, 0, _STREAM), no),
+            *(*_argument(2), *_pass_any((0, _TCP)), no),
+        ]
     for name, position in _FLAGS_OF_SENDING:
         blocks[name] = [*_argument(position), (_ANY_BIT, 0, 1, _FAST_OPEN), no, _OK]
     return _program(blocks)
+
+
+def namespace_program() -> bytes | None:
+    """Return the egress lock's filter for a separate network.
+
+    It refuses families of sockets that do not belong to a network namespace, such as AF_VSOCK,
+    which leads from a virtual machine to its host.
+    """
+    blocks = _blocks_without_io_uring()
+    families = _pass_any((_UNIX, _INET, _INET6, _NETLINK))
+    blocks["socket"] = [*_argument(0), *families, _refuse(errno.EAFNOSUPPORT)]
+    return _program(blocks)
+
+
+def _blocks_without_io_uring() -> dict[str, list[Instruction]]:
+    """Blocks that refuse io_uring, which can make sockets without the call that filters see."""
+    return {"io_uring_setup": [_refuse(errno.ENOSYS)]}
 
 
 def install(code: bytes | None, listen: bool = False) -> int:
@@ -167,10 +204,15 @@ def _blocks_of_every_kind() -> dict[str, list[Instruction]]:
     blocks = {name: [_refuse(errno.EPERM)] for name in _NEVER}
     blocks |= {name: [_refuse(errno.ENOSYS)] for name in _MISSING}
     blocks["clone"] = _clone(_OK)
-    blocks["ioctl"] = [*_argument(1), *_refuse_any(_TERMINAL_INPUT, errno.EPERM)]
+    blocks["ioctl"] = [*_argument(1), *_refuse_each(_TERMINAL_INPUT, errno.EPERM), _OK]
     families = [*_argument(0), *_pass_any((_UNIX, _INET, _INET6))]
     routes = [(_EQUAL, 0, 3, _NETLINK), *_argument(2), (_EQUAL, 0, 1, 0), _OK]
     blocks["socket"] = [*families, *routes, _refuse(errno.EAFNOSUPPORT)]
+    # A datagram reaches a socket in the file system without connect(2).
+    kinds = [*_argument(1), (_AND, 0, 0, _TYPE_MASK), *_pass_any((_STREAM, _SEQPACKET))]
+    kinds.append(_refuse(errno.EACCES))
+    blocks["socket"] = [*_argument(0), (_EQUAL, 0, len(kinds), _UNIX), *kinds, *blocks["socket"]]
+    blocks["socketpair"] = kinds
     return blocks
 
 
@@ -179,6 +221,10 @@ def _blocks_where_shared() -> dict[str, list[Instruction]]:
     blocks |= {name: [_refuse(errno.EOPNOTSUPP)] for name in _ATTRIBUTES}
     blocks |= {name: [_refuse(errno.ENOSYS)] for name in _OLD_TIMES}
     blocks |= {name: [_ASK_BROKER] for name in (*BROKERED, *_FORKS)}
+    blocks["ioctl"] = [
+        *(*_argument(1), *_refuse_each(_TERMINAL_INPUT, errno.EPERM), *_pass_any(_SHARING)),
+        *((_AND, 0, 0, _IOCTL_GROUP), *_pass_any(_IOCTL_GROUPS), _refuse(errno.ENOTTY)),
+    ]
     for name in _ABOUT_A_PROCESS:
         blocks[name] = [*_argument(0), (_EQUAL, 0, 1, 0), _OK, _refuse(errno.EPERM)]
     blocks["clone"] = _clone(_ASK_BROKER)
@@ -223,6 +269,6 @@ def _pass_any(values: tuple[int, ...]) -> list[Instruction]:
     return [part for value in values for part in ((_EQUAL, 0, 1, value), _OK)]
 
 
-def _refuse_any(values: tuple[int, ...], number: int) -> list[Instruction]:
-    refusals = [part for value in values for part in ((_EQUAL, 0, 1, value), _refuse(number))]
-    return [*refusals, _OK]
+def _refuse_each(values: tuple[int, ...], number: int) -> list[Instruction]:
+    """Refuse the call if the loaded value is one of `values`; else continue."""
+    return [part for value in values for part in ((_EQUAL, 0, 1, value), _refuse(number))]

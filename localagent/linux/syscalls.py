@@ -42,6 +42,8 @@ _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "i686": 288, "ppc6
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SYS_LANDLOCK = 444  # creates a ruleset; 445 adds a rule, 446 applies the ruleset
 _SYS_PIDFD_GETFD = 438
+_SYS_OPENAT2 = 437
+_RESOLVE_IN_ROOT = 0x10
 _SOL_SOCKET = 1
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x8
@@ -208,6 +210,11 @@ def keep_capabilities(keep: tuple[int, ...]) -> None:
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "prctl")
 
 
+def allow_ptrace() -> None:
+    """Let the parent processes take descriptors from this process."""
+    _check(_prctl(_PR_SET_DUMPABLE, 1), "prctl")
+
+
 def leave_keyrings() -> None:
     """Start an empty session keyring, which puts the user's kernel keys out of reach."""
     number = _SYS_KEYCTL.get(os.uname().machine)
@@ -316,6 +323,21 @@ def take_descriptor(process: int, descriptor: int) -> int:
     """Return a copy of another process's descriptor; `process` is the process's pidfd."""
     arguments = (_long(_SYS_PIDFD_GETFD), _long(process), _long(descriptor), _long(0))
     return _check(_libc.syscall(*arguments), "pidfd_getfd")
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+def open_in_root(root: int, path: bytes) -> int:
+    """Open `path` as a process with the root folder `root` sees it, as O_PATH (openat2(2))."""
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT)
+    arguments = (_long(root), path, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)))
+    return _check(_libc.syscall(_long(_SYS_OPENAT2), *arguments), "openat2")
 
 
 def read_memory(pid: int, address: int, count: int) -> bytes:

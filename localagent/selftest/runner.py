@@ -31,6 +31,8 @@ _OUTWARD = (
     *("tcp-out", "tcp6-out", "tcp-port", "udp-out", "udp6-out", "dns", "icmp", "icmp6"),
     "multicast",
 )
+OPEN = {"bubblewrap": ("pipe",)}
+"""Tests that get out of a kind, which docs/sandbox.md says, and which are not run there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def _run_all(sandbox: Sandbox) -> list[EscapeResult]:
 
     tests = escape_tests.load()
     with Targets(Path.home(), list(tests)) as targets:
-        skip = () if sandbox.confined else _OUTWARD
+        skip = OPEN.get(sandbox.kind, ()) if sandbox.confined else _OUTWARD
         values = targets.values(sandbox.confined, skip)
         (targets.workspace / "targets.json").write_text(json.dumps(values))
         with sandbox.open(targets.workspace) as snapshot:

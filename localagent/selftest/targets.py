@@ -113,6 +113,9 @@ class Targets:
             with contextlib.suppress(BlockingIOError):
                 server.accept() if server.type == socket.SOCK_STREAM else server.recv(64)
                 found[name] = "arrived"
+        with contextlib.suppress(BlockingIOError):
+            if os.read(self._pipe, 64):
+                found["pipe"] = "arrived"
         signals = self._signals()
         found |= {name: "delivered" for name, signal in _SIGNALS.items() if signal in signals}
         return found
@@ -151,6 +154,7 @@ class Targets:
         self._file("", self.workspace / "own-file", "own\n")
         (self.workspace / "link-out").symlink_to(self._outside / "link-out")
         self._file("", self.workspace / ".git/HEAD", "ref: refs/heads/main\n")
+        (self.workspace / ".git/objects").symlink_to("/")
         for name, folder in (("tmp", "/tmp"), ("var-tmp", "/var/tmp"), ("shm", "/dev/shm")):
             self._absent(name if name == "var-tmp" else f"{name}-write", Path(folder, self._marker))
             path = Path(folder, f"{self._marker}-secret")
@@ -193,6 +197,8 @@ class Targets:
             ("unix", str(home / "a.sock"), socket.SOCK_STREAM),
             ("unix_race", str(home / "race.sock"), socket.SOCK_STREAM),
             ("unix_datagram", str(home / "b.sock"), socket.SOCK_DGRAM),
+            ("unix_relative", str(home / "c.sock"), socket.SOCK_STREAM),
+            ("unix_relative_datagram", str(home / "d.sock"), socket.SOCK_DGRAM),
             ("unix_tmp", f"/tmp/{self._marker}.sock", socket.SOCK_STREAM),
             ("unix_workspace", str(self.workspace / "a.sock"), socket.SOCK_STREAM),
             ("unix_workspace_datagram", str(self.workspace / "b.sock"), socket.SOCK_DGRAM),
@@ -205,12 +211,20 @@ class Targets:
             server = self._stack.enter_context(socket.socket(socket.AF_UNIX, kind))
             if not address.startswith("\0"):
                 Path(address).parent.mkdir(parents=True, exist_ok=True)
-            server.bind(address)
+            if "relative" in name:  # the kernel's list of sockets then has no path
+                with contextlib.chdir(home):
+                    server.bind(Path(address).name)
+            else:
+                server.bind(address)
             if kind == socket.SOCK_STREAM:
                 server.listen(100)
             server.setblocking(False)
             self._values[name] = address.lstrip("\0")
             self._servers[name.replace("_", "-")] = server
+        self._values["pipe"] = str(home / "pipe")
+        os.mkfifo(home / "pipe")
+        self._pipe = os.open(home / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        self._stack.callback(os.close, self._pipe)
         # Several tests attack these targets; each test reports its own success.
         self._servers.pop("unix")
         os.set_inheritable(os.open(home / ".ssh/id_ed25519", os.O_RDONLY), True)

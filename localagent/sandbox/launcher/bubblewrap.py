@@ -13,6 +13,7 @@ import select
 import signal
 
 from localagent.linux.procfs import NoRouteCounter
+from localagent.sandbox.launcher.socket_broker import BrokerPipes
 from localagent.sandbox.launcher.supervisor import LimitWatch, await_end, become, say
 
 TYPE_CHECKING = False
@@ -39,18 +40,23 @@ def serve(job: Job, status: int, filter_code: bytes) -> None:
         os.set_inheritable(descriptor, True)
     *words, line = job["argv"]  # the command itself may be one of the placeholders
     job["argv"] = [*(str(descriptors.get(word, word)) for word in words), line]
+    pipes = BrokerPipes(job["private_mounts"])
     child = os.fork()
     if child == 0:
-        become(job, -1, None)
+        become(job, -1, pipes.enter)
+    broker = pipes.broker(os.getpid(), child)
     os.close(writer)
     report, first = _await_first(reports)
-    result = await_end(child, status, LimitWatch(child, job, job["processes"]))
+    watch = LimitWatch(child, job, job["processes"])
+    result = await_end(child, status, watch, broker=broker)
     if result is None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if first is not None:
         first.end()
         say(status, f"N {first.counter.count()}")
+    if broker is not None and broker.refused:
+        say(status, f"S {broker.refused} of other programs")
     exit_code = _number(report + _rest(reports), b"exit-code")
     if exit_code is not None or (first is not None and result != _SETUP_FAILED):
         say(status, "R")

@@ -20,6 +20,8 @@ import time
 
 from localagent.linux import procfs, seccomp
 from localagent.linux import syscalls as sys_
+from localagent.sandbox.launcher.landlock import restrict_writing
+from localagent.sandbox.launcher.socket_broker import BrokerPipes
 from localagent.sandbox.launcher.supervisor import (
     TICK,
     LimitWatch,
@@ -50,17 +52,21 @@ _SMALLEST_PID_MAX = 310  # the kernel accepts no value below 301
 
 def serve(job: Job, status: int, filter_code: bytes | None) -> None:
     """Run a job under a filter on system calls; `_build` lists the job's extra keys."""
-    init = _start_init(job, status, filter_code)
+    pipes = BrokerPipes(job["private_mounts"]) if job["argv"] is not None else None
+    init = _start_init(job, status, filter_code, pipes)
+    broker = pipes.broker(init) if pipes is not None else None
     counter = procfs.NoRouteCounter("/proc/self/net")  # the launcher shares the command's network
-    result = await_end(init, status, LimitWatch(init, job))
+    result = await_end(init, status, LimitWatch(init, job), broker=broker)
     if result is None:
         os.kill(init, signal.SIGKILL)
         _, result = os.waitpid(init, 0)
     say(status, f"N {counter.count()}")
+    if broker is not None and broker.refused:
+        say(status, f"S {broker.refused} of other programs")
     say(status, f"D {result}")
 
 
-def _start_init(job: Job, status: int, filter_code: bytes | None) -> int:
+def _start_init(job: Job, status: int, filter_code: bytes | None, pipes: BrokerPipes | None) -> int:
     relay = None
     if job["ports"]:
         from localagent.egress.splice import PortRelay
@@ -74,12 +80,14 @@ def _start_init(job: Job, status: int, filter_code: bytes | None) -> int:
     init = os.fork()
     if init == 0:
         os.close(launcher_end)
-        guarded(status, lambda: _init(job, status, alive, filter_code))
+        guarded(status, lambda: _init(job, status, alive, filter_code, pipes))
     os.close(alive)
     return init
 
 
-def _init(job: Job, status: int, alive: int, filter_code: bytes | None) -> None:
+def _init(
+    job: Job, status: int, alive: int, filter_code: bytes | None, pipes: BrokerPipes | None
+) -> None:
     """Build the view as process 1, start the command, reap orphans and report the end."""
     sys_.die_with_parent(signal.SIGKILL)
     if select.select([alive], [], [], 0)[0]:  # the launcher ended before `die_with_parent`
@@ -89,12 +97,19 @@ def _init(job: Job, status: int, alive: int, filter_code: bytes | None) -> None:
     # Root keeps the capabilities for files, so that its commands work as usual.
     sys_.keep_capabilities(sys_.FILE_CAPABILITIES if os.geteuid() == 0 else ())
     sys_.forbid_ptrace()
-    if job["argv"] is None:
+    if pipes is None:
         say(status, "X 0")
         os._exit(0)
     child = os.fork()
     if child == 0:
-        guarded(status, lambda: become(job, status, lambda: seccomp.install(filter_code)))
+
+        def confine() -> None:
+            restrict_writing(job["private_mounts"])
+            seccomp.install(filter_code)
+            pipes.enter()
+
+        guarded(status, lambda: become(job, status, confine))
+    pipes.close()
     result = _collect(child, 0 if kernel_counts else int(job["processes"]))
     say(status, f"X {result}")
     os._exit(0)  # ends every process that is left in the namespace

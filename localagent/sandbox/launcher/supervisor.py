@@ -1,3 +1,4 @@
+# ruff: noqa: PTH116
 # (the launcher starts quickly, and pathlib is slow to import)
 """Start a command, watch its limits, follow it to its end, and end what it leaves behind.
 
@@ -19,11 +20,13 @@ import time
 from collections.abc import Callable
 
 from localagent.linux import procfs, syscalls
-from localagent.sandbox.launcher.syscall_broker import Broker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes longer to import than the rest of the launcher
     from typing import Any, NoReturn
+
+    from localagent.sandbox.launcher.socket_broker import SocketBroker
+    from localagent.sandbox.launcher.syscall_broker import Broker
 
     Job = dict[str, Any]  # see main.py
 
@@ -33,6 +36,7 @@ _WATCH_SECONDS = 0.1  # between checks of the limits
 # them.
 _LEAST_DISK = 256 << 20
 _LEAST_MEMORY = 128 << 20
+_SHARED_BY_OTHERS = 256 << 20
 # The minimum time between two measurements of the written files: in seconds, and as a multiple of
 # one measurement's duration.
 _MEASURE_SECONDS = 0.3
@@ -112,7 +116,12 @@ def _limit(name: str, value: int) -> None:
 
 
 def await_end(
-    child: int, status: int, watch: LimitWatch, *, reap: bool = False, broker: Broker | None = None
+    child: int,
+    status: int,
+    watch: LimitWatch,
+    *,
+    reap: bool = False,
+    broker: Broker | SocketBroker | None = None,
 ) -> int | None:
     """Return the wait status of `child`; None if localagent hung up or a limit was passed.
 
@@ -183,6 +192,7 @@ class LimitWatch:
         self._memory: int = job["memory"]
         self._folders: list[str] = job["written"]
         self._disk: int = job["disk"]
+        self._shared = procfs.memory_row("Shmem:") or 0
         self._free = self._free_disk()
         self._enough = self._free - self._disk  # more free space proves that the limit holds
         self._next_measurement = time.monotonic() + _MEASURE_SECONDS
@@ -193,7 +203,7 @@ class LimitWatch:
         if self._processes and len(processes) > self._processes:
             return f"the command had more than {self._processes} processes"
         if self._memory:
-            if sum(map(procfs.private_memory, processes)) > self._memory:
+            if sum(map(procfs.private_memory, processes)) + self._shared_memory() > self._memory:
                 return f"all processes together took more than {self._memory >> 20} MiB of memory"
             available = procfs.available_memory()
             if available is not None and available < _LEAST_MEMORY:
@@ -203,7 +213,7 @@ class LimitWatch:
             # Measure at once if the disk lost so much space that this command may be the cause.
             # Measure at intervals too, since the command may fill space that other programs free.
             if free < self._enough or time.monotonic() >= self._next_measurement:
-                written = self._bytes_on_disk()
+                written = self._bytes_on_disk(processes)
                 if written > self._disk:
                     return f"the command wrote more than {self._disk >> 20} MiB to the disk"
                 self._enough = free - (self._disk - written)
@@ -220,9 +230,21 @@ class LimitWatch:
             return 0
         return stat.f_bavail * stat.f_frsize
 
-    def _bytes_on_disk(self) -> int:
+    def _shared_memory(self) -> int:
+        """Return the rise of shared memory and of files in memory since the start.
+
+        They belong to no process. Other programs need some too, so a small rise does not count.
+        """
+        rise = (procfs.memory_row("Shmem:") or 0) - self._shared
+        return rise if rise > _SHARED_BY_OTHERS else 0
+
+    def _bytes_on_disk(self, processes: list[int]) -> int:
         start = time.monotonic()
         total = sum(map(_disk_usage, self._folders))
+        try:
+            total += procfs.deleted_bytes(processes, os.stat(self._folders[0]).st_dev)
+        except OSError:
+            pass
         end = time.monotonic()
         self._next_measurement = end + max(_MEASURE_SECONDS, _MEASURE_REST * (end - start))
         return total

@@ -26,6 +26,7 @@ import struct
 from collections.abc import Callable
 
 from localagent.core.loopback import LOOPBACK4, LOOPBACK6, is_packed_loopback
+from localagent.linux import procfs
 from localagent.linux import syscalls as sys_
 from localagent.linux.seccomp import BROKERED, COUNTED, number
 
@@ -38,7 +39,7 @@ _AT_FDCWD, _AT_SYMLINK_NOFOLLOW, _AT_EMPTY_PATH = -100, 0x100, 0x1000
 _PIDFD_THREAD = 0o200  # O_EXCL: any thread of a process, not only the first (Linux 6.9)
 _PATH_MAX = 4096
 _PERMISSIONS = 0o1777  # no set-user-id bits, since the files lie on the real disk
-_SO_ERROR, _SO_DOMAIN = 4, 39
+_SO_ERROR, SO_DOMAIN = 4, 39
 _UNIX, _INET, _INET6, _NETLINK, _PACKET = 1, 2, 10, 16, 17
 _DGRAM, _RAW = 2, 3
 _PROTOCOLS = {1: "ICMP", 58: "ICMP", 132: "SCTP", 262: "MPTCP"}
@@ -46,7 +47,7 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _WAIT_MS = 1000
 
 _Arguments = tuple[int, ...]
-_Handler = Callable[["_Caller", _Arguments], None]
+_Handler = Callable[["Caller", _Arguments], None]
 
 
 class SyscallRefusal(OSError):
@@ -92,29 +93,14 @@ class Broker:
 
     def serve(self) -> None:
         """Answer one call; do nothing if the process of the announced call has ended."""
-        buffer = ctypes.create_string_buffer(_CALL.size)
-        try:
-            sys_.ioctl(self.listener, _RECEIVE, buffer)
-        except OSError:
-            return  # the caller's process ended
-        identity, pid, _, call, _, _, *arguments = _CALL.unpack(buffer.raw)
-        error, flags = 0, 0
-        try:
-            handler = self._handlers.get(call)
-            if handler is None:
-                self._fork()
-                flags = _CONTINUE
-            else:
-                handler(_Caller(self.listener, identity, pid), tuple(arguments))
-        except _Continue:
-            flags = _CONTINUE
-        except OSError as failed:
-            error = failed.errno or errno.EPERM
-        answer = ctypes.create_string_buffer(_ANSWER.pack(identity, 0, -error, flags), _ANSWER.size)
-        try:
-            sys_.ioctl(self.listener, _SEND, answer)
-        except OSError:
-            pass  # the caller's process ended
+        answer_call(self.listener, self._handle)
+
+    def _handle(self, call: int, caller: Caller, arguments: _Arguments) -> None:
+        handler = self._handlers.get(call)
+        if handler is None:
+            self._fork()
+            raise _Continue
+        handler(caller, arguments)
 
     def _fork(self) -> None:
         """Count a new process or thread; recount at the limit, to drop those that ended."""
@@ -134,23 +120,45 @@ class Broker:
             raise SyscallRefusal(errno.EPERM, "outside of the snapshot")
 
 
+def answer_call(listener: int, handle: Callable[[int, Caller, _Arguments], None]) -> None:
+    """Receive a call at `listener`, handle it, and answer with success or the raised OSError."""
+    buffer = ctypes.create_string_buffer(_CALL.size)
+    try:
+        sys_.ioctl(listener, _RECEIVE, buffer)
+    except OSError:
+        return  # the caller's process ended
+    identity, pid, _, call, _, _, *arguments = _CALL.unpack(buffer.raw)
+    error, flags = 0, 0
+    try:
+        handle(call, Caller(listener, identity, pid), tuple(arguments))
+    except _Continue:
+        flags = _CONTINUE
+    except OSError as failed:
+        error = failed.errno or errno.EPERM
+    answer = ctypes.create_string_buffer(_ANSWER.pack(identity, 0, -error, flags), _ANSWER.size)
+    try:
+        sys_.ioctl(listener, _SEND, answer)
+    except OSError:
+        pass  # the caller's process ended
+
+
 class _Continue(Exception):
     """Raised if the kernel may continue the call; Landlock then decides on the call."""
 
 
-class _Caller:
+class Caller:
     """The thread that made a call. Methods return copies of the thread's memory and descriptors."""
 
     def __init__(self, listener: int, identity: int, pid: int) -> None:
         self._listener = listener
         self._identity = identity
-        self._pid = pid
+        self.pid = pid
 
     def memory(self, address: int, count: int) -> bytes:
         """Raises OSError."""
         if not address:
             raise SyscallRefusal(errno.EFAULT, "no address")
-        data = sys_.read_memory(self._pid, address, count)
+        data = sys_.read_memory(self.pid, address, count)
         self._still_there()
         return data
 
@@ -166,7 +174,12 @@ class _Caller:
 
     def descriptor(self, number: int) -> int:
         """Return a copy of one of the thread's descriptors; the user of the copy closes it."""
-        process = os.pidfd_open(self._pid, _PIDFD_THREAD)
+        try:
+            process = os.pidfd_open(self.pid, _PIDFD_THREAD)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            process = os.pidfd_open(procfs.process_of(self.pid))  # before Linux 6.9
         try:
             self._still_there()
             return sys_.take_descriptor(process, _signed(number))
@@ -177,7 +190,7 @@ class _Caller:
         """Open a path as the thread sees it; the user of the descriptor (O_PATH) closes it."""
         folder = _signed(folder)
         how = os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if flags & _AT_SYMLINK_NOFOLLOW else 0)
-        proc = b"/proc/%d/" % self._pid
+        proc = b"/proc/%d/" % self.pid
         for prefix in (b"/proc/self/", b"/proc/thread-self/"):
             if name.startswith(prefix):
                 name = proc + name[len(prefix) :]
@@ -231,7 +244,7 @@ class _Files:
     def _owner(user: int, group: int) -> Callable[[str], None]:
         return lambda path: os.chown(path, _signed(user), _signed(group))
 
-    def _times(self, caller: _Caller, arguments: _Arguments) -> None:
+    def _times(self, caller: Caller, arguments: _Arguments) -> None:
         folder, name, address, flags, *_ = arguments
         times = caller.memory(address, 32) if address else None
 
@@ -244,7 +257,7 @@ class _Files:
             self._on(caller.descriptor(folder), act)
 
     def _at(
-        self, caller: _Caller, folder: int, name: int, flags: int, act: Callable[[str], None]
+        self, caller: Caller, folder: int, name: int, flags: int, act: Callable[[str], None]
     ) -> None:
         self._on(caller.path(folder, caller.text(name), flags), act)
 
@@ -278,14 +291,14 @@ class _Sockets:
             **dict.fromkeys(("sendto", "sendmsg", "sendmmsg"), self._send),
         }
 
-    def _socket(self, _: _Caller, arguments: _Arguments) -> None:
+    def _socket(self, _: Caller, arguments: _Arguments) -> None:
         """Refuse and count a socket of a forbidden kind; the filter handles all other kinds."""
         family, kind, protocol = (value & 0xFFFFFFFF for value in arguments[:3])
         self._count(_socket_kind(family, kind & 0xF, protocol))
         known = family in (_UNIX, _INET, _INET6)
         raise SyscallRefusal(errno.EACCES if known else errno.EAFNOSUPPORT, "no such socket")
 
-    def _send(self, _: _Caller, _arguments: _Arguments) -> None:
+    def _send(self, _: Caller, _arguments: _Arguments) -> None:
         """Refuse and count a send that connects by TCP Fast Open; the filter allows others."""
         self._count("fast open")
         raise SyscallRefusal(errno.EOPNOTSUPP, "fast open")
@@ -293,7 +306,7 @@ class _Sockets:
     def _count(self, kind: str) -> None:
         self.refused_kinds[kind] = self.refused_kinds.get(kind, 0) + 1
 
-    def _connect(self, caller: _Caller, arguments: _Arguments) -> None:
+    def _connect(self, caller: Caller, arguments: _Arguments) -> None:
         address = _address(caller, arguments)
         descriptor = caller.descriptor(arguments[0])
         target = -1
@@ -316,13 +329,13 @@ class _Sockets:
                 raise SyscallRefusal(errno.EACCES, "another machine")
             elif _endpoint(address) not in self._allowed | self._bound:
                 raise SyscallRefusal(errno.EACCES, "not an allowed port of this machine")
-            _connect_or_give_up(descriptor, address)
+            connect_or_give_up(descriptor, address)
         finally:
             os.close(descriptor)
             if target >= 0:
                 os.close(target)
 
-    def _bind(self, caller: _Caller, arguments: _Arguments) -> None:
+    def _bind(self, caller: Caller, arguments: _Arguments) -> None:
         address = _address(caller, arguments)
         descriptor = caller.descriptor(arguments[0])
         try:
@@ -337,7 +350,7 @@ class _Sockets:
         finally:
             os.close(descriptor)
 
-    def _listen(self, caller: _Caller, arguments: _Arguments) -> None:
+    def _listen(self, caller: Caller, arguments: _Arguments) -> None:
         descriptor = caller.descriptor(arguments[0])
         try:
             address = sys_.socket_address(descriptor)
@@ -362,7 +375,7 @@ def _socket_kind(family: int, kind: int, protocol: int) -> str:
     return "other"
 
 
-def _address(caller: _Caller, arguments: _Arguments) -> bytes:
+def _address(caller: Caller, arguments: _Arguments) -> bytes:
     size = arguments[2] & 0xFFFFFFFF
     if not 2 <= size <= 128:
         raise SyscallRefusal(errno.EINVAL, "address")
@@ -371,7 +384,7 @@ def _address(caller: _Caller, arguments: _Arguments) -> bytes:
 
 def _family(descriptor: int, address: bytes) -> int:
     """Return the family of a socket; the socket's address must have the same family."""
-    family = sys_.socket_option(descriptor, _SO_DOMAIN)
+    family = sys_.socket_option(descriptor, SO_DOMAIN)
     if struct.unpack_from("=H", address)[0] != family or family not in (_UNIX, _INET, _INET6):
         raise SyscallRefusal(errno.EAFNOSUPPORT, "address")
     if len(address) < {_UNIX: 2, _INET: 16, _INET6: 24}[family]:
@@ -402,7 +415,7 @@ def _loopback(address: bytes) -> bytes:
     return address[:8] + LOOPBACK6 + address[24:]
 
 
-def _connect_or_give_up(descriptor: int, address: bytes) -> None:
+def connect_or_give_up(descriptor: int, address: bytes) -> None:
     """Connect a socket; give up after a second, since local servers answer at once."""
     blocking = os.get_blocking(descriptor)
     os.set_blocking(descriptor, False)

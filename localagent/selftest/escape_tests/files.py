@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import sys
 
 from . import Target, add, append, call, can_open, escape_test, has_secret, succeeds, successes
@@ -132,12 +133,31 @@ add(
     "extended attributes of a file outside",
     lambda t: succeeds(os.setxattr, t["outside"], "user.canary", b"1"),
 )
+
+
+@escape_test("file-flags", "flags and versions of a file outside")
+def _(t: Target) -> object:
+    import fcntl
+
+    def set_flags(request: int) -> bool:
+        descriptor = os.open(t["outside"], os.O_RDONLY)
+        return fcntl.ioctl(descriptor, request, struct.pack("7I", 0x40, *[0] * 6)) is not None
+
+    requests = (0x40086602, 0x40087602, 0x401C5820)  # FS_IOC_SETFLAGS, _SETVERSION, _FSSETXATTR
+    return successes(map(str, requests), lambda request: set_flags(int(request)))
+
+
 add(
     "allocate",
     "filling a file outside",
     lambda t: succeeds(os.posix_fallocate, os.open(t["outside"], os.O_WRONLY), 0, 100),
 )
 add("fifo", "a pipe beside the workspace", lambda t: os.mkfifo(f"{t['home']}/canary-fifo"))
+
+
+@escape_test("pipe", "a pipe that another program reads")
+def _(t: Target) -> object:
+    return os.write(os.open(t["pipe"], os.O_WRONLY | os.O_NONBLOCK), b"canary")
 
 
 @escape_test("socket-file", "a socket beside the workspace")
@@ -220,6 +240,13 @@ def _(t: Target) -> object:
     home = os.open(t["home"], os.O_PATH)
     descriptor = os.open(".ssh/id_ed25519", os.O_RDONLY, dir_fd=home)
     return t["secret"].encode() in os.read(descriptor, 4096)
+
+
+@escape_test("git-objects-link", "an ssh key by a link in place of git's objects")
+def _(t: Target) -> object:
+    key = t["secret_file"]
+    paths = (f".git/objects{key}", f"/tmp/.localagent-objects{key}", key)
+    return successes(paths, lambda path: has_secret(path, t))
 
 
 @escape_test("shadow", "the system's passwords")

@@ -139,6 +139,8 @@ def _unix(address: str | bytes, kind: int = socket.SOCK_STREAM) -> bool:
 for _name, _what, _kind in (
     ("unix", "a socket in the home", socket.SOCK_STREAM),
     ("unix-datagram", "a datagram socket in the home", _UDP),
+    ("unix-relative", "a socket that has a relative path", socket.SOCK_STREAM),
+    ("unix-relative-datagram", "a datagram socket that has a relative path", _UDP),
     ("unix-tmp", "a socket in /tmp", socket.SOCK_STREAM),
     ("unix-workspace", "a socket in the workspace", socket.SOCK_STREAM),
     ("unix-workspace-datagram", "a datagram socket in the workspace", _UDP),

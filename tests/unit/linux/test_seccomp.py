@@ -77,7 +77,40 @@ def call(code: bytes | None, name: str, *arguments: int) -> object:
     ],
 )
 def test_the_egress_lock(name: str, arguments: tuple[int, ...], result: object) -> None:
-    assert call(seccomp.egress_program(), name, *arguments) == result
+    assert call(seccomp.egress_program(tcp=True), name, *arguments) == result
+    if name == "socket" and arguments[0] in (_INET, _INET6):
+        result = errno.EACCES  # nothing to connect to: listen() would open a port
+    assert call(seccomp.egress_program(tcp=False), name, *arguments) == result
+
+
+@pytest.mark.parametrize("family", range(46))
+def test_the_egress_lock_in_a_network_of_its_own(family: int) -> None:
+    allowed = family in (_UNIX, _INET, _INET6, _NETLINK)
+    code = seccomp.namespace_program()
+    assert call(code, "socket", family, _STREAM) == (ALLOW if allowed else errno.EAFNOSUPPORT)
+    assert call(code, "io_uring_setup") == errno.ENOSYS
+    assert call(code, "listen") == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("request_", "result"),
+    [
+        (0x5413, ALLOW),  # TIOCGWINSZ
+        (0x541B, ALLOW),  # FIONREAD
+        (0x8933, ALLOW),  # SIOCGIFINDEX
+        (0x40049409, ALLOW),  # FICLONE
+        (0x80086601, ALLOW),  # FS_IOC_GETFLAGS
+        (0x5412, errno.EPERM),  # TIOCSTI
+        (0x40086602, errno.ENOTTY),  # FS_IOC_SETFLAGS
+        (0x40087602, errno.ENOTTY),  # FS_IOC_SETVERSION
+        (0x401C5820, errno.ENOTTY),  # FS_IOC_FSSETXATTR
+        (0x800C6613, errno.ENOTTY),  # FS_IOC_SET_ENCRYPTION_POLICY
+        (0x5000940F, errno.ENOTTY),  # BTRFS_IOC_SNAP_DESTROY
+        (0xC0045877, errno.ENOTTY),  # FIFREEZE
+    ],
+)
+def test_ioctls_where_landlock_confines(request_: int, result: object) -> None:
+    assert call(seccomp.program(shared=True), "ioctl", 3, request_) == result
 
 
 @pytest.mark.parametrize(
@@ -95,7 +128,10 @@ def test_the_egress_lock(name: str, arguments: tuple[int, ...], result: object) 
         ("socket", (_VSOCK, _STREAM), errno.EAFNOSUPPORT, NOTIFY),
         ("socket", (_INET, _STREAM), ALLOW, ALLOW),
         ("socket", (_INET, _DGRAM), ALLOW, NOTIFY),
-        ("socket", (_UNIX, _DGRAM), ALLOW, NOTIFY),
+        ("socket", (_UNIX, _DGRAM), errno.EACCES, NOTIFY),
+        ("socket", (_UNIX, _STREAM), ALLOW, ALLOW),
+        ("socketpair", (_UNIX, _DGRAM), errno.EACCES, errno.EACCES),
+        ("socketpair", (_UNIX, _STREAM), ALLOW, ALLOW),
         ("socket", (_NETLINK, _RAW, 0), ALLOW, errno.EAFNOSUPPORT),
         ("socket", (_NETLINK, _RAW, 9), errno.EAFNOSUPPORT, NOTIFY),
         ("connect", (), ALLOW, NOTIFY),
@@ -111,10 +147,12 @@ def test_the_egress_lock(name: str, arguments: tuple[int, ...], result: object) 
 def test_sandboxes(name: str, arguments: tuple[int, ...], alone: object, shared: object) -> None:
     assert call(seccomp.program(shared=False), name, *arguments) == alone
     assert call(seccomp.program(shared=True), name, *arguments) == shared
+    brokered = NOTIFY if name == "connect" else ALLOW
+    assert call(seccomp.connect_program(), name, *arguments) == brokered
 
 
 def test_other_architectures_have_no_calls() -> None:
-    for code in (seccomp.egress_program(), seccomp.program(False), seccomp.program(True)):
+    for code in (seccomp.egress_program(True), seccomp.program(False), seccomp.program(True)):
         assert decide(code, 39, arch=0x40000003) == errno.ENOSYS  # AUDIT_ARCH_I386
         if seccomp.number("fork") is not None:  # x86-64
             assert decide(code, _X32 + 39) == errno.ENOSYS

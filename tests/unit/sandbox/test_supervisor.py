@@ -69,3 +69,25 @@ def test_what_others_write_is_not_looked_for_again_and_again(
         free[0] -= less
         assert looking.violation() == ""
         assert len(looks) == expected
+
+
+def test_deleted_files_and_shared_memory_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a command holds although no folder and no process of its own shows it."""
+    from localagent.sandbox.launcher import supervisor
+
+    if sys.platform != "linux":
+        pytest.skip("counted from /proc")
+    watch = supervisor.LimitWatch(os.getpid(), job(tmp_path, 1 << 20))
+    with (tmp_path / "deleted").open("wb") as file:
+        file.write(os.urandom(4 << 20))
+        (tmp_path / "deleted").unlink()
+        watch._next_measurement = 0.0
+        assert watch.violation() == "the command wrote more than 1 MiB to the disk"
+    shared = iter([1 << 30, 2 << 30])
+    monkeypatch.setattr(supervisor.procfs, "memory_row", lambda _name: next(shared, 2 << 30))
+    monkeypatch.setattr(supervisor.procfs, "private_memory", lambda _pid: 0)
+    limits = {**job(tmp_path, 0), "memory": 512 << 20}
+    watch = supervisor.LimitWatch(os.getpid(), limits)
+    assert "512 MiB of memory" in watch.violation()
