@@ -7,6 +7,7 @@ them. Every command waits for these steps, so they validate the policy only if i
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ def prepare(argv: Sequence[str]) -> None:
     words = tuple(argv)
     if words in _HARMLESS:
         return
+    _close_inherited_sockets()
     ruling = policy.latch()
     if ruling.files:
         from localagent.config.settings import check_policy
@@ -49,6 +51,18 @@ def prepare(argv: Sequence[str]) -> None:
     fetches = words[:2] == _FETCH and not any(word.startswith("--from") for word in words)
     ports = _ports(ruling)
     lock.lock(_servers(words, ruling), ports, kernel=ruling.offline or not fetches)
+
+
+def _close_inherited_sockets() -> None:
+    """Close the sockets that the caller left open: they lead out of the lock."""
+    try:
+        names = os.listdir("/proc/self/fd")  # noqa: PTH208
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError):
+            if int(name) > 2 and stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                os.close(int(name))
 
 
 def finish() -> None:
@@ -92,7 +106,7 @@ def _ollama_models() -> tuple[str, ...] | None:
     try:
         data = (config_dir() / "models.lock").read_bytes()
         entries = tomllib.loads(data.decode()).get("model", []) if b"ollama" in data else []
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     listed = entries if isinstance(entries, list) else []
     tables = [entry for entry in listed if isinstance(entry, dict)]
@@ -121,7 +135,7 @@ def _setting(key: str, ruling: Policy) -> object:
     found: object = None
     try:
         table = tomllib.loads((config_dir() / "config.toml").read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         table = {}
     tables = [table, {key: os.environ.get(f"LOCALAGENT_{key.upper()}") or None}]
     for values in (*tables, *ruling.settings.values()):

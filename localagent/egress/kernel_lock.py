@@ -7,8 +7,11 @@ capability.
 
 The second choice, for systems without user namespaces, is Landlock (Linux 6.7, ABI 4) with seccomp.
 Landlock allows TCP connections only to given ports, but cannot restrict addresses. The seccomp
-filter refuses every socket except TCP, unix and netlink sockets. The filter also refuses TCP Fast
-Open, MPTCP, io_uring, and system calls of another architecture.
+filter refuses every socket except unix and netlink sockets, and TCP sockets if there is a port to
+connect to. The filter also refuses TCP Fast Open, MPTCP, io_uring, and system calls of another
+architecture.
+
+In both cases a filter refuses families of sockets that no network namespace holds, such as vsock.
 """
 
 from __future__ import annotations
@@ -57,6 +60,7 @@ def confine(state: EgressState) -> EgressState:
             _listen_on_port(proxy, port)
         proxy.close()
         BLOCKED.add_source(proxy.drain_blocked)
+    seccomp.install(seccomp.namespace_program())
     return replace(state, level="namespace", proxies=MappingProxyType(sockets), outside=outside)
 
 
@@ -157,7 +161,7 @@ def restrict(connect_ports: Sequence[int], command_ports: Sequence[int] = ()) ->
     networks. Raises OSError, before any change, if the kernel has no Landlock or this architecture
     has no filter.
     """
-    code = seccomp.egress_program()
+    code = seccomp.egress_program(tcp=bool(connect_ports or command_ports))
     if code is None:
         raise OSError(errno.ENOSYS, f"no seccomp filter for {os.uname().machine}")
     abi = sys_.landlock_version()

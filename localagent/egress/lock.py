@@ -5,9 +5,10 @@
                            └─▶ an audit hook:   every socket and name look-up of Python
 
 The hook checks the connections of Python code, records the caller of refused ones (blocked.py), and
-works on every system. The kernel's part also confines native code and child processes. Nothing
-undoes the lock: `lock` works once, its arguments lie in a closure, and Python cannot remove an
-audit hook. docs/adr/0010-egress-lock.md gives the reasons.
+works on every system. The kernel's part also confines native code and child processes, and nothing
+undoes it. The hook stops careless code: `lock` works once, and Python removes no audit hook, but
+code that searches the interpreter for the hook can empty it. docs/adr/0010-egress-lock.md gives the
+reasons.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from localagent.linux import procfs
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _UNIX = getattr(socket, "AF_UNIX", -1)
+_FAMILIES = (*_INTERNET, _UNIX)
 
 
 class EgressError(PermissionError):
@@ -76,16 +78,24 @@ def lock(
 
         locked = kernel_lock.confine(locked)
     direct = () if locked.proxies else destinations
-    sys.addaudithook(_audit_hook(direct, frozenset(locked.proxies.values()), BLOCKED))
+    # The kernel refuses these sockets too, but records nothing.
+    families = frozenset((_UNIX,) if locked.level == "landlock" and not direct else _FAMILIES)
+    sys.addaudithook(_audit_hook(direct, frozenset(locked.proxies.values()), families, BLOCKED))
     reason = "the children of this command may reach the network"
     _state = locked if kernel else replace(locked, reason=reason)
     return _state
 
 
 def _audit_hook(
-    direct: tuple[Destination, ...], proxies: frozenset[str], blocked: BlockedConnections
+    direct: tuple[Destination, ...],
+    proxies: frozenset[str],
+    families: frozenset[int],
+    blocked: BlockedConnections,
 ) -> Callable[[str, tuple[Any, ...]], None]:
-    """Return the audit hook, whose closure keeps the allowed destinations from other code."""
+    """Return the audit hook, whose closure keeps the allowed destinations from other code.
+
+    `families` are the families of sockets that may be made.
+    """
     addresses = _resolve(direct)
     names = frozenset(destination.host for destination in direct)
 
@@ -110,7 +120,7 @@ def _audit_hook(
 
     def check_socket(_sock: Any, family: int, kind: int, _protocol: int) -> None:
         raw = kind != -1 and kind & 0xF in (socket.SOCK_RAW, socket.SOCK_RDM)
-        if family not in (-1, *_INTERNET, _UNIX) or raw:
+        if family not in (-1, *families) or raw:
             refuse("open a socket of", f"family {int(family)}, type {int(kind)}")
 
     def check_name(host: Any, *_more: Any) -> None:
