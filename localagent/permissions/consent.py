@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,6 +60,9 @@ _PLACES: tuple[tuple[str, str, Kind], ...] = (
     (f"{FOLDER}/tools", "*.py", "tool"),
     (f"{FOLDER}/planners", "*.py", "planner"),
 )
+
+
+_HIDDEN_LINE_END = re.compile(r"\r(?!\n)|\0")
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,29 @@ def load(workspace: Workspace, path: str, kind: Kind) -> ProjectFile:
     """Read one project file.
 
     Raises OSError, OutsideWorkspace if a link leads out of the workspace, and ValueError if the
-    file is too large.
+    file is too large, or if it is a program that is not plain UTF-8.
     """
     data = workspace.read_bytes(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"the file is larger than {MAX_BYTES >> 10} KiB")
+    if kind in ("tool", "planner"):
+        program_text(data)
     return ProjectFile(path, kind, data)
+
+
+def program_text(data: bytes) -> str:
+    """Decode a Python program, which then runs as it is shown.
+
+    Raises ValueError for other encodings, which Python reads by a comment in the program, and for
+    line ends that a screen may show as a part of the line.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("the program is not UTF-8 text") from None
+    if _HIDDEN_LINE_END.search(text):
+        raise ValueError("the program has a carriage return or a zero byte within a line")
+    return text
 
 
 def nested_rules(workspace: Workspace) -> list[str]:

@@ -10,6 +10,8 @@ The session's mode decides some actions without a question, but never lifts a de
     auto-edit   allow edits
     auto        in a sandbox, allow everything unless a rule of the project says "ask"
 
+No mode allows edits of files that other programs run later (handoff.py).
+
 Localagent asks about secrets in every mode, even with --yes. If no user can answer, or the mode is
 "auto", it denies access to secrets. An action that the user granted (`Grants`) needs no question.
 
@@ -22,12 +24,14 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from localagent.core.events import Mode
+from localagent.permissions.handoff import runs_later
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace.gitignore import path_matches
@@ -81,7 +85,8 @@ class Permissions:
 
     `interactive` means that a user can answer questions. If it is False, a question about a secret
     becomes a deny, even with `yes`. `ignore_case` means that paths are compared without case, as
-    some file systems do. `secret` says whether a path probably holds a secret.
+    some file systems do. `secret` says whether a path probably holds a secret. `protected` maps
+    paths that no tool may change, with all that is below them, to reasons.
     """
 
     def __init__(
@@ -93,7 +98,9 @@ class Permissions:
         ignore_case: bool = os.name == "nt",
         secret: Callable[[str], bool] = is_secret,
         grants: Grants | None = None,
+        protected: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._protected = {_plainest_path(path): reason for path, reason in protected.items()}
         self._rules = tuple(rules)
         self._project_rules = tuple(project_rules)
         self._interactive = interactive
@@ -161,6 +168,10 @@ class Permissions:
                 if _plainest(part) in _PROTECTED:
                     reason = f"localagent never changes {part}"
                     return Ruling("deny", "default", reason)
+            plain = f"{_plainest_path(subject)}/"
+            for path, reason in self._protected.items():
+                if plain.startswith(f"{path}/"):
+                    return Ruling("deny", "default", reason)
         return None
 
     def _by_rules(self, tool: str, effect: Effect, subject: str, confined: bool) -> Ruling | None:
@@ -201,6 +212,9 @@ class Permissions:
             return Ruling("allow", "remembered", "you allowed this earlier, for this workspace")
         if self._is_secret(effect, subject):
             return verdict
+        if effect == "write" and verdict.by == "default" and runs_later(subject):
+            reason = f"other programs run or obey {subject} later, outside of the sandbox"
+            return Ruling("ask", "default", reason)
         edits = effect == "write" and verdict.by == "default" and mode in ("auto-edit", "auto")
         if edits or (mode == "auto" and confined):
             return Ruling("allow", "mode", f"the mode is {mode}")
@@ -227,6 +241,10 @@ class Permissions:
     def _same_path(self, one: str, other: str) -> bool:
         other = normal_path(other)
         return one.casefold() == other.casefold() if self._ignore_case else one == other
+
+
+def _plainest_path(path: str) -> str:
+    return "/".join(map(_plainest, path.split("/")))
 
 
 def _plainest(part: str) -> str:
@@ -297,10 +315,16 @@ def _starts(text: str, *, every_word: bool) -> Iterator[int]:
 
 @lru_cache(maxsize=256)
 def _command_glob(pattern: str) -> re.Pattern[str]:
-    """Compile a command's glob: `*` matches any text, and "git status *" also "git status"."""
+    """Compile a command's glob: `*` matches any text, and "git status *" also "git status".
+
+    All stars but the last match as little as possible, finally: a project's pattern with many stars
+    takes no longer than others.
+    """
     words = " ".join(pattern.split())
     optional = words.endswith(" *")
-    body = ".*".join(re.escape(part) for part in words.removesuffix(" *").split("*"))
+    first, *parts = (re.escape(part) for part in words.removesuffix(" *").split("*"))
+    last = f".*{parts.pop()}" if parts else ""
+    body = first + "".join(f"(?>.*?{part})" for part in parts) + last
     return re.compile(body + (r"(?: .*)?" if optional else ""), re.DOTALL)
 
 

@@ -36,7 +36,30 @@ _RUN_OTHERS = frozenset(
         *("entr", "expect", "ssh"),
     )
 )
-_FIND_RUNS = ("-exec", "-execdir", "-ok", "-okdir", "-delete")
+_FIND_RUNS = ("-exec", "-execdir", "-ok", "-okdir", "-delete", "-fprint", "-fprint0", "-fprintf")
+# Arguments with which a program runs other programs or writes to files of its arguments' choice.
+_RUNS_BY_ARGUMENT = {
+    "find": re.compile(rf"{'|'.join(_FIND_RUNS)}|-fls"),
+    "sort": re.compile(r"-[a-zA-Z]*[oT].*|--o.*|--comp.*|--t.*", re.DOTALL),
+    "tar": re.compile(
+        r"-[a-zA-Z]*[IF].*|--(?:use-comp|checkpoint-a|to-c|info-s|new-vol|rsh|rmt).*", re.DOTALL
+    ),
+    "rg": re.compile(r"--(?:pre|hostname-bin).*", re.DOTALL),
+    "man": re.compile(r"-[a-zA-Z]*[PH].*|--(?:pager|html).*", re.DOTALL),
+}
+# Options of git's subcommands that write to a file or start a program.
+_GIT_WRITES = re.compile(
+    r"--output(=.*)?|-O.*|--open-files-in-pager.*|--ext-diff|--textconv|--upload-pack.*"
+    r"|--receive-pack.*|--exec(=.*)?|-x.*|--run.*",
+    re.DOTALL,
+)
+# Scripts of sed that only print, delete or substitute: "1,5p", "/x/d", "s/a/b/g".
+_SED_HARMLESS = re.compile(
+    r"(?:(?:\d+|\$|/[^/\n]*/)(?:,(?:\d+|\$|/[^/\n]*/))?)?!?[pdqQ=]?"
+    r"|(?:\d+(?:,(?:\d+|\$))?)?s(?P<sign>[/|#,:])(?:\\.|(?!(?P=sign))[^\\\n])*(?P=sign)"
+    r"(?:\\.|(?!(?P=sign))[^\\\n])*(?P=sign)[gpiI0-9]*"
+)
+_SED_OPTION = re.compile(r"-[nErsuz]+|--(?:quiet|silent|regexp-extended|null-data|posix|debug)")
 # Options with which git may run a program that a setting names, and settings that name no program.
 _GIT_RUNS = re.compile(r"-c|-c.+|--config-env(=.*)?|--exec-path=.*")
 _GIT_HARMLESS = ("user.", "color.", "core.quotepath=", "core.quotePath=")
@@ -113,7 +136,7 @@ class _Reader:
         """The text of each command of the outermost level."""
         bounds = [*self._bounds, (len(self.source), False)]
         return [
-            self._text(start, end).strip()
+            self._text(start, end).strip(" \t\n")
             for (start, is_command), (end, _) in pairwise(bounds)
             if is_command
         ]
@@ -229,17 +252,40 @@ def _require(understood: bool) -> None:
 
 
 def _runs_others(name: str, arguments: list[str]) -> bool:
-    """Whether the arguments make `find` or `git` run another command, or make `find` delete."""
-    if name == "find":
-        return any(argument in _FIND_RUNS for argument in arguments)
+    """Whether the arguments make a program run another one, delete, or write to a file."""
+    if pattern := _RUNS_BY_ARGUMENT.get(name):
+        return any(pattern.fullmatch(argument) for argument in arguments)
+    if name in ("sed", "gsed"):
+        return not _is_harmless_sed(arguments)
     if name != "git":
         return False
     for place, argument in enumerate(arguments):
         if not argument.startswith("-"):
             if place == 0 or arguments[place - 1] not in ("-c", "-C"):
-                return False  # the subcommand of git; the options after it belong to it
+                # The subcommand of git; the options after it belong to it.
+                return any(_GIT_WRITES.fullmatch(option) for option in arguments[place + 1 :])
         elif _GIT_RUNS.fullmatch(argument):
             setting = argument[2:] or "".join(arguments[place + 1 : place + 2])
             if not argument.startswith("-c") or not setting.startswith(_GIT_HARMLESS):
                 return True
     return False
+
+
+def _is_harmless_sed(arguments: list[str]) -> bool:
+    """Whether sed only prints: its scripts can also write files and run commands."""
+    scripts: list[str] = []
+    files = False
+    waiting = False  # the next argument is a script
+    for argument in arguments:
+        if waiting:
+            scripts.append(argument)
+            waiting = False
+        elif argument in ("-e", "--expression"):
+            waiting = True
+        elif argument.startswith("-") and len(argument) > 1:
+            if not _SED_OPTION.fullmatch(argument):
+                return False
+        elif not scripts and not files:
+            scripts.append(argument)
+            files = True
+    return all(_SED_HARMLESS.fullmatch(script) for script in scripts)

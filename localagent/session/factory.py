@@ -18,6 +18,7 @@ from localagent.core.changes import Change
 from localagent.core.errors import SandboxError, UsageError, WorkspaceError
 from localagent.core.events import FileChanged, SessionStarted, TurnFinished, TurnStarted
 from localagent.core.paths import sessions_dir
+from localagent.core.programs import install_folders
 from localagent.egress import lock as egress_lock
 from localagent.history.checkpoints.checkpoint import Checkpoints, recover_workspace
 from localagent.history.checkpoints.workspace_lock import Holder, WorkspaceLock, acquire
@@ -33,6 +34,7 @@ from localagent.permissions.rules import Permissions
 from localagent.project.project import Project, session_rules
 from localagent.redaction.redactor import Redactor
 from localagent.sandbox.select import Choice, choose
+from localagent.sandbox.visible_paths import hidden_paths
 from localagent.session.models import open_router
 from localagent.session.plugins import Plugins, load_plugins
 from localagent.session.recorders import WorkspaceUndo, open_records
@@ -126,7 +128,11 @@ def open_session(
         planner_for=parts.extensions.planner,
         recorder=open_records(parts.recorder, settings, parts.models),
         journal_for=lambda turn: Checkpoints(
-            project.root, parts.recorder.folder, turn, settings.checkpoint_bytes
+            project.root,
+            parts.recorder.folder,
+            turn,
+            settings.checkpoint_bytes,
+            install_folders(project.root),
         ),
         undoing=WorkspaceUndo(project, parts.recorder.session, parts.held),
         lock=parts.held,
@@ -252,6 +258,7 @@ def _gate(parts: _Parts) -> SessionGate:
         settings.project_permissions,
         interactive=parts.options.interactive,
         grants=grants,
+        protected=_protected(parts.project.root),
     )
     return SessionGate(
         rules,
@@ -261,6 +268,14 @@ def _gate(parts: _Parts) -> SessionGate:
         confined=parts.sandbox.sandbox.confined,
         read_only=parts.held is None,
     )
+
+
+def _protected(root: Path) -> dict[str, str]:
+    """The paths in the workspace that no tool may change, with the reasons."""
+    reasons = dict.fromkeys(install_folders(root), "localagent itself runs from this folder")
+    hidden = (Path(path) for path, _ in hidden_paths())
+    inside = (path.relative_to(root).as_posix() for path in hidden if root in path.parents)
+    return dict.fromkeys(inside, "programs keep secrets there") | reasons
 
 
 def _services(parts: _Parts, index: Index, gate: SessionGate) -> Services:
@@ -318,6 +333,10 @@ def _warnings(parts: _Parts) -> list[str]:
     warnings = [*settings.warnings, *parts.models.drain_warnings()]
     if parts.first and not parts.sandbox.sandbox.confined:
         warnings.append(f"commands run without a sandbox: {parts.sandbox.reason}")
+    if parts.first and (folders := install_folders(parts.project.root)):
+        warnings.append(
+            f"localagent runs from this workspace, so nothing can change {', '.join(folders)}"
+        )
     if parts.first and settings.proposed_check:
         warnings.append(
             f"the project proposes a check; to use this check: --check '{settings.proposed_check}'"
@@ -327,6 +346,8 @@ def _warnings(parts: _Parts) -> list[str]:
     recovered = recover_workspace(parts.project.root, sessions_dir())
     if recovered.turns:
         warnings.append(f"undid the unfinished changes of {', '.join(recovered.turns)}")
+    for reason in recovered.failed:
+        warnings.append(f"cannot undo the unfinished change of {reason}")
     if recovered.left:
         warnings.append(f"kept files that changed since then: {', '.join(recovered.left)}")
     return warnings

@@ -27,7 +27,7 @@ from localagent.core.events import Event
 from localagent.core.messages import Message, ToolResult
 from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
-from localagent.permissions.consent import MAX_FILES, Kind
+from localagent.permissions.consent import MAX_FILES, Kind, program_text
 from localagent.project.project import ProjectFiles, read_user_file
 from localagent.tools.base import Action, Effect, ToolContext, ToolSpec
 
@@ -175,7 +175,8 @@ def _module(kind: Kind, name: str, file: str, data: bytes) -> ModuleType:
     module.__file__ = file
     sys.modules[module.__name__] = module  # dataclasses look up their module there
     try:
-        exec(compile(data, file, "exec", dont_inherit=True), module.__dict__)
+        source = program_text(data)
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
     except LocalAgentError:
         raise
     except (Exception, SystemExit) as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from localagent.core.changes import Change
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
 from localagent.egress.blocked import BLOCKED, BlockedConnection
+from localagent.permissions.handoff import runs_later
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
@@ -85,18 +89,21 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
     # A git hook later runs outside the sandbox, so a sandboxed command must not write one.
-    others = [change for change in found if ".git" in change.path.lower().split("/")]
-    rest = [change for change in found if ".git" not in change.path.lower().split("/")]
-    denied = [change.path for change in rest if _denied(change, context)]
-    changes = [change for change in rest if change.path not in denied]
+    repositories = _bare_repositories(found, root)
+    others = [change for change in found if _is_of_git(change.path, repositories)]
+    rest = [change for change in found if not _is_of_git(change.path, repositories)]
+    refused = _denied(rest, others, context)
+    denied = [change.path for change in rest if change.path in refused]
+    changes = [change for change in rest if change.path not in refused]
     if changes and not done.cancelled:
         context.apply(changes)
     if before is not None and not done.cancelled:
-        why = f"localagent: {' '.join(line.split())[:100]}"
-        git = adopt.adopt(root, before, others, why)
+        git = adopt.adopt(root, before, others, line, context.denies)
+        nested = tuple(c.path for c in others if not c.path.startswith(".git/"))
+        git = replace(git, left=(*git.left, *nested))
     else:
         git = adopt.Adoption(left=tuple(change.path for change in others))
-    messages = _messages(done, changes, git, denied)
+    messages = _messages(done, changes, git, denied, root)
     room = context.max_chars - len(messages) - 40
     # Redact before clipping: half of a secret has no recognizable form.
     whole = context.redactor.redact(without_escapes(done.output.strip("\n")))
@@ -119,15 +126,38 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     )
 
 
-def _denied(change: Change, context: ToolContext) -> bool:
-    """Whether the rules deny this change, or a deletion that it implies below its path."""
-    if context.denies(change.path):
-        return True
-    root = context.workspace.root
-    folder = root / change.path
-    if change.kind == "dir" or folder.is_symlink() or not folder.is_dir():
-        return False
-    return any(context.denies(path.relative_to(root).as_posix()) for path in folder.rglob("*"))
+def _is_of_git(path: str, repositories: set[str]) -> bool:
+    return ".git" in path.lower().split("/") or any(
+        path.startswith(f"{folder}/") for folder in repositories
+    )
+
+
+def _bare_repositories(changes: Sequence[Change], root: Path) -> set[str]:
+    """The folders below the root that are repositories by themselves, whose settings git obeys."""
+    paths = {change.path for change in changes if change.kind != "absent"}
+    folders: set[str] = set()
+    for path in paths:
+        while (path := path.rpartition("/")[0]) and path not in folders:
+            folders.add(path)
+    parts = ("HEAD", "objects", "refs")
+    return {
+        folder
+        for folder in folders
+        if all(f"{folder}/{p}" in paths or (root / folder / p).exists() for p in parts)
+    }
+
+
+def _denied(changes: Sequence[Change], git: Sequence[Change], context: ToolContext) -> set[str]:
+    """The paths of `changes` that are not kept: those that the rules deny, and folders around them.
+
+    A folder is not removed or replaced if anything in it stays, such as a file of git's (`git`).
+    """
+    denied = {change.path for change in changes if context.denies(change.path)}
+    around: set[str] = set()
+    for path in [*denied, *(change.path for change in git)]:
+        while (path := path.rpartition("/")[0]) and path not in around:
+            around.add(path)
+    return denied | {c.path for c in changes if c.kind != "dir" and c.path in around}
 
 
 def _calls_git(line: str) -> bool:
@@ -139,7 +169,11 @@ def _calls_git(line: str) -> bool:
 
 
 def _messages(
-    done: CommandResult, changes: Sequence[Change], git: adopt.Adoption, denied: Sequence[str]
+    done: CommandResult,
+    changes: Sequence[Change],
+    git: adopt.Adoption,
+    denied: Sequence[str],
+    root: Path,
 ) -> str:
     """The messages that follow a command's output, one on each line."""
     lines = []
@@ -153,22 +187,51 @@ def _messages(
         lines.append("the command was not found")
     if changes and not done.cancelled:
         names = [
-            f"{change.path} (deleted)" if change.kind == "absent" else change.path
+            f"{_one_line(change.path)} (deleted)"
+            if change.kind == "absent"
+            else _one_line(change.path)
             for change in changes
             if change.kind != "dir"
         ]
-        more = f" and {len(names) - _MAX_CHANGES} more" if len(names) > _MAX_CHANGES else ""
         if names:
-            lines.append(f"changed: {', '.join(names[:_MAX_CHANGES])}{more}")
+            lines.append(f"changed: {_listed(names)}")
+        later = [_one_line(c.path) for c in changes if c.kind == "file" and runs_later(c.path)]
+        if later:
+            lines.append(f"other programs run or obey these later: {_listed(later)}")
+        links = [
+            f"{_one_line(c.path)} to {_one_line(os.fsdecode(c.data))}"
+            for c in changes
+            if _leads_out(c, root)
+        ]
+        if links:
+            lines.append(f"links out of the workspace: {_listed(links)}")
     if git.kept:
         lines.append(f"git: {', '.join(git.kept[:_MAX_CHANGES])}")
     if git.left:
-        some = ", ".join(git.left[:_MAX_DROPPED])
+        some = ", ".join(map(_one_line, git.left[:_MAX_DROPPED]))
         more = f" and {len(git.left) - _MAX_DROPPED} more" if len(git.left) > _MAX_DROPPED else ""
         lines.append(f"changes to git's own files were not kept: {some}{more}")
     if denied:
-        lines.append(f"not kept, as no tool may change it: {', '.join(denied[:_MAX_CHANGES])}")
+        lines.append(f"not kept, as no tool may change it: {_listed([*map(_one_line, denied)])}")
     return "\n".join(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_CHANGES} more" if len(names) > _MAX_CHANGES else ""
+    return f"{', '.join(names[:_MAX_CHANGES])}{more}"
+
+
+def _one_line(name: str) -> str:
+    """A name on one line: a command chooses the names of files."""
+    return name if name.isprintable() else ascii(name)
+
+
+def _leads_out(change: Change, root: Path) -> bool:
+    """Whether the change is a link that leads out of the workspace."""
+    if change.kind != "symlink":
+        return False
+    place = os.path.normpath(Path(root, change.path).parent / os.fsdecode(change.data))
+    return not Path(place).is_relative_to(root)
 
 
 def shortened(text: str, max_chars: int) -> str:

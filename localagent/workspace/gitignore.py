@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 _MAX_BYTES = 1 << 20
+_STAR = "[^/]*"  # the expression for a star, in pathspec
+_CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]")  # of characters, in an expression
+_MAX_DOUBLE_STARS = 3  # in one pattern; the time grows with the power of their number
 
 
 def walk(root: Path, start: str = "") -> Iterator[str]:
@@ -92,14 +96,35 @@ def compiled(lines: Iterable[str]) -> GitIgnoreSpec | None:
     """Compile the valid patterns in `lines`; None if there is none."""
     from pathspec import GitIgnoreSpec  # takes 70 ms, and is rarely needed in a git repository
 
-    good = []
+    good: list[Any] = []
     for line in lines:
         try:
-            GitIgnoreSpec.from_lines([line])
+            spec = GitIgnoreSpec.from_lines([line])
         except ValueError:
             continue
-        good.append(line)
-    return GitIgnoreSpec.from_lines(good) if good else None
+        if line.count("**") <= _MAX_DOUBLE_STARS:
+            good += spec.patterns
+    for pattern in good:
+        regex: Any = getattr(pattern, "regex", None)
+        if regex is not None and regex.pattern.count(_STAR) > 1:
+            setattr(pattern, "regex", re.compile(without_backtracking(regex.pattern)))  # noqa: B010
+    return GitIgnoreSpec(good) if good else None
+
+
+def without_backtracking(regex: str) -> str:
+    """Rewrite a pattern's regular expression so that the time to match grows with its length.
+
+    A star matches as little as possible up to the next star, and this choice is final. The last
+    star of a path's part stays as it is. The patterns come from repositories, and the original
+    expression takes forever for one such as "*a*a*a*a*a*a*a*a*a*b".
+    """
+    first, *parts = regex.split(_STAR)
+    result = first
+    for number, part in enumerate(parts, 1):
+        outside = _CLASS.sub("", part)
+        is_last = number == len(parts) or "/" in outside or "(" in outside
+        result += f"{_STAR}{part}" if is_last else f"(?>{_STAR}?{part})"
+    return result
 
 
 def _excluded(name: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]) -> bool:

@@ -17,6 +17,7 @@ from localagent.permissions.consent import (
     ProjectFile,
     load,
     nested_rules,
+    program_text,
     scan,
 )
 from localagent.workspace.workspace import Workspace
@@ -146,6 +147,28 @@ def test_links_out_and_large_and_many_files_are_refused(root: Path, tmp_path: Pa
     assert "AGENTS.md is not used: " in said
     assert "larger than 256 KiB" in said
     assert f"only the first {MAX_FILES}" in said
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"# coding: utf_7\n# Licence id: +AAoAbwBwAGUAbg-\n\xff",
+        b"# coding: latin-1\nx = '\xe9'\n",
+        b"# harmless\rimport os\n",
+        b"x = 1\0\n",
+    ],
+)
+def test_programs_that_run_otherwise_than_they_are_shown(root: Path, program: bytes) -> None:
+    (root / ".localagent/tools/count.py").write_bytes(program)
+    found = scan(Workspace.open(root))
+    assert ".localagent/tools/count.py" not in {file.path for file in found.files}
+    assert found.unusable[0].startswith(".localagent/tools/count.py is not used: the program")
+
+
+def test_a_comment_does_not_choose_the_encoding() -> None:
+    names: dict[str, object] = {}
+    exec(program_text(b"# coding: utf_7\n# licence +AAo-planted = 1\nshown = 1\n"), names)
+    assert "shown" in names and "planted" not in names
 
 
 def test_what_was_read_is_what_is_used(root: Path) -> None:

@@ -53,6 +53,22 @@ def test_gits_own_files_are_left_alone(use: Use, root: Path) -> None:
     assert not (root / ".git").exists()
 
 
+def test_files_that_lead_further_are_named_or_left(use: Use, root: Path) -> None:
+    """Files that other programs run later, links out, repositories in folders, odd names."""
+    result = use(
+        "shell",
+        body="mkdir -p .vscode evil.git; echo '{}' > .vscode/tasks.json; ln -s /etc out;"
+        "ln -s src in; cd evil.git; mkdir objects refs; echo x > HEAD;"
+        "echo '[core]' > config; cd ..;"
+        "printf x > \"$(printf 'two\\nlines')\"",
+    )
+    assert "other programs run or obey these later: .vscode/tasks.json" in result.for_model
+    assert "links out of the workspace: out to /etc\n" in f"{result.for_model}\n"
+    assert "not kept: evil.git/HEAD, evil.git/config" in result.for_model
+    assert "'two\\nlines'" in result.for_model
+    assert not (root / "evil.git/HEAD").exists() and (root / "in").is_symlink()
+
+
 def test_time_limit(context: ToolContext) -> None:
     short = dataclasses.replace(context, shell_seconds=0.5)
     result = standard_tools()["shell"].prepare({"body": "echo hi; sleep 60"}, short).perform()
