@@ -15,6 +15,7 @@ from typing import Any
 
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.core.locks import locked
+from localagent.core.paths import sessions_dir
 from localagent.history.audit.hash_chain import TORN, ZERO, ChainLine, is_altered, scan
 from localagent.history.audit.log import BASE, COMPACTED, HEAD, LOCK, PRUNED, TIP, audit_dir
 
@@ -100,6 +101,9 @@ def verify(noted: str | None = None) -> Verified:
             f"cannot read the audit log: {error.strerror or error}", f"the log is in {folder}"
         ) from error
     findings += _missing(head, sizes)
+    if not head.last.strip("0") and (sessions := _count_sessions()):
+        what = f"the log is empty, but {sessions} sessions exist: audit was off, or it was deleted"
+        findings.append(Finding(HEAD, 0, what, False))
     if noted is not None:
         findings += _noted(noted, head)
     return Verified(len(sizes), records, len(head.pruned), head.last, tuple(findings))
@@ -278,6 +282,13 @@ def _against_head(
         yield Finding(name, last[1], what)
 
 
+def _count_sessions() -> int:
+    try:
+        return sum(entry.is_dir() for entry in sessions_dir().iterdir())
+    except OSError:
+        return 0
+
+
 def _missing(head: _Head, sizes: dict[str, int]) -> Iterator[Finding]:
     for session, tips in head.tips.items():
         if session not in sizes and session not in head.pruned:
@@ -290,7 +301,13 @@ def _noted(noted: str, head: _Head) -> Iterator[Finding]:
     if noted not in head.hashes:
         cut = ", or the head was shortened since" if head.compacted else ""
         yield Finding(HEAD, 0, f"the head does not hold the noted hash: the log was replaced{cut}")
-    elif head.hashes[noted] < head.compacted:
+        return
+    for session, line in head.pruned.items():
+        if line > head.hashes[noted]:
+            yield Finding(
+                f"{session}.jsonl", 0, "pruned since the hash was noted; its records are gone"
+            )
+    if head.hashes[noted] < head.compacted:
         what = (
             "the hash was noted before the head was shortened, so it does not cover sessions "
             "without a record since then"

@@ -32,6 +32,7 @@ from localagent.core.events import (
     TurnFinished,
     TurnStarted,
 )
+from localagent.core.paths import sessions_dir
 from localagent.history.audit.hash_chain import scan
 from localagent.history.audit.log import HEAD, AuditLog, audit_dir
 from localagent.history.audit.prune import prune
@@ -396,6 +397,28 @@ def test_old_sessions_go_and_the_log_stays_verifiable() -> None:
     assert prune(30, 0) == ["s"]
     found = verify()
     assert (found.sessions, found.pruned, found.findings) == (2, 1, ())
+
+
+def test_what_was_pruned_since_a_noted_head_is_named() -> None:
+    """A forged record of the pruning of a session looks like a real one."""
+    for name in ("s", "t", "u"):
+        write(name)
+    aged("s", 40)
+    prune(30, 0)
+    noted = head_hash()
+    assert verify(noted).findings == ()
+    aged("t", 40)
+    prune(30, 0)
+    assert verify().findings == ()
+    assert serious(verify(noted)) == [
+        "t.jsonl: pruned since the hash was noted; its records are gone"
+    ]
+
+
+def test_an_empty_log_beside_sessions_is_reported() -> None:
+    assert verify().findings == ()
+    (sessions_dir() / "20261128").mkdir(parents=True)
+    assert "1 sessions exist" in verify().findings[0].what
 
 
 def test_the_oldest_go_where_bytes_are_short() -> None:
