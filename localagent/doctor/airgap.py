@@ -19,6 +19,7 @@ from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.core.loopback import is_loopback
+from localagent.doctor.before_lock import files_before_lock
 from localagent.doctor.report import Section
 from localagent.doctor.sandboxes import KindReport, kinds, leak_hint, selectable, tried_lines
 from localagent.egress import EgressState
@@ -71,6 +72,7 @@ def airgap(directory: Path, *, escapes: bool = True) -> list[Check]:
     entries = _entries(settings)
     checks = [
         process(state),
+        start(files_before_lock()),
         destinations(state, settings.ollama_host),
         fetching(settings.policy),
         *_commands(settings, escapes=escapes),
@@ -85,7 +87,19 @@ def process(state: EgressState) -> Check:
     """Check that the kernel confines localagent's own process."""
     hint = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
     found = f"{state}{f' ({state.reason})' if state.reason else ''}"
+    if state.level == "namespace" and hasattr(os, "geteuid") and os.geteuid() == 0:
+        found += "; you are root, who can leave a network namespace again"
+        return Check("process", False, found, "run localagent as an ordinary user")
     return Check("process", state.by_kernel, found, hint)
+
+
+def start(files: Sequence[str]) -> Check:
+    """Check that no code of others runs before the lock; `files` are files with such code."""
+    if not files:
+        return Check("start", True, "no code of packages runs before localagent locks itself")
+    found = f"Python runs code of these files before localagent locks itself: {', '.join(files)}"
+    hint = "install localagent alone in a virtual environment"
+    return Check("start", False, found, hint)
 
 
 def destinations(state: EgressState, host: str) -> Check:
@@ -224,6 +238,8 @@ same folder as the same user. Its exit code is 0 only if every part holds."""
 _HOW = {
     "process": "read how the kernel confines localagent's process; the process locks itself at "
     "start, before it reads a project's files",
+    "start": "looked for .pth files with code, sitecustomize and usercustomize in the folders "
+    "of packages",
     "destinations": "read the setting `ollama_host`, and the list of addresses to which this "
     "process may connect; the list is fixed at start",
     "fetching": "read the administrator's policy",
