@@ -7,12 +7,17 @@ the model cannot make a browser send a request.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 
-from localagent.ui.export.markdown import CODE
 from localagent.ui.export.outline import Outline, TurnItem
 from localagent.ui.view.sanitize import clean
 
+# Fenced blocks, closed or not, and code spans. All text is escaped, whatever it is taken for.
+_CODE = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[ \t]*$|\Z)|(?P<tick>`+)[^`\n]+(?P=tick)",
+    re.MULTILINE | re.DOTALL,
+)
 _HEAD = """\
 <!doctype html>
 <html lang="en">
@@ -84,7 +89,7 @@ def _said(text: str) -> str:
     """Write text of the model: code in a fixed font, other text as plain text."""
     parts: list[str] = []
     end = 0
-    for code in CODE.finditer(text):
+    for code in _CODE.finditer(text):
         parts.append(_text(text[end : code.start()]))
         end = code.end()
         if code["fence"]:

@@ -12,11 +12,14 @@ from collections.abc import Iterator
 
 from localagent.ui.export.outline import Outline, TurnItem
 
-# Fenced blocks, closed or not, and code spans; text inside them is never markup.
-CODE = re.compile(
-    r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[ \t]*$|\Z)|(?P<tick>`+)[^`\n]+(?P=tick)",
+# Fenced blocks, closed or not. A run of the same sign that is as long or longer closes a fence.
+_FENCED = re.compile(
+    r"^(?P<fence>(?P<sign>`|~)(?P=sign){2,})(?P<info>[^`\n]*)(?:\n|\Z)(?P<body>.*?)"
+    r"(?:^(?P=fence)(?P=sign)*[ \t]*$|\Z)",
     re.MULTILINE | re.DOTALL,
 )
+_SPAN = re.compile(r"(?P<tick>`+)[^`\n]+(?P=tick)")
+_NO_BREAK = "\u200b"  # a sign without width, after which "<" begins no tag and "!" no image
 
 
 def markdown(outline: Outline) -> str:
@@ -67,14 +70,31 @@ def _fence(text: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return Markdown from which a viewer loads and runs nothing; code stays unchanged."""
+    """Return Markdown from which a viewer loads and runs nothing; code looks unchanged.
+
+    Blocks get a fence that their content cannot close. A span of code is safe even if a viewer
+    takes it for text.
+    """
     parts: list[str] = []
     end = 0
-    for code in CODE.finditer(text):
-        parts += [_escape(text[end : code.start()]), code[0]]
-        end = code.end()
-        if code["fence"] and not code[0].rstrip().endswith(code["fence"]):
-            parts.append(f"\n{code['fence']}")
+    for block in _FENCED.finditer(text):
+        parts.append(_safe_lines(text[end : block.start()]))
+        fence = _fence(block["body"])
+        language = re.sub(r"[^\w+#.-]", "", block["info"])
+        body = block["body"] if block["body"].endswith("\n") else f"{block['body']}\n"
+        parts.append(f"{fence}{language}\n{body}{fence}")
+        end = block.end()
+    return "".join([*parts, _safe_lines(text[end:])])
+
+
+def _safe_lines(text: str) -> str:
+    """Escape running text."""
+    parts: list[str] = []
+    end = 0
+    for span in _SPAN.finditer(text):
+        code = re.sub(r"<(?=[A-Za-z/!?])", f"<{_NO_BREAK}", span[0]).replace("![", f"!{_NO_BREAK}[")
+        parts += [_escape(text[end : span.start()]), code]
+        end = span.end()
     return "".join([*parts, _escape(text[end:])])
 
 

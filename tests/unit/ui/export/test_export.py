@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from localagent.core.events import (
 )
 from localagent.history.sessions.transcript import StoredEvent, Transcript
 from localagent.ui.export import FORMATS, export_session
+from localagent.ui.export.markdown import _safe
 
 RECORDINGS = sorted((Path(__file__).resolve().parents[3] / "golden" / "recordings").glob("*.jsonl"))
 HOSTILE = (
@@ -111,6 +113,32 @@ def test_markdown_keeps_code_and_defuses_the_rest(hostile: Transcript) -> None:
     # A fence in an output is inside a longer one, so that it ends nothing.
     assert "\n````diff\n" in text
     assert text.count("<details>") == text.count("</details>") == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\`<img src=x>\\`",
+        "`` ` <img src=x> ``",
+        "```\ncode\n````\n<img src=x>",
+        "```a`b\n<img src=x>",
+        "~~~\ncode\n~~~~~\n![x](http://evil.example)",
+        "~~~\n```\n~~~\n<img src=x>\n```",
+        "``` \n```js`\n```\n<img src=x>",
+    ],
+)
+def test_nothing_is_loaded_by_a_trick_with_code(text: str) -> None:
+    """Outside of fences that it made itself, the export has no tag and no image."""
+    safe = _safe(text)
+    fence = ""
+    for line in safe.splitlines():
+        if fence:
+            fence = "" if line.rstrip() == fence else fence
+        elif match := re.match(r"(`{3,})[\w+#.-]*$", line):
+            fence = match[1]
+        else:
+            assert not re.search(r"<[A-Za-z/!?]|(?<!\\)!\[", line), safe
+    assert not fence
 
 
 def test_the_parts_of_a_session_are_in_order() -> None:
