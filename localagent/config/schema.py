@@ -308,8 +308,10 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is larger than {_MAX_BYTES >> 10} KiB")
     try:
         table = tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also a number with too many digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply") from None
     return validated(table, str(path), strict=True)
 
 

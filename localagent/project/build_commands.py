@@ -105,7 +105,7 @@ def toml(text: str) -> dict[str, object]:
     """Parse a TOML file; {} if the text is not valid TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return {}
 
 
@@ -130,7 +130,7 @@ def _commands_by_purpose(names: set[str], prefix: str) -> Iterator[tuple[str, st
 def _scripts(text: str) -> set[str]:
     try:
         scripts = json.loads(text).get("scripts", {})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return set()
     known = scripts if isinstance(scripts, dict) else {}
     return {name for name, command in known.items() if "no test specified" not in str(command)}
@@ -162,7 +162,7 @@ def find_check(files: Sequence[str], read: Any) -> str:
 def _npm_has_test(text: str) -> bool:
     try:
         scripts = json.loads(text).get("scripts", {})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return False
     command = scripts.get("test", "") if isinstance(scripts, dict) else ""
     return bool(command) and "no test specified" not in command

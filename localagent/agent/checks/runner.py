@@ -229,7 +229,7 @@ def _split_probe(output: str) -> tuple[str, tuple[TestResult, ...]]:
             continue
         try:
             tests.extend(_read_probe(json.loads(line[len(_PROBE_MARK) :])))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # the checked code may print a line that looks like the probe's
     return "\n".join(rest), tuple(tests)
 
@@ -251,11 +251,14 @@ def _read_probe(data: dict[str, Any]) -> list[TestResult]:
 
 # "3 failed, 11 passed" (pytest), "# pass 3" (node), "Tests: 1 failed, 5 passed" (jest),
 # "test result: FAILED. 3 passed; 1 failed" (cargo).
-_COUNT = re.compile(r"(\d+) (passed|failed|errors?|passing|failing)\b|^# (pass|fail) (\d+)$", re.M)
+# Python converts no number of more than 4,300 digits.
+_COUNT = re.compile(
+    r"(?<!\d)(\d{1,9}) (passed|failed|errors?|passing|failing)\b|^# (pass|fail) (\d{1,9})$", re.M
+)
 
 # "Ran 14 tests in 0.01s", then "OK" or "FAILED (failures=2, errors=1, skipped=1)" (unittest).
-_UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+(?:OK|FAILED)\b(.*)$", re.M)
-_SUM = re.compile(r"\b([a-z][a-z ]*)=(\d+)")
+_UNITTEST = re.compile(r"^Ran (\d{1,9}) tests? in .*\n+(?:OK|FAILED)\b(.*)$", re.M)
+_SUM = re.compile(r"\b([a-z][a-z ]*)=(\d{1,9})(?!\d)")
 
 
 def _counts(output: str) -> tuple[int | None, int | None]:

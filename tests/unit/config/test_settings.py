@@ -241,6 +241,8 @@ def test_auto_takes_back_a_chosen_sandbox(root: Path) -> None:
         ("[[permissions]]\naction = 'may'\n", "number 1: action is 'may'", '"deny"'),
         ("[[permissions]]\naction = 'ask'\nacton = 1\n", "'acton'", "did you mean action?"),
         ("max_seconds = \n", "is not valid TOML", ""),
+        ("a = " + "[" * 5000, "is nested too deeply", ""),
+        ("max_tokens = " + "9" * 5000, "is not valid TOML", ""),
         ("x" * 300_000, "larger than 256 KiB", ""),
     ],
 )
