@@ -70,7 +70,9 @@ class ForkCheck:
         can tell whether a change is good.
         """
         self.is_ready = "ready" in (self._server.receive(seconds) or {})
-        run = [test.id for test in self.base.failing if "::" in test.id][: FORKS.failing_tests]
+        failing = [test.id for test in self.base.failing]
+        # Files that cannot be collected are left out, unless there is nothing else.
+        run = ([test for test in failing if "::" in test] or failing)[: FORKS.failing_tests]
         if run and self.is_ready:
             self._server.send({"number": 0, "run": run, "seconds": seconds})
             reply = self._server.receive(seconds + FORKS.grace_seconds) or {}

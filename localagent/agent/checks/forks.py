@@ -38,22 +38,25 @@ class Forks:
 
     @property
     def running(self) -> ForkCheck | None:
-        """The fork check that runs now after a collection; its `base` says for which text."""
-        _, check = self._running.get("collected", (None, None))
-        return check if check is not None and check.alive and self.usable else None
+        """The fork check that runs now, the quicker mode first; its `base` says for which text."""
+        checks = (self._running[mode][1] for mode in sorted(self._running))
+        return next((c for c in checks if c.alive and self.usable), None)
 
     def start(
-        self, change: Change | None, base: CheckResult, mode: Mode = "collected"
+        self, change: Change | None, base: CheckResult, mode: Mode | None = None
     ) -> Generator[Event, None, ForkCheck | None]:
         """The fork check for changes of the workspace with `change`, whose check has the result
         `base`.
 
-        None if it fails: no test fails in a fork, or no server runs.
+        Without a `mode`, the forks are fresh only if the tests cannot even be collected. None if
+        no test fails in a fork, or if no server runs.
         """
+        is_collected = any("::" in test.id for test in base.failing)
+        mode = mode or ("collected" if is_collected else "fresh")
         _, check = self._running.get(mode, (None, None))
         if check is not None and check.alive and check.base is base:
             return check
-        if not self._may_start(mode) or not any("::" in test.id for test in base.failing):
+        if not self._may_start(mode) or not base.failing:
             return None
         yield from self._end(mode)
         yield CheckStarted(self._check)

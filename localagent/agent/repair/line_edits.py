@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Literal
 
 from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
 
@@ -36,7 +37,8 @@ class SourceLine:
 
     `variables` are the enclosing function's variables, the nearest first. `recursive` is that
     function's name if a recursive call is likely, or "". `lookup_fails` says that a key or index on
-    this line was missing in a test. `attributes` are the attributes of `self`.
+    this line was missing in a test. `attributes` are the attributes of `self`,
+    and `callables` the file's functions as the line may call them.
     `in_loop` says that the line is in the body of a loop.
     """
 
@@ -44,6 +46,7 @@ class SourceLine:
         function = parsed.function(number)
         self.bytes = parsed.lines[number - 1].encode()
         self.in_loop = parsed.in_loop(number)
+        self.callables = parsed.callables(number)
         self.attributes = parsed.attributes(number)
         self.variables = _variables(function, number)
         self.recursive = _recursive(function, at_all=lookup_fails)
@@ -83,6 +86,21 @@ def parse(text: str) -> ast.Module | None:
         return None
 
 
+Part = Literal["test", "handler", "iterable"]
+"""A part of a compound statement: a condition, a handler's exception, what a loop goes over."""
+
+
+def _parts(node: ast.AST) -> Iterator[tuple[Part, ast.expr]]:
+    match node:
+        case ast.If() | ast.While() | ast.IfExp() | ast.Assert():
+            yield "test", node.test
+        case ast.ExceptHandler(type=ast.expr()):
+            assert node.type is not None
+            yield "handler", node.type
+        case ast.For() | ast.AsyncFor() | ast.comprehension():
+            yield "iterable", node.iter
+
+
 class ParsedText:
     """A text with its syntax tree (None if the text is not valid Python), nodes and functions."""
 
@@ -96,7 +114,7 @@ class ParsedText:
         self._classes: list[ast.ClassDef] = []
         self._attributes: dict[int, list[str]] = {}
         self._loops: list[ast.For | ast.AsyncFor | ast.While] = []
-        self._tests: dict[tuple[int, int], list[ast.expr]] = {}
+        self._parts: dict[tuple[int, int], list[tuple[Part, ast.expr]]] = {}
         for node in ast.walk(self.tree) if self.tree is not None else ():
             self._nodes.setdefault(lines_of(node), []).append(node)
             if isinstance(node, Function):
@@ -105,8 +123,8 @@ class ParsedText:
                 self._classes.append(node)
             elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
                 self._loops.append(node)
-            if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
-                self._tests.setdefault(lines_of(node.test), []).append(node.test)
+            for part, expression in _parts(node):
+                self._parts.setdefault(lines_of(expression), []).append((part, expression))
 
     def nodes(self, line: int) -> list[ast.AST]:
         """The nodes that lie on the line and nowhere else."""
@@ -117,9 +135,18 @@ class ParsedText:
         inside = [f for f in self.functions if f.lineno < line <= (f.end_lineno or f.lineno)]
         return max(inside, key=lambda f: f.lineno, default=None)
 
-    def tests(self, line: int) -> list[ast.expr]:
-        """The conditions that lie on the line and nowhere else."""
-        return self._tests.get((line, line), [])
+    def parts(self, line: int) -> list[tuple[Part, ast.expr]]:
+        """The parts of compound statements that lie on the line and nowhere else."""
+        return self._parts.get((line, line), [])
+
+    def callables(self, line: int) -> list[str]:
+        """How the line may call the file's functions: `name`, or `self.name` in their class."""
+        inside = [c for c in self._classes if c.lineno <= line <= (c.end_lineno or c.lineno)]
+        around = max(inside, key=lambda c: c.lineno, default=None)
+        methods = around.body if around is not None else []
+        names = [f"self.{node.name}" for node in methods if isinstance(node, Function)]
+        names = [name for name in names if not name.startswith("self.__")]
+        return names + [f.name for f in self.functions if f.col_offset == 0]
 
     def in_loop(self, line: int) -> bool:
         """Whether the line is in the body of a loop of its function."""

@@ -167,9 +167,9 @@ def _mutants(
             mutants += insert_text(line, node, missing)
         if isinstance(node, ast.Return):
             mutants += trim_return(line, node, edits)
-    for test in parsed.tests(number):
-        mutants += _negated(line, test)
-    return [*mutants, *rewrites(line, nodes, parsed.tests(number))]
+    for part, expression in parsed.parts(number):
+        mutants += _negated(line, expression) if part == "test" else ()
+    return [*mutants, *rewrites(line, nodes, parsed.parts(number))]
 
 
 def _nodes(nodes: Sequence[ast.AST], line: SourceLine) -> Iterator[ast.AST]:

@@ -12,19 +12,25 @@ import ast
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from localagent.agent.repair.line_edits import Mutant, SourceLine
+from localagent.agent.repair.line_edits import Mutant, Part, SourceLine
 
 _SIMPLE = ast.Name | ast.Attribute | ast.Call | ast.Subscript
 _TEXT_METHODS = ("strip()", "lower()", "rstrip()", "lstrip()", "copy()")
 _WRAPPERS = ("str", "len", "list", "int", "bool", "tuple", "sorted", "abs")
 _DELETABLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Return, ast.Delete)
+_NUMBERS = (-1, 0, 1, 2, 3, 4, 5, 6, 8, 10, 16, 32, 60, 64, 100, 255, 256, 1000, 1024)
+_EXCEPTIONS = (
+    *("ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "OverflowError"),
+    *("UnicodeError", "OSError", "StopIteration", "ZeroDivisionError", "Exception"),
+)
+_CALLED = 24  # functions of the file that a value may be given to
 _GUARDED = 2  # variables that a guard may test: the nearest ones
 
 
 def rewrites(
-    line: SourceLine, nodes: Sequence[ast.AST], tests: Sequence[ast.expr]
+    line: SourceLine, nodes: Sequence[ast.AST], parts: Sequence[tuple[Part, ast.expr]]
 ) -> Iterator[Mutant]:
-    """All mutants of the `nodes` on a line; `tests` are the conditions on it."""
+    """All mutants of the `nodes` on a line, and of the `parts` of statements that go on below."""
     for node in nodes:
         match node:
             case ast.Compare():
@@ -43,10 +49,20 @@ def rewrites(
                 yield from _slice(line, node)
             case ast.Return(value=ast.expr()):
                 yield from _return(line, node)
+            case ast.Assign():
+                yield from _wrapped(line, 8, node.value)
+                yield from _called(line, 10, node.value)
+            case ast.Constant(value=int()) if not isinstance(node.value, bool):
+                yield from (line.replace(9, node, str(number)) for number in _NUMBERS)
         if isinstance(node, _DELETABLE):
             yield line.replace(7, node, "pass")
-    for test in tests:
-        yield from _condition(line, test)
+    for part, expression in parts:
+        if part == "test":
+            yield from _condition(line, expression)
+        elif part == "handler":
+            yield from _handler(line, expression)
+        else:
+            yield from _iterable(line, expression)
     yield from _guards(line, nodes)
 
 
@@ -120,6 +136,8 @@ def _slice(line: SourceLine, node: ast.Subscript) -> Iterator[Mutant]:
     value = line.source(node.value)
     lower = line.source(part.lower) if part.lower else ""
     upper = line.source(part.upper) if part.upper else ""
+    for other in ("[1:]", "[:-1]", "[1:-1]"):
+        yield line.replace(5, node, value + other)
     if part.step is None and lower and upper:
         yield line.replace(6, node, f"{value}[{lower}:]")
         yield line.replace(6, node, f"{value}[:{upper}]")
@@ -134,6 +152,7 @@ def _return(line: SourceLine, node: ast.Return) -> Iterator[Mutant]:
     if isinstance(node.value, ast.Compare | ast.Call | ast.Name | ast.BoolOp):
         yield line.replace(6, node.value, f"not ({text})")
     yield from _wrapped(line, 8, node.value)
+    yield from _called(line, 9, node.value)
     for name in line.variables:
         if name != text:
             yield line.replace(8, node.value, name)
@@ -151,13 +170,39 @@ def _wrapped(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
     yield from (line.replace(rank + 1, node, f"{name}({text})") for name in _WRAPPERS)
 
 
+def _called(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
+    """The expression in a call of one of the file's functions."""
+    text = line.source(node)
+    yield from (line.replace(rank, node, f"{name}({text})") for name in line.callables[:_CALLED])
+
+
+def _handler(line: SourceLine, node: ast.expr) -> Iterator[Mutant]:
+    """A handler of more exceptions."""
+    known = [line.source(n) for n in (node.elts if isinstance(node, ast.Tuple) else [node])]
+    for name in _EXCEPTIONS:
+        if name not in known:
+            yield line.replace(3, node, f"({', '.join([*known, name])})")
+
+
+def _iterable(line: SourceLine, node: ast.expr) -> Iterator[Mutant]:
+    text = line.source(node)
+    for name in ("list", "reversed", "sorted", "set"):
+        yield line.replace(7, node, f"{name}({text})")
+    if isinstance(node, _SIMPLE):
+        for part in ("[1:]", "[:-1]", "[::-1]", ".items()", ".values()"):
+            yield line.replace(7, node, text + part)
+
+
 def _guards(line: SourceLine, nodes: Sequence[ast.AST]) -> Iterator[Mutant]:
-    """A guard before a statement: an early return, or `continue`, for an empty variable."""
+    """Another indentation, or a guard: an early return, or `continue`, for an empty variable."""
     starts = [node for node in nodes if isinstance(node, ast.stmt)]
     if not starts or line.bytes[: starts[0].col_offset].strip():
         return
     column = starts[0].col_offset
     indent = line.bytes[:column].decode()
+    step = "\t" if indent.startswith("\t") else "    "
+    yield Mutant(9, 0, column, indent.removesuffix(step))
+    yield Mutant(9, 0, column, indent + step)
     for name in line.variables[:_GUARDED]:
         for test in (f"{name} is None", f"not {name}"):
             actions = [f"return {name}", "return None", "return False"]

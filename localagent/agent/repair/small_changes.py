@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from localagent.agent.checks.fork_check import ForkCheck, ForkVerdict
-from localagent.agent.limits import FORKS
+from localagent.agent.limits import FORKS, SEARCH
 from localagent.agent.repair.candidates import Base, Candidate, Draft
 from localagent.agent.repair.judge import NO_REPLY, SearchState, judge_reply
 from localagent.core.changes import file_change
@@ -38,10 +37,10 @@ def try_small_changes(
     texts = {hash((path, text)): text for draft in drafts for text in draft.build("")}
     new = [text for key, text in texts.items() if key not in forks.judged]
     batch = _Batch(s, fork, base, drafts[0].strategy)
-    passed = yield from batch.judge(new)
+    passed = yield from batch.judge(new, SEARCH.mutation_seconds)
     if passed is None and batch.refused and not s.over and forks.usable:
         fresh = yield from forks.start(change, base.result, "fresh")
-        if fresh is not None:
+        if fresh is not None and fresh is not fork:
             rest = _Batch(s, fresh, base, drafts[0].strategy)
             passed = yield from rest.judge(batch.refused, FORKS.fresh_seconds)
     return Outcome(passed)
@@ -66,7 +65,7 @@ class _Batch:
         self._start, self._count = time.monotonic(), 0
 
     def judge(
-        self, texts: Sequence[str], seconds: float = math.inf
+        self, texts: Sequence[str], seconds: float
     ) -> Generator[Event, None, Candidate | None]:
         """Judge the texts for at most `seconds`; a real check confirms those that look good."""
         s, end = self._s, self._start + seconds

@@ -23,6 +23,7 @@ from localagent.agent.repair.localize import suspicion, suspicious_lines
 from localagent.agent.repair.mutations import all_mutations, guided_mutations
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
+from localagent.code.tracebacks import frames
 
 _LOOKUP = re.compile(r"^(?:Key|Index)Error\b", re.M)
 _GUIDED, _MUTATE = "repair", "mutate"
@@ -59,7 +60,7 @@ def mutate(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draf
             base = Base(text, result)
             if problem.forks is not None and problem.forks.usable:
                 begun.append((base, _all_changes(turn, problem, base)))
-            else:
+            elif most_pass(result):
                 yield from _one_by_one(problem, board, base)
         elif begun:
             base, changes = begun[-1]
@@ -160,8 +161,13 @@ def _promising(
     for text, result in (best_text(problem, board), *others):
         if text in tried or result is None or result.ok or result.timed_out:
             continue
-        if result.failing and most_pass(result):
+        if result.failing and (most_pass(result) or _stops_collection(result)):
             yield text, result
+
+
+def _stops_collection(result: CheckResult) -> bool:
+    """Whether no test could be collected, so that a line that runs at import is at fault."""
+    return not any("::" in test.id for test in result.tests)
 
 
 def _few_changes(problem: Problem, base: Base) -> Iterator[str]:
@@ -181,6 +187,9 @@ def _all_changes(turn: Turn, problem: Problem, base: Base) -> Iterator[str]:
     """All changes of all suspicious lines; the less suspicious a line, the later its turns come."""
     path, result = problem.path, base.result
     lines = suspicious_lines(path, base.text.splitlines(), result)
+    if _stops_collection(result):
+        raised = {n for at, n in frames(result.output) if at == path or at.endswith(f"/{path}")}
+        lines = [line for line in lines if line in raised]
     scores = suspicion(result).get(path, {})
     top = max(scores.values(), default=1.0)
     requested = _lines_in_request(turn.prompt, base.text)

@@ -92,6 +92,17 @@ def test_fresh_forks_judge_what_runs_at_import(turn: Turn, forks: Forks) -> None
     assert [bool(found[t].fixed) for t in texts] == [True, False, False]
 
 
+def test_fresh_forks_judge_what_stops_the_collection(turn: Turn, forks: Forks) -> None:
+    text = WRONG.replace("a - b", "a + b") + "\nLAST = add(1)\n"
+    (turn.services.workspace.root / "calc.py").write_text(text)
+    _, start = run_events(run_check(turn, "python -m pytest -q"))
+    fork = run_events(forks.start(None, start))[1]
+    assert fork is not None
+    texts = [text.replace("add(1)", new) for new in ("add(1, 2)", "add()")]
+    found = {v.text: v for v in fork.judge("calc.py", text, texts)}
+    assert [found[t].fixed for t in texts] == [{"calc_test.py"}, set()]
+
+
 def test_a_server_that_is_killed_is_no_more_use(forks: Forks, start: CheckResult) -> None:
     fork = run_events(forks.start(None, start))[1]
     assert fork is not None

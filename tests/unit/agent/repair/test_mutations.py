@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
-from localagent.agent.repair.mutations import guided_mutations, mutations
+from localagent.agent.repair.mutations import all_mutations, guided_mutations, mutations
 
 
 def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
@@ -48,6 +48,25 @@ def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
         ('return "é" + f"{{é}} {a}"', 'return "é" + f"{{é}} {b}"'),
         ("return 1 < a < b", "return 1 < a <= b"),
         ("raise ValueError(a)", "raise TypeError(a)"),
+        ("return a > b", "return a != b"),
+        ("return a & b", "return a | b"),
+        ("return a == b", "return a.strip() == b"),
+        ("if a: pass", "if a is not None: pass"),
+        ("if not a: pass", "if a is None: pass"),
+        ("if a is None: pass", "if not a: pass"),
+        ("if a: pass", "if a and not b: pass"),
+        ("return a or b", "return a if a is not None else b"),
+        ("return a and b and items", "return a and items"),
+        ("x = f(a)", "x = tuple(f(a))"),
+        ("x = a[:-1]", "x = a[1:]"),
+        ("return g(a, b, items)", "return g(a, items, b)"),
+        ("return g(a, b, items)", "return g(a, b)"),
+        ("return a.strip()", "return a"),
+        ("items.append(a)", "pass"),
+        ("for x in items: pass", "for x in reversed(items): pass"),
+        ("return a", "return f(a)"),
+        ("g(a, 2)", "g(a, 6)"),
+        ("return a", "if not a: return None"),
     ],
 )
 def test_common_slips_are_mended(slip: str, mended: str) -> None:
@@ -132,6 +151,45 @@ def test_a_lookup_that_fails_may_have_to_give_nothing() -> None:
         for one in guided_mutations("def f(a, b):\n    x = a[b]\n", [2], (), {2})
     ]
     assert new == ['x = (a[b] if b < len(a) else "")', 'x = a.get(b, "")']
+
+
+def test_lines_inside_blocks() -> None:
+    lines = [
+        "class C:",
+        "    def f(self, a):",
+        "        for x in a:",
+        "            try:",
+        "                x = self.g(x)",
+        "            except ValueError:",
+        "                continue",
+        "            self.b = x",
+        "        return a",
+        "    def g(self, a):",
+        "        return self.b",
+    ]
+
+    def new_lines(number: int) -> list[str]:
+        texts = mutations("\n".join(lines) + "\n", number)
+        return [text.split("\n")[number - 1] for text in texts]
+
+    assert "            except (ValueError, OverflowError):" in new_lines(6)
+    assert "        self.b = x" in new_lines(8), "after the loop"
+    assert "            if not x: continue" in new_lines(8)
+    assert "        return self.g(a)" in new_lines(9)
+    assert "        for x in a[1:]:" in new_lines(3)
+    assert "                x = self.b(x)" in new_lines(5)
+
+
+def test_all_lines_take_turns() -> None:
+    text = "def f(a, b):\n    c = a < b\n    d = a > b\n    return c == d\n"
+    found = list(all_mutations(text, {3: 0, 2: 0, 4: 2}))
+    firsts = [
+        next(n for n in (2, 3, 4) if one.split("\n")[n - 1] != text.split("\n")[n - 1])
+        for one in found
+    ]
+    assert firsts[:7] == [3, 2, 3, 2, 3, 2, 4]
+    assert len(set(found)) == len(found)
+    assert sorted(found) == sorted(new for n in (2, 3, 4) for new in mutations(text, n))
 
 
 def test_what_is_around_stays_as_it_was_written() -> None:

@@ -48,7 +48,7 @@ class FakeForks:
         return self if self.usable else None
 
     def start(
-        self, _change: object, base: CheckResult, mode: str = "collected"
+        self, _change: object, base: CheckResult, mode: str | None = None
     ) -> Generator[Event, None, FakeForks | None]:
         yield from ()
         if mode == "fresh":
