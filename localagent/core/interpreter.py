@@ -6,9 +6,12 @@ name.
 
 from __future__ import annotations
 
+import re
 import sys
 
 from localagent.core.programs import safe_environment
+
+_SECRET = re.compile("TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY|AUTH_SOCK")
 
 
 def python(*arguments: str) -> list[str]:
@@ -25,5 +28,12 @@ def plain_python(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, without folders from which a command's files would be loaded."""
-    return safe_environment()
+    """This process's environment, without secrets and without folders that commands can write to.
+
+    pip keeps its variables, since it may need a password for its index.
+    """
+    return {
+        name: value
+        for name, value in safe_environment().items()
+        if name.startswith("PIP_") or not _SECRET.search(name.upper())
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent.core import programs
+from localagent.core import interpreter, programs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -81,3 +81,12 @@ def test_children_load_nothing_from_a_workspace(
 def test_the_top_folder_is_no_workspace(workspace: Path) -> None:
     programs.register_workspace("/")
     assert programs._workspaces == {os.path.realpath(workspace)}
+
+
+def test_children_get_no_secrets(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "DB_PASSWORD")
+    for name in (*secrets, "SSH_AUTH_SOCK", "PIP_TOKEN", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "x")
+    environment = interpreter.environment()
+    assert not {*secrets, "SSH_AUTH_SOCK"} & environment.keys()
+    assert {"PIP_TOKEN", "OMP_NUM_THREADS"} <= environment.keys()
