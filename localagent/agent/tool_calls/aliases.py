@@ -22,13 +22,21 @@ ARGUMENT_ALIASES = {
 class CallMatch:
     """A call or a faulty call, at its position (in characters) in the reply.
 
-    A match with neither is a text in which other readers must not look for calls.
+    A match with neither is a text in which other readers must not look for calls. A `native` call
+    is in a form that models are trained for; a reply may hold several.
     """
 
     position: int
     end: int
     call: ToolCall | None
     problem: str = ""
+    native: bool = False
+
+
+def shared_places(start: int, end: int, count: int) -> list[tuple[int, int]]:
+    """Places in one text for the `count` calls that share it, in their order."""
+    firsts = [start, *range(start + 1, start + count)]
+    return list(zip(firsts, [*firsts[1:], end], strict=True))
 
 
 def canonical(name: str, tools: ToolSpecs) -> str:
@@ -97,6 +105,11 @@ def strings(values: dict[Any, Any]) -> dict[str, str]:
 def unknown(name: str, tools: ToolSpecs) -> str:
     """The message for a call of a tool that does not exist."""
     return f"there is no tool {name[:40]!r}; the tools are: {', '.join(tools)}"
+
+
+def cut_off(name: str) -> str:
+    """The message for a call that does not end."""
+    return f"the tool call of {name[:40]!r} was cut off, or cannot be read; write it again"
 
 
 def nameless(tools: ToolSpecs) -> str:

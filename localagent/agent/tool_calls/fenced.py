@@ -13,7 +13,8 @@ from localagent.agent.tool_calls.aliases import (
     tool_call,
     unknown,
 )
-from localagent.agent.tool_calls.json_and_tags import functions, loads, object_end, of_json, tagged
+from localagent.agent.tool_calls.json_and_tags import loads, object_end, of_json, tagged
+from localagent.agent.tool_calls.tags import tags
 from localagent.code.file_kinds import is_docs
 from localagent.code.languages import language_of
 from localagent.code.syntax_check import syntax_error
@@ -239,7 +240,7 @@ def _of_other_block(info: str, body: str, raw: str, tools: ToolSpecs) -> CallMat
             return of_json(bare, raw, tools, sure=first.startswith("tool"))
         if bare.startswith("<") and (inner := list(tagged(bare, tools) or ())):
             return inner[0]
-        if bare.startswith("<") and (inner := list(functions(bare, tools))):
+        if bare.startswith("<") and (inner := list(tags(bare, tools))):
             return inner[0]
     if re.fullmatch(r"[a-z_]+", first) and re.match(r"\w+\s+(?:path|pattern|command)\s*=", info):
         return CallMatch(0, 0, None, unknown(first, tools))

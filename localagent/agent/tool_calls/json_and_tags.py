@@ -1,8 +1,8 @@
-"""Reads tool calls in tags and in JSON, including the faulty JSON that models write.
+"""Reads tool calls in JSON, bare or in tags.
 
-The reader accepts raw newlines in strings, trailing commas, Python literals, and missing brackets
-at the end. It repairs a text only if the text has one plain meaning. A text that was cut off inside
-a string is not repaired.
+Models write faulty JSON. The reader accepts raw newlines in strings, trailing commas, Python
+literals, and a missing bracket at the end. It repairs a text only if the text has one plain
+meaning. A text that was cut off inside a value is not repaired.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from localagent.agent.tool_calls.aliases import (
     CallMatch,
     canonical,
     nameless,
+    shared_places,
     strings,
     tool_call,
     unknown,
@@ -28,9 +29,13 @@ _NAME_KEYS = ("name", "tool", "tool_name", "action", "function")
 _ARGUMENT_KEYS = (
     *("arguments", "parameters", "input", "args", "action_input", "params", "tool_input"),
 )
-_TAGGED = re.compile(r"<(tool_call|tool|function_call)>(.*?)(?:</\1>|(?=<\1>)|\Z)", re.DOTALL)
-_FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=([\w.-]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
+_TAGGED = re.compile(r"<(tool_calls?|tool|function_call)>(.*?)(?:</\1>|(?=<\1>)|\Z)", re.DOTALL)
+# Markers before JSON without a tag at its end.
+_MARKED = re.compile(
+    r"(?:\[TOOL_CALLS\]|<\|tool_call\|>|<\|tool_call_start\|>|<\|START_ACTION\|>|<\|python_tag\|>"
+    r"|<\|tools_prefix\|>|<\|function_call\|>|\bfunctools|\bAction:\s*```json)\s*(?=[\[{]\s*[{\"])"
+)
+_CLOSING = re.compile(r"\s*</tool_call>")
 _MAX_OBJECTS = 50
 
 
@@ -40,21 +45,45 @@ def tagged(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
         inner = match.group(2).strip()
         if not inner.startswith(("{", "[")):
             continue  # the form <tool_call> around <function=…>
-        one = of_json(inner, match.group(), tools, sure=True)
-        yield CallMatch(match.start(), match.end(), one.call, one.problem)
+        yield from _several(inner, match.group(), (match.start(), match.end()), tools)
 
 
-def functions(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
-    """Calls in <function=…> with <parameter=…>."""
-    for match in _FUNCTION.finditer(text):
-        name = canonical(match.group(1), tools)
-        problem = "" if name in tools else unknown(match.group(1), tools)
-        pairs = {}
-        for key, value in _PARAMETER.findall(match.group(2)):
-            own_lines = value.startswith("\n")
-            pairs[key] = value[1:].removesuffix("\n") if own_lines else value
-        call = None if problem else tool_call(tools[name], pairs, match.group())
-        yield CallMatch(match.start(), match.end(), call, problem)
+def marked(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
+    """JSON calls after a marker such as [TOOL_CALLS]."""
+    for match in _MARKED.finditer(text):
+        end = object_end(text, match.end()) or len(text)
+        place = match.start(), end
+        yield from _several(text[match.end() : end], text[match.start() : end], place, tools)
+
+
+def _several(text: str, raw: str, place: tuple[int, int], tools: ToolSpecs) -> Iterator[CallMatch]:
+    """The calls in a list of JSON objects, or in objects one after another."""
+    items = _objects_of(text)
+    if len(items) < 2:
+        one = of_json(text, raw, tools, sure=True)
+        yield CallMatch(*place, one.call, one.problem, native=True)
+        return
+    for where, item in zip(shared_places(*place, len(items)), items, strict=True):
+        one = _of_object(item, raw, tools, sure=True)
+        yield CallMatch(*where, one.call, one.problem, native=True)
+
+
+def _objects_of(text: str) -> list[dict[str, Any]]:
+    """The whole objects of a list, or of a row of objects; [] for anything else."""
+    found: list[dict[str, Any]] = []
+    start = 1 if text.startswith("[") else 0
+    while (brace := re.compile(r"[\s,;]*(?=\{)").match(text, start)) is not None:
+        end = object_end(text, brace.end())
+        if end is None:
+            break
+        try:
+            value = loads(text[brace.end() : end])
+        except ValueError:
+            break
+        if isinstance(value, dict):
+            found.append(value)
+        start = end
+    return found
 
 
 def objects(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
@@ -66,7 +95,9 @@ def objects(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
         end = object_end(text, start) or len(text)
         raw = text[start:end]
         one = of_json(raw, raw, tools, sure=False)
-        yield CallMatch(start, end, one.call, one.problem)
+        closing = _CLOSING.match(text, end)  # of a tag whose beginning was left out
+        end = closing.end() if closing else end
+        yield CallMatch(start, end, one.call, one.problem, native=closing is not None)
 
 
 def of_json(text: str, raw: str, tools: ToolSpecs, sure: bool) -> CallMatch:
@@ -147,10 +178,10 @@ def loads(text: str) -> Any:
     bare = text.strip()
     if len(bare) > _MAX_CHARS:
         raise ValueError("too long")
-    for attempt in (bare, _without_trailing_commas(bare)):
+    for repair in (str, _without_trailing_commas):
         try:
             # strict=False allows raw newlines and tabs inside strings.
-            return json.loads(attempt, strict=False)
+            return json.loads(repair(bare), strict=False)
         except RecursionError:
             raise ValueError("too deeply nested") from None
         except ValueError:
@@ -226,6 +257,6 @@ def _closed(text: str) -> str:
             stack.append("}" if character == "{" else "]")
         elif character in "}]" and (not stack or stack.pop() != character):
             raise ValueError("brackets do not match")
-    if not stack or quotes % 2 or text[-1:] not in ('"', "}", "]"):
+    if len(stack) != 1 or quotes % 2 or text[-1:] not in ("}", "]"):
         raise ValueError("cut off within a value")
     return text + "".join(reversed(stack))

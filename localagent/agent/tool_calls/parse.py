@@ -7,20 +7,26 @@ arguments, and the block's body is the argument `body`:
     print("hello")
     ```
 
-Small models also write other forms. So the parser also reads Hermes' `<tool_call>{…}</tool_call>`,
-`<function=…>` with `<parameter=…>`, and JSON objects in a ```json block or bare. It accepts the
-tool names of other agents, arguments in the body, and fences that are not closed. A call that names
-no tool is refused; the parser never guesses the tool.
+Models also write the forms that they were trained for: JSON in tags or after a marker
+(`json_and_tags`), a name before its JSON (`name_first`), a tag for each argument (`tags`), lists
+like Python's, and Gemma's (`literals`). The parser reads all of them. It accepts the tool names of
+other agents, arguments in the body, and fences that are not closed. A call that names no tool is
+refused; the parser never guesses the tool.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from localagent.agent.thoughts import split_thought
 from localagent.agent.tool_calls.aliases import CallMatch
 from localagent.agent.tool_calls.fenced import commands, fenced
-from localagent.agent.tool_calls.json_and_tags import functions, objects, tagged
+from localagent.agent.tool_calls.json_and_tags import marked, objects, tagged
+from localagent.agent.tool_calls.literals import gemma_calls, python_calls
+from localagent.agent.tool_calls.name_first import name_first
+from localagent.agent.tool_calls.tags import tags
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolCall
 from localagent.tools.base import DONE, ToolSpecs
@@ -56,17 +62,41 @@ def action_grammar(tools: ToolSpecs) -> str:
     return grammar
 
 
-# Only at the start, because the content of a file may contain such tags.
-_THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
+# What is left of a reply's frame when its calls and its thought are taken out.
+_FRAME = re.compile(
+    r"<\|channel\|>\w+|<\|[^|<>\s]*\|?>|<[^|<>\s]*\|>|<｜[^｜<>]*｜>|</?(?:seed:)?tool_calls?>|\[TOOL_CALLS\]"
+    r"|(?:\A|(?<=<\|start\|>))assistant\b|\bcommentary\s*\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedReply:
+    """A raw reply: its thought, its text for the user, and its calls in their order."""
+
+    thought: str
+    text: str
+    calls: tuple[ToolCall, ...]
+
+
+def read_reply(reply: str, tools: ToolSpecs) -> ParsedReply:
+    """Split a raw reply. Raises ToolError as `parse_actions`."""
+    thought, rest = split_thought(reply)
+    calls = parse_actions(rest, tools)
+    text, end = "", 0
+    for match in _all(rest, tools):
+        text += rest[end : max(end, match.position)]
+        end = max(end, match.end)
+    return ParsedReply(thought, _FRAME.sub("", text + rest[end:]).strip(), tuple(calls))
 
 
 def parse_actions(reply: str, tools: ToolSpecs) -> list[ToolCall]:
-    """The calls of `reply` to carry out: the first call, or the first few if they all only read.
+    """The calls of `reply` to carry out, in their order.
 
-    Empty if the reply has no call. Raises ToolError if the first call names no tool or cannot be
-    read.
+    These are all calls in a native form. Of fenced and bare ones, it is the first call, or the
+    first few if they all only read. Empty if the reply has no call. Raises ToolError if the first
+    call names no tool or cannot be read.
     """
-    text = _THINKING.sub(lambda match: " " * len(match.group()), reply)
+    _, text = split_thought(reply)
     matches = list(_all(text, tools)) or list(commands(text, tools))
     calls: list[ToolCall] = []
     for match in matches:
@@ -74,10 +104,10 @@ def parse_actions(reply: str, tools: ToolSpecs) -> list[ToolCall]:
         if call is None and not calls:
             raise ToolError(match.problem)
         reads = call is not None and call.name != DONE.name and tools[call.name].effect == "read"
-        if call is None or (calls and not reads):
+        if call is None or (calls and not (reads or match.native)):
             break
         calls.append(call)
-        if not reads:
+        if not (reads or match.native):
             break
     return calls
 
@@ -90,9 +120,12 @@ def has_call(reply: str, tools: ToolSpecs) -> bool:
         return True
 
 
+_READERS = (fenced, tagged, marked, name_first, tags, python_calls, gemma_calls, objects)
+
+
 def _all(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
     """All calls of a reply, in every form, without matches inside other matches."""
-    found = [one for reader in (fenced, tagged, functions, objects) for one in reader(text, tools)]
+    found = [one for reader in _READERS for one in reader(text, tools)]
     end = 0
     for one in sorted(found, key=lambda f: f.position):
         if one.position >= end:

@@ -1,0 +1,40 @@
+"""Splits a raw reply into its thought and the rest, for models that think without being asked to.
+
+Where a thought is asked for, the backend keeps it apart. This reads the markers of every family.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PAIRS = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<seed:think>", "</seed:think>"),
+    (r"\[THINK\]", r"\[/THINK\]"),
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
+    (r"<\|channel>thought", r"<channel\|>"),
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
+    ("Here are my reasoning steps:", r"\[BEGIN FINAL RESPONSE\]"),
+)
+_MARKED = "|".join(rf"{start}.*?(?:{end}|\Z)" for start, end in _PAIRS)
+# gpt-oss: messages on the channel `analysis`, and the header of the message after them. A worker
+# that leaves control tokens out leaves the words of the headers.
+_ANALYSIS = (
+    r"(?:(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>.*?(?:<\|end\|>|\Z))+"
+    r"(?:(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>)?"
+    r"|<\|channel\|>final<\|message\|>"
+    r"|analysis(?=\S).*?assistant(?:final|(?=commentary))"
+)
+_THOUGHT = re.compile(rf"\A\s*(?:{_MARKED}|{_ANALYSIS})\s*", re.DOTALL)
+# A thought that the prompt opened: the reply has its end only.
+_OPENED = re.compile(
+    r"\A(?:(?!<think>|```|<tool_call>|<function=|\{\"|\[TOOL_CALLS\]).)*?</think>\s*", re.DOTALL
+)
+
+
+def split_thought(reply: str) -> tuple[str, str]:
+    """The thought at the beginning of `reply`, with its markers, and the rest."""
+    found = _THOUGHT.match(reply) or _OPENED.match(reply)
+    end = found.end() if found else 0
+    return reply[:end], reply[end:]
