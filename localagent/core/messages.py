@@ -5,16 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+"""Who says a message; a "tool" gives the result of a native tool call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `content` is plain text. `asked` is the prompt that an answer replies to."""
+    """One message; `content` is plain text. `asked` is the prompt that an answer replies to.
+
+    `thought` is the text that the model wrote before its reply, with the markers around it. `calls`
+    are the names of the tools that a reply calls in the model's native form.
+    """
 
     role: Role
     content: str
     asked: PromptRecord | None = None
+    thought: str = ""
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
