@@ -17,6 +17,9 @@ class LoopLimits:
     stumbles: int = 3  # Replies in a row without a new, usable call after which the turn ends
     act_tokens: int = 1200  # Longest reply of `react`: a `write` of about 120 lines
     answer_tokens: int = 600  # Longest answer to a question: a page of text
+    # Purposes of replies that may begin with a thought. The search's edits are checked by tests
+    # instead, and nobody waits for a thought about a title.
+    thinking: tuple[str, ...] = ("plan", "answer", "act")
     plan_tokens: int = 400  # Longest plan: eight steps of 50 tokens
     plan_steps: int = 8  # Most steps of a plan. A small model loses track in a longer plan.
     # Most files that a plan's grammar offers; a large project offers its likeliest files

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from localagent.agent.limits import LOOP
+from localagent.agent.thoughts import split_thought
 from localagent.agent.turn import Exchange, Turn
 from localagent.context.prompts import Prompts
 from localagent.core.errors import Interrupted, WorkerDied, WorkerHung
@@ -24,6 +25,7 @@ from localagent.core.events import (
     ModelReplied,
     ModelRequested,
     TextDelta,
+    ThoughtDelta,
     Warned,
 )
 from localagent.core.messages import Message
@@ -34,23 +36,30 @@ from localagent.models.base import (
     Infill,
     Model,
     ModelWarning,
+    Profile,
     Prompt,
     RawText,
     Reading,
     Request,
     Text,
+    Thought,
     Usage,
+    sampled,
 )
 from localagent.redaction.redactor import Redactor
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished generation. `text` does not contain the request's `reply_start`."""
+    """A finished generation. `text` does not contain the request's `reply_start`.
+
+    `thought` came before the text, with the markers around it.
+    """
 
     text: str
     finish: FinishReason
     usage: Usage
+    thought: str = ""
 
 
 OnReply = Callable[[int, Reply], Generator[Event, None, bool]]
@@ -130,7 +139,7 @@ def ask_once(
         late.set()
         model.cancel()
 
-    request = redact_request(request, Redactor())
+    request = sampled(redact_request(request, Redactor()), model.info.profile)
     for path, digest in prompts.drain_reads():
         record(FileRead(path, digest))
     record(ModelRequested(purpose, transcript_form(request), 0, model.info.id))
@@ -144,13 +153,23 @@ def ask_once(
                 text += chunk.text
             elif isinstance(chunk, Finish):
                 cancelled = chunk.reason == "cancelled"
-                record(_reply_event(purpose, text, chunk))
+                record(_reply_event(purpose, Reply(text, chunk.reason, chunk.usage)))
             # cancel again: a model that is still loading ignores the first cancel
             if late.is_set():
                 model.cancel()
-        return "" if cancelled else text
+        return "" if cancelled else split_thought(text)[1]
     finally:
         timer.cancel()
+
+
+def with_thought(request: Request, purpose: str, profile: Profile) -> Request:
+    """The request with room for a thought, if the profile and the purpose call for one.
+
+    A reply with a given beginning, a choice and an infill never have a thought.
+    """
+    purposes = LOOP.thinking if profile.think_for == "all" else ("plan",)
+    given = request.reply_start or request.choices or isinstance(request.prompt, Infill)
+    return request if given or purpose not in purposes else replace(request, think=profile.think)
 
 
 def redact_request(request: Request, redactor: Redactor) -> Request:
@@ -161,7 +180,10 @@ def redact_request(request: Request, redactor: Redactor) -> Request:
     elif isinstance(prompt, RawText):
         clean = replace(prompt, text=redactor.redact(prompt.text))
     else:
-        clean = tuple(replace(m, content=redactor.redact(m.content)) for m in prompt)
+        clean = tuple(
+            replace(m, content=redactor.redact(m.content), thought=redactor.redact(m.thought))
+            for m in prompt
+        )
     return replace(request, prompt=clean, reply_start=redactor.redact(request.reply_start))
 
 
@@ -184,7 +206,7 @@ def transcript_form(request: Request) -> str:
             if branch is None
             else "<branch {} {}>\n".format(*branch)
         )
-    parts = [f"<{m.role}>\n{m.content}\n" for m in request.prompt]
+    parts = [f"<{m.role}>\n{m.thought}{m.content}\n" for m in request.prompt]
     return "".join(parts) + f"<assistant>\n{request.reply_start}"
 
 
@@ -196,13 +218,16 @@ def _generate(
     if tokens is not None:
         share = max(1, tokens // len(left))
         left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
-    left.update({n: redact_request(r, turn.services.redactor) for n, r in left.items()})
+    redactor, profile = turn.services.redactor, model.info.profile
+    for number, request in left.items():
+        request = with_thought(redact_request(request, redactor), purpose, profile)
+        left[number] = sampled(request, profile)
     streams = list(left)
     yield from turn.drain_reads()
     yield from turn.drain_redactions()
     for stream, request in left.items():
         yield ModelRequested(purpose, transcript_form(request), stream, model.info.id)
-    texts = dict.fromkeys(streams, "")
+    texts, thoughts = dict.fromkeys(streams, ""), dict.fromkeys(streams, "")
     stuck: set[int] = set()
     reading: Reading | None = None
     started = time.monotonic()
@@ -216,16 +241,26 @@ def _generate(
                 turn.ledger.exchange = Exchange(left[stream], model, chunk.usage, turn.ledger.texts)
                 if stream in stuck and chunk.reason == "cancelled":
                     chunk = replace(chunk, reason="length")
-                reply = yield from _finish(turn, purpose, stream, texts[stream], chunk)
+                thought, text = thoughts[stream], texts[stream]
+                if not (thought or left[stream].reply_start):  # it may think without being asked to
+                    thought, text = split_thought(text)
+                reply = Reply(text, chunk.reason, chunk.usage, thought)
+                yield from _finish(turn, purpose, stream, reply)
                 del left[stream]
                 if (yield from on_reply(stream, reply)):
                     return
-            elif isinstance(chunk, Text):
-                text = texts[stream] = texts[stream] + chunk.text
-                if lists_places(left[stream]):
-                    continue
-                yield TextDelta(chunk.text, stream)
-                polled = len(text) % LOOP.repeat_poll_chars < len(chunk.text)
+            elif isinstance(chunk, Text | Thought):
+                if isinstance(chunk, Text):
+                    piece, texts[stream] = chunk.text, texts[stream] + chunk.text
+                    text = texts[stream]
+                    if lists_places(left[stream]):
+                        continue
+                    yield TextDelta(piece, stream)
+                else:
+                    piece, thoughts[stream] = chunk.thought, thoughts[stream] + chunk.thought
+                    text = thoughts[stream]
+                    yield ThoughtDelta(piece, stream)
+                polled = len(text) % LOOP.repeat_poll_chars < len(piece)
                 if polled and stream not in stuck and repeats(text):
                     stuck.add(stream)
                     model.cancel(place)
@@ -254,29 +289,29 @@ def _progress(turn: Turn, chunk: Reading, seconds: float) -> ModelReading:
     return ModelReading(chunk.done, chunk.total, chunk.reused, left)
 
 
-def _finish(
-    turn: Turn, purpose: str, stream: int, text: str, chunk: Finish
-) -> Generator[Event, None, Reply]:
-    turn.ledger.add(chunk.usage)
-    yield _reply_event(purpose, text, chunk, stream)
-    if chunk.reason == "cancelled":
+def _finish(turn: Turn, purpose: str, stream: int, reply: Reply) -> Generator[Event, None, None]:
+    """Record the end of a reply. Raises Interrupted for a cancelled one."""
+    turn.ledger.add(reply.usage)
+    yield _reply_event(purpose, reply, stream)
+    if reply.finish == "cancelled":
         turn.ensure_within_limits()
         raise Interrupted("the generation was cancelled")
-    return Reply(text, chunk.reason, chunk.usage)
 
 
-def _reply_event(purpose: str, text: str, end: Finish, stream: int = 0) -> ModelReplied:
-    usage = end.usage
+def _reply_event(purpose: str, reply: Reply, stream: int = 0) -> ModelReplied:
+    usage = reply.usage
     return ModelReplied(
         purpose,
-        text,
-        end.reason,
+        reply.text,
+        reply.finish,
         usage.prompt_tokens,
         usage.reused_tokens,
         usage.completion_tokens,
         round(usage.prefill_seconds, 3),
         round(usage.decode_seconds, 3),
         stream,
+        reply.thought,
+        usage.thought_tokens,
     )
 
 

@@ -88,6 +88,8 @@ def _message_kinds(exchange: Exchange, services: Services) -> Iterator[str]:
         elif message.role == "assistant":
             after_call = has_call(message.content, tools)
             yield "tool calls" if after_call else "replies"
+        elif message.role == "tool":
+            yield "results"
         else:
             is_output = bool(command) and message.content.startswith(command)
             yield "results" if after_call or is_output else SAID

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +16,13 @@ from localagent.ui.chat.output import Output
 from localagent.ui.view.format import size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from localagent.cli.options import Commands
+    from localagent.models.catalog.lock import ModelEntry
     from localagent.models.catalog.manage import Row, Verdict
     from localagent.models.catalog.scan import ModelFile, Scan
+    from localagent.models.chat_templates.form import TemplateForm
 
 _STATES = {
     "installed": "installed",
@@ -54,6 +59,10 @@ times and inode since it was last read in full (if they differ, it is read
 again), the header and the chat template; for Ollama's models the digest and the
 chat template that the server reports. --deep reads every byte of a file in any
 case."""
+_PROBE = """\
+Load a model and give it five short tasks with each form of tool calls: fenced
+blocks, and the form of its chat template. models.lock records both results, and
+the better form is used from then on. Takes a few minutes on a CPU."""
 _ID = "a model of the list"
 
 
@@ -85,6 +94,14 @@ def register(commands: Commands) -> None:
     action.add_argument("path", metavar="PATH", nargs="?", type=Path, help="a GGUF file")
     action.add_argument("--ollama", metavar="NAME", help="a model of the Ollama server instead")
     action.add_argument("--id", metavar="ID", help="its id here (default: by its name)")
+    action = add_command(
+        actions,
+        "probe",
+        "find out which form of tool calls a model follows better",
+        probe,
+        description=_PROBE,
+    )
+    action.add_argument("id", metavar="ID", nargs="?", help="a model (default: the default one)")
     action = add_command(
         actions, "scan", "find the GGUF files on this machine", scan, description=_SCAN
     )
@@ -140,12 +157,37 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         ("state", _STATES[row.state]),
         *pinned,
         ("chat template", entry.chat_template_sha256 or "none pinned"),
+        *(_template_facts(entry.template) if entry.template else ()),
         ("license", entry.license or "unknown"),
         ("origin", entry.origin or "unknown"),
         ("backend", entry.backend),
+        ("calls", _calls(entry)),
         ("planner", profile.planner),
         ("window", f"{profile.window:,} tokens"),
     ]
+
+
+def _calls(entry: ModelEntry) -> str:
+    """Say which form of tool calls a model uses, and the results of its probe."""
+    results = ", ".join(f"{form} {passed}" for form, passed in entry.probe.items())
+    return f"{entry.profile.calls}{f' (probe: {results})' if results else ''}"
+
+
+def _template_facts(form: TemplateForm) -> Iterator[tuple[str, str]]:
+    """Say what a chat template can do."""
+    marks = " … ".join(mark for mark in (form.call_start, form.call_end) if mark)
+    several = ", several in a reply" if form.several_calls else ""
+    yield "tool calls", f"{form.call_form}: {marks}{several}" if form.call_form else "none"
+    switch = f", by {', '.join(form.off)}" if form.off else ""
+    thoughts = f"{form.thought_start} … {form.thought_end}{switch}"
+    yield "thoughts", thoughts if form.thinks else "none"
+    roles = [
+        "neighbors of one role are joined" if form.alternates else "",
+        "the first user message holds the system message" if form.system == "user" else "",
+    ]
+    yield "messages", "; ".join(filter(None, roles)) or "as they are"
+    again = "" if form.append_only else f" by localagent: {form.difference}"
+    yield "prompts", f"append-only{again}"
 
 
 def _row_json(row: Row) -> dict[str, object]:
@@ -253,8 +295,37 @@ def add(args: argparse.Namespace) -> CliResult:
         f"chat template: {entry.chat_template_sha256 or 'it has none'}",
         f"profile: planner {profile.planner}, window {profile.window:,} tokens, "
         f"fill-in-the-middle {'yes' if profile.fim else 'no'} (edit it in {added.lock_path})",
+        *(
+            [f"localagent models probe {entry.id} tries both forms of tool calls"]
+            if entry.template and entry.template.call_form
+            else []
+        ),
         f"localagent models use {entry.id} makes it the default",
     )
+
+
+def probe(args: argparse.Namespace) -> CliResult:
+    """Try both forms of tool calls, and record the better one."""
+    from localagent.agent.call_probe import TASKS, better_form, probe_forms
+    from localagent.config.settings import load
+    from localagent.models.catalog import lock, manage
+    from localagent.project.project import user_prompts
+    from localagent.session.models import open_model
+    from localagent.tools.base import model_specs
+    from localagent.tools.registry import standard_tools
+
+    entry = lock.load().entry(args.id)
+    if entry.backend != "llamacpp":
+        raise UsageError(f"{entry.id} has one form of tool calls only", "probe a GGUF file instead")
+    with closing(open_model(entry, load(None))) as model, args.console.progress() as progress:
+        tools = model_specs(standard_tools())
+        lines: list[str] = []
+        passed = probe_forms(model, tools, user_prompts(), lines.append)
+        progress.clear()
+    form = better_form(passed)
+    manage.record_probe(entry.id, {str(key): value for key, value in passed.items()}, form)
+    counts = ", ".join(f"{key} {value} of {len(TASKS)}" for key, value in passed.items())
+    return text_result(*lines, f"{entry.id}: {counts}; tool calls are {form} from now on")
 
 
 def scan(args: argparse.Namespace) -> CliResult:

@@ -2,9 +2,10 @@
 
 Compaction removes only as much as it must, in this order:
 
-1. results of tools, the oldest first; the calls stay, and the model can repeat them;
-2. earlier turns; their requests, outcomes and changed files stay;
-3. earlier steps of this turn; their calls stay.
+1. thoughts before replies;
+2. results of tools, the oldest first; the calls stay, and the model can repeat them;
+3. earlier turns; their requests, outcomes and changed files stay;
+4. earlier steps of this turn; their calls stay.
 
 The user's current request and the last steps never change.
 """
@@ -12,7 +13,7 @@ The user's current request and the last steps never change.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localagent.context.excerpt import Count
 from localagent.context.limits import CONTEXT
@@ -35,7 +36,7 @@ class Conversation:
 
 def tokens(messages: Sequence[Message], count: Count) -> int:
     """The approximate number of tokens of a conversation."""
-    return sum(count(m.content) + CONTEXT.message_tokens for m in messages)
+    return sum(count(m.thought + m.content) + CONTEXT.message_tokens for m in messages)
 
 
 def compact(
@@ -43,7 +44,8 @@ def compact(
 ) -> Conversation | None:
     """A shorter conversation, or None if nothing can be left out."""
     target = int(window * CONTEXT.compact_share)
-    new = _without_results(old, prompts, call_in, count, target)
+    messages = tuple(replace(message, thought="") for message in old.messages)
+    new = _without_results(Conversation(messages, old.request), prompts, call_in, count, target)
     for shorten in (_without_turns, _without_steps):
         if tokens(new.messages, count) > target:
             new = shorten(new, prompts, call_in)
@@ -62,12 +64,16 @@ def _without_results(
         before, message = messages[place - 1], messages[place]
         is_result = place != old.request and message.role == "user" and before.role == "assistant"
         call = call_in(before.content) if is_result else None
-        if call is None:
+        if message.role == "tool":  # the model knows the call: it is in its own form
+            said = "this call"
+        elif call is not None:
+            said = _call_line(call)
+        else:
             continue
-        line = prompts.render("react/left-out", call=_call_line(call))
+        line = prompts.render("react/left-out", call=said)
         saved = count(message.content) - count(line)
         if saved > 0:
-            messages[place] = Message("user", line)
+            messages[place] = replace(message, content=line)
             over -= saved
     return Conversation(tuple(messages), old.request)
 

@@ -95,11 +95,15 @@ class TurnStarted:
 class MessageAdded:
     """A message joins the conversation; a resumed session starts with the recorded messages.
     `asked` is `messages.PromptRecord` as a dict for an answer that the next prompt may continue, or
-    empty."""
+    empty. `thought` is what the model wrote before its reply, `calls` are the tools that it calls
+    in its native form. `tool` is the tool whose result a message of the role "user" is."""
 
     role: Literal["system", "user", "assistant"]
     content: str
     asked: dict[str, object] = field(default_factory=dict)
+    thought: str = ""
+    calls: list[str] = field(default_factory=list)
+    tool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +191,19 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtDelta:
+    """The next piece of the thought before a reply."""
+
+    text: str
+    stream: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReplied:
-    """The whole reply of a model, the reason for its end, and its cost."""
+    """The whole reply of a model, the reason for its end, and its cost.
+
+    `thought` came before the reply, and took `thought_tokens` of the `completion_tokens`.
+    """
 
     purpose: str
     text: str
@@ -199,6 +214,8 @@ class ModelReplied:
     prefill_seconds: float
     decode_seconds: float
     stream: int = 0
+    thought: str = ""
+    thought_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +414,7 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
     ModelRequested,
     ModelReading,
     TextDelta,
+    ThoughtDelta,
     ModelReplied,
     ToolCalled,
     ToolReturned,

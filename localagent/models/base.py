@@ -7,13 +7,17 @@ yields chunks and ends with exactly one `Finish`. Only `cancel` may be called fr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol
 
 from localagent.core.messages import Message
+from localagent.models.chat_templates.form import TemplateForm, Variable
 
 FinishReason = Literal["stop", "length", "cancelled"]
+
+ThinkFor = Literal["all", "plans"]
+"""Which replies a model may think about: plans, answers and steps of `react`, or plans only."""
 
 KvType = Literal["f16", "q8_0"]
 """The types of numbers in the KV cache."""
@@ -24,12 +28,33 @@ machine, and a fallback model takes over."""
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn. `temperature` 0 is greedy, `top_k` 0 takes all tokens.
+
+    The penalties lower the chance of tokens that the reply has already: `presence_penalty` is
+    subtracted from their logits, `repeat_penalty` divides them.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 40
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """How to use a model best; from models.lock.
 
     `window` is in tokens. `fim` says that the model can fill in the middle. `parallel` is the most
     replies that are worth writing side by side. `think` is the most tokens for thinking before a
-    reply; 0 turns it off if the backend can.
+    reply; 0 turns it off if the backend can. `think_for` "plans" limits it to plans.
+    `variables` are values for the chat template.
+    `calls` is the form of tool calls: "fenced" is localagent's own, "native" the template's.
+
+    `temperature` to `repeat_penalty` are the sampling of a reply without a thought, `thinking` is
+    that of a reply with one (None: the same). Unless `greedy`, no reply is decoded greedily.
     """
 
     planner: str = "workflow"
@@ -38,9 +63,17 @@ class Profile:
     candidates: int = 4
     parallel: int = 8
     think: int = 0
+    think_for: ThinkFor = "all"
+    calls: Literal["fenced", "native"] = "fenced"
     temperature: float = 0.7
     top_p: float = 0.9
     top_k: int = 40
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    greedy: bool = True
+    thinking: Sampling | None = None
+    variables: Mapping[str, Variable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +81,7 @@ class ModelInfo:
     """The identity of a model: its id in the lock, its backend, its profile and its hashes.
 
     `sha256` is the file's, or "". `template_sha256` is the pinned one of the chat template, or "".
+    `form` is the pinned form of the template; None leaves it to the backend.
     `raw_text` says that the backend takes a `RawText`.
     """
 
@@ -57,6 +91,7 @@ class ModelInfo:
     profile: Profile
     template_sha256: str = ""
     raw_text: bool = False
+    form: TemplateForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +130,9 @@ class Request:
     `reply_start` begins the assistant's reply, and is not part of the chunks. With `choices`, the
     reply is exactly one of these texts. `grammar` is GBNF with the rule `root`; a backend without
     GBNF (Ollama) ignores it. `temperature` 0 means greedy. `max_tokens` limits the reply; with 0
-    the backend reads the prompt and generates nothing.
+    the backend reads the prompt and generates nothing. With `think`, a thought of so many tokens
+    may come before the reply. `tools` are schemas of native tools, in JSON. With a `trigger`, the
+    grammar begins after that text, so a thought and text before a call are free.
 
     The first `fixed` messages are the same in every session (rules, tools). Later prompts of the
     session begin with a prompt that `continues`. A backend may store the KV cache of both on disk.
@@ -107,12 +144,40 @@ class Request:
     temperature: float = 0.0
     top_p: float = 0.95
     top_k: int = 40
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    repeat_penalty: float = 1.0
     seed: int = 0
+    think: int = 0
+    tools: str = ""
+    trigger: str = ""
     grammar: str | None = None
     choices: tuple[str, ...] = ()
     reply_start: str = ""
     fixed: int = 0
     continues: bool = False
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether tokens of the reply lower the chance of the same ones."""
+        return self.presence_penalty != 0 or self.repeat_penalty != 1
+
+
+def sampled(request: Request, profile: Profile) -> Request:
+    """The request with the sampling of the profile, where the request leaves it open.
+
+    A greedy request stays greedy if the model allows it, and so does a choice or a raw text.
+    """
+    keys = [each.name for each in fields(Sampling)]
+    if request.think and profile.thinking:
+        return replace(request, **{key: getattr(profile.thinking, key) for key in keys})
+    given = request.choices or isinstance(request.prompt, RawText)
+    if given or (request.temperature == 0 and profile.greedy):
+        return request
+    if request.temperature == 0:
+        return replace(request, **{key: getattr(profile, key) for key in keys})
+    more = keys[keys.index("min_p") :]
+    return replace(request, **{key: getattr(profile, key) for key in more})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +185,7 @@ class Usage:
     """Token counts and wall-clock times (seconds) of one generation.
 
     `prompt_tokens` counts the whole prompt. The cache still held `reused_tokens` of them.
+    `thought_tokens` of the `completion_tokens` belong to a thought.
     """
 
     prompt_tokens: int = 0
@@ -127,6 +193,7 @@ class Usage:
     completion_tokens: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    thought_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +213,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of the thought before a reply, with the markers around it."""
+
+    thought: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelWarning:
     """A warning for the user, such as a restart with safer settings."""
 
@@ -160,7 +234,7 @@ class Finish:
     usage: Usage
 
 
-Chunk = Reading | Text | ModelWarning | Finish
+Chunk = Reading | Thought | Text | ModelWarning | Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,6 +373,17 @@ def has_fim_tokens(path: Path) -> bool:
     )
 
 
+def read_metadata(path: Path) -> Mapping[str, Value]:
+    """The metadata of the file at `path`, without long lists. Raises GgufError and OSError."""
+    with open(path, "rb", buffering=0, opener=_opener) as stream:
+        return read_header(stream, os.fstat(stream.fileno()).st_size).values
+
+
+def chat_template(metadata: Mapping[str, Value]) -> str:
+    """The chat template in a file's metadata, or ""."""
+    return _text(metadata, "tokenizer.chat_template")
+
+
 def text_sha256(template: str) -> str:
     """The hash of a chat template's text; "" for no template."""
     return hashlib.sha256(template.encode()).hexdigest() if template else ""
@@ -387,7 +398,7 @@ def header(raw: RawHeader, size: int) -> Header:
     """Interpret the values of a header; `size` is the file's, in bytes."""
     values = raw.values
     architecture = _text(values, "general.architecture")
-    template = _text(values, "tokenizer.chat_template")
+    template = chat_template(values)
 
     def number(key: str) -> int:
         return max(_numbers(values, f"{architecture}.{key}"), default=0)

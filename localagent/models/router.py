@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from localagent.core.errors import (
     BackendError,
@@ -39,6 +39,7 @@ from localagent.models.base import (
     ModelWarning,
     Request,
     Text,
+    ThinkFor,
     TokenizedPrompt,
     only,
 )
@@ -97,6 +98,7 @@ class Router:
         self._given_up: set[str] = set()
         self._warnings: list[str] = []
         self._switches: list[Switch] = []
+        self._thinking: dict[str, Any] = {}  # keys of the profile that the user has changed
         for name in (main, *self._roles.values(), *fallback):
             self.known(name)
 
@@ -133,7 +135,12 @@ class Router:
     def info(self, role: str = MAIN) -> ModelInfo:
         """The identity of the model that serves `role` now."""
         name = self.current(role)
-        return self._open[name].info if name in self._open else self._catalog[name].info
+        info = self._open[name].info if name in self._open else self._catalog[name].info
+        return replace(info, profile=replace(info.profile, **self._thinking))
+
+    def set_thinking(self, tokens: int, think_for: ThinkFor = "all") -> None:
+        """Let every model think up to `tokens` before the replies that `think_for` names."""
+        self._thinking = {"think": tokens, "think_for": think_for}
 
     def model(self, role: str = MAIN) -> Model:
         """Open the model that serves `role`, or the next of its chain if that fails.

@@ -39,6 +39,7 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
+    Thought,
     TokenizedPrompt,
     Usage,
     one_by_one,
@@ -66,9 +67,9 @@ class ScriptedReply:
     A request gets the first reply of the script that fits; it is used up then, unless `repeat`.
     `when` is a regular expression for the last message (of an infill: prefix, a line break,
     suffix; of a raw text: the text, and its branch as "<PLACE TOKEN>"). `to` limits the reply to
-    conversations, infills or raw texts. `error` names a BackendError
-    ("WorkerDied") that follows the text. `reading` is the time for the prompt, `pace` the time for
-    each token, in seconds.
+    conversations, infills or raw texts. `error` names a BackendError ("WorkerDied") that follows
+    the text. `thought` comes before the text if the request has room for a thought. `reading` is
+    the time for the prompt, `pace` the time for each token, in seconds.
     """
 
     text: str = ""
@@ -79,6 +80,7 @@ class ScriptedReply:
     message: str = ""
     reading: float = 0.0
     pace: float = 0.0
+    thought: str = ""
 
 
 class ScriptedModel:
@@ -166,20 +168,24 @@ class ScriptedModel:
         for stop in request.stop:
             text = text.partition(stop)[0] if stop else text
         pieces = tokens(text)
+        thought = tokens(reply.thought)[: request.think]
+        chunks: list[Thought | Text] = [Thought(piece) for piece in thought]
+        chunks += [Text(piece) for piece in pieces[: request.max_tokens]]
         written = 0
-        for piece in pieces[: request.max_tokens]:
+        for chunk in chunks:
             if self._cancelled.wait(reply.pace):
                 break
-            yield Text(piece)
-            written += 1
-            self._cached += piece
+            yield chunk
+            written += isinstance(chunk, Text)
+            self._cached += chunk.text if isinstance(chunk, Text) else chunk.thought
         if self._cancelled.is_set():
             yield Finish("cancelled", Usage(total, reused, written))
             return
         if reply.error:
             raise _error(reply)
         reason: Literal["stop", "length"] = "length" if written < len(pieces) else "stop"
-        yield Finish(reason, Usage(total, reused, written))
+        usage = Usage(total, reused, len(thought) + written, thought_tokens=len(thought))
+        yield Finish(reason, usage)
 
     def _read(self, reused: int, total: int, seconds: float) -> Iterator[Reading]:
         """Report the progress of reading the prompt, in ten steps if it takes time."""
@@ -223,7 +229,7 @@ def rendered(request: Request) -> str:
     if isinstance(request.prompt, RawText):
         branch = request.prompt.branch
         return request.prompt.text + ("<{} {}>".format(*branch) if branch else "")
-    said = "".join(f"<{m.role}>\n{m.content}\n" for m in request.prompt)
+    said = "".join(f"<{m.role}>\n{m.thought}{m.content}\n" for m in request.prompt)
     return f"{said}<assistant>\n{request.reply_start}"
 
 
@@ -236,7 +242,7 @@ def tokenize(request: Request) -> TokenizedPrompt:
     elif isinstance(request.prompt, RawText):
         said = [("", request.prompt.text)]
     else:
-        said = [(f"<{message.role}>\n", message.content) for message in request.prompt]
+        said = [(f"<{m.role}>\n", m.thought + m.content) for m in request.prompt]
     places, at = [], 0
     for before, content in said:
         start = text.index(before, at) + len(before)

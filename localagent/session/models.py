@@ -47,6 +47,7 @@ def model_info(entry: ModelEntry, settings: Settings) -> ModelInfo:
         profile,
         entry.chat_template_sha256,
         models.BACKENDS[entry.backend].raw_text,
+        entry.template,
     )
 
 

@@ -234,7 +234,9 @@ class Session:
         """A request with the known beginning of the next prompt, and without a reply."""
         planner = self.planner_for(self._planner_name())
         messages = tuple(planner.opening(self.services, self.conversation))
-        return redact_request(Request(messages, max_tokens=0, fixed=1), self.services.redactor)
+        tools = planner.tools(self.services)
+        request = Request(messages, max_tokens=0, fixed=1, tools=tools)
+        return redact_request(request, self.services.redactor)
 
     def window(self) -> Window:
         """The contents of the model's context window: the last request with its reply.

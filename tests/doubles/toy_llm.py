@@ -29,10 +29,14 @@ class ToySampler:
         self.written = 0
         self.unsure = set(unsure)
         self.closed = False
+        self.bound = False
 
     def sample(self, row: int) -> int:
         self.written += 1
         return next(self.tokens, END)
+
+    def start_grammar(self) -> None:
+        self.bound = True
 
     def is_sure(self, row: int) -> bool:
         return self.written not in self.unsure
@@ -98,8 +102,9 @@ class ToyLlm:
             for token in ([256 + CONTROLS.index(part)] if part in CONTROLS else part.encode())
         ]
 
-    def piece(self, token: int) -> bytes:
-        return bytes([token]) if token < 256 else b""
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        control = CONTROLS[token - 256].encode() if token >= 256 and special else b""
+        return bytes([token]) if token < 256 else control
 
     def is_end(self, token: int) -> bool:
         return token == END

@@ -30,7 +30,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "watchdog": ("index.watcher",),
     "ollama": ("models.ollama.client",),
     "httpx": ("models.ollama.client", "models.ollama.transport"),
-    "jinja2": ("models.llamacpp.worker.chat_template",),
+    "jinja2": ("models.chat_templates.jinja",),
     "pathspec": ("workspace.gitignore",),
     # Trust edges only: settings, the lock, a worker's or server's messages, tool arguments.
     "pydantic": (

@@ -35,9 +35,9 @@ class QuestionPrompt:
     asked: PromptRecord
     parts: tuple[Part, ...]
 
-    def answer_event(self, text: str) -> MessageAdded:
+    def answer_event(self, text: str, thought: str = "") -> MessageAdded:
         """Wrap an answer in an event that the next question's prompt can continue."""
-        return MessageAdded("assistant", text, asdict(self.asked))
+        return MessageAdded("assistant", text, asdict(self.asked), thought)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ class Planner(Protocol):
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
         """The known start of the next turn's prompt; the model reads it while the user types."""
 
+    def tools(self, services: Services) -> str:
+        """The tools that the chat template adds to the prompt, in JSON, or ""."""
+
     def compact(
         self, services: Services, conversation: Sequence[Message], last: int
     ) -> list[Message] | None:
@@ -53,6 +56,10 @@ class PlannerDefaults:
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:  # noqa: ARG002
         """Return no messages, because the next prompt's start is unknown. See `Planner.opening`."""
         return []
+
+    def tools(self, services: Services) -> str:  # noqa: ARG002
+        """Return no tools. See `Planner.tools`."""
+        return ""
 
     def compact(
         self,

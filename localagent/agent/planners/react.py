@@ -7,8 +7,9 @@ turn only if the check passes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from localagent.agent.checks.baseline import baseline_check
@@ -28,16 +29,18 @@ from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.localize import paths_in_task
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.tool_calls.parse import action_grammar, parse_actions
+from localagent.agent.tool_calls.schemas import call_grammar, tool_schemas
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import language_of
 from localagent.context.builder import text_of
 from localagent.context.compaction import Conversation, compact, tokens
 from localagent.context.excerpt import Count
+from localagent.context.prompts import Prompts
 from localagent.core.errors import ContextOverflow, ToolError
 from localagent.core.events import Event, MessageAdded, Outcome, Steered, Step
-from localagent.core.messages import Message, Role, ToolCall
-from localagent.models.base import Request
+from localagent.core.messages import Message, ToolCall
+from localagent.models.base import ModelInfo, Request
 from localagent.tools.base import DONE, ToolSpecs, model_specs
 
 
@@ -49,16 +52,35 @@ class _Talk:
     request: int
     count: Count
 
-    def add(self, role: Role, text: str) -> MessageAdded:
-        """Append a message, and return the event that reports it."""
-        self.messages.append(Message(role, text))
-        return MessageAdded(role, text)
+    def add(self, text: str, tool: str = "") -> MessageAdded:
+        """Append a user's message or a tool's native result, and return its event."""
+        self.messages.append(Message("tool" if tool else "user", text))
+        return MessageAdded("user", text, tool=tool)
+
+    def reply(self, reply: Reply, calls: Sequence[str]) -> MessageAdded:
+        """Append a reply with native `calls`, and return the event that reports it."""
+        message = Message("assistant", reply.text, thought=reply.thought, calls=tuple(calls))
+        self.messages.append(message)
+        return MessageAdded("assistant", reply.text, thought=reply.thought, calls=list(calls))
 
 
 def system_prompt(services: Services) -> str:
     """The fixed start of every conversation: the system prompt, the tools, the rules."""
-    system = services.prompts.render("react/system", tools=tools_text(services))
-    return services.with_rules(system)
+    text = system_text(services.model.info, tool_specs(services), services.prompts)
+    return services.with_rules(text)
+
+
+def system_text(info: ModelInfo, tools: ToolSpecs, prompts: Prompts) -> str:
+    """The system prompt without rules. The chat template adds the tools of native calls."""
+    if is_native(info):
+        return prompts.text("react/system-native")
+    descriptions = "\n\n".join(prompts.text(spec.prompt) for spec in tools.values())
+    return prompts.render("react/system", tools=descriptions)
+
+
+def is_native(info: ModelInfo) -> bool:
+    """Whether the model calls tools in the form of its chat template."""
+    return info.profile.calls == "native" and info.form is not None and info.form.call_form != ""
 
 
 def tools_text(services: Services) -> str:
@@ -79,6 +101,10 @@ class React:
     def opening(self, services: Services, conversation: Sequence[Message]) -> list[Message]:
         """The system prompt and the whole conversation."""
         return [Message("system", system_prompt(services)), *conversation]
+
+    def tools(self, services: Services) -> str:
+        """The schemas of native calls. See `Planner.tools`."""
+        return act_request(services.model.info, tool_specs(services), services.prompts).tools
 
     def compact(
         self, services: Services, conversation: Sequence[Message], last: int
@@ -112,33 +138,30 @@ def _loop(
     turn: Turn, talk: _Talk, start: CheckResult | None, question: bool
 ) -> Generator[Event, None, Result]:
     stumbles = 0
-    calls: set[tuple[str, str]] = set()
+    known: set[tuple[str, str]] = set()
     for step in range(1, LOOP.steps + 1):
         yield Step("think", f"step {step}")
         for text in turn.steering():
             yield Steered(text)
-            yield talk.add("user", turn.services.prompts.render("react/steered", text=text))
+            yield talk.add(turn.services.prompts.render("react/steered", text=text))
         reply = yield from _next_reply(turn, talk, question)
         if reply is None:
             return (yield from _give_up(turn, start, "the conversation no longer fits the window"))
-        yield talk.add("assistant", reply.text)
-        call, problem = _read_call(reply, tool_specs(turn.services))
-        if call is not None and call.name == DONE.name:
-            result = yield from _done(turn, talk, start, call)
-            if result is not None:
-                return result
-            stumbles += 1
-        elif call is None:
+        calls, problem = _read_calls(reply, tool_specs(turn.services))
+        native = is_native(turn.services.model.info)
+        yield talk.reply(reply, [call.name for call in calls] if native else ())
+        if calls:
+            outcome = yield from _carry_out(turn, talk, start, calls, known, problem)
+            if isinstance(outcome, Result):
+                return outcome
+            stumbles = 0 if outcome else stumbles + 1
+        else:
             stumbles += 1
             # The answer to a question needs no tool call.
             is_answer = question and not problem and bool(reply.text.strip())
             if (is_answer or stumbles >= LOOP.stumbles) and not turn.changed and start is None:
                 return Result("answered", reply.text.strip())
-            yield talk.add("user", problem or _no_action(turn))
-        else:
-            repeated = not _is_new(calls, call, turn)
-            stumbles = stumbles + 1 if repeated else 0
-            yield from _use(turn, talk, call, repeated)
+            yield talk.add(problem or _no_action(turn))
         if stumbles >= LOOP.stumbles:
             return (yield from _give_up(turn, start, "the model made no progress"))
     return (yield from _give_up(turn, start, f"not done after {LOOP.steps} steps"))
@@ -146,24 +169,47 @@ def _loop(
 
 def _next_reply(turn: Turn, talk: _Talk, question: bool) -> Generator[Event, None, Reply | None]:
     """Compact the conversation if needed, and ask for a reply; None if it still does not fit."""
-    window = turn.services.model.info.profile.window
-    fits = tokens(talk.messages, talk.count) + LOOP.act_tokens <= window
+    profile = turn.services.model.info.profile
+    window = profile.window
+    services = turn.services
+    info, specs = services.model.info, tool_specs(services)
+    blank = act_request(info, specs, services.prompts, question=question)
+    room = LOOP.act_tokens + (profile.think if profile.think_for == "all" else 0)
+    room += talk.count(blank.tools) if blank.tools else 0
+    fits = tokens(talk.messages, talk.count) + room <= window
     for _ in range(2):
         if fits or (yield from _make_room(turn, talk)):
-            request = Request(
-                tuple(talk.messages),
-                max_tokens=LOOP.act_tokens,
-                seed=turn.request.seed,
-                # The answer to a question may be plain text.
-                grammar=None if question else action_grammar(tool_specs(turn.services)),
-                fixed=1,
-                continues=True,
-            )
+            prompt = tuple(talk.messages)
+            request = replace(blank, prompt=prompt, seed=turn.request.seed, continues=True)
             try:
                 return (yield from ask(turn, "act", request))
             except ContextOverflow:
                 fits = False
     return None
+
+
+def act_request(
+    info: ModelInfo, tools: ToolSpecs, prompts: Prompts, *, question: bool = False
+) -> Request:
+    """The request of a step, without its messages.
+
+    The answer to a question may be plain text. So may the text before a native call: its grammar
+    begins with the call.
+    """
+    form = info.form
+    if form is None or not is_native(info):
+        grammar = None if question else action_grammar(tools)
+        return Request((), max_tokens=LOOP.act_tokens, grammar=grammar, fixed=1)
+    schemas = tool_schemas(tools, prompts)
+    grammar = call_grammar(form.call_form, form.call_end, schemas)
+    return Request(
+        (),
+        max_tokens=LOOP.act_tokens,
+        tools=json.dumps(schemas, ensure_ascii=False),
+        trigger=form.call_start if grammar else "",
+        grammar=grammar,
+        fixed=1,
+    )
 
 
 def _make_room(turn: Turn, talk: _Talk) -> Generator[Event, None, bool]:
@@ -188,18 +234,21 @@ def _call_in(text: str, tools: ToolSpecs) -> ToolCall | None:
     return calls[0] if calls else None
 
 
-def _read_call(reply: Reply, tools: ToolSpecs) -> tuple[ToolCall | None, str]:
-    """The first tool call of a reply, or a message to the model that says why it is unusable."""
+def _read_calls(reply: Reply, tools: ToolSpecs) -> tuple[list[ToolCall], str]:
+    """The tool calls of a reply, or a message to the model that says why they are unusable."""
     try:
         calls = parse_actions(reply.text, tools)
     except ToolError as error:
-        return None, error.message
-    if calls and tools[calls[0].name].effect != "read" and reply.finish == "length":
-        return None, f"your {calls[0].name} was cut off; make the change in smaller parts"
-    return (calls[0], "") if calls else (None, "")
+        return [], error.message
+    if calls and tools[calls[-1].name].effect != "read" and reply.finish == "length":
+        last = calls.pop()
+        return calls, f"your {last.name} was cut off; make the change in smaller parts"
+    return calls, ""
 
 
 def _no_action(turn: Turn) -> str:
+    if is_native(turn.services.model.info):
+        return turn.services.prompts.text("react/no-call")
     files = turn.services.index.files()
     example = files[0] if files else "README.md"
     return turn.services.prompts.render("react/no-action", example=example)
@@ -213,26 +262,61 @@ def _is_new(calls: set[tuple[str, str]], call: ToolCall, turn: Turn) -> bool:
     return new
 
 
-def _use(turn: Turn, talk: _Talk, call: ToolCall, repeated: bool) -> Generator[Event, None, None]:
-    """Carry out a call, or refuse a repeated call, and add the result to the conversation."""
-    prompts = turn.services.prompts
-    if repeated:
-        yield talk.add("user", prompts.text("react/repeated"))
-        return
+def _carry_out(
+    turn: Turn,
+    talk: _Talk,
+    start: CheckResult | None,
+    calls: Sequence[ToolCall],
+    known: set[tuple[str, str]],
+    problem: str,
+) -> Generator[Event, None, Result | bool]:
+    """Carry out the calls of a reply in their order, and add their results to the conversation.
+
+    `problem` is the message about a call that could not be read, after the others. Returns the
+    turn's result if a call `done` is accepted; otherwise whether any call was new.
+    """
+    results: list[str] = []
+    new = False
+    for call in calls:
+        turn.ensure_within_limits()
+        if call.name == DONE.name:
+            outcome = yield from _done(turn, start, call)
+            if isinstance(outcome, Result):
+                return outcome
+            results.append(outcome)
+        elif _is_new(known, call, turn):
+            new = True
+            results.append((yield from _use(turn, talk, call, results)))
+        else:
+            results.append(turn.services.prompts.text("react/repeated"))
+    if is_native(turn.services.model.info):
+        for call, result in zip(calls, results, strict=True):
+            yield talk.add(result, call.name)
+        results = []
+    if results or problem:
+        yield talk.add("\n\n".join([*results, *([problem] if problem else [])]))
+    yield from turn.drain_rule_warnings()
+    return new
+
+
+def _use(
+    turn: Turn, talk: _Talk, call: ToolCall, before: Sequence[str]
+) -> Generator[Event, None, str]:
+    """Carry out a call; return its result for the model, after the results `before`."""
     result = yield from dispatch.act(turn, call)
-    text = prompts.render("react/result", tool=call.name, result=result.for_model)
+    text = turn.services.prompts.render("react/result", tool=call.name, result=result.for_model)
     rules = turn.folder_rules(call.arguments.get("path", "")) if result.ok else ""
-    if rules and not any(rules in message.content for message in talk.messages):
+    said = [*(message.content for message in talk.messages), *before]
+    if rules and not any(rules in each for each in said):
         turn.ledger.record_text("rules", rules)
         text = f"{text}\n\n{rules}"
-    yield talk.add("user", text)
-    yield from turn.drain_rule_warnings()
+    return text
 
 
 def _done(
-    turn: Turn, talk: _Talk, start: CheckResult | None, call: ToolCall
-) -> Generator[Event, None, Result | None]:
-    """The result of the call `done`; None if the check fails, and the model then reads why."""
+    turn: Turn, start: CheckResult | None, call: ToolCall
+) -> Generator[Event, None, Result | str]:
+    """The result of the call `done`; a text for the model if the check fails."""
     summary = call.arguments.get("body", "").strip() or "done"
     if start is None:
         verified = all(is_docs(p) for p in turn.changed)
@@ -243,8 +327,7 @@ def _done(
     if turn.changed and ends_well(turn.request.kind, start, final):
         return Result("unverified", f"{summary} ({NOT_WORSE})", start.command, "tool calls")
     tail = "\n".join(final.output.splitlines()[-LOOP.failure_lines :])[: LOOP.failure_chars]
-    yield talk.add("user", turn.services.prompts.render("react/check-failed", output=tail))
-    return None
+    return turn.services.prompts.render("react/check-failed", output=tail)
 
 
 def _passed(

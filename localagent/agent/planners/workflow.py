@@ -215,7 +215,7 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
     )
     reply = yield from ask(turn, "answer", request)
     text = reply.text.strip()
-    yield prompt.answer_event(text)
+    yield prompt.answer_event(text, reply.thought)
     named_places = sources_of(text, prompt.parts, turn.services.index.symbols)
     return Result("answered", text, sources=tuple(named_places))
 

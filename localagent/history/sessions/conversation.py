@@ -61,7 +61,9 @@ class ConversationLog:
             self._turn = event.turn
             self.turns.append(TurnStart(event.turn, event.prompt, event.kind, len(self.messages)))
         elif isinstance(event, MessageAdded):
-            self.messages.append(Message(event.role, event.content, _question(event.asked)))
+            role: Role = "tool" if event.tool else event.role
+            asked, calls = _question(event.asked), tuple(event.calls)
+            self.messages.append(Message(role, event.content, asked, event.thought, calls))
         elif isinstance(event, ConversationReplaced):
             self.messages = [_message(one) for one in event.messages]
             self.turns = []

@@ -1,8 +1,9 @@
 """The transcript of a session: its events, one JSON object per line.
 
 In `sessions/<id>/transcript.jsonl`, a line is {"seq", "time", "type", …the event's fields}. `seq`
-counts from 1; `time` is UTC with milliseconds. `TextDelta` and `ModelReading` are not stored,
-because the `ModelReplied` after them holds the whole text. The file is synced when a turn ends.
+counts from 1; `time` is UTC with milliseconds. `TextDelta`, `ThoughtDelta` and `ModelReading` are
+not stored, because the `ModelReplied` after them holds the whole text. The file is synced when a
+turn ends.
 
 On a full disk, the first `append` that fails raises WorkspaceError, which ends the turn. The user
 still sees later events, but they are not stored; `lost` counts them. A failed write leaves no
@@ -30,6 +31,7 @@ from localagent.core.events import (
     ModelReading,
     SessionTitled,
     TextDelta,
+    ThoughtDelta,
     TurnFinished,
     TurnStarted,
     from_dict,
@@ -43,7 +45,7 @@ from localagent.history.sessions.conversation import ConversationLog
 FILE = "transcript.jsonl"
 _ABOUT = "session.json"
 _TITLED = "session_titled"
-_NOT_STORED = (TextDelta, ModelReading)
+_NOT_STORED = (TextDelta, ThoughtDelta, ModelReading)
 # The alphabet of Crockford's base 32, which leaves out letters that look alike.
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID = re.compile(r"\d{8}-\d{4}-[0-9a-z]{4}")

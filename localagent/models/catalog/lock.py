@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -28,7 +29,8 @@ from localagent.core.atomic import write_atomic
 from localagent.core.errors import LockError, UsageError
 from localagent.core.paths import config_dir, private
 from localagent.models import BACKENDS
-from localagent.models.base import Profile
+from localagent.models.base import Profile, Sampling, ThinkFor
+from localagent.models.chat_templates.form import TemplateForm
 
 VERSION = 1
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -55,7 +57,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class ProfileSpec(_Strict):
+class SamplingSpec(_Strict):
+    """The keys of `[model.profile.thinking]`; `Sampling` has their meaning."""
+
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    top_k: int = Field(default=40, ge=0)
+    min_p: float = Field(default=0.0, ge=0, lt=1)
+    presence_penalty: float = Field(default=0.0, ge=0, le=2)
+    repeat_penalty: float = Field(default=1.0, ge=1, le=2)
+
+
+class ProfileSpec(SamplingSpec):
     """The keys of `[model.profile]`; `Profile` has their meaning."""
 
     planner: str = Field(default="workflow", pattern=r"^[a-z][a-z0-9_-]*$")
@@ -63,14 +76,17 @@ class ProfileSpec(_Strict):
     fim: bool = False
     candidates: int = Field(default=4, ge=1, le=64)
     parallel: int = Field(default=8, ge=1, le=64)
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.9, gt=0, le=1)
-    top_k: int = Field(default=40, ge=0)
+    greedy: bool = True
+    thinking: SamplingSpec | None = None
     think: int = Field(default=0, ge=0, le=1 << 20)
+    think_for: ThinkFor = "all"
+    calls: Literal["fenced", "native"] = "fenced"
+    variables: dict[str, bool | int | str] = {}
 
     def profile(self) -> Profile:
         """Return the same as a plain value."""
-        return Profile(**self.model_dump())
+        thinking = Sampling(**self.thinking.model_dump()) if self.thinking else None
+        return Profile(**{**self.model_dump(), "thinking": thinking})
 
 
 class WheelParts(_Strict):
@@ -111,6 +127,7 @@ class LocalFile(_Strict):
         return value
 
 
+_FORM = TypeAdapter(TemplateForm)
 Source = Annotated[WheelParts | LocalFile, Field(discriminator="kind")]
 
 
@@ -120,6 +137,8 @@ class ModelEntry(_Strict):
     `file` is the file's name in the model folder, `bytes` its size. `name` and `digest` belong to
     a model in Ollama: the digest is the sha256 of its manifest, which has the hash of every layer.
     `chat_template_sha256` is the hash of the template's UTF-8 text, or "" if there is none.
+    `template` is what the template can do; None in a lock of an older localagent. `probe` is how
+    many tasks of `models probe` the model did in each form of tool calls.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
@@ -132,6 +151,8 @@ class ModelEntry(_Strict):
     license: str = ""
     origin: str = ""
     backend: str = "llamacpp"
+    template: TemplateForm | None = None
+    probe: dict[str, int] = {}
     profile: ProfileSpec = ProfileSpec()
     sources: tuple[Source, ...] = Field(default=(), alias="source", strict=False)
 
@@ -144,6 +165,11 @@ class ModelEntry(_Strict):
                 pins = ", ".join(needed)
                 raise ValueError(f"{key} {word}: {self.backend!r} is pinned by {pins}")
         return self
+
+    @field_validator("template", mode="before")
+    @classmethod
+    def _form(cls, value: object) -> object:
+        return _FORM.validate_python(value) if isinstance(value, dict) else value
 
     @field_validator("backend")
     @classmethod
@@ -247,6 +273,11 @@ def _rename_old_keys(raw: dict[str, Any], name: str) -> tuple[str, ...]:
     return (f"{name}: the key licence is now called license; the next release does not read it",)
 
 
+def template_form(values: dict[str, Any] | None) -> TemplateForm | None:
+    """The form of a template that `inspection.inspect` found."""
+    return None if values is None else _FORM.validate_python(values)
+
+
 def checked(values: dict[str, Any], name: str) -> ModelEntry:
     """Make an entry of `values`; errors call it `name`. Raises LockError."""
     try:
@@ -311,9 +342,18 @@ def merge(shipped: LockFile, user: LockFile | None, user_name: str = "models.loc
 
 
 def _combined(shipped: ModelEntry, mine: ModelEntry) -> ModelEntry:
-    """The shipped entry with the user's file name and profile, and the sources of both."""
+    """The shipped entry with the user's file name and profile, and the sources of both.
+
+    An older localagent pinned no form of the template.
+    """
     more = tuple(source for source in shipped.sources if source not in mine.sources)
-    changes = {"file": mine.file, "profile": mine.profile, "sources": mine.sources + more}
+    changes = {
+        "file": mine.file,
+        "template": shipped.template or mine.template,
+        "probe": mine.probe or shipped.probe,
+        "profile": mine.profile,
+        "sources": mine.sources + more,
+    }
     return shipped.model_copy(update=changes)
 
 
@@ -352,4 +392,8 @@ def dump(lock: LockFile) -> str:
         for key in ("file", "bytes", "sha256", "name", "digest"):
             if not entry[key]:
                 del entry[key]
+        if not entry["probe"]:
+            del entry["probe"]
+        if not entry["profile"]["variables"]:
+            del entry["profile"]["variables"]
     return tomlkit.dumps(content)

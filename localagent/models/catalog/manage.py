@@ -7,16 +7,18 @@ prints them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from localagent.core.errors import LocalAgentError, ModelLoadError, UsageError
 from localagent.models import gguf
 from localagent.models.catalog import lock, sources, store, verification
 from localagent.models.catalog.download import OnProgress
 from localagent.models.catalog.lock import LocalFile, Lock, LockFile, ModelEntry, ProfileSpec
+from localagent.models.catalog.sampling_cards import propose_sampling
+from localagent.models.chat_templates import inspection
 
 if TYPE_CHECKING:
     from localagent.models.ollama.pinning import Facts
@@ -142,7 +144,7 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
     known = lock.load()
     twin = next((entry for entry in known.entries if entry.sha256 == sha256), None)
     if twin and verification.state(twin) == "installed":
-        return _add_template_pin(twin, header.chat_template_sha256)
+        return _add_template_pin(twin, header.chat_template_sha256, path)
     here = LocalFile(kind="file", path=str(path))
     if twin:
         entry = twin.model_copy(update={"sources": (here,)})
@@ -166,10 +168,15 @@ def _header(path: Path) -> gguf.Header:
     return header
 
 
-def _add_template_pin(twin: ModelEntry, template_sha256: str) -> Added:
+def _add_template_pin(twin: ModelEntry, template_sha256: str, path: Path | None = None) -> Added:
     """Pin the chat template of a known model too, if an older localagent did not."""
-    template_sha256 = twin.chat_template_sha256 or template_sha256
-    entry = twin.model_copy(update={"chat_template_sha256": template_sha256})
+    changes: dict[str, object] = {
+        "chat_template_sha256": twin.chat_template_sha256 or template_sha256
+    }
+    if path is not None and twin.template is None:
+        found = inspection.inspect(gguf.chat_template(gguf.read_metadata(path)))
+        changes["template"] = lock.template_form(found)
+    entry = twin.model_copy(update=changes)
     changed = entry != twin
     saved = _save(entry) if changed else lock.user_path()
     return Added(entry, _place(entry), saved, changed)
@@ -201,6 +208,15 @@ def use(model_id: str) -> ModelEntry:
     return entry
 
 
+def record_probe(
+    model_id: str, passed: Mapping[str, int], calls: Literal["fenced", "native"]
+) -> None:
+    """Record how many tasks a model did in each form of tool calls, and the form that it uses."""
+    entry = lock.load().entry(model_id)
+    profile = entry.profile.model_copy(update={"calls": calls})
+    _save(entry.model_copy(update={"probe": dict(passed), "profile": profile}))
+
+
 def remove(model_id: str) -> Removed:
     """Remove a model's file from the model folder; unpin it where it was added with `add`.
 
@@ -217,11 +233,18 @@ def remove(model_id: str) -> Removed:
     return Removed(entry, freed, unpinned)
 
 
-def propose(parameters: float, *, tools: bool, fim: bool, trained_window: int) -> ProfileSpec:
+def propose(
+    parameters: float,
+    *,
+    tools: bool,
+    fim: bool,
+    trained_window: int,
+    sampling: Mapping[str, Any],
+) -> ProfileSpec:
     """Propose how to use a model with so many `parameters`.
 
     `tools` says whether its chat template has a place for tools, `fim` whether it can fill in the
-    middle. `trained_window` is in tokens, 0 if unknown.
+    middle. `trained_window` is in tokens, 0 if unknown. `sampling` are the maker's values.
     """
     small = parameters < _SMALL
     ceiling = 8192 if small else 16384
@@ -229,6 +252,7 @@ def propose(parameters: float, *, tools: bool, fim: bool, trained_window: int) -
         planner="react" if tools and not small else "workflow",
         window=max(1024, min(trained_window or ceiling, ceiling)),
         fim=fim,
+        **sampling,
     )
 
 
@@ -247,12 +271,16 @@ def _file_entry(
     usable = re.match(r"[A-Za-z0-9_].*\.gguf$", path.name) and path.name.casefold() not in files
     # Most files are quantized to 4 bits, with about 0.6 bytes a parameter in all.
     parameters = parameter_count(header.size_label) or header.parameters or header.size / 0.6
+    metadata = gguf.read_metadata(path)
+    form = inspection.inspect(gguf.chat_template(metadata))
+    thinks = bool(form and form["thought_end"])
     values = {
         "id": name,
         "file": path.name if usable else f"{name}.gguf",
         "bytes": header.size,
         "sha256": sha256,
         "chat_template_sha256": header.chat_template_sha256,
+        "template": form,
         "license": header.license,
         "origin": f"added from {path}",
         "profile": propose(
@@ -260,6 +288,7 @@ def _file_entry(
             tools=header.tools,
             fim=gguf.has_fim_tokens(path),
             trained_window=header.context_length,
+            sampling=propose_sampling(header.name or path.stem, metadata, thinks=thinks),
         ),
     }
     return lock.checked(values, f"the entry for {path}")
@@ -281,6 +310,7 @@ def _ollama_entry(facts: Facts, model_id: str | None, known: Lock) -> ModelEntry
             tools="tools" in (show.capabilities or ()),
             fim=show.fills_in,
             trained_window=show.trained_window,
+            sampling=propose_sampling(name, {}, thinks="thinking" in (show.capabilities or ())),
         ),
     }
     return lock.checked(values, f"the entry for {name}")

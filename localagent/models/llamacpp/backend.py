@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from localagent.core.errors import BackendError, Interrupted, ModelLoadError, WorkerDied
-from localagent.core.messages import Message
 from localagent.core.paths import cache_dir, state_dir
 from localagent.models import BackendSettings
 from localagent.models.base import (
@@ -106,6 +105,8 @@ class LlamaCpp:
             kv_type=kv_type,
             flash=flash,
             nice=nice,
+            form=info.form,
+            variables=dict(info.profile.variables),
         )
         options = WorkerOptions(
             load=load,
@@ -273,7 +274,8 @@ class _ReplyState:
     """How far the reply to one request is."""
 
     def __init__(self, request: Request) -> None:
-        self._most = request.max_tokens + 1  # pieces: one a token, and the rest that was held back
+        # Pieces: one a token, two where a thought ends, and the rest that was held back.
+        self._most = request.max_tokens + request.think + 2
         self._pieces = 0
         self.usage = Usage()
         self.ended = False
@@ -304,6 +306,7 @@ def _for_worker(request: Request) -> Request:
         grammar=None if grammar is None else clean(grammar),
         choices=(),
         reply_start=clean(request.reply_start),
+        tools=clean(request.tools),
     )
 
 
@@ -313,7 +316,7 @@ def _clean_prompt(prompt: Prompt) -> Prompt:
         return Infill(clean(prompt.prefix), clean(prompt.suffix))
     if isinstance(prompt, RawText):
         return replace(prompt, text=clean(prompt.text))
-    return [Message(message.role, clean(message.content)) for message in prompt]
+    return [replace(m, content=clean(m.content), thought=clean(m.thought)) for m in prompt]
 
 
 def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) -> LlamaCpp:

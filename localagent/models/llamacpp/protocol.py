@@ -25,6 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from localagent.models import base
 from localagent.models.base import KvType
+from localagent.models.chat_templates.form import TemplateForm, Variable
 from localagent.models.llamacpp.hardware import Gpu
 
 MAX_REQUEST = 64 << 20
@@ -52,6 +53,7 @@ Count = Annotated[int, Field(ge=0)]
 _Request = Annotated[base.Request, AfterValidator(_check_numbers)]
 _Chunk = (
     base.Text
+    | base.Thought
     | Annotated[base.Reading, AfterValidator(_check_numbers)]
     | Annotated[base.Finish, AfterValidator(_check_numbers)]
 )
@@ -92,7 +94,8 @@ class Load(_Message):
     for. `threads` 0 means one for each physical core; `gpu_layers` None leaves the choice to the
     library. `parallel` is the most runs side by side, `kv_type` the type of the numbers in the KV
     cache. `flash` computes attention without storing its scores. `extra_bufts` lets the library
-    repack weights for this CPU. `nice` is added to the niceness of the process.
+    repack weights for this CPU. `nice` is added to the niceness of the process. `form` is what the
+    chat template can do (None: the worker finds it out), `variables` are values for it.
     """
 
     op: Literal["load"] = "load"
@@ -108,6 +111,8 @@ class Load(_Message):
     flash: bool = True
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     kv: KvStore | None = None
+    form: TemplateForm | None = None
+    variables: dict[str, Variable] = {}
 
 
 class Generate(_Message):

@@ -239,10 +239,7 @@ class Ollama:
 
     def _target(self, facts: Facts) -> OllamaModel:
         able = facts.show.capabilities is None or "thinking" in facts.show.capabilities
-        profile = self._info.profile
-        return OllamaModel(
-            self._name, profile.window, facts.show.stops, profile.think if able else 0
-        )
+        return OllamaModel(self._name, self._info.profile.window, facts.show.stops, able)
 
 
 @dataclass(frozen=True, slots=True)

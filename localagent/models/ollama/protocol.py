@@ -26,13 +26,13 @@ to read a change, and a second load with its prompt takes too long."""
 class OllamaModel:
     """The model of a request: its `name`, the session's `window` in tokens, and its own `stops`.
 
-    `think` is the number of tokens that it may spend on thinking.
+    `thinks` says whether it can think.
     """
 
     name: str
     window: int
     stops: tuple[str, ...] = ()
-    think: int = 0
+    thinks: bool = False
 
 
 def load(target: OllamaModel) -> dict[str, Any]:
@@ -52,7 +52,9 @@ def body(target: OllamaModel, request: Request) -> tuple[str, dict[str, Any]]:
         return "/api/generate", {**common, **sides}
     if isinstance(prompt, RawText):
         raise BackendError("Ollama does not report likely tokens", "use a model of llama.cpp")
-    messages = [{"role": m.role, "content": m.content} for m in prompt]
+    # A native call of another model is text here, and its result the user's.
+    roles = {"tool": "user"}
+    messages = [{"role": roles.get(m.role, m.role), "content": m.content} for m in prompt]
     if request.reply_start:  # the server continues an assistant's message that comes last
         messages.append({"role": "assistant", "content": request.reply_start})
     if request.choices:
@@ -74,12 +76,12 @@ def parts(request: Request) -> tuple[str, ...]:
 def thinks(target: OllamaModel, request: Request) -> bool:
     """Whether the model may think first: not if its reply has a beginning or is a choice."""
     free = not (request.reply_start or request.choices or isinstance(request.prompt, Infill))
-    return target.think > 0 and free
+    return target.thinks and request.think > 0 and free
 
 
 def limit(target: OllamaModel, request: Request) -> int:
     """The most tokens that the server may write, thinking included."""
-    room = request.max_tokens + (target.think if thinks(target, request) else 0)
+    room = request.max_tokens + (request.think if thinks(target, request) else 0)
     # The quotes around a choice are tokens as well; with no token at all (0) some versions take the
     # limit for unset.
     return max(1, room + (8 if request.choices else 0))
@@ -104,8 +106,9 @@ def _sampling(target: OllamaModel, request: Request) -> dict[str, Any]:
         "top_k": request.top_k,
         "seed": request.seed % 2**31,
         # As on llama.cpp; Ollama's own penalty of 1.1 is for chats, and code repeats itself.
-        "repeat_penalty": 1.0,
-        "min_p": 0.0,
+        "repeat_penalty": request.repeat_penalty,
+        "presence_penalty": request.presence_penalty,
+        "min_p": request.min_p,
     }
     if request.stop:  # the stops of a request replace the model's own
         options["stop"] = [*target.stops, *request.stop]

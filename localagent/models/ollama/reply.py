@@ -22,6 +22,7 @@ from localagent.models.base import (
     FinishReason,
     Request,
     Text,
+    Thought,
     TokenizedPrompt,
     Usage,
 )
@@ -83,7 +84,10 @@ class ReplyReader:
         if self._pieces == 0:
             self._first = time.monotonic() - self._started
         self._count(piece)
-        chunks = self._texts(self._filtered(piece.text, piece.thought))
+        before = len(self.thinking)
+        text = self._filtered(piece.text, piece.thought)
+        thought = self.thinking[before:]
+        chunks = [*([Thought(thought)] if thought else []), *self._texts(text)]
         if piece.done:
             self._check(piece)
             reason: FinishReason = "length" if piece.done_reason == "length" else "stop"
@@ -149,7 +153,7 @@ class ReplyReader:
         """
         if not thinks(self._target, self._request):
             return False
-        endless = self._thoughts > self._target.think and not self._written
+        endless = self._thoughts > self._request.think and not self._written
         return endless or self._written >= self._request.max_tokens
 
     def _check(self, piece: StreamLine) -> None:
@@ -186,6 +190,7 @@ class ReplyReader:
                 completion_tokens=piece.eval_count or self._written + self._thoughts,
                 prefill_seconds=prefill,
                 decode_seconds=piece.eval_duration / 1e9 or max(0.0, seconds - prefill),
+                thought_tokens=self._thoughts,
             ),
         )
 

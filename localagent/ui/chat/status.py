@@ -15,6 +15,7 @@ from localagent.core.events import (
     ModelRequested,
     Step,
     TextDelta,
+    ThoughtDelta,
     ToolCalled,
     ToolReturned,
     TurnFinished,
@@ -103,7 +104,7 @@ class StatusTracker:
             done = event.done >= event.total
             self.reading = None if done else event.done / event.total
             self.seconds_left = None if done else event.seconds_left
-        elif isinstance(event, TextDelta):
+        elif isinstance(event, TextDelta | ThoughtDelta):
             self._record_text(event.stream)
         elif isinstance(event, ModelReplied):
             self.window_used = event.prompt_tokens + event.completion_tokens

@@ -6,6 +6,7 @@ output and file names are cleaned (`ui.view.sanitize`) before they are drawn.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ from localagent.core.events import (
     Steered,
     Step,
     TextDelta,
+    ThoughtDelta,
     ToolCalled,
     ToolReturned,
     TurnFinished,
@@ -50,6 +52,8 @@ from localagent.ui.view.screen import Hanging, Surface, hanging, indented
 from localagent.ui.view.search_view import SearchLog, SearchView
 from localagent.ui.view.summary import TurnReport, draw_summary
 
+_THOUGHT_TAIL = 24  # pieces of a thought in the live line
+_MARKERS = re.compile(r"<[^<>\s]+>|\[/?THINK\]")
 # Requests whose reply is one word of a list, or a plan, which is drawn as it is kept.
 _CHOICES = ("classify", "localise", "plan")
 _COMMAND_LINES = 40  # lines of output that are drawn for a command of the user
@@ -96,6 +100,7 @@ class Renderer:
         self._steps: set[str] = set()
         self._reply: AnswerStream | ActStream | None = None
         self._streams: set[int] = set()
+        self._thought: list[str] = []
         self._followed = 0
         self._draw: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session,
@@ -109,6 +114,7 @@ class Renderer:
             ModelRequested: self._request,
             ModelReading: self._reading,
             TextDelta: self._delta,
+            ThoughtDelta: self._think,
             ModelReplied: self._replied,
             ToolCalled: self._called,
             ToolReturned: self._returned,
@@ -244,7 +250,22 @@ class Renderer:
         text = f"reading {event.done:,} of {event.total:,} tokens{reused}{left}"
         self._screen.status(text, timed=event.seconds_left is None)
 
+    def _think(self, event: ThoughtDelta) -> None:
+        if event.stream == self._followed:
+            self._thought.append(event.text)
+            end = one_line("".join(self._thought[-_THOUGHT_TAIL:]), 60)
+            self._screen.status(f"thinking: {end}")
+
+    def _fold_thought(self, tokens: int) -> None:
+        """Draw one dim line in place of the thought before a reply."""
+        if self._thought:
+            begin = one_line(_MARKERS.sub(" ", "".join(self._thought)), 60)
+            self._screen.line(indented(Text(f"thought, {tokens:,} tokens: {begin}", "faint"), 2))
+        self._thought.clear()
+
     def _delta(self, event: TextDelta) -> None:
+        if event.stream == self._followed:
+            self._fold_thought(len(self._thought))
         if self._is_in_search():
             self._in_search().record(event)
         elif self._reply is not None and event.stream == self._followed:
@@ -257,6 +278,7 @@ class Renderer:
                 return
         self._streams.discard(event.stream)
         if event.stream == self._followed:
+            self._fold_thought(event.thought_tokens)
             self._end_reply()
             self._report.answer_drawn |= event.purpose == "answer" and self._screen.live_line
         if event.purpose in _CHOICES or (self._inside and event.finish != "length"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from itertools import chain
@@ -12,7 +13,7 @@ import pytest
 from localagent.agent.checks.runner import CheckResult, TestResult
 from localagent.agent.model_calls import transcript_form
 from localagent.agent.planners.plan_mode import MakePlan
-from localagent.agent.planners.react import system_prompt
+from localagent.agent.planners.react import act_request, system_prompt, system_text, tool_specs
 from localagent.agent.planners.workflow import Workflow
 from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
@@ -32,6 +33,8 @@ from localagent.context.rules import PromptRules, RuleText
 from localagent.core.changes import file_change
 from localagent.core.events import MessageAdded
 from localagent.history.sessions.conversation import ConversationLog
+from localagent.models.base import Profile
+from localagent.models.chat_templates.form import TemplateForm
 from localagent.models.scripted import ScriptedModel
 from localagent.workspace.git.commit import StagedFile
 from tests.doubles.plain_turn import turn_in
@@ -81,6 +84,18 @@ def compare(name: str, text: str) -> None:
 
 def test_system_prompt_of_react(turn: Turn) -> None:
     compare("react-system", system_prompt(turn.services))
+
+
+def test_system_prompt_and_tools_of_native_calls(turn: Turn) -> None:
+    info = replace(
+        turn.services.model.info,
+        profile=Profile(calls="native"),
+        form=TemplateForm(call_form="json", call_start="<tool_call>"),
+    )
+    tools, prompts = tool_specs(turn.services), turn.services.prompts
+    schemas = json.loads(act_request(info, tools, prompts).tools)
+    text = f"{system_text(info, tools, prompts)}\n{json.dumps(schemas, indent=1)}\n"
+    compare("react-native", text + prompts.text("react/no-call"))
 
 
 def test_what_the_user_did_in_a_session(turn: Turn) -> None:

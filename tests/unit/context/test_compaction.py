@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -124,3 +125,12 @@ def test_it_only_shrinks_and_ends(
         old = new
     else:
         raise AssertionError("it goes on for ever")
+
+
+def test_thoughts_go_first() -> None:
+    thoughtful = [
+        replace(m, thought="hm " * 800) if m.role == "assistant" else m for m in LATER.messages
+    ]
+    new = make_room(Conversation(tuple(thoughtful), LATER.request), 8192)
+    assert new is not None
+    assert new.messages == LATER.messages

@@ -271,3 +271,13 @@ def test_cancel_reaches_the_model_that_runs() -> None:
         if isinstance(chunk, Finish):
             reasons.append(chunk.reason)
     assert reasons == ["cancelled"]
+
+
+def test_thinking_is_set_for_every_model_of_the_session() -> None:
+    router = House(a=["x"], b=["y"]).router("a", {"planner": "b"})
+    router.set_thinking(300, "plans")
+    for role in ("main", "planner"):
+        profile = router.role(role).info.profile
+        assert (profile.think, profile.think_for) == (300, "plans")
+    router.set_thinking(0)
+    assert router.role("main").info.profile.think == 0

@@ -1,4 +1,4 @@
-"""The model's chat template: from messages to the text that the model sees.
+"""The model's chat template in the worker: prompts whose messages hold no control tokens.
 
 A template is a Jinja program in the model file. It runs in Jinja's immutable sandbox, inside the
 worker; the watchdog ends a template that does not return.
@@ -7,22 +7,20 @@ The text of a message must never become a control token: a source file with `<|i
 end the message that quotes it. So `content` inserts BREAK into the text of each control token in a
 message, and `tokenize` splits there; the tokenizer sees two halves of ordinary text. All other text
 is tokenized in one piece, exactly as in the model's training, whatever the template does to it.
-
-Templates get no clock (`strftime_now`): a prompt that changes with the time could not be reused.
-They fall back to a fixed date.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from localagent.core.messages import Message
+from localagent.models.chat_templates.form import TemplateForm, Variable
+from localagent.models.chat_templates.jinja import JinjaTemplate, TemplateFailed
+from localagent.models.chat_templates.probe import probe
+from localagent.models.chat_templates.render import PromptRenderer
 
 BREAK = "\ufdd0\ufdd1"
 """The place of a split before tokenizing: two code points that Unicode reserves for programs."""
@@ -30,59 +28,65 @@ BREAK = "\ufdd0\ufdd1"
 _GAP = 64  # bytes of text that a tokenizer may have left out before a token
 _NAME = "\ufdd2{}\ufdd3"  # stands for a message, to find the template's text around it
 
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-"""For models without a template: the most common form of conversation."""
-
-
-class TemplateFailed(Exception):
-    """The template cannot be compiled, or it refuses the messages."""
-
 
 class ChatTemplate:
-    """A model's chat template. `controls` are the texts of the vocabulary's control tokens."""
+    """A model's chat template. `controls` are the texts of the vocabulary's control tokens.
 
-    def __init__(self, source: str, bos: str, eos: str, controls: Sequence[str]) -> None:
-        self._tokens = {"bos_token": bos, "eos_token": eos}
+    `form` is the pinned form of the template (default: found out now). `variables` are the
+    profile's, `ends` the texts of the tokens that end a reply. Raises TemplateFailed for a
+    template that is no valid program.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        bos: str,
+        eos: str,
+        controls: Sequence[str],
+        form: TemplateForm | None = None,
+        variables: Mapping[str, Variable] | None = None,
+        ends: Sequence[str] = (),
+    ) -> None:
         self.stop: tuple[str, ...] = () if source else ("<|im_end|>",)
         """The texts that end a reply, if the vocabulary has no token for that."""
         self.controls = sorted(filter(None, controls))
-        # A message that contains BREAK is split inside of it, and so keeps it.
-        alternatives = "|".join(map(re.escape, [BREAK, *self.controls]))
-        # The lookahead finds each beginning, also of a token's text inside another's.
-        self._control = re.compile(f"(?=(?:{alternatives}))(.)", re.DOTALL)
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        self.form = form or _probed(source)
+        form = self.form
+        own = f"{form.thought_start} {form.thought_end} {form.unthinking} {form.call_sample}"
+        live = {control for control in self.controls if control in own and control not in ends}
+        self._control = _beginnings(self.controls)
+        self._other_control = _beginnings([c for c in self.controls if c not in live])
+        template = JinjaTemplate(source, {"bos_token": bos, "eos_token": eos}, self.form.date)
+        self._renderer = PromptRenderer(
+            template, self.form, variables, self.content, self.reply, ends
         )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _refuse
-        try:
-            self._template = environment.from_string(source or CHATML)
-        except TemplateError as error:
-            raise TemplateFailed(f"the model's chat template is not valid: {error}") from None
 
     def content(self, text: str) -> str:
         """`text` as in a rendered prompt: with BREAK inside each text of a control token."""
         return self._control.sub(lambda match: match[1] + BREAK, text)
 
+    def reply(self, text: str) -> str:
+        """A thought or reply as in a rendered prompt: markers of thoughts and calls stay tokens."""
+        return self._other_control.sub(lambda match: match[1] + BREAK, text)
+
     def render(
-        self, messages: Sequence[Message], reply_start: str = "", *, last: bool = True
+        self,
+        messages: Sequence[Message],
+        reply_start: str = "",
+        *,
+        last: bool = True,
+        think: bool = False,
+        tools: str = "",
     ) -> str:
         """Render the prompt's text, up to the end of `reply_start`.
 
-        Unless these are the `last` messages, the text ends where the next message would begin. A
-        template that refuses a system message gets it at the top of the first user message. Raises
+        Unless these are the `last` messages, the text ends where the next message would begin. With
+        `think`, the reply may begin with a thought. `tools` are schemas in JSON. Raises
         TemplateFailed.
         """
-        try:
-            return self._render(messages, last) + self.content(reply_start)
-        except TemplateFailed:
-            folded = _without_system(messages)
-            if folded is None:
-                raise
-            return self._render(folded, last) + self.content(reply_start)
+        schemas = json.loads(tools) if tools else ()
+        text = self._renderer.render(messages, last=last, think=think, tools=schemas)
+        return text + self.content(reply_start)
 
     def places(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         """The begin and end of each message's text in the text of `render`.
@@ -94,15 +98,22 @@ class ChatTemplate:
         contents = [self.content(message.content) for message in messages]
         return places(self.render(messages), self.render(named), contents, _NAME)
 
-    def _render(self, messages: Sequence[Message], last: bool) -> str:
-        values = [{"role": m.role, "content": self.content(m.content)} for m in messages]
-        try:
-            return self._template.render(
-                messages=values, add_generation_prompt=last, **self._tokens
-            )
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            # Templates are programs: their mistakes surface as Python's own errors.
-            raise TemplateFailed(f"the model's chat template failed: {error}") from None
+
+def _probed(source: str) -> TemplateForm:
+    """The form of a template; the plain form for one that renders no conversation of many turns."""
+    try:
+        return probe(source)
+    except TemplateFailed:
+        return TemplateForm()
+
+
+def _beginnings(controls: Sequence[str]) -> re.Pattern[str]:
+    """Matches the first character of each control token, also of one inside of another's text.
+
+    A message that contains BREAK is split inside of it, and so keeps it.
+    """
+    alternatives = "|".join(map(re.escape, [BREAK, *controls]))
+    return re.compile(f"(?=(?:{alternatives}))(.)", re.DOTALL)
 
 
 def tokenize(text: str, pieces: Callable[[str], list[int]]) -> list[int]:
@@ -155,20 +166,3 @@ def places(text: str, frame: str, contents: Sequence[str], name: str) -> list[tu
         at = start + len(form)
         found.append((start, at))
     return found
-
-
-def _without_system(messages: Sequence[Message]) -> list[Message] | None:
-    """The messages with the system's inside the first user's; None if that is impossible."""
-    if len(messages) < 2 or messages[0].role != "system" or messages[1].role != "user":
-        return None
-    first = Message("user", f"{messages[0].content}\n\n{messages[1].content}")
-    return [first, *messages[2:]]
-
-
-def _refuse(message: str) -> None:
-    raise TemplateError(message)
-
-
-def _to_json(value: object, indent: int | None = None) -> str:
-    # Jinja's own filter escapes for HTML, which models were not trained on.
-    return json.dumps(value, ensure_ascii=False, indent=indent)

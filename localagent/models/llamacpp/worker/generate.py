@@ -8,17 +8,23 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from localagent.core.messages import Message
 from localagent.models.alternatives import TokenOption, TokenPlace, dump_places
-from localagent.models.base import Finish, Infill, RawText, Reading, Request, Text, TokenizedPrompt
-from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.worker.chat_template import (
-    BREAK,
-    TemplateFailed,
-    token_ends,
-    tokenize,
+from localagent.models.base import (
+    Finish,
+    Infill,
+    RawText,
+    Reading,
+    Request,
+    Text,
+    Thought,
+    TokenizedPrompt,
 )
+from localagent.models.chat_templates.jinja import TemplateFailed
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.chat_template import BREAK, token_ends, tokenize
 from localagent.models.llamacpp.worker.interface import BatchRow, Llm, RequestFailed
 from localagent.models.llamacpp.worker.kv_files import KvFiles
 from localagent.models.llamacpp.worker.kv_slots import Slot, Slots
@@ -75,7 +81,7 @@ class Generator:
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
         """Make the prompt of a request, with the tokens that a generation would read now."""
-        memory, prompt = self._prompt(request), request.prompt
+        (memory, _), prompt = self._prompt(request), request.prompt
         if isinstance(prompt, RawText):
             text = prompt.text
             places = [(0, len(text))]
@@ -84,7 +90,7 @@ class Generator:
             text, middle = "".join(parts), len(parts[0])
             places = [(0, middle), (middle, middle + len(parts[1]))]
         else:
-            text = self._render(prompt, request.reply_start)
+            text, _ = self._render(prompt, request)
             places = self._llm.template.places(prompt)
         plain = text.replace(BREAK, "")
         ends = token_ends(
@@ -143,12 +149,14 @@ class Generator:
 
     def _new_run(self, place: int, request: Request) -> ReplyRun:
         """Make a run with the tokens of its prompt. Raises RequestFailed."""
-        memory = self._prompt(request)
+        if not self._llm.template.form.thinks:
+            request = replace(request, think=0)
+        memory, opening = self._prompt(request)
         needed = len(memory.tokens) + min(1, request.max_tokens)
         if needed > self._llm.window:
             raise RequestFailed("overflow", "", needed=needed, window=self._llm.window)
         sampler = self._llm.sampler(request) if request.max_tokens else None
-        return ReplyRun(place, request, memory, sampler, self._llm)
+        return ReplyRun(place, request, memory, sampler, self._llm, opening)
 
     def _begin(self, request_id: int, run: ReplyRun, send: Send, cancelled: Cancelled) -> None:
         """Find a slot for a run and read its prompt.
@@ -193,7 +201,8 @@ class Generator:
         if not request.fixed or isinstance(request.prompt, Infill | RawText):
             return 0
         try:
-            text = self._llm.template.render(request.prompt[: request.fixed], last=False)
+            template, fixed = self._llm.template, request.prompt[: request.fixed]
+            text = template.render(fixed, last=False, tools=request.tools)
         except TemplateFailed:
             return 0
         return common_prefix(self._tokens(text, True), run.prompt)
@@ -304,10 +313,9 @@ class Generator:
                 run.alone = True
                 break
             slot.held += 1
-            token = sampler.sample(first + row)
-            piece = run.take(token)
-            if piece:
-                send(_chunk(request_id, run, Text(piece)))
+            token = run.choose(first + row)
+            for chunk in run.take(token):
+                send(_chunk(request_id, run, chunk))
             if row < len(draft):
                 checked += 1
                 right += token == draft[row]
@@ -319,8 +327,9 @@ class Generator:
 
     def _draft(self, run: ReplyRun, *, alone: bool) -> Sequence[int]:
         request = run.request
-        plain = self._drafts and request.grammar is None and request.temperature == 0
-        if not (alone and plain) or run.alone:
+        greedy = request.temperature == 0 and not request.penalizes
+        plain = self._drafts and request.grammar is None and greedy
+        if not (alone and plain) or run.alone or run.thinking:
             return ()
         return self._drafter.draft(run.tokens, min(run.room, self._llm.batch) - 1)
 
@@ -362,9 +371,8 @@ class Generator:
 
     def _end(self, request_id: int, run: ReplyRun, send: Send) -> None:
         """Send the end of a run, and free its slot."""
-        rest = run.end()
-        if rest:
-            send(_chunk(request_id, run, Text(rest)))
+        for chunk in run.end():
+            send(_chunk(request_id, run, chunk))
         if run.slot is not None:
             self._forget_unsaid(run.slot)
             self._slots.free(run.slot)
@@ -385,17 +393,18 @@ class Generator:
             run.slot.busy = False
             run.slot = None
 
-    def _prompt(self, request: Request) -> Memory:
+    def _prompt(self, request: Request) -> tuple[Memory, str]:
+        """The tokens of a prompt, and the beginning of a thought that they end with."""
         prompt = request.prompt
         if isinstance(prompt, RawText):
             tokens = [*self._llm.begin, *self._llm.tokenize(prompt.text, special=False)]
             if prompt.branch is not None:
                 place, token = prompt.branch
                 tokens = [*tokens[:place], token]
-            return Memory(tokens)
+            return Memory(tokens), ""
         if not isinstance(prompt, Infill):
-            text = self._render(prompt, request.reply_start)
-            return self._slots.memory(text, self._tokens)
+            text, opening = self._render(prompt, request)
+            return self._slots.memory(text, self._tokens), opening
         if self._llm.fim is None:
             raise RequestFailed(
                 "backend",
@@ -407,13 +416,24 @@ class Generator:
             self._llm.tokenize(part, special=False)
             for part in (prompt.prefix, prompt.suffix, request.reply_start)
         ]
-        return Memory([*self._llm.begin, before, *plain[0], after, *plain[1], middle, *plain[2]])
+        tokens = [*self._llm.begin, before, *plain[0], after, *plain[1], middle, *plain[2]]
+        return Memory(tokens), ""
 
-    def _render(self, messages: Sequence[Message], reply_start: str) -> str:
+    def _render(self, messages: Sequence[Message], request: Request) -> tuple[str, str]:
+        """The text of a prompt, and the beginning of a thought that it ends with.
+
+        That is "" for a template that opens the thought itself.
+        """
+        template = self._llm.template
+        think = request.think > 0 and template.form.thinks
         try:
-            return self._llm.template.render(messages, reply_start)
+            start = request.reply_start
+            text = template.render(messages, start, think=think, tools=request.tools)
         except TemplateFailed as error:
             raise RequestFailed("backend", str(error)) from None
+        start = template.form.thought_start
+        opening = start if think and not text.rstrip().endswith(start) else ""
+        return text + opening, opening
 
     def _tokens(self, text: str, first: bool) -> list[int]:
         """The tokens of a rendered text; `first` if it begins the prompt."""
@@ -423,7 +443,9 @@ class Generator:
         return tokens if tokens[: len(begin)] == begin else begin + tokens
 
 
-def _chunk(request_id: int, run: ReplyRun, chunk: Reading | Text | Finish) -> protocol.ChunkReply:
+def _chunk(
+    request_id: int, run: ReplyRun, chunk: Reading | Thought | Text | Finish
+) -> protocol.ChunkReply:
     return protocol.ChunkReply(id=request_id, run=run.place, chunk=chunk)
 
 

@@ -60,6 +60,9 @@ class TokenSampler(Protocol):
     def sample(self, row: int) -> int:
         """Choose a token by the logits of a row of the last step."""
 
+    def start_grammar(self) -> None:
+        """Apply the grammar of the request from the next token on; it rests during a thought."""
+
     def is_sure(self, row: int) -> bool:
         """Whether a step of this row alone would give the same choice.
 
@@ -104,8 +107,8 @@ class Llm(Protocol):
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """The tokens of `text`; the texts of control tokens become such only if `special`."""
 
-    def piece(self, token: int) -> bytes:
-        """A token's bytes; none for a control token."""
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """A token's bytes; none for a control token, except with `special`."""
 
     def is_end(self, token: int) -> bool:
         """Whether a token ends the reply."""

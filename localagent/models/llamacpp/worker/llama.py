@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from localagent.models.base import Request
+from localagent.models.chat_templates.jinja import TemplateFailed
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import (
     available_memory,
@@ -23,7 +24,7 @@ from localagent.models.llamacpp.hardware import (
     physical_cores,
 )
 from localagent.models.llamacpp.memory_plan import KV_SIZE, cells
-from localagent.models.llamacpp.worker.chat_template import ChatTemplate, TemplateFailed
+from localagent.models.llamacpp.worker.chat_template import ChatTemplate
 from localagent.models.llamacpp.worker.interface import BatchRow, Outcome, RequestFailed
 from localagent.models.llamacpp.worker.sampler import (
     ChainSampler,
@@ -200,12 +201,20 @@ class Handle:
         count = c.llama_vocab_n_tokens(vocab)
         return [self.token_text(i) for i in range(count) if attribute(vocab, i) & wanted]
 
-    def template(self) -> ChatTemplate:
+    def ends(self) -> list[str]:
+        """The texts of the tokens that end a reply."""
+        count = self.c.llama_vocab_n_tokens(self.vocab)
+        is_end = self.c.llama_vocab_is_eog
+        return [self.token_text(i) for i in range(count) if is_end(self.vocab, i)]
+
+    def template(self, request: protocol.Load) -> ChatTemplate:
         """Its chat template, compiled. Raises RequestFailed."""
         names = self.special_tokens(bos="bos", eos="eos")
         bos, eos = (self.token_text(names.get(name, -1)) for name in ("bos", "eos"))
         try:
-            return ChatTemplate(self.text("tokenizer.chat_template"), bos, eos, self.controls())
+            source, controls = self.text("tokenizer.chat_template"), self.controls()
+            more = request.form, request.variables, self.ends()
+            return ChatTemplate(source, bos, eos, controls, *more)
         except TemplateFailed as error:
             raise RequestFailed("load", str(error)) from None
 
@@ -220,7 +229,7 @@ class LoadedModel:
         self._vocabulary = c.llama_vocab_n_tokens(handle.vocab)
         self.window, self.batch, self.parallel = window, request.batch, request.parallel
         self.sequences = request.parallel + _IDLE
-        self.template = handle.template()
+        self.template = handle.template(request)
         bos = handle.special_tokens(bos="bos").get("bos")
         begins = bos is not None and c.llama_vocab_get_add_bos(handle.vocab)
         self.begin: Sequence[int] = [bos] if begins and bos is not None else []
@@ -280,13 +289,13 @@ class LoadedModel:
             raise RequestFailed("backend", f"a text of {len(data)} bytes cannot be tokenized")
         return list(tokens[:count])
 
-    def piece(self, token: int) -> bytes:
-        """A token's bytes; none for a control token."""
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """A token's bytes; none for a control token, except with `special`."""
         size = len(self._piece)
-        length = self._c.llama_token_to_piece(self._vocab, token, self._piece, size, 0, False)
+        length = self._c.llama_token_to_piece(self._vocab, token, self._piece, size, 0, special)
         if length < 0:
             self._piece = ctypes.create_string_buffer(-length)
-            return self.piece(token)
+            return self.piece(token, special=special)
         return self._piece.raw[:length]
 
     def is_end(self, token: int) -> bool:
@@ -339,7 +348,7 @@ class LoadedModel:
 
     def sampler(self, request: Request) -> ChainSampler | GreedySampler:
         """A sampler for the reply to a request."""
-        if request.temperature == 0 and request.grammar is None:
+        if request.temperature == 0 and request.grammar is None and not request.penalizes:
             return GreedySampler(self._c, self._context, self._vocabulary)
         return ChainSampler(self._c, self._context, self._vocab, request)
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import codecs
+from collections import deque
 from collections.abc import Sequence
 
-from localagent.models.base import Finish, FinishReason, RawText, Request, Usage
+from localagent.models.base import (
+    Finish,
+    FinishReason,
+    RawText,
+    Request,
+    Text,
+    Thought,
+    Usage,
+)
 from localagent.models.llamacpp.worker.interface import Llm, TokenSampler
 from localagent.models.llamacpp.worker.kv_slots import Slot
 from localagent.models.llamacpp.worker.prompt_cache import Memory
+from localagent.models.llamacpp.worker.thoughts import ThoughtReader, closing
 
 
 class ReplyRun:
@@ -17,10 +27,20 @@ class ReplyRun:
     `sampler` is None for a run that writes nothing. `pending` is the token to decode next: at
     first the last one of the prompt. `crowded` says that the KV cache had no room for the run,
     `alone` that its next step must be one of a single row.
+
+    With `request.think`, the reply begins with a thought, and `opening` is its beginning in the
+    prompt. A thought that is too long, or that the model leaves open, is closed by tokens that the
+    model did not choose. Grammar and stop sequences apply after it.
     """
 
     def __init__(
-        self, place: int, request: Request, memory: Memory, sampler: TokenSampler | None, llm: Llm
+        self,
+        place: int,
+        request: Request,
+        memory: Memory,
+        sampler: TokenSampler | None,
+        llm: Llm,
+        opening: str = "",
     ) -> None:
         self.place = place
         self.request = request
@@ -36,8 +56,16 @@ class ReplyRun:
         self.crowded = False
         self.alone = False
         self._llm = llm
-        self._text = ReplyText((*request.stop, *llm.template.stop))
-        self._room = min(request.max_tokens, llm.window - len(self.prompt))
+        self._reader = ThoughtReader(llm.template.form) if request.think else None
+        self._opening = opening
+        self._closing: deque[int] = deque()
+        self._replies = self._reader is None  # whether the reply itself has begun
+        self._special = bool(request.tools)  # whether control tokens of the reply have a text
+        self._thought_tokens = 0
+        stops = (*request.stop, *llm.template.stop)
+        self._text = ReplyText(() if request.think else stops)
+        self._most = llm.window - len(self.prompt)
+        self._room = min(request.max_tokens + request.think, self._most)
 
     @property
     def options(self) -> int:
@@ -71,27 +99,85 @@ class ReplyRun:
         """Prompt and reply so far."""
         return [*self.prompt, *self.written]
 
-    def take(self, token: int) -> str:
-        """Add the next token and return the text that can be sent now. May set `reason`."""
+    @property
+    def thinking(self) -> bool:
+        """Whether the next token belongs to a thought."""
+        return not self._replies
+
+    def choose(self, row: int) -> int:
+        """The next token, by the logits of a row of the last step."""
+        assert self.sampler is not None
+        if not self._closing:
+            token = self.sampler.sample(row)
+            if not self.thinking or not self._llm.is_end(token):
+                return token
+            self._close_thought(closing(self._llm.template.form))
+        return self._closing.popleft()
+
+    def take(self, token: int) -> list[Text | Thought]:
+        """Add the next token and return the chunks that can be sent now. May set `reason`."""
         if self._llm.is_end(token):
             self.reason = "stop"
-            return ""
+            return []
         self.written.append(token)
-        piece = self._text.add(self._llm.piece(token))
+        thinking = self.thinking
+        piece = self._llm.piece(token, special=thinking or self._special)
+        chunks = self._chunks(self._text.add(piece))
+        if thinking:
+            self._think_on()
+        elif self.request.trigger and self._text.sent.endswith(self.request.trigger):
+            self._start_grammar()
         if self._text.stopped:
             self.reason = "stop"
         elif self.room <= 0:
             self.reason = "length"
-        return piece
+        return chunks
 
-    def end(self) -> str:
-        """Remember the reply with its prompt, and return the rest of its text."""
+    def _think_on(self) -> None:
+        """Count a token of the thought; close the thought where it is due, or begin the reply."""
+        assert self._reader is not None
+        self._thought_tokens += 1
+        end = closing(self._llm.template.form)
+        if not self._reader.over and self._thought_tokens == self.request.think:
+            self._close_thought(end)
+        marker = self._llm.template.form.thought_end
+        if not self._closing and self._text.sent.endswith(marker):
+            self._close_thought(end.partition(marker)[2])
+        if self._reader.over and not self._closing:
+            self._replies = True
+            self._room = min(len(self.written) + self.request.max_tokens, self._most)
+            self._text.stop_at((*self.request.stop, *self._llm.template.stop))
+            if not self.request.trigger:
+                self._start_grammar()
+
+    def _start_grammar(self) -> None:
+        if self.sampler is not None:
+            self.sampler.start_grammar()
+
+    def _close_thought(self, text: str) -> None:
+        self._closing.extend(self._llm.tokenize(text, special=True))
+        self._room = min(self._room + len(self._closing), self._most)
+
+    def _chunks(self, piece: str) -> list[Text | Thought]:
+        thought, text = self._reader.split(piece) if self._reader else ("", piece)
+        thought, self._opening = self._opening + thought, ""
+        return [*([Thought(thought)] if thought else []), *([Text(text)] if text else [])]
+
+    def end(self) -> list[Text | Thought]:
+        """Remember the reply with its prompt, and return the rest of its chunks."""
         self.close()
         if not self.written:
-            return ""
-        rest, text = self._text.finish(), self._text
-        content = self._llm.template.content
-        self.memory.add_reply(self.written, text.text, text.ends, len(text.sent), content)
+            return []
+        text, template = self._text, self._llm.template
+        rest = self._chunks(text.finish())
+        cut = self._reader.length if self._reader else 0
+
+        as_text = template.reply if self._special else template.content
+
+        def as_content(said: str) -> str:
+            return template.reply(said[:cut]) + as_text(said[cut:])
+
+        self.memory.add_reply(self.written, text.text, text.ends, len(text.sent), as_content)
         return rest
 
     def close(self) -> None:
@@ -109,6 +195,7 @@ class ReplyRun:
             completion_tokens=len(self.written),
             prefill_seconds=self.prefill_seconds,
             decode_seconds=self.decode_seconds,
+            thought_tokens=self._thought_tokens,
         )
         return Finish(self.reason or "length", usage)
 
@@ -121,7 +208,7 @@ class ReplyText:
     """
 
     def __init__(self, stop: Sequence[str]) -> None:
-        self._stop = [sequence for sequence in stop if sequence]
+        self.stop_at(stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._sent = 0
         self.text = ""
@@ -130,6 +217,10 @@ class ReplyText:
         """For each token, the length of `text` after it; None inside a character."""
         self.stopped = False
         """Whether a stop sequence came; no token may follow then."""
+
+    def stop_at(self, stop: Sequence[str]) -> None:
+        """End the reply at one of these texts from now on."""
+        self._stop = [sequence for sequence in stop if sequence]
 
     @property
     def sent(self) -> str:

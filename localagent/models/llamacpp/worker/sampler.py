@@ -53,6 +53,9 @@ class GreedySampler:
         """The likeliest token by the logits of a row."""
         return int(self._logits(row).argmax())
 
+    def start_grammar(self) -> None:
+        """Nothing to start: there is no grammar."""
+
     def is_sure(self, row: int) -> bool:
         """Whether no other token is close."""
         logits = self._logits(row)
@@ -66,8 +69,11 @@ class GreedySampler:
         """Nothing to free."""
 
 
+_PENALIZED = 256  # tokens of the reply that count as present
+
+
 class ChainSampler:
-    """Chooses tokens as a request says: greedy, or top-k, top-p, temperature and a seed.
+    """Chooses tokens as a request says: greedy, or top-k, top-p, min-p, temperature and a seed.
 
     With a grammar, it chooses a token freely first and checks it. Only if the grammar refuses the
     token, it checks the whole vocabulary and chooses again. The check of 150,000 tokens takes
@@ -78,6 +84,7 @@ class ChainSampler:
         self._c, self._context = c, context
         self._free = _chain(c, request)
         self._bound = self._grammar = None
+        self._binds = not (request.think or request.trigger)
         if request.grammar is not None:
             self._grammar = c.llama_sampler_init_grammar(
                 vocab, request.grammar.encode("utf-8", "replace"), b"root"
@@ -92,12 +99,18 @@ class ChainSampler:
     def sample(self, row: int) -> int:
         """A token, by the logits of a row of the last step."""
         token: int = self._c.llama_sampler_sample(self._free, self._context, row)
-        if self._grammar is None:
+        if self._grammar is None or not self._binds:
             return token
         if self._allowed(token):
-            self._c.llama_sampler_accept(self._grammar, token)
+            self._c.llama_sampler_accept(self._bound, token)
             return token
-        return int(self._c.llama_sampler_sample(self._bound, self._context, row))
+        token = int(self._c.llama_sampler_sample(self._bound, self._context, row))
+        self._c.llama_sampler_accept(self._free, token)
+        return token
+
+    def start_grammar(self) -> None:
+        """See `TokenSampler.start_grammar`."""
+        self._binds = True
 
     def is_sure(self, row: int) -> bool:  # noqa: ARG002 - as the protocol has it
         """Never: a drawn token depends on all of the logits."""
@@ -123,12 +136,16 @@ def _chain(c: Any, request: Request, grammar: int | None = None) -> int:
     parameters.no_perf = True
     chain: int = c.llama_sampler_chain_init(parameters)
     parts = [] if grammar is None else [grammar]
+    if request.penalizes:
+        penalties = (request.repeat_penalty, 0.0, request.presence_penalty)
+        parts.append(c.llama_sampler_init_penalties(_PENALIZED, *penalties))
     if request.temperature == 0:
         parts.append(c.llama_sampler_init_greedy())
     else:
         parts += [
             c.llama_sampler_init_top_k(request.top_k),
             c.llama_sampler_init_top_p(request.top_p, 1),
+            c.llama_sampler_init_min_p(request.min_p, 1),
             c.llama_sampler_init_temp(request.temperature),
             c.llama_sampler_init_dist(request.seed),
         ]

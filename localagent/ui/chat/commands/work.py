@@ -16,6 +16,9 @@ from localagent.ui.view.format import size
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
 
+THOUGHT_TOKENS = 2048
+"""Most tokens of a thought that `/think on` allows where the profile names no number."""
+
 
 def _undo(chat: LiveChat, turn: str) -> Iterator[Item]:
     yield from chat.follow(chat.session.undo(turn or None))
@@ -96,6 +99,23 @@ def _status(chat: LiveChat, text: str) -> Iterator[Item]:
     yield Output("table", rows=tuple(row for row in rows if row[1]))
 
 
+def _think(chat: LiveChat, text: str) -> Iterator[Item]:
+    models = chat.session.models
+    if text == "off":
+        models.set_thinking(0)
+    elif text in ("on", "plans"):
+        tokens = models.info().profile.think or THOUGHT_TOKENS
+        models.set_thinking(tokens, "plans" if text == "plans" else "all")
+    elif text.isdecimal():
+        models.set_thinking(int(text))
+    elif text:
+        raise UsageError(f"/think takes off, on, plans or a number of tokens, but got {text!r}")
+    profile = models.info().profile
+    what = "before plans" if profile.think_for == "plans" else "before plans, answers and steps"
+    bound = f"up to {profile.think:,} tokens {what}" if profile.think else "off"
+    yield Output("note", f"thinking: {bound}")
+
+
 def _check(chat: LiveChat, text: str) -> Iterator[Item]:
     if text not in ("", "fix"):
         raise UsageError(f"/check takes no argument or the word fix, but got {text!r}")
@@ -128,6 +148,13 @@ MODEL = SlashCommand("model", "[ID]", "pick a model, or switch to ID", _model, _
 STATUS = SlashCommand("status", "", "model, mode, folder, sandbox, context and check", _status)
 MODE = SlashCommand(
     "mode", "[MODE]", "what localagent does without asking", _mode, from_words(*MODES)
+)
+THINK = SlashCommand(
+    "think",
+    "[off|on|plans|N]",
+    "let the model think before plans, answers and steps; N: at most N tokens",
+    _think,
+    from_words("off", "on", "plans"),
 )
 CHECK = SlashCommand(
     "check",

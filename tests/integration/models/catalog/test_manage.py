@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from localagent.core.errors import LockError, ModelFileError, ModelLoadError, Us
 from localagent.models import gguf
 from localagent.models.catalog import lock, manage, verification
 from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
+from localagent.models.chat_templates.form import TemplateForm
 from tests.doubles.gguf_file import MODEL
 from tests.doubles.gguf_file import gguf as toy_gguf
 
@@ -130,6 +132,7 @@ def test_a_file_is_pinned_with_what_its_header_says(tmp_path: Path) -> None:
     assert (entry.id, entry.license, entry.bytes) == ("toy-coder", "mit", path.stat().st_size)
     assert entry.chat_template_sha256 == gguf.text_sha256(str(MODEL["tokenizer.chat_template"]))
     assert (entry.profile.planner, entry.profile.fim) == ("workflow", True)
+    assert entry.template == TemplateForm(date=date.today().isoformat())
     assert verification.path_for(lock.load().entry("toy-coder")) == path
     path.write_bytes(toy_gguf())
     assert manage.add(path).entry.profile.fim is False

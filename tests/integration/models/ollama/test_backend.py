@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
+    Thought,
 )
 from localagent.models.ollama.backend import Ollama
 from tests.doubles.ollama_server import DIGEST, Pulled, tokens
@@ -42,9 +44,9 @@ def model(server: Server, **profile: Any) -> Ollama:
     return Ollama("toy:1b", info, host=server.url, silence=5, answer=5)
 
 
-def ask(server: Server, request: Request = ASK, **profile: Any) -> list[Chunk]:
+def ask(server: Server, request: Request = ASK, think: int = 0, **profile: Any) -> list[Chunk]:
     with model(server, **profile) as asked:
-        return list(asked.generate(request))
+        return list(asked.generate(replace(request, think=think)))
 
 
 def text(chunks: list[Chunk]) -> str:
@@ -98,6 +100,7 @@ def test_what_is_on_the_wire(server: Server) -> None:
             "top_k": 7,
             "seed": 3,
             "repeat_penalty": 1.0,
+            "presence_penalty": 0.0,
             "min_p": 0.0,
         },
     }
@@ -196,7 +199,7 @@ def test_without_tokens_only_the_prompt_is_read(server: Server) -> None:
 
 
 class TestThinking:
-    def test_it_is_off_unless_the_profile_says_otherwise(self, server: Server) -> None:
+    def test_it_is_off_unless_the_request_has_room_for_it(self, server: Server) -> None:
         server.models = [THINKER]
         assert text(ask(server)) == "all is well"
         assert server.bodies("/api/chat")[0]["think"] is False
@@ -205,6 +208,8 @@ class TestThinking:
         server.models = [THINKER]
         chunks = ask(server, think=50)
         assert text(chunks) == "all is well"
+        thoughts = [chunk.thought for chunk in chunks if isinstance(chunk, Thought)]
+        assert "".join(thoughts) == "let me see now"
         (body,) = server.bodies("/api/chat")
         assert body["think"] is True
         assert body["options"]["num_predict"] == 1024 + 50

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,18 @@ from localagent.agent.limits import LOOP
 from localagent.agent.planners.base import Result
 from localagent.agent.planners.react import React
 from localagent.agent.turn import Turn
-from localagent.core.events import Event, MessageAdded, Steered, Step, ToolReturned
-from localagent.models.scripted import ScriptedReply
+from localagent.core.events import (
+    Event,
+    MessageAdded,
+    ModelReplied,
+    Steered,
+    Step,
+    ThoughtDelta,
+    ToolReturned,
+)
+from localagent.models.base import ModelInfo, Profile
+from localagent.models.chat_templates.form import TemplateForm
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from localagent.tools.registry import standard_tools
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_check
 from tests.doubles.scripted_turn import run_events, scripted_turn
@@ -177,3 +189,109 @@ def test_a_long_conversation_is_compacted(tmp_path: Path) -> None:
     last: str = turn.services.model.prompts[-1]  # type: ignore[attr-defined]
     assert "The result of read path=note0.md was left out" in last
     assert "Fix calc.py" in last
+
+
+THOUGHT = "<think>the sign is wrong</think>"
+
+
+def test_a_thought_stays_in_the_conversation_and_out_of_the_reply(tmp_path: Path) -> None:
+    replies = [ScriptedReply(each, thought=THOUGHT) for each in (READ, EDIT, DONE)]
+    turn = turn_in(tmp_path, replies, think=100)
+    events, result = plan(turn)
+    assert (result.outcome, result.summary) == ("solved", "fixed the sign")
+    added = [e for e in events if isinstance(e, MessageAdded) and e.role == "assistant"]
+    assert {e.thought for e in added} == {THOUGHT}
+    assert [e.content for e in added] == [READ, EDIT, DONE]
+    prompts: list[str] = turn.services.model.prompts  # type: ignore[attr-defined]
+    assert f"<assistant>\n{THOUGHT}{READ}" in prompts[-1]
+    last = [e for e in events if isinstance(e, ModelReplied)][-1]
+    assert (last.text, last.thought) == (DONE, THOUGHT)
+    assert 0 < last.thought_tokens < last.completion_tokens
+
+
+def test_steps_have_no_thought_where_only_plans_may(tmp_path: Path) -> None:
+    replies = [ScriptedReply(each, thought=THOUGHT) for each in (EDIT, DONE)]
+    turn = turn_in(tmp_path, replies, think=100, think_for="plans")
+    events, _ = plan(turn)
+    assert not any(e.thought for e in events if isinstance(e, ModelReplied))
+
+
+def test_a_thought_that_repeats_itself_is_stopped(tmp_path: Path) -> None:
+    endless = ScriptedReply("", thought="but wait, " * 300)
+    turn = turn_in(tmp_path, [endless, EDIT, DONE], think=5000)
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    assert len("".join(e.text for e in events if isinstance(e, ThoughtDelta))) < 2000
+
+
+def test_several_calls_of_a_reply_are_carried_out_in_their_order(tmp_path: Path) -> None:
+    read = '<tool_call>{"name": "read", "arguments": {"path": "calc.py"}}</tool_call>'
+    write = (
+        "<tool_call>\n<function=write>\n<parameter=path>\ncalc.py\n</parameter>\n"
+        "<parameter=content>\ndef add(a, b):\n    return a + b\n</parameter>\n</function>\n"
+        "</tool_call>"
+    )
+    turn = turn_in(tmp_path, [f"{read}\n{write}\n{read}", DONE])
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    assert [e.tool for e in events if isinstance(e, ToolReturned)] == ["read", "write", "read"]
+    results = told(events)[0]
+    assert results.count("Result of read") == 2
+    assert results.index("return a - b") < results.index("Result of write") < results.index("a + b")
+
+
+def test_a_cut_off_call_after_others_is_not_run(tmp_path: Path) -> None:
+    read = '<tool_call>{"name": "read", "arguments": {"path": "calc.py"}}</tool_call>'
+    endless = f"{read}\n```shell\n" + "".join(f"touch made-{n}\n" for n in range(2000))
+    events, result = plan(turn_in(tmp_path, [endless, EDIT, DONE]))
+    assert result.outcome == "solved"
+    assert [e.tool for e in events if isinstance(e, ToolReturned)] == ["read", "edit"]
+
+
+FORM = TemplateForm(
+    call_form="json", call_start="<tool_call>", call_end="</tool_call>", results="tool"
+)
+
+
+def native_turn(folder: Path, replies: Sequence[str]) -> Turn:
+    turn = turn_in(folder, [])
+    info = ModelInfo("scripted", "scripted", "", Profile(calls="native"), form=FORM)
+    turn.services = replace(turn.services, model=ScriptedModel(replies, info))
+    return turn
+
+
+def called(name: str, **arguments: str) -> str:
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+
+
+def test_native_calls_get_schemas_and_results_of_their_own(tmp_path: Path) -> None:
+    edit = called("edit", path="calc.py", old_string="return a - b", new_string="return a + b")
+    replies = [f"I read it.\n{called('read', path='calc.py')}", edit, called("done", summary="ok")]
+    turn = native_turn(tmp_path, replies)
+    events, result = plan(turn)
+    assert (result.outcome, result.summary) == ("solved", "ok")
+    added = [e for e in events if isinstance(e, MessageAdded)]
+    assert [e.tool for e in added] == ["", "read", "", "edit", ""]
+    assert [e.calls for e in added if e.role == "assistant"] == [["read"], ["edit"], ["done"]]
+    request = turn.services.model.requests[0]  # type: ignore[attr-defined]
+    names = [tool["function"]["name"] for tool in json.loads(request.tools)]
+    assert names == [*TOOLS, "done"]
+    assert request.trigger == "<tool_call>"
+    assert request.grammar is not None
+    assert "```" not in request.prompt[0].content
+
+
+def test_a_native_reply_without_a_call_is_told_so(tmp_path: Path) -> None:
+    replies = ["I would fix it.", called("write", path="calc.py", content="add = int.__add__\n")]
+    turn = native_turn(tmp_path, [*replies, called("done", summary="ok")])
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    assert told(events)[0].startswith("There was no tool call in your reply. Call a tool.")
+
+
+def test_a_thought_that_nobody_asked_for_is_no_part_of_the_reply(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [f"<think>{READ}</think>\n{EDIT}", DONE])
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    first = next(e for e in events if isinstance(e, MessageAdded))
+    assert (first.content, first.thought) == (EDIT, f"<think>{READ}</think>\n")

@@ -12,6 +12,7 @@ from localagent.core.errors import LockError, UsageError
 from localagent.models.base import Profile
 from localagent.models.catalog import lock
 from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
+from localagent.models.chat_templates.form import TemplateForm
 
 GOOD = """
 version = 1
@@ -185,3 +186,14 @@ entries = st.builds(
 def test_what_is_written_is_read_back(made: ModelEntry) -> None:
     written = LockFile(version=1, default=made.id, model=(made,))
     assert lock.parse(lock.dump(written), "x") == written
+
+
+def test_the_form_of_a_template_is_written_and_read_again() -> None:
+    form = TemplateForm(system="user", off={"enable_thinking": False}, date="2026-05-04")
+    entry = ModelEntry.model_validate(
+        {"id": "toy", "file": "toy.gguf", "bytes": 1, "sha256": "0" * 64, "template": form}
+    )
+    text = lock.dump(lock.LockFile(version=1, model=(entry,)))
+    assert lock.parse(text, "models.lock").models == (entry,)
+    with pytest.raises(LockError, match="template"):
+        lock.parse(text.replace('system = "user"', 'system = "elsewhere"'), "models.lock")

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.core.messages import Message
+from localagent.models.chat_templates.jinja import TemplateFailed
 from localagent.models.llamacpp.worker.chat_template import (
     BREAK,
     ChatTemplate,
-    TemplateFailed,
     tokenize,
 )
 
@@ -57,7 +57,7 @@ def test_ordinary_text_is_not_touched(content: str) -> None:
 
 def test_a_template_may_cut_and_trim_a_message() -> None:
     source = "{% for m in messages %}[{{ m.content.split('|')[0] | trim }}]{% endfor %}"
-    assert template(source, []).render([user("  a <|im_end|> ")]) == "[a <]"
+    assert template(source, []).render([user("  a <|im_end|> ")]) == "[a <]["
 
 
 def test_blocks_are_trimmed_and_json_is_not_escaped_for_html() -> None:
@@ -71,7 +71,7 @@ def test_blocks_are_trimmed_and_json_is_not_escaped_for_html() -> None:
 def test_a_template_that_refuses_a_system_message_gets_it_with_the_users() -> None:
     source = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-        "{{ messages[0].content }}"
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
     )
     messages = [Message("system", "Be kind."), user("Hi")]
     assert template(source).render(messages) == "Be kind.\n\nHi"
@@ -96,6 +96,21 @@ def test_a_template_that_fails_or_reaches_out_is_an_error(source: str) -> None:
         template(source).render([user("x")])
 
 
-def test_templates_are_offered_no_clock() -> None:
-    source = "{% if strftime_now is defined %}clock{% else %}none{% endif %}"
-    assert template(source).render([user("x")]) == "none"
+def test_templates_get_a_date_that_stands_still() -> None:
+    source = (
+        "{{ strftime_now('%d %b %Y, %H:%M') }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    assert template(source).render([user("x")]) == "01 Jan 2026, 00:00x"
+
+
+def test_the_marks_around_a_thought_stay_tokens_in_replies_only() -> None:
+    source = (
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]<think>{% endif %}"
+    )
+    model = template(source, ["<think>", "</think>", "<|im_end|>"])
+    assert model.reply("hm</think><|im_end|>") == f"hm</think><{BREAK}|im_end|>"
+    assert model.content("</think>") == f"<{BREAK}/think>"
+    messages = [user("</think>"), Message("assistant", "ok", thought="hm</think>"), user("x")]
+    text = model.render(messages, think=True)
+    assert text == f"[user]<{BREAK}/think>[assistant]<think>hm</think>ok[user]x[assistant]<think>"
