@@ -157,7 +157,7 @@ def ask_once(
             # cancel again: a model that is still loading ignores the first cancel
             if late.is_set():
                 model.cancel()
-        return "" if cancelled else split_thought(text)[1]
+        return "" if cancelled else _split(model, request, text)[1]
     finally:
         timer.cancel()
 
@@ -170,6 +170,14 @@ def with_thought(request: Request, purpose: str, profile: Profile) -> Request:
     purposes = LOOP.thinking if profile.think_for == "all" else ("plan",)
     given = request.reply_start or request.choices or isinstance(request.prompt, Infill)
     return request if given or purpose not in purposes else replace(request, think=profile.think)
+
+
+def _split(model: Model, request: Request, text: str) -> tuple[str, str]:
+    """The thought of a model that thinks without being asked to, and the rest of its reply."""
+    form = model.info.form
+    if request.reply_start or isinstance(request.prompt, Infill | RawText):
+        return "", text
+    return split_thought(text, opened=form is not None and form.thinks)
 
 
 def redact_request(request: Request, redactor: Redactor) -> Request:
@@ -215,12 +223,14 @@ def _generate(
 ) -> Generator[Event, None, None]:
     """Try the requests in `left` once, and remove the answered ones from `left`."""
     tokens = turn.tokens_left()
+    share = max(1, (tokens or 0) // len(left))
     if tokens is not None:
-        share = max(1, tokens // len(left))
         left.update({n: replace(r, max_tokens=min(r.max_tokens, share)) for n, r in left.items()})
     redactor, profile = turn.services.redactor, model.info.profile
     for number, request in left.items():
         request = with_thought(redact_request(request, redactor), purpose, profile)
+        if tokens is not None:
+            request = replace(request, think=min(request.think, share))
         left[number] = sampled(request, profile)
     streams = list(left)
     yield from turn.drain_reads()
@@ -242,8 +252,8 @@ def _generate(
                 if stream in stuck and chunk.reason == "cancelled":
                     chunk = replace(chunk, reason="length")
                 thought, text = thoughts[stream], texts[stream]
-                if not (thought or left[stream].reply_start):  # it may think without being asked to
-                    thought, text = split_thought(text)
+                if not thought:
+                    thought, text = _split(model, left[stream], text)
                 reply = Reply(text, chunk.reason, chunk.usage, thought)
                 yield from _finish(turn, purpose, stream, reply)
                 del left[stream]

@@ -33,8 +33,11 @@ _OPENED = re.compile(
 )
 
 
-def split_thought(reply: str) -> tuple[str, str]:
-    """The thought at the beginning of `reply`, with its markers, and the rest."""
-    found = _THOUGHT.match(reply) or _OPENED.match(reply)
+def split_thought(reply: str, *, opened: bool = True) -> tuple[str, str]:
+    """The thought at the beginning of `reply`, with its markers, and the rest.
+
+    Where the prompt may have `opened` a thought, the thought may lack its first marker.
+    """
+    found = _THOUGHT.match(reply) or (_OPENED.match(reply) if opened else None)
     end = found.end() if found else 0
     return reply[:end], reply[end:]

@@ -116,6 +116,14 @@ def _think(chat: LiveChat, text: str) -> Iterator[Item]:
     yield Output("note", f"thinking: {bound}")
 
 
+def _planner(chat: LiveChat, name: str) -> Iterator[Item]:
+    session = chat.session
+    if name:
+        session.planner_for(name)  # raises UsageError for an unknown one
+        session.planner = name
+    yield Output("note", f"the planner is {chat.status().planner}")
+
+
 def _check(chat: LiveChat, text: str) -> Iterator[Item]:
     if text not in ("", "fix"):
         raise UsageError(f"/check takes no argument or the word fix, but got {text!r}")
@@ -155,6 +163,13 @@ THINK = SlashCommand(
     "let the model think before plans, answers and steps; N: at most N tokens",
     _think,
     from_words("off", "on", "plans"),
+)
+PLANNER = SlashCommand(
+    "planner",
+    "[NAME]",
+    "how the next turns are planned: workflow (the harness) or react (the model, by tool calls)",
+    _planner,
+    from_words("workflow", "react"),
 )
 CHECK = SlashCommand(
     "check",

@@ -12,10 +12,12 @@ from localagent.core.events import (
     ConversationReplaced,
     MessageAdded,
     ModeChanged,
+    ModelReplied,
     TurnStarted,
 )
 from localagent.core.paths import config_dir
 from localagent.history.sessions.transcript import read
+from localagent.models.scripted import ScriptedReply
 from localagent.ui.chat.commands import COMMANDS
 from localagent.ui.chat.interface import Output, UIRequest
 from tests.doubles.talk import of, outcomes
@@ -47,6 +49,8 @@ def test_what_takes_nothing_says_so(talk: Callable, command) -> None:
         ("/fork 9", "no turn 9"),
         ("/resume nothing-like-it", "nothing-like-it"),
         ("/mode fast", "auto-edit"),
+        ("/think hard", "hard"),
+        ("/planner nothing", "workflow, react"),
         ("/model no-such-model", "no-such-model"),
         ("/export", ".html"),
         ("/export notes.pdf", ".html"),
@@ -84,6 +88,19 @@ def test_help_tells_of_every_command(talk: Callable) -> None:
     rows = talk().shown("/help").rows
     told = {row[0].split(" ")[0] for row in rows}
     assert {f"/{command.name}" for command in COMMANDS} <= told
+
+
+def test_think_and_planner_change_the_next_turns(talk: Callable) -> None:
+    one = talk(ScriptedReply(ANSWER, thought="<think>hm</think>", repeat=True))
+    assert "off" in one.shown("/think").text
+    assert "up to 50 tokens" in one.shown("/think 50").text
+    items = one.enter(QUESTION)
+    assert of(items, ModelReplied)[-1].thought == "<think>hm</think>"
+    assert [m.content for m in of(items, MessageAdded)] == [QUESTION, ANSWER]
+    assert "before plans" in one.shown("/think plans").text
+    assert of(one.enter(QUESTION), ModelReplied)[-1].thought == ""
+    assert "workflow" in one.shown("/planner workflow").text
+    assert "off" in one.shown("/think off").text
 
 
 def test_undo_and_redo_tell_the_conversation(talk: Callable, workspace_dir: Path) -> None:

@@ -27,6 +27,7 @@ from localagent.core.events import (
     ModelRequested,
     Step,
     TextDelta,
+    ThoughtDelta,
     TurnFinished,
     Warned,
     from_dict,
@@ -244,3 +245,17 @@ def test_drawing_a_fast_model_is_cheap() -> None:
     for n in range(4000):
         renderer.draw(TextDelta(f"word{n} " if n % 10 else "\n"))
     assert time.process_time() - before < 4000 * 0.0005 * 4
+
+
+def test_a_thought_is_one_dim_line_with_its_tokens() -> None:
+    thought = ["<think>", "the sign ", "is \x1b[31mwrong", "</think>"]
+    events: list[Event] = [
+        ModelRequested("answer", "Why?"),
+        *(ThoughtDelta(piece) for piece in thought),
+        TextDelta("Because."),
+        replace(replied("Because.", "answer"), thought="".join(thought), thought_tokens=4),
+    ]
+    text = drawn(events, screen(80, live=True))
+    assert "thought, 4 tokens: the sign is" in text
+    assert "<think>" not in text.replace("thinking: <think>", "")
+    assert text.index("thought, 4 tokens") < text.rindex("Because.")

@@ -295,3 +295,10 @@ def test_a_thought_that_nobody_asked_for_is_no_part_of_the_reply(tmp_path: Path)
     assert result.outcome == "solved"
     first = next(e for e in events if isinstance(e, MessageAdded))
     assert (first.content, first.thought) == (EDIT, f"<think>{READ}</think>\n")
+
+
+def test_a_closing_tag_in_an_answer_is_kept_where_the_model_does_not_think(tmp_path: Path) -> None:
+    answer = "The tag </think> ends a thought."
+    turn = turn_in(tmp_path, [answer], "What is the tag for?")
+    _, result = plan(turn)
+    assert (result.outcome, result.summary) == ("answered", answer)
