@@ -216,6 +216,7 @@ def test_published_templates(path: Path) -> None:
         assert grows(texts)
         assert all(message.content in texts[-1] for message in NATIVE[1:])
         assert "Reads a file." in texts[-1]
+        assert not any(_OPEN.search(native.render(NATIVE[:n], tools=SCHEMAS)) for n in (2, 4, 7))
     if form.thinks:
         thought = f"{form.thought_start}hm{form.thought_end}"
         assert grows(prompts(template, with_thoughts(TURN, thought), think=True))

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.core.messages import Message
-from localagent.models.base import Finish, Infill, Reading, Request, Text, TokenizedPrompt, Usage
+from localagent.models.base import (
+    Finish,
+    Infill,
+    Reading,
+    Request,
+    Text,
+    Thought,
+    TokenizedPrompt,
+    Usage,
+)
+from localagent.models.chat_templates.form import TemplateForm
 from localagent.models.llamacpp import protocol
 
 
@@ -54,9 +64,20 @@ def test_a_conversation_comes_out_as_it_went_in(
     assert protocol.parse_request(frame) == message
 
 
+def test_the_form_of_a_template_and_native_calls_come_out_as_they_went_in() -> None:
+    form = TemplateForm(system="user", off={"enable_thinking": False, "thinking_budget": 0})
+    load = protocol.Load(path=b"m", window=1, batch=1, form=form, variables={"effort": "low"})
+    assert protocol.parse_request(load.model_dump_json().encode()) == load
+    messages = [Message("assistant", "x", thought="hm", calls=("read",)), Message("tool", "y")]
+    request = Request(messages, think=9, tools="[]", trigger="<tool_call>", min_p=0.1)
+    generate = protocol.Generate(id=1, requests=(request,))
+    assert protocol.parse_request(generate.model_dump_json().encode()) == generate
+
+
 @pytest.mark.parametrize(
     "message",
     [
+        protocol.ChunkReply(id=1, run=2, chunk=Thought("hm")),
         protocol.ChunkReply(id=1, run=2, chunk=Reading(1, 3, 1)),
         protocol.ChunkReply(id=1, run=2, chunk=Finish("length", Usage(1, 2, 3, 0.25, 0.5))),
         protocol.TokenizeReply(id=1, prompt=TokenizedPrompt("ab", (1, 2), ((0, 2),))),
