@@ -37,6 +37,8 @@ def exchanges(conversation: Sequence[Message], is_call: Callable[[str], bool]) -
             if not after_call and request:
                 result.append((request, message.content))
                 request = ""
+        elif message.role == "tool":
+            after_call = False
         elif message.role == "user" and not after_call:
             request = message.content
     return result

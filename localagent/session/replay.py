@@ -101,4 +101,5 @@ def _recorded_info(model: str, sha256: str) -> ModelInfo:
     if entry is None:
         return ModelInfo(model, "replay", sha256, Profile())
     raw_text = BACKENDS[entry.backend].raw_text
-    return ModelInfo(model, "replay", sha256, entry.profile.profile(), raw_text=raw_text)
+    profile, form = entry.profile.profile(), entry.template
+    return ModelInfo(model, "replay", sha256, profile, raw_text=raw_text, form=form)

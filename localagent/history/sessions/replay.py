@@ -39,6 +39,7 @@ from localagent.models.base import (
     Reading,
     Request,
     Text,
+    Thought,
     TokenizedPrompt,
     Usage,
 )
@@ -147,8 +148,11 @@ class ReplayModel:
             answer.completion_tokens,
             answer.prefill_seconds,
             answer.decode_seconds,
+            answer.thought_tokens,
         )
         yield Reading(answer.prompt_tokens, answer.prompt_tokens, answer.reused_tokens)
+        if answer.thought:
+            yield Thought(answer.thought)
         for piece in tokens(answer.text.removeprefix(reply_start)):
             if self._cancelled.is_set():
                 yield Finish("cancelled", usage)

@@ -52,3 +52,14 @@ def test_a_question_of_few_words_brings_its_subject() -> None:
     long = "where are the retries of the download counted and reported"
     assert with_subject(long, before) == long
     assert with_subject("why?", []) == "why?"
+
+
+def test_a_native_result_is_no_request() -> None:
+    talk = [
+        Message("user", "Fix it"),
+        Message("assistant", "CALL read", calls=("read",)),
+        Message("tool", "Result: text"),
+        Message("user", "And name it y"),
+        Message("assistant", "fixed"),
+    ]
+    assert exchanges(talk, is_call) == [("And name it y", "fixed")]
