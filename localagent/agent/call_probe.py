@@ -37,6 +37,9 @@ class ProbeTask:
     before: tuple[tuple[ToolCall, str], ...] = ()
 
 
+_JSON = '{"name": "qone", "arguments": {"qkey": "qvalue"}}'
+
+
 def _call(name: str, **arguments: str) -> ToolCall:
     return ToolCall(name, arguments)
 
@@ -130,7 +133,7 @@ def _passes(
 def _exchange(info: ModelInfo, call: ToolCall, result: str) -> tuple[Message, Message]:
     """A call that the model has made, in a form, and its result."""
     if info.form is not None and is_native(info):
-        sample = info.form.call_sample.replace("qone", call.name)
+        sample = (info.form.call_sample or _JSON).replace("qone", call.name)
         key, value = next(iter(call.arguments.items()))
         content = sample.replace("qkey", "command" if key == "body" else key)
         return (

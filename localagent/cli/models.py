@@ -177,7 +177,8 @@ def _template_facts(form: TemplateForm) -> Iterator[tuple[str, str]]:
     """Say what a chat template can do."""
     marks = " … ".join(mark for mark in (form.call_start, form.call_end) if mark)
     several = ", several in a reply" if form.several_calls else ""
-    yield "tool calls", f"{form.call_form}: {marks}{several}" if form.call_form else "none"
+    between = f": {marks}" if marks else ""
+    yield "tool calls", f"{form.call_form}{between}{several}" if form.call_form else "none"
     switch = f", by {', '.join(form.off)}" if form.off else ""
     thoughts = f"{form.thought_start} … {form.thought_end}{switch}"
     yield "thoughts", thoughts if form.thinks else "none"

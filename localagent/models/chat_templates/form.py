@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Variable = bool | int | str | None
-CallForm = Literal["", "json", "named-json", "tags", "python", "gemma", "harmony"]
+CallForm = Literal["", "json", "named-json", "tags", "python", "gemma", "harmony", "content"]
 """How a model writes a tool call: "" for a template without tools.
 
 "json" has the name inside of a JSON object, "named-json" before it. "tags" has one tag an argument,
-"python" is a list of Python-like calls. "gemma" and "harmony" are those families' own forms.
+"python" is a list of Python-like calls. "gemma" and "harmony" are those families' own forms. With
+"content", the template takes a call as the model wrote it (LFM2).
 """
 
 DATE = "2026-01-01"

@@ -40,8 +40,10 @@ def with_calls(template: JinjaTemplate, form: TemplateForm) -> TemplateForm:
     except TemplateFailed:
         return form
     lead, called, rest = _parts(one, plain)
-    if not called or "Qdescription" not in one:
+    if "Qdescription" not in one:
         return form
+    if not called:
+        return replace(form, call_form="content", results="tool")
     middle, _, tail = rest.partition("qvalue")
     several, next_tail = _several(template, form)
     if several:

@@ -80,8 +80,9 @@ class PromptRenderer:
                 if native and message.calls:
                     value["content"] = self._reply(message.content)
                     waiting = tool_calls(message.calls, count, {"qkey": ""})
-                    value["tool_calls"] = list(waiting)
                     count += len(waiting)
+                    if form.call_sample:
+                        value["tool_calls"] = list(waiting)
             elif message.role == "tool":
                 call = waiting.pop(0) if waiting else None
                 value["role"] = form.results if call else "user"

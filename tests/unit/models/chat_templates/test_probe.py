@@ -165,6 +165,11 @@ def test_the_channels_of_harmony_are_known_by_their_recipient() -> None:
     )
 
 
+def test_a_template_may_take_calls_as_they_were_written() -> None:
+    form = probe(TOOLS + LOOP + PROMPT)
+    assert (form.call_form, form.call_sample, form.results) == ("content", "", "tool")
+
+
 def test_a_template_without_tools_has_no_calls() -> None:
     assert probe(with_calls(CALLS["json"]).removeprefix(TOOLS)).call_form == ""
 
