@@ -193,19 +193,14 @@ class Handle:
     def fim_tokens(self) -> dict[str, int]:
         return self.special_tokens(prefix="fim_pre", suffix="fim_suf", middle="fim_mid")
 
-    def controls(self) -> list[str]:
-        """The texts of all control tokens."""
+    def controls(self) -> dict[str, bool]:
+        """The texts of all control tokens, and whether each ends a reply."""
         c, vocab = self.c, self.vocab
         attribute = c.llama_vocab_get_attr
         wanted = c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN
-        count = c.llama_vocab_n_tokens(vocab)
-        return [self.token_text(i) for i in range(count) if attribute(vocab, i) & wanted]
-
-    def ends(self) -> list[str]:
-        """The texts of the tokens that end a reply."""
-        count = self.c.llama_vocab_n_tokens(self.vocab)
-        is_end = self.c.llama_vocab_is_eog
-        return [self.token_text(i) for i in range(count) if is_end(self.vocab, i)]
+        tokens = range(c.llama_vocab_n_tokens(vocab))
+        found = [token for token in tokens if attribute(vocab, token) & wanted]
+        return {self.token_text(t): bool(c.llama_vocab_is_eog(vocab, t)) for t in found}
 
     def template(self, request: protocol.Load) -> ChatTemplate:
         """Its chat template, compiled. Raises RequestFailed."""
@@ -213,8 +208,9 @@ class Handle:
         bos, eos = (self.token_text(names.get(name, -1)) for name in ("bos", "eos"))
         try:
             source, controls = self.text("tokenizer.chat_template"), self.controls()
-            more = request.form, request.variables, self.ends()
-            return ChatTemplate(source, bos, eos, controls, *more)
+            ends = [text for text, is_end in controls.items() if is_end]
+            more = request.form, request.variables, ends
+            return ChatTemplate(source, bos, eos, list(controls), *more)
         except TemplateFailed as error:
             raise RequestFailed("load", str(error)) from None
 
