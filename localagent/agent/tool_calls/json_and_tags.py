@@ -178,10 +178,10 @@ def loads(text: str) -> Any:
     bare = text.strip()
     if len(bare) > _MAX_CHARS:
         raise ValueError("too long")
-    for repair in (str, _without_trailing_commas):
+    for attempt in _attempts(bare):
         try:
             # strict=False allows raw newlines and tabs inside strings.
-            return json.loads(repair(bare), strict=False)
+            return json.loads(attempt, strict=False)
         except RecursionError:
             raise ValueError("too deeply nested") from None
         except ValueError:
@@ -196,6 +196,11 @@ def loads(text: str) -> Any:
             return ast.literal_eval(bare)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         raise ValueError("not JSON") from None
+
+
+def _attempts(text: str) -> Iterator[str]:
+    yield text
+    yield _without_trailing_commas(text)
 
 
 def object_end(text: str, start: int) -> int | None:
