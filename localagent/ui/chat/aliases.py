@@ -44,7 +44,8 @@ SENTENCES: dict[str, str] = {
     **dict.fromkeys(
         ("privacy-settings", "privacy"), "nothing leaves this machine: localagent doctor --airgap"
     ),
-    **dict.fromkeys(("think", "effort", "fast"), "/model ID switches to a larger or smaller model"),
+    **dict.fromkeys(("effort", "reasoning"), "/think N lets the model think, at most N tokens"),
+    "fast": "/model ID switches to a smaller model",
     **dict.fromkeys(("statusline", "output-style"), "/config set status_line chooses its parts"),
     **dict.fromkeys(("cd", "add-dir"), "a session stays in its folder: localagent -C DIR"),
     **dict.fromkeys(("version", "about"), "localagent --version"),
