@@ -195,7 +195,7 @@ def _messages(
         ]
         if names:
             lines.append(f"changed: {_listed(names)}")
-        later = [_one_line(c.path) for c in changes if c.kind == "file" and runs_later(c.path)]
+        later = [_one_line(c.path) for c in changes if c.kind != "dir" and runs_later(c.path)]
         if later:
             lines.append(f"other programs run or obey these later: {_listed(later)}")
         links = [
