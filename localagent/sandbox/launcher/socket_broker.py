@@ -90,13 +90,18 @@ class BrokerPipes:
         self._answer, self._answer_writer = os.pipe()
 
     def enter(self) -> None:
-        """Leave connect(2) to the broker, in the child; return when the broker is ready."""
+        """Leave connect(2) to the broker, in the child; return when the broker is ready.
+
+        Raises OSError if the launcher ended or could not take the descriptor.
+        """
         if self._filter is None:
             return  # no filter on system calls exists for this machine
+        os.close(self._answer_writer)  # so that the end of the launcher ends the wait below
         sys_.allow_ptrace()
         listener = sys_.seccomp_install(self._filter, listen=True)
         os.write(self._request_writer, b"%d" % listener)
-        os.read(self._answer, 1)
+        if os.read(self._answer, 1) != b"1":
+            raise OSError(errno.ECHILD, "no broker for connections")
 
     def close(self) -> None:
         """Close the pipes in a process between the launcher and the child."""
@@ -113,7 +118,10 @@ class BrokerPipes:
         number = os.read(self._request, 16) if self._filter is not None else b""
         if not number:
             return None
-        process = os.pidfd_open(child or procfs.descendants(parent)[1])
+        processes = [child] if child else procfs.descendants(parent)[1:]
+        if not processes:
+            return None
+        process = os.pidfd_open(processes[0])
         listener = sys_.take_descriptor(process, int(number))
         os.close(process)
         os.write(self._answer_writer, b"1")
