@@ -22,7 +22,8 @@ _FIX = re.compile(
     re.I,
 )
 _CHORE = re.compile(
-    r"\b(?:typos?|spelling|grammar|typing|mypy|pyright|flake8|lint\w*|ruff|isort|pre-commit|docs?"
+    r"^(?:\w+: )?(?:add|allow|support|implement|enh\w*)\b"
+    r"|\b(?:typos?|spelling|grammar|typing|mypy|pyright|flake8|lint\w*|ruff|isort|pre-commit|docs?"
     r"|documentation|docstrings?|readme|refactor\w*|deprecat\w*|rename\w*|drop|bump|version"
     r"|revert|clean\s?up|coverage|warnings?|python ?\d)\b",
     re.I,

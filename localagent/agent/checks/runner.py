@@ -6,8 +6,10 @@ failing tests, frames, executed lines) guides the search.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +25,7 @@ from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 
 _PROBE_MARK = "LOCALAGENT-PROBE "
+_REPORT_BYTES = 64 << 20
 NOT_WORSE = "the check still fails, but on nothing that passed before"
 UNTESTED = "the check passes, but no test runs the change"
 
@@ -228,10 +231,20 @@ def _split_probe(output: str) -> tuple[str, tuple[TestResult, ...]]:
             rest.append(line)
             continue
         try:
-            tests.extend(_read_probe(json.loads(line[len(_PROBE_MARK) :])))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            tests.extend(_read_probe(_unpacked(json.loads(line[len(_PROBE_MARK) :]))))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
             continue  # the checked code may print a line that looks like the probe's
     return "\n".join(rest), tuple(tests)
+
+
+def _unpacked(data: dict[str, Any]) -> dict[str, Any]:
+    """The probe's report, which is compressed if it is long."""
+    if "packed" not in data:
+        return data
+    packed = base64.b64decode(data["packed"])
+    # the checked code may print a line like the probe's, with any amount of compressed text
+    report: dict[str, Any] = json.loads(zlib.decompressobj().decompress(packed, _REPORT_BYTES))
+    return report
 
 
 def _read_probe(data: dict[str, Any]) -> list[TestResult]:

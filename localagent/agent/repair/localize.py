@@ -108,7 +108,8 @@ def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
     """The source files in which executed lines could locate the fault; empty without pytest."""
     if not start.failing:
         return []
-    files = turn.services.index.files()
+    index = turn.services.index
+    files = index.files() if index.ready() else turn.services.workspace.files()
     sources = [f for f in files if language_of(f).can("tracing") and not is_test(f)]
     return sources[: SEARCH.traced_files]
 
