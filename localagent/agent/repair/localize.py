@@ -101,7 +101,10 @@ def trace(
     traced = [p for p in sources or sources_to_trace(turn, start) if language_of(p).can("tracing")]
     if not traced or not start.failing or (sources and not start.passed):
         return start
-    return (yield from run_check(turn, start.command, trace=traced))
+    result = yield from run_check(turn, start.command, trace=traced)
+    if not turn.services.index.ready():
+        turn.services.index.refresh()
+    return result
 
 
 def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:

@@ -27,6 +27,7 @@ MAX_STEPS = 100_000
 _tests: Dict[str, Dict[str, Any]] = {}
 _lines: Dict[str, Dict[str, Set[int]]] = {}
 _current: List[str] = []
+_recorders: Dict[str, Any] = {}  # the trace function of each file in the current test
 _steps = [0]
 
 
@@ -50,15 +51,19 @@ def _traced_name(filename: str) -> str:
     return _known[filename]
 
 
-def _local(frame: Any, event: str, _arg: Any) -> Any:
-    _steps[0] += 1
-    if _steps[0] > MAX_STEPS:
-        sys.settrace(None)
-        return None
-    if event == "line" and _current:
-        name = _traced_name(frame.f_code.co_filename)
-        _lines.setdefault(_current[0], {}).setdefault(name, set()).add(frame.f_lineno)
-    return _local
+def _recorder(ran: Set[int]) -> Any:
+    """A trace function that adds the lines of a file to `ran`; made once for each file and test."""
+
+    def record(frame: Any, event: str, _arg: Any) -> Any:
+        _steps[0] += 1
+        if _steps[0] > MAX_STEPS:
+            sys.settrace(None)
+            return None
+        if event == "line":
+            ran.add(frame.f_lineno)
+        return record
+
+    return record
 
 
 def _global(frame: Any, _event: str, _arg: Any) -> Any:
@@ -66,11 +71,17 @@ def _global(frame: Any, _event: str, _arg: Any) -> Any:
     if _steps[0] > MAX_STEPS:
         sys.settrace(None)
         return None
-    return _local if _traced_name(frame.f_code.co_filename) else None
+    filename = frame.f_code.co_filename
+    if filename not in _recorders:
+        name = _traced_name(filename)
+        ran = _lines.setdefault(_current[0], {}).setdefault(name, set()) if name else set()
+        _recorders[filename] = _recorder(ran) if name else None
+    return _recorders[filename]
 
 
 def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
     _current[:] = [nodeid]
+    _recorders.clear()
     _steps[0] = 0
     if _TRACED:
         sys.settrace(_global)
