@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.limits import SEARCH
 from localagent.agent.turn import Turn
-from localagent.code.file_kinds import is_docs, is_test
+from localagent.code.file_kinds import is_data, is_docs, is_test
 from localagent.code.languages import language_of
 from localagent.code.symbols import Symbol
 from localagent.code.tracebacks import frames
@@ -24,8 +24,9 @@ from localagent.workspace.workspace import Workspace
 
 # A path as people write it: a name with a suffix, after any number of folders.
 _PATH = re.compile(
-    r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b"
+    r"(?<![\w/.:~-])((?:~|\.{1,2}|[\w@+.-]+)?(?:/[\w@+.~-]+)*/?[\w@+~-]*\.\w{1,8})\b(?!\()"
 )
+_SETTINGS = (".cfg", ".ini", ".conf", ".env", ".properties", ".proto", ".tf")
 _QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
 _ABSOLUTE = re.compile(r"(?<![\w:/.])(/(?:[\w@+.~-]+/)*[\w@+.~-]+)")
 
@@ -45,8 +46,11 @@ def paths_in_task(prompt: str, workspace: Workspace, files: Sequence[str]) -> li
             continue  # a URL's path, or a text like "and/or", which is no file here
         path = workspace.relative(text)
         same_name = by_name.get(PurePosixPath(path).name, [])
-        if not workspace.exists(path) and len(same_name) == 1:
+        exists = workspace.exists(path)
+        if not exists and len(same_name) == 1:
             path = same_name[0]
+        elif not exists and "/" not in text and not _has_known_suffix(path):
+            continue  # an attribute in code, such as "Session.close"
         if path != ".":
             paths[path] = None
     return list(paths)
@@ -64,6 +68,11 @@ def _path_like(prompt: str) -> Iterator[str]:
     for _, value in sorted(places):
         if not re.fullmatch(r"[\d.]+|(e\.g|i\.e|etc|vs)\.?\w*", value):
             yield value
+
+
+def _has_known_suffix(path: str) -> bool:
+    known = bool(language_of(path).name) or is_docs(path) or is_data(path)
+    return known or path.endswith(_SETTINGS)
 
 
 def _exists(path: str) -> bool:

@@ -29,10 +29,7 @@ _lines: Dict[str, Dict[str, Set[int]]] = {}
 _current: List[str] = []
 _recorders: Dict[str, Any] = {}  # the trace function of each file in the current test
 _steps = [0]
-
-
-def _root_relative(path: str) -> str:
-    return os.path.relpath(path, os.environ.get("LOCALAGENT_PROBE_ROOT", os.getcwd()))
+_ROOT = os.environ.get("LOCALAGENT_PROBE_ROOT") or os.getcwd()  # a test may change the folder
 
 
 def _read_traced() -> Set[str]:
@@ -45,8 +42,11 @@ _sources: Dict[str, Tuple[List[str], List[Tuple[int, int]]]] = {}
 
 
 def _traced_name(filename: str) -> str:
+    """The traced file that code comes from, or ""; code may be compiled under any name."""
     if filename not in _known:
-        name = _root_relative(filename).replace(os.sep, "/")
+        path = os.path.normpath(os.path.join(_ROOT, filename))
+        inside = path.startswith(_ROOT + os.sep)
+        name = path[len(_ROOT) + 1 :].replace(os.sep, "/") if inside else ""
         _known[filename] = name if name in _TRACED else ""
     return _known[filename]
 

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -45,3 +46,16 @@ def test_a_report_of_many_tests_fits_into_the_kept_output(
 def test_what_is_no_report_is_ignored(packed: object) -> None:
     output = "LOCALAGENT-PROBE " + json.dumps({"packed": packed})
     assert read_result("pytest", CommandResult(0, output, 1.0)).tests == ()
+
+
+def test_code_is_traced_by_its_place_under_any_folder_and_name(
+    probe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_ROOT", str(tmp_path))
+    monkeypatch.setattr(probe, "_TRACED", {"src/a.py"})
+    monkeypatch.chdir(tmp_path.parent)  # as a test may
+    assert probe._traced_name(str(tmp_path / "src" / "a.py")) == "src/a.py"
+    assert probe._traced_name("src/a.py") == "src/a.py"
+    # compiled under no name, as attrs does, and code of another project
+    assert probe._traced_name("") == probe._traced_name("<string>") == ""
+    assert probe._traced_name(f"{tmp_path}-other/src/a.py") == ""
