@@ -95,6 +95,9 @@ class SearchLimits:
     query_failures: int = 5
     query_output_chars: int = 4000
     index_hits: int = 10
+    # Lines of a suspicious function before lines of the next one: the right line is mostly among
+    # the first five of its function, and the right function among the first three
+    lines_at_once: int = 6
     # Most files from which the model chooses one; it sees `outline_names` names of each
     choices: int = 6
     outline_names: int = 12
@@ -179,7 +182,8 @@ class SearchLimits:
     # Mutation.
     mutation_lines: int = 8
     mutations_per_line: int = 8
-    # A line that is half as suspicious has its first change when other lines have had so many
+    # The first change of a line waits until the lines before it have had so many. The lines are
+    # those of one place in `lines_at_once`, then twice as many, and so on.
     mutation_lag: int = 2
     mutation_names: int = 4  # Most other variables to try in place of one variable
     # Seconds for checking one text's mutations: twenty checks of a second, without plug-ins

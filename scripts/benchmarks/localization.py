@@ -43,9 +43,12 @@ class _Ranking(PlannerDefaults):
         task, path = self.task, self.task["file"]
         text = turn.services.workspace.read_bytes(path).decode("utf-8", "replace")
         functions = functions_of(text)
-        lines = suspicious_lines(path, text.splitlines(), result)
+        ranked = suspects(turn, result)
+        files = targets(turn, named, result, ranked)
+        places = [(s.symbol.path, s.symbol.name) for s in ranked]
+        names = [name for at, name in places if at == path]
+        lines = suspicious_lines(path, text.splitlines(), result, names)
         inside = [n for n in lines if around(functions, n) in task["functions"]]
-        ranked = [(s.path, s.name) for s in suspects(turn, targets(turn, named, result), result)]
         ran = {
             around(functions, line)
             for test in result.failing
@@ -53,8 +56,8 @@ class _Ranking(PlannerDefaults):
             if line not in {first for _, first, _ in functions}
         }
         self.ranks = {
-            "file_rank": _first(targets(turn, named, result), [path]),
-            "function_rank": _first(ranked, [(path, name) for name in task["functions"]]),
+            "file_rank": _first(files, [path]),
+            "function_rank": _first(places, [(path, name) for name in task["functions"]]),
             "line_rank": _first(lines, task["lines"]),
             "line_in_function": _first(inside, task["lines"]),
             "runs_function": bool(ran & set(task["functions"])),

@@ -25,12 +25,14 @@ from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.localize import (
     names_source,
     paths_in_task,
+    suspects,
     targets,
     trace,
 )
 from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
 from localagent.agent.repair.search import search
 from localagent.agent.repair.strategies import Schedule, quick_schedule, schedule_for
+from localagent.agent.repair.suspects import Suspect
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
@@ -75,12 +77,12 @@ class Workflow(PlannerDefaults):
         fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
         if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)
-        paths, start = yield from _localize(turn, named, start)
+        paths, functions, start = yield from _localize(turn, named, start)
         if not paths:
             return Result("unsolved", "no file to change was found; name one in the task", check)
         for path in paths:
             yield from dispatch.ensure_allowed(turn, path)
-        candidate, judged = yield from self._search(turn, paths, named, check, start)
+        candidate, judged = yield from self._search(turn, paths, functions, named, check, start)
         if candidate is None:
             return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
         return (yield from _finish(turn, check, start, candidate))
@@ -89,6 +91,7 @@ class Workflow(PlannerDefaults):
         self,
         turn: Turn,
         paths: Sequence[str],
+        functions: Sequence[Suspect],
         named: Sequence[str],
         check: str,
         start: CheckResult | None,
@@ -106,7 +109,8 @@ class Workflow(PlannerDefaults):
             pairs: list[tuple[Problem, Board]] = []
             for path in paths:
                 old, neighbors = open_file(turn, path), neighbor_paths(path, named, start)
-                problem = Problem(path, old, start, check, neighbors, lean, forks)
+                ranked = tuple(s.symbol.name for s in functions if s.symbol.path == path)
+                problem = Problem(path, old, start, check, neighbors, lean, forks, ranked)
                 boards.append(Board(start))
                 pairs.append((problem, boards[-1]))
             candidate = None
@@ -168,21 +172,22 @@ def _asks_for_passing(prompt: str) -> bool:
 
 def _localize(
     turn: Turn, named: Sequence[str], start: CheckResult | None
-) -> Generator[Event, None, tuple[list[str], CheckResult | None]]:
-    """The files to change, the likeliest first, and the check's result with executed lines."""
+) -> Generator[Event, None, tuple[list[str], list[Suspect], CheckResult | None]]:
+    """The files to change and their functions, the likeliest first, and the traced check."""
     yield Step("localise", "finding the code to change")
     sources = [p for p in named if not is_test(p) and not is_docs(p)]
     traced = (yield from trace(turn, named, start)) if start is not None else None
-    paths = targets(turn, named, traced)
+    functions = suspects(turn, traced)
+    paths = targets(turn, named, traced, functions)
     while not paths and not turn.services.index.ready():
         turn.ensure_within_limits()
         turn.services.index.refresh()
-        paths = targets(turn, named, traced)
+        paths = targets(turn, named, traced, functions)
     has_evidence = traced is not None and (traced.failing or names_source(turn, traced))
     if not sources and len(paths) > 1 and not has_evidence:
         first = yield from _choose_file(turn, paths[: SEARCH.choices])
         paths = [first, *(p for p in paths if p != first)]
-    return paths[: SEARCH.targets], traced
+    return paths[: SEARCH.targets], functions, traced
 
 
 def _choose_file(turn: Turn, paths: Sequence[str]) -> Generator[Event, None, str]:

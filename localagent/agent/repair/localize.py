@@ -1,25 +1,29 @@
 """Fault localization: find the files to change and their suspicious lines.
 
-Files that the task names come first, then files with lines that failing tests ran and passing tests
-did not run. Next come files in tracebacks, files that failing tests import, and the index's hits
-for the task.
+Files that the task names come first, then the files of the most suspicious functions and other
+files that failing tests ran. Next come files in tracebacks, files that failing tests import, and
+the index's hits for the task.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.limits import SEARCH
+from localagent.agent.repair.suspects import Evidence, Suspect, rank_functions, suspicion
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_data, is_docs, is_test
 from localagent.code.languages import language_of
-from localagent.code.symbols import Symbol
 from localagent.code.tracebacks import frames
+from localagent.context.builder import text_of
+from localagent.core.errors import EditError
 from localagent.core.events import Event
+from localagent.edits.python_definitions import definitions
 from localagent.workspace.workspace import Workspace
 
 # A path as people write it: a name with a suffix, after any number of folders.
@@ -82,14 +86,23 @@ def _exists(path: str) -> bool:
         return False
 
 
-def targets(turn: Turn, named: Sequence[str], start: CheckResult | None) -> list[str]:
-    """The files that the task may have to change, the likeliest first."""
+def targets(
+    turn: Turn,
+    named: Sequence[str],
+    start: CheckResult | None,
+    functions: Sequence[Suspect] = (),
+) -> list[str]:
+    """The files that the task may have to change, the likeliest first.
+
+    `functions` are the suspects, the most suspicious first.
+    """
     sources = [p for p in named if not is_test(p) and not is_docs(p)]
     if sources:
         return sources
     if named and start is None:
         return list(named)  # "add a test for X to test_x.py", "fix the typo in README.md"
-    ranked = [*_executed(turn, start), *_traceback_files(turn, start), *_imported(turn, start)]
+    ranked = [suspect.symbol.path for suspect in functions]
+    ranked += [*_executed(start), *_traceback_files(turn, start), *_imported(turn, start)]
     ranked += [h.path for h in turn.services.index.search(_query(turn, start), SEARCH.index_hits)]
     return [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)] or list(named)
 
@@ -126,52 +139,60 @@ def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
     return sources[: SEARCH.traced_files]
 
 
-def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
-    """The suspiciousness of each executed line, from 0 to 1, by path and line.
-
-    The formula is DStar with exponent 2 (Wong et al., 2014) as a share: f² / (f² + p + m). Here f
-    failing and p passing tests ran the line, and m failing tests did not. The formula favors lines
-    that all failing tests ran, because one fault is likelier than several.
-    """
-    ran: dict[tuple[str, int], list[int]] = {}
-    for test in result.tests:
-        failed = test.outcome == "failed"
-        for path, lines in test.lines.items():
-            for line in lines:
-                ran.setdefault((path, line), [0, 0])[failed] += 1
-    total = len(result.failing)
-    scores: dict[str, dict[int, float]] = {}
-    for (path, line), (passed, failing) in ran.items():
-        if failing:
-            score = failing**2 / (failing**2 + passed + total - failing)
-            scores.setdefault(path, {})[line] = score
-    return scores
+def suspects(turn: Turn, result: CheckResult | None) -> list[Suspect]:
+    """The functions that failing tests ran, the most suspicious first; see `suspects.py`."""
+    if result is None:
+        return []
+    index, workspace = turn.services.index, turn.services.workspace
+    paths = sorted({path for test in result.failing for path in test.lines})
+    return rank_functions(
+        Evidence(
+            turn.prompt,
+            result,
+            {path: index.symbols(path) for path in paths},
+            {path: text_of(workspace, path) for path in paths},
+        )
+    )
 
 
-def suspects(turn: Turn, paths: Sequence[str], result: CheckResult) -> list[Symbol]:
-    """The functions in `paths` that failing tests ran, the most suspicious first."""
-    scores = suspicion(result)
-    ranked: list[tuple[float, Symbol]] = []
-    for path in paths:
-        lines = scores.get(path, {})
-        for symbol in turn.services.index.symbols(path):
-            inside = [lines.get(n, 0.0) for n in range(symbol.line + 1, symbol.end_line + 1)]
-            if symbol.is_callable and max(inside, default=0.0):
-                ranked.append((max(inside), symbol))
-    return [symbol for _, symbol in sorted(ranked, key=lambda pair: -pair[0])]
-
-
-def suspicious_lines(path: str, lines: Sequence[str], result: CheckResult) -> list[int]:
+def suspicious_lines(
+    path: str, lines: Sequence[str], result: CheckResult, functions: Sequence[str] = ()
+) -> list[int]:
     """The numbers of the file's lines that may be at fault, the most suspicious first.
 
     Lines in the failing tests' tracebacks come first, then lines that failing tests ran and passing
-    tests did not.
+    tests did not. With `functions`, the names of the file's suspects, the lines of a function come
+    before those of later ones, a few from each in turn.
     """
     scores = suspicion(result).get(path, {})
     in_traceback = {n for test in result.failing for at, n in test.frames if at == path}
     code = [n for n, line in enumerate(lines, 1) if _is_statement(line)]
     ranked = [n for n in code if not scores or scores.get(n, 0.0) > 0.0]
-    return sorted(ranked, key=lambda n: (n not in in_traceback, -scores.get(n, 0.0), -n))
+    ranked.sort(key=lambda n: (n not in in_traceback, -scores.get(n, 0.0), -n))
+    owner = _function_places("\n".join(map(str.rstrip, lines)), functions)
+    taken: Counter[int] = Counter()
+    place: dict[int, int] = {}
+    for n in ranked:
+        function = owner.get(n, len(functions))
+        place[n] = taken[function] // SEARCH.lines_at_once + function
+        taken[function] += 1
+    return sorted(ranked, key=lambda n: place[n])
+
+
+def _function_places(text: str, functions: Sequence[str]) -> dict[int, int]:
+    """The place in `functions` of the function around each line; other lines are missing."""
+    if not functions:
+        return {}
+    try:
+        known = {one.name: one for one in definitions(text)}
+    except EditError:
+        return {}
+    return {
+        line: place
+        for place, name in reversed(list(enumerate(functions)))
+        if name in known
+        for line in range(known[name].start + 1, known[name].end + 1)
+    }
 
 
 def _is_statement(line: str) -> bool:
@@ -179,39 +200,12 @@ def _is_statement(line: str) -> bool:
     return bool(text) and not text.startswith(("#", "def ", "class ", "@", "import ", "from ", '"'))
 
 
-def _executed(turn: Turn, start: CheckResult | None) -> list[str]:
-    """The files that the failing tests ran, the most suspicious first.
-
-    If a caller only forwards a call, caller and callee are equally suspicious. The imported file
-    then comes first, because a faulty caller mostly has suspicious lines of its own.
-    """
+def _executed(start: CheckResult | None) -> list[str]:
+    """The files that the failing tests ran, those with the most suspicious lines first."""
     if start is None:
         return []
     scores = {path: max(lines.values()) for path, lines in suspicion(start).items()}
-    top = max(scores.values(), default=0.0)
-    level = _levels(turn, [path for path, score in scores.items() if score == top])
-    return sorted(scores, key=lambda path: (-scores[path], level.get(path, 0), path))
-
-
-def _levels(turn: Turn, paths: Sequence[str]) -> dict[str, int]:
-    """The import level of each Python file among `paths`; see `import_levels`."""
-    # an import names a module by its file, or a package by its folder
-    by_name: dict[str, list[str]] = {}
-    for path in paths:
-        place = PurePosixPath(path)
-        by_name.setdefault(place.stem, []).append(path)
-        by_name.setdefault(place.parent.name, []).append(path)
-    return import_levels(
-        {
-            path: {
-                other
-                for module in imports(turn.services.workspace, path)
-                for other in by_name.get(module.rpartition(".")[2], ())
-                if other != path and _is_module(other, module)
-            }
-            for path in paths
-        }
-    )
+    return sorted(scores, key=lambda path: (-scores[path], path))
 
 
 def _is_module(path: str, module: str) -> bool:
@@ -276,59 +270,3 @@ def imports(workspace: Workspace, path: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return modules
-
-
-def import_levels(imported: Mapping[str, Collection[str]]) -> dict[str, int]:
-    """For each file, the length of the longest chain of imports that begins there.
-
-    `imported` maps each file to the files that it imports, which must also be keys. Files that
-    import each other in a cycle count as one.
-    """
-    groups = import_cycles(imported)
-    place = {path: number for number, group in enumerate(groups) for path in group}
-    lengths: list[int] = []
-    # imported groups come before the groups that import them
-    for number, group in enumerate(groups):
-        below = {place[other] for path in group for other in imported[path]} - {number}
-        lengths.append(max((lengths[other] + 1 for other in below), default=0))
-    return {path: lengths[place[path]] for path in imported}
-
-
-def import_cycles(imported: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """Groups of files that import each other, each group after the groups that it imports.
-
-    The groups are strongly connected components (Tarjan, 1972). The algorithm does not recurse,
-    because import chains can be long.
-    """
-    order: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    open_nodes: dict[str, None] = {}  # visited files that are in no group yet
-    path: list[tuple[str, Iterator[str]]] = []
-    groups: list[list[str]] = []
-
-    def enter(node: str) -> None:
-        order[node] = lowest[node] = len(order)
-        open_nodes[node] = None
-        path.append((node, iter(sorted(imported[node]))))
-
-    for start in imported:
-        if start not in order:
-            enter(start)
-        while path:
-            node, rest = path[-1]
-            other = next(rest, None)
-            if other is None:
-                path.pop()
-                if path:
-                    above = path[-1][0]
-                    lowest[above] = min(lowest[above], lowest[node])
-                if lowest[node] == order[node]:
-                    group: list[str] = []
-                    while not group or group[-1] != node:
-                        group.append(open_nodes.popitem()[0])
-                    groups.append(group)
-            elif other not in order:
-                enter(other)
-            elif other in open_nodes:
-                lowest[node] = min(lowest[node], order[other])
-    return groups

@@ -28,7 +28,9 @@ class Problem:
     `old` is the current file, None for a new file. `start` is the check's result on the unchanged
     workspace, None without a check. `neighbors` are paths of other files in the prompt, the most
     useful first. `lean` says that candidates may be checked without pytest's plug-ins; see
-    `checks.baseline`. `forks` judges many small changes at once, None where it cannot.
+    `checks.baseline`. `forks` judges many small changes at once, None where it cannot. `functions`
+    are the file's functions that may be at fault, the most suspicious first; see
+    `localize.suspects`.
     """
 
     path: str
@@ -38,6 +40,13 @@ class Problem:
     neighbors: tuple[str, ...]
     lean: bool = False
     forks: Forks | None = None
+    functions: tuple[str, ...] = ()
+
+    def place_of(self, name: str) -> int:
+        """The place of a function among `functions`, by its unqualified name; after them if new."""
+        last = name.rpartition(".")[2]
+        names = [each.rpartition(".")[2] for each in self.functions]
+        return names.index(last) if last in names else len(names)
 
     @property
     def text(self) -> str:

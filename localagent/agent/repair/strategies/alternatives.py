@@ -16,9 +16,10 @@ from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Base, Board, Draft, best_text
 from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
-from localagent.agent.repair.localize import suspicion, suspicious_lines
+from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.strategies.infill import must_hold
+from localagent.agent.repair.suspects import suspicion
 from localagent.agent.repair.token_edits import (
     TokenBranch,
     branches,
@@ -78,7 +79,7 @@ def _suspects(
     turn: Turn, problem: Problem, text: str, result: CheckResult
 ) -> Iterator[FunctionText]:
     """The functions that hold the most suspicious lines, each once."""
-    lines = suspicious_lines(problem.path, text.splitlines(), result)
+    lines = suspicious_lines(problem.path, text.splitlines(), result, problem.functions)
     weights = suspicion(result).get(problem.path, {}) or dict.fromkeys(lines, 1.0)
     comments = [turn.prompt.strip().split("\n")[0][: SEARCH.infill_note_chars]]
     comments.append(f"Must hold: {must_hold(result, 0)}")

@@ -14,9 +14,9 @@ from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft, best_text, sample_request
 from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.line_edits import Function, parse
-from localagent.agent.repair.localize import suspicion
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.strategies.infill import must_hold
+from localagent.agent.repair.suspects import suspicion
 from localagent.agent.turn import Turn
 from localagent.models.base import Request
 
@@ -34,7 +34,7 @@ def body(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]
             yield []
             continue
         done.add(text)
-        for function in _suspects(turn, problem.path, text, result):
+        for function in _suspects(turn, problem, text, result):
             yield _drafts(turn, problem.path, text, result, function)
             if best_text(problem, board)[0] != text:
                 break
@@ -59,7 +59,9 @@ def _drafts(
     ]
 
 
-def _suspects(turn: Turn, path: str, text: str, result: CheckResult | None) -> Sequence[Function]:
+def _suspects(
+    turn: Turn, problem: Problem, text: str, result: CheckResult | None
+) -> Sequence[Function]:
     """The functions that may be at fault, the most suspicious first.
 
     Without executed lines, the order is how often the task and the failing tests name a function.
@@ -67,7 +69,7 @@ def _suspects(turn: Turn, path: str, text: str, result: CheckResult | None) -> S
     tree = parse(text)
     if tree is None:
         return []
-    lines = suspicion(result).get(path, {}) if result else {}
+    lines = suspicion(result).get(problem.path, {}) if result else {}
     words = turn.prompt + "".join(t.message + t.id for t in (result.failing if result else ()))
 
     def score(function: Function) -> tuple[float, int]:
@@ -76,6 +78,7 @@ def _suspects(turn: Turn, path: str, text: str, result: CheckResult | None) -> S
 
     functions = [n for n in ast.walk(tree) if isinstance(n, Function) and _is_multiline(n)]
     ranked = sorted(functions, key=score, reverse=True)
+    ranked.sort(key=lambda function: problem.place_of(function.name))
     return [f for f in ranked if score(f) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
 
 

@@ -13,8 +13,8 @@ from localagent.agent.intent import new_function as function_of_step
 from localagent.agent.intent import step_text
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft, sample_request
-from localagent.agent.repair.localize import suspicion
 from localagent.agent.repair.problem import Problem, context_messages
+from localagent.agent.repair.suspects import suspicion
 from localagent.agent.turn import Turn
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Message
@@ -95,6 +95,7 @@ def _suspects(turn: Turn, problem: Problem) -> list[Symbol]:
         return (max(inside, default=0.0), words.count(symbol.name.split(".")[-1]))
 
     ranked = sorted(symbols, key=score, reverse=True)
+    ranked.sort(key=lambda symbol: problem.place_of(symbol.name))
     return [s for s in ranked if score(s) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
 
 

@@ -81,7 +81,7 @@ def _rounds(
     likeliest places are sampled early. The drafts of one place share a prompt prefix.
     """
     lines = text.splitlines(keepends=True)
-    places = suspicious_lines(problem.path, lines, result)[:most]
+    places = suspicious_lines(problem.path, lines, result, problem.functions)[:most]
     together = max(1, turn.services.model.info.profile.parallel // 2)
     # The first round is greedy; each later round has a draft for each of the model's sequences.
     rounds = [

@@ -18,8 +18,7 @@ from localagent.agent.checks.failure_messages import Edit, text_edits
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import FORKS, SEARCH
 from localagent.agent.repair.candidates import Base, Board, Draft, best_text, most_pass
-from localagent.agent.repair.line_edits import parsed_text
-from localagent.agent.repair.localize import suspicion, suspicious_lines
+from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.mutations import all_mutations, guided_mutations
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
@@ -45,7 +44,7 @@ def guided_mutation(_turn: Turn, problem: Problem, board: Board) -> Iterator[Seq
     yield []
 
 
-def mutate(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
+def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]]:
     """Make one small change at a time in the best text, then in its complements.
 
     Only texts that pass most tests are changed. When a text improves, the strategy starts again.
@@ -59,7 +58,7 @@ def mutate(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draf
             tried.add(text)
             base = Base(text, result)
             if problem.forks is not None and problem.forks.usable:
-                begun.append((base, _all_changes(turn, problem, base)))
+                begun.append((base, _all_changes(problem, base)))
             elif most_pass(result):
                 yield from _one_by_one(problem, board, base)
         elif begun:
@@ -120,7 +119,9 @@ def _climb(
     while text not in tried:
         tried.add(text)
         end = time.monotonic() + SEARCH.mutation_seconds  # a change may make the check slower
-        lines = suspicious_lines(problem.path, text.splitlines(), result)[: SEARCH.guided_lines]
+        lines = suspicious_lines(problem.path, text.splitlines(), result, problem.functions)[
+            : SEARCH.guided_lines
+        ]
         failing = _failing_lookups(problem.path, result)
         changes = guided_mutations(text, lines, _edits(result), failing)
         for new in changes[: _most_checks(result)]:
@@ -172,7 +173,7 @@ def _stops_collection(result: CheckResult) -> bool:
 
 def _few_changes(problem: Problem, base: Base) -> Iterator[str]:
     """The likeliest changes of the most suspicious lines, as many as there is time to check."""
-    lines = suspicious_lines(problem.path, base.text.splitlines(), base.result)
+    lines = suspicious_lines(problem.path, base.text.splitlines(), base.result, problem.functions)
     changes = all_mutations(
         base.text,
         dict.fromkeys(lines[: SEARCH.mutation_lines], 0),
@@ -183,32 +184,18 @@ def _few_changes(problem: Problem, base: Base) -> Iterator[str]:
     return islice(changes, _most_checks(base.result))
 
 
-def _all_changes(turn: Turn, problem: Problem, base: Base) -> Iterator[str]:
+def _all_changes(problem: Problem, base: Base) -> Iterator[str]:
     """All changes of all suspicious lines; the less suspicious a line, the later its turns come."""
     path, result = problem.path, base.result
-    lines = suspicious_lines(path, base.text.splitlines(), result)
+    lines = suspicious_lines(path, base.text.splitlines(), result, problem.functions)
     if _stops_collection(result):
         raised = {n for at, n in frames(result.output) if at == path or at.endswith(f"/{path}")}
         lines = [line for line in lines if line in raised]
-    scores = suspicion(result).get(path, {})
-    top = max(scores.values(), default=1.0)
-    requested = _lines_in_request(turn.prompt, base.text)
-    handicaps = {}
-    for line in lines:
-        doubts = math.log2(top / scores[line]) if line in scores else 0.0
-        handicaps[line] = int(doubts) * SEARCH.mutation_lag * (line not in requested)
-    return all_mutations(base.text, handicaps, _edits(result), _failing_lookups(path, result))
-
-
-def _lines_in_request(prompt: str, text: str) -> set[int]:
-    """The lines of the functions that the request names."""
-    words = set(re.findall(r"\w+", prompt))
-    return {
-        line
-        for function in parsed_text(text).functions
-        if function.name in words
-        for line in range(function.lineno, (function.end_lineno or function.lineno) + 1)
+    handicaps = {
+        line: int(math.log2(1 + place / SEARCH.lines_at_once)) * SEARCH.mutation_lag
+        for place, line in enumerate(lines)
     }
+    return all_mutations(base.text, handicaps, _edits(result), _failing_lookups(path, result))
 
 
 def _most_checks(result: CheckResult) -> int:

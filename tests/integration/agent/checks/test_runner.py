@@ -12,7 +12,7 @@ import pytest
 
 from localagent.agent.checks.probe_loading import PROBE_DIR
 from localagent.agent.checks.runner import CheckResult, TestResult, ends_well, read_result
-from localagent.agent.repair.localize import suspicion
+from localagent.agent.repair.suspects import suspicion
 from localagent.project.build_commands import find_check
 from localagent.sandbox.base import CommandResult
 

@@ -11,6 +11,7 @@ from localagent.agent.repair.localize import (
     names_source,
     paths_in_task,
     sources_to_trace,
+    suspects,
     suspicious_lines,
     targets,
 )
@@ -74,10 +75,27 @@ def test_executed_lines_come_before_tracebacks_and_imports(shop: Path) -> None:
     assert targets(turn, [], result)[:3] == ["shop/tax.py", "shop/words.py", "shop/cart.py"]
 
 
-def test_of_equally_suspicious_files_the_imported_one_is_first(shop: Path) -> None:
+def test_the_file_of_the_most_suspicious_function_is_first(shop: Path) -> None:
     turn = scripted_turn(shop, "Fix it")
-    result = failed(lines={"shop/cart.py": frozenset({5}), "shop/tax.py": frozenset({2})})
-    assert targets(turn, [], result)[:2] == ["shop/tax.py", "shop/cart.py"]
+    ran = {"shop/cart.py": frozenset({5}), "shop/tax.py": frozenset({2})}
+    result = failed(lines=ran)
+    functions = suspects(turn, result)
+    # the test is named test_total
+    assert [each.symbol.name for each in functions] == ["total", "rate"]
+    assert targets(turn, [], result, functions)[:2] == ["shop/cart.py", "shop/tax.py"]
+    assert suspects(turn, None) == suspects(turn, failed()) == []
+
+
+def test_lines_of_the_first_functions_come_first_a_few_at_a_time() -> None:
+    body = [f"    x{n} = {n}" for n in range(8)]
+    code = ["def a():", *body, "", "def b():", *body, "", "y = 1"]
+    bad = TestResult("t::b", "failed", lines={"f.py": frozenset(range(2, 21))})
+    result = CheckResult("pytest", False, 1, False, 0.1, "", (bad,), 0, 1)
+    order = suspicious_lines("f.py", code, result, ["b", "a"])
+    assert order[:6] == [19, 18, 17, 16, 15, 14]  # b
+    assert set(order[6:14]) == {12, 13, *range(4, 10)}  # the rest of b, and six of a
+    assert order[-1] == 2
+    assert suspicious_lines("f.py", ["def a(:", *body], result, ["a"])[0] == 9
 
 
 def test_without_evidence_the_index_ranks(shop: Path) -> None:

@@ -1,0 +1,227 @@
+"""Rank the functions that may have to change, by what tests ran and by words.
+
+The score of a function is a weighted sum of evidence. Each part is a number from 0 to 1:
+
+- difference: The most similar passing test did not run some lines that a failing test ran (nearest
+  neighbor; Renieris and Reiss, 2003).
+- spectrum: Few passing tests ran the lines that failing tests ran (DStar).
+- traceback: The function is in the traceback of a failing test, near the error.
+- words: Rare words of the task, the tests' names and the messages are in its name and code.
+- length: Failing tests ran many of its lines.
+
+`scripts/bench bugs --rank-only` measures the ranking. The weights were fitted on one half.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.code.symbols import Symbol
+
+_FAILING = 8  # failing tests that count; further ones say the same
+_PASSING = 300  # passing tests that are compared to the failing ones
+_DIFFERENT = 3  # lines that only the failing test ran, from which on the part is 1
+_LONG = 60  # executed lines from which on the part is 1
+
+WEIGHTS = {
+    "difference": 2.0,
+    "spectrum": 1.0,
+    "traceback": 1.2,
+    "name and task": 1.2,
+    "class and task": 1.5,
+    "name and tests": 2.4,
+    "code and task": 1.9,
+    "code and messages": 0.9,
+    "length": 1.9,
+}
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_ENDINGS = ("ing", "ed", "es", "s", "e")
+_COMMON = frozenset(
+    (
+        *("an", "and", "are", "as", "assert", "at", "be", "bug", "by", "cls", "do", "does", "don"),
+        *("error", "fix", "fixed", "fixes", "for", "from", "if", "in", "is", "it", "its", "no"),
+        *("not", "of", "on", "or", "py", "self", "test", "tests", "that", "the", "this", "to"),
+        *("use", "when", "with"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The task, its traced check, and the definitions and texts of the files that it ran."""
+
+    task: str
+    result: CheckResult
+    symbols: Mapping[str, Sequence[Symbol]]
+    texts: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Suspect:
+    """A function that failing tests ran: the lines that they ran, its code, and its score."""
+
+    symbol: Symbol
+    lines: list[int]
+    code: str
+    score: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+def rank_functions(evidence: Evidence) -> list[Suspect]:
+    """The functions that failing tests ran, the most suspicious first."""
+    suspects = _executed(evidence)
+    failing = evidence.result.failing[:_FAILING]
+    _add_spectrum(suspects, evidence.result)
+    _add_differences(suspects, evidence.result, failing)
+    _add_tracebacks(suspects, failing)
+    _add_words(suspects, evidence.task, failing)
+    for suspect in suspects:
+        size = math.log1p(len(suspect.lines)) / math.log1p(_LONG)
+        suspect.parts["length"] = min(1.0, size)
+        suspect.score = sum(WEIGHTS[name] * value for name, value in suspect.parts.items())
+    return sorted(suspects, key=lambda suspect: -suspect.score)
+
+
+def _executed(evidence: Evidence) -> list[Suspect]:
+    """The functions in which failing tests ran a line after the first one."""
+    ran: dict[str, set[int]] = defaultdict(set)
+    for test in evidence.result.failing:
+        for path, executed in test.lines.items():
+            ran[path] |= executed
+    suspects = []
+    for path, symbols in evidence.symbols.items():
+        text = evidence.texts.get(path, "").splitlines()
+        for symbol in symbols:
+            lines = sorted(n for n in ran[path] if symbol.line < n <= symbol.end_line)
+            if symbol.is_callable and lines:
+                code = "\n".join(text[symbol.line - 1 : symbol.end_line])
+                suspects.append(Suspect(symbol, lines, code))
+    return suspects
+
+
+def _add_spectrum(suspects: Sequence[Suspect], result: CheckResult) -> None:
+    scores = suspicion(result)
+    for suspect in suspects:
+        lines = scores.get(suspect.symbol.path, {})
+        suspect.parts["spectrum"] = max(lines.get(n, 0.0) for n in suspect.lines)
+
+
+def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
+    """The suspiciousness of each executed line, from 0 to 1, by path and line.
+
+    The formula is DStar with exponent 2 (Wong et al., 2014) as a share: f² / (f² + p + m). Here f
+    failing and p passing tests ran the line, and m failing tests did not. The formula favors lines
+    that all failing tests ran, because one fault is likelier than several.
+    """
+    ran: dict[tuple[str, int], list[int]] = {}
+    for test in result.tests:
+        failed = test.outcome == "failed"
+        for path, lines in test.lines.items():
+            for line in lines:
+                ran.setdefault((path, line), [0, 0])[failed] += 1
+    total = len(result.failing)
+    scores: dict[str, dict[int, float]] = {}
+    for (path, line), (passed, failing) in ran.items():
+        if failing:
+            score = failing**2 / (failing**2 + passed + total - failing)
+            scores.setdefault(path, {})[line] = score
+    return scores
+
+
+def _add_differences(
+    suspects: Sequence[Suspect], result: CheckResult, failing: Sequence[TestResult]
+) -> None:
+    different = differences(result, failing)
+    for suspect in suspects:
+        path = suspect.symbol.path
+        count = sum(different[path, line] for line in suspect.lines)
+        suspect.parts["difference"] = min(1.0, count / max(1, len(failing)) / _DIFFERENT)
+
+
+def differences(result: CheckResult, failing: Sequence[TestResult]) -> Counter[tuple[str, int]]:
+    """How many failing tests ran a line that their most similar passing test did not run.
+
+    Similar tests ran the same lines (Jaccard index). Without a passing test, all lines count.
+    """
+    passing = [_places(test) for test in result.tests if test.outcome == "passed"][:_PASSING]
+    counts: Counter[tuple[str, int]] = Counter()
+    for ran in map(_places, failing):
+        likeness = [len(ran & other) / (len(ran | other) or 1) for other in passing]
+        best = max(range(len(passing)), key=likeness.__getitem__, default=-1)
+        counts.update(ran - passing[best] if passing else ran)
+    return counts
+
+
+def _places(test: TestResult) -> frozenset[tuple[str, int]]:
+    return frozenset((path, line) for path, lines in test.lines.items() for line in lines)
+
+
+def _add_tracebacks(suspects: Sequence[Suspect], failing: Sequence[TestResult]) -> None:
+    paths = {suspect.symbol.path for suspect in suspects}
+    for suspect in suspects:
+        suspect.parts["traceback"] = 0.0
+    for test in failing:
+        # a frame's path may have more folders
+        frames = [
+            (path, line)
+            for at, line in reversed(test.frames)
+            for path in paths
+            if at == path or at.endswith(f"/{path}")
+        ]
+        for depth, (path, line) in enumerate(frames):
+            for suspect in suspects:
+                symbol = suspect.symbol
+                if symbol.path == path and symbol.line <= line <= symbol.end_line:
+                    part = max(suspect.parts["traceback"], 1 / (1 + depth))
+                    suspect.parts["traceback"] = part
+
+
+def _add_words(suspects: Sequence[Suspect], task: str, failing: Sequence[TestResult]) -> None:
+    names = [words(suspect.symbol.last) for suspect in suspects]
+    owners = [words(suspect.symbol.name.rpartition(".")[0]) for suspect in suspects]
+    codes = [words(suspect.code) for suspect in suspects]
+    tests = words(" ".join(test.id.partition("::")[2] for test in failing))
+    messages = words(" ".join(f"{test.message} {test.statement}" for test in failing))
+    of_task = words(task)
+    both = [name | owner for name, owner in zip(names, owners, strict=True)]
+    of_name, of_code = _rarity(both), _rarity(codes)
+    for n, suspect in enumerate(suspects):
+        suspect.parts |= {
+            "name and task": _share(names[n], of_task, of_name),
+            "class and task": _share(owners[n], of_task, of_name),
+            "name and tests": _share(both[n], tests, of_name),
+            "code and task": _share(codes[n], of_task, of_code),
+            "code and messages": _share(codes[n], messages, of_code),
+        }
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text and of the names in it, without endings and without common words."""
+    parts = (part.lower() for name in _WORD.findall(text) for part in _PART.findall(name))
+    return frozenset(_stem(part) for part in parts if len(part) > 1 and part not in _COMMON)
+
+
+def _stem(word: str) -> str:
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def _rarity(groups: Sequence[Collection[str]]) -> Callable[[str], float]:
+    """The weight of a word: the fewer groups have it, the more; 0 if none has it."""
+    counts = Counter(word for group in groups for word in group)
+    return lambda word: math.log(1 + len(groups) / (0.5 + counts[word])) if counts[word] else 0.0
+
+
+def _share(group: Collection[str], query: Collection[str], weight: Callable[[str], float]) -> float:
+    """The share of the query's words that a group has, by weight."""
+    total = sum(map(weight, query))
+    return sum(weight(word) for word in query if word in group) / total if total else 0.0
