@@ -30,7 +30,7 @@ _CHORE = re.compile(
 )
 _REFERENCE = re.compile(r"\s*\(?(?:closes |fixes |refs? )?(?:gh-|#)\d+\)?", re.I)
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.M)
-_TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
+TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _SECONDS = 20.0  # longest run of the changed test files
 _DESELECTED = 5  # most tests that fail on this interpreter even with the fix
 
@@ -78,7 +78,7 @@ def fixes(repository: Path, since: str) -> Iterator[Fix]:
         code = [row for row in rows if row[2].endswith(".py") and not is_test(row[2])]
         other = [r[2] for r in rows if not r[2].endswith(".py") and _is_code(r[2])]
         tests = tuple(path for _, _, path in rows if is_test(path) and not is_docs(path))
-        runs = any(map(_TEST_FILE.search, tests))
+        runs = any(map(TEST_FILE.search, tests))
         if len(code) != 1 or other or not runs or f"create mode 100644 {code[0][2]}" in changes:
             continue
         if int(code[0][0]) + int(code[0][1]) <= LINES and not re.search(r"^ delete", changes, re.M):
