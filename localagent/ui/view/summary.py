@@ -75,7 +75,8 @@ def draw_summary(
     if brief:
         if event.sources:
             screen.line(labelled([("sources", _sources(event))])[0])
-        screen.line(indented(Text.assemble("took ", _cost(event), style="faint"), 2))
+        if check_only or event.prompt_tokens:  # the output of a command ends with its time
+            screen.line(indented(Text.assemble("took ", _cost(event), style="faint"), 2))
         return
     _draw_outcome(screen, event, report)
     rows = _facts(event, report, undo)

@@ -60,3 +60,10 @@ def test_what_fails_is_the_workspace_and_no_candidate() -> None:
     assert "pytest: 17 passed, 2 failed" in text
     assert "E  the bug" in text
     assert "a bad idea" not in text
+
+
+def test_a_command_that_changed_nothing_has_said_its_time() -> None:
+    event = replace(END, outcome="answered", prompt_tokens=0, completion_tokens=0)
+    assert drawn(event, inside=True, answer_drawn=True) == ""
+    checked = drawn(event, inside=True, answer_drawn=True, is_user_check=True)
+    assert checked == "  took 1.0 s\n"
