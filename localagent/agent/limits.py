@@ -232,8 +232,8 @@ class ForkLimits:
     # Fewer changes of a text than these are checked one by one, unless its server runs already
     least_changes: int = 8
     # Most tests in one fork: first of those that fail, then of those that run the changed lines
-    failing_tests: int = 24
-    round_seconds: float = 0.3  # For the failing tests of one change
+    failing_tests: int = 12
+    round_seconds: float = 0.15  # For the failing tests of one change
     passing_tests: int = 100
     # Most tests to add from one check that refuted a change: those that it broke elsewhere
     watched_tests: int = 20

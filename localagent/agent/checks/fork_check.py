@@ -70,7 +70,9 @@ class ForkCheck:
         can tell whether a change is good.
         """
         self.is_ready = "ready" in (self._server.receive(seconds) or {})
-        failing = [test.id for test in self.base.failing]
+        # Different failures come first, because some tests judge for all.
+        firsts = {test.message: test.id for test in reversed(self.base.failing)}
+        failing = list(dict.fromkeys([*firsts.values(), *(t.id for t in self.base.failing)]))
         # Files that cannot be collected are left out, unless there is nothing else.
         run = ([test for test in failing if "::" in test] or failing)[: FORKS.failing_tests]
         if run and self.is_ready:

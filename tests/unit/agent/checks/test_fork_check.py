@@ -103,7 +103,7 @@ def test_a_fix_of_code_that_ran_at_import_is_a_fix_too() -> None:
     assert verdict.fixed == {"t.py::bad"}
 
 
-@pytest.mark.parametrize(("seconds", "run"), [(0.2, 6), (0.9, 2), (60.0, 1)])
+@pytest.mark.parametrize(("seconds", "run"), [(0.1, 6), (0.45, 2), (60.0, 1)])
 def test_of_slow_tests_some_judge(seconds: float, run: int) -> None:
     tests = tuple(TestResult(f"t.py::bad{n}", "failed") for n in range(6))
     server = FakeServer(reply)
@@ -113,6 +113,15 @@ def test_of_slow_tests_some_judge(seconds: float, run: int) -> None:
     assert check.prepare(1)
     list(check.judge("m.py", BEFORE, [BEFORE.replace("a = 1", "a = 2")]))
     assert len(server.requests[-1]["run"]) == run
+
+
+def test_of_many_failing_tests_different_ones_judge() -> None:
+    messages = ["a"] * 30 + ["b"] * 30 + ["c"]
+    tests = tuple(TestResult(f"t.py::{n}", "failed", m) for n, m in enumerate(messages))
+    server = FakeServer(reply)
+    ForkCheck(server, replace(BASE, tests=tests)).prepare(1)  # type: ignore[arg-type]
+    assert {"t.py::0", "t.py::30", "t.py::60"} <= set(server.requests[0]["run"])
+    assert len(server.requests[0]["run"]) == 12
 
 
 def test_tests_that_a_check_broke_run_from_then_on() -> None:
