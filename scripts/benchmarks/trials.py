@@ -72,10 +72,11 @@ def solve(task: Row, seconds: float, seed: int, *, model: str | None, no_model: 
             command += ["--scripted", str(script)]
         started = time.monotonic()
         code, events = _events(command, tree, environment(task["python"]), seconds + 60)
+        took = round(time.monotonic() - started, 1)
         return {
             "solved": _judge(task, tree),
             "exit_code": code,
-            "seconds": round(time.monotonic() - started, 1),
+            "seconds": took,
             **_figures(events),
         }
 
