@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from localagent.agent.repair.function_text import FunctionText, LineEdit
@@ -17,6 +17,7 @@ from localagent.models.alternatives import TokenPlace
 
 _PIECE = re.compile(r"\s*(?:\w+|\"[^\"]*\"|'[^']*'|[^\w\s])")
 _PROSE = ("#", '"""')  # begin a comment or a docstring
+_EXITS = ("return ", "raise ", "yield ")
 _LEAST = 1e-4  # the least probability in a reply, where more digits are cut off
 
 
@@ -106,13 +107,18 @@ def guard_of(branch: TokenBranch, reply: str) -> str:
     return line if branch.starts and line.endswith(":") else ""
 
 
-def guard_edits(branch: TokenBranch, guard: str, reply: str) -> Iterator[LineEdit]:
-    """The edits that put a guard and one line of its block before a line."""
+def guard_edits(branch: TokenBranch, guard: str, block: Sequence[str]) -> Iterator[LineEdit]:
+    """The edits that put a guard before a line, with one of the statements as its block."""
     inner = " " * (len(guard) - len(guard.lstrip()) + 4)
-    statements = (reply.partition("\n")[0].strip(), "return", "continue")
-    for place, statement in enumerate(s for s in statements if s):
+    for place, statement in enumerate(dict.fromkeys(filter(None, block))):
         lines = (guard, inner + statement)
-        yield LineEdit(branch.number, 0, lines, branch.score - place)
+        yield LineEdit(branch.number, 0, lines, branch.score - place / 2)
+
+
+def exits(function: FunctionText) -> list[str]:
+    """Statements that a guard's block may have: those with which the function ends, and others."""
+    lines = [function.source[number - 1].strip() for number in function.read]
+    return ["return", "continue", *(line for line in lines if line.startswith(_EXITS))]
 
 
 def usable(

@@ -23,6 +23,7 @@ from localagent.agent.repair.suspects import suspicion
 from localagent.agent.repair.token_edits import (
     TokenBranch,
     branches,
+    exits,
     guard_edits,
     guard_of,
     line_end_edits,
@@ -119,8 +120,10 @@ def _lines(reading: _Reading) -> Iterator[Sequence[Draft]]:
         yield [_question(_block(function, b, guards[b]), _keep(bodies, b)) for b in bodies]
     for branch, reply in lines.items():
         reading.edits += line_end_edits(branch, reply)
-    for branch, reply in bodies.items():
-        reading.edits += guard_edits(branch, guards[branch], reply)
+    blocks = [reply.partition("\n")[0].strip() for reply in bodies.values()]
+    for branch, block in zip(bodies, blocks, strict=True):
+        others = [*exits(function), *blocks]
+        reading.edits += guard_edits(branch, guards[branch], [block, *others])
     yield from _batches(reading, SEARCH.alternative_edits)
 
 

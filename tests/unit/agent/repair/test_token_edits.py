@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 
 from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
-from localagent.agent.repair.token_edits import branches, line_end_edits, token_edits, usable
+from localagent.agent.repair.token_edits import (
+    branches,
+    exits,
+    guard_edits,
+    guard_of,
+    line_end_edits,
+    token_edits,
+    usable,
+)
 from localagent.models.alternatives import TokenOption, TokenPlace
 
 TEXT = '''import re
@@ -163,3 +171,15 @@ def test_a_line_may_follow_the_last_one() -> None:
     assert function.before(edit.number) == function.text
     assert function.form(edit) is not None
     assert "        return prices\n        most += 1\n\n    def other" in function.file(edit)
+
+
+def test_the_block_of_a_guard_is_what_the_model_writes_or_how_the_function_ends_elsewhere() -> None:
+    function = read()
+    assert exits(function) == ["return", "continue", "return sum(", "return prices"]
+    (found,) = branches(function, [place_of(function, " return prices", " if")])
+    guard = guard_of(found, " not most:\n")
+    assert guard == "        if not most:"
+    edits = guard_edits(found, guard, ["raise ValueError", *exits(function), "return"])
+    blocks = [edit.lines[1].strip() for edit in usable(function, edits, set())]
+    assert blocks == ["raise ValueError", "return", "continue", "return prices"]
+    assert guard_of(found, " not most") == ""
