@@ -73,6 +73,13 @@ def test_the_chain_has_the_samplers_of_the_request(request_: Request, names: lis
     assert [name for name, _ in library.parts] == names
 
 
+def test_the_penalties_are_those_of_the_library() -> None:
+    """`llama_sampler_init_penalties` takes the vocabulary's size, and the last tokens to count."""
+    library = FakeLibrary()
+    ChainSampler(library, 0, 0, Request((), repeat_penalty=1.05, presence_penalty=1.5))
+    assert library.parts[0][1][1:] == (256, 1.05, 0.0, 1.5)
+
+
 def test_ollama_gets_the_same_sampling() -> None:
     request = Request((), temperature=0.5, min_p=0.01, presence_penalty=1.5, repeat_penalty=1.05)
     _, body = protocol.body(protocol.OllamaModel("m", 4096), request)

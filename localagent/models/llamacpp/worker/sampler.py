@@ -82,7 +82,7 @@ class ChainSampler:
 
     def __init__(self, c: Any, context: int, vocab: int, request: Request) -> None:
         self._c, self._context = c, context
-        self._free = _chain(c, request)
+        self._free = _chain(c, vocab, request)
         self._bound = self._grammar = None
         self._binds = not (request.think or request.trigger)
         if request.grammar is not None:
@@ -92,7 +92,7 @@ class ChainSampler:
             if not self._grammar:
                 c.llama_sampler_free(self._free)
                 raise RequestFailed("backend", "the grammar is not valid GBNF with a rule `root`")
-            self._bound = _chain(c, request, self._grammar)
+            self._bound = _chain(c, vocab, request, self._grammar)
         self._choice = (c.llama_token_data * 1)()
         self._choices = c.llama_token_data_array(data=self._choice, size=1)
 
@@ -131,14 +131,15 @@ class ChainSampler:
             self._c.llama_sampler_free(self._bound)
 
 
-def _chain(c: Any, request: Request, grammar: int | None = None) -> int:
+def _chain(c: Any, vocab: int, request: Request, grammar: int | None = None) -> int:
     parameters = c.llama_sampler_chain_default_params()
     parameters.no_perf = True
     chain: int = c.llama_sampler_chain_init(parameters)
     parts = [] if grammar is None else [grammar]
     if request.penalizes:
         penalties = (request.repeat_penalty, 0.0, request.presence_penalty)
-        parts.append(c.llama_sampler_init_penalties(_PENALIZED, *penalties))
+        size = c.llama_vocab_n_tokens(vocab)
+        parts.append(c.llama_sampler_init_penalties(size, _PENALIZED, *penalties))
     if request.temperature == 0:
         parts.append(c.llama_sampler_init_greedy())
     else:
