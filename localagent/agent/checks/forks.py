@@ -56,6 +56,8 @@ class Forks:
         _, check = self._running.get(mode, (None, None))
         if check is not None and check.alive and check.base is base:
             return check
+        if base.reported:  # the check loads no probe
+            self.give_up()
         if not self._may_start(mode) or not base.failing:
             return None
         yield from self._end(mode)
@@ -72,7 +74,7 @@ class Forks:
         return None
 
     def give_up(self) -> None:
-        """Start no server for the rest of the turn: a real check refuted a verdict."""
+        """Start no server for the rest of the turn: a real check refuted a verdict, for example."""
         self._failures.update(collected=FORKS.starts, fresh=FORKS.starts)
 
     def end(self) -> Iterator[Event]:

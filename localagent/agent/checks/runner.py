@@ -16,7 +16,8 @@ from typing import Any
 
 from localagent.agent.checks.failure_messages import nearness
 from localagent.agent.checks.probe_loading import cannot_load, probe_environment, probed_command
-from localagent.agent.limits import LOOP
+from localagent.agent.checks.reported_failures import reported_failures
+from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.events import Blocked, CheckFinished, CheckStarted, Event, TurnKind, Warned
@@ -53,6 +54,9 @@ class TestResult:
 class CheckResult:
     """The result of one run of the check. `passed` and `failed` count tests; None means unknown.
 
+    Without the probe, `tests` is empty, and `reported` has the failed tests that the output shows;
+    if it shows none, one failed test without an id stands for the check.
+
     `usable` is False if the command itself could not run (not found, no such module). `nearness` is
     the sum of the failing tests' nearness to passing; see `failure_messages.nearness`.
     """
@@ -68,6 +72,7 @@ class CheckResult:
     failed: int | None = None
     usable: bool = True
     nearness: float = 0.0
+    reported: tuple[TestResult, ...] = ()
 
     @property
     def counts(self) -> tuple[bool, int, int]:
@@ -85,7 +90,7 @@ class CheckResult:
     @property
     def failing(self) -> tuple[TestResult, ...]:
         """The failed tests, in the order in which they ran."""
-        return tuple(t for t in self.tests if t.outcome == "failed")
+        return tuple(t for t in self.tests or self.reported if t.outcome == "failed")
 
     @property
     def passing(self) -> frozenset[str]:
@@ -148,7 +153,7 @@ def run_check(
         yield Blocked("network", done.blocked, who)
         yield Warned(f"the sandbox refused to {done.blocked} ({who})")
     turn.ensure_within_limits()
-    result = read_result(command, done, services.redactor.redact)
+    result = read_result(command, done, services.redactor.redact, str(services.workspace.root))
     yield from turn.drain_redactions()
     if not result.ok and services.sandbox.confined:
         hint = closed_port_hint(result.output, services.sandbox.ports)
@@ -187,9 +192,12 @@ def _run(
 
 
 def read_result(
-    command: str, done: CommandResult, redact: Callable[[str], str] = lambda text: text
+    command: str,
+    done: CommandResult,
+    redact: Callable[[str], str] = lambda text: text,
+    root: str = "",
 ) -> CheckResult:
-    """Read a finished check's output; `redact` is applied to all texts of the result."""
+    """Read the output of a check in `root`; `redact` is applied to all texts of the result."""
 
     def clean(text: str) -> str:
         return redact(without_escapes(text))
@@ -207,9 +215,11 @@ def read_result(
         passed, failed = _counts(output)
     # The program that the check runs is missing, so the result says nothing about the code.
     no_runner = re.search(r"No module named '?(pytest|unittest)'?\s*$", output) is not None
+    ok = done.exit_code == 0 and not done.timed_out
+    reported = () if tests or ok or done.timed_out else _reported(output, root)
     return CheckResult(
         command=command,
-        ok=done.exit_code == 0 and not done.timed_out,
+        ok=ok,
         exit_code=done.exit_code,
         timed_out=done.timed_out,
         seconds=done.seconds,
@@ -218,8 +228,19 @@ def read_result(
         passed=passed,
         failed=failed,
         usable=not (done.is_missing or no_runner),
-        nearness=round(sum(nearness(t.message) for t in tests if t.outcome == "failed"), 3),
+        nearness=round(
+            sum(nearness(t.message) for t in tests or reported if t.outcome == "failed"), 3
+        ),
+        reported=reported,
     )
+
+
+def _reported(output: str, root: str) -> tuple[TestResult, ...]:
+    found = reported_failures(output, root)
+    if found:
+        return tuple(TestResult(f.id, "failed", f.message, f.frames) for f in found)
+    tail = "\n".join(output.splitlines()[-SEARCH.failure_output_lines :])
+    return (TestResult("", "failed", tail[-SEARCH.failure_output_chars :]),)
 
 
 def _split_probe(output: str) -> tuple[str, tuple[TestResult, ...]]:

@@ -183,7 +183,9 @@ def _localize(
         turn.ensure_within_limits()
         turn.services.index.refresh()
         paths = targets(turn, named, traced, functions)
-    has_evidence = traced is not None and (traced.failing or names_source(turn, traced))
+    has_evidence = traced is not None and (
+        any(test.id for test in traced.failing) or names_source(turn, traced)
+    )
     if not sources and len(paths) > 1 and not has_evidence:
         first = yield from _choose_file(turn, paths[: SEARCH.choices])
         paths = [first, *(p for p in paths if p != first)]

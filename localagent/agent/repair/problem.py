@@ -174,7 +174,7 @@ def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:
     """The messages of at most `limit` failing tests, in short form; empty if no test fails."""
     if result is None or result.ok:
         return ""
-    failing = result.failing
+    failing = [test for test in result.failing if test.id]
     if not failing:
         tail = result.output.splitlines()[-SEARCH.failure_output_lines :]
         return "\n".join(tail)[: SEARCH.failure_output_chars]
@@ -184,6 +184,6 @@ def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:
 
 def neighbor_paths(path: str, named: Sequence[str], start: CheckResult | None) -> tuple[str, ...]:
     """Other paths for the prompt: documents of the task, its tests, failing tests, other files."""
-    tests = [t.id.split("::")[0] for t in (start.failing if start else ())]
+    tests = [t.id.split("::")[0] for t in (start.failing if start else ()) if t.id]
     others = [*(p for p in named if is_docs(p)), *(p for p in named if is_test(p)), *tests, *named]
     return tuple(p for p in dict.fromkeys(others) if p != path)

@@ -168,7 +168,7 @@ def _promising(
 
 def _stops_collection(result: CheckResult) -> bool:
     """Whether no test could be collected, so that a line that runs at import is at fault."""
-    return not any("::" in test.id for test in result.tests)
+    return bool(result.tests) and not any("::" in test.id for test in result.tests)
 
 
 def _few_changes(problem: Problem, base: Base) -> Iterator[str]:
