@@ -112,6 +112,9 @@ class SearchLimits:
     test_tokens: int = 1200
     passages: int = 50
     failures: int = 3  # Most failing tests in a prompt. A small model works only on the first few.
+    # Most imports from a failing test to a file that it may run: the module that a test is about
+    # rarely imports the fault from farther away.
+    import_distance: int = 3
     failure_output_lines: int = 15
     failure_output_chars: int = 1200
 

@@ -22,6 +22,7 @@ from localagent.agent.limits import FORKS
 from localagent.agent.turn import Turn
 from localagent.core.changes import Change
 from localagent.core.errors import SandboxError
+from localagent.project.python_environment import check_variables
 from localagent.sandbox.base import Command, CommandInput
 
 _MARK = "LOCALAGENT-FORK "
@@ -49,13 +50,14 @@ class ForkServer:
     ) -> None:
         self._turn = turn
         variables = {**probe_environment([], lean=lean), **_PLUGINS, "LOCALAGENT_FORK_SERVER": mode}
+        services = turn.services
         self._input = CommandInput()
         self._command = Command(
             probed_command(check, variables),
             seconds=FORKS.server_seconds,
             memory_bytes=FORKS.memory_bytes,
             output_bytes=FORKS.output_bytes,
-            env=variables,
+            env=check_variables(services.workspace.root) | variables,
             input=self._input,
         )
         self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -64,7 +66,6 @@ class ForkServer:
         self._noise = 0
         self._closed = threading.Event()
         self._open = ExitStack()
-        services = turn.services
         snapshot = services.sandbox.open(services.workspace.root, changes)
         self._snapshot = self._open.enter_context(snapshot)
         self._thread = threading.Thread(target=self._run, name="fork-server", daemon=True)

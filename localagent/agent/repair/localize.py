@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult, run_check
@@ -121,7 +121,7 @@ def trace(
     """Run the check again with executed lines; return `start` if they would locate nothing."""
     sources = [p for p in named if not is_test(p) and not is_docs(p)]
     traced = [p for p in sources or sources_to_trace(turn, start) if language_of(p).can("tracing")]
-    if not traced or not start.failing or (sources and not start.passed):
+    if not traced or not start.tests or not start.failing or (sources and not start.passed):
         return start
     result = yield from run_check(turn, start.command, trace=traced)
     if not turn.services.index.ready():
@@ -131,7 +131,7 @@ def trace(
 
 def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
     """The source files in which executed lines could locate the fault; empty without pytest."""
-    if not start.failing:
+    if not start.tests or not start.failing:
         return []
     index = turn.services.index
     files = index.files() if index.ready() else turn.services.workspace.files()
@@ -208,6 +208,27 @@ def _executed(start: CheckResult | None) -> list[str]:
     return sorted(scores, key=lambda path: (-scores[path], path))
 
 
+def _by_name(paths: Sequence[str]) -> dict[str, list[str]]:
+    """The paths by the names that an import may use: the file's, or the folder's for a package."""
+    by_name: dict[str, list[str]] = {}
+    for path in paths:
+        parts = path.split("/")
+        by_name.setdefault(parts[-1].removesuffix(".py"), []).append(path)
+        if parts[-1] == "__init__.py" and len(parts) > 1:
+            by_name.setdefault(parts[-2], []).append(path)
+    return by_name
+
+
+def _imported_by(turn: Turn, path: str, by_name: Mapping[str, Sequence[str]]) -> set[str]:
+    """The files of `by_name` that a Python file imports itself."""
+    return {
+        other
+        for module in imports(turn.services.workspace, path)
+        for other in by_name.get(module.rpartition(".")[2], ())
+        if other != path and _is_module(other, module)
+    }
+
+
 def _is_module(path: str, module: str) -> bool:
     tail = module.replace(".", "/")
     return any(
@@ -244,15 +265,35 @@ def _match(path: str, known: Collection[str]) -> str:
 
 
 def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
-    """The workspace's files that the failing tests import."""
+    """The workspace's files that the failing tests import, directly or not.
+
+    Files that more of the failing test files reach come first, then nearer files. An `__init__.py`
+    is reached by all imports of its package, so it comes after its modules.
+    """
     tests = dict.fromkeys(t.id.split("::")[0] for t in start.failing) if start is not None else ()
-    return [
-        file
-        for test in tests
-        for module in imports(turn.services.workspace, test)
-        for file in turn.services.index.files()
-        if _is_module(file, module)
-    ]
+    reached: dict[str, list[int]] = {}
+    by_name = _by_name(turn.services.index.files())
+    for test in tests:
+        for path, distance in _reached(turn, test, by_name).items():
+            reached.setdefault(path, []).append(distance)
+    return sorted(
+        reached,
+        key=lambda p: (-len(reached[p]), p.endswith("__init__.py"), min(reached[p])),
+    )
+
+
+def _reached(turn: Turn, test: str, by_name: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """The files that a test imports, directly or not, with their distance in imports."""
+    distances = {test: 0}
+    waiting = [test]
+    for path in waiting:  # grows below
+        if distances[path] == SEARCH.import_distance:
+            break
+        for file in sorted(_imported_by(turn, path, by_name) - distances.keys()):
+            distances[file] = distances[path] + 1
+            waiting.append(file)
+    del distances[test]
+    return distances
 
 
 def imports(workspace: Workspace, path: str) -> list[str]:

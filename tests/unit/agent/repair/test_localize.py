@@ -130,3 +130,14 @@ def test_only_sources_of_traceable_languages_are_traced(shop: Path) -> None:
     traced = ["shop/cart.py", "shop/tax.py", "shop/words.py"]
     assert sources_to_trace(turn, failed()) == traced
     assert sources_to_trace(turn, CheckResult("make", False, 1, False, 0.1, "")) == []
+
+
+def test_the_file_that_all_failing_tests_reach_comes_first(shop: Path) -> None:
+    (shop / "shop/__init__.py").write_text("from shop import words\n")
+    (shop / "tests/test_tax.py").write_text("import shop\nfrom shop.tax import rate\n")
+    tests = (TestResult(f"tests/test_{name}.py::test_it", "failed") for name in ("cart", "tax"))
+    start = CheckResult("make", False, 1, False, 0.1, "", reported=tuple(tests))
+    turn = scripted_turn(shop, "Fix it")
+    assert targets(turn, [], start)[:4] == [
+        *("shop/tax.py", "shop/cart.py", "shop/words.py", "shop/__init__.py")
+    ]
