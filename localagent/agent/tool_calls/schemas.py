@@ -16,7 +16,7 @@ _EDIT = ("old_string", "new_string")
 
 def tool_schemas(tools: ToolSpecs, prompts: Prompts) -> list[dict[str, Any]]:
     """The tools as OpenAI's API has them, with their descriptions from the prompts."""
-    lines = prompts.text("tools/arguments").splitlines()
+    lines = prompts.text("react/arguments").splitlines()
     meanings = {name: text for name, _, text in (line.partition(": ") for line in lines)}
     return [_schema(spec, prompts.text(spec.prompt), meanings) for spec in tools.values()]
 
