@@ -63,9 +63,9 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
         return Schedule([new_function, *writes])
     if not problem.language.can("structural_edit"):
         return Schedule([whole_file, whole_file_again], anew=[whole_file_cases])
-    changes: list[Strategy] = [guided_mutation, mutate, alternatives, quick_infill]
+    changes: list[Strategy] = [guided_mutation, mutate, quick_infill, alternatives]
     if problem.has_forks:  # a small change costs hundredths of a second
-        changes = [mutate, guided_mutation, alternatives, quick_infill]
+        changes = [mutate, guided_mutation, quick_infill, alternatives]
     some_pass = problem.start is not None and bool(problem.start.passed)
     if long or (some_pass and lines > SEARCH.repair_lines):
         return Schedule(
