@@ -105,7 +105,7 @@ def translate(
     word = rest[0] if rest else ""
     if word == "help":
         return [*rest[1:], "--help"] if rest[1:2] else ["--help"]
-    if word == "version" and not rest[1:]:
+    if word == "version" and not rest[1:] and word not in commands:
         return ["--version"]
     if word in commands and word not in _RUN and not prints:
         return _with_directory(before, rest)

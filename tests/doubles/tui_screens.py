@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from difflib import ndiff
 from pathlib import Path
 
 from tmux_terminal import SHELL_PROMPT, Tmux, timeless
@@ -31,7 +32,8 @@ def golden(name: str, terminal: Tmux, start: str = "") -> None:
     while shown != path.read_text(encoding="utf-8") and time.monotonic() < end:
         time.sleep(0.03)
         shown = _screen(terminal, start)
-    assert shown == path.read_text(encoding="utf-8")
+    wanted = path.read_text(encoding="utf-8")
+    assert shown == wanted, "\n".join(ndiff(wanted.splitlines(), shown.splitlines()))
 
 
 def _screen(terminal: Tmux, start: str) -> str:

@@ -153,7 +153,15 @@ def test_not_solved_is_exit_code_1_and_nothing_is_changed(
     before = (workspace_dir / "calc.py").read_bytes()
     script = tmp_path / "wrong.txt"
     script.write_text("--- reply repeat = true\ndef add(a, b):\n    return a * b\n```\n")
-    ended = run("run", "fix add in calc.py", "--check", CHECK, "--scripted", str(script), "--yes")
+    ended = run(
+        "run",
+        "fix add in calc.py",
+        "--check",
+        "grep -q never calc.py",
+        "--scripted",
+        str(script),
+        "--yes",
+    )
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "not solved" in ended.stdout
     assert "nothing was changed" in ended.stdout

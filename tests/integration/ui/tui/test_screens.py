@@ -51,7 +51,7 @@ def test_commands_on_the_front_end(open_terminal: Open, scripted: Script) -> Non
 
 
 def test_every_command_is_in_the_help(open_terminal: Open, scripted: Script) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=40, height=100)
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=40, height=150)
     # No golden text: it grows with each command.
     shown = entered(terminal, "/help", "anything else")
     assert not [c.name for c in COMMANDS if f"\n/{c.name}" not in shown]
