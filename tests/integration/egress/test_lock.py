@@ -15,6 +15,7 @@ from localagent.config.settings import Settings
 from localagent.egress.blocked import BlockedConnection, BlockedConnections
 from tests.doubles.command_line import run_in
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
+from tests.doubles.project_python import project_bin
 
 ROOT = Path(__file__).resolve().parents[3]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
@@ -354,7 +355,7 @@ def test_a_locked_session_still_has_its_sandbox(workspace_dir: Path) -> None:
     """The whole main job inside the lock: candidates are checked in the sandbox."""
     replies = workspace_dir.parent / "replies.txt"
     replies.write_text("--- reply repeat = true\ndef add(a, b):\n    return a + b\n```\n")
-    check = f"{sys.executable} -m pytest -q calc_test.py"
+    check = f"{project_bin() / 'python'} -m pytest -q calc_test.py"
     done = run_in(
         workspace_dir,
         *("run", "fix add in calc.py", "--json", "--yes", "--check", check),

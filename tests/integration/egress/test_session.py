@@ -21,11 +21,13 @@ from typing import Any
 import pytest
 
 from tests.doubles import gguf_file, wire
+from tests.doubles.project_python import project_bin
 from tests.doubles.wire import Job, Sniffed
 
 ROOT = Path(__file__).resolve().parents[3]
 REACH = ROOT / "tests/doubles/reach.py"
-CHECK = f"{sys.executable} -m pytest -q -p no:cacheprovider"
+PYTHON = str(project_bin() / "python")
+CHECK = f"{PYTHON} -m pytest -q -p no:cacheprovider"
 CONFTEST = """
 import telemetry
 
@@ -209,7 +211,7 @@ def silent(jobs: list[Sniffed]) -> None:
 
 def test_the_same_programs_are_seen_where_nothing_holds_them(sniff: Sniff, tmp_path: Path) -> None:
     check, status = sniff(
-        Job([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]),
+        Job([PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider"]),
         Job(["git", "status"]),
     )
     assert "the conftest has tried" in check.out

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from localagent.agent.checks.runner import CheckResult, TestResult, ends_well, r
 from localagent.agent.repair.suspects import suspicion
 from localagent.project.build_commands import find_check
 from localagent.sandbox.base import CommandResult
+from tests.doubles.project_python import project_bin
 
 
 def run_probe(folder: Path, trace: str = "", style: str = "short") -> CheckResult:
@@ -25,7 +25,15 @@ def run_probe(folder: Path, trace: str = "", style: str = "short") -> CheckResul
         "PYTEST_PLUGINS": "localagent_probe",
         "LOCALAGENT_PROBE_TRACE": trace,
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--tb={style}"]
+    command = [
+        str(project_bin() / "python"),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--tb={style}",
+    ]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return read_result("pytest", CommandResult(done.returncode, done.stdout + done.stderr, 0.5))
 
