@@ -77,7 +77,8 @@ def test_commands_on_changes(open_terminal: Open, scripted: Script, workspace_di
 
 
 def test_commands_on_sessions(open_terminal: Open, scripted: Script, workspace_dir: Path) -> None:
-    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=80, height=120)
+    # The path of a temporary folder is long, and must fit into a line.
+    terminal = started(open_terminal, "--scripted", scripted(ANSWER), width=120, height=120)
     entered(terminal, "what does add do?", "took")
     entered(terminal, "and who calls it?", "took")
     entered(terminal, "/compact", "nothing to compact")
