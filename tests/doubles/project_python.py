@@ -31,6 +31,7 @@ def project_bin() -> Path:
         if not os.access(sys.prefix, os.W_OK):  # another user runs the tests with the system's
             return Path(sys.executable).parent
         made = Path(tempfile.mkdtemp(dir=_made(place.parent)))
+        made.chmod(0o755)  # other users run tests, too
         _fill(made)
         with contextlib.suppress(OSError):  # another process was faster
             made.rename(place)
