@@ -16,6 +16,9 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeGuard
 
+from localagent.core.errors import EditError
+from localagent.edits.python_definitions import parse
+
 _OPERATORS = {
     "assertEqual": "==",
     "assertEquals": "==",
@@ -56,12 +59,12 @@ def condense_tests(text: str, failing: Collection[str] = ()) -> str:
     With `failing`, which holds names of test functions, other tests are left out.
     """
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        code = parse(text)
+    except EditError:
         return text
     heads: list[str] = []
     cases: list[_Case] = []
-    for node in _definitions(tree):
+    for node in _definitions(code.body):
         if _is_test(node):
             if not failing or node.name in failing:
                 cases.append(_case(node))
@@ -74,9 +77,9 @@ def condense_tests(text: str, failing: Collection[str] = ()) -> str:
     return "\n".join(dict.fromkeys([*heads, *_merged(cases)])) + "\n"
 
 
-def _definitions(tree: ast.Module) -> Iterable[ast.stmt]:
+def _definitions(body: Sequence[ast.stmt]) -> Iterable[ast.stmt]:
     """The statements of the module and of its test classes."""
-    for node in tree.body:
+    for node in body:
         if isinstance(node, ast.ClassDef) and any(_is_test(each) for each in node.body):
             yield from node.body
         else:

@@ -26,9 +26,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from localagent.agent.checks.runner import CheckResult, TestResult
+from localagent.agent.repair.line_edits import parse
 from localagent.code.symbols import Symbol
 
-_FAILING = 8  # failing tests that count; further ones say the same
+_FAILING = 8  # failing tests that count; more tests say the same
 _PASSING = 300  # passing tests that are compared to the failing ones
 _DIFFERENT = 3  # lines that only the failing test ran, from which on the part is 1
 _LONG = 60  # executed lines from which on the part is 1
@@ -120,10 +121,8 @@ def _executed(evidence: Evidence) -> list[Suspect]:
 
 def _forwards(suspect: Suspect, names: Collection[str]) -> bool:
     """Whether a Python function only passes values on to a function in `names`."""
-    try:
-        nodes = list(ast.walk(ast.parse(textwrap.dedent(suspect.code))))
-    except (SyntaxError, ValueError, RecursionError):
-        return False
+    tree = parse(textwrap.dedent(suspect.code))
+    nodes = list(ast.walk(tree)) if tree is not None else []
     calls = [node.func for node in nodes if isinstance(node, ast.Call)]
     called = {f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "") for f in calls}
     called.discard(suspect.symbol.last)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,3 +143,10 @@ def test_other_texts_do_not_change() -> None:
 @given(st.text())
 def test_any_text(text: str) -> None:
     assert isinstance(condense_tests(text), str)
+
+
+def test_the_projects_escapes_cause_no_warning() -> None:
+    text = 'import re\n\ndef test_a():\n    assert re.match("\\d", "1")\n'
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert condensed(text) == ["import re", "re.match('\\\\d', '1')"]
