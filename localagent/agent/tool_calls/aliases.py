@@ -112,6 +112,25 @@ def cut_off(name: str) -> str:
     return f"the tool call of {name[:40]!r} was cut off, or cannot be read; write it again"
 
 
+def native_match(
+    place: tuple[int, int],
+    name: str,
+    arguments: dict[str, Any] | None,
+    raw: str,
+    tools: ToolSpecs,
+) -> CallMatch:
+    """The match of a native call of the tool that a model calls `name`.
+
+    `arguments` is None for a call that was cut off or cannot be read.
+    """
+    known = canonical(name, tools)
+    if known not in tools:
+        return CallMatch(*place, None, unknown(name, tools), native=True)
+    if arguments is None:
+        return CallMatch(*place, None, cut_off(name), native=True)
+    return CallMatch(*place, tool_call(tools[known], strings(arguments), raw), native=True)
+
+
 def nameless(tools: ToolSpecs) -> str:
     """The message for a call without a tool's name."""
     return (

@@ -12,10 +12,8 @@ from localagent.agent.tool_calls.aliases import (
     CallMatch,
     canonical,
     cut_off,
+    native_match,
     shared_places,
-    strings,
-    tool_call,
-    unknown,
 )
 from localagent.tools.base import ToolSpecs
 
@@ -49,19 +47,16 @@ def python_calls(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
         end = closing.end() if closing else stop
         places = shared_places(match.start(), end, len(calls))
         for place, (name, arguments) in zip(places, calls, strict=True):
-            yield _match(place, name, arguments, text[start:stop], tools)
+            named = _with_names(name, arguments, tools)
+            yield native_match(place, name, named, text[start:stop], tools)
 
 
-def _match(
-    place: tuple[int, int], name: str, arguments: dict[str, Any], raw: str, tools: ToolSpecs
-) -> CallMatch:
-    known = canonical(name, tools)
-    if known not in tools:
-        return CallMatch(*place, None, unknown(name, tools), native=True)
-    spec = tools[known]
-    if "" in arguments:  # a positional argument
-        arguments = {spec.positional or "body": arguments.pop(""), **arguments}
-    return CallMatch(*place, tool_call(spec, strings(arguments), raw), native=True)
+def _with_names(name: str, arguments: dict[str, Any], tools: ToolSpecs) -> dict[str, Any]:
+    """The arguments with the name of a positional one, which is ""."""
+    spec = tools.get(canonical(name, tools))
+    if "" not in arguments or spec is None:
+        return arguments
+    return {spec.positional or "body": arguments.pop(""), **arguments}
 
 
 def _list_end(text: str, start: int) -> int | None:
@@ -132,7 +127,8 @@ def gemma_calls(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
         closing = _GEMMA_END.match(text, reader.position)
         end = closing.end() if closing else reader.position
         raw = text[match.start() : end]
-        yield _match((match.start(), end), match["name"], arguments, raw, tools)
+        named = _with_names(match["name"], arguments, tools)
+        yield native_match((match.start(), end), match["name"], named, raw, tools)
 
 
 class _GemmaReader:

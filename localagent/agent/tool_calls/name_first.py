@@ -15,9 +15,7 @@ from localagent.agent.tool_calls.aliases import (
     CallMatch,
     canonical,
     cut_off,
-    strings,
-    tool_call,
-    unknown,
+    native_match,
 )
 from localagent.agent.tool_calls.json_and_tags import loads, object_end
 from localagent.tools.base import ToolSpecs
@@ -62,15 +60,8 @@ def name_first(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
         arguments = _arguments(text[start:stop]) if stop is not None else None
         if closing := _END.match(text, end):
             end = closing.end()
-        if not known:
-            yield CallMatch(head.start(), end, None, unknown(name, tools), native=True)
-        elif arguments is None:
-            yield CallMatch(head.start(), end, None, cut_off(name), native=True)
-        else:
-            spec, raw = tools[canonical(name, tools)], text[head.start() : end]
-            yield CallMatch(
-                head.start(), end, tool_call(spec, strings(arguments), raw), native=True
-            )
+        raw = text[head.start() : end]
+        yield native_match((head.start(), end), name, arguments, raw, tools)
 
 
 def _arguments(text: str) -> dict[str, Any] | None:

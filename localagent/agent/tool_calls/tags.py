@@ -9,15 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
-from localagent.agent.tool_calls.aliases import (
-    CallMatch,
-    canonical,
-    cut_off,
-    strings,
-    tool_call,
-    unknown,
-)
+from localagent.agent.tool_calls.aliases import CallMatch, native_match
 from localagent.agent.tool_calls.json_and_tags import loads, object_end
 from localagent.tools.base import ToolSpecs
 
@@ -58,18 +52,11 @@ def tags(text: str, tools: ToolSpecs) -> Iterator[CallMatch]:
         arguments, end = _arguments(text, opening.end())
         closing = _CLOSING.match(text, end)
         end = closing.end() if closing else len(text)
-        known = canonical(name, tools)
-        if known not in tools:
-            yield CallMatch(opening.start(), end, None, unknown(name, tools), native=True)
-        elif not closing or arguments is None:
-            yield CallMatch(opening.start(), end, None, cut_off(name), native=True)
-        else:
-            raw = text[opening.start() : end]
-            call = tool_call(tools[known], arguments, raw)
-            yield CallMatch(opening.start(), end, call, native=True)
+        place, raw = (opening.start(), end), text[opening.start() : end]
+        yield native_match(place, name, arguments if closing else None, raw, tools)
 
 
-def _arguments(text: str, start: int) -> tuple[dict[str, str] | None, int]:
+def _arguments(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
     """The arguments from `start` on, and their end; None if a value does not end."""
     brace = re.compile(r"\s*\{").match(text, start)
     if brace:
@@ -78,8 +65,8 @@ def _arguments(text: str, start: int) -> tuple[dict[str, str] | None, int]:
             value = loads(text[brace.end() - 1 : stop]) if stop else None
         except ValueError:
             value = None
-        return (strings(value), stop or start) if isinstance(value, dict) else (None, start)
-    pairs: dict[str, str] = {}
+        return (value, stop or start) if isinstance(value, dict) else (None, start)
+    pairs: dict[str, Any] = {}
     while argument := _ARGUMENT.match(text, start):
         key = next(key for key in argument.groups() if key is not None)
         end = _VALUE_END.search(text, argument.end())
