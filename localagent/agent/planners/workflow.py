@@ -27,6 +27,7 @@ from localagent.agent.repair.localize import (
     paths_in_task,
     suspects,
     targets,
+    task_sources,
     trace,
 )
 from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
@@ -175,7 +176,7 @@ def _localize(
 ) -> Generator[Event, None, tuple[list[str], list[Suspect], CheckResult | None]]:
     """The files to change and their functions, the likeliest first, and the traced check."""
     yield Step("localise", "finding the code to change")
-    sources = [p for p in named if not is_test(p) and not is_docs(p)]
+    sources = task_sources(named)
     traced = (yield from trace(turn, named, start)) if start is not None else None
     functions = suspects(turn, traced)
     paths = targets(turn, named, traced, functions)

@@ -95,6 +95,11 @@ class Board:
         """Record a candidate and the result of its check."""
         self.tried.append(candidate)
 
+    def result_of(self, text: str) -> CheckResult | None:
+        """The result of the last candidate, if that candidate has this text."""
+        last = self.tried[-1] if self.tried else None
+        return last.result if last is not None and last.text == text else None
+
     @property
     def best_score(self) -> tuple[bool, int, int, float]:
         """The best score so far, including the score of the unchanged workspace."""

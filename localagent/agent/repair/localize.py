@@ -86,6 +86,11 @@ def _exists(path: str) -> bool:
         return False
 
 
+def task_sources(named: Sequence[str]) -> list[str]:
+    """The source files among the paths that a task names."""
+    return [p for p in named if not is_test(p) and not is_docs(p)]
+
+
 def targets(
     turn: Turn,
     named: Sequence[str],
@@ -96,7 +101,7 @@ def targets(
 
     `functions` are the suspects, the most suspicious first.
     """
-    sources = [p for p in named if not is_test(p) and not is_docs(p)]
+    sources = task_sources(named)
     if sources:
         return sources
     if named and start is None:
@@ -119,7 +124,7 @@ def trace(
     turn: Turn, named: Sequence[str], start: CheckResult
 ) -> Generator[Event, None, CheckResult]:
     """Run the check again with executed lines; return `start` if they would locate nothing."""
-    sources = [p for p in named if not is_test(p) and not is_docs(p)]
+    sources = task_sources(named)
     traced = [p for p in sources or sources_to_trace(turn, start) if language_of(p).can("tracing")]
     if not traced or not start.tests or not start.failing or (sources and not start.passed):
         return start

@@ -17,7 +17,7 @@ from localagent.edits.textfile import TextFile, encode, with_text
 
 def try_small_changes(
     s: SearchState, drafts: Sequence[Draft]
-) -> Generator[Event, None, Outcome | None]:
+) -> Generator[Event, None, ForkOutcome | None]:
     """Judge drafts of one base in forks, up to the one that passes.
 
     None if no forks work, or if these drafts are too few to start a server.
@@ -43,11 +43,11 @@ def try_small_changes(
         if fresh is not None and fresh is not fork:
             rest = _Batch(s, fresh, base, drafts[0].strategy)
             passed = yield from rest.judge(batch.refused, FORKS.fresh_seconds)
-    return Outcome(passed)
+    return ForkOutcome(passed)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ForkOutcome:
     """The outcome of drafts that forks judged: the candidate that passed the check, if any."""
 
     passed: Candidate | None
@@ -103,8 +103,7 @@ class _Batch:
         s = self._s
         draft = Draft.of_text(self._strategy, verdict.text)
         passed = yield from judge_reply(s, draft, NO_REPLY, in_forks=False)
-        last = s.board.tried[-1] if s.board.tried else None
-        result = last.result if last is not None and last.text == verdict.text else None
+        result = s.board.result_of(verdict.text)
         if passed is not None or result is None or not result.tests or result.timed_out:
             return passed
         self._fork.watch(self._base.result.passing - result.passing)

@@ -73,7 +73,7 @@ def mutate(_turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Dra
 def _one_by_one(problem: Problem, board: Board, base: Base) -> Iterator[Sequence[Draft]]:
     for new in _few_changes(problem, base):
         yield [Draft.of_text(_MUTATE, new)]
-        made = _result_of(board, new)
+        made = board.result_of(new)
         if made and made.counts > base.result.counts:
             break
 
@@ -126,18 +126,12 @@ def _climb(
         changes = guided_mutations(text, lines, _edits(result), failing)
         for new in changes[: _most_checks(result)]:
             yield [Draft.of_text(_GUIDED, new)]
-            made = _result_of(board, new)
+            made = board.result_of(new)
             if made and _is_nearer(problem.path, made, result):
                 text, result = new, made
                 break
             if time.monotonic() > end:
                 return
-
-
-def _result_of(board: Board, text: str) -> CheckResult | None:
-    """The result of the last candidate, if that candidate has this text."""
-    last = board.tried[-1] if board.tried else None
-    return last.result if last is not None and last.text == text else None
 
 
 def _is_nearer(path: str, made: CheckResult, before: CheckResult) -> bool:
