@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from localagent.core.errors import UsageError
 from localagent.core.events import MODES, Mode
 from localagent.models.catalog import manage
+from localagent.models.catalog.sampling_cards import THOUGHT_TOKENS
 from localagent.sandbox.base import network_access
 from localagent.ui.chat.commands.command import SlashCommand, from_words, nothing_after
 from localagent.ui.chat.interface import Completion, Item, Output, PickerChoice
@@ -15,9 +16,6 @@ from localagent.ui.view.format import size
 
 if TYPE_CHECKING:
     from localagent.ui.chat.chat import LiveChat
-
-THOUGHT_TOKENS = 2048
-"""Most tokens of a thought that `/think on` allows where the profile names no number."""
 
 
 def _undo(chat: LiveChat, turn: str) -> Iterator[Item]:
