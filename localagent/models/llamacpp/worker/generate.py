@@ -169,7 +169,9 @@ class Generator:
             return
         began = time.monotonic()
         end = len(run.prompt) - min(1, run.request.max_tokens)
-        lists, first = run.options > 0, self._first_place(run)
+        lists, prompt = run.options > 0, run.request.prompt
+        ends = self.tokenize(run.request).ends if lists else ()
+        first = _first_place(prompt, ends) if isinstance(prompt, RawText) else 1
         slot = self._slots.place(run.memory, max(0, first - 1) if lists else end, shares=run.passes)
         run.slot = slot
         run.reused = slot.held
@@ -185,7 +187,7 @@ class Generator:
         if lists:
             self._read(request_id, run, first - 1, send, cancelled)
             if slot.held == first - 1:
-                self._list_places(request_id, run, send, cancelled)
+                self._list_places(request_id, run, ends, send, cancelled)
         self._read(request_id, run, end, send, cancelled)
         if slot.held < end:
             run.reason = None if run.crowded else "cancelled"
@@ -233,12 +235,19 @@ class Generator:
                 self._report(request_id, run, stop, send)
 
     def _list_places(
-        self, request_id: int, run: ReplyRun, send: Send, cancelled: Cancelled
+        self,
+        request_id: int,
+        run: ReplyRun,
+        ends: Sequence[int],
+        send: Send,
+        cancelled: Cancelled,
     ) -> None:
-        """Read the rest of a raw text; send the likely tokens of each place that was read."""
+        """Read the rest of a raw text; send the likely tokens of each place that was read.
+
+        `ends` are the ends of the text's tokens.
+        """
         slot, prompt = run.slot, run.prompt
         assert slot is not None
-        ends = self.tokenize(run.request).ends
         ends = (*ends, ends[-1])  # the place after the text is empty
         most = min(run.options, MOST_OPTIONS)
         places: list[TokenPlace] = []
@@ -258,14 +267,6 @@ class Generator:
                 places.append(TokenPlace(n, ends[n - 1], ends[n], options))
             self._report(request_id, run, stop, send)
         send(_chunk(request_id, run, Text(dump_places(places))))
-
-    def _first_place(self, run: ReplyRun) -> int:
-        """The first token of a raw text whose likely tokens are wanted; at least the second one."""
-        prompt = run.request.prompt
-        if not run.options or not isinstance(prompt, RawText):
-            return 1
-        ends = self.tokenize(run.request).ends
-        return next((n for n in range(1, len(ends)) if ends[n - 1] >= prompt.start), len(ends))
 
     def _step(
         self, request_id: int, active: Sequence[ReplyRun], send: Send, cancelled: Cancelled
@@ -441,6 +442,12 @@ class Generator:
         # Most templates write the BOS token themselves, where the model has one.
         begin = list(self._llm.begin) if first else []
         return tokens if tokens[: len(begin)] == begin else begin + tokens
+
+
+def _first_place(prompt: RawText, ends: Sequence[int]) -> int:
+    """The first token of a raw text whose likely tokens are wanted; at least the second one."""
+    wanted = (n for n in range(1, len(ends)) if ends[n - 1] >= prompt.start)
+    return next(wanted, len(ends))
 
 
 def _chunk(
