@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import re
 
-_PAIRS = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<seed:think>", "</seed:think>"),
-    (r"\[THINK\]", r"\[/THINK\]"),
-    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
-    (r"<\|channel>thought", r"<channel\|>"),
-    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
-    ("Here are my reasoning steps:", r"\[BEGIN FINAL RESPONSE\]"),
+from localagent.core.messages import THOUGHT_MARKERS
+
+_MARKED = "|".join(
+    rf"{re.escape(start)}.*?(?:{re.escape(end)}|\Z)" for start, end in THOUGHT_MARKERS
 )
-_MARKED = "|".join(rf"{start}.*?(?:{end}|\Z)" for start, end in _PAIRS)
 # gpt-oss: messages on the channel `analysis`, and the header of the message after them. A worker
 # that leaves control tokens out leaves the words of the headers.
 _ANALYSIS = (

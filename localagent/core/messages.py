@@ -9,6 +9,19 @@ Role = Literal["system", "user", "assistant", "tool"]
 """Who says a message; a "tool" gives the result of a native tool call."""
 
 
+THOUGHT_MARKERS = (
+    ("<think>", "</think>"),
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
+    ("<thinking>", "</thinking>"),
+    ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
+)
+"""The markers around a thought in the families that have them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message; `content` is plain text. `asked` is the prompt that an answer replies to.

@@ -12,10 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from localagent.core.messages import Message
+from localagent.core.messages import THOUGHT_MARKERS, Message
 from localagent.models.chat_templates.form import DATE, TemplateForm, Variable
 from localagent.models.chat_templates.jinja import JinjaTemplate, TemplateFailed
-from localagent.models.chat_templates.probe_calls import MARKER, TOOLS, common_start, with_calls
+from localagent.models.chat_templates.probe_calls import (
+    MARKER,
+    TOOLS,
+    common_start,
+    tool_calls,
+    with_calls,
+)
 from localagent.models.chat_templates.render import PromptRenderer
 
 _TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -28,18 +34,6 @@ _SWITCHES: Mapping[str, tuple[Variable, Variable]] = {
     "thinking_budget": (None, 0),
     "thinking_mode": ("thinking", "chat"),
 }
-# The markers around a thought, for templates that only cut thoughts off.
-_THOUGHTS = (
-    ("<think>", "</think>"),
-    ("[THINK]", "[/THINK]"),
-    ("<seed:think>", "</seed:think>"),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),
-    ("<|channel>thought", "<channel|>"),
-    ("<|inner_prefix|>", "<|inner_suffix|>"),
-    ("<thinking>", "</thinking>"),
-    ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
-)
-
 _CONVERSATION = (
     Message("system", "Qsystem"),
     Message("user", "Qtask"),
@@ -206,8 +200,7 @@ def _thought_markers(
 
 def _thoughtful() -> Iterator[dict[str, Any]]:
     """Replies with a thought, in the ways that templates know."""
-    function = {"name": "read", "arguments": {"path": "Qpath"}}
-    calls = [{"id": "call00000", "type": "function", "function": function}]
+    calls = tool_calls(["read"], 0, {"path": "Qpath"})
     for key in ("reasoning_content", "thinking", "reasoning"):
         yield {"role": "assistant", "content": "Qanswer", key: "Qthought"}
         yield {"role": "assistant", "content": "", key: "Qthought", "tool_calls": calls}
@@ -215,7 +208,7 @@ def _thoughtful() -> Iterator[dict[str, Any]]:
 
 def _known_markers(prompt: str, source: str) -> tuple[str, str]:
     """The markers that the prompt ends with, or that the template's source has; or ("", "")."""
-    for start, end in _THOUGHTS:
+    for start, end in THOUGHT_MARKERS:
         if prompt.rstrip().endswith(start) or end in source:
             return start, end
     return "", ""
