@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from localagent.agent.checks.failure_messages import condense
 from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
+from localagent.agent.repair.suspects import suspicion
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.code.languages import Language, fence_info, language_of
@@ -19,6 +21,8 @@ from localagent.context.test_cases import condense_tests
 from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
+
+_Function = TypeVar("_Function")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,31 @@ def _clip(turn: Turn, text: str, tokens: int) -> str:
     if fit < 4:
         return ""
     return "\n".join([*lines[:fit], f"… ({len(lines) - fit} more lines are not shown)", "```"])
+
+
+def likeliest(
+    turn: Turn,
+    problem: Problem,
+    result: CheckResult | None,
+    functions: Iterable[_Function],
+    describe: Callable[[_Function], tuple[str, range]],
+) -> list[_Function]:
+    """The functions of the file that may be at fault, the likeliest of them, in their order.
+
+    `describe` gives a function's name and lines. `problem.functions` come first. Without executed
+    lines, the order is how often the task and the failing tests name a function.
+    """
+    lines = suspicion(result).get(problem.path, {}) if result else {}
+    words = turn.prompt + "".join(t.message + t.id for t in (result.failing if result else ()))
+
+    def score(function: _Function) -> tuple[float, int]:
+        name, own = describe(function)
+        suspicious = max((lines.get(n, 0.0) for n in own), default=0.0)
+        return suspicious, words.count(name.rpartition(".")[2])
+
+    ranked = sorted(functions, key=score, reverse=True)
+    ranked.sort(key=lambda function: problem.place_of(describe(function)[0]))
+    return [f for f in ranked if score(f) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
 
 
 def failures(result: CheckResult | None, limit: int = SEARCH.failures) -> str:

@@ -14,9 +14,8 @@ from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft, best_text, sample_request
 from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.line_edits import Function, parse
-from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.problem import Problem, likeliest
 from localagent.agent.repair.strategies.infill import must_hold
-from localagent.agent.repair.suspects import suspicion
 from localagent.agent.turn import Turn
 from localagent.models.base import Request
 
@@ -62,24 +61,11 @@ def _drafts(
 def _suspects(
     turn: Turn, problem: Problem, text: str, result: CheckResult | None
 ) -> Sequence[Function]:
-    """The functions that may be at fault, the most suspicious first.
-
-    Without executed lines, the order is how often the task and the failing tests name a function.
-    """
+    """The functions that may be at fault, the most suspicious first."""
     tree = parse(text)
-    if tree is None:
-        return []
-    lines = suspicion(result).get(problem.path, {}) if result else {}
-    words = turn.prompt + "".join(t.message + t.id for t in (result.failing if result else ()))
-
-    def score(function: Function) -> tuple[float, int]:
-        inside = (lines.get(n, 0.0) for n in _lines_of(function))
-        return (max(inside, default=0.0), words.count(function.name))
-
-    functions = [n for n in ast.walk(tree) if isinstance(n, Function) and _is_multiline(n)]
-    ranked = sorted(functions, key=score, reverse=True)
-    ranked.sort(key=lambda function: problem.place_of(function.name))
-    return [f for f in ranked if score(f) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
+    nodes = ast.walk(tree) if tree is not None else ()
+    functions = [node for node in nodes if isinstance(node, Function) and _is_multiline(node)]
+    return likeliest(turn, problem, result, functions, lambda f: (f.name, _lines_of(f)))
 
 
 def _is_multiline(function: Function) -> bool:

@@ -13,8 +13,7 @@ from localagent.agent.intent import new_function as function_of_step
 from localagent.agent.intent import step_text
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft, sample_request
-from localagent.agent.repair.problem import Problem, context_messages
-from localagent.agent.repair.suspects import suspicion
+from localagent.agent.repair.problem import Problem, context_messages, likeliest
 from localagent.agent.turn import Turn
 from localagent.code.symbols import Symbol
 from localagent.core.messages import Message
@@ -81,22 +80,11 @@ def _request(
 
 
 def _suspects(turn: Turn, problem: Problem) -> list[Symbol]:
-    """The file's functions that may be at fault, the most suspicious first.
-
-    Without executed lines, the order is how often the task and the failing tests name a function.
-    """
+    """The file's functions that may be at fault, the most suspicious first."""
     symbols = [s for s in turn.services.index.symbols(problem.path) if s.kind != "class"]
-    start = problem.start
-    lines = suspicion(start).get(problem.path, {}) if start else {}
-    words = turn.prompt + "".join(t.message + t.id for t in (start.failing if start else ()))
-
-    def score(symbol: Symbol) -> tuple[float, int]:
-        inside = [lines.get(n, 0.0) for n in range(symbol.line, symbol.end_line + 1)]
-        return (max(inside, default=0.0), words.count(symbol.name.split(".")[-1]))
-
-    ranked = sorted(symbols, key=score, reverse=True)
-    ranked.sort(key=lambda symbol: problem.place_of(symbol.name))
-    return [s for s in ranked if score(s) > (0.0, 0)][: SEARCH.functions] or ranked[:1]
+    return likeliest(
+        turn, problem, problem.start, symbols, lambda s: (s.name, range(s.line, s.end_line + 1))
+    )
 
 
 def _replacing(problem: Problem, symbol: Symbol) -> Callable[[str], list[str]]:
