@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,16 +135,21 @@ def _is_of_git(path: str, repositories: set[str]) -> bool:
 def _bare_repositories(changes: Sequence[Change], root: Path) -> set[str]:
     """The folders below the root that are repositories by themselves, whose settings git obeys."""
     paths = {change.path for change in changes if change.kind != "absent"}
+    parts = ("HEAD", "objects", "refs")
+    return {
+        folder
+        for folder in _folders_above(paths)
+        if all(f"{folder}/{p}" in paths or (root / folder / p).exists() for p in parts)
+    }
+
+
+def _folders_above(paths: Iterable[str]) -> set[str]:
+    """All folders above the paths, without the root."""
     folders: set[str] = set()
     for path in paths:
         while (path := path.rpartition("/")[0]) and path not in folders:
             folders.add(path)
-    parts = ("HEAD", "objects", "refs")
-    return {
-        folder
-        for folder in folders
-        if all(f"{folder}/{p}" in paths or (root / folder / p).exists() for p in parts)
-    }
+    return folders
 
 
 def _denied(changes: Sequence[Change], git: Sequence[Change], context: ToolContext) -> set[str]:
@@ -153,10 +158,7 @@ def _denied(changes: Sequence[Change], git: Sequence[Change], context: ToolConte
     A folder is not removed or replaced if anything in it stays, such as a file of git's (`git`).
     """
     denied = {change.path for change in changes if context.denies(change.path)}
-    around: set[str] = set()
-    for path in [*denied, *(change.path for change in git)]:
-        while (path := path.rpartition("/")[0]) and path not in around:
-            around.add(path)
+    around = _folders_above([*denied, *(change.path for change in git)])
     return denied | {c.path for c in changes if c.kind != "dir" and c.path in around}
 
 
@@ -208,17 +210,16 @@ def _messages(
     if git.kept:
         lines.append(f"git: {', '.join(git.kept[:_MAX_CHANGES])}")
     if git.left:
-        some = ", ".join(map(_one_line, git.left[:_MAX_DROPPED]))
-        more = f" and {len(git.left) - _MAX_DROPPED} more" if len(git.left) > _MAX_DROPPED else ""
-        lines.append(f"changes to git's own files were not kept: {some}{more}")
+        some = _listed([*map(_one_line, git.left)], _MAX_DROPPED)
+        lines.append(f"changes to git's own files were not kept: {some}")
     if denied:
         lines.append(f"not kept, as no tool may change it: {_listed([*map(_one_line, denied)])}")
     return "\n".join(lines)
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_CHANGES} more" if len(names) > _MAX_CHANGES else ""
-    return f"{', '.join(names[:_MAX_CHANGES])}{more}"
+def _listed(names: Sequence[str], most: int = _MAX_CHANGES) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def _one_line(name: str) -> str:
