@@ -6,8 +6,6 @@ with a sentence for words that mean nothing here.
 
 from __future__ import annotations
 
-import difflib
-import shlex
 from collections.abc import Sequence
 
 from localagent.core.errors import UsageError
@@ -191,6 +189,9 @@ def _with_directory(before: list[str], rest: list[str]) -> list[str]:
 
 def _refuse(word: str, rest: Sequence[str], commands: Sequence[str]) -> None:
     """Raise UsageError for an unknown command that deserves more than a list of commands."""
+    import difflib
+    import shlex
+
     near = difflib.get_close_matches(word, commands, 1, 0.75)
     if near:
         raise UsageError(f"localagent has no command {word!r}", f"did you mean {near[0]}?")
