@@ -158,14 +158,15 @@ class SafeDir:
             path, mode = self._unlocked.popitem()
             *parents, name = path.split("/")
             with suppress(OSError):  # the path was deleted
-                folder = self._descend(parents, unlock=False)
+                assert self._fd is not None
+                folder = _descend(os.dup(self._fd), parents)
                 try:
                     set_mode(folder, name, mode)
                 finally:
                     os.close(folder)
 
-    def _descend(self, parts: list[str], *, unlock: bool = True) -> int:
-        """Open the folder at the path `parts`; with `unlock`, also without permissions."""
+    def _descend(self, parts: list[str]) -> int:
+        """Open the folder at the path `parts`, also without permissions."""
         assert self._fd is not None
         fd = os.dup(self._fd)
         try:
@@ -177,7 +178,7 @@ class SafeDir:
                         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), part)
                 except PermissionError:
                     path = "/".join(parts[: number + 1])
-                    if not unlock or not self._unlock(fd, part, path, stat.S_IRWXU):
+                    if not self._unlock(fd, part, path, stat.S_IRWXU):
                         raise
                     below = os.open(part, _FOLDER, dir_fd=fd)
                 os.close(fd)
