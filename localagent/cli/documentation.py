@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from localagent.cli.options import Commands
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
+_SUFFIXES = (".md", ".json")
 _SHELLS = ("bash", "zsh", "fish")
 _COMPLETION = """\
 to use it:
@@ -47,9 +49,13 @@ def register(commands: Commands) -> None:
 
 
 def docs(args: argparse.Namespace) -> CliResult:
-    """Print one page, or list all pages: first guides, then decision records."""
-    files = sorted(FOLDER.rglob("*.md"), key=lambda path: (len(path.parts), path))
-    pages = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in files}
+    """Print one page or file, or list all: first guides, then decision records and examples."""
+    files = sorted(FOLDER.rglob("*.*"), key=lambda path: (len(path.parts), path))
+    pages = {
+        path.relative_to(FOLDER).as_posix().removesuffix(".md"): path
+        for path in files
+        if path.suffix in _SUFFIXES
+    }
     if args.page is None:
         return CliResult(
             [Output("table", rows=tuple((name, _title(path)) for name, path in pages.items()))]
@@ -62,7 +68,9 @@ def docs(args: argparse.Namespace) -> CliResult:
 
 def _title(path: Path) -> str:
     with path.open(encoding="utf-8") as file:
-        return file.readline().lstrip("# ").strip()
+        if path.suffix == ".json":
+            return str(json.load(file)["title"])
+        return file.readline().lstrip("/# ").strip()
 
 
 def completion(args: argparse.Namespace) -> CliResult:

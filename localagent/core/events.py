@@ -12,6 +12,10 @@ import types
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+EVENTS_VERSION = 1
+"""The version of the JSON form. It rises if a program that reads the present form would fail; new
+events and new fields do not raise it. `docs/events.schema.json` is the form's JSON Schema."""
+
 Outcome = Literal[
     "solved",  # a check passed
     "answered",  # nothing was changed and nothing needed checking
@@ -35,7 +39,8 @@ MODES: tuple[Mode, ...] = ("plan", "ask", "auto-edit", "auto")
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
     """The first event of every run. `read_only`: another session holds the workspace. `egress` is
-    the state of the egress lock, or "". `ports` of this machine are open to commands."""
+    the state of the egress lock, or "". `ports` of this machine are open to commands. `events` is
+    the version of the events' JSON form."""
 
     session: str
     workspace: str
@@ -48,6 +53,7 @@ class SessionStarted:
     resumed: bool = False
     egress: str = ""
     ports: list[int] = field(default_factory=list)
+    events: int = EVENTS_VERSION
 
 
 @dataclass(frozen=True, slots=True)
