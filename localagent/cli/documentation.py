@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from localagent.cli.options import Commands
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
-_SUFFIXES = (".md", ".json")
+_SUFFIXES = (".md", ".json", ".yml", ".yaml", ".groovy", ".containerfile")
 _SHELLS = ("bash", "zsh", "fish")
 _COMPLETION = """\
 to use it:

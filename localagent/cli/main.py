@@ -14,6 +14,7 @@ from localagent import __version__
 from localagent.cli import (
     audit,
     chat,
+    ci,
     commit_message,
     config,
     context,
@@ -69,7 +70,7 @@ exit codes:
 
 
 _COMMANDS = (
-    *(run, sessions, commit_message, search, context, index, models),
+    *(run, ci, sessions, commit_message, search, context, index, models),
     *(permissions, config, init, prompts, trust, doctor, audit, documentation),
 )
 """The modules that register commands, in the order of the help text."""

@@ -84,11 +84,6 @@ def register(commands: Commands) -> None:
         help="run a command of localagent commands list, with TASK as its arguments",
     )
     parser.add_argument(
-        "--yes",
-        action="store_true",
-        help="answer yes to every question except showing secrets; denied stays denied",
-    )
-    parser.add_argument(
         "--resume", metavar="ID", help="continue a session; TASK may then be left out"
     )
     parser.add_argument(
@@ -97,25 +92,35 @@ def register(commands: Commands) -> None:
         action="store_true",
         help="continue the last session here",
     )
+    add_run_options(parser)
+    add_plain(parser)
+    add_json(parser, "write the events to stdout, one JSON object a line")
+    add_directory(parser)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a run of one task: permission, limits, seed and session."""
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="answer yes to every question except showing secrets; denied stays denied",
+    )
     add_setting(parser, "max_seconds", "N")
     add_setting(parser, "max_tokens", "N")
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="for the model's choices (default: 0)"
     )
     add_session_options(parser)
-    add_plain(parser)
-    add_json(parser, "write the events to stdout, one JSON object a line")
-    add_directory(parser)
 
 
 def execute(args: argparse.Namespace) -> CliResult:
     """Carry out the task, and return the exit code of its turn."""
-    task = "" if args.command else _task(args)
+    task = "" if args.command else read_task(args)
     piped = args.task == ["-"]
     interactive = args.console.interactive and not (args.json or piped)
     with Interrupts() as interrupts, ExitStack() as stack:
         try:
-            project = _project(args)
+            project = open_project(args)
             if args.latest:
                 args.resume = _latest_session(args, project)
             if interactive:
@@ -126,7 +131,7 @@ def execute(args: argparse.Namespace) -> CliResult:
             if command is not None:
                 task = command.task(_stdin() if piped else args.task)
             view, asker = _front_end(args, interrupts.read_line if interactive else None, stack)
-            session = stack.enter_context(_open(project, args, interactive))
+            session = stack.enter_context(open_run(project, args, interactive))
             interrupts.cancel = session.cancel
             args.transcript = sessions_dir() / session.id
             typed = task or _unfinished(session, args.resume)
@@ -178,7 +183,7 @@ def _answer(session: Session, question: Question, asker: Asker, interrupts: Inte
         interrupts.asking = False
 
 
-def _task(args: argparse.Namespace) -> str:
+def read_task(args: argparse.Namespace) -> str:
     """Return the task; "" means the unfinished task of a resumed session. Raises UsageError."""
     if len(args.task) > 1:
         quoted = shlex.quote(" ".join(args.task))
@@ -219,12 +224,16 @@ def _with_piped_text(session: Session, typed: str, text: str) -> str:
     return session.services.prompts.render("workflow/piped", task=typed, text=text).strip()
 
 
-def _project(args: argparse.Namespace) -> Project:
-    """Open the project, with flags as settings. Raises ConfigError and WorkspaceError."""
+def open_project(args: argparse.Namespace, **settings: str) -> Project:
+    """Open the project, with flags and `settings` as its settings.
+
+    Raises ConfigError and WorkspaceError.
+    """
     from localagent.project.project import Project
 
     refuse_home(args.directory)
-    return Project.open(args.directory, {key: getattr(args, key) for key in _SETTINGS})
+    flags = {key: getattr(args, key) for key in _SETTINGS}
+    return Project.open(args.directory, {**flags, **settings})
 
 
 def _command(project: Project, name: str) -> PromptCommand:
@@ -249,7 +258,8 @@ def _unfinished(session: Session, name: str) -> str:
     return session.unfinished
 
 
-def _open(project: Project, args: argparse.Namespace, interactive: bool) -> Session:
+def open_run(project: Project, args: argparse.Namespace, interactive: bool) -> Session:
+    """Open the session of a run with the options of the command line."""
     from localagent.session.factory import RunOptions, open_session
 
     options = RunOptions(args.yes, args.resume, args.seed, interactive, args.scripted)

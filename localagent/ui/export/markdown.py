@@ -28,7 +28,7 @@ def markdown(outline: Outline) -> str:
 
 
 def _document(outline: Outline) -> Iterator[str]:
-    yield f"# {_safe(' '.join(outline.title.split()))}"
+    yield f"# {harmless(' '.join(outline.title.split()))}"
     yield ""
     for name, value in outline.facts:
         fence = _fence(value) if "`" in value else "`"
@@ -37,30 +37,34 @@ def _document(outline: Outline) -> Iterator[str]:
         yield ""
         yield f"## {turn.number}"
         yield ""
-        yield from (f"> {_safe(line)}".rstrip() for line in turn.prompt.strip().splitlines())
+        yield from (f"> {harmless(line)}".rstrip() for line in turn.prompt.strip().splitlines())
         for item in turn.items:
             yield ""
             yield from _item(item)
         if turn.end:
             yield ""
-            yield f"**{_safe(turn.end)}**"
+            yield f"**{harmless(turn.end)}**"
 
 
 def _item(item: TurnItem) -> Iterator[str]:
     if item.kind == "reply":
-        yield _safe(item.body.strip())
+        yield harmless(item.body.strip())
     elif not item.body.strip():
-        yield f"- {_safe(' '.join(item.head.split()))}"
+        yield f"- {harmless(' '.join(item.head.split()))}"
     else:
-        language = "diff" if item.kind == "diff" else "text"
-        fence = _fence(item.body)
-        yield f"<details><summary>{html.escape(' '.join(item.head.split()))}</summary>"
-        yield ""
-        yield f"{fence}{language}"
-        yield item.body.strip("\n")
-        yield fence
-        yield ""
-        yield "</details>"
+        yield from folded(item.head, item.body, "diff" if item.kind == "diff" else "text")
+
+
+def folded(head: str, body: str, language: str) -> Iterator[str]:
+    """Write a block of text that is folded below one line."""
+    fence = _fence(body)
+    yield f"<details><summary>{html.escape(' '.join(head.split()))}</summary>"
+    yield ""
+    yield f"{fence}{language}"
+    yield body.strip("\n")
+    yield fence
+    yield ""
+    yield "</details>"
 
 
 def _fence(text: str) -> str:
@@ -69,7 +73,7 @@ def _fence(text: str) -> str:
     return "`" * max(3, longest + 1)
 
 
-def _safe(text: str) -> str:
+def harmless(text: str) -> str:
     """Return Markdown from which a viewer loads and runs nothing; code looks unchanged.
 
     Blocks get a fence that their content cannot close. A span of code is safe even if a viewer

@@ -31,6 +31,7 @@ from localagent.ui.view.theme import rich_theme
 
 ERASE = "\r\x1b[2K"
 NARROWEST = 8  # columns that a text gets even if its label leaves no room
+_LOG_WIDTH = 120
 _REDRAW_SECONDS = 0.1  # shortest time between two redraws of the live line
 _TICK_SECONDS = 0.25
 _ELAPSED_AFTER_SECONDS = 3.0  # a status that lasts longer shows its duration
@@ -304,6 +305,21 @@ def terminal_screen(stream: TextIO, *, plain: bool = False) -> Screen:
         _measure(console, stream)
     redraws = terminal and not console.is_dumb_terminal and not console.legacy_windows
     return Screen(console, live=redraws and not plain, symbols=symbols_for(console.encoding))
+
+
+def log_screen(stream: TextIO, *, color: bool) -> Screen:
+    """Return a screen for a log, which has `_LOG_WIDTH` columns and redraws nothing."""
+    console = Console(
+        file=stream,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        soft_wrap=False,
+        width=_LOG_WIDTH,
+    )
+    return Screen(console, live=False, symbols=symbols_for(console.encoding))
 
 
 def _measure(console: Console, stream: TextIO) -> None:

@@ -21,7 +21,7 @@ from localagent.core.events import (
 )
 from localagent.history.sessions.transcript import StoredEvent, Transcript
 from localagent.ui.export import FORMATS, export_session
-from localagent.ui.export.markdown import _safe
+from localagent.ui.export.markdown import harmless
 
 RECORDINGS = sorted((Path(__file__).resolve().parents[3] / "golden" / "recordings").glob("*.jsonl"))
 HOSTILE = (
@@ -129,7 +129,7 @@ def test_markdown_keeps_code_and_defuses_the_rest(hostile: Transcript) -> None:
 )
 def test_nothing_is_loaded_by_a_trick_with_code(text: str) -> None:
     """Outside of fences that it made itself, the export has no tag and no image."""
-    safe = _safe(text)
+    safe = harmless(text)
     fence = ""
     for line in safe.splitlines():
         if fence:
