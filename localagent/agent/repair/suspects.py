@@ -5,6 +5,7 @@ The score of a function is a weighted sum of evidence. Each part is a number fro
 - difference: The most similar passing test did not run some lines that a failing test ran (nearest
   neighbor; Renieris and Reiss, 2003).
 - spectrum: Few passing tests ran the lines that failing tests ran (DStar).
+- coverage: Many of the failing tests ran the function, because one fault is likelier than several.
 - traceback: The function is in the traceback of a failing test, near the error.
 - words: Rare words of the task, the tests' names and the messages are in its name and code.
 - length: Failing tests ran many of its lines.
@@ -37,6 +38,7 @@ _LONG = 60  # executed lines from which on the part is 1
 WEIGHTS = {
     "difference": 2.0,
     "spectrum": 1.0,
+    "coverage": 2.0,
     "traceback": 1.2,
     "name and task": 1.2,
     "class and task": 1.5,
@@ -91,6 +93,7 @@ def rank_functions(evidence: Evidence) -> list[Suspect]:
     suspects = _executed(evidence)
     failing = evidence.result.failing[:_FAILING]
     _add_spectrum(suspects, evidence.result)
+    _add_coverage(suspects, evidence.result.failing)
     _add_differences(suspects, evidence.result, failing)
     _add_tracebacks(suspects, failing)
     _add_words(suspects, evidence.task, failing)
@@ -134,6 +137,13 @@ def _add_spectrum(suspects: Sequence[Suspect], result: CheckResult) -> None:
     for suspect in suspects:
         lines = scores.get(suspect.symbol.path, {})
         suspect.parts["spectrum"] = max(lines.get(n, 0.0) for n in suspect.lines)
+
+
+def _add_coverage(suspects: Sequence[Suspect], failing: Sequence[TestResult]) -> None:
+    for suspect in suspects:
+        lines = set(suspect.lines)
+        ran = sum(not lines.isdisjoint(test.lines.get(suspect.symbol.path, ())) for test in failing)
+        suspect.parts["coverage"] = ran / len(failing)
 
 
 def suspicion(result: CheckResult) -> dict[str, dict[int, float]]:
