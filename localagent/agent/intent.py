@@ -17,10 +17,18 @@ _QUESTION = re.compile(
     r"|has|have|will|explain|describe|summari[sz]e|tell me|show me|list|find|compare|review)\b",
     re.I,
 )
-_CHANGE = re.compile(
-    r"\b(implement|fix|repair|add|change|make|write|create|update|rename|remove|delete|refactor"
-    r"|replace|rewrite|correct|move|convert|extend|port|translate|handle|support|solve|complete"
-    r"|build|generate|edit|modify|improve|optimi[sz]e|let)\b",
+_CHANGES = (
+    "implement|fix|repair|add|change|make|write|create|update|rename|remove|delete|refactor|replace"
+    "|rewrite|correct|move|convert|extend|port|translate|handle|support|solve|complete|build"
+    "|generate|edit|modify|improve|optimi[sz]e|let"
+)
+_CHANGE = re.compile(rf"\b({_CHANGES})\b", re.I)
+# Verbs that ask for a change where they begin the request, as in a commit's subject
+_IMPERATIVE = re.compile(
+    rf"^({_CHANGES}|accept|adjust|allow|apply|avoid|bug|bugfix|catch|clear|disable|do not|document"
+    r"|don't|drop|enable|ensure|escape|exclude|ignore|include|keep|merge|parse|pass|prevent|raise"
+    r"|reject|respect|restore|return|revert|round|set|simplify|skip|sort|split|stop|strip|switch"
+    r"|treat|unescape|use|validate|wrap)(s|es|d|ed)?\b",
     re.I,
 )
 _ASKS = re.compile(r"\?(\s|$)")  # "And 500? In one sentence."
@@ -41,7 +49,7 @@ def classify(prompt: str) -> Kind:
     text = prompt.strip()
     plain = _POLITE.sub("", text)
     polite = plain != text
-    if _CHANGE.match(plain):
+    if _IMPERATIVE.match(plain):
         return "edit"
     if (_QUESTION.match(text) or text.endswith("?")) and not polite:
         return "answer"
