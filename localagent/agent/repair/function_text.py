@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from localagent.agent.repair.line_edits import Function, parse
+from localagent.agent.repair.parsed_text import Function, parse
 
 STRING = 0.1
 """The weight of a place in a string: most strings are messages that no test reads."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.function_text import docstring_lines, enclosing
-from localagent.agent.repair.line_edits import Function, parse
+from localagent.agent.repair.parsed_text import Function, parse
 from localagent.models.base import Infill
 
 

@@ -7,19 +7,16 @@ lookup of a missing key or index. An edit does not change the text around it.
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
 
 from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
+from localagent.agent.repair.parsed_text import Function, ParsedText, lines_of
 
 LOOKUP = -4
 """The rank of a mutant that replaces a lookup by a call."""
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,8 @@ class SourceLine:
     `variables` are the enclosing function's variables, the nearest first. `recursive` is that
     function's name if a recursive call is likely, or "". `lookup_fails` says that a key or index on
     this line was missing in a test. `attributes` are the attributes of `self`,
-    and `callables` the file's functions as the line may call them.
+    `callables` the functions of the file as the line may call them, and `methods` the methods that
+    the file calls without arguments.
     `in_loop` says that the line is in the body of a loop.
     """
 
@@ -47,6 +45,7 @@ class SourceLine:
         self.bytes = parsed.lines[number - 1].encode()
         self.in_loop = parsed.in_loop(number)
         self.callables = parsed.callables(number)
+        self.methods = parsed.methods
         self.attributes = parsed.attributes(number)
         self.variables = _variables(function, number)
         self.recursive = _recursive(function, at_all=lookup_fails)
@@ -74,128 +73,6 @@ class SourceLine:
         assert first.end_col_offset is not None
         assert second.end_col_offset is not None
         return Mutant(rank, first.end_col_offset, second.end_col_offset, new)
-
-
-def parse(text: str) -> ast.Module | None:
-    """The syntax tree of a text, or None if the text is not valid Python."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no warnings about the project's escapes
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-
-
-Part = Literal["test", "handler", "iterable"]
-"""A part of a compound statement: a condition, a handler's exception, what a loop goes over."""
-
-
-def _parts(node: ast.AST) -> Iterator[tuple[Part, ast.expr]]:
-    match node:
-        case ast.If() | ast.While() | ast.IfExp() | ast.Assert():
-            yield "test", node.test
-        case ast.ExceptHandler(type=ast.expr()):
-            assert node.type is not None
-            yield "handler", node.type
-        case ast.For() | ast.AsyncFor() | ast.comprehension():
-            yield "iterable", node.iter
-
-
-class ParsedText:
-    """A text with its syntax tree (None if the text is not valid Python), nodes and functions."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.lines = text.splitlines(keepends=True)
-        # splitlines and the parser count lines differently at a form feed
-        self.tree = parse(text) if "\f" not in text else None
-        self._nodes: dict[tuple[int, int], list[ast.AST]] = {}
-        self.functions: list[Function] = []
-        self._classes: list[ast.ClassDef] = []
-        self._attributes: dict[int, list[str]] = {}
-        self._loops: list[ast.For | ast.AsyncFor | ast.While] = []
-        self._parts: dict[tuple[int, int], list[tuple[Part, ast.expr]]] = {}
-        for node in ast.walk(self.tree) if self.tree is not None else ():
-            self._nodes.setdefault(lines_of(node), []).append(node)
-            if isinstance(node, Function):
-                self.functions.append(node)
-            elif isinstance(node, ast.ClassDef):
-                self._classes.append(node)
-            elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
-                self._loops.append(node)
-            for part, expression in _parts(node):
-                self._parts.setdefault(lines_of(expression), []).append((part, expression))
-
-    def nodes(self, line: int) -> list[ast.AST]:
-        """The nodes that lie on the line and nowhere else."""
-        return self._nodes.get((line, line), [])
-
-    def function(self, line: int) -> Function | None:
-        """The innermost function with the line in its body, or None."""
-        inside = [f for f in self.functions if f.lineno < line <= (f.end_lineno or f.lineno)]
-        return max(inside, key=lambda f: f.lineno, default=None)
-
-    def parts(self, line: int) -> list[tuple[Part, ast.expr]]:
-        """The parts of compound statements that lie on the line and nowhere else."""
-        return self._parts.get((line, line), [])
-
-    def callables(self, line: int) -> list[str]:
-        """How the line may call the file's functions: `name`, or `self.name` in their class."""
-        inside = [c for c in self._classes if c.lineno <= line <= (c.end_lineno or c.lineno)]
-        around = max(inside, key=lambda c: c.lineno, default=None)
-        methods = around.body if around is not None else []
-        names = [f"self.{node.name}" for node in methods if isinstance(node, Function)]
-        names = [name for name in names if not name.startswith("self.__")]
-        return names + [f.name for f in self.functions if f.col_offset == 0]
-
-    def in_loop(self, line: int) -> bool:
-        """Whether the line is in the body of a loop of its function."""
-        function = self.function(line)
-        first = function.lineno if function is not None else 0
-        return any(
-            first < loop.lineno < line <= (loop.body[-1].end_lineno or 0) for loop in self._loops
-        )
-
-    def attributes(self, line: int) -> list[str]:
-        """The attributes of `self` that the innermost class around the line uses."""
-        inside = [c for c in self._classes if c.lineno <= line <= (c.end_lineno or c.lineno)]
-        around = max(inside, key=lambda c: c.lineno, default=None)
-        if around is None:
-            return []
-        if around.lineno not in self._attributes:
-            nodes = (node for node in ast.walk(around) if isinstance(node, ast.Attribute))
-            owners = ((node.attr, node.value) for node in nodes)
-            self._attributes[around.lineno] = sorted(
-                {
-                    name
-                    for name, owner in owners
-                    if isinstance(owner, ast.Name) and owner.id == "self"
-                }
-            )
-        return self._attributes[around.lineno]
-
-    def with_line(self, number: int, new: str) -> str:
-        """The text with another line `number`, or "" if it is then no valid Python."""
-        function = self.function(number)
-        first, last = 1, len(self.lines)
-        if function is not None and function.end_lineno is not None:
-            first, last = function.lineno, function.end_lineno
-        before, after = self.lines[first - 1 : number - 1], self.lines[number:last]
-        head = "if 1:\n" if self.lines[first - 1][:1].isspace() else ""
-        if new == self.lines[number - 1] or parse("".join([head, *before, new, *after])) is None:
-            return ""
-        return "".join([*self.lines[: number - 1], new, *self.lines[number:]])
-
-
-@lru_cache(maxsize=4)
-def parsed_text(text: str) -> ParsedText:
-    """The parsed text; a search asks for all lines of a text, one after another."""
-    return ParsedText(text)
-
-
-def lines_of(node: ast.AST) -> tuple[int, int]:
-    """The first and the last line of a node; zeros for a node without a position."""
-    return getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
 
 
 def _recursive(function: Function | None, *, at_all: bool) -> str:

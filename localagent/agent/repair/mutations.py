@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from localagent.agent.checks.failure_messages import Edit
 from localagent.agent.limits import SEARCH
+from localagent.agent.repair.hints import Hints
+from localagent.agent.repair.insertions import insertions
 from localagent.agent.repair.line_edits import (
     LOOKUP,
     Mutant,
-    ParsedText,
     SourceLine,
     edit_literal,
     insert_text,
-    parse,
-    parsed_text,
     replace_all_lookups,
     replace_lookup,
     trim_return,
 )
+from localagent.agent.repair.parsed_text import ParsedText, parse, parsed_text
 from localagent.agent.repair.rewrites import rewrites
+
+NO_HINTS = Hints()
 
 _SYMBOLS: dict[type[ast.AST], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
@@ -67,33 +68,25 @@ _ORDERED = ("-", "/", "//", "%")
 _FIELD = re.compile(rb"(?<!\{)\{([^{}\s][^{}:!\n]*?)[:!}]")
 
 
-def mutations(
-    text: str, line: int, edits: Sequence[Edit] = (), *, lookup_fails: bool = False
-) -> list[str]:
+def mutations(text: str, line: int, hints: Hints = NO_HINTS) -> list[str]:
     """The texts that result from `text` by one small change in `line` (from 1), likeliest first.
 
-    Changes that failing tests suggest come first: `edits` of text literals, and replacements of a
-    failing lookup. Empty if `text` does not parse.
+    Changes that the hints of failing tests suggest come first. Empty if `text` does not parse.
     """
     parsed = parsed_text(text)
-    ranked = _ranked(parsed, line, edits, lookup_fails=lookup_fails)
+    ranked = _ranked(parsed, line, hints)
     return [new for _, changed in ranked if (new := parsed.with_line(line, changed))]
 
 
-def guided_mutations(
-    text: str, lines: Sequence[int], edits: Sequence[Edit], failing_lookups: Collection[int]
-) -> list[str]:
-    """Only those changes of any of `lines` that failing tests suggest, likeliest first.
-
-    `failing_lookups` are the lines on which a key or index was missing.
-    """
-    if not edits and not failing_lookups:
+def guided_mutations(text: str, lines: Sequence[int], hints: Hints) -> list[str]:
+    """Only those changes of texts and lookups that failing tests suggest, likeliest first."""
+    if not hints.edits and not hints.failing_lookups:
         return []
     parsed = parsed_text(text)
     ranked = [
         (rank, line, changed)
         for line in lines
-        for rank, changed in _ranked(parsed, line, edits, lookup_fails=line in failing_lookups)
+        for rank, changed in _ranked(parsed, line, hints)
         if rank < 0
     ]
     ranked.sort(key=lambda change: change[0])
@@ -103,8 +96,7 @@ def guided_mutations(
 def all_mutations(
     text: str,
     lines: Mapping[int, int],
-    edits: Sequence[Edit] = (),
-    failing_lookups: Collection[int] = (),
+    hints: Hints = NO_HINTS,
     per_line: int | None = None,
 ) -> Iterator[str]:
     """All small changes of any of `lines`: the first one of each line, then the second, and so on.
@@ -122,34 +114,28 @@ def all_mutations(
             if place < handicap:
                 continue
             if line not in changes:
-                fails = line in failing_lookups
-                ranked = _ranked(parsed, line, edits, lookup_fails=fails)
-                changes[line] = ranked[:per_line][::-1]
+                changes[line] = _ranked(parsed, line, hints)[:per_line][::-1]
             if not changes[line]:
                 del waiting[line]
             elif new := parsed.with_line(line, changes[line].pop()[1]):
                 yield new
 
 
-def _ranked(
-    parsed: ParsedText, number: int, edits: Sequence[Edit], *, lookup_fails: bool
-) -> list[tuple[int, str]]:
+def _ranked(parsed: ParsedText, number: int, hints: Hints) -> list[tuple[int, str]]:
     """The changed lines with their ranks, the lowest rank first."""
     if parsed.tree is None or not 1 <= number <= len(parsed.lines):
         return []
     text = parsed.lines[number - 1]
-    line = SourceLine(parsed, number, lookup_fails=lookup_fails)
+    line = SourceLine(parsed, number, lookup_fails=number in hints.failing_lookups)
     changed: dict[str, int] = {}
-    for mutant in sorted(_mutants(parsed, line, number, edits), key=lambda m: m.rank):
+    for mutant in sorted(_mutants(parsed, line, number, hints), key=lambda m: m.rank):
         new = line.bytes[: mutant.start] + mutant.new.encode() + line.bytes[mutant.end :]
         changed.setdefault(new.decode(), mutant.rank)
     changed.pop(text, None)
     return [(rank, new) for new, rank in changed.items()]
 
 
-def _mutants(
-    parsed: ParsedText, line: SourceLine, number: int, edits: Sequence[Edit]
-) -> list[Mutant]:
+def _mutants(parsed: ParsedText, line: SourceLine, number: int, hints: Hints) -> list[Mutant]:
     """All mutants of a line, in no order."""
     nodes = _whole_nodes(parsed, number)
     mutants = [
@@ -161,15 +147,16 @@ def _mutants(
     ]
     mutants += replace_all_lookups(line, [m for m in mutants if m.rank == LOOKUP])
     for node in parsed.nodes(number):
-        mutants += edit_literal(line, node, number, edits)
+        mutants += edit_literal(line, node, number, hints.edits)
     for node in nodes:
-        for missing in (new for old, new in edits if new and not old):
+        for missing in (new for old, new in hints.edits if new and not old):
             mutants += insert_text(line, node, missing)
         if isinstance(node, ast.Return):
-            mutants += trim_return(line, node, edits)
+            mutants += trim_return(line, node, hints.edits)
     for part, expression in parsed.parts(number):
         mutants += _negated(line, expression) if part == "test" else ()
-    return [*mutants, *rewrites(line, nodes, parsed.parts(number))]
+    mutants += rewrites(line, nodes, parsed.parts(number))
+    return [*mutants, *insertions(parsed, line, number, hints)]
 
 
 def _nodes(nodes: Sequence[ast.AST], line: SourceLine) -> Iterator[ast.AST]:

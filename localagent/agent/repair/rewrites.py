@@ -1,8 +1,8 @@
-"""Less likely changes of one line of Python: wrapped names, tests for None, guards, deletions.
+"""Less likely changes of one line of Python: wrapped names, tests for None, deletions.
 
 They come after the changes of `mutations`, and pay only where a check takes hundredths of a second.
-The kinds are those that automated repair reports as frequent in real fixes: conditions, guards,
-wrapped expressions, arguments and deleted statements (Kim et al., "Automatic patch generation
+The kinds are those that automated repair reports as frequent in real fixes: conditions, wrapped
+expressions, arguments and deleted statements (Kim et al., "Automatic patch generation
 learned from human-written patches", ICSE 2013).
 """
 
@@ -12,7 +12,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from localagent.agent.repair.line_edits import Mutant, Part, SourceLine
+from localagent.agent.repair.line_edits import Mutant, SourceLine
+from localagent.agent.repair.parsed_text import Part
 
 _SIMPLE = ast.Name | ast.Attribute | ast.Call | ast.Subscript
 _TEXT_METHODS = ("strip()", "lower()", "rstrip()", "lstrip()", "copy()")
@@ -24,7 +25,6 @@ _EXCEPTIONS = (
     *("UnicodeError", "OSError", "StopIteration", "ZeroDivisionError", "Exception"),
 )
 _CALLED = 24  # functions of the file that a value may be given to
-_GUARDED = 2  # variables that a guard may test: the nearest ones
 
 
 def rewrites(
@@ -39,6 +39,9 @@ def rewrites(
                 yield from _boolean(line, node)
             case ast.Call():
                 yield from _arguments(line, node)
+            case ast.BinOp():
+                yield line.replace(7, node, line.source(node.left))
+                yield line.replace(7, node, line.source(node.right))
             case ast.Tuple(elts=elements):
                 yield from (line.swap(6, *pair) for pair in pairwise(elements))
             case ast.Attribute(ctx=ast.Load(), value=ast.Name(id="self" | "cls")):
@@ -51,7 +54,6 @@ def rewrites(
                 yield from _return(line, node)
             case ast.Assign():
                 yield from _wrapped(line, 8, node.value)
-                yield from _called(line, 10, node.value)
             case ast.Constant(value=int()) if not isinstance(node.value, bool):
                 yield from (line.replace(9, node, str(number)) for number in _NUMBERS)
         if isinstance(node, _DELETABLE):
@@ -61,9 +63,11 @@ def rewrites(
             yield from _condition(line, expression)
         elif part == "handler":
             yield from _handler(line, expression)
+        elif part == "value":
+            yield from _wrapped(line, 9, expression)
+            yield from _called(line, 11, expression)
         else:
             yield from _iterable(line, expression)
-    yield from _guards(line, nodes)
 
 
 def _comparison(line: SourceLine, node: ast.Compare) -> Iterator[Mutant]:
@@ -168,6 +172,7 @@ def _wrapped(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
     text = line.source(node)
     yield from (line.replace(rank, node, f"{text}.{method}") for method in _TEXT_METHODS)
     yield from (line.replace(rank + 1, node, f"{name}({text})") for name in _WRAPPERS)
+    yield from (line.replace(rank + 2, node, f"{text}.{method}") for method in line.methods)
 
 
 def _called(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
@@ -191,23 +196,6 @@ def _iterable(line: SourceLine, node: ast.expr) -> Iterator[Mutant]:
     if isinstance(node, _SIMPLE):
         for part in ("[1:]", "[:-1]", "[::-1]", ".items()", ".values()"):
             yield line.replace(7, node, text + part)
-
-
-def _guards(line: SourceLine, nodes: Sequence[ast.AST]) -> Iterator[Mutant]:
-    """Another indentation, or a guard: an early return, or `continue`, for an empty variable."""
-    starts = [node for node in nodes if isinstance(node, ast.stmt)]
-    if not starts or line.bytes[: starts[0].col_offset].strip():
-        return
-    column = starts[0].col_offset
-    indent = line.bytes[:column].decode()
-    step = "\t" if indent.startswith("\t") else "    "
-    yield Mutant(9, 0, column, indent.removesuffix(step))
-    yield Mutant(9, 0, column, indent + step)
-    for name in line.variables[:_GUARDED]:
-        for test in (f"{name} is None", f"not {name}"):
-            actions = [f"return {name}", "return None", "return False"]
-            for action in [*actions, "continue"] if line.in_loop else actions:
-                yield Mutant(10, column, column, f"if {test}: {action}\n{indent}")
 
 
 def _operand(line: SourceLine, node: ast.expr) -> str:

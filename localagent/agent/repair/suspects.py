@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from localagent.agent.checks.runner import CheckResult, TestResult
-from localagent.agent.repair.line_edits import parse
+from localagent.agent.repair.parsed_text import parse
 from localagent.code.symbols import Symbol
 
 _FAILING = 8  # failing tests that count; more tests say the same

@@ -13,7 +13,7 @@ from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Draft, best_text, sample_request
 from localagent.agent.repair.infill_prompt import infill_prompt
-from localagent.agent.repair.line_edits import Function, parse
+from localagent.agent.repair.parsed_text import Function, parse
 from localagent.agent.repair.problem import Problem, likeliest
 from localagent.agent.repair.strategies.infill import must_hold
 from localagent.agent.turn import Turn

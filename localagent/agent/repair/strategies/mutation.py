@@ -8,23 +8,20 @@ suspicious lines come before any question, and an improved text is the base of t
 from __future__ import annotations
 
 import math
-import re
 import time
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 
-from localagent.agent.checks.failure_messages import Edit, text_edits
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import FORKS, SEARCH
 from localagent.agent.repair.candidates import Base, Board, Draft, best_text, most_pass
+from localagent.agent.repair.hints import failing_lookups, hints_of
 from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.mutations import all_mutations, guided_mutations
 from localagent.agent.repair.problem import Problem
 from localagent.agent.turn import Turn
 from localagent.code.tracebacks import frames
 
-_LOOKUP = re.compile(r"^(?:Key|Index)Error\b", re.M)
 _GUIDED, _MUTATE = "repair", "mutate"
 
 
@@ -122,8 +119,7 @@ def _climb(
         lines = suspicious_lines(problem.path, text.splitlines(), result, problem.functions)[
             : SEARCH.guided_lines
         ]
-        failing = _failing_lookups(problem.path, result)
-        changes = guided_mutations(text, lines, _edits(result), failing)
+        changes = guided_mutations(text, lines, hints_of(problem.path, result))
         for new in changes[: _most_checks(result)]:
             yield [Draft.of_text(_GUIDED, new)]
             made = board.result_of(new)
@@ -141,7 +137,7 @@ def _is_nearer(path: str, made: CheckResult, before: CheckResult) -> bool:
     """
     if made.timed_out or not made.passing >= before.passing or made.score < before.score:
         return False
-    failed, fails = _failing_lookups(path, before), _failing_lookups(path, made)
+    failed, fails = failing_lookups(path, before), failing_lookups(path, made)
     return made.score > before.score or not failed <= fails
 
 
@@ -171,8 +167,7 @@ def _few_changes(problem: Problem, base: Base) -> Iterator[str]:
     changes = all_mutations(
         base.text,
         dict.fromkeys(lines[: SEARCH.mutation_lines], 0),
-        _edits(base.result),
-        _failing_lookups(problem.path, base.result),
+        hints_of(problem.path, base.result),
         SEARCH.mutations_per_line,
     )
     return islice(changes, _most_checks(base.result))
@@ -189,22 +184,10 @@ def _all_changes(problem: Problem, base: Base) -> Iterator[str]:
         line: int(math.log2(1 + place / SEARCH.lines_at_once)) * SEARCH.mutation_lag
         for place, line in enumerate(lines)
     }
-    return all_mutations(base.text, handicaps, _edits(result), _failing_lookups(path, result))
+    return all_mutations(base.text, handicaps, hints_of(path, result))
 
 
 def _most_checks(result: CheckResult) -> int:
     """How many changes of a text can be checked in the available time."""
     seconds = max(result.seconds, SEARCH.mutation_check_seconds)
     return int(SEARCH.mutation_seconds / seconds)
-
-
-def _edits(result: CheckResult) -> list[Edit]:
-    """The text differences that failing tests report, the most frequent first."""
-    counts = Counter(edit for test in result.failing for edit in text_edits(test.message))
-    return [edit for edit, _ in counts.most_common(SEARCH.guided_edits)]
-
-
-def _failing_lookups(path: str, result: CheckResult) -> set[int]:
-    """The file's lines on which a lookup of a key or index failed."""
-    tests = [test for test in result.failing if _LOOKUP.search(test.message) and test.frames]
-    return {line for test in tests for at, line in test.frames[-1:] if at == path}

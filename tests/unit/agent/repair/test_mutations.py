@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
+from localagent.agent.repair.hints import Expected, Hints
 from localagent.agent.repair.mutations import all_mutations, guided_mutations, mutations
+
+LOOKUP_FAILS = Hints(failing_lookups=frozenset({2}))
 
 
 def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
@@ -67,6 +70,9 @@ def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
         ("return a", "return f(a)"),
         ("g(a, 2)", "g(a, 6)"),
         ("return a", "if not a: return None"),
+        ("return a + b", "return a"),
+        ("return {'x': a}", "return {'x': f(a)}"),
+        ("x = g(a.values(), b)", "x = g(a.values(), b.values())"),
     ],
 )
 def test_common_slips_are_mended(slip: str, mended: str) -> None:
@@ -82,14 +88,14 @@ def test_common_slips_are_mended(slip: str, mended: str) -> None:
     ],
 )
 def test_what_a_test_expected_in_a_text_is_tried_first(line: str, mended: str) -> None:
-    new = mutations(f"def f(a, b):\n    {line}\n", 2, [(" ", "-")])
+    new = mutations(f"def f(a, b):\n    {line}\n", 2, Hints(edits=((" ", "-"),)))
     assert new[0].splitlines()[1].strip() == mended
 
 
 def test_what_is_looked_up_may_have_to_be_worked_out() -> None:
     new = changed("return words[n // 10] + f(n % 10)", "def f(n):")
     assert new[0] == "return f(n // 10) + f(n % 10)"
-    assert not any("f(n // 10)" in line for line in changed("return words[n // 10]", "def f(n):"))
+    assert "return f(n // 10)" not in changed("return words[n // 10]", "def f(n):")
 
 
 @pytest.mark.parametrize(
@@ -104,9 +110,9 @@ def test_what_is_looked_up_may_have_to_be_worked_out() -> None:
 )
 def test_what_is_missing_is_put_in_where_texts_are_joined(line: str, mended: str) -> None:
     text = f"def f(a, b):\n    {line}\n"
-    new = guided_mutations(text, [2], [("", "-")], ())
+    new = guided_mutations(text, [2], Hints((("", "-"),)))
     assert new[0].splitlines()[1].strip() == mended
-    assert new[0] == mutations(text, 2, [("", "-")])[0]
+    assert new[0] == mutations(text, 2, Hints((("", "-"),)))[0]
 
 
 @pytest.mark.parametrize(
@@ -119,36 +125,40 @@ def test_what_is_missing_is_put_in_where_texts_are_joined(line: str, mended: str
     ],
 )
 def test_what_is_too_much_is_taken_off(line: str, edit: Edit, mended: str) -> None:
-    new = guided_mutations(f"def f(a, b, items):\n    {line}\n", [2], [edit], ())
+    new = guided_mutations(f"def f(a, b, items):\n    {line}\n", [2], Hints((edit,)))
     assert new[0].splitlines()[1].strip() == mended
 
 
 def test_a_text_that_misses_its_end_is_tried_after_the_joints() -> None:
     text = 'def f(a):\n    return {1: "one"}[a] + " tail"\n'
-    new = guided_mutations(text, [2], [("", "-"), ("one", "one-")], ())
+    new = guided_mutations(text, [2], Hints((("", "-"), ("one", "one-"))))
     assert '"one"}[a] + "-" + " tail"' in new[0] and any('"one-"' in one for one in new[1:])
 
 
 def test_a_lookup_that_fails_is_worked_out_also_with_others_on_its_line() -> None:
     text = "def f(n):\n    return words[n // 10] + words[n]\n"
-    found = [one.splitlines()[1].strip() for one in guided_mutations(text, [2], (), {2})]
+    found = [one.splitlines()[1].strip() for one in guided_mutations(text, [2], LOOKUP_FAILS)]
     assert found[:3] == [
         "return f(n // 10) + words[n]",
         "return words[n // 10] + f(n)",
         "return f(n // 10) + f(n)",
     ]
-    assert guided_mutations(text, [2], (), ()) == []
+    assert guided_mutations(text, [2], Hints()) == []
     assert not any(
-        "f(n // 10)" in one for one in guided_mutations(text.replace("(n)", "(n, m)"), [2], (), {2})
+        "f(n // 10)" in one
+        for one in guided_mutations(text.replace("(n)", "(n, m)"), [2], LOOKUP_FAILS)
     )
     method = "class C:\n    def f(self):\n        return self.a[n]\n"
-    assert not any("return f(n)" in one for one in guided_mutations(method, [3], (), {3}))
+    assert not any(
+        "return f(n)" in one
+        for one in guided_mutations(method, [3], Hints(failing_lookups=frozenset({3})))
+    )
 
 
 def test_a_lookup_that_fails_may_have_to_give_nothing() -> None:
     new = [
         one.splitlines()[1].strip()
-        for one in guided_mutations("def f(a, b):\n    x = a[b]\n", [2], (), {2})
+        for one in guided_mutations("def f(a, b):\n    x = a[b]\n", [2], LOOKUP_FAILS)
     ]
     assert new == ['x = (a[b] if b < len(a) else "")', 'x = a.get(b, "")']
 
@@ -178,6 +188,53 @@ def test_lines_inside_blocks() -> None:
     assert "        return self.g(a)" in new_lines(9)
     assert "        for x in a[1:]:" in new_lines(3)
     assert "                x = self.b(x)" in new_lines(5)
+
+
+def inserted(text: str, line: int, hints: Hints) -> list[str]:
+    """The changed texts without what stands before and after the line."""
+    before, after = text.splitlines()[: line - 1], text.splitlines()[line:]
+    news = [new.splitlines() for new in mutations(text, line, hints)]
+    return ["\n".join(new[len(before) : len(new) - len(after)]) for new in news]
+
+
+def test_an_expected_exception_is_raised_by_a_guard() -> None:
+    text = "def f(a, b):\n    return g(\n        a)\n"
+    new = inserted(text, 2, Hints(expected=(Expected("TypeError", "must be text"),)))
+    guard = "    if not isinstance(a, str):\n        raise TypeError('must be text')\n    return g("
+    assert guard in new
+    assert guard.replace("not isinstance(a, str)", "b is None") in new[:8]
+    other = inserted(text, 2, Hints(expected=(Expected("Missing", ""),)))
+    assert "    if a is None:\n        raise ValueError('invalid value')\n    return g(" in other
+    assert not any("raise" in one for one in inserted(text, 2, Hints()))
+
+
+def test_an_assert_becomes_the_expected_exception() -> None:
+    text = "def f(self):\n    assert not self.done\n"
+    new = inserted(text, 2, Hints(expected=(Expected("RuntimeError", "done already"),)))
+    raising = "    if not (not self.done):\n        raise RuntimeError('done already')"
+    assert raising + "\n    assert not self.done" in new[:8]
+
+
+def test_an_exception_of_a_test_is_handled() -> None:
+    text = "def f(a):\n    for x in a:\n        y = int(x)\n        print(y)\n"
+    new = inserted(text, 3, Hints(raised={3: "ValueError"}))
+    indent = " " * 8
+    head = f"{indent}try:\n{indent}    y = int(x)\n{indent}except ValueError:\n{indent}    "
+    assert head + "y = None" in new and head + "continue" in new
+    assert not any("try:" in one for one in inserted(text, 4, Hints(raised={3: "ValueError"})))
+
+
+def test_a_statement_of_a_similar_function_is_inserted() -> None:
+    text = (
+        "def set_edges(graph, edges):\n    if not edges:\n        return\n"
+        "    graph.edges = edges\n    clear_cache(graph)\n    log(edges, other)\n\n"
+        "def remove_edges(graph, edges):\n    del graph.edges\n\n"
+        "def clear_cache(graph): pass\n"
+    )
+    new = inserted(text, 9, Hints())
+    assert "    clear_cache(graph)\n    del graph.edges" in new
+    assert "    if not edges:\n        return\n    del graph.edges" in new
+    assert not any("other" in one for one in new), "the name is unknown here"
 
 
 def test_all_lines_take_turns() -> None:
@@ -229,5 +286,5 @@ def test_each_parses_and_differs_in_its_line_alone(text: str, line: int, end: st
         ast.parse(one)
         before, after = old.splitlines(True), one.splitlines(True)
         added = len(after) - len(before)
-        assert added in (0, 1), "a guard adds a line"
+        assert 0 <= added <= 4, "a guard, a handler or another statement adds lines"
         assert (after[: line - 1], after[line + added :]) == (before[: line - 1], before[line:])
