@@ -232,6 +232,8 @@ class ForkLimits:
     start_seconds: float = 10.0
     start_slowdown: float = 2.0
     starts: int = 3  # Most servers of a turn that end or are no use
+    # A longer check is not run for a reply that fixes no test in a fork, only to compare messages
+    slow_check_seconds: float = 1.0
     # Fewer changes of a text than these are checked one by one, unless its server runs already
     least_changes: int = 8
     # Most tests in one fork: first of those that fail, then of those that run the changed lines

@@ -99,8 +99,8 @@ class Workflow(PlannerDefaults):
     ) -> Generator[Event, None, tuple[Candidate | None, bool]]:
         """Search file by file; each file gets half of the remaining time.
 
-        If several files may be at fault, a first round tries quick infills in each. Returns the
-        candidate that won, and whether any change was worth a check.
+        If several files may be at fault, a first round tries the cheapest changes in each. Returns
+        the candidate that won, and whether any change was worth a check.
         """
         lean = yield from may_be_lean(turn, start)
         boards: list[Board] = []

@@ -162,5 +162,12 @@ def complement_text(_problem: Problem, board: Board) -> tuple[str, CheckResult |
 
 
 def most_pass(result: CheckResult) -> bool:
-    """Whether at least half of the tests pass, so that a small change may suffice."""
-    return (result.passed or 0) >= (result.failed or 0)
+    """Whether at least half of the tests pass, so that a small change may suffice.
+
+    All cases of a parametrized test count as one test.
+    """
+    failing = {test.id.partition("[")[0] for test in result.failing}
+    passing = {test.partition("[")[0] for test in result.passing}
+    if not passing:
+        return (result.passed or 0) >= (result.failed or 0)
+    return len(passing - failing) >= len(failing)

@@ -16,10 +16,12 @@ from localagent.agent.repair.parsed_text import Function, parse
 from localagent.models.base import Infill
 
 
-def infill_prompt(lines: Sequence[str], first: int, after: int, note: str = "") -> Infill:
+def infill_prompt(
+    lines: Sequence[str], first: int, after: int, comments: Sequence[str] = ()
+) -> Infill:
     """The text before line `first`, and the text from line `after` on; lines count from 1.
 
-    `lines` include their line ends. Comments with the lines of `note` stand above the function.
+    `lines` include their line ends. The `comments` stand above the function, a line each.
     """
     tree = parse("".join(lines))
     function, owner = enclosing(tree, min(first, len(lines))) if tree is not None else (None, None)
@@ -27,9 +29,9 @@ def infill_prompt(lines: Sequence[str], first: int, after: int, note: str = "") 
     small = len(lines) - begin <= SEARCH.infill_file
     if tree is None or function is None:
         start = begin if small else max(begin, first - 1 - SEARCH.infill_before)
-        comment = _comment(note)
+        comment = _comment(comments)
         return Infill(comment + "".join(lines[start : first - 1]), _after(lines, after, len(lines)))
-    comment = _comment(note, " " * function.col_offset)
+    comment = _comment(comments, " " * function.col_offset)
     top = min([function.lineno, *(d.lineno for d in function.decorator_list)]) - 1
     if small:
         before = [*lines[begin:top], comment, *lines[top : first - 1]]
@@ -43,8 +45,8 @@ def infill_prompt(lines: Sequence[str], first: int, after: int, note: str = "") 
     return Infill(prefix, _after(lines, after, function.end_lineno or len(lines)))
 
 
-def _comment(note: str, indent: str = "") -> str:
-    return "".join(f"{indent}# Must hold: {line}\n" for line in note.splitlines())
+def _comment(comments: Sequence[str], indent: str = "") -> str:
+    return "".join(f"{indent}# {line}\n" for line in comments)
 
 
 def _begin(lines: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from localagent.agent.checks.baseline import hold_result
 from localagent.agent.checks.runner import CheckResult, ends_well, run_check
 from localagent.agent.intent import step_fault, step_text
-from localagent.agent.limits import SEARCH
+from localagent.agent.limits import FORKS, SEARCH
 from localagent.agent.model_calls import Reply
 from localagent.agent.repair.candidates import Board, Candidate, Draft
 from localagent.agent.repair.false_passes import is_overfit
@@ -140,9 +140,10 @@ def _judge(
 
 
 def _known_result(s: SearchState, text: str) -> CheckResult | None:
-    """The result of the text that the fork server runs, if `text` fails in the same way.
+    """The result of the text that the fork server runs, if `text` is no better in a fork.
 
-    None if no server runs, or if a real check has to decide.
+    It fails in the same way, or it breaks as many tests as it fixes. If the check is slow, it is no
+    better either if it fixes no test. None if no server runs, or if a real check has to decide.
     """
     fork = s.problem.forks.running if s.problem.forks is not None else None
     before = s.text_of(fork.base) if fork is not None else None
@@ -150,7 +151,10 @@ def _known_result(s: SearchState, text: str) -> CheckResult | None:
         return None
     start = time.monotonic()
     for verdict in fork.judge(s.problem.path, before, [text]):
-        if verdict.same:
+        slow = fork.base.seconds > FORKS.slow_check_seconds
+        gains = len(verdict.fixed) - len(verdict.broken)
+        broke = verdict.judged and (bool(verdict.broken) or slow) and gains <= 0
+        if verdict.same or broke:
             return replace(fork.base, seconds=time.monotonic() - start, output="")
     return None
 

@@ -51,7 +51,7 @@ class Schedule:
 
 def quick_schedule(problem: Problem) -> Schedule:
     """The strategies of a short first search, for several files that may be at fault."""
-    return Schedule([mutate, quick_infill] if problem.has_forks else [quick_infill])
+    return Schedule([mutate if problem.has_forks else quick_infill])
 
 
 def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:

@@ -18,7 +18,7 @@ from localagent.agent.repair.candidates import Base, Board, Draft, best_text
 from localagent.agent.repair.function_text import FunctionText, LineEdit, read_function
 from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.problem import Problem
-from localagent.agent.repair.strategies.infill import must_hold
+from localagent.agent.repair.strategies.infill import comments
 from localagent.agent.repair.suspects import suspicion
 from localagent.agent.repair.token_edits import (
     TokenBranch,
@@ -82,14 +82,12 @@ def _suspects(
     """The functions that hold the most suspicious lines, each once."""
     lines = suspicious_lines(problem.path, text.splitlines(), result, problem.functions)
     weights = suspicion(result).get(problem.path, {}) or dict.fromkeys(lines, 1.0)
-    comments = [turn.prompt.strip().split("\n")[0][: SEARCH.infill_note_chars]]
-    comments.append(f"Must hold: {must_hold(result, 0)}")
-    comments = [turn.services.redactor.redact(comment) for comment in comments]
+    above = [turn.services.redactor.redact(c) for c in comments(turn, problem, result, 0)]
     read: list[FunctionText] = []
     for line in lines:
         if any(function.first <= line <= function.last for function in read):
             continue
-        function = read_function(text, line, weights, comments, SEARCH.alternative_lines)
+        function = read_function(text, line, weights, above, SEARCH.alternative_lines)
         if function is not None and turn.services.redactor.redact(function.text) == function.text:
             read.append(function)
             yield function

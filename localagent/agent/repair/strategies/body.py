@@ -15,7 +15,7 @@ from localagent.agent.repair.candidates import Board, Draft, best_text, sample_r
 from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.parsed_text import Function, parse
 from localagent.agent.repair.problem import Problem, likeliest
-from localagent.agent.repair.strategies.infill import must_hold
+from localagent.agent.repair.strategies.infill import about, must_hold
 from localagent.agent.turn import Turn
 from localagent.models.base import Request
 
@@ -34,20 +34,21 @@ def body(turn: Turn, problem: Problem, board: Board) -> Iterator[Sequence[Draft]
             continue
         done.add(text)
         for function in _suspects(turn, problem, text, result):
-            yield _drafts(turn, problem.path, text, result, function)
+            yield _drafts(turn, problem, text, result, function)
             if best_text(problem, board)[0] != text:
                 break
 
 
 def _drafts(
-    turn: Turn, path: str, text: str, result: CheckResult | None, function: Function
+    turn: Turn, problem: Problem, text: str, result: CheckResult | None, function: Function
 ) -> list[Draft]:
     lines = text.splitlines(keepends=True)
     has_docstring = ast.get_docstring(function) is not None and len(function.body) > 1
     head = function.body[1 if has_docstring else 0].lineno - 1
     end = function.end_lineno or function.lineno
+    cases = _cases(problem.path, function, result)
     request = Request(
-        infill_prompt(lines, head + 1, end + 1, _cases(path, function, result)),
+        infill_prompt(lines, head + 1, end + 1, [*about(turn, problem), *cases]),
         max_tokens=2 * turn.services.model.count("".join(lines[head:end])) + SEARCH.body_tokens,
         stop=_STOPS,
     )
@@ -76,14 +77,14 @@ def _lines_of(function: Function) -> range:
     return range(function.body[0].lineno, (function.end_lineno or function.lineno) + 1)
 
 
-def _cases(path: str, function: Function, result: CheckResult | None) -> str:
+def _cases(path: str, function: Function, result: CheckResult | None) -> list[str]:
     """Failing assertions of tests that ran the function, a line each, with the actual values."""
     if result is None:
-        return ""
+        return []
     own = set(_lines_of(function))
     ran = [n for n, test in enumerate(result.failing) if own & test.lines.get(path, frozenset())]
     numbers = ran or range(len(result.failing))
-    return "\n".join(dict.fromkeys(must_hold(result, n) for n in numbers[: SEARCH.body_cases]))
+    return list(dict.fromkeys(must_hold(result, n) for n in numbers[: SEARCH.body_cases]))
 
 
 def _between(prefix: str, suffix: str) -> Callable[[str], list[str]]:

@@ -24,6 +24,7 @@ from localagent.agent.repair.candidates import (
 from localagent.agent.repair.infill_prompt import infill_prompt
 from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.suspects import words
 from localagent.agent.turn import Turn
 from localagent.models.base import Request
 
@@ -92,10 +93,10 @@ def _rounds(
     every = [(number, place) for number in range(len(rounds)) for place in range(len(places))]
     order = [*(each for each in early if each in every), *every]
     for number, place in dict.fromkeys(order):
-        note, line = must_hold(result, number), places[place]
+        above, line = comments(turn, problem, result, number), places[place]
         tokens = max(SEARCH.infill_tokens, 2 * turn.services.model.count(lines[line - 1]))
         drafts = [
-            _draft(turn, lines, line, replaced, note, sample, tokens)
+            _draft(turn, problem, lines, line, replaced, above, sample, tokens)
             for replaced in (1, 0)
             for sample in rounds[number]
         ]
@@ -117,29 +118,63 @@ def _early_rounds(result: CheckResult) -> list[tuple[int, int]]:
 
 
 def _draft(
-    turn: Turn, lines: Sequence[str], line: int, replaced: int, note: str, number: int, tokens: int
+    turn: Turn,
+    problem: Problem,
+    lines: Sequence[str],
+    line: int,
+    replaced: int,
+    above: Sequence[str],
+    number: int,
+    tokens: int,
 ) -> Draft:
     """Sample `number` of an infill at `line` that replaces one line or none; number 0 is greedy."""
     indent = _indent(lines[line - 1])
-    prompt = infill_prompt(lines, line, line + replaced, note)
+    prompt = infill_prompt(lines, line, line + replaced, above)
     request = Request(
         replace(prompt, prefix=prompt.prefix + indent),
         max_tokens=tokens,
         stop=("\n\n",),
     )
-    before, after = "".join(lines[: line - 1]) + indent, "".join(lines[line - 1 + replaced :])
+    before, after = "".join(lines[: line - 1]) + indent, lines[line - 1 + replaced :]
 
     def build(reply: str) -> list[str]:
-        """The file's text with the first one, the first two, and all lines of the reply."""
+        """The file's text with the reply without lines that follow anyway, then with its first one
+        and two lines, with all lines, and in forks with all lines in place of as many.
+        """
         new = reply.rstrip().splitlines()
-        shapes = ["\n".join(new[:count]) for count in (1, 2, len(new)) if count <= len(new)]
-        return [before + shape + "\n" + after for shape in dict.fromkeys(shapes) if shape.strip()]
+        repeated = _overlap(new, after)
+        counts = [len(new) - repeated] if repeated else []
+        counts += [count for count in (1, 2, len(new)) if count <= len(new)]
+        texts = [
+            before + "\n".join([*new[:count], ""]) + "".join(after) for count in counts if count
+        ]
+        if len(new) > 1 and problem.has_forks:
+            texts.append(before + "\n".join([*new, ""]) + "".join(after[len(new) - replaced :]))
+        return list(dict.fromkeys(texts)) if reply.strip() else []
 
     return Draft("infill", sample_request(turn, number, request), build, may_be_cut=True)
 
 
+def _overlap(new: Sequence[str], after: Sequence[str]) -> int:
+    """How many lines at the end of `new` are the first lines of `after`."""
+    ends, follow = [line.strip() for line in new], [line.strip() for line in after[: len(new)]]
+    return next((n for n in range(len(new), 0, -1) if ends[-n:] == follow[:n]), 0)
+
+
 def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
+
+
+def comments(turn: Turn, problem: Problem, result: CheckResult, number: int) -> list[str]:
+    """The comments above the function: the request if it is about this file, and a failing case."""
+    return [*about(turn, problem), must_hold(result, number)]
+
+
+def about(turn: Turn, problem: Problem) -> list[str]:
+    """The request's first line, if at least two of its words are in the file."""
+    line = turn.prompt.strip().partition("\n")[0][: SEARCH.infill_note_chars]
+    shared = words(line) & words(problem.text)
+    return [turn.services.redactor.redact(line)] if len(shared) > 1 else []
 
 
 def must_hold(result: CheckResult, number: int) -> str:
@@ -152,4 +187,4 @@ def must_hold(result: CheckResult, number: int) -> str:
     if test.statement:  # the prompt does not contain the test
         message = "\n".join([test.statement, *message.splitlines()[1:]])
     text = condense(message)
-    return text.replace(" | ", ", not ", 1)[: SEARCH.infill_note_chars]
+    return f"Must hold: {text.replace(' | ', ', not ', 1)[: SEARCH.infill_note_chars]}"

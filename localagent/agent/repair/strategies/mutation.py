@@ -146,13 +146,15 @@ def _promising(
 ) -> Iterator[tuple[str, CheckResult]]:
     """The best text and its complements, if a small change to them may suffice.
 
-    Most tests must pass, because some tests pass by chance even if nothing works yet.
+    Most tests must pass, because some tests pass by chance even if nothing works yet. In forks, the
+    user's text is worth its changes anyway.
     """
     others = [(c.text, c.result) for c in board.complements()[: SEARCH.complements]]
     for text, result in (best_text(problem, board), *others):
         if text in tried or result is None or result.ok or result.timed_out:
             continue
-        if result.failing and (most_pass(result) or _stops_collection(result)):
+        users = text == problem.text and problem.has_forks
+        if result.failing and (users or most_pass(result) or _stops_collection(result)):
             yield text, result
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from localagent.agent.checks.runner import CheckResult, TestResult
-from localagent.agent.repair.candidates import Board, Candidate
+from localagent.agent.repair.candidates import Board, Candidate, most_pass
 from localagent.core.changes import file_change
 
 
@@ -46,3 +48,18 @@ def test_what_ran_more_tests_or_is_nearer_is_better_where_as_many_pass() -> None
 
     worse_first = [of(None, None), of(0, 1), of(0, 20), of(0, 20, 3.5), of(1, 19), of(1, 19, 0.2)]
     assert sorted(worse_first, key=lambda r: r.score) == worse_first
+
+
+@pytest.mark.parametrize(
+    ("passing", "failing", "most"),
+    [
+        (["a", "b"], ["c[1]", "c[2]", "c[3]"], True),
+        (["c[0]", "a"], ["c[1]", "d"], False),
+        (["a"], ["b", "c"], False),
+    ],
+)
+def test_cases_of_a_test_count_once(passing: list[str], failing: list[str], most: bool) -> None:
+    tests = [TestResult(name, "passed") for name in passing]
+    tests += [TestResult(name, "failed") for name in failing]
+    counts = len(passing), len(failing)
+    assert most_pass(CheckResult("pytest", False, 1, False, 0.1, "", tuple(tests), *counts)) is most

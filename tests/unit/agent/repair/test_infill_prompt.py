@@ -42,7 +42,7 @@ def at(lines: list[str], text: str) -> int:
 
 def test_a_small_file_is_shown_whole_without_its_license() -> None:
     lines = SMALL.splitlines(True)
-    prompt = infill_prompt(lines, 7, 8, "low(1) == 1")
+    prompt = infill_prompt(lines, 7, 8, ["Must hold: low(1) == 1"])
     assert prompt.prefix == "import re\n\n\n# Must hold: low(1) == 1\ndef low(n):\n"
     assert prompt.suffix == "    return m\n"
 
@@ -50,7 +50,7 @@ def test_a_small_file_is_shown_whole_without_its_license() -> None:
 def test_of_a_long_file_the_function_its_class_and_the_signatures_it_calls() -> None:
     lines = padded(MODULE)
     place = at(lines, "count = ")
-    prompt = infill_prompt(lines, place, place + 1, "total([]) == 0")
+    prompt = infill_prompt(lines, place, place + 1, ["Must hold: total([]) == 0"])
     assert prompt.prefix == (
         "def helper(prices): ...\n"
         "class Shop(Base):\n"
@@ -78,7 +78,10 @@ def test_all_places_of_a_function_share_their_prefix() -> None:
     body = "".join(f"    a{n} = {n}\n" for n in range(200))
     lines = padded(f"def many():\n{body}    return a1\n")
     first = at(lines, "a130 =")
-    prefixes = [infill_prompt(lines, n, n + 1, "many()").prefix for n in range(first, first + 60)]
+    prefixes = [
+        infill_prompt(lines, n, n + 1, ["Must hold: many()"]).prefix
+        for n in range(first, first + 60)
+    ]
     starts = {prefix.splitlines()[2] for prefix in prefixes}
     assert all(prefix.startswith("# Must hold: many()\ndef many():\n") for prefix in prefixes)
     assert len(starts) <= 4
@@ -87,7 +90,7 @@ def test_all_places_of_a_function_share_their_prefix() -> None:
 
 def test_a_place_outside_of_functions_shows_the_lines_around_it() -> None:
     lines = [*HEADER.splitlines(True), *(f"a{n} = {n}\n" for n in range(200))]
-    prompt = infill_prompt(lines, 100, 101, "a1 == 1")
+    prompt = infill_prompt(lines, 100, 101, ["Must hold: a1 == 1"])
     assert prompt.prefix.startswith("# Must hold: a1 == 1\n")
     assert prompt.prefix.count("\n") == SEARCH.infill_before + 1
     assert prompt.suffix.count("\n") == SEARCH.infill_after

@@ -64,3 +64,31 @@ def test_a_statement_of_several_lines_is_told_whole(tmp_path: Path) -> None:
     assert "# Must hold: x = made([ 1, ]), not ValueError: no\n" in repr(draft.request).replace(
         "\\n", "\n"
     )
+
+
+BLOCK = "def run(x):\n    begin()\n    try:\n        yield\n    finally:\n        end(True)\n"
+
+
+@pytest.mark.parametrize(
+    ("request_text", "is_shown"),
+    [("Let run yield after it begins", True), ("A test fails. Find the cause.", False)],
+)
+def test_a_request_about_the_file_stands_above_the_function(
+    tmp_path: Path, request_text: str, is_shown: bool
+) -> None:
+    (tmp_path / "calc.py").write_text(BLOCK)
+    turn = scripted_turn(tmp_path, request_text, fim=True)
+    start = result(1, 1)
+    problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
+    (draft, *_), *_ = islice(infill(turn, problem, Board(start)), 1)
+    assert (f"# {request_text}\\n" in repr(draft.request)) is is_shown
+
+
+def test_lines_that_follow_anyway_are_left_out_of_a_reply(tmp_path: Path) -> None:
+    (tmp_path / "calc.py").write_text(BLOCK)
+    turn = scripted_turn(tmp_path, fim=True)
+    start = replace(result(1, 1), tests=(replace(FAILS, frames=(("calc.py", 2),)),))
+    problem = Problem("calc.py", open_file(turn, "calc.py"), start, "pytest", ())
+    (draft, *_), *_ = islice(infill(turn, problem, Board(start)), 1)
+    texts = draft.build("before = state()\n    begin()\n    try:\n        yield")
+    assert texts[0] == BLOCK.replace("    begin()", "    before = state()\n    begin()")
