@@ -73,7 +73,7 @@ class ToyLlm:
         self.parallel = parallel
         self.sequences = parallel + idle
         self.cells = cells
-        self.whole = whole  # a sequence can only be dropped whole, as a recurrent model's
+        self.rewinds = not whole  # a recurrent model's sequence goes back to checkpoints only
         self.template = ChatTemplate(template, "", "<|im_end|>", CONTROLS)
         self.begin: Sequence[int] = ()
         self.fim = (PREFIX, SUFFIX, MIDDLE) if fim else None
@@ -109,26 +109,35 @@ class ToyLlm:
     def is_end(self, token: int) -> bool:
         return token == END
 
-    def keep(self, seq: int, count: int) -> bool:
+    def checkpoint(self, seq: int) -> bytes:
+        return json.dumps(self.sequence[seq]).encode()
+
+    def keep(self, seq: int, count: int, state: bytes = b"") -> bool:
         held = self.sequence[seq]
-        if self.whole and 0 < count < len(held):
+        if not self.rewinds and 0 < count < len(held) and not self._leads(state, seq, count):
             held.clear()
             return False
         del held[count:]
         return True
 
-    def copy(self, source: int, target: int, count: int) -> bool:
+    def copy(self, source: int, target: int, count: int, state: bytes = b"") -> bool:
         assert not self.sequence[target]
         assert count <= len(self.sequence[source])
-        if self.whole and count < len(self.sequence[source]):
-            return False
+        if not self.rewinds and count < len(self.sequence[source]):
+            assert self._leads(state, source, count), "a copy without the state at its end"
         self.sequence[target] = self.sequence[source][:count]
         return True
+
+    def _leads(self, state: bytes, seq: int, count: int) -> bool:
+        """Whether a checkpoint was made after the first `count` tokens of a sequence."""
+        return bool(state) and json.loads(state) == self.sequence[seq][:count]
 
     def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
         assert 0 < len(rows) <= self.batch
         self.steps.append(list(rows))
         half = len(rows) // 2
+        if not self.rewinds and self._used() + len(rows) > self.cells:
+            return "full"
         reading = interrupted is not None
         for number, row in enumerate(rows):
             if number == half and interrupted is not None and interrupted():

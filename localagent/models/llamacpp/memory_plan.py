@@ -41,6 +41,9 @@ NARROW = 4
 two cores with AVX-512: 1 row 26 tokens a second, 4 rows 38, 8 rows 33, 16 rows 49, so more than 4
 only delay the first reply."""
 
+IDLE, IDLE_STATES = 16, 2
+"""Sequences for earlier prompts, of models that rewind and of those that do not."""
+
 _STEP = 256  # llama.cpp rounds a KV cache up to this many tokens
 _MIB = 1 << 20
 
@@ -118,6 +121,14 @@ def shape(header: Header) -> Shape:
 def cells(window: int, parallel: int) -> int:
     """The tokens of the KV cache: a whole window, and room for other replies' ends."""
     return window + (min(window, ROOMY) if parallel > 1 else 0)
+
+
+def sequences(parallel: int, *, rewinds: bool) -> int:
+    """The sequences of the KV cache: one for each reply, and others for earlier prompts.
+
+    A sequence of a model that does not rewind takes memory whatever its length, for its state.
+    """
+    return parallel + (IDLE if rewinds else IDLE_STATES)
 
 
 def plan(model: Shape, request: MemoryRequest, machine: Machine) -> MemoryPlan:

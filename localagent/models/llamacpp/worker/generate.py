@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from localagent.core.messages import Message
 from localagent.models.alternatives import TokenOption, TokenPlace, dump_places
 from localagent.models.base import (
     Finish,
@@ -22,14 +21,12 @@ from localagent.models.base import (
     Thought,
     TokenizedPrompt,
 )
-from localagent.models.chat_templates.jinja import TemplateFailed
 from localagent.models.llamacpp import protocol
-from localagent.models.llamacpp.worker.chat_template import BREAK, token_ends, tokenize
 from localagent.models.llamacpp.worker.interface import BatchRow, Llm, RequestFailed
 from localagent.models.llamacpp.worker.kv_files import KvFiles
 from localagent.models.llamacpp.worker.kv_slots import Slot, Slots
-from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix
 from localagent.models.llamacpp.worker.prompt_lookup import Drafter
+from localagent.models.llamacpp.worker.prompt_tokens import PromptTokens
 from localagent.models.llamacpp.worker.run import ReplyRun
 
 HEARTBEAT = 5.0
@@ -70,6 +67,7 @@ class Generator:
         self._llm = llm
         self._clock = clock
         self._slots = Slots(llm, files)
+        self._prompts = PromptTokens(llm, self._slots)
         self._drafter = Drafter()
         self._drafts = True
         self._threads = threads
@@ -80,24 +78,8 @@ class Generator:
         return len(self._llm.tokenize(text, special=False))
 
     def tokenize(self, request: Request) -> TokenizedPrompt:
-        """Make the prompt of a request, with the tokens that a generation would read now."""
-        (memory, _), prompt = self._prompt(request), request.prompt
-        if isinstance(prompt, RawText):
-            text = prompt.text
-            places = [(0, len(text))]
-        elif isinstance(prompt, Infill):
-            parts = (prompt.prefix, prompt.suffix, request.reply_start)
-            text, middle = "".join(parts), len(parts[0])
-            places = [(0, middle), (middle, middle + len(parts[1]))]
-        else:
-            text, _ = self._render(prompt, request)
-            places = self._llm.template.places(prompt)
-        plain = text.replace(BREAK, "")
-        ends = token_ends(
-            plain.encode(), map(self._llm.piece, memory.tokens), self._llm.template.controls
-        )
-        inside = [(_plain_size(text[:first]), _plain_size(text[:last])) for first, last in places]
-        return TokenizedPrompt(plain, ends, tuple(inside))
+        """See `PromptTokens.detailed`."""
+        return self._prompts.detailed(request)
 
     def keep(self) -> int:
         """Store the latest prompt that continues, with its reply; return the number of tokens."""
@@ -151,7 +133,7 @@ class Generator:
         """Make a run with the tokens of its prompt. Raises RequestFailed."""
         if not self._llm.template.form.thinks:
             request = replace(request, think=0)
-        memory, opening = self._prompt(request)
+        memory, opening = self._prompts.prompt(request)
         needed = len(memory.tokens) + min(1, request.max_tokens)
         if needed > self._llm.window:
             raise RequestFailed("overflow", "", needed=needed, window=self._llm.window)
@@ -170,7 +152,7 @@ class Generator:
         began = time.monotonic()
         end = len(run.prompt) - min(1, run.request.max_tokens)
         lists, prompt = run.options > 0, run.request.prompt
-        ends = self.tokenize(run.request).ends if lists else ()
+        ends = self._prompts.detailed(run.request).ends if lists else ()
         first = _first_place(prompt, ends) if isinstance(prompt, RawText) else 1
         slot = self._slots.place(run.memory, max(0, first - 1) if lists else end, shares=run.passes)
         run.slot = slot
@@ -179,11 +161,12 @@ class Generator:
         if run.is_branch and slot.held < end:
             run.reason = "length"  # the text is gone, and reading it again costs more than it gives
             return
-        fixed = self._fixed(run) if self._slots.keeps_files else 0
-        if _MIN_STORED <= fixed < end and self._slots.stores(run.prompt[:fixed]):
-            self._read(request_id, run, fixed, send, cancelled)
-            if slot.held == fixed:
-                self._slots.store(slot, fixed)
+        for place, stores in self._stops(run, end):
+            self._read(request_id, run, place, send, cancelled)
+            if slot.held == place:
+                self._slots.mark(slot)
+                if stores:
+                    self._slots.store(slot, place)
         if lists:
             self._read(request_id, run, first - 1, send, cancelled)
             if slot.held == first - 1:
@@ -197,17 +180,27 @@ class Generator:
             run.reason = "length"
         run.prefill_seconds = time.monotonic() - began
 
-    def _fixed(self, run: ReplyRun) -> int:
-        """The number of tokens of the messages that begin every session; or 0."""
-        request = run.request
-        if not request.fixed or isinstance(request.prompt, Infill | RawText):
-            return 0
-        try:
-            template, fixed = self._llm.template, request.prompt[: request.fixed]
-            text = template.render(fixed, last=False, tools=request.tools)
-        except TemplateFailed:
-            return 0
-        return common_prefix(self._tokens(text, True), run.prompt)
+    def _stops(self, run: ReplyRun, end: int) -> Iterator[tuple[int, bool]]:
+        """The places of a prompt to stop at while it is read, and whether to store the state.
+
+        These are the end of the messages that begin every session and, for a model that does not
+        rewind, the end of the last message: the next prompt may change what follows it.
+        """
+        assert run.slot is not None
+        held, prompt, rewinds = run.slot.held, run.request.prompt, self._llm.rewinds
+        if isinstance(prompt, Infill | RawText):
+            if not rewinds:
+                yield end, False
+            return
+        if run.request.fixed and (self._slots.keeps_files or not rewinds):
+            fixed = self._prompts.prefix(run.request, prompt[: run.request.fixed], run.prompt)
+            stores = fixed >= _MIN_STORED and self._slots.stores(run.prompt[:fixed])
+            if fixed < end and (stores or (held < fixed and not rewinds)):
+                yield fixed, stores
+        if not rewinds:
+            last = self._prompts.prefix(run.request, prompt, run.prompt)
+            if held < last < end:
+                yield last, False
 
     def _read(
         self, request_id: int, run: ReplyRun, end: int, send: Send, cancelled: Cancelled
@@ -329,7 +322,7 @@ class Generator:
     def _draft(self, run: ReplyRun, *, alone: bool) -> Sequence[int]:
         request = run.request
         greedy = request.temperature == 0 and not request.penalizes
-        plain = self._drafts and request.grammar is None and greedy
+        plain = self._drafts and self._llm.rewinds and request.grammar is None and greedy
         if not (alone and plain) or run.alone or run.thinking:
             return ()
         return self._drafter.draft(run.tokens, min(run.room, self._llm.batch) - 1)
@@ -351,7 +344,8 @@ class Generator:
                 return True
             for run in runs:
                 assert run.slot is not None
-                self._llm.keep(run.slot.seq, run.slot.held)
+                if outcome == "stopped" or self._llm.rewinds:
+                    self._slots.recover(run.slot)
             if outcome == "stopped":
                 return False
             if not self._slots.give_up_one():
@@ -394,55 +388,6 @@ class Generator:
             run.slot.busy = False
             run.slot = None
 
-    def _prompt(self, request: Request) -> tuple[Memory, str]:
-        """The tokens of a prompt, and the beginning of a thought that they end with."""
-        prompt = request.prompt
-        if isinstance(prompt, RawText):
-            tokens = [*self._llm.begin, *self._llm.tokenize(prompt.text, special=False)]
-            if prompt.branch is not None:
-                place, token = prompt.branch
-                tokens = [*tokens[:place], token]
-            return Memory(tokens), ""
-        if not isinstance(prompt, Infill):
-            text, opening = self._render(prompt, request)
-            return self._slots.memory(text, self._tokens), opening
-        if self._llm.fim is None:
-            raise RequestFailed(
-                "backend",
-                "the model was not trained to fill in the middle",
-                "choose a model whose profile says fim = true",
-            )
-        before, after, middle = self._llm.fim
-        plain = [
-            self._llm.tokenize(part, special=False)
-            for part in (prompt.prefix, prompt.suffix, request.reply_start)
-        ]
-        tokens = [*self._llm.begin, before, *plain[0], after, *plain[1], middle, *plain[2]]
-        return Memory(tokens), ""
-
-    def _render(self, messages: Sequence[Message], request: Request) -> tuple[str, str]:
-        """The text of a prompt, and the beginning of a thought that it ends with.
-
-        That is "" for a template that opens the thought itself.
-        """
-        template = self._llm.template
-        think = request.think > 0 and template.form.thinks
-        try:
-            start = request.reply_start
-            text = template.render(messages, start, think=think, tools=request.tools)
-        except TemplateFailed as error:
-            raise RequestFailed("backend", str(error)) from None
-        start = template.form.thought_start
-        opening = start if think and not text.rstrip().endswith(start) else ""
-        return text + opening, opening
-
-    def _tokens(self, text: str, first: bool) -> list[int]:
-        """The tokens of a rendered text; `first` if it begins the prompt."""
-        tokens = tokenize(text, lambda part: self._llm.tokenize(part, special=True))
-        # Most templates write the BOS token themselves, where the model has one.
-        begin = list(self._llm.begin) if first else []
-        return tokens if tokens[: len(begin)] == begin else begin + tokens
-
 
 def _first_place(prompt: RawText, ends: Sequence[int]) -> int:
     """The first token of a raw text whose likely tokens are wanted; at least the second one."""
@@ -454,8 +399,3 @@ def _chunk(
     request_id: int, run: ReplyRun, chunk: Reading | Thought | Text | Finish
 ) -> protocol.ChunkReply:
     return protocol.ChunkReply(id=request_id, run=run.place, chunk=chunk)
-
-
-def _plain_size(text: str) -> int:
-    """The bytes of a text without BREAK."""
-    return len(text.replace(BREAK, "").encode())

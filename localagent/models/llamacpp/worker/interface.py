@@ -113,19 +113,34 @@ class Llm(Protocol):
     def is_end(self, token: int) -> bool:
         """Whether a token ends the reply."""
 
-    def keep(self, seq: int, count: int) -> bool:
-        """Drop all but the first `count` tokens of a sequence; False if all had to go."""
+    @property
+    def rewinds(self) -> bool:
+        """Whether a sequence can go back to any of its tokens; if not, only to a checkpoint.
 
-    def copy(self, source: int, target: int, count: int) -> bool:
+        Recurrent layers hold one state for all tokens, and a short sliding window the last tokens.
+        """
+
+    def checkpoint(self, seq: int) -> bytes:
+        """The state at the end of a sequence, without the part that can go back."""
+
+    def keep(self, seq: int, count: int, state: bytes = b"") -> bool:
+        """Drop all but the first `count` tokens of a sequence; False if all had to go.
+
+        `state` is the checkpoint after these tokens, if the model does not rewind.
+        """
+
+    def copy(self, source: int, target: int, count: int, state: bytes = b"") -> bool:
         """Let the empty `target` share the first `count` tokens of `source`.
 
-        Returns False if that is impossible; `target` is still empty then.
+        `state` is the checkpoint after these tokens, if the model does not rewind and they are not
+        all. Returns False if that is impossible; `target` is still empty then.
         """
 
     def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
         """Decode at most `batch` rows; `interrupted` is called often. Raises RequestFailed.
 
-        Unless all is done, the KV cache may hold any part of the rows.
+        Unless all is done, the KV cache may hold any part of the rows. A model that does not
+        rewind holds none of them if there is no room.
         """
 
     def likeliest(self, row: int, count: int) -> list[tuple[int, float]]:

@@ -63,10 +63,17 @@ class KvFiles:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.stored = list(self._load())
 
-    def best(self, tokens: Sequence[int]) -> tuple[Stored | None, int]:
-        """The state that shares the longest beginning with `tokens`, and its number of tokens."""
+    def best(self, tokens: Sequence[int], *, whole: bool = False) -> tuple[Stored | None, int]:
+        """The state that shares the longest beginning with `tokens`, and its number of tokens.
+
+        With `whole`, all tokens of the state must be shared.
+        """
         found = [(common_prefix(s.memory.tokens, tokens), s) for s in self.stored]
-        found = [pair for pair in found if pair[0]]
+        found = [
+            (count, stored)
+            for count, stored in found
+            if count and (not whole or count == len(stored.memory.tokens))
+        ]
         if not found:
             return None, 0
         # The shortest of equals: there is less to read.

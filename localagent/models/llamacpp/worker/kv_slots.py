@@ -4,6 +4,9 @@ A prompt continues the sequence that shares its longest beginning. It takes the 
 that loses nothing, otherwise a copy of the common part, which shares the cells and costs nothing.
 So an infill between two questions of a conversation leaves the conversation's cells alone.
 
+A model that does not rewind can go back only to checkpoints of its state, which a slot holds beside
+its tokens. Slots whose tokens were copied share them.
+
 GreedyDual (N. Young, 1994) chooses the sequence to drop: each is worth the tokens to read again,
 and ages by the worth of those that were dropped before it.
 """
@@ -19,19 +22,35 @@ from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix
 
 # So few tokens of a sequence are dropped instead of copied: reading them again is cheap.
 _LITTLE = 16
+MOST_STATES = 8
+"""Checkpoints of all slots together. One of a model of 35B-A3B has about 80 MiB."""
+
+_SLOT_STATES = 3  # of one slot: the first one, of the rules and tools, and the latest ones
 # A file is read in place of a sequence in memory if that saves at least so many tokens.
 _WORTH_A_FILE = 32
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StateCheckpoint:
+    """The state of a model that does not rewind, after the first `tokens` of a sequence."""
+
+    tokens: int
+    state: bytes
+
+
 @dataclass
 class Slot:
-    """One sequence. Its cells hold the first `held` of the tokens of `memory`."""
+    """One sequence. Its cells hold the first `held` of the tokens of `memory`.
+
+    `states` are its checkpoints, by their places.
+    """
 
     seq: int
     memory: Memory = field(default_factory=Memory)
     held: int = 0
     worth: float = 0.0
     busy: bool = False
+    states: list[StateCheckpoint] = field(default_factory=list)
 
 
 class Slots:
@@ -56,15 +75,16 @@ class Slots:
 
         With `shares`, the slot is a copy, so that the tokens of the other slot stay.
         """
-        best, common = self._best(memory.tokens[:limit])
-        stored, there = self._files.best(memory.tokens[:limit]) if self._files else (None, 0)
+        tokens, whole = memory.tokens[:limit], not self._llm.rewinds
+        best, common = self._best(tokens)
+        stored, there = self._files.best(tokens, whole=whole) if self._files else (None, 0)
         if stored is not None and there >= common + _WORTH_A_FILE:
             slot = self._restored(stored, there)
         elif best is None:
             slot = self._empty()
         elif best.busy or shares or best.held - common > _LITTLE:
             slot = self._empty(besides=best)
-            slot.held = common if self._llm.copy(best.seq, slot.seq, common) else 0
+            self._copy(best, slot, common)
         else:
             slot = best
             self.keep(slot, common)
@@ -77,14 +97,37 @@ class Slots:
         slot.worth = self._age + slot.held
 
     def keep(self, slot: Slot, count: int) -> None:
-        """Drop all but the first `count` tokens of a slot, or all if the model cannot."""
-        if count < slot.held:
+        """Drop all but the first `count` tokens of a slot, or more where the model cannot."""
+        if count >= slot.held:
+            return
+        if self._llm.rewinds:
             slot.held = count if self._llm.keep(slot.seq, count) else 0
+        else:
+            self._go_back(slot, count)
+
+    def recover(self, slot: Slot) -> None:
+        """Bring a slot back to the tokens that it held before an interrupted step."""
+        if self._llm.rewinds:
+            self._llm.keep(slot.seq, slot.held)
+        else:
+            self._go_back(slot, slot.held)
+
+    def mark(self, slot: Slot) -> None:
+        """Keep a checkpoint of a slot's present state, if the model does not rewind."""
+        if self._llm.rewinds or any(point.tokens == slot.held for point in slot.states):
+            return
+        new = StateCheckpoint(slot.held, self._llm.checkpoint(slot.seq))
+        latest = slot.states[1:][-(_SLOT_STATES - 2) :]
+        slot.states = [*slot.states[:1], *latest, new]
+        others = [s for s in self.all if s is not slot and not s.busy]
+        for other in sorted(others, key=lambda s: s.worth):
+            if len({point for s in self.all for point in s.states}) > MOST_STATES:
+                other.states = []
 
     def clear(self, slot: Slot) -> None:
         """Drop all tokens of a slot."""
         self._llm.keep(slot.seq, 0)
-        slot.held, slot.memory = 0, Memory()
+        slot.held, slot.memory, slot.states = 0, Memory(), []
 
     def give_up_one(self) -> bool:
         """Clear the idle slot that is worth least; return False if there is none."""
@@ -119,11 +162,35 @@ class Slots:
     def _best(self, tokens: Sequence[int]) -> tuple[Slot | None, int]:
         best, most = None, 0
         for slot in self.all:
-            common = common_prefix(slot.memory.tokens[: slot.held], tokens)
+            common = self._reachable(slot, tokens)
             # An idle one of equals: nothing has to be copied.
             if common > most or (common == most and best is not None and best.busy > slot.busy):
                 best, most = slot, common
         return (best, most) if most else (None, 0)
+
+    def _reachable(self, slot: Slot, tokens: Sequence[int]) -> int:
+        """How many of `tokens`, from the first one, a slot holds and can go back to."""
+        common = common_prefix(slot.memory.tokens[: slot.held], tokens)
+        if self._llm.rewinds or common == slot.held:
+            return common
+        return max((point.tokens for point in slot.states if point.tokens <= common), default=0)
+
+    def _copy(self, source: Slot, target: Slot, count: int) -> None:
+        """Let the empty `target` share `count` tokens that `source` can go back to."""
+        states = [point for point in source.states if point.tokens <= count]
+        whole = self._llm.rewinds or count == source.held
+        state = b"" if whole else states[-1].state
+        if self._llm.copy(source.seq, target.seq, count, state):
+            target.held, target.states = count, states
+
+    def _go_back(self, slot: Slot, count: int) -> None:
+        """Return to the last checkpoint within the first `count` tokens, or drop all."""
+        slot.states = [point for point in slot.states if point.tokens <= count]
+        last = slot.states[-1] if slot.states else StateCheckpoint(0, b"")
+        if self._llm.keep(slot.seq, last.tokens, last.state):
+            slot.held = last.tokens
+        else:
+            slot.held, slot.states = 0, []
 
     def _empty(self, besides: Slot | None = None) -> Slot:
         """An idle slot without tokens; the least valuable one is cleared if needed."""
@@ -140,5 +207,6 @@ class Slots:
         assert self._files is not None
         if self._files.read(stored, lambda path: self._llm.restore(slot.seq, path, tokens)):
             slot.held = len(tokens)
+            self.mark(slot)
             self.keep(slot, common)
         return slot

@@ -23,7 +23,7 @@ from localagent.models.llamacpp.hardware import (
     gigabytes,
     physical_cores,
 )
-from localagent.models.llamacpp.memory_plan import KV_SIZE, cells
+from localagent.models.llamacpp.memory_plan import KV_SIZE, cells, sequences
 from localagent.models.llamacpp.worker.chat_template import ChatTemplate
 from localagent.models.llamacpp.worker.interface import BatchRow, Outcome, RequestFailed
 from localagent.models.llamacpp.worker.sampler import (
@@ -36,7 +36,6 @@ from localagent.models.llamacpp.worker.serve import serve
 
 _KV_BYTES = 2  # of one number in the KV cache: llama.cpp keeps it as f16
 _PROGRESS = 0.1  # seconds between two reports of loading
-_IDLE = 16  # sequences for earlier prompts, besides those of the replies that are being written
 _OUTCOMES: dict[int, Outcome] = {0: "done", 1: "full", 2: "stopped"}
 
 
@@ -224,7 +223,10 @@ class LoadedModel:
         self._vocab = handle.vocab
         self._vocabulary = c.llama_vocab_n_tokens(handle.vocab)
         self.window, self.batch, self.parallel = window, request.batch, request.parallel
-        self.sequences = request.parallel + _IDLE
+        self.rewinds = not (
+            c.llama_model_is_recurrent(handle.model) or c.llama_model_is_hybrid(handle.model)
+        )
+        self.sequences = sequences(request.parallel, rewinds=self.rewinds)
         self.template = handle.template(request)
         bos = handle.special_tokens(bos="bos").get("bos")
         begins = bos is not None and c.llama_vocab_get_add_bos(handle.vocab)
@@ -298,22 +300,34 @@ class LoadedModel:
         """Whether a token ends the reply."""
         return bool(self._c.llama_vocab_is_eog(self._vocab, token))
 
-    def keep(self, seq: int, count: int) -> bool:
+    def checkpoint(self, seq: int) -> bytes:
+        """The state of a sequence's recurrent layers, or of its sliding windows."""
+        c, flags = self._c, self._c.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        size = c.llama_state_seq_get_size_ext(self._context, seq, flags)
+        data = (ctypes.c_uint8 * size)()
+        count = c.llama_state_seq_get_data_ext(self._context, data, size, seq, flags)
+        return bytes(memoryview(data)[:count])
+
+    def keep(self, seq: int, count: int, state: bytes = b"") -> bool:
         """Drop all but the first `count` tokens of a sequence."""
-        if self._c.llama_memory_seq_rm(self._memory, seq, count, -1):
+        c, memory = self._c, self._memory
+        restored = not state or self._restore_checkpoint(seq, state)
+        if restored and c.llama_memory_seq_rm(memory, seq, count, -1):
             return True
-        # Recurrent models cannot go back to an earlier state.
-        self._c.llama_memory_seq_rm(self._memory, seq, -1, -1)
+        c.llama_memory_seq_rm(memory, seq, -1, -1)
         return count == 0
 
-    def copy(self, source: int, target: int, count: int) -> bool:
+    def _restore_checkpoint(self, seq: int, state: bytes) -> bool:
+        c, size = self._c, len(state)
+        data = (ctypes.c_uint8 * size).from_buffer_copy(state)
+        flags = c.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        return bool(c.llama_state_seq_set_data_ext(self._context, data, size, seq, flags))
+
+    def copy(self, source: int, target: int, count: int, state: bytes = b"") -> bool:
         """Let `target` share the first `count` tokens of `source`."""
-        c, memory = self._c, self._memory
-        c.llama_memory_seq_cp(memory, source, target, 0, count)
-        if c.llama_memory_seq_pos_max(memory, target) == count - 1:
-            return True
-        c.llama_memory_seq_rm(memory, target, -1, -1)  # a recurrent model copies all or nothing
-        return False
+        # A recurrent state is copied as it is at the end of `source`, whatever the count.
+        self._c.llama_memory_seq_cp(self._memory, source, target, 0, count)
+        return self.keep(target, count, state)
 
     def decode(self, rows: Sequence[BatchRow], interrupted: Callable[[], bool] | None) -> Outcome:
         """Decode rows; `interrupted` is called between the graph's operations."""

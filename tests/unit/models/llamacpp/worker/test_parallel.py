@@ -11,6 +11,7 @@ from localagent.models.base import Infill, Request
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.kv_files import KvFiles
+from localagent.models.llamacpp.worker.kv_slots import MOST_STATES
 
 PLAIN = [("system", "Be good. " * 20), ("user", "Hi")]
 
@@ -96,13 +97,85 @@ def test_runs_that_do_not_fit_together_are_written_one_after_another() -> None:
     assert set(run.reasons.values()) == {"stop"}
 
 
-def test_a_model_that_cannot_go_back_reads_again() -> None:
+# A model that cannot go back: recurrent layers, or a short sliding window
+
+
+def last_message(model: toy.ToyLlm, run: Run) -> int:
+    """The prompt's tokens up to the end of its last message."""
+    return run.end.prompt_tokens - len(model.tokenize("<|im_start|>assistant\n", special=True))
+
+
+def test_a_model_that_cannot_go_back_reads_only_what_is_new() -> None:
     model = toy.ToyLlm(b"hello", batch=64, whole=True)
     generator = Generator(model)
     first = Run(generator, samples(3))
     assert [first.text_of(n) for n in range(3)] == ["hello 1", "hello 2", "hello 3"]
-    on = [*PLAIN, ("assistant", first.text_of(0)), ("user", "More")]
-    assert Run(generator, several(run_of(on))).text == "hello"
+    on = [*PLAIN, ("assistant", first.text_of(2)), ("user", "More")]
+    second = Run(generator, several(run_of(on)))
+    assert second.end.reused_tokens == first.end.prompt_tokens + len("hello 3")
+    changed = [*PLAIN, ("assistant", "Hello!"), ("user", "More")]
+    assert Run(generator, several(run_of(changed))).end.reused_tokens == last_message(model, first)
+
+
+def test_candidates_of_a_model_that_cannot_go_back_share_their_prompt() -> None:
+    model = toy.ToyLlm(b"hello", batch=64, parallel=2, whole=True)
+    run = Run(Generator(model), samples(6))
+    assert [run.text_of(n) for n in range(6)] == [f"hello {n}" for n in range(1, 7)]
+    assert all(run.ends[n].reused_tokens >= last_message(model, run) for n in range(1, 6))
+
+
+def test_a_model_that_cannot_go_back_forgets_the_end_of_a_cancelled_prompt() -> None:
+    model = toy.ToyLlm(b"hello", batch=16, whole=True)
+    generator = Generator(model)
+    first = Run(generator, several(run_of(PLAIN)))
+    on = [*PLAIN, ("assistant", "hello"), ("user", "More " * 50)]
+    held = first.end.prompt_tokens + 5
+
+    def cancelled(run: Run, place: int) -> bool:
+        return any(done > held + 32 for done, _ in run.read)
+
+    assert Run(generator, several(run_of(on)), cancelled).reason == "cancelled"
+    again = Run(generator, several(run_of(on)))
+    assert (again.text, again.end.reused_tokens >= last_message(model, first)) == ("hello", True)
+
+
+def test_a_model_that_cannot_go_back_drops_the_text_after_a_stop_sequence() -> None:
+    model = toy.ToyLlm(b"hello END and more", batch=64, whole=True)
+    generator = Generator(model)
+    first = Run(generator, several(run_of(PLAIN, stop=("END",))))
+    on = [*PLAIN, ("assistant", first.text), ("user", "More")]
+    assert Run(generator, several(run_of(on))).end.reused_tokens == last_message(model, first)
+
+
+def test_a_model_that_cannot_go_back_gets_no_drafts() -> None:
+    model = copying(TEXT.encode(), whole=True)
+    run = Run(Generator(model, clock=lambda: float(len(model.steps))), several(run_of(LONG)))
+    assert run.reason == "length"
+    assert all(len(step) == 1 for step in model.steps if step[0].wanted)
+
+
+def test_few_checkpoints_are_kept() -> None:
+    model = toy.ToyLlm(b"hello", batch=64, parallel=4, idle=12, whole=True)
+    generator = Generator(model)
+    for letter in "abcdefghijkl":
+        Run(generator, several(run_of([("user", letter * 100)])))
+    states = {point for slot in generator._slots.all for point in slot.states}
+    assert len(states) == MOST_STATES
+
+
+def test_a_model_that_cannot_go_back_reads_a_whole_state_from_disk(tmp_path: Path) -> None:
+    def generator() -> Generator:
+        return Generator(
+            toy.ToyLlm(b"hello", batch=64, whole=True), KvFiles(tmp_path, "key", 1 << 20)
+        )
+
+    first = generator()
+    run = Run(first, several(run_of(PLAIN, continues=True)))
+    assert first.keep() == run.end.prompt_tokens + 5
+    on = [*PLAIN, ("assistant", "hello"), ("user", "More")]
+    assert Run(generator(), several(run_of(on))).end.reused_tokens == run.end.prompt_tokens + 5
+    other = [*PLAIN, ("assistant", "Hello!"), ("user", "More")]
+    assert Run(generator(), several(run_of(other))).end.reused_tokens == 0
 
 
 def test_threads_follow_the_machine() -> None:

@@ -1,0 +1,112 @@
+"""Sessions with models of today's architectures, with random weights, on llama.cpp itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from random_model import random_model
+from toy_runs import Run, run_of
+
+from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.worker.generate import Generator
+from localagent.models.llamacpp.worker.kv_files import KvFiles
+
+llama = pytest.importorskip("localagent.models.llamacpp.worker.llama")
+
+REWIND = ["gemma4", "gpt-oss", "qwen3moe"]
+CHECKPOINTS = ["granitehybrid", "lfm2", "mamba2", "qwen3next"]
+every_architecture = pytest.mark.parametrize("architecture", [*REWIND, *CHECKPOINTS])
+
+SYSTEM = ("system", "You are a coder who answers in one word. " * 12)
+SAME = 0.02
+LETTERS = "root ::= [a-z]{4}"
+
+
+@pytest.fixture(scope="module")
+def library() -> Iterator[Any]:
+    folder = Path.cwd()
+    yield llama.LlamaLibrary()
+    os.chdir(folder)
+
+
+class Model:
+    """A model with a generator, and fresh ones of the same file to compare with."""
+
+    def __init__(self, library: Any, path: Path, files: KvFiles | None = None, **load: Any) -> None:
+        self.library, self.path, self.load = library, path, load
+        request = protocol.Load(
+            path=os.fsencode(path), window=2048, batch=64, parallel=4, threads=1, **load
+        )
+        self.llm = library.load(request, lambda done: None, lambda: False)
+        self.generator = Generator(self.llm, files)
+
+    def ask(self, *chats: Any, reply_start: str = "", **values: Any) -> Run:
+        values = {"max_tokens": 4, "grammar": LETTERS, "continues": True, **values}
+        requests = [run_of(chat, reply_start=reply_start, **values) for chat in chats]
+        return Run(self.generator, protocol.Generate(id=1, requests=tuple(requests)))
+
+    def distance(self, chat: Any, reply: str) -> float:
+        """How much a fresh context differs on the last letter of the latest reply, 0 to 2.
+
+        Another prompt gives 0.1 to 1.2, the order of additions up to 0.005.
+        """
+        ours = dict(self.llm.likeliest(0, 300))
+        fresh = Model(self.library, self.path, **self.load)
+        fresh.ask(chat, reply_start=reply[:-1], max_tokens=1, grammar="root ::= [a-z]")
+        theirs = dict(fresh.llm.likeliest(0, 300))
+        fresh.llm.close()
+        return sum(abs(ours.get(t, 0) - theirs.get(t, 0)) for t in {*ours, *theirs})
+
+
+@pytest.fixture
+def model(library: Any, tmp_path: Path, architecture: str) -> Iterator[Model]:
+    made = Model(library, random_model(tmp_path, architecture))
+    yield made
+    made.llm.close()
+
+
+@every_architecture
+def test_a_session_of_ten_turns_reads_only_what_is_new(model: Model, architecture: str) -> None:
+    chat, old = [SYSTEM], 0
+    for turn in range(10):
+        chat.append(("user", f"What is {turn} and {7 * turn}?"))
+        run = model.ask(chat)
+        assert run.end.reused_tokens >= 0.98 * old
+        old = run.end.prompt_tokens
+        if turn in (3, 9):
+            assert model.distance(chat, run.text) < SAME
+        # Each third reply stands differently in the next prompt, as some templates have it.
+        chat.append(("assistant", run.text.upper() if turn % 3 == 2 else run.text))
+    assert model.llm.rewinds is (architecture in REWIND)
+    assert model.distance([SYSTEM, ("user", "Why?")], run.text) > SAME
+
+
+@every_architecture
+def test_eight_candidates_share_a_prefix(model: Model) -> None:
+    chat = [SYSTEM, ("user", "Which one?")]
+    run = model.ask(*[chat] * 8)
+    prompt = run.ends[0].prompt_tokens
+    assert all(run.ends[n].reused_tokens >= 0.97 * prompt for n in range(1, 8))
+    assert len({run.text_of(n) for n in range(8)}) == 1
+    assert model.distance(chat, run.text_of(7)) < SAME
+
+
+@every_architecture
+def test_a_session_resumes_from_disk(library: Any, tmp_path: Path, architecture: str) -> None:
+    path = random_model(tmp_path, architecture)
+    chat = [SYSTEM, ("user", "Which one?")]
+    for turn in range(2):
+        model = Model(library, path, KvFiles(tmp_path / "kv", "key", 1 << 30))
+        run = model.ask(chat)
+        old = run.end.prompt_tokens
+        if turn == 0:
+            assert model.generator.keep() > old
+            chat += [("assistant", run.text), ("user", "And then?")]
+        else:
+            assert run.end.reused_tokens >= 0.98 * old - 30
+            assert model.distance(chat, run.text) < SAME
+        model.llm.close()
