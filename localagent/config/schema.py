@@ -157,7 +157,7 @@ class Settings:
         Seconds(), "time limit of the workflow planner's search", 600.0
     )
     sandbox: str | None = _setting(
-        ChoiceKind("auto", "unshare", "bubblewrap", "landlock", "none"),
+        ChoiceKind("auto", "unshare", "bubblewrap", "landlock", "seccomp", "none"),
         "sandbox of commands; auto or unset: the best kind that works here",
         flag=True,
         page="sandbox",

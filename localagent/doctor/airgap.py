@@ -85,7 +85,7 @@ def airgap(directory: Path, *, escapes: bool = True) -> list[Check]:
 
 def process(state: EgressState) -> Check:
     """Check that the kernel confines localagent's own process."""
-    hint = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
+    hint = "allow user namespaces on this machine, or use Linux on x86-64 or 64-bit ARM"
     found = f"{state}{f' ({state.reason})' if state.reason else ''}"
     if state.level == "namespace" and hasattr(os, "geteuid") and os.geteuid() == 0:
         found += "; you are root, who can leave a network namespace again"
@@ -154,7 +154,11 @@ def canaries(kind: KindReport) -> Check:
         said = "; ".join(f"{canary.what} ({canary.detail})" for canary in out[:5])
         found = f"{len(out)} of {made} escape tests got out of {kind.name}: {said}"
         return Check(name, False, found, leak_hint(kind), tried)
-    return Check(name, True, f"{made} escape tests, all denied", "", tried)
+    opened = sum(kind.open.values())
+    held = f"{made - opened} escape tests, all denied"
+    topics = " and ".join(kind.open)
+    others = f"; this kind does not hold {topics}: {opened} succeed" if opened else ""
+    return Check(name, True, f"{held}{others}", "", tried)
 
 
 def worker(network: str) -> Check:
@@ -186,8 +190,11 @@ def _commands(settings: Settings, *, escapes: bool) -> list[Check]:
     chosen = choice.sandbox
     if not chosen.confined:
         hint = "localagent docs sandbox says what a sandbox needs"
-        return [Check("sandbox", False, f"none: {choice.reason}", hint), *tried]
-    others = [kind.name for kind in found if kind.name != chosen.kind]
+        found_text = f"{chosen.kind}: {choice.reason}"
+        if chosen.kind == "seccomp":
+            found_text = f"no network for commands, but your files are open ({found_text})"
+        return [Check("sandbox", False, found_text, hint), *tried]
+    others = [k.name for k in found if k.name not in (chosen.kind, "seccomp")]
     also = f"; users may switch to {', '.join(others)}" if others else ""
     if "none" in selectable(settings):
         also += (

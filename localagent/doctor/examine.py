@@ -23,6 +23,7 @@ from localagent.core.paths import (
     sessions_dir,
     state_dir,
 )
+from localagent.doctor.hardening import hardening_part
 from localagent.doctor.models import models, ollama_part
 from localagent.doctor.report import DoctorProblem, Report, Section
 from localagent.doctor.sandboxes import sandbox_part
@@ -56,7 +57,7 @@ _RAISE_WATCHES = (
     "raise the limit (sysctl fs.inotify.max_user_watches=524288); until then a session looks for "
     "changes at the start of each task only"
 )
-_ALLOW_LOCK = "allow user namespaces on this machine, or use a kernel with Landlock (6.7 or later)"
+_ALLOW_LOCK = "allow user namespaces on this machine, or use Linux on x86-64 or 64-bit ARM"
 
 
 def checks_part(root: Path) -> Section:
@@ -170,7 +171,12 @@ def examine(directory: Path, *more: Section, canaries: bool = True) -> Report:
         return Report((*parts, Section("settings", (), (problem,)), folders(), *more))
     settings = project.settings
     parts += [settings_part(project.root, settings), policy_part(settings), folders()]
-    parts += [egress_part(), sandbox_part(settings, canaries=canaries), audit_part(settings)]
+    parts += [
+        hardening_part(),
+        egress_part(),
+        sandbox_part(settings, canaries=canaries),
+        audit_part(settings),
+    ]
     parts += [checks_part(project.root), index_part(project.workspace)]
     parts += [*models(settings), ollama_part(settings)]
     return Report((*parts, *more))

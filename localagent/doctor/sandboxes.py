@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -9,10 +10,12 @@ from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
 from localagent.doctor.report import DoctorProblem, Section
 from localagent.egress import Level, lock
-from localagent.sandbox.select import CONFINING, REQUIREMENTS, ProbeCache, choose
-from localagent.selftest.runner import EscapeResult, run_escape_tests
+from localagent.sandbox.select import KINDS, REQUIREMENTS, ProbeCache, choose
+from localagent.selftest.runner import HELD, EscapeResult, run_escape_tests
 
 _COUNTED = "commands have no network, and localagent counts their attempts"
+_OFFLINE = "commands have no network, but can read and change your files"
+_TESTED = KINDS[:-1]  # "none" holds nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,25 @@ class KindReport:
 
     @property
     def out(self) -> tuple[EscapeResult, ...]:
-        """The escape tests that got out of the sandbox."""
-        return tuple(canary for canary in self.canaries if not canary.denied)
+        """The escape tests that got out of the sandbox, although this kind promises to hold."""
+        held = HELD.get(self.name)
+        return tuple(c for c in self._not_denied if held is None or c.topic in held)
+
+    @property
+    def open(self) -> dict[str, int]:
+        """The number of attempts that succeed in each topic that this kind does not hold."""
+        held = HELD.get(self.name, ())
+        return Counter(c.topic for c in self._not_denied if held and c.topic not in held)
+
+    @property
+    def _not_denied(self) -> list[EscapeResult]:
+        return [canary for canary in self.canaries if not canary.denied]
 
 
 def kinds(settings: Settings, *, canaries: bool) -> list[KindReport]:
-    """Probe every kind of sandbox that confines commands; with `canaries`, run its escape tests."""
+    """Probe every kind of sandbox except "none"; with `canaries`, run its escape tests."""
     tried = ProbeCache.read()
-    return [_kind(name, tried, settings, canaries) for name in CONFINING]
+    return [_kind(name, tried, settings, canaries) for name in _TESTED]
 
 
 def selectable(settings: Settings) -> tuple[str, ...]:
@@ -47,7 +61,7 @@ def selectable(settings: Settings) -> tuple[str, ...]:
     locked = [table["sandbox"] for table in policy.settings.values() if "sandbox" in table]
     if locked and locked[-1] != "auto":
         return (str(locked[-1]),)
-    return policy.sandboxes or (*CONFINING, "none")
+    return policy.sandboxes or KINDS
 
 
 def sandbox_part(settings: Settings, *, canaries: bool) -> Section:
@@ -91,6 +105,14 @@ def _chosen(settings: Settings) -> tuple[dict[str, object], list[str], list[Doct
             f"{chosen.kind}: commands have no network and write only to an overlay of the workspace"
         )
         return data, [said], []
+    if chosen.kind == "seccomp":
+        problem = DoctorProblem(
+            f"the kernel hides no files from commands: {choice.reason}; localagent asks before "
+            "each command",
+            "localagent docs sandbox says what a sandbox needs",
+            fatal=False,
+        )
+        return data, [f"seccomp: {_OFFLINE}"], [problem]
     data["unseen"] = unseen(lock.state().level)
     problem = DoctorProblem(
         f"commands run without a sandbox: {choice.reason}; localagent asks before each command",
@@ -107,7 +129,7 @@ def unseen(level: Level) -> str:
     """
     if level == "namespace":
         return ""
-    if level == "landlock":
+    if level in ("landlock", "seccomp"):
         return (
             "the kernel denies commands the network, but does not count their attempts, so the "
             "audit log does not record them"
@@ -124,8 +146,14 @@ def _line(kind: KindReport, *, canaries: bool) -> str:
         return f"{kind.name}{banned} works"
     if not kind.canaries:
         return f"{kind.name}{banned} works, but its escape tests could not run: {kind.reason}"
+    opened = sum(kind.open.values())
+    made = len(kind.canaries) - opened
     denied = f"{len(kind.out)} got out" if kind.out else "all denied"
-    return f"{kind.name}{banned} works; {len(kind.canaries)} escape tests, {denied}"
+    line = f"{kind.name}{banned} works; {made} escape tests, {denied}"
+    if not opened:
+        return line
+    topics = ", ".join(f"{count} of {topic}" for topic, count in kind.open.items())
+    return f"{line}; {opened} others succeed, because this kind does not hold them: {topics}"
 
 
 def _leak(kind: KindReport) -> DoctorProblem:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-Level = Literal["open", "process", "landlock", "namespace"]
+Level = Literal["open", "process", "seccomp", "landlock", "namespace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class EgressState:
     @property
     def by_kernel(self) -> bool:
         """True if the lock also confines native code and child processes."""
-        return self.level in ("landlock", "namespace")
+        return self.level in ("seccomp", "landlock", "namespace")
 
     def __str__(self) -> str:
         """Return text such as "kernel: network namespace, but for 127.0.0.1:11434"."""
@@ -80,6 +80,7 @@ class EgressState:
 _LEVEL_TEXT: dict[Level, str] = {
     "open": "not locked",
     "process": "in this process only",
+    "seccomp": "kernel: seccomp",
     "landlock": "kernel: Landlock and seccomp",
     "namespace": "kernel: network namespace",
 }

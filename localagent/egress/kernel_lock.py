@@ -5,13 +5,17 @@ to servers, an egress proxy (proxy.py) stays outside. An ordinary user needs a u
 the network namespace. User ids stay the same in the user namespace, and the process gives up every
 capability.
 
-The second choice, for systems without user namespaces, is Landlock (Linux 6.7, ABI 4) with seccomp.
-Landlock allows TCP connections only to given ports, but cannot restrict addresses. The seccomp
-filter refuses every socket except unix and netlink sockets, and TCP sockets if there is a port to
-connect to. The filter also refuses TCP Fast Open, MPTCP, io_uring, and system calls of another
-architecture.
+The second choice, for systems without user namespaces, is a seccomp filter that refuses every
+socket except unix sockets. The egress proxy stays outside of the filter. The filter also refuses
+io_uring and system calls of another architecture.
 
-In both cases a filter refuses families of sockets that no network namespace holds, such as vsock.
+Landlock strengthens the filter: with any version, this process cannot
+control other processes; from version 4 (Linux 6.7), commands can get TCP to given ports; from
+version 6, abstract sockets of other programs are refused. Landlock cannot restrict addresses, so
+the filter also refuses TCP Fast Open and MPTCP there. Without Landlock, the filter refuses calls
+that control other processes.
+
+In a network namespace a filter refuses families of sockets that no namespace holds, such as vsock.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from localagent.linux import seccomp
 from localagent.linux import syscalls as sys_
 
 _PROC = "/proc/self"
-_ABI_NETWORK, _ABI_SCOPE = 4, 6  # versions of Landlock
+_ABI_REFER, _ABI_NETWORK, _ABI_SCOPE = 2, 4, 6  # versions of Landlock
 
 
 def confine(state: EgressState) -> EgressState:
@@ -43,35 +47,59 @@ def confine(state: EgressState) -> EgressState:
     """
     obstacle = _obstacle()
     if obstacle:
-        return _use_rules(state, obstacle)
+        return _use_filter(state, obstacle)
     outside = OuterNamespace(os.readlink(f"{_PROC}/ns/user"), _unix_sockets())  # noqa: PTH115
-    needs_proxy = state.destinations or state.ports
-    proxy = EgressProxy(state.destinations, state.ports) if needs_proxy else None
+    proxy = _proxy(state.destinations, state.ports)
     try:
         _enter_network_namespace()
     except OSError as error:
         if proxy is not None:
             proxy.close()
-        return _use_rules(state, str(error))
-    sockets = {}
-    if proxy is not None:
-        sockets = {each: _listen_for_server(proxy, each) for each in state.destinations}
-        for port in state.ports:
-            _listen_on_port(proxy, port)
-        proxy.close()
-        BLOCKED.add_source(proxy.drain_blocked)
+        return _use_filter(state, str(error))
+    sockets = _sockets(proxy, state.destinations, state.ports)
     seccomp.install(seccomp.namespace_program())
     return replace(state, level="namespace", proxies=MappingProxyType(sockets), outside=outside)
 
 
-def _use_rules(state: EgressState, obstacle: str) -> EgressState:
-    """Lock by Landlock and seccomp; `obstacle` says what prevents a network namespace."""
+def _use_filter(state: EgressState, obstacle: str) -> EgressState:
+    """Lock by seccomp and Landlock; `obstacle` says what prevents a network namespace."""
     reason = f"no network namespace ({obstacle})"
+    proxy = _proxy(state.destinations, ())
     try:
-        restrict([destination.port for destination in state.destinations], state.ports)
+        version = restrict(state.ports)
     except OSError as error:
+        if proxy is not None:
+            proxy.close()
         return replace(state, reason=f"{reason}, and {error.strerror}")
-    return replace(state, level="landlock", reason=reason)
+    # Landlock allows only abstract sockets that were made after its rules.
+    sockets = MappingProxyType(_sockets(proxy, state.destinations, ()))
+    if version >= _ABI_NETWORK:
+        return replace(state, level="landlock", proxies=sockets, reason=reason)
+    if state.ports:
+        reason += "; sandbox_ports stay closed, because this kernel's Landlock has no rules for TCP"
+    return replace(state, level="seccomp", ports=(), proxies=sockets, reason=reason)
+
+
+# The egress proxy
+
+
+def _proxy(destinations: Sequence[Destination], ports: Sequence[int]) -> EgressProxy | None:
+    """Start the egress proxy; None if nothing may be reached."""
+    return EgressProxy(destinations, ports) if destinations or ports else None
+
+
+def _sockets(
+    proxy: EgressProxy | None, destinations: Sequence[Destination], ports: Sequence[int]
+) -> dict[Destination, str]:
+    """Give the proxy its listening sockets, and return the name of each destination's socket."""
+    if proxy is None:
+        return {}
+    sockets = {each: _listen_for_server(proxy, each) for each in destinations}
+    for port in ports:
+        _listen_on_port(proxy, port)
+    proxy.close()
+    BLOCKED.add_source(proxy.drain_blocked)
+    return sockets
 
 
 # Network namespace
@@ -151,31 +179,54 @@ def _listen_on_port(proxy: EgressProxy, port: int) -> None:
         proxy.forward(listener, destination)
 
 
-# Landlock and seccomp
+# Seccomp and Landlock
 
 
-def restrict(connect_ports: Sequence[int], command_ports: Sequence[int] = ()) -> None:
-    """Allow TCP connections to these ports, and refuse all other connections.
+def restrict(ports: Sequence[int] = ()) -> int:
+    """Refuse every socket except unix sockets, and return the version of Landlock, 0 for none.
 
-    Processes may also listen on `command_ports`, since sandboxes open these ports in their own
-    networks. Raises OSError, before any change, if the kernel has no Landlock or this architecture
-    has no filter.
+    Processes get TCP to `ports` and may listen on them, if Landlock has rules for TCP: sandboxes
+    open these ports to commands. Raises OSError, before any change, if this architecture has no
+    filter.
     """
-    code = seccomp.egress_program(tcp=bool(connect_ports or command_ports))
+    try:
+        version = sys_.landlock_version()
+    except OSError:
+        version = 0
+    tcp = bool(ports) and version >= _ABI_NETWORK
+    code = seccomp.egress_program(tcp, alone=not version)
     if code is None:
         raise OSError(errno.ENOSYS, f"no seccomp filter for {os.uname().machine}")
-    abi = sys_.landlock_version()
-    if abi < _ABI_NETWORK:
-        raise OSError(errno.ENOSYS, "this kernel's Landlock has no rules for TCP")
+    if version:
+        _use_landlock(version, ports)
+    seccomp.install(code)
+    return version
+
+
+def _use_landlock(version: int, ports: Sequence[int]) -> None:
+    """Leave other processes alone, and use the rules on the network that `version` has."""
+    network = sys_.LANDLOCK_NET_ALL if version >= _ABI_NETWORK else 0
     # The rules also refuse connections to abstract unix sockets of other programs.
-    scopes = sys_.LANDLOCK_SCOPE_ABSTRACT if abi >= _ABI_SCOPE else 0
-    ruleset = sys_.landlock_ruleset(0, sys_.LANDLOCK_NET_ALL, scopes)
+    scopes = sys_.LANDLOCK_SCOPE_ABSTRACT if version >= _ABI_SCOPE else 0
+    # A ruleset needs a right. Without rules on the network, take one that localagent never uses.
+    files = 0 if network else sys_.LANDLOCK_MAKE_BLOCK
+    if files and version >= _ABI_REFER:
+        files |= sys_.LANDLOCK_REFER
+    ruleset = sys_.landlock_ruleset(files, network, scopes)
     try:
-        for port in connect_ports:
-            sys_.landlock_allow_port(ruleset, port, sys_.LANDLOCK_NET_CONNECT)
-        for port in command_ports:
+        if files & sys_.LANDLOCK_REFER:
+            _allow_moves(ruleset)
+        for port in ports if network else ():
             sys_.landlock_allow_port(ruleset, port, sys_.LANDLOCK_NET_ALL)
         sys_.landlock_restrict(ruleset)
     finally:
         os.close(ruleset)
-    seccomp.install(code)
+
+
+def _allow_moves(ruleset: int) -> None:
+    """Allow moves between folders, which every ruleset on files refuses by default."""
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        sys_.landlock_allow(ruleset, root, sys_.LANDLOCK_REFER)
+    finally:
+        os.close(root)

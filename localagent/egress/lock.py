@@ -1,7 +1,7 @@
 """The egress lock: this process connects only to the destinations that were fixed at its start.
 
-    startup.prepare ─▶ lock ─▶ kernel_lock.py:  a network namespace with an egress proxy,
-                           │                    or Landlock and seccomp
+    startup.prepare ─▶ lock ─▶ kernel_lock.py:  a network namespace or a seccomp filter,
+                           │                    and an egress proxy
                            └─▶ an audit hook:   every socket and name look-up of Python
 
 The hook checks the connections of Python code, records the caller of refused ones (blocked.py), and
@@ -79,7 +79,8 @@ def lock(
         locked = kernel_lock.confine(locked)
     direct = () if locked.proxies else destinations
     # The kernel refuses these sockets too, but records nothing.
-    families = frozenset((_UNIX,) if locked.level == "landlock" and not direct else _FAMILIES)
+    filtered = locked.level in ("seccomp", "landlock")
+    families = frozenset((_UNIX,) if filtered else _FAMILIES)
     sys.addaudithook(_audit_hook(direct, frozenset(locked.proxies.values()), families, BLOCKED))
     reason = "the children of this command may reach the network"
     _state = locked if kernel else replace(locked, reason=reason)

@@ -88,11 +88,24 @@ def process_of(thread: int) -> int:
 
 def mount_points(pid: int) -> dict[str, int]:
     """Return the number of the topmost mount at each mount point that a process sees."""
-    with open(f"/proc/{pid}/mountinfo", "rb") as file:
-        rows = [line.split(None, 5) for line in file]
+    return {name: int(row[0]) for name, row in _mounts(f"/proc/{pid}/mountinfo")}
+
+
+def mount_options(mountinfo: str) -> dict[str, tuple[str, ...]]:
+    """Return the options of the topmost mount at each mount point; `mountinfo` is a path."""
+    try:
+        return {name: tuple(row[5].decode().split(",")) for name, row in _mounts(mountinfo)}
+    except OSError:
+        return {}
+
+
+def _mounts(mountinfo: str) -> list[tuple[str, list[bytes]]]:
+    """Return each mount point with the first columns of its row (proc_pid_mountinfo(5))."""
+    with open(mountinfo, "rb") as file:
+        rows = [line.split(None, 6) for line in file]
     # A blank in a name is an octal escape.
     names = (row[4].decode("unicode_escape").encode("latin-1") for row in rows)
-    return {os.fsdecode(name): int(row[0]) for name, row in zip(names, rows, strict=True)}
+    return [(os.fsdecode(name), row) for name, row in zip(names, rows, strict=True)]
 
 
 def mount_of(descriptor: int) -> int:

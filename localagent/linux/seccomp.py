@@ -38,7 +38,9 @@ _CALLS = """
     setpriority 141 140, ioprio_set 251 30, sched_setparam 142 118, sched_setscheduler 144 119,
     sched_setaffinity 203 122, sched_setattr 314 274, process_madvise 440 440, mq_open 240 180,
     mq_unlink 241 181, msgget 68 186, msgctl 71 187, msgrcv 70 188, msgsnd 69 189, semget 64 190,
-    semctl 66 191, semtimedop 220 192, semop 65 193, shmget 29 194, shmctl 31 195, shmat 30 196
+    semctl 66 191, semtimedop 220 192, semop 65 193, shmget 29 194, shmctl 31 195, shmat 30 196,
+    kill 62 129, tkill 200 130, tgkill 234 131, rt_sigqueueinfo 129 138, rt_tgsigqueueinfo 297 240,
+    pidfd_send_signal 424 424, fcntl 72 25, truncate 76 45, open 2 -, openat 257 56, openat2 437 437
 """
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column, AUDIT_ARCH_*
 
@@ -57,9 +59,11 @@ _MISSING = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "add_key", "request_key"),
     *("keyctl", "clone3"),
 )
+# Calls that read or change another process.
+_CONTROL = ("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp")
 # Refused if a command can see the machine's other processes and System V objects.
 _SHARED = (
-    *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"),
+    *_CONTROL,
     *("process_madvise", "mq_open", "mq_unlink", "msgget", "msgctl", "msgrcv", "msgsnd"),
     *("semget", "semctl", "semtimedop", "semop", "shmget", "shmctl", "shmat"),
     *("setpriority", "ioprio_set"),
@@ -77,6 +81,11 @@ BROKERED = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
     *("utimensat", "connect", "bind", "listen"),
 )
+# Calls for the broker only where an old version of Landlock does not check them.
+BROKERED_SIGNALS = (
+    *("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"),
+)
+BROKERED_TRUNCATE = ("truncate",)
 # The filter sends only forbidden uses of these calls to the broker, which counts them.
 COUNTED = ("socket", "sendto", "sendmsg", "sendmmsg")
 _FORKS = ("fork", "vfork")
@@ -92,6 +101,11 @@ _SHARING = (0x80086601, 0xC020660B, 0x40049409, 0x4020940D)
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _STREAM, _SEQPACKET, _TCP = 1, 5, 6
 _FAST_OPEN = 0x20000000  # MSG_FASTOPEN: a connect(2) in disguise
+_SET_OWNER = (8, 15)  # F_SETOWN, F_SETOWN_EX: the process that gets a file's signals
+# open(2) truncates with these flags, although the descriptor cannot write: O_TRUNC alone, and with
+# the access mode 3.
+_ACCESS_AND_TRUNCATE, _TRUNCATE_UNWRITABLE = 0o1003, (0o1000, 0o1003)
+_VERSION_WITH_TRUNCATE, _VERSION_WITH_SIGNALS = 3, 6  # of Landlock
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -118,14 +132,37 @@ def number(name: str) -> int | None:
     return None if text == "-" else int(text)
 
 
-def program(shared: bool) -> bytes | None:
+def program(shared: bool, landlock: int = _VERSION_WITH_SIGNALS) -> bytes | None:
     """Return the filter of a sandbox for this machine; None if no filter supports it.
 
     With `shared`, the command sees the machine's own processes and network. The filter then refuses
-    more calls. It leaves the calls in `BROKERED`, and calls that make processes, to the broker.
+    more calls. It leaves the calls in `BROKERED`, and calls that make processes, to the broker. It
+    also handles what the version `landlock` of Landlock does not check.
     """
     blocks = _blocks_of_every_kind()
-    return _program(blocks | _blocks_where_shared() if shared else blocks)
+    if shared:
+        blocks |= _blocks_where_shared()
+        if landlock < _VERSION_WITH_TRUNCATE:
+            blocks |= _blocks_of_truncation()
+        if landlock < _VERSION_WITH_SIGNALS:
+            blocks |= {name: [_ASK_BROKER] for name in BROKERED_SIGNALS}
+            blocks["fcntl"] = [*_argument(1), *_refuse_each(_SET_OWNER, errno.EPERM), _OK]
+    return _program(blocks)
+
+
+def offline_program() -> bytes | None:
+    """Return the filter of the sandbox "seccomp"; None if no filter supports this machine.
+
+    It works without namespaces, Landlock and a broker. It refuses every socket except unix streams,
+    every connection by name, and calls that control other processes.
+    """
+    blocks = _blocks_of_every_kind() | {name: [_refuse(errno.EPERM)] for name in _SHARED}
+    blocks |= _blocks_about_a_process()
+    families = [*_argument(0), (_EQUAL, 1, 0, _UNIX), _refuse(errno.EACCES)]
+    blocks["socket"] = [*families, *_local_streams()]
+    blocks["connect"] = [_refuse(errno.EACCES)]
+    blocks["fcntl"] = [*_argument(1), *_refuse_each(_SET_OWNER, errno.EPERM), _OK]
+    return _program(blocks)
 
 
 def connect_program() -> bytes | None:
@@ -136,15 +173,18 @@ def connect_program() -> bytes | None:
     return _program({"connect": [_ASK_BROKER]})
 
 
-def egress_program(tcp: bool) -> bytes | None:
+def egress_program(tcp: bool, alone: bool = False) -> bytes | None:
     """Return the egress lock's filter for the machine's own network.
 
-    It allows only unix and netlink sockets and, with `tcp`, TCP sockets. A TCP socket can listen on
-    every address without a call that Landlock checks.
+    It allows only unix sockets and, with `tcp`, TCP sockets. A TCP socket can listen on every
+    address without a call that Landlock checks. With `alone`, neither a namespace nor Landlock
+    separates this process from others, so the filter refuses calls that control other processes.
     """
     no = _refuse(errno.EACCES)
     blocks = _blocks_without_io_uring()
-    families = [*_argument(0), *_pass_any((_UNIX, _NETLINK))]
+    if alone:
+        blocks |= {name: [_refuse(errno.EPERM)] for name in _CONTROL}
+    families = [*_argument(0), *_pass_any((_UNIX,))]
     blocks["socket"] = [*families, no]
     if tcp:
         blocks["socket"] = [
@@ -208,9 +248,7 @@ def _blocks_of_every_kind() -> dict[str, list[Instruction]]:
     families = [*_argument(0), *_pass_any((_UNIX, _INET, _INET6))]
     routes = [(_EQUAL, 0, 3, _NETLINK), *_argument(2), (_EQUAL, 0, 1, 0), _OK]
     blocks["socket"] = [*families, *routes, _refuse(errno.EAFNOSUPPORT)]
-    # A datagram reaches a socket in the file system without connect(2).
-    kinds = [*_argument(1), (_AND, 0, 0, _TYPE_MASK), *_pass_any((_STREAM, _SEQPACKET))]
-    kinds.append(_refuse(errno.EACCES))
+    kinds = _local_streams()
     blocks["socket"] = [*_argument(0), (_EQUAL, 0, len(kinds), _UNIX), *kinds, *blocks["socket"]]
     blocks["socketpair"] = kinds
     return blocks
@@ -225,8 +263,7 @@ def _blocks_where_shared() -> dict[str, list[Instruction]]:
         *(*_argument(1), *_refuse_each(_TERMINAL_INPUT, errno.EPERM), *_pass_any(_SHARING)),
         *((_AND, 0, 0, _IOCTL_GROUP), *_pass_any(_IOCTL_GROUPS), _refuse(errno.ENOTTY)),
     ]
-    for name in _ABOUT_A_PROCESS:
-        blocks[name] = [*_argument(0), (_EQUAL, 0, 1, 0), _OK, _refuse(errno.EPERM)]
+    blocks |= _blocks_about_a_process()
     blocks["clone"] = _clone(_ASK_BROKER)
     for name, position in _FLAGS_OF_SENDING:
         blocks[name] = [*_argument(position), (_ANY_BIT, 0, 1, _FAST_OPEN), _ASK_BROKER, _OK]
@@ -245,6 +282,26 @@ def _blocks_where_shared() -> dict[str, list[Instruction]]:
         *((_EQUAL, 0, len(routes), _NETLINK), *routes, _ASK_BROKER),
     ]
     return blocks
+
+
+def _blocks_about_a_process() -> dict[str, list[Instruction]]:
+    own = [*_argument(0), (_EQUAL, 0, 1, 0), _OK, _refuse(errno.EPERM)]
+    return dict.fromkeys(_ABOUT_A_PROCESS, own)
+
+
+def _blocks_of_truncation() -> dict[str, list[Instruction]]:
+    blocks = {name: [_ASK_BROKER] for name in BROKERED_TRUNCATE}
+    for name, flags in (("open", 1), ("openat", 2)):
+        refused = _refuse_each(_TRUNCATE_UNWRITABLE, errno.EACCES)
+        blocks[name] = [*_argument(flags), (_AND, 0, 0, _ACCESS_AND_TRUNCATE), *refused, _OK]
+    return blocks | {"openat2": [_refuse(errno.ENOSYS)]}
+
+
+def _local_streams() -> list[Instruction]:
+    """Allow streams of unix sockets: a datagram reaches a socket in the file system without
+    connect(2)."""
+    kinds = [*_argument(1), (_AND, 0, 0, _TYPE_MASK), *_pass_any((_STREAM, _SEQPACKET))]
+    return [*kinds, _refuse(errno.EACCES)]
 
 
 def _clone(otherwise: Instruction) -> list[Instruction]:

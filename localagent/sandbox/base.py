@@ -186,7 +186,7 @@ class Sandbox(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of "unshare", "bubblewrap", "landlock" and "none"."""
+        """One of "unshare", "bubblewrap", "landlock", "seccomp" and "none"."""
 
     @property
     def confined(self) -> bool:

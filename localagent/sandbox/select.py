@@ -25,7 +25,7 @@ from localagent.core.errors import SandboxError, UsageError
 from localagent.core.programs import find_program
 from localagent.egress import lock
 from localagent.sandbox.base import Command, Sandbox
-from localagent.sandbox.kinds.plain import PlainSandbox
+from localagent.sandbox.kinds.plain import OfflineSandbox, PlainSandbox
 from localagent.sandbox.snapshots.scratch import bases
 
 _END = "canary-is-well"
@@ -47,9 +47,10 @@ def probe(sandbox: Sandbox) -> str:
         workspace.mkdir()
         (workspace / "file").write_text("kept\n")
         os.mknod(socket := Path(name, "socket"), stat.S_IFSOCK | 0o600)
+        # A kind that confines no files is tested for the network only.
         env = {
-            "OUTSIDE": str(outside),
-            "AGENT": str(os.getpid()),
+            "OUTSIDE": str(outside) if sandbox.confined else os.devnull,
+            "AGENT": str(os.getpid() if sandbox.confined else 0),
             "PYTHON": sys.executable,
             "ESCAPE_TESTS": str(Path(__file__).parents[1] / "selftest/escape_tests/run.py"),
             "SOCKET": str(socket),
@@ -72,17 +73,18 @@ def probe(sandbox: Sandbox) -> str:
     return ""
 
 
-KINDS = ("unshare", "bubblewrap", "landlock", "none")
+KINDS = ("unshare", "bubblewrap", "landlock", "seccomp", "none")
 """All kinds of sandboxes, the strictest first."""
 
-CONFINING = KINDS[:-1]
+CONFINING = KINDS[:3]
 """The kinds of sandboxes that confine commands."""
 
 _RETRY_SECONDS = 900.0  # the time until a kind that failed its probe is probed again
 REQUIREMENTS = {
     "unshare": "it needs Linux 5.12, and root or user namespaces",
     "bubblewrap": "install the package bubblewrap, which needs user namespaces",
-    "landlock": "it needs Linux 6.12 with Landlock, on x86-64 or 64-bit ARM",
+    "landlock": "it needs Linux 5.13 with Landlock, on x86-64 or 64-bit ARM",
+    "seccomp": "it needs Linux, on x86-64 or 64-bit ARM",
 }
 """What each kind needs to work."""
 
@@ -115,12 +117,22 @@ def choose(
     for each in best if kind is None else [kind]:
         base, reason = probes.base(each, retry=kind is not None)
         if base is not None:
-            return Choice(make(each, base, ports), "; ".join(reasons))
+            open_kind = f"the setting sandbox is {kind}" if kind == "seccomp" else ""
+            return Choice(make(each, base, ports), "; ".join(reasons) or open_kind)
         if kind is not None:
             hint = f"{REQUIREMENTS[kind]}; localagent docs sandbox says more"
             raise SandboxError(f"the sandbox {kind} does not work here: {reason}", hint)
         reasons.append(f"{each}: {reason}")
-    return Choice(PlainSandbox(), "; ".join(dict.fromkeys(reasons)))
+    return _choose_unconfined(reasons, probes)
+
+
+def _choose_unconfined(reasons: list[str], probes: ProbeCache) -> Choice:
+    """Return a sandbox without network, or one that confines nothing; localagent asks in both."""
+    base, reason = probes.base("seccomp", retry=False)
+    text = "; ".join(dict.fromkeys(reasons))
+    if base is not None:
+        return Choice(OfflineSandbox(base), text)
+    return Choice(PlainSandbox(), f"{text}; seccomp: {reason}")
 
 
 def make(kind: str, base: Path | None = None, ports: Sequence[int] = ()) -> Sandbox:
@@ -140,7 +152,7 @@ def make(kind: str, base: Path | None = None, ports: Sequence[int] = ()) -> Sand
         from localagent.sandbox.kinds.landlock import LandlockSandbox
 
         return LandlockSandbox(base, ports)
-    return PlainSandbox(base)
+    return OfflineSandbox(base) if kind == "seccomp" else PlainSandbox(base)
 
 
 class ProbeCache:

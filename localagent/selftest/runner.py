@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from localagent.core import paths
@@ -33,6 +33,9 @@ _OUTWARD = (
 )
 OPEN = {"bubblewrap": ("pipe",)}
 """Tests that get out of a kind, which docs/sandbox.md says, and which are not run there."""
+HELD = {"seccomp": ("network", "limits"), "none": ()}
+"""The topics that a kind holds, where it does not hold all of them."""
+_LIMITS = "limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,14 @@ class EscapeResult:
     """The result of one escape test.
 
     `name` is short and stable, `what` describes the attempt, and `detail` is the outcome, such as
-    the kernel's error.
+    the kernel's error. `topic` is one of escape_tests.TOPICS, or "limits".
     """
 
     name: str
     what: str
     denied: bool
     detail: str
+    topic: str = _LIMITS
 
 
 def run_escape_tests(
@@ -103,7 +107,7 @@ def main() -> None:
     finally:
         sweep(os.environ["CANARY_MARKER"])  # the parent may have been killed
     for result in results:
-        print(json.dumps([result.name, result.what, result.denied, result.detail]))
+        print(json.dumps(list(astuple(result))))
 
 
 def _run_all(sandbox: Sandbox) -> list[EscapeResult]:
@@ -112,14 +116,14 @@ def _run_all(sandbox: Sandbox) -> list[EscapeResult]:
 
     tests = escape_tests.load()
     with Targets(Path.home(), list(tests)) as targets:
-        skip = OPEN.get(sandbox.kind, ()) if sandbox.confined else _OUTWARD
+        skip = _OUTWARD if sandbox.kind == "none" else OPEN.get(sandbox.kind, ())
         values = targets.values(sandbox.confined, skip)
         (targets.workspace / "targets.json").write_text(json.dumps(values))
         with sandbox.open(targets.workspace) as snapshot:
             program = Path(escape_tests.__file__).with_name("run.py")
             line = f"exec '{sys.executable}' -I -S '{program}'"
             result = snapshot.run(Command(line, seconds=_SECONDS, output_bytes=1 << 20))
-            limits = _test_limits(snapshot) if sandbox.confined else []
+            limits = _test_limits(snapshot) if sandbox.kind != "none" else []
         lines = [line for line in result.output.splitlines() if line.startswith("{")]
         if result.exit_code or len(lines) != len(tests) - len(skip):
             raise SandboxError(f"the escape tests ended early: {result.output[-500:]}")
@@ -132,6 +136,7 @@ def _run_all(sandbox: Sandbox) -> list[EscapeResult]:
             row["what"],
             not row["reached"] and row["name"] not in effects,
             effects.get(row["name"], row["detail"]),
+            escape_tests.topic(row["name"]),
         )
         for row in rows
     ]

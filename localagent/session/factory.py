@@ -331,8 +331,12 @@ def _warnings(parts: _Parts) -> list[str]:
     """
     settings = parts.project.settings
     warnings = [*settings.warnings, *parts.models.drain_warnings()]
-    if parts.first and not parts.sandbox.sandbox.confined:
-        warnings.append(f"commands run without a sandbox: {parts.sandbox.reason}")
+    sandbox = parts.sandbox.sandbox
+    if parts.first and not sandbox.confined:
+        held = (
+            "without a sandbox" if sandbox.kind == "none" else "without network, but see all files"
+        )
+        warnings.append(f"commands run {held}: {parts.sandbox.reason}")
     if parts.first and (folders := install_folders(parts.project.root)):
         warnings.append(
             f"localagent runs from this workspace, so nothing can change {', '.join(folders)}"

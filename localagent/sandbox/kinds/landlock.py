@@ -6,7 +6,8 @@ not check, such as UDP and System V memory. A broker (launcher/syscall_broker.py
 changes file modes in the command's place. A command sees the machine's other processes, but cannot
 touch them.
 
-Needs Linux 6.12, on x86-64 or 64-bit ARM.
+Needs Linux 5.13 with Landlock, on x86-64 or 64-bit ARM. Before Linux 6.12 the filter and the broker
+also cover signals, abstract sockets and truncation.
 """
 
 from __future__ import annotations

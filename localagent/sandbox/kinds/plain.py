@@ -3,7 +3,8 @@
 The sandbox "none" serves systems without a real sandbox. Commands run in a copy, so they cannot
 change the workspace by accident, but they can do everything else that the user can. So each
 unconfined command needs the user's consent (permissions/rules.py). The sandbox works on every
-system, but without resource limits on Windows.
+system, but without resource limits on Windows. The sandbox "seccomp" adds a filter on system calls,
+on Linux.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from localagent.core.changes import Change
@@ -22,7 +24,7 @@ from localagent.egress import lock
 from localagent.sandbox.base import Command, CommandResult, Snapshot
 from localagent.sandbox.environment import scrubbed
 from localagent.sandbox.launcher.follow import OutputBuffer, follow
-from localagent.sandbox.snapshots.copy_snapshot import Copies, CopySnapshot
+from localagent.sandbox.snapshots.copy_snapshot import Copies, CopySnapshot, Run
 
 
 class PlainSandbox:
@@ -31,14 +33,16 @@ class PlainSandbox:
     kind = "none"
     confined = False
     ports: tuple[int, ...] = ()
+    runner: Run
 
     def __init__(self, base: Path | None = None) -> None:
         self._copies = Copies(base)
+        self.runner = partial(_run, offline=False)
 
     @contextmanager
     def open(self, root: Path, changes: Sequence[Change] = ()) -> Iterator[Snapshot]:
         """Open a snapshot of `root`. Raises SandboxError if there is no room for a copy."""
-        with self._copies.open(root, changes, _run) as snapshot:
+        with self._copies.open(root, changes, self.runner) as snapshot:
             yield snapshot
 
     def close(self) -> None:
@@ -46,18 +50,37 @@ class PlainSandbox:
         self._copies.close()
 
 
+class OfflineSandbox(PlainSandbox):
+    """The sandbox "seccomp": as "none", but a filter on system calls refuses the network.
+
+    For kernels without namespaces and Landlock. The filter also refuses sockets of other programs,
+    debugging, and calls for mounts and kernel modules. Commands can read and change the user's
+    files, so each command needs the user's consent.
+    """
+
+    kind = "seccomp"
+
+    def __init__(self, base: Path | None = None) -> None:
+        super().__init__(base)
+        self.runner = partial(_run, offline=True)
+
+
 def _run(
     snapshot: CopySnapshot,
     command: Command,
     on_output: Callable[[str], None] | None,
     cancelled: Callable[[], bool] | None,
+    *,
+    offline: bool,
 ) -> CommandResult:
     if not any(snapshot.home.iterdir()):
         snapshot.link_tools()
     environment = scrubbed(str(snapshot.home), str(snapshot.tmp), command.env)
     cwd = os.path.normpath(snapshot.tree / command.cwd)
-    run = _run_windows if sys.platform == "win32" else _run_posix
-    return run(command, environment, cwd, [str(snapshot.tree.parent)], on_output, cancelled)
+    written = [str(snapshot.tree.parent)]
+    if sys.platform == "win32":
+        return _run_windows(command, environment, cwd, on_output, cancelled)
+    return _run_posix(command, environment, cwd, written, offline, on_output, cancelled)
 
 
 def _run_posix(
@@ -65,6 +88,7 @@ def _run_posix(
     environment: dict[str, str],
     cwd: str,
     written: list[str],
+    offline: bool,
     on_output: Callable[[str], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> CommandResult:
@@ -73,7 +97,7 @@ def _run_posix(
     # The kernel would count all processes of the user, not only those of the command.
     job = {
         **base_job(command, environment, cwd, written, count_processes=False),
-        "kind": "plain",
+        "kind": "seccomp" if offline else "plain",
         # In the network namespace of the egress lock, the kernel counts attempts to get out.
         "isolated_network": lock.state().level == "namespace",
     }
@@ -84,7 +108,6 @@ def _run_windows(
     command: Command,
     environment: dict[str, str],
     cwd: str,
-    _written: list[str],
     on_output: Callable[[str], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> CommandResult:

@@ -2,7 +2,7 @@
 
 This module runs in the launcher and needs only the standard library. The constants of rights are
 those of linux/landlock.h. Version 6 of Landlock (Linux 6.12) is the first that confines signals and
-abstract sockets. seccomp.py and syscall_broker.py cover what Landlock does not check.
+abstract sockets. seccomp.py and syscall_broker.py cover what the kernel's version does not check.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localagent.sandbox.launcher.supervisor import Job
 
-NEEDED_VERSION = 6
-_VERSION_WITH_REFER = 2
+_VERSION_WITH_REFER, _VERSION_WITH_TRUNCATE, _VERSION_WITH_NETWORK = 2, 3, 4
+_VERSION_WITH_IOCTL, _VERSION_WITH_SCOPES = 5, 6
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 14, 1 << 15
@@ -66,12 +66,15 @@ def serve(job: Job, status: int) -> None:
 def prepare(rules: Iterable[Rule]) -> int:
     """Return the rules as a descriptor for `syscalls.landlock_restrict`; skip missing paths.
 
-    Raises OSError, whose text names the missing feature, if this kernel cannot enforce the rules.
+    Raises OSError, whose text names the missing feature, if this kernel has no Landlock.
     """
     version = sys_.landlock_version()
-    if version < NEEDED_VERSION:
-        raise OSError(f"Landlock {NEEDED_VERSION} (Linux 6.12) is needed, not {version}")
-    ruleset = sys_.landlock_ruleset(_ALL, sys_.LANDLOCK_NET_ALL, sys_.LANDLOCK_SCOPE_ALL)
+    known = rights_of(version)
+    ruleset = sys_.landlock_ruleset(
+        known,
+        sys_.LANDLOCK_NET_ALL if version >= _VERSION_WITH_NETWORK else 0,
+        sys_.LANDLOCK_SCOPE_ALL if version >= _VERSION_WITH_SCOPES else 0,
+    )
     for kind, path in rules:
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -80,10 +83,23 @@ def prepare(rules: Iterable[Rule]) -> int:
         try:
             is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
             rights = _RIGHTS[kind] if is_folder else _RIGHTS[kind] & _FILE_RIGHTS
-            sys_.landlock_allow(ruleset, descriptor, rights)
+            sys_.landlock_allow(ruleset, descriptor, rights & known)
         finally:
             os.close(descriptor)
     return ruleset
+
+
+def rights_of(version: int) -> int:
+    """Return the rights on files that a version of Landlock knows."""
+    rights = _ALL
+    for first, right in (
+        (_VERSION_WITH_REFER, _REFER),
+        (_VERSION_WITH_TRUNCATE, _TRUNCATE),
+        (_VERSION_WITH_IOCTL, _IOCTL_DEV),
+    ):
+        if version < first:
+            rights &= ~right
+    return rights
 
 
 def restrict_writing(folders: Iterable[str]) -> None:
@@ -115,7 +131,7 @@ class _Confinement:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._filter = seccomp.program(shared=True)
+        self._filter = seccomp.program(shared=True, landlock=sys_.landlock_version())
         if self._filter is None:
             raise OSError(f"no filter on system calls exists for {os.uname().machine}")
         self._rules = prepare(job["rules"])

@@ -21,7 +21,7 @@ Lines on the status descriptor:
 
 Keys of every job; each kind adds its own:
 
-    kind              "plain", "namespace", "bubblewrap" or "landlock".
+    kind              "plain", "seccomp", "namespace", "bubblewrap" or "landlock".
     argv              the command; None: apply the changes and run nothing.
     env, cwd          the command's environment and its working folder.
     limits            pairs of an RLIMIT_* name and a value.

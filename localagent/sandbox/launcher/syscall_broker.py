@@ -28,7 +28,13 @@ from collections.abc import Callable
 from localagent.core.loopback import LOOPBACK4, LOOPBACK6, is_packed_loopback
 from localagent.linux import procfs
 from localagent.linux import syscalls as sys_
-from localagent.linux.seccomp import BROKERED, COUNTED, number
+from localagent.linux.seccomp import (
+    BROKERED,
+    BROKERED_SIGNALS,
+    BROKERED_TRUNCATE,
+    COUNTED,
+    number,
+)
 
 _RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_*
 _CALL = struct.Struct("=QIIiIQ6Q")  # struct seccomp_notif
@@ -78,7 +84,8 @@ class Broker:
         files = _Files(self._inside)
         self._sockets = _Sockets(self._inside, set(ports))
         handlers: dict[str, _Handler] = {**files.handlers(), **self._sockets.handlers()}
-        assert set(handlers) == {*BROKERED, *COUNTED}
+        handlers |= _signal_handlers()
+        assert set(handlers) == {*BROKERED, *BROKERED_SIGNALS, *BROKERED_TRUNCATE, *COUNTED}
         self._handlers = {n: handlers[name] for name in handlers if (n := number(name)) is not None}
 
     @property
@@ -234,6 +241,7 @@ class _Files:
             "fchown": lambda c, a: self._on(c.descriptor(a[0]), owner(a[1], a[2])),
             "fchownat": lambda c, a: self._at(c, a[0], a[1], a[4], owner(a[2], a[3])),
             "utimensat": self._times,
+            "truncate": lambda c, a: self._at(c, here, a[0], 0, lambda p: os.truncate(p, a[1])),
         }
 
     @staticmethod
@@ -267,6 +275,42 @@ class _Files:
             act(f"/proc/self/fd/{descriptor}")
         finally:
             os.close(descriptor)
+
+
+def _signal_handlers() -> dict[str, _Handler]:
+    """Handlers that let a command send signals only to its own processes."""
+    return {
+        "kill": lambda _, a: _check_signal(_signed(a[0])),
+        "tkill": lambda _, a: _check_signal(procfs.process_of(_signed(a[0]))),
+        "tgkill": lambda _, a: _check_signal(procfs.process_of(_signed(a[1]))),
+        "rt_sigqueueinfo": lambda _, a: _check_signal(_signed(a[0])),
+        "rt_tgsigqueueinfo": lambda _, a: _check_signal(procfs.process_of(_signed(a[1]))),
+        "pidfd_send_signal": _check_pidfd,
+    }
+
+
+def _check_signal(target: int) -> None:
+    """Raise _Continue for a process of the command, or for a process group of it.
+
+    0 means the caller's own group, which holds only the command's processes. -1 means every
+    process, and is refused.
+    """
+    own = procfs.descendants(os.getpid())[1:]
+    if target == 0 or target in own:
+        raise _Continue
+    if target < -1 and any(os.getpgid(pid) == -target for pid in own):
+        raise _Continue
+    raise SyscallRefusal(errno.EPERM, "another program's process")
+
+
+def _check_pidfd(caller: Caller, arguments: _Arguments) -> None:
+    descriptor = caller.descriptor(arguments[0])
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}") as file:  # noqa: PTH123
+            rows = dict(line.split(":", 1) for line in file)
+    finally:
+        os.close(descriptor)
+    _check_signal(int(rows.get("Pid", "-1")))
 
 
 class _Sockets:

@@ -40,6 +40,11 @@ def load() -> dict[str, tuple[str, EscapeTest]]:
     return ESCAPE_TESTS
 
 
+def topic(name: str) -> str:
+    """Return the topic of a test, after `load`."""
+    return ESCAPE_TESTS[name][1].__module__.rpartition(".")[2]
+
+
 def add(name: str, what: str, test: EscapeTest) -> None:
     """Register an escape test."""
     ESCAPE_TESTS[name] = (what, test)

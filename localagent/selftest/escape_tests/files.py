@@ -101,6 +101,11 @@ add(
 add("delete", "deleting a file outside", lambda t: succeeds(os.unlink, t["outside"]))
 add("truncate", "truncating a file outside", lambda t: succeeds(os.truncate, t["outside"], 0))
 add(
+    "truncate-by-opening",
+    "truncating a file outside by opening it for reading",
+    lambda t: succeeds(os.open, t["outside"], os.O_RDONLY | os.O_TRUNC),
+)
+add(
     "mode", "changing the mode of a file outside", lambda t: succeeds(os.chmod, t["outside"], 0o606)
 )
 add(

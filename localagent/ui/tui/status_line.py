@@ -54,7 +54,9 @@ def _part(part: str, status: SessionStatus, symbols: Symbols) -> Text:
             if status.confined:
                 ports = "".join(f" +{port}" for port in status.ports)
                 return Text(f"{symbols.lock} sandboxed{ports}", "ok")
-            return Text("no sandbox", "warn")
+            return Text(
+                "no network, files open" if status.sandbox == "seccomp" else "no sandbox", "warn"
+            )
         case "branch":
             return Text(one_line(status.branch, 30), "accent")
         case "check":

@@ -152,8 +152,9 @@ class Renderer:
             return
         self._report.session = event.session
         symbols = self._screen.symbols
-        if event.sandbox == "none":
-            guard = Text("no sandbox: each command needs a yes", style="warn")
+        if event.sandbox in ("none", "seccomp"):
+            held = "no sandbox" if event.sandbox == "none" else "seccomp, no network, files open"
+            guard = Text(f"{held}: each command needs a yes", style="warn")
         else:
             guard = Text(
                 f"{symbols.lock} {one_line(event.sandbox)}, {network_access(event.ports)}",

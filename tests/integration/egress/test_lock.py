@@ -176,7 +176,7 @@ import ctypes, errno, os, socket, subprocess, sys
 from localagent.egress import kernel_lock
 allowed = int(sys.argv[1])
 try:
-    kernel_lock.restrict([allowed])
+    if kernel_lock.restrict([allowed]) < 4: print('skip: no rules for TCP'); sys.exit()
 except OSError as error:
     print("skip", error); sys.exit()
 child = r'''
@@ -201,7 +201,7 @@ refusal(lambda: new(40, stream), *no)
 refusal(lambda: new(43, stream), *no)
 refusal(lambda: new().connect(("127.0.0.1", allowed + 1)), *no)
 refusal(lambda: new(socket.AF_INET6).connect(("::1", allowed + 1)), *no)
-refusal(lambda: new().bind(("127.0.0.1", 0)) or new().bind(("127.0.0.1", allowed)), *no)
+refusal(lambda: new().bind(("127.0.0.1", 0)) or new().bind(("127.0.0.1", allowed + 1)), *no)
 refusal(lambda: new().sendto(b"x", 0x20000000, ("127.0.0.1", allowed)), *no)
 refusal(lambda: new().sendmsg([b"x"], [], 0x20000000, ("127.0.0.1", allowed)), *no)
 libc = ctypes.CDLL(None, use_errno=True)

@@ -26,6 +26,7 @@ from tests.doubles.wire import Job, Sniffed
 
 ROOT = Path(__file__).resolve().parents[3]
 REACH = ROOT / "tests/doubles/reach.py"
+OLD_KERNEL = ROOT / "tests/doubles/old_kernel.py"
 PYTHON = str(project_bin() / "python")
 CHECK = f"{PYTHON} -m pytest -q -p no:cacheprovider"
 CONFTEST = """
@@ -218,6 +219,24 @@ def test_the_same_programs_are_seen_where_nothing_holds_them(sniff: Sniff, tmp_p
     assert check.packets
     assert status.packets
     assert list(tmp_path.glob("a program of the repository*"))
+
+
+def test_an_old_kernel_lets_nothing_out(sniff: Sniff, tmp_path: Path) -> None:
+    """Without user namespaces and Landlock, seccomp alone is the lock."""
+    script = replies(tmp_path, TOOL, DONE)
+    words = (*RUN, "fix add in calc.py", "--planner", "react", "--scripted", script)
+    job = localagent(*words, "--check", CHECK)
+    trust, run = sniff(
+        localagent("trust", "add", "--all", "--yes"),
+        replace(job, argv=[sys.executable, str(OLD_KERNEL), *job.argv]),
+    )
+    silent([trust, run])
+    found = events(run)
+    assert found[0]["egress"] == "kernel: seccomp"
+    assert found[0]["sandbox"] == "seccomp"
+    told = "".join(e["for_model"] for e in found if e["type"] == "tool_returned")
+    assert "the tool has tried" in told
+    assert any("the conftest has tried" in e.get("output", "") for e in found)
 
 
 def test_a_run_with_tools_lets_nothing_out(sniff: Sniff, tmp_path: Path, home: Path) -> None:

@@ -18,7 +18,7 @@ from sandbox_fixtures import NewSandbox
 
 from localagent.core.errors import SandboxError
 from localagent.sandbox.base import Command, Sandbox
-from localagent.sandbox.select import KINDS
+from localagent.sandbox.select import CONFINING
 from localagent.selftest.runner import run_escape_tests
 
 pytestmark = [
@@ -94,7 +94,7 @@ def run(sandbox: Sandbox, root: Path, line: str) -> str:
     return done.output
 
 
-@pytest.fixture(params=KINDS[:-1])
+@pytest.fixture(params=CONFINING)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -175,7 +175,7 @@ def test_nothing_stays_behind(kind: str, project: Path, obstacles: dict[str, str
     assert done.stdout == "left: []\n", done.stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", (*CONFINING, "none"))
 @pytest.mark.parametrize("first", ["namespace", "rules"])
 def test_under_the_egress_lock(
     kind: str, first: str, project: Path, obstacles: dict[str, str]

@@ -62,7 +62,7 @@ def call(code: bytes | None, name: str, *arguments: int) -> object:
         ("socket", (_INET, _STREAM), ALLOW),
         ("socket", (_INET6, _STREAM | _CLOEXEC, 6), ALLOW),
         ("socket", (_UNIX, _DGRAM), ALLOW),
-        ("socket", (_NETLINK, _RAW), ALLOW),
+        ("socket", (_NETLINK, _RAW), errno.EACCES),
         ("socket", (_INET, _DGRAM), errno.EACCES),
         ("socket", (_INET6, _RAW, 58), errno.EACCES),
         ("socket", (_INET, _STREAM, 262), errno.EACCES),
@@ -81,6 +81,62 @@ def test_the_egress_lock(name: str, arguments: tuple[int, ...], result: object) 
     if name == "socket" and arguments[0] in (_INET, _INET6):
         result = errno.EACCES  # nothing to connect to: listen() would open a port
     assert call(seccomp.egress_program(tcp=False), name, *arguments) == result
+
+
+@pytest.mark.parametrize("family", [*range(46), 1 << 31])
+def test_the_egress_lock_by_seccomp_alone(family: int) -> None:
+    code = seccomp.egress_program(tcp=False, alone=True)
+    assert call(code, "socket", family, _STREAM) == (ALLOW if family == _UNIX else errno.EACCES)
+    for name in ("ptrace", "process_vm_writev", "pidfd_getfd"):
+        assert call(code, name) == errno.EPERM
+        assert call(seccomp.egress_program(tcp=False), name) == ALLOW  # Landlock refuses it
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "result"),
+    [
+        ("socket", (_UNIX, _STREAM), ALLOW),
+        ("socket", (_UNIX, _DGRAM), errno.EACCES),
+        *(("socket", (family, _STREAM), errno.EACCES) for family in range(46) if family != _UNIX),
+        ("socketpair", (_UNIX, _STREAM), ALLOW),
+        ("connect", (), errno.EACCES),
+        ("io_uring_setup", (), errno.ENOSYS),
+        ("unshare", (_NEW_USER,), errno.EPERM),
+        ("ptrace", (), errno.EPERM),
+        ("prlimit64", (1,), errno.EPERM),
+        ("fcntl", (3, 8, 1), errno.EPERM),
+        ("fcntl", (3, 4, 1), ALLOW),
+        ("openat", (0, 0, 0o1000), ALLOW),
+    ],
+)
+def test_the_sandbox_of_seccomp_alone(
+    name: str, arguments: tuple[int, ...], result: object
+) -> None:
+    assert call(seccomp.offline_program(), name, *arguments) == result
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "before", "since"),
+    [
+        ("kill", (5, 9), 6, NOTIFY),
+        ("tgkill", (5, 5, 9), 6, NOTIFY),
+        ("pidfd_send_signal", (5, 9), 6, NOTIFY),
+        ("fcntl", (3, 15, 1), 6, errno.EPERM),
+        ("fcntl", (3, 4, 1), 1, NOTIFY),
+        ("truncate", (), 3, NOTIFY),
+        ("openat", (0, 0, 0o1000), 3, errno.EACCES),
+        ("openat", (0, 0, 0o1003 | _CLOEXEC), 3, errno.EACCES),
+        ("openat", (0, 0, 0o1001), 1, ALLOW),
+        ("openat", (0, 0, 0o1102), 1, ALLOW),
+        ("openat2", (), 3, errno.ENOSYS),
+    ],
+)
+def test_the_filter_replaces_what_an_old_landlock_lacks(
+    name: str, arguments: tuple[int, ...], before: int, since: object
+) -> None:
+    for version in range(1, 8):
+        found = call(seccomp.program(shared=True, landlock=version), name, *arguments)
+        assert found == (since if version < before else ALLOW), version
 
 
 @pytest.mark.parametrize("family", range(46))

@@ -181,8 +181,9 @@ def confine() -> Literal["none", "open"]:
     """Isolate the process and return its network. Must run while there is one thread.
 
     The parent handles Ctrl-C. A crash leaves no core file, which would be as large as the model.
-    If memory runs out, the kernel ends this process before the session. A new network namespace
-    has no way out: even a hostile model file could not make the native library send anything.
+    If memory runs out, the kernel ends this process before the session. A new network namespace, or
+    a filter that refuses sockets, leaves no way out: even a hostile model file could not make the
+    native library send anything.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
@@ -198,7 +199,17 @@ def confine() -> Literal["none", "open"]:
     # After unshare, because a change of credentials clears it. The signal comes when the thread
     # ends that started the worker, so that thread of the parent lives as long as the worker.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    return "none" if alone else "open"
+    return "none" if alone or _without_sockets() else "open"
+
+
+def _without_sockets() -> bool:
+    """Refuse sockets to this process, where no network namespace can be made."""
+    from localagent.linux import seccomp
+
+    try:
+        return seccomp.install(seccomp.offline_program()) == 0
+    except OSError:
+        return False
 
 
 def _no_core_file() -> None:

@@ -141,6 +141,8 @@ def _sandbox(chat: LiveChat, text: str) -> Iterator[Item]:
         limits = (
             f"{network_access(status.ports)}, writes in the workspace and a scratch folder only"
         )
+    elif status.sandbox == "seccomp":
+        limits = "no network, but all of your files; each command needs a yes"
     else:
         limits = "no limits; each command needs a yes"
     rows = (("kind", status.sandbox), ("commands", limits))

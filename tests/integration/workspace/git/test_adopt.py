@@ -14,7 +14,7 @@ from localagent.core.errors import SandboxError
 from localagent.core.messages import ToolResult
 from localagent.history.checkpoints.checkpoint import Checkpoints
 from localagent.sandbox.base import Command, Sandbox
-from localagent.sandbox.select import KINDS, make
+from localagent.sandbox.select import CONFINING, make
 from localagent.tools.base import ToolContext
 from localagent.tools.registry import standard_tools
 from localagent.workspace.git import adopt
@@ -42,7 +42,7 @@ def repository(tmp_path: Path, home: Path) -> Path:
     return root
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=(*CONFINING, "none"))
 def use(
     request: pytest.FixtureRequest, repository: Path, tmp_path: Path
 ) -> Iterator[Callable[[str], ToolResult]]:
