@@ -9,18 +9,15 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from localagent.cli.model_audit import ModelAudit
 from localagent.cli.options import add_command, add_directory, add_scripted
 from localagent.cli.output import CliResult, note, text_result
 from localagent.core.errors import LocalAgentError, UsageError
 
 if TYPE_CHECKING:
     from localagent.cli.options import Commands
-    from localagent.core.events import Event
-    from localagent.models.router import Router
-    from localagent.project.project import Project
-    from localagent.session.recorders import Recorder
 
 _MARKER = "# localagent commit-message --install wrote this file; remove it to be rid of the hook."
 _SCISSORS = "# ------------------------ >8 ------------------------"
@@ -128,7 +125,7 @@ def _write_message(args: argparse.Namespace) -> str:
         files, partial(commit.staged_diff, root), partial(commit.staged_versions, root)
     )
     try:
-        with _Audit(project, models) as audit:
+        with ModelAudit(project, models, "small") as audit:
             model = models.role("small")
             written = write_message(model, user_prompts(), changes, args.max_seconds, audit.record)
     finally:
@@ -137,36 +134,6 @@ def _write_message(args: argparse.Namespace) -> str:
         models.close()
     args.console.show(*message_warnings(written))
     return written.text
-
-
-class _Audit:
-    """The audit log of a model's work outside a session; the first record opens the log."""
-
-    def __init__(self, project: Project, models: Router) -> None:
-        self._project = project
-        self._models = models
-        self._log: Recorder | None = None
-
-    def record(self, event: Event) -> None:
-        """Record the latest switches of models, then `event`. Raises WorkspaceError."""
-        from localagent.core.events import ModelSwitched
-        from localagent.session.recorders import open_audit
-
-        switches = self._models.drain_switches()
-        if self._log is None:  # the first record names the model anyway
-            self._log = open_audit(self._project, self._models, "small")
-            switches = []
-        for switch in switches:
-            info = switch.info
-            self._log.aside(ModelSwitched(switch.role, info.id, info.sha256, "", switch.why))
-        self._log.aside(event)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._log is not None:
-            self._log.close()
 
 
 def may_write(file: Path, source: str) -> bool:

@@ -22,6 +22,7 @@ from localagent.cli import (
     documentation,
     index,
     init,
+    logs,
     models,
     permissions,
     prompts,
@@ -70,7 +71,7 @@ exit codes:
 
 
 _COMMANDS = (
-    *(run, ci, sessions, commit_message, search, context, index, models),
+    *(run, ci, sessions, commit_message, search, context, index, logs, models),
     *(permissions, config, init, prompts, trust, doctor, audit, documentation),
 )
 """The modules that register commands, in the order of the help text."""

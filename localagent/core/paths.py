@@ -3,7 +3,7 @@
 config  $XDG_CONFIG_HOME/localagent   config.toml, models.lock (the user's), AGENTS.md,
                                       prompts/, grants/
 data    $XDG_DATA_HOME/localagent     models/, sessions/, trust/
-cache   $XDG_CACHE_HOME/localagent    build/ (compiled wheels), index/, kv/, scratch/
+cache   $XDG_CACHE_HOME/localagent    build/ (compiled wheels), index/, kv/, logs/, scratch/
 state   $XDG_STATE_HOME/localagent    locks/, logs/
 """
 

@@ -15,6 +15,9 @@ from setuplib.console import Console, SetupError
 from setuplib.process import Runner, full_disk
 
 _NOTES = places.VENV / "localagent-setup.json"
+_SOURCE_ONLY = "drain3"
+"""The package without a wheel: pure Python, which setuptools builds in a second."""
+
 # No version check, no questions.
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 
@@ -50,9 +53,8 @@ def install_locked(console: Console, runner: Runner, names: Sequence[str]) -> No
         return
     with console.step("packages", "downloading and installing") as result:
         command = [places.PYTHON, *PIP, "install", "--require-hashes", "--no-deps"]
-        command += ["--only-binary", ":all:", "--progress-bar", "off"]
-        for file in todo:
-            command += ["--requirement", file]
+        command += ["--progress-bar", "off", "--no-build-isolation", "--only-binary", ":all:"]
+        command += ["--no-binary", _SOURCE_ONLY]
         collected: list[str] = []
 
         def show(line: str) -> None:
@@ -63,8 +65,9 @@ def install_locked(console: Console, runner: Runner, names: Sequence[str]) -> No
                 console.progress(f"installing {len(collected)} packages")
 
         failed = "the packages that localagent needs could not be installed"
-        runner.must(command, places.environment(), failed, on_line=show)
-        for file in todo:
+        for file in todo:  # one after another: build.txt has what builds a package of runtime.txt
+            files = ["--requirement", file]
+            runner.must([*command, *files], places.environment(), failed, on_line=show)
             note(file.name, _hash(file))
         result.append(f"{len(collected)} packages, locked by hash")
 

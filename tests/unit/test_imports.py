@@ -16,7 +16,7 @@ PACKAGE = ROOT / "localagent"
 # From the bottom up: a module may import its own folder and the folders before it.
 FOLDERS = (
     *("core", "linux", "redaction", "code", "egress", "edits", "workspace", "permissions"),
-    *("models", "sandbox", "index", "history", "config", "selftest", "tools", "context"),
+    *("models", "sandbox", "index", "logs", "history", "config", "selftest", "tools", "context"),
     *("project", "agent", "session", "doctor", "ui", "cli", "__main__"),
 )
 # Which modules may import a package from outside; the fewer, the easier it is to replace.
@@ -28,6 +28,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "prompt_toolkit": ("ui.tui",),
     "tree_sitter": ("code",),
     "watchdog": ("index.watcher",),
+    "drain3": ("logs.templates",),
     "ollama": ("models.ollama.client",),
     "httpx": ("models.ollama.client", "models.ollama.transport"),
     "jinja2": ("models.chat_templates.jinja",),
@@ -69,7 +70,7 @@ PROBE = "agent.checks.probe"
 AGENT_MAY = (
     *("models.base", "tools.base", "index.base", "sandbox.base", "project.build_commands"),
     *("models.alternatives", "project.python_environment"),
-    *("agent", "context", "workspace", "edits", "code", "redaction", "core"),
+    *("agent", "context", "workspace", "edits", "code", "redaction", "logs", "core"),
 )
 
 

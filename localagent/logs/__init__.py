@@ -1,0 +1,1 @@
+"""Log files: a digest of templates, times, bursts and rare lines, in bounded memory."""
