@@ -30,6 +30,7 @@ class Forks:
         self._lean = lean
         self._failures: Counter[Mode] = Counter()
         self._running: dict[Mode, tuple[ForkServer, ForkCheck]] = {}
+        self._launched: ForkServer | None = None
 
     @property
     def usable(self) -> bool:
@@ -41,6 +42,14 @@ class Forks:
         """The fork check that runs now, the quicker mode first; its `base` says for which text."""
         checks = (self._running[mode][1] for mode in sorted(self._running))
         return next((c for c in checks if c.alive and self.usable), None)
+
+    def launch(self) -> None:
+        """Begin to start a server for the unchanged workspace, whose traced check still runs."""
+        if self._may_start("collected"):
+            with suppress(SandboxError):
+                self._launched = ForkServer(
+                    self._turn, self._check, [], "collected", lean=self._lean
+                )
 
     def start(
         self, change: Change | None, base: CheckResult, mode: Mode | None = None
@@ -58,13 +67,19 @@ class Forks:
             return check
         if base.reported:  # the check loads no probe
             self.give_up()
-        if not self._may_start(mode) or not base.failing:
+        may_start = self._may_start(mode) and bool(base.failing)
+        if not may_start or change is not None or mode != "collected":
+            self._discard_launched()
+        if not may_start:
             return None
         yield from self._end(mode)
         yield CheckStarted(self._check)
         with suppress(SandboxError):
             changes = [] if change is None else [change]
-            server = ForkServer(self._turn, self._check, changes, mode, lean=self._lean)
+            server = self._launched or ForkServer(
+                self._turn, self._check, changes, mode, lean=self._lean
+            )
+            self._launched = None
             check = ForkCheck(server, base)
             self._running[mode] = server, check
             if check.prepare(FORKS.start_seconds + FORKS.start_slowdown * base.seconds):
@@ -79,14 +94,21 @@ class Forks:
 
     def end(self) -> Iterator[Event]:
         """End the servers, and report what the sandbox refused to the changed code."""
+        self._discard_launched()
         for mode in list(self._running):
             yield from self._end(mode)
 
     def close(self) -> None:
         """End the servers, without a report."""
+        self._discard_launched()
         for server, _ in self._running.values():
             server.close()
         self._running.clear()
+
+    def _discard_launched(self) -> None:
+        if self._launched is not None:
+            self._launched.close()
+            self._launched = None
 
     def _may_start(self, mode: Mode) -> bool:
         return (

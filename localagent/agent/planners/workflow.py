@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
 from localagent.agent.checks.baseline import baseline_check, may_be_lean
 from localagent.agent.checks.forks import Forks
@@ -20,7 +21,7 @@ from localagent.agent.model_calls import ask, choose
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.planners.sources import sources_of
-from localagent.agent.repair.candidates import Board, Candidate
+from localagent.agent.repair.candidates import Board, Candidate, most_pass
 from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.localize import (
     names_source,
@@ -44,6 +45,7 @@ from localagent.core.messages import Message
 from localagent.models.base import Request
 
 _NONE_PASSED = "no candidate passed the check; nothing was changed"
+_NO_FILE = "no file to change was found; name one in the task"
 _NONE_USABLE = "no reply made a change that was worth checking; nothing was changed"
 
 
@@ -78,50 +80,40 @@ class Workflow(PlannerDefaults):
         fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
         if start is not None and start.ok and fixes:
             return Result("solved", "the check passes already; nothing was changed", check)
-        paths, functions, start = yield from _localize(turn, named, start)
-        if not paths:
-            return Result("unsolved", "no file to change was found; name one in the task", check)
-        for path in paths:
-            yield from dispatch.ensure_allowed(turn, path)
-        candidate, judged = yield from self._search(turn, paths, functions, named, check, start)
+        small = _is_small(turn, start)
+        lean = not small and (yield from may_be_lean(turn, start))
+        with closing(Forks(turn, check, lean=lean)) as forks:
+            if small:
+                forks.launch()  # while the traced check runs
+            paths, functions, start = yield from _localize(turn, named, start)
+            if not paths:
+                return Result("unsolved", _NO_FILE, check)
+            for path in paths:
+                yield from dispatch.ensure_allowed(turn, path)
+            target = _Target(paths, functions, named, check, start)
+            pairs = yield from _problems(turn, target, forks, lean=lean)
+            candidate, judged = yield from self._search(turn, pairs)
+            yield from forks.end()
         if candidate is None:
             return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
         return (yield from _finish(turn, check, start, candidate))
 
     def _search(
-        self,
-        turn: Turn,
-        paths: Sequence[str],
-        functions: Sequence[Suspect],
-        named: Sequence[str],
-        check: str,
-        start: CheckResult | None,
+        self, turn: Turn, pairs: Sequence[tuple[Problem, Board]]
     ) -> Generator[Event, None, tuple[Candidate | None, bool]]:
         """Search file by file; each file gets half of the remaining time.
 
         If several files may be at fault, a first round tries the cheapest changes in each. Returns
         the candidate that won, and whether any change was worth a check.
         """
-        lean = yield from may_be_lean(turn, start)
-        boards: list[Board] = []
-        with closing(Forks(turn, check, lean=lean)) as forks:
-            if start is not None and not turn.request.is_step:
-                yield from forks.start(None, start)
-            pairs: list[tuple[Problem, Board]] = []
-            for path in paths:
-                old, neighbors = open_file(turn, path), neighbor_paths(path, named, start)
-                ranked = tuple(s.symbol.name for s in functions if s.symbol.path == path)
-                problem = Problem(path, old, start, check, neighbors, lean, forks, ranked)
-                boards.append(Board(start))
-                pairs.append((problem, boards[-1]))
-            candidate = None
-            for problem, board, schedule, share in self._shares(turn, pairs):
-                yield Step("propose", f"writing {problem.path}")
-                yield from turn.drain_rule_warnings(problem.path)
-                candidate = yield from search(turn, problem, board, schedule, share)
-                if candidate is not None:
-                    break
-            yield from forks.end()
+        candidate = None
+        for problem, board, schedule, share in self._shares(turn, pairs):
+            yield Step("propose", f"writing {problem.path}")
+            yield from turn.drain_rule_warnings(problem.path)
+            candidate = yield from search(turn, problem, board, schedule, share)
+            if candidate is not None:
+                break
+        boards = [board for _, board in pairs]
         candidate = candidate or _last_step_candidate(turn, boards)
         return candidate, candidate is not None or any(board.tried for board in boards)
 
@@ -139,6 +131,41 @@ class Workflow(PlannerDefaults):
             share = seconds if number == len(pairs) else seconds / 2
             seconds -= share
             yield problem, board, schedule_for(problem, is_step=is_step), share
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The files to change and their functions, the likeliest first, and the check's result."""
+
+    paths: Sequence[str]
+    functions: Sequence[Suspect]
+    named: Sequence[str]
+    check: str
+    start: CheckResult | None
+
+
+def _is_small(turn: Turn, start: CheckResult | None) -> bool:
+    """Whether small changes of the workspace may make the check pass, so that forks judge them."""
+    is_step = turn.request.is_step
+    return start is not None and bool(start.failing) and most_pass(start) and not is_step
+
+
+def _problems(
+    turn: Turn, target: _Target, forks: Forks, *, lean: bool
+) -> Generator[Event, None, list[tuple[Problem, Board]]]:
+    """A problem for each file, with its board. Starts the forks, if they can help."""
+    start, check = target.start, target.check
+    if start is not None and not turn.request.is_step:
+        yield from forks.start(None, start)
+        if forks.running is None and _is_small(turn, start):
+            lean = yield from may_be_lean(turn, start)
+    pairs: list[tuple[Problem, Board]] = []
+    for path in target.paths:
+        old, neighbors = open_file(turn, path), neighbor_paths(path, target.named, start)
+        ranked = tuple(s.symbol.name for s in target.functions if s.symbol.path == path)
+        problem = Problem(path, old, start, check, neighbors, lean, forks, ranked)
+        pairs.append((problem, Board(start)))
+    return pairs
 
 
 def _last_step_candidate(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
