@@ -30,6 +30,7 @@ _EXPECTED, _HANDLER, _EARLY, _INDENT, _DONOR = 2, 4, 10, 9, 11  # ranks
 class _Donor:
     """A statement of a function, the names that it needs, and the words of the function's name."""
 
+    function: Function
     text: str
     needs: frozenset[str]
     words: frozenset[str]
@@ -112,13 +113,16 @@ def _donated(parsed: ParsedText, line: SourceLine, function: Function | None) ->
         return []
     known = parsed.module_names.union(line.variables)
     known |= {argument.arg for argument in function.args.args[:1]}
-    inside = ast.unparse(function)
     name = words(function.name)
     scores: Counter[str] = Counter()
+    inside: set[str] = set()
     for donor in _donors(parsed):
-        fits = donor.needs <= known and (line.in_loop or not donor.leaves_loop)
-        if fits and donor.text.splitlines()[0] not in inside:
+        if donor.function is function:
+            inside.add(donor.text)
+        elif donor.needs <= known and (line.in_loop or not donor.leaves_loop):
             scores[donor.text] += 1 + 4 * len(donor.words & name)
+    for text in inside:
+        del scores[text]
     return [text for text, _ in scores.most_common(_DONATED)]
 
 
@@ -134,7 +138,9 @@ def _donors(parsed: ParsedText) -> list[_Donor]:
                 names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
                 leaves = any(isinstance(n, ast.Continue | ast.Break) for n in ast.walk(node))
                 if len(text) <= _DONATED_CHARS:
-                    donors.append(_Donor(text, frozenset(n.id for n in names), name, leaves))
+                    donors.append(
+                        _Donor(function, text, frozenset(n.id for n in names), name, leaves)
+                    )
     return donors
 
 

@@ -36,8 +36,8 @@ class SourceLine:
     function's name if a recursive call is likely, or "". `lookup_fails` says that a key or index on
     this line was missing in a test. `attributes` are the attributes of `self`,
     `callables` the functions of the file as the line may call them, and `methods` the methods that
-    the file calls without arguments.
-    `in_loop` says that the line is in the body of a loop.
+    the file calls without arguments. `keywords` and `members` are those of `ParsedText`. `in_loop`
+    says that the line is in the body of a loop.
     """
 
     def __init__(self, parsed: ParsedText, number: int, *, lookup_fails: bool) -> None:
@@ -46,6 +46,8 @@ class SourceLine:
         self.in_loop = parsed.in_loop(number)
         self.callables = parsed.callables(number)
         self.methods = parsed.methods
+        self.keywords = parsed.keywords
+        self.members = parsed.members(number)
         self.attributes = parsed.attributes(number)
         self.variables = _variables(function, number)
         self.recursive = _recursive(function, at_all=lookup_fails)

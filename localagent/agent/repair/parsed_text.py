@@ -15,6 +15,9 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _METHODS = 8  # Methods without arguments that a value may get: the most frequent of its file
 
 
+_Places = tuple[int, str | None, tuple[str, str], tuple[str, str]]
+
+
 def parse(text: str) -> ast.Module | None:
     """The syntax tree of a text, or None if the text is not valid Python."""
     try:
@@ -67,6 +70,7 @@ class ParsedText:
         self._attributes: dict[int, list[str]] = {}
         self._loops: list[ast.For | ast.AsyncFor | ast.While] = []
         self._statements: dict[int, ast.stmt] = {}
+        self._places: _Places | None = None
         self._parts: dict[tuple[int, int], list[tuple[Part, ast.expr]]] = {}
         for node in ast.walk(self.tree) if self.tree is not None else ():
             self._nodes.setdefault(lines_of(node), []).append(node)
@@ -126,6 +130,28 @@ class ParsedText:
         return frozenset(names)
 
     @cached_property
+    def keywords(self) -> dict[str, dict[str, list[str]]]:
+        """The keyword arguments that the file gives to each function, with their short values."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for call in self._calls:
+            for keyword in call.keywords:
+                value = ast.unparse(keyword.value)
+                if keyword.arg and isinstance(keyword.value, ast.Constant | ast.Name):
+                    values = found.setdefault(call_name(call), {}).setdefault(keyword.arg, [])
+                    values += [value] if value not in values else []
+        return found
+
+    def members(self, line: int) -> dict[str, list[str]]:
+        """The attributes that the function around the line uses, by their variables."""
+        function = self.function(line)
+        found: dict[str, dict[str, None]] = {}
+        for node in ast.walk(function) if function is not None else ():
+            match node:
+                case ast.Attribute(ctx=ast.Load(), value=ast.Name(id=name)) if name != "self":
+                    found.setdefault(name, {})[node.attr] = None
+        return {name: list(attributes) for name, attributes in found.items()}
+
+    @cached_property
     def methods(self) -> list[str]:
         """The methods that the file calls without arguments, the most frequent first."""
         calls = (node for node in self._calls if not node.args and not node.keywords)
@@ -172,21 +198,49 @@ class ParsedText:
 
     def with_line(self, number: int, new: str) -> str:
         """The text with another line `number`, or "" if it is then no valid Python."""
+        if self._places is None or self._places[0] != number:
+            self._places = (number, *self._split(number))
+        _, indent, (start, end), (before, after) = self._places
+        old = self.lines[number - 1]
+        is_whole = indent is not None and new.startswith(indent) and not new[len(indent)].isspace()
+        code = (
+            new[len(indent or "") :].replace(f"\n{indent}", "\n") if is_whole else start + new + end
+        )
+        if new == old or parse(code) is None:
+            return ""
+        return before + new + after
+
+    def _split(self, number: int) -> tuple[str | None, tuple[str, str], tuple[str, str]]:
+        """The indentation of a line that is a whole statement, else None; then the code of its
+        function before and after the line, and that of the file.
+        """
         function = self.function(number)
         first, last = 1, len(self.lines)
         if function is not None and function.end_lineno is not None:
             first, last = function.lineno, function.end_lineno
-        before, after = self.lines[first - 1 : number - 1], self.lines[number:last]
         head = "if 1:\n" if self.lines[first - 1][:1].isspace() else ""
-        if new == self.lines[number - 1] or parse("".join([head, *before, new, *after])) is None:
-            return ""
-        return "".join([*self.lines[: number - 1], new, *self.lines[number:]])
+        inside = "".join(self.lines[first - 1 : number - 1]), "".join(self.lines[number:last])
+        around = "".join(self.lines[: number - 1]), "".join(self.lines[number:])
+        statement = self.statement(number)
+        is_simple = statement is not None and not hasattr(statement, "body")
+        indent = None
+        if statement is not None and is_simple and statement.end_lineno == number:
+            indent = self.lines[number - 1][: statement.col_offset]
+        return indent, (head + inside[0], inside[1]), around
 
 
 @lru_cache(maxsize=4)
 def parsed_text(text: str) -> ParsedText:
     """The parsed text; a search asks for all lines of a text, one after another."""
     return ParsedText(text)
+
+
+def call_name(call: ast.Call) -> str:
+    """The last name of what is called, or ""."""
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
 
 
 def lines_of(node: ast.AST) -> tuple[int, int]:

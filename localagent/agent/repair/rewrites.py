@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from localagent.agent.repair.line_edits import Mutant, SourceLine
-from localagent.agent.repair.parsed_text import Part
+from localagent.agent.repair.parsed_text import Part, call_name
 
 _SIMPLE = ast.Name | ast.Attribute | ast.Call | ast.Subscript
 _TEXT_METHODS = ("strip()", "lower()", "rstrip()", "lstrip()", "copy()")
@@ -44,6 +44,9 @@ def rewrites(
                 yield line.replace(7, node, line.source(node.right))
             case ast.Tuple(elts=elements):
                 yield from (line.swap(6, *pair) for pair in pairwise(elements))
+            case ast.Name(ctx=ast.Load()) if node.id in line.members:
+                members = line.members[node.id]
+                yield from (line.replace(9, node, f"{node.id}.{name}") for name in members)
             case ast.Attribute(ctx=ast.Load(), value=ast.Name(id="self" | "cls")):
                 others = (name for name in line.attributes if name != node.attr)
                 owner = line.source(node.value)
@@ -112,6 +115,8 @@ def _condition(line: SourceLine, test: ast.expr) -> Iterator[Mutant]:
             yield line.replace(8, test, f"{whole} or {name}")
             yield line.replace(8, test, f"{whole} and not {name}")
             yield line.replace(8, test, f"{whole} or not {name}")
+            yield line.replace(9, test, name)
+            yield line.replace(9, test, f"not {name}")
     yield line.replace(8, test, "True")
     yield line.replace(8, test, "False")
 
@@ -121,8 +126,13 @@ def _arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
         return
     if len(node.args) > 2:
         yield from (line.swap(6, *pair) for pair in pairwise(node.args))
-    for argument in node.args:
-        yield from _wrapped(line, 9, argument)
+    given = {keyword.arg for keyword in node.keywords}
+    for name, values in line.keywords.get(call_name(node), {}).items():
+        if name not in given and (last := [*node.args, *(k.value for k in node.keywords)]):
+            yield from (
+                line.replace(8, last[-1], f"{line.source(last[-1])}, {name}={value}")
+                for value in values
+            )
     for first, second in pairwise([*node.args, *(k.value for k in node.keywords)]):
         if second in node.args:
             yield line.between(7, first, second, "")

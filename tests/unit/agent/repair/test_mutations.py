@@ -71,6 +71,8 @@ def changed(line: str, before: str = "def f(a, b, items):") -> list[str]:
         ("g(a, 2)", "g(a, 6)"),
         ("return a", "if not a: return None"),
         ("return a + b", "return a"),
+        ("if a and items: pass", "if not b: pass"),
+        ("return a.name + str(a)", "return a.name + str(a.name)"),
         ("return {'x': a}", "return {'x': f(a)}"),
         ("x = g(a.values(), b)", "x = g(a.values(), b.values())"),
     ],
@@ -222,6 +224,13 @@ def test_an_exception_of_a_test_is_handled() -> None:
     head = f"{indent}try:\n{indent}    y = int(x)\n{indent}except ValueError:\n{indent}    "
     assert head + "y = None" in new and head + "continue" in new
     assert not any("try:" in one for one in inserted(text, 4, Hints(raised={3: "ValueError"})))
+
+
+def test_an_argument_of_another_call_is_added() -> None:
+    others = "def g():\n    warn('x', level=2)\n    warn('y', where=unknown())\n"
+    text = f"def f(a):\n    warn(a)\n\n{others}"
+    new = inserted(text, 2, Hints())
+    assert "    warn(a, level=2)" in new and not any("where" in one for one in new)
 
 
 def test_a_statement_of_a_similar_function_is_inserted() -> None:
