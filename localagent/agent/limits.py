@@ -70,6 +70,9 @@ class SearchLimits:
     # Lines of a file below which the search rewrites it even if some tests pass: a rewrite takes
     # seconds
     repair_lines: int = 10
+    # Seconds without a further fixed test after which a file's search ends in favor of the next
+    # file, with its best change in place
+    next_file_seconds: float = 30.0
     # A first, short search in each of several files gets the time limit divided by this number
     quick_part: int = 12
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 
 from localagent.agent.checks.fork_check import ForkCheck
@@ -52,9 +52,9 @@ class Forks:
                 )
 
     def start(
-        self, change: Change | None, base: CheckResult, mode: Mode | None = None
+        self, changes: Sequence[Change], base: CheckResult, mode: Mode | None = None
     ) -> Generator[Event, None, ForkCheck | None]:
-        """The fork check for changes of the workspace with `change`, whose check has the result
+        """The fork check for changes of the workspace with `changes`, whose check has the result
         `base`.
 
         Without a `mode`, the forks are fresh only if the tests cannot even be collected. None if
@@ -68,14 +68,13 @@ class Forks:
         if base.reported:  # the check loads no probe
             self.give_up()
         may_start = self._may_start(mode) and bool(base.failing)
-        if not may_start or change is not None or mode != "collected":
+        if not may_start or changes or mode != "collected":
             self._discard_launched()
         if not may_start:
             return None
         yield from self._end(mode)
         yield CheckStarted(self._check)
         with suppress(SandboxError):
-            changes = [] if change is None else [change]
             server = self._launched or ForkServer(
                 self._turn, self._check, changes, mode, lean=self._lean
             )

@@ -8,7 +8,7 @@ The harness asks the model for one small text at a time, and the project's tests
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -21,8 +21,9 @@ from localagent.agent.model_calls import ask, choose
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.planners.sources import sources_of
-from localagent.agent.repair.candidates import Board, Candidate, most_pass
+from localagent.agent.repair.candidates import Candidate, most_pass
 from localagent.agent.repair.false_passes import is_untested
+from localagent.agent.repair.file_searches import search_files
 from localagent.agent.repair.localize import (
     names_source,
     paths_in_task,
@@ -32,8 +33,6 @@ from localagent.agent.repair.localize import (
     trace,
 )
 from localagent.agent.repair.problem import Problem, neighbor_paths, open_file
-from localagent.agent.repair.search import search
-from localagent.agent.repair.strategies import Schedule, quick_schedule, schedule_for
 from localagent.agent.repair.suspects import Suspect
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
@@ -91,46 +90,12 @@ class Workflow(PlannerDefaults):
             for path in paths:
                 yield from dispatch.ensure_allowed(turn, path)
             target = _Target(paths, functions, named, check, start)
-            pairs = yield from _problems(turn, target, forks, lean=lean)
-            candidate, judged = yield from self._search(turn, pairs)
+            problems = yield from _problems(turn, target, forks, lean=lean)
+            candidate, judged = yield from search_files(turn, problems, self._seconds)
             yield from forks.end()
         if candidate is None:
             return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
         return (yield from _finish(turn, check, start, candidate))
-
-    def _search(
-        self, turn: Turn, pairs: Sequence[tuple[Problem, Board]]
-    ) -> Generator[Event, None, tuple[Candidate | None, bool]]:
-        """Search file by file; each file gets half of the remaining time.
-
-        If several files may be at fault, a first round tries the cheapest changes in each. Returns
-        the candidate that won, and whether any change was worth a check.
-        """
-        candidate = None
-        for problem, board, schedule, share in self._shares(turn, pairs):
-            yield Step("propose", f"writing {problem.path}")
-            yield from turn.drain_rule_warnings(problem.path)
-            candidate = yield from search(turn, problem, board, schedule, share)
-            if candidate is not None:
-                break
-        boards = [board for _, board in pairs]
-        candidate = candidate or _last_step_candidate(turn, boards)
-        return candidate, candidate is not None or any(board.tried for board in boards)
-
-    def _shares(
-        self, turn: Turn, pairs: Sequence[tuple[Problem, Board]]
-    ) -> Iterator[tuple[Problem, Board, Schedule, float]]:
-        """The searches to make, each with its share of the time in seconds."""
-        seconds = self._seconds
-        is_step = turn.request.is_step
-        if len(pairs) > 1 and not is_step:
-            share = seconds / SEARCH.quick_part
-            yield from ((*pair, quick_schedule(pair[0]), share) for pair in pairs)
-            seconds -= share * len(pairs)
-        for number, (problem, board) in enumerate(pairs, 1):
-            share = seconds if number == len(pairs) else seconds / 2
-            seconds -= share
-            yield problem, board, schedule_for(problem, is_step=is_step), share
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,36 +117,19 @@ def _is_small(turn: Turn, start: CheckResult | None) -> bool:
 
 def _problems(
     turn: Turn, target: _Target, forks: Forks, *, lean: bool
-) -> Generator[Event, None, list[tuple[Problem, Board]]]:
-    """A problem for each file, with its board. Starts the forks, if they can help."""
+) -> Generator[Event, None, list[Problem]]:
+    """A problem for each file. Starts the forks, if they can help."""
     start, check = target.start, target.check
     if start is not None and not turn.request.is_step:
-        yield from forks.start(None, start)
+        yield from forks.start([], start)
         if forks.running is None and _is_small(turn, start):
             lean = yield from may_be_lean(turn, start)
-    pairs: list[tuple[Problem, Board]] = []
+    problems: list[Problem] = []
     for path in target.paths:
         old, neighbors = open_file(turn, path), neighbor_paths(path, target.named, start)
         ranked = tuple(s.symbol.name for s in target.functions if s.symbol.path == path)
-        problem = Problem(path, old, start, check, neighbors, lean, forks, ranked)
-        pairs.append((problem, Board(start)))
-    return pairs
-
-
-def _last_step_candidate(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
-    """The best candidate of a plan's last step, if no candidate passed the check.
-
-    The check may fail for a reason that the plan does not address.
-    """
-    if turn.request.kind != "last-step":
-        return None
-    for board in boards:
-        best, start = board.best, board.start
-        if best is None or best.result is None or start is None or start.ok:
-            continue
-        if not_worse(start, best.result):
-            return best
-    return None
+        problems.append(Problem(path, old, start, check, neighbors, lean, forks, ranked))
+    return problems
 
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:
@@ -262,18 +210,20 @@ def _finish(
     path = candidate.path
     old = text_of(turn.services.workspace, path)
     how = f"{candidate.strategy} {candidate.number}"
-    yield Step("apply", f"changing {path}")
-    yield from dispatch.commit(turn, "edit", [candidate.change])
+    changes = [*candidate.others, candidate.change]
+    changed = f"changed {' and '.join(change.path for change in changes)}"
+    yield Step("apply", changed.replace("changed", "changing"))
+    yield from dispatch.commit(turn, "edit", changes)
     if not check:
         outcome: Outcome = "answered" if is_docs(path) else "unverified"
-        return Result(outcome, f"changed {path}; there was no check to run", "", how)
+        return Result(outcome, f"{changed}; there was no check to run", "", how)
     confirmed = yield from run_check(turn, check, probe=False)
     if confirmed.ok:
         # A check that failed before passes because of the change, whatever lines were traced.
         passed_before = start is not None and start.ok
         if passed_before and is_untested(path, old, candidate.text, candidate.result):
-            return Result("unverified", f"changed {path}; {UNTESTED}", check, how)
-        return Result("solved", f"changed {path}; the check passes", check, how)
+            return Result("unverified", f"{changed}; {UNTESTED}", check, how)
+        return Result("solved", f"{changed}; the check passes", check, how)
     if start is not None and turn.request.is_step and not_worse(start, confirmed):
-        return Result("unverified", f"changed {path}; {NOT_WORSE}", check, how)
-    return Result("unsolved", f"changed {path}, but the check fails now", check, how)
+        return Result("unverified", f"{changed}; {NOT_WORSE}", check, how)
+    return Result("unsolved", f"{changed}, but the check fails now", check, how)

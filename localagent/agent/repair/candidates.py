@@ -65,7 +65,10 @@ def sample_request(turn: Turn, number: int, request: Request) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One possible change of one file, and the result of its check (None without a check)."""
+    """One possible change of one file, and the result of its check (None without a check).
+
+    `others` are the changes of other files that the check saw too.
+    """
 
     number: int
     strategy: str
@@ -73,6 +76,7 @@ class Candidate:
     text: str
     change: Change
     result: CheckResult | None = None
+    others: tuple[Change, ...] = ()
 
 
 @dataclass

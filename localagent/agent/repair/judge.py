@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -33,18 +34,35 @@ from localagent.models.base import Usage
 NO_REPLY = Reply("", "stop", Usage())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SearchState:
-    """The state that all steps of one search share; `end` is a monotonic time."""
+    """The state that all steps of one search share; `end` is a monotonic time.
+
+    `patience` is the time in seconds after which a search ends that has fixed some failing tests,
+    and has not come further since.
+    """
 
     turn: Turn
     problem: Problem
     board: Board
     end: float
+    patience: float
+    _passed: int = 0
+    _stuck_at: float = math.inf
 
     @property
     def over(self) -> bool:
-        return time.monotonic() > self.end
+        return time.monotonic() > min(self.end, self._stuck_at)
+
+    def record(self, candidate: Candidate) -> None:
+        """Record a judged candidate, and whether it fixes more tests and breaks none."""
+        self.board.add(candidate)
+        start, result = self.problem.start, candidate.result
+        if start is None or result is None or not start.passing < result.passing:
+            return
+        if len(result.passing) > self._passed:
+            self._passed = len(result.passing)
+            self._stuck_at = time.monotonic() + self.patience
 
     def text_of(self, result: CheckResult) -> str | None:
         """The file's text with the result `result` (that very object); None if there is none."""
@@ -81,8 +99,10 @@ def judge_reply(
             continue
         known = _known_result(s, text) if in_forks else None
         result = yield from _judge(s, draft.strategy, number, change, known)
-        candidate = Candidate(number, draft.strategy, problem.path, text, change, result)
-        s.board.add(candidate)
+        candidate = Candidate(
+            number, draft.strategy, problem.path, text, change, result, problem.others
+        )
+        s.record(candidate)
         start = problem.start
         if result is None or start is None or ends_well(turn.request.kind, start, result):
             return candidate
@@ -168,7 +188,7 @@ def _check(
     return run_check(
         s.turn,
         s.problem.check,
-        [change],
+        [*s.problem.others, change],
         candidate=number,
         seconds=min(s.turn.services.check_seconds, seconds),
         trace=[s.problem.path] if s.problem.language.can("tracing") else [],

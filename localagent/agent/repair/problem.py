@@ -18,6 +18,7 @@ from localagent.code.symbols import Symbol
 from localagent.context.builder import text_of
 from localagent.context.excerpt import code_block, excerpt, most_that_fit
 from localagent.context.test_cases import condense_tests
+from localagent.core.changes import Change
 from localagent.core.errors import UsageError
 from localagent.core.messages import Message
 from localagent.edits.textfile import TextFile, decode, is_binary, sha256
@@ -34,7 +35,7 @@ class Problem:
     useful first. `lean` says that candidates may be checked without pytest's plug-ins; see
     `checks.baseline`. `forks` judges many small changes at once, None where it cannot. `functions`
     are the file's functions that may be at fault, the most suspicious first; see
-    `localize.suspects`.
+    `localize.suspects`. `others` are changes of other files, with which `start` was run.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Problem:
     lean: bool = False
     forks: Forks | None = None
     functions: tuple[str, ...] = ()
+    others: tuple[Change, ...] = ()
 
     def place_of(self, name: str) -> int:
         """The place of a function among `functions`, by its unqualified name; after them if new."""

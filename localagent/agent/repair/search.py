@@ -6,6 +6,7 @@ task. The search writes candidates only to snapshots, never to the workspace.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,16 +34,24 @@ class _Slot:
 
 
 def search(
-    turn: Turn, problem: Problem, board: Board, schedule: Schedule, seconds: float
+    turn: Turn,
+    problem: Problem,
+    board: Board,
+    schedule: Schedule,
+    seconds: float,
+    patience: float = math.inf,
 ) -> Generator[Event, None, Candidate | None]:
     """Try strategies until a candidate passes the check or `seconds` have passed.
+
+    It ends early if a candidate fixed some failing tests and none fixed more for `patience`
+    seconds.
 
     The strategies in `schedule.first` run to their end, one after another. The other strategies
     alternate: the search repairs a candidate before it writes another. Returns the candidate that
     passes (see `ends_well`), or None; the board has all candidates. Without a check, returns the
     first candidate that parses. Raises LimitReached if the check itself seems to hang.
     """
-    s = SearchState(turn, problem, board, time.monotonic() + seconds)
+    s = SearchState(turn, problem, board, time.monotonic() + seconds, patience)
     for strategy in schedule.first:
         for drafts in strategy(turn, problem, board):
             if not drafts:

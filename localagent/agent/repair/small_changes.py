@@ -22,16 +22,18 @@ def try_small_changes(
 
     None if no forks work, or if these drafts are too few to start a server.
     """
-    base, forks, path = drafts[0].base, s.problem.forks, s.problem.path
+    problem, base = s.problem, drafts[0].base
+    forks, path = problem.forks, problem.path
     if base is None or forks is None:
         return None
     running = forks.running
     if len(drafts) < FORKS.least_changes and (running is None or running.base is not base.result):
         return None
-    change = None
-    if base.text != s.problem.text:
-        change = file_change(path, encode(with_text(s.problem.old or TextFile(""), base.text)))
-    fork = yield from forks.start(change, base.result)
+    changes = list(problem.others)
+    if base.text != problem.text:
+        text = with_text(problem.old or TextFile(""), base.text)
+        changes.append(file_change(path, encode(text)))
+    fork = yield from forks.start(changes, base.result)
     if fork is None:
         return None
     texts = {hash((path, text)): text for draft in drafts for text in draft.build("")}
@@ -39,7 +41,7 @@ def try_small_changes(
     batch = _Batch(s, fork, base, drafts[0].strategy)
     passed = yield from batch.judge(new, SEARCH.mutation_seconds)
     if passed is None and batch.refused and not s.over and forks.usable:
-        fresh = yield from forks.start(change, base.result, "fresh")
+        fresh = yield from forks.start(changes, base.result, "fresh")
         if fresh is not None and fresh is not fork:
             rest = _Batch(s, fresh, base, drafts[0].strategy)
             passed = yield from rest.judge(batch.refused, FORKS.fresh_seconds)

@@ -54,7 +54,7 @@ def forks(turn: Turn) -> Iterator[Forks]:
 
 
 def test_verdicts_of_a_real_server(forks: Forks, start: CheckResult) -> None:
-    fork = run_events(forks.start(None, start))[1]
+    fork = run_events(forks.start([], start))[1]
     assert fork is not None
     lines = [
         "    c = a + b",
@@ -82,8 +82,8 @@ def test_fresh_forks_judge_what_runs_at_import(turn: Turn, forks: Forks) -> None
     text = text.replace("\n\n", "\n\nMINUS = -1\n\n", 1)
     (turn.services.workspace.root / "calc.py").write_text(text)
     _, start = run_events(run_check(turn, "python -m pytest -q", trace=["calc.py"]))
-    collected = run_events(forks.start(None, start))[1]
-    fresh = run_events(forks.start(None, start, "fresh"))[1]
+    collected = run_events(forks.start([], start))[1]
+    fresh = run_events(forks.start([], start, "fresh"))[1]
     assert collected is not None
     assert fresh is not None
     texts = [text.replace("MINUS = -1", f"MINUS = {n}") for n in ("1", "0", "(")]
@@ -96,7 +96,7 @@ def test_fresh_forks_judge_what_stops_the_collection(turn: Turn, forks: Forks) -
     text = WRONG.replace("a - b", "a + b") + "\nLAST = add(1)\n"
     (turn.services.workspace.root / "calc.py").write_text(text)
     _, start = run_events(run_check(turn, "python -m pytest -q"))
-    fork = run_events(forks.start(None, start))[1]
+    fork = run_events(forks.start([], start))[1]
     assert fork is not None
     texts = [text.replace("add(1)", new) for new in ("add(1, 2)", "add()")]
     found = {v.text: v for v in fork.judge("calc.py", text, texts)}
@@ -104,7 +104,7 @@ def test_fresh_forks_judge_what_stops_the_collection(turn: Turn, forks: Forks) -
 
 
 def test_a_server_that_is_killed_is_no_more_use(forks: Forks, start: CheckResult) -> None:
-    fork = run_events(forks.start(None, start))[1]
+    fork = run_events(forks.start([], start))[1]
     assert fork is not None
     text = WRONG.replace("    c = a - b", "    os.kill(os.getppid(), signal.SIGKILL); c = 0")
     assert list(fork.judge("calc.py", WRONG, [text, text + "\n"])) == []
@@ -118,7 +118,7 @@ def test_changes_of_another_text_than_the_workspace(forks: Forks, turn: Turn) ->
     )
     change = file_change("calc.py", text.encode())
     _, base = run_events(run_check(turn, "python -m pytest -q", [change], trace=["calc.py"]))
-    fork = run_events(forks.start(change, base))[1]
+    fork = run_events(forks.start([change], base))[1]
     assert fork is not None
     (verdict,) = fork.judge("calc.py", text, [text.replace("return a * b", "return a + b")])
     assert verdict.fixed == {"calc_test.py::test_add"}
@@ -126,5 +126,5 @@ def test_changes_of_another_text_than_the_workspace(forks: Forks, turn: Turn) ->
 
 def test_a_check_without_the_probe_has_no_forks(turn: Turn, start: CheckResult) -> None:
     with closing(Forks(turn, "true", lean=False)) as forks:
-        assert run_events(forks.start(None, start))[1] is None
+        assert run_events(forks.start([], start))[1] is None
         assert not forks.usable

@@ -109,5 +109,5 @@ def test_a_check_that_passes_or_hangs_has_no_failed_test() -> None:
 def test_no_fork_is_tried_for_a_check_without_the_probe(tmp_path: Path) -> None:
     turn = scripted_turn(tmp_path, sandbox=ScriptedSandbox([]))
     forks = Forks(turn, "python -m unittest", lean=False)
-    assert run_events(forks.start(None, result(UNITTEST))) == ([], None)
+    assert run_events(forks.start([], result(UNITTEST))) == ([], None)
     assert not forks.usable

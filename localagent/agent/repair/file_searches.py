@@ -1,0 +1,123 @@
+"""Search the files of a turn one after another; a change that helps stays while others are tried.
+
+A fault, or a new feature, may span several files. The search of a file ends early once its best
+change fixes some failing tests and nothing better comes. The next files are searched with that
+change in place, and the whole is applied as one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+
+from localagent.agent.checks.runner import not_worse, run_check
+from localagent.agent.limits import SEARCH
+from localagent.agent.repair.candidates import Board, Candidate
+from localagent.agent.repair.localize import sources_to_trace, suspects
+from localagent.agent.repair.problem import Problem
+from localagent.agent.repair.search import search
+from localagent.agent.repair.strategies import quick_schedule, schedule_for
+from localagent.agent.turn import Turn
+from localagent.core.events import Event, Step
+
+
+def search_files(
+    turn: Turn, problems: Sequence[Problem], seconds: float
+) -> Generator[Event, None, tuple[Candidate | None, bool]]:
+    """Search file by file; each file gets half of the remaining time.
+
+    If several files may be at fault, a first round tries the cheapest changes in each. Returns the
+    candidate that won, and whether any change was worth a check.
+    """
+    waiting = list(problems)
+    boards = {problem.path: Board(problem.start) for problem in problems}
+    candidate = None
+    if len(waiting) > 1 and not turn.request.is_step:
+        share = seconds / SEARCH.quick_part
+        seconds -= share * len(waiting)
+        for problem in waiting:
+            yield from _begin(turn, problem)
+            schedule = quick_schedule(problem)
+            candidate = yield from search(turn, problem, boards[problem.path], schedule, share)
+            if candidate is not None:
+                return candidate, True
+    stopped: list[Problem] = []  # ended early, so searched again if time is left
+    while candidate is None and (waiting or (stopped and seconds > 0)):
+        again = not waiting
+        problem = stopped.pop(0) if again else waiting.pop(0)
+        begun, board = time.monotonic(), boards[problem.path]
+        yield from _begin(turn, problem)
+        candidate = yield from search(
+            turn,
+            problem,
+            board,
+            schedule_for(problem, is_step=turn.request.is_step),
+            seconds / 2 if waiting else seconds,
+            SEARCH.next_file_seconds if waiting else seconds,
+        )
+        seconds -= time.monotonic() - begun
+        helpful = board.best
+        if candidate is None and waiting and helpful is not None and _helps(problem, helpful):
+            waiting = yield from _with_change(turn, waiting, problem, helpful)
+            boards |= {problem.path: Board(problem.start) for problem in waiting}
+            stopped.append(problem)
+    if candidate is not None and candidate.others:
+        candidate = yield from _without_others(turn, problem, candidate)
+    candidate = candidate or _last_step_candidate(turn, list(boards.values()))
+    return candidate, candidate is not None or any(board.tried for board in boards.values())
+
+
+def _begin(turn: Turn, problem: Problem) -> Generator[Event, None, None]:
+    yield Step("propose", f"writing {problem.path}")
+    yield from turn.drain_rule_warnings(problem.path)
+
+
+def _helps(problem: Problem, candidate: Candidate) -> bool:
+    """Whether a candidate fixes some failing tests and breaks none."""
+    start, result = problem.start, candidate.result
+    return start is not None and result is not None and start.passing < result.passing
+
+
+def _with_change(
+    turn: Turn, waiting: Sequence[Problem], problem: Problem, helpful: Candidate
+) -> Generator[Event, None, list[Problem]]:
+    """The problems of the files that follow, with a helpful change in place."""
+    assert problem.start is not None
+    changes = (*problem.others, helpful.change)
+    traced = sources_to_trace(turn, problem.start)
+    start = yield from run_check(turn, problem.check, changes, trace=traced)
+    functions = suspects(turn, start)
+    return [
+        replace(
+            other,
+            start=start,
+            others=changes,
+            functions=tuple(f.symbol.name for f in functions if f.symbol.path == other.path),
+        )
+        for other in waiting
+    ]
+
+
+def _without_others(
+    turn: Turn, problem: Problem, candidate: Candidate
+) -> Generator[Event, None, Candidate]:
+    """The candidate without the changes of other files, if the check passes without them."""
+    alone = yield from run_check(turn, problem.check, [candidate.change])
+    return replace(candidate, others=()) if alone.ok else candidate
+
+
+def _last_step_candidate(turn: Turn, boards: Sequence[Board]) -> Candidate | None:
+    """The best candidate of a plan's last step, if no candidate passed the check.
+
+    The check may fail for a reason that the plan does not address.
+    """
+    if turn.request.kind != "last-step":
+        return None
+    for board in boards:
+        best, start = board.best, board.start
+        if best is None or best.result is None or start is None or start.ok:
+            continue
+        if not_worse(start, best.result):
+            return best
+    return None
