@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from localagent.models.layer_state import layer_state
+
 MAX_HEADER = 256 << 20
 """Most bytes of a header. Vocabularies of 260,000 tokens take about 10 MiB."""
 
@@ -276,8 +278,6 @@ class _Cursor:
         self._at = 0
 
 
-_KV_BYTES = 2  # of one number in the KV cache, as f16
-
 # llama.h's `enum llama_ftype` from 0 on, as file names have it; "-" stands for what is gone.
 _QUANTIZATIONS = (
     *("F32", "F16", "Q4_0", "Q4_1", "-", "-", "-", "Q8_0", "Q5_0", "Q5_1", "Q2_K", "Q3_K_S"),
@@ -321,10 +321,10 @@ class Header:
     """The facts in a GGUF file's header; a missing text is "", a missing number 0.
 
     `context_length` is in tokens, `size` (the file's) in bytes. `kv_bytes_per_token` is the
-    size of one token in the KV cache, with 16-bit floats, in all layers. `parameters` is the
-    number of weights. `key_length` and `value_length` are of one head. `unusable` is the
-    reason why localagent cannot use it, or "". `tools` says whether the
-    chat template has a place for tools.
+    size of one token in the KV cache, with 16-bit floats, in all layers; `LayerState` explains it
+    and the other sizes of its kind. `parameters` is the number of weights. `key_length` and
+    `value_length` are of one head. `unusable` is the reason why localagent cannot use it, or "".
+    `tools` says whether the chat template has a place for tools.
     """
 
     size: int
@@ -343,6 +343,9 @@ class Header:
     parameters: int
     kv_bytes_per_token: int
     unusable: str
+    sliding_bytes_per_token: int = 0
+    sliding_window: int = 0
+    state_bytes: int = 0
     license: str = ""
     chat_template_sha256: str = ""
     tools: bool = False
@@ -409,9 +412,7 @@ def header(raw: RawHeader, size: int) -> Header:
     value = number("attention.value_length") or width
     kv_heads = number("attention.head_count_kv") or heads
     layers = number("block_count")
-    # A list has a number for each layer, 0 where a layer keeps no cache.
-    each = _numbers(values, f"{architecture}.attention.head_count_kv")
-    cached = sum(each) if len(each) > 1 else layers * kv_heads
+    kept = layer_state(architecture, lambda key: _numbers(values, f"{architecture}.{key}"))
     return Header(
         size=size,
         architecture=architecture,
@@ -427,7 +428,10 @@ def header(raw: RawHeader, size: int) -> Header:
         value_length=value,
         vocabulary=raw.lengths.get(_VOCABULARY, 0) or number("vocab_size"),
         parameters=max(_numbers(values, "general.parameter_count"), default=0) or raw.weights,
-        kv_bytes_per_token=cached * (key + value) * _KV_BYTES,
+        kv_bytes_per_token=kept.kv_bytes_per_token,
+        sliding_bytes_per_token=kept.sliding_bytes_per_token,
+        sliding_window=kept.sliding_window,
+        state_bytes=kept.state_bytes,
         unusable=_unusable(raw, architecture, size),
         license=_text(values, "general.license"),
         chat_template_sha256=text_sha256(template),
@@ -468,7 +472,7 @@ def _text(values: Mapping[str, Value], key: str) -> str:
 
 
 def _numbers(values: Mapping[str, Value], key: str) -> list[int]:
-    """The non-negative whole numbers of a value or a list."""
+    """The non-negative whole numbers of a value or a list; 0 and 1 for truth values."""
     value = values.get(key, [])
     items = value if isinstance(value, list) else [value]
-    return [item for item in items if type(item) is int and item >= 0]
+    return [int(item) for item in items if isinstance(item, int) and item >= 0]

@@ -57,7 +57,7 @@ _WINDOW = {"attention.sliding_window": 32}
 
 ARCHITECTURES: dict[str, dict[str, object]] = {
     "llama": {},
-    "mamba2": _STATES,
+    "mamba2": {**_STATES, "attention.head_count": 0, "attention.head_count_kv": 0},
     "qwen35": {**_DELTA, "rope.dimension_sections": [4, 4, 4, 4]},
     "qwen3next": {**_DELTA, **_EXPERTS, "expert_shared_feed_forward_length": 32},
     "granitehybrid": {**_STATES, "attention.head_count_kv": [2, 0]},

@@ -73,6 +73,7 @@ class ToyLlm:
         self.parallel = parallel
         self.sequences = parallel + idle
         self.cells = cells
+        self.slides = False
         self.rewinds = not whole  # a recurrent model's sequence goes back to checkpoints only
         self.template = ChatTemplate(template, "", "<|im_end|>", CONTROLS)
         self.begin: Sequence[int] = ()

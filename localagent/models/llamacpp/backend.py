@@ -61,7 +61,8 @@ class LlamaCpp:
 
     `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
     `gpu_layers` None leaves the choice to the library. `kv_type` "q8_0" needs `flash`: attention
-    that does not store its scores. `kv_bytes` limits the KV caches on disk, 0 stores none. `drafts`
+    that does not store its scores. `swa_full` keeps all tokens in layers with a sliding window.
+    `kv_bytes` limits the KV caches on disk, 0 stores none. `drafts`
     allows guessed tokens, which are checked. `nice` is added to the niceness of the process.
     `silence` is in seconds. `command` starts another worker with the same protocol. `logs` and
     `cache` are the folders of the worker's logs and of the KV caches. `check` runs before each
@@ -82,6 +83,7 @@ class LlamaCpp:
         batch: int = BATCH,
         kv_type: KvType = "f16",
         flash: bool = True,
+        swa_full: bool = True,
         kv_bytes: int = KV_BYTES,
         drafts: bool = True,
         nice: int = 0,
@@ -104,6 +106,7 @@ class LlamaCpp:
             parallel=info.profile.parallel,
             kv_type=kv_type,
             flash=flash,
+            swa_full=swa_full,
             nice=nice,
             form=info.form,
             variables=dict(info.profile.variables),
@@ -348,6 +351,7 @@ def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) ->
         batch=plan.batch,
         kv_type=plan.kv_type,
         flash=plan.flash,
+        swa_full=plan.swa_full,
         kv_bytes=settings.kv_cache_bytes,
         nice=settings.nice,
         silence=settings.silence_seconds,

@@ -410,7 +410,10 @@ class WorkerLink:
         except OSError:
             return None
         # A state depends on all of this and its tokens. The worker adds the library's version.
-        key = (options.sha256, load.kv_type, load.flash, self.extra_bufts, load.gpu_layers)
+        key: tuple[object, ...] = (
+            *(options.sha256, load.kv_type, load.flash, self.extra_bufts, load.gpu_layers),
+            *(() if load.swa_full else ("short sliding windows",)),
+        )
         return protocol.KvStore(folder=os.fsencode(folder), key=repr(key), limit=options.kv_bytes)
 
     def _log_hint(self, before: str = "") -> str:

@@ -15,6 +15,7 @@ from localagent.core.errors import ModelLoadError
 from localagent.models import gguf
 from localagent.models.base import KvType, Profile
 from localagent.models.gguf import Header
+from localagent.models.layer_state import LayerState
 from localagent.models.llamacpp.hardware import Gpu, Machine, gigabytes, this_machine
 
 SMALLEST = 1024
@@ -44,13 +45,17 @@ only delay the first reply."""
 IDLE, IDLE_STATES = 16, 2
 """Sequences for earlier prompts, of models that rewind and of those that do not."""
 
+CHECKPOINTS = 8
+"""States of a model that does not rewind, which are kept to go back to. One of a model of 35B-A3B
+has about 80 MiB."""
+
 _STEP = 256  # llama.cpp rounds a KV cache up to this many tokens
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The facts of a model that decide on memory. `kv_bytes_per_token` is in f16, for all layers.
+    """The facts of a model that decide on memory. `kept` is what its layers keep of tokens.
 
     `kv_quantizable` says that llama.cpp can store the cache in blocks of 32 numbers.
     """
@@ -58,7 +63,7 @@ class Shape:
     file_bytes: int
     layers: int
     heads: int
-    kv_bytes_per_token: int
+    kept: LayerState
     kv_quantizable: bool
     trained_window: int
     embedding: int
@@ -83,6 +88,7 @@ class MemoryRequest:
 class MemoryPlan:
     """How to load a model. `weights`, `kv` and `compute` are bytes, wherever they are.
 
+    `swa_full` says that layers with a sliding window keep all tokens, so that a prompt may go back.
     `host` and `gpu` are bytes in the machine's memory and in the GPUs'. `gpu_layers` counts the
     output as a layer, so it is one more than the model's layers if all is on the GPU. `parallel` is
     the number of replies side by side. `reasons` explain the plan to the user, line by line.
@@ -91,6 +97,7 @@ class MemoryPlan:
     window: int
     kv_type: KvType
     flash: bool
+    swa_full: bool
     batch: int
     parallel: int
     threads: int
@@ -109,7 +116,12 @@ def shape(header: Header) -> Shape:
         file_bytes=header.size,
         layers=header.layers,
         heads=header.heads,
-        kv_bytes_per_token=header.kv_bytes_per_token,
+        kept=LayerState(
+            header.kv_bytes_per_token,
+            header.sliding_bytes_per_token,
+            header.sliding_window,
+            header.state_bytes,
+        ),
         kv_quantizable=header.key_length % 32 == 0 and header.value_length % 32 == 0,
         trained_window=header.context_length,
         embedding=header.embedding,
@@ -129,6 +141,26 @@ def sequences(parallel: int, *, rewinds: bool) -> int:
     A sequence of a model that does not rewind takes memory whatever its length, for its state.
     """
     return parallel + (IDLE if rewinds else IDLE_STATES)
+
+
+def cache_bytes(
+    kept: LayerState, window: int, parallel: int, batch: int, kv_type: KvType, *, swa_full: bool
+) -> int:
+    """The size of the KV cache, with recurrent states and the checkpoints to go back to."""
+    tokens = short = _steps(cells(window, parallel))
+    texts, checkpoints = sequences(parallel, rewinds=False), 0
+    if not swa_full:
+        short = min(tokens, _steps(texts * kept.sliding_window + batch))
+        checkpoints = CHECKPOINTS * kept.sliding_window
+    whole = tokens * (kept.kv_bytes_per_token - kept.sliding_bytes_per_token)
+    sliding = (short + checkpoints) * kept.sliding_bytes_per_token
+    states = (texts + CHECKPOINTS) * kept.state_bytes
+    return int((whole + sliding) * KV_SIZE[kv_type]) + states
+
+
+def _steps(tokens: int) -> int:
+    """A number of tokens as llama.cpp rounds it up."""
+    return -(-tokens // _STEP) * _STEP
 
 
 def plan(model: Shape, request: MemoryRequest, machine: Machine) -> MemoryPlan:
@@ -163,25 +195,31 @@ class _Way:
     kv_type: KvType
     batch: int
     flash: bool = True
+    swa_full: bool = True
 
 
 def _tries(model: Shape, wanted: int, machine: Machine) -> Iterator[_Way]:
     """The ways to load a model, the best first.
 
     A CPU stores the scores of attention, which is faster: with 3,000 tokens in the cache by 1.3
-    for four replies, and by 1.2 for one.
+    for four replies, and by 1.2 for one. Layers with a sliding window keep all tokens if memory
+    allows; otherwise a prompt goes back to checkpoints only.
     """
     steps = list(_windows(wanted))
     roomy = [window for window in steps if window >= min(ROOMY, wanted)]
     batch = GPU_BATCH if machine.gpus else BATCH
     kinds = (True,) if machine.gpus else (False, True)
+    whole = not model.kept.sliding_window
     for window in roomy:
         yield from (_Way(window, "f16", batch, flash) for flash in kinds)
+        if not whole:
+            yield _Way(window, "f16", batch, swa_full=False)
     least: KvType = "f16"
     if model.kv_quantizable:
         least = "q8_0"
-        yield from (_Way(window, "q8_0", batch) for window in roomy)
-    yield from (_Way(window, least, SMALL_BATCH) for window in steps if window <= roomy[-1])
+        yield from (_Way(window, "q8_0", batch, swa_full=whole) for window in roomy)
+    smallest = (window for window in steps if window <= roomy[-1])
+    yield from (_Way(window, least, SMALL_BATCH, swa_full=whole) for window in smallest)
 
 
 def _windows(wanted: int) -> Iterator[int]:
@@ -204,9 +242,15 @@ class _Need:
         machine: Machine,
     ) -> None:
         self.model, self.request, self.machine, self.way = model, request, machine, way
-        tokens = -(-cells(way.window, request.parallel) // _STEP) * _STEP
-        full = tokens * model.kv_bytes_per_token
-        self.kv = int(full * KV_SIZE[way.kv_type])
+        tokens = _steps(cells(way.window, request.parallel))
+        self.kv = cache_bytes(
+            model.kept,
+            way.window,
+            request.parallel,
+            way.batch,
+            way.kv_type,
+            swa_full=way.swa_full,
+        )
         # Compared with llama.cpp's own "compute buffer size" for the default model: 151.4 MiB at
         # a batch of 256, 37.8 at 64, whatever the window; this gives 164.5 and 41.2. The logits
         # of a whole batch are the bulk of it; then the mask, and the logits that are kept. The
@@ -263,6 +307,7 @@ def _plan(need: _Need, wanted: int) -> MemoryPlan:
         window=need.way.window,
         kv_type=need.way.kv_type,
         flash=need.way.flash,
+        swa_full=need.way.swa_full,
         batch=need.way.batch,
         parallel=need.request.parallel,
         threads=threads,
@@ -289,6 +334,10 @@ def _reasons(need: _Need, wanted: int, threads: int) -> Iterator[str]:
     parallel = need.request.parallel
     shared = f", shared by up to {parallel} parallel replies" if parallel > 1 else ""
     yield cache + shared + short
+    if states := need.model.kept.state_bytes:
+        yield f"recurrent layers: a state of {gigabytes(states)} for each text, with checkpoints"
+    elif not need.way.swa_full:
+        yield "sliding windows: only their last tokens are kept, with checkpoints"
     buffers = gigabytes(need.compute)
     yield f"batch: {need.way.batch} tokens are read at a time, in buffers of {buffers}"
     if need.request.parallel > 1:

@@ -93,9 +93,10 @@ class Load(_Message):
     `window` and `batch` are in tokens; 0 for `window` takes the window that the model was trained
     for. `threads` 0 means one for each physical core; `gpu_layers` None leaves the choice to the
     library. `parallel` is the most runs side by side, `kv_type` the type of the numbers in the KV
-    cache. `flash` computes attention without storing its scores. `extra_bufts` lets the library
-    repack weights for this CPU. `nice` is added to the niceness of the process. `form` is what the
-    chat template can do (None: the worker finds it out), `variables` are values for it.
+    cache. `flash` computes attention without storing its scores. `swa_full` keeps all tokens in
+    layers with a sliding window. `extra_bufts` lets the library repack weights for this CPU. `nice`
+    is added to the niceness of the process. `form` is what the chat template can do (None: the
+    worker finds it out), `variables` are values for it.
     """
 
     op: Literal["load"] = "load"
@@ -109,6 +110,7 @@ class Load(_Message):
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
     kv_type: KvType = "f16"
     flash: bool = True
+    swa_full: bool = True
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     kv: KvStore | None = None
     form: TemplateForm | None = None

@@ -120,6 +120,10 @@ class Llm(Protocol):
         Recurrent layers hold one state for all tokens, and a short sliding window the last tokens.
         """
 
+    @property
+    def slides(self) -> bool:
+        """Whether layers have a sliding window: a file of `save` holds their last tokens only."""
+
     def checkpoint(self, seq: int) -> bytes:
         """The state at the end of a sequence, without the part that can go back."""
 

@@ -16,15 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from localagent.models.llamacpp.memory_plan import CHECKPOINTS
 from localagent.models.llamacpp.worker.interface import Llm
 from localagent.models.llamacpp.worker.kv_files import KvFiles, Stored
 from localagent.models.llamacpp.worker.prompt_cache import Memory, common_prefix, remember
 
 # So few tokens of a sequence are dropped instead of copied: reading them again is cheap.
 _LITTLE = 16
-MOST_STATES = 8
-"""Checkpoints of all slots together. One of a model of 35B-A3B has about 80 MiB."""
-
 _SLOT_STATES = 3  # of one slot: the first one, of the rules and tools, and the latest ones
 # A file is read in place of a sequence in memory if that saves at least so many tokens.
 _WORTH_A_FILE = 32
@@ -42,7 +40,8 @@ class StateCheckpoint:
 class Slot:
     """One sequence. Its cells hold the first `held` of the tokens of `memory`.
 
-    `states` are its checkpoints, by their places.
+    `states` are its checkpoints, by their places. It cannot go back to fewer than `floor` tokens,
+    because a file lacks the earlier ones of sliding windows.
     """
 
     seq: int
@@ -51,6 +50,7 @@ class Slot:
     worth: float = 0.0
     busy: bool = False
     states: list[StateCheckpoint] = field(default_factory=list)
+    floor: int = 0
 
 
 class Slots:
@@ -75,7 +75,7 @@ class Slots:
 
         With `shares`, the slot is a copy, so that the tokens of the other slot stay.
         """
-        tokens, whole = memory.tokens[:limit], not self._llm.rewinds
+        tokens, whole = memory.tokens[:limit], self._llm.slides or not self._llm.rewinds
         best, common = self._best(tokens)
         stored, there = self._files.best(tokens, whole=whole) if self._files else (None, 0)
         if stored is not None and there >= common + _WORTH_A_FILE:
@@ -100,10 +100,12 @@ class Slots:
         """Drop all but the first `count` tokens of a slot, or more where the model cannot."""
         if count >= slot.held:
             return
-        if self._llm.rewinds:
-            slot.held = count if self._llm.keep(slot.seq, count) else 0
-        else:
+        if not self._llm.rewinds:
             self._go_back(slot, count)
+        elif count < slot.floor or not self._llm.keep(slot.seq, count):
+            self.clear(slot)
+        else:
+            slot.held = count
 
     def recover(self, slot: Slot) -> None:
         """Bring a slot back to the tokens that it held before an interrupted step."""
@@ -121,13 +123,13 @@ class Slots:
         slot.states = [*slot.states[:1], *latest, new]
         others = [s for s in self.all if s is not slot and not s.busy]
         for other in sorted(others, key=lambda s: s.worth):
-            if len({point for s in self.all for point in s.states}) > MOST_STATES:
+            if len({point for s in self.all for point in s.states}) > CHECKPOINTS:
                 other.states = []
 
     def clear(self, slot: Slot) -> None:
         """Drop all tokens of a slot."""
         self._llm.keep(slot.seq, 0)
-        slot.held, slot.memory, slot.states = 0, Memory(), []
+        slot.held, slot.memory, slot.states, slot.floor = 0, Memory(), [], 0
 
     def give_up_one(self) -> bool:
         """Clear the idle slot that is worth least; return False if there is none."""
@@ -172,7 +174,7 @@ class Slots:
         """How many of `tokens`, from the first one, a slot holds and can go back to."""
         common = common_prefix(slot.memory.tokens[: slot.held], tokens)
         if self._llm.rewinds or common == slot.held:
-            return common
+            return common if common >= slot.floor else 0
         return max((point.tokens for point in slot.states if point.tokens <= common), default=0)
 
     def _copy(self, source: Slot, target: Slot, count: int) -> None:
@@ -181,7 +183,7 @@ class Slots:
         whole = self._llm.rewinds or count == source.held
         state = b"" if whole else states[-1].state
         if self._llm.copy(source.seq, target.seq, count, state):
-            target.held, target.states = count, states
+            target.held, target.states, target.floor = count, states, source.floor
 
     def _go_back(self, slot: Slot, count: int) -> None:
         """Return to the last checkpoint within the first `count` tokens, or drop all."""
@@ -207,6 +209,7 @@ class Slots:
         assert self._files is not None
         if self._files.read(stored, lambda path: self._llm.restore(slot.seq, path, tokens)):
             slot.held = len(tokens)
+            slot.floor = len(tokens) if self._llm.slides else 0
             self.mark(slot)
             self.keep(slot, common)
         return slot

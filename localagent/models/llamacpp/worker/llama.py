@@ -16,6 +16,7 @@ from typing import Any
 
 from localagent.models.base import Request
 from localagent.models.chat_templates.jinja import TemplateFailed
+from localagent.models.layer_state import layer_state
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import (
     available_memory,
@@ -23,7 +24,7 @@ from localagent.models.llamacpp.hardware import (
     gigabytes,
     physical_cores,
 )
-from localagent.models.llamacpp.memory_plan import KV_SIZE, cells, sequences
+from localagent.models.llamacpp.memory_plan import cache_bytes, cells, sequences
 from localagent.models.llamacpp.worker.chat_template import ChatTemplate
 from localagent.models.llamacpp.worker.interface import BatchRow, Outcome, RequestFailed
 from localagent.models.llamacpp.worker.sampler import (
@@ -34,7 +35,6 @@ from localagent.models.llamacpp.worker.sampler import (
 )
 from localagent.models.llamacpp.worker.serve import serve
 
-_KV_BYTES = 2  # of one number in the KV cache: llama.cpp keeps it as f16
 _PROGRESS = 0.1  # seconds between two reports of loading
 _OUTCOMES: dict[int, Outcome] = {0: "done", 1: "full", 2: "stopped"}
 
@@ -94,8 +94,15 @@ class LlamaLibrary:
         try:
             model = Handle(self.c, pointer)
             window = request.window or model.trained_window or 4096
-            kv = cells(window, request.parallel) * model.kv_bytes_per_token
-            _check_memory(size, round(kv * KV_SIZE[request.kv_type]), free)
+            cache = cache_bytes(
+                layer_state(model.architecture, model.numbers),
+                window,
+                request.parallel,
+                request.batch,
+                request.kv_type,
+                swa_full=request.swa_full,
+            )
+            _check_memory(size, cache, free)
             return LoadedModel(model, request, window)
         except RequestFailed:
             self.c.llama_model_free(pointer)
@@ -147,32 +154,16 @@ class Handle:
                 return buffer.raw[: max(0, length)].decode("utf-8", "replace")
             size = length + 1
 
-    def number(self, key: str) -> int:
-        """A number of this architecture's metadata, the largest of a list, or 0."""
-        return max(self._numbers(key), default=0)
-
-    def _numbers(self, key: str) -> list[int]:
+    def numbers(self, key: str) -> list[int]:
+        """The numbers of a key of this architecture's metadata; 0 and 1 for truth values."""
         text = self.text(f"{self.architecture}.{key}").strip("[]")
         parts = [part.strip() for part in text.split(",")]
+        parts = [{"true": "1", "false": "0"}.get(part, part) for part in parts]
         return [int(part) for part in parts if part.isdecimal()]
 
     @property
     def trained_window(self) -> int:
-        return self.number("context_length")
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes that one token takes in the KV cache, in all layers."""
-        heads = self.number("attention.head_count")
-        width = self.number("embedding_length") // heads if heads else 0
-        both = (self.number("attention.key_length") or width) + (
-            self.number("attention.value_length") or width
-        )
-        # A list has a number for each layer, 0 where a layer keeps no cache.
-        each = self._numbers("attention.head_count_kv")
-        shared = max(each, default=0) or heads
-        cached = sum(each) if len(each) > 1 else self.number("block_count") * shared
-        return cached * both * _KV_BYTES
+        return max(self.numbers("context_length"), default=0)
 
     def token_text(self, token: int) -> str:
         """The text of a token in the vocabulary, or "" where there is no such token."""
@@ -223,9 +214,10 @@ class LoadedModel:
         self._vocab = handle.vocab
         self._vocabulary = c.llama_vocab_n_tokens(handle.vocab)
         self.window, self.batch, self.parallel = window, request.batch, request.parallel
-        self.rewinds = not (
-            c.llama_model_is_recurrent(handle.model) or c.llama_model_is_hybrid(handle.model)
-        )
+        recurrent = c.llama_model_is_recurrent(handle.model)
+        self.slides = c.llama_model_n_swa(handle.model) > 0
+        self._short = self.slides and not request.swa_full
+        self.rewinds = not (recurrent or c.llama_model_is_hybrid(handle.model) or self._short)
         self.sequences = sequences(request.parallel, rewinds=self.rewinds)
         self.template = handle.template(request)
         bos = handle.special_tokens(bos="bos").get("bos")
@@ -257,6 +249,7 @@ class LoadedModel:
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.n_seq_max = self.sequences
         parameters.kv_unified = True
+        parameters.swa_full = request.swa_full
         flash = c.LLAMA_FLASH_ATTN_TYPE_AUTO if request.flash else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.flash_attn_type = flash
         if request.kv_type == "q8_0":
@@ -325,6 +318,10 @@ class LoadedModel:
 
     def copy(self, source: int, target: int, count: int, state: bytes = b"") -> bool:
         """Let `target` share the first `count` tokens of `source`."""
+        if self._short and not state:
+            # The cells of `source` include tokens outside of the windows. Cells of two sequences
+            # are never used again, so sharing these would fill the cache.
+            state = self.checkpoint(source)
         # A recurrent state is copied as it is at the end of `source`, whatever the count.
         self._c.llama_memory_seq_cp(self._memory, source, target, 0, count)
         return self.keep(target, count, state)

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from localagent.core.errors import ModelLoadError
 from localagent.models.gguf import RawHeader, Value, header
+from localagent.models.layer_state import LayerState
 from localagent.models.llamacpp.hardware import Gpu, Machine, processor, this_machine
 from localagent.models.llamacpp.memory_plan import (
+    CHECKPOINTS,
+    IDLE_STATES,
     MemoryPlan,
     MemoryRequest,
     Shape,
@@ -29,7 +32,7 @@ QWEN = Shape(
     file_bytes=1_117_320_768,
     layers=28,
     heads=12,
-    kv_bytes_per_token=28_672,
+    kept=LayerState(28_672),
     kv_quantizable=True,
     trained_window=32_768,
     embedding=1536,
@@ -160,6 +163,26 @@ def test_memory_that_a_gpu_shares_is_counted_once() -> None:
         at(GB, WISH, QWEN, replace(apple, free=16 * GB))
 
 
+def test_sliding_windows_keep_all_tokens_where_memory_allows() -> None:
+    gemma = replace(QWEN, kept=LayerState(200_000, 170_000, 1024))
+    wish = MemoryRequest(32_768)
+    roomy = at(22 * GB, wish, gemma)
+    assert (roomy.window, roomy.swa_full) == (32_768, True)
+    assert roomy.kv == 32_768 * 200_000
+    short = at(6 * GB, wish, gemma)
+    assert (short.window, short.swa_full, short.kv_type) == (32_768, False, "f16")
+    assert short.kv < roomy.kv / 2
+    assert "sliding windows: only their last tokens are kept, with checkpoints" in short.reasons
+
+
+def test_states_of_recurrent_layers_count() -> None:
+    hybrid = replace(QWEN, kept=LayerState(28_672, state_bytes=80 * MIB))
+    assert at(22 * GB, WISH, hybrid).kv == 224 * MIB + (1 + IDLE_STATES + CHECKPOINTS) * 80 * MIB
+    assert any(
+        reason.startswith("recurrent layers:") for reason in at(22 * GB, WISH, hybrid).reasons
+    )
+
+
 _sizes = st.integers(0, 10**12)
 
 
@@ -168,7 +191,13 @@ _sizes = st.integers(0, 10**12)
         Shape,
         file_bytes=_sizes,
         layers=st.integers(0, 200),
-        kv_bytes_per_token=st.integers(0, 10**7),
+        kept=st.builds(
+            LayerState,
+            st.integers(10**6, 10**7),
+            st.integers(0, 10**6),
+            st.integers(0, 4096),
+            st.integers(0, 10**8),
+        ),
         kv_quantizable=st.booleans(),
         trained_window=st.integers(0, 1 << 21),
         embedding=st.integers(0, 1 << 15),
@@ -216,7 +245,7 @@ def test_a_header_gives_the_shape() -> None:
         "x.context_length": 512,
     }
     found = shape(header(RawHeader(3, values, {"tokenizer.ggml.tokens": 7}, 1, 99, 1), 1000))
-    assert found == Shape(1000, 2, 3, 2 * 3 * 80 * 2, False, 512, 120, 7, 99)
+    assert found == Shape(1000, 2, 3, LayerState(2 * 3 * 80 * 2), False, 512, 120, 7, 99)
 
 
 def test_this_machine_is_told() -> None:

@@ -11,15 +11,18 @@ import pytest
 from random_model import random_model
 from toy_runs import Run, run_of
 
+from localagent.models import gguf
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.kv_files import KvFiles
 
 llama = pytest.importorskip("localagent.models.llamacpp.worker.llama")
 
-REWIND = ["gemma4", "gpt-oss", "qwen3moe"]
-CHECKPOINTS = ["granitehybrid", "lfm2", "mamba2", "qwen3next"]
-every_architecture = pytest.mark.parametrize("architecture", [*REWIND, *CHECKPOINTS])
+STATES = ["granitehybrid", "lfm2", "mamba2", "qwen3next"]  # that cannot go back
+every_architecture = pytest.mark.parametrize(
+    ("architecture", "swa_full"),
+    [(name, True) for name in ("gpt-oss", "qwen3moe", *STATES)] + [("gemma4", False)],
+)
 
 SYSTEM = ("system", "You are a coder who answers in one word. " * 12)
 SAME = 0.02
@@ -63,14 +66,16 @@ class Model:
 
 
 @pytest.fixture
-def model(library: Any, tmp_path: Path, architecture: str) -> Iterator[Model]:
-    made = Model(library, random_model(tmp_path, architecture))
+def model(library: Any, tmp_path: Path, architecture: str, swa_full: bool) -> Iterator[Model]:
+    made = Model(library, random_model(tmp_path, architecture), swa_full=swa_full)
     yield made
     made.llm.close()
 
 
 @every_architecture
-def test_a_session_of_ten_turns_reads_only_what_is_new(model: Model, architecture: str) -> None:
+def test_a_session_of_ten_turns_reads_only_what_is_new(
+    model: Model, architecture: str, swa_full: bool
+) -> None:
     chat, old = [SYSTEM], 0
     for turn in range(10):
         chat.append(("user", f"What is {turn} and {7 * turn}?"))
@@ -81,7 +86,7 @@ def test_a_session_of_ten_turns_reads_only_what_is_new(model: Model, architectur
             assert model.distance(chat, run.text) < SAME
         # Each third reply stands differently in the next prompt, as some templates have it.
         chat.append(("assistant", run.text.upper() if turn % 3 == 2 else run.text))
-    assert model.llm.rewinds is (architecture in REWIND)
+    assert model.llm.rewinds is (swa_full and architecture not in STATES)
     assert model.distance([SYSTEM, ("user", "Why?")], run.text) > SAME
 
 
@@ -96,15 +101,24 @@ def test_eight_candidates_share_a_prefix(model: Model) -> None:
 
 
 @every_architecture
-def test_a_session_resumes_from_disk(library: Any, tmp_path: Path, architecture: str) -> None:
+def test_a_session_resumes_from_disk(
+    library: Any, tmp_path: Path, architecture: str, swa_full: bool
+) -> None:
     path = random_model(tmp_path, architecture)
     chat = [SYSTEM, ("user", "Which one?")]
     for turn in range(2):
-        model = Model(library, path, KvFiles(tmp_path / "kv", "key", 1 << 30))
+        files = KvFiles(tmp_path / "kv", "key", 1 << 30)
+        model = Model(library, path, files, swa_full=swa_full)
         run = model.ask(chat)
         old = run.end.prompt_tokens
         if turn == 0:
-            assert model.generator.keep() > old
+            tokens = model.generator.keep()
+            assert tokens > old
+            header = gguf.read(path)
+            seen = header.kv_bytes_per_token - header.sliding_bytes_per_token
+            size = header.state_bytes + tokens * seen
+            size += header.sliding_window * header.sliding_bytes_per_token
+            assert abs(files.stored[-1].path.stat().st_size - size) < 0.1 * size
             chat += [("assistant", run.text), ("user", "And then?")]
         else:
             assert run.end.reused_tokens >= 0.98 * old - 30

@@ -9,9 +9,9 @@ from toy_runs import Run, request, run_of
 
 from localagent.models.base import Infill, Request
 from localagent.models.llamacpp import protocol
+from localagent.models.llamacpp.memory_plan import CHECKPOINTS
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.kv_files import KvFiles
-from localagent.models.llamacpp.worker.kv_slots import MOST_STATES
 
 PLAIN = [("system", "Be good. " * 20), ("user", "Hi")]
 
@@ -157,10 +157,10 @@ def test_a_model_that_cannot_go_back_gets_no_drafts() -> None:
 def test_few_checkpoints_are_kept() -> None:
     model = toy.ToyLlm(b"hello", batch=64, parallel=4, idle=12, whole=True)
     generator = Generator(model)
-    for letter in "abcdefghijkl":
-        Run(generator, several(run_of([("user", letter * 100)])))
+    for letter in "abcdefghij":
+        Run(generator, several(run_of([("user", letter * 20)])))
     states = {point for slot in generator._slots.all for point in slot.states}
-    assert len(states) == MOST_STATES
+    assert len(states) == CHECKPOINTS
 
 
 def test_a_model_that_cannot_go_back_reads_a_whole_state_from_disk(tmp_path: Path) -> None:
@@ -176,6 +176,25 @@ def test_a_model_that_cannot_go_back_reads_a_whole_state_from_disk(tmp_path: Pat
     assert Run(generator(), several(run_of(on))).end.reused_tokens == run.end.prompt_tokens + 5
     other = [*PLAIN, ("assistant", "Hello!"), ("user", "More")]
     assert Run(generator(), several(run_of(other))).end.reused_tokens == 0
+
+
+def test_a_restored_sliding_window_does_not_go_back(tmp_path: Path) -> None:
+    """llama.cpp writes only the last tokens of a sliding window to a file."""
+
+    def generator() -> Generator:
+        model = toy.ToyLlm(b"hello", batch=64)
+        model.slides = True
+        return Generator(model, KvFiles(tmp_path, "key", 1 << 20))
+
+    first = generator()
+    held = Run(first, several(run_of(PLAIN, continues=True))).end.prompt_tokens + 5
+    assert first.keep() == held
+    second = generator()
+    on = [*PLAIN, ("assistant", "hello"), ("user", "More")]
+    assert Run(second, several(run_of(on))).end.reused_tokens == held
+    other = [*PLAIN, ("assistant", "Hello!"), ("user", "More")]
+    assert Run(second, several(run_of(other))).end.reused_tokens == 0
+    assert Run(second, several(run_of(other))).end.reused_tokens > held  # which it has read itself
 
 
 def test_threads_follow_the_machine() -> None:
