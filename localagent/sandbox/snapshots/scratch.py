@@ -157,7 +157,10 @@ def _is_orphan(folder: Path) -> bool:
         except OSError:
             return False
         return True
-    held = _try_lock(folder / _LOCK)
+    try:
+        held = _try_lock(folder / _LOCK)
+    except FileNotFoundError:
+        return False  # its process has just removed it
     if held is None:
         return False
     os.close(held)
