@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from localagent import __version__
 from localagent.cli import (
     audit,
+    batch,
     chat,
     ci,
     commit_message,
@@ -71,7 +72,7 @@ exit codes:
 
 
 _COMMANDS = (
-    *(run, ci, sessions, commit_message, search, context, index, logs, models),
+    *(run, ci, batch, sessions, commit_message, search, context, index, logs, models),
     *(permissions, config, init, prompts, trust, doctor, audit, documentation),
 )
 """The modules that register commands, in the order of the help text."""

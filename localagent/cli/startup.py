@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from localagent.config import policy
@@ -26,6 +27,8 @@ _FETCH = ("models", "fetch")
 """The only command whose child process, pip, may connect; not with --from or an offline policy."""
 _DOCTOR = ("doctor",)
 """The command that may query the Ollama server even if no model uses Ollama."""
+_BATCH = ("batch",)
+"""The command whose child processes lock themselves, and may query the Ollama server."""
 _AS_A_SESSION = ("--airgap", "--report")
 """Flags of doctor that test the lock of a session, so the command gets the same lock."""
 _MAX_PORTS = 16
@@ -50,7 +53,20 @@ def prepare(argv: Sequence[str]) -> None:
         check_policy(ruling)
     fetches = words[:2] == _FETCH and not any(word.startswith("--from") for word in words)
     ports = _ports(ruling)
-    lock.lock(_servers(words, ruling), ports, kernel=ruling.offline or not fetches)
+    servers = _servers(words, ruling)
+    if words[:1] == _BATCH:
+        if _names_ray(words) and not ruling.offline:
+            return
+        fetches = bool(servers)
+    lock.lock(servers, ports, kernel=ruling.offline or not fetches)
+
+
+def _names_ray(words: Sequence[str]) -> bool:
+    """Return whether a batch runs on a Ray cluster, with which this process then speaks.
+
+    This process runs no model and no command; each task locks its own process.
+    """
+    return "--engine=ray" in words or ("--engine", "ray") in pairwise(words)
 
 
 def _close_inherited_sockets() -> None:

@@ -43,11 +43,12 @@ def unlock(descriptor: int) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[int]:
     """Hold the lock of the file at `path` inside the `with` block; wait for another holder first.
 
-    A missing file is created; the file is never removed, since two processes could then hold the
-    lock. Windows does not wait. Raises OSError if the file cannot be created or locked.
+    Yields the descriptor; a child process that inherits it holds the lock, too. A missing file is
+    created; the file is never removed, since two processes could then hold the lock. Windows does
+    not wait. Raises OSError if the file cannot be created or locked.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -55,6 +56,6 @@ def locked(path: Path) -> Iterator[None]:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

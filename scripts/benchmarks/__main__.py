@@ -7,6 +7,7 @@ import sys
 
 import actions
 import audit
+import batch
 import bugs
 import compare
 import engine
@@ -19,7 +20,7 @@ import startup
 import terminal
 
 _ALL = (
-    *(actions, audit, bugs, compare, engine, exercises, index, localize, mutants, sandbox),
+    *(actions, audit, batch, bugs, compare, engine, exercises, index, localize, mutants, sandbox),
     *(startup, terminal),
 )
 
