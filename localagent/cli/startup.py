@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ _DOCTOR = ("doctor",)
 """The command that may query the Ollama server even if no model uses Ollama."""
 _BATCH = ("batch",)
 """The command whose child processes lock themselves, and may query the Ollama server."""
+_MODELS, _SCAN, _ADD = ("models",), ("models", "scan"), ("models", "add")
+"""Commands that may ask servers which models.lock does not name."""
 _AS_A_SESSION = ("--airgap", "--report")
 """Flags of doctor that test the lock of a session, so the command gets the same lock."""
 _MAX_PORTS = 16
@@ -91,43 +94,83 @@ def finish() -> None:
 
 
 def _servers(words: Sequence[str], ruling: Policy) -> tuple[Destination, ...]:
-    """Return the Ollama server that this command may connect to, or no server.
+    """Return the model servers that this command may connect to.
 
     An address that is not allowed is left out; a later connection to it fails with the reason.
     """
+    entries = _server_entries()
+    # In `models add --ollama NAME`, every word is allowed as a name, since NAME is one of them.
+    names = tuple(word.partition("=")[2] or word for word in words if words[:1] == _MODELS)
     asks = words[:1] == _DOCTOR and not any(word.startswith(_AS_A_SESSION) for word in words)
     adding = any(word.partition("=")[0] == "--ollama" for word in words)
-    models = _ollama_models()
-    if not (asks or adding or models is not None):
-        return ()
+    pinned = [str(e.get("name", "")) for e in entries if e.get("backend") == "ollama"]
+    found: list[Destination] = []
+    if asks or adding or pinned:
+        host = str(_setting("ollama_host", ruling) or "http://127.0.0.1:11434")
+        found += _destinations(host, (*pinned, *(names if adding else ())), ruling, ollama=True)
+    for entry in entries:
+        if entry.get("backend") == "openai":
+            url, name = str(entry.get("server", "")), str(entry.get("name", ""))
+            found += _destinations(url, (name,), ruling)
+    if words[:2] == _SCAN:
+        from localagent.models.openai.ports import USUAL_SERVERS
+
+        for usual in USUAL_SERVERS:
+            found += _destinations(usual.url, (), ruling)
+    if words[:2] == _ADD and any(word.partition("=")[0] == "--server" for word in words):
+        for url in names:
+            found += _destinations(url, names, ruling) if "://" in url else []
+    return _joined(found)
+
+
+def _destinations(
+    url: str, models: tuple[str, ...], ruling: Policy, *, ollama: bool = False
+) -> list[Destination]:
+    """Return the destination of a server's address; none if the address is not allowed."""
     from urllib.parse import urlsplit
 
-    from localagent.models.ollama.transport import checked_host
+    from localagent.models.server.address import OLLAMA, OPENAI, checked_host
 
     try:
-        found = str(_setting("ollama_host", ruling) or "http://127.0.0.1:11434")
-        url = urlsplit(checked_host(found, ruling.allowed_hosts))
+        kind = OLLAMA if ollama else OPENAI
+        parts = urlsplit(checked_host(url, ruling.allowed_hosts, kind))
     except LocalAgentError:
-        return ()
-    # In `models add --ollama NAME`, every word is allowed as a name, since NAME is one of them.
-    named = (*(models or ()), *(word.removeprefix("--ollama=") for word in words if adding))
-    return (Destination(url.hostname or "", url.port or 0, named),)
+        return []
+    bases = () if ollama else (parts.path or "/v1",)
+    ca = os.path.expanduser(str(_setting("server_ca", ruling) or ""))  # noqa: PTH111
+    place = parts.hostname or "", parts.port or 0
+    return [Destination(*place, models, bases, parts.scheme == "https", ca)]
 
 
-def _ollama_models() -> tuple[str, ...] | None:
-    """Return the names of Ollama models in the user's models.lock, or None if there are none.
+def _joined(found: Sequence[Destination]) -> tuple[Destination, ...]:
+    """Return each destination once, with all its models and base paths.
+
+    An Ollama server comes first and keeps its own API.
+    """
+    joined: dict[Destination, Destination] = {}
+    for each in found:
+        known = joined.get(each)
+        if known is None:
+            joined[each] = each
+        elif bool(known.bases) == bool(each.bases):
+            models, bases = (*known.models, *each.models), (*known.bases, *each.bases)
+            joined[each] = replace(known, models=models, bases=bases)
+    return tuple(joined.values())
+
+
+def _server_entries() -> list[dict[str, object]]:
+    """Return the entries of the user's models.lock whose models are in a server.
 
     Mistakes in models.lock are reported later, when the file is loaded in full.
     """
     try:
         data = (config_dir() / "models.lock").read_bytes()
-        entries = tomllib.loads(data.decode()).get("model", []) if b"ollama" in data else []
+        has_servers = b"ollama" in data or b"openai" in data
+        entries = tomllib.loads(data.decode()).get("model", []) if has_servers else []
     except (OSError, ValueError, RecursionError):
-        return None
+        return []
     listed = entries if isinstance(entries, list) else []
-    tables = [entry for entry in listed if isinstance(entry, dict)]
-    names = [str(e.get("name", "")) for e in tables if e.get("backend") == "ollama"]
-    return tuple(names) or None
+    return [entry for entry in listed if isinstance(entry, dict) and "backend" in entry]
 
 
 def _ports(ruling: Policy) -> tuple[int, ...]:

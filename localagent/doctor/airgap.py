@@ -25,11 +25,11 @@ from localagent.doctor.sandboxes import KindReport, kinds, leak_hint, selectable
 from localagent.egress import EgressState
 from localagent.egress import lock as egress
 from localagent.history.audit.verify import verify
+from localagent.models import verify_on_server
 from localagent.models.catalog import lock, verification
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.process import library
-from localagent.models.ollama import pinning
-from localagent.models.ollama.transport import checked_host
+from localagent.models.server.address import checked_host
 from localagent.project.project import Project
 from localagent.sandbox.select import choose
 
@@ -107,7 +107,7 @@ def destinations(state: EgressState, host: str) -> Check:
 
     `host` is the setting ollama_host.
     """
-    hint = "remove the host from the setting ollama_host and from allowed_hosts in the policy"
+    hint = "remove the host from ollama_host, from models.lock, and from the policy's allowed_hosts"
     far = [str(place) for place in state.destinations if not _is_here(place.host)]
     if far:
         return Check(
@@ -220,13 +220,13 @@ def _entries(settings: Settings) -> list[ModelEntry]:
 
 
 def _pinned(entry: ModelEntry, settings: Settings) -> Check:
-    """Check that a model is the pinned one, by its file's hash or by Ollama's digest."""
+    """Check that a model is the pinned one, by its file's hash or by its server's report."""
     name = f"model {entry.id}"
     try:
         if entry.file:
             verification.path_for(entry, deep=True)
         else:
-            pinning.verify(entry, settings.ollama_host, settings.policy.allowed_hosts)
+            verify_on_server(entry, settings)
     except LocalAgentError as error:
         return Check(name, False, error.message, error.hint)
     template = entry.chat_template_sha256 or "none pinned"
@@ -255,7 +255,7 @@ _HOW = {
     "(servers, sockets, files, processes), and checked whether a target was reached",
     "model process": "started the model process and read which network it has",
     "model": "compared the SHA-256 of the whole file and of its chat template with models.lock; "
-    "for an Ollama model, compared the server's digest and template",
+    "for the model of a server, compared what the server reports of it",
     "audit log": "computed the hash of every record again",
 }
 

@@ -18,12 +18,17 @@ Level = Literal["open", "process", "seccomp", "landlock", "namespace"]
 class Destination:
     """A server that this process may connect to: a host's name or address, and a port.
 
-    `models` are the names of the Ollama models that requests through the egress proxy may use.
+    `models` are the names of the models that requests through the egress proxy may use. `bases` are
+    the base paths of a server with OpenAI's API; without one, it is an Ollama server. With `tls`
+    the egress proxy speaks TLS to it, and trusts the certificates in `ca` ("": the system's).
     """
 
     host: str
     port: int
     models: tuple[str, ...] = field(default=(), compare=False)
+    bases: tuple[str, ...] = field(default=(), compare=False)
+    tls: bool = field(default=False, compare=False)
+    ca: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Return text such as "127.0.0.1:11434"."""

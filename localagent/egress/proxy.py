@@ -3,8 +3,8 @@
 The proxy forks off before the process leaves the network, and stays outside. The process then gives
 the proxy one listening socket for each destination. The proxy splices every connection on a socket
 to the socket's destination, and to no other (splice.py). The destinations are fixed before the
-proxy forks. Requests to Ollama pass a filter (ollama_filter.py). The proxy ends when its parent
-ends.
+proxy forks. Requests to model servers pass a filter (request_filter.py), also those that
+leave the machine by TLS (tls.py). The proxy ends when its parent ends.
 
 Commands in the sandbox reach their allowed ports of this machine through the proxy as well.
 
@@ -24,20 +24,18 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NoReturn
 
-from localagent.egress import Destination, ollama_filter, splice
+from localagent.egress import Destination, request_filter, splice
 from localagent.egress.blocked import BlockedConnection
 
 UNREACHABLE = "x-localagent-egress-proxy"
-"""Header of an HTTP answer that says that no server listens at the destination."""
+"""Header of an HTTP answer that says that no server listens at the destination, or why TLS with it
+failed."""
 
-_UNREACHABLE_ANSWER = (
-    f"HTTP/1.1 502 Bad Gateway\r\n{UNREACHABLE}: unreachable\r\n"
-    "Content-Length: 0\r\nConnection: close\r\n\r\n"
-).encode()
+_NO_SERVER = "no server answers behind the egress proxy"
 _END = b"\xff"  # the message that says that no socket follows
 
 
@@ -126,19 +124,45 @@ def _serve(
 
 
 def _server_route(destination: Destination, reports: int, numbers: Iterator[int]) -> splice.Route:
-    models = frozenset(map(ollama_filter.canonical_name, destination.models))
-
     def report(request: str, reason: str) -> None:
         line = json.dumps([next(numbers), str(destination), request, reason]).encode()
         with contextlib.suppress(BlockingIOError):
             os.write(reports, line + b"\n")  # shorter than PIPE_BUF, so the write is atomic
 
-    transfer = partial(ollama_filter.filter_requests, models=models, report=report)
-    return splice.Route((destination.host, destination.port), _answer_unreachable, transfer)
+    rules = request_filter.rules_for(destination)
+    pass_requests = partial(request_filter.filter_requests, rules=rules, report=report)
+    transfer = partial(_transfer_by_tls, destination, pass_requests)
+    return splice.Route(
+        (destination.host, destination.port),
+        _answer_unreachable,
+        transfer if destination.tls else pass_requests,
+    )
 
 
-def _answer_unreachable(inside: socket.socket) -> None:
-    inside.sendall(_UNREACHABLE_ANSWER)
+def _transfer_by_tls(
+    destination: Destination,
+    pass_requests: Callable[[socket.socket, request_filter.Connection], None],
+    inside: socket.socket,
+    outside: socket.socket,
+) -> None:
+    """Pass the requests to a server that speaks TLS."""
+    import ssl  # slow to import
+
+    from localagent.egress.tls import TlsSocket, tls_context
+
+    try:
+        outside.settimeout(splice.CONNECT_SECONDS)
+        encrypted = TlsSocket(outside, tls_context(destination.ca), destination.host)
+        outside.settimeout(None)
+    except (ssl.SSLError, OSError) as error:
+        _answer_unreachable(inside, f"TLS failed: {ascii(str(error))[1:-1][:200]}")
+        return
+    pass_requests(inside, encrypted)
+
+
+def _answer_unreachable(inside: socket.socket, reason: str = _NO_SERVER) -> None:
+    head = f"HTTP/1.1 502 Bad Gateway\r\n{UNREACHABLE}: {reason}\r\n"
+    inside.sendall(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
     inside.shutdown(socket.SHUT_WR)
     inside.settimeout(splice.CONNECT_SECONDS)
     while inside.recv(splice.CHUNK):  # unread bytes would turn the answer into an error

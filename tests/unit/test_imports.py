@@ -30,13 +30,14 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "watchdog": ("index.watcher",),
     "drain3": ("logs.templates",),
     "ollama": ("models.ollama.client",),
-    "httpx": ("models.ollama.client", "models.ollama.transport"),
+    "httpx": ("models.openai.client", "models.server.errors", "models.server.transport"),
     "jinja2": ("models.chat_templates.jinja",),
     "pathspec": ("workspace.gitignore",),
     # Trust edges only: settings, the lock, a worker's or server's messages, tool arguments.
     "pydantic": (
         "models.catalog.lock",
         "models.ollama.protocol",
+        "models.openai.protocol",
         "models.llamacpp.protocol",
         "models.llamacpp.worker.kv_files",
         "tools",
@@ -44,8 +45,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "tomlkit": ("config.edit", "models.catalog.lock"),
     "psutil": ("models.llamacpp.hardware",),
     "shtab": ("cli",),
-    "anyio": ("models.ollama",),
     "ray": ("session.batch.engines",),  # an extra
+    "anyio": ("models.ollama", "models.openai", "models.server"),
 }
 # Which modules may open connections at all. Escape tests try to, so that sandboxes are tested.
 NETWORK = (
@@ -59,7 +60,8 @@ NETWORK = (
     "socketserver",
 )
 MAY_CONNECT = (
-    *("egress", "models.ollama.client", "models.ollama.transport"),
+    *("egress", "models.ollama.client", "models.openai.client"),
+    *("models.server.errors", "models.server.transport"),
     *("core.loopback", "sandbox.launcher.port_relay", "selftest"),
 )
 # What exists on Linux (or Unix) only, and so must be imported where it is used.

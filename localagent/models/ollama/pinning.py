@@ -22,7 +22,7 @@ from localagent.core.errors import (
 )
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.gguf import text_sha256
-from localagent.models.ollama.client import Client, SilenceTimeout, call_once
+from localagent.models.ollama.client import Client
 from localagent.models.ollama.protocol import (
     LoadedModelInfo,
     Running,
@@ -32,6 +32,8 @@ from localagent.models.ollama.protocol import (
     Tags,
     Version,
 )
+from localagent.models.server.background import run_once
+from localagent.models.server.silence import SilenceTimeout
 
 OLDEST = (0, 5, 0)
 """The first version with schemas for replies (`format`)."""
@@ -112,7 +114,7 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
     found = [tag for tag in tags.models or () if full(name) in (full(tag.name), full(tag.model))]
     if not found:
         raise ModelNotInstalled(
-            f"the Ollama server {client.host} has no model {name}",
+            f"{client.server} has no model {name}",
             f"ollama pull {name} fetches it; ollama list shows what is there",
         )
     not_elsewhere(name, found[0].remote)
@@ -122,7 +124,7 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
     known = Facts(version, found[0], show)
     if known.too_old:
         raise ServerError(
-            f"the Ollama server {client.host} is version {version.version}, which is too old",
+            f"{client.server} is version {version.version}, which is too old",
             f"localagent needs {'.'.join(map(str, OLDEST))} or newer",
         )
     return known
@@ -195,7 +197,7 @@ def ask(host: str, name: str, allowed: Collection[str] = ()) -> Facts:
     `allowed` are hosts besides this machine. Raises UsageError for `host`, NotLocal,
     ModelNotInstalled, ModelLoadError if no server answers, ServerError, WorkerHung.
     """
-    return call_once(host, allowed, lambda client: facts(client, name))
+    return run_once(Client(host, allowed), lambda client: facts(client, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +221,9 @@ def status(host: str, allowed: Collection[str] = (), seconds: float = 5.0) -> Se
         version = await client.ask(Version, "/api/version", SilenceTimeout(seconds, seconds))
         tags = await client.ask(Tags, "/api/tags", SilenceTimeout(seconds, seconds))
         cloud_off = await _cloud_off(client, seconds)
-        return ServerFacts(client.host, version.version, tuple(tags.models or ()), cloud_off)
+        return ServerFacts(client.server.url, version.version, tuple(tags.models or ()), cloud_off)
 
-    return call_once(host, allowed, read)
+    return run_once(Client(host, allowed), read)
 
 
 async def _cloud_off(client: Client, seconds: float) -> bool | None:

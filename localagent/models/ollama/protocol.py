@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from localagent.core.errors import BackendError
+from localagent.core.errors import BackendError, ServerError
 from localagent.models.base import Infill, RawText, Request
+from localagent.models.server.request import ReplyPiece, RequestTarget, limit, thinks
 
 KEEP_ALIVE = "30m"
 """How long the server keeps the model after a request. Its own 5 minutes are less than a user takes
@@ -23,16 +24,10 @@ to read a change, and a second load with its prompt takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
-class OllamaModel:
-    """The model of a request: its `name`, the session's `window` in tokens, and its own `stops`.
+class OllamaModel(RequestTarget):
+    """The model of a request, with its own `stops`."""
 
-    `thinks` says whether it can think.
-    """
-
-    name: str
-    window: int
     stops: tuple[str, ...] = ()
-    thinks: bool = False
 
 
 def load(target: OllamaModel) -> dict[str, Any]:
@@ -60,31 +55,6 @@ def body(target: OllamaModel, request: Request) -> tuple[str, dict[str, Any]]:
     if request.choices:
         common["format"] = {"type": "string", "enum": list(request.choices)}
     return "/api/chat", {**common, "messages": messages}
-
-
-def parts(request: Request) -> tuple[str, ...]:
-    """The texts of the prompt, in the order in which the model reads them."""
-    prompt = request.prompt
-    if isinstance(prompt, Infill):
-        return prompt.prefix, prompt.suffix
-    if isinstance(prompt, RawText):
-        return (prompt.text,)
-    texts = tuple(message.content for message in prompt)
-    return (*texts, request.reply_start) if request.reply_start else texts
-
-
-def thinks(target: OllamaModel, request: Request) -> bool:
-    """Whether the model may think first: not if its reply has a beginning or is a choice."""
-    free = not (request.reply_start or request.choices or isinstance(request.prompt, Infill))
-    return target.thinks and request.think > 0 and free
-
-
-def limit(target: OllamaModel, request: Request) -> int:
-    """The most tokens that the server may write, thinking included."""
-    room = request.max_tokens + (request.think if thinks(target, request) else 0)
-    # The quotes around a choice are tokens as well; with no token at all (0) some versions take the
-    # limit for unset.
-    return max(1, room + (8 if request.choices else 0))
 
 
 def _frame(target: OllamaModel) -> dict[str, Any]:
@@ -251,15 +221,21 @@ class StreamLine(_Placed):
     eval_count: Count = 0
     eval_duration: Count = 0
 
-    @property
-    def text(self) -> str:
-        """The text that it adds to the reply."""
-        return (self.message.content if self.message else self.response) or ""
-
-    @property
-    def thought(self) -> str:
-        """The text that it adds to the thinking."""
-        return (self.message.thinking if self.message else self.thinking) or ""
+    def piece(self) -> ReplyPiece:
+        """The line as a piece of the reply. Raises ServerError for a prompt that was not read."""
+        if self.done and self.done_reason in ("load", "unload"):
+            raise ServerError("Ollama found nothing to read in the prompt", "say more in the task")
+        said = self.message
+        return ReplyPiece(
+            text=(said.content if said else self.response) or "",
+            thought=(said.thinking if said else self.thinking) or "",
+            end=("length" if self.done_reason == "length" else "stop") if self.done else "",
+            prompt_tokens=self.prompt_eval_count,
+            cached_tokens=self.prompt_eval_cached_count or 0,
+            completion_tokens=self.eval_count,
+            prefill_seconds=self.prompt_eval_duration / 1e9,
+            decode_seconds=self.eval_duration / 1e9,
+        )
 
 
 def _text(quoted: str) -> str:

@@ -16,9 +16,11 @@ from localagent.core.messages import Message
 from localagent.models.base import Chunk, Finish, Infill, ModelInfo, Profile, Request, Text
 from localagent.models.ollama import pinning
 from localagent.models.ollama.backend import HOST, Ollama
-from localagent.models.ollama.client import SilenceTimeout, call_once
+from localagent.models.ollama.client import Client
 from localagent.models.ollama.pinning import ANSWER, Facts
 from localagent.models.ollama.protocol import Tagged, Tags
+from localagent.models.server.background import run_once
+from localagent.models.server.silence import SilenceTimeout
 
 pytestmark = [pytest.mark.ollama, pytest.mark.slow]
 
@@ -28,8 +30,9 @@ WINDOW = 2048
 def tags() -> list[Tagged]:
     """The local models of the server, the smallest first."""
     try:
-        found = call_once(
-            HOST, (), lambda client: client.ask(Tags, "/api/tags", SilenceTimeout(ANSWER, ANSWER))
+        found = run_once(
+            Client(HOST),
+            lambda client: client.ask(Tags, "/api/tags", SilenceTimeout(ANSWER, ANSWER)),
         )
     except LocalAgentError as error:
         pytest.skip(error.message)

@@ -82,7 +82,7 @@ def test_the_penalties_are_those_of_the_library() -> None:
 
 def test_ollama_gets_the_same_sampling() -> None:
     request = Request((), temperature=0.5, min_p=0.01, presence_penalty=1.5, repeat_penalty=1.05)
-    _, body = protocol.body(protocol.OllamaModel("m", 4096), request)
+    _, body = protocol.body(protocol.OllamaModel("m", 4096, "the server"), request)
     options = body["options"]
     assert (options["min_p"], options["presence_penalty"]) == (0.01, 1.5)
     assert options["repeat_penalty"] == 1.05

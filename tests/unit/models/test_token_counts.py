@@ -13,7 +13,7 @@ from localagent.models import scripted
 from localagent.models.base import Infill, Request, TokenizedPrompt
 from localagent.models.llamacpp.worker.chat_template import places, token_ends
 from localagent.models.llamacpp.worker.generate import Generator
-from localagent.models.ollama.reply import TokenEstimator
+from localagent.models.server.tokens import TokenEstimator
 
 CHAT: Chat = [
     ("system", "Be brief."),

@@ -24,6 +24,7 @@ from localagent.core.messages import Message
 from localagent.models.base import Request, Text
 from localagent.models.catalog import lock, manage
 from localagent.models.catalog.lock import LockFile, ModelEntry
+from localagent.models.ollama import pinning
 from localagent.session.models import open_model
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
 
@@ -154,17 +155,17 @@ def test_the_list_names_it(pinned: ModelEntry) -> None:
 
 
 def test_verify_compares_the_digest(server: Ollama, pinned: ModelEntry) -> None:
-    (good,) = manage.verify("a", host=server.url)
+    (good,) = manage.verify("a", ask_server=lambda each: pinning.verify(each, server.url))
     assert (good.error, good.place) == (None, "toy:1b in Ollama")
     server.models = [Pulled("toy:1b", digest="f" * 64)]
-    (bad,) = manage.verify(host=server.url)
+    (bad,) = manage.verify(ask_server=lambda each: pinning.verify(each, server.url))
     assert isinstance(bad.error, ModelFileError)
     assert "models remove a" in bad.error.hint
 
 
 def test_verify_without_a_server(server: Ollama, pinned: ModelEntry) -> None:
     server.stop()
-    (bad,) = manage.verify("a", host=server.url)
+    (bad,) = manage.verify("a", ask_server=lambda each: pinning.verify(each, server.url))
     assert isinstance(bad.error, ModelLoadError)
     server.start()
 

@@ -13,7 +13,7 @@ from localagent.core.errors import LocalAgentError, NotLocal, UsageError
 from localagent.core.messages import Message
 from localagent.models.base import ModelInfo, Profile, Request
 from localagent.models.ollama.backend import Ollama
-from localagent.models.ollama.transport import checked_host
+from localagent.models.server.address import checked_host
 from tests.doubles.ollama_server import DIGEST, Pulled
 from tests.doubles.ollama_server import Ollama as Server
 

@@ -1,21 +1,17 @@
-"""One reply of Ollama: its lines become chunks, and its end is checked.
+"""One reply of a server: its pieces become chunks, and its end is checked.
 
 The text excludes the model's thinking, whether the server separates it or not. A `reply_start` that
 comes back is removed, and a choice loses its quotes. `TokenEstimator` checks that the server read
-the whole prompt: Ollama cannot count tokens in advance, and only reports the number afterwards.
+the whole prompt.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
 import time
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
 from typing import Literal
 
-from localagent.core.errors import ContextOverflow, PromptTruncated, ServerError
+from localagent.core.errors import ContextOverflow, ServerError
 from localagent.models.base import (
     Chunk,
     Finish,
@@ -23,26 +19,10 @@ from localagent.models.base import (
     Request,
     Text,
     Thought,
-    TokenizedPrompt,
     Usage,
 )
-from localagent.models.ollama.pinning import not_elsewhere
-from localagent.models.ollama.protocol import OllamaModel, StreamLine, limit, parts, thinks
-
-FIRST = 3.0
-"""UTF-8 bytes a token before the first count. Qwen2.5's tokenizer has 4.0 on average in this
-project's Python files, 4.1 in its documents and 2.7 in the densest file. Fewer bytes mean more
-tokens, which is the careful side."""
-
-_RANGE = (2.0, 5.0)  # ratios outside come from unusual prompts
-_MARGIN = 0.9  # texts differ, so the estimate stays above the measured ratio
-_ENOUGH = 400  # bytes below which a prompt's own frame (roles, markers) would distort the ratio
-_FRAME = 32  # tokens that a chat template may put around the reply's beginning
-
-# Tokenizers cut before they merge: no token holds two words, or a word and a line break. So words
-# and line breaks are a lower bound: 0.6 of Qwen2.5's tokens in this project's files, at most 0.87.
-_CERTAIN = re.compile(r"[^\W\d_]+|\n\s*")
-_DOUBT = 0.8  # some tokenizers merge across words
+from localagent.models.server.request import ReplyPiece, RequestTarget, limit, parts, thinks
+from localagent.models.server.tokens import TokenEstimator
 
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -51,13 +31,17 @@ _AGAIN = 30  # equal pieces in a row after which the server ends a reply without
 
 
 class ReplyReader:
-    """Turns the lines of the reply to `request` into chunks; the last chunk is a `Finish`.
+    """Turns the pieces of the reply to `request` into chunks; the last chunk is a `Finish`.
 
     `tokens` checks that the whole prompt was read, unless `counts_all` is False.
     """
 
     def __init__(
-        self, target: OllamaModel, request: Request, tokens: TokenEstimator, counts_all: bool = True
+        self,
+        target: RequestTarget,
+        request: Request,
+        tokens: TokenEstimator,
+        counts_all: bool = True,
     ) -> None:
         self.thinking = ""
         """The model's thinking; never part of the text."""
@@ -75,12 +59,13 @@ class ReplyReader:
         """Record that the request is sent now."""
         self._started = time.monotonic()
 
-    def take(self, piece: StreamLine) -> list[Chunk]:
-        """Return the chunks of a line.
+    def take(self, piece: ReplyPiece) -> list[Chunk]:
+        """Return the chunks of a piece.
 
-        Raises NotLocal, PromptTruncated, ContextOverflow; ServerError for a reply over its limit.
+        Raises PromptTruncated, ContextOverflow; ServerError for a reply over its limit.
         """
-        not_elsewhere(self._target.name, piece.remote)
+        if piece.reading:
+            return [piece.reading]
         if self._pieces == 0:
             self._first = time.monotonic() - self._started
         self._count(piece)
@@ -88,10 +73,9 @@ class ReplyReader:
         text = self._filtered(piece.text, piece.thought)
         thought = self.thinking[before:]
         chunks = [*([Thought(thought)] if thought else []), *self._texts(text)]
-        if piece.done:
+        if piece.end:
             self._check(piece)
-            reason: FinishReason = "length" if piece.done_reason == "length" else "stop"
-            chunks += [*self._rest(), self._finish(piece, reason)]
+            chunks += [*self._rest(), self._finish(piece, piece.end)]
         elif self._too_much():
             chunks += [*self._rest(), self._finish(piece, "length")]
         return chunks
@@ -101,13 +85,13 @@ class ReplyReader:
 
         A server does so with a model that repeats one token for ever.
         """
-        return self._finish(StreamLine(), "length") if self._same >= _AGAIN else None
+        return self._finish(ReplyPiece(), "length") if self._same >= _AGAIN else None
 
     def cancelled(self) -> Finish:
         """The end of a cancelled reply."""
-        return self._finish(StreamLine(), "cancelled")
+        return self._finish(ReplyPiece(), "cancelled")
 
-    def _count(self, piece: StreamLine) -> None:
+    def _count(self, piece: ReplyPiece) -> None:
         self._pieces += 1
         said = piece.text + piece.thought
         self._bytes += len(said.encode("utf-8", "replace"))
@@ -117,7 +101,7 @@ class ReplyReader:
         # One piece a token, one for the end, and a few more from parsers on the way.
         if self._pieces > 2 * most + 16 or self._bytes > _BYTES * (most + 16):
             raise ServerError(
-                f"the Ollama server writes more than the {most} tokens that it was asked for",
+                f"{self._target.server} writes more than the {most} tokens that it was asked for",
                 "restart it, or look at its log",
             )
 
@@ -156,40 +140,37 @@ class ReplyReader:
         endless = self._thoughts > self._request.think and not self._written
         return endless or self._written >= self._request.max_tokens
 
-    def _check(self, piece: StreamLine) -> None:
-        count = piece.prompt_eval_count
-        if piece.done_reason in ("load", "unload"):
-            raise ServerError("Ollama found nothing to read in the prompt", "say more in the task")
+    def _check(self, piece: ReplyPiece) -> None:
+        count = piece.prompt_tokens
         if count is None:
             if not self._counts_all:
                 return
             raise ServerError(
-                "Ollama does not say how much of the prompt it read, so it may have left out any",
+                f"{self._target.server} does not say how much of the prompt it read, so it may "
+                "have left out any",
                 "a newer version says it",
             )
         window = self._target.window
         if self._counts_all:
             self._tokens.check(parts(self._request), count, window)
             self._tokens.record(parts(self._request), count)
-        # A server that ignores `shift` forgets the prompt's middle when the window is full.
-        if count + piece.eval_count > window + 1:
-            raise ContextOverflow(count + piece.eval_count, window)
+        # A server that shifts its window forgets the prompt's middle when the window is full.
+        if count + piece.completion_tokens > window + 1:
+            raise ContextOverflow(count + piece.completion_tokens, window)
 
-    def _finish(self, piece: StreamLine, reason: FinishReason) -> Finish:
+    def _finish(self, piece: ReplyPiece, reason: FinishReason) -> Finish:
         self.finished = True
         estimate = sum(map(self._tokens.estimate, parts(self._request)))
         seconds = time.monotonic() - self._started
-        prefill = piece.prompt_eval_duration / 1e9 or self._first
+        prefill = piece.prefill_seconds or self._first
         return Finish(
             reason,
             Usage(
-                prompt_tokens=piece.prompt_eval_count or estimate,
-                reused_tokens=min(
-                    piece.prompt_eval_cached_count or 0, piece.prompt_eval_count or 0
-                ),
-                completion_tokens=piece.eval_count or self._written + self._thoughts,
+                prompt_tokens=piece.prompt_tokens or estimate,
+                reused_tokens=min(piece.cached_tokens, piece.prompt_tokens or 0),
+                completion_tokens=piece.completion_tokens or self._written + self._thoughts,
                 prefill_seconds=prefill,
-                decode_seconds=piece.eval_duration / 1e9 or max(0.0, seconds - prefill),
+                decode_seconds=piece.decode_seconds or max(0.0, seconds - prefill),
                 thought_tokens=self._thoughts,
             ),
         )
@@ -273,65 +254,3 @@ def _choice(text: str) -> str:
     except ValueError:
         return text
     return value if isinstance(value, str) else text
-
-
-class TokenEstimator:
-    """Estimates the tokens of one model and one conversation; `record` improves it.
-
-    It keeps a ratio from the counts of the server. Two facts need no estimate. A text has at least
-    as many tokens as words and line breaks. A prompt that begins as an earlier one has at least as
-    many tokens as that one.
-    """
-
-    def __init__(self) -> None:
-        self._bytes_each = FIRST
-        self._known = False
-        self._before: tuple[tuple[str, ...], int] = ((), 0)
-
-    def estimate(self, text: str) -> int:
-        """Estimate the tokens of `text`, rather too high than too low."""
-        return math.ceil(_size(text) / (self._bytes_each * _MARGIN)) if text else 0
-
-    def check(self, parts: Sequence[str], count: int, window: int) -> None:
-        """Raise PromptTruncated if `count` tokens cannot be all of the prompt's `parts`."""
-        least = _certain(parts)
-        before, were = self._before
-        if before and tuple(parts[: len(before)]) == before:
-            least = max(least, were - _FRAME + _certain(parts[len(before) :]))
-        if count >= window:  # as for a prompt that was cut to fit
-            least = max(least, window + 1)
-        if count < least:
-            raise PromptTruncated(
-                f"Ollama read {count} tokens of a prompt that has at least {least}",
-                "name fewer or smaller files, or choose a larger window; Ollama 0.12.6 and later "
-                "refuse such prompts by themselves",
-            )
-
-    def record(self, parts: Sequence[str], count: int) -> None:
-        """Take the server's count of a whole prompt into account."""
-        self._before = tuple(parts), count
-        size = sum(map(_size, parts))
-        if size >= _ENOUGH and count > 0:
-            seen = min(max(size / count, _RANGE[0]), _RANGE[1])
-            # The smallest ratio of all prompts, so that the estimate stays on the careful side.
-            self._bytes_each = min(self._bytes_each, seen) if self._known else seen
-            self._known = True
-
-    def spread(self, parts: Sequence[str]) -> TokenizedPrompt:
-        """Make a prompt of `parts`, with its tokens spread evenly over their bytes."""
-        before, were = self._before
-        sizes = [_size(part) for part in parts]
-        total = sum(sizes)
-        count = were if before == tuple(parts) else sum(map(self.estimate, parts))
-        ends = tuple(total * number // count for number in range(1, count + 1))
-        firsts = [0, *accumulate(sizes)]
-        places = tuple(pairwise(firsts))
-        return TokenizedPrompt("".join(parts), ends, places, exact=False)
-
-
-def _certain(parts: Sequence[str]) -> int:
-    return int(_DOUBT * sum(len(_CERTAIN.findall(part)) for part in parts))
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))

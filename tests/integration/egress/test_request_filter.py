@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from localagent.egress import ollama_filter
+from localagent.egress import Destination, request_filter
 from localagent.history.audit.log import records, sessions
 from tests.doubles.ollama_server import Ollama, Pulled
 
 ROOT = Path(__file__).resolve().parents[3]
-MODELS = frozenset({"toy:1b"})
+RULES = request_filter.rules_for(Destination("127.0.0.1", 11434, ("toy:1b",)))
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def ask(server: Ollama, data: bytes, refused: list | None = None) -> bytes:
 
     def work() -> None:
         with inside, outside:
-            ollama_filter.filter_requests(
-                inside, outside, MODELS, lambda *told: refused.append(told)
+            request_filter.filter_requests(
+                inside, outside, RULES, lambda *told: refused.append(told)
             )
 
     thread = threading.Thread(target=work)

@@ -1,0 +1,1 @@
+"""What backends share that ask a model server over HTTP: address, limits, replies, errors."""
