@@ -229,7 +229,7 @@ def _policy_lines(settings: Settings) -> list[str]:
     policy = settings.policy
     lines = ["offline: models fetch is refused"] if policy.offline else []
     if policy.allowed_hosts:
-        lines.append(f"allowed Ollama hosts: {', '.join(policy.allowed_hosts)}")
+        lines.append(f"allowed hosts of model servers: {', '.join(policy.allowed_hosts)}")
     if policy.sandboxes:
         lines.append(f"commands run only in these sandboxes: {', '.join(policy.sandboxes)}")
     return lines

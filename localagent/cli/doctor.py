@@ -27,8 +27,9 @@ _DESCRIPTION = """\
 Check this machine and how localagent would run on it: processor and memory,
 settings and their locks, folders, the egress lock, each sandbox kind and what
 it really denies, the audit log, the Python of checks, the index and its
-watcher, how the model would load and why, Ollama, the terminal. Each problem
-comes with its remedy. No network is used; Ollama is queried on this machine."""
+watcher, how the model would load and why, model servers, the terminal. Each
+problem comes with its remedy. No network is used; Ollama is queried on this
+machine, and so are the servers of models that you added."""
 _EPILOG = """\
 examples:
   localagent doctor

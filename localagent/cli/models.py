@@ -6,6 +6,7 @@ import argparse
 import shlex
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from localagent.cli.options import Commands
     from localagent.models.catalog.lock import ModelEntry
-    from localagent.models.catalog.manage import Row, Verdict
+    from localagent.models.catalog.manage import Added, Row, Verdict
     from localagent.models.catalog.scan import ModelFile, Scan
     from localagent.models.chat_templates.form import TemplateForm
 
@@ -34,8 +35,8 @@ _STATES = {
 }
 _DESCRIPTION = """\
 models.lock pins the models that localagent knows by size and sha256, and models
-of an Ollama server by name and digest. A model that differs from its pin is
-refused."""
+of servers by what the server reports of them. A model that differs from its pin
+is refused."""
 _EPILOG = """\
 examples:
   localagent models list
@@ -47,22 +48,24 @@ examples:
   localagent models scan
   localagent models add ~/models/another.gguf
   localagent models add --ollama qwen2.5-coder:7b
+  localagent models add --server http://127.0.0.1:8080 qwen3-coder
 """
 _PROGRAMS = "Ollama, LM Studio, Hugging Face, llama.cpp, GPT4All and Jan"
 _SCAN = """\
 Find the GGUF files on this machine: those of Ollama, LM Studio, Hugging Face,
-llama.cpp, GPT4All and Jan, and those in the folders that you name. Changes
-nothing; localagent models add PATH pins a file where it is."""
+llama.cpp, GPT4All and Jan, and those in the folders that you name. Also ask the
+usual ports of this machine for servers with OpenAI's API. Changes nothing;
+localagent models add PATH pins a file where it is."""
 _VERIFY = """\
 Compare the models with models.lock. As before each load: the file's size, its
 times and inode since it was last read in full (if they differ, it is read
-again), the header and the chat template; for Ollama's models the digest and the
-chat template that the server reports. --deep reads every byte of a file in any
-case."""
+again), the header and the chat template; for models of servers what the server
+reports. --deep reads every byte of a file in any case."""
 _PROBE = """\
 Load a model and give it five short tasks with each form of tool calls: fenced
 blocks, and the form of its chat template. models.lock records both results, and
 the better form is used from then on. Takes a few minutes on a CPU."""
+_NO_TEMPLATE = {False: "it has none", True: "the server shows none"}
 _ID = "a model of the list"
 
 
@@ -90,9 +93,19 @@ def register(commands: Commands) -> None:
     action.add_argument("id", metavar="ID", nargs="?", help="a model (default: all installed)")
     action.add_argument("--deep", action="store_true", help="read every byte of the files")
     add_json(action)
-    action = add_command(actions, "add", "pin a GGUF file where it is, or a model of Ollama", add)
-    action.add_argument("path", metavar="PATH", nargs="?", type=Path, help="a GGUF file")
+    action = add_command(actions, "add", "pin a GGUF file where it is, or a server's model", add)
+    action.add_argument(
+        "path", metavar="PATH", nargs="?", help="a GGUF file; with --server a model's name"
+    )
     action.add_argument("--ollama", metavar="NAME", help="a model of the Ollama server instead")
+    action.add_argument("--server", metavar="URL", help="a server with OpenAI's API")
+    action.add_argument(
+        "--window",
+        metavar="TOKENS",
+        type=int,
+        default=0,
+        help="the window of a server that does not report it",
+    )
     action.add_argument("--id", metavar="ID", help="its id here (default: by its name)")
     action = add_command(
         actions,
@@ -103,7 +116,11 @@ def register(commands: Commands) -> None:
     )
     action.add_argument("id", metavar="ID", nargs="?", help="a model (default: the default one)")
     action = add_command(
-        actions, "scan", "find the GGUF files on this machine", scan, description=_SCAN
+        actions,
+        "scan",
+        "find GGUF files and servers on this machine",
+        scan,
+        description=_SCAN,
     )
     action.add_argument(
         "folders", metavar="FOLDER", nargs="*", type=Path, help="also search this folder or file"
@@ -127,13 +144,18 @@ def list_models(_args: argparse.Namespace) -> CliResult:
             "*" if row.default else " ",
             row.entry.id,
             size(row.entry.bytes) if row.entry.bytes else "-",
-            _STATES[row.state],
+            _state(row),
         )
         for row in models
     )
     warnings = [Output("note", text) for text in lock.load().warnings]
     data = {"models": [_row_json(row) for row in models]}
     return CliResult([*warnings, Output("table", rows=rows)], data)
+
+
+def _state(row: Row) -> str:
+    """Say where a model is, and whether it is the pinned one."""
+    return f"stored by {row.entry.server}" if row.entry.server else _STATES[row.state]
 
 
 def show(args: argparse.Namespace) -> CliResult:
@@ -152,9 +174,11 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         if entry.file
         else [("name", row.place), ("digest", entry.digest)]
     )
+    reports = [f"{key} {value}" for key, value in entry.report.items()]
+    pinned += [("the server reports", ", ".join(reports))] if reports else []
     return [
         ("id", entry.id + (" (the default)" if row.default else "")),
-        ("state", _STATES[row.state]),
+        ("state", _state(row)),
         *pinned,
         ("chat template", entry.chat_template_sha256 or "none pinned"),
         *(_template_facts(entry.template) if entry.template else ()),
@@ -215,18 +239,13 @@ def fetch(args: argparse.Namespace) -> CliResult:
 def verify(args: argparse.Namespace) -> CliResult:
     """Compare models with models.lock; the exit code is that of the first difference."""
     from localagent.config.settings import load
+    from localagent.models import verify_on_server
     from localagent.models.catalog import manage
 
     verdicts: list[Verdict] = []
-    settings = load(None)
+    ask_server = partial(verify_on_server, settings=load(None))
     with args.console.progress() as progress:
-        for verdict in manage.verify(
-            args.id,
-            progress.report,
-            settings.ollama_host,
-            settings.policy.allowed_hosts,
-            deep=args.deep,
-        ):
+        for verdict in manage.verify(args.id, progress.report, ask_server, deep=args.deep):
             progress.clear()
             verdicts.append(verdict)
             if not args.json:
@@ -249,6 +268,7 @@ def _verdict_output(verdict: Verdict) -> Output:
     else:
         lines.append(f"    digest {entry.digest}")
     place = shlex.quote(verdict.place) if entry.file else f"--ollama {entry.name}"
+    place = f"--server {entry.server} {shlex.quote(entry.name)}" if entry.server else place
     unpinned = f"none pinned (localagent models add {place} pins its template)"
     lines.append(f"    chat template {entry.chat_template_sha256 or unpinned}")
     return Output("text", "\n".join(lines))
@@ -270,20 +290,8 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
 
 
 def add(args: argparse.Namespace) -> CliResult:
-    """Pin a model file of the user, or a model of an Ollama server."""
-    from localagent.config.settings import load
-    from localagent.models.catalog import manage
-
-    if (args.path is None) == (args.ollama is None):
-        raise UsageError("name one model to add", "a GGUF file, or --ollama and a name")
-    if args.ollama is not None:
-        settings = load(None)
-        added = manage.add_from_ollama(
-            args.ollama, settings.ollama_host, args.id, settings.policy.allowed_hosts
-        )
-    else:
-        with args.console.progress() as progress:
-            added = manage.add(args.path, args.id, progress.report)
+    """Pin a model file of the user, or a model of a server."""
+    added = _pin(args)
     entry, profile = added.entry, added.entry.profile
     if not added.changed:
         return text_result(f"{entry.id} is already known and installed: {added.place}")
@@ -293,7 +301,7 @@ def add(args: argparse.Namespace) -> CliResult:
     return text_result(
         *lines,
         f"pinned {entry.id}: {added.place}",
-        f"chat template: {entry.chat_template_sha256 or 'it has none'}",
+        f"chat template: {entry.chat_template_sha256 or _NO_TEMPLATE[bool(entry.server)]}",
         f"profile: planner {profile.planner}, window {profile.window:,} tokens, "
         f"fill-in-the-middle {'yes' if profile.fim else 'no'} (edit it in {added.lock_path})",
         *(
@@ -303,6 +311,31 @@ def add(args: argparse.Namespace) -> CliResult:
         ),
         f"localagent models use {entry.id} makes it the default",
     )
+
+
+def _pin(args: argparse.Namespace) -> Added:
+    """Pin the model that the arguments of `models add` name."""
+    from localagent.config.settings import load
+    from localagent.models.catalog import manage
+
+    if args.server is None and (args.path is None) == (args.ollama is None):
+        raise UsageError(
+            "name one model to add", "a GGUF file, or --ollama NAME, or --server URL NAME"
+        )
+    if args.server is not None:
+        from localagent.models.openai.backend import server_address
+
+        if args.ollama is not None:
+            raise UsageError("--ollama and --server name two models", "add one after the other")
+        address = server_address(args.server, load(None))
+        return manage.add_from_server(args.path or "", address, args.id, args.window)
+    if args.ollama is not None:
+        settings = load(None)
+        return manage.add_from_ollama(
+            args.ollama, settings.ollama_host, args.id, settings.policy.allowed_hosts
+        )
+    with args.console.progress() as progress:
+        return manage.add(Path(args.path), args.id, progress.report)
 
 
 def probe(args: argparse.Namespace) -> CliResult:
@@ -316,8 +349,8 @@ def probe(args: argparse.Namespace) -> CliResult:
     from localagent.tools.registry import standard_tools
 
     entry = lock.load().entry(args.id)
-    if entry.backend != "llamacpp":
-        raise UsageError(f"{entry.id} has one form of tool calls only", "probe a GGUF file instead")
+    if entry.backend == "ollama":
+        raise UsageError(f"{entry.id} has one form of tool calls only", "probe another model")
     with closing(open_model(entry, load(None))) as model, args.console.progress() as progress:
         tools = model_specs(standard_tools())
         lines: list[str] = []
@@ -331,17 +364,26 @@ def probe(args: argparse.Namespace) -> CliResult:
 
 def scan(args: argparse.Namespace) -> CliResult:
     """List GGUF files, three lines each: owner and names, header, and how to use the file."""
+    from localagent.config.settings import load
     from localagent.models.catalog.scan import scan as scan_folders
+    from localagent.models.openai.scan import scan_servers
 
-    result = scan_folders(args.folders)
+    result, servers = scan_folders(args.folders), scan_servers(load(None))
     lines: list[str] = []
     for found in result.files:
         lines.append(f"{found.owner}  {', '.join(found.names)}")
         lines += [f"    {_header_line(found)}", f"    {_use_line(found)}"]
     places = ", ".join(str(place.path) for place in result.folders)
     lines.append(f"searched {places}" if places else f"no models of {_PROGRAMS} found")
+    for server in servers:
+        lines.append(f"server at {server.url} ({server.programs})")
+        lines += [
+            f"    localagent models add --server {server.url} {shlex.quote(name)}"
+            for name in server.models
+        ] or [f"    {server.problem or 'it has no model'}"]
     notes = [Output("note", text) for text in result.warnings]
-    return CliResult([Output("text", "\n".join(lines)), *notes], _scan_json(result))
+    data = {**_scan_json(result), "servers": [asdict(server) for server in servers]}
+    return CliResult([Output("text", "\n".join(lines)), *notes], data)
 
 
 def _header_line(found: ModelFile) -> str:

@@ -99,7 +99,8 @@ class _CancelPoint(ProgressLine):
 def _refuse_network(args: argparse.Namespace, words: Sequence[str]) -> None:
     """Raise UsageError for commands that need a connection: the egress lock refuses it."""
     fetches = tuple(words[:2]) == ("models", "fetch") and args.given is None
-    if fetches or getattr(args, "ollama", None) is not None:
+    served = (getattr(args, "ollama", None), getattr(args, "server", None))
+    if fetches or served != (None, None):
         raise UsageError(
             "a session opens no new connections",
             f"run in another terminal: localagent {' '.join(words[:2])} …",

@@ -34,7 +34,7 @@ _HINT = "ask the administrator of this machine to correct the policy; until then
 class Policy:
     """The administrator's policy, read from `files`.
 
-    `offline` refuses `models fetch`. `allowed_hosts` are Ollama servers on other machines, "host"
+    `offline` refuses `models fetch`. `allowed_hosts` are model servers on other machines, "host"
     or "host:port". `sandboxes` are the allowed kinds of sandbox; empty means any. `settings` maps
     each file to the settings that the file locks, before their check.
     """

@@ -199,6 +199,17 @@ class Settings:
         "http://127.0.0.1:11434",
         page="models",
     )
+    server_keys: Mapping[str, str] = _setting(
+        Table('a table of hosts and files, such as "gpu.example" = "~/.config/localagent/gpu.key"'),
+        "files with the keys of model servers, by host or host:port; only you may read them",
+        _NOTHING,
+        page="servers",
+    )
+    server_ca: str | None = _setting(
+        TextKind("the path of a file"),
+        "file with the certificates that servers with https must have; unset: the system's",
+        page="servers",
+    )
     candidates: int | None = _setting(
         Whole(1, 64), "changes that a search tries; unset: as the model's profile says"
     )

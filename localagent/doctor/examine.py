@@ -24,7 +24,7 @@ from localagent.core.paths import (
     state_dir,
 )
 from localagent.doctor.hardening import hardening_part
-from localagent.doctor.models import models, ollama_part
+from localagent.doctor.models import models, ollama_part, server_parts
 from localagent.doctor.report import DoctorProblem, Report, Section
 from localagent.doctor.sandboxes import sandbox_part
 from localagent.egress import lock
@@ -178,7 +178,7 @@ def examine(directory: Path, *more: Section, canaries: bool = True) -> Report:
         audit_part(settings),
     ]
     parts += [checks_part(project.root), index_part(project.workspace)]
-    parts += [*models(settings), ollama_part(settings)]
+    parts += [*models(settings), ollama_part(settings), *server_parts(settings)]
     return Report((*parts, *more))
 
 
@@ -272,7 +272,7 @@ def egress_part() -> Section:
     lines = [f"localagent's own process: {state}" + (f" ({state.reason})" if state.reason else "")]
     lines.append(f"may connect to: {', '.join(places) or 'no address'}")
     if places:
-        lines.append("(this address is used only if you added an Ollama model)")
+        lines.append("(these addresses are used only for models of servers that you added)")
     data = {
         "level": state.level,
         "by_kernel": state.by_kernel,

@@ -1,4 +1,4 @@
-"""The doctor's parts on llama.cpp, on each model in the settings, and on the Ollama server."""
+"""The doctor's parts on llama.cpp, on each model in the settings, and on model servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError, ModelFileError, ModelLoadError
 from localagent.doctor.report import DoctorProblem, Section
 from localagent.egress import lock as egress
-from localagent.models import gguf
+from localagent.models import gguf, verify_on_server
 from localagent.models.catalog import lock, verification
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.hardware import Gpu, gigabytes
@@ -73,7 +73,8 @@ def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fata
     """The part on one model. `fatal` is True for the main model."""
     name = f"model {entry.id}"
     if entry.backend != "llamacpp":
-        line = "stored by Ollama; see the part on Ollama"
+        keeper = f"the server {entry.server}" if entry.server else "Ollama"
+        line = f"stored by {keeper}; see the part on {keeper}"
         data = {"id": entry.id, "backend": entry.backend, "digest": entry.digest}
         data["chat_template_sha256"] = entry.chat_template_sha256
         return Section(name, (line, *_pins(entry)), (), data)
@@ -146,10 +147,10 @@ def ollama_part(settings: Settings) -> Section:
     If the server does not respond, this is a problem only if models.lock has an Ollama model.
     """
     host = settings.ollama_host
-    pinned = _pinned()
+    pinned = _pinned("ollama")
     data: dict[str, object] = {"host": host, "answers": False}
     state = egress.state()
-    if state.locked and not state.destinations:
+    if state.locked and not any(not place.bases for place in state.destinations):
         said = "not contacted, because models.lock has no Ollama model"
         return Section("Ollama", (f"{host}: {said}",), (), data)
     try:
@@ -203,8 +204,31 @@ def _differs(entry: ModelEntry, digest: str) -> ModelFileError:
     )
 
 
-def _pinned() -> list[ModelEntry]:
+def server_parts(settings: Settings) -> list[Section]:
+    """A part on each server with OpenAI's API that models.lock names, with its pinned models."""
+    servers: dict[str, list[ModelEntry]] = {}
+    for entry in _pinned("openai"):
+        servers.setdefault(entry.server, []).append(entry)
+    return [_server_section(url, entries, settings) for url, entries in servers.items()]
+
+
+def _server_section(url: str, entries: list[ModelEntry], settings: Settings) -> Section:
+    lines, problems = [], []
+    for entry in entries:
+        try:
+            verify_on_server(entry, settings)
+        except LocalAgentError as error:
+            problems.append(DoctorProblem(error.message, error.hint, fatal=False))
+        else:
+            window = f"window {entry.profile.window:,} tokens"
+            lines.append(f"{entry.id}: {entry.name} as pinned, {window}")
+    data: dict[str, object] = {"server": url, "as_pinned": not problems}
+    data["models"] = [entry.id for entry in entries]
+    return Section(f"server {url}", tuple(lines), tuple(problems), data)
+
+
+def _pinned(backend: str) -> list[ModelEntry]:
     try:
-        return [entry for entry in lock.load().entries if entry.backend == "ollama"]
+        return [entry for entry in lock.load().entries if entry.backend == backend]
     except LocalAgentError:  # the part on models reports this error
         return []

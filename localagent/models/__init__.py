@@ -5,6 +5,7 @@ A new backend touches three or four files:
 1. `models/<name>/backend.py`, or `models/<name>.py`: a class that implements `models.base.Model`,
    and a function `open_model(entry, info, settings)` that returns one. It verifies what models.lock
    pins before the first prompt, and raises the errors that `Model.generate` names.
+   A backend of a server also has `verify(entry, settings)`.
 2. `BACKENDS` below: the name for models.lock, the keys that pin its models there, and the module.
    A model is either a file (`file`, `bytes`, `sha256`) or kept by a server (`name`, `digest`).
 3. The test of the backend; `tests/integration/models/ollama/test_backend.py` is an example.
@@ -13,7 +14,7 @@ A new backend touches three or four files:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -38,6 +39,7 @@ class Backend:
 BACKENDS = {
     "llamacpp": Backend(("file", "bytes", "sha256"), "localagent.models.llamacpp.backend", True),
     "ollama": Backend(("name", "digest"), "localagent.models.ollama.backend"),
+    "openai": Backend(("name", "digest", "server", "report"), "localagent.models.openai.backend"),
 }
 
 
@@ -67,6 +69,12 @@ class BackendSettings(Protocol):
     @property
     def ollama_host(self) -> str: ...
     @property
+    def sandbox_ports(self) -> Sequence[int]: ...
+    @property
+    def server_ca(self) -> str | None: ...
+    @property
+    def server_keys(self) -> Mapping[str, str]: ...
+    @property
     def policy(self) -> HostPolicy: ...
 
 
@@ -77,3 +85,12 @@ def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) ->
     """
     model: Model = import_module(BACKENDS[entry.backend].module).open_model(entry, info, settings)
     return model
+
+
+def verify_on_server(entry: ModelEntry, settings: BackendSettings) -> None:
+    """Raise ModelFileError if a server's model is not the pinned one; the model is not loaded.
+
+    Raises UsageError and NotLocal for the address, ModelNotInstalled, ModelLoadError if no server
+    answers, ServerError, WorkerHung.
+    """
+    import_module(BACKENDS[entry.backend].module).verify(entry, settings)

@@ -48,7 +48,8 @@ _EXPECTED = {
     "chat_template_sha256": "must be 64 hexadecimal digits in lower case",
     "version": "must be a version number",
     "planner": "must be a planner's name",
-    "name": "must be a model's name as Ollama writes it, such as qwen2.5-coder:7b",
+    "name": "must be a model's name as its server writes it, such as qwen2.5-coder:7b",
+    "server": "must be an address such as http://127.0.0.1:8080/v1",
     "digest": "must be 64 hexadecimal digits in lower case",
 }
 
@@ -136,6 +137,8 @@ class ModelEntry(_Strict):
 
     `file` is the file's name in the model folder, `bytes` its size. `name` and `digest` belong to
     a model in Ollama: the digest is the sha256 of its manifest, which has the hash of every layer.
+    `server` is the address of a server with OpenAI's API, and `report` what it says of the model;
+    the digest is then the sha256 of the report.
     `chat_template_sha256` is the hash of the template's UTF-8 text, or "" if there is none.
     `template` is what the template can do; None in a lock of an older localagent. `probe` is how
     many tasks of `models probe` the model did in each form of tool calls.
@@ -145,8 +148,10 @@ class ModelEntry(_Strict):
     file: str = Field(default="", pattern=r"^[A-Za-z0-9_][^/\\\x00-\x1f]{0,199}$")
     bytes: int = Field(default=0, gt=0)
     sha256: str = Field(default="", pattern=_SHA256)
-    name: str = Field(default="", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:/-]{0,349}$")
+    name: str = Field(default="", pattern=r"^[A-Za-z0-9_./][A-Za-z0-9._:/@+-]{0,349}$")
     digest: str = Field(default="", pattern=_SHA256)
+    server: str = Field(default="", pattern=r"^(?:https?://[\x21-\x7e]{1,300})?$")
+    report: dict[str, int | str] = {}
     chat_template_sha256: str = Field(default="", pattern=r"^(?:[0-9a-f]{64})?$")
     license: str = ""
     origin: str = ""
@@ -180,7 +185,7 @@ class ModelEntry(_Strict):
 
     @property
     def pin(self) -> str:
-        """The one hash that pins the model: its file's sha256, or its digest in Ollama."""
+        """The one hash that pins the model: its file's sha256, or its digest in a server."""
         return self.sha256 or self.digest
 
 
@@ -389,7 +394,7 @@ def dump(lock: LockFile) -> str:
     """Return the lock as TOML; `parse` makes an equal value of it."""
     content = lock.model_dump(by_alias=True, exclude_none=True, mode="json")
     for entry in content["model"]:
-        for key in ("file", "bytes", "sha256", "name", "digest"):
+        for key in ("file", "bytes", "sha256", "name", "digest", "server", "report"):
             if not entry[key]:
                 del entry[key]
         if not entry["probe"]:

@@ -7,7 +7,7 @@ prints them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +22,8 @@ from localagent.models.chat_templates import inspection
 
 if TYPE_CHECKING:
     from localagent.models.ollama.pinning import Facts
+    from localagent.models.openai.entry import ServerModelInfo
+    from localagent.models.server.address import ServerAddress
 
 # Models below this many parameters lose a plan of many steps, so the harness plans for them.
 _SMALL = 4e9
@@ -86,6 +88,8 @@ def fetch(
     path. Resumes; does nothing for an installed model. Raises as `store.install`.
     """
     entry = lock.load().entry(model_id)
+    if entry.server:
+        raise UsageError(f"the server {entry.server} keeps {entry.id} itself", "start that server")
     if not entry.file:
         raise UsageError(f"Ollama keeps {entry.id} itself", f"ollama pull {entry.name} fetches it")
     if given is None and verification.state(entry) in ("installed", "unverified"):
@@ -96,16 +100,14 @@ def fetch(
 def verify(
     model_id: str | None = None,
     report: OnProgress | None = None,
-    host: str = "",
-    allowed: Collection[str] = (),
+    ask_server: Callable[[ModelEntry], object] = lambda _entry: None,
     *,
     deep: bool = False,
 ) -> Iterator[Verdict]:
     """Compare a model, or all that are there, with the lock, as before each load.
 
-    The Ollama server at `host` (on this machine or among those `allowed`) answers for its models.
-    `deep` reads every byte of a file, even if nothing seems changed. With an id, a missing file is
-    an error too.
+    `ask_server` compares the model of a server, and raises the difference. `deep` reads every byte
+    of a file, even if nothing seems changed. With an id, a missing file is an error too.
     """
     known = lock.load()
     for entry in [known.entry(model_id)] if model_id else known.entries:
@@ -116,9 +118,7 @@ def verify(
             if entry.file:
                 verification.path_for(entry, deep, report)
             else:
-                from localagent.models.ollama import pinning
-
-                pinning.verify(entry, host, allowed)
+                ask_server(entry)
         except LocalAgentError as error:
             yield Verdict(entry, _place(entry), error)
         else:
@@ -126,7 +126,9 @@ def verify(
 
 
 def _place(entry: ModelEntry) -> str:
-    return str(verification.location(entry)) if entry.file else f"{entry.name} in Ollama"
+    if entry.file:
+        return str(verification.location(entry))
+    return f"{entry.name} at {entry.server}" if entry.server else f"{entry.name} in Ollama"
 
 
 def add(path: Path, model_id: str | None = None, report: OnProgress | None = None) -> Added:
@@ -199,6 +201,28 @@ def add_from_ollama(
     entry = _ollama_entry(facts, model_id, known)
     saved = _save(entry)
     return Added(entry, _place(entry), saved, changed=True)
+
+
+def add_from_server(
+    name: str, address: ServerAddress, model_id: str | None = None, window: int = 0
+) -> Added:
+    """Pin the model that a server with OpenAI's API has under `name`, with a proposed profile.
+
+    `window` is in tokens, 0 for what the server says. Raises UsageError for an id that is taken,
+    and the errors of `entry.examine`.
+    """
+    from localagent.models.openai.client import OpenAiClient
+    from localagent.models.openai.entry import examine
+    from localagent.models.server.background import run_once
+
+    found = run_once(OpenAiClient(address), lambda client: examine(client, name, window))
+    known = lock.load()
+    for entry in known.entries:
+        same = (entry.server, entry.name) == (address.url, found.report.name)
+        if same and entry.report == found.facts:
+            return Added(entry, _place(entry), lock.user_path(), changed=False)
+    entry = _server_entry(found, address.url, model_id, known)
+    return Added(entry, _place(entry), _save(entry), changed=True)
 
 
 def use(model_id: str) -> ModelEntry:
@@ -314,6 +338,35 @@ def _ollama_entry(facts: Facts, model_id: str | None, known: Lock) -> ModelEntry
         ),
     }
     return lock.checked(values, f"the entry for {name}")
+
+
+def _server_entry(
+    found: ServerModelInfo, server: str, model_id: str | None, known: Lock
+) -> ModelEntry:
+    report = found.report
+    profile = propose(
+        found.parameters or _SMALL,
+        tools=found.tools,
+        fim=found.fim,
+        trained_window=report.trained_window,
+        sampling=propose_sampling(report.name, {}, thinks=found.thinks),
+    )
+    last = report.name.rpartition("/")[2].removesuffix(".gguf")
+    values = {
+        "id": _free_id(model_id, last, report.digest, known),
+        "backend": "openai",
+        "name": report.name,
+        "digest": report.digest,
+        "server": server,
+        "report": found.facts,
+        "chat_template_sha256": found.template_sha256,
+        "template": found.form,
+        "origin": f"added from {report.software} at {server}",
+        "profile": profile.model_copy(
+            update={"window": max(1024, found.window), "parallel": found.parallel}
+        ),
+    }
+    return lock.checked(values, f"the entry for {report.name}")
 
 
 def _free_id(model_id: str | None, name: str, digest: str, known: Lock) -> str:

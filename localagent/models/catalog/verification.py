@@ -173,6 +173,21 @@ def _check(
     return fingerprint(after, digest)
 
 
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file; it is read only if it changed since it was last read.
+
+    Raises ModelFileError for an unreadable file.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
+    seen = _record_of(path)
+    if seen and seen == fingerprint(status, str(seen[-1])):
+        return str(seen[-1])
+    return hash_file(path)[1]
+
+
 def hash_file(path: Path, report: OnProgress | None = None) -> tuple[int, str]:
     """Return the size and sha256 of a file, and record them for `path_for`.
 

@@ -18,6 +18,7 @@ from localagent.core.messages import Message
 from localagent.models.base import Request
 from localagent.models.catalog import lock, manage, verification
 from localagent.models.catalog.lock import LocalFile, LockFile, ModelEntry
+from localagent.models.ollama import pinning
 from localagent.session.models import open_model
 from tests.doubles.gguf_file import MODEL, gguf
 from tests.doubles.ollama_server import DIGEST, Ollama, Pulled
@@ -205,7 +206,7 @@ def test_ollama_s_is_pinned_and_compared_before_the_model_is_asked(server: Ollam
         ask(entry, server)
     assert f"localagent models remove {entry.id}" in caught.value.hint
     assert len(server.bodies("/api/chat")) == asked
-    (verdict,) = manage.verify(entry.id, host=server.url)
+    (verdict,) = manage.verify(entry.id, ask_server=lambda each: pinning.verify(each, server.url))
     assert verdict.error is not None and said in verdict.error.message
     server.models = [Pulled("toy:1b", digest="f" * 64, template="another")]
     with pytest.raises(ModelFileError, match=r"its digest is f{12}, not .*; its chat template's"):
