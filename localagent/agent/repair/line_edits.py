@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 from localagent.agent.checks.failure_messages import ONE_TOO_MANY, Edit
+from localagent.agent.repair.hints import Hints
+from localagent.agent.repair.ingredients import ingredients_of, members, unused
 from localagent.agent.repair.parsed_text import Function, ParsedText, lines_of
 
 LOOKUP = -4
@@ -34,24 +36,25 @@ class SourceLine:
 
     `variables` are the enclosing function's variables, the nearest first. `recursive` is that
     function's name if a recursive call is likely, or "". `lookup_fails` says that a key or index on
-    this line was missing in a test. `attributes` are the attributes of `self`,
-    `callables` the functions of the file as the line may call them, and `methods` the methods that
-    the file calls without arguments. `keywords` and `members` are those of `ParsedText`. `in_loop`
-    says that the line is in the body of a loop.
+    this line was missing in a test, and `raised` is the exception that passed the line in a test.
+    `attributes` are the attributes of `self`, and `callables` the functions as the line may call
+    them. `members` and `unused` are those of the function, and `ingredients` those of the file.
+    `in_loop` says that the line is in the body of a loop.
     """
 
-    def __init__(self, parsed: ParsedText, number: int, *, lookup_fails: bool) -> None:
+    def __init__(self, parsed: ParsedText, number: int, hints: Hints) -> None:
         function = parsed.function(number)
         self.bytes = parsed.lines[number - 1].encode()
         self.in_loop = parsed.in_loop(number)
-        self.callables = parsed.callables(number)
-        self.methods = parsed.methods
-        self.keywords = parsed.keywords
-        self.members = parsed.members(number)
+        self.ingredients = ingredients_of(parsed)
+        self.callables = [*parsed.callables(number), *self.ingredients.called]
+        self.members = members(function)
+        self.unused = unused(function)
+        self.raised = hints.raised.get(number, "")
         self.attributes = parsed.attributes(number)
         self.variables = _variables(function, number)
-        self.recursive = _recursive(function, at_all=lookup_fails)
-        self.lookup_fails = lookup_fails
+        self.lookup_fails = number in hints.failing_lookups
+        self.recursive = _recursive(function, at_all=self.lookup_fails)
 
     def source(self, node: ast.expr | ast.stmt) -> str:
         """The source text of a node."""

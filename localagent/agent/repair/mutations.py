@@ -126,7 +126,7 @@ def _ranked(parsed: ParsedText, number: int, hints: Hints) -> list[tuple[int, st
     if parsed.tree is None or not 1 <= number <= len(parsed.lines):
         return []
     text = parsed.lines[number - 1]
-    line = SourceLine(parsed, number, lookup_fails=number in hints.failing_lookups)
+    line = SourceLine(parsed, number, hints)
     changed: dict[str, int] = {}
     for mutant in sorted(_mutants(parsed, line, number, hints), key=lambda m: m.rank):
         new = line.bytes[: mutant.start] + mutant.new.encode() + line.bytes[mutant.end :]

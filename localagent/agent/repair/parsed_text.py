@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import warnings
-from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Literal
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_METHODS = 8  # Methods without arguments that a value may get: the most frequent of its file
 
 
 _Places = tuple[int, str | None, tuple[str, str], tuple[str, str]]
@@ -112,63 +108,7 @@ class ParsedText:
         methods = around.body if around is not None else []
         names = [f"self.{node.name}" for node in methods if isinstance(node, Function)]
         names = [name for name in names if not name.startswith("self.__")]
-        return [*names, *(f.name for f in self.functions if f.col_offset == 0), *self._called]
-
-    @cached_property
-    def module_names(self) -> frozenset[str]:
-        """The names that the module's statements set, and the builtins."""
-        names = set(dir(builtins))
-        for node in self.tree.body if self.tree is not None else ():
-            for inner in ast.walk(node) if not isinstance(node, _SCOPES) else [node]:
-                match inner:
-                    case ast.Import() | ast.ImportFrom():
-                        names |= {(a.asname or a.name).partition(".")[0] for a in inner.names}
-                    case ast.Name(ctx=ast.Store()):
-                        names.add(inner.id)
-                    case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                        names.add(inner.name)
-        return frozenset(names)
-
-    @cached_property
-    def keywords(self) -> dict[str, dict[str, list[str]]]:
-        """The keyword arguments that the file gives to each function, with their short values."""
-        found: dict[str, dict[str, list[str]]] = {}
-        for call in self._calls:
-            for keyword in call.keywords:
-                value = ast.unparse(keyword.value)
-                if keyword.arg and isinstance(keyword.value, ast.Constant | ast.Name):
-                    values = found.setdefault(call_name(call), {}).setdefault(keyword.arg, [])
-                    values += [value] if value not in values else []
-        return found
-
-    def members(self, line: int) -> dict[str, list[str]]:
-        """The attributes that the function around the line uses, by their variables."""
-        function = self.function(line)
-        found: dict[str, dict[str, None]] = {}
-        for node in ast.walk(function) if function is not None else ():
-            match node:
-                case ast.Attribute(ctx=ast.Load(), value=ast.Name(id=name)) if name != "self":
-                    found.setdefault(name, {})[node.attr] = None
-        return {name: list(attributes) for name, attributes in found.items()}
-
-    @cached_property
-    def methods(self) -> list[str]:
-        """The methods that the file calls without arguments, the most frequent first."""
-        calls = (node for node in self._calls if not node.args and not node.keywords)
-        names = (node.func.attr for node in calls if isinstance(node.func, ast.Attribute))
-        return [f"{name}()" for name, _ in Counter(names).most_common(_METHODS)]
-
-    @cached_property
-    def _called(self) -> list[str]:
-        """The imported functions that the file calls, the most frequent first."""
-        local = {f.name for f in self.functions}
-        names = (node.func.id for node in self._calls if isinstance(node.func, ast.Name))
-        known = (n for n in names if n in self.module_names and n not in local)
-        return [name for name, _ in Counter(known).most_common() if not hasattr(builtins, name)]
-
-    @cached_property
-    def _calls(self) -> list[ast.Call]:
-        return [node for nodes in self._nodes.values() for node in nodes if type(node) is ast.Call]
+        return [*names, *(f.name for f in self.functions if f.col_offset == 0)]
 
     def in_loop(self, line: int) -> bool:
         """Whether the line is in the body of a loop of its function."""
@@ -233,14 +173,6 @@ class ParsedText:
 def parsed_text(text: str) -> ParsedText:
     """The parsed text; a search asks for all lines of a text, one after another."""
     return ParsedText(text)
-
-
-def call_name(call: ast.Call) -> str:
-    """The last name of what is called, or ""."""
-    match call.func:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-    return ""
 
 
 def lines_of(node: ast.AST) -> tuple[int, int]:

@@ -12,8 +12,9 @@ import ast
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from localagent.agent.repair.ingredients import call_name
 from localagent.agent.repair.line_edits import Mutant, SourceLine
-from localagent.agent.repair.parsed_text import Part, call_name
+from localagent.agent.repair.parsed_text import Part
 
 _SIMPLE = ast.Name | ast.Attribute | ast.Call | ast.Subscript
 _TEXT_METHODS = ("strip()", "lower()", "rstrip()", "lstrip()", "copy()")
@@ -24,6 +25,7 @@ _EXCEPTIONS = (
     *("ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "OverflowError"),
     *("UnicodeError", "OSError", "StopIteration", "ZeroDivisionError", "Exception"),
 )
+_NEAR = 3  # variables that a call may get as one more argument
 _CALLED = 24  # functions of the file that a value may be given to
 
 
@@ -51,6 +53,8 @@ def rewrites(
                 others = (name for name in line.attributes if name != node.attr)
                 owner = line.source(node.value)
                 yield from (line.replace(8, node, f"{owner}.{name}") for name in others)
+            case ast.Attribute(ctx=ast.Load()):
+                yield from _attribute(line, node)
             case ast.Subscript(slice=ast.Slice()):
                 yield from _slice(line, node)
             case ast.Return(value=ast.expr()):
@@ -58,7 +62,8 @@ def rewrites(
             case ast.Assign():
                 yield from _wrapped(line, 8, node.value)
             case ast.Constant(value=int()) if not isinstance(node.value, bool):
-                yield from (line.replace(9, node, str(number)) for number in _NUMBERS)
+                numbers = [*line.ingredients.numbers, *_NUMBERS]
+                yield from (line.replace(9, node, str(number)) for number in numbers)
         if isinstance(node, _DELETABLE):
             yield line.replace(7, node, "pass")
     for part, expression in parts:
@@ -124,15 +129,9 @@ def _condition(line: SourceLine, test: ast.expr) -> Iterator[Mutant]:
 def _arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
     if any(isinstance(argument, ast.Starred) for argument in node.args):
         return
+    yield from _added_arguments(line, node)
     if len(node.args) > 2:
         yield from (line.swap(6, *pair) for pair in pairwise(node.args))
-    given = {keyword.arg for keyword in node.keywords}
-    for name, values in line.keywords.get(call_name(node), {}).items():
-        if name not in given and (last := [*node.args, *(k.value for k in node.keywords)]):
-            yield from (
-                line.replace(8, last[-1], f"{line.source(last[-1])}, {name}={value}")
-                for value in values
-            )
     for first, second in pairwise([*node.args, *(k.value for k in node.keywords)]):
         if second in node.args:
             yield line.between(7, first, second, "")
@@ -142,6 +141,36 @@ def _arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
         yield line.replace(7, node, line.source(node.args[0]))
     elif not node.args and not node.keywords and isinstance(node.func, ast.Attribute):
         yield line.replace(6, node, line.source(node.func.value))
+
+
+def _added_arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
+    """One more argument: a variable that is never used, one that is near, or a known keyword."""
+    values = [*node.args, *(keyword.value for keyword in node.keywords)]
+    last, name = values[-1] if values else None, call_name(node)
+
+    def added(rank: int, argument: str) -> Mutant:
+        if last is None:
+            return line.replace(rank, node, f"{line.source(node.func)}({argument})")
+        return line.replace(rank, last, f"{line.source(last)}, {argument}")
+
+    for unused in line.unused:
+        yield added(4, unused)
+        yield added(4, f"{unused}={unused}")
+    if name == "next" and len(values) == 1:
+        yield added(4, "None")
+    given = {keyword.arg for keyword in node.keywords}
+    for keyword, known in line.ingredients.keywords.get(name, {}).items():
+        if keyword not in given:
+            yield from (added(8, f"{keyword}={value}") for value in known)
+    yield from (added(10, near) for near in line.variables[:_NEAR])
+
+
+def _attribute(line: SourceLine, node: ast.Attribute) -> Iterator[Mutant]:
+    """Other attributes; they come early if the test says that the attribute is missing."""
+    owner, rank = line.source(node.value), 3 if line.raised == "AttributeError" else 10
+    for name in line.ingredients.other_attributes(node):
+        yield line.replace(rank, node, f"{owner}.{name}")
+    yield line.replace(9, node, owner)
 
 
 def _slice(line: SourceLine, node: ast.Subscript) -> Iterator[Mutant]:
@@ -167,6 +196,13 @@ def _return(line: SourceLine, node: ast.Return) -> Iterator[Mutant]:
         yield line.replace(6, node.value, f"not ({text})")
     yield from _wrapped(line, 8, node.value)
     yield from _called(line, 9, node.value)
+    if isinstance(node.value, ast.Constant) and node.value.value is None:
+        for name in line.unused:
+            yield line.replace(4, node.value, name)
+            wrappers = (*_WRAPPERS, "bytes", "dict", "set", *line.callables[:_CALLED])
+            yield from (line.replace(6, node.value, f"{call}({name})") for call in wrappers)
+            methods = line.ingredients.methods
+            yield from (line.replace(6, node.value, f"{name}.{method}") for method in methods)
     for name in line.variables:
         if name != text:
             yield line.replace(8, node.value, name)
@@ -182,7 +218,8 @@ def _wrapped(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
     text = line.source(node)
     yield from (line.replace(rank, node, f"{text}.{method}") for method in _TEXT_METHODS)
     yield from (line.replace(rank + 1, node, f"{name}({text})") for name in _WRAPPERS)
-    yield from (line.replace(rank + 2, node, f"{text}.{method}") for method in line.methods)
+    methods = line.ingredients.methods
+    yield from (line.replace(rank + 2, node, f"{text}.{method}") for method in methods)
 
 
 def _called(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:

@@ -233,6 +233,32 @@ def test_an_argument_of_another_call_is_added() -> None:
     assert "    warn(a, level=2)" in new and not any("where" in one for one in new)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "hints", "expected"),
+    [
+        ("def f(a, b):\n    return g(a)\n", 2, Hints(), "    return g(a, b=b)"),
+        ("def f(a):\n    b = g(a)\n    return None\n", 3, Hints(), "    return bytes(b)"),
+        ("def f(a):\n    return next(a)\n", 2, Hints(), "    return next(a, None)"),
+        ("def f(a):\n    return a == 7\n\nLIMIT = 4711\n", 2, Hints(), "    return a == 4711"),
+        (
+            "def f(a):\n    return a.sub('x')\n\ndef g(b): return b.startswith('y')\n",
+            2,
+            Hints(raised={2: "AttributeError"}),
+            "    return a.startswith('x')",
+        ),
+        (
+            "class C:\n    def debug(self):\n        return self.log.debug\n\n"
+            "    def level(self):\n        return None\n",
+            6,
+            Hints(),
+            "        return self.log.level",
+        ),
+    ],
+)
+def test_what_the_file_offers_is_reused(text: str, line: int, hints: Hints, expected: str) -> None:
+    assert expected in inserted(text, line, hints)
+
+
 def test_a_statement_of_a_similar_function_is_inserted() -> None:
     text = (
         "def set_edges(graph, edges):\n    if not edges:\n        return\n"
