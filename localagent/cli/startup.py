@@ -64,6 +64,15 @@ def prepare(argv: Sequence[str]) -> None:
     lock.lock(servers, ports, kernel=ruling.offline or not fetches)
 
 
+def lock_process() -> None:
+    """Lock this process for good, as `localagent run` locks itself: for programs that use the API.
+
+    Call it in the main thread before other threads start. It closes all open sockets. Raises
+    ConfigError for a policy that is unreadable or wrong.
+    """
+    prepare(("run",))
+
+
 def _names_ray(words: Sequence[str]) -> bool:
     """Return whether a batch runs on a Ray cluster, with which this process then speaks.
 
