@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ examples:
   localagent audit verify
   localagent audit head
   localagent audit export ab3d > ab3d.jsonl
+  localagent audit export --bundle evidence.tar --since 2026-11-01
 
 ID is a session's id, or a beginning or end that only one id has.
 """
@@ -70,6 +72,19 @@ def register(commands: Commands) -> None:
     exporting.add_argument(
         "-o", dest="output", metavar="FILE", type=Path, help="write to a new file FILE"
     )
+    exporting.add_argument(
+        "--bundle",
+        metavar="FILE",
+        type=Path,
+        help="write an archive for an auditor: logs, policies, models.lock, SBOM",
+    )
+    for flag, text in (("--since", "first"), ("--until", "last")):
+        exporting.add_argument(
+            flag,
+            metavar="DATE",
+            type=date.fromisoformat,
+            help=f"with --bundle: the {text} day, such as 2026-11-28",
+        )
 
 
 def list_sessions(_args: argparse.Namespace) -> CliResult:
@@ -139,9 +154,11 @@ def show_head(_args: argparse.Namespace) -> CliResult:
 
 
 def export(args: argparse.Namespace) -> CliResult:
-    """Write the stored lines of the log, byte for byte."""
+    """Write the stored lines of the log, byte for byte, or an archive for an auditor."""
     from localagent.history.audit import log
 
+    if args.bundle is not None:
+        return _export_bundle(args)
     names = [log.find(args.id)] if args.id else [s.session for s in log.sessions()]
     data = b"".join(log.raw(name) for name in names)
     if args.output is None:
@@ -149,6 +166,25 @@ def export(args: argparse.Namespace) -> CliResult:
     else:
         new_file(args.output, data, mode=0o600)
     return CliResult()
+
+
+def _export_bundle(args: argparse.Namespace) -> CliResult:
+    """Write the logs of a period with the policies, model pins and packages, as one archive."""
+    from localagent.config import policy
+    from localagent.history.audit import evidence
+    from localagent.models.catalog.lock import shipped_path, user_path
+
+    sessions = evidence.sessions_between(args.since, args.until)
+    files = evidence.log_files(sessions) | {"sbom.cdx.json": evidence.packages()}
+    others = {f"policies{path}": path for path in policy.places()}
+    others |= {"models.lock": shipped_path(), "models.user.lock": user_path()}
+    files |= {name: path.read_bytes() for name, path in others.items() if path.is_file()}
+    new_file(args.bundle, evidence.archive(files), mode=0o600)
+    sign = f"openssl dgst -sha256 -sign site.key -out {args.bundle}.sig {args.bundle}"
+    return text_result(
+        f"wrote {args.bundle}: {count(len(sessions), 'session')}, {count(len(files), 'file')}",
+        f"sign it with your site's key: {sign}",
+    )
 
 
 def _record_line(record: dict[str, Any]) -> str:

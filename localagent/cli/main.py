@@ -29,6 +29,7 @@ from localagent.cli import (
     prompts,
     run,
     search,
+    selftest,
     sessions,
     trust,
 )
@@ -73,7 +74,7 @@ exit codes:
 
 _COMMANDS = (
     *(run, ci, batch, sessions, commit_message, search, context, index, logs, models),
-    *(permissions, config, init, prompts, trust, doctor, audit, documentation),
+    *(permissions, config, init, prompts, trust, doctor, selftest, audit, documentation),
 )
 """The modules that register commands, in the order of the help text."""
 

@@ -71,12 +71,22 @@ def recipe() -> Recipe:
     found = host.compiler()
     kind = gpu.chosen()
     flags = host.accepted_flags(found, _processor_flags()) if found.gnu else []
+    cmake = (*_CMAKE, *gpu.KINDS[kind])
+    return Recipe(*locked(), found, tuple(flags), cmake, gpu.compiler(kind))
+
+
+def portable_recipe(compiler: host.Compiler, cmake: tuple[str, ...]) -> Recipe:
+    """The recipe for other machines: nothing of this processor, and more flags for CMake."""
+    return Recipe(*locked(), compiler, (), (*_CMAKE, *cmake))
+
+
+def locked() -> tuple[str, str]:
+    """The pinned version, and the SHA-256 of its source."""
     text = _LOCK.read_text(encoding="utf-8")
     version = re.search(r"llama-cpp-python==(\S+)", text)
     sdist = re.search(r"--hash=sha256:([0-9a-f]{64})", text)
     assert version and sdist, "scripts/lock/llama.txt pins a version and a hash"
-    cmake = (*_CMAKE, *gpu.KINDS[kind])
-    return Recipe(version[1], sdist[1], found, tuple(flags), cmake, gpu.compiler(kind))
+    return version[1], sdist[1]
 
 
 def _processor_flags() -> list[str]:
@@ -120,7 +130,7 @@ def install(console: Console, runner: Runner) -> None:
         return
     plan = recipe()
     folder = places.builds() / plan.key
-    wheel = _wheel(folder) or _compile(plan, folder, console, runner)
+    wheel = _wheel(folder) or compile_wheel(plan, folder, console, runner)
     with console.step("engine", "installing llama-cpp-python") as result:
         command = [places.PYTHON, *venv.PIP, "install", "--no-deps", "--no-index"]
         command += ["--force-reinstall", wheel]
@@ -133,7 +143,8 @@ def _wheel(folder: Path) -> Path | None:
     return next(iter(folder.glob("*.whl")), None)
 
 
-def _compile(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Path:
+def compile_wheel(plan: Recipe, folder: Path, console: Console, runner: Runner) -> Path:
+    """Compile a wheel into `folder`; an interrupted compile continues. Raises SetupError."""
     source = _source(plan, folder, console, runner)
     with console.step("llama.cpp", "preparing the compile") as result:
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""The commands demo, test, check and setup, and the order of the setup's steps."""
+"""The commands demo, test, check, setup and bundle, and the order of the setup's steps."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> int:
         "test": _test,
         "check": _check,
         "setup": _setup_only,
+        "bundle": _bundle,
     }
     console = Console()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -117,6 +118,15 @@ def _setup_only(console: Console, arguments: list[str]) -> int:
     kind, packages = gpu.take(arguments)
     setup(console, ["build", "runtime", "test", *packages], engine=True, kind=kind)
     return 0
+
+
+def _bundle(console: Console, arguments: list[str]) -> int:
+    from bundlelib.main import bundle, parse
+
+    options = parse(arguments)
+    setup(console, ["build", "runtime"], engine=False)
+    with _alone(console) as lock:
+        return bundle(console, Runner(places.log(), lock), options)
 
 
 def _demo(console: Console, arguments: list[str]) -> int:

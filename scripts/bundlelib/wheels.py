@@ -1,0 +1,126 @@
+"""The wheels of a bundle, and requirements with the hashes of exactly these files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from setuplib import places, venv
+from setuplib.process import Runner
+
+_LOCKS = ("runtime", "sample", "bundle-pip")
+# Newer tags do not include older ones.
+_GLIBC = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
+_REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;[^\\]*)?", re.M)
+
+
+def collect(
+    runner: Runner, folder: Path, engine: Path, pythons: Sequence[str], epoch: int
+) -> list[Path]:
+    """Fill `folder` with wheels, and write requirements.txt beside it. Raises SetupError."""
+    folder.mkdir(parents=True)
+    locks = [places.LOCKS / f"{name}.txt" for name in _LOCKS]
+    for python in pythons:
+        _download(runner, folder, locks, python)
+    _build_localagent(runner, folder, epoch)
+    shutil.copy(engine, folder)
+    found = sorted(folder.glob("*.whl"))
+    text = "".join(requirements([lock.read_text(encoding="utf-8") for lock in locks], found))
+    (folder.parent / "requirements.txt").write_text(text, encoding="utf-8")
+    return found
+
+
+def _download(runner: Runner, folder: Path, locks: Sequence[Path], python: str) -> None:
+    short = python.replace(".", "")
+    command = [places.PYTHON, *venv.PIP, "download", "--no-deps", "--require-hashes"]
+    command += ["--only-binary", ":all:", "--progress-bar", "off", "--dest", folder]
+    command += ["--python-version", python, "--implementation", "cp"]
+    command += [word for abi in (f"cp{short}", "abi3", "none") for word in ("--abi", abi)]
+    for version in _GLIBC:
+        command += ["--platform", f"manylinux_{version}_x86_64"]
+    for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux"):
+        command += ["--platform", f"{name}_x86_64"]
+    for lock in locks:
+        command += ["--requirement", lock]
+    failed = f"the wheels for Python {python} could not be downloaded"
+    runner.must(command, places.environment(), failed)
+
+
+def _build_localagent(runner: Runner, folder: Path, epoch: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        command = [places.PYTHON, *venv.PIP, "wheel", "--no-deps", "--no-build-isolation"]
+        command += ["--no-index", "--no-cache-dir", "--wheel-dir", name, places.REPO]
+        env = {**places.environment(), "SOURCE_DATE_EPOCH": str(epoch)}
+        runner.must(command, env, "the wheel of localagent could not be made")
+        repack(next(Path(name).glob("*.whl")), folder, epoch)
+
+
+def requirements(locks: Sequence[str], wheels: Sequence[Path]) -> Iterator[str]:
+    """Yield a line for each package, with its marker and the hashes of its wheels.
+
+    Packages without a wheel, such as those for Windows, are left out.
+    """
+    markers = {
+        (_plain(name), number): f" {marker.strip()}" if marker else ""
+        for text in locks
+        for name, number, marker in _REQUIREMENT.findall(text)
+    }
+    files: dict[tuple[str, str], list[Path]] = {}
+    for wheel in wheels:
+        files.setdefault((_plain(wheel.name.split("-")[0]), version(wheel)), []).append(wheel)
+    for (name, number), group in sorted(files.items()):
+        hashes = " ".join(f"--hash=sha256:{sha256(wheel)}" for wheel in sorted(group))
+        yield f"{name}=={number}{markers.get((name, number), '')} {hashes}\n"
+
+
+def version(wheel: Path) -> str:
+    """The version in a wheel's name."""
+    return wheel.name.split("-")[1]
+
+
+def repack(wheel: Path, folder: Path, epoch: int, tag: str = "") -> Path:
+    """Write a wheel again into `folder`: sorted, with one time, and with the platform `tag`."""
+    with zipfile.ZipFile(wheel) as archive:
+        modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
+        files = {name: archive.read(name) for name in sorted(modes) if not name.endswith("/")}
+    record = next(name for name in files if name.endswith(".dist-info/RECORD"))
+    name = wheel.name
+    if tag:
+        about = record.replace("RECORD", "WHEEL")
+        files[about] = re.sub(rb"(?m)^(Tag: .*-)\S+$", rb"\g<1>" + tag.encode(), files[about])
+        name = re.sub(r"[^-]+\.whl$", f"{tag}.whl", name)
+    files[record] = _record(files, record)
+    moment = time.gmtime(max(epoch, 315532800))[:6]  # zip files begin with 1980
+    with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in files.items():
+            info = zipfile.ZipInfo(path, moment)
+            info.external_attr = (modes[path] or 0o100644) << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
+    return folder / name
+
+
+def _record(files: dict[str, bytes], record: str) -> bytes:
+    rows = []
+    for path, data in files.items():
+        if path != record:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            rows.append(f"{path},sha256={digest},{len(data)}\n")
+    return "".join([*rows, f"{record},,\n"]).encode()
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,126 @@
+"""The bundle: requirements with hashes, wheels and archives that are the same each time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+EPOCH = 1_700_000_000
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Imports a module of the scripts, whose names must not stay importable."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    before = set(sys.modules)
+    yield lambda name: importlib.import_module(f"bundlelib.{name}")
+    for name in set(sys.modules) - before:
+        if name.startswith(("bundlelib", "setuplib")):
+            del sys.modules[name]
+
+
+def make_wheel(folder: Path, order: tuple[str, ...], moment: tuple[int, ...]) -> Path:
+    folder.mkdir(parents=True)
+    wheel = folder / "toy_pack-1.2-py3-none-linux_x86_64.whl"
+    files = {
+        "toy/__init__.py": b"",
+        "toy/lib.so": b"\x7fELF",
+        "toy_pack-1.2.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-linux_x86_64\n",
+        "toy_pack-1.2.dist-info/RECORD": b"outdated",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in order:
+            archive.writestr(zipfile.ZipInfo(name, (*moment, 0, 0, 0)), files[name])
+    return wheel
+
+
+NAMES = (
+    *("toy/__init__.py", "toy/lib.so", "toy_pack-1.2.dist-info/WHEEL"),
+    "toy_pack-1.2.dist-info/RECORD",
+)
+
+
+def test_a_wheel_is_the_same_whatever_its_times_and_order(load: Load, tmp_path: Path) -> None:
+    wheels = load("wheels")
+    one = make_wheel(tmp_path / "one", NAMES, (2020, 1, 1))
+    other = make_wheel(tmp_path / "other", NAMES[::-1], (2024, 5, 6))
+    made = []
+    for number, wheel in enumerate((one, other)):
+        (folder := tmp_path / str(number)).mkdir()
+        made.append(wheels.repack(wheel, folder, EPOCH, "manylinux_2_28_x86_64"))
+    assert made[0].name == "toy_pack-1.2-py3-none-manylinux_2_28_x86_64.whl"
+    assert made[0].read_bytes() == made[1].read_bytes()
+    with zipfile.ZipFile(made[0]) as archive:
+        about = archive.read("toy_pack-1.2.dist-info/WHEEL").decode()
+        record = archive.read("toy_pack-1.2.dist-info/RECORD").decode()
+    assert "Tag: py3-none-manylinux_2_28_x86_64" in about
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"\x7fELF").digest()).decode().rstrip("=")
+    assert f"toy/lib.so,sha256={digest},4\n" in record
+
+
+def test_requirements_have_markers_and_the_hashes_of_the_wheels(load: Load, tmp_path: Path) -> None:
+    lock = (
+        "Toy.Pack==1.2 ; python_full_version < '3.13' \\\n    --hash=sha256:aa\n"
+        "colorama==0.4 ; sys_platform == 'win32' \\\n    --hash=sha256:bb\n"
+        "plain==3 ; python_full_version < '3.12' \\\n    --hash=sha256:cc\n"
+        "plain==4 ; python_full_version >= '3.12' \\\n    --hash=sha256:dd\n"
+    )
+    files = []
+    for name in (
+        "toy_pack-1.2-cp311-x.whl",
+        "toy_pack-1.2-cp312-x.whl",
+        "plain-3-py3-none-any.whl",
+    ):
+        (path := tmp_path / name).write_bytes(name.encode())
+        files.append(path)
+    sums = [hashlib.sha256(path.name.encode()).hexdigest() for path in files]
+    assert list(load("wheels").requirements([lock], files)) == [
+        f"plain==3 ; python_full_version < '3.12' --hash=sha256:{sums[2]}\n",
+        f"toy-pack==1.2 ; python_full_version < '3.13' --hash=sha256:{sums[0]} "
+        f"--hash=sha256:{sums[1]}\n",
+    ]
+
+
+def test_an_archive_has_plain_files_and_a_sorted_manifest(load: Load, tmp_path: Path) -> None:
+    archive = load("archive")
+    tree = tmp_path / "tree"
+    (tree / "b").mkdir(parents=True)
+    for name in ("b/x", "b-1", "a.sh"):
+        (tree / name).write_text(name)
+    target = archive.write(tree, tmp_path / "toy-1.tar", EPOCH)
+    first = target.read_bytes()
+    (tree / "a.sh").touch()
+    assert archive.write(tree, target, EPOCH).read_bytes() == first
+    rows = archive.manifest_of(target).read_text().splitlines()
+    assert [row[66:] for row in rows] == ["toy-1/a.sh", "toy-1/b-1", "toy-1/b/x"]
+    assert rows[0].startswith(hashlib.sha256(b"a.sh").hexdigest() + "  ")
+    with tarfile.open(target) as opened:
+        members = opened.getmembers()
+    assert {(m.isreg(), m.mtime, m.uid) for m in members} == {(True, EPOCH, 0)}
+    assert {m.name: m.mode for m in members}["toy-1/a.sh"] == 0o755
+
+
+def test_a_model_is_described_with_its_hash_and_quantization(load: Load, tmp_path: Path) -> None:
+    entry = {"id": "toy", "bytes": 4, "sha256": "ab" * 32, "license": "MIT", "origin": "here"}
+    found = load("sbom").model(entry, tmp_path / "toy-1b-q4_k_m.gguf")
+    assert found["type"] == "machine-learning-model"
+    assert found["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+    assert {"name": "localagent:quantization", "value": "Q4_K_M"} in found["properties"]
+
+
+def test_a_signature_needs_tool_and_key(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load("main").parse(["--sign", "openssl"])
+    assert "--sign and --key belong together" in capsys.readouterr().err
