@@ -54,6 +54,12 @@ class SearchState:
     def over(self) -> bool:
         return time.monotonic() > min(self.end, self._stuck_at)
 
+    @property
+    def judged(self) -> int:
+        """How many candidates were judged in this search, by forks also in earlier searches."""
+        forks = self.problem.forks
+        return len(self.board.tried) + (len(forks.judged) if forks is not None else 0)
+
     def record(self, candidate: Candidate) -> None:
         """Record a judged candidate, and whether it fixes more tests and breaks none."""
         self.board.add(candidate)

@@ -27,7 +27,10 @@ _EXHAUSTED: list[Draft] = []
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """The outcome of a strategy's slot: the passed candidate, and whether any was tried."""
+    """The outcome of a strategy's slot: the passed candidate, and whether anything was new.
+
+    A slot whose replies all change nothing or were tried before counts like one without a draft.
+    """
 
     passed: Candidate | None
     tried: bool
@@ -61,7 +64,7 @@ def search(
                 return passed
     repairs = [strategy(turn, problem, board) for strategy in schedule.repairs]
     anew = [strategy(turn, problem, board) for strategy in schedule.anew]
-    # rounds in a row without a draft; the search ends after one such round for each of `anew`
+    # rounds in a row without a new candidate; the search ends after one for each of `anew`
     idle = 0
     while idle <= len(anew):
         tried = False
@@ -82,9 +85,9 @@ def _run_slot(
     """Run a strategy's slot. With `climbs`, it goes on while the best candidate improves."""
     tried = False
     while drafts := next(strategy, _EXHAUSTED):
-        score = s.board.best_score
+        score, judged = s.board.best_score, s.judged
         passed = yield from _try(s, drafts)
-        tried = True
+        tried |= s.judged > judged
         if passed is not None or s.over:
             return _Slot(passed, tried)
         improved = climbs and s.board.best_score > score

@@ -75,6 +75,19 @@ def test_a_reply_that_passes_ends_the_search(tmp_path: Path) -> None:
     assert (tmp_path / "calc.py").read_text() == WRONG, "the search does not touch the workspace"
 
 
+def test_the_search_ends_when_replies_are_nothing_new(tmp_path: Path) -> None:
+    turn = turn_with(tmp_path, [other(1)] * 40)
+
+    def forever(_turn: Turn, _problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
+        while True:
+            yield from question("one")(_turn, _problem, _board)
+
+    events, passed, board = run(turn, Schedule([], anew=[forever]))
+    assert passed is None and len(board.tried) == 1
+    rejected = [event for event in events if isinstance(event, CandidateRejected)]
+    assert len(rejected) == 2, "a round for each strategy that writes anew, and one more"
+
+
 def test_repairs_and_new_texts_alternate(tmp_path: Path) -> None:
     schedule = Schedule(
         [offer("first", other(1), other(2))],
