@@ -13,6 +13,7 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +44,7 @@ _BLOCKS = {
     kind: (count, width)
     for count, width, *kinds in (
         *((1, 4, 0), (1, 2, 1, 30), (32, 18, 2, 20), (32, 20, 3), (32, 22, 6), (32, 24, 7)),
-        *((32, 34, 8), (256, 84, 10), (256, 110, 11), (256, 144, 12), (256, 176, 13)),
+        *((32, 34, 8), (32, 17, 39), (256, 84, 10), (256, 110, 11), (256, 144, 12), (256, 176, 13)),
         *((256, 210, 14), (256, 136, 23)),
     )
     for kind in kinds
@@ -62,7 +63,8 @@ class RawHeader:
 
     `values` lacks long texts, lists of texts and long lists of numbers; `lengths` has the length of
     every list. `weights` is the number of elements of all tensors. `needs` is the least number of
-    bytes of the file, by those tensors whose types are known here.
+    bytes of the file, by those tensors whose types are known here. `experts` is the number of bytes
+    of the experts' weights.
     """
 
     version: int
@@ -71,6 +73,7 @@ class RawHeader:
     tensors: int
     weights: int
     needs: int
+    experts: int = 0
     vocabulary: frozenset[str] = frozenset()
 
 
@@ -102,7 +105,7 @@ def read_header(stream: Stream, size: int, wanted: frozenset[str] = frozenset())
     vocabulary: set[str] = set()
     for _ in range(int(pairs)):
         _pair(cursor, values, lengths, wanted, vocabulary)
-    weights, end = _tensors(cursor, int(tensors))
+    weights, end, experts = _tensors(cursor, int(tensors))
     alignment = values.get("general.alignment", 32)
     step = alignment if isinstance(alignment, int) and 0 < alignment <= 1 << 20 else 32
     start = -(-cursor.position // step) * step
@@ -114,6 +117,7 @@ def read_header(stream: Stream, size: int, wanted: frozenset[str] = frozenset())
         tensors=int(tensors),
         weights=weights,
         needs=needs,
+        experts=experts,
         vocabulary=frozenset(vocabulary),
     )
 
@@ -172,14 +176,16 @@ def _items(cursor: _Cursor, kind: int, count: int) -> list[int | float] | None:
     return list(struct.unpack(f"<{count}{_NUMBERS[kind]}", cursor.take(count * width)))
 
 
-def _tensors(cursor: _Cursor, count: int) -> tuple[int, int]:
-    """The number of weights of all tensors, and the least end of the last one.
+def _tensors(cursor: _Cursor, count: int) -> tuple[int, int, int]:
+    """The number of weights of all tensors, the least end of the last one, the experts' bytes.
 
     The end is in bytes from the first tensor.
     """
     weights = end = 0
+    places: list[tuple[int, bool]] = []
     for _ in range(count):
-        if cursor.text(MAX_KEY) is None:
+        name = cursor.text(MAX_KEY)
+        if name is None:
             raise GgufError("it has a tensor whose name is too long")
         dimensions = int(cursor.number("I"))
         if dimensions > MAX_DIMENSIONS:
@@ -187,8 +193,13 @@ def _tensors(cursor: _Cursor, count: int) -> tuple[int, int]:
         elements = math.prod(int(cursor.number("Q")) for _ in range(dimensions))
         block, width = _BLOCKS.get(int(cursor.number("I")), (1, 0))
         weights += elements
-        end = max(end, int(cursor.number("Q")) + elements // block * width)
-    return weights, end
+        offset = int(cursor.number("Q"))
+        places.append((offset, "_exps." in name))
+        end = max(end, offset + elements // block * width)
+    # A tensor ends where the next one begins, whatever its type.
+    ordered = [*sorted(places), (end, False)]
+    sizes = (after - start for (start, expert), (after, _) in pairwise(ordered) if expert)
+    return weights, end, sum(sizes)
 
 
 class _Cursor:
@@ -322,7 +333,8 @@ class Header:
 
     `context_length` is in tokens, `size` (the file's) in bytes. `kv_bytes_per_token` is the
     size of one token in the KV cache, with 16-bit floats, in all layers; `LayerState` explains it
-    and the other sizes of its kind. `parameters` is the number of weights. `key_length` and
+    and the other sizes of its kind. `expert_bytes` are the weights of a mixture of experts.
+    `parameters` is the number of weights. `key_length` and
     `value_length` are of one head. `unusable` is the reason why localagent cannot use it, or "".
     `tools` says whether the chat template has a place for tools.
     """
@@ -346,6 +358,7 @@ class Header:
     sliding_bytes_per_token: int = 0
     sliding_window: int = 0
     state_bytes: int = 0
+    expert_bytes: int = 0
     license: str = ""
     chat_template_sha256: str = ""
     tools: bool = False
@@ -432,6 +445,7 @@ def header(raw: RawHeader, size: int) -> Header:
         sliding_bytes_per_token=kept.sliding_bytes_per_token,
         sliding_window=kept.sliding_window,
         state_bytes=kept.state_bytes,
+        expert_bytes=max(0, raw.experts),
         unusable=_unusable(raw, architecture, size),
         license=_text(values, "general.license"),
         chat_template_sha256=text_sha256(template),

@@ -60,7 +60,8 @@ class LlamaCpp:
     """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
 
     `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
-    `gpu_layers` None leaves the choice to the library. `kv_type` "q8_0" needs `flash`: attention
+    `gpu_layers` None leaves the choice to the library; the experts of the first `cpu_experts`
+    layers stay off the GPU. `kv_type` "q8_0" needs `flash`: attention
     that does not store its scores. `swa_full` keeps all tokens in layers with a sliding window.
     `kv_bytes` limits the KV caches on disk, 0 stores none. `drafts`
     allows guessed tokens, which are checked. `nice` is added to the niceness of the process.
@@ -79,6 +80,7 @@ class LlamaCpp:
         window: int | None = None,
         threads: int = 0,
         gpu_layers: int | None = None,
+        cpu_experts: int = 0,
         use_extra_bufts: bool = True,
         batch: int = BATCH,
         kv_type: KvType = "f16",
@@ -101,6 +103,7 @@ class LlamaCpp:
             window=info.profile.window if window is None else window,
             threads=threads,
             gpu_layers=gpu_layers,
+            cpu_experts=cpu_experts,
             extra_bufts=use_extra_bufts,
             batch=batch,
             parallel=info.profile.parallel,
@@ -348,6 +351,7 @@ def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) ->
         replace(info, profile=profile),
         threads=settings.threads,
         gpu_layers=plan.gpu_layers if gpus else settings.gpu_layers,
+        cpu_experts=plan.cpu_experts,
         batch=plan.batch,
         kv_type=plan.kv_type,
         flash=plan.flash,

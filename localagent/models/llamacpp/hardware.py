@@ -248,6 +248,16 @@ def find_gpus(folder: Path) -> tuple[Gpu, ...]:
         return ()
 
 
+def cpu_buffer_type(folder: Path) -> int:
+    """The llama.cpp library's handle of the machine's memory, for weights to be kept there.
+
+    Raises OSError or AttributeError if the library in `folder` lacks it.
+    """
+    ggml = ctypes.CDLL(str(folder / _LIBRARIES.get(sys.platform, "libggml.so")))
+    ggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
+    return int(ggml.ggml_backend_cpu_buffer_type())
+
+
 def _listed(ggml: ctypes.CDLL) -> tuple[Gpu, ...]:
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     ggml.ggml_backend_dev_get.restype = ctypes.c_void_p

@@ -69,6 +69,7 @@ class Shape:
     embedding: int
     vocabulary: int
     parameters: int
+    expert_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class MemoryPlan:
     """How to load a model. `weights`, `kv` and `compute` are bytes, wherever they are.
 
     `swa_full` says that layers with a sliding window keep all tokens, so that a prompt may go back.
+    The experts of the first `cpu_experts` layers stay in the machine's memory.
+
     `host` and `gpu` are bytes in the machine's memory and in the GPUs'. `gpu_layers` counts the
     output as a layer, so it is one more than the model's layers if all is on the GPU. `parallel` is
     the number of replies side by side. `reasons` explain the plan to the user, line by line.
@@ -102,6 +105,7 @@ class MemoryPlan:
     parallel: int
     threads: int
     gpu_layers: int
+    cpu_experts: int
     weights: int
     kv: int
     compute: int
@@ -127,6 +131,7 @@ def shape(header: Header) -> Shape:
         embedding=header.embedding,
         vocabulary=header.vocabulary,
         parameters=header.parameters,
+        expert_bytes=header.expert_bytes,
     )
 
 
@@ -259,14 +264,21 @@ class _Need:
         wide = max(model.vocabulary, scores)
         rows = way.batch * 4 * (wide + 8 * model.embedding) + 2 * way.batch * tokens
         self.compute = rows + request.parallel * 4 * model.vocabulary
+        self.cpu_experts = 0
         self.gpu_layers = self._gpu_layers()
         share = min(self.gpu_layers, model.layers) / model.layers if model.layers else 0.0
         moved = int((self.layer_bytes * model.layers + self.kv) * share)
+        moved -= self.cpu_experts * self.experts_of_layer
         if self.gpu_layers > model.layers:
             moved += self.output_bytes
         self.gpu = moved + self.compute if self.gpu_layers else 0
-        shared = any(gpu.unified for gpu in machine.gpus)
-        self.host = model.file_bytes + self.kv + self.compute + PROCESS - (0 if shared else moved)
+        saved = 0 if self._unified else moved
+        self.host = model.file_bytes + self.kv + self.compute + PROCESS - saved
+
+    @property
+    def _unified(self) -> bool:
+        """Whether the GPUs use the machine's memory."""
+        return any(gpu.unified for gpu in self.machine.gpus)
 
     @property
     def output_bytes(self) -> int:
@@ -282,8 +294,17 @@ class _Need:
         """Of one layer's weights."""
         return (self.model.file_bytes - self.output_bytes) // max(1, self.model.layers)
 
+    @property
+    def experts_of_layer(self) -> int:
+        """Bytes of the experts of one layer."""
+        return self.model.expert_bytes // max(1, self.model.layers)
+
     def _gpu_layers(self) -> int:
-        """As many layers as the GPUs have room for, the output last; or as the request says."""
+        """As many layers as the GPUs have room for, the output last; or as the request says.
+
+        Experts are the most of a model, and each token needs few of them. If some of them must stay
+        in the machine's memory, everything else may still fit on the GPUs.
+        """
         model, gpus = self.model, self.machine.gpus
         if not gpus or not model.layers:
             return 0
@@ -292,6 +313,11 @@ class _Need:
         each = self.layer_bytes + self.kv // model.layers
         rooms = [self._room(gpu) for gpu in gpus]
         fitting = sum(room // max(1, each) for room in rooms)
+        experts = self.experts_of_layer
+        left = sum(rooms) - model.layers * (each - experts) - self.output_bytes
+        if fitting < model.layers and experts and left >= 0 and not self._unified:
+            self.cpu_experts = max(1, model.layers - left // experts)
+            return model.layers + 1
         if fitting < model.layers:
             return fitting
         return model.layers + (sum(rooms) - model.layers * each >= self.output_bytes)
@@ -312,6 +338,7 @@ def _plan(need: _Need, wanted: int) -> MemoryPlan:
         parallel=need.request.parallel,
         threads=threads,
         gpu_layers=need.gpu_layers,
+        cpu_experts=need.cpu_experts,
         weights=need.model.file_bytes,
         kv=need.kv,
         compute=need.compute,
@@ -361,6 +388,9 @@ def _about_gpu(need: _Need) -> str:
         return "GPU: none that this llama.cpp can use"
     names = ", ".join(f"{gpu.name} ({gigabytes(gpu.free)} free)" for gpu in gpus)
     layers = need.model.layers
+    if need.cpu_experts:
+        left = f"the experts of {need.cpu_experts} of {layers} layers"
+        return f"GPU: the model on {names}, but {left} in the machine's memory"
     if need.gpu_layers > layers:
         return f"GPU: the whole model on {names}"
     why = "as set" if need.request.gpu_layers is not None else "as memory allows"

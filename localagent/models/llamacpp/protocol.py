@@ -92,11 +92,12 @@ class Load(_Message):
 
     `window` and `batch` are in tokens; 0 for `window` takes the window that the model was trained
     for. `threads` 0 means one for each physical core; `gpu_layers` None leaves the choice to the
-    library. `parallel` is the most runs side by side, `kv_type` the type of the numbers in the KV
-    cache. `flash` computes attention without storing its scores. `swa_full` keeps all tokens in
-    layers with a sliding window. `extra_bufts` lets the library repack weights for this CPU. `nice`
-    is added to the niceness of the process. `form` is what the chat template can do (None: the
-    worker finds it out), `variables` are values for it.
+    library; the experts of the first `cpu_experts` layers stay off the GPU. `parallel` is the most
+    runs side by side, `kv_type` the type of the numbers in the KV cache. `flash` computes attention
+    without storing its scores. `swa_full` keeps all tokens in layers with a sliding window.
+    `extra_bufts` lets the library repack weights for this CPU. `nice` is added to the niceness of
+    the process. `form` is what the chat template can do (None: the worker finds it out),
+    `variables` are values for it.
     """
 
     op: Literal["load"] = "load"
@@ -105,6 +106,7 @@ class Load(_Message):
     window: Count
     threads: Count = 0
     gpu_layers: int | None = None
+    cpu_experts: Count = 0
     extra_bufts: bool = True
     batch: Annotated[int, Field(ge=1, le=8192)]
     parallel: Annotated[int, Field(ge=1, le=64)] = 1

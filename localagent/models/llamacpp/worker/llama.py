@@ -20,6 +20,7 @@ from localagent.models.layer_state import layer_state
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import (
     available_memory,
+    cpu_buffer_type,
     find_gpus,
     gigabytes,
     physical_cores,
@@ -59,10 +60,10 @@ class LlamaLibrary:
         self._log = llama_cpp.llama_log_callback(self._on_log)
         llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
         # A library that is built as plug-ins searches them in the current folder too.
-        folder = Path(llama_cpp.__file__).parent / "lib"
-        os.chdir(folder)
+        self._folder = Path(llama_cpp.__file__).parent / "lib"
+        os.chdir(self._folder)
         llama_cpp.llama_backend_init()
-        self.gpus = find_gpus(folder)
+        self.gpus = find_gpus(self._folder)
 
     def load(
         self,
@@ -79,6 +80,9 @@ class LlamaLibrary:
         parameters.use_extra_bufts = request.extra_bufts
         if request.gpu_layers is not None:
             parameters.n_gpu_layers = request.gpu_layers
+        overrides = _keep_experts(request.cpu_experts, self._folder)
+        if request.cpu_experts:
+            parameters.tensor_buft_overrides = ctypes.addressof(overrides)
         reported = 0.0
 
         def on_progress(done: float, _: object) -> bool:
@@ -383,6 +387,22 @@ class LoadedModel:
     def use_threads(self, count: int) -> None:
         """Set the number of threads."""
         self._c.llama_set_n_threads(self._context, count, count)
+
+
+class _BufferOverride(ctypes.Structure):
+    """struct llama_model_tensor_buft_override: where tensors of a name are loaded to."""
+
+    _fields_ = (("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p))
+
+
+def _keep_experts(layers: int, folder: Path) -> ctypes.Array[_BufferOverride]:
+    """Overrides that keep the experts of the first `layers` in the machine's memory."""
+    array = (_BufferOverride * (layers + 1))()  # a last one without a pattern ends them
+    kind = cpu_buffer_type(folder) if layers else None
+    for layer in range(layers):
+        pattern = rf"blk\.{layer}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
+        array[layer] = _BufferOverride(pattern.encode(), kind)
+    return array
 
 
 def _name(path: bytes) -> str:

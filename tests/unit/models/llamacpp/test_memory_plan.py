@@ -175,6 +175,32 @@ def test_sliding_windows_keep_all_tokens_where_memory_allows() -> None:
     assert "sliding windows: only their last tokens are kept, with checkpoints" in short.reasons
 
 
+def test_experts_stay_in_memory_where_the_rest_fits_on_the_gpu() -> None:
+    moe = Shape(
+        file_bytes=22 * GB,
+        layers=40,
+        heads=16,
+        kept=LayerState(20_480),
+        kv_quantizable=True,
+        trained_window=262_144,
+        embedding=2048,
+        vocabulary=248_320,
+        parameters=35 * GB,
+        expert_bytes=19 * GB,
+    )
+    found = at(40 * GB, MemoryRequest(32_768), moe, Gpu("RTX 4060", 8 * GB, 8 * GB))
+    assert (found.window, found.gpu_layers) == (32_768, 41)
+    assert 20 < found.cpu_experts < 40
+    assert found.gpu <= 8 * GB
+    assert found.host + found.gpu >= moe.file_bytes + found.kv
+    experts = f"the experts of {found.cpu_experts} of 40 layers in the machine's memory"
+    assert f"GPU: the model on RTX 4060 (8.0 GB free), but {experts}" in found.reasons
+    whole = at(40 * GB, WISH, moe, Gpu("H100", 80 * GB, 80 * GB))
+    assert (whole.gpu_layers, whole.cpu_experts) == (41, 0)
+    tiny = at(40 * GB, WISH, moe, Gpu("T", 2 * GB, 2 * GB))  # without room for the rest
+    assert tiny.cpu_experts == 0 and tiny.gpu_layers < 40
+
+
 def test_states_of_recurrent_layers_count() -> None:
     hybrid = replace(QWEN, kept=LayerState(28_672, state_bytes=80 * MIB))
     assert at(22 * GB, WISH, hybrid).kv == 224 * MIB + (1 + IDLE_STATES + CHECKPOINTS) * 80 * MIB
@@ -203,6 +229,7 @@ _sizes = st.integers(0, 10**12)
         embedding=st.integers(0, 1 << 15),
         vocabulary=st.integers(0, 1 << 19),
         parameters=_sizes,
+        expert_bytes=_sizes,
     ),
     st.builds(
         MemoryRequest,

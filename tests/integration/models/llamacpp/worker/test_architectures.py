@@ -67,7 +67,9 @@ class Model:
 
 @pytest.fixture
 def model(library: Any, tmp_path: Path, architecture: str, swa_full: bool) -> Iterator[Model]:
-    made = Model(library, random_model(tmp_path, architecture), swa_full=swa_full)
+    path = random_model(tmp_path, architecture)
+    experts = 2 if gguf.read(path).expert_bytes else 0  # of both layers
+    made = Model(library, path, swa_full=swa_full, cpu_experts=experts)
     yield made
     made.llm.close()
 
