@@ -105,6 +105,17 @@ def probe_forms(
     return passed
 
 
+def better_planner(passed: Mapping[Form, int], present: str) -> str:
+    """The planner for a model that did so many tasks in each form; `present` if they do not tell.
+
+    A model that does all tasks in a form can plan. One that does less than half of them cannot.
+    """
+    best = max(passed.values(), default=0)
+    if best == len(TASKS):
+        return "react"
+    return "workflow" if 2 * best < len(TASKS) else present
+
+
 def better_form(passed: Mapping[Form, int]) -> Form:
     """The form with more tasks; fenced if both have as many, because a grammar holds all of it."""
     return "native" if passed.get("native", 0) > passed["fenced"] else "fenced"

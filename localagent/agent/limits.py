@@ -37,6 +37,8 @@ class LoopLimits:
     # Lines of a failed check that `react` reads, at most `failure_chars` characters
     failure_lines: int = 20
     failure_chars: int = 1500
+    # Longest search of a call `repair`: as long as a large model takes for some thirty steps
+    repair_seconds: float = 180.0
     # Lines of output that a failing check of the user adds to the conversation: the end of most
     # reports
     shared_lines: int = 40

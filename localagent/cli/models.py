@@ -340,7 +340,7 @@ def _pin(args: argparse.Namespace) -> Added:
 
 def probe(args: argparse.Namespace) -> CliResult:
     """Try both forms of tool calls, and record the better one."""
-    from localagent.agent.call_probe import TASKS, better_form, probe_forms
+    from localagent.agent.call_probe import TASKS, better_form, better_planner, probe_forms
     from localagent.config.settings import load
     from localagent.models.catalog import lock, manage
     from localagent.project.project import user_prompts
@@ -357,9 +357,14 @@ def probe(args: argparse.Namespace) -> CliResult:
         passed = probe_forms(model, tools, user_prompts(), lines.append)
         progress.clear()
     form = better_form(passed)
-    manage.record_probe(entry.id, {str(key): value for key, value in passed.items()}, form)
+    planner = better_planner(passed, entry.profile.planner)
+    counted = {str(key): value for key, value in passed.items()}
+    planner = manage.record_probe(entry.id, counted, form, planner).profile.planner
     counts = ", ".join(f"{key} {value} of {len(TASKS)}" for key, value in passed.items())
-    return text_result(*lines, f"{entry.id}: {counts}; tool calls are {form} from now on")
+    return text_result(
+        *lines,
+        f"{entry.id}: {counts}; tool calls are {form} from now on, the planner is {planner}",
+    )
 
 
 def scan(args: argparse.Namespace) -> CliResult:

@@ -91,6 +91,24 @@ DONE = ToolSpec(
 )
 """The call `done`, which is not a tool: it ends the task, and its body is a summary."""
 
+
+class RepairArguments(ToolArguments):
+    """Arguments of `repair`."""
+
+    test: str = ""
+
+
+REPAIR = ToolSpec(
+    "repair",
+    "write",
+    RepairArguments,
+    positional="test",
+    aliases=("fix_test", "repair_test"),
+    grammar="repair",
+    rules='repair  ::= "repair" (" test=" path)? "\\n"\n',
+)
+"""The call `repair`, which is not a tool: it hands a failing test to the search for a change."""
+
 CHECK = ToolSpec("check", body="command", verb="run the check")
 """The project's check: the model cannot call `check`, but permission rules apply to it."""
 
@@ -156,9 +174,13 @@ class Tool(Protocol):
         """
 
 
-def model_specs(tools: Mapping[str, Tool]) -> ToolSpecs:
-    """The specs of everything that the model can call: built-in tools, plug-ins, and `done`."""
-    return {name: tool.spec for name, tool in tools.items()} | {DONE.name: DONE}
+def model_specs(tools: Mapping[str, Tool], *, repairs: bool = False) -> ToolSpecs:
+    """The specs of everything that the model can call: built-in tools, plug-ins, and `done`.
+
+    With `repairs`, it can call `repair` too.
+    """
+    specs = {name: tool.spec for name, tool in tools.items()}
+    return specs | ({REPAIR.name: REPAIR} if repairs else {}) | {DONE.name: DONE}
 
 
 Arguments = TypeVar("Arguments", bound=ToolArguments)

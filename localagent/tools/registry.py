@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from localagent.tools.base import CHECK, DONE, Tool, ToolSpec
+from localagent.tools.base import CHECK, DONE, REPAIR, Tool, ToolSpec
 from localagent.tools.edit import Edit
 from localagent.tools.list import List
 from localagent.tools.read import Read
@@ -21,9 +21,9 @@ def standard_tools() -> dict[str, Tool]:
 
 @cache
 def specs() -> dict[str, ToolSpec]:
-    """The specs of the built-in tools, `done` and `check`; plug-ins cannot have these names."""
+    """The specs of the built-in tools and calls, and `check`; plug-ins cannot have these names."""
     return {name: tool.spec for name, tool in standard_tools().items()} | {
-        spec.name: spec for spec in (DONE, CHECK)
+        spec.name: spec for spec in (DONE, REPAIR, CHECK)
     }
 
 

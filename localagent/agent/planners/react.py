@@ -25,6 +25,7 @@ from localagent.agent.intent import classify
 from localagent.agent.limits import LOOP
 from localagent.agent.model_calls import Reply, ask
 from localagent.agent.planners.base import Result
+from localagent.agent.planners.repair_call import repair_call
 from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.localize import paths_in_task
 from localagent.agent.tool_calls import dispatch
@@ -41,7 +42,7 @@ from localagent.core.errors import ContextOverflow, ToolError
 from localagent.core.events import Event, MessageAdded, Outcome, Steered, Step
 from localagent.core.messages import Message, ToolCall
 from localagent.models.base import ModelInfo, Request
-from localagent.tools.base import DONE, ToolSpecs, model_specs
+from localagent.tools.base import DONE, REPAIR, ToolSpecs, model_specs
 
 
 @dataclass(slots=True)
@@ -89,8 +90,11 @@ def tools_text(services: Services) -> str:
 
 
 def tool_specs(services: Services) -> ToolSpecs:
-    """The specs of everything that the model can call: built-in tools, plug-ins, and `done`."""
-    return model_specs(services.tools)
+    """The specs of everything that the model can call: built-in tools, plug-ins, and `done`.
+
+    A model whose profile says that it plans can call `repair` too.
+    """
+    return model_specs(services.tools, repairs=services.model.info.profile.planner == "react")
 
 
 class React:
@@ -286,6 +290,9 @@ def _carry_out(
             results.append(outcome)
         elif _is_new(known, call, turn):
             new = True
+            if call.name == REPAIR.name:
+                results.append((yield from repair_call(turn, call, start)))
+                continue
             results.append((yield from _use(turn, talk, call, results)))
         else:
             results.append(turn.services.prompts.text("react/repeated"))

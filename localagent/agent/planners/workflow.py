@@ -67,35 +67,41 @@ class Workflow(PlannerDefaults):
         kind = "edit" if turn.request.is_step else (yield from _classify(turn))
         if kind == "answer":
             return (yield from _answer(turn, named))
-        result = yield from self._change(turn, named)
+        turn.task_paths = frozenset(p for p in named if not is_test(p))
+        result = yield from change(turn, named, self._seconds)
         yield MessageAdded("assistant", result.summary)
         return result
 
-    def _change(self, turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
-        if not turn.services.workspace.writable:
-            raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
-        turn.task_paths = frozenset(p for p in named if not is_test(p))
-        check, start = yield from baseline_check(turn)
-        fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
-        if start is not None and start.ok and fixes:
-            return Result("solved", "the check passes already; nothing was changed", check)
-        small = _is_small(turn, start)
-        lean = not small and (yield from may_be_lean(turn, start))
-        with closing(Forks(turn, check, lean=lean)) as forks:
-            if small:
-                forks.launch()  # while the traced check runs
-            paths, functions, start = yield from _localize(turn, named, start)
-            if not paths:
-                return Result("unsolved", _NO_FILE, check)
-            for path in paths:
-                yield from dispatch.ensure_allowed(turn, path)
-            target = _Target(paths, functions, named, check, start)
-            problems = yield from _problems(turn, target, forks, lean=lean)
-            candidate, judged = yield from search_files(turn, problems, self._seconds)
-            yield from forks.end()
-        if candidate is None:
-            return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
-        return (yield from _finish(turn, check, start, candidate))
+
+def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event, None, Result]:
+    """Search for a change that makes the check pass, for so many seconds, and apply it.
+
+    `named` are the files that the task names. Raises WorkspaceError, and RefusedError if a change
+    or the check is refused.
+    """
+    if not turn.services.workspace.writable:
+        raise WorkspaceError(f"{turn.services.workspace.root} cannot be written to")
+    check, start = yield from baseline_check(turn)
+    fixes = not turn.request.is_step and _asks_for_passing(turn.typed)
+    if start is not None and start.ok and fixes:
+        return Result("solved", "the check passes already; nothing was changed", check)
+    small = _is_small(turn, start)
+    lean = not small and (yield from may_be_lean(turn, start))
+    with closing(Forks(turn, check, lean=lean)) as forks:
+        if small:
+            forks.launch()  # while the traced check runs
+        paths, functions, start = yield from _localize(turn, named, start)
+        if not paths:
+            return Result("unsolved", _NO_FILE, check)
+        for path in paths:
+            yield from dispatch.ensure_allowed(turn, path)
+        target = _Target(paths, functions, named, check, start)
+        problems = yield from _problems(turn, target, forks, lean=lean)
+        candidate, judged = yield from search_files(turn, problems, seconds)
+        yield from forks.end()
+    if candidate is None:
+        return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
+    return (yield from _finish(turn, check, start, candidate))
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,12 +233,18 @@ def use(model_id: str) -> ModelEntry:
 
 
 def record_probe(
-    model_id: str, passed: Mapping[str, int], calls: Literal["fenced", "native"]
-) -> None:
-    """Record how many tasks a model did in each form of tool calls, and the form that it uses."""
+    model_id: str, passed: Mapping[str, int], calls: Literal["fenced", "native"], planner: str
+) -> ModelEntry:
+    """Record how many tasks a model did in each form of tool calls, its form and its planner.
+
+    A shipped model keeps its planner, which was chosen by benchmarks. Returns the new entry.
+    """
     entry = lock.load().entry(model_id)
-    profile = entry.profile.model_copy(update={"calls": calls})
-    _save(entry.model_copy(update={"probe": dict(passed), "profile": profile}))
+    planner = entry.profile.planner if _shipped(model_id) else planner
+    profile = entry.profile.model_copy(update={"calls": calls, "planner": planner})
+    entry = entry.model_copy(update={"probe": dict(passed), "profile": profile})
+    _save(entry)
+    return entry
 
 
 def remove(model_id: str) -> Removed:

@@ -7,7 +7,7 @@ from functools import cache
 
 from rich.text import Text
 
-from localagent.tools.base import DONE
+from localagent.tools.base import DONE, REPAIR
 from localagent.tools.registry import standard_tools
 from localagent.ui.view.format import ASCII, count
 from localagent.ui.view.markdown import MarkdownStream
@@ -18,7 +18,7 @@ from localagent.ui.view.screen import Surface
 @cache
 def call_start() -> re.Pattern[str]:
     """Match the first line of a tool call or of `done`: three backticks and the name."""
-    names = "|".join((*standard_tools(), DONE.name))
+    names = "|".join((*standard_tools(), REPAIR.name, DONE.name))
     return re.compile(rf"```({names})\b")
 
 

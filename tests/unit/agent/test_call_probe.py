@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from localagent.agent.call_probe import TASKS, better_form, probe_forms
+from localagent.agent.call_probe import TASKS, better_form, better_planner, probe_forms
 from localagent.context.prompts import Prompts
 from localagent.models.base import ModelInfo, Profile
 from localagent.models.chat_templates.form import TemplateForm
@@ -88,3 +88,10 @@ def test_a_template_without_tools_has_one_form() -> None:
     passed = probe_forms(model(*replies(fenced), form=None), TOOLS, Prompts())
     assert passed == {"fenced": len(TASKS)}
     assert better_form(passed) == "fenced"
+
+
+def test_the_planner_follows_what_a_model_can_do() -> None:
+    assert better_planner({"fenced": 5, "native": 2}, "workflow") == "react"
+    assert better_planner({"fenced": 2, "native": 1}, "react") == "workflow"
+    assert better_planner({"fenced": 3, "native": 4}, "workflow") == "workflow"
+    assert better_planner({"fenced": 3, "native": 4}, "react") == "react"

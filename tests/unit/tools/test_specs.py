@@ -11,6 +11,7 @@ from localagent.tools.registry import spec_of, specs, standard_tools
 
 GRAMMAR = Path(__file__).with_name("action.gbnf")
 MODEL_TOOLS = model_specs(standard_tools())
+ALL_TOOLS = model_specs(standard_tools(), repairs=True)
 
 
 def test_the_grammar_keeps_its_bytes() -> None:
@@ -25,16 +26,16 @@ def test_a_plugin_adds_one_alternative_to_the_grammar() -> None:
 
 def test_every_tool_has_its_description_and_no_description_lacks_a_tool() -> None:
     written = {f"tools/{path.stem}" for path in (SHIPPED / "tools").glob("*.md")}
-    assert {spec.prompt for spec in MODEL_TOOLS.values()} == written
+    assert {spec.prompt for spec in ALL_TOOLS.values()} == written
 
 
 def test_no_name_means_two_tools() -> None:
-    names = [name for spec in MODEL_TOOLS.values() for name in (spec.name, *spec.aliases)]
+    names = [name for spec in ALL_TOOLS.values() for name in (spec.name, *spec.aliases)]
     assert len(set(names)) == len(names)
 
 
 def test_specs_agree_with_their_arguments() -> None:
-    for spec in MODEL_TOOLS.values():
+    for spec in ALL_TOOLS.values():
         assert spec.arguments is not None
         fields = spec.arguments.model_fields
         assert spec.positional in fields, spec.name
@@ -46,4 +47,4 @@ def test_specs_agree_with_their_arguments() -> None:
 def test_a_name_that_is_not_built_in_is_a_plugin() -> None:
     assert spec_of("words") == ToolSpec("words")
     assert spec_of("check") is CHECK and spec_of("done") is DONE
-    assert set(specs()) == {*MODEL_TOOLS, "check"}
+    assert set(specs()) == {*ALL_TOOLS, "check"}

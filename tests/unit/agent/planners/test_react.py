@@ -13,7 +13,7 @@ import pytest
 
 from localagent.agent.limits import LOOP
 from localagent.agent.planners.base import Result
-from localagent.agent.planners.react import React
+from localagent.agent.planners.react import React, tool_specs
 from localagent.agent.turn import Turn
 from localagent.core.events import (
     Event,
@@ -302,3 +302,33 @@ def test_a_closing_tag_in_an_answer_is_kept_where_the_model_does_not_think(tmp_p
     turn = turn_in(tmp_path, [answer], "What is the tag for?")
     _, result = plan(turn)
     assert (result.outcome, result.summary) == ("answered", answer)
+
+
+# Handing a failing test to the search
+
+REPAIR = "```repair test=test_calc.py::test_add\n```"
+FIXED = "```python\ndef add(a, b):\n    return a + b\n```"
+
+
+def test_a_model_that_plans_hands_a_failing_test_to_the_search(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path, [REPAIR, *[FIXED] * 8, DONE, DONE], planner="react")
+    events, result = plan(turn)
+    assert result.outcome == "solved"
+    assert "return a + b" in (tmp_path / "calc.py").read_text()
+    (returned,) = [e for e in events if isinstance(e, ToolReturned)]
+    assert (returned.tool, returned.ok) == ("repair", True)
+    assert turn.task_paths == {"calc.py"}  # what the user named, whatever the model hands over
+
+
+def test_a_search_without_a_result_tells_the_model_so(tmp_path: Path) -> None:
+    cases = {"test_add": ("add(2, 30)", 5)}
+    turn = turn_in(tmp_path, [REPAIR, *["no"] * 200], cases=cases, planner="react")
+    events, _ = plan(turn)
+    returned = next(e for e in events if isinstance(e, ToolReturned))
+    assert not returned.ok and "nothing was changed" in returned.for_model
+    assert not turn.changed
+
+
+def test_only_a_model_that_plans_can_call_the_search(tmp_path: Path) -> None:
+    assert "repair" in tool_specs(turn_in(tmp_path, [], planner="react").services)
+    assert "repair" not in tool_specs(turn_in(tmp_path, []).services)
