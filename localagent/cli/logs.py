@@ -76,7 +76,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     from localagent.logs.incident import find_incident
     from localagent.logs.report import as_json, as_markdown, as_text, sections
 
-    names, question = split_question(args.names)
+    names, question = split_question(args.names, args.directory)
     digest = _read(args, names)
     if args.start or args.end or args.grep:
         return _slice(args, digest)
@@ -92,10 +92,10 @@ def execute(args: argparse.Namespace) -> CliResult:
     return CliResult([Output("text", as_text(parts))], data)
 
 
-def split_question(names: list[str]) -> tuple[list[str], str]:
+def split_question(names: list[str], root: Path) -> tuple[list[str], str]:
     """The files, and the question, which is the last argument if no file has its name."""
     last = names[-1]
-    is_question = len(names) > 1 and " " in last.strip() and not Path(last).exists()
+    is_question = len(names) > 1 and " " in last.strip() and not (root / last).exists()
     return (names[:-1], last.strip()) if is_question else (names, "")
 
 
@@ -103,10 +103,11 @@ def _read(args: argparse.Namespace, names: list[str]) -> LogDigest:
     from localagent.logs.store import digest_of
     from localagent.models.catalog.download import Progress
 
-    paths = [name if name == "-" else str(args.directory / name) for name in names]
     with args.console.progress() as progress:
         return digest_of(
-            paths, lambda done, total: progress.report(Progress("reading", done, total or done))
+            names,
+            lambda done, total: progress.report(Progress("reading", done, total or done)),
+            args.directory,
         )
 
 

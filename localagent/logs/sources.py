@@ -10,7 +10,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -31,13 +31,15 @@ STDIN = "-"
 class Source:
     """One source: the path as the user named it, its label, its bytes on disk, its last change.
 
-    The label is the short name that stands for the host of lines without one.
+    The label is the short name that stands for the host of lines without one. `file` is the path
+    to open, and `identity` changes when the file does.
     """
 
     path: str
     label: str
     size: int
     modified: float
+    file: str = ""
     identity: str = ""
 
 
@@ -50,47 +52,47 @@ class LogChunk:
     read: int
 
 
-def open_sources(paths: Sequence[str]) -> list[Source]:
-    """The sources that `paths` name; a folder stands for the log files below it.
+def open_sources(paths: Sequence[str], root: Path = Path()) -> list[Source]:
+    """The sources that `paths` name below `root`; a folder stands for the files below it.
 
     Raises UsageError for a path that is missing, unreadable or no file.
     """
-    files: list[Path] = []
+    names: list[str] = []
     for name in paths:
-        path = Path(name)
+        path = root / name
         if name == STDIN or not path.is_dir():
-            files.append(path)
+            names.append(name)
             continue
         below = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
         if not below:
             raise UsageError(f"there are no files in {name}", "name a log file")
-        files += below
-    labels = _labels(files)
-    return [_source(path, label) for path, label in zip(files, labels, strict=True)]
+        names += [str(Path(name) / p.relative_to(path)) for p in below]
+    labels = _labels([(root / name).resolve() for name in names if name != STDIN])
+    return [_source(name, root, labels) for name in dict.fromkeys(names)]
 
 
-def _source(path: Path, label: str) -> Source:
-    if str(path) == STDIN:
+def _source(name: str, root: Path, labels: Mapping[Path, str]) -> Source:
+    if name == STDIN:
         return Source(STDIN, "stdin", 0, 4e9)
+    path = (root / name).resolve()
     try:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "name a log file") from None
-    identity = f"{path.resolve()}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
-    return Source(str(path), label, stat.st_size, stat.st_mtime, identity)
+        raise UsageError(f"cannot read {name}: {error.strerror}", "name a log file") from None
+    identity = f"{path}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+    return Source(name, labels[path], stat.st_size, stat.st_mtime, str(path), identity)
 
 
-def _labels(files: Sequence[Path]) -> list[str]:
-    """The paths below their common folder, without the suffixes of logs."""
-    parents = [str(path.resolve().parent) for path in files if str(path) != STDIN]
-    base = os.path.commonpath(parents) if parents else "."
-    labels = []
+def _labels(files: Sequence[Path]) -> dict[Path, str]:
+    """For each file, its path below their common folder, without the suffixes of logs."""
+    base = os.path.commonpath([path.parent for path in files]) if files else ""
+    labels = {}
     for path in files:
-        label = os.path.relpath(path.resolve(), base)
+        label = os.path.relpath(path, base)
         while label.endswith(_SUFFIXES) and not label.startswith("."):
             label = label[: label.rindex(".")]
-        labels.append(label)
+        labels[path] = label
     return labels
 
 
@@ -104,7 +106,7 @@ def chunks(number: int, source: Source) -> Iterator[LogChunk]:
 
 
 def _open(source: Source) -> BinaryIO:
-    return sys.stdin.buffer if source.path == STDIN else Path(source.path).open("rb")
+    return sys.stdin.buffer if source.path == STDIN else Path(source.file).open("rb")
 
 
 def _chunks_of(number: int, raw: BinaryIO) -> Iterator[LogChunk]:

@@ -24,9 +24,11 @@ _KEPT = 20
 """Digests that the cache folder keeps, the latest; each takes up to a few megabytes."""
 
 
-def digest_of(paths: Sequence[str], progress: Progress = lambda _done, _total: None) -> LogDigest:
-    """The digest of these sources, from the disk if they are unchanged. Raises UsageError."""
-    sources = open_sources(paths)
+def digest_of(
+    paths: Sequence[str], progress: Progress = lambda _done, _total: None, root: Path = Path()
+) -> LogDigest:
+    """The digest of paths below `root`, from the disk if they are unchanged. Raises UsageError."""
+    sources = open_sources(paths, root)
     if any(source.path == STDIN for source in sources):
         return make_digest(sources, progress)
     file = _file(sources)

@@ -7,6 +7,7 @@ from functools import cache
 from localagent.tools.base import CHECK, DONE, REPAIR, Tool, ToolSpec
 from localagent.tools.edit import Edit
 from localagent.tools.list import List
+from localagent.tools.logs import Logs
 from localagent.tools.read import Read
 from localagent.tools.search import Search
 from localagent.tools.shell import Shell
@@ -15,7 +16,7 @@ from localagent.tools.write import Write
 
 def standard_tools() -> dict[str, Tool]:
     """The built-in tools by name, in the order in which their descriptions reach the model."""
-    tools: tuple[Tool, ...] = (Read(), List(), Search(), Edit(), Write(), Shell())
+    tools: tuple[Tool, ...] = (Read(), List(), Search(), Logs(), Edit(), Write(), Shell())
     return {tool.spec.name: tool for tool in tools}
 
 

@@ -20,6 +20,7 @@ from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.model_calls import ask, choose
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
+from localagent.agent.planners.log_answer import answer_from_logs, log_paths
 from localagent.agent.planners.sources import sources_of
 from localagent.agent.repair.candidates import Candidate, most_pass
 from localagent.agent.repair.false_passes import is_untested
@@ -66,6 +67,8 @@ class Workflow(PlannerDefaults):
         named = paths_in_task(turn.typed, services.workspace, services.index.files())
         kind = "edit" if turn.request.is_step else (yield from _classify(turn))
         if kind == "answer":
+            if logs := log_paths(turn):
+                return (yield from answer_from_logs(turn, logs))
             return (yield from _answer(turn, named))
         turn.task_paths = frozenset(p for p in named if not is_test(p))
         result = yield from change(turn, named, self._seconds)

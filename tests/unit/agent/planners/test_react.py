@@ -180,7 +180,7 @@ def test_a_long_conversation_is_compacted(tmp_path: Path) -> None:
     reads = [f"```read path=note{n}.md\n```" for n in range(6)]
     for n in range(6):
         (tmp_path / f"note{n}.md").write_text(f"note {n}\n" * 150)
-    turn = turn_in(tmp_path, [*reads, EDIT, DONE], window=4000)
+    turn = turn_in(tmp_path, [*reads, EDIT, DONE], window=4040)
     events, result = plan(turn)
     assert result.outcome == "solved"
     steps = [e.detail for e in events if isinstance(e, Step) and e.name == "compact"]

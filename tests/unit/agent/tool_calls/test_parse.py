@@ -247,6 +247,7 @@ ARGUMENTS = {
     "read": {"path": "src/app.py", "lines": "3-9"},
     "list": {"path": "src dir"},
     "search": {"pattern": r"def \w+(", "path": "src"},
+    "logs": {"path": "app.log", "time": "14:00-14:05"},
     "edit": {"path": "a.py"},
     "write": {"path": "doc/a.md"},
     "shell": {},
