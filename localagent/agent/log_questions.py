@@ -15,7 +15,7 @@ from localagent.context.prompts import Prompts
 from localagent.core.messages import Message
 from localagent.logs.digest import LogDigest
 from localagent.logs.incident import Incident, LogEvent
-from localagent.logs.report import LogSection, clip, reordered, sections
+from localagent.logs.report import LogSection, clip, origin, reordered, sections
 from localagent.logs.timestamps import show_time
 from localagent.models.base import Model, Request
 
@@ -25,9 +25,14 @@ _ANSWER_TOKENS = 220
 # Tokens for the question, the chat template and the answer.
 _RESERVE = 600
 _LINE = 160
+_LATER = 8
 _QUOTE = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”")
 _FACT = re.compile(r"\b\d{1,2}:\d\d\b|[\w./-]+\.(?:log|gz|export|json|txt)\b(?::\d+)?")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"“*-])|\n+")
+_ABOUT_CAUSE = re.compile(
+    r"\b(?:first|causes?d?|why|br(?:oke|eak)|happen|incident|outage|root|wrong|went|start|began)",
+    re.IGNORECASE,
+)
 _LEFT_OUT = ("what was read", "answer", "warnings and errors by time", "rare lines", "most lines")
 
 
@@ -60,6 +65,8 @@ def answer_question(
         if letter in letters:
             incident = reordered(incident, incident.candidates[letters.index(letter)])
     text = answer_prompt(prompts, model, digest, incident, question)
+    if incident is not None and incident.candidates and _ABOUT_CAUSE.search(question):
+        text = explain_prompt(prompts, incident, question)
     request = Request((Message("user", text),), max_tokens=_ANSWER_TOKENS)
     reply = ask_once(model, prompts, "logs-answer", request, seconds, record)
     return LogAnswer(verified(reply, text), incident)
@@ -81,6 +88,21 @@ def _line(candidate: LogEvent) -> str:
     hosts = ", ".join(sorted(template.hosts, key=lambda host: -template.hosts[host])[:2])
     times = f" ({template.count:,} times)" if template.count > 1 else ""
     return f"{time} {hosts}: {clip(candidate.place.text, _LINE)}{times}"
+
+
+def explain_prompt(prompts: Prompts, incident: Incident, question: str) -> str:
+    """The question with the first cause and the lines after it; other lines would mislead."""
+    cause = incident.candidates[0]
+    later = [e for e in incident.course if e.place.seconds > cause.place.seconds]
+    hosts = ", ".join(f"{host} ({count:,} lines)" for host, count in incident.hosts)
+    return prompts.render(
+        "logs/explain",
+        question=question,
+        lines="\n".join(map(_line, [cause, *later[:_LATER]])),
+        hosts=f"Errors since then: {hosts}" if hosts else "",
+        minute=show_time(cause.minute)[11:],
+        origin=origin(cause.template),
+    )
 
 
 def answer_prompt(

@@ -107,7 +107,7 @@ def _incident(digest: LogDigest, incident: Incident) -> Iterator[LogSection]:
 
 
 def _evidence(digest: LogDigest, event: LogEvent) -> Iterator[str]:
-    yield f"{show_time(event.minute)}  {_origin(event.template)}"
+    yield f"{show_time(event.minute)}  {origin(event.template)}"
     yield f"{digest.where(event.place)}"
     yield clip(event.place.text)
     yield _why(event)
@@ -125,7 +125,8 @@ def _event_row(digest: LogDigest, event: LogEvent) -> str:
     return f"{time}  {digest.where(event.place)}  {clip(event.place.text)}"
 
 
-def _origin(template: Template) -> str:
+def origin(template: Template) -> str:
+    """The hosts with most of the lines, and the program."""
     hosts = sorted(template.hosts, key=lambda host: -template.hosts[host])
     more = f" and {len(hosts) - 2} more" if len(hosts) > 2 else ""
     program = f", {template.program}" if template.program else ""
@@ -138,7 +139,7 @@ def _template_rows(digest: LogDigest, templates: Iterable[Template]) -> Iterator
         if template.first != NO_TIME:
             times = f"{show_time(template.first)[5:]} to {show_time(template.last)[5:]}"
         level = NAMES[template.severity]
-        yield f"{template.count:>9,}  {level:5}  {times}  {_origin(template)}"
+        yield f"{template.count:>9,}  {level:5}  {times}  {origin(template)}"
         place = template.samples[0]
         yield f"{'':11}{digest.where(place)}  {clip(template.text)}"
 

@@ -14,14 +14,15 @@ import engine
 import exercises
 import index
 import localize
+import logs
 import mutants
 import sandbox
 import startup
 import terminal
 
 _ALL = (
-    *(actions, audit, batch, bugs, compare, engine, exercises, index, localize, mutants, sandbox),
-    *(startup, terminal),
+    *(actions, audit, batch, bugs, compare, engine, exercises, index, localize, logs, mutants),
+    *(sandbox, startup, terminal),
 )
 
 

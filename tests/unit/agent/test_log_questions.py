@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.log_questions import answer_prompt, answer_question, choice_prompt, verified
+from localagent.agent.log_questions import (
+    answer_prompt,
+    answer_question,
+    choice_prompt,
+    explain_prompt,
+    verified,
+)
 from localagent.context.prompts import Prompts
 from localagent.logs.incident import find_incident
 from localagent.logs.store import digest_of
@@ -51,8 +57,10 @@ def test_golden_prompts(logs: str) -> None:
     incident = find_incident(digest)
     assert incident is not None
     assert f"{choice_prompt(Prompts(), incident)}\n" == (GOLDEN / "logs-choose.txt").read_text()
-    prompt = answer_prompt(Prompts(), ScriptedModel([]), digest, incident, "what broke first?")
+    prompt = answer_prompt(Prompts(), ScriptedModel([]), digest, incident, "which hosts?")
     assert f"{prompt}\n" == (GOLDEN / "logs-answer.txt").read_text()
+    prompt = explain_prompt(Prompts(), incident, "what broke first?")
+    assert f"{prompt}\n" == (GOLDEN / "logs-explain.txt").read_text()
 
 
 @pytest.mark.parametrize(
