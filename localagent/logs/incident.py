@@ -29,6 +29,8 @@ class IncidentLimits:
     before: int = 150  # Minutes before the errors in which a cause is searched
     after: int = 3  # Minutes after the first errors: a cause may be logged late
     quiet: int = 20  # First minutes of a log in which every line is new
+    changes: int = 40  # Most lines of a change that is no ordinary line
+    together: int = 10  # Minutes within which a change reaches all hosts
     candidates: int = 6
     follow: int = 12  # Steps of the course of events
     close: float = 0.8  # Share of the best score with which an earlier candidate wins
@@ -39,6 +41,7 @@ class IncidentLimits:
 LIMITS = IncidentLimits()
 _SEVERITY = {FATAL: 2.5, ERROR: 1.6, WARN: 1.3, INFO: 0.6}
 _CHANGE = 1.6
+_LATEST = 1.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,10 @@ def _onset(errors: Sequence[Template], begin: int) -> int | None:
 def _event(template: Template, onset: int, begin: int) -> LogEvent | None:
     """What a template does near the onset: it is new, or has a burst, or is a rare change."""
     low, high = onset - LIMITS.before, onset + 30
+    if template.severity == INFO and template.count <= LIMITS.changes:
+        change = _latest_change(template, onset, begin)
+        if change is not None:
+            return change
     is_new = template.first >= max(low, begin + LIMITS.quiet)
     if is_new and template.first <= high:
         if not template.notable and template.count > 5:
@@ -126,6 +133,19 @@ def _event(template: Template, onset: int, begin: int) -> LogEvent | None:
         return None
     place = template.sample_at(burst.start)
     return LogEvent(template, burst.start, place, False, burst=burst)
+
+
+def _latest_change(template: Template, onset: int, begin: int) -> LogEvent | None:
+    """The latest of a few changes of one kind, such as deploys, if it came before the errors."""
+    if CHANGE.search(template.text) is None:
+        return None
+    low, last = max(onset - LIMITS.before, begin + LIMITS.quiet), onset + LIMITS.after
+    places = [s for s in template.samples if low <= s.minute <= last]
+    together = [s for s in places if places[-1].minute - s.minute < LIMITS.together]
+    if not together:
+        return None
+    place = together[0]
+    return LogEvent(template, place.minute, place, place is template.samples[0])
 
 
 def _weights(templates: Sequence[Template]) -> dict[str, float]:
@@ -170,9 +190,10 @@ class _Reach:
         """How closely a line belongs to the incident: an error that names its host says most."""
         words, origins = _words(template), _origins(template)
         named = (origins & self.words) - self.origins
-        score = 1.5 if named else 0.6 if origins & self.origins else 0.0
+        score = 1.5 if named else 0.4 if origins & self.origins else 0.0
         score += 0.5 if words & self.origins - origins else 0.0
-        shared = sorted((self.weights.get(w, 0.0) for w in words & self.words), reverse=True)
+        others = (words & self.words) - origins - self.origins
+        shared = sorted((self.weights.get(word, 0.0) for word in others), reverse=True)
         return score + min(sum(shared[:4]) / 3, 1.0)
 
 
@@ -208,7 +229,7 @@ def _event_score(event: LogEvent, onset: int) -> float:
     score = _SEVERITY[template.severity]
     if template.severity == INFO and CHANGE.search(template.text):
         score = _CHANGE
-    score += 1.5 if event.is_new else 0.3
+    score += 1.5 if event.is_new else 0.3 if event.burst is not None else _LATEST
     score += 0.5 if template.count <= 3 else 0.0
     distance = onset - event.minute
     return score + (2.0 * math.exp(-distance / LIMITS.fade) if distance >= 0 else 0.5)

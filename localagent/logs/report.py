@@ -116,6 +116,8 @@ def _evidence(digest: LogDigest, event: LogEvent) -> Iterator[str]:
 def _why(event: LogEvent) -> str:
     if event.burst is not None:
         return f"{event.burst.count} lines in 5 min, usually {event.burst.usual:.1f}"
+    if not event.is_new:
+        return f"the latest of {event.template.count:,} lines of this kind"
     times = f"{event.template.count:,} lines" if event.template.count > 1 else "one line"
     return f"new: {times} from then on, none before"
 

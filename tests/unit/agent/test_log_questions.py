@@ -39,15 +39,13 @@ def logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 def test_the_model_chooses_and_its_answer_is_checked(logs: str) -> None:
     digest = digest_of([logs])
-    reply = (
-        "The disk sdb of db-1 failed at 10:00.\nThe log says `disk melted`.\nAt 07:77 it rained."
-    )
+    reply = "Logs of web-1 were rotated at 10:02.\nThe log says `disk melted`.\nAt 07:77 it rained."
     model = ScriptedModel([ScriptedReply("B", when="first cause"), ScriptedReply(reply)])
     events: list[object] = []
     answer = answer_question(
         model, Prompts(), digest, find_incident(digest), "why?", 10, events.append
     )
-    assert answer.text == "The disk sdb of db-1 failed at 10:00."
+    assert answer.text == "Logs of web-1 were rotated at 10:02."
     assert answer.incident is not None
     assert "rotate" in answer.incident.candidates[0].place.text
 

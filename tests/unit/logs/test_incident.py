@@ -50,6 +50,17 @@ def test_the_report_quotes_places_that_have_the_line(tmp_path: Path) -> None:
     assert data["incident"]["cause"]["minute"] == minute
 
 
+def test_the_latest_of_several_deploys_may_be_the_cause(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    lines = [f"2026-11-28T{h:02}:{m:02}:00Z INFO tick" for h in range(8, 12) for m in range(60)]
+    lines += [f"2026-11-28T{time}:00Z INFO deployed api 1.{time[1]}" for time in ("08:40", "11:00")]
+    lines += [f"2026-11-28T11:04:{n:02}Z ERROR no column region in api" for n in range(50)]
+    path.write_text("".join(f"{line}\n" for line in sorted(lines)))
+    incident = find_incident(digest_of([str(path)]))
+    assert incident is not None
+    assert "11:00:00Z INFO deployed" in incident.candidates[0].place.text
+
+
 def test_a_quiet_log_has_no_incident(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("".join(f"2026-11-28T10:{n:02}:00Z INFO tick {n}\n" for n in range(60)))
