@@ -27,6 +27,7 @@ from localagent.cli import (
     models,
     permissions,
     prompts,
+    review,
     run,
     search,
     selftest,
@@ -73,7 +74,7 @@ exit codes:
 
 
 _COMMANDS = (
-    *(run, ci, batch, sessions, commit_message, search, context, index, logs, models),
+    *(run, ci, batch, review, sessions, commit_message, search, context, index, logs, models),
     *(permissions, config, init, prompts, trust, doctor, selftest, audit, documentation),
 )
 """The modules that register commands, in the order of the help text."""

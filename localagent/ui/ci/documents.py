@@ -10,7 +10,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from localagent import __version__
-from localagent.ui.ci.report import CodeFinding, Level, RunReport
+from localagent.core.findings import CodeFinding, Level
+from localagent.ui.ci.report import RunReport
 from localagent.ui.view.sanitize import clean, one_line
 
 _RULES = {
@@ -84,6 +85,7 @@ def _result(finding: CodeFinding) -> dict[str, Any]:
         "ruleId": finding.rule,
         "level": finding.level,
         "message": {"text": clean(finding.message)},
+        "properties": {"confidence": finding.confidence},
     }
     if finding.path:
         place = {"uri": quote(finding.path), "uriBaseId": "%SRCROOT%"}

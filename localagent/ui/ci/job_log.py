@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
-from localagent.ui.ci.report import CodeFinding
+from localagent.core.findings import CodeFinding
 from localagent.ui.view.sanitize import one_line
 
 Dialect = Literal["github", "gitlab", "plain"]

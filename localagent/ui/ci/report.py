@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from localagent.code.tracebacks import frames
 from localagent.core.events import (
@@ -21,24 +20,12 @@ from localagent.core.events import (
     TurnStarted,
     Warned,
 )
+from localagent.core.findings import CodeFinding
 from localagent.ui.view.sanitize import one_line
-
-Level = Literal["error", "warning", "note"]
 
 MAX_PLACES = 10
 """Places of one check's output that become findings. GitHub shows ten of each level for a step."""
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+).*\n((?: .*\n)*)", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class CodeFinding:
-    """A statement on a place in the code, or on the run if `path` is "". Lines count from 1."""
-
-    rule: str
-    level: Level
-    message: str
-    path: str = ""
-    line: int = 1
 
 
 @dataclass

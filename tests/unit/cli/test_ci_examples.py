@@ -38,6 +38,13 @@ def test_an_example_begins_with_its_purpose_and_names_no_secret(path: Path) -> N
     assert not re.search(r"secrets\.|token|password|curl |wget ", text, re.I)
 
 
+def test_pre_commits_review_parses() -> None:
+    text = (FOLDER / "pre-commit.yaml").read_text(encoding="utf-8")
+    line = re.search(r"entry: localagent (review .*)$", text, re.M)
+    assert line is not None
+    assert build_parser().parse_args(shlex.split(line[1])).no_model
+
+
 def test_pre_commits_hook_gives_git_hooks_arguments() -> None:
     text = (FOLDER / "pre-commit.yaml").read_text(encoding="utf-8")
     line = re.search(r"localagent (commit-message --hook .*)' --$", text, re.M)

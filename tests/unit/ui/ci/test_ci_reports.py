@@ -18,9 +18,10 @@ from localagent.core.events import (
     TurnFinished,
     TurnStarted,
 )
+from localagent.core.findings import CodeFinding
 from localagent.ui.ci.documents import code_quality, junit, sarif
 from localagent.ui.ci.job_log import GitHubLog, GitLabLog, PlainLog, service
-from localagent.ui.ci.report import CodeFinding, RunReport, places
+from localagent.ui.ci.report import RunReport, places
 from localagent.ui.ci.summary_page import summary_page
 
 OUTPUT = (

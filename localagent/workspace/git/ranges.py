@@ -1,0 +1,71 @@
+"""The two sides of a diff: commits, or the work tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from localagent.core.errors import UsageError
+from localagent.workspace.git.run import ask_git
+
+_DIFF = ("diff", "-M", "--no-ext-diff", "--no-textconv", "--no-color", "--relative")
+_CONTEXT_LINES = 6
+_MAX_BYTES = 8 << 20
+"""Largest diff that is read, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiffRange:
+    """The ids of two commits; `new` is "" for the work tree."""
+
+    old: str
+    new: str
+
+
+def parse_range(root: Path, text: str) -> DiffRange:
+    """The range that `text` names: "A..B", "A...B" (since they parted), "A" or "".
+
+    "A" means from A to the work tree, and "" from HEAD to the work tree. Raises UsageError.
+    """
+    first, dots, second = text.partition("..")
+    old = _commit(root, first or "HEAD")
+    if not dots:
+        return DiffRange(old, "")
+    if second.startswith("."):
+        second = second.removeprefix(".")
+        base = ask_git(root, "merge-base", old, _commit(root, second or "HEAD"))
+        if base is None or base.returncode:
+            raise UsageError(f"{first} and {second or 'HEAD'} have no commit in common")
+        old = base.stdout.decode().strip()
+    return DiffRange(old, _commit(root, second or "HEAD"))
+
+
+def range_diff(root: Path, sides: DiffRange) -> str:
+    """The unified diff of the range, for the files below `root`. Raises UsageError."""
+    commits = [sides.old, sides.new] if sides.new else [sides.old]
+    done = ask_git(root, *_DIFF, f"-U{_CONTEXT_LINES}", *commits, "--", ".")
+    if done is None or done.returncode:
+        raise UsageError(f"git cannot compare the two sides in {root}")
+    if len(done.stdout) > _MAX_BYTES:
+        raise UsageError("the diff is larger than 8 MiB", "name a smaller range")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def content(root: Path, commit: str, path: str) -> bytes | None:
+    """The content of a file in a commit, or in the work tree for ""; None if there is no file."""
+    if not commit:
+        try:
+            return (root / path).read_bytes()
+        except OSError:
+            return None
+    done = ask_git(root, "cat-file", "blob", f"{commit}:./{path}")
+    return None if done is None or done.returncode else done.stdout
+
+
+def _commit(root: Path, name: str) -> str:
+    done = ask_git(root, "rev-parse", "--verify", "-q", "--end-of-options", f"{name}^{{commit}}")
+    if done is None or done.returncode:
+        raise UsageError(
+            f"{root} has no commit {name!r}", "name a range as git does: main..HEAD, HEAD~3"
+        )
+    return done.stdout.decode().split()[-1]
