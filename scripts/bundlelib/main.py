@@ -14,7 +14,7 @@ from setuplib import places
 from setuplib.console import Console, SetupError, size
 from setuplib.process import Runner
 
-from bundlelib import archive, contents, engine, sbom, signature, tools, wheels
+from bundlelib import archive, contents, engine, packages, sbom, signature, tools, wheels
 
 PYTHONS = ("3.11", "3.12", "3.13")
 SITE = Path(__file__).parent / "site"
@@ -26,6 +26,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder (default: dist)")
     parser.add_argument("--model", action="append", help="a model's id; none: no model")
     parser.add_argument("--python", action="append", choices=PYTHONS, help="default: all three")
+    parser.add_argument("--package", action="append", choices=packages.KINDS, help="also make")
     parser.add_argument("--sign", choices=tuple(signature.TOOLS), help="needs --key")
     parser.add_argument("--key", help="the site's private key: a file, or for gpg a key's name")
     found = parser.parse_args(arguments)
@@ -55,7 +56,7 @@ def bundle(console: Console, runner: Runner, arguments: argparse.Namespace) -> i
             )
         with console.step("contents", "copying documentation, licenses and models") as result:
             contents.copy(tree, models)
-            for script in ("install.sh", "verify.sh"):
+            for script in ("install.sh", "verify.sh", "Containerfile"):
                 shutil.copy(SITE / script, tree / script)
             result.append(f"{len(models)} models, documentation, licenses")
         with console.step("SBOM", "describing packages and models") as result:
@@ -65,6 +66,11 @@ def bundle(console: Console, runner: Runner, arguments: argparse.Namespace) -> i
             version = wheels.version(next((tree / "wheels").glob("localagent-*.whl")))
             made = archive.write(tree, out / f"localagent-{version}-linux-x86_64.tar", epoch)
             result.append(f"{made.name}, {size(made.stat().st_size)}")
+        if arguments.package:
+            with console.step("packages", "making packages") as result:
+                kinds = list(dict.fromkeys(arguments.package))
+                made_packages = packages.make(runner, python, tree, kinds, out, epoch)
+                result.append(", ".join(package.name for package in made_packages))
     for extra in (SITE / "verify.sh", places.REPO / "localagent/docs/air-gap.md"):
         shutil.copy(extra, out)
     _sign(console, made, arguments)

@@ -26,18 +26,32 @@ def collect(
 ) -> list[Path]:
     """Fill `folder` with wheels, and write requirements.txt beside it. Raises SetupError."""
     folder.mkdir(parents=True)
-    locks = [places.LOCKS / f"{name}.txt" for name in _LOCKS]
-    for python in pythons:
-        _download(runner, folder, locks, python)
-    _build_localagent(runner, folder, epoch)
+    locks = [(places.LOCKS / f"{name}.txt").read_text(encoding="utf-8") for name in _LOCKS]
+    with tempfile.TemporaryDirectory() as name:
+        files, sources = Path(name, "wheels.txt"), Path(name, "sources.txt")
+        with_wheel, without = split("".join(locks), venv.SOURCE_ONLY)
+        files.write_text(with_wheel, encoding="utf-8")
+        sources.write_text(without, encoding="utf-8")
+        for python in pythons:
+            _download(runner, folder, files, python)
+        names = ["--require-hashes", "--no-binary", venv.SOURCE_ONLY, "--requirement", sources]
+        _build(runner, folder, names, epoch)
+    _build(runner, folder, ["--no-index", places.REPO], epoch)
     shutil.copy(engine, folder)
     found = sorted(folder.glob("*.whl"))
-    text = "".join(requirements([lock.read_text(encoding="utf-8") for lock in locks], found))
+    text = "".join(requirements(locks, found))
     (folder.parent / "requirements.txt").write_text(text, encoding="utf-8")
     return found
 
 
-def _download(runner: Runner, folder: Path, locks: Sequence[Path], python: str) -> None:
+def split(lock: str, name: str) -> tuple[str, str]:
+    """Return the lock without the package `name`, and the lock with that package only."""
+    entries = re.split(r"(?m)^(?=[A-Za-z0-9])", lock)
+    chosen = [entry for entry in entries if entry.startswith(f"{name}==")]
+    return "".join(entry for entry in entries if entry not in chosen), "".join(chosen)
+
+
+def _download(runner: Runner, folder: Path, lock: Path, python: str) -> None:
     short = python.replace(".", "")
     command = [places.PYTHON, *venv.PIP, "download", "--no-deps", "--require-hashes"]
     command += ["--only-binary", ":all:", "--progress-bar", "off", "--dest", folder]
@@ -47,19 +61,20 @@ def _download(runner: Runner, folder: Path, locks: Sequence[Path], python: str) 
         command += ["--platform", f"manylinux_{version}_x86_64"]
     for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux"):
         command += ["--platform", f"{name}_x86_64"]
-    for lock in locks:
-        command += ["--requirement", lock]
+    command += ["--requirement", lock]
     failed = f"the wheels for Python {python} could not be downloaded"
     runner.must(command, places.environment(), failed)
 
 
-def _build_localagent(runner: Runner, folder: Path, epoch: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
+def _build(runner: Runner, folder: Path, names: Sequence[object], epoch: int) -> None:
+    """Build wheels of pure Python from source, the same each time."""
+    with tempfile.TemporaryDirectory() as made:
         command = [places.PYTHON, *venv.PIP, "wheel", "--no-deps", "--no-build-isolation"]
-        command += ["--no-index", "--no-cache-dir", "--wheel-dir", name, places.REPO]
+        command += ["--no-cache-dir", "--wheel-dir", made, *names]
         env = {**places.environment(), "SOURCE_DATE_EPOCH": str(epoch)}
-        runner.must(command, env, "the wheel of localagent could not be made")
-        repack(next(Path(name).glob("*.whl")), folder, epoch)
+        runner.must(command, env, "a wheel could not be made from its source")
+        for wheel in Path(made).glob("*.whl"):
+            repack(wheel, folder, epoch)
 
 
 def requirements(locks: Sequence[str], wheels: Sequence[Path]) -> Iterator[str]:
@@ -114,6 +129,11 @@ def _record(files: dict[str, bytes], record: str) -> bytes:
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             rows.append(f"{path},sha256={digest},{len(data)}\n")
     return "".join([*rows, f"{record},,\n"]).encode()
+
+
+def iso_time(epoch: int) -> str:
+    """A time as text, such as 2026-11-28T22:00:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
 
 
 def sha256(file: Path) -> str:

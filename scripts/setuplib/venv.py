@@ -15,7 +15,7 @@ from setuplib.console import Console, SetupError
 from setuplib.process import Runner, full_disk
 
 _NOTES = places.VENV / "localagent-setup.json"
-_SOURCE_ONLY = "drain3"
+SOURCE_ONLY = "drain3"
 """The package without a wheel: pure Python, which setuptools builds in a second."""
 
 # No version check, no questions.
@@ -54,7 +54,7 @@ def install_locked(console: Console, runner: Runner, names: Sequence[str]) -> No
     with console.step("packages", "downloading and installing") as result:
         command = [places.PYTHON, *PIP, "install", "--require-hashes", "--no-deps"]
         command += ["--progress-bar", "off", "--no-build-isolation", "--only-binary", ":all:"]
-        command += ["--no-binary", _SOURCE_ONLY]
+        command += ["--no-binary", SOURCE_ONLY]
         collected: list[str] = []
 
         def show(line: str) -> None:
@@ -66,8 +66,9 @@ def install_locked(console: Console, runner: Runner, names: Sequence[str]) -> No
 
         failed = "the packages that localagent needs could not be installed"
         for file in todo:  # one after another: build.txt has what builds a package of runtime.txt
-            files = ["--requirement", file]
-            runner.must([*command, *files], places.environment(), failed, on_line=show)
+            runner.must(
+                [*command, "--requirement", file], places.environment(), failed, on_line=show
+            )
             note(file.name, _hash(file))
         result.append(f"{len(collected)} packages, locked by hash")
 

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Install this bundle without a network, a compiler or root: sh install.sh [--prefix FOLDER] [--python PROGRAM]
+# Install this bundle without a network, a compiler or root: sh install.sh [--prefix FOLDER] [--python PROGRAM] [--no-models]
 # Later: sh install.sh --rollback | --uninstall [--prefix FOLDER]. Run verify.sh first.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-prefix=$HOME/.local/opt/localagent python= action=install
+prefix=${HOME:-}/.local/opt/localagent python= action=install models=yes
 while [ $# -gt 0 ]; do
   case $1 in
     --prefix) prefix=$2; shift ;;
     --python) python=$2; shift ;;
+    --no-models) models=no ;;
     --rollback|--uninstall) action=${1#--} ;;
-    *) echo "usage: sh install.sh [--prefix FOLDER] [--python PROGRAM] [--rollback | --uninstall]" >&2; exit 2 ;;
+    *) echo "usage: sh install.sh [--prefix FOLDER] [--python PROGRAM] [--no-models] [--rollback | --uninstall]" >&2; exit 2 ;;
   esac
   shift
 done
@@ -48,7 +49,7 @@ fi
 if [ -L "$prefix/current" ] && [ "$(readlink "$prefix/current")" != "$version" ]; then ln -sfn "$(readlink "$prefix/current")" "$prefix/previous"; fi
 use "$version"
 mkdir -p "$prefix/bin" && ln -sfn ../current/bin/localagent "$prefix/bin/localagent"
-while read -r id file; do
+[ $models = no ] || while read -r id file; do
   "$target/bin/localagent" models fetch "$id" --from "$here/models/$file"
 done < "$here/models/list.txt"
 echo "installed localagent $version: $prefix/bin/localagent"

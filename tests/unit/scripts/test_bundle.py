@@ -93,6 +93,14 @@ def test_requirements_have_markers_and_the_hashes_of_the_wheels(load: Load, tmp_
     ]
 
 
+def test_a_package_without_a_wheel_is_built_apart(load: Load) -> None:
+    lock = "# note\na==1 \\\n    --hash=x\nb==2 \\\n    --hash=y\nb-c==3 \\\n    --hash=z\n"
+    assert load("wheels").split(lock, "b") == (
+        "# note\na==1 \\\n    --hash=x\nb-c==3 \\\n    --hash=z\n",
+        "b==2 \\\n    --hash=y\n",
+    )
+
+
 def test_an_archive_has_plain_files_and_a_sorted_manifest(load: Load, tmp_path: Path) -> None:
     archive = load("archive")
     tree = tmp_path / "tree"
@@ -124,3 +132,21 @@ def test_a_signature_needs_tool_and_key(load: Load, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         load("main").parse(["--sign", "openssl"])
     assert "--sign and --key belong together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["deb", "rpm"])
+def test_a_package_has_every_file_with_one_time(kind: str, load: Load, tmp_path: Path) -> None:
+    for name in ("install.sh", "wheels/localagent-1.2-py3-none-any.whl", "docs/adr/0001-a.md"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    settings = load("packages").settings(tmp_path, kind, EPOCH)
+    assert (settings["version"], settings["mtime"]) == ("1.2", "2023-11-14T22:13:20Z")
+    assert [each["dst"] for each in settings["contents"]] == [
+        "/opt/localagent/bundle/docs/adr/0001-a.md",
+        "/opt/localagent/bundle/install.sh",
+        "/opt/localagent/bundle/wheels/localagent-1.2-py3-none-any.whl",
+        *("/etc/localagent/policy.toml.example", "/usr/bin/localagent"),
+    ]
+    assert {each["file_info"]["mtime"] for each in settings["contents"]} == {settings["mtime"]}
+    assert all(Path(script).is_file() for script in settings["scripts"].values())
