@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from heapq import merge
 from pathlib import Path
 from typing import BinaryIO, cast
 
+QUESTION = "What broke first, when, and what did it affect?"
 KINDS = ("disk", "memory", "config", "certificate", "lock")
 DAY = datetime(2026, 11, 27, tzinfo=UTC)
 _HOURS = 14
@@ -342,3 +344,27 @@ _FORMS = {
     **dict.fromkeys(("sshd", "cron", "systemd", "postgres"), _syslog),
 }
 _SUFFIXES = {"kernel": ".export", "nginx": ".log.gz", "postgres": ".log.gz"}
+
+
+def judged(folder: Path, truth: Truth, data: dict) -> dict:
+    """Whether the cause and its minute are right, and whether all quotes stand in the logs."""
+    cause = (data["incident"] or {}).get("cause") or {}
+    text = "\n".join(_lines(folder / name) for name in data["files"])
+    events = [*data["incident"]["candidates"], *data["incident"]["course"]] if cause else []
+    quotes = [event["text"] for event in events]
+    answer = data.get("answer", "")
+    quotes += [m[1] or m[2] for m in re.finditer(r"`([^`\n]+)`|\"([^\"\n]+)\"", answer)]
+    true = all(_stands(quote, text) for quote in quotes)
+    right = cause.get("minute") == truth.minute and truth.text in cause.get("text", "")
+    row = {"kind": truth.kind, "right": right, "quotes": true, "minute": truth.minute}
+    return {**row, "cause": cause.get("text", "")[:120], "answer": answer}
+
+
+def _stands(quote: str, text: str) -> bool:
+    """Whether a quote stands in the logs; a line of a journald export without its head does."""
+    return quote in text or quote.partition("kernel: WARNING ")[2] in text
+
+
+def _lines(path: Path) -> str:
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()

@@ -10,7 +10,6 @@ import argparse
 import gzip
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,7 @@ import psutil
 from rows import HALVES, REPO, machine, write_row
 
 sys.path.insert(0, str(REPO / "scripts"))
-from incident_logs import KINDS, Truth, write
-
-QUESTION = "What broke first, when, and what did it affect?"
+from incident_logs import KINDS, QUESTION, judged, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,27 +110,3 @@ def _incidents(options: argparse.Namespace) -> int:
     total = options.incidents
     print(f"first cause and its minute right: {right} of {total}; all quotes true: {exact}")
     return 0
-
-
-def judged(folder: Path, truth: Truth, data: dict) -> dict:
-    """Whether the cause and its minute are right, and whether all quotes stand in the logs."""
-    cause = (data["incident"] or {}).get("cause") or {}
-    text = "\n".join(_lines(folder / name) for name in data["files"])
-    events = [*data["incident"]["candidates"], *data["incident"]["course"]] if cause else []
-    quotes = [event["text"] for event in events]
-    answer = data.get("answer", "")
-    quotes += [m[1] or m[2] for m in re.finditer(r"`([^`\n]+)`|\"([^\"\n]+)\"", answer)]
-    true = all(_stands(quote, text) for quote in quotes)
-    right = cause.get("minute") == truth.minute and truth.text in cause.get("text", "")
-    row = {"kind": truth.kind, "right": right, "quotes": true, "minute": truth.minute}
-    return {**row, "cause": cause.get("text", "")[:120], "answer": answer}
-
-
-def _stands(quote: str, text: str) -> bool:
-    """Whether a quote stands in the logs; a line of a journald export without its head does."""
-    return quote in text or quote.partition("kernel: WARNING ")[2] in text
-
-
-def _lines(path: Path) -> str:
-    data = path.read_bytes()
-    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()

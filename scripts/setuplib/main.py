@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from setuplib import demo, gpu, host, llama, model, places, venv
+from setuplib import demo, gpu, host, incident, llama, model, places, venv
 from setuplib.console import Console, SetupError, duration
 from setuplib.process import Runner, foreground, full_disk
 
@@ -132,6 +132,8 @@ def _bundle(console: Console, arguments: list[str]) -> int:
 def _demo(console: Console, arguments: list[str]) -> int:
     kind, options = gpu.take(arguments)
     setup(console, ["build", "runtime", "test"], engine=True, kind=kind)
+    if options[:1] == ["incident"]:
+        return incident.run(console, options[1:])
     return demo.run(console, options)
 
 
