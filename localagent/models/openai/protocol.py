@@ -8,6 +8,7 @@ a server leaves out are None or empty.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +22,7 @@ from localagent.models.chat_templates.form import TemplateForm, Variable
 from localagent.models.openai.messages import chat_messages
 from localagent.models.openai.software import Software
 from localagent.models.server.request import RequestTarget, limit, thinks
-
-_PREFIX_TOKENS = 64  # tokens that the beginning of a reply may have
+from localagent.models.server.tokens import FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _infill(
 def _sampling(target: OpenAiTarget, request: Request) -> dict[str, Any]:
     room = limit(target, request)
     if request.reply_start and target.software.prefill == "grammar":
-        room += _PREFIX_TOKENS
+        room += math.ceil(len(request.reply_start.encode()) / FIRST) + 2
     values: dict[str, Any] = {
         "max_tokens": room,
         "temperature": request.temperature,

@@ -97,7 +97,8 @@ class ReplyReader:
         self._bytes += len(said.encode("utf-8", "replace"))
         self._same = self._same + 1 if said.strip() == self._last and said else 0
         self._last = said.strip()
-        most = limit(self._target, self._request)
+        # A server may repeat the beginning of the reply, by a token for each letter at most.
+        most = limit(self._target, self._request) + len(self._request.reply_start)
         # One piece a token, one for the end, and a few more from parsers on the way.
         if self._pieces > 2 * most + 16 or self._bytes > _BYTES * (most + 16):
             raise ServerError(

@@ -41,7 +41,10 @@ pytestmark = [
         reason="the server's packages are missing: pip install llama-cpp-python[server]",
     ),
 ]
-ASK = Request((Message("user", "Say something."),), max_tokens=400)
+# The server holds back bytes that are no text yet, so the reply is letters.
+LETTERS = "root ::= [a-z]+"
+ASK = Request((Message("user", "Say something."),), max_tokens=40, grammar=LETTERS)
+LONG = Request(ASK.prompt, max_tokens=2000, grammar=LETTERS)
 
 
 class Server:
@@ -107,15 +110,14 @@ def test_scanned_pinned_asked_cancelled_killed_restarted_and_refused(
     model = open_model(entry, Settings())
     try:
         first = list(model.generate(ASK))
-        assert text(first)
-        assert list(model.generate(ASK))[1:] != []
+        assert text(first).isalpha()
         choice = Request(ASK.prompt, max_tokens=8, choices=("yes", "no"))
         assert text(list(model.generate(choice))) in ("yes", "no")
         begun = Request(ASK.prompt, max_tokens=20, reply_start="1.")
         assert not text(list(model.generate(begun))).startswith("1.")
 
         chunks = []
-        for chunk in model.generate(ASK):
+        for chunk in model.generate(LONG):
             chunks.append(chunk)
             if isinstance(chunk, Text):
                 model.cancel()
@@ -123,11 +125,11 @@ def test_scanned_pinned_asked_cancelled_killed_restarted_and_refused(
         assert chunks[-1].reason == "cancelled"
 
         with pytest.raises(WorkerDied):
-            for chunk in model.generate(ASK):
+            for chunk in model.generate(LONG):
                 if isinstance(chunk, Text):
                     server.kill()
         server.start()
-        assert text(list(model.generate(ASK)))
+        assert text(list(model.generate(ASK))).isalpha()
 
         data = bytearray(server.model.read_bytes())
         data[-1] ^= 1
@@ -154,7 +156,9 @@ def test_a_whole_turn(server: Server, workspace_dir: Path, planner: str) -> None
     with open_session(*given, model) as session:
         events = list(session.run("Fix calc.py so that the tests in calc_test.py pass"))
     assert isinstance(events[-1], TurnFinished)
-    assert events[-1].outcome != "solved"
     replies = [event for event in events if isinstance(event, ModelReplied)]
     assert any(reply.completion_tokens for reply in replies), [type(e).__name__ for e in events]
-    assert (workspace_dir / "calc.py").read_bytes() == before
+    # The search finds the fix without the model.
+    solved = events[-1].outcome == "solved"
+    assert solved is (planner == "workflow")
+    assert ((workspace_dir / "calc.py").read_bytes() == before) is not solved

@@ -122,6 +122,14 @@ def test_the_beginning_of_a_reply(server: OpenAiServer, opened: Opener, software
         assert body["grammar"] == 'root ::= "```py\\n" reply\nreply ::= [^\\x00]*'
 
 
+def test_a_long_beginning_is_no_babble(server: OpenAiServer, opened: Opener) -> None:
+    server.software = "llama-cpp-python"
+    start = "x" * 40
+    server.answer = lambda body: " ".join([start, *("word" for _ in range(50))])
+    reply = text(ask(opened(add(server)), Request(ASK.prompt, max_tokens=1, reply_start=start)))
+    assert reply.startswith(" word")
+
+
 def test_the_middle_of_a_file(server: OpenAiServer, opened: Opener) -> None:
     server.answer = lambda body: "return 1"
     model = opened()
