@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localagent.cli import advise
 from localagent.cli.options import add_command, add_command_group, add_json
 from localagent.cli.output import CliResult, error_output, text_result
 from localagent.core.errors import RefusedError, UsageError
@@ -46,6 +47,7 @@ examples:
   localagent models fetch qwen2.5-coder-0.5b-instruct
   localagent models fetch --from /media/usb
   localagent models scan
+  localagent models advise
   localagent models add ~/models/another.gguf
   localagent models add --ollama qwen2.5-coder:7b
   localagent models add --server http://127.0.0.1:8080 qwen3-coder
@@ -126,6 +128,7 @@ def register(commands: Commands) -> None:
         "folders", metavar="FOLDER", nargs="*", type=Path, help="also search this folder or file"
     )
     add_json(action)
+    advise.register(actions)
     action = add_command(actions, "use", "make a model the default", use)
     action.add_argument("id", metavar="ID", help=_ID)
     action = add_command(

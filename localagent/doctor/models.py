@@ -11,6 +11,7 @@ from localagent.doctor.report import DoctorProblem, Section
 from localagent.egress import lock as egress
 from localagent.models import gguf, verify_on_server
 from localagent.models.catalog import lock, verification
+from localagent.models.catalog.advice import recorded_speed
 from localagent.models.catalog.lock import ModelEntry
 from localagent.models.llamacpp.hardware import Gpu, gigabytes
 from localagent.models.llamacpp.memory_plan import MemoryPlan, plan_for_file
@@ -98,7 +99,11 @@ def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fata
         return Section(name, tuple(lines), (problem,), data)
     except (ModelLoadError, ModelFileError) as error:
         return Section(name, tuple(lines), (DoctorProblem(error.message, error.hint, fatal),), data)
-    return Section(name, (*lines, *found.reasons), (), {**data, "plan": asdict(found)})
+    if speed := recorded_speed(entry.pin):
+        said = f"reads {speed.reading:.0f}, writes {speed.writing:.0f} tokens/s"
+        lines.append(f"measured on {speed.day}: {said} (localagent models advise)")
+    more = {"plan": asdict(found), "speed": speed and asdict(speed)}
+    return Section(name, (*lines, *found.reasons), (), {**data, **more})
 
 
 def _pins(entry: ModelEntry) -> tuple[str, str]:
