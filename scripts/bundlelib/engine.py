@@ -23,6 +23,8 @@ TARGET = "x86_64-linux-gnu.2.28"
 TAG = "manylinux_2_28_x86_64"
 CMAKE = (
     *("-DGGML_NATIVE=OFF", "-DGGML_BACKEND_DL=ON", "-DGGML_CPU_ALL_VARIANTS=ON"),
+    # Symbols for debuggers would make the plug-ins five times as large.
+    *("-DCMAKE_SHARED_LINKER_FLAGS=-s", "-DCMAKE_MODULE_LINKER_FLAGS=-s"),
     "-DGGML_OPENMP=OFF",  # not every system has libgomp, and llama.cpp has threads of its own
 )
 

@@ -248,6 +248,16 @@ def find_gpus(folder: Path) -> tuple[Gpu, ...]:
         return ()
 
 
+def load_plugins(folder: Path) -> None:
+    """Load the plug-ins in `folder`; of those for processors, llama.cpp takes the fastest here.
+
+    A library that was compiled for one processor has no plug-ins. Raises OSError.
+    """
+    if any(folder.glob("libggml-cpu-*.so")):
+        ggml = ctypes.CDLL(str(folder / _LIBRARIES.get(sys.platform, "libggml.so")))
+        ggml.ggml_backend_load_all_from_path(os.fsencode(folder))
+
+
 def cpu_buffer_type(folder: Path) -> int:
     """The llama.cpp library's handle of the machine's memory, for weights to be kept there.
 

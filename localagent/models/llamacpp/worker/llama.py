@@ -23,6 +23,7 @@ from localagent.models.llamacpp.hardware import (
     cpu_buffer_type,
     find_gpus,
     gigabytes,
+    load_plugins,
     physical_cores,
 )
 from localagent.models.llamacpp.memory_plan import cache_bytes, cells, sequences
@@ -59,9 +60,10 @@ class LlamaLibrary:
         # The library stores the bare pointer only, so this object holds the callback.
         self._log = llama_cpp.llama_log_callback(self._on_log)
         llama_cpp.llama_log_set(self._log, ctypes.c_void_p(0))
-        # A library that is built as plug-ins searches them in the current folder too.
         self._folder = Path(llama_cpp.__file__).parent / "lib"
+        # A library that is built as plug-ins searches them in the current folder too.
         os.chdir(self._folder)
+        load_plugins(self._folder)
         llama_cpp.llama_backend_init()
         self.gpus = find_gpus(self._folder)
 
