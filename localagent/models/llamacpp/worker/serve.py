@@ -207,7 +207,7 @@ def _without_sockets() -> bool:
     from localagent.linux import seccomp
 
     try:
-        return seccomp.install(seccomp.offline_program()) == 0
+        return seccomp.install(seccomp.egress_program(tcp=False, alone=True)) == 0
     except OSError:
         return False
 
