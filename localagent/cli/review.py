@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Review a diff. The linters and type checkers that the project configures run on
-both sides, in the sandbox; only new findings count. Then the model answers
-questions about each hunk. No finding is on a line that the diff does not add."""
+both sides, in the sandbox; only new findings count. With --ask the model answers
+questions about each hunk, too. Every finding is on a line that the diff adds."""
 _EPILOG = """\
 examples:
   localagent review                    what is not committed yet
   localagent review main...            this branch, since it left main
-  localagent review HEAD~3..HEAD --no-model --fail-on warning
-  localagent review main... --sarif review.sarif
+  localagent review HEAD~3..HEAD --fail-on warning
+  localagent review main... --ask --sarif review.sarif
 
-A small model misses mistakes and reports some that are none: its findings have
-a low confidence and the level warning, so the default --fail-on error leaves
-the decision to the linters. Files that may hold secrets are left out.
+A small model hardly tells a mistake from a change: its findings have a low
+confidence and the level warning, so the default --fail-on error leaves the
+decision to the linters. Files that may hold secrets are left out.
 
 exit codes: 0 nothing at or above --fail-on, 1 a finding at or above it
 """
@@ -55,7 +55,9 @@ def register(commands: Commands) -> None:
         default="",
         help="A..B, A...B, or A for A to the work tree (default: HEAD to the work tree)",
     )
-    parser.add_argument("--no-model", action="store_true", help="run only the linters")
+    parser.add_argument(
+        "--ask", action="store_true", help="also ask the model about each hunk, half a minute each"
+    )
     parser.add_argument(
         "--fail-on",
         metavar="LEVEL",
@@ -78,7 +80,7 @@ def execute(args: argparse.Namespace) -> CliResult:
     project = Project.open(args.directory, {"model": args.model, "project_files": "never"})
     review = DiffReview.open(project, args.range)
     findings = review.lint()
-    if not args.no_model and review.hunks:
+    if args.ask and review.hunks:
         findings += _ask(args, project, review)
     for text in review.warnings:
         note(text)

@@ -35,7 +35,7 @@ def test_only_new_findings_on_added_lines_count(tmp_path: Path) -> None:
     replies.write_text(
         '--- reply when = "moved"\nno\n--- reply\nyes\n--- reply\n18: g fails.\n--- reply\nyes'
     )
-    done = run_in(tmp_path, "review", "--json", "--scripted", str(replies))
+    done = run_in(tmp_path, "review", "--ask", "--json", "--scripted", str(replies))
     assert done.returncode == 1, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(f["rule"], f["level"], f["line"], f["confidence"]) for f in found] == [

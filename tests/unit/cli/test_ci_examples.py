@@ -40,9 +40,9 @@ def test_an_example_begins_with_its_purpose_and_names_no_secret(path: Path) -> N
 
 def test_pre_commits_review_parses() -> None:
     text = (FOLDER / "pre-commit.yaml").read_text(encoding="utf-8")
-    line = re.search(r"entry: localagent (review .*)$", text, re.M)
+    line = re.search(r"entry: localagent (review.*)$", text, re.M)
     assert line is not None
-    assert build_parser().parse_args(shlex.split(line[1])).no_model
+    assert build_parser().parse_args(shlex.split(line[1])).fail_on == "error"
 
 
 def test_pre_commits_hook_gives_git_hooks_arguments() -> None:
