@@ -28,7 +28,9 @@ _LINE = 160
 _LATER = 8
 _QUOTE = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”")
 _FACT = re.compile(r"\b\d{1,2}:\d\d\b|[\w./-]+\.(?:log|gz|export|json|txt)\b(?::\d+)?")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"“*-])|\n+")
+SENTENCE = re.compile(r"[.!?]\s+|\n+")
+"""The end of a sentence."""
+
 _ABOUT_CAUSE = re.compile(
     r"\b(?:first|causes?d?|why|br(?:oke|eak)|happen|incident|outage|root|wrong|went|start|began)",
     re.IGNORECASE,
@@ -69,7 +71,7 @@ def answer_question(
         text = explain_prompt(prompts, incident, question)
     request = Request((Message("user", text),), max_tokens=_ANSWER_TOKENS)
     reply = ask_once(model, prompts, "logs-answer", request, seconds, record)
-    return LogAnswer(verified(reply, text), incident)
+    return LogAnswer(verified(reply, text).strip(), incident)
 
 
 def choice_prompt(prompts: Prompts, incident: Incident) -> str:
@@ -127,8 +129,11 @@ def _as_prompt(parts: Iterable[LogSection]) -> str:
 def verified(answer: str, prompt: str) -> str:
     """The sentences of `answer` whose quotes, times and places all stand in `prompt`."""
     flat = " ".join(prompt.split())
-    kept = [s.strip() for s in _SENTENCE.split(answer.strip()) if s.strip() and _holds(s, flat)]
-    return "\n".join(kept)
+    pieces, at = [], 0
+    for end in (*(match.end() for match in SENTENCE.finditer(answer)), len(answer)):
+        pieces.append(answer[at:end])
+        at = end
+    return "".join(piece for piece in pieces if _holds(piece, flat))
 
 
 def _holds(sentence: str, prompt: str) -> bool:

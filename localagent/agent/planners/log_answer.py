@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from functools import partial
 
 from localagent.agent.limits import LOOP
-from localagent.agent.log_questions import verified
+from localagent.agent.log_questions import SENTENCE, verified
 from localagent.agent.model_calls import ask
 from localagent.agent.planners.base import Result
+from localagent.agent.planners.citations import checked
 from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Turn
 from localagent.core.errors import OutsideWorkspace, WorkspaceError
@@ -44,7 +46,8 @@ def answer_from_logs(turn: Turn, paths: list[str]) -> Generator[Event, None, Res
     text = prompts.render("logs/answer", digest=digest.for_model, question=question)
     messages = (Message("user", text),)
     request = Request(messages, max_tokens=LOOP.answer_tokens, seed=turn.request.seed)
-    reply = yield from ask(turn, "answer", request)
-    answer = verified(reply.text, text) or digest.for_model
+    check = partial(verified, prompt=text)
+    reply = yield from checked(ask(turn, "answer", request), check, SENTENCE)
+    answer = reply.text.strip() or digest.for_model
     yield MessageAdded("assistant", answer)
     return Result("answered", answer)

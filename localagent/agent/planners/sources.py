@@ -56,6 +56,12 @@ def sources_of(
     return [text for _, text, _ in sorted(matches)][: LOOP.places]
 
 
+def best_source(parts: Sequence[Part]) -> list[str]:
+    """The start of the most useful excerpt, for an answer that names no code that it read."""
+    paths = [f"{part.path}:{part.lines[0][0]}" for part in parts if part.path and part.lines]
+    return paths[-1:]
+
+
 def _names(answer: str) -> dict[str, int]:
     """The names in an answer, each with the position of its first mention."""
     found: dict[str, int] = {}

@@ -20,8 +20,9 @@ from localagent.agent.limits import LOOP, SEARCH
 from localagent.agent.model_calls import ask, choose
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
+from localagent.agent.planners.citations import Citations, checked
 from localagent.agent.planners.log_answer import answer_from_logs, log_paths
-from localagent.agent.planners.sources import sources_of
+from localagent.agent.planners.sources import best_source, sources_of
 from localagent.agent.repair.candidates import Candidate, most_pass
 from localagent.agent.repair.false_passes import is_untested
 from localagent.agent.repair.file_searches import search_files
@@ -205,10 +206,12 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
         fixed=1,
         continues=True,
     )
-    reply = yield from ask(turn, "answer", request)
+    citations = Citations(prompt.parts, turn.services.index.files())
+    reply = yield from checked(ask(turn, "answer", request), citations.correct)
     text = reply.text.strip()
     yield prompt.answer_event(text, reply.thought)
     named_places = sources_of(text, prompt.parts, turn.services.index.symbols)
+    named_places = named_places or best_source(prompt.asked.parts)
     return Result("answered", text, sources=tuple(named_places))
 
 
