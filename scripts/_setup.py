@@ -1,4 +1,4 @@
-"""Entry of scripts/demo, scripts/test and scripts/check: `python _setup.py COMMAND [ARGUMENTS]`.
+"""Entry of demo, test, check and bundle in scripts: `python _setup.py COMMAND [ARGUMENTS]`.
 
 Any Python 3 can read this file, so that it can name the required version.
 """

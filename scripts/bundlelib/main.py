@@ -17,16 +17,19 @@ from setuplib.process import Runner
 from bundlelib import archive, contents, engine, packages, sbom, signature, tools, wheels
 
 PYTHONS = ("3.11", "3.12", "3.13")
+_DESCRIPTION = "Make one archive with all that a machine without a network needs."
 SITE = Path(__file__).parent / "site"
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of `scripts/bundle`."""
-    parser = argparse.ArgumentParser("scripts/bundle", description=__doc__)
+    parser = argparse.ArgumentParser("scripts/bundle", description=_DESCRIPTION)
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder (default: dist)")
     parser.add_argument("--model", action="append", help="a model's id; none: no model")
     parser.add_argument("--python", action="append", choices=PYTHONS, help="default: all three")
-    parser.add_argument("--package", action="append", choices=packages.KINDS, help="also make")
+    parser.add_argument(
+        "--package", action="append", choices=packages.KINDS, help="also make this package"
+    )
     parser.add_argument("--sign", choices=tuple(signature.TOOLS), help="needs --key")
     parser.add_argument("--key", help="the site's private key: a file, or for gpg a key's name")
     found = parser.parse_args(arguments)

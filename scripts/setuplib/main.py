@@ -181,7 +181,7 @@ def _check(console: Console, arguments: list[str]) -> int:
         ("format", [python, "-m", "ruff", "format", "--check", "."]),
         ("lint", [python, "-m", "ruff", "check", "."]),
         ("types", [python, "-m", "mypy"]),
-        ("types of the setup", [python, "-m", "mypy", "-p", "setuplib"]),
+        ("types of the setup", [python, "-m", "mypy", "-p", "setuplib", "-p", "bundlelib"]),
         ("help texts and settings in the docs", [python, "scripts/update-docs", "--check"]),
         ("unit tests", tests),
     ]
