@@ -75,6 +75,17 @@ class Ingredients:
         return found
 
     @cached_property
+    def last_arguments(self) -> dict[tuple[str, int], list[str]]:
+        """The short last arguments of calls, by the function's name and the arguments before."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for call in self._calls:
+            if call.args and isinstance(call.args[-1], ast.Constant | ast.Name | ast.Tuple):
+                values = found.setdefault((call_name(call), len(call.args) - 1), [])
+                value = ast.unparse(call.args[-1])
+                values += [value] if value not in values else []
+        return found
+
+    @cached_property
     def methods(self) -> list[str]:
         """The methods that the file calls without arguments, the most frequent first."""
         calls = (node for node in self._calls if not node.args and not node.keywords)

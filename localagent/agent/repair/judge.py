@@ -168,8 +168,8 @@ def _judge(
 def _known_result(s: SearchState, text: str) -> CheckResult | None:
     """The result of the text that the fork server runs, if `text` is no better in a fork.
 
-    It fails in the same way, or it breaks as many tests as it fixes. If the check is slow, it is no
-    better either if it fixes no test. None if no server runs, or if a real check has to decide.
+    It fails in the same way. Or the fork runs the user's text, and `text` fixes no test, but breaks
+    some or has a slow check. None if no server runs, or if a real check has to decide.
     """
     fork = s.problem.forks.running if s.problem.forks is not None else None
     before = s.text_of(fork.base) if fork is not None else None
@@ -178,9 +178,9 @@ def _known_result(s: SearchState, text: str) -> CheckResult | None:
     start = time.monotonic()
     for verdict in fork.judge(s.problem.path, before, [text]):
         slow = fork.base.seconds > FORKS.slow_check_seconds
-        gains = len(verdict.fixed) - len(verdict.broken)
-        broke = verdict.judged and (bool(verdict.broken) or slow) and gains <= 0
-        if verdict.same or broke:
+        is_first = fork.base is s.problem.start and verdict.judged
+        no_better = is_first and not verdict.fixed and (slow or bool(verdict.broken))
+        if verdict.same or no_better:
             return replace(fork.base, seconds=time.monotonic() - start, output="")
     return None
 

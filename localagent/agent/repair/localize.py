@@ -1,8 +1,8 @@
 """Fault localization: find the files to change and their suspicious lines.
 
-Files that the task names come first, then the files of the most suspicious functions and other
-files that failing tests ran. Next come files in tracebacks, files that failing tests import, and
-the index's hits for the task.
+Files that the task names come first, then modules that lack a name, then the files of the most
+suspicious functions and other files that failing tests ran. Next come files in tracebacks, files
+that failing tests import, and the index's hits for the task.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.limits import SEARCH
+from localagent.agent.repair.missing_names import missing_names
 from localagent.agent.repair.suspects import Evidence, Suspect, rank_functions, suspicion
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_data, is_docs, is_test
@@ -106,7 +107,8 @@ def targets(
         return sources
     if named and start is None:
         return list(named)  # "add a test for X to test_x.py", "fix the typo in README.md"
-    ranked = [suspect.symbol.path for suspect in functions]
+    ranked = [missing.path for missing in missing_names(start, turn.services.index.files())]
+    ranked += [suspect.symbol.path for suspect in functions]
     ranked += [*_executed(start), *_traceback_files(turn, start), *_imported(turn, start)]
     ranked += [h.path for h in turn.services.index.search(_query(turn, start), SEARCH.index_hits)]
     return [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)] or list(named)

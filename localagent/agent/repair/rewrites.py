@@ -158,6 +158,9 @@ def _added_arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
         yield added(4, f"{unused}={unused}")
     if name == "next" and len(values) == 1:
         yield added(4, "None")
+    given_elsewhere = line.ingredients.last_arguments.get((name, len(node.args)), [])
+    if not node.keywords:
+        yield from (added(5, value) for value in given_elsewhere)
     given = {keyword.arg for keyword in node.keywords}
     for keyword, known in line.ingredients.keywords.get(name, {}).items():
         if keyword not in given:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Strategy
+from localagent.agent.repair.missing_names import missing_names
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.strategies.alternatives import alternatives
 from localagent.agent.repair.strategies.body import body
@@ -63,6 +64,12 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
         return Schedule([new_function, *writes])
     if not problem.language.can("structural_edit"):
         return Schedule([whole_file, whole_file_again], anew=[whole_file_cases])
+    if missing_names(problem.start, [problem.path]):  # tests come before the code that they test
+        return Schedule(
+            [new_function, mutate, whole_file, mutate, body],
+            [guided_mutation, infill, body, mutate, crossover],
+            [] if long else [whole_file_again, whole_file_cases],
+        )
     changes: list[Strategy] = [guided_mutation, mutate, quick_infill, alternatives]
     if problem.has_forks:  # a small change costs hundredths of a second
         changes = [mutate, guided_mutation, quick_infill, alternatives]

@@ -239,6 +239,7 @@ def test_an_argument_of_another_call_is_added() -> None:
         ("def f(a, b):\n    return g(a)\n", 2, Hints(), "    return g(a, b=b)"),
         ("def f(a):\n    b = g(a)\n    return None\n", 3, Hints(), "    return bytes(b)"),
         ("def f(a):\n    return next(a)\n", 2, Hints(), "    return next(a, None)"),
+        ("def f(a):\n    g(a)\n\ndef h(b): g(b, int)\n", 2, Hints(), "    g(a, int)"),
         ("def f(a):\n    return a == 7\n\nLIMIT = 4711\n", 2, Hints(), "    return a == 4711"),
         (
             "def f(a):\n    return a.sub('x')\n\ndef g(b): return b.startswith('y')\n",

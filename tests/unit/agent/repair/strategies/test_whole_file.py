@@ -140,6 +140,17 @@ def test_a_step_s_new_function_is_added(tmp_path: Path) -> None:
     assert list(new_function(turn, problem, board)) == [], "it is there already"
 
 
+def test_a_function_that_failing_tests_miss_is_added(tmp_path: Path) -> None:
+    turn, problem, board = problem_in(tmp_path)
+    turn.request = replace(turn.request, prompt="make the new tests pass")
+    misses = replace(FAILS[0], message="AttributeError: module 'calc' has no attribute 'half'")
+    problem = replace(problem, start=replace(START, tests=(misses,)))
+    (draft,) = next(new_function(turn, problem, board))
+    assert draft.request is not None
+    assert draft.request.reply_start == "```python\ndef half("
+    assert schedule_for(problem, is_step=False).first[0] is new_function
+
+
 @pytest.mark.parametrize(
     ("path", "lines", "passed", "is_step", "first"),
     [
