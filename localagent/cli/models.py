@@ -146,7 +146,7 @@ def list_models(_args: argparse.Namespace) -> CliResult:
         (
             "*" if row.default else " ",
             row.entry.id,
-            size(row.entry.bytes) if row.entry.bytes else "-",
+            size(row.entry.all_bytes) if row.entry.bytes else "-",
             _state(row),
         )
         for row in models
@@ -177,6 +177,7 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         if entry.file
         else [("name", row.place), ("digest", entry.digest)]
     )
+    pinned += [(part.file, f"{part.bytes:,} bytes, sha256 {part.sha256}") for part in entry.parts]
     reports = [f"{key} {value}" for key, value in entry.report.items()]
     pinned += [("the server reports", ", ".join(reports))] if reports else []
     return [

@@ -80,7 +80,7 @@ def _model(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...], *, fata
         data["chat_template_sha256"] = entry.chat_template_sha256
         return Section(name, (line, *_pins(entry)), (), data)
     state, path = verification.state(entry), verification.location(entry)
-    lines = [f"{path} ({gigabytes(entry.bytes)}): {_STATES[state]}", *_pins(entry)]
+    lines = [f"{path} ({gigabytes(entry.all_bytes)}): {_STATES[state]}", *_pins(entry)]
     data = {
         "id": entry.id,
         "backend": entry.backend,
@@ -116,7 +116,7 @@ def _pins(entry: ModelEntry) -> tuple[str, str]:
 def _plan(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...]) -> MemoryPlan:
     profile = entry.profile.profile()
     return plan_for_file(
-        verification.location(entry),
+        verification.locations(entry),
         replace(profile, window=settings.window or profile.window),
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
@@ -128,7 +128,7 @@ def _plan(entry: ModelEntry, settings: Settings, gpus: tuple[Gpu, ...]) -> Memor
 def _absent(entry: ModelEntry, state: verification.State, *, fatal: bool) -> DoctorProblem:
     if state == "altered":
         return DoctorProblem(f"the file of {entry.id} is not the pinned one", _verify(entry), fatal)
-    what = f"the model {entry.id} is not on this machine ({gigabytes(entry.bytes)})"
+    what = f"the model {entry.id} is not on this machine ({gigabytes(entry.all_bytes)})"
     if verification.pinned_in_place(entry):
         hint = "restore the file, or pin its new path: localagent models add PATH"
     else:

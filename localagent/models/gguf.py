@@ -31,6 +31,9 @@ MAX_TEXT = 1 << 20
 MAX_ITEMS = 4096
 """Longest list of numbers that is kept; such lists have a number for each layer."""
 
+MAX_PARTS = 512
+"""Most files of one model."""
+
 MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
 
 _CHUNK = 1 << 20
@@ -336,7 +339,8 @@ class Header:
     and the other sizes of its kind. `expert_bytes` are the weights of a mixture of experts.
     `parameters` is the number of weights. `key_length` and
     `value_length` are of one head. `unusable` is the reason why localagent cannot use it, or "".
-    `tools` says whether the chat template has a place for tools.
+    `tools` says whether the chat template has a place for tools. The file is `part` of so many
+    `parts`, from 1; `cut` says that its end is missing.
     """
 
     size: int
@@ -359,6 +363,9 @@ class Header:
     sliding_window: int = 0
     state_bytes: int = 0
     expert_bytes: int = 0
+    part: int = 1
+    parts: int = 1
+    cut: bool = False
     license: str = ""
     chat_template_sha256: str = ""
     tools: bool = False
@@ -446,6 +453,9 @@ def header(raw: RawHeader, size: int) -> Header:
         sliding_window=kept.sliding_window,
         state_bytes=kept.state_bytes,
         expert_bytes=max(0, raw.experts),
+        part=max(_numbers(values, "split.no"), default=0) + 1,
+        parts=max(1, *_numbers(values, "split.count"), 1),
+        cut=size < raw.needs,
         unusable=_unusable(raw, architecture, size),
         license=_text(values, "general.license"),
         chat_template_sha256=text_sha256(template),
@@ -457,10 +467,13 @@ def _unusable(raw: RawHeader, architecture: str, size: int) -> str:
     """The reason why this is no model that writes text, or ""."""
     values = raw.values
     parts = max(_numbers(values, "split.count"), default=0)
+    part = max(_numbers(values, "split.no"), default=0) + 1
     kind = _text(values, "general.type")
     pooling = max(_numbers(values, f"{architecture}.pooling_type"), default=0)
-    if parts > 1:
-        return f"it is one of the {parts} files of a model; merge them with llama-gguf-split"
+    if parts > MAX_PARTS:
+        return f"it has {parts} parts"
+    if part > 1:
+        return f"it is part {part} of {parts} of a model, which begins with part 1"
     if architecture == "clip" or kind == "mmproj":
         return "it reads images for another model (mmproj)"
     if kind not in ("", "model"):
@@ -469,7 +482,7 @@ def _unusable(raw: RawHeader, architecture: str, size: int) -> str:
         return "it makes embeddings and writes no text"
     if not raw.lengths.get(_VOCABULARY):
         return "it has no vocabulary, so it is no language model"
-    if not raw.tensors:
+    if not raw.tensors and parts < 2:
         return "it has no weights"
     if size < raw.needs:
         return "it is cut short: perhaps it is still being downloaded"

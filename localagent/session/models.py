@@ -62,7 +62,7 @@ def open_router(model: Model | Router | None, scripted: Path | None, settings: S
     lock = models_lock.load()
     catalog = {
         entry.id: PinnedModel(
-            model_info(entry, settings), entry.bytes, partial(open_model, entry, settings)
+            model_info(entry, settings), entry.all_bytes, partial(open_model, entry, settings)
         )
         for entry in lock.entries
     }

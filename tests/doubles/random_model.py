@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from gguf_file import pair, tensor
+from gguf_file import pair, tensor, text
 
 _CONTROLS = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 _BYTES = [f"<0x{number:02X}>" for number in range(256)]
@@ -82,11 +82,11 @@ class _InitParameters(ctypes.Structure):
     _fields_ = (("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p))
 
 
-def random_model(folder: Path, architecture: str, **changes: object) -> Path:
-    """Write a model's file into `folder`; `changes` are keys of the architecture."""
+def random_model(folder: Path, architecture: str, *, files: int = 1) -> Path:
+    """Write a model into `folder`, in one file or several; return the path of the first."""
     import llama_cpp as c
 
-    keys = {**_COMMON, **ARCHITECTURES[architecture], **changes}
+    keys = {**_COMMON, **ARCHITECTURES[architecture]}
     values = {"general.architecture": architecture, **_VOCABULARY}
     values |= {f"{architecture}.{key}": value for key, value in keys.items()}
     path = folder / f"{architecture}.gguf"
@@ -115,8 +115,22 @@ def random_model(folder: Path, architecture: str, **changes: object) -> Path:
     assert model, architecture
     c.llama_model_free(model)
     base.gguf_free(metadata)
-    path.write_bytes(_file(values, tensors))
-    return path
+    if files == 1:
+        path.write_bytes(_file(values, tensors))
+        return path
+    path.unlink()
+    for number in range(files):
+        path = folder / f"{architecture}-{number + 1:05d}-of-{files:05d}.gguf"
+        some = dict(list(tensors.items())[number::files])
+        split = pair_of(2, "split.no", number) + pair_of(2, "split.count", files)
+        split += pair_of(5, "split.tensors.count", len(tensors))
+        path.write_bytes(_file({} if number else values, some, split, 3))
+    return folder / f"{architecture}-00001-of-{files:05d}.gguf"
+
+
+def pair_of(kind: int, key: str, value: int) -> bytes:
+    """A key with a number of a given type: 2 has 16 bits, 5 has 32 and a sign."""
+    return text(key) + struct.pack("<IH" if kind == 2 else "<Ii", kind, value)
 
 
 def _base(folder: Path) -> Any:
@@ -132,9 +146,12 @@ def _base(folder: Path) -> Any:
     return base
 
 
-def _file(values: Mapping[str, object], tensors: Mapping[str, Any]) -> bytes:
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
-    head += b"".join(pair(key, value) for key, value in values.items())
+def _file(
+    values: Mapping[str, object], tensors: Mapping[str, Any], more: bytes = b"", keys: int = 0
+) -> bytes:
+    """A file; `more` are further pairs, so many `keys`."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values) + keys)
+    head += b"".join(pair(key, value) for key, value in values.items()) + more
     body = b""
     for name, (shape, data) in tensors.items():
         head += tensor(name, shape, 0, len(body))

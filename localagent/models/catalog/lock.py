@@ -7,6 +7,7 @@ profile, never other bytes. The fields below are the keys of the file; docs/mode
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -128,6 +129,14 @@ class LocalFile(_Strict):
         return value
 
 
+class FilePart(_Strict):
+    """A further file of a model in several files, beside the first one."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_][^/\\\x00-\x1f]{0,199}$")
+    bytes: int = Field(gt=0)
+    sha256: str = Field(pattern=_SHA256)
+
+
 _FORM = TypeAdapter(TemplateForm)
 Source = Annotated[WheelParts | LocalFile, Field(discriminator="kind")]
 
@@ -135,7 +144,8 @@ Source = Annotated[WheelParts | LocalFile, Field(discriminator="kind")]
 class ModelEntry(_Strict):
     """One model, pinned by the keys of its backend; the pins of other backends are "" and 0.
 
-    `file` is the file's name in the model folder, `bytes` its size. `name` and `digest` belong to
+    `file` is the file's name in the model folder, `bytes` its size. `parts` are the further files
+    of a model in several files. `name` and `digest` belong to
     a model in Ollama: the digest is the sha256 of its manifest, which has the hash of every layer.
     `server` is the address of a server with OpenAI's API, and `report` what it says of the model;
     the digest is then the sha256 of the report.
@@ -148,6 +158,7 @@ class ModelEntry(_Strict):
     file: str = Field(default="", pattern=r"^[A-Za-z0-9_][^/\\\x00-\x1f]{0,199}$")
     bytes: int = Field(default=0, gt=0)
     sha256: str = Field(default="", pattern=_SHA256)
+    parts: tuple[FilePart, ...] = Field(default=(), alias="part", strict=False, max_length=512)
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_./][A-Za-z0-9._:/@+-]{0,349}$")
     digest: str = Field(default="", pattern=_SHA256)
     server: str = Field(default="", pattern=r"^(?:https?://[\x21-\x7e]{1,300})?$")
@@ -185,8 +196,25 @@ class ModelEntry(_Strict):
 
     @property
     def pin(self) -> str:
-        """The one hash that pins the model: its file's sha256, or its digest in a server."""
+        """The one hash that pins the model: its file's sha256, or its digest in a server.
+
+        For a model in several files, it is the hash of their hashes.
+        """
+        if self.parts:
+            hashes = " ".join([self.sha256, *(part.sha256 for part in self.parts)])
+            return hashlib.sha256(hashes.encode()).hexdigest()
         return self.sha256 or self.digest
+
+    @property
+    def all_bytes(self) -> int:
+        """The size of all files."""
+        return self.bytes + sum(part.bytes for part in self.parts)
+
+    @property
+    def files(self) -> tuple[ModelEntry, ...]:
+        """This entry, and one for each further file of the model."""
+        changes = [part.model_dump() | {"parts": ()} for part in self.parts]
+        return (self, *(self.model_copy(update=each) for each in changes))
 
 
 class LockFile(_Strict):
@@ -394,7 +422,7 @@ def dump(lock: LockFile) -> str:
     """Return the lock as TOML; `parse` makes an equal value of it."""
     content = lock.model_dump(by_alias=True, exclude_none=True, mode="json")
     for entry in content["model"]:
-        for key in ("file", "bytes", "sha256", "name", "digest", "server", "report"):
+        for key in ("file", "bytes", "sha256", "part", "name", "digest", "server", "report"):
             if not entry[key]:
                 del entry[key]
         if not entry["probe"]:

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from localagent.core.errors import LocalAgentError, ModelLoadError, UsageError
-from localagent.models import gguf
+from localagent.models import gguf, split_files
 from localagent.models.catalog import lock, sources, store, verification
 from localagent.models.catalog.download import OnProgress
-from localagent.models.catalog.lock import LocalFile, Lock, LockFile, ModelEntry, ProfileSpec
+from localagent.models.catalog.lock import (
+    FilePart,
+    LocalFile,
+    Lock,
+    LockFile,
+    ModelEntry,
+    ProfileSpec,
+)
 from localagent.models.catalog.sampling_cards import propose_sampling
 from localagent.models.chat_templates import inspection
 
@@ -27,6 +34,9 @@ if TYPE_CHECKING:
 
 # Models below this many parameters lose a plan of many steps, so the harness plans for them.
 _SMALL = 4e9
+# A conversation of tool calls fills 16,000 tokens. The memory plan shrinks the window of a file
+# where memory is short; a server cannot.
+_REACT_WINDOW = 32_768
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
@@ -92,6 +102,11 @@ def fetch(
         raise UsageError(f"the server {entry.server} keeps {entry.id} itself", "start that server")
     if not entry.file:
         raise UsageError(f"Ollama keeps {entry.id} itself", f"ollama pull {entry.name} fetches it")
+    if entry.parts:
+        raise UsageError(
+            f"{entry.id} has {len(entry.files)} files, which localagent uses in their place",
+            "bring them back, or pin their new place: localagent models add PATH",
+        )
     if given is None and verification.state(entry) in ("installed", "unverified"):
         return verification.path_for(entry, report=report)
     return store.install(entry, sources.source_for(entry, given), report)
@@ -134,24 +149,32 @@ def _place(entry: ModelEntry) -> str:
 def add(path: Path, model_id: str | None = None, report: OnProgress | None = None) -> Added:
     """Pin a GGUF file where it is, in the user's lock, with a proposed profile.
 
+    Of a model in several files, all are pinned, whichever of them `path` is.
+
     A file that the lock knows by its hash gets its place noted instead of a second entry. Raises
     UsageError for a path without a file and for an id that is taken, ModelLoadError for a file that
     is no whole GGUF model.
     """
-    path = path.expanduser().resolve()
+    path = path.expanduser()
+    path, *others = split_files.parts_by_name(path.absolute())
+    path = path if others else path.resolve()
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "give the path of a GGUF file")
     header = _header(path)
     size, sha256 = verification.hash_file(path, report)
+    hashed = [(other.name, *verification.hash_file(other, report)) for other in others]
+    parts = tuple(FilePart(file=name, bytes=size, sha256=digest) for name, size, digest in hashed)
     known = lock.load()
-    twin = next((entry for entry in known.entries if entry.sha256 == sha256), None)
+    twins = (entry for entry in known.entries if (entry.sha256, entry.parts) == (sha256, parts))
+    twin = next(twins, None)
     if twin and verification.state(twin) == "installed":
         return _add_template_pin(twin, header.chat_template_sha256, path)
     here = LocalFile(kind="file", path=str(path))
     if twin:
         entry = twin.model_copy(update={"sources": (here,)})
     else:
-        entry = _file_entry(path, replace(header, size=size), sha256, model_id, known)
+        entry = _file_entry(path, header, sha256, model_id, known)
+        entry = entry.model_copy(update={"bytes": size, "parts": parts})
     saved = _save(entry.model_copy(update={"sources": (here,)}))
     return Added(entry, str(path), saved, changed=True)
 
@@ -159,7 +182,7 @@ def add(path: Path, model_id: str | None = None, report: OnProgress | None = Non
 def _header(path: Path) -> gguf.Header:
     """The header of a file that can be used as a model. Raises ModelLoadError."""
     try:
-        header = gguf.read(path)
+        header = split_files.read_by_name(path)
         reason = header.unusable
     except (gguf.GgufError, OSError) as error:
         reason = str(error)
@@ -241,7 +264,12 @@ def record_probe(
     """
     entry = lock.load().entry(model_id)
     planner = entry.profile.planner if _shipped(model_id) else planner
-    profile = entry.profile.model_copy(update={"calls": calls, "planner": planner})
+    changes: dict[str, object] = {"calls": calls, "planner": planner}
+    if planner == "react" != entry.profile.planner:
+        trained = gguf.read(verification.location(entry)).context_length
+        wanted = min(trained or _REACT_WINDOW, _REACT_WINDOW)
+        changes["window"] = max(entry.profile.window, wanted)
+    profile = entry.profile.model_copy(update=changes)
     entry = entry.model_copy(update={"probe": dict(passed), "profile": profile})
     _save(entry)
     return entry
@@ -270,16 +298,19 @@ def propose(
     fim: bool,
     trained_window: int,
     sampling: Mapping[str, Any],
+    react_window: int = 16384,
 ) -> ProfileSpec:
     """Propose how to use a model with so many `parameters`.
 
     `tools` says whether its chat template has a place for tools, `fim` whether it can fill in the
     middle. `trained_window` is in tokens, 0 if unknown. `sampling` are the maker's values.
+    `react_window` is the most tokens for a model that calls tools in a loop.
     """
     small = parameters < _SMALL
-    ceiling = 8192 if small else 16384
+    planner = "react" if tools and not small else "workflow"
+    ceiling = 8192 if small else react_window if planner == "react" else 16384
     return ProfileSpec(
-        planner="react" if tools and not small else "workflow",
+        planner=planner,
         window=max(1024, min(trained_window or ceiling, ceiling)),
         fim=fim,
         **sampling,
@@ -319,6 +350,7 @@ def _file_entry(
             fim=gguf.has_fim_tokens(path),
             trained_window=header.context_length,
             sampling=propose_sampling(header.name or path.stem, metadata, thinks=thinks),
+            react_window=_REACT_WINDOW,
         ),
     }
     return lock.checked(values, f"the entry for {path}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from localagent.models import gguf
+from localagent.models import gguf, split_files
 from localagent.models.catalog import lock, verification
 
 _MAX_POINTER = 4096  # bytes of the file in which LM Studio notes its folder
@@ -103,7 +103,7 @@ def _add(
         return
     header, unusable = None, ""
     try:
-        header = gguf.read(candidate.path)
+        header = split_files.read_by_name(candidate.path)
         unusable = header.unusable
     except gguf.GgufError as error:
         unusable = str(error)

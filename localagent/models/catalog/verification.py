@@ -97,19 +97,30 @@ def location(entry: ModelEntry) -> Path:
     return installed
 
 
+def locations(entry: ModelEntry) -> tuple[Path, ...]:
+    """The paths of all files of the model, in their order."""
+    first = location(entry)
+    return (first, *(first.with_name(part.file) for part in entry.parts))
+
+
 def pinned_in_place(entry: ModelEntry) -> bool:
     """Whether the model's file is not in the model folder but belongs to the user."""
     return location(entry) != models_dir() / entry.file
 
 
 def state(entry: ModelEntry) -> State:
-    """The state of the model's file, by its size and times, without reading it.
+    """The state of the model's files, by their sizes and times, without reading them.
 
     "served" means that a server keeps the model.
     """
     if not entry.file:
         return "served"
-    path = location(entry)
+    order: list[State] = ["altered", "missing", "incomplete", "unverified", "installed"]
+    states = (_state(*each) for each in zip(entry.files, locations(entry), strict=True))
+    return min(states, key=order.index)
+
+
+def _state(entry: ModelEntry, path: Path) -> State:
     try:
         status = path.stat()
     except OSError:
@@ -122,32 +133,44 @@ def state(entry: ModelEntry) -> State:
 
 
 def path_for(entry: ModelEntry, deep: bool = False, report: OnProgress | None = None) -> Path:
-    """Return the model's file, verified. `deep` reads all of it, even if nothing seems changed.
+    """Return the model's first file; all files are verified.
+
+    `deep` reads all of them, even if nothing seems changed.
 
     Raises ModelNotInstalled for a missing file, and ModelFileError for another one.
     """
-    path = location(entry)
-    _check(entry, path, None if deep else _record_of(path), report)
-    check_template(entry, path, _replace_hint(entry))
-    return path
+    paths = locations(entry)
+    for part, path in zip(entry.files, paths, strict=True):
+        _check(part, path, None if deep else _record_of(path), report)
+    check_template(entry, paths[0], _replace_hint(entry))
+    return paths[0]
 
 
 class VerifiedFile:
-    """A model's file, verified as by `path_for`; `again` verifies it before each load."""
+    """A model's files, verified as by `path_for`; `again` verifies them before each load.
+
+    `path` is the first file, `parts` are the others.
+    """
 
     def __init__(self, entry: ModelEntry) -> None:
-        place = location(entry)
-        self._entry = entry
-        self._seen = _check(entry, place, _record_of(place), None)
-        check_template(entry, place, _replace_hint(entry))
-        self.path = place.resolve()
+        places = locations(entry)
+        self._files = entry.files
+        self._seen = [
+            _check(part, place, _record_of(place), None)
+            for part, place in zip(self._files, places, strict=True)
+        ]
+        check_template(entry, places[0], _replace_hint(entry))
+        self.path, *parts = (place.resolve() for place in places)
+        self.parts = tuple(parts)
 
     def again(self) -> None:
-        """Verify the file again; it is read if its size, times or inode changed.
+        """Verify the files again; one is read if its size, times or inode changed.
 
         Raises ModelNotInstalled, ModelFileError.
         """
-        self._seen = _check(self._entry, self.path, self._seen, None)
+        paths = (self.path, *self.parts)
+        known = zip(self._files, paths, self._seen, strict=True)
+        self._seen = [_check(part, path, seen, None) for part, path, seen in known]
 
 
 def _check(

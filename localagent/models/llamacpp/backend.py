@@ -59,7 +59,8 @@ def _unchecked() -> None:
 class LlamaCpp:
     """A GGUF model, run by llama.cpp in a process of its own; implements `base.Model`.
 
-    `window` is in tokens (default: the profile's). `threads` 0 means one for each physical core.
+    `parts` are the further files of a model in several files. `window` is in tokens (default: the
+    profile's). `threads` 0 means one for each physical core.
     `gpu_layers` None leaves the choice to the library; the experts of the first `cpu_experts`
     layers stay off the GPU. `kv_type` "q8_0" needs `flash`: attention
     that does not store its scores. `swa_full` keeps all tokens in layers with a sliding window.
@@ -77,6 +78,7 @@ class LlamaCpp:
         path: Path,
         info: ModelInfo,
         *,
+        parts: Sequence[Path] = (),
         window: int | None = None,
         threads: int = 0,
         gpu_layers: int | None = None,
@@ -100,6 +102,7 @@ class LlamaCpp:
         self._drafts = drafts
         load = protocol.Load(
             path=os.fsencode(path.resolve()),
+            parts=tuple(os.fsencode(part.resolve()) for part in parts),
             window=info.profile.window if window is None else window,
             threads=threads,
             gpu_layers=gpu_layers,
@@ -334,7 +337,7 @@ def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) ->
     gpus = usable_gpus()
     try:
         plan = plan_for_file(
-            file.path,
+            (file.path, *file.parts),
             info.profile,
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
@@ -349,6 +352,7 @@ def open_model(entry: ModelEntry, info: ModelInfo, settings: BackendSettings) ->
     return LlamaCpp(
         file.path,
         replace(info, profile=profile),
+        parts=file.parts,
         threads=settings.threads,
         gpu_layers=plan.gpu_layers if gpus else settings.gpu_layers,
         cpu_experts=plan.cpu_experts,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localagent.core.errors import ModelLoadError
-from localagent.models import gguf
+from localagent.models import split_files
 from localagent.models.base import KvType, Profile
 from localagent.models.gguf import Header
 from localagent.models.layer_state import LayerState
@@ -410,7 +410,7 @@ def _refusal(need: _Need, free: int) -> ModelLoadError:
 
 
 def plan_for_file(
-    path: Path,
+    paths: Sequence[Path],
     profile: Profile,
     *,
     threads: int = 0,
@@ -418,7 +418,7 @@ def plan_for_file(
     memory: int | None = None,
     gpus: Sequence[Gpu] = (),
 ) -> MemoryPlan:
-    """Plan how to load the model file at `path`, with the window and replies of its profile.
+    """Plan how to load a model in one file or several, with its profile's window and replies.
 
     `memory` is the most bytes of the machine's memory that it may take. Raises ModelLoadError if it
     does not fit, GgufError or OSError for an unreadable file.
@@ -428,4 +428,4 @@ def plan_for_file(
         free = memory if machine.free is None else min(memory, machine.free)
         machine = replace(machine, free=free)
     request = MemoryRequest(profile.window, profile.parallel, threads, gpu_layers)
-    return plan(shape(gguf.read(path)), request, machine)
+    return plan(shape(split_files.read(paths)), request, machine)

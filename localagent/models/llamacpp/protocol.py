@@ -88,7 +88,7 @@ class KvStore(_Message):
 
 
 class Load(_Message):
-    """Load a model.
+    """Load a model, from the file at `path` and its further `parts`.
 
     `window` and `batch` are in tokens; 0 for `window` takes the window that the model was trained
     for. `threads` 0 means one for each physical core; `gpu_layers` None leaves the choice to the
@@ -103,6 +103,7 @@ class Load(_Message):
     op: Literal["load"] = "load"
     id: Count = 0
     path: bytes
+    parts: tuple[bytes, ...] = ()
     window: Count
     threads: Count = 0
     gpu_layers: int | None = None

@@ -77,7 +77,7 @@ def test_lengths_and_counts_that_the_file_gives_come_first() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"split.count": 3}, "one of the 3 files"),
+        ({"split.count": 3, "split.no": 1}, "part 2 of 3"),
         ({"general.architecture": "clip"}, "images"),
         ({"general.type": "mmproj"}, "images"),
         ({"general.type": "adapter"}, "adapter"),

@@ -76,7 +76,8 @@ class LlamaLibrary:
         """Load a model and make its context."""
         # The memory plan knows which part of a model is on a GPU.
         free = None if self.gpus and request.gpu_layers != 0 else available_memory()
-        size = _file_size(request.path)
+        paths = (request.path, *request.parts)
+        size = sum(map(_file_size, paths))
         _check_memory(size, 0, free)
         parameters = self.c.llama_model_default_params()
         parameters.use_extra_bufts = request.extra_bufts
@@ -96,7 +97,7 @@ class LlamaLibrary:
 
         callback = self.c.llama_progress_callback(on_progress)
         parameters.progress_callback = callback
-        pointer = self._open(request.path, parameters, cancelled)
+        pointer = self._open(paths, parameters, cancelled)
         try:
             model = Handle(self.c, pointer)
             window = request.window or model.trained_window or 4096
@@ -114,13 +115,13 @@ class LlamaLibrary:
             self.c.llama_model_free(pointer)
             raise
 
-    def _open(
-        self, path: bytes, parameters: Any, cancelled: Callable[[], bool] = lambda: False
-    ) -> int:
-        """Open a model file. Raises RequestFailed with the message of the library."""
-        _check_magic(path)
+    def _open(self, paths: Sequence[bytes], parameters: Any, cancelled: Callable[[], bool]) -> int:
+        """Open the files of a model. Raises RequestFailed with the message of the library."""
+        for path in paths:
+            _check_magic(path)
         self._errors.clear()
-        pointer: int | None = self.c.llama_model_load_from_file(path, parameters)
+        names = (ctypes.c_char_p * len(paths))(*paths)
+        pointer: int | None = self.c.llama_model_load_from_splits(names, len(paths), parameters)
         if pointer is not None:
             return pointer
         if cancelled():
@@ -129,7 +130,7 @@ class LlamaLibrary:
         reason = said[-1].rpartition("error loading model: ")[2] if said else "no reason was given"
         raise RequestFailed(
             "load",
-            f"cannot load {_name(path)}: {reason}",
+            f"cannot load {_name(paths[0])}: {reason}",
             "the file may be damaged (`localagent models verify --deep`) or made for a newer "
             "llama.cpp",
         )

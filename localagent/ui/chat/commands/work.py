@@ -48,7 +48,7 @@ def _model_choices(chat: LiveChat, now: str) -> list[PickerChoice]:
     for name in chat.session.models.names():
         words = ["in use"] if name == now else []
         if row := known.get(name):
-            words += [size(row.entry.bytes)] if row.entry.bytes else []
+            words += [size(row.entry.all_bytes)] if row.entry.bytes else []
             words += ["not on this machine"] if row.state == "missing" else []
         choices.append(PickerChoice(name, name, ", ".join(words)))
     return choices

@@ -101,13 +101,13 @@ def test_remove_unpins_what_was_added_and_leaves_the_file(
 @pytest.mark.parametrize(
     ("changes", "planner", "window"),
     [
-        ({}, "react", 16384),
+        ({}, "react", 32768),
         ({"tools": False}, "workflow", 16384),
         ({"size_label": "1.5B"}, "workflow", 8192),
         ({"size_label": "600M"}, "workflow", 8192),
-        ({"size_label": "", "parameters": 7_000_000_000, "size": 1}, "react", 16384),
+        ({"size_label": "", "parameters": 7_000_000_000, "size": 1}, "react", 32768),
         ({"size_label": "", "size": 1_000_000_000}, "workflow", 8192),
-        ({"size_label": "", "size": 4_000_000_000}, "react", 16384),
+        ({"size_label": "", "size": 4_000_000_000}, "react", 32768),
         ({"context_length": 4096}, "react", 4096),
         ({"context_length": 512}, "react", 1024),
     ],

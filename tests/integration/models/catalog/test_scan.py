@@ -165,7 +165,7 @@ def test_what_cannot_be_used_says_why(home: Path) -> None:
     reasons = [f.unusable for f in scan([folder]).files]
     assert [r.split(":")[0] for r in reasons] == [
         "it reads images for another model (mmproj)",
-        "it is one of the 2 files of a model; merge them with llama-gguf-split",
+        "its name must end in -00001-of-00002.gguf, as it has so many parts",
         "it is not a GGUF file",
         "it is cut short",
     ]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_model import random_model
+from random_model import ARCHITECTURES, random_model
 from toy_runs import Run, run_of
 
-from localagent.models import gguf
+from localagent.models import gguf, split_files
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.kv_files import KvFiles
@@ -67,9 +67,10 @@ class Model:
 
 @pytest.fixture
 def model(library: Any, tmp_path: Path, architecture: str, swa_full: bool) -> Iterator[Model]:
-    path = random_model(tmp_path, architecture)
-    experts = 2 if gguf.read(path).expert_bytes else 0  # of both layers
-    made = Model(library, path, swa_full=swa_full, cpu_experts=experts)
+    experts = 2 if "expert_count" in ARCHITECTURES[architecture] else 0  # of both layers
+    path = random_model(tmp_path, architecture, files=1 + bool(experts))
+    parts = tuple(map(os.fsencode, split_files.parts_by_name(path)[1:]))
+    made = Model(library, path, swa_full=swa_full, cpu_experts=experts, parts=parts)
     yield made
     made.llm.close()
 
