@@ -89,7 +89,7 @@ def _pinned() -> list[tuple[str, str]]:
 
 
 def _speed(speed: Speed) -> str:
-    """A speed as text; a busy machine may not get as far as to write."""
+    """A speed as text; a busy machine may stop before it writes."""
     rates = (("reads", speed.reading), ("writes", speed.writing))
     return ", ".join(f"{word} {_rate(rate)}" for word, rate in rates) + " tokens/s"
 
