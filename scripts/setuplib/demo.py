@@ -1,4 +1,4 @@
-"""The demo: the local model repairs a copy of the sample, and the sample's tests judge it."""
+"""The demo: the local model changes a copy of a sample, and the sample's tests judge it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,58 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from setuplib import model, places
 from setuplib.console import Console, SetupError
 from setuplib.process import foreground
 
-SAMPLE = places.REPO / "localagent" / "sample"
 CHECK = "python -m pytest -q"
-TASK = "A test fails. Find the cause in the program and repair it; do not change the tests."
 
 
-def run(console: Console, options: list[str]) -> int:
-    """Copy the sample, show its failing test, let localagent repair it, and run the tests again.
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A sample whose tests fail, the task, and what the model has done when they pass."""
+
+    sample: Path
+    task: str
+    done: str
+
+
+REPAIR = Scenario(
+    places.REPO / "localagent" / "sample",
+    "A test fails. Find the cause in the program and repair it; do not change the tests.",
+    "repaired the sample",
+)
+FEATURE = Scenario(
+    places.REPO / "scripts" / "samples" / "parcels",
+    "Add the fee of heavy parcels that the new tests ask for. Do not change the tests.",
+    "wrote the feature in two files",
+)
+
+
+def run(console: Console, options: list[str], scenario: Scenario = REPAIR) -> int:
+    """Copy a sample, show its failing tests, let localagent change it, and run the tests again.
 
     `options` go to `localagent run`. Returns 0 only where both localagent and the tests succeed.
     """
-    folder = _copy()
+    folder = _copy(scenario.sample)
     console.line(f"\nThe sample is in {folder}. Its tests now:\n")
     if _tests(folder) == 0:
-        raise SetupError("the sample's tests already pass before the repair", "report this")
+        raise SetupError("the sample's tests pass before the change", "report this")
     name, _, _ = model.pinned()
-    command = ["localagent", "run", TASK, "--check", CHECK, "--yes", "--model", name, *options]
+    command = [
+        "localagent",
+        "run",
+        scenario.task,
+        "--check",
+        CHECK,
+        "--yes",
+        "--model",
+        name,
+        *options,
+    ]
     console.line(f"\n$ cd {shlex.quote(str(folder))}\n$ {shlex.join(command)}\n")
     program = [places.PYTHON, "-m", *command]
     agent = foreground(program, places.environment(), folder)
@@ -42,16 +72,16 @@ def run(console: Console, options: list[str]) -> int:
         console.line(f"The demo failed: {reason}. The folder stays: {folder}")
         return agent or 1
     localagent = shlex.quote(str(places.BIN / "localagent"))
-    console.line("The model repaired the sample, on this machine alone. Next:")
+    console.line(f"The model {scenario.done}, on this machine alone. Next:")
     console.line(f"  cd {shlex.quote(str(folder))}")
-    console.line(f"  {localagent} undo    # undoes the repair")
+    console.line(f"  {localagent} undo    # undoes the change")
     console.line(f"  {localagent}         # an interactive session")
     if not shutil.which("localagent"):
         console.line(f"  ln -s {localagent} ~/.local/bin/    # then localagent alone starts it")
     return 0
 
 
-def _copy() -> Path:
+def _copy(sample: Path) -> Path:
     given = os.environ.get("LOCALAGENT_DEMO_DIR")
     folder = Path(given).resolve() if given else Path(tempfile.mkdtemp(prefix="localagent-demo-"))
     if folder.is_dir() and any(folder.iterdir()):
@@ -59,7 +89,7 @@ def _copy() -> Path:
             f"LOCALAGENT_DEMO_DIR={folder} is not empty", "name a new folder, or empty this one"
         )
     ignore = shutil.ignore_patterns("__pycache__", ".pytest_cache")
-    shutil.copytree(SAMPLE, folder, dirs_exist_ok=True, ignore=ignore)
+    shutil.copytree(sample, folder, dirs_exist_ok=True, ignore=ignore)
     _repository(folder)
     return folder
 
@@ -74,7 +104,7 @@ def _repository(folder: Path) -> None:
     for command in (
         [*git, "init", "--quiet"],
         [*git, "add", "--all"],
-        [*git, *who, *quiet, "commit", "--quiet", "-m", "the sample, with its bug"],
+        [*git, *who, *quiet, "commit", "--quiet", "-m", "the sample"],
     ):
         subprocess.run(command, check=False, capture_output=True)
 

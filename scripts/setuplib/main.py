@@ -134,6 +134,8 @@ def _demo(console: Console, arguments: list[str]) -> int:
     setup(console, ["build", "runtime", "test"], engine=True, kind=kind)
     if options[:1] == ["incident"]:
         return incident.run(console, options[1:])
+    if options[:1] == ["feature"]:
+        return demo.run(console, options[1:], demo.FEATURE)
     return demo.run(console, options)
 
 
