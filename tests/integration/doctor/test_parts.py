@@ -54,7 +54,16 @@ def server() -> Iterator[Ollama]:
 def test_every_part_is_there(parts: Parts, toy: Path) -> None:
     found = parts()
     assert list(found) == [
-        *("machine", "settings", "policy", "state", "egress lock", "sandbox", "audit log"),
+        *(
+            "machine",
+            "settings",
+            "policy",
+            "state",
+            "hardening",
+            "egress lock",
+            "sandbox",
+            "audit log",
+        ),
         *("checks", "index", "llama.cpp", "model toy", "Ollama", "terminal"),
     ]
     pinned = lock.load().entry("toy")

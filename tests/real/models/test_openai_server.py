@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -23,6 +24,7 @@ from localagent.config.settings import Settings
 from localagent.core.errors import ModelFileError, WorkerDied
 from localagent.core.events import ModelReplied, TurnFinished
 from localagent.core.messages import Message
+from localagent.linux import syscalls
 from localagent.models.base import Chunk, Finish, Request, Text
 from localagent.models.catalog import manage
 from localagent.models.catalog.lock import ModelEntry
@@ -63,7 +65,10 @@ class Server:
         command = [sys.executable, "-m", "llama_cpp.server", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--model", str(self.model), "--n_ctx", "16384"]
         self.process = subprocess.Popen(
-            [*command, "--n_threads", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--n_threads", "1"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=partial(syscalls.die_with_parent, signal.SIGKILL),
         )
         until = time.monotonic() + 120
         while time.monotonic() < until:
