@@ -86,6 +86,7 @@ class Generator:
         slot = self._slots.latest
         if slot is None or slot.busy or slot.held < _MIN_STORED:
             return 0
+        self._slots.store_checkpoint(slot)
         return self._slots.store(slot, slot.held)
 
     def run(self, request: protocol.Generate, send: Send, cancelled: Cancelled) -> protocol.Done:

@@ -152,6 +152,15 @@ class Slots:
         kept = self._files.add(memory, lambda path: self._llm.save(slot.seq, path, memory.tokens))
         return count if kept else 0
 
+    def store_checkpoint(self, slot: Slot) -> None:
+        """Store the tokens up to a slot's last checkpoint, as the reply after it may change."""
+        count = slot.states[-1].tokens if slot.states else 0
+        if count < slot.held and count and self.stores(slot.memory.tokens[:count]):
+            spare = self._empty(besides=slot)
+            self._copy(slot, spare, count)
+            spare.memory = slot.memory.first(count)
+            self.store(spare, count)
+
     def stores(self, tokens: Sequence[int]) -> bool:
         """Whether these tokens should be stored and are not."""
         return self._files is not None and not self._files.has(tokens)
