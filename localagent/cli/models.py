@@ -272,8 +272,8 @@ def _verdict_output(verdict: Verdict) -> Output:
     else:
         lines.append(f"    digest {entry.digest}")
     place = shlex.quote(verdict.place) if entry.file else f"--ollama {entry.name}"
-    place = f"--server {entry.server} {shlex.quote(entry.name)}" if entry.server else place
     unpinned = f"none pinned (localagent models add {place} pins its template)"
+    unpinned = "none: the server shows none" if entry.server else unpinned
     lines.append(f"    chat template {entry.chat_template_sha256 or unpinned}")
     return Output("text", "\n".join(lines))
 

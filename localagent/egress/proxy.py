@@ -155,7 +155,7 @@ def _transfer_by_tls(
         encrypted = TlsSocket(outside, tls_context(destination.ca), destination.host)
         outside.settimeout(None)
     except (ssl.SSLError, OSError) as error:
-        _answer_unreachable(inside, f"TLS failed: {ascii(str(error))[1:-1][:200]}")
+        _answer_unreachable(inside, f"TLS: {ascii(str(error))[1:-1][:200]}")
         return
     pass_requests(inside, encrypted)
 
