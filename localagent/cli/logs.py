@@ -104,11 +104,12 @@ def _read(args: argparse.Namespace, names: list[str]) -> LogDigest:
     from localagent.models.catalog.download import Progress
 
     with args.console.progress() as progress:
-        return digest_of(
-            names,
-            lambda done, total: progress.report(Progress("reading", done, total or done)),
-            args.directory,
-        )
+
+        def report(done: int, total: int) -> None:
+            if total:  # the size of standard input is unknown
+                progress.report(Progress("reading", done, total))
+
+        return digest_of(names, report, args.directory)
 
 
 def _slice(args: argparse.Namespace, digest: LogDigest) -> CliResult:

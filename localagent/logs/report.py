@@ -35,7 +35,11 @@ class LogSection:
 def sections(
     digest: LogDigest, incident: Incident | None, answer: str = ""
 ) -> Iterator[LogSection]:
-    """The parts of the report, the most important first."""
+    """The parts of the report that have lines, the most important first."""
+    return (part for part in _sections(digest, incident, answer) if part.lines)
+
+
+def _sections(digest: LogDigest, incident: Incident | None, answer: str) -> Iterator[LogSection]:
     yield LogSection("what was read", tuple(_head(digest)))
     if answer:
         yield LogSection("answer", tuple(answer.splitlines()))

@@ -66,4 +66,6 @@ def test_a_quiet_log_has_no_incident(tmp_path: Path) -> None:
     path.write_text("".join(f"2026-11-28T10:{n:02}:00Z INFO tick {n}\n" for n in range(60)))
     digest = digest_of([str(path)])
     assert find_incident(digest) is None
-    assert "no burst" in as_text(sections(digest, None))
+    page = as_text(sections(digest, None))
+    assert "no burst" in page
+    assert "warnings and errors\n\n" not in page
