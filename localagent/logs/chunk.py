@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from localagent.logs.json_lines import plain_lines
 from localagent.logs.masks import DIGITS, Masks
-from localagent.logs.severity import CHANGE, INFO, severity
+from localagent.logs.severity import INFO, is_change, severity
 from localagent.logs.timestamps import TimeReader
 
 NO_TIME = -1
@@ -71,6 +71,8 @@ class _Counter:
 
     def __init__(self, label: str, newest: float) -> None:
         self._label = label
+        # The name of the file stands for the program of lines without one.
+        self._service = label.rpartition("/")[2]
         self._reader = TimeReader(newest)
         self._masks = Masks()
         self._shapes: dict[str, LineGroup] = {}
@@ -132,13 +134,13 @@ class _Counter:
     def _group(self, shape: str, line: str, match: re.Match[str] | None, status: str) -> LineGroup:
         """The group of a new shape."""
         end = match.end() if match is not None else 0
-        program = (match[5] or "") if match is not None else ""
+        program = (match[5] if match is not None else None) or self._service
         text = self._masks.mask(shape[end : len(shape) - len(status)].lstrip(" :-"))
         key = self._masks[program.translate(_STR_DIGITS)], status, text
         group = self._groups.get(key)
         if group is None:
             level = severity(line[:end], line[end:_MAX_LINE])
-            notable = level > INFO or status == "5" or CHANGE.search(text) is not None
+            notable = level > INFO or status == "5" or is_change(text)
             group = self._groups[key] = LineGroup(program, level, text, status, notable)
         if len(self._shapes) >= _SHAPES:
             self._shapes.clear()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from localagent.logs.bursts import Burst, Series
 from localagent.logs.chunk import NO_TIME
 from localagent.logs.digest import LogDigest
-from localagent.logs.severity import CHANGE, ERROR, FATAL, INFO, WARN
+from localagent.logs.severity import ERROR, FATAL, INFO, WARN, is_change
 from localagent.logs.templates import LogLine, Template
 
 _WORD = re.compile(r"\d+(?:\.\d+){3}|[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*")
@@ -29,12 +29,14 @@ class IncidentLimits:
     before: int = 150  # Minutes before the errors in which a cause is searched
     after: int = 3  # Minutes after the first errors: a cause may be logged late
     quiet: int = 20  # First minutes of a log in which every line is new
+    symptom: int = 5  # Fewest lines of an effect
     changes: int = 40  # Most lines of a change that is no ordinary line
     together: int = 10  # Minutes within which a change reaches all hosts
     candidates: int = 6
     follow: int = 12  # Steps of the course of events
-    close: float = 0.8  # Share of the best score with which an earlier candidate wins
+    close: float = 0.78  # Share of the best score with which an earlier candidate wins
     fade: float = 22.0  # Minutes after which the nearness to the errors counts a third
+    named_fade: float = 60.0  # The same for a host that the errors name: it may fail slowly
     linked: float = 1.2  # Link from which a line is part of the incident
 
 
@@ -80,6 +82,8 @@ def find_incident(digest: LogDigest) -> Incident | None:
         return None
     events = [event for event in (_event(t, onset, begin) for t in timed) if event is not None]
     symptoms = [e for e in events if _is_error(e.template) and e.minute >= onset - 1]
+    # A single fatal line at the onset is more likely a cause than an effect.
+    symptoms = [e for e in symptoms if e.template.count >= LIMITS.symptom] or symptoms
     ranked = _ranked(events, symptoms, onset, _weights(timed))
     course = sorted(
         (e for e in events if e.template.severity >= WARN or e.template.status == "5"),
@@ -137,7 +141,7 @@ def _event(template: Template, onset: int, begin: int) -> LogEvent | None:
 
 def _latest_change(template: Template, onset: int, begin: int) -> LogEvent | None:
     """The latest of a few changes of one kind, such as deploys, if it came before the errors."""
-    if CHANGE.search(template.text) is None:
+    if not is_change(template.text):
         return None
     low, last = max(onset - LIMITS.before, begin + LIMITS.quiet), onset + LIMITS.after
     places = [s for s in template.samples if low <= s.minute <= last]
@@ -180,17 +184,22 @@ class _Reach:
     weights: dict[str, float]
     words: set[str] = field(default_factory=set)
     origins: set[str] = field(default_factory=set)
+    symptoms: set[str] = field(default_factory=set)
+    """The origins of the errors themselves."""
 
     def add(self, template: Template) -> None:
         """Add a line that is part of the incident."""
         self.words |= _words(template)
         self.origins |= _origins(template)
 
+    def names(self, template: Template) -> bool:
+        """Whether the incident's lines name the host of a line that is no error of the onset."""
+        return bool((_origins(template) & self.words) - self.symptoms)
+
     def link(self, template: Template) -> float:
         """How closely a line belongs to the incident: an error that names its host says most."""
         words, origins = _words(template), _origins(template)
-        named = (origins & self.words) - self.origins
-        score = 1.5 if named else 0.4 if origins & self.origins else 0.0
+        score = 1.5 if self.names(template) else 0.4 if origins & self.origins else 0.0
         score += 0.5 if words & self.origins - origins else 0.0
         others = (words & self.words) - origins - self.origins
         shared = sorted((self.weights.get(word, 0.0) for word in others), reverse=True)
@@ -207,32 +216,34 @@ def _ranked(
     reach = _Reach(weights)
     for event in symptoms:
         reach.add(event.template)
+    reach.symptoms = set(reach.origins)
     possible = [e for e in events if e.minute <= onset + LIMITS.after]
     scored: list[LogEvent] = []
     # The latest first: a line that leads to the errors lends its words to the lines before it.
     for event in sorted(possible, key=lambda e: -e.place.seconds):
         link = 1.0 if event in symptoms else reach.link(event.template)
-        scored.append(replace(event, score=_event_score(event, onset) + link))
+        fade = LIMITS.named_fade if reach.names(event.template) else LIMITS.fade
+        scored.append(replace(event, score=_event_score(event, onset, fade) + link))
         if link >= LIMITS.linked:
             reach.add(event.template)
     best = max((event.score for event in scored), default=0.0)
     close = [e for e in scored if e.score >= best * LIMITS.close]
-    rest = [e for e in scored if e.score < best * LIMITS.close]
+    rest = [e for e in scored if e not in close]
     return [
         *sorted(close, key=lambda e: e.place.seconds),
         *sorted(rest, key=lambda e: -e.score),
     ]
 
 
-def _event_score(event: LogEvent, onset: int) -> float:
+def _event_score(event: LogEvent, onset: int, fade: float) -> float:
     template = event.template
     score = _SEVERITY[template.severity]
-    if template.severity == INFO and CHANGE.search(template.text):
+    if template.severity == INFO and is_change(template.text):
         score = _CHANGE
     score += 1.5 if event.is_new else 0.3 if event.burst is not None else _LATEST
     score += 0.5 if template.count <= 3 else 0.0
     distance = onset - event.minute
-    return score + (2.0 * math.exp(-distance / LIMITS.fade) if distance >= 0 else 0.5)
+    return score + (2.0 * math.exp(-distance / fade) if distance >= 0 else 0.5)
 
 
 def _affected_hosts(symptoms: Sequence[LogEvent], onset: int) -> tuple[tuple[str, int], ...]:

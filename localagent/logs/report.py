@@ -135,7 +135,8 @@ def origin(template: Template) -> str:
     """The hosts with most of the lines, and the program."""
     hosts = sorted(template.hosts, key=lambda host: -template.hosts[host])
     more = f" and {len(hosts) - 2} more" if len(hosts) > 2 else ""
-    program = f", {template.program}" if template.program else ""
+    program = template.program
+    program = f", {program}" if program and not hosts[0].endswith(program) else ""
     return f"{', '.join(hosts[:2])}{more}{program}"
 
 

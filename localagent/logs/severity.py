@@ -34,7 +34,7 @@ _WARN = re.compile(
     r"|missing|stale|skew|flap|down\b|unhealthy|timeouts|pressure|nearly|almost|dropp(?:ed|ing)",
     re.IGNORECASE,
 )
-CHANGE = re.compile(
+_CHANGE = re.compile(
     r"deploy|releas|rollout|roll(?:ed|ing) ?(?:out|back)|upgrad|migrat|config(?:uration)?\b.*"
     r"(?:reload|appl|chang|updat|loaded|push)|(?:reload|appl|chang|updat|push)\w*.*\bconfig"
     r"|feature flag|\bflag\b.*(?:set|enabl|disabl|turn)|restart|failover|fail over|promot|elect"
@@ -42,7 +42,7 @@ CHANGE = re.compile(
     r"|firewall|rule|schema|index|drop|truncat|changed|updated|\bset(?:ting)?\b|limit|version",
     re.IGNORECASE,
 )
-"""Words of an event that changes a system. A change is often the first cause, at level INFO."""
+_LOGGER = re.compile(r"^(?:\[?[A-Za-z]+\]? +)?[\w.<>*]+: ")
 
 
 def severity(head: str, message: str) -> int:
@@ -60,3 +60,11 @@ def severity(head: str, message: str) -> int:
         return INFO  # "finished with 0 errors"
     forms = ((FATAL, _FATAL), (ERROR, _ERROR), (WARN, _WARN))
     return max(level or INFO, next((n for n, form in forms if form.search(message)), INFO))
+
+
+def is_change(text: str) -> bool:
+    """Whether a message names a change of a system, which may be a first cause at level INFO.
+
+    The name of the logger does not count: "INFO shop.migrate: cache hit" is no change.
+    """
+    return _CHANGE.search(_LOGGER.sub("", text)) is not None

@@ -19,7 +19,7 @@ from localagent.logs.digest import LogDigest, Progress, Span, make_digest
 from localagent.logs.sources import STDIN, Source, open_sources
 from localagent.logs.templates import LogLine, Template
 
-_VERSION = 1
+_VERSION = 2
 _KEPT = 20
 """Digests that the cache folder keeps, the latest; each takes up to a few megabytes."""
 

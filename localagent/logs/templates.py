@@ -19,6 +19,7 @@ _MAX_TEMPLATES = 5000
 _KEPT_FIRST = 3
 _SLOTS = 48
 _SLOT_MINUTES = 10
+_LETTERS = str.maketrans("0123456789", "abcdefghij")
 _VALUES = 200
 _HOSTS = 500
 # Other lines, and lines of more than eleven days, are counted by ten minutes.
@@ -133,8 +134,9 @@ class TemplateMiner:
                 self._rest = self._new(group, "<other lines>")
             return self._rest
         words = group.text.split()[:_TOKENS]
-        # The first words keep programs, statuses and severities apart.
-        head = [f"{group.program or '-'}|{group.status}|{group.severity}"]
+        # The first word keeps programs, statuses and severities apart; drain3 would not compare
+        # a first word with digits.
+        head = [f"{group.program or '-'}|{group.status}|{group.severity}".translate(_LETTERS)]
         cluster, _ = self._drain.add_log_message(" ".join([*head, *words]))
         template = self._clusters.get(cluster.cluster_id)
         text = " ".join(cluster.log_template_tokens[1:])
