@@ -39,7 +39,8 @@ def fips(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def refuse(name: str) -> Callable[..., object]:
         def new(data: bytes = b"", *, usedforsecurity: bool = True) -> object:
-            if usedforsecurity:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+            if usedforsecurity and not caller.startswith("hypothesis"):  # it names its cache so
                 raise ValueError(f"[digital envelope routines] unsupported: {name}")
             return real_new(name, data, usedforsecurity=False)
 

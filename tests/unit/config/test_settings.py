@@ -160,6 +160,7 @@ def test_a_project_may_not_set_the_rest(root: Path, key: str) -> None:
     good |= {"keys": "{mode = 'f2'}", "status_line": "['mode']"}
     good |= {"roles": "{small = 'm'}", "fallback": "['m']", "ollama_host": "'127.0.0.1'"}
     good |= {"project_files": "'never'", "sandbox_ports": "[5432]"}
+    good |= {"server_ca": "'ca.pem'", "server_keys": "{'box:8000' = 'key.txt'}"}
     write(project_file(root), f"{key} = {good.get(key, '2048' if key == 'window' else '10')}\n")
     with pytest.raises(ConfigError, match=f"a project may not set {key}") as caught:
         load(root)
