@@ -104,7 +104,7 @@ def repack(wheel: Path, folder: Path, epoch: int, tag: str = "") -> Path:
     """Write a wheel again into `folder`: sorted, with one time, and with the platform `tag`."""
     with zipfile.ZipFile(wheel) as archive:
         modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
-        files = {name: archive.read(name) for name in sorted(modes) if not name.endswith("/")}
+        files = {_place(n): archive.read(n) for n in sorted(modes) if not n.endswith("/")}
     record = next(name for name in files if name.endswith(".dist-info/RECORD"))
     name = wheel.name
     if tag:
@@ -114,12 +114,20 @@ def repack(wheel: Path, folder: Path, epoch: int, tag: str = "") -> Path:
     files[record] = _record(files, record)
     moment = time.gmtime(max(epoch, 315532800))[:6]  # zip files begin with 1980
     with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, data in files.items():
+        for path, data in sorted(files.items()):
             info = zipfile.ZipInfo(path, moment)
-            info.external_attr = (modes[path] or 0o100644) << 16
+            info.external_attr = (modes.get(path) or 0o100644) << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
     return folder / name
+
+
+def _place(name: str) -> str:
+    """Where a file of a wheel belongs: CMake puts the plug-ins of llama.cpp outside of its package,
+    and its libraries there a second time."""
+    if name.startswith(("bin/libggml-", "lib/lib")):
+        return f"llama_cpp/lib/{name.partition('/')[2]}"
+    return name
 
 
 def _record(files: dict[str, bytes], record: str) -> bytes:

@@ -65,6 +65,7 @@ def test_a_wheel_is_the_same_whatever_its_times_and_order(load: Load, tmp_path: 
     with zipfile.ZipFile(made[0]) as archive:
         about = archive.read("toy_pack-1.2.dist-info/WHEEL").decode()
         record = archive.read("toy_pack-1.2.dist-info/RECORD").decode()
+    assert wheels._place("bin/libggml-cpu-zen4.so") == "llama_cpp/lib/libggml-cpu-zen4.so"
     assert "Tag: py3-none-manylinux_2_28_x86_64" in about
     digest = base64.urlsafe_b64encode(hashlib.sha256(b"\x7fELF").digest()).decode().rstrip("=")
     assert f"toy/lib.so,sha256={digest},4\n" in record
