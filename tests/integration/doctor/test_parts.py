@@ -111,8 +111,8 @@ def test_what_each_kind_of_sandbox_denies(parts: Parts, tmp_path: Path) -> None:
     command = COMMAND[:-1]  # not --quick
     sandbox = parts(*command)["sandbox"]
     kinds = {kind["name"]: kind for kind in sandbox["kinds"]}
-    assert tuple(kinds) == CONFINING
-    working = [kind for kind in kinds.values() if kind["works"]]
+    assert tuple(kinds) == (*CONFINING, "seccomp")
+    working = [kind for kind in kinds.values() if kind["works"] and kind["name"] in CONFINING]
     assert working, sandbox
     for kind in working:
         assert len(kind["canaries"]) >= 60
@@ -123,6 +123,7 @@ def test_what_each_kind_of_sandbox_denies(parts: Parts, tmp_path: Path) -> None:
     )
     leaking = parts(*command, PYTHONPATH=str(place))["sandbox"]
     said = [problem["what"] for problem in leaking["problems"]]
+    said = [what for what in said if "out of seccomp" not in what]  # it holds the network alone
     assert len(said) == len(working)
     assert all("secrets in the environment (" in what for what in said)
 
