@@ -62,6 +62,9 @@ def test_what_passes_without_plugins_is_checked_with_them(
     # A loaded machine takes more than the usual five seconds.
     monkeypatch.setattr(baseline, "SEARCH", replace(SEARCH, lean_max_seconds=60.0))
     (workspace_dir / "calc.py").write_text(FAR_OFF)
+    # Where most tests pass, forks judge small changes, and no check without plug-ins is tried.
+    more = "from calc import add\n\ndef test_2(): assert add(1, 1) == 2\n"
+    (workspace_dir / "more_test.py").write_text(f"{more}def test_4(): assert add(2, 2) == 4\n")
     info = workspace_dir / "slow_one-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-one\nVersion: 1.0\n")
