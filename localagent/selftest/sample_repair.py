@@ -38,7 +38,7 @@ def repair_sample() -> SampleRepair:
         folder = Path(name, "timesheet")
         ignore = shutil.ignore_patterns("__pycache__", ".pytest_cache")
         shutil.copytree(Path(__file__).parents[1] / "sample", folder, ignore=ignore)
-        check = shlex.join([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        check = f"{shlex.quote(sys.executable)} -m pytest -q -p no:cacheprovider"
         done = subprocess.run(
             python("-m", "localagent", "run", _TASK, "--check", check, "--yes", "--plain"),
             cwd=folder,

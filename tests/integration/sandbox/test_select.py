@@ -363,4 +363,4 @@ def test_choosing_imports_nothing_that_only_linux_has() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
-    assert done.stdout == "('unshare', 'bubblewrap', 'landlock', 'none')\n", done.stderr
+    assert done.stdout == "('unshare', 'bubblewrap', 'landlock', 'seccomp', 'none')\n", done.stderr
