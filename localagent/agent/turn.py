@@ -97,6 +97,10 @@ class Services:
     redactor: Redactor = field(default_factory=Redactor)
     rules: PromptRules = field(default_factory=PromptRules)
 
+    def files(self) -> Sequence[str]:
+        """The workspace's files; an index that is still being built lists only some of them."""
+        return self.index.files() if self.index.ready() else self.workspace.files()
+
     def fixed_rules(self) -> str:
         """The rules that begin every prompt, or ""."""
         info = self.model.info

@@ -24,7 +24,7 @@ from localagent.project.python_environment import find_environment
 
 def project_check(turn: Turn) -> str:
     """The user's check command, else the command that the project's files imply, else ""."""
-    files = turn.services.index.files()
+    files = turn.services.files()
     read = turn.services.workspace
     return turn.request.check or find_check(files, lambda path: text_of(read, path))
 

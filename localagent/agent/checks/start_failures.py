@@ -132,7 +132,7 @@ def _missing_module(
     turn: Turn, result: CheckResult, python: CheckPython, match: re.Match[str]
 ) -> Iterator[_Failure]:
     """The failure for an import of a module that the environment lacks."""
-    name, files = match["name"], turn.services.index.files()
+    name, files = match["name"], turn.services.files()
     importer = _importer(turn, result.output[: match.start()])
     from_source = bool(importer) and not is_test(importer)
     folder = _import_folder(name, files)

@@ -155,7 +155,7 @@ class MakePlan(PlannerDefaults):
         """Ask the model for a plan, which becomes the assistant's message."""
         yield Step("search", "looking for what the task is about")
         services = turn.services
-        named = paths_in_task(turn.typed, services.workspace, services.index.files())
+        named = paths_in_task(turn.typed, services.workspace, services.files())
         task = services.prompts.render("plan/plan", task=turn.prompt.strip())
         prompt = yield from build_prompt(turn, named, task, LOOP.plan_tokens)
         yield from turn.drain_rule_warnings()
@@ -202,8 +202,7 @@ def moved_step(step: str, services: Services) -> str:
 
 def _likely_files(turn: Turn, named: Sequence[str]) -> list[str]:
     """The files that the task may be about."""
-    index = turn.services.index
-    files = index.files()
+    files = turn.services.files()
     if len(files) > LOOP.plan_paths:
-        files = [hit.path for hit in index.search(turn.prompt, LOOP.plan_paths)]
+        files = [hit.path for hit in turn.services.index.search(turn.prompt, LOOP.plan_paths)]
     return list(dict.fromkeys([*named, *files]))

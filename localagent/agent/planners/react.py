@@ -125,7 +125,7 @@ class React:
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out tool calls until `done` is accepted or a limit is reached."""
         services = turn.services
-        named = paths_in_task(turn.typed, services.workspace, services.index.files())
+        named = paths_in_task(turn.typed, services.workspace, services.files())
         turn.task_paths = frozenset(p for p in named if not is_test(p))
         start = None
         question = classify(turn.typed) == "answer"
@@ -253,7 +253,7 @@ def _read_calls(reply: Reply, tools: ToolSpecs) -> tuple[list[ToolCall], str]:
 def _no_action(turn: Turn) -> str:
     if is_native(turn.services.model.info):
         return turn.services.prompts.text("react/no-call")
-    files = turn.services.index.files()
+    files = turn.services.files()
     example = files[0] if files else "README.md"
     return turn.services.prompts.render("react/no-action", example=example)
 

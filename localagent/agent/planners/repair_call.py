@@ -50,7 +50,7 @@ def _search(
     task = f"Fix the failing test {test}" if test else "Fix the failing tests"
     request = replace(turn.request, prompt=task, typed=task, check=check, conversation=())
     part = replace(turn, request=request)
-    named = paths_in_task(task, turn.services.workspace, turn.services.index.files())
+    named = paths_in_task(task, turn.services.workspace, turn.services.files())
     left = turn.seconds_left()
     seconds = LOOP.repair_seconds if left is None else min(LOOP.repair_seconds, left)
     result = yield from change(part, named, seconds)

@@ -65,7 +65,7 @@ class Workflow(PlannerDefaults):
     def plan(self, turn: Turn) -> Generator[Event, None, Result]:
         """Carry out one turn; the turn's summary becomes the assistant's message."""
         services = turn.services
-        named = paths_in_task(turn.typed, services.workspace, services.index.files())
+        named = paths_in_task(turn.typed, services.workspace, services.files())
         kind = "edit" if turn.request.is_step else (yield from _classify(turn))
         if kind == "answer":
             if logs := log_paths(turn):
@@ -206,7 +206,7 @@ def _answer(turn: Turn, named: Sequence[str]) -> Generator[Event, None, Result]:
         fixed=1,
         continues=True,
     )
-    citations = Citations(prompt.parts, turn.services.index.files())
+    citations = Citations(prompt.parts, turn.services.files())
     reply = yield from checked(ask(turn, "answer", request), citations.correct)
     text = reply.text.strip()
     yield prompt.answer_event(text, reply.thought)

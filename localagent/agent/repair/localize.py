@@ -107,7 +107,7 @@ def targets(
         return sources
     if named and start is None:
         return list(named)  # "add a test for X to test_x.py", "fix the typo in README.md"
-    ranked = [missing.path for missing in missing_names(start, turn.services.index.files())]
+    ranked = [missing.path for missing in missing_names(start, turn.services.files())]
     ranked += [suspect.symbol.path for suspect in functions]
     ranked += [*_executed(start), *_traceback_files(turn, start), *_imported(turn, start)]
     ranked += [h.path for h in turn.services.index.search(_query(turn, start), SEARCH.index_hits)]
@@ -140,8 +140,7 @@ def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
     """The source files in which executed lines could locate the fault; empty without pytest."""
     if not start.tests or not start.failing:
         return []
-    index = turn.services.index
-    files = index.files() if index.ready() else turn.services.workspace.files()
+    files = turn.services.files()
     sources = [f for f in files if language_of(f).can("tracing") and not is_test(f)]
     return sources[: SEARCH.traced_files]
 
@@ -249,7 +248,7 @@ def _traceback_files(turn: Turn, start: CheckResult | None) -> list[str]:
         return []
     paths = [path for test in start.failing for path, _ in reversed(test.frames)]
     paths += [path for path, _ in reversed(frames(start.output))]
-    known = set(turn.services.index.files())
+    known = set(turn.services.files())
     root = f"{turn.services.workspace.root}/"
     inside = (_match(p.removeprefix(root).removeprefix("./"), known) for p in paths)
     return [path for path in inside if path]
@@ -279,7 +278,7 @@ def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
     """
     tests = dict.fromkeys(t.id.split("::")[0] for t in start.failing) if start is not None else ()
     reached: dict[str, list[int]] = {}
-    by_name = _by_name(turn.services.index.files())
+    by_name = _by_name(turn.services.files())
     for test in tests:
         for path, distance in _reached(turn, test, by_name).items():
             reached.setdefault(path, []).append(distance)

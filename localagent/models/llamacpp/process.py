@@ -77,7 +77,7 @@ class WorkerProcess:
         self._lines: deque[str] = deque(maxlen=_TAIL)
         self._over = threading.Event()
         started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
-        _thread("worker", self._run, list(command), log, started)
+        self._runner = _thread("worker", self._run, list(command), log, started)
         result = started.get()
         if isinstance(result, OSError):
             raise result
@@ -121,6 +121,7 @@ class WorkerProcess:
             self.kill()
             status = self._process.wait()
         self._over.set()
+        self._runner.join(_GRACE)  # it may still read the last lines of standard error
         return status
 
     def kill(self) -> None:
@@ -205,8 +206,10 @@ class WorkerProcess:
         return False
 
 
-def _thread(name: str, target: object, *args: object) -> None:
-    threading.Thread(target=target, args=args, name=name, daemon=True).start()  # type: ignore[arg-type]
+def _thread(name: str, target: object, *args: object) -> threading.Thread:
+    thread = threading.Thread(target=target, args=args, name=name, daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread
 
 
 def _root() -> Path:

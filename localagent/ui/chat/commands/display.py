@@ -52,7 +52,7 @@ def _code_for(chat: LiveChat, question: str) -> Iterator[Item]:
     services = chat.session.services
     services.index.refresh()
     budget = int(services.model.info.profile.window * LOOP.answer_share)
-    named = paths_in_task(question, services.workspace, services.index.files())
+    named = paths_in_task(question, services.workspace, services.files())
     code = gather(question, services.workspace, services.index, services.model.count, budget, named)
     if not code.excerpts:
         yield Output("note", "no code matches the question")

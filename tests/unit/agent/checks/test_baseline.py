@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from localagent.agent.checks.baseline import baseline_check, may_be_lean
+from localagent.agent.checks.baseline import baseline_check, may_be_lean, project_check
 from localagent.agent.checks.runner import CheckResult, TestResult
 from localagent.agent.limits import SEARCH
 from localagent.core.events import CheckStarted, Warned
 from localagent.sandbox.base import CommandResult
+from localagent.workspace.workspace import Workspace
 from tests.doubles.scripted_sandbox import ScriptedSandbox, completed
-from tests.doubles.scripted_turn import Permission, run_events, scripted_turn
+from tests.doubles.scripted_turn import Permission, PythonIndex, run_events, scripted_turn
 
 FAILS = TestResult("a_test.py::test_a", "failed", "assert 1 == 2")
 START = CheckResult("pytest", False, 1, False, 2.0, "", (FAILS,), 0, 1)
@@ -80,3 +81,14 @@ def test_the_project_s_own_check_may_fail_to_run(
     (warned,) = [event.text for event in events if isinstance(event, Warned)]
     assert warning in warned
     assert bool(check) == (start is not None) == answer.timed_out
+
+
+def test_a_check_is_found_before_the_index_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "calc_test.py").write_text("def test_add(): pass\n")
+    turn = scripted_turn(tmp_path)
+    monkeypatch.setattr(PythonIndex, "ready", lambda _self: False)
+    monkeypatch.setattr(PythonIndex, "files", lambda _self: [])
+    monkeypatch.setattr(Workspace, "files", lambda _self: ["calc_test.py"])
+    assert project_check(turn) == "python -m pytest -q"
