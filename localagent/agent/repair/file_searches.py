@@ -38,7 +38,7 @@ def search_files(
         seconds -= share * len(waiting)
         for problem in waiting:
             yield from _begin(turn, problem)
-            schedule = quick_schedule(problem)
+            schedule = quick_schedule(problem, likeliest=problem is waiting[0])
             candidate = yield from search(turn, problem, boards[problem.path], schedule, share)
             if candidate is not None:
                 return candidate, True
