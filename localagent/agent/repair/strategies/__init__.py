@@ -57,7 +57,8 @@ def quick_schedule(problem: Problem, *, likeliest: bool) -> Schedule:
     """
     if not problem.has_forks:
         return Schedule([quick_infill])
-    return Schedule([mutate, quick_infill] if likeliest else [mutate])
+    lacks_names = bool(missing_names(problem.start, [problem.path]))
+    return Schedule([mutate, quick_infill] if likeliest and not lacks_names else [mutate])
 
 
 def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
@@ -71,7 +72,7 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
         return Schedule([whole_file, whole_file_again], anew=[whole_file_cases])
     if missing_names(problem.start, [problem.path]):  # tests come before the code that they test
         return Schedule(
-            [new_function, mutate, whole_file, mutate, body],
+            [new_function, whole_file, mutate, body],
             [guided_mutation, infill, body, mutate, crossover],
             [] if long else [whole_file_again, whole_file_cases],
         )
