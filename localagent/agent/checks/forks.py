@@ -43,9 +43,12 @@ class Forks:
         checks = (self._running[mode][1] for mode in sorted(self._running))
         return next((c for c in checks if c.alive and self.usable), None)
 
-    def launch(self) -> None:
-        """Begin to start a server for the unchanged workspace, whose traced check still runs."""
-        if self._may_start("collected"):
+    def launch(self, base: CheckResult) -> None:
+        """Begin to start a server for the unchanged workspace, whose traced check still runs.
+
+        `base` is the result of its check without traces; it says whether a server can help.
+        """
+        if not base.reported and _mode(base) == "collected" and self._may_start("collected"):
             with suppress(SandboxError):
                 self._launched = ForkServer(
                     self._turn, self._check, [], "collected", lean=self._lean
@@ -60,8 +63,7 @@ class Forks:
         Without a `mode`, the forks are fresh only if the tests cannot even be collected. None if
         no test fails in a fork, or if no server runs.
         """
-        is_collected = any("::" in test.id for test in base.failing)
-        mode = mode or ("collected" if is_collected else "fresh")
+        mode = mode or _mode(base)
         _, check = self._running.get(mode, (None, None))
         if check is not None and check.alive and check.base is base:
             return check
@@ -123,3 +125,8 @@ class Forks:
             who = f"small changes under {self._turn.services.redactor.redact(self._check)}"
             yield Blocked("network", blocked, who)
             yield Warned(f"the sandbox refused to {blocked} ({who})")
+
+
+def _mode(base: CheckResult) -> Mode:
+    """When forks are made for changes of a workspace with this result."""
+    return "collected" if any("::" in test.id for test in base.failing) else "fresh"

@@ -92,8 +92,8 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
     small = _is_small(turn, start)
     lean = not small and (yield from may_be_lean(turn, start))
     with closing(Forks(turn, check, lean=lean)) as forks:
-        if small:
-            forks.launch()  # while the traced check runs
+        if start is not None and small:
+            forks.launch(start)  # while the traced check runs
         paths, functions, start = yield from _localize(turn, named, start)
         if not paths:
             return Result("unsolved", _NO_FILE, check)

@@ -107,7 +107,10 @@ def test_a_check_that_passes_or_hangs_has_no_failed_test() -> None:
 
 
 def test_no_fork_is_tried_for_a_check_without_the_probe(tmp_path: Path) -> None:
-    turn = scripted_turn(tmp_path, sandbox=ScriptedSandbox([]))
+    sandbox = ScriptedSandbox([])
+    turn = scripted_turn(tmp_path, sandbox=sandbox)
     forks = Forks(turn, "python -m unittest", lean=False)
+    forks.launch(result(UNITTEST))
+    assert sandbox.commands == []
     assert run_events(forks.start([], result(UNITTEST))) == ([], None)
     assert not forks.usable
