@@ -44,8 +44,7 @@ def search_files(
                 return candidate, True
     stopped: list[Problem] = []  # ended early, so searched again if time is left
     while candidate is None and (waiting or (stopped and seconds > 0)):
-        again = not waiting
-        problem = stopped.pop(0) if again else waiting.pop(0)
+        problem = (waiting or stopped).pop(0)
         begun, board = time.monotonic(), boards[problem.path]
         yield from _begin(turn, problem)
         candidate = yield from search(

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.limits import SEARCH
-from localagent.agent.repair.missing_names import missing_names
+from localagent.agent.repair.missing_names import is_module, missing_names
 from localagent.agent.repair.suspects import Evidence, Suspect, rank_functions, suspicion
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_data, is_docs, is_test
@@ -107,9 +107,11 @@ def targets(
         return sources
     if named and start is None:
         return list(named)  # "add a test for X to test_x.py", "fix the typo in README.md"
-    ranked = [missing.path for missing in missing_names(start, turn.services.files())]
+    files = turn.services.files()
+    ranked = [missing.path for missing in missing_names(start, files)]
     ranked += [suspect.symbol.path for suspect in functions]
-    ranked += [*_executed(start), *_traceback_files(turn, start), *_imported(turn, start)]
+    ranked += [*_executed(start), *_traceback_files(turn, start, files)]
+    ranked += _imported(turn, start, files)
     ranked += [h.path for h in turn.services.index.search(_query(turn, start), SEARCH.index_hits)]
     return [p for p in dict.fromkeys(ranked) if not is_test(p) and not is_docs(p)] or list(named)
 
@@ -231,24 +233,17 @@ def _imported_by(turn: Turn, path: str, by_name: Mapping[str, Sequence[str]]) ->
         other
         for module in imports(turn.services.workspace, path)
         for other in by_name.get(module.rpartition(".")[2], ())
-        if other != path and _is_module(other, module)
+        if other != path and is_module(other, module)
     }
 
 
-def _is_module(path: str, module: str) -> bool:
-    tail = module.replace(".", "/")
-    return any(
-        path == name or path.endswith(f"/{name}") for name in (f"{tail}.py", f"{tail}/__init__.py")
-    )
-
-
-def _traceback_files(turn: Turn, start: CheckResult | None) -> list[str]:
+def _traceback_files(turn: Turn, start: CheckResult | None, files: Sequence[str]) -> list[str]:
     """The workspace's files in the failing tests' tracebacks, the nearest to the error first."""
     if start is None:
         return []
     paths = [path for test in start.failing for path, _ in reversed(test.frames)]
     paths += [path for path, _ in reversed(frames(start.output))]
-    known = set(turn.services.files())
+    known = set(files)
     root = f"{turn.services.workspace.root}/"
     inside = (_match(p.removeprefix(root).removeprefix("./"), known) for p in paths)
     return [path for path in inside if path]
@@ -256,7 +251,9 @@ def _traceback_files(turn: Turn, start: CheckResult | None) -> list[str]:
 
 def names_source(turn: Turn, start: CheckResult) -> bool:
     """Whether a failed check's output names a line of a source file other than a test."""
-    return not start.ok and any(not is_test(path) for path in _traceback_files(turn, start))
+    if start.ok:
+        return False
+    return not all(map(is_test, _traceback_files(turn, start, turn.services.files())))
 
 
 def _match(path: str, known: Collection[str]) -> str:
@@ -270,7 +267,7 @@ def _match(path: str, known: Collection[str]) -> str:
     return hits[0] if len(hits) == 1 else ""
 
 
-def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
+def _imported(turn: Turn, start: CheckResult | None, files: Sequence[str]) -> list[str]:
     """The workspace's files that the failing tests import, directly or not.
 
     Files that more of the failing test files reach come first, then nearer files. An `__init__.py`
@@ -278,7 +275,7 @@ def _imported(turn: Turn, start: CheckResult | None) -> list[str]:
     """
     tests = dict.fromkeys(t.id.split("::")[0] for t in start.failing) if start is not None else ()
     reached: dict[str, list[int]] = {}
-    by_name = _by_name(turn.services.files())
+    by_name = _by_name(files)
     for test in tests:
         for path, distance in _reached(turn, test, by_name).items():
             reached.setdefault(path, []).append(distance)

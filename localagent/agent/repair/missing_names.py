@@ -41,19 +41,24 @@ def imported_names(path: str, text: str, tests: Sequence[str]) -> list[str]:
     tree = parse(text)
     nodes = list(ast.walk(tree)) if tree is not None else []
     known = {str(getattr(node, "name", getattr(node, "id", ""))) for node in nodes}
-    module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     names: dict[str, None] = {}
     for test in tests:
         for node in ast.walk(parse(test) or ast.Module([], [])):
-            if isinstance(node, ast.ImportFrom) and f".{module}".endswith(f".{node.module}"):
+            if isinstance(node, ast.ImportFrom) and node.module and is_module(path, node.module):
                 names |= {alias.name: None for alias in node.names}
     return [name for name in names if name not in known]
 
 
 def _paths(module: str, files: Sequence[str]) -> Iterator[str]:
     """The file of a module, if just one file may be it; packages count by their `__init__.py`."""
-    tail = module.replace(".", "/")
-    ends = (f"{tail}.py", f"{tail}/__init__.py")
-    hits = [path for path in files if any(path == end or path.endswith(f"/{end}") for end in ends)]
+    hits = [path for path in files if is_module(path, module)]
     if len(hits) == 1:
         yield hits[0]
+
+
+def is_module(path: str, module: str) -> bool:
+    """Whether `path` may be the file of a module with this dotted name."""
+    tail = module.replace(".", "/")
+    return any(
+        path == name or path.endswith(f"/{name}") for name in (f"{tail}.py", f"{tail}/__init__.py")
+    )

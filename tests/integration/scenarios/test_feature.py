@@ -34,4 +34,4 @@ def test_a_feature_is_written_in_two_files(start: Callable, tmp_path: Path) -> N
     assert isinstance(end, TurnFinished) and end.outcome == "solved"
     changed = {event.path: event.diff for event in events if isinstance(event, FileChanged)}
     assert sorted(changed) == ["parcels/orders.py", "parcels/rates.py"]
-    assert "weight >= HEAVY" in changed["parcels/rates.py"], "a small change mends the reply"
+    assert "weight >= HEAVY" in changed["parcels/rates.py"], "a small change repairs the reply"
