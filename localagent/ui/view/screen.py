@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.cells import cell_len
 from rich.console import (
@@ -293,14 +293,7 @@ def terminal_screen(stream: TextIO, *, plain: bool = False) -> Screen:
     codes, even if FORCE_COLOR is set.
     """
     terminal = stream.isatty()
-    console = Console(
-        file=stream,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        force_terminal=terminal,
-        soft_wrap=False,
-    )
+    console = _console(stream, force_terminal=terminal)
     if terminal and console.is_dumb_terminal:
         _measure(console, stream)
     redraws = terminal and not console.is_dumb_terminal and not console.legacy_windows
@@ -309,17 +302,16 @@ def terminal_screen(stream: TextIO, *, plain: bool = False) -> Screen:
 
 def log_screen(stream: TextIO, *, color: bool) -> Screen:
     """Return a screen for a log, which has `_LOG_WIDTH` columns and redraws nothing."""
-    console = Console(
-        file=stream,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        soft_wrap=False,
-        width=_LOG_WIDTH,
-    )
+    system = "standard" if color else None
+    console = _console(stream, force_terminal=color, color_system=system, width=_LOG_WIDTH)
     return Screen(console, live=False, symbols=symbols_for(console.encoding))
+
+
+def _console(stream: TextIO, **options: Any) -> Console:
+    """A console that takes a text as it is: no markup, no highlights, no emoji."""
+    return Console(
+        file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False, **options
+    )
 
 
 def _measure(console: Console, stream: TextIO) -> None:
