@@ -26,6 +26,8 @@ from localagent.core.interpreter import python
 from localagent.sandbox.base import Command, CommandResult, Sandbox, Snapshot
 
 _SECONDS = 120.0
+# The kernel's limit of a socket's path is 107 bytes; the longest path in the run's folder has 41.
+_PLACE_BYTES = 107 - len("/tmp12345678/home/.docker/run/docker.sock")
 # Without a sandbox these tests would reach other machines.
 _OUTWARD = (
     *("tcp-out", "tcp6-out", "tcp-port", "udp-out", "udp6-out", "dns", "icmp", "icmp6"),
@@ -58,9 +60,10 @@ def run_escape_tests(
 ) -> list[EscapeResult]:
     """Run every escape test in the sandbox `kind`, within a few seconds.
 
-    The folder for the run lies in `base`, by default the cache folder. The sandbox opens `ports`;
-    the tests expect that everything else is closed. Raises SandboxError, whose text names the
-    missing feature, if the kind does not work on this machine.
+    The folder for the run lies in `base`, by default the cache folder, or in /var/tmp where paths
+    of sockets would be too long. The sandbox opens `ports`; the tests expect that everything else
+    is closed. Raises SandboxError, whose text names the missing feature, if the kind does not work
+    on this machine.
     """
     if sys.platform != "linux":
         raise SandboxError("escape tests exist for Linux only")
@@ -68,7 +71,7 @@ def run_escape_tests(
 
     root = Path(__file__).resolve().parents[2]
     marker = new_marker()
-    with tempfile.TemporaryDirectory(dir=base or paths.private(paths.cache_dir())) as name:
+    with tempfile.TemporaryDirectory(dir=_place(base or paths.private(paths.cache_dir()))) as name:
         home = Path(name, "home")
         home.mkdir()
         variables = environment(home, marker)
@@ -90,6 +93,10 @@ def run_escape_tests(
         reason = done.stderr.strip().rpartition("\n")[2] or "the tests ended early"
         raise SandboxError(f"the sandbox {kind} could not be tested: {reason}")
     return [EscapeResult(*json.loads(line)) for line in lines]
+
+
+def _place(folder: Path) -> Path:
+    return folder if len(os.fsencode(folder)) <= _PLACE_BYTES else Path("/var/tmp")
 
 
 def main() -> None:

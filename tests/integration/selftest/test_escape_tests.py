@@ -83,6 +83,18 @@ def test_every_escape_test_is_denied(kind: str, base: Path) -> None:
     assert "16 MiB to the disk" in results["disk-filler"].detail
 
 
+@pytest.mark.parametrize("kind", CONFINING)
+def test_a_folder_whose_path_no_socket_can_have(kind: str, base: Path) -> None:
+    """A socket's path has at most 107 bytes, and a user's home may be longer."""
+    long = base / ("long" * 25)
+    long.mkdir(exist_ok=True)
+    results = _results(kind, long)
+    if isinstance(results, str):
+        assert "too long" not in results
+        pytest.skip(results)
+    assert [result for result in results.values() if not result.denied] == []
+
+
 def test_seccomp_alone_holds_the_network(base: Path) -> None:
     results = _results("seccomp", base)
     assert not isinstance(results, str), results
