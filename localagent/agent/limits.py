@@ -103,6 +103,9 @@ class SearchLimits:
     # Lines of a suspicious function before lines of the next one: the right line is mostly among
     # the first five of its function, and the right function among the first three
     lines_at_once: int = 6
+    # The first functions whose constants of the module are changed, too: a wrong pattern or number
+    # stands there, and runs before the tests
+    constant_functions: int = 3
     # Most files from which the model chooses one; it sees `outline_names` names of each
     choices: int = 6
     outline_names: int = 12

@@ -24,7 +24,7 @@ from localagent.code.tracebacks import frames
 from localagent.context.builder import text_of
 from localagent.core.errors import EditError
 from localagent.core.events import Event
-from localagent.edits.python_definitions import definitions
+from localagent.edits.python_definitions import PythonDefinition, definitions
 from localagent.workspace.workspace import Workspace
 
 # A path as people write it: a name with a suffix, after any number of folders.
@@ -170,21 +170,52 @@ def suspicious_lines(
 
     Lines in the failing tests' tracebacks come first, then lines that failing tests ran and passing
     tests did not. With `functions`, the names of the file's suspects, the lines of a function come
-    before those of later ones, a few from each in turn.
+    before those of later ones, a few from each in turn; after the lines of the first
+    `SEARCH.constant_functions` come the module's constants that these use.
     """
     scores = suspicion(result).get(path, {})
     in_traceback = {n for test in result.failing for at, n in test.frames if at == path}
     code = [n for n, line in enumerate(lines, 1) if _is_statement(line)]
     ranked = [n for n in code if not scores or scores.get(n, 0.0) > 0.0]
     ranked.sort(key=lambda n: (n not in in_traceback, -scores.get(n, 0.0), -n))
-    owner = _function_places("\n".join(map(str.rstrip, lines)), functions)
+    text = "\n".join(map(str.rstrip, lines))
+    known = _functions_of(text, functions)
+    owner = {
+        n: place
+        for place, one in reversed([*enumerate(known)])
+        for n in range(one.start + 1, one.end + 1)
+    }
     taken: Counter[int] = Counter()
     place: dict[int, int] = {}
     for n in ranked:
-        function = owner.get(n, len(functions))
+        function = owner.get(n, len(known))
         place[n] = taken[function] // SEARCH.lines_at_once + function
         taken[function] += 1
+    for n in _constants(text, known[: SEARCH.constant_functions]):
+        if n not in place and _is_statement(lines[n - 1]):
+            ranked.append(n)
+            place[n] = SEARCH.constant_functions
     return sorted(ranked, key=lambda n: place[n])
+
+
+def _functions_of(text: str, functions: Sequence[str]) -> list[PythonDefinition]:
+    """The definitions of the named functions that the text has, in the same order."""
+    try:
+        known = {one.name: one for one in definitions(text)} if functions else {}
+    except EditError:
+        return []
+    return [known[name] for name in functions if name in known]
+
+
+def _constants(text: str, functions: Sequence[PythonDefinition]) -> Iterator[int]:
+    """The lines of the module's short assignments to names that the functions use."""
+    nodes = (node for one in functions for node in ast.walk(one.node))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    for statement in ast.parse(text).body if used else ():
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            end = statement.end_lineno or statement.lineno
+            if statement.targets[0].id in used and end - statement.lineno < SEARCH.lines_at_once:
+                yield from range(statement.lineno, end + 1)
 
 
 def _function_places(text: str, functions: Sequence[str]) -> dict[int, int]:

@@ -55,6 +55,7 @@ _ALIKE = (
     ("keys", "values", "items"), ("values", "items"), ("remove", "discard", "pop"),
     ("removeprefix", "removesuffix"), ("add", "update", "discard"), ("get", "setdefault", "pop"),
     ("title", "capitalize"), ("isinstance", "issubclass"), ("union", "intersection"),
+    ("match", "fullmatch", "search"),
     ("list", "tuple", "set"), ("int", "float"), ("round", "int"), ("sorted", "reversed"),
     ("ValueError", "TypeError"), ("KeyError", "IndexError", "AttributeError", "LookupError"),
     ("real", "imag"), ("first", "last"), ("left", "right"), ("before", "after"), ("start", "end"),

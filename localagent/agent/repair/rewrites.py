@@ -9,6 +9,7 @@ learned from human-written patches", ICSE 2013).
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from localagent.agent.repair.parsed_text import Part
 
 _SIMPLE = ast.Name | ast.Attribute | ast.Call | ast.Subscript
 _TEXT_METHODS = ("strip()", "lower()", "rstrip()", "lstrip()", "copy()")
+_VIEWS = ("values()", "items()", "keys()")
 _WRAPPERS = ("str", "len", "list", "int", "bool", "tuple", "sorted", "abs")
 _DELETABLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Return, ast.Delete)
 _NUMBERS = (-1, 0, 1, 2, 3, 4, 5, 6, 8, 10, 16, 32, 60, 64, 100, 255, 256, 1000, 1024)
@@ -25,6 +27,11 @@ _EXCEPTIONS = (
     *("ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "OverflowError"),
     *("UnicodeError", "OSError", "StopIteration", "ZeroDivisionError", "Exception"),
 )
+_TYPES = ("list", "tuple", "str", "bytes", "int", "float", "dict", "set", "bool")
+_REGEX_CALL = re.compile(rb"\bre\.\w+\(")
+_TEXT_LITERAL = re.compile(r"""([rRbBuU]*)("|')(.*)\2""")
+_ANY_CHARACTER = re.compile(r"(?<![\\\[])\.(?![*+?{])")
+_REPETITION = re.compile(r"(?<!\\)[*+](?!\?)")
 _NEAR = 3  # variables that a call may get as one more argument
 _CALLED = 24  # functions of the file that a value may be given to
 
@@ -61,6 +68,8 @@ def rewrites(
                 yield from _return(line, node)
             case ast.Assign():
                 yield from _wrapped(line, 8, node.value)
+            case ast.Constant(value=str()):
+                yield from _pattern(line, node)
             case ast.Constant(value=int()) if not isinstance(node.value, bool):
                 numbers = [*line.ingredients.numbers, *_NUMBERS]
                 yield from (line.replace(9, node, str(number)) for number in numbers)
@@ -130,6 +139,10 @@ def _arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
     if any(isinstance(argument, ast.Starred) for argument in node.args):
         return
     yield from _added_arguments(line, node)
+    if call_name(node) in ("isinstance", "issubclass") and len(node.args) == 2:
+        yield from _more_types(line, node.args[1])
+    for value in [*node.args, *(keyword.value for keyword in node.keywords)]:
+        yield from _wrapped(line, 9, value)
     if len(node.args) > 2:
         yield from (line.swap(6, *pair) for pair in pairwise(node.args))
     for first, second in pairwise([*node.args, *(k.value for k in node.keywords)]):
@@ -166,6 +179,38 @@ def _added_arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
         if keyword not in given:
             yield from (added(8, f"{keyword}={value}") for value in known)
     yield from (added(10, near) for near in line.variables[:_NEAR])
+
+
+def _more_types(line: SourceLine, node: ast.expr) -> Iterator[Mutant]:
+    """A test for one more type, or for one less."""
+    known = [line.source(n) for n in (node.elts if isinstance(node, ast.Tuple) else [node])]
+    for name in _TYPES:
+        if name not in known:
+            yield line.replace(6, node, f"({', '.join([*known, name])})")
+    for name in known if len(known) > 1 else ():
+        yield line.replace(7, node, name)
+
+
+def _pattern(line: SourceLine, node: ast.Constant) -> Iterator[Mutant]:
+    """A regular expression, on a line that uses one, with its dots escaped or with its ends set."""
+    text = line.source(node)
+    if not _REGEX_CALL.search(line.bytes) or not (parts := _TEXT_LITERAL.fullmatch(text)):
+        return
+    prefix, quote, inner = parts.groups()
+    escape = "\\" if "r" in prefix.lower() else "\\\\"
+
+    def changed(rank: int, new: str) -> Mutant:
+        return line.replace(rank, node, f"{prefix}{quote}{new}{quote}")
+
+    yield changed(5, _ANY_CHARACTER.sub(lambda _: f"{escape}.", inner))
+    yield changed(6, f"{inner}{escape}Z")
+    yield changed(6, inner.removesuffix("$") if inner.endswith("$") else f"{inner}$")
+    yield changed(6, inner.removeprefix("^") if inner.startswith("^") else f"^{inner}")
+    for found in _REPETITION.finditer(inner):
+        start, end = found.span()
+        for other in ("*", "+", "?", found[0] + "?"):
+            if other != found[0]:
+                yield changed(8, inner[:start] + other + inner[end:])
 
 
 def _attribute(line: SourceLine, node: ast.Attribute) -> Iterator[Mutant]:
@@ -221,6 +266,7 @@ def _wrapped(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
     text = line.source(node)
     yield from (line.replace(rank, node, f"{text}.{method}") for method in _TEXT_METHODS)
     yield from (line.replace(rank + 1, node, f"{name}({text})") for name in _WRAPPERS)
+    yield from (line.replace(rank + 1, node, f"{text}.{view}") for view in _VIEWS)
     methods = line.ingredients.methods
     yield from (line.replace(rank + 2, node, f"{text}.{method}") for method in methods)
 

@@ -98,6 +98,15 @@ def test_lines_of_the_first_functions_come_first_a_few_at_a_time() -> None:
     assert suspicious_lines("f.py", ["def a(:", *body], result, ["a"])[0] == 9
 
 
+def test_constants_that_a_function_uses_follow_it() -> None:
+    code = ["USED = 1", "LONG = [", *["    1,"] * 9, "]", "OTHER = 2", "def f(a):", "    a = 3"]
+    code += ["    return LONG[a] + USED", "def g():", "    return OTHER"]
+    bad = TestResult("t::b", "failed", lines={"f.py": frozenset({15, 16})})
+    result = CheckResult("pytest", False, 1, False, 0.1, "", (bad,), 0, 1)
+    assert suspicious_lines("f.py", code, result, ["f"]) == [16, 15, 1]
+    assert suspicious_lines("f.py", code, result) == [16, 15]
+
+
 def test_without_evidence_the_index_ranks(shop: Path) -> None:
     turn = scripted_turn(shop, "Let shout return lower case text")
     assert targets(turn, [], None)[0] == "shop/words.py"
