@@ -138,6 +138,8 @@ class SearchLimits:
     # file was repaired.
     file_seconds: float = 40.0
 
+    parameters: int = 8  # Most ways of using a new parameter; each is a check
+
     # Ideas, functions, crossover.
     # Rounds of ideas. Without ideas, 54 of 56 whole files for one exercise used the same approach.
     idea_rounds: int = 4

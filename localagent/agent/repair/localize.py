@@ -15,7 +15,11 @@ from pathlib import Path, PurePosixPath
 
 from localagent.agent.checks.runner import CheckResult, run_check
 from localagent.agent.limits import SEARCH
-from localagent.agent.repair.missing_names import is_module, missing_names
+from localagent.agent.repair.missing_names import (
+    is_module,
+    missing_names,
+    missing_parameters,
+)
 from localagent.agent.repair.suspects import Evidence, Suspect, rank_functions, suspicion
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_data, is_docs, is_test
@@ -148,12 +152,15 @@ def sources_to_trace(turn: Turn, start: CheckResult) -> list[str]:
 
 
 def suspects(turn: Turn, result: CheckResult | None) -> list[Suspect]:
-    """The functions that failing tests ran, the most suspicious first; see `suspects.py`."""
+    """The functions that may be at fault, the most suspicious first; see `suspects.py`.
+
+    Those that lack a parameter, which failing tests pass, come before those that the tests ran.
+    """
     if result is None:
         return []
     index, workspace = turn.services.index, turn.services.workspace
     paths = sorted({path for test in result.failing for path in test.lines})
-    return rank_functions(
+    ranked = rank_functions(
         Evidence(
             turn.prompt,
             result,
@@ -161,6 +168,15 @@ def suspects(turn: Turn, result: CheckResult | None) -> list[Suspect]:
             {path: text_of(workspace, path) for path in paths},
         )
     )
+    missing = dict.fromkeys(each.function for each in missing_parameters(result))
+    lacking = [
+        Suspect(symbol, [], "")
+        for function in missing
+        for symbol in index.definitions(function)
+        if symbol.name == function and symbol.is_callable and not is_test(symbol.path)
+    ]
+    known = {(each.symbol.path, each.symbol.name) for each in lacking}
+    return [*lacking, *(s for s in ranked if (s.symbol.path, s.symbol.name) not in known)]
 
 
 def suspicious_lines(

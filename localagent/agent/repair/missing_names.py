@@ -1,4 +1,5 @@
-"""Definitions that failing tests use and that no file has yet, as in a test-first feature."""
+"""Definitions and parameters that failing tests use and that no file has yet, as in a feature
+whose tests are written first."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from localagent.agent.checks.runner import CheckResult
 from localagent.agent.repair.parsed_text import parse
 
 _NO_ATTRIBUTE = re.compile(r"module '(?P<module>[\w.]+)' has no attribute '(?P<name>\w+)'")
+_NO_PARAMETER = re.compile(r"\b([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 _NO_IMPORT = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'")
 
 
@@ -20,6 +22,23 @@ class MissingName:
 
     path: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissingParameter:
+    """A parameter that `function`, a qualified name, should have."""
+
+    function: str
+    name: str
+
+
+def missing_parameters(result: CheckResult | None) -> list[MissingParameter]:
+    """The parameters that failing tests pass by name and functions lack, in the tests' order."""
+    messages = [test.message for test in result.failing] if result is not None else []
+    found = (
+        MissingParameter(*m.groups()) for text in messages for m in _NO_PARAMETER.finditer(text)
+    )
+    return list(dict.fromkeys(found))
 
 
 def missing_names(result: CheckResult | None, files: Sequence[str]) -> list[MissingName]:

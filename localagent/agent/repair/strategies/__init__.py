@@ -27,6 +27,7 @@ from localagent.agent.repair.strategies.crossover import crossover
 from localagent.agent.repair.strategies.function import new_function, rewrite
 from localagent.agent.repair.strategies.infill import infill, infill_complement, quick_infill
 from localagent.agent.repair.strategies.mutation import guided_mutation, mutate
+from localagent.agent.repair.strategies.parameter import missing_parameter
 from localagent.agent.repair.strategies.whole_file import (
     file_ideas,
     whole_file,
@@ -56,9 +57,10 @@ def quick_schedule(problem: Problem, *, likeliest: bool) -> Schedule:
     The `likeliest` file gets infills before small changes of the others: it holds 80 % of faults.
     """
     if not problem.has_forks:
-        return Schedule([quick_infill])
+        return Schedule([missing_parameter, quick_infill])
     lacks_names = bool(missing_names(problem.start, [problem.path]))
-    return Schedule([mutate, quick_infill] if likeliest and not lacks_names else [mutate])
+    infills = [quick_infill] if likeliest and not lacks_names else []
+    return Schedule([missing_parameter, mutate, *infills])
 
 
 def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
@@ -76,9 +78,9 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
             [guided_mutation, infill, body, mutate, crossover],
             [] if long else [whole_file_again, whole_file_cases],
         )
-    changes: list[Strategy] = [guided_mutation, mutate, quick_infill, alternatives]
+    changes = [missing_parameter, guided_mutation, mutate, quick_infill, alternatives]
     if problem.has_forks:  # a small change costs hundredths of a second
-        changes = [mutate, guided_mutation, quick_infill, alternatives]
+        changes = [missing_parameter, mutate, guided_mutation, quick_infill, alternatives]
     some_pass = problem.start is not None and bool(problem.start.passed)
     if long or (some_pass and lines > SEARCH.repair_lines):
         return Schedule(
