@@ -215,6 +215,9 @@ class SearchLimits:
     # Most text differences to try, starting with the most frequent in failing tests
     guided_edits: int = 8
 
+    # Least sum of nearness that a change must gain in forks to be checked
+    least_gain: float = 0.01
+
     # Candidates that hard-code answers to the tests' inputs.
     # Programs without hard-coded answers also compare with numbers up to this value
     plain_number: int = 20

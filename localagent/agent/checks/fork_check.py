@@ -8,14 +8,17 @@ reach the changed lines. A real check then decides about the changes that look g
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from localagent.agent.checks.failure_messages import nearness
 from localagent.agent.checks.fork_server import ForkServer, cores
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import FORKS
+
+_NONE = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class ForkVerdict:
 
     `judged` is False if no fork could make the change. `same` says that every failing test failed
     with the same message. `fixed` are the failing tests that passed, `broken` the passing tests
-    that failed.
+    that failed. `messages` are those of failing tests that failed in another way.
     """
 
     text: str
@@ -32,6 +35,7 @@ class ForkVerdict:
     same: bool = False
     fixed: frozenset[str] = frozenset()
     broken: frozenset[str] = frozenset()
+    messages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class ForkCheck:
         self.most_gained = 0
         self._server = server
         self._failing: list[str] = []
+        self._messages: dict[str, str] = {}
         self._watched: set[str] = set()
         self._seconds = FORKS.most_seconds
         self._number = 0
@@ -79,7 +84,8 @@ class ForkCheck:
             self._server.send({"number": 0, "run": run, "seconds": seconds})
             reply = self._server.receive(seconds + FORKS.grace_seconds) or {}
             results = _results(reply)
-            failing = [test for test in run if results.get(test) == "failed"]
+            failing = [test for test in run if results.get(test, _NONE)[0] == "failed"]
+            self._messages = {test: message for test, (_, message) in results.items()}
             seconds = max(_number(reply.get("seconds")), 0.0)
             # Of slow tests, every n-th one judges; the check decides about the others.
             step = max(1, round(seconds / FORKS.round_seconds))
@@ -131,6 +137,12 @@ class ForkCheck:
         """The failing tests that judge the changes."""
         return frozenset(self._failing)
 
+    def gain(self, verdict: ForkVerdict) -> float:
+        """How much nearer a change brings the failing tests to passing; see `nearness`."""
+        before = {test: nearness(self._messages.get(test, "")) for test in self._failing}
+        changed = sum(nearness(text) - before[test] for test, text in verdict.messages.items())
+        return changed + sum(1.0 - before.get(test, 0.0) for test in verdict.fixed)
+
     def _question(self, before: list[str], text: str) -> _Question:
         after = text.split("\n")
         first, most = 0, min(len(before), len(after)) - 1
@@ -158,13 +170,15 @@ class ForkCheck:
         fault, results = str(reply.get("fault", "")), _results(reply)
         known = {test: results[test] for test in question.run if test in results}
         passed, failed = (
-            frozenset(test for test, result in known.items() if result == outcome)
+            frozenset(test for test, result in known.items() if result[0] == outcome)
             for outcome in ("passed", "failed")
         )
         if question.fixed:
             return ForkVerdict(question.text, fixed=question.fixed, broken=failed)
         judged = bool(passed) or not fault.startswith("refused")
-        return ForkVerdict(question.text, judged, same=not fault and not known, fixed=passed)
+        messages = {test: known[test][1] for test in failed}
+        same = not fault and not known
+        return ForkVerdict(question.text, judged, same=same, fixed=passed, messages=messages)
 
     def _reaching(self, path: str, question: _Question) -> list[str]:
         """The passing tests that ran the changed lines, at most `FORKS.passing_tests` of them."""
@@ -179,11 +193,11 @@ class ForkCheck:
         return [*run, *(self._watched - set(run))]
 
 
-def _results(reply: dict[str, Any]) -> dict[str, str]:
-    """The tests' outcomes in a reply, without what is malformed."""
+def _results(reply: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """The tests' outcomes and messages in a reply, without what is malformed."""
     results = reply.get("results")
     return {
-        test: str(result[0])
+        test: (str(result[0]), str(result[-1]))
         for test, result in (results.items() if isinstance(results, dict) else ())
         if isinstance(result, list) and result
     }

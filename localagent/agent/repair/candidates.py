@@ -34,7 +34,8 @@ class Draft:
     itself is used; otherwise `on_cut` receives it. Without a `request`, the model is not asked, and
     `build` receives "". After a draft with `keeps_slot`, the draft's strategy continues at once,
     because the draft was cheap or the next drafts need its reply. `base` is the text that a draft
-    changes in a few lines, with its result; many drafts of one base are judged together.
+    changes in a few lines, with its result; many drafts of one base are judged together. With
+    `climbs`, the one of them that brings failing tests nearest to passing is checked, too.
     """
 
     strategy: str
@@ -44,11 +45,14 @@ class Draft:
     on_cut: Callable[[str], None] = _ignore
     keeps_slot: bool = False
     base: Base | None = None
+    climbs: bool = False
 
     @classmethod
-    def of_text(cls, strategy: str, text: str, base: Base | None = None) -> Draft:
+    def of_text(
+        cls, strategy: str, text: str, base: Base | None = None, *, climbs: bool = False
+    ) -> Draft:
         """A draft that asks no model: `text` is the file's new text."""
-        return cls(strategy, None, lambda _: [text], keeps_slot=True, base=base)
+        return cls(strategy, None, lambda _: [text], keeps_slot=True, base=base, climbs=climbs)
 
 
 def sample_request(turn: Turn, number: int, request: Request) -> Request:

@@ -38,7 +38,7 @@ def try_small_changes(
         return None
     texts = {hash((path, text)): text for draft in drafts for text in draft.build("")}
     new = [text for key, text in texts.items() if key not in forks.judged]
-    batch = _Batch(s, fork, base, drafts[0].strategy)
+    batch = _Batch(s, fork, base, drafts[0].strategy, climbs=drafts[0].climbs)
     passed = yield from batch.judge(new, SEARCH.mutation_seconds)
     if passed is None and batch.refused and not s.over and forks.usable:
         fresh = yield from forks.start(changes, base.result, "fresh")
@@ -58,8 +58,17 @@ class ForkOutcome:
 class _Batch:
     """Changes of one base on their way through one server; `refused` are those it cannot make."""
 
-    def __init__(self, s: SearchState, fork: ForkCheck, base: Base, strategy: str) -> None:
+    def __init__(
+        self,
+        s: SearchState,
+        fork: ForkCheck,
+        base: Base,
+        strategy: str,
+        *,
+        climbs: bool = False,
+    ) -> None:
         self.refused: list[str] = []
+        self._climbs = climbs
         self._s = s
         self._fork = fork
         self._base = base
@@ -73,6 +82,7 @@ class _Batch:
         s, end = self._s, self._start + seconds
         forks, path = s.problem.forks, s.problem.path
         assert forks is not None
+        nearest, gained = None, SEARCH.least_gain
         for verdict in self._fork.judge(path, self._base.text, texts):
             if verdict.judged:
                 self._count += 1
@@ -85,9 +95,13 @@ class _Batch:
                 if passed is not None:
                     return passed
                 self._start = time.monotonic()
+            elif self._climbs and (gain := self._fork.gain(verdict)) > gained:
+                nearest, gained = verdict, gain
             if s.over or time.monotonic() > end or not forks.usable:
                 break
         yield from self._report()
+        if nearest is not None and not s.over:
+            return (yield from self._confirm(nearest))
         return None
 
     def _is_worth_a_check(self, verdict: ForkVerdict) -> bool:

@@ -14,7 +14,14 @@ from itertools import islice
 
 from localagent.agent.checks.runner import CheckResult
 from localagent.agent.limits import FORKS, SEARCH
-from localagent.agent.repair.candidates import Base, Board, Draft, best_text, most_pass
+from localagent.agent.repair.candidates import (
+    Base,
+    Board,
+    Candidate,
+    Draft,
+    best_text,
+    most_pass,
+)
 from localagent.agent.repair.hints import failing_lookups, hints_of
 from localagent.agent.repair.localize import suspicious_lines
 from localagent.agent.repair.mutations import all_mutations, guided_mutations
@@ -119,7 +126,15 @@ def _climb(
         lines = suspicious_lines(problem.path, text.splitlines(), result, problem.functions)[
             : SEARCH.guided_lines
         ]
-        changes = guided_mutations(text, lines, hints_of(problem.path, result))
+        hints = hints_of(problem.path, result)
+        changes = guided_mutations(text, lines, hints)
+        # A fork does not tell whether another lookup fails now.
+        if problem.has_forks and not hints.failing_lookups and len(changes) >= FORKS.least_changes:
+            known = len(board.tried)
+            base = Base(text, result)
+            yield [Draft.of_text(_GUIDED, new, base, climbs=True) for new in changes]
+            text, result = _nearest(problem, board.tried[known:], base)
+            continue
         for new in changes[: _most_checks(result)]:
             yield [Draft.of_text(_GUIDED, new)]
             made = board.result_of(new)
@@ -128,6 +143,13 @@ def _climb(
                 break
             if time.monotonic() > end:
                 return
+
+
+def _nearest(problem: Problem, made: Sequence[Candidate], base: Base) -> tuple[str, CheckResult]:
+    """The text of the candidates that is nearest to passing, or the base if none is nearer."""
+    results = [(c.text, c.result) for c in made if c.result is not None]
+    nearer = [each for each in results if _is_nearer(problem.path, each[1], base.result)]
+    return max(nearer, key=lambda each: each[1].score, default=(base.text, base.result))
 
 
 def _is_nearer(path: str, made: CheckResult, before: CheckResult) -> bool:

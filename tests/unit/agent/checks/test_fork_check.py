@@ -83,6 +83,26 @@ def test_a_change_that_breaks_as_much_as_it_fixes() -> None:
     assert (verdict.fixed, verdict.broken) == ({"t.py::bad"}, {"t.py::good"})
 
 
+def test_a_wrong_value_that_is_nearer_gains() -> None:
+    check, server = fork_check(lambda r: r["answers"])
+    check._messages = {TESTS[0]: "assert f() == 2\nAssertionError: assert 'tin' == 'Ten green'"}
+    near = "assert f() == 2\nAssertionError: assert 'Ten grey' == 'Ten green'"
+    far = "NameError: name 'x' is not defined"
+    gains = [check.gain(ForkVerdict("", messages={TESTS[0]: text})) for text in (near, far)]
+    assert gains[0] > 0 > gains[1]
+    assert check.gain(ForkVerdict("", fixed=frozenset({TESTS[0]}))) > gains[0]
+    assert server.requests[0]["number"] == check.gain(ForkVerdict("", same=True)) == 0
+
+
+def test_the_messages_of_another_failure_are_kept() -> None:
+    def answer(request: Request) -> list[Any]:
+        results = {TESTS[0]: ["failed", "another"]}
+        return [{"number": request["number"], "fault": "", "results": results, "seconds": 0.1}]
+
+    verdicts, _, _ = judge(answer, "a = 2")
+    assert [(v.same, dict(v.messages)) for v in verdicts] == [(False, {TESTS[0]: "another"})]
+
+
 def test_one_that_changes_nothing_is_the_same() -> None:
     verdicts, server, _ = judge(reply, "a = 2", "a = 3")
     assert [(v.same, v.judged, len(v.fixed) > len(v.broken)) for v in verdicts] == [

@@ -63,6 +63,9 @@ class FakeForks:
     def failing(self) -> frozenset[str]:
         return frozenset({ADD, ODD})
 
+    def gain(self, verdict: ForkVerdict) -> float:
+        return sum(map(float, verdict.messages.values()))
+
     def watch(self, tests: Iterable[str]) -> None:
         """Nothing else runs here."""
 
@@ -78,6 +81,8 @@ def run(
     verdicts: dict[str, ForkVerdict],
     lines: Sequence[str] = (),
     replies: Sequence[str] = (),
+    *,
+    climbs: bool = False,
 ) -> tuple[list[Event], Candidate | None, FakeForks]:
     """Search with a batch of these lines, else with the strategy `mutate`, then with replies."""
     (folder / "calc.py").write_text(WRONG)
@@ -89,7 +94,8 @@ def run(
 
     def batch(_turn: Turn, _problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
         texts = [WRONG.replace("return a - b", line) for line in lines]
-        yield [Draft.of_text("mutate", text, Base(WRONG, start)) for text in texts]
+        base = Base(WRONG, start)
+        yield [Draft.of_text("mutate", text, base, climbs=climbs) for text in texts]
 
     def question(_turn: Turn, _problem: Problem, _board: Board) -> Iterator[Sequence[Draft]]:
         request = Request((Message("user", "?"),), max_tokens=100)
@@ -143,6 +149,14 @@ def test_only_a_larger_partial_gain_is_checked(tmp_path: Path) -> None:
     events, _, forks = run(tmp_path, verdicts, [*verdicts, *LINES])
     assert len(checks(events)) == 1
     assert len(forks.seen) == 13
+
+
+@pytest.mark.parametrize("climbs", [False, True])
+def test_the_nearest_change_is_checked_if_the_batch_climbs(climbs: bool, tmp_path: Path) -> None:
+    near = {f"return {n}": ForkVerdict("", messages={ADD: str(n / 10)}) for n in (1, 3, 2)}
+    events, passed, _ = run(tmp_path, near, [*near, *LINES], climbs=climbs)
+    assert passed is None
+    assert [c.candidate for c in checks(events)] == ([14] if climbs else [])
 
 
 def test_what_forks_refuse_is_judged_by_forks_that_import_anew(tmp_path: Path) -> None:
