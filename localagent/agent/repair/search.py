@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from localagent.agent.limits import SEARCH
 from localagent.agent.model_calls import Reply, ask_all
-from localagent.agent.repair.candidates import Board, Candidate, Draft
+from localagent.agent.repair.candidates import Board, Candidate, Draft, best_text, most_pass
 from localagent.agent.repair.judge import NO_REPLY, SearchState, judge_reply
 from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.small_changes import try_small_changes
@@ -68,7 +68,8 @@ def search(
     idle = 0
     while idle <= len(anew):
         tried = False
-        slots = [*anew[:1], *repairs] if schedule.anew_first else [*repairs, *anew[:1]]
+        writes_first = schedule.anew_first and not _is_near(s)
+        slots = [*anew[:1], *repairs] if writes_first else [*repairs, *anew[:1]]
         for strategy_drafts in slots:
             slot = yield from _run_slot(s, strategy_drafts, climbs=strategy_drafts in repairs)
             if slot.passed is not None or s.over:
@@ -77,6 +78,12 @@ def search(
         anew = [*anew[1:], *anew[:1]]
         idle = 0 if tried else idle + 1
     return None
+
+
+def _is_near(s: SearchState) -> bool:
+    """Whether the best text passes most tests, so that repairs pay more than another file."""
+    _, result = best_text(s.problem, s.board)
+    return result is not None and most_pass(result)
 
 
 def _run_slot(

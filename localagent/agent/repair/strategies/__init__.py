@@ -42,7 +42,8 @@ class Schedule:
 
     Strategies in `first` run to their end, one after another. After them, rounds alternate: each of
     `repairs`, which improve the best candidate, gets a slot, then one of `anew`, which write from
-    scratch. With `anew_first`, the strategy of `anew` comes before the repairs.
+    scratch. With `anew_first`, the strategy of `anew` comes before the repairs until most tests
+    pass.
     """
 
     first: Sequence[Strategy]
@@ -90,7 +91,7 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
         )
     return Schedule(
         [whole_file, *(changes if problem.has_forks else [guided_mutation, quick_infill, mutate])],
-        [guided_mutation, crossover, alternatives, infill, body, mutate, infill_complement],
+        [guided_mutation, mutate, crossover, alternatives, infill, body, infill_complement],
         [whole_file_again, file_ideas, whole_file_cases],
         anew_first=True,
     )
