@@ -232,6 +232,8 @@ def _policy_lines(settings: Settings) -> list[str]:
         lines.append(f"allowed hosts of model servers: {', '.join(policy.allowed_hosts)}")
     if policy.sandboxes:
         lines.append(f"commands run only in these sandboxes: {', '.join(policy.sandboxes)}")
+    if policy.audit_min_days:
+        lines.append(f"the audit log keeps every session for {policy.audit_min_days} days")
     return lines
 
 

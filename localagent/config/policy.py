@@ -23,10 +23,11 @@ from localagent.core.errors import ConfigError
 BUILT_IN = Path(__file__).resolve().parents[1] / "policy.path"
 """A file in the package that contains the path of one more policy file."""
 
-KEYS = ("offline", "allowed_hosts", "sandboxes")
+KEYS = ("offline", "allowed_hosts", "sandboxes", "audit_min_days")
 """The keys that only a policy may have."""
 
 _MAX_BYTES = 256 << 10
+_MAX_DAYS = 36_500
 _HINT = "ask the administrator of this machine to correct the policy; until then nothing runs"
 
 
@@ -35,14 +36,16 @@ class Policy:
     """The administrator's policy, read from `files`.
 
     `offline` refuses `models fetch`. `allowed_hosts` are model servers on other machines, "host"
-    or "host:port". `sandboxes` are the allowed kinds of sandbox; empty means any. `settings` maps
-    each file to the settings that the file locks, before their check.
+    or "host:port". `sandboxes` are the allowed kinds of sandbox; empty means any. The audit log
+    keeps every session for `audit_min_days`. `settings` maps each file to the settings that the
+    file locks, before their check.
     """
 
     files: tuple[Path, ...] = ()
     offline: bool = False
     allowed_hosts: tuple[str, ...] = ()
     sandboxes: tuple[str, ...] = ()
+    audit_min_days: int = 0
     settings: MappingProxyType[Path, dict[str, Any]] = field(
         default_factory=lambda: MappingProxyType({})
     )
@@ -105,6 +108,7 @@ def read(files: Sequence[Path]) -> Policy:
         offline=any(table.get("offline", False) for table in own),
         allowed_hosts=_common([t["allowed_hosts"] for t in own if "allowed_hosts" in t]),
         sandboxes=_common([t["sandboxes"] for t in own if "sandboxes" in t]),
+        audit_min_days=max((table.get("audit_min_days", 0) for table in own), default=0),
         settings=MappingProxyType(tables),
     )
 
@@ -139,6 +143,9 @@ def _check(file: Path, table: dict[str, Any]) -> None:
     for key, value in table.items():
         if key == "offline":
             right, form = isinstance(value, bool), "true or false"
+        elif key == "audit_min_days":
+            right = type(value) is int and 0 <= value <= _MAX_DAYS
+            form = f"a whole number from 0 to {_MAX_DAYS}"
         else:
             right = isinstance(value, list) and all(isinstance(v, str) and v for v in value)
             form = "a list of texts"

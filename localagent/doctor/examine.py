@@ -302,12 +302,15 @@ def policy_part(settings: Settings) -> Section:
         lines.append(f"offline: {'yes, models fetch is refused' if policy.offline else 'no'}")
         lines.append(f"hosts beyond this machine: {', '.join(policy.allowed_hosts) or 'none'}")
         lines.append(f"sandboxes: {', '.join(policy.sandboxes) or 'any, and none'}")
+        if policy.audit_min_days:
+            lines.append(f"audit log: keeps every session for {policy.audit_min_days} days")
     lines += [_locked(row) for row in locked]
     data = {
         "files": [str(file) for file in policy.files],
         "offline": policy.offline,
         "allowed_hosts": policy.allowed_hosts,
         "sandboxes": policy.sandboxes,
+        "audit_min_days": policy.audit_min_days,
         "locked": locked,
     }
     return Section("policy", tuple(lines), (), data)

@@ -113,7 +113,8 @@ def open_audit(project: Project, models: Router, role: str) -> Recorder:
 
 
 def _log(session: str, settings: Settings, models: Router, info: ModelInfo) -> AuditLog:
-    prune_audit(settings.audit_days, settings.audit_bytes)
+    policy = settings.policy
+    prune_audit(settings.audit_days, settings.audit_bytes, min_days=policy.audit_min_days)
     facts = _facts(settings, models, info)
     return AuditLog(session, texts=settings.audit == "texts", facts=facts)
 
@@ -131,6 +132,7 @@ def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any
         "offline": policy.offline,
         "allowed_hosts": list(policy.allowed_hosts),
         "sandboxes": list(policy.sandboxes),
+        "audit_min_days": policy.audit_min_days,
         "locked": {
             str(file): [f"{key} = {value!r}" for key, value in table.items()]
             for file, table in policy.settings.items()

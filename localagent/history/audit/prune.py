@@ -35,19 +35,22 @@ class _File:
     written: float
 
 
-def prune(days: int, max_bytes: int, *, head_bytes: int = HEAD_BYTES) -> list[str]:
+def prune(
+    days: int, max_bytes: int, *, min_days: int = 0, head_bytes: int = HEAD_BYTES
+) -> list[str]:
     """Delete old files of the audit log, and return the ids of their sessions.
 
     A file is deleted if its session wrote no record for `days`. The oldest other files are deleted
-    until all files take at most `max_bytes`. A limit of 0 means no limit. The files of running
-    sessions stay. Raises WorkspaceError.
+    until all files take at most `max_bytes`. A limit of 0 means no limit. A file stays if its
+    session is running, or wrote a record in the last `min_days`. Raises WorkspaceError.
     """
     folder = audit_dir()
     if not folder.is_dir():
         return []
     try:
         with locked(folder / LOCK):
-            deleted = [file.session for file in _chosen(folder, days, max_bytes) if _delete(file)]
+            chosen = _chosen(folder, days, max_bytes, min_days)
+            deleted = [file.session for file in chosen if _delete(file)]
             head = folder / HEAD
             if head.exists() and head.stat().st_size > head_bytes:
                 _shorten(head, head_bytes // 2)
@@ -56,17 +59,20 @@ def prune(days: int, max_bytes: int, *, head_bytes: int = HEAD_BYTES) -> list[st
     return deleted
 
 
-def _chosen(folder: Path, days: int, max_bytes: int) -> Iterator[_File]:
+def _chosen(folder: Path, days: int, max_bytes: int, min_days: int) -> Iterator[_File]:
     files = []
+    now = time.time()
     for path in folder.glob("*.jsonl"):
         if path.name != HEAD:
             status = path.stat()
             files.append(_File(path.stem, path, status.st_size, status.st_mtime))
     files.sort(key=lambda file: file.written)
     total = sum(file.bytes for file in files)
-    oldest = time.time() - days * _DAY
     for file in files:
-        late = bool(days) and file.written < oldest
+        age = now - file.written
+        if age < min_days * _DAY:
+            return
+        late = bool(days) and age > days * _DAY
         if late or (max_bytes and total > max_bytes):
             total -= file.bytes
             yield file

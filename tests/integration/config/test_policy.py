@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +69,11 @@ class TestRead:
         both = policy.read([one, two])
         assert (both.allowed_hosts, both.sandboxes, both.offline) == (("b",), ("y",), True)
 
+    def test_the_longest_retention_of_two_files_holds(self, tmp_path: Path) -> None:
+        one = written(tmp_path / "1.toml", "audit_min_days = 180\n")
+        two = written(tmp_path / "2.toml", "audit_min_days = 30\n")
+        assert policy.read([one, two]).audit_min_days == 180
+
     def test_two_files_that_allow_nothing_in_common(self, tmp_path: Path) -> None:
         one = written(tmp_path / "1.toml", 'sandboxes = ["x"]\n')
         two = written(tmp_path / "2.toml", 'sandboxes = ["y"]\n')
@@ -82,6 +89,9 @@ class TestRead:
             "allowed_hosts = [1]",
             "sandboxes = []",
             'sandboxes = "unshare"',
+            'audit_min_days = "30"',
+            "audit_min_days = -1",
+            "audit_min_days = true",
             "offline = ",
             "# \udcff",
         ],
@@ -165,11 +175,17 @@ class TestInForce:
 
     def test_the_user_sees_what_is_locked_and_by_whom(self, run: Run) -> None:
         text = 'max_tokens = 9\noffline = true\nsandboxes = ["unshare"]\nallowed_hosts = ["gpu"]\n'
+        text += "audit_min_days = 90\n"
         done = run(text, "config", "show")
         assert done.returncode == 0, done.stderr
         line = next(line for line in done.stdout.splitlines() if line.startswith("max_tokens"))
         assert line.endswith("policy /etc/localagent/policy.toml (locked by the administrator)")
-        for said in ("offline: models fetch is refused", "only in these sandboxes: unshare", "gpu"):
+        for said in (
+            "offline: models fetch is refused",
+            "only in these sandboxes: unshare",
+            "gpu",
+            "for 90 days",
+        ):
             assert said in done.stdout
 
     def test_offline_refuses_the_one_command_that_downloads(self, run: Run, tmp_path: Path) -> None:
@@ -197,13 +213,21 @@ class TestInForce:
     def test_the_audit_log_tells_what_was_in_force(
         self, run: Run, replies: str, home: Path
     ) -> None:
+        logs = home / ".local/share/localagent/audit"
+        assert run("", "run", "--scripted", replies, "what does add do?").returncode == 0
+        (old,) = logs.glob("2*.jsonl")
+        then = time.time() - 20 * 86_400
+        os.utime(old, (then, then))
         text = 'offline = true\nmax_seconds = 900\nallowed_hosts = ["gpu"]\n'
+        text += "audit_min_days = 30\naudit_days = 10\n"
         done = run(text, "run", "--scripted", replies, "what does add do?")
         assert done.returncode == 0, done.stderr
-        (log,) = (home / ".local/share/localagent/audit").glob("2*.jsonl")
+        log = next(path for path in logs.glob("2*.jsonl") if path != old)
+        assert old.exists()
         session = json.loads(log.read_text().splitlines()[0])
         file = "/etc/localagent/policy.toml"
         assert session["policy"] == {file: hashlib.sha256(text.encode()).hexdigest()}
-        assert session["locked"] == {file: ["max_seconds = 900"]}
+        assert session["locked"] == {file: ["max_seconds = 900", "audit_days = 10"]}
+        assert session["audit_min_days"] == 30
         assert (session["offline"], session["allowed_hosts"]) == (True, ["gpu"])
         assert session["egress"].startswith("kernel: ")

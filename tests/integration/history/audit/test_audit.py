@@ -439,6 +439,16 @@ def test_a_session_at_work_stays() -> None:
     assert verify().findings == ()
 
 
+def test_no_limit_deletes_what_a_policy_keeps() -> None:
+    for age, name in ((40, "s"), (20, "t"), (5, "u")):
+        write(name)
+        aged(name, age)
+    assert prune(10, 1, min_days=50) == []
+    assert prune(10, 1, min_days=30) == ["s"]
+    assert prune(0, 1, min_days=10) == ["t"]
+    assert verify().intact
+
+
 def test_a_pruned_session_that_goes_on_begins_anew() -> None:
     write("s")
     prune(0, 1)
