@@ -2,55 +2,71 @@
 # Install this bundle without a network, a compiler or root: sh install.sh [--prefix FOLDER] [--python PROGRAM] [--no-models]
 # Later: sh install.sh --rollback | --uninstall [--prefix FOLDER]. Run verify.sh first.
 set -eu
+umask 022  # all users can run what root installs, also where root's umask is 077
 here=$(cd "$(dirname "$0")" && pwd)
-prefix=${HOME:-}/.local/opt/localagent python= action=install models=yes
+prefix=${HOME:+$HOME/.local/opt/localagent} python= action=install models=yes
+fail() { echo "install: $1" >&2; exit 1; }
+usage() {
+  echo "usage: sh install.sh [--prefix FOLDER] [--python PROGRAM] [--no-models] [--rollback | --uninstall]" >&2
+  exit 2
+}
 while [ $# -gt 0 ]; do
   case $1 in
-    --prefix) prefix=$2; shift ;;
-    --python) python=$2; shift ;;
+    --prefix) [ -n "${2:-}" ] || usage; prefix=$2; shift ;;
+    --python) [ -n "${2:-}" ] || usage; python=$2; shift ;;
     --no-models) models=no ;;
     --rollback|--uninstall) action=${1#--} ;;
-    *) echo "usage: sh install.sh [--prefix FOLDER] [--python PROGRAM] [--no-models] [--rollback | --uninstall]" >&2; exit 2 ;;
+    *) usage ;;
   esac
   shift
 done
-fail() { echo "install: $1" >&2; exit 1; }
+[ -n "$prefix" ] || fail "HOME is not set; name a folder with --prefix"
+versions=$prefix/.localagent  # the names of the folders that belong to localagent
 use() { ln -sfn "$1" "$prefix/current.new" && mv -T "$prefix/current.new" "$prefix/current"; }
+version_of() { readlink "$prefix/$1" || true; }
 
 if [ $action = uninstall ]; then
-  [ -e "$prefix/.localagent" ] || fail "$prefix is no installation of localagent"
-  rm -rf "$prefix"
-  echo "removed $prefix; localagent's own data stay in the folders that 'localagent docs state' lists"
+  [ -f "$versions" ] || fail "$prefix is no installation of localagent"
+  while read -r name; do rm -rf "${prefix:?}/${name:?}"; done < "$versions"
+  [ "$(readlink "$prefix/bin/localagent")" != ../current/bin/localagent ] || rm "$prefix/bin/localagent"
+  rm -f "$prefix/current" "$prefix/previous" "$versions"
+  rmdir "$prefix/bin" "$prefix" 2>/dev/null || true  # other files stay
+  echo "removed localagent from $prefix; its data stay in the folders that docs/state.md lists"
   exit
 fi
 if [ $action = rollback ]; then
-  [ -L "$prefix/previous" ] || fail "there is no previous version in $prefix"
-  old=$(readlink "$prefix/previous"); ln -sfn "$(readlink "$prefix/current")" "$prefix/previous"; use "$old"
-  echo "localagent is ${old} again"
+  old=$(version_of previous)
+  [ -n "$old" ] && [ -e "$prefix/$old/complete" ] || fail "there is no previous version in $prefix"
+  ln -sfn "$(version_of current)" "$prefix/previous"
+  use "$old"
+  echo "localagent is $old again"
   exit
 fi
 
 for name in ${python:-python3.13 python3.12 python3.11 python3}; do
-  "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && python=$name && break
+  "$name" -I -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && python=$name && break
   python=
 done
 [ -n "$python" ] || fail "no Python 3.11, 3.12 or 3.13 was found; name one with --python"
 version=$(cd "$here/wheels" && echo localagent-*.whl | cut -d- -f2)-$(sha256sum < "$here/requirements.txt" | cut -c1-8)
 target=$prefix/$version
-mkdir -p "$prefix"; touch "$prefix/.localagent"
-[ -e "$target" ] && [ ! -e "$target/complete" ] && rm -rf "$target"
-if [ ! -e "$target" ]; then
-  "$python" -m venv --without-pip "$target"
-  "$target/bin/python" "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated --disable-pip-version-check --no-cache-dir \
+mkdir -p "$prefix/bin"
+if [ ! -e "$target/complete" ]; then
+  rm -rf "$target"
+  grep -qsxF "$version" "$versions" || echo "$version" >> "$versions"
+  "$python" -I -m venv --without-pip "$target"
+  "$target/bin/python" -I "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated --disable-pip-version-check --no-cache-dir \
     install --quiet --no-index --no-deps --only-binary :all: --require-hashes \
-    --find-links "$here/wheels" --requirement "$here/requirements.txt" || fail "pip refused the packages; nothing was changed"
+    --find-links "$here/wheels" --requirement "$here/requirements.txt" ||
+    { rm -rf "$target"; fail "pip refused the packages; nothing was installed"; }
   touch "$target/complete"
 fi
-if [ -L "$prefix/current" ] && [ "$(readlink "$prefix/current")" != "$version" ]; then ln -sfn "$(readlink "$prefix/current")" "$prefix/previous"; fi
+current=$(version_of current)
+if [ -n "$current" ] && [ "$current" != "$version" ]; then ln -sfn "$current" "$prefix/previous"; fi
 use "$version"
-mkdir -p "$prefix/bin" && ln -sfn ../current/bin/localagent "$prefix/bin/localagent"
+ln -sfn ../current/bin/localagent "$prefix/bin/localagent"
 [ $models = no ] || while read -r id file; do
-  "$target/bin/localagent" models fetch "$id" --from "$here/models/$file"
+  "$target/bin/localagent" models fetch "$id" --from "$here/models/$file" < /dev/null
 done < "$here/models/list.txt"
 echo "installed localagent $version: $prefix/bin/localagent"
 echo "next: $prefix/bin/localagent selftest"
