@@ -47,7 +47,7 @@ def copy(tree: Path, entries: Sequence[dict[str, Any]]) -> None:
     rows = "".join(f"{entry['id']} {entry['file']}\n" for entry in entries)
     (tree / "models" / "list.txt").write_text(rows, encoding="utf-8")
     shutil.copytree(places.REPO / "localagent/docs", tree / "docs")
-    for name in ("README.md", "CHANGELOG.md", "LICENSE"):
+    for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"):
         shutil.copy(places.REPO / name, tree / name)
     for wheel in sorted((tree / "wheels").glob("*.whl")):
         _licenses(wheel, tree / "licenses")
