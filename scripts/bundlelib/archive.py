@@ -11,7 +11,8 @@ from bundlelib.wheels import sha256
 def write(tree: Path, target: Path, epoch: int) -> Path:
     """Write all files below `tree` into `target`, and the manifest beside it.
 
-    The manifest has the rows of sha256sum, sorted by path. The archive has regular files only.
+    The manifest has the rows of sha256sum: of each file, sorted by path, and last of the archive.
+    The archive has regular files only.
     """
     top = target.name.removesuffix(".tar")
     files = sorted(path for path in tree.rglob("*") if path.is_file())
@@ -28,6 +29,7 @@ def write(tree: Path, target: Path, epoch: int) -> Path:
             rows.append(f"{sha256(path)}  {name}\n")
     # In the order of the bytes, as `LC_ALL=C sort` gives it.
     rows.sort(key=lambda row: row[66:].encode())
+    rows.append(f"{sha256(target)}  {target.name}\n")
     manifest_of(target).write_text("".join(rows), encoding="utf-8")
     return target
 

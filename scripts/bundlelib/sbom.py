@@ -1,13 +1,15 @@
-"""The bundle's SBOM and ML-BOM, in CycloneDX 1.6, validated against its schema."""
+"""The bundle's SBOM, ML-BOM and VEX, in CycloneDX 1.6, validated against its schema."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from setuplib import places
+from setuplib.console import SetupError
 from setuplib.process import Runner
 
 from bundlelib import engine
@@ -22,17 +24,19 @@ for path in sys.argv[1:]:
     if error:
         sys.exit(f"{path}: {error}")
 """
+_VULNERABILITIES = Path(__file__).with_name("vulnerabilities.toml")
 Json = dict[str, Any]
 
 
 def write(runner: Runner, python: Path, tree: Path, models: Sequence[Json]) -> None:
-    """Write sbom/packages.cdx.json and sbom/models.cdx.json; `python` has the tool.
+    """Write packages, models and vex (.cdx.json) in sbom; `python` has the tool.
 
     Raises SetupError.
     """
     folder = tree / "sbom"
     folder.mkdir()
     packages, described = folder / "packages.cdx.json", folder / "models.cdx.json"
+    judged = folder / "vex.cdx.json"
     command = [python, "-m", "cyclonedx_py", "requirements", tree / "requirements.txt"]
     command += ["--output-reproducible", "--sv", "1.6", "--of", "JSON", "-o", packages]
     runner.must(command, places.environment(), "the SBOM could not be made")
@@ -41,7 +45,8 @@ def write(runner: Runner, python: Path, tree: Path, models: Sequence[Json]) -> N
     _save(packages, data)
     components = [model(entry, tree / "models" / entry["file"]) for entry in models]
     _save(described, {**_header(), "components": components})
-    validate = [python, "-c", _VALIDATE, packages, described]
+    _save(judged, {**_header(), **vex(data["components"])})
+    validate = [python, "-c", _VALIDATE, packages, described, judged]
     runner.must(validate, places.environment(), "the SBOM is not valid")
 
 
@@ -79,10 +84,32 @@ def llama_cpp() -> Json:
         "type": "library",
         "bom-ref": "llama.cpp",
         "name": "llama.cpp",
-        "version": f"as in llama-cpp-python {version}",
+        "version": version,  # of llama-cpp-python, which has it in its source
         "licenses": [{"license": {"id": "MIT"}}],
         "description": f"compiled for {engine.TARGET}, one plug-in for each level of processor",
     }
+
+
+def vex(components: Sequence[Json]) -> Json:
+    """The known vulnerabilities of `components`, each judged by hand, and their components.
+
+    Raises SetupError if a component has another version than the judged one.
+    """
+    found = {component["name"]: component for component in components}
+    listed = tomllib.loads(_VULNERABILITIES.read_text(encoding="utf-8"))["vulnerability"]
+    rows = []
+    for each in listed:
+        component = found.get(each["package"], {})
+        if component.get("version") != each["version"]:
+            what = f"{each['id']} is judged for {each['package']} {each['version']}"
+            raise SetupError(
+                f"{what}, not {component.get('version')}", f"judge it again in {_VULNERABILITIES}"
+            )
+        analysis = {key: each[key] for key in ("state", "justification", "detail") if key in each}
+        affects = [{"ref": component["bom-ref"]}]
+        rows.append({"id": each["id"], "analysis": analysis, "affects": affects})
+    named = {each["package"] for each in listed}
+    return {"components": [found[name] for name in sorted(named)], "vulnerabilities": rows}
 
 
 def model(entry: Json, file: Path) -> Json:

@@ -104,7 +104,8 @@ def repack(wheel: Path, folder: Path, epoch: int, tag: str = "") -> Path:
     """Write a wheel again into `folder`: sorted, with one time, and with the platform `tag`."""
     with zipfile.ZipFile(wheel) as archive:
         modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
-        files = {_place(n): archive.read(n) for n in sorted(modes) if not n.endswith("/")}
+        names = [name for name in sorted(modes) if not name.endswith("/") and _place(name)]
+        files = {_place(name): archive.read(name) for name in names}
     record = next(name for name in files if name.endswith(".dist-info/RECORD"))
     name = wheel.name
     if tag:
@@ -116,18 +117,22 @@ def repack(wheel: Path, folder: Path, epoch: int, tag: str = "") -> Path:
     with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in sorted(files.items()):
             info = zipfile.ZipInfo(path, moment)
-            info.external_attr = (modes.get(path) or 0o100644) << 16
+            program = modes.get(path, 0) & 0o100  # other bits depend on the umask
+            info.external_attr = (0o100755 if program else 0o100644) << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
     return folder / name
 
 
 def _place(name: str) -> str:
-    """Where a file of a wheel belongs: CMake puts the plug-ins of llama.cpp outside of its package,
-    and its libraries there a second time."""
+    """Where a file of a wheel belongs; "" for nowhere.
+
+    CMake puts the plug-ins of llama.cpp outside of its package, its libraries there a second time,
+    and files for compilers, one of which names a temporary folder.
+    """
     if name.startswith(("bin/libggml-", "lib/lib")):
         return f"llama_cpp/lib/{name.partition('/')[2]}"
-    return name
+    return "" if name.startswith(("include/", "lib/")) else name
 
 
 def _record(files: dict[str, bytes], record: str) -> bytes:

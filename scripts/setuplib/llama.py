@@ -49,6 +49,7 @@ class Recipe:
     flags: tuple[str, ...]
     cmake: tuple[str, ...]
     gpu_compiler: str = ""
+    portable: bool = False
 
     @property
     def key(self) -> str:
@@ -57,7 +58,7 @@ class Recipe:
         Python's version is not part of it: the wheel has no extension module (py3-none-PLATFORM).
         """
         facts = [self.version, self.sdist, self.compiler.version, self.compiler.c]
-        facts += [*self.flags, *self.cmake, *machine()]
+        facts += [*self.flags, *self.cmake, *(["portable"] if self.portable else machine())]
         facts += [self.gpu_compiler] if self.gpu_compiler else []
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()
         return f"{self.version}-{digest[:16]}"
@@ -77,7 +78,7 @@ def recipe() -> Recipe:
 
 def portable_recipe(compiler: host.Compiler, cmake: tuple[str, ...]) -> Recipe:
     """The recipe for other machines: nothing of this processor, and more flags for CMake."""
-    return Recipe(*locked(), compiler, (), (*_CMAKE, *cmake))
+    return Recipe(*locked(), compiler, (), (*_CMAKE, *cmake), portable=True)
 
 
 def locked() -> tuple[str, str]:
@@ -186,7 +187,9 @@ def _environment(plan: Recipe, folder: Path) -> dict[str, str]:
     """
     # A copy keeps its path when another checkout continues the compile.
     include = Path(shutil.copy(places.LOCKS / "nocommon.cmake", folder))
-    flags = " ".join(plan.flags)
+    # The names of source files get into the library, and must not depend on the folder.
+    prefix = [f"-ffile-prefix-map={folder}=."] if plan.portable else []
+    flags = shlex.join([*plan.flags, *prefix])
     return {
         **places.environment(),
         "CC": plan.compiler.c,

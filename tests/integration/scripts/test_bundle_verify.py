@@ -29,15 +29,16 @@ def folder(tmp_path: Path) -> Path:
         subprocess.run([*public, "-out", tmp_path / f"{name}.pub"], check=True)
     write(tmp_path, FILES)
     rows = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in FILES.items()]
-    sign(tmp_path, "".join(rows))
+    whole = hashlib.sha256((tmp_path / "b.tar").read_bytes()).hexdigest()
+    sign(tmp_path, "".join([*rows, f"{whole}  b.tar\n"]))
     return tmp_path
 
 
-def write(folder: Path, files: dict[str, bytes], link: str = "") -> None:
+def write(folder: Path, files: dict[str, bytes], link: str = "", uid: int = 0) -> None:
     with tarfile.open(folder / "b.tar", "w") as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
-            info.size = len(data)
+            info.size, info.uid = len(data), uid
             archive.addfile(info, io.BytesIO(data))
         if link:
             info = tarfile.TarInfo(link)
@@ -79,5 +80,27 @@ def test_verify_names_the_first_wrong_file(folder: Path) -> None:
     assert "not by this key" in verify(folder)
     sign(folder, text.partition("\n")[2])
     assert "changed or added: toy-1/a.sh;" in verify(folder)
+    sign(folder, "".join(text.splitlines(keepends=True)[:-1]))  # leaves the archive out
+    assert "changed or added: toy-1/z;" in verify(folder)
     (folder / "b.tar.manifest.sig").unlink()
     assert "there is no signature" in verify(folder)
+
+
+def test_names_owners_and_lengths_count(folder: Path) -> None:
+    """A root that unpacks an archive gives the files to the owners that the archive names."""
+    write(folder, FILES, uid=1000)
+    assert "changed: b.tar, outside of its files' contents" in verify(folder)
+    *_, last = FILES
+    row = f"{hashlib.sha256(FILES[last]).hexdigest()}  {last}"
+    kept = {name: data for name, data in FILES.items() if name != last}
+    write(
+        folder, {f"{name}\n{row}" if name == list(kept)[-1] else name: kept[name] for name in kept}
+    )
+    assert "outside of its files' contents" in verify(folder)  # a name of two lines hides a loss
+    write(folder, FILES)
+    assert verify(folder).startswith("verified: ")
+    whole = (folder / "b.tar").read_bytes()
+    (folder / "b.tar").write_bytes(whole + bytes(512))
+    assert "outside of its files' contents" in verify(folder)
+    (folder / "b.tar").write_bytes(whole[: whole.index(b"b" * 5000)])
+    assert "changed or" in verify(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
+import re
 import sys
 import tarfile
 import zipfile
@@ -31,7 +32,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
             del sys.modules[name]
 
 
-def make_wheel(folder: Path, order: tuple[str, ...], moment: tuple[int, ...]) -> Path:
+def make_wheel(folder: Path, order: tuple[str, ...], moment: tuple[int, ...], mode: int) -> Path:
     folder.mkdir(parents=True)
     wheel = folder / "toy_pack-1.2-py3-none-linux_x86_64.whl"
     files = {
@@ -40,9 +41,12 @@ def make_wheel(folder: Path, order: tuple[str, ...], moment: tuple[int, ...]) ->
         "toy_pack-1.2.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-linux_x86_64\n",
         "toy_pack-1.2.dist-info/RECORD": b"outdated",
     }
+    files |= BUILD_FILES
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name in order:
-            archive.writestr(zipfile.ZipInfo(name, (*moment, 0, 0, 0)), files[name])
+        for name in (*order, *BUILD_FILES):
+            info = zipfile.ZipInfo(name, (*moment, 0, 0, 0))
+            info.external_attr = (mode | 0o111 * name.endswith(".so")) << 16
+            archive.writestr(info, files[name])
     return wheel
 
 
@@ -50,12 +54,17 @@ NAMES = (
     *("toy/__init__.py", "toy/lib.so", "toy_pack-1.2.dist-info/WHEEL"),
     "toy_pack-1.2.dist-info/RECORD",
 )
+BUILD_FILES = {
+    "include/llama.h": b"",
+    "lib/pkgconfig/llama.pc": b"prefix=/tmp/tmpqcrrryu0/wheel/platlib",
+    "lib/cmake/llama/llama-config.cmake": b"",
+}
 
 
-def test_a_wheel_is_the_same_whatever_its_times_and_order(load: Load, tmp_path: Path) -> None:
+def test_a_wheel_is_the_same_whatever_its_times_order_and_umask(load: Load, tmp_path: Path) -> None:
     wheels = load("wheels")
-    one = make_wheel(tmp_path / "one", NAMES, (2020, 1, 1))
-    other = make_wheel(tmp_path / "other", NAMES[::-1], (2024, 5, 6))
+    one = make_wheel(tmp_path / "one", NAMES, (2020, 1, 1), 0o644)
+    other = make_wheel(tmp_path / "other", NAMES[::-1], (2024, 5, 6), 0o600)
     made = []
     for number, wheel in enumerate((one, other)):
         (folder := tmp_path / str(number)).mkdir()
@@ -64,11 +73,14 @@ def test_a_wheel_is_the_same_whatever_its_times_and_order(load: Load, tmp_path: 
     assert made[0].read_bytes() == made[1].read_bytes()
     with zipfile.ZipFile(made[0]) as archive:
         about = archive.read("toy_pack-1.2.dist-info/WHEEL").decode()
+        modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
         record = archive.read("toy_pack-1.2.dist-info/RECORD").decode()
+        assert sorted(archive.namelist()) == sorted(NAMES)
     assert wheels._place("bin/libggml-cpu-zen4.so") == "llama_cpp/lib/libggml-cpu-zen4.so"
     assert "Tag: py3-none-manylinux_2_28_x86_64" in about
     digest = base64.urlsafe_b64encode(hashlib.sha256(b"\x7fELF").digest()).decode().rstrip("=")
     assert f"toy/lib.so,sha256={digest},4\n" in record
+    assert (modes["toy/lib.so"], modes["toy/__init__.py"]) == (0o100755, 0o100644)
 
 
 def test_requirements_have_markers_and_the_hashes_of_the_wheels(load: Load, tmp_path: Path) -> None:
@@ -94,6 +106,19 @@ def test_requirements_have_markers_and_the_hashes_of_the_wheels(load: Load, tmp_
     ]
 
 
+def test_a_portable_wheel_does_not_depend_on_the_machine(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("engine")
+    llama, host = sys.modules["setuplib.llama"], sys.modules["setuplib.host"]
+    plan = llama.portable_recipe(host.Compiler("/x/zig-cc", "/x/zig-cxx", "zig 1"), ("-DA=ON",))
+    key = plan.key
+    monkeypatch.setattr(llama, "machine", lambda: ["another processor"])
+    assert plan.key == key
+    flags = llama._environment(plan, tmp_path)["CXXFLAGS"]
+    assert flags == f"-ffile-prefix-map={tmp_path}=."
+
+
 def test_a_package_without_a_wheel_is_built_apart(load: Load) -> None:
     lock = "# note\na==1 \\\n    --hash=x\nb==2 \\\n    --hash=y\nb-c==3 \\\n    --hash=z\n"
     assert load("wheels").split(lock, "b") == (
@@ -113,8 +138,9 @@ def test_an_archive_has_plain_files_and_a_sorted_manifest(load: Load, tmp_path: 
     (tree / "a.sh").touch()
     assert archive.write(tree, target, EPOCH).read_bytes() == first
     rows = archive.manifest_of(target).read_text().splitlines()
-    assert [row[66:] for row in rows] == ["toy-1/a.sh", "toy-1/b-1", "toy-1/b/x"]
+    assert [row[66:] for row in rows] == ["toy-1/a.sh", "toy-1/b-1", "toy-1/b/x", "toy-1.tar"]
     assert rows[0].startswith(hashlib.sha256(b"a.sh").hexdigest() + "  ")
+    assert rows[-1].startswith(hashlib.sha256(first).hexdigest() + "  ")
     with tarfile.open(target) as opened:
         members = opened.getmembers()
     assert {(m.isreg(), m.mtime, m.uid) for m in members} == {(True, EPOCH, 0)}
@@ -127,6 +153,30 @@ def test_a_model_is_described_with_its_hash_and_quantization(load: Load, tmp_pat
     assert found["type"] == "machine-learning-model"
     assert found["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
     assert {"name": "localagent:quantization", "value": "Q4_K_M"} in found["properties"]
+
+
+def test_known_vulnerabilities_are_judged_for_the_locked_versions(load: Load) -> None:
+    sbom = load("sbom")
+    locks = "".join(path.read_text() for path in (SCRIPTS / "lock").glob("*.txt"))
+    locked = dict(re.findall(r"(?m)^([a-z0-9-]+)==([^\s;]+)", locks))
+    components = [{"name": n, "version": v, "bom-ref": f"{n}=={v}"} for n, v in locked.items()]
+    made = sbom.vex([*components, sbom.llama_cpp()])
+    refs = {component["bom-ref"] for component in made["components"]}
+    assert refs == {each["affects"][0]["ref"] for each in made["vulnerabilities"]}
+    assert {"llama.cpp", "diskcache==5.6.3"} <= refs
+    components[list(locked).index("diskcache")]["version"] = "99"
+    with pytest.raises(sys.modules["setuplib.console"].SetupError, match="not 99"):
+        sbom.vex([*components, sbom.llama_cpp()])
+
+
+def test_the_reasons_of_the_judgments_hold(load: Load) -> None:
+    """CVE-2025-69872 needs the cache on disk; the other faults need code that is not compiled."""
+    load("engine")
+    assert "-DLLAMA_BUILD_SERVER=OFF" in sys.modules["setuplib.llama"]._CMAKE
+    flags = (*sys.modules["setuplib.llama"]._CMAKE, *load("engine").CMAKE)
+    assert not any("RPC" in flag for flag in flags)
+    sources = (SCRIPTS.parent / "localagent").rglob("*.py")
+    assert not [file for file in sources if "DiskCache" in file.read_text(encoding="utf-8")]
 
 
 def test_a_signature_needs_tool_and_key(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
