@@ -148,6 +148,9 @@ class SearchLimits:
     functions: int = 3  # Most functions that the search rewrites, starting with the most suspicious
     function_samples: int = 2
     body_samples: int = 3
+    # Rounds of new bodies for one text, each with other cases. A body costs a third of a file that
+    # has three functions.
+    body_rounds: int = 5
     body_tokens: int = 60  # Tokens that a new body may have beyond twice the old body
     body_cases: int = 4  # Most failing cases above a function whose body is written anew
     new_function_tokens: int = 600

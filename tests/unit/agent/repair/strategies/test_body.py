@@ -66,7 +66,12 @@ def test_the_best_candidate_is_changed_where_its_tests_fail(tmp_path: Path) -> N
     assert f"# Must hold: {two}\n# Must hold: assert twice(3) == 6\n" in infill_of(second[0]).prefix
     (text,) = second[0].build("    return 2 * a\n")
     assert text == better.replace("return a\n", "return 2 * a\n")
-    assert list(next(drafts)) == []  # until another text is better
+    assert list(next(drafts)) == []  # another strategy's turn
+    again = next(drafts)
+    assert f"6\n# Must hold: {two}\n" in infill_of(again[0]).prefix
+    assert again[0].request != second[0].request
+    rounds = [len(next(drafts)) for _ in range(20)]
+    assert rounds == [0, 3, 0, 3, 0, 3, *[0] * 14]
 
 
 def test_a_text_that_does_not_parse_has_no_functions(tmp_path: Path) -> None:
