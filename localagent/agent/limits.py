@@ -75,6 +75,9 @@ class SearchLimits:
     # Seconds without a further fixed test after which a file's search ends in favor of the next
     # file, with its best change in place
     next_file_seconds: float = 30.0
+    # Share of the time for the main model, if another has the role "repair": what it solves, it
+    # solves early
+    main_share: float = 0.5
     # A first, short search in each of several files gets the time limit divided by this number
     quick_part: int = 12
 

@@ -79,8 +79,9 @@ class Journal(Protocol):
 class Services:
     """The services that a turn uses, such as the model, the index and the tools.
 
-    `planning` is the model that makes a planner's choices (default: `model`). `redactor` replaces
-    secrets in everything that the model reads.
+    `planning` is the model that makes a planner's choices (default: `model`). `repairing` is a
+    larger model for the end of a search that `model` has not solved, None without one. `redactor`
+    replaces secrets in everything that the model reads.
     """
 
     model: Model
@@ -94,6 +95,7 @@ class Services:
     interactive: bool = False
     check_seconds: float = 120.0
     planning: Model | None = None
+    repairing: Model | None = None
     redactor: Redactor = field(default_factory=Redactor)
     rules: PromptRules = field(default_factory=PromptRules)
 

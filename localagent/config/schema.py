@@ -240,9 +240,11 @@ class Settings:
     )
     roles: Mapping[str, str] = _setting(
         Table(
-            "a table with main, small and planner, each a model's id", "main", "small", "planner"
+            "a table with main, small, planner and repair, each a model's id",
+            *("main", "small", "planner", "repair"),
         ),
-        "models for single jobs: small (titles, commit messages), planner (choices while planning)",
+        "models for single jobs: small (titles, commit messages), planner (choices while planning),"
+        " repair (the end of a search)",
         _NOTHING,
         page="models",
     )

@@ -1,7 +1,7 @@
 """Which model serves which role, and which model takes over when it fails.
 
-A model of the lock serves a *role* ("main", "small", "planner"). Main's model serves a role without
-a model of its own, with the same instance. The fallbacks follow:
+A model of the lock serves a *role* ("main", "small", "planner", "repair"). Main's model serves a
+role without a model of its own, with the same instance. The fallbacks follow:
 
     small ─▶ small's own ─▶ main's ─▶ fallback 1 ─▶ fallback 2 …
 

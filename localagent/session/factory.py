@@ -284,6 +284,7 @@ def _services(parts: _Parts, index: Index, gate: SessionGate) -> Services:
     return Services(
         model=parts.models.role(MAIN),
         planning=parts.models.role("planner"),
+        repairing=parts.models.role("repair") if parts.models.has_model("repair") else None,
         workspace=parts.project.workspace,
         index=index,
         sandbox=parts.sandbox.sandbox,

@@ -122,7 +122,8 @@ def _log(session: str, settings: Settings, models: Router, info: ModelInfo) -> A
 def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any]:
     """The facts for the first record of the audit log; `info` describes the main model."""
     policy = settings.policy
-    others = [models.info(role) for role in ("small", "planner") if models.has_model(role)]
+    roles = ("small", "planner", "repair")
+    others = [models.info(role) for role in roles if models.has_model(role)]
     return {
         "backend": info.backend,
         "template_sha256": info.template_sha256,

@@ -7,6 +7,7 @@ change in place, and the whole is applied as one.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -27,11 +28,38 @@ def search_files(
 ) -> Generator[Event, None, tuple[Candidate | None, bool]]:
     """Search file by file; each file gets half of the remaining time.
 
-    If several files may be at fault, a first round tries the cheapest changes in each. Returns the
-    candidate that won, and whether any change was worth a check.
+    If several files may be at fault, a first round tries the cheapest changes in each. With a model
+    for the role "repair", that model gets the second half of the time. Returns the candidate that
+    won, and whether any change was worth a check.
     """
-    waiting = list(problems)
+    repairing, end = turn.services.repairing, math.inf
+    if repairing is not None:
+        left = turn.seconds_left()
+        seconds = seconds if left is None else min(seconds, left)
+        end = time.monotonic() + seconds
+        seconds *= SEARCH.main_share
+    latest = {problem.path: problem for problem in problems}
     boards = {problem.path: Board(problem.start) for problem in problems}
+    candidate = yield from _search_all(turn, latest, boards, seconds)
+    if candidate is None and repairing is not None:
+        problem = max(latest.values(), key=lambda each: boards[each.path].best_score)
+        name = repairing.info.id
+        yield Step("repair", f"asking {name} to repair {problem.path}")
+        larger = replace(turn, services=replace(turn.services, model=repairing))
+        schedule = schedule_for(problem, is_step=turn.request.is_step)
+        seconds = end - time.monotonic()
+        candidate = yield from search(larger, problem, boards[problem.path], schedule, seconds)
+    if candidate is not None and candidate.others:
+        candidate = yield from _without_others(turn, latest[candidate.path], candidate)
+    candidate = candidate or _last_step_candidate(turn, list(boards.values()))
+    return candidate, candidate is not None or any(board.tried for board in boards.values())
+
+
+def _search_all(
+    turn: Turn, latest: dict[str, Problem], boards: dict[str, Board], seconds: float
+) -> Generator[Event, None, Candidate | None]:
+    """Search with the main model; `latest` and `boards` change where a file's change stays."""
+    waiting = list(latest.values())
     candidate = None
     if len(waiting) > 1 and not turn.request.is_step:
         share = seconds / SEARCH.quick_part
@@ -41,7 +69,7 @@ def search_files(
             schedule = quick_schedule(problem, likeliest=problem is waiting[0])
             candidate = yield from search(turn, problem, boards[problem.path], schedule, share)
             if candidate is not None:
-                return candidate, True
+                return candidate
     stopped: list[Problem] = []  # ended early, so searched again if time is left
     while candidate is None and (waiting or (stopped and seconds > 0)):
         problem = (waiting or stopped).pop(0)
@@ -59,12 +87,10 @@ def search_files(
         helpful = board.best
         if candidate is None and waiting and helpful is not None and _helps(problem, helpful):
             waiting = yield from _with_change(turn, waiting, problem, helpful)
-            boards |= {problem.path: Board(problem.start) for problem in waiting}
+            latest.update({problem.path: problem for problem in waiting})
+            boards.update({problem.path: Board(problem.start) for problem in waiting})
             stopped.append(problem)
-    if candidate is not None and candidate.others:
-        candidate = yield from _without_others(turn, problem, candidate)
-    candidate = candidate or _last_step_candidate(turn, list(boards.values()))
-    return candidate, candidate is not None or any(board.tried for board in boards.values())
+    return candidate
 
 
 def _begin(turn: Turn, problem: Problem) -> Generator[Event, None, None]:

@@ -10,8 +10,8 @@ from localagent.agent.repair.file_searches import search_files
 from localagent.agent.repair.problem import Problem, open_file
 from localagent.agent.turn import Turn
 from localagent.core.changes import file_change
-from localagent.core.events import CheckFinished
-from localagent.models.scripted import ScriptedReply
+from localagent.core.events import CheckFinished, Step
+from localagent.models.scripted import ScriptedModel, ScriptedReply
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_tests
 from tests.doubles.scripted_turn import run_events, scripted_turn
 
@@ -60,3 +60,15 @@ def test_a_change_that_is_not_needed_is_left_out(tmp_path: Path) -> None:
     assert candidate is not None and candidate.others == ()
     checks = [event for event in events if isinstance(event, CheckFinished)]
     assert checks[-1].ok
+
+
+def test_a_larger_model_repairs_what_the_main_one_has_not_solved(tmp_path: Path) -> None:
+    wrong, right = "def add(a, b):\n    return len(a)\n", "def add(a, b):\n    return sum((a, b))\n"
+    turn = turn_with(tmp_path, wrong, TIMES.replace("a + b", "a * b"))
+    larger = ScriptedModel([ScriptedReply(right, repeat=True)])
+    turn = replace(turn, services=replace(turn.services, repairing=larger))
+    files = problems(turn, "plus.py")
+    events, (candidate, _) = run_events(search_files(turn, files, 20.0))
+    steps = [event.detail for event in events if isinstance(event, Step)]
+    assert steps[-1] == "asking scripted to repair plus.py"
+    assert candidate is not None and candidate.text == right
