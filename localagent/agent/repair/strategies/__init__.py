@@ -85,8 +85,8 @@ def schedule_for(problem: Problem, *, is_step: bool) -> Schedule:
     some_pass = problem.start is not None and bool(problem.start.passed)
     if long or (some_pass and lines > SEARCH.repair_lines):
         return Schedule(
-            [*changes, rewrite, body],
-            [guided_mutation, infill, body, mutate, crossover],
+            [*changes, body],
+            [guided_mutation, mutate, infill, body, crossover, rewrite],
             [] if long else [whole_file_again, whole_file_cases],
         )
     return Schedule(
