@@ -28,7 +28,7 @@ _IMPERATIVE = re.compile(
     rf"^({_CHANGES}|accept|adjust|allow|apply|avoid|bug|bugfix|catch|clear|disable|do not|document"
     r"|don't|drop|enable|ensure|escape|exclude|ignore|include|keep|merge|parse|pass|prevent|raise"
     r"|reject|respect|restore|return|revert|round|set|simplify|skip|sort|split|stop|strip|switch"
-    r"|treat|unescape|use|validate|wrap)(s|es|d|ed)?\b",
+    r"|treat|trim|unescape|use|validate|wrap)(s|es|d|ed)?\b",
     re.I,
 )
 _ASKS = re.compile(r"\?(\s|$)")  # "And 500? In one sentence."

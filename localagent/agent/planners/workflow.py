@@ -144,6 +144,8 @@ def _problems(
 
 def _classify(turn: Turn) -> Generator[Event, None, str]:
     kind = classify(turn.typed)
+    if kind == "unclear" and turn.request.check and not turn.services.interactive:
+        kind = "edit"  # who asks a question in a script names no check for it
     if kind != "unclear":
         return kind
     yield Step("classify", "understanding the request")

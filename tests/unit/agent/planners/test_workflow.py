@@ -55,6 +55,17 @@ def test_a_slip_is_fixed_without_the_model(tmp_path: Path) -> None:
     assert len(prompts(turn)) <= 1
 
 
+@pytest.mark.parametrize(("check", "asked"), [("pytest", False), ("", True)])
+def test_a_request_with_a_check_is_a_change_if_its_words_do_not_say(
+    check: str, asked: bool, tmp_path: Path
+) -> None:
+    replies = [ScriptedReply("edit", when="Is it a question"), ScriptedReply(RIGHT, repeat=True)]
+    turn = turn_in(tmp_path, "The right sum in calc.py", replies, request={"check": check})
+    _, result = plan(turn)
+    assert result.outcome == ("unverified" if asked else "solved")
+    assert any("Is it a question" in prompt for prompt in prompts(turn)) == asked
+
+
 def test_the_reply_becomes_the_file(tmp_path: Path) -> None:
     turn = turn_in(tmp_path, replies=[RIGHT], code="def add(a, b):\n    pass\n")
     events, result = plan(turn)
@@ -132,7 +143,7 @@ def test_a_question_is_answered_from_the_code(tmp_path: Path) -> None:
 
 
 def test_the_model_decides_where_words_do_not(tmp_path: Path) -> None:
-    turn = turn_in(tmp_path, "calc.py please", ["answer", "It adds."])
+    turn = turn_in(tmp_path, "calc.py please", ["answer", "It adds."], request={"check": ""})
     _, result = plan(turn)
     assert result.outcome == "answered"
     assert len(prompts(turn)) == 2
