@@ -275,8 +275,8 @@ def _block(lines: list[str], start: int, limit: int) -> tuple[str, str, int]:
         raise EditError(f"a SEARCH block has no ======= line; write\n{FORMAT}")
     if len(dividers) > 1:
         raise EditError(
-            "a SEARCH block has more than one ======= line; quote other lines of the file, "
-            "or write the whole file"
+            "a SEARCH block has more than one ======= line; if the file has such a line, "
+            "quote lines around it, or write the whole file"
         )
     new = lines[dividers[0] + 1 : end]
     if finish is None:

@@ -292,7 +292,7 @@ def command_matches(pattern: str, line: str, *, every: bool) -> bool:
 
 
 def _possible_commands(line: str) -> Iterator[str]:
-    """Split a line that is not understood into parts that may hold commands.
+    """Split a command line that could not be parsed into parts, each perhaps a command.
 
     Any word of a part may start a command, as in `if true; then rm x; fi` or `sh -c 'rm x'`.
     """

@@ -68,7 +68,7 @@ def search(
     idle = 0
     while idle <= len(anew):
         tried = False
-        writes_first = schedule.anew_first and not _is_near(s)
+        writes_first = schedule.anew_first and not _passes_most(s)
         slots = [*anew[:1], *repairs] if writes_first else [*repairs, *anew[:1]]
         for strategy_drafts in slots:
             slot = yield from _run_slot(s, strategy_drafts, climbs=strategy_drafts in repairs)
@@ -80,7 +80,7 @@ def search(
     return None
 
 
-def _is_near(s: SearchState) -> bool:
+def _passes_most(s: SearchState) -> bool:
     """Whether the best text passes most tests, so that repairs pay more than another file."""
     _, result = best_text(s.problem, s.board)
     return result is not None and most_pass(result)

@@ -42,7 +42,7 @@ class Speed:
 class Advice:
     """Whether a model fits into memory, and its expected speed; None if nothing was measured.
 
-    `need` is in bytes. `places` are the files of this machine that are the model.
+    `need` is in bytes. `places` are the paths of the model's copies on this machine.
     """
 
     model: FamilyModel

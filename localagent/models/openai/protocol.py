@@ -71,7 +71,7 @@ def _infill(
     if target.software.infill:
         return target.software.infill, {**common, "prompt": prompt.prefix, "suffix": prompt.suffix}
     raise BackendError(
-        "the server cannot fill in the middle",
+        "the server does not support infilling",
         "set fim = false in the model's profile in models.lock",
     )
 

@@ -72,7 +72,7 @@ class TokenEstimator:
             self._known = True
 
     def spread(self, parts: Sequence[str]) -> TokenizedPrompt:
-        """Make a prompt of `parts`, with its tokens spread evenly over their bytes."""
+        """Make a prompt of `parts`; where its tokens end is estimated from the parts' lengths."""
         before, were = self._before
         sizes = [_size(part) for part in parts]
         total = sum(sizes)

@@ -125,7 +125,7 @@ class ChainSampler:
         return bool(self._choice[0].logit == 1.0)
 
     def close(self) -> None:
-        """Free it; a chain frees its parts."""
+        """Free the sampler; a chain of samplers frees its parts, too."""
         self._c.llama_sampler_free(self._free)
         if self._bound is not None:
             self._c.llama_sampler_free(self._bound)
