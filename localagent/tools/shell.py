@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from localagent.core.changes import Change
+from localagent.core.changes import Change, deletion
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
 from localagent.egress.blocked import BLOCKED, BlockedConnection
@@ -96,7 +96,7 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     denied = [change.path for change in rest if change.path in refused]
     changes = [change for change in rest if change.path not in refused]
     if changes and not done.cancelled:
-        context.apply(changes)
+        context.apply(_without_following(changes, root))
     if before is not None and not done.cancelled:
         git = adopt.adopt(root, before, others, line, context.denies)
         nested = tuple(c.path for c in others if not c.path.startswith(".git/"))
@@ -141,6 +141,19 @@ def _bare_repositories(changes: Sequence[Change], root: Path) -> set[str]:
         for folder in _folders_above(paths)
         if all(f"{folder}/{p}" in paths or (root / folder / p).exists() for p in parts)
     }
+
+
+def _without_following(changes: Sequence[Change], root: Path) -> list[Change]:
+    """The changes, with the deletion of each link that a file replaces.
+
+    Otherwise the file's content would go to the link's target, which rules may protect.
+    """
+    result: list[Change] = []
+    for change in changes:
+        if change.kind == "file" and (root / change.path).is_symlink():
+            result.append(deletion(change.path))
+        result.append(change)
+    return result
 
 
 def _folders_above(paths: Iterable[str]) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sandbox_fixtures import OVERLAY_AND_COPIES, NewSandbox
 
 from localagent.core.errors import ToolError
 from localagent.core.messages import ToolResult
@@ -67,6 +68,22 @@ def test_files_that_lead_further_are_named_or_left(use: Use, root: Path) -> None
     assert "not kept: evil.git/HEAD, evil.git/config" in result.for_model
     assert "'two\\nlines'" in result.for_model
     assert not (root / "evil.git/HEAD").exists() and (root / "in").is_symlink()
+
+
+@pytest.mark.parametrize("kind", OVERLAY_AND_COPIES)
+def test_a_file_in_place_of_a_link_leaves_the_target_alone(
+    kind: str, context: ToolContext, new_sandbox: NewSandbox, root: Path
+) -> None:
+    """No rule looks at the target, so the new content must not go there."""
+    (root / "link").symlink_to("notes.txt")
+    inside = dataclasses.replace(
+        context, sandbox=new_sandbox(kind), denies=lambda path: path == "notes.txt"
+    )
+    body = {"body": "rm link; echo new > link"}
+    result = standard_tools()["shell"].prepare(body, inside).perform()
+    assert "changed: link\n" in f"{result.for_model}\n"
+    assert not (root / "link").is_symlink() and (root / "link").read_text() == "new\n"
+    assert (root / "notes.txt").read_text() == "Total: 3\n"
 
 
 def test_time_limit(context: ToolContext) -> None:
