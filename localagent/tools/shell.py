@@ -19,6 +19,7 @@ from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
 from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.workspace.git import adopt
+from localagent.workspace.git.repositories import is_of_git, repositories
 
 _MAX_CHANGES = 12
 _MAX_DROPPED = 4
@@ -89,9 +90,9 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
     # A git hook later runs outside the sandbox, so a sandboxed command must not write one.
-    repositories = _bare_repositories(found, root)
-    others = [change for change in found if _is_of_git(change.path, repositories)]
-    rest = [change for change in found if not _is_of_git(change.path, repositories)]
+    made = repositories(root, {change.path: change.kind != "absent" for change in found})
+    others = [change for change in found if is_of_git(change.path, made)]
+    rest = [change for change in found if not is_of_git(change.path, made)]
     refused = _denied(rest, others, context)
     denied = [change.path for change in rest if change.path in refused]
     changes = [change for change in rest if change.path not in refused]
@@ -124,23 +125,6 @@ def _run(line: str, context: ToolContext) -> ToolResult:
     return ToolResult(
         ok, "\n".join(part for part in parts if part), f"{person}\n{messages}".rstrip()
     )
-
-
-def _is_of_git(path: str, repositories: set[str]) -> bool:
-    return ".git" in path.lower().split("/") or any(
-        path.startswith(f"{folder}/") for folder in repositories
-    )
-
-
-def _bare_repositories(changes: Sequence[Change], root: Path) -> set[str]:
-    """The folders below the root that are repositories by themselves, whose settings git obeys."""
-    paths = {change.path for change in changes if change.kind != "absent"}
-    parts = ("HEAD", "objects", "refs")
-    return {
-        folder
-        for folder in _folders_above(paths)
-        if all(f"{folder}/{p}" in paths or (root / folder / p).exists() for p in parts)
-    }
 
 
 def _without_following(changes: Sequence[Change], root: Path) -> list[Change]:

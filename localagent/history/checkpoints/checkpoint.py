@@ -38,6 +38,7 @@ from localagent.history.checkpoints.turn_log import (
     turn_logs,
 )
 from localagent.history.checkpoints.workspace_lock import next_timestamp
+from localagent.workspace.git.repositories import is_of_git, repositories
 from localagent.workspace.safe_files import PathState, SafeDir
 from localagent.workspace.workspace import is_encodable
 
@@ -95,6 +96,7 @@ class Checkpoints:
             try:
                 change_set = build_change_set(tree, goals, clear=True)
                 _check_protected(change_set, self._protected)
+                _check_repositories(tree, change_set)
                 _check_read_only(tree, change_set, by_path)
             except OSError as error:
                 raise explain(error, str(error.filename or "the files to be changed")) from error
@@ -338,6 +340,18 @@ def _check_protected(change_set: ChangeSet, protected: Sequence[str]) -> None:
             raise RefusedError(
                 f"{step.path} belongs to localagent itself, which runs from this workspace",
                 "install localagent outside of the workspace",
+            )
+
+
+def _check_repositories(tree: SafeDir, change_set: ChangeSet) -> None:
+    """Refuse to make or change a repository in a folder that has another name than `.git`."""
+    steps = change_set.steps
+    found = repositories(tree.root, {step.path: step.after.kind != "absent" for step in steps})
+    for step in steps if found else ():
+        if step.after.kind != "absent" and is_of_git(step.path, found):
+            raise RefusedError(
+                f"{step.path} would belong to a git repository, whose settings git obeys",
+                "use git itself for that",
             )
 
 

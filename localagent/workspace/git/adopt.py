@@ -25,6 +25,7 @@ from pathlib import Path
 
 from localagent.core.changes import Change
 from localagent.core.errors import RefusedError
+from localagent.workspace.git.repositories import is_of_git, repositories
 from localagent.workspace.git.run import ask_git
 from localagent.workspace.safe_files import open_below, read_below
 
@@ -182,7 +183,8 @@ def _check_versions(
         options = ("--stdin", "-r", "-c", "--root", "--no-commit-id", "--name-only", "-z")
         names = _git(root, "diff-tree", *options, text=text).split(b"\0")
         changed |= {os.fsdecode(name) for name in names if name}
-    denied = sorted(path for path in changed if denies(path))
+    made = repositories(root, dict.fromkeys(changed, True))
+    denied = sorted(path for path in changed if denies(path) or is_of_git(path, made))
     if not denied:
         return
     trees = [

@@ -27,6 +27,7 @@ _SAFE = (
         "gpg.ssh.program=false",
         "log.showSignature=false",
     ),
+    "safe.bareRepository=explicit",  # a folder with HEAD, objects and refs is no repository
     *("protocol.allow=never", "submodule.recurse=false", "gc.auto=0", "maintenance.auto=false"),
 )
 

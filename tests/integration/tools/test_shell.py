@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,46 @@ def test_a_file_in_place_of_a_link_leaves_the_target_alone(
     assert "changed: link\n" in f"{result.for_model}\n"
     assert not (root / "link").is_symlink() and (root / "link").read_text() == "new\n"
     assert (root / "notes.txt").read_text() == "Total: 3\n"
+
+
+SETTINGS = "printf '[core]\\nbare=false\\nworktree=.\\nfsmonitor=echo > ../started;:\\n'"
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        # in the top folder
+        (f"mkdir objects refs; echo 'ref: refs/heads/a' > HEAD; {SETTINGS} > config",),
+        # step by step, with a link in place of HEAD
+        (
+            "mkdir -p a/refs; ln -s refs/heads/a a/HEAD",
+            f"mkdir -p a/objects; {SETTINGS} > a/config",
+        ),
+        ("mkdir -p a/refs a/objects", f"echo 'ref: refs/heads/a' > a/HEAD; {SETTINGS} > a/config"),
+        # objects, refs and settings in another folder
+        (
+            "mkdir -p a b/objects b/refs; echo 'ref: refs/heads/a' > a/HEAD; echo ../b >"
+            f" a/commondir; printf '[extensions]\\nworktreeConfig=true\\n' > b/config;"
+            f"{SETTINGS} > a/config.worktree",
+        ),
+    ],
+)
+def test_no_command_makes_a_repository_by_another_name(
+    use: Use, root: Path, commands: tuple[str, ...]
+) -> None:
+    for command in commands:
+        result = use("shell", body=command)
+        assert result.ok
+    assert "git's own files were not kept" in result.for_model
+    for folder in (root, *(each for each in (root / "a", root / "b") if each.is_dir())):
+        subprocess.run(["git", "status"], cwd=folder, check=False, capture_output=True)
+    assert not [*root.rglob("started"), *root.parent.glob("started")]
+
+
+def test_a_repository_by_another_name_can_be_deleted(use: Use, root: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", root / "a.git"], check=True)
+    assert use("shell", body="rm -r a.git").ok
+    assert not (root / "a.git").exists()
 
 
 def test_time_limit(context: ToolContext) -> None:

@@ -299,6 +299,18 @@ def test_a_commit_takes_over_no_more_than_the_line_and_the_rules_allow(
     assert git(repository, "log", "--format=%s", "release") == "first"
 
 
+def test_a_commit_holds_no_repository_by_another_name(
+    use: Callable[[str], ToolResult], repository: Path
+) -> None:
+    """Otherwise git would write the repository when the user restores the files."""
+    done = use(
+        "mkdir -p a/objects a/refs; touch a/HEAD a/objects/x a/refs/x a/config; git add -A;"
+        "git commit -qm second"
+    )
+    assert "no tool may change a/HEAD" in done.for_model
+    assert git(repository, "log", "--format=%s") == "first"
+
+
 def test_folders_without_a_repository_of_their_own(tmp_path: Path, repository: Path) -> None:
     assert adopt.snapshot(tmp_path) is None
     git(repository, "worktree", "add", "-q", str(tmp_path / "tree"))

@@ -117,6 +117,12 @@ def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -
     assert not marker.exists(), marker.read_text()
 
 
+def test_a_repository_by_another_name_is_none(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "--bare", "a")
+    done = run.ask_git(tmp_path / "a", "rev-parse", "--git-dir")
+    assert done is not None and done.returncode
+
+
 def test_a_git_in_the_repository_is_not_used(
     hostile: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
