@@ -355,8 +355,7 @@ def _git(
     `objects` is a folder of objects that replaces the repository's own.
     """
     writes = arguments[0] in _WRITERS
-    variables = _without_hooks(root) if writes else {}
-    variables |= {"GIT_OBJECT_DIRECTORY": objects} if objects else {}
+    variables = {"GIT_OBJECT_DIRECTORY": objects} if objects else {}
     folders = [root / ".git"] if writes else []
     done = ask_git(
         root, *arguments, text=data or os.fsencode(text), variables=variables, writable=folders
@@ -367,22 +366,3 @@ def _git(
         errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise _Refused(errors[0][:200] if errors else f"exit code {done.returncode}")
     return done.stdout
-
-
-def _without_hooks(root: Path) -> dict[str, str]:
-    """Variables that switch off the hooks that git's settings define (since git 2.54).
-
-    The setting core.hooksPath does not concern these hooks.
-    """
-    done = ask_git(root, "config", "--includes", "--list", "--name-only", "-z")
-    keys = os.fsdecode(done.stdout).split("\0") if done is not None else []
-    names = {key[5:].rpartition(".")[0] for key in keys if key.lower().startswith("hook.")}
-    settings = [
-        (f"hook.{name}.{key}", value)
-        for name in sorted(filter(None, names))
-        for key, value in (("enabled", "false"), ("event", ""), ("command", "false"))
-    ]
-    variables = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
-    for number, (key, value) in enumerate(settings):
-        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return variables

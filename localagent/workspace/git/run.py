@@ -30,6 +30,14 @@ _SAFE = (
     "safe.bareRepository=explicit",  # a folder with HEAD, objects and refs is no repository
     *("protocol.allow=never", "submodule.recurse=false", "gc.auto=0", "maintenance.auto=false"),
 )
+# Commands that read files of the work tree as git stores them, through the filters of the settings.
+_CONVERTING = ("diff", "status", "hash-object")
+# The settings of a hook (git 2.54) and of a filter that switch it off. The settings in `_SAFE` do
+# not concern these, since the repository chooses their names.
+_OFF = {
+    "hook": (("enabled", "false"), ("event", ""), ("command", "false")),
+    "filter": (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")),
+}
 
 
 def in_work_tree(root: Path) -> bool:
@@ -102,10 +110,28 @@ def ask_git(
     settings = _SAFE if hooks else (*_SAFE, f"core.hooksPath={os.devnull}")
     command = [git, *(word for setting in settings for word in ("-c", setting)), *arguments]
     environment = git_environment(keep) | dict(variables or {})
+    if writable or arguments[0] in _CONVERTING:
+        environment |= _without_programs(root)
     try:
         return confined(git, writable, lambda: _run(command, root, environment, text, limit))
     except (OSError, subprocess.TimeoutExpired):
         return None
+
+
+def _without_programs(root: Path) -> dict[str, str]:
+    """Variables that switch off the hooks and filters that git's settings define by name."""
+    done = ask_git(root, "config", "--includes", "--list", "--name-only", "-z")
+    keys = os.fsdecode(done.stdout).split("\0") if done is not None else []
+    names = {key.rpartition(".")[0] for key in keys if key.count(".") > 1}
+    settings = [
+        (f"{name}.{key}", value)
+        for name in sorted(names)
+        for key, value in _OFF.get(name.partition(".")[0], ())
+    ]
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for number, (key, value) in enumerate(settings):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
 
 
 def _run(

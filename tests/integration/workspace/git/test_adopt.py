@@ -17,7 +17,7 @@ from localagent.sandbox.base import Command, Sandbox
 from localagent.sandbox.select import CONFINING, make
 from localagent.tools.base import ToolContext
 from localagent.tools.registry import standard_tools
-from localagent.workspace.git import adopt
+from localagent.workspace.git import adopt, run
 from localagent.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the commands are those of a shell")
@@ -270,7 +270,7 @@ def test_a_repository_elsewhere_is_not_written(repository: Path, tmp_path: Path)
 def test_hooks_of_the_settings_are_switched_off(repository: Path) -> None:
     git(repository, "config", "hook.a.b.command", "touch evil")
     git(repository, "config", "hook.a.b.event", "reference-transaction")
-    variables = adopt._without_hooks(repository)
+    variables = run._without_programs(repository)
     keys = [variables[f"GIT_CONFIG_KEY_{n}"] for n in range(int(variables["GIT_CONFIG_COUNT"]))]
     assert keys == ["hook.a.b.enabled", "hook.a.b.event", "hook.a.b.command"]
 

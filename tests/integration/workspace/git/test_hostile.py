@@ -11,9 +11,11 @@ import pytest
 
 from localagent.cli import commit_message
 from localagent.core.errors import UsageError
-from localagent.workspace.git import adopt, run
+from localagent.workspace.git import adopt, confine, run
+from localagent.workspace.git.branch import clean_head, make_commit
 from localagent.workspace.git.commit import StagedFile, staged_diff, staged_files
 from localagent.workspace.git.confine import can_confine
+from localagent.workspace.git.ranges import parse_range, range_diff
 from localagent.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
@@ -96,8 +98,13 @@ def test_the_programs_are_started_by_git_itself(hostile: Path, marker: Path) -> 
     assert marker.exists(), "a missing object is fetched"
 
 
+@pytest.mark.parametrize("landlock", [False, True])
 @pytest.mark.parametrize("missing", [False, True])
-def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -> None:
+def test_localagent_starts_none(
+    hostile: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, *, missing: bool, landlock: bool
+) -> None:
+    if not landlock:  # as on a Linux before 6.2
+        monkeypatch.setattr(confine, "can_confine", lambda _git: False)
     if missing:
         lose(hostile)
         marker.unlink(missing_ok=True)
@@ -110,6 +117,12 @@ def test_localagent_starts_none(hostile: Path, marker: Path, *, missing: bool) -
     else:
         (file,) = [file for file in staged_files(hostile) if file.path == "calc.py"]
         assert staged_diff(hostile, file) == "@@ -1 +1 @@\n-a = 1\n+a = 2"
+        os.utime(hostile / "calc.py", (1, 1))  # so that git reads the file again
+        assert "+a = 3" in range_diff(hostile, parse_range(hostile, ""))
+        assert clean_head(hostile) == ""
+        head = git(hostile, "-c", "core.fsmonitor=false", "rev-parse", "HEAD").strip()
+        (scratch := marker.parent / "scratch").mkdir()
+        make_commit(hostile, head, {"calc.py": ("100644", b"a = 4\n")}, "next", scratch)
     assert adopt.snapshot(hostile) is not None
     assert adopt.environment(hostile)["GIT_CONFIG_COUNT"]
     with pytest.raises(UsageError, match="a hook exists already"):
