@@ -32,7 +32,7 @@ from typing import Literal, Protocol
 
 from localagent.core.events import Mode
 from localagent.permissions.handoff import runs_later
-from localagent.permissions.shell_commands import simple_commands
+from localagent.permissions.shell_commands import hides_a_program, simple_commands
 from localagent.redaction.secret_files import is_secret
 from localagent.workspace.gitignore import path_matches
 
@@ -281,7 +281,7 @@ def command_matches(pattern: str, line: str, *, every: bool) -> bool:
     commands = simple_commands(line)
     if every:
         return commands is not None and all(glob.fullmatch(command) for command in commands)
-    if commands is None and len(line) > _MAX_LINE:
+    if commands is None and (len(line) > _MAX_LINE or hides_a_program(line)):
         return True
     whole = " ".join(line.split())
     return any(

@@ -40,17 +40,27 @@ _FIND_RUNS = ("-exec", "-execdir", "-ok", "-okdir", "-delete", "-fprint", "-fpri
 # Arguments with which a program runs other programs or writes to files of its arguments' choice.
 _RUNS_BY_ARGUMENT = {
     "find": re.compile(rf"{'|'.join(_FIND_RUNS)}|-fls"),
-    "sort": re.compile(r"-[a-zA-Z]*[oT].*|--o.*|--comp.*|--t.*", re.DOTALL),
-    "tar": re.compile(
-        r"-[a-zA-Z]*[IF].*|--(?:use-comp|checkpoint-a|to-c|info-s|new-vol|rsh|rmt).*", re.DOTALL
-    ),
+    "sort": re.compile(r"-[a-zA-Z]*[oT].*|--o.*|--co.*|--t.*", re.DOTALL),
+    "tar": re.compile(r"-[a-zA-Z]*[IF].*|--(?:us|checkpoint-|to-|inf|new-|rs|rm).*", re.DOTALL),
     "rg": re.compile(r"--(?:pre|hostname-bin).*", re.DOTALL),
-    "man": re.compile(r"-[a-zA-Z]*[PH].*|--(?:pager|html).*", re.DOTALL),
+    "man": re.compile(r"-[a-zA-Z]*[PH].*|--(?:pag|ht).*", re.DOTALL),
+    "tree": re.compile(r"-[a-zA-Z]*o.*", re.DOTALL),
+    "shuf": re.compile(r"-[a-zA-Z]*o.*|--o.*", re.DOTALL),
+    "iconv": re.compile(r"-[a-zA-Z]*o.*|--o.*", re.DOTALL),
+    "less": re.compile(r"-[^-]*[oOk].*|--[lL].*|\+.*", re.DOTALL),
+    "fd": re.compile(r"-[a-zA-Z0-9]*[xX].*|--exec.*", re.DOTALL),
+    "fdfind": re.compile(r"-[a-zA-Z0-9]*[xX].*|--exec.*", re.DOTALL),
+    "date": re.compile(r"-[a-zA-Z]*s.*|--s.*", re.DOTALL),
+    # bash evaluates the index of an array's element: a[$(rm x)]
+    "printf": re.compile(r"-v.*", re.DOTALL),
+    "test": re.compile(r"-[vR]"),
 }
-# Options of git's subcommands that write to a file or start a program.
+_KNOWN_BY_ARGUMENTS = frozenset((*_RUNS_BY_ARGUMENT, "git", "sed", "gsed", "uniq"))
+# Options of git's subcommands that write to a file or start a program. git accepts the beginning of
+# a long option, and several letters after one "-".
 _GIT_WRITES = re.compile(
-    r"--output(=.*)?|-O.*|--open-files-in-pager.*|--ext-diff|--textconv|--upload-pack.*"
-    r"|--receive-pack.*|--exec(=.*)?|-x.*|--run.*",
+    r"--out.*|-[a-zA-Z0-9]*O.*|--ope.*|--ext.*|--textc.*|--upl.*|--rece.*|--exe.*"
+    r"|-[ivqnfkr]*x.*|--run.*",
     re.DOTALL,
 )
 # Scripts of sed that only print, delete or substitute: "1,5p", "/x/d", "s/a/b/g".
@@ -63,6 +73,12 @@ _SED_OPTION = re.compile(r"-[nErsuz]+|--(?:quiet|silent|regexp-extended|null-dat
 # Options with which git may run a program that a setting names, and settings that name no program.
 _GIT_RUNS = re.compile(r"-c|-c.+|--config-env(=.*)?|--exec-path=.*")
 _GIT_HARMLESS = ("user.", "color.", "core.quotepath=", "core.quotePath=")
+
+# Characters of a word that stand for other text, outside of quotes and in double quotes.
+_PATTERN = re.compile(r"[*?\[{]")
+_OPTION_OR_OPEN = ("", *"-*?[{$`\\")  # what an argument starts with that may become an option
+_PLAIN_NAME = re.compile(r"(['\"]?)[A-Za-z0-9_./+:@%,=~^-]+\1")
+_SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh", "ksh", "csh", "tcsh", "fish"))
 
 _OPERATORS = ("&&", "||", ";", "|", "|&", "&", "\n")
 _BRACKETS = ("(", ")", "$(", "`")
@@ -100,6 +116,56 @@ def verbatim_commands(line: str) -> list[str] | None:
     """
     reader = _read(line)
     return reader.verbatim() if reader and not reader.grouped else None
+
+
+def hides_a_program(line: str) -> bool:
+    """Whether a line that is not understood may run a program that its text does not name.
+
+    The name may be put together, as in `r""m`, or come from a variable or from another program.
+    """
+    if len(line) > MAX_CHARS:
+        return True
+    from localagent.code.parser import parse
+
+    try:
+        source = line.replace("\\\n", "").encode()
+    except UnicodeError:
+        return True
+    waiting = [parse("bash", source).root_node]
+    while waiting:
+        node = waiting.pop()
+        if node.is_error or node.is_missing:
+            return True
+        text = source[node.start_byte : node.end_byte].decode()
+        if node.type == "command_name" and not _PLAIN_NAME.fullmatch(text):
+            return True
+        if node.type == "command" and _runs_hidden(node, source):
+            return True
+        waiting += node.children
+    return False
+
+
+def _runs_hidden(command: Node, source: bytes) -> bool:
+    """Whether a program that runs others may run one that the text does not name."""
+    texts = [source[c.start_byte : c.end_byte].decode() for c in command.children]
+    kinds = [child.type for child in command.children]
+    if "command_name" not in kinds:
+        return False
+    start = kinds.index("command_name")
+    name = texts[start].strip("'\"").rpartition("/")[2]
+    if name not in _RUN_OTHERS:
+        return False
+    operands = 0
+    for kind, text in zip(kinds[start + 1 :], texts[start + 1 :], strict=True):
+        if kind.endswith("redirect") or _PLAIN_NAME.fullmatch(text.replace("{}", "_")):
+            operands += not text.startswith("-")
+        elif kind in ("raw_string", "string") and not {*"$`\\"} & {*text}:
+            operands += 1
+            if hides_a_program(text[1:-1]):
+                return True
+        else:
+            return True
+    return name in _SHELLS and not operands
 
 
 def _read(line: str) -> _Reader | None:
@@ -172,6 +238,7 @@ class _Reader:
 
     def _command(self, node: Node, depth: int) -> None:
         words = []
+        opened: list[int] = []  # the words that may expand to options
         for child in self._children(node, _BLANKS):
             if child.type == "file_redirect":
                 self._redirection(child)
@@ -179,11 +246,34 @@ class _Reader:
                 _require(len(child.children) == 1)
                 words.append(self._word(child.children[0], depth))
             else:
+                if self._may_become_option(child):
+                    opened.append(len(words))
                 words.append(self._word(child, depth))
         name = words[0].rpartition("/")[2] if words else ""
         _require(bool(name) and name not in _RUN_OTHERS and "$" not in words[0])
-        _require(not _ASSIGNMENT.match(words[0]) and not _runs_others(name, words[1:]))
+        _require(not _ASSIGNMENT.match(words[0]) and not _PATTERN.search(words[0]))
+        _require(not _runs_others(name, words[1:]))
+        # After "--", arguments are no options, except for `find`.
+        end = words.index("--") if "--" in words and name != "find" else len(words)
+        _require(name not in _KNOWN_BY_ARGUMENTS or all(place > end for place in opened))
         self.commands.append(" ".join(words))
+
+    def _may_become_option(self, node: Node) -> bool:
+        """Whether the shell may replace an argument by options that the line does not show.
+
+        A pattern stands for file names, such as `-delete`, and a variable for any words.
+        """
+        kinds = [node.type, *(child.type for child in node.children)]
+        if node.type != "string" and {"simple_expansion", "command_substitution"} & {*kinds}:
+            return True
+        text = self._text(node.start_byte, node.end_byte)
+        is_open = "simple_expansion" in kinds or "command_substitution" in kinds
+        is_open = is_open or "$" in text or "`" in text
+        words = [node, *node.children] if node.type in ("word", "concatenation") else []
+        for word in words:
+            part = self._text(word.start_byte, word.end_byte)
+            is_open = is_open or (word.type == "word" and _PATTERN.search(part) is not None)
+        return is_open and text.lstrip("'\"")[:1] in _OPTION_OR_OPEN
 
     def _redirection(self, node: Node) -> None:
         """Accept a redirection to a descriptor or to /dev/null, which changes no file."""
@@ -253,6 +343,10 @@ def _require(understood: bool) -> None:
 
 def _runs_others(name: str, arguments: list[str]) -> bool:
     """Whether the arguments make a program run another one, delete, or write to a file."""
+    if name == "tar" and arguments and not arguments[0].startswith("-"):
+        arguments = [f"-{arguments[0]}", *arguments[1:]]
+    if name == "uniq":
+        return sum(not argument.startswith("-") for argument in arguments) > 1
     if pattern := _RUNS_BY_ARGUMENT.get(name):
         return any(pattern.fullmatch(argument) for argument in arguments)
     if name in ("sed", "gsed"):
