@@ -30,6 +30,10 @@ _TMP_BYTES = 2 << 30  # size of /tmp, a file system in memory
 _TRIES = 3  # attempts: a path to cover, such as a socket, may vanish meanwhile
 # The capabilities (CAP_*) that root keeps, as in linux/syscalls.py.
 _FILE_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID")
+_RESTRICT = (
+    "import sys; sys.path.append({root!r}); "
+    "from localagent.sandbox.launcher.write_limit import main; main()"
+)
 # A shell inside the user namespace sets the limit on processes, so that the user's other processes
 # do not count. The option of `ulimit` is -u in bash, and -p in dash.
 _LINE = 'ulimit -u "$1" 2>/dev/null || ulimit -p "$1"; exec /bin/sh -c "$2"'
@@ -85,17 +89,16 @@ class BubblewrapSandbox(ConfinedCopies):
     ) -> dict[str, Any]:
         limit = str(command.processes) if command.processes else "unlimited"
         cwd = os.path.normpath(snapshot.workspace / command.cwd)
+        private = [str(snapshot.workspace), "/dev"]
+        private += [path for kind, path, _ in present if kind == "tmp"]
         return {
             **base_job(command, env, "/", written, count_processes=False, ports=self.ports),
             "kind": "bubblewrap",
-            "private_mounts": [
-                str(snapshot.workspace),
-                "/dev",
-                *(path for kind, path, _ in present if kind == "tmp"),
-            ],
+            "private_mounts": private,
             "argv": [
                 *(self._program, *_always(), *_mounts(present, snapshot), "--chdir", cwd, "--"),
                 *self._listening(),
+                *_restricting(private),
                 *("/bin/sh", "-c", _LINE, "sh", limit, command.line),
             ],
         }
@@ -106,6 +109,12 @@ class BubblewrapSandbox(ConfinedCopies):
             return ()
         python = plain_python("-c", HAND_OVER, "RELAY", ",".join(map(str, self.ports)))
         return tuple(python)
+
+
+def _restricting(folders: Sequence[str]) -> list[str]:
+    """Return the command line of a program that restricts writing, then executes the command."""
+    code = _RESTRICT.format(root=str(Path(__file__).resolve().parents[3]))
+    return plain_python("-c", code, *folders, "--")
 
 
 def _can_mount(mount: Mount) -> bool:

@@ -102,30 +102,6 @@ def rights_of(version: int) -> int:
     return rights
 
 
-def restrict_writing(folders: Iterable[str]) -> None:
-    """Let this process write only below `folders` and /dev, if the kernel has Landlock.
-
-    Sandboxes with namespaces use it: a read-only mount does not protect the pipes of other programs
-    from writing.
-    """
-    try:
-        if sys_.landlock_version() < _VERSION_WITH_REFER:
-            return
-    except OSError:
-        return
-    rights = _WRITE_FILE | _REFER
-    ruleset = sys_.landlock_ruleset(rights, 0, 0)
-    for folder in (*folders, "/dev"):
-        try:
-            descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-        except OSError:
-            continue
-        sys_.landlock_allow(ruleset, descriptor, rights)
-        os.close(descriptor)
-    sys_.landlock_restrict(ruleset)
-    os.close(ruleset)
-
-
 class _Confinement:
     """The rules of one command, and the pipes that pass its broker's descriptor to the launcher."""
 

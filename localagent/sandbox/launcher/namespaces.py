@@ -20,7 +20,6 @@ import time
 
 from localagent.linux import procfs, seccomp
 from localagent.linux import syscalls as sys_
-from localagent.sandbox.launcher.landlock import restrict_writing
 from localagent.sandbox.launcher.socket_broker import BrokerPipes
 from localagent.sandbox.launcher.supervisor import (
     TICK,
@@ -30,6 +29,7 @@ from localagent.sandbox.launcher.supervisor import (
     guarded,
     say,
 )
+from localagent.sandbox.launcher.write_limit import restrict_writing
 from localagent.sandbox.snapshots.apply import apply_change
 
 TYPE_CHECKING = False

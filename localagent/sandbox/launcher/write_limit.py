@@ -1,0 +1,50 @@
+"""Let a command in namespaces write to no pipe of another program, by Landlock.
+
+This module needs only the standard library, since it also runs inside of bwrap's namespaces: no
+process can mount anything after Landlock confined it, so bwrap must come first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from localagent.linux import syscalls as sys_
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NEEDED_VERSION = 2  # of Landlock: the first that allows moves between folders
+_WRITE_FILE, _REFER = 1 << 1, 1 << 13  # linux/landlock.h
+
+
+def main() -> None:
+    """Restrict writing to the folders before the argument "--", and execute the program after it."""
+    end = sys.argv.index("--")
+    restrict_writing(sys.argv[1:end])
+    program = sys.argv[end + 1 :]
+    os.execv(program[0], program)
+
+
+def restrict_writing(folders: Iterable[str]) -> None:
+    """Let this process write only below `folders` and /dev, if the kernel has Landlock.
+
+    A read-only mount does not protect the pipes of other programs from writing.
+    """
+    try:
+        if sys_.landlock_version() < _NEEDED_VERSION:
+            return
+    except OSError:
+        return
+    rights = _WRITE_FILE | _REFER
+    ruleset = sys_.landlock_ruleset(rights, 0, 0)
+    for folder in (*folders, "/dev"):
+        try:
+            descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue
+        sys_.landlock_allow(ruleset, descriptor, rights)
+        os.close(descriptor)
+    sys_.landlock_restrict(ruleset)
+    os.close(ruleset)
