@@ -69,10 +69,14 @@ class Ollama(ServerModel):
     async def connect(
         self, before: ServerConnection | None, comeback: float, emit: Callable[[Chunk], None]
     ) -> ServerConnection:
-        """See `ServerModel.connect`; a server of the same version was checked before."""
+        """See `ServerModel.connect`.
+
+        The server was checked before if its version and the model's digest are the same.
+        """
         if isinstance(before, _Connection):
             version = await pinning.reach(self._client, self._answer, comeback)
-            if version == before.facts.version:
+            tag = await pinning.tagged(self._client, self._name, self._answer)
+            if (version, tag.digest) == (before.facts.version, before.facts.tag.digest):
                 return before
         facts = await pinning.facts(self._client, self._name, self._answer, comeback)
         info = self._info
@@ -90,11 +94,12 @@ class Ollama(ServerModel):
         """Load the model with the window that the session needs."""
         timeout = self._limits.timeout(0, RequestGroup())
         try:
-            await self._client.ask(StreamLine, "/api/chat", timeout, protocol.load(target))
+            answer = await self._client.ask(StreamLine, "/api/chat", timeout, protocol.load(target))
         except (ServerError, WorkerDied) as error:
             raise ModelLoadError(
                 f"Ollama could not load {self._name}: {error.message}", error.hint
             ) from None
+        pinning.not_elsewhere(self._name, answer.remote)
         await pinning.window(self._client, self._name, target.window, self._answer)
 
 

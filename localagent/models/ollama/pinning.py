@@ -110,6 +110,25 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
     """
     _not_by_name(name)
     version = await reach(client, answer, comeback)
+    tag = await tagged(client, name, answer)
+    body = {"model": name, "name": name}  # the second for servers before 0.6
+    show = await client.ask(Show, "/api/show", SilenceTimeout(answer, answer), body)
+    not_elsewhere(name, show.remote)
+    known = Facts(version, tag, show)
+    if known.too_old:
+        raise ServerError(
+            f"{client.server} is version {version.version}, which is too old",
+            f"localagent needs {'.'.join(map(str, OLDEST))} or newer",
+        )
+    return known
+
+
+async def tagged(client: Client, name: str, answer: float = ANSWER) -> Tagged:
+    """Ask the server for the entry of the model `name` in its list of models.
+
+    Raises NotLocal for a model that runs elsewhere, ModelNotInstalled, and what `Client.ask`
+    raises.
+    """
     tags = await client.ask(Tags, "/api/tags", SilenceTimeout(answer, answer))
     found = [tag for tag in tags.models or () if full(name) in (full(tag.name), full(tag.model))]
     if not found:
@@ -118,16 +137,7 @@ async def facts(client: Client, name: str, answer: float = ANSWER, comeback: flo
             f"ollama pull {name} fetches it; ollama list shows what is there",
         )
     not_elsewhere(name, found[0].remote)
-    body = {"model": name, "name": name}  # the second for servers before 0.6
-    show = await client.ask(Show, "/api/show", SilenceTimeout(answer, answer), body)
-    not_elsewhere(name, show.remote)
-    known = Facts(version, found[0], show)
-    if known.too_old:
-        raise ServerError(
-            f"{client.server} is version {version.version}, which is too old",
-            f"localagent needs {'.'.join(map(str, OLDEST))} or newer",
-        )
-    return known
+    return found[0]
 
 
 def as_pinned(found: Facts, digest: str, template: str, entry_id: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from localagent.core.errors import ModelFileError
 from localagent.core.messages import Message
 from localagent.models.base import (
     Chunk,
@@ -118,13 +119,22 @@ def test_every_request_of_a_session_asks_for_the_same_window(server: Server) -> 
     assert set(frames) == {(4096, False, False, "30m")}
 
 
-def test_the_server_is_checked_once_and_then_only_greeted(server: Server) -> None:
+def test_the_server_is_checked_once_and_then_its_digest(server: Server) -> None:
     with model(server) as asked:
         list(asked.generate(ASK))
         list(asked.generate(ASK))
     paths = [seen.path for seen in server.seen]
     check = ["/api/version", "/api/tags", "/api/show", "/api/chat", "/api/ps"]
-    assert paths == [*check, "/api/chat", "/api/version", "/api/chat"]
+    assert paths == [*check, "/api/chat", "/api/version", "/api/tags", "/api/chat"]
+
+
+def test_a_model_that_is_exchanged_between_two_replies_is_not_asked(server: Server) -> None:
+    with model(server) as asked:
+        list(asked.generate(ASK))
+        server.models = [Pulled("toy:1b", digest="0" * 64)]
+        with pytest.raises(ModelFileError, match="its digest is 000000000000"):
+            list(asked.generate(ASK))
+    assert len(server.bodies("/api/chat")) == 1
 
 
 def test_a_server_that_was_updated_is_checked_again(server: Server) -> None:
@@ -132,7 +142,7 @@ def test_a_server_that_was_updated_is_checked_again(server: Server) -> None:
         list(asked.generate(ASK))
         server.version = "0.33.0"
         list(asked.generate(ASK))
-    assert sum(seen.path == "/api/tags" for seen in server.seen) == 2
+    assert sum(seen.path == "/api/show" for seen in server.seen) == 2
 
 
 def test_text_is_filled_in(server: Server) -> None:
@@ -437,6 +447,7 @@ def _until(true: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("left", ["list(chunks)", "next(chunks)"])
 def test_a_process_ends_with_a_model_that_nobody_closed(server: Server, left: str) -> None:
     code = f"""
+from localagent.core.errors import ModelFileError
 from localagent.core.messages import Message
 from localagent.models.base import ModelInfo, Profile, Request
 from localagent.models.ollama.backend import Ollama
