@@ -40,7 +40,8 @@ _CALLS = """
     mq_unlink 241 181, msgget 68 186, msgctl 71 187, msgrcv 70 188, msgsnd 69 189, semget 64 190,
     semctl 66 191, semtimedop 220 192, semop 65 193, shmget 29 194, shmctl 31 195, shmat 30 196,
     kill 62 129, tkill 200 130, tgkill 234 131, rt_sigqueueinfo 129 138, rt_tgsigqueueinfo 297 240,
-    pidfd_send_signal 424 424, fcntl 72 25, truncate 76 45, open 2 -, openat 257 56, openat2 437 437
+    pidfd_send_signal 424 424, fcntl 72 25, truncate 76 45, open 2 -, openat 257 56,
+    openat2 437 437, execve 59 221, execveat 322 281
 """
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column, AUDIT_ARCH_*
 
@@ -207,6 +208,16 @@ def namespace_program() -> bytes | None:
     families = _pass_any((_UNIX, _INET, _INET6, _NETLINK))
     blocks["socket"] = [*_argument(0), *families, _refuse(errno.EAFNOSUPPORT)]
     return _program(blocks)
+
+
+def model_program() -> bytes | None:
+    """Return the filter of the model's process; None if no filter supports this machine.
+
+    It refuses sockets, connections, other programs, and calls that control other processes.
+    """
+    blocks = _blocks_of_every_kind()
+    names = (*_CONTROL, "socket", "connect", "execve", "execveat")
+    return _program(blocks | {name: [_refuse(errno.EACCES)] for name in names})
 
 
 def _blocks_without_io_uring() -> dict[str, list[Instruction]]:

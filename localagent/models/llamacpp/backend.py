@@ -117,14 +117,19 @@ class LlamaCpp:
             form=info.form,
             variables=dict(info.profile.variables),
         )
+        folder = (cache or cache_dir() / "kv").absolute()
+        places = (
+            str(folder) if kv_bytes else "",
+            *(str(each.resolve()) for each in (path, *parts)),
+        )
         options = WorkerOptions(
             load=load,
             check=check,
             sha256=info.sha256,
             kv_bytes=kv_bytes,
-            kv_folder=cache or cache_dir() / "kv",
+            kv_folder=folder,
             silence=silence,
-            command=tuple(command or worker_command()),
+            command=tuple(command or worker_command(*places)),
             logs=logs or state_dir() / "logs",
         )
         self._link = WorkerLink(options)

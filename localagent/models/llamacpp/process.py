@@ -63,9 +63,9 @@ class Ended(Exception):
         self.reason = reason
 
 
-def worker_command() -> list[str]:
-    """The command that starts the worker."""
-    return python("-m", WORKER)
+def worker_command(*places: str) -> list[str]:
+    """The command that starts the worker; `places`: see `worker.serve.confine`."""
+    return python("-m", WORKER, *places)
 
 
 class WorkerProcess:

@@ -1,19 +1,18 @@
 """Confine a command by Landlock, without namespaces or root.
 
-This module runs in the launcher and needs only the standard library. The constants of rights are
-those of linux/landlock.h. Version 6 of Landlock (Linux 6.12) is the first that confines signals and
-abstract sockets. seccomp.py and syscall_broker.py cover what the kernel's version does not check.
+This module runs in the launcher and needs only the standard library. Version 6 of Landlock (Linux
+6.12) is the first that confines signals and abstract sockets. seccomp.py and syscall_broker.py
+cover what the kernel's version does not check.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import stat
-from collections.abc import Iterable
 
 from localagent.linux import procfs, seccomp
 from localagent.linux import syscalls as sys_
+from localagent.linux.landlock import prepare
 from localagent.sandbox.launcher.supervisor import (
     LimitWatch,
     await_end,
@@ -26,22 +25,6 @@ from localagent.sandbox.launcher.syscall_broker import Broker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localagent.sandbox.launcher.supervisor import Job
-
-_VERSION_WITH_REFER, _VERSION_WITH_TRUNCATE, _VERSION_WITH_NETWORK = 2, 3, 4
-_VERSION_WITH_IOCTL, _VERSION_WITH_SCOPES = 5, 6
-
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-_MAKE_CHAR, _MAKE_BLOCK, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 14, 1 << 15
-_REFER = 1 << 13  # move and link files between folders
-_ALL = (1 << 16) - 1
-_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-_RIGHTS = {
-    "read": _EXECUTE | _READ_FILE | _READ_DIR,
-    "write": _ALL & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV),
-    "device": _READ_FILE | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV,
-}
-
-Rule = tuple[str, str]  # "read", "write" or "device", and a path
 
 
 def serve(job: Job, status: int) -> None:
@@ -61,45 +44,6 @@ def serve(job: Job, status: int) -> None:
         say(status, f"S {broker.refused_sockets}")
     if result is not None:
         say(status, f"X {result}")
-
-
-def prepare(rules: Iterable[Rule]) -> int:
-    """Return the rules as a descriptor for `syscalls.landlock_restrict`; skip missing paths.
-
-    Raises OSError, whose text names the missing feature, if this kernel has no Landlock.
-    """
-    version = sys_.landlock_version()
-    known = rights_of(version)
-    ruleset = sys_.landlock_ruleset(
-        known,
-        sys_.LANDLOCK_NET_ALL if version >= _VERSION_WITH_NETWORK else 0,
-        sys_.LANDLOCK_SCOPE_ALL if version >= _VERSION_WITH_SCOPES else 0,
-    )
-    for kind, path in rules:
-        try:
-            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-            rights = _RIGHTS[kind] if is_folder else _RIGHTS[kind] & _FILE_RIGHTS
-            sys_.landlock_allow(ruleset, descriptor, rights & known)
-        finally:
-            os.close(descriptor)
-    return ruleset
-
-
-def rights_of(version: int) -> int:
-    """Return the rights on files that a version of Landlock knows."""
-    rights = _ALL
-    for first, right in (
-        (_VERSION_WITH_REFER, _REFER),
-        (_VERSION_WITH_TRUNCATE, _TRUNCATE),
-        (_VERSION_WITH_IOCTL, _IOCTL_DEV),
-    ):
-        if version < first:
-            rights &= ~right
-    return rights
 
 
 class _Confinement:

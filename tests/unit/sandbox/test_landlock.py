@@ -12,8 +12,8 @@ if sys.platform != "linux":
     pytest.skip("Landlock is Linux's", allow_module_level=True)
 
 from localagent.linux import procfs
+from localagent.linux.landlock import rights_of
 from localagent.sandbox.launcher import syscall_broker
-from localagent.sandbox.launcher.landlock import rights_of
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The worker process: llama.cpp, behind the protocols of `interface`.
 
-It starts as `python -m localagent.models.llamacpp.worker.llama`, and is the one module that imports
+It starts as `python -m localagent.models.llamacpp.worker.llama`, with the places that
+`serve.confine` names as arguments, and is the one module that imports
 llama_cpp. It uses the low-level functions: the package's `Llama` class cannot turn the extra buffer
 types off, cannot stop while it reads, and closes descriptors of the process.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -444,4 +446,4 @@ def _check_memory(size: int, cache: int, free: int | None) -> None:
 
 
 if __name__ == "__main__":
-    serve(LlamaLibrary)
+    serve(LlamaLibrary, sys.argv[1:])

@@ -13,12 +13,13 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from localagent.models.llamacpp import protocol
 from localagent.models.llamacpp.hardware import ThreadGovernor
+from localagent.models.llamacpp.process import backends
 from localagent.models.llamacpp.worker.generate import Generator
 from localagent.models.llamacpp.worker.interface import LoadedLlm, NativeLibrary, RequestFailed
 from localagent.models.llamacpp.worker.kv_files import KvFiles
@@ -26,6 +27,13 @@ from localagent.models.llamacpp.worker.kv_files import KvFiles
 _CLONE_NEWUSER = 0x10000000  # linux/sched.h
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Where systems keep libraries, facts about the machine, and what resolves users and the time zone.
+_SYSTEM = (
+    *("/usr", "/lib", "/lib64", "/opt", "/nix", "/run/current-system", "/proc", "/sys"),
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime"),
+    *("/etc/nsswitch.conf", "/etc/passwd", "/etc/group"),
+)
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _INSTALL = "install it again: pip install --force-reinstall --no-cache-dir llama-cpp-python"
 
 
@@ -137,14 +145,14 @@ def _write(stream: BinaryIO, reply: protocol.Reply) -> None:
         os._exit(0)
 
 
-def serve(open_native: Callable[[], NativeLibrary]) -> None:
+def serve(open_native: Callable[[], NativeLibrary], places: Sequence[str] | None = None) -> None:
     """Run the worker until the parent closes the pipe. `open_native` loads the native library.
 
-    Returns only if the library cannot be loaded, after a message to the parent. An error that is
-    not the request's ends the process with a traceback.
+    `places`: see `confine`. Returns only if the library cannot be loaded, after a message to the
+    parent. An error that is not the request's ends the process with a traceback.
     """
     requests, replies = private_streams()
-    network = confine()
+    network = confine(places)
     inbox = _Inbox(requests)
     try:
         native = open_native()
@@ -177,13 +185,17 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
     return os.fdopen(requests, "rb"), os.fdopen(replies, "wb")
 
 
-def confine() -> Literal["none", "open"]:
+def confine(places: Sequence[str] | None = None) -> Literal["none", "open"]:
     """Isolate the process and return its network. Must run while there is one thread.
 
     The parent handles Ctrl-C. A crash leaves no core file, which would be as large as the model.
     If memory runs out, the kernel ends this process before the session. A new network namespace, or
     a filter that refuses sockets, leaves no way out: even a hostile model file could not make the
     native library send anything.
+
+    `places` are the folder of the KV cache ("" for none), which the process may change, and the
+    files of the model. Besides them it then reads only programs and libraries, and starts no
+    program. None leaves all files open, as a library for GPUs does: drivers need many files.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
@@ -194,22 +206,51 @@ def confine() -> Literal["none", "open"]:
         Path("/proc/self/oom_score_adj").write_text("500")
     except OSError:
         pass
+    from localagent.linux import seccomp
+
     libc = ctypes.CDLL(None, use_errno=True)
     alone = libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
-    # After unshare, because a change of credentials clears it. The signal comes when the thread
-    # ends that started the worker, so that thread of the parent lives as long as the worker.
+    if places is None or backends():
+        filtered = not alone and _install(seccomp.egress_program(tcp=False, alone=True))
+    else:
+        _limit_files(places)
+        filtered = _install(seccomp.model_program())
+    # After all changes of credentials, because they clear it. The signal comes when the thread ends
+    # that started the worker, so that thread of the parent lives as long as the worker.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    return "none" if alone or _without_sockets() else "open"
+    return "none" if alone or filtered else "open"
 
 
-def _without_sockets() -> bool:
-    """Refuse sockets to this process, where no network namespace can be made."""
+def _install(code: bytes | None) -> bool:
+    """Install a filter on system calls; return whether the kernel took it."""
     from localagent.linux import seccomp
 
     try:
-        return seccomp.install(seccomp.egress_program(tcp=False, alone=True)) == 0
+        return seccomp.install(code) == 0
     except OSError:
         return False
+
+
+def _limit_files(places: Sequence[str]) -> None:
+    """Give up capabilities and, where the kernel has Landlock, access to all other files."""
+    from localagent.linux import landlock, syscalls
+
+    folder, *files = places or [""]
+    rules = [("read", path) for path in (*_SYSTEM, *sys.path, sys.prefix, sys.base_prefix, *files)]
+    rules += [("read", path) for path in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)]
+    rules += [("device", path) for path in _DEVICES]
+    try:
+        if folder:
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            rules.append(("write", folder))
+        syscalls.keep_capabilities(())
+        descriptor = landlock.prepare((kind, path) for kind, path in rules if path)
+        try:
+            syscalls.landlock_restrict(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass  # no Landlock here
 
 
 def _no_core_file() -> None:
