@@ -12,6 +12,8 @@ from localagent.workspace.git.confine import confined
 
 # A time limit. git lists the files of a large repository in about a second.
 _SECONDS = 60.0
+# Folders in which git hung: a pipe as .gitignore would make each query wait again.
+_hanging: set[Path] = set()
 # Variables that name the user's git settings. Other GIT_ variables could name another repository.
 _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
@@ -95,7 +97,7 @@ def ask_git(
     hooks: bool = False,
     limit: int | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """Run a git command with the input `text`. Returns None if git is missing or hangs.
+    """Run a git command with the input `text`. Returns None if git is missing or hung in `root`.
 
     The repository may be hostile. Its settings can neither start programs (fsmonitor, hooks) nor
     reach the network (lazy fetches of a partial clone), and git writes only in the folders
@@ -105,7 +107,7 @@ def ask_git(
     """
     register_workspace(root)
     git = find_program("git")
-    if git is None:
+    if git is None or root in _hanging:
         return None
     settings = _SAFE if hooks else (*_SAFE, f"core.hooksPath={os.devnull}")
     command = [git, *(word for setting in settings for word in ("-c", setting)), *arguments]
@@ -114,7 +116,10 @@ def ask_git(
         environment |= _without_programs(root)
     try:
         return confined(git, writable, lambda: _run(command, root, environment, text, limit))
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
+        return None
+    except subprocess.TimeoutExpired:
+        _hanging.add(root)
         return None
 
 

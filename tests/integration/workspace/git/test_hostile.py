@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,20 @@ def test_a_repository_by_another_name_is_none(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--bare", "a")
     done = run.ask_git(tmp_path / "a", "rev-parse", "--git-dir")
     assert done is not None and done.returncode
+
+
+def test_a_git_that_hangs_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "-q")
+    os.mkfifo(tmp_path / ".gitignore")
+    (tmp_path / "a.py").write_text("a = 1\n")
+    monkeypatch.setattr(run, "_SECONDS", 1.0)
+    start = time.monotonic()
+    for _ in range(3):
+        assert Workspace.open(tmp_path).files() == ["a.py"]
+    assert time.monotonic() - start < 2.5
+    run._hanging.clear()
 
 
 def test_a_git_in_the_repository_is_not_used(
