@@ -17,12 +17,30 @@ _NAMES = (
     *(".gitmodules", ".gitlab-ci.yml", ".travis.yml", "azure-pipelines.yml", ".envrc", ".npmrc"),
     *(".exrc", ".vimrc", ".nvimrc", ".nvim.lua", ".gdbinit", ".lldbinit", ".dir-locals.el"),
     *(".bazelrc", ".mcp.json", ".pypirc", ".yarnrc", ".yarnrc.yml", "lefthook.yml"),
+    *("*.code-workspace", ".devcontainer.json", ".lvimrc", ".localvimrc", ".pdbrc", ".irbrc"),
+    *(".pryrc", ".rprofile", ".pnp.cjs", ".mise.toml", "mise.toml", "taskfile.yml", "procfile"),
+    *("gemfile", "podfile", "brewfile", "gulpfile.js", "gruntfile.js", "cmakelists.txt"),
+    *("meson.build", "build.gradle", "build.gradle.kts", "settings.gradle", "gradlew", "mvnw"),
+    *("gradlew.bat", "mvnw.cmd", "dockerfile", "docker-compose.yml", "docker-compose.yaml"),
+    *(
+        "compose.yml",
+        "compose.yaml",
+        "flake.nix",
+        "shell.nix",
+        "default.nix",
+        "bitbucket-pipelines.yml",
+    ),
+    *("appveyor.yml", ".appveyor.yml", ".drone.yml", ".woodpecker.yml", "cloudbuild.yaml"),
+    *(".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv", ".zprofile", "opencode.json"),
 )
 # Folders, in any folder; two parts stand for a folder in a folder.
 _FOLDERS = (
     *(".vscode", ".idea", ".husky", ".devcontainer", ".circleci", ".cargo", ".claude", ".cursor"),
     *(".codex", ".gemini", ".github/workflows", ".github/actions", ".venv/bin", "venv/bin"),
-    *("node_modules/.bin", ".git-hooks", ".githooks"),
+    *("node_modules/.bin", ".git-hooks", ".githooks", ".hg", ".jj", ".svn", ".bzr", ".zed"),
+    *(".fleet", ".windsurf", ".kiro", ".opencode", ".yarn/releases", ".yarn/plugins", ".mvn"),
+    *(".gitlab", ".buildkite", ".woodpecker", ".tekton", ".direnv", ".vim", ".nvim", ".mise"),
+    *(".tox", ".nox", "gradle/wrapper", ".config/mise", ".config/nvim"),
 )
 
 

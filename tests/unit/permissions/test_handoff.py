@@ -12,6 +12,8 @@ LATER = (
     *("Makefile", "sub/Makefile", "conftest.py", "a/b/evil.pth", "package.json", ".gitattributes"),
     *(".pre-commit-config.yaml", ".devcontainer/x.json", ".exrc", ".cargo/config.toml"),
     *(".venv/bin/python", "node_modules/.bin/x", ".claude/settings.local.json", "sitecustomize.py"),
+    *("a.code-workspace", ".hg/hgrc", ".jj/repo/config.toml", ".zed/tasks.json", "mise.toml"),
+    *("Gemfile", "gradlew", ".mvn/jvm.config", "CMakeLists.txt", ".yarn/releases/yarn.cjs"),
     *(".VSCode/tasks.json", "MAKEFILE", ".dir-locals.el", ".bazelrc", ".gdbinit", ".mcp.json"),
 )
 
