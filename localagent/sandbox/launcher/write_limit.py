@@ -20,7 +20,7 @@ _WRITE_FILE, _REFER = 1 << 1, 1 << 13  # linux/landlock.h
 
 
 def main() -> None:
-    """Restrict writing to the folders before the argument "--", and execute the program after it."""
+    """Restrict writing to the folders before the argument "--"; execute the program after it."""
     end = sys.argv.index("--")
     restrict_writing(sys.argv[1:end])
     program = sys.argv[end + 1 :]
