@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from localagent.workspace.safe_files import PathState
 
+# Attributes of the old content: the kernel also drops a program's capabilities when it is written.
+_OF_CONTENT = ("security.capability", "security.ima", "security.evm")
 _SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"))
 
 
@@ -59,6 +61,8 @@ def _copy_xattrs(fd: int, old: str, dir_fd: int | None) -> None:
         return  # a new file, or one that was a link
     try:
         for key in os.listxattr(source):
+            if key in _OF_CONTENT:
+                continue
             try:
                 os.setxattr(fd, key, os.getxattr(source, key))
             except OSError:

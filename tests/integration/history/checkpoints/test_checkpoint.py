@@ -54,6 +54,19 @@ def test_a_change_cannot_make_a_file_run_as_its_owner(root: Path, turn: Checkpoi
     assert stat.S_IMODE((root / "tool").stat().st_mode) == 0o755
 
 
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no extended attributes here")
+def test_new_content_has_no_capabilities_of_the_old(root: Path, turn: Checkpoints) -> None:
+    """Only root can keep them; whoever starts the program would get its rights."""
+    bind = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service
+    try:
+        os.setxattr(root / "run.sh", "security.capability", bind)
+    except OSError:
+        pytest.skip("only root sets capabilities, on some file systems")
+    os.setxattr(root / "run.sh", "user.note", b"kept")
+    turn.apply([file_change("run.sh", b"new")])
+    assert os.listxattr(root / "run.sh") == ["user.note"]
+
+
 def test_new_files_get_their_folders(root: Path, turn: Checkpoints) -> None:
     turn.apply([file_change("new/deep/file.txt", b"x")])
     assert (root / "new/deep/file.txt").read_bytes() == b"x"
