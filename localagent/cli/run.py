@@ -254,7 +254,10 @@ def _latest_session(args: argparse.Namespace, project: Project) -> str:
 
 def _unfinished(session: Session, name: str) -> str:
     if not session.unfinished:
-        raise UsageError(f"session {name} has no unfinished task", "give the next task as TASK")
+        raise UsageError(
+            f"session {name} has no unfinished task",
+            "write a new task, for example: 'fix the tests'",
+        )
     return session.unfinished
 
 

@@ -115,9 +115,9 @@ def _setting(
 class Settings:
     """All settings; None means that the model's profile or the machine decides.
 
-    The last fields are not settings. `project_permissions` add to `permissions` and only narrow
-    them. The project proposes `proposed_check`. `warnings` name the ignored values. `sources` name
-    the source of each value.
+    The last four fields are not settings. `project_permissions` add to `permissions` and only
+    narrow them. The project proposes `proposed_check`. `warnings` name the ignored values.
+    `sources` name the source of each value.
     """
 
     model: str | None = _setting(

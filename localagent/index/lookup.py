@@ -84,7 +84,7 @@ class Place:
     note: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """The known fields, as JSON for programs."""
+        """The fields that have a value, as JSON for programs."""
         fields = {
             "path": self.path,
             "line": self.line,

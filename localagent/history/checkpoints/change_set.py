@@ -111,7 +111,7 @@ def below(tree: SafeDir, path: str) -> Iterator[str]:
 
 
 def _emptied(targets: Mapping[str, PathState]) -> set[str]:
-    """The paths that are to be deleted but have other goals below them."""
+    """The paths to delete that are folders of other targets."""
     holding = {
         path[:cut]
         for path, goal in targets.items()

@@ -46,7 +46,7 @@ def body(target: OllamaModel, request: Request) -> tuple[str, dict[str, Any]]:
         sides = {"prompt": prompt.prefix or "\n", "suffix": prompt.suffix or "\n"}
         return "/api/generate", {**common, **sides}
     if isinstance(prompt, RawText):
-        raise BackendError("Ollama does not report likely tokens", "use a model of llama.cpp")
+        raise BackendError("Ollama does not report token probabilities", "use a GGUF model")
     # A native call of another model is text here, and its result the user's.
     roles = {"tool": "user"}
     messages = [{"role": roles.get(m.role, m.role), "content": m.content} for m in prompt]

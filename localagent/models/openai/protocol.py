@@ -41,7 +41,7 @@ def body(target: OpenAiTarget, request: Request) -> tuple[str, dict[str, Any]]:
     """The path and the body for a request. Raises BackendError for one that no server takes."""
     prompt = request.prompt
     if isinstance(prompt, RawText):
-        raise BackendError("the server does not report likely tokens", "use a model of llama.cpp")
+        raise BackendError("the server does not report token probabilities", "use a GGUF model")
     common = {"model": target.name, "stream": True, **_sampling(target, request)}
     if isinstance(prompt, Infill):
         return _infill(target, prompt, common)

@@ -51,7 +51,7 @@ class PlainSandbox:
 
 
 class OfflineSandbox(PlainSandbox):
-    """The sandbox "seccomp": as "none", but a filter on system calls refuses the network.
+    """The sandbox "seccomp": like "none", but a filter of system calls blocks the network.
 
     For kernels without namespaces and Landlock. The filter also refuses sockets of other programs,
     debugging, and calls for mounts and kernel modules. Commands can read and change the user's
