@@ -83,6 +83,7 @@ _SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh", "ksh", "csh", "tcsh", "
 _OPERATORS = ("&&", "||", ";", "|", "|&", "&", "\n")
 _BRACKETS = ("(", ")", "$(", "`")
 _GROUPS = ("list", "pipeline", "redirected_statement")
+_STATEMENTS = ("command", "subshell", "file_redirect")
 _NOTHING = re.compile("")
 _BLANKS = re.compile(r"[ \t]*")
 _BLANK_LINES = re.compile(r"[ \t\n]*")
@@ -213,6 +214,8 @@ class _Reader:
             raise _NotUnderstood
         for child in self._children(node, _BLANK_LINES):
             kind = child.type
+            if child.start_byte != node.start_byte and kind in (*_GROUPS, *_STATEMENTS):
+                _require(self._is_apart(child, " \t\n;&|(`"))
             if kind == "command":
                 self._bound(child, depth, is_command=True)
                 self._command(child, depth)
@@ -232,6 +235,12 @@ class _Reader:
             else:
                 _require(kind in _BRACKETS)
 
+    def _is_apart(self, node: Node, separators: str) -> bool:
+        """Whether the shell begins a new word at a node that is not the first."""
+        text = self._text(node.start_byte, node.end_byte)
+        before = self._text(node.start_byte - 1, node.start_byte)
+        return before in separators or (node.type == "file_redirect" and text[0] in "<>&")
+
     def _bound(self, node: Node, depth: int, *, is_command: bool = False) -> None:
         if depth == 0:
             self._bounds.append((node.start_byte, is_command))
@@ -240,6 +249,8 @@ class _Reader:
         words = []
         opened: list[int] = []  # the words that may expand to options
         for child in self._children(node, _BLANKS):
+            # The grammar takes `r''\m` for two words, and the shell for one.
+            _require(child.start_byte == node.start_byte or self._is_apart(child, " \t"))
             if child.type == "file_redirect":
                 self._redirection(child)
             elif child.type == "command_name":

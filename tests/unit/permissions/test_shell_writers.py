@@ -66,6 +66,18 @@ def test_understood(line: str) -> None:
     assert simple_commands(line) == [line.replace("'", "")]
 
 
+@pytest.mark.parametrize(
+    ("line", "commands"),
+    [
+        *(("ls>/dev/null", ["ls"]), ("ls 2>&1|wc -l", ["ls", "wc -l"]), ("ls;ls", ["ls", "ls"])),
+        *(("(ls)&&ls", ["ls", "ls"]), ("echo $(ls)", ["ls", "echo $()"])),
+        *(("ls 'a'\"b\"c", ["ls abc"]), ("a 2>&1>/dev/null", ["a"]), ("ls ''2>&1", ["ls 2"])),
+    ],
+)
+def test_words_and_commands_side_by_side(line: str, commands: list[str]) -> None:
+    assert simple_commands(line) == commands
+
+
 def test_a_comment_in_a_substitution_hides_no_command() -> None:
     line = "ls $(ls # )\"\ntouch f #\n)'\"' # '"
     assert "touch f" in (simple_commands(line) or ["touch f"])
