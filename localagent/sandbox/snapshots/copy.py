@@ -269,6 +269,8 @@ class Copy:
             change = entry_change(str(self.tree / name), name, after, budget)
             if change is not None and not self._is_unchanged(change):
                 yield change
+            elif change is None and before is not None:
+                yield Change(name, "absent")  # a pipe or a socket took its place
 
     def _is_unchanged(self, change: Change) -> bool:
         """Report whether a touched entry still equals the workspace's entry."""

@@ -119,6 +119,8 @@ class _Reader:
         touched = before is not None and change and matches(change, _join(self._lower, rel))
         if change is not None and not touched:
             yield change
+        elif change is None and before is not None and not is_special(before):
+            yield Change(rel, "absent")  # a pipe or a socket, which is not kept, took its place
 
     def _missing(self, rel: str, names: set[str]) -> Iterator[Change]:
         """Yield the deletion of each lower entry that the opaque upper folder lacks."""
@@ -140,6 +142,12 @@ def entry_change(source: str, rel: str, found: os.stat_result, budget: Budget) -
         unlocked.add(source)
         with open(source, "rb") as file:
             return Change(rel, "file", file.read(), found.st_mode & _PERMISSIONS)
+
+
+def is_special(found: os.stat_result) -> bool:
+    """Report whether an entry is a pipe, a socket or a device."""
+    kinds = (stat.S_ISREG, stat.S_ISDIR, stat.S_ISLNK)
+    return not any(is_kind(found.st_mode) for is_kind in kinds)
 
 
 def deletions(root: str, rel: str, found: os.stat_result) -> Iterator[Change]:
