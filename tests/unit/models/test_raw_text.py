@@ -20,7 +20,7 @@ LISTING = Request(RawText("if x", options=5), max_tokens=0)
 def test_llamacpp_takes_a_raw_text_and_ollama_says_that_it_does_not() -> None:
     assert [name for name, backend in models.BACKENDS.items() if backend.raw_text] == ["llamacpp"]
     target = protocol.OllamaModel("m", 100, "the server")
-    with pytest.raises(BackendError, match="likely tokens"):
+    with pytest.raises(BackendError, match="token probabilities"):
         protocol.body(target, BRANCH)
 
 

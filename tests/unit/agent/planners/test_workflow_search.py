@@ -79,7 +79,8 @@ def test_the_first_candidate_that_passes_is_applied(start: Callable, workspace_d
     assert (end.outcome, end.exit_code, end.changed) == ("solved", 0, ["calc.py"])
     assert (workspace_dir / "calc.py").read_text() == GOOD
     candidates = [c for c in only(events, CheckFinished) if c.candidate]
-    assert [c.candidate for c in candidates] == list(range(1, len(candidates) + 1))
+    numbers = [c.candidate for c in candidates] + [r.number for r in only(events, CandidateRejected)]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
     assert [c.ok for c in candidates] == [False] * (len(candidates) - 1) + [True]
     assert only(events, FileChanged)[0].diff.count("\n+") == 2  # the header and the new line
 
@@ -106,8 +107,8 @@ def test_nothing_is_changed_where_no_candidate_passes(start: Callable, workspace
     end = finished(events)
     assert (end.outcome, end.exit_code, end.changed) == ("unsolved", 1, [])
     reasons = [r.reason for r in only(events, CandidateRejected)]
-    assert "invalid syntax" in reasons[0]
-    assert set(reasons[1:]) == {"it was tried before"}
+    wrong = [reason for reason in reasons if reason != "it was tried before"]
+    assert len(wrong) == 1 and "invalid syntax" in wrong[0]
     after = sorted((p.name, p.read_bytes()) for p in workspace_dir.iterdir() if p.is_file())
     assert after == before
 
