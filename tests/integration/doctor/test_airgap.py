@@ -160,7 +160,7 @@ def test_a_model_process_with_a_network_is_named(examined: Examined, tmp_path: P
     file = "models/llamacpp/worker/serve.py"
     place = broken(tmp_path, file, "libc.unshare(", "bool(")
     path = place / "localagent" / file
-    filtered = "not alone and _install(seccomp.egress_program(tcp=False, alone=True))"
+    filtered = "_install(seccomp.model_program())"
     text = path.read_text()
     assert filtered in text
     path.write_text(text.replace(filtered, "False"))
