@@ -141,8 +141,6 @@ class SearchLimits:
     # file was repaired.
     file_seconds: float = 40.0
 
-    parameters: int = 8  # Most ways of using a new parameter; each is a check
-
     # Ideas, functions, crossover.
     # Rounds of ideas. Without ideas, 54 of 56 whole files for one exercise used the same approach.
     idea_rounds: int = 4
@@ -223,6 +221,8 @@ class SearchLimits:
 
     # Least sum of nearness that a change must gain in forks to be checked
     least_gain: float = 0.01
+
+    parameters: int = 8  # Most ways of using a new parameter; each is a check
 
     # Candidates that hard-code answers to the tests' inputs.
     # Programs without hard-coded answers also compare with numbers up to this value

@@ -10,6 +10,7 @@ import ast
 import difflib
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 Edit = tuple[str, str]
 """A part of the actual text, and the expected text in its place; a missing part is ""."""
@@ -87,6 +88,7 @@ def text_edits(message: str) -> list[Edit]:
     return list(dict.fromkeys(edits))
 
 
+@lru_cache(maxsize=512)  # many changes fail with the same message
 def nearness(message: str) -> float:
     """Estimate from a failed test's message how near the test is to passing, from 0 to less than 1.
 

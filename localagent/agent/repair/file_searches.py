@@ -7,7 +7,6 @@ change in place, and the whole is applied as one.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -32,23 +31,21 @@ def search_files(
     for the role "repair", that model gets the second half of the time. Returns the candidate that
     won, and whether any change was worth a check.
     """
-    repairing, end = turn.services.repairing, math.inf
-    if repairing is not None:
-        left = turn.seconds_left()
-        seconds = seconds if left is None else min(seconds, left)
-        end = time.monotonic() + seconds
-        seconds *= SEARCH.main_share
+    repairing = turn.services.repairing
+    if repairing is not None and (left := turn.seconds_left()) is not None:
+        seconds = min(seconds, left)
+    end = time.monotonic() + seconds
+    main_seconds = seconds if repairing is None else seconds * SEARCH.main_share
     latest = {problem.path: problem for problem in problems}
     boards = {problem.path: Board(problem.start) for problem in problems}
-    candidate = yield from _search_all(turn, latest, boards, seconds)
+    candidate = yield from _search_all(turn, latest, boards, main_seconds)
     if candidate is None and repairing is not None:
         problem = max(latest.values(), key=lambda each: boards[each.path].best_score)
-        name = repairing.info.id
-        yield Step("repair", f"asking {name} to repair {problem.path}")
+        yield Step("repair", f"asking {repairing.info.id} to repair {problem.path}")
         larger = replace(turn, services=replace(turn.services, model=repairing))
         schedule = schedule_for(problem, is_step=turn.request.is_step)
-        seconds = end - time.monotonic()
-        candidate = yield from search(larger, problem, boards[problem.path], schedule, seconds)
+        left = end - time.monotonic()
+        candidate = yield from search(larger, problem, boards[problem.path], schedule, left)
     if candidate is not None and candidate.others:
         candidate = yield from _without_others(turn, latest[candidate.path], candidate)
     candidate = candidate or _last_step_candidate(turn, list(boards.values()))

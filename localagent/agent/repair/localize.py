@@ -20,6 +20,7 @@ from localagent.agent.repair.missing_names import (
     missing_names,
     missing_parameters,
 )
+from localagent.agent.repair.parsed_text import parse
 from localagent.agent.repair.suspects import Evidence, Suspect, rank_functions, suspicion
 from localagent.agent.turn import Turn
 from localagent.code.file_kinds import is_data, is_docs, is_test
@@ -227,27 +228,12 @@ def _constants(text: str, functions: Sequence[PythonDefinition]) -> Iterator[int
     """The lines of the module's short assignments to names that the functions use."""
     nodes = (node for one in functions for node in ast.walk(one.node))
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
-    for statement in ast.parse(text).body if used else ():
+    tree = parse(text) if used else None
+    for statement in tree.body if tree is not None else ():
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             end = statement.end_lineno or statement.lineno
             if statement.targets[0].id in used and end - statement.lineno < SEARCH.lines_at_once:
                 yield from range(statement.lineno, end + 1)
-
-
-def _function_places(text: str, functions: Sequence[str]) -> dict[int, int]:
-    """The place in `functions` of the function around each line; other lines are missing."""
-    if not functions:
-        return {}
-    try:
-        known = {one.name: one for one in definitions(text)}
-    except EditError:
-        return {}
-    return {
-        line: place
-        for place, name in reversed(list(enumerate(functions)))
-        if name in known
-        for line in range(known[name].start + 1, known[name].end + 1)
-    }
 
 
 def _is_statement(line: str) -> bool:

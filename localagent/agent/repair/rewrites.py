@@ -79,7 +79,7 @@ def rewrites(
         if part == "test":
             yield from _condition(line, expression)
         elif part == "handler":
-            yield from _handler(line, expression)
+            yield from _one_more(line, 3, expression, _EXCEPTIONS)
         elif part == "value":
             yield from _wrapped(line, 9, expression)
             yield from _called(line, 11, expression)
@@ -183,12 +183,19 @@ def _added_arguments(line: SourceLine, node: ast.Call) -> Iterator[Mutant]:
 
 def _more_types(line: SourceLine, node: ast.expr) -> Iterator[Mutant]:
     """A test for one more type, or for one less."""
+    yield from _one_more(line, 6, node, _TYPES)
+    if isinstance(node, ast.Tuple) and len(node.elts) > 1:
+        yield from (line.replace(7, node, line.source(only)) for only in node.elts)
+
+
+def _one_more(
+    line: SourceLine, rank: int, node: ast.expr, names: Sequence[str]
+) -> Iterator[Mutant]:
+    """A class or a tuple of classes, with one more of the names."""
     known = [line.source(n) for n in (node.elts if isinstance(node, ast.Tuple) else [node])]
-    for name in _TYPES:
+    for name in names:
         if name not in known:
-            yield line.replace(6, node, f"({', '.join([*known, name])})")
-    for name in known if len(known) > 1 else ():
-        yield line.replace(7, node, name)
+            yield line.replace(rank, node, f"({', '.join([*known, name])})")
 
 
 def _pattern(line: SourceLine, node: ast.Constant) -> Iterator[Mutant]:
@@ -275,14 +282,6 @@ def _called(line: SourceLine, rank: int, node: ast.expr) -> Iterator[Mutant]:
     """The expression in a call of one of the file's functions."""
     text = line.source(node)
     yield from (line.replace(rank, node, f"{name}({text})") for name in line.callables[:_CALLED])
-
-
-def _handler(line: SourceLine, node: ast.expr) -> Iterator[Mutant]:
-    """A handler of more exceptions."""
-    known = [line.source(n) for n in (node.elts if isinstance(node, ast.Tuple) else [node])]
-    for name in _EXCEPTIONS:
-        if name not in known:
-            yield line.replace(3, node, f"({', '.join([*known, name])})")
 
 
 def _iterable(line: SourceLine, node: ast.expr) -> Iterator[Mutant]:
