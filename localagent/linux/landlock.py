@@ -12,18 +12,18 @@ from collections.abc import Iterable
 
 from localagent.linux import syscalls as sys_
 
-_VERSION_WITH_REFER, _VERSION_WITH_TRUNCATE, _VERSION_WITH_NETWORK = 2, 3, 4
+VERSION_WITH_REFER, _VERSION_WITH_TRUNCATE, _VERSION_WITH_NETWORK = 2, 3, 4
 _VERSION_WITH_IOCTL, _VERSION_WITH_SCOPES = 5, 6
 
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_EXECUTE, WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 14, 1 << 15
-_REFER = 1 << 13  # move and link files between folders
+REFER = 1 << 13  # move and link files between folders
 _ALL = (1 << 16) - 1
-_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+_FILE_RIGHTS = _EXECUTE | WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _RIGHTS = {
     "read": _EXECUTE | _READ_FILE | _READ_DIR,
     "write": _ALL & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV),
-    "device": _READ_FILE | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV,
+    "device": _READ_FILE | WRITE_FILE | _TRUNCATE | _IOCTL_DEV,
 }
 
 Rule = tuple[str, str]  # "read", "write" or "device", and a path
@@ -42,24 +42,28 @@ def prepare(rules: Iterable[Rule]) -> int:
         sys_.LANDLOCK_SCOPE_ALL if version >= _VERSION_WITH_SCOPES else 0,
     )
     for kind, path in rules:
-        try:
-            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-            rights = _RIGHTS[kind] if is_folder else _RIGHTS[kind] & _FILE_RIGHTS
-            sys_.landlock_allow(ruleset, descriptor, rights & known)
-        finally:
-            os.close(descriptor)
+        allow(ruleset, path, _RIGHTS[kind] & known)
     return ruleset
+
+
+def allow(ruleset: int, path: str, rights: int) -> None:
+    """Add a rule for a path; without effect if the path is missing. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        sys_.landlock_allow(ruleset, descriptor, rights if is_folder else rights & _FILE_RIGHTS)
+    finally:
+        os.close(descriptor)
 
 
 def rights_of(version: int) -> int:
     """Return the rights on files that a version of Landlock knows."""
     rights = _ALL
     for first, right in (
-        (_VERSION_WITH_REFER, _REFER),
+        (VERSION_WITH_REFER, REFER),
         (_VERSION_WITH_TRUNCATE, _TRUNCATE),
         (_VERSION_WITH_IOCTL, _IOCTL_DEV),
     ):

@@ -240,11 +240,6 @@ def _key() -> str:
 
 def _code_stamp() -> list[int]:
     folder = Path(__file__).parent
-    names = (
-        "launcher/main.py",
-        "launcher/supervisor.py",
-        "launcher/namespaces.py",
-        "launcher/landlock.py",
-        "kinds/bubblewrap.py",
-    )
-    return [(folder / name).stat().st_mtime_ns for name in names]
+    folders = (folder / "launcher", folder / "kinds", folder.parent / "linux")
+    files = (file for each in folders for file in sorted(each.glob("*.py")))
+    return [file.stat().st_mtime_ns for file in files]

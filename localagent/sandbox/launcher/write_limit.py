@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
+from localagent.linux import landlock
 from localagent.linux import syscalls as sys_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_NEEDED_VERSION = 2  # of Landlock: the first that allows moves between folders
-_WRITE_FILE, _REFER = 1 << 1, 1 << 13  # linux/landlock.h
 
 
 def main() -> None:
@@ -33,18 +31,13 @@ def restrict_writing(folders: Iterable[str]) -> None:
     A read-only mount does not protect the pipes of other programs from writing.
     """
     try:
-        if sys_.landlock_version() < _NEEDED_VERSION:
+        if sys_.landlock_version() < landlock.VERSION_WITH_REFER:
             return
     except OSError:
         return
-    rights = _WRITE_FILE | _REFER
+    rights = landlock.WRITE_FILE | landlock.REFER
     ruleset = sys_.landlock_ruleset(rights, 0, 0)
     for folder in (*folders, "/dev"):
-        try:
-            descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-        except OSError:
-            continue
-        sys_.landlock_allow(ruleset, descriptor, rights)
-        os.close(descriptor)
+        landlock.allow(ruleset, folder, rights)
     sys_.landlock_restrict(ruleset)
     os.close(ruleset)
