@@ -27,7 +27,9 @@ KEYS = ("offline", "allowed_hosts", "sandboxes", "audit_min_days")
 """The keys that only a policy may have."""
 
 _MAX_BYTES = 256 << 10
-_MAX_DAYS = 36_500
+MAX_DAYS = 36_500
+"""The most days for which the audit log may have to keep a session: a century."""
+
 _HINT = "ask the administrator of this machine to correct the policy; until then nothing runs"
 
 
@@ -144,8 +146,8 @@ def _check(file: Path, table: dict[str, Any]) -> None:
         if key == "offline":
             right, form = isinstance(value, bool), "true or false"
         elif key == "audit_min_days":
-            right = type(value) is int and 0 <= value <= _MAX_DAYS
-            form = f"a whole number from 0 to {_MAX_DAYS}"
+            right = type(value) is int and 0 <= value <= MAX_DAYS
+            form = f"a whole number from 0 to {MAX_DAYS}"
         else:
             right = isinstance(value, list) and all(isinstance(v, str) and v for v in value)
             form = "a list of texts"

@@ -25,7 +25,7 @@ from localagent.config.kinds import (
     Whole,
     unknown_key,
 )
-from localagent.config.policy import Policy
+from localagent.config.policy import MAX_DAYS, Policy
 from localagent.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Settings:
         page="audit",
     )
     audit_days: int = _setting(
-        Whole(0, 36_500), "how long the audit log keeps a session; 0: no expiry", 0
+        Whole(0, MAX_DAYS), "how long the audit log keeps a session; 0: no expiry", 0
     )
     audit_bytes: int = _setting(
         Whole(0),

@@ -116,6 +116,11 @@ class Router:
             )
         return self._catalog[model_id].info
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles, other than main, that have a model of their own."""
+        return tuple(self._roles)
+
     def has_model(self, role: str) -> bool:
         """Whether the role has a model of its own."""
         return role in self._roles

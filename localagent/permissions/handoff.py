@@ -22,14 +22,8 @@ _NAMES = (
     *("gemfile", "podfile", "brewfile", "gulpfile.js", "gruntfile.js", "cmakelists.txt"),
     *("meson.build", "build.gradle", "build.gradle.kts", "settings.gradle", "gradlew", "mvnw"),
     *("gradlew.bat", "mvnw.cmd", "dockerfile", "docker-compose.yml", "docker-compose.yaml"),
-    *(
-        "compose.yml",
-        "compose.yaml",
-        "flake.nix",
-        "shell.nix",
-        "default.nix",
-        "bitbucket-pipelines.yml",
-    ),
+    *("compose.yml", "compose.yaml", "flake.nix", "shell.nix", "default.nix"),
+    "bitbucket-pipelines.yml",
     *("appveyor.yml", ".appveyor.yml", ".drone.yml", ".woodpecker.yml", "cloudbuild.yaml"),
     *(".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv", ".zprofile", "opencode.json"),
 )

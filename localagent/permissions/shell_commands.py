@@ -274,16 +274,16 @@ class _Reader:
 
         A pattern stands for file names, such as `-delete`, and a variable for any words.
         """
-        kinds = [node.type, *(child.type for child in node.children)]
-        if node.type != "string" and {"simple_expansion", "command_substitution"} & {*kinds}:
+        parts = (node, *node.children)
+        expands = any(part.type in ("simple_expansion", "command_substitution") for part in parts)
+        if expands and node.type != "string":
             return True
+        has_pattern = node.type in ("word", "concatenation") and any(
+            part.type == "word" and _PATTERN.search(self._text(part.start_byte, part.end_byte))
+            for part in parts
+        )
         text = self._text(node.start_byte, node.end_byte)
-        is_open = "simple_expansion" in kinds or "command_substitution" in kinds
-        is_open = is_open or "$" in text or "`" in text
-        words = [node, *node.children] if node.type in ("word", "concatenation") else []
-        for word in words:
-            part = self._text(word.start_byte, word.end_byte)
-            is_open = is_open or (word.type == "word" and _PATTERN.search(part) is not None)
+        is_open = has_pattern or "$" in text or "`" in text
         return is_open and text.lstrip("'\"")[:1] in _OPTION_OR_OPEN
 
     def _redirection(self, node: Node) -> None:

@@ -122,8 +122,7 @@ def _log(session: str, settings: Settings, models: Router, info: ModelInfo) -> A
 def _facts(settings: Settings, models: Router, info: ModelInfo) -> dict[str, Any]:
     """The facts for the first record of the audit log; `info` describes the main model."""
     policy = settings.policy
-    roles = ("small", "planner", "repair")
-    others = [models.info(role) for role in roles if models.has_model(role)]
+    others = [models.info(role) for role in models.roles]
     return {
         "backend": info.backend,
         "template_sha256": info.template_sha256,

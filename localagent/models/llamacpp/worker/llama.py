@@ -1,9 +1,9 @@
 """The worker process: llama.cpp, behind the protocols of `interface`.
 
 It starts as `python -m localagent.models.llamacpp.worker.llama`, with the places that
-`serve.confine` names as arguments, and is the one module that imports
-llama_cpp. It uses the low-level functions: the package's `Llama` class cannot turn the extra buffer
-types off, cannot stop while it reads, and closes descriptors of the process.
+`serve.confine` names as arguments, and is the one module that imports llama_cpp. It uses the
+low-level functions: the package's `Llama` class cannot turn the extra buffer types off, cannot stop
+while it reads, and closes descriptors of the process.
 """
 
 from __future__ import annotations
