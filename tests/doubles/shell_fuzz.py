@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localagent.core.errors import SandboxError
 from localagent.permissions.rules import command_matches
+from localagent.sandbox.base import Command, Sandbox
+from localagent.sandbox.select import CONFINING, choose
 
 ALLOWED = ("ls*", "git status*", "echo*")
 DENIED = "rm *"
@@ -111,7 +113,7 @@ def random_line(source: random.Random) -> str:
     return line[:cut] + source.choice(("", "", *_PIECES)) + line[cut:]
 
 
-def findings(shell: str, lines: list[str]) -> Iterator[Finding]:
+def findings(shell: str, lines: list[str], sandbox: Sandbox) -> Iterator[Finding]:
     """Run in `shell` each line that a rule lets pass, and yield what the rule did not foresee."""
     cases: list[tuple[str, bool, bool]] = []
     for line in lines:
@@ -119,7 +121,7 @@ def findings(shell: str, lines: list[str]) -> Iterator[Finding]:
         passes = not command_matches(DENIED, line, every=False)
         if (allowed or passes) and "\0" not in line:
             cases.append((line, allowed, passes))
-    for number, program in _run(shell, [line for line, *_ in cases]):
+    for number, program in _run(shell, [line for line, *_ in cases], sandbox):
         line, allowed, passes = cases[number]
         if allowed and not program.startswith(("ls", "echo", "git status")):
             yield Finding(line, "allow", program)
@@ -127,30 +129,33 @@ def findings(shell: str, lines: list[str]) -> Iterator[Finding]:
             yield Finding(line, "deny", program)
 
 
-def _run(shell: str, lines: list[str]) -> Iterator[tuple[int, str]]:
+def _run(shell: str, lines: list[str], sandbox: Sandbox) -> Iterator[tuple[int, str]]:
     """Run the lines, each in a shell of its own, and yield the number and program of each call."""
     script = [_PRELUDE, *(f"{name}() {{ w {name}; }}\n" for name in _PROGRAMS)]
     for number, line in enumerate(lines):
         quoted = line.replace("'", "'\\''")
         script.append(f"N={number}\n( eval '{quoted}' )\n")
+    # Redirections of random lines write anywhere, so that the shell has to be confined.
     with tempfile.TemporaryDirectory() as folder:
-        calls, file = Path(folder, "calls"), Path(folder, "script")
-        file.write_bytes("".join([*script, "wait\n"]).encode())
-        (work := Path(folder, "work")).mkdir()
-        program = 'exec 9>>"$1"; exec $2 "$3"'
-        subprocess.run(
-            ["/bin/sh", "-c", program, "sh", calls, shell, file],
-            cwd=work,
-            env={"PATH": "/nowhere", "LC_ALL": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-        for row in calls.read_bytes().decode(errors="replace").splitlines():
+        Path(folder, "script").write_bytes("".join([*script, "wait\n"]).encode())
+        start = f"env -i PATH=/nowhere LC_ALL=C.UTF-8 {shell} ./script"
+        line = f"exec 9>&1 </dev/null >/dev/null 2>&1; exec {start}"
+        with sandbox.open(Path(folder)) as snapshot:
+            done = snapshot.run(Command(line, seconds=300.0, output_bytes=64 << 20))
+        if done.timed_out or done.stopped:
+            raise AssertionError(f"{shell} was stopped: {done.stopped or 'after 300 s'}")
+        for row in done.output.splitlines():
             number, _, name = row.partition(" ")
             if number.isdigit():
                 yield int(number), name
+
+
+def confining() -> Sandbox:
+    """The first sandbox of this machine that confines files. Raises SandboxError without one."""
+    sandbox = choose().sandbox
+    if sandbox.kind not in CONFINING:
+        raise SandboxError("random lines need a sandbox that confines files")
+    return sandbox
 
 
 def main() -> int:
@@ -158,9 +163,10 @@ def main() -> int:
     shell, count = sys.argv[1], int(sys.argv[2])
     source = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
     found: set[Finding] = set()
+    sandbox = confining()
     for _ in range(0, count, 2000):
         lines = [random_line(source) for _ in range(min(2000, count))]
-        for finding in findings(shell, lines):
+        for finding in findings(shell, lines, sandbox):
             if finding not in found:
                 found.add(finding)
                 sys.stdout.write(f"{finding.rule} {finding.ran} {finding.line!r}\n")

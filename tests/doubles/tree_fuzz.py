@@ -27,7 +27,7 @@ from localagent.core.errors import LocalAgentError
 from localagent.history.checkpoints.checkpoint import Checkpoints, recover_workspace
 from localagent.history.checkpoints.undo import undo
 from localagent.sandbox.base import Command, Sandbox
-from localagent.sandbox.select import make
+from localagent.sandbox.select import CONFINING, make
 from localagent.tools.shell import _without_following
 
 # Runs here and in the sandbox. `picture` maps each path to its kind, mode and content; it leaves
@@ -73,7 +73,7 @@ def a_path(source):
 def fill(path, data, flags):  # without waiting for the reader of a pipe
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | flags), "wb") as file:
         file.write(data)
-def step(source, locks):
+def step(source, locks, targets):
     path, other = a_path(source), a_path(source)
     kind = source.choice(KINDS)
     mode = source.choice((0o644, 0o755, 0o600, 0o4755, 0o400) + ((0, 0o200) if locks else ()))
@@ -91,7 +91,7 @@ def step(source, locks):
         elif kind == "folder":
             os.makedirs(path)
         elif kind == "link":
-            os.symlink(source.choice((other, b"/etc", b"../..", b"missing")), path)
+            os.symlink(source.choice((other, *targets)), path)
     elif kind == "move":
         os.rename(path, other)
     elif kind == "mode":
@@ -114,15 +114,19 @@ def step(source, locks):
         os.chown(path, 65534, 65534)
 KINDS = ("write", "write", "write", "append", "remove", "file", "folder", "folder", "link", "move",
     "mode", "mode", "hard", "sparse", "deep", "pipe", "socket", "touch", "owner")
-def steps(seed, count, locks):
+OUTSIDE = (b"/etc", b"../..")
+def steps(seed, count, locks, targets):
     source = random.Random(seed)
     for _ in range(count):
         try:
-            step(source, locks)
+            step(source, locks, targets)
         except (OSError, shutil.Error):
             pass
 """
-_DONE = 'steps(int(sys.argv[1]), int(sys.argv[2]), True); print(json.dumps(picture(b".")))'
+_DONE = (
+    'steps(int(sys.argv[1]), int(sys.argv[2]), True, (*OUTSIDE, b"missing")); '
+    'print(json.dumps(picture(b".")))'
+)
 _SPACE: dict[str, object] = {}
 exec(TREES, _SPACE)
 
@@ -148,8 +152,12 @@ def one_tree(sandbox: Sandbox, base: Path, seed: int) -> str:
     root.mkdir()
     here = Path.cwd()
     os.chdir(root)
-    _SPACE["steps"](seed, source.randrange(2, 30), sandbox.kind == "unshare")  # type: ignore[operator]
+    # Nothing confines these steps, and a later one follows links: none may lead out of the tree.
+    _SPACE["steps"](  # type: ignore[operator]
+        seed, source.randrange(2, 30), sandbox.kind == "unshare", (b"missing",)
+    )
     os.chdir(here)
+    _link_out(root, source)
     before = picture(root)
     (sessions / "s").mkdir(parents=True)
     with sandbox.open(root) as snapshot:
@@ -187,6 +195,14 @@ def one_tree(sandbox: Sandbox, base: Path, seed: int) -> str:
     with sandbox.open(root) as snapshot:
         snapshot.run(Command("true"))
     return "done"
+
+
+def _link_out(root: Path, source: random.Random) -> None:
+    """Add links out of the tree, which only what is confined follows."""
+    targets: Sequence[bytes] = _SPACE["OUTSIDE"]  # type: ignore[assignment]
+    for name in source.sample(_SPACE["NAMES"], 2):  # type: ignore[call-overload]
+        with suppress(FileExistsError):
+            os.symlink(source.choice(targets), os.path.join(os.fsencode(root), name))
 
 
 def _killed(
@@ -240,6 +256,8 @@ def main() -> int:
     first = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     base = Path(tempfile.mkdtemp(prefix="localagent-trees-"))
     os.environ["HOME"] = str(base / "home")
+    if kind not in CONFINING:
+        sys.exit(f"{kind} does not keep a tree's commands in the tree; use one of {CONFINING}")
     sandbox = make(kind)
     outcomes: dict[str, int] = {}
     wrong = 0
