@@ -1,10 +1,21 @@
-"""Entry point of `localagent` and `python -m localagent`."""
+"""Entry point of `localagent`, `python -m localagent` and `python -I -S localagent/__main__.py`."""
 
+import os
 import sys
+
+if __name__ == "__main__" and not __package__:  # started as a file: see core/isolation.py
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
+
+_HARMLESS = (["--version"], ["--help"], ["-h"])
+"""Command lines that only print a text: localagent starts at once, and does not lock itself."""
 
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    if sys.argv[1:] not in _HARMLESS or sys.flags.no_site:
+        from localagent.core.isolation import isolate
+
+        isolate(sys.argv[1:])
     from localagent.cli import startup
     from localagent.cli.main import main as cli_main
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from localagent.config import policy
 from localagent.core.errors import LocalAgentError
+from localagent.core.isolation import close_inherited
 from localagent.core.paths import config_dir
 from localagent.egress import Destination, lock
 
@@ -48,7 +49,6 @@ def prepare(argv: Sequence[str]) -> None:
     words = tuple(argv)
     if words in _HARMLESS:
         return
-    _close_inherited_sockets()
     ruling = policy.latch()
     if ruling.files:
         from localagent.config.settings import check_policy
@@ -70,6 +70,7 @@ def lock_process() -> None:
     Call it in the main thread before other threads start. It closes all open sockets. Raises
     ConfigError for a policy that is unreadable or wrong.
     """
+    close_inherited(lambda _number, mode: not stat.S_ISSOCK(mode))
     prepare(("run",))
 
 
@@ -79,18 +80,6 @@ def _names_ray(words: Sequence[str]) -> bool:
     This process runs no model and no command; each task locks its own process.
     """
     return "--engine=ray" in words or ("--engine", "ray") in pairwise(words)
-
-
-def _close_inherited_sockets() -> None:
-    """Close the sockets that the caller left open: they lead out of the lock."""
-    try:
-        names = os.listdir("/proc/self/fd")  # noqa: PTH208
-    except OSError:
-        return
-    for name in names:
-        with suppress(OSError):
-            if int(name) > 2 and stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                os.close(int(name))
 
 
 def finish() -> None:

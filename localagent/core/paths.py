@@ -66,3 +66,18 @@ def private(folder: Path) -> Path:
         if not path.exists():
             path.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def workspace_key(root: str | Path) -> str:
+    """The base name of localagent's own files about the workspace at `root`."""
+    from hashlib import sha256  # not at the start of commands that only print a text
+
+    return sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
+
+
+def workspace_lock(root: str | Path) -> Path:
+    """The file that a session locks while it may change the workspace at `root`.
+
+    The file stays, so it says that commands could once write to `root`.
+    """
+    return state_dir() / "locks" / f"{workspace_key(root)}.lock"

@@ -3,7 +3,8 @@
 A virtual environment of the workspace is often on PATH. A command can write a program there, which
 localagent would then run outside of the sandbox. So this module looks only in the folders of PATH
 that lie outside of the workspace and outside of virtual environments. The program's file, with all
-links resolved, must lie outside too. Folders that this user cannot write to come first.
+links resolved, must lie outside too. A workspace is the session's own, and any other in which
+commands of a session once ran. Folders that this user cannot write to come first.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+from localagent.core.paths import workspace_lock
 
 _workspaces: set[str] = set()
 # Variables with folders from which a program loads code, besides PATH.
@@ -51,7 +55,7 @@ def find_program(name: str) -> str | None:
     """
     for folder in sorted(safe_folders("PATH"), key=_is_writable):
         found = shutil.which(name, path=folder)
-        if found and os.path.dirname(found) == folder and not _is_writable_by_commands(found):  # noqa: PTH120
+        if found and os.path.dirname(found) == folder and not is_writable_by_commands(found):  # noqa: PTH120
             return found
     return None
 
@@ -80,7 +84,7 @@ def safe_folders(variable: str) -> list[str]:
         folder
         for folder in folders
         if os.path.isabs(folder)  # noqa: PTH117
-        and not _is_writable_by_commands(folder)
+        and not is_writable_by_commands(folder)
         and not _is_of_an_environment(folder)
     ]
 
@@ -103,10 +107,18 @@ def _is_writable(folder: str) -> bool:
     return os.access(folder, os.W_OK)
 
 
-def _is_writable_by_commands(path: str) -> bool:
+def is_writable_by_commands(path: str) -> bool:
     """Report whether the path, or the file to which it leads, lies in a workspace."""
-    places = (os.path.normpath(path), os.path.realpath(path))
-    return any(_is_in(place, root) for place in places for root in _workspaces)
+    places = {os.path.normpath(path), os.path.realpath(path)}
+    if any(_is_in(place, root) for place in places for root in _workspaces):
+        return True
+    return any(_had_commands(folder) for place in places for folder in _parents(place))
+
+
+@cache
+def _had_commands(folder: str) -> bool:
+    """Report whether commands of a session once ran with the workspace `folder`."""
+    return os.path.dirname(folder) != folder and workspace_lock(folder).exists()  # noqa: PTH120
 
 
 def _is_in(path: str, root: str) -> bool:

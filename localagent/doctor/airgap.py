@@ -9,6 +9,8 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +20,8 @@ from localagent import __version__
 from localagent.config.policy import Policy
 from localagent.config.settings import Settings
 from localagent.core.errors import LocalAgentError
+from localagent.core.isolation import PROGRAM, before_lock
 from localagent.core.loopback import is_loopback
-from localagent.doctor.before_lock import files_before_lock
 from localagent.doctor.report import Section
 from localagent.doctor.sandboxes import KindReport, kinds, leak_hint, selectable, tried_lines
 from localagent.egress import EgressState
@@ -72,7 +74,7 @@ def airgap(directory: Path, *, escapes: bool = True) -> list[Check]:
     entries = _entries(settings)
     checks = [
         process(state),
-        start(files_before_lock()),
+        start(before_lock(), egress.network_streams()),
         destinations(state, settings.ollama_host),
         fetching(settings.policy),
         *_commands(settings, escapes=escapes),
@@ -93,13 +95,26 @@ def process(state: EgressState) -> Check:
     return Check("process", state.by_kernel, found, hint)
 
 
-def start(files: Sequence[str]) -> Check:
-    """Check that no code of others runs before the lock; `files` are files with such code."""
-    if not files:
-        return Check("start", True, "no code of packages runs before localagent locks itself")
-    found = f"Python runs code of these files before localagent locks itself: {', '.join(files)}"
-    hint = "install localagent alone in a virtual environment"
-    return Check("start", False, found, hint)
+def start(reasons: Sequence[str], streams: Sequence[str] = ()) -> Check:
+    """Check that no code of others runs before the lock, and that no stream leads out of it.
+
+    `reasons` are files with such code, folders, and variables that name such code; `streams` are
+    the standard streams that are connected to a network.
+    """
+    found, hints = [], []
+    if reasons:
+        found.append(
+            "Python ran or loaded code of others before localagent locked itself, and programs "
+            f"that it started may still run: {', '.join(reasons)}"
+        )
+        command = shlex.join([sys.executable, "-I", "-S", PROGRAM])
+        hints.append(f"install localagent alone in a virtual environment, or start {command}")
+    if streams:
+        found.append(f"connected to a network: {', '.join(streams)}")
+        hints.append("start localagent in a terminal")
+    if found:
+        return Check("start", False, "; ".join(found), "; ".join(hints))
+    return Check("start", True, "no code of packages runs before localagent locks itself")
 
 
 def destinations(state: EgressState, host: str) -> Check:
@@ -246,7 +261,7 @@ _HOW = {
     "process": "read how the kernel confines localagent's process; the process locks itself at "
     "start, before it reads a project's files",
     "start": "looked for .pth files with code, sitecustomize and usercustomize in the folders "
-    "of packages",
+    "of packages, for variables that load code, and for streams to a network",
     "destinations": "read the setting `ollama_host`, and the list of addresses to which this "
     "process may connect; the list is fixed at start",
     "fetching": "read the administrator's policy",

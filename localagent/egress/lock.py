@@ -57,6 +57,15 @@ def outside_sockets() -> bytes:
     return procfs.read_descriptor(descriptor) if descriptor >= 0 else b""
 
 
+def network_streams() -> list[str]:
+    """Return the names of the standard streams that are sockets of the internet."""
+    names = []
+    for number, name in enumerate(("standard input", "standard output", "standard error")):
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as each:
+            names += [name] if each.family in _INTERNET else []
+    return names
+
+
 def lock(
     destinations: tuple[Destination, ...] = (), ports: tuple[int, ...] = (), *, kernel: bool = True
 ) -> EgressState:

@@ -33,9 +33,9 @@ from localagent.core.atomic import write_atomic
 from localagent.core.clock import timestamp
 from localagent.core.errors import OutsideWorkspace, WorkspaceError
 from localagent.core.locks import locked
-from localagent.core.paths import data_dir, private
+from localagent.core.paths import data_dir, private, workspace_key
 from localagent.edits.diff import unified
-from localagent.workspace.workspace import Workspace, workspace_key
+from localagent.workspace.workspace import Workspace
 
 Kind = Literal["rules", "prompt", "command", "tool", "planner"]
 State = Literal["agreed", "refused", "changed", "new"]

@@ -20,10 +20,9 @@ from localagent.core.atomic import write_atomic
 from localagent.core.errors import UsageError, WorkspaceError
 from localagent.core.events import MODES, Mode
 from localagent.core.locks import locked
-from localagent.core.paths import config_dir, private
+from localagent.core.paths import config_dir, private, workspace_key
 from localagent.permissions.rules import Effect, Permissions, Ruling, normal_path
 from localagent.permissions.shell_commands import verbatim_commands
-from localagent.workspace.workspace import workspace_key
 
 _EFFECTS: tuple[Effect, ...] = ("read", "write", "execute")
 _VERBS = {"read": "read", "write": "change", "execute": "run"}

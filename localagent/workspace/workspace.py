@@ -7,7 +7,6 @@ the file. Names that are not UTF-8 are decoded with `surrogateescape`, as by `os
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -216,11 +215,6 @@ class Workspace:
             above = folder.rpartition("/")[0]
             known[folder] = stat.S_ISDIR(mode) and self._real_folder(above, known)
         return known[folder]
-
-
-def workspace_key(root: str | Path) -> str:
-    """The base name of localagent's own files about the workspace at `root`."""
-    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
 
 
 def _in_git(name: str) -> bool:

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from localagent.core.errors import WorkspaceError
 from localagent.core.locks import BUSY, lock_now, unlock
-from localagent.core.paths import private, state_dir
+from localagent.core.paths import private, state_dir, workspace_key
 from localagent.history.checkpoints.turn_log import Transaction
-from localagent.workspace.workspace import workspace_key
 
 ORPHAN_SECONDS = 2.0
 """How long `acquire` waits for the processes that a dead holder left behind."""

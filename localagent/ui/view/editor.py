@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from localagent.core.errors import UsageError
-from localagent.core.programs import find_program, safe_environment
+from localagent.core.programs import find_program, is_writable_by_commands, safe_environment
 
 _USUAL = ("nano", "vim", "vi", "emacs")
 
@@ -38,8 +38,19 @@ def open_editor(text: str, name: str = "message.md") -> str | None:
 def _command() -> list[str]:
     for variable in ("VISUAL", "EDITOR"):
         if words := shlex.split(os.environ.get(variable, "")):
-            return [find_program(words[0]) or words[0], *words[1:]]
+            return [_program(words[0]), *words[1:]]
     for name in _USUAL:
         if program := find_program(name):
             return [program]
     raise UsageError("no editor found", "set VISUAL or EDITOR to the command of your editor")
+
+
+def _program(name: str) -> str:
+    """Return the path of the editor `name`. Raises UsageError."""
+    path = name if os.path.isabs(name) else find_program(name)  # noqa: PTH117
+    if path is None or is_writable_by_commands(path):
+        raise UsageError(
+            f"cannot start the editor {name}: no folder of PATH outside of your projects has it",
+            "set VISUAL or EDITOR to an installed editor",
+        )
+    return path

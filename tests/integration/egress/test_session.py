@@ -27,6 +27,7 @@ from tests.doubles.wire import Job, Sniffed
 ROOT = Path(__file__).resolve().parents[3]
 REACH = ROOT / "tests/doubles/reach.py"
 OLD_KERNEL = ROOT / "tests/doubles/old_kernel.py"
+WITH_LIBRARY = ROOT / "tests/doubles/with_library.py"
 PYTHON = str(project_bin() / "python")
 CHECK = f"{PYTHON} -m pytest -q -p no:cacheprovider"
 CONFTEST = """
@@ -35,32 +36,6 @@ import telemetry
 def pytest_terminal_summary(terminalreporter):
     telemetry.reach()
     terminalreporter.write_line("the conftest has tried")
-"""
-# Found by every Python of localagent's; waits until the program proper is imported, which is after
-# the lock is closed.
-LIBRARY = """
-import importlib.machinery, sys, threading
-
-class Library:
-    def find_spec(self, name, path=None, target=None):
-        waited = ("localagent.session.session", "localagent.workspace.workspace")
-        if name not in waited or self not in sys.meta_path:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        execute = spec.loader.exec_module
-
-        def exec_module(module):
-            import telemetry
-            thread = threading.Thread(target=telemetry.reach, name="telemetry")
-            thread.start()
-            thread.join()
-            execute(module)
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Library())
 """
 RUN = ("run", "--json", "--yes")
 TOOL = """```shell
@@ -119,11 +94,10 @@ def sniff(
     """Runs jobs in the hostile workspace; the control has seen packets of every kind."""
 
     def run(*jobs: Job, **env: str) -> list[Sniffed]:
-        library = tmp_path / "library"
         values = {
             **os.environ,
             "HOME": str(home),
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{library}",
+            "PYTHONPATH": str(ROOT),
             "http_proxy": "http://192.0.2.77:3128",
             **env,
         }
@@ -171,15 +145,11 @@ def hostile(workspace_dir: Path, tmp_path: Path) -> Path:
     subprocess.run(
         ["git", "config", "filter.evil.clean", f"cat; {program} >&2"], cwd=workspace_dir, check=True
     )
-    library = tmp_path / "library"
-    library.mkdir()
-    (library / "sitecustomize.py").write_text(LIBRARY)
-    shutil.copy(REACH, library / "telemetry.py")
     return workspace_dir
 
 
 def localagent(*words: str, seconds: float = 120.0) -> Job:
-    return Job([sys.executable, "-m", "localagent", *words], seconds=seconds)
+    return Job([sys.executable, str(WITH_LIBRARY), *words], seconds=seconds)
 
 
 def replies(folder: Path, *texts: str) -> str:

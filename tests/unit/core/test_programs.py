@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from localagent.core import interpreter, programs
+from localagent.history.checkpoints.workspace_lock import WorkspaceLock, acquire
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -18,6 +19,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "workspace"
     folder.mkdir()
     monkeypatch.setattr(programs, "_workspaces", set())
+    programs._had_commands.cache_clear()
     programs.register_workspace(folder)
     return folder
 
@@ -51,6 +53,28 @@ def test_planted_programs_are_passed_over(
     good = program(tmp_path / "good/tool")
     monkeypatch.setenv("PATH", os.pathsep.join([*map(str, bad), str(good.parent)]))
     assert programs.find_program("tool") == str(good)
+
+
+@pytest.mark.parametrize("name", ["bwrap", "git", "sh", "less", "nano"])
+def test_a_program_of_another_workspace_is_passed_over(
+    name: str, workspace: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands of an earlier session could write there; direnv put the folder on PATH."""
+    planted = program(tmp_path / "other/bin" / name)
+    program(tmp_path / "unknown/bin" / name)
+    linked = tmp_path / "linked" / name
+    linked.parent.mkdir()
+    linked.symlink_to(planted)
+    places = [planted.parent, linked.parent, tmp_path / "unknown/bin"]
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, places)))
+    lock = acquire(tmp_path / "other", "earlier")
+    assert isinstance(lock, WorkspaceLock)
+    lock.release()
+    programs._had_commands.cache_clear()
+    assert programs.find_program(name) == str(tmp_path / "unknown/bin" / name)
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, places[:2])))
+    assert programs.find_program(name) is None
+    assert str(planted.parent) not in programs.safe_environment().get("PATH", "")
 
 
 def test_folders_that_the_user_cannot_write_come_first(

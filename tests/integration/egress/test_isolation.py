@@ -1,0 +1,150 @@
+"""localagent's process runs without code of packages, variables and descriptors of its caller."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+# Code that runs when Python starts, and from then on sees each file that this process opens.
+LIBRARY = """
+import os, sys
+log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.write(log, b"started\\n")
+sys.addaudithook(lambda event, args: event == "open" and os.write(log, ascii(args).encode()))
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors in /proc")
+
+
+class Installed:
+    """localagent in a virtual environment of its own, with its packages by a `.pth` file."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        venv.create(folder, symlinks=True)
+        self.folder, self.log, self.home = folder, folder / "log", home
+        (self.packages,) = folder.glob("lib/python3*/site-packages")
+        (self.packages / "own.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
+        self.library = LIBRARY.format(log=str(self.log))
+
+    def run(self, *words: str, **env: str) -> str:
+        """What a command of Python prints."""
+        names = ("PATH", "LANG")
+        variables = {name: os.environ[name] for name in names if name in os.environ}
+        done = subprocess.run(
+            [str(self.folder / "bin/python"), *words],
+            cwd=self.home,
+            env=variables | {"HOME": str(self.home)} | env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def installed(tmp_path: Path, home: Path) -> Installed:
+    return Installed(tmp_path / "installed", home)
+
+
+@pytest.mark.parametrize("place", ["evil.pth", "sitecustomize.py", "PYTHONPATH", "user"])
+def test_a_library_sees_nothing_of_localagent(place: str, installed: Installed) -> None:
+    env = {}
+    folder = installed.packages
+    if place == "evil.pth":
+        (folder / place).write_text("import evil_helper\n")
+        (folder / "evil_helper.py").write_text(installed.library)
+    elif place == "PYTHONPATH":
+        folder = installed.folder / "elsewhere"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(installed.library)
+        env["PYTHONPATH"] = str(folder)
+    elif place == "user":
+        settings = installed.folder / "pyvenv.cfg"
+        text = settings.read_text()
+        settings.write_text(text.replace("packages = false", "packages = true"))
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        folder = installed.home / ".local/lib" / version / "site-packages"
+        folder.mkdir(parents=True)
+        (folder / "usercustomize.py").write_text(installed.library)
+    else:
+        (folder / place).write_text(installed.library)
+    shown = installed.run("-m", "localagent", "config", "show", **env)
+    assert "sandbox" in shown
+    assert installed.log.read_text().startswith("started\n")
+    assert "models.lock" not in installed.log.read_text()
+    assert "policy.toml" not in installed.log.read_text()
+
+
+def test_what_ran_is_named_after_the_second_start(installed: Installed) -> None:
+    (installed.packages / "evil.pth").write_text("import this_is_missing\n")
+    code = "from localagent.core.isolation import before_lock; print(before_lock())"
+    mark = "localagent=/a/evil.pth\nPYTHONHOME"
+    path = f"import sys; sys.path.append({str(ROOT)!r}); "
+    assert installed.run("-I", "-S", "-X", mark, "-c", path + code).strip() == (
+        "['/a/evil.pth', 'PYTHONHOME']"
+    )
+    assert installed.run("-I", "-S", "-c", path + code).strip() == "[]"
+    assert "evil.pth" in installed.run("-c", code)
+
+
+def test_the_program_starts_isolated(installed: Installed) -> None:
+    program = str(ROOT / "localagent/__main__.py")
+    assert "sandbox" in installed.run("-I", "-S", program, "config", "show")
+    assert "0." in installed.run("-I", "-S", program, "--version")
+
+
+def test_descriptors_of_the_caller_are_closed() -> None:
+    """A pipe that the command line names stays, as a shell's <(...) needs; a socket never does."""
+    code = (
+        "import json, os, sys; from localagent.core.isolation import isolate\n"
+        "isolate(sys.argv[1:])\n"
+        "print([n for n in map(int, sys.argv[3:]) if os.path.lexists(f'/proc/self/fd/{n}')])"
+    )
+    reader, writer = os.pipe()
+    named, other = os.pipe()
+    one, two = socket.socketpair()
+    with open(__file__) as file, one, two:
+        numbers = (reader, writer, named, other, one.fileno(), two.fileno(), file.fileno())
+        words = [f"--input=/dev/fd/{named}", f"/proc/self/fd/{one.fileno()}", *map(str, numbers)]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            pass_fds=numbers,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert json.loads(done.stdout) == [named, file.fileno()], done.stderr
+    for number in (reader, writer, named, other):
+        os.close(number)
+
+
+def test_a_network_stream_is_named() -> None:
+    """Even after the lock, which leaves standard output to the caller."""
+    code = (
+        "import sys; from localagent.egress import lock; lock.lock()\n"
+        "sys.stderr.write(','.join(lock.network_streams()))"
+    )
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as connection,
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=connection.fileno(),
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            timeout=60,
+        )
+    assert done.stderr.decode() == "standard output"
