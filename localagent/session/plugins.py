@@ -29,7 +29,7 @@ from localagent.core.paths import config_dir
 from localagent.edits.textfile import sha256
 from localagent.permissions.consent import MAX_FILES, Kind, program_text
 from localagent.project.project import ProjectFiles, read_user_file
-from localagent.tools.base import Action, Effect, ToolContext, ToolSpec
+from localagent.tools.base import Action, Confirmation, Effect, ToolContext, ToolSpec
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -56,9 +56,9 @@ class PluginTool:
             raise ToolError(f"the plug-in {self.file} failed: prepare must return an Action")
         return replace(action, tool=self.name, perform=lambda: self._perform(action))
 
-    def _perform(self, action: Action) -> ToolResult:
+    def _perform(self, action: Action) -> ToolResult | Confirmation:
         result = self._run(action.perform)
-        if not isinstance(result, ToolResult):
+        if not isinstance(result, ToolResult | Confirmation):
             raise ToolError(f"the plug-in {self.file} failed: perform must return a ToolResult")
         return result
 

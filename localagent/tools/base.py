@@ -112,6 +112,9 @@ REPAIR = ToolSpec(
 CHECK = ToolSpec("check", body="command", verb="run the check")
 """The project's check: the model cannot call `check`, but permission rules apply to it."""
 
+HANDOFF = ToolSpec("handoff", verb="keep the change of")
+"""The question about files that a command changed and that other programs run later."""
+
 MayHave = Callable[[str, Sequence[str], bool], Sequence[str]]
 """Returns the files that may contain a pattern. True marks the pattern as a regular expression."""
 
@@ -124,9 +127,9 @@ class ToolContext:
     reports to `record_read` each file that the model reads, with the file's SHA-256. `may_have`
     leaves out files that cannot contain a pattern. `cancelled` says that the user stopped a long
     call. `redactor` redacts secrets, and restores them from their placeholders. `denies` says that
-    the rules deny any change of a path. `max_chars` bounds the model's part of a result. `entered`
-    says that the user, not the model, made the call; the user's part of the result then also has
-    the output.
+    the rules deny any change of a path, and `asks` that the user must agree to it. `max_chars`
+    bounds the model's part of a result. `entered` says that the user, not the model, made the call;
+    the user's part of the result then also has the output.
     """
 
     workspace: Workspace
@@ -135,11 +138,24 @@ class ToolContext:
     record_read: Callable[[str, str], None] = lambda _path, _sha256: None
     redactor: Redactor = field(default_factory=Redactor)
     denies: Callable[[str], bool] = lambda _path: False
+    asks: Callable[[str], bool] = lambda _path: False
     may_have: MayHave = lambda _pattern, files, _regex: files
     cancelled: Callable[[], bool] = lambda: False
     max_chars: int = 4000
     shell_seconds: float = 120.0
     entered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A call that has changes of which the user must decide.
+
+    `changes` are files that other programs run later (permissions/handoff.py). `resume` finishes
+    the call; its argument says whether the user agrees to these changes.
+    """
+
+    changes: tuple[Change, ...]
+    resume: Callable[[bool], ToolResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +171,7 @@ class Action:
     effect: Effect
     subject: str
     preview: str
-    perform: Callable[[], ToolResult]
+    perform: Callable[[], ToolResult | Confirmation]
     changes: tuple[Change, ...] = field(default=())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from localagent.tools.base import CHECK, DONE, REPAIR, Tool, ToolSpec
+from localagent.tools.base import CHECK, DONE, HANDOFF, REPAIR, Tool, ToolSpec
 from localagent.tools.edit import Edit
 from localagent.tools.list import List
 from localagent.tools.logs import Logs
@@ -24,7 +24,7 @@ def standard_tools() -> dict[str, Tool]:
 def specs() -> dict[str, ToolSpec]:
     """The specs of the built-in tools and calls, and `check`; plug-ins cannot have these names."""
     return {name: tool.spec for name, tool in standard_tools().items()} | {
-        spec.name: spec for spec in (DONE, REPAIR, CHECK)
+        spec.name: spec for spec in (DONE, REPAIR, CHECK, HANDOFF)
     }
 
 

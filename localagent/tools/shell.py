@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localagent.core.changes import Change, deletion
@@ -17,7 +17,7 @@ from localagent.permissions.handoff import runs_later
 from localagent.permissions.shell_commands import simple_commands
 from localagent.redaction.unicode import without_escapes
 from localagent.sandbox.base import Command, CommandResult, closed_port_hint
-from localagent.tools.base import Action, ToolArguments, ToolContext, ToolSpec, parse
+from localagent.tools.base import Action, Confirmation, ToolArguments, ToolContext, ToolSpec, parse
 from localagent.workspace.git import adopt
 from localagent.workspace.git.repositories import is_of_git, repositories
 
@@ -75,7 +75,7 @@ class Shell:
         )
 
 
-def _run(line: str, context: ToolContext) -> ToolResult:
+def _run(line: str, context: ToolContext) -> ToolResult | Confirmation:
     root = context.workspace.root
     before = adopt.snapshot(root) if _calls_git(line) else None
     env = adopt.environment(root) if before is not None else {}
@@ -89,22 +89,69 @@ def _run(line: str, context: ToolContext) -> ToolResult:
         what, _, where = done.blocked.partition(" ")
         who = f"the command {context.redactor.redact(line)}"
         BLOCKED.record(BlockedConnection(what, where, "", who, time.time(), "sandbox"))
+    run = _Run(line, done, found, before)
+    held = [change for change in found if _is_handoff(change, context)]
+    if held and not done.cancelled:
+        return Confirmation(
+            tuple(held), lambda agreed: _finish(run, context, held if agreed else (), held)
+        )
+    return _finish(run, context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A command that ran, its changes, and the repository before, if the line calls git."""
+
+    line: str
+    done: CommandResult
+    found: Sequence[Change]
+    before: adopt.GitSnapshot | None
+
+
+def _is_handoff(change: Change, context: ToolContext) -> bool:
+    """Whether the user must agree to the change, since other programs run the file later."""
+    if change.kind == "dir" or not runs_later(change.path):
+        return False
+    return context.asks(change.path) and not context.denies(change.path)
+
+
+def _finish(
+    run: _Run, context: ToolContext, agreed: Sequence[Change] = (), asked: Sequence[Change] = ()
+) -> ToolResult:
+    """Keep the changes of a command, and report.
+
+    The user was `asked` about some, and `agreed` to some of these.
+    """
+    line, done, found, before = run.line, run.done, run.found, run.before
+    root = context.workspace.root
+    kept = {change.path for change in agreed}
+    held = {change.path for change in asked} - kept
     # A git hook later runs outside the sandbox, so a sandboxed command must not write one.
     made = repositories(root, {change.path: change.kind != "absent" for change in found})
     others = [change for change in found if is_of_git(change.path, made)]
     rest = [change for change in found if not is_of_git(change.path, made)]
-    refused = _denied(rest, others, context)
-    denied = [change.path for change in rest if change.path in refused]
+    refused = _denied(rest, others, lambda path: path in held or context.denies(path))
+    denied = [c.path for c in rest if c.path in refused and c.path not in held]
     changes = [change for change in rest if change.path not in refused]
     if changes and not done.cancelled:
         context.apply(_without_following(changes, root))
     if before is not None and not done.cancelled:
-        git = adopt.adopt(root, before, others, line, context.denies)
+        git = adopt.adopt(
+            *(root, before, others, line),
+            lambda path: (
+                context.denies(path)
+                or (path not in kept and runs_later(path) and context.asks(path))
+            ),
+        )
         nested = tuple(c.path for c in others if not c.path.startswith(".git/"))
         git = replace(git, left=(*git.left, *nested))
     else:
         git = adopt.Adoption(left=tuple(change.path for change in others))
     messages = _messages(done, changes, git, denied, root)
+    if held:
+        names = _listed([*map(_one_line, sorted(held))])
+        messages += f"\nnot kept, as the user did not agree: {names}"
+        messages = messages.lstrip()
     room = context.max_chars - len(messages) - 40
     # Redact before clipping: half of a secret has no recognizable form.
     whole = context.redactor.redact(without_escapes(done.output.strip("\n")))
@@ -149,12 +196,14 @@ def _folders_above(paths: Iterable[str]) -> set[str]:
     return folders
 
 
-def _denied(changes: Sequence[Change], git: Sequence[Change], context: ToolContext) -> set[str]:
-    """The paths of `changes` that are not kept: those that the rules deny, and folders around them.
+def _denied(
+    changes: Sequence[Change], git: Sequence[Change], denies: Callable[[str], bool]
+) -> set[str]:
+    """The paths of `changes` that are not kept: those that `denies` names, and folders around them.
 
     A folder is not removed or replaced if anything in it stays, such as a file of git's (`git`).
     """
-    denied = {change.path for change in changes if context.denies(change.path)}
+    denied = {change.path for change in changes if denies(change.path)}
     around = _folders_above([*denied, *(change.path for change in git)])
     return denied | {c.path for c in changes if c.kind != "dir" and c.path in around}
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
-from localagent.agent.turn import Answer, Turn
+from localagent.agent.turn import Answer, GateVerdict, Turn
 from localagent.context.builder import text_of
 from localagent.core.changes import Change
 from localagent.core.errors import (
@@ -28,9 +28,10 @@ from localagent.core.events import (
 from localagent.core.messages import ToolCall, ToolResult
 from localagent.edits.diff import unified
 from localagent.edits.textfile import decode, is_binary
-from localagent.tools.base import Effect, ToolContext
+from localagent.tools.base import HANDOFF, Confirmation, Effect, ToolContext
 from localagent.workspace.workspace import Workspace
 
+_MAX_HANDOFF = 12  # files that a question names and shows
 ENTERED_SECONDS = 24 * 3600.0
 """Seconds that a command that the user entered may run."""
 
@@ -53,12 +54,20 @@ def permit(
         decision = Decision(tool, subject, verdict.action == "allow", verdict.by, verdict.reason)
         yield decision
         return decision
+    return (yield from _ask(turn, tool, effect, subject, shown, verdict.reason))
+
+
+def _ask(
+    turn: Turn, tool: str, effect: Effect, subject: str, shown: str, reason: str
+) -> Generator[Event, None, Decision]:
+    """Ask the user whether `tool` may act on `subject`. See `permit`."""
     number = turn.ledger.next("question")
-    turn.questions[number] = (effect, subject)
+    if tool != HANDOFF.name:  # its subject may be several files
+        turn.questions[number] = (effect, subject)
     asked = time.monotonic()
-    yield Question(number, tool, subject, turn.services.redactor.redact(shown), verdict.reason)
+    yield Question(number, tool, subject, turn.services.redactor.redact(shown), reason)
     turn.ledger.waited += time.monotonic() - asked
-    del turn.questions[number]
+    turn.questions.pop(number, None)
     turn.ensure_within_limits()  # an interrupt instead of an answer does not count as a refusal
     if number in turn.answers:
         decision = _answered(turn, tool, effect, subject, turn.answers.pop(number))
@@ -77,10 +86,26 @@ def _answered(turn: Turn, tool: str, effect: Effect, subject: str, answer: Answe
         verdict = gate.decide(tool, effect, subject, turn.task_paths)
         if verdict.action == "deny":
             return Decision(tool, subject, False, verdict.by, verdict.reason)
-    if answer.allowed and answer.remember and gate.rememberable(effect, subject):
+    remember = answer.remember and tool != HANDOFF.name
+    if answer.allowed and remember and gate.rememberable(effect, subject):
         gate.remember(effect, subject)
         reason = "; ".join(part for part in (reason, "remembered") if part)
     return Decision(tool, subject, answer.allowed, "user", reason)
+
+
+def _permit_handoff(turn: Turn, changes: Sequence[Change]) -> Generator[Event, None, Decision]:
+    """Ask once about all files that a command changed and that other programs run later."""
+    names = [_one_line(change.path) for change in changes]
+    more = len(names) - _MAX_HANDOFF
+    subject = ", ".join(names[:_MAX_HANDOFF]) + (f" and {more} more" if more > 0 else "")
+    first = changes[:_MAX_HANDOFF]
+    shown = "\n".join(preview(turn.services.workspace, change) for change in first)
+    reason = "a command changed what other programs run or obey later, outside of the sandbox"
+    return (yield from _ask(turn, HANDOFF.name, "write", subject, shown, reason))
+
+
+def _one_line(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def refusal(decision: Decision) -> RefusedError:
@@ -196,6 +221,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         record_read=turn.record_read,
         redactor=turn.services.redactor,
         denies=denies,
+        asks=lambda path: not entered and _is_asked(turn, path),
         may_have=lambda pattern, files, regex: turn.services.index.may_have(
             pattern, files, regex=regex
         ),
@@ -214,7 +240,11 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         action = tool.prepare({**call.arguments, "body": decision.subject}, context)
     failure: LocalAgentError | None = None
     try:
-        result = action.perform()
+        outcome = action.perform()
+        if isinstance(outcome, Confirmation):
+            consent = yield from _permit_handoff(turn, outcome.changes)
+            outcome = outcome.resume(consent.allowed)
+        result = outcome
     except LocalAgentError as error:
         failure = error
     turn.changed.extend(e.path for e in done if e.path not in turn.changed)
@@ -232,10 +262,21 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
 
 def _denied(turn: Turn, path: str) -> str:
     """The reason why no tool may change `path`; "" if a tool may."""
+    verdicts = _verdicts(turn, path)
+    return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
+
+
+def _is_asked(turn: Turn, path: str) -> bool:
+    """Whether each tool that could change `path` needs the user's answer."""
+    verdicts = _verdicts(turn, path)
+    return bool(verdicts) and all(verdict.action == "ask" for verdict in verdicts)
+
+
+def _verdicts(turn: Turn, path: str) -> list[GateVerdict]:
+    """The verdicts on a change of `path` by each tool that changes files."""
     decide = turn.services.gate.decide
     writers = [t.spec.name for t in turn.services.tools.values() if t.spec.effect == "write"]
-    verdicts = [decide(tool, "write", path, turn.task_paths) for tool in writers]
-    return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
+    return [decide(tool, "write", path, turn.task_paths) for tool in writers]
 
 
 def _shell_seconds(turn: Turn, entered: bool) -> float:

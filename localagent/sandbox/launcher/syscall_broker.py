@@ -316,7 +316,8 @@ def _check_pidfd(caller: Caller, arguments: _Arguments) -> None:
 class _Sockets:
     """Connects to unix sockets inside `roots`, to the command's own servers, and to allowed ports.
 
-    Servers listen only on the loopback interface, even if they bind to all interfaces.
+    Servers listen only on the loopback interface, even if they bind to all interfaces, and not on
+    allowed ports, where other programs of this machine expect a server of theirs.
     """
 
     def __init__(self, inside: Callable[[int], None], ports: set[int]) -> None:
@@ -389,6 +390,8 @@ class _Sockets:
                 address = _loopback(address)
             if 0 < _port(address) < 1024:
                 raise SyscallRefusal(errno.EACCES, "a port of the system")
+            if (LOOPBACK4, _port(address)) in self._allowed:
+                raise SyscallRefusal(errno.EADDRINUSE, "a server of this machine has the port")
             sys_.bind(descriptor, address)
             self._bound.add(_endpoint(sys_.socket_address(descriptor)))
         finally:

@@ -143,6 +143,17 @@ def test_a_port_without_a_server_fails_at_once_and_no_descriptor_is_inherited(
     assert "ConnectionRefusedError" in said or "ConnectionResetError" in said
 
 
+def test_no_command_listens_on_an_allowed_port(
+    kind: str, project: Path, new_sandbox: NewSandbox
+) -> None:
+    """Programs of this machine expect a server of the user's there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    code = f"import socket; socket.create_server(('127.0.0.1', {port})); print('listens')"
+    line = f"{sys.executable} -I -c {shlex.quote(code)}"
+    assert "Address already in use" in run(new_sandbox(kind, port), project, line)
+
+
 def test_nothing_stays_behind(kind: str, project: Path, obstacles: dict[str, str]) -> None:
     if obstacles[kind]:
         pytest.skip(obstacles[kind])
