@@ -148,7 +148,7 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A call that has changes of which the user must decide.
+    """A call that needs the user's answer before it changes some files.
 
     `changes` are files that other programs run later (permissions/handoff.py). `resume` finishes
     the call; its argument says whether the user agrees to these changes.

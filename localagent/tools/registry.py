@@ -22,7 +22,7 @@ def standard_tools() -> dict[str, Tool]:
 
 @cache
 def specs() -> dict[str, ToolSpec]:
-    """The specs of the built-in tools and calls, and `check`; plug-ins cannot have these names."""
+    """The specs of built-in tools, calls and questions. Plug-ins cannot have these names."""
     return {name: tool.spec for name, tool in standard_tools().items()} | {
         spec.name: spec for spec in (DONE, REPAIR, CHECK, HANDOFF)
     }

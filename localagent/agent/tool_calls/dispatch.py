@@ -221,7 +221,7 @@ def _perform(turn: Turn, call: ToolCall, entered: bool) -> Generator[Event, None
         record_read=turn.record_read,
         redactor=turn.services.redactor,
         denies=denies,
-        asks=lambda path: not entered and _is_asked(turn, path),
+        asks=lambda path: not entered and _needs_consent(turn, path),
         may_have=lambda pattern, files, regex: turn.services.index.may_have(
             pattern, files, regex=regex
         ),
@@ -266,7 +266,7 @@ def _denied(turn: Turn, path: str) -> str:
     return next((verdict.reason for verdict in verdicts if verdict.action == "deny"), "")
 
 
-def _is_asked(turn: Turn, path: str) -> bool:
+def _needs_consent(turn: Turn, path: str) -> bool:
     """Whether each tool that could change `path` needs the user's answer."""
     verdicts = _verdicts(turn, path)
     return bool(verdicts) and all(verdict.action == "ask" for verdict in verdicts)

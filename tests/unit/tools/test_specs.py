@@ -47,4 +47,4 @@ def test_specs_agree_with_their_arguments() -> None:
 def test_a_name_that_is_not_built_in_is_a_plugin() -> None:
     assert spec_of("words") == ToolSpec("words")
     assert spec_of("check") is CHECK and spec_of("done") is DONE
-    assert set(specs()) == {*ALL_TOOLS, "check"}
+    assert set(specs()) == {*ALL_TOOLS, "check", "handoff"}
