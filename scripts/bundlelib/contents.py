@@ -18,6 +18,10 @@ from bundlelib.wheels import sha256
 
 _LICENSE = re.compile(r"\.dist-info/(?:.*/)?(?:licen[cs]e|copying|notice|authors)[^/]*$", re.I)
 
+_PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", ".github/SECURITY.md", "LICENSE")
+# The starts of links in these pages, and where they lead in a bundle.
+_MOVED = {".github/": "", "../": "", "localagent/docs/": "docs/"}
+
 
 def models(names: Sequence[str] | None) -> list[dict[str, Any]]:
     """The entries of models.lock for these ids (default: the default model), each with its file.
@@ -47,8 +51,11 @@ def copy(tree: Path, entries: Sequence[dict[str, Any]]) -> None:
     rows = "".join(f"{entry['id']} {entry['file']}\n" for entry in entries)
     (tree / "models" / "list.txt").write_text(rows, encoding="utf-8")
     shutil.copytree(places.REPO / "localagent/docs", tree / "docs")
-    for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"):
-        shutil.copy(places.REPO / name, tree / name)
+    for name in _PAGES:
+        text = (places.REPO / name).read_text(encoding="utf-8")
+        for link, moved in _MOVED.items():
+            text = text.replace(f"]({link}", f"]({moved}")
+        (tree / Path(name).name).write_text(text, encoding="utf-8")
     for wheel in sorted((tree / "wheels").glob("*.whl")):
         _licenses(wheel, tree / "licenses")
 

@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def bundle(console: Console, runner: Runner, arguments: argparse.Namespace) -> int:
     """Make the bundle in the folder `arguments.out`. Raises SetupError."""
     if arguments.sign:
-        signature.ensure_tool(arguments.sign)
+        signature.ensure(arguments.sign, arguments.key)
     models = contents.models(arguments.model)
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,7 @@ def bundle(console: Console, runner: Runner, arguments: argparse.Namespace) -> i
 
 def _sign(console: Console, made: Path, arguments: argparse.Namespace) -> None:
     manifest = archive.manifest_of(made)
+    signature.discard(manifest)
     if not arguments.sign:
         console.line(f"not signed: sign {manifest} with a key of your site (see air-gap.md)")
         return

@@ -11,26 +11,34 @@ from setuplib.console import SetupError
 TOOLS = {
     "openssl": ".sig",
     "minisign": ".minisig",
-    "cosign": ".cosign",
     "gpg": ".asc",
 }
 """Each tool, and the ending of its signatures."""
 
 
-def ensure_tool(tool: str) -> None:
-    """Raise SetupError where the tool is missing."""
+def ensure(tool: str, key: str) -> None:
+    """Raise SetupError where the tool or the file of the key is missing."""
     if shutil.which(tool) is None:
         raise SetupError(f"{tool} is not in PATH", f"install it, or use: {', '.join(TOOLS)}")
+    if tool != "gpg" and not Path(key).is_file():
+        raise SetupError(f"there is no key {key}", "see air-gap.md: make a key of your site")
+
+
+def discard(manifest: Path) -> None:
+    """Remove the signatures of an earlier bundle of the same name."""
+    for ending in TOOLS.values():
+        manifest.with_name(manifest.name + ending).unlink(missing_ok=True)
 
 
 def sign(tool: str, key: str, manifest: Path) -> Path:
-    """Sign the manifest, and return the signature's path. Raises SetupError."""
+    """Sign the manifest, and return the signature's path. Raises SetupError.
+
+    The tool may ask for the key's password, so it has the terminal.
+    """
     made = manifest.with_name(manifest.name + TOOLS[tool])
-    made.unlink(missing_ok=True)
-    done = subprocess.run(_command(tool, key, manifest, made), stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(_command(tool, key, manifest, made))
     if done.returncode or not made.exists():
-        reason = done.stderr.strip().rpartition("\n")[2]
-        raise SetupError(f"{tool} could not sign {manifest.name}: {reason}", "check --key")
+        raise SetupError(f"{tool} could not sign {manifest.name}", "check --key")
     return made
 
 
@@ -39,10 +47,6 @@ def _command(tool: str, key: str, manifest: Path, made: Path) -> list[str]:
     return {
         "openssl": ["openssl", "dgst", "-sha256", "-sign", key, "-out", out, file],
         "minisign": ["minisign", "-S", "-s", key, "-m", file, "-x", out],
-        "cosign": [
-            *("cosign", "sign-blob", "--yes", "--key", key, "--tlog-upload=false"),
-            *("--output-signature", out, file),
-        ],
         "gpg": [
             *("gpg", "--batch", "--yes", "--local-user", key, "--output", out),
             *("--armor", "--detach-sign", file),

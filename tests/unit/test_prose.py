@@ -23,7 +23,7 @@ PHRASES = re.compile(
     r"has to be (?:read|told)|further ones?\b|goes on from|at a look|brings about|stands back)",
     re.IGNORECASE,
 )
-FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", ".github/SECURITY.md")
 
 
 def sentences(text: str) -> Iterator[str]:

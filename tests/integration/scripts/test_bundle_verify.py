@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,6 +21,20 @@ VERIFY = ROOT / "scripts/bundlelib/site/verify.sh"
 FILES = {"toy-1/a.sh": b"a", "toy-1/wheels/b.whl": b"b" * 5000, "toy-1/z": b""}
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
+Bundlelib = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def bundlelib(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundlelib]:
+    """Imports a module of the scripts, whose names must not stay importable."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    before = set(sys.modules)
+    yield lambda name: importlib.import_module(f"bundlelib.{name}")
+    for name in set(sys.modules) - before:
+        if name.startswith(("bundlelib", "setuplib")):
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -84,6 +102,75 @@ def test_verify_names_the_first_wrong_file(folder: Path) -> None:
     assert "changed or added: toy-1/z;" in verify(folder)
     (folder / "b.tar.manifest.sig").unlink()
     assert "there is no signature" in verify(folder)
+
+
+SIGNERS = {
+    "openssl": (
+        "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out KEY",
+        "openssl pkey -in KEY -pubout -out KEY.pub",
+        "openssl",
+    ),
+    "minisign": ("minisign -G -W -s KEY -p KEY.pub", "true", "minisign"),
+    "gpg": (
+        "gpg --batch --passphrase '' --quick-generate-key KEY ed25519 sign never",
+        "gpg --batch --output KEY.pub --export KEY",
+        "gpgv",
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", SIGNERS)
+def test_a_signed_archive_verifies_by_the_tools_of_others(
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundlelib: Bundlelib
+) -> None:
+    """The whole path of a bundle with a small model: archive, manifest, signature, refusal."""
+    *commands, checker = SIGNERS[tool]
+    if not shutil.which(tool) or not shutil.which(checker):
+        pytest.skip(f"needs {tool}")
+    (tmp_path / "gnupg").mkdir(mode=0o700)
+    monkeypatch.setenv("GNUPGHOME", str(tmp_path / "gnupg"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("site", "other"):
+        for command in commands:
+            words = [word.strip("'") for word in command.replace("KEY", name).split(" ")]
+            subprocess.run(words, check=True, capture_output=True)
+    tree = tmp_path / "tree"
+    (tree / "models").mkdir(parents=True)
+    (tree / "models/toy.gguf").write_bytes(b"GGUF" * 100_000)
+    (tree / "install.sh").write_text("exit 1")
+    archive, signature = bundlelib("archive"), bundlelib("signature")
+    manifest = archive.manifest_of(archive.write(tree, tmp_path / "b.tar", 1_700_000_000))
+    made = signature.sign(tool, "site", manifest)
+    assert verify(tmp_path).startswith("verified: ")
+    for path in (manifest, made):
+        whole = path.read_bytes()
+        place = len(whole) // 2  # within the base64 text of armored signatures
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert "b.tar.manifest is not by this key" in verify(tmp_path)
+        path.write_bytes(whole)
+    assert "b.tar.manifest is not by this key" in verify(tmp_path, "other.pub")
+    whole = (tmp_path / "b.tar").read_bytes()
+    (tmp_path / "b.tar").write_bytes(whole.replace(b"GGUFGGUF", b"GGUFGGUf", 1))
+    assert "changed or added: b/models/toy.gguf;" in verify(tmp_path)
+    (tmp_path / "b.tar").write_bytes(whole)
+    signature.discard(manifest)
+    assert "there is no signature beside b.tar.manifest" in verify(tmp_path)
+    if tool == "gpg":
+        subprocess.run(["gpgconf", "--kill", "all"], check=True)
+
+
+def test_a_missing_tool_is_not_called_a_wrong_key(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path_factory.mktemp("bin")
+    for name in ("sh", "ls", "grep"):
+        found = shutil.which(name)
+        assert found
+        (programs / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(programs))
+    assert "needs openssl, which is not installed" in verify(folder)
+    (folder / "b.tar.manifest.sig").rename(folder / "b.tar.manifest.asc")
+    assert "needs gpgv, which is not installed" in verify(folder)
 
 
 def test_names_owners_and_lengths_count(folder: Path) -> None:

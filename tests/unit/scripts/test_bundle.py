@@ -147,6 +147,16 @@ def test_an_archive_has_plain_files_and_a_sorted_manifest(load: Load, tmp_path: 
     assert {m.name: m.mode for m in members}["toy-1/a.sh"] == 0o755
 
 
+def test_the_links_of_the_pages_hold_in_the_bundle(load: Load, tmp_path: Path) -> None:
+    load("contents").copy(tmp_path, [])
+    pages = sorted(tmp_path.glob("*.md"))
+    assert "SECURITY.md" in [page.name for page in pages]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+            assert (page.parent / link).is_file(), f"{page.name}: {link}"
+
+
 def test_a_model_is_described_with_its_hash_and_quantization(load: Load, tmp_path: Path) -> None:
     entry = {"id": "toy", "bytes": 4, "sha256": "ab" * 32, "license": "MIT", "origin": "here"}
     found = load("sbom").model(entry, tmp_path / "toy-1b-q4_k_m.gguf")
@@ -179,10 +189,17 @@ def test_the_reasons_of_the_judgments_hold(load: Load) -> None:
     assert not [file for file in sources if "DiskCache" in file.read_text(encoding="utf-8")]
 
 
-def test_a_signature_needs_tool_and_key(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signature_needs_tool_and_key(
+    load: Load, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SystemExit):
         load("main").parse(["--sign", "openssl"])
     assert "--sign and --key belong together" in capsys.readouterr().err
+    signature = load("signature")
+    monkeypatch.setattr(signature.shutil, "which", lambda tool: f"/bin/{tool}")
+    with pytest.raises(sys.modules["setuplib.console"].SetupError, match="there is no key nokey"):
+        signature.ensure("openssl", "nokey")  # before anything is compiled
+    signature.ensure("gpg", "a key's name")
 
 
 @pytest.mark.parametrize("kind", ["deb", "rpm"])
