@@ -179,11 +179,11 @@ class Targets:
             ("udp", socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1"),
             ("udp6", socket.AF_INET6, socket.SOCK_DGRAM, "::1"),
         ):
-            server = self._stack.enter_context(socket.socket(family, kind))
             try:
+                server = self._stack.enter_context(socket.socket(family, kind))
                 server.bind((address, 0))
-            except OSError:
-                self._values[name] = 9  # a machine without IPv6
+            except OSError:  # a machine without IPv6, or this process's egress lock
+                self._values[name] = 9
                 continue
             if kind == socket.SOCK_STREAM:
                 server.listen(100)

@@ -29,16 +29,19 @@ CMAKE = (
 )
 
 
-def wheel(console: Console, runner: Runner, tools: Path, epoch: int) -> Path:
-    """The wheel, compiled first where none is kept; `tools` has zig. Raises SetupError."""
+def wheel(console: Console, runner: Runner, tools: Path) -> Path:
+    """The wheel, compiled first where none is kept; `tools` has zig. Raises SetupError.
+
+    Its files have the oldest time that a zip file can have: later commits use it too.
+    """
     if sys.platform != "linux":
         raise SetupError("a bundle is made on Linux", "use a Linux machine with an index")
     plan = llama.portable_recipe(_compilers(tools), CMAKE)
-    folder = places.builds() / f"{plan.key}-{TAG}"
+    folder = places.builds() / "portable" / plan.key
     kept = next(folder.glob(f"*{TAG}.whl"), None)
     if kept is None:
         made = llama.compile_wheel(plan, folder, console, runner)
-        kept = wheels.repack(made, folder, epoch, TAG)
+        kept = wheels.repack(made, folder, 0, TAG)
         made.unlink()
     return kept
 

@@ -166,16 +166,16 @@ def compile_wheel(plan: Recipe, folder: Path, console: Console, runner: Runner) 
         if wheel is None:
             raise SetupError(f"{failed}: no wheel came out", log=str(runner.log_path))
         kept = wheel.replace(folder / wheel.name)
-        _tidy()
+        _tidy(folder.parent)
         kind = gpu.chosen()
         what = "this processor" if kind == "none" else f"this processor and {kind}"
         result.append(f"compiled for {what}, {size(kept.stat().st_size)}")
     return kept
 
 
-def _tidy() -> None:
-    """Remove the leftovers of all compiles, also unfinished ones; wheels stay."""
-    for folder in places.builds().iterdir():
+def _tidy(builds: Path) -> None:
+    """Remove the leftovers of all compiles in `builds`, also unfinished ones; wheels stay."""
+    for folder in builds.iterdir():
         for left in ("made", "objects", "source", "sdist", "unpacking"):
             shutil.rmtree(folder / left, ignore_errors=True)
 

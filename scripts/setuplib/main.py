@@ -98,15 +98,15 @@ def _check_space(engine: bool) -> None:
 
 
 @contextlib.contextmanager
-def _alone(console: Console) -> Iterator[int]:
-    """Hold the setup's lock: a second setup of the same user waits."""
+def _alone(console: Console, what: str = "setup") -> Iterator[int]:
+    """Hold the lock of a setup or a bundle: a second one of the same user waits."""
     places.builds().mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(places.builds() / "setup.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    handle = os.open(places.builds() / f"{what}.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.line("  waiting for another setup that is running (Ctrl-C to leave) …")
+            console.line(f"  waiting for another {what} that is running (Ctrl-C to leave) …")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
         fcntl.flock(handle, fcntl.LOCK_UN)
@@ -125,8 +125,9 @@ def _bundle(console: Console, arguments: list[str]) -> int:
 
     options = parse(arguments)
     setup(console, ["build", "runtime"], engine=False)
-    with _alone(console) as lock:
-        return bundle(console, Runner(places.log(), lock), options)
+    # A compile of minutes must not keep a setup waiting.
+    with _alone(console, "bundle") as lock:
+        return bundle(console, Runner(places.log("bundle"), lock), options)
 
 
 def _demo(console: Console, arguments: list[str]) -> int:

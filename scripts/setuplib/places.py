@@ -28,9 +28,9 @@ def builds() -> Path:
     return _base("XDG_CACHE_HOME", ".cache") / "build"
 
 
-def log() -> Path:
-    """The full log of the latest setup that did something."""
-    return _base("XDG_STATE_HOME", ".local/state") / "logs" / "setup.log"
+def log(what: str = "setup") -> Path:
+    """The full log of the latest setup or bundle that did something."""
+    return _base("XDG_STATE_HOME", ".local/state") / "logs" / f"{what}.log"
 
 
 def environment() -> dict[str, str]:

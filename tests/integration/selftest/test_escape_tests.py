@@ -111,6 +111,24 @@ def test_the_escape_tests_are_real_attempts(base: Path) -> None:
     assert len(real) >= _FEWEST_REAL and len(escape_tests.load()) >= 60
 
 
+@pytest.mark.parametrize("kind", ["landlock", "seccomp"])
+def test_they_run_within_the_lock_of_a_machine_without_namespaces(kind: str, base: Path) -> None:
+    """There localagent's own process, which runs the tests, can make unix sockets only."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from localagent.egress.kernel_lock import restrict\n"
+        "from localagent.selftest.runner import HELD, run_escape_tests\n"
+        "restrict()\n"
+        f"rows = run_escape_tests({kind!r}, Path(sys.argv[1]))\n"
+        f"held = HELD.get({kind!r})\n"
+        "out = [row.name for row in rows if not row.denied and (not held or row.topic in held)]\n"
+        "print(len(rows), out)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(base)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == f"{len({*escape_tests.load(), *runner.LIMIT_TESTS})} []\n"
+
+
 def test_in_a_container_without_namespaces_and_privileges(base: Path) -> None:
     """Landlock is what works there: as root without a capability, and no namespace to be had."""
     code = (

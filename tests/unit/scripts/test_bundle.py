@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,50 @@ def test_a_portable_wheel_does_not_depend_on_the_machine(
     assert plan.key == key
     flags = llama._environment(plan, tmp_path)["CXXFLAGS"]
     assert flags == f"-ffile-prefix-map={tmp_path}=."
+
+
+def test_a_compile_leaves_setups_alone_and_its_wheel_has_no_commits_time(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle of a later commit uses the kept wheel, and must be the same on each machine."""
+    engine, llama = load("engine"), importlib.import_module("setuplib.llama")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    builds = tmp_path / "localagent/build"
+    (builds / "1.0-unfinished/objects").mkdir(parents=True)
+
+    def compile_wheel(plan: object, folder: Path, console: object, runner: object) -> Path:
+        made = make_wheel(folder, NAMES, (2020, 1, 1), 0o644)
+        (folder / "objects").mkdir()
+        llama._tidy(folder.parent)
+        assert not (folder / "objects").exists()
+        return made
+
+    monkeypatch.setattr(llama, "compile_wheel", compile_wheel)
+    kept = engine.wheel(None, None, tmp_path / "python")
+    assert engine.wheel(None, None, tmp_path / "python") == kept
+    with zipfile.ZipFile(kept) as archive:
+        assert {info.date_time[:3] for info in archive.infolist()} == {(1980, 1, 1)}
+    assert (builds / "1.0-unfinished/objects").is_dir()
+    assert not llama.has_wheel()  # a setup cannot use it
+
+
+def test_a_setup_does_not_wait_for_a_bundle(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, setup = load("main"), importlib.import_module("setuplib.main")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(setup, "setup", lambda *_, **__: None)
+    logs = []
+
+    def make(console: object, runner: Any, options: object) -> int:
+        logs.append(runner.log_path.name)
+        with setup._alone(None) as handle:  # waits for ever where the lock is the same
+            return int(handle > 0)
+
+    monkeypatch.setattr(bundle, "bundle", make)
+    assert setup._bundle(None, ["--model", "none"]) == 1
+    assert logs == ["bundle.log"]
 
 
 def test_a_package_without_a_wheel_is_built_apart(load: Load) -> None:
