@@ -25,6 +25,11 @@ _MAX_CHANGES = 12
 _MAX_DROPPED = 4
 _LISTING_SECONDS = 60.0
 _GIT = re.compile(r"(?:^|[;&|(\n])\s*git\s")
+# The commands of git that create or move the branches and tags that they name.
+_MOVES_REFS = re.compile(
+    r"\s*git(?:\s+(?:-[cC]\s+\S+|-\S+))*\s+"
+    r"(branch|tag|switch|checkout|update-ref|rebase|stash|fetch|worktree)\b"
+)
 _MAX_USER_CHARS = 100_000  # for the output of a command that the user entered
 
 
@@ -142,6 +147,7 @@ def _finish(
                 context.denies(path)
                 or (path not in kept and runs_later(path) and context.asks(path))
             ),
+            _named_refs(line),
         )
         nested = tuple(c.path for c in others if not c.path.startswith(".git/"))
         git = replace(git, left=(*git.left, *nested))
@@ -214,6 +220,19 @@ def _calls_git(line: str) -> bool:
     if commands is None:
         return _GIT.search(line) is not None
     return any(command.split(" ", 1)[0] == "git" for command in commands)
+
+
+def _named_refs(line: str) -> frozenset[str]:
+    """The words of a line that may name a branch or a tag that its git commands move.
+
+    A message names none: a hook could otherwise move the branch that `git commit -m` mentions.
+    """
+    commands = simple_commands(line)
+    words: set[str] = set()
+    for command in re.split(r"[;&|()\n]", line) if commands is None else commands:
+        if match := _MOVES_REFS.match(command):
+            words.update(re.split(r"[\s'\"=:^~]+", command[match.start(1) :]))
+    return frozenset(words)
 
 
 def _messages(

@@ -112,12 +112,13 @@ def adopt(
     changes: Sequence[Change],
     line: str,
     denies: Callable[[str], bool] = lambda _path: False,
+    named: frozenset[str] = frozenset(),
 ) -> Adoption:
     """Adopt the changes below `.git` that were made in an overlay into the repository in `root`.
 
-    LIST_INDEX must have run in the overlay. `line` is the command line: the branches and tags that
-    it names may move, and the reflog quotes it. `denies` says that no tool may change a path. The
-    result's `left` reports changes that are refused.
+    LIST_INDEX must have run in the overlay. `line` is the command line, which the reflog quotes.
+    `denies` says that no tool may change a path. `named` are the branches and tags that may move,
+    besides the current branch. The result's `left` reports changes that are refused.
     """
     inside = {c.path: c for c in changes if c.path.startswith(".git/") and c.kind != "dir"}
     left = [path for path, change in inside.items() if not _is_known(path, change)]
@@ -128,7 +129,7 @@ def adopt(
         check_git_files(root)
         if objects:
             _adopt_objects(root, objects)
-        refs, others = _moved_refs(before, inside, line)
+        refs, others = _moved_refs(before, inside, named)
         left += others
         after = _entries(inside[LISTING].data) if LISTING in inside else {}
         _check_versions(root, before, [*refs.values()], after, denies)
@@ -246,16 +247,15 @@ def _adopt_objects(root: Path, objects: Mapping[str, bytes]) -> None:
 
 
 def _moved_refs(
-    before: GitSnapshot, inside: Mapping[str, Change], line: str
+    before: GitSnapshot, inside: Mapping[str, Change], named: frozenset[str]
 ) -> tuple[dict[str, str], list[str]]:
     """The refs that the command may move, with their new values, and the files of other refs.
 
-    These are HEAD, the branch that HEAD names before or after, and refs that the line names.
+    These are HEAD, the branch that HEAD names before or after, and the refs `named`.
     """
     change = inside.get(".git/HEAD")
     heads = [before.head, os.fsdecode(change.data).strip() if change is not None else ""]
     current = {match[1] for head in heads if (match := _BRANCH.fullmatch(head))}
-    words = set(re.split(r"[\s'\"=:;&|()^~]+", line))
     refs: dict[str, str] = {}
     others: list[str] = []
     for path, ref in inside.items():
@@ -264,7 +264,7 @@ def _moved_refs(
             continue
         name = match[1]
         short = re.sub(r"^refs/(?:heads/|tags/)?", "", name)
-        if name in current or short in words:
+        if name in current or short in named:
             refs[name] = value
         else:
             others.append(path)

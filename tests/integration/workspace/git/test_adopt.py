@@ -315,3 +315,28 @@ def test_folders_without_a_repository_of_their_own(tmp_path: Path, repository: P
     assert adopt.snapshot(tmp_path) is None
     git(repository, "worktree", "add", "-q", str(tmp_path / "tree"))
     assert adopt.snapshot(tmp_path / "tree") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git commit -q --allow-empty -m 'merge release'",
+        "git commit -q --allow-empty -m release; git log --format=%s release",
+        "git -c core.pager=cat commit -q --allow-empty -m 'git branch release'",
+    ],
+)
+def test_a_word_of_a_message_names_no_branch(
+    line: str, use: Callable[[str], ToolResult], repository: Path
+) -> None:
+    """A hook moves the branch that the message of the commit mentions."""
+    git(repository, "branch", "release")
+    hook = repository / ".git/hooks/post-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ngit update-ref refs/heads/release HEAD\n")
+    hook.chmod(0o755)
+    done = use(line)
+    assert "not kept: .git/refs/heads/release" in done.for_model
+    assert git(repository, "log", "--format=%s", "release") == "first"
+    assert "git: refs/heads/main is " in done.for_model
+    use("git -C . branch -f release main 2>&1")
+    assert git(repository, "log", "-1", "--format=%s", "release") != "first"
