@@ -147,7 +147,7 @@ def _finish(
                 context.denies(path)
                 or (path not in kept and runs_later(path) and context.asks(path))
             ),
-            _named_refs(line),
+            _ref_words(line),
         )
         nested = tuple(c.path for c in others if not c.path.startswith(".git/"))
         git = replace(git, left=(*git.left, *nested))
@@ -222,7 +222,7 @@ def _calls_git(line: str) -> bool:
     return any(command.split(" ", 1)[0] == "git" for command in commands)
 
 
-def _named_refs(line: str) -> frozenset[str]:
+def _ref_words(line: str) -> frozenset[str]:
     """The words of a line that may name a branch or a tag that its git commands move.
 
     A message names none: a hook could otherwise move the branch that `git commit -m` mentions.
