@@ -43,9 +43,9 @@ def run(console: Console, options: list[str], scenario: Scenario = REPAIR) -> in
 
     `options` go to `localagent run`. Returns 0 only where both localagent and the tests succeed.
     """
-    folder = _copy(scenario.sample)
+    folder = copy_sample(scenario.sample)
     console.line(f"\nThe sample is in {folder}. Its tests now:\n")
-    if _tests(folder) == 0:
+    if run_tests(folder) == 0:
         raise SetupError("the sample's tests pass before the change", "report this")
     name, _, _ = model.pinned()
     command = [
@@ -65,7 +65,7 @@ def run(console: Console, options: list[str], scenario: Scenario = REPAIR) -> in
     if agent == 130:
         raise KeyboardInterrupt
     console.line("\nThe sample's tests, run once more without localagent:\n")
-    tests = _tests(folder)
+    tests = run_tests(folder)
     console.line()
     if agent or tests:
         reason = f"localagent ended with exit code {agent}" if agent else "the tests still fail"
@@ -81,7 +81,8 @@ def run(console: Console, options: list[str], scenario: Scenario = REPAIR) -> in
     return 0
 
 
-def _copy(sample: Path) -> Path:
+def copy_sample(sample: Path) -> Path:
+    """A copy of a sample in a repository of its own. Raises SetupError."""
     given = os.environ.get("LOCALAGENT_DEMO_DIR")
     folder = Path(given).resolve() if given else Path(tempfile.mkdtemp(prefix="localagent-demo-"))
     if folder.is_dir() and any(folder.iterdir()):
@@ -109,7 +110,8 @@ def _repository(folder: Path) -> None:
         subprocess.run(command, check=False, capture_output=True)
 
 
-def _tests(folder: Path) -> int:
+def run_tests(folder: Path) -> int:
+    """Run a sample's tests; return pytest's exit code."""
     command = [places.PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     env = {**places.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     return foreground(command, env, folder)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from setuplib import demo, gpu, host, incident, llama, model, places, venv
+from setuplib import demo, gpu, host, incident, llama, migration, model, places, venv
 from setuplib.console import Console, SetupError, duration
 from setuplib.process import Runner, foreground, full_disk
 
@@ -135,6 +135,8 @@ def _demo(console: Console, arguments: list[str]) -> int:
     setup(console, ["build", "runtime", "test"], engine=True, kind=kind)
     if options[:1] == ["incident"]:
         return incident.run(console, options[1:])
+    if options[:1] == ["migration"]:
+        return migration.run(console, options[1:])
     if options[:1] == ["feature"]:
         return demo.run(console, options[1:], demo.FEATURE)
     return demo.run(console, options)

@@ -68,7 +68,8 @@ MAY_CONNECT = (
 UNIX_ONLY = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
 # Programs of their own that start on Linux only; nothing may import them.
 LINUX_PROGRAMS = {"sandbox.launcher.main"}
-PROBE = "agent.checks.probe"
+# Programs for the project's own interpreter, with the project's packages.
+PROJECTS = ("agent.checks.probe", "agent.migration.program")
 # agent/ works with protocols; the composition root chooses what is behind them.
 AGENT_MAY = (
     *("models.base", "tools.base", "index.base", "sandbox.base", "project.build_commands"),
@@ -193,8 +194,9 @@ def _why(item: Import) -> Iterator[str]:
             yield "not on every platform, so not at the top of a module"
     elif _connects(item) and not any(within(item.module, place) for place in MAY_CONNECT):
         yield f"only {', '.join(MAY_CONNECT)} may import {item.target}"
-    elif first not in sys.stdlib_module_names and not within(item.module, PROBE):
-        # The probe runs in the project's own interpreter, with the project's pytest.
+    elif first not in sys.stdlib_module_names and not any(
+        within(item.module, place) for place in PROJECTS
+    ):
         yield "an outside package without a rule"
 
 

@@ -1,6 +1,7 @@
 """The `workflow` planner, for small models: the harness decides the steps, the model fills in text.
 
     classify → answer
+             → migration (agent/migration), where a column is split
              → baseline check → localize → propose, check, repair → commit → confirm
 
 The harness asks the model for one small text at a time, and the project's tests judge each change.
@@ -17,6 +18,7 @@ from localagent.agent.checks.forks import Forks
 from localagent.agent.checks.runner import NOT_WORSE, UNTESTED, CheckResult, not_worse, run_check
 from localagent.agent.intent import classify
 from localagent.agent.limits import LOOP, SEARCH
+from localagent.agent.migration.split_column import find_split, split_column
 from localagent.agent.model_calls import ask, choose
 from localagent.agent.planners.answer_prompt import build_prompt, opening
 from localagent.agent.planners.base import PlannerDefaults, Result
@@ -72,7 +74,9 @@ class Workflow(PlannerDefaults):
                 return (yield from answer_from_logs(turn, logs))
             return (yield from _answer(turn, named))
         turn.task_paths = frozenset(p for p in named if not is_test(p))
-        result = yield from change(turn, named, self._seconds)
+        split = yield from find_split(turn)
+        result = (yield from split_column(turn, *split)) if split is not None else None
+        result = result or (yield from change(turn, named, self._seconds))
         yield MessageAdded("assistant", result.summary)
         return result
 

@@ -1,0 +1,76 @@
+"""The project's Alembic, run in snapshots: facts, trials of functions, operations, the check.
+
+Nothing here changes the workspace or the user's database. Each call opens a snapshot, and in it the
+database is a copy.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localagent.agent.turn import Turn
+from localagent.core.changes import Change
+from localagent.core.errors import ToolError
+from localagent.core.events import Event, Step
+from localagent.project.python_environment import check_variables
+from localagent.sandbox.base import Command
+
+PROGRAM = Path(__file__).resolve().parent / "program" / "localagent_migration.py"
+MARK = "LOCALAGENT-MIGRATION "
+CONFIG = "alembic.ini"
+SECONDS = 120.0
+"""For one job: the upgrade, downgrade and upgrade of a million rows take about a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlembicTool:
+    """Alembic in the folder of `config`, which is relative to the workspace."""
+
+    turn: Turn
+    config: str
+
+    def ask(self, job: str, changes: Sequence[Change] = (), **given: Any) -> dict[str, Any]:
+        """The program's answer to a job, in a snapshot with `changes`. Raises ToolError."""
+        folder, _, name = self.config.rpartition("/")
+        variables = {"LOCALAGENT_MIGRATION": json.dumps({"config": name, **given})}
+        line = f"python {shlex.quote(str(PROGRAM))} {job}"
+        output, _ = self._run(line, folder, changes, variables)
+        answer = next((each for each in reversed(output.splitlines()) if each.startswith(MARK)), "")
+        if not answer:
+            tail = (output.strip().splitlines() or ["no output"])[-1]
+            raise ToolError(f"alembic could not run: {tail[:200]}")
+        data: dict[str, Any] = json.loads(answer[len(MARK) :])
+        if "error" in data:
+            raise ToolError(str(data["error"]))
+        return data
+
+    def revision(self, message: str) -> Generator[Event, None, Change]:
+        """The new revision that `alembic revision` makes. Raises ToolError."""
+        folder, _, name = self.config.rpartition("/")
+        line = f"python -m alembic -c {shlex.quote(name)} revision -m {shlex.quote(message)}"
+        yield Step("migrate", f"alembic revision -m {shlex.quote(message)}")
+        output, changes = self._run(line, folder, (), {})
+        made = [c for c in changes if c.kind == "file" and c.path.endswith(".py")]
+        if len(made) != 1:
+            tail = (output.strip().splitlines() or ["no output"])[-1]
+            raise ToolError(f"alembic made no revision: {tail[:200]}")
+        return made[0]
+
+    def _run(
+        self, line: str, folder: str, changes: Sequence[Change], variables: dict[str, str]
+    ) -> tuple[str, tuple[Change, ...]]:
+        turn = self.turn
+        turn.ensure_within_limits()
+        root, left = turn.services.workspace.root, turn.seconds_left()
+        seconds = SECONDS if left is None else max(1.0, min(SECONDS, left))
+        variables = {**check_variables(root), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+        with turn.services.sandbox.open(root, changes) as snapshot:
+            command = Command(line, folder or ".", seconds, env=variables)
+            done = snapshot.run(command, cancelled=turn.stop.is_set)
+            turn.ensure_within_limits()
+            return done.output, snapshot.changes()
