@@ -16,13 +16,15 @@ import index
 import localize
 import logs
 import mutants
+import questions
 import sandbox
+import scenarios
 import startup
 import terminal
 
 _ALL = (
     *(actions, audit, batch, bugs, compare, engine, exercises, index, localize, logs, mutants),
-    *(sandbox, startup, terminal),
+    *(questions, sandbox, scenarios, startup, terminal),
 )
 
 

@@ -83,7 +83,7 @@ def _solve(options: argparse.Namespace, name: str) -> dict:
             "solved": judge(folder, tests, before),
             "exit_code": ran.returncode,
             "seconds": round(seconds, 1),
-            **_from_events(ran.stdout),
+            **from_events(ran.stdout),
         }
 
 
@@ -104,7 +104,7 @@ def task_of(solution: str, tests: str) -> str:
     return TASK.format(solution=solution, tests=tests)
 
 
-def _from_events(text: str) -> dict:
+def from_events(text: str) -> dict:
     """The attempts and tokens in the event stream."""
     events = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     last = next((e for e in reversed(events) if e["type"] == "turn_finished"), {})

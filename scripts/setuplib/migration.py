@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from setuplib import model, places
 from setuplib.console import Console, SetupError
@@ -19,6 +20,7 @@ TASK = (
     "name, and everything before it is the first name. A single word is a first name."
 )
 ROWS = 3000
+Row = tuple[Any, ...]
 
 
 def run(console: Console, options: Sequence[str]) -> int:
@@ -78,7 +80,7 @@ def judged(folder: Path) -> str:
     return faults[0] if faults else ""
 
 
-def _are_split(before: Sequence[tuple], rows: Sequence[tuple]) -> bool:
+def _are_split(before: Sequence[Row], rows: Sequence[Row]) -> bool:
     if len(before) != len(rows):
         return False
     for (number, name), (same, *parts) in zip(before, rows, strict=True):
@@ -90,13 +92,13 @@ def _are_split(before: Sequence[tuple], rows: Sequence[tuple]) -> bool:
     return True
 
 
-def _rows(folder: Path, columns: str) -> list[tuple]:
+def _rows(folder: Path, columns: str) -> list[Row]:
     with sqlite3.connect(folder / "members.db") as db:
         return db.execute(f"SELECT id, {columns} FROM members ORDER BY id").fetchall()
 
 
 def _python(folder: Path, module: str, *words: str) -> None:
-    command = [places.PYTHON, "-m", module, *words]
+    command = [str(places.PYTHON), "-m", module, *words]
     done = subprocess.run(
         command, cwd=folder, env=places.environment(), capture_output=True, text=True, check=False
     )
