@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -131,8 +132,8 @@ def queries_of(text: str, class_name: str, column: str) -> list[str]:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 inner = f"{name}.{child.name}".strip(".")
             if isinstance(child, ast.Attribute) and child.attr == column:
-                owner = child.value
-                if ast.unparse(owner).rpartition(".")[2] == class_name:
+                owner = ast.unparse(child.value).rpartition(".")[2]
+                if owner == class_name or (owner == "cls" and class_name in name.split(".")):
                     found.append(name)
             visit(child, inner)
 
@@ -140,20 +141,30 @@ def queries_of(text: str, class_name: str, column: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def with_import(text: str, class_name: str, names: Sequence[str]) -> str:
-    """The text, where the import of the class also imports the `names` that the text uses."""
-    used = {n.id for n in ast.walk(_parse(text)) if isinstance(n, ast.Name)}
-    for node in _parse(text).body:
-        if isinstance(node, ast.ImportFrom) and any(a.name == class_name for a in node.names):
-            known = {alias.asname or alias.name for alias in node.names}
-            new = [name for name in names if name in used and name not in known]
-            if not new:
-                return text
+def with_import(text: str, split: ColumnSplit) -> str:
+    """The text with the functions of `split` imported, where it uses them.
+
+    The import of the class gets their names. Where the text imports the class's module instead,
+    the module's name comes before theirs.
+    """
+    tree = _parse(text)
+    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    known = {n.asname or n.name for n in ast.walk(tree) if isinstance(n, ast.alias)}
+    new = [name for name in (split.split_name, split.join_name) if name in used - known]
+    stem = split.column.path.rpartition("/")[2].removesuffix(".py")
+    for node in tree.body if new else ():
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if any(alias.name == split.column.class_name for alias in node.names):
             imported = sorted([*(ast.unparse(alias) for alias in node.names), *new])
             lines = text.splitlines()
             line = f"from {'.' * node.level}{node.module or ''} import {', '.join(imported)}"
             lines[node.lineno - 1 : node.end_lineno] = [line]
             return "\n".join(lines) + "\n"
+        for alias in node.names:
+            if alias.name == stem:
+                names = "|".join(new)
+                return re.sub(rf"(?<![\w.])({names})\(", rf"{alias.asname or stem}.\1(", text)
     return text
 
 

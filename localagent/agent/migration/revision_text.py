@@ -44,10 +44,11 @@ def revision_text(
 def _rows(split: ColumnSplit, keys: Sequence[str], read: Sequence[str], targets: str) -> list[str]:
     """Lines that go over the rows whose first `read` column is not NULL."""
     columns = dict.fromkeys([*keys, split.column.name, *split.parts])
+    names = ", ".join(f'"{name}"' for name in columns)
     selected = ", ".join(f"table.c.{name}" for name in [*keys, *read])
-    variables = ", ".join(f"key_{n}" for n in range(len(keys)))
+    variables = ", ".join(_variables(keys))
     return [
-        f'    table = sa.table("{split.column.table}", *map(sa.column, {tuple(columns)}))',
+        f'    table = sa.table("{split.column.table}", *map(sa.column, [{names}]))',
         "    connection = op.get_bind()",
         f"    query = sa.select({selected})",
         f"    query = query.where(table.c.{read[0]}.is_not(None))",
@@ -57,8 +58,13 @@ def _rows(split: ColumnSplit, keys: Sequence[str], read: Sequence[str], targets:
 
 def _update(keys: Sequence[str], values: Sequence[str]) -> list[str]:
     """Lines that write the values of one row."""
-    where = ", ".join(f"table.c.{key} == key_{n}" for n, key in enumerate(keys))
+    pairs = zip(keys, _variables(keys), strict=True)
+    where = ", ".join(f"table.c.{key} == {variable}" for key, variable in pairs)
     return [
         f"        row = table.update().where({where})",
         f"        connection.execute(row.values({', '.join(values)}))",
     ]
+
+
+def _variables(keys: Sequence[str]) -> list[str]:
+    return ["key"] if len(keys) == 1 else [f"key_{n}" for n in range(len(keys))]

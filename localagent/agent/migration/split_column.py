@@ -8,7 +8,7 @@ The database that the user works with stays as it is; `alembic upgrade head` is 
 from __future__ import annotations
 
 import ast
-import textwrap
+import json
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,7 +147,7 @@ def split_column(
         yield from _write_queries(turn, split, texts, check, start)
     except (ToolError, EditError) as error:
         return Result("unsolved", f"{error.message}; nothing was changed", check)
-    _write_test(split, functions, literals, tests, texts)
+    yield from _write_test(turn, split, functions, literals, texts, check)
     return (yield from _apply(turn, split, functions, texts, check, start))
 
 
@@ -248,8 +248,7 @@ def _write_query(
             if name in queries_of(text, split.column.class_name, split.column.name):
                 owner = f"{split.column.class_name}.{split.column.name}"
                 raise EditError(f"it still uses {owner}, which is no column")
-            names = (split.split_name, split.join_name)
-            text = with_import(text, split.column.class_name, names)
+            text = with_import(text, split)
         except EditError as error:
             yield CandidateRejected(candidate, error.message)
             mistakes = [error.message]
@@ -297,34 +296,44 @@ def _literals(texts: Sequence[str] | Generator[str, None, None]) -> list[str]:
 
 
 def _write_test(
+    turn: Turn,
     split: ColumnSplit,
     functions: Functions,
     literals: Sequence[str],
-    tests: Sequence[str],
     texts: _Texts,
-) -> None:
-    """Add a test of the class, with a value of the tests that has all parts; none without one."""
+    check: str,
+) -> Generator[Event, None, None]:
+    """Add a test of the class that passes, with a value of the tests that has all parts; or none.
+
+    Where a test file cannot import the class at its top, the test imports it.
+    """
     old, shown = split.column, functions.verdict["split"]
     value = next((each for each in literals if shown.get(each) and all(shown[each])), None)
-    names = [path for path in tests if old.class_name in texts.text(path) or module_of(old.path)]
-    names = [path for path in names if value and value in texts.text(path)]
-    if value is None or not names:
+    files = [p for p in turn.services.files() if p.endswith(".py") and is_test(p)]
+    path = next((p for p in files if value is not None and value in texts.text(p)), None)
+    if value is None or path is None or not check:
         return
+    before = texts.text(path)
     read = ", ".join(f"row.{part}" for part in split.parts)
-    parts = tuple(shown[value])
-    code = f"""\
-        from {module_of(old.path)} import {old.class_name}
-
-
-        def test_{old.name}_is_split_into_{"_and_".join(split.parts)}():
-            row = {old.class_name}({old.name}={value!r})
-            assert ({read}) == {parts!r}
-            assert row.{old.name} == {value!r}
-        """
-    try:
-        texts.new[names[0]] = add_definitions(texts.text(names[0]), textwrap.dedent(code))
-    except EditError:
-        return  # the file has such a test already
+    lines = [
+        f"row = {old.class_name}({old.name}={json.dumps(value, ensure_ascii=False)})",
+        f"assert ({read}) == {tuple(shown[value])!r}",
+        f"assert row.{old.name} == {json.dumps(value, ensure_ascii=False)}",
+    ]
+    imported = f"from {module_of(old.path)} import {old.class_name}"
+    head = f"def test_{old.name}_is_split_into_{'_and_'.join(split.parts)}():"
+    for top, inside in (([imported, ""], []), ([], [imported, ""])):
+        body = [f"    {line}" if line else "" for line in (*inside, *lines)]
+        try:
+            texts.new[path] = add_definitions(before, "\n".join([*top, head, *body]) + "\n")
+        except EditError:
+            break  # the file has such a test already
+        result = yield from run_check(turn, check, texts.changes())
+        if result.ok:
+            return
+    texts.new[path] = before
+    if before == text_of(turn.services.workspace, path):
+        del texts.new[path]
 
 
 def _apply(

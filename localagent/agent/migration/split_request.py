@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from localagent.agent.migration.model_classes import ColumnSplit, MappedColumn
 
 _SPLIT = re.compile(r"\bsplit", re.IGNORECASE)
+_WORD = r"[`'\"]?[a-z_]\w*[`'\"]?"
+# "street and city, at the comma" names two columns, "street, zip and city" three
 _NEW = re.compile(
     r"\b(?:into|in)\b(?: the| two| three| new)*(?: columns?)?:?\s+"
-    r"(?P<names>[`'\"]?[a-z_]\w*[`'\"]?(?:\s*(?:,\s*and|,|and|&|\+)\s+[`'\"]?[a-z_]\w*[`'\"]?)+)"
+    rf"(?P<names>{_WORD}(?:\s*,\s*{_WORD})*?\s*,?\s*(?:\band\b|&|\+)\s*{_WORD}"
+    rf"|{_WORD}(?:\s*,\s*{_WORD})+)"
 )
 _NAME = re.compile(r"[a-z_]\w*")
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”")

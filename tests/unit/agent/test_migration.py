@@ -65,6 +65,9 @@ def join_name(first_name, last_name):
         ("Split the column name into first_name and last_name.", ("first_name", "last_name")),
         ("split `address` into the columns `street`, `zip` and `city`", ("street", "zip", "city")),
         ("Split shops.address in two columns: street and city", ("street", "city")),
+        ("Split address into street and city, at the comma", ("street", "city")),
+        ("Split address into street, zip, and city, at commas", ("street", "zip", "city")),
+        ("Split address into street, city", ("street", "city")),
         ("Split the function parse into smaller ones", ()),
         ("Split the file in two", ()),
     ],
@@ -115,11 +118,14 @@ def test_queries_and_imports() -> None:
         "from club.models import Member\n\n\n"
         "def find(name):\n    first, last = split_name(name)\n    return Member.name == name\n\n\n"
         "def badge(member):\n    return member.name\n\n\n"
-        "class Book:\n    def first(self):\n        return models.Member.name.asc()\n"
+        "class Book:\n    def first(self):\n        return models.Member.name.asc()\n\n\n"
+        "class Member:\n    def all(cls):\n        return cls.name\n"
     )
-    assert queries_of(text, "Member", "name") == ["find", "Book.first"]
-    new = with_import(text, "Member", ("split_name", "join_name"))
+    assert queries_of(text, "Member", "name") == ["find", "Book.first", "Member.all"]
+    new = with_import(text, SPLIT)
     assert new.splitlines()[0] == "from club.models import Member, split_name"
+    new = with_import("from club import models as m\n\nprint(split_name(x))\n", SPLIT)
+    assert new == "from club import models as m\n\nprint(m.split_name(x))\n"
     assert module_of("src/club/models.py") == "club.models"
     assert module_of("club/models/__init__.py") == "club.models"
 
