@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from localagent.context.builder import text_of
@@ -73,6 +74,9 @@ class Journal(Protocol):
 
     def apply(self, changes: Sequence[Change]) -> list[FileChanged]:
         """Carry out `changes`; return one event for each change, in the same order."""
+
+    def keep_patch(self, text: str) -> Path:
+        """Store a patch with the session, and return its file. Raises WorkspaceError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,6 +358,19 @@ class CheckFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class BestCandidate:
+    """The best change of a search in which nothing passed the check. `patch` is the file with its
+    diff for `git apply`; `passed_before` tests pass without the change."""
+
+    number: int
+    paths: list[str]
+    tests_passed: int
+    tests_failed: int
+    passed_before: int
+    patch: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileChanged:
     """A file of the workspace changed; `diff` is unified, and empty for a binary file."""
 
@@ -431,6 +444,7 @@ Event = Union[  # noqa: UP007 - a runtime tuple of the classes is taken from it 
     CandidateProposed,
     CandidateRejected,
     CandidatesJudged,
+    BestCandidate,
     CheckStarted,
     CheckFinished,
     FileChanged,

@@ -324,6 +324,10 @@ class NoTurn:
         """Raise WorkspaceError."""
         raise WorkspaceError(f"no turn is running, so {len(changes)} change(s) cannot be made")
 
+    def keep_patch(self, text: str) -> Path:
+        """Raise WorkspaceError."""
+        raise WorkspaceError(f"no turn is running, so {len(text)} characters have no place")
+
 
 def _warnings(parts: _Parts) -> list[str]:
     """The warnings before the first turn, except those about extensions.

@@ -146,6 +146,11 @@ class FolderJournal:
             events.append(FileChanged(change.path, None, None, diff))
         return events
 
+    def keep_patch(self, text: str) -> Path:
+        path = self.root.with_name("best.patch")
+        path.write_text(text)
+        return path
+
 
 def scripted_turn(
     folder: Path,

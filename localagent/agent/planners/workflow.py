@@ -25,9 +25,9 @@ from localagent.agent.planners.base import PlannerDefaults, Result
 from localagent.agent.planners.citations import Citations, checked
 from localagent.agent.planners.log_answer import answer_from_logs, log_paths
 from localagent.agent.planners.sources import best_source, sources_of
-from localagent.agent.repair.candidates import Candidate, most_pass
+from localagent.agent.repair.candidates import Board, Candidate, most_pass
 from localagent.agent.repair.false_passes import is_untested
-from localagent.agent.repair.file_searches import search_files
+from localagent.agent.repair.file_searches import keep_best, search_files
 from localagent.agent.repair.localize import (
     names_source,
     paths_in_task,
@@ -42,7 +42,7 @@ from localagent.agent.tool_calls import dispatch
 from localagent.agent.turn import Services, Turn
 from localagent.code.file_kinds import is_docs, is_test
 from localagent.context.builder import text_of
-from localagent.core.errors import WorkspaceError
+from localagent.core.errors import LocalAgentError, WorkspaceError
 from localagent.core.events import Event, MessageAdded, Outcome, Step
 from localagent.core.messages import Message
 from localagent.models.base import Request
@@ -105,9 +105,18 @@ def change(turn: Turn, named: Sequence[str], seconds: float) -> Generator[Event,
             yield from dispatch.ensure_allowed(turn, path)
         target = _Target(paths, functions, named, check, start)
         problems = yield from _problems(turn, target, forks, lean=lean)
-        candidate, judged = yield from search_files(turn, problems, seconds)
+        boards: dict[str, Board] = {}
+        try:
+            candidate = yield from search_files(turn, problems, boards, seconds)
+        except LocalAgentError:
+            if start is not None:
+                yield from keep_best(turn, boards.values(), start)
+            raise
         yield from forks.end()
     if candidate is None:
+        if start is not None:
+            yield from keep_best(turn, boards.values(), start)
+        judged = any(board.tried for board in boards.values())
         return Result("unsolved", _NONE_PASSED if judged else _NONE_USABLE, check)
     return (yield from _finish(turn, check, start, candidate))
 

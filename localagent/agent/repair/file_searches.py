@@ -8,10 +8,10 @@ change in place, and the whole is applied as one.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from localagent.agent.checks.runner import not_worse, run_check
+from localagent.agent.checks.runner import CheckResult, not_worse, run_check
 from localagent.agent.limits import SEARCH
 from localagent.agent.repair.candidates import Board, Candidate
 from localagent.agent.repair.localize import sources_to_trace, suspects
@@ -19,17 +19,21 @@ from localagent.agent.repair.problem import Problem
 from localagent.agent.repair.search import search
 from localagent.agent.repair.strategies import quick_schedule, schedule_for
 from localagent.agent.turn import Turn
-from localagent.core.events import Event, Step
+from localagent.core.changes import Change
+from localagent.core.errors import LocalAgentError
+from localagent.core.events import BestCandidate, Event, Step, Warned
+from localagent.edits.diff import unified
+from localagent.workspace.workspace import Workspace
 
 
 def search_files(
-    turn: Turn, problems: Sequence[Problem], seconds: float
-) -> Generator[Event, None, tuple[Candidate | None, bool]]:
+    turn: Turn, problems: Sequence[Problem], boards: dict[str, Board], seconds: float
+) -> Generator[Event, None, Candidate | None]:
     """Search file by file; each file gets half of the remaining time.
 
     If several files may be at fault, a first round tries the cheapest changes in each. With a model
     for the role "repair", that model gets the second half of the time. Returns the candidate that
-    won, and whether any change was worth a check.
+    won; `boards` gets the candidates of each path.
     """
     repairing = turn.services.repairing
     if repairing is not None and (left := turn.seconds_left()) is not None:
@@ -37,7 +41,7 @@ def search_files(
     end = time.monotonic() + seconds
     main_seconds = seconds if repairing is None else seconds * SEARCH.main_share
     latest = {problem.path: problem for problem in problems}
-    boards = {problem.path: Board(problem.start) for problem in problems}
+    boards.update({problem.path: Board(problem.start) for problem in problems})
     candidate = yield from _search_all(turn, latest, boards, main_seconds)
     if candidate is None and repairing is not None:
         problem = max(latest.values(), key=lambda each: boards[each.path].best_score)
@@ -48,8 +52,45 @@ def search_files(
         candidate = yield from search(larger, problem, boards[problem.path], schedule, left)
     if candidate is not None and candidate.others:
         candidate = yield from _without_others(turn, latest[candidate.path], candidate)
-    candidate = candidate or _last_step_candidate(turn, list(boards.values()))
-    return candidate, candidate is not None or any(board.tried for board in boards.values())
+    return candidate or _last_step_candidate(turn, list(boards.values()))
+
+
+def keep_best(turn: Turn, boards: Iterable[Board], start: CheckResult) -> Iterator[Event]:
+    """Keep the best change of a search without success as a patch, if it fixes tests and breaks
+    none. `start` is the check's result before the search."""
+    helpful = [
+        (candidate, result)
+        for board in boards
+        for candidate in board.tried
+        if (result := candidate.result) is not None and start.passing < result.passing
+    ]
+    if not helpful:
+        return
+    best, result = max(helpful, key=lambda each: len(each[1].passing))
+    changes = (*best.others, best.change)
+    try:
+        patch = "".join(_diff(turn.services.workspace, change) for change in changes)
+        file = turn.services.journal.keep_patch(patch)
+    except UnicodeDecodeError:
+        return
+    except LocalAgentError as error:
+        yield Warned(f"the best change could not be kept: {error.message}")
+        return
+    yield BestCandidate(
+        best.number,
+        [change.path for change in changes],
+        len(result.passing),
+        len(result.failing),
+        len(start.passing),
+        str(file),
+    )
+
+
+def _diff(workspace: Workspace, change: Change) -> str:
+    """The diff of a file. Raises UnicodeDecodeError for a file that is not UTF-8."""
+    exists = workspace.exists(change.path)
+    before = workspace.read_bytes(change.path).decode() if exists else None
+    return unified(change.path, before, change.data.decode())
 
 
 def _search_all(

@@ -55,6 +55,7 @@ _FORMS: dict[type[Event], _Form] = {
     events.ToolReturned: _Form("returned", "call tool ok", "for_model"),
     events.FileChanged: _Form("written", "path before_sha256 after_sha256"),
     events.CandidatesJudged: _Form("judged"),
+    events.BestCandidate: _Form("kept"),
     events.CheckStarted: _Form("command", "command candidate"),
     events.CheckFinished: _Form(
         "checked", "command candidate ok exit_code tests_passed tests_failed seconds", "output"

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from localagent.core.atomic import write_atomic
 from localagent.core.changes import Change
 from localagent.core.errors import LocalAgentError, OutsideWorkspace, RefusedError, WorkspaceError
 from localagent.core.events import FileChanged
@@ -102,6 +103,16 @@ class Checkpoints:
                 raise explain(error, str(error.filename or "the files to be changed")) from error
             data = {path: change.data for path, change in by_path.items()}
             return commit(tree, self._log, "turn", change_set, data, self._max_bytes)
+
+    def keep_patch(self, text: str) -> Path:
+        """Store a patch with the session, and return its file; a turn has one. Raises
+        WorkspaceError."""
+        path = self._log.session_dir / f"best-{self._log.turn}.patch"
+        try:
+            write_atomic(path, text)
+        except OSError as error:
+            raise explain(error, str(path)) from error
+        return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from localagent.core.events import (
+    BestCandidate,
     CandidateProposed,
     CandidateRejected,
     CandidatesJudged,
@@ -29,7 +30,7 @@ from localagent.core.events import (
     Warned,
 )
 from localagent.history.sessions.transcript import Transcript
-from localagent.ui.view.format import check_result, duration
+from localagent.ui.view.format import best_words, check_result, duration
 
 Kind = Literal["reply", "note", "warning", "output", "diff"]
 
@@ -133,6 +134,8 @@ def _item(event: Event) -> TurnItem | None:
             first = last - count + 1
             head = f"candidates {first} to {last} ({strategy})"
             return TurnItem("note", f"{head}: small changes of {', '.join(paths)}")
+        case BestCandidate():
+            return TurnItem("note", f"best change: {best_words(event)}; git apply {event.patch}")
         case CheckFinished():
             of = f" of candidate {event.candidate}" if event.candidate else ""
             head = f"check{of}: {event.command}: {check_result(event)}"

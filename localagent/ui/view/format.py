@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localagent.core.events import CheckFinished
+    from localagent.core.events import BestCandidate, CheckFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,12 @@ def check_result(event: CheckFinished) -> str:
     if not event.ok and not event.tests_failed:
         return f"{counts}, but exit code {event.exit_code}"
     return counts
+
+
+def best_words(event: BestCandidate) -> str:
+    """Describe the best change of a search: "25 of 26 tests pass, 19 before"."""
+    total = event.tests_passed + event.tests_failed
+    return f"{event.tests_passed:,} of {total:,} tests pass, {event.passed_before:,} before"
 
 
 def tests(passed: int | None, failed: int | None) -> str:

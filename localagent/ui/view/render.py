@@ -7,12 +7,14 @@ output and file names are cleaned (`ui.view.sanitize`) before they are drawn.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
 from rich.text import Text
 
 from localagent.core.events import (
+    BestCandidate,
     CandidateProposed,
     CandidateRejected,
     CandidatesJudged,
@@ -45,7 +47,7 @@ from localagent.core.events import (
 )
 from localagent.sandbox.base import network_access
 from localagent.ui.view.diff import counts
-from localagent.ui.view.format import check_result, count, duration, remaining
+from localagent.ui.view.format import best_words, check_result, count, duration, remaining
 from localagent.ui.view.reply_stream import ActStream, AnswerStream
 from localagent.ui.view.sanitize import clean, one_line
 from localagent.ui.view.screen import Hanging, Surface, hanging, indented
@@ -123,6 +125,7 @@ class Renderer:
             CandidateProposed: self._candidate,
             CandidateRejected: self._candidate,
             CandidatesJudged: self._candidate,
+            BestCandidate: self._best,
             PlanChanged: self._plan,
             CheckStarted: self._checking,
             CheckFinished: self._checked,
@@ -359,6 +362,12 @@ class Renderer:
 
     def _candidate(self, event: CandidateProposed | CandidateRejected | CandidatesJudged) -> None:
         self._in_search().record(event)
+
+    def _best(self, event: BestCandidate) -> None:
+        self._end_search()
+        self._print(self._screen.symbols.step, "accent", f"best change: {best_words(event)}")
+        apply = f"git apply {shlex.quote(clean(event.patch))}"
+        self._screen.line(indented(Text(apply, style="faint"), 2))
 
     def _checking(self, event: CheckStarted) -> None:
         if event.candidate:

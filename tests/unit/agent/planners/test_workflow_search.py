@@ -12,12 +12,14 @@ import pytest
 from localagent.agent.loop import run_turn
 from localagent.agent.planners.workflow import Workflow
 from localagent.core.events import (
+    BestCandidate,
     CandidateRejected,
     CheckFinished,
     Event,
     FileChanged,
     TurnFinished,
 )
+from localagent.edits.diff import unified
 from localagent.models.base import Infill, Profile
 from localagent.models.scripted import ScriptedModel, ScriptedReply
 from tests.doubles.scripted_sandbox import ScriptedSandbox, python_tests
@@ -98,6 +100,27 @@ def test_docstrings_that_the_model_leaves_out_stay(
     finished(run.turn(f"{TASK}, without docstrings" if about else TASK))
     expected = thoughts if about else GOOD.replace("\n", '\n    """The sum."""\n', 1)
     assert (workspace_dir / "calc.py").read_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("then", "outcome"),
+    [
+        (ScriptedReply("nothing", repeat=True), "unsolved"),
+        (ScriptedReply(error="WorkerDied", repeat=True), "failed"),
+    ],
+)
+def test_the_best_change_of_a_search_without_success_is_kept_as_a_patch(
+    start: Callable, workspace_dir: Path, then: ScriptedReply, outcome: str
+) -> None:
+    before = FAR_OFF.replace("bool", "str")
+    (workspace_dir / "calc.py").write_text(before)
+    half = "def add(a, b):\n    return 0 if not a else [a, b]\n"  # passes one of two tests
+    events = start(workspace_dir, [half, then]).turn(TASK)
+    end = finished(events)
+    assert (end.outcome, end.changed) == (outcome, [])
+    (best,) = only(events, BestCandidate)
+    assert (best.tests_passed, best.tests_failed, best.passed_before) == (1, 1, 0)
+    assert Path(best.patch).read_text() == unified("calc.py", before, half)
 
 
 def test_nothing_is_changed_where_no_candidate_passes(start: Callable, workspace_dir: Path) -> None:

@@ -41,8 +41,8 @@ def problems(turn: Turn, *paths: str) -> list[Problem]:
 def test_a_change_that_helps_stays_for_the_next_file(tmp_path: Path) -> None:
     turn = turn_with(tmp_path, PLUS, TIMES)
     files = problems(turn, "plus.py", "times.py")
-    events, (candidate, judged) = run_events(search_files(turn, files, 20.0))
-    assert judged and candidate is not None
+    events, candidate = run_events(search_files(turn, files, {}, 20.0))
+    assert candidate is not None
     assert candidate.path == "times.py" and "return a * b" in candidate.text
     assert [change.path for change in candidate.others] == ["plus.py"]
     checks = [event for event in events if isinstance(event, CheckFinished)]
@@ -56,7 +56,7 @@ def test_a_change_that_is_not_needed_is_left_out(tmp_path: Path) -> None:
     needless = open_file(turn, "plus.py")
     assert needless is not None
     extra = file_change("plus.py", (needless.text + "\n# more\n").encode())
-    events, (candidate, _) = run_events(search_files(turn, [replace(first, others=(extra,))], 20.0))
+    events, candidate = run_events(search_files(turn, [replace(first, others=(extra,))], {}, 20.0))
     assert candidate is not None and candidate.others == ()
     checks = [event for event in events if isinstance(event, CheckFinished)]
     assert checks[-1].ok
@@ -68,7 +68,7 @@ def test_a_larger_model_repairs_what_the_main_one_has_not_solved(tmp_path: Path)
     larger = ScriptedModel([ScriptedReply(right, repeat=True)])
     turn = replace(turn, services=replace(turn.services, repairing=larger))
     files = problems(turn, "plus.py")
-    events, (candidate, _) = run_events(search_files(turn, files, 20.0))
+    events, candidate = run_events(search_files(turn, files, {}, 20.0))
     steps = [event.detail for event in events if isinstance(event, Step)]
     assert steps[-1] == "asking scripted to repair plus.py"
     assert candidate is not None and candidate.text == right

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 
 from localagent.core.events import (
+    BestCandidate,
     CandidateProposed,
     CandidateRejected,
     CandidatesJudged,
@@ -189,3 +190,10 @@ def test_a_hundred_events_a_second_cost_little() -> None:
 def test_the_same_check_of_the_workspace_is_drawn_once() -> None:
     traced = CheckFinished(CHECK, 0, False, 1, 12, 7, 0.9, "E")
     assert drawn([*start(12), traced])[0].count("✗ check: 12 passed, 7 failed") == 1
+
+
+def test_the_best_change_is_named_with_the_command_that_applies_it() -> None:
+    best = BestCandidate(2, ["work.py"], 25, 1, 19, "/home/ann s/best-1.patch")
+    text, _ = drawn([*start(), *judged(1, 9), best, Step("apply", "end")])
+    assert "best change: 25 of 26 tests pass, 19 before" in text
+    assert "git apply '/home/ann s/best-1.patch'" in text
