@@ -30,8 +30,8 @@ _COMPILERS = {
     ),
     "vulkan": (
         "glslc",
-        "Debian, Ubuntu: apt install glslc libvulkan-dev    Fedora: dnf install glslc "
-        "vulkan-loader-devel    or LunarG's Vulkan SDK",
+        "Debian, Ubuntu: apt install glslc libvulkan-dev spirv-headers    Fedora: dnf install "
+        "glslc vulkan-loader-devel spirv-headers-devel    or LunarG's Vulkan SDK",
     ),
 }
 
@@ -60,6 +60,12 @@ def chosen() -> str:
     """The kind that the virtual environment records."""
     noted = venv.noted("gpu")
     return noted if isinstance(noted, str) and noted in KINDS else "none"
+
+
+def needs() -> str:
+    """What compiling for the chosen kind needs, as the end of a hint; "" for none."""
+    kind = chosen()
+    return f"\n  {kind} needs: {_COMPILERS[kind][1]}" if kind in _COMPILERS else ""
 
 
 def compiler(kind: str) -> str:

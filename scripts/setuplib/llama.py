@@ -161,6 +161,7 @@ def compile_wheel(plan: Recipe, folder: Path, console: Console, runner: Runner) 
         command += ["--no-build-isolation", "--no-cache-dir", "--wheel-dir", made, source]
         failed = "llama.cpp could not be compiled"
         hint = "the log says why; running it again continues from here"
+        hint += "" if plan.portable else gpu.needs()
         runner.must(command, _environment(plan, folder), failed, hint, show)
         wheel = _wheel(made)
         if wheel is None:
